@@ -1,0 +1,42 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "tinynet" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+DEV = ["pytest>=7", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
+
+setup(
+    name="tinynet",
+    version=VERSION,
+    description="Caffe-faithful training toolkit for the Tiny ImageNet dissection experiment",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["tinynet", "tinynet.*"]),
+    python_requires=">=3.9",
+    install_requires=[
+        "numpy>=1.20",
+        "lmdb>=1.0",
+        "pillow>=8.0",
+        "protobuf>=3.6",
+        "matplotlib>=3.3",
+        "click>=8.0",
+        "tqdm>=4.50",
+        "filelock>=3.4",
+    ],
+    extras_require={
+        "torch": ["torch>=2.0"],
+        # real pycaffe as a wheel; it needs Python 3.6 to 3.9 (scripts/setup_caffe.sh)
+        "caffe": ["kendryte-caffe; python_version<'3.10'", "numpy<2", "protobuf<3.21"],
+        "dev": DEV,
+    },
+    entry_points={"console_scripts": ["tinynet=tinynet.cli.main:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)

@@ -1,0 +1,103 @@
+"""Entry point: finds the module of a command, and turns errors into one line and an exit status.
+
+Commands are named in ``COMMANDS`` with their one-line help, so that ``tinynet --help`` answers
+without importing any of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from tinynet import __version__
+from tinynet.errors import TinynetError
+
+# command: (module in tinynet.cli, help line), in the order in which a new user meets them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("doctor", "Say which engines, interpreters, devices and versions are here."),
+    "stages": ("stages", "Show the eight stages: change, shapes, parameters, cost, assumptions."),
+    "diff": ("stages", "Show what one stage changes in another's prototxt."),
+    "data": ("data", "Verify, convert, synthesize or fetch a data set."),
+    "generate": ("generate", "Write the stages' net and solver prototxt."),
+    "train": ("train", "Train a stage, an ensemble member or any solver.prototxt."),
+    "evaluate": ("evaluate", "Score a run on a split, with one crop or with Caffe's ten."),
+    "ensemble": ("ensemble", "Average runs and score every subset of them."),
+    "predict": ("predict", "Write the submission file of one run or an ensemble."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called.
+
+    Each module in ``tinynet.cli`` defines one function per command, of the command's name.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tinynet.cli.{COMMANDS[name][0]}")
+        return getattr(module, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no command '{args[0]}'; the commands are {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="tinynet %(version)s")
+def cli() -> None:
+    """Train, dissect and ensemble the Tiny ImageNet convnets of a 2015 report, in Caffe's files.
+
+    \b
+    The whole path, on a data set drawn on the spot:
+      tinynet data synthesize --out data/shapes
+      tinynet data convert data/shapes --out data/lmdb
+      tinynet generate --data data/lmdb
+      tinynet train --stage 1
+      tinynet evaluate runs/stage1_simple/seed1 --oversample
+    """
+
+
+def _one_line(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"{where}no space left on the device; free some and run the command again"
+    return f"{where}{error.strerror or error}"
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable."""
+    try:
+        status = cli.main(args=args, prog_name="tinynet", standalone_mode=False)
+    except click.ClickException as error:
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f" (see '{error.ctx.command_path} --help')"
+        print(f"tinynet: {error.format_message()}{hint}", file=sys.stderr)
+        status = error.exit_code
+    except TinynetError as error:
+        print(f"tinynet: {error}", file=sys.stderr)
+        status = error.exit_status
+    except BrokenPipeError:  # the reader of our output has gone, as under `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except OSError as error:
+        print(f"tinynet: {_one_line(error)}", file=sys.stderr)
+        status = 1
+    except (click.Abort, KeyboardInterrupt):
+        print("tinynet: interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status if isinstance(status, int) else 0)
