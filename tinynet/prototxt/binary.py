@@ -1,0 +1,51 @@
+"""Caffe's binary files (.caffemodel, .solverstate, .binaryproto): protobuf's wire form."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError
+
+
+def parse(data: bytes, message_class: Any, name: str) -> Any:
+    """Read a message of ``message_class`` from bytes; ``name`` stands for the file in errors.
+
+    Fields that the schema does not know, as a fork of Caffe may write, are left alone.
+    Raises TinynetError if the bytes are not such a message.
+    """
+    message = message_class()
+    kind = message.DESCRIPTOR.name
+    try:
+        message.ParseFromString(data)
+    except Exception as error:  # protobuf's releases raise different classes on bad bytes
+        reason = f"{name}: no {kind} ({len(data)} bytes): truncated, or of another kind"
+        raise TinynetError(reason) from error
+    return message
+
+
+def read(path: str | Path, message_class: Any) -> Any:
+    """Read a binary message file.  Raises TinynetError, and OSError if it cannot be opened."""
+    return parse(Path(path).read_bytes(), message_class, str(path))
+
+
+def write(path: str | Path, message: Any) -> None:
+    """Write a message under a temporary name beside ``path``, then rename.
+
+    The file is complete or absent, also after a power cut.  Raises OSError, and TinynetError if a
+    required field is missing.
+    """
+    path = Path(path)
+    missing = message.FindInitializationErrors()
+    if missing:
+        raise TinynetError(f"{path}: {message.DESCRIPTOR.name} needs the field '{missing[0]}'")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(message.SerializeToString(deterministic=True))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
