@@ -1,0 +1,242 @@
+"""LMDBs of Caffe Datums: the only module that imports lmdb.
+
+A store is a folder with ``data.mdb``, as Caffe's own tools write it: one unnamed database whose
+keys, in byte order, give the order in which Caffe's Data layer walks the records
+(``src/caffe/util/db_lmdb.cpp``).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import lmdb
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from tinynet.errors import TinynetError
+from tinynet.prototxt import schema
+
+# Records go in by transactions of about this many bytes: large enough that a commit costs little,
+# small enough that repeating one after the map was full costs little too.
+_COMMIT_BYTES = 16 << 20
+_FIRST_MAP_BYTES = 64 << 20
+_LONGEST_KEY = 511  # LMDB's own limit
+
+
+def decode_datum(value: bytes, force_color: bool = False) -> tuple[np.ndarray, int]:
+    """Read a Datum: (pixels C×H×W, label).
+
+    Pixels are uint8 in 0..255 (a read-only view where the bytes allow it), or float32 where the
+    Datum holds ``float_data``.  An encoded picture (JPEG, PNG) is decoded to BGR, or to one channel
+    where it is grayscale and ``force_color`` is off, as Caffe's ``DecodeDatumNative`` does.
+    Raises TinynetError where the bytes are no Datum or their number is not channels·height·width.
+    """
+    datum = schema.Datum()
+    try:
+        datum.ParseFromString(value)
+    except DecodeError:
+        raise TinynetError("record is not a Caffe Datum; convert the data set again") from None
+    if datum.encoded:
+        return _decode_picture(datum.data, force_color), datum.label
+    shape = (datum.channels, datum.height, datum.width)
+    data = datum.data
+    if data or not datum.float_data:
+        pixels = np.frombuffer(data, np.uint8)
+    else:
+        pixels = np.array(datum.float_data, np.float32)
+    if min(shape) < 1 or pixels.size != shape[0] * shape[1] * shape[2]:
+        raise TinynetError(
+            f"Datum of {shape[0]}×{shape[1]}×{shape[2]} holds {pixels.size} values; "
+            "convert the data set again"
+        )
+    return pixels.reshape(shape), datum.label
+
+
+def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.mode == "L" and not force_color:
+                return np.asarray(picture)[None]
+            return np.ascontiguousarray(
+                np.asarray(picture.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
+            )
+    except (OSError, SyntaxError, ValueError) as error:
+        raise TinynetError(f"encoded Datum cannot be decoded: {error}") from None
+
+
+def encode_datum(pixels: np.ndarray, label: int) -> bytes:
+    """Write pixels (C×H×W; uint8, or anything else as float32) and a label as a Datum."""
+    datum = schema.Datum()
+    datum.channels, datum.height, datum.width = pixels.shape
+    if pixels.dtype == np.uint8:
+        datum.data = pixels.tobytes()
+    else:
+        datum.float_data.extend(pixels.astype(np.float32).ravel().tolist())
+    datum.label = label
+    return datum.SerializeToString()
+
+
+@dataclass
+class _Shared:
+    """One open environment and the number of stores that use it."""
+
+    environment: lmdb.Environment
+    users: int = 0
+
+
+# LMDB must not be opened twice in one process, but the nets of one solver may well read the same
+# database, each from a thread of its own: they share the environment.  A forked child opens anew.
+_open: dict[tuple[int, str], _Shared] = {}
+_open_lock = threading.Lock()
+
+
+class Store:
+    """A read-only LMDB of records, for any number of iterators in any thread.
+
+    Opened without LMDB's lock file, so that read-only folders and network file systems do; the
+    folder must not be written meanwhile.  A context manager; ``close`` may be called twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._key = (os.getpid(), os.path.realpath(path))
+        with _open_lock:
+            shared = _open.get(self._key)
+            if shared is None:
+                shared = _open[self._key] = _Shared(_open_environment(path))
+            shared.users += 1
+        self._environment = shared.environment
+        self._closed = False
+
+    def __len__(self) -> int:
+        return int(self._environment.stat()["entries"])
+
+    def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) in key order, from record number ``start`` to the end."""
+        if start < 0:
+            raise ValueError(f"start is {start}, less than 0")
+        with self._environment.begin() as transaction, transaction.cursor() as cursor:
+            found = cursor.first()
+            for _ in range(start):
+                if not found:
+                    return
+                found = cursor.next()
+            if found:
+                yield from cursor.iternext()
+
+    def keys(self) -> Iterator[bytes]:
+        """Yield the keys in order, without reading the values."""
+        with self._environment.begin() as transaction, transaction.cursor() as cursor:
+            yield from cursor.iternext(keys=True, values=False)
+
+    def first(self) -> tuple[bytes, bytes]:
+        """Return the first record; raises TinynetError where there is none."""
+        for record in self.records():
+            return record
+        raise TinynetError(f"{self.path}: holds no record; convert the data set again")
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with _open_lock:
+            shared = _open.get(self._key)
+            if shared is not None:
+                shared.users -= 1
+                if shared.users == 0:
+                    del _open[self._key]
+                    if self._key[0] == os.getpid():
+                        shared.environment.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_store(path: Path | str) -> Store:
+    """Open the LMDB folder ``path`` for reading; raises TinynetError where it is not one."""
+    return Store(Path(path))
+
+
+def _open_environment(path: Path) -> lmdb.Environment:
+    if not (path / "data.mdb").is_file():
+        what = "is not an LMDB folder (no data.mdb)" if path.exists() else "no such LMDB folder"
+        raise TinynetError(f"{path}: {what}; make it with 'tinynet data convert'")
+    try:
+        # readahead: records lie in the file in the order in which they are read
+        return lmdb.open(
+            str(path), readonly=True, lock=False, readahead=True, create=False, max_spare_txns=8
+        )
+    except lmdb.Error as error:
+        raise TinynetError(f"{path}: cannot be read as an LMDB: {error}") from None
+
+
+def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Write (key, value) records into a new LMDB folder and return their number.
+
+    The map grows as needed.  Keys in rising order are written fastest and smallest; in any other
+    order they are sorted by LMDB.  Raises TinynetError for a key that is too long or occurs twice,
+    and OSError (with the path) where the device is full or the folder cannot be made.
+    """
+    folder = Path(path)
+    folder.mkdir(parents=True)
+    # sync once, at the end: an unfinished folder is worth nothing anyway
+    environment = lmdb.open(str(folder), map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
+    count = 0
+    try:
+        batch: list[tuple[bytes, bytes]] = []
+        size = 0
+        for key, value in records:
+            if not 0 < len(key) <= _LONGEST_KEY:
+                raise TinynetError(
+                    f"{folder}: a key has 1 to {_LONGEST_KEY} bytes, but {key[:40]!r}… {len(key)}"
+                )
+            batch.append((key, value))
+            size += len(key) + len(value)
+            if size >= _COMMIT_BYTES:
+                _commit(environment, folder, batch)
+                count += len(batch)
+                batch, size = [], 0
+        _commit(environment, folder, batch)
+        environment.sync(True)
+        return count + len(batch)
+    except lmdb.Error as error:
+        raise _as_os_error(error, folder) from None
+    finally:
+        environment.close()
+
+
+def _commit(environment: lmdb.Environment, folder: Path, batch: list[tuple[bytes, bytes]]) -> None:
+    while True:
+        try:
+            with environment.begin(write=True) as transaction:
+                for key, value in batch:
+                    if not transaction.put(key, value, overwrite=False):
+                        raise TinynetError(f"{folder}: two records have the key {key!r}")
+            return
+        except lmdb.MapFullError:
+            environment.set_mapsize(2 * environment.info()["map_size"])
+
+
+def _as_os_error(error: lmdb.Error, folder: Path) -> Exception:
+    """LMDB names an errno only in words: find it, so that a full device is reported as one."""
+    text = str(error)
+    for number in (28, 122, 27, 5, 30):  # ENOSPC, EDQUOT, EFBIG, EIO, EROFS
+        if os.strerror(number) in text:
+            return OSError(number, os.strerror(number), str(folder))
+    return TinynetError(f"{folder}: LMDB failed: {text}")
