@@ -1,0 +1,250 @@
+"""Finds the engines, the interpreters that they live in, and starts workers there.
+
+An engine is an interpreter plus a module with pycaffe's API: ``tinynet.torchcaffe`` in this
+interpreter, or the real ``caffe`` in whatever interpreter has it.  Nothing here imports either:
+real Caffe is looked at in a child process, since it can abort the process that holds it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError, UsageError
+
+NAMES = ("auto", "caffe", "torch")
+ENVIRONMENT_VARIABLE = "TINYNET_CAFFE_PYTHON"
+VENV = ".venv-caffe"
+WORKER = Path(__file__).parent / "worker"
+
+GET_CAFFE = (
+    "run scripts/setup_caffe.sh, or name an interpreter that has Caffe with --caffe-python or "
+    f"{ENVIRONMENT_VARIABLE}"
+)
+GET_TORCH = "pip install 'tinynet[torch]'"
+
+# Runs in any Python from 3.6 on.  Leaves the working directory out of the module path, as the
+# worker does: a folder named `caffe` there (a source tree) would be taken for the module.
+_PROBE = """
+import json, os, platform, sys
+if sys.path[:1] == [""]:
+    del sys.path[0]
+out = {"python": platform.python_version()}
+sys.stdout.flush()
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+try:
+    import caffe
+    out["file"] = getattr(caffe, "__file__", None)
+    if hasattr(caffe, "get_solver"):
+        out["caffe"] = str(getattr(caffe, "__version__", "unknown"))
+    else:
+        out["error"] = "its module 'caffe' is not pycaffe: it has no get_solver"
+except Exception as error:
+    out["error"] = "%s: %s" % (type(error).__name__, error)
+try:
+    import importlib.metadata as metadata
+    out["placeholder"] = metadata.version("caffe")
+except Exception:
+    pass
+try:
+    import numpy
+    out["numpy"] = numpy.__version__
+except Exception:
+    pass
+answer.write(json.dumps(out))
+answer.flush()
+os._exit(0)
+"""
+
+PLACEHOLDER = (
+    "the package 'caffe' of the Python package index is an empty placeholder, not Caffe; "
+    "uninstall it, and take 'kendryte-caffe' (Python 3.6 to 3.9)"
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that was seen to work."""
+
+    name: str  # "caffe" or "torch"
+    module: str  # what a worker imports: "caffe" or "tinynet.torchcaffe"
+    python: str  # interpreter, an absolute path
+    version: str  # Caffe's or torch's
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.python})"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an interpreter says about its ``caffe``; ``caffe`` is None where it has none."""
+
+    python: str
+    python_version: str = ""
+    caffe: str | None = None
+    file: str | None = None
+    numpy: str | None = None
+    placeholder: str | None = None
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def probe_caffe(python: str) -> Probe:
+    """Import ``caffe`` in a child under the interpreter ``python``, and say what came of it."""
+    environment = dict(os.environ, GLOG_minloglevel="3")
+    try:
+        child = subprocess.run(
+            [python, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        return Probe(python, error=error.strerror or str(error))
+    try:
+        answer = json.loads(child.stdout)
+    except ValueError:
+        last = child.stderr.strip().splitlines()[-1:] or [f"exit status {child.returncode}"]
+        return Probe(python, error=last[0])
+    error = answer.get("error", "")
+    if answer.get("placeholder") and "caffe" not in answer:
+        error = PLACEHOLDER
+    return Probe(
+        python,
+        python_version=answer["python"],
+        caffe=answer.get("caffe"),
+        file=answer.get("file"),
+        numpy=answer.get("numpy"),
+        placeholder=answer.get("placeholder"),
+        error=error,
+    )
+
+
+def _interpreter(given: str) -> str:
+    """Absolute path of an interpreter given as a path, a command or a virtual environment.
+
+    Symbolic links stay as they are: a virtual environment's interpreter is one.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        path = path / "bin" / "python"
+    if os.sep not in given:
+        found = shutil.which(given)
+        return found or given
+    return os.path.abspath(path)
+
+
+def caffe_candidates(caffe_python: str | None = None) -> Iterator[tuple[str, str, bool]]:
+    """Interpreters where real Caffe may live, in the order in which they are tried.
+
+    Yields (interpreter, where it was named, whether a user named it).
+    """
+    if caffe_python:
+        yield _interpreter(caffe_python), "--caffe-python", True
+        return
+    if os.environ.get(ENVIRONMENT_VARIABLE):
+        yield _interpreter(os.environ[ENVIRONMENT_VARIABLE]), ENVIRONMENT_VARIABLE, True
+        return
+    seen = set()
+    for folder in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        python = folder / VENV / "bin" / "python"
+        if python.exists() and str(python) not in seen:
+            seen.add(str(python))
+            yield str(python), str(folder / VENV), False
+    yield sys.executable, "this interpreter", False
+
+
+def find_caffe(caffe_python: str | None = None) -> Engine:
+    """The first real Caffe that works.
+
+    Raises TinynetError if there is none, or if the one that a user named does not work.
+    """
+    placeholder = False
+    for python, where, named in caffe_candidates(caffe_python):
+        probe = probe_caffe(python)
+        if probe.caffe is not None:
+            return Engine("caffe", "caffe", python, probe.caffe)
+        if named:
+            raise TinynetError(f"{where} names {python}, which has no Caffe: {probe.error}")
+        placeholder = placeholder or probe.placeholder is not None
+    if placeholder:
+        raise TinynetError(f"no real Caffe found: {PLACEHOLDER}")
+    raise TinynetError(f"no real Caffe found; {GET_CAFFE}")
+
+
+def find_torch() -> Engine:
+    """The torch engine.  Raises TinynetError where torch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise TinynetError(f"the torch engine needs torch, which is not installed: {GET_TORCH}")
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        version = "unknown"
+    return Engine("torch", "tinynet.torchcaffe", sys.executable, version)
+
+
+def find(name: str = "auto", caffe_python: str | None = None) -> Engine:
+    """The engine called ``name``: "caffe", "torch", or "auto" (torch where it is installed).
+
+    Raises UsageError for another name, TinynetError with what to do where there is no engine.
+    """
+    if name == "torch":
+        return find_torch()
+    if name == "caffe":
+        return find_caffe(caffe_python)
+    if name != "auto":
+        raise UsageError(f"no engine '{name}'; the engines are {', '.join(NAMES)}")
+    try:
+        return find_torch()
+    except TinynetError:
+        pass
+    try:
+        return find_caffe(caffe_python)
+    except TinynetError as error:
+        raise TinynetError(f"no engine found: {GET_TORCH}, or for real Caffe {error}") from None
+
+
+def available() -> list[Engine]:
+    """Every engine that works here, torch first."""
+    engines = []
+    for finder in (find_torch, find_caffe):
+        try:
+            engines.append(finder())
+        except TinynetError:
+            continue
+    return engines
+
+
+def start_worker(
+    engine: Engine, arguments: Sequence[str | os.PathLike[str]], **popen: Any
+) -> subprocess.Popen[bytes]:
+    """Start a worker: ``arguments`` are its command (``train``, ``predict``) and that one's own.
+
+    ``--engine MODULE`` is put in after the command.  The worker takes ``tinynet`` from this very
+    package, and everything else from its own interpreter.  Pipes are the caller's to choose
+    (``stdin=subprocess.PIPE`` and so on, passed to Popen): control or data on stdin, JSON events
+    on stdout, the engine's glog lines on stderr.
+    """
+    command, *rest = (os.fspath(argument) for argument in arguments)
+    environment = dict(popen.pop("env", None) or os.environ)
+    # old glog writes INFO to files unless told otherwise; the log must come to us whole
+    environment.update(GLOG_logtostderr="1", GLOG_minloglevel="0", PYTHONUNBUFFERED="1")
+    return subprocess.Popen(
+        [engine.python, str(WORKER), command, "--engine", engine.module, *rest],
+        env=environment,
+        **popen,
+    )

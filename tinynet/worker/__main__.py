@@ -1,0 +1,66 @@
+"""Starts a worker: ``PYTHON .../tinynet/worker train|predict ARGUMENTS``.
+
+The parent runs this folder by its path, not as ``-m tinynet.worker``: the interpreter of a real
+Caffe has no tinynet installed, and a PYTHONPATH that leads to ours would show it our numpy too.
+So the package is loaded from the folder that this file lies in, and from nowhere else.
+
+Exit status: 0 done, 1 failed (an ``error`` event says why), 2 wrong arguments, 75 stopped early.
+A failed CHECK of real Caffe ends in SIGABRT.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+
+COMMANDS = ("train", "predict")
+
+
+def load_package():
+    """Make ``tinynet`` importable from here, and take this folder itself off the module path."""
+    if __package__:
+        return
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]
+    spec = importlib.util.spec_from_file_location(
+        "tinynet", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tinynet"] = module
+    spec.loader.exec_module(module)
+
+
+def main():
+    load_package()
+    from tinynet.errors import TinynetError
+    from tinynet.worker import channel
+
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.stderr.write("tinynet.worker: the first argument is %s\n" % " or ".join(COMMANDS))
+        return 2
+    channel.open_events()
+    channel.die_with_parent()
+    channel.leave_signals_to_parent()
+    try:
+        command = importlib.import_module("tinynet.worker." + sys.argv[1])
+        return command.main(sys.argv[2:]) or 0
+    except TinynetError as error:
+        channel.emit("error", message=str(error))
+        return error.exit_status
+    except BrokenPipeError:
+        return 1  # the parent has gone, and nobody is there to be told
+    except Exception as error:
+        # the traceback goes to the log; the parent's one line is the error itself
+        importlib.import_module("traceback").print_exc()
+        channel.emit("error", message="%s: %s" % (type(error).__name__, error))
+        return 1
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit(): the prefetching threads of a net that still stands can hang or crash
+    # an interpreter that takes itself down around them.
+    os._exit(status)
