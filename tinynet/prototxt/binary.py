@@ -31,19 +31,26 @@ def read(path: str | Path, message_class: Any) -> Any:
 
 
 def write(path: str | Path, message: Any) -> None:
-    """Write a message under a temporary name beside ``path``, then rename.
+    """Write a message with ``write_bytes``.
 
-    The file is complete or absent, also after a power cut.  Raises OSError, and TinynetError if a
-    required field is missing.
+    Raises OSError, and TinynetError if a required field is missing.
     """
-    path = Path(path)
     missing = message.FindInitializationErrors()
     if missing:
         raise TinynetError(f"{path}: {message.DESCRIPTOR.name} needs the field '{missing[0]}'")
+    write_bytes(path, message.SerializeToString(deterministic=True))
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write ``data`` under a temporary name beside ``path``, then rename.
+
+    The file is complete or absent, also after a power cut.  Raises OSError.
+    """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
-            file.write(message.SerializeToString(deterministic=True))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

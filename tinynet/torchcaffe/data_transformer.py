@@ -10,7 +10,8 @@ Source: Caffe's src/caffe/data_transformer.cpp.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 

@@ -45,7 +45,7 @@ layers/base_data_layer.cpp, layers/dropout_layer.cpp; the distributions as Boost
 
 from __future__ import annotations
 
-from typing import Callable
+from functools import cache
 
 import numpy as np
 
@@ -57,7 +57,7 @@ _WORD_MAX = 0xFFFFFFFF
 _ROUNDS_TO_ONE = 0xFFFFFF80
 _F = np.float32
 # words per pass of the gaussian: few enough that all its temporaries stay in the cache
-_BLOCK = 1 << 15
+_BLOCK = 1 << 16
 
 
 class Mt19937:
@@ -122,8 +122,8 @@ def rng_bernoulli(
 ) -> np.ndarray:
     """``caffe_rng_bernoulli``: bool (count,), true with probability ``p`` in [0, 1].
 
-    Boost compares word ≤ p · (2³² − 1) in the type of p: ``precision`` is float64 for Dropout (which
-    passes ``1. - ratio``) and float32 for sparse fillers.  One word per element; none if p is 0.
+    Boost compares word ≤ p · (2³² − 1) in the type of p: ``precision`` is float64 for Dropout
+    (which passes ``1. - ratio``), float32 for sparse fillers.  One word each; none if p is 0.
     """
     check(0 <= p <= 1, f"the probability of a Bernoulli draw must be between 0 and 1, not {p}")
     if p == 0:
@@ -153,9 +153,9 @@ def rng_uniform(stream: Mt19937, count: int, low: float, high: float) -> np.ndar
 
     One word per element, and one more for each result that rounding pushes over ``high``.
     """
-    low, high = _F(low), _F(high)
     check(low <= high, f"a uniform draw needs min <= max; they are {low} and {high}")
-    return _uniform(stream, count, low, np.nextafter(high, np.finfo(_F).max, dtype=_F))
+    end = np.nextafter(_F(high), np.finfo(_F).max, dtype=_F)
+    return _uniform(stream, count, _F(low), end)
 
 
 def _uniform(stream: Mt19937, count: int, low: np.float32, end: np.float32) -> np.ndarray:
@@ -196,15 +196,22 @@ def rng_gaussian(stream: Mt19937, count: int, mean: float, std: float) -> np.nda
     return result
 
 
-class _Normal:
-    """What a normal draw looks up, rounded to float32 exactly where Boost rounds."""
+class _Tables:
+    """A ziggurat's numbers, rounded to float32 exactly where Boost rounds."""
 
-    def __init__(self) -> None:
-        x, y = ziggurat.normal()
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.edge = x.astype(_F)
         self.height = y.astype(_F)
         self.rise = (y[1:] - y[:-1]).astype(_F)
         self.step = (x[:-1] - x[1:]).astype(_F)
+
+
+class _Normal(_Tables):
+    """What a normal draw looks up besides."""
+
+    def __init__(self) -> None:
+        x, y = ziggurat.normal()
+        super().__init__(x, y)
         self.convex = x >= 1
         # by the low byte of a word: bit 0 is the sign, bits 1 to 7 are the strip
         strip = np.arange(256) >> 1
@@ -214,20 +221,19 @@ class _Normal:
         # a limit on its upper 24 bits, sought around the quotient.
         nearby = (x[1:] / x[:-1] * 2**24).astype(np.int64)[:, None] + np.arange(-8, 9)
         product = nearby.astype(_F) * _F(2.0**-24) * self.edge[:-1, None]
-        inside = (product < x[1:, None]) & (nearby >= 0)
-        limit = np.maximum(nearby[:, 0], 0) + inside.sum(axis=1)
+        limit = nearby[:, 0] + (product < x[1:, None]).sum(axis=1)
         limit[-1] = 0  # the top strip ends at 0, and nothing lies below that
         self.limit = limit[strip].astype(np.uint32)
 
 
-_normal: _Normal | None = None
+@cache
+def _normal() -> _Normal:
+    return _Normal()
 
 
-def _tables() -> _Normal:
-    global _normal
-    if _normal is None:
-        _normal = _Normal()
-    return _normal
+@cache
+def _exponential() -> _Tables:
+    return _Tables(*ziggurat.exponential())
 
 
 def _normal_values(stream: Mt19937, count: int) -> np.ndarray:
@@ -235,9 +241,9 @@ def _normal_values(stream: Mt19937, count: int) -> np.ndarray:
 
     All of the words are used up, and more are drawn if the last value needs them.
     """
-    table = _tables()
+    table = _normal()
     words = stream.uint32s(count)
-    low = words.astype(np.uint8)
+    low = words.astype(np.uint8).astype(np.intp)
     high = words >> np.uint32(8)
     values = high.astype(_F)
     values *= table.factor[low]
@@ -246,19 +252,28 @@ def _normal_values(stream: Mt19937, count: int) -> np.ndarray:
     if not len(slow):
         return values
     accepted, special = _judge(table, words, slow, values)
-    free = 0  # the first word that no earlier value has used
-    for index, accept, rare in zip(slow.tolist(), accepted.tolist(), special.tolist()):
-        if index < free:
+    # Each slow value uses the word after it.  Where that word looks like a slow value itself, or
+    # where more words are used, step through in order to see which of them start a value at all.
+    starts = np.ones(len(slow), bool)
+    entangled = special.copy()
+    entangled[:-1] |= slow[1:] == slow[:-1] + 1
+    for number in np.flatnonzero(entangled).tolist():
+        if not starts[number]:
             continue
-        if rare:
+        index = int(slow[number])
+        free = index + 2  # the first word that this value leaves unused
+        if special[number]:
             value, free = _walk(table, words, index, stream)
+            accepted[number] = value is not None
             if value is not None:
                 values[index] = value
-                keep[index] = True
-        else:
-            free = index + 2
-            keep[index] = accept
-        keep[index + 1 : free] = False
+            keep[index + 1 : free] = False
+        number += 1
+        while number < len(slow) and slow[number] < free:
+            starts[number] = False
+            number += 1
+    keep[slow] = accepted & starts
+    keep[slow[starts & ~special] + 1] = False
     return values[keep]
 
 
@@ -339,22 +354,22 @@ def _walk(
 
 def _normal_tail(read: _Words) -> np.float32:
     """A normal value beyond R: exponential(R), thinned by another exponential draw."""
-    start = _tables().edge[1]
+    start = _normal().edge[1]
     while True:
-        x = _exponential(read) / start
-        y = _exponential(read)
+        x = _exponential_value(read) / start
+        y = _exponential_value(read)
         if _F(2) * y > x * x:
             return x + start
 
 
-def _exponential(read: Callable[[], int]) -> np.float32:
+def _exponential_value(read: _Words) -> np.float32:
     """Boost's exponential_distribution<float> with lambda 1: a ziggurat of 256 strips."""
-    x64, y64 = ziggurat.exponential()
+    table = _exponential()
     shift = _F(0)
     while True:
         word = read()
         strip = word & 255
-        edge, inner = _F(x64[strip]), _F(x64[strip + 1])
+        edge, inner = table.edge[strip], table.edge[strip + 1]
         x = _F(word >> 8) * _F(2.0**-24) * edge
         if x < inner:
             return shift + x
@@ -362,10 +377,10 @@ def _exponential(read: Callable[[], int]) -> np.float32:
             # beyond R the exponential looks as it does from 0 on
             shift += inner
             continue
-        fraction = read.fraction()  # type: ignore[attr-defined]
-        height, top = _F(y64[strip]), _F(y64[strip + 1])
-        y = height + fraction * _F(y64[strip + 1] - y64[strip])
-        over_chord = _F(x64[strip] - x64[strip + 1]) * fraction - (edge - x)
+        fraction = read.fraction()
+        height, top = table.height[strip], table.height[strip + 1]
+        y = height + fraction * table.rise[strip]
+        over_chord = table.step[strip] * fraction - (edge - x)
         over_tangent = y - (top + (inner - x) * top)
         if over_chord < 0 and (over_tangent < 0 or y < _exp(-x)):
             return shift + x

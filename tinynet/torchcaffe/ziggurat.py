@@ -16,7 +16,7 @@ Journal of Statistical Software 5(8), 2000.
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -58,13 +58,13 @@ def _stack(strips: int, tail: str, area: str, normal: bool) -> Ziggurat:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def normal() -> Ziggurat:
     """The 128 strips of exp(−x²/2)."""
     return _stack(NORMAL_STRIPS, NORMAL_TAIL, NORMAL_AREA, normal=True)
 
 
-@lru_cache(maxsize=None)
+@cache
 def exponential() -> Ziggurat:
     """The 256 strips of exp(−x)."""
     return _stack(EXPONENTIAL_STRIPS, EXPONENTIAL_TAIL, EXPONENTIAL_AREA, normal=False)

@@ -1,0 +1,207 @@
+"""Blob: Caffe's N-dimensional array with a data and a diff part, over torch tensors.
+
+A blob has two faces.  Layers use ``tensor``/``grad`` (torch, on the blob's device); scripts use
+``data``/``diff`` (numpy, writable and aliased, as pycaffe gives them).
+
+A layer hands the tensor that an operation produced to ``set_data``, and the blob adopts it without
+a copy.  Once a script has asked for the numpy face, the array it holds must go on showing what
+Caffe's would show: from then on the part keeps one contiguous buffer and copies results into it.
+So only blobs that somebody looks at pay for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError, check
+
+MAX_AXES = 32
+MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
+
+
+class _Part:
+    """The data or the diff of a blob: one float32 tensor, and on a GPU its host mirror.
+
+    ``exposed`` says that a numpy view was handed out.  On a GPU the host mirror counts as newer
+    than the tensor after every access to it, since the script may have written into it: Caffe's
+    SyncedMemory makes the same assumption for ``mutable_cpu_data``.
+    """
+
+    __slots__ = ("device", "exposed", "host", "host_is_newer", "tensor", "zero_pending")
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.tensor: torch.Tensor | None = None
+        self.host: torch.Tensor | None = None
+        self.exposed = False
+        self.host_is_newer = False
+        self.zero_pending = False
+
+    def get(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """The current values, materialised as zeros where nothing was ever written."""
+        tensor = self.tensor
+        if tensor is None or tensor.numel() != math.prod(shape):
+            tensor = self.tensor = torch.zeros(shape, dtype=torch.float32, device=self.device)
+            self.host, self.host_is_newer, self.exposed = None, False, False
+        elif tensor.shape != shape:
+            tensor = self.tensor = tensor.reshape(shape)
+            self.host = None if self.host is None else self.host.reshape(shape)
+        if self.zero_pending:
+            tensor.zero_()
+            self.zero_pending = self.host_is_newer = False
+        elif self.host_is_newer:
+            assert self.host is not None
+            tensor.copy_(self.host)
+            self.host_is_newer = False
+        return tensor
+
+    def set(self, value: torch.Tensor) -> None:
+        """Take ``value`` as the new content: adopted, or copied where a script holds a view."""
+        self.zero_pending = self.host_is_newer = False
+        tensor = self.tensor
+        if value is tensor:
+            return
+        if self.exposed and tensor is not None and tensor.shape == value.shape:
+            tensor.copy_(value)
+        else:
+            self.tensor, self.host, self.exposed = value, None, False
+
+    def accumulate(self, value: torch.Tensor) -> None:
+        if self.zero_pending and not self.exposed:
+            self.set(value)
+        else:
+            self.get(tuple(value.shape)).add_(value)
+
+    def numpy(self, shape: tuple[int, ...]) -> np.ndarray:
+        tensor = self.get(shape)
+        if not tensor.is_contiguous():
+            tensor = self.tensor = tensor.contiguous()
+        self.exposed = True
+        if tensor.device.type == "cpu":
+            return tensor.numpy()
+        if self.host is None:
+            self.host = torch.empty(shape, dtype=torch.float32)
+        self.host.copy_(tensor)
+        self.host_is_newer = True
+        return self.host.numpy()
+
+
+class Blob:
+    """An array of float32 with Caffe's shape rules; see the module's docstring.
+
+    Defined by Caffe's ``include/caffe/blob.hpp`` and pycaffe's ``_caffe.cpp``.
+    """
+
+    def __init__(self, shape: Sequence[int] = (0,)) -> None:
+        device = CONTEXT.device
+        self._shape: tuple[int, ...] = (0,)
+        self._data = _Part(device)
+        self._diff = _Part(device)
+        self.resize(tuple(shape))
+
+    # --- shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def count(self) -> int:
+        return math.prod(self._shape)
+
+    def _legacy_axis(self, axis: int) -> int:
+        check(
+            len(self._shape) <= 4,
+            f"num, channels, height and width are for blobs of at most 4 axes; shape {self._shape}",
+        )
+        return self._shape[axis] if axis < len(self._shape) else 1
+
+    num = property(lambda self: self._legacy_axis(0))
+    channels = property(lambda self: self._legacy_axis(1))
+    height = property(lambda self: self._legacy_axis(2))
+    width = property(lambda self: self._legacy_axis(3))
+
+    def reshape(self, *dims: int) -> None:
+        """pycaffe's ``blob.reshape(d0, d1, …)``: change the shape; content is kept if it fits."""
+        self.resize(dims)
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        if shape == self._shape:
+            return
+        check(len(shape) <= MAX_AXES, f"a blob has at most {MAX_AXES} axes; got {len(shape)}")
+        shape = tuple(int(dim) for dim in shape)
+        check(all(dim >= 0 for dim in shape), f"blob dimensions must not be negative; got {shape}")
+        check(
+            math.prod(shape) <= MAX_COUNT,
+            f"a blob has at most {MAX_COUNT} elements (INT_MAX); shape {shape} has "
+            f"{math.prod(shape)}",
+        )
+        self._shape = shape
+
+    # --- the layers' face
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """The data, float32, of this blob's shape; in-place changes are changes of the blob."""
+        return self._data.get(self._shape)
+
+    @property
+    def grad(self) -> torch.Tensor:
+        """The diff, float32, of this blob's shape."""
+        return self._diff.get(self._shape)
+
+    def set_data(self, value: torch.Tensor) -> None:
+        self._data.set(value)
+
+    def set_diff(self, value: torch.Tensor) -> None:
+        self._diff.set(value)
+
+    def add_diff(self, value: torch.Tensor) -> None:
+        """Add ``value`` to the diff, as Caffe's layers accumulate into their parameters' diff."""
+        self._diff.accumulate(value)
+
+    def clear_diff(self) -> None:
+        """Set the diff to zero (lazily: the first ``add_diff`` then takes its value as it is)."""
+        self._diff.zero_pending = True
+
+    def share_data(self, other: Blob) -> None:
+        """Use ``other``'s data as this blob's, now and after every change (Caffe's ShareData)."""
+        check(self.count == other.count, f"cannot share data: {self._shape} and {other._shape}")
+        self._data = other._data
+
+    def share_diff(self, other: Blob) -> None:
+        check(self.count == other.count, f"cannot share diff: {self._shape} and {other._shape}")
+        self._diff = other._diff
+
+    # --- the scripts' face
+
+    @property
+    def data(self) -> np.ndarray:
+        """The data as a writable float32 array which stays aliased to the blob."""
+        return self._data.numpy(self._shape)
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The diff as a writable float32 array which stays aliased to the blob."""
+        return self._diff.numpy(self._shape)
+
+    def load(self, values: np.ndarray, what: str) -> None:
+        """Copy ``values`` into the data; raise CaffeError naming ``what`` if the shapes differ.
+
+        A legacy four-axis shape with leading ones, as old .caffemodel files have, fits its
+        shorter form (Blob::ShapeEquals).
+        """
+        if tuple(values.shape) != self._shape:
+            padded = (1,) * (4 - len(self._shape)) + self._shape
+            if tuple(values.shape) != padded:
+                raise CaffeError(
+                    f"cannot copy {what}: shape mismatch; the file has {tuple(values.shape)}, "
+                    f"the net {self._shape}"
+                )
+        source = torch.from_numpy(np.array(values, dtype=np.float32).reshape(self._shape))
+        self.tensor.copy_(source)

@@ -1,0 +1,80 @@
+"""Mode, device and random stream of the current thread, as Caffe's per-thread singleton has them.
+
+Caffe keeps mode and generator per thread (src/caffe/common.cpp): a thread that a user starts has
+CPU mode and a generator of its own until it sets them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import torch
+
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.random import Mt19937
+
+
+class Context(threading.local):
+    """State of one thread: ``gpu`` (mode), ``device_id``, and the main random ``stream``."""
+
+    def __init__(self) -> None:
+        self.gpu = False
+        self.device_id = 0
+        self._stream: Mt19937 | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cuda", self.device_id) if self.gpu else torch.device("cpu")
+
+    @property
+    def stream(self) -> Mt19937:
+        """The main mt19937 stream; seeded from the system's entropy unless a seed was set."""
+        if self._stream is None:
+            self._stream = Mt19937(int.from_bytes(os.urandom(4), "little"))
+        return self._stream
+
+    def seed(self, seed: int) -> None:
+        self._stream = Mt19937(seed & 0xFFFFFFFF)
+        if self.gpu:
+            torch.cuda.manual_seed(seed & 0xFFFFFFFF)
+
+
+CONTEXT = Context()
+
+
+def set_mode_cpu() -> None:
+    """Build and run the nets that this thread makes from now on on the CPU."""
+    CONTEXT.gpu = False
+
+
+def set_mode_gpu() -> None:
+    """Build and run the nets that this thread makes from now on on the GPU of ``set_device``.
+
+    Raises CaffeError where PyTorch sees no such device.
+    """
+    _require_device(CONTEXT.device_id)
+    CONTEXT.gpu = True
+
+
+def set_device(device_id: int) -> None:
+    """Choose GPU number ``device_id`` for GPU mode. Raises CaffeError if there is none."""
+    _require_device(device_id)
+    CONTEXT.device_id = device_id
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed the main stream of this thread, from which fillers, dropout and data layers draw."""
+    CONTEXT.seed(seed)
+
+
+def _require_device(device_id: int) -> None:
+    if not torch.cuda.is_available():
+        build = "is a CPU build" if torch.version.cuda is None else "finds no CUDA device"
+        raise CaffeError(
+            f"cannot use GPU {device_id}: PyTorch {torch.__version__} {build}; "
+            "train with --cpu, or install a CUDA build of torch and check nvidia-smi"
+        )
+    count = torch.cuda.device_count()
+    if not 0 <= device_id < count:
+        raise CaffeError(f"no GPU {device_id}: this machine has GPUs 0 to {count - 1}")

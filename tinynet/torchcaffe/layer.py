@@ -1,0 +1,178 @@
+"""Layer: the contract between the net and every layer type, and the registry of types.
+
+Who calls what, and when (Caffe's ``include/caffe/layer.hpp``):
+
+``setup(bottom, top)``    once, by the net, in the order of the layers.  Reads the parameters,
+                          checks them, makes and fills ``self.blobs``.  Random draws happen here.
+``reshape(bottom, top)``  after setup and before every forward.  Sets the shape of each top from
+                          the bottoms' shapes; cheap, draws nothing.
+``forward(bottom, top)``  reads ``bottom[i].tensor``, gives ``top[i].set_data(…)``.
+``backward(top, propagate_down, bottom)``
+                          reads ``top[i].grad``; for each i with ``propagate_down[i]`` gives
+                          ``bottom[i].set_diff(…)``; for each parameter j with
+                          ``self.param_propagate_down[j]`` calls ``self.blobs[j].add_diff(…)``.
+
+A layer may work in place (the same Blob as bottom and top): then ``backward`` finds the top's
+values in ``bottom[0].tensor``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any, Callable, ClassVar
+
+import torch
+
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.errors import CaffeError, check
+
+Blobs = list[Blob]
+
+
+class Layer:
+    """Base class of all layer types. A subclass states its numbers of blobs as class attributes."""
+
+    type: str = ""
+    # (least, most) numbers of bottoms and tops; None for no upper bound
+    num_bottom: ClassVar[tuple[int, int | None]] = (1, 1)
+    num_top: ClassVar[tuple[int, int | None]] = (1, 1)
+    equal_num_bottom_top: ClassVar[bool] = False
+    # the net makes missing tops itself, so that a prototxt may leave them out
+    auto_top: ClassVar[bool] = False
+    # the weight of top 0 in the net's loss where the prototxt states none
+    default_loss_weight: ClassVar[float] = 0.0
+
+    def __init__(self, param: Any, phase: int) -> None:
+        self.param = param
+        self.phase = phase
+        self.blobs: list[Blob] = []
+        self.param_propagate_down: list[bool] = []
+        self.loss_weights: list[float] = []
+
+    @property
+    def name(self) -> str:
+        return self.param.name
+
+    # --- for subclasses
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        """Read and check the parameters, and make ``self.blobs``."""
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        raise NotImplementedError(f"{type(self).__name__}.reshape")
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        """By default there is nothing to propagate, and asking for it is an error."""
+        check(not any(propagate_down), f"{self.type} layer {self.name} has no backward computation")
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        """Whether ``force_backward`` may ask for the diff of this bottom (labels: no)."""
+        return True
+
+    def require(self, condition: bool, message: str) -> None:
+        """Raise CaffeError naming this layer unless ``condition`` holds."""
+        if not condition:
+            raise CaffeError(f"{self.type} layer {self.name}: {message}")
+
+    def canonical_axis(self, axis: int, axes: int) -> int:
+        """``axis`` counted from the front; negative ones count from the end."""
+        self.require(-axes <= axis < axes, f"axis {axis} is outside of a {axes}-axis blob")
+        return axis + axes if axis < 0 else axis
+
+    # --- for the net
+
+    def set_up(self, bottom: Blobs, top: Blobs) -> None:
+        """Check the numbers of blobs, set up, reshape, and spread the loss weights."""
+        self._check_counts(bottom, top)
+        self.setup(bottom, top)
+        self.reshape(bottom, top)
+        self.param_propagate_down = [True] * len(self.blobs)
+        self._set_loss_weights(top)
+
+    def loss(self, top: Blobs) -> torch.Tensor | None:
+        """This layer's part of the net's loss, a 0-d tensor: Σ loss_weight · top; None if none."""
+        total = None
+        for blob, weight in zip(top, self.loss_weights):
+            if weight:
+                part = blob.tensor.sum() * weight
+                total = part if total is None else total + part
+        return total
+
+    def _check_counts(self, bottom: Blobs, top: Blobs) -> None:
+        for word, blobs, (least, most) in (
+            ("bottom", bottom, self.num_bottom),
+            ("top", top, self.num_top),
+        ):
+            if len(blobs) < least or (most is not None and len(blobs) > most):
+                if least == most:
+                    rule = f"exactly {least}"
+                elif most is None:
+                    rule = f"at least {least}"
+                else:
+                    rule = f"{least} to {most}"
+                self.require(False, f"takes {rule} {word} blob(s); got {len(blobs)}")
+        if self.equal_num_bottom_top:
+            self.require(
+                len(bottom) == len(top),
+                f"takes as many tops as bottoms; got {len(bottom)} and {len(top)}",
+            )
+
+    def _set_loss_weights(self, top: Blobs) -> None:
+        weights = list(self.param.loss_weight)
+        if not weights and self.default_loss_weight:
+            weights = [self.default_loss_weight] + [0.0] * (len(top) - 1)
+        if weights:
+            self.require(
+                len(weights) == len(top),
+                f"loss_weight must be unspecified or specified once per top; "
+                f"got {len(weights)} for {len(top)} tops",
+            )
+        self.loss_weights = weights or [0.0] * len(top)
+        for blob, weight in zip(top, self.loss_weights):
+            if weight:
+                # the diff of a loss is its weight: backward starts from it
+                blob.set_diff(torch.full(blob.shape, weight, device=blob.tensor.device))
+
+
+_TYPES: dict[str, type[Layer]] = {}
+
+
+def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
+    """Class decorator: make the class the layer type ``type_name`` of prototxt files."""
+
+    def add(layer_class: type[Layer]) -> type[Layer]:
+        if type_name in _TYPES:
+            raise ValueError(f"layer type {type_name} is registered already")
+        layer_class.type = type_name
+        _TYPES[type_name] = layer_class
+        return layer_class
+
+    return add
+
+
+def _load_types() -> None:
+    """Import every module of ``layer_types``: adding a layer means adding one file there."""
+    package = importlib.import_module("tinynet.torchcaffe.layer_types")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def layer_type_list() -> list[str]:
+    """The names of all layer types, sorted (pycaffe's ``layer_type_list``)."""
+    if not _TYPES:
+        _load_types()
+    return sorted(_TYPES)
+
+
+def create_layer(param: Any, phase: int) -> Layer:
+    """Make the layer that a LayerParameter describes. Raises CaffeError for an unknown type."""
+    known = layer_type_list()
+    if param.type not in _TYPES:
+        raise CaffeError(
+            f"unknown layer type '{param.type}' (layer {param.name}); known are {', '.join(known)}"
+        )
+    return _TYPES[param.type](param, phase)

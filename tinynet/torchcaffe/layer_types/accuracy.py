@@ -1,0 +1,68 @@
+"""Accuracy (src/caffe/layers/accuracy_layer.cpp).
+
+A row is right if fewer than top_k other classes score at least as high as the true one: ties count
+against the prediction.  A comparison with NaN is false, so NaN scores count as right.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("Accuracy")
+class Accuracy(Layer):
+    num_bottom = (2, 2)
+    num_top = (1, 2)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.param.accuracy_param
+        self.top_k = param.top_k
+        self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        scores, labels = bottom[0].shape, bottom[1].shape
+        axis = self.canonical_axis(self.param.accuracy_param.axis, len(scores))
+        self.classes = scores[axis]
+        self.rows = (math.prod(scores[:axis]), math.prod(scores[axis + 1 :]))
+        self.require(
+            self.rows[0] * self.rows[1] == math.prod(labels),
+            f"number of labels must match number of predictions; scores have shape {scores} with "
+            f"axis {axis}, labels {labels}",
+        )
+        self.require(
+            self.top_k <= self.classes,
+            f"top_k must be at most the number of classes; got {self.top_k} of {self.classes}",
+        )
+        top[0].resize(())
+        if len(top) > 1:
+            top[1].resize((self.classes,))
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        outer, inner = self.rows
+        scores = bottom[0].tensor.reshape(outer, self.classes, inner)
+        labels = bottom[1].tensor.reshape(outer, 1, inner).to(torch.int64)
+        counted = torch.ones_like(labels, dtype=torch.bool)
+        if self.ignore_label is not None:
+            counted = labels != self.ignore_label
+            labels = torch.where(counted, labels, 0)
+        if labels.device.type == "cpu" and labels.numel():
+            self.require(
+                int(labels.min()) >= 0 and int(labels.max()) < self.classes,
+                f"labels must be in 0 … {self.classes - 1}; got {int(labels.min())} … "
+                f"{int(labels.max())}",
+            )
+        better = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) - 1
+        right = (better < self.top_k) & counted
+        total = counted.sum().to(torch.float32)
+        # no label that counts: accuracy 0
+        top[0].set_data(right.sum().to(torch.float32) / total.clamp(min=1))
+        if len(top) > 1:
+            index = labels.reshape(-1)
+            per_class = torch.zeros(2, self.classes, device=scores.device)
+            per_class[0].scatter_add_(0, index, right.reshape(-1).to(torch.float32))
+            per_class[1].scatter_add_(0, index, counted.reshape(-1).to(torch.float32))
+            top[1].set_data(per_class[0] / per_class[1].clamp(min=1))

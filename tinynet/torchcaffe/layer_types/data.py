@@ -1,0 +1,69 @@
+"""Data: batches from an LMDB (src/caffe/layers/data_layer.cpp, base_data_layer.cpp).
+
+Set-up draws from the main stream as Caffe does: two seeds where the transformer is random, of which
+the second counts, then one for the thread.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+
+from tinynet.prototxt import binary, schema
+from tinynet.torchcaffe import blob_proto, random
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.data_reader import DataReader
+from tinynet.torchcaffe.data_transformer import (
+    DataTransformer,
+    colour_of_encoded,
+    needs_random,
+)
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("Data")
+class Data(Layer):
+    num_bottom = (0, 0)
+    num_top = (1, 2)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param, transform = self.param.data_param, self.param.transform_param
+        self.require(
+            param.backend == schema.DataParameter.LMDB,
+            "backend must be LMDB; this engine does not read LevelDB, Caffe's default: "
+            "write 'backend: LMDB'",
+        )
+        self.require(param.batch_size > 0, "batch_size must be given and positive")
+        mean = None
+        if transform.mean_file:
+            stored = binary.read(transform.mean_file, schema.BlobProto)
+            mean = blob_proto.decode(stored, transform.mean_file)
+            mean = mean.reshape(mean.shape[-3:])
+        stream = random.prefetching_layer(CONTEXT.stream, needs_random(transform, self.phase))
+        transformer = DataTransformer(transform, self.phase, mean, stream)
+        reader = DataReader(
+            param.source,
+            param.batch_size,
+            transformer,
+            param.prefetch,
+            colour_of_encoded(transform) == "color",
+        )
+        self._reader = reader
+        # the thread lives as long as the layer: the reader knows nothing of it
+        weakref.finalize(self, reader.close)
+        top[0].resize((param.batch_size, *transformer.output_shape(reader.picture_shape)))
+        if len(top) > 1:
+            top[1].resize((param.batch_size,))
+        reader.start()
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        """Each batch brings its own shape."""
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        batch = self._reader.next_batch()
+        device = CONTEXT.device
+        top[0].resize(batch.data.shape)
+        top[0].set_data(torch.from_numpy(batch.data).to(device))
+        if len(top) > 1:
+            top[1].set_data(torch.from_numpy(batch.labels).to(device))

@@ -1,0 +1,55 @@
+"""Dropout (src/caffe/layers/dropout_layer.cpp).
+
+In TRAIN each element is kept with probability 1 − dropout_ratio and divided by it; in TEST the
+layer is the identity.  On the CPU the mask is real Caffe's, drawn from the main stream.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe import random
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("Dropout")
+class Dropout(Layer):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.ratio = self.param.dropout_param.dropout_ratio
+        self.require(0 < self.ratio < 1, f"dropout_ratio must be between 0 and 1; got {self.ratio}")
+        self.scale = random.dropout_scale(self.ratio)
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        top[0].resize(bottom[0].shape)
+
+    def _draw(self, values: torch.Tensor) -> torch.Tensor:
+        """scale where kept, 0 where dropped; elements are drawn in C order."""
+        if values.device.type == "cpu":
+            kept = torch.from_numpy(random.dropout_mask(CONTEXT.stream, values.numel(), self.ratio))
+            kept = kept.reshape(values.shape)
+        else:
+            kept = torch.rand(values.shape, device=values.device) >= self.ratio
+        return kept.to(values.dtype).mul_(self.scale)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor
+        if self.phase != schema.TRAIN:
+            if top[0] is not bottom[0]:
+                top[0].set_data(values.clone())
+            return
+        self._mask = self._draw(values)
+        if top[0] is bottom[0]:
+            values.mul_(self._mask)
+        else:
+            top[0].set_data(values * self._mask)
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        above = top[0].grad
+        if self.phase != schema.TRAIN:
+            bottom[0].set_diff(above.clone())
+        else:
+            bottom[0].set_diff(above * self._mask)

@@ -1,0 +1,69 @@
+"""InnerProduct: y = W x + b (src/caffe/layers/inner_product_layer.cpp).
+
+The axes from ``axis`` on are flattened into K; W is num_output × K, or K × num_output with
+``transpose``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from tinynet.torchcaffe import fillers
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("InnerProduct")
+class InnerProduct(Layer):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.param.inner_product_param
+        self.num_output = param.num_output
+        self.require(self.num_output > 0, "num_output must be given and positive")
+        self.axis = self.canonical_axis(param.axis, len(bottom[0].shape))
+        self.inputs = math.prod(bottom[0].shape[self.axis :])
+        self.transpose = param.transpose
+        shape = (self.inputs, self.num_output) if self.transpose else (self.num_output, self.inputs)
+        weights = Blob(shape)
+        weights.load(fillers.fill(param.weight_filler, shape, CONTEXT.stream), "weights")
+        self.blobs = [weights]
+        if param.bias_term:
+            bias = Blob((self.num_output,))
+            bias.load(fillers.fill(param.bias_filler, bias.shape, CONTEXT.stream), "bias")
+            self.blobs.append(bias)
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        shape = bottom[0].shape
+        self.require(
+            math.prod(shape[self.axis :]) == self.inputs,
+            f"input size is incompatible with the weights: they take {self.inputs} values per "
+            f"row; bottom has shape {shape}",
+        )
+        top[0].resize((*shape[: self.axis], self.num_output))
+
+    def _rows(self, blob: Blob) -> torch.Tensor:
+        return blob.tensor.reshape(-1, self.inputs)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        weights = self.blobs[0].tensor
+        weights = weights if self.transpose else weights.t()
+        rows = self._rows(bottom[0])
+        if len(self.blobs) > 1:
+            out = torch.addmm(self.blobs[1].tensor, rows, weights)
+        else:
+            out = rows @ weights
+        top[0].set_data(out.reshape(top[0].shape))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        above = top[0].grad.reshape(-1, self.num_output)
+        if self.param_propagate_down[0]:
+            rows = self._rows(bottom[0])
+            self.blobs[0].add_diff(rows.t() @ above if self.transpose else above.t() @ rows)
+        if len(self.blobs) > 1 and self.param_propagate_down[1]:
+            self.blobs[1].add_diff(above.sum(0))
+        if propagate_down[0]:
+            weights = self.blobs[0].tensor
+            below = above @ (weights.t() if self.transpose else weights)
+            bottom[0].set_diff(below.reshape(bottom[0].shape))

@@ -1,0 +1,166 @@
+"""Pooling, MAX and AVE (src/caffe/layers/pooling_layer.cpp).
+
+    output size = ⌈(H + 2·pad − kernel) / stride⌉ + 1
+
+and with padding the last window is dropped if it would start at or beyond H + pad.  MAX ignores the
+padding; AVE divides by the window clipped to the padded image.  The first maximum in scan order
+takes the gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+_MAX = schema.PoolingParameter.MAX
+_AVE = schema.PoolingParameter.AVE
+_FLT_MAX = torch.finfo(torch.float32).max
+
+
+def _pair(param: Any, both: str, height: str, width: str) -> tuple[int, int]:
+    if param.HasField(height) or param.HasField(width):
+        return getattr(param, height), getattr(param, width)
+    return getattr(param, both), getattr(param, both)
+
+
+@register("Pooling")
+class Pooling(Layer):
+    num_top = (1, 2)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.param.pooling_param
+        self.method = param.pool
+        self.require(
+            self.method in (_MAX, _AVE),
+            "pool must be MAX or AVE; STOCHASTIC is for GPUs in Caffe",
+        )
+        self.require(len(top) == 1 or self.method == _MAX, "a second top needs pool: MAX")
+        self.global_pooling = param.global_pooling
+        for both in ("kernel_size", "pad", "stride"):
+            word = both.replace("_size", "")
+            single = param.HasField(both)
+            named = [param.HasField(f"{word}_{axis}") for axis in "hw"]
+            self.require(
+                not (single and any(named)) and named[0] == named[1],
+                f"give either {both}, or both {word}_h and {word}_w",
+            )
+        self.pad = _pair(param, "pad", "pad_h", "pad_w")
+        self.stride = _pair(param, "stride", "stride_h", "stride_w")
+        self.kernel = _pair(param, "kernel_size", "kernel_h", "kernel_w")
+        self.require(min(self.stride) > 0, f"stride must be nonzero; got {self.stride}")
+        if self.global_pooling:
+            self.require(
+                self.kernel == (0, 0) and self.pad == (0, 0) and self.stride == (1, 1),
+                "global_pooling goes with no kernel_size, pad 0 and stride 1",
+            )
+            return
+        self.require(
+            min(self.kernel) > 0, "kernel_size must be given and nonzero (or global_pooling)"
+        )
+        self.require(
+            self.pad[0] < self.kernel[0] and self.pad[1] < self.kernel[1],
+            f"pad must be less than the kernel; got {self.pad} and {self.kernel}",
+        )
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        shape = bottom[0].shape
+        self.require(len(shape) == 4, f"bottom must have 4 axes (N, C, H, W); got shape {shape}")
+        if self.global_pooling:
+            self.kernel = (shape[2], shape[3])
+        floor = self.param.pooling_param.round_mode == schema.PoolingParameter.FLOOR
+        out = []
+        for size, kernel, stride, padding in zip(shape[2:], self.kernel, self.stride, self.pad):
+            span = size + 2 * padding - kernel
+            self.require(span >= 0, f"kernel {self.kernel} does not fit into bottom {shape}")
+            count = (span // stride if floor else -(-span // stride)) + 1
+            if padding and (count - 1) * stride >= size + padding:
+                count -= 1
+            out.append(count)
+        self.out = (out[0], out[1])
+        for above in top:
+            above.resize((shape[0], shape[1], *out))
+        # cells to add (or, where negative, to leave off) at the end so that the windows just fit
+        self.end_pad = tuple(
+            (count - 1) * stride + kernel - size - padding
+            for count, stride, kernel, size, padding in zip(
+                out, self.stride, self.kernel, shape[2:], self.pad
+            )
+        )
+
+    def _padded(self, values: torch.Tensor, filling: float) -> torch.Tensor:
+        """The bottom on which all windows fit exactly."""
+        (top, left), (bottom, right) = self.pad, self.end_pad
+        if not (top or left or bottom or right):
+            return values
+        return pad(values, (left, right, top, bottom), value=filling)
+
+    def _unpadded(self, diff: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """The gradient of ``_padded``: what fell on padding goes, what was left off is zero."""
+        (top, left), (bottom, right) = self.pad, self.end_pad
+        if not (top or left or bottom or right):
+            return diff
+        return pad(diff, (-left, -right, -top, -bottom)).reshape(shape)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor
+        if self.method == _AVE:
+            sums = torch.nn.functional.avg_pool2d(
+                self._padded(values, 0.0), self.kernel, self.stride, divisor_override=1
+            )
+            top[0].set_data(sums / self._window_sizes(values))
+            return
+        self._input = self._padded(values, -_FLT_MAX)
+        out, self._indices = torch.ops.aten.max_pool2d_with_indices(
+            self._input, list(self.kernel), list(self.stride)
+        )
+        top[0].set_data(out)
+        if len(top) > 1:
+            width = self._input.shape[3]
+            row = self._indices // width - self.pad[0]
+            column = self._indices % width - self.pad[1]
+            top[1].set_data((row * values.shape[3] + column).to(torch.float32))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if not propagate_down[0]:
+            return
+        below = bottom[0].tensor
+        if self.method == _AVE:
+            padded = self._padded(below, 0.0)
+            diff = torch.ops.aten.avg_pool2d_backward(
+                top[0].grad / self._window_sizes(below),
+                padded,
+                list(self.kernel),
+                list(self.stride),
+                [0, 0],
+                False,
+                True,
+                1,
+            )
+        else:
+            diff = torch.ops.aten.max_pool2d_with_indices_backward(
+                top[0].grad,
+                self._input,
+                list(self.kernel),
+                list(self.stride),
+                [0, 0],
+                [1, 1],
+                False,
+                self._indices,
+            )
+        bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))
+
+    def _window_sizes(self, values: torch.Tensor) -> torch.Tensor:
+        """Cells of each window within the image and its padding on both sides, (h, w)."""
+        sizes = []
+        for size, kernel, stride, padding, count in zip(
+            values.shape[2:], self.kernel, self.stride, self.pad, self.out
+        ):
+            start = torch.arange(count, device=values.device) * stride - padding
+            end = torch.clamp(start + kernel, max=size + padding)
+            sizes.append((end - start).to(values.dtype))
+        return sizes[0][:, None] * sizes[1][None, :]

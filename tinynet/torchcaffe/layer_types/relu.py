@@ -1,0 +1,32 @@
+"""ReLU: max(x, 0) + negative_slope · min(x, 0) (src/caffe/layers/relu_layer.cpp)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import leaky_relu
+
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("ReLU")
+class ReLU(Layer):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.slope = self.param.relu_param.negative_slope
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        top[0].resize(bottom[0].shape)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor
+        if top[0] is bottom[0]:
+            leaky_relu(values, self.slope, inplace=True)
+        else:
+            top[0].set_data(leaky_relu(values, self.slope))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            # In place, bottom holds the outputs: they have the inputs' signs where slope ≥ 0, and
+            # where it is not, this is what Caffe computes too.
+            bottom[0].set_diff(
+                torch.ops.aten.leaky_relu_backward(top[0].grad, bottom[0].tensor, self.slope, False)
+            )

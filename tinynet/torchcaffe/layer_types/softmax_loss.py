@@ -1,0 +1,108 @@
+"""SoftmaxWithLoss (src/caffe/layers/softmax_loss_layer.cpp).
+
+    loss = −Σ ln max(p_label, FLT_MIN) / normalizer
+
+The floor FLT_MIN makes the loss saturate at 87.3365 instead of becoming infinite.  The normalizer
+is the number of labels not ignored (VALID, the default), of all labels (FULL), of the batch
+(BATCH_SIZE) or 1 (NONE), and at least 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+_FLT_MIN = torch.finfo(torch.float32).tiny
+
+
+@register("SoftmaxWithLoss")
+class SoftmaxWithLoss(Layer):
+    num_bottom = (2, 2)
+    num_top = (1, 2)
+    auto_top = True
+    default_loss_weight = 1.0
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.param.loss_param
+        self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
+        modes = schema.LossParameter
+        if param.HasField("normalize") and not param.HasField("normalization"):
+            self.normalization = modes.VALID if param.normalize else modes.BATCH_SIZE
+        else:
+            self.normalization = param.normalization
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index != 1
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        scores, labels = bottom[0].shape, bottom[1].shape
+        self.axis = self.canonical_axis(self.param.softmax_param.axis, len(scores))
+        self.classes = scores[self.axis]
+        outer, inner = math.prod(scores[: self.axis]), math.prod(scores[self.axis + 1 :])
+        self.rows = (outer, inner)
+        self.require(
+            outer * inner == math.prod(labels),
+            f"number of labels must match number of predictions; scores have shape {scores} with "
+            f"softmax axis {self.axis}, labels {labels}",
+        )
+        top[0].resize(())
+        if len(top) > 1:
+            top[1].resize(scores)
+
+    def _labels(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Labels as outer × 1 × inner indices, and which of them count (None: all)."""
+        labels = bottom[1].tensor.reshape(self.rows[0], 1, self.rows[1]).to(torch.int64)
+        if self.ignore_label is None:
+            return labels, None
+        valid = labels != self.ignore_label
+        return torch.where(valid, labels, 0), valid
+
+    def _normalizer(self, valid: torch.Tensor | None) -> float | torch.Tensor:
+        modes = schema.LossParameter
+        outer, inner = self.rows
+        if self.normalization == modes.NONE:
+            return 1.0
+        if self.normalization == modes.BATCH_SIZE:
+            return max(1.0, float(outer))
+        if self.normalization == modes.FULL or valid is None:
+            return max(1.0, float(outer * inner))
+        return valid.sum().clamp(min=1).to(torch.float32)
+
+    def _check_range(self, labels: torch.Tensor) -> None:
+        if labels.device.type == "cpu" and labels.numel():
+            low, high = int(labels.min()), int(labels.max())
+            self.require(
+                low >= 0 and high < self.classes,
+                f"labels must be in 0 … {self.classes - 1}, one per class score; "
+                f"got {low if low < 0 else high}",
+            )
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        prob = torch.softmax(bottom[0].tensor, self.axis)
+        self._prob = prob
+        labels, valid = self._labels(bottom)
+        self._check_range(labels)
+        picked = prob.reshape(self.rows[0], self.classes, self.rows[1]).gather(1, labels)
+        losses = -picked.clamp(min=_FLT_MIN).log()
+        if valid is not None:
+            losses = losses * valid
+        top[0].set_data(losses.sum() / self._normalizer(valid))
+        if len(top) > 1:
+            top[1].set_data(prob)
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if len(propagate_down) > 1:
+            self.require(not propagate_down[1], "cannot backpropagate to label inputs")
+        if not propagate_down[0]:
+            return
+        labels, valid = self._labels(bottom)
+        diff = self._prob.reshape(self.rows[0], self.classes, self.rows[1]).clone()
+        diff.scatter_add_(1, labels, -torch.ones_like(labels, dtype=diff.dtype))
+        if valid is not None:
+            diff *= valid
+        diff *= top[0].grad / self._normalizer(valid)
+        bottom[0].set_diff(diff.reshape(bottom[0].shape))

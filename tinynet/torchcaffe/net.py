@@ -1,0 +1,359 @@
+"""Net: executes a net's layers, and is pycaffe's ``caffe.Net`` to scripts.
+
+Semantics: Caffe's ``src/caffe/net.cpp``, ``python/caffe/_caffe.cpp`` and ``pycaffe.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import torch
+
+from tinynet.prototxt import binary, schema, text
+from tinynet.torchcaffe import blob_proto, glog
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.layer import Layer
+from tinynet.torchcaffe.net_builder import NetGraph
+
+TRAIN: int = schema.TRAIN
+TEST: int = schema.TEST
+
+Callback = Callable[[int], None]
+
+
+class Net:
+    """A net in one phase.
+
+    ``Net(model, phase, level=0, stages=None, weights=None)`` or, as older scripts write it,
+    ``Net(model, weights, phase)``: ``model`` is the path of a prototxt, ``phase`` is TRAIN or TEST,
+    ``weights`` the path of a .caffemodel to start from.  Raises CaffeError where Caffe aborts.
+    """
+
+    def __init__(
+        self,
+        network_file: str | Path,
+        *positional: Any,
+        phase: int | None = None,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: str | Path | None = None,
+    ) -> None:
+        if positional and isinstance(positional[0], (str, os.PathLike)):
+            given = dict(zip(("weights", "phase"), positional))
+        else:
+            given = dict(zip(("phase", "level", "stages", "weights"), positional))
+        phase = given.get("phase", phase)
+        level = given.get("level", level)
+        stages = given.get("stages", stages)
+        weights = given.get("weights", weights)
+        if phase is None:
+            raise TypeError("Net: phase is missing; give caffe.TRAIN or caffe.TEST")
+        param = text.read(network_file, schema.NetParameter)
+        param.state.phase = phase
+        param.state.level = level
+        param.state.stage.extend(stages or ())
+        self._init(param)
+        if weights is not None:
+            self.copy_from(weights)
+
+    @classmethod
+    def from_param(cls, param: Any) -> Net:
+        """A net from a NetParameter whose ``state`` is complete; the solver builds nets so."""
+        net = cls.__new__(cls)
+        net._init(param)
+        return net
+
+    def _init(self, param: Any) -> None:
+        self._graph = graph = NetGraph(param)
+        self.name = graph.name
+        self.phase = graph.phase
+        self.layers: list[Layer] = graph.layers
+        self._layer_names: list[str] = graph.layer_names
+        self._blob_names: list[str] = graph.blob_names
+        self.blobs: OrderedDict[str, Blob] = OrderedDict(zip(graph.blob_names, graph.blobs))
+        self.blob_loss_weights = OrderedDict(zip(graph.blob_names, graph.blob_loss_weights))
+        self.layer_dict: OrderedDict[str, Layer] = OrderedDict(zip(graph.layer_names, graph.layers))
+        self.params: OrderedDict[str, list[Blob]] = OrderedDict(
+            (name, layer.blobs)
+            for name, layer in zip(graph.layer_names, graph.layers)
+            if layer.blobs
+        )
+        self.inputs: list[str] = [graph.blob_names[i] for i in graph.input_ids]
+        self.outputs: list[str] = [graph.blob_names[i] for i in graph.output_ids]
+        self.top_names = self._names_of(graph.top_ids)
+        self.bottom_names = self._names_of(graph.bottom_ids)
+        self._before_forward: list[Callback] = []
+        self._after_forward: list[Callback] = []
+        self._before_backward: list[Callback] = []
+        self._after_backward: list[Callback] = []
+
+    def _names_of(self, ids: list[list[int]]) -> OrderedDict[str, list[str]]:
+        names = self._graph.blob_names
+        return OrderedDict(
+            (layer, [names[i] for i in row]) for layer, row in zip(self._layer_names, ids)
+        )
+
+    # --- what the solver uses
+
+    @property
+    def learnable_params(self) -> list[Blob]:
+        """The distinct parameter blobs; a shared one appears once."""
+        return self._graph.learnable_params
+
+    @property
+    def params_lr(self) -> list[float]:
+        return self._graph.params_lr
+
+    @property
+    def params_decay(self) -> list[float]:
+        return self._graph.params_decay
+
+    @property
+    def output_blobs(self) -> list[tuple[str, Blob, float]]:
+        """(name, blob, loss weight) of every output, in Caffe's order: sorted by name."""
+        graph = self._graph
+        return [
+            (graph.blob_names[i], graph.blobs[i], graph.blob_loss_weights[i])
+            for i in graph.output_ids
+        ]
+
+    @torch.no_grad()
+    def run_forward(self, start: int = 0, end: int | None = None) -> torch.Tensor:
+        """Run layers ``start`` … ``end`` (inclusive); return the loss as a 0-d tensor.
+
+        The tensor stays on the net's device, so that training need not wait for it.
+        """
+        graph = self._graph
+        loss = torch.zeros(())
+        for i in range(start, len(self.layers) if end is None else end + 1):
+            for callback in self._before_forward:
+                callback(i)
+            layer, bottom, top = self.layers[i], graph.bottoms[i], graph.tops[i]
+            layer.reshape(bottom, top)
+            layer.forward(bottom, top)
+            part = layer.loss(top)
+            if part is not None:
+                loss = part + loss.to(part.device)
+            for callback in self._after_forward:
+                callback(i)
+        return loss
+
+    @torch.no_grad()
+    def run_backward(self, start: int | None = None, end: int = 0) -> None:
+        """Run the backward computation of layers ``start`` down to ``end`` (inclusive)."""
+        graph = self._graph
+        for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
+            for callback in self._before_backward:
+                callback(i)
+            if graph.layer_need_backward[i]:
+                self.layers[i].backward(
+                    graph.tops[i], graph.bottom_need_backward[i], graph.bottoms[i]
+                )
+            for callback in self._after_backward:
+                callback(i)
+
+    # --- pycaffe's face: running
+
+    def _index(self, layer: str) -> int:
+        if layer not in self._layer_names:
+            raise CaffeError(
+                f"net '{self.name}' has no layer '{layer}'; it has {', '.join(self._layer_names)}"
+            )
+        return self._layer_names.index(layer)
+
+    def _forward(self, start: int, end: int) -> float:
+        return float(self.run_forward(start, end))
+
+    def _backward(self, start: int, end: int) -> None:
+        self.run_backward(start, end)
+
+    def forward(
+        self,
+        blobs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **inputs: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Set the ``inputs`` given by blob name, run forward, return the outputs' data.
+
+        ``start`` and ``end`` name the first and last layer to run; ``blobs`` names further blobs
+        to return.
+        """
+        outputs = set(self.outputs if end is None else self.top_names[end]) | set(blobs or ())
+        if inputs:
+            self._set_all(inputs, self.inputs, "data", "input")
+        first = 0 if start is None else self._index(start)
+        self._forward(first, len(self.layers) - 1 if end is None else self._index(end))
+        return {name: self.blobs[name].data for name in outputs}
+
+    def backward(
+        self,
+        diffs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **outputs: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Set the diffs of the net's ``outputs`` given by name, run backward, return input diffs.
+
+        ``start`` and ``end`` name the first (uppermost) and last layer to run; ``diffs`` names
+        further blobs whose diff to return.
+        """
+        wanted = set(self.inputs if end is None else self.bottom_names[end]) | set(diffs or ())
+        if outputs:
+            self._set_all(outputs, self.outputs, "diff", "output")
+        first = len(self.layers) - 1 if start is None else self._index(start)
+        self._backward(first, 0 if end is None else self._index(end))
+        return {name: self.blobs[name].diff for name in wanted}
+
+    def _set_all(
+        self, arrays: dict[str, np.ndarray], names: list[str], part: str, what: str
+    ) -> None:
+        if set(arrays) != set(names):
+            raise CaffeError(
+                f"{what} blobs do not match: the net's are {', '.join(names)}; "
+                f"got {', '.join(arrays)}"
+            )
+        for name, array in arrays.items():
+            blob = self.blobs[name]
+            if array.shape[0] != blob.shape[0]:
+                raise CaffeError(
+                    f"{what} '{name}' is not batch sized: the blob has {blob.shape[0]}, "
+                    f"the array {array.shape[0]}"
+                )
+            getattr(blob, part)[...] = array
+
+    def forward_all(
+        self, blobs: Sequence[str] | None = None, **inputs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Run ``inputs`` of any length through the net in batches; return all outputs."""
+        return self._in_batches(list(blobs or ()), None, inputs)[0]
+
+    def forward_backward_all(
+        self,
+        blobs: Sequence[str] | None = None,
+        diffs: Sequence[str] | None = None,
+        **arrays: np.ndarray,
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Forward and backward in batches; ``arrays`` names inputs (data) and outputs (diffs)."""
+        return self._in_batches(list(blobs or ()), list(diffs or ()), arrays)
+
+    def _in_batches(
+        self, blobs: list[str], diffs: list[str] | None, arrays: dict[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        data: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *blobs}}
+        grads: dict[str, list[np.ndarray]] = {}
+        forwards = self._batch({k: arrays[k] for k in self.inputs if k in arrays})
+        backwards: Iterator[dict[str, Any]] = iter(())
+        if diffs is not None:
+            grads = {name: [] for name in {*self.inputs, *diffs}}
+            backwards = self._batch({k: arrays[k] for k in self.outputs if k in arrays})
+        nothing: dict[str, Any] = {}
+        for inputs, outputs in zip_longest(forwards, backwards, fillvalue=nothing):
+            for name, array in self.forward(blobs=blobs, **inputs).items():
+                data[name].extend(array.copy())
+            if diffs is not None:
+                for name, array in self.backward(diffs=diffs, **outputs).items():
+                    grads[name].extend(array.copy())
+        count = len(next(iter(arrays.values())))
+        return (
+            {name: np.asarray(rows)[:count] for name, rows in data.items()},
+            {name: np.asarray(rows)[:count] for name, rows in grads.items()},
+        )
+
+    def _batch(self, arrays: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+        """Slices of the net's batch size; the last one padded with zeros."""
+        if not arrays:
+            return
+        size = next(iter(self.blobs.values())).shape[0]
+        for begin in range(0, len(next(iter(arrays.values()))), size):
+            batch = {name: np.asarray(rows[begin : begin + size]) for name, rows in arrays.items()}
+            yield {
+                name: np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]))])
+                if len(rows) < size
+                else rows
+                for name, rows in batch.items()
+            }
+
+    def reshape(self) -> None:
+        """Let every layer set its tops' shapes again, after an input blob was reshaped."""
+        for layer, bottom, top in zip(self.layers, self._graph.bottoms, self._graph.tops):
+            layer.reshape(bottom, top)
+
+    def clear_param_diffs(self) -> None:
+        for blob in self.learnable_params:
+            blob.clear_diff()
+
+    def before_forward(self, callback: Callback) -> None:
+        """Call ``callback(layer_index)`` before each layer's forward."""
+        self._before_forward.append(callback)
+
+    def after_forward(self, callback: Callback) -> None:
+        self._after_forward.append(callback)
+
+    def before_backward(self, callback: Callback) -> None:
+        self._before_backward.append(callback)
+
+    def after_backward(self, callback: Callback) -> None:
+        self._after_backward.append(callback)
+
+    # --- pycaffe's face: weights
+
+    def save(self, path: str | Path) -> None:
+        """Write the net with its weights as a .caffemodel."""
+        net = schema.NetParameter(name=self.name)
+        layer_field = blob_proto.field_number(schema.NetParameter, "layer")
+        parts = [net.SerializeToString()]
+        for layer in self.layers:
+            arrays = [blob.tensor.cpu().numpy() for blob in layer.blobs]
+            encoded = blob_proto.encode_all(layer.param, "blobs", arrays)
+            parts.append(blob_proto.length_delimited(layer_field, encoded))
+        binary.write_bytes(path, b"".join(parts))
+
+    def copy_from(self, path: str | Path) -> None:
+        """Load weights by layer name from a .caffemodel; layers that only it has are ignored.
+
+        Raises CaffeError for a file that is none, or whose shapes differ.
+        """
+        self.copy_from_param(binary.read(path, schema.NetParameter), str(path))
+
+    def copy_from_param(self, net: Any, source: str) -> None:
+        """Load weights by layer name from a NetParameter read from ``source``."""
+        if len(net.layers) and not len(net.layer):
+            raise CaffeError(
+                f"{source} is in Caffe's old V1 format; convert it with Caffe's "
+                "upgrade_net_proto_binary"
+            )
+        for stored in net.layer:
+            if stored.name not in self.layer_dict:
+                glog.info("net.cpp", f"Ignoring source layer {stored.name}")
+                continue
+            target = self.layer_dict[stored.name].blobs
+            check(
+                len(target) == len(stored.blobs),
+                f"{source}: incompatible number of blobs for layer {stored.name}: the file has "
+                f"{len(stored.blobs)}, the net {len(target)}",
+            )
+            for j, blob in enumerate(stored.blobs):
+                what = f"param {j} of layer '{stored.name}' from {source}"
+                target[j].load(blob_proto.decode(blob, what), what)
+
+    def share_with(self, other: Net) -> None:
+        """Use ``other``'s parameters as this net's, layer by layer name (no copy)."""
+        for name, blobs in other.params.items():
+            if name not in self.layer_dict:
+                glog.info("net.cpp", f"Ignoring source layer {name}")
+                continue
+            target = self.layer_dict[name].blobs
+            check(
+                [blob.shape for blob in target] == [blob.shape for blob in blobs],
+                f"cannot share the weights of layer '{name}': shapes differ",
+            )
+            for mine, theirs in zip(target, blobs):
+                mine.share_data(theirs)

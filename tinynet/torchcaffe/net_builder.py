@@ -1,0 +1,232 @@
+"""Building a net: connects layers by their blobs, sets them up, and decides what goes backward.
+
+The rules are those of Caffe's ``Net::Init`` (src/caffe/net.cpp); ``NetGraph`` is its result, which
+``net.Net`` executes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.layer import Layer, create_layer
+from tinynet.torchcaffe.net_graph import prepare
+
+_SOURCE = "net.cpp"
+
+
+class NetGraph:
+    """Layers and blobs of one net in one phase, connected and set up.
+
+    Per layer (lists of equal length): ``layers``, ``layer_names``, ``bottoms``/``tops`` (blobs),
+    ``bottom_ids``/``top_ids`` (their numbers), ``bottom_need_backward``, ``layer_need_backward``.
+    Per blob: ``blobs``, ``blob_names``, ``blob_loss_weights``. Per distinct parameter blob:
+    ``learnable_params``, ``params_lr``, ``params_decay``.
+
+    Raises CaffeError where Caffe would abort.
+    """
+
+    def __init__(self, written: Any) -> None:
+        self.param = param = prepare(written)
+        self.name: str = param.name
+        self.phase: int = param.state.phase
+        self.layers: list[Layer] = []
+        self.layer_names: list[str] = []
+        self.bottoms: list[list[Blob]] = []
+        self.tops: list[list[Blob]] = []
+        self.bottom_ids: list[list[int]] = []
+        self.top_ids: list[list[int]] = []
+        self.bottom_need_backward: list[list[bool]] = []
+        self.layer_need_backward: list[bool] = []
+        self.blobs: list[Blob] = []
+        self.blob_names: list[str] = []
+        self.blob_loss_weights: list[float] = []
+        self.input_ids: list[int] = []
+        self.learnable_params: list[Blob] = []
+        self.params_lr: list[float] = []
+        self.params_decay: list[float] = []
+        self._blob_need_backward: list[bool] = []
+        self._latest: dict[str, int] = {}  # blob name → number of the blob that now has it
+        self._available: set[str] = set()  # tops that no layer has read yet
+        self._owners: dict[str, tuple[int, int]] = {}  # shared parameter's name → (layer, index)
+        self._learnable_index: dict[tuple[int, int], int] = {}
+
+        for layer_param in param.layer:
+            self._append_layer(layer_param)
+        self._skip_what_the_loss_does_not_see()
+        if param.force_backward:
+            self._force_backward()
+        self.output_ids = [self._latest[name] for name in sorted(self._available)]
+        for name in sorted(self._available):
+            glog.info(_SOURCE, f"This network produces output {name}")
+        glog.info(_SOURCE, "Network initialization done.")
+
+    # --- layers and their blobs
+
+    def _append_layer(self, param: Any) -> None:
+        if not param.HasField("phase"):
+            param.phase = self.phase
+        check(
+            len(param.propagate_down) in (0, len(param.bottom)),
+            f"layer {param.name}: propagate_down must be given 0 times or once per bottom; "
+            f"got {len(param.propagate_down)} for {len(param.bottom)} bottoms",
+        )
+        layer = create_layer(param, param.phase)
+        glog.info(_SOURCE, f"Creating Layer {param.name}")
+        self.layers.append(layer)
+        self.layer_names.append(param.name)
+        need_backward = self._connect_bottoms(param)
+        self._connect_tops(param, layer)
+        bottom, top = self.bottoms[-1], self.tops[-1]
+        layer.set_up(bottom, top)
+        glog.info(_SOURCE, f"Setting up {param.name}")
+        for top_id, blob, weight in zip(self.top_ids[-1], top, layer.loss_weights):
+            self.blob_loss_weights[top_id] = weight
+            dims = " ".join(str(dim) for dim in blob.shape)
+            glog.info(_SOURCE, f"Top shape: {dims} ({blob.count})")
+            if weight:
+                glog.info(_SOURCE, f"    with loss weight {glog.number(weight)}")
+        check(
+            len(param.param) <= len(layer.blobs),
+            f"layer {param.name}: too many params specified: {len(param.param)} for "
+            f"{len(layer.blobs)} parameter blob(s)",
+        )
+        for index in range(len(layer.blobs)):
+            need_backward |= self._append_param(param, index)
+        self.layer_need_backward.append(need_backward)
+        if need_backward:
+            for top_id in self.top_ids[-1]:
+                self._blob_need_backward[top_id] = True
+
+    def _connect_bottoms(self, param: Any) -> bool:
+        """Find the bottoms' blobs; return whether one of them needs its diff."""
+        ids, needs = [], []
+        any_need = False
+        for index, name in enumerate(param.bottom):
+            if name not in self._available:
+                raise CaffeError(
+                    f"unknown bottom blob '{name}' (layer {param.name}, bottom index {index})"
+                )
+            blob_id = self._latest[name]
+            self._available.discard(name)
+            any_need |= self._blob_need_backward[blob_id]
+            need = self._blob_need_backward[blob_id]
+            if len(param.propagate_down):
+                need = param.propagate_down[index]
+            ids.append(blob_id)
+            needs.append(need)
+        self.bottom_ids.append(ids)
+        self.bottoms.append([self.blobs[i] for i in ids])
+        self.bottom_need_backward.append(needs)
+        return any_need
+
+    def _connect_tops(self, param: Any, layer: Layer) -> None:
+        ids: list[int] = []
+        for index, name in enumerate(param.top):
+            in_place = index < len(param.bottom) and param.bottom[index] == name
+            if in_place:
+                ids.append(self._latest[name])
+            elif name in self._latest:
+                raise CaffeError(f"top blob '{name}' is produced by multiple sources")
+            else:
+                ids.append(self._new_blob(name))
+                self._latest[name] = ids[-1]
+            self._available.add(name)
+            if param.type == "Input":
+                self.input_ids.append(ids[-1])
+        if layer.auto_top:
+            while len(ids) < layer.num_top[0]:
+                ids.append(self._new_blob("(automatic)"))
+        self.top_ids.append(ids)
+        self.tops.append([self.blobs[i] for i in ids])
+
+    def _new_blob(self, name: str) -> int:
+        self.blobs.append(Blob())
+        self.blob_names.append(name)
+        self.blob_loss_weights.append(0.0)
+        self._blob_need_backward.append(False)
+        return len(self.blobs) - 1
+
+    # --- parameters
+
+    def _append_param(self, param: Any, index: int) -> bool:
+        """Register a layer's parameter blob, its own or a shared one; return whether it learns.
+
+        Rules of sharing: Net::AppendParam.
+        """
+        layer_id = len(self.layers) - 1
+        layer = self.layers[layer_id]
+        spec = param.param[index] if index < len(param.param) else schema.ParamSpec()
+        layer.param_propagate_down[index] = spec.lr_mult != 0
+        blob = layer.blobs[index]
+        if not spec.name or spec.name not in self._owners:
+            if spec.name:
+                self._owners[spec.name] = (layer_id, index)
+            self._learnable_index[layer_id, index] = len(self.learnable_params)
+            self.learnable_params.append(blob)
+            self.params_lr.append(spec.lr_mult)
+            self.params_decay.append(spec.decay_mult)
+            return spec.lr_mult != 0
+        owner_id, owner_index = self._owners[spec.name]
+        owner = self.layers[owner_id].blobs[owner_index]
+        permissive = spec.share_mode == schema.ParamSpec.PERMISSIVE
+        same = owner.count == blob.count if permissive else owner.shape == blob.shape
+        check(
+            same,
+            f"cannot share param '{spec.name}' of layer {self.layer_names[owner_id]} (shape "
+            f"{owner.shape}) with layer {param.name} (shape {blob.shape})",
+        )
+        blob.share_data(owner)
+        blob.share_diff(owner)
+        learnable = self._learnable_index[owner_id, owner_index]
+        for field, values in (("lr_mult", self.params_lr), ("decay_mult", self.params_decay)):
+            if spec.HasField(field):
+                owner_param = self.param.layer[owner_id].param
+                stated = owner_index < len(owner_param) and owner_param[owner_index].HasField(field)
+                check(
+                    not stated or values[learnable] == getattr(spec, field),
+                    f"shared param '{spec.name}' has mismatched {field}: {values[learnable]} "
+                    f"and {getattr(spec, field)}",
+                )
+                values[learnable] = getattr(spec, field)
+        return spec.lr_mult != 0
+
+    # --- what goes backward
+
+    def _skip_what_the_loss_does_not_see(self) -> None:
+        """Drop the backward computation of layers and bottoms from which no loss is reached."""
+        under_loss: set[str] = set()
+        skipped: set[str] = set()
+        for i in reversed(range(len(self.layers))):
+            top_names = [self.blob_names[t] for t in self.top_ids[i]]
+            weights = self.layers[i].loss_weights
+            contributes = any(
+                weight or name in under_loss for weight, name in zip(weights, top_names)
+            )
+            skip = all(name in skipped for name in top_names)
+            needs = self.bottom_need_backward[i]
+            if self.layer_need_backward[i] and skip:
+                self.layer_need_backward[i] = False
+                needs[:] = [False] * len(needs)
+            if not contributes:
+                self.layer_need_backward[i] = False
+            verb = "needs" if self.layer_need_backward[i] else "does not need"
+            glog.info(_SOURCE, f"{self.layer_names[i]} {verb} backward computation.")
+            for j, blob_id in enumerate(self.bottom_ids[i]):
+                if contributes:
+                    under_loss.add(self.blob_names[blob_id])
+                else:
+                    needs[j] = False
+                if not needs[j]:
+                    skipped.add(self.blob_names[blob_id])
+
+    def _force_backward(self) -> None:
+        for i, layer in enumerate(self.layers):
+            self.layer_need_backward[i] = True
+            needs = self.bottom_need_backward[i]
+            for j in range(len(needs)):
+                needs[j] = needs[j] or layer.allow_force_backward(j)
+            layer.param_propagate_down = [True] * len(layer.blobs)

@@ -1,0 +1,153 @@
+"""From the net that a user wrote to the list of layers that runs: prototxt in, prototxt out.
+
+Three rewrites, as Caffe makes them before it builds anything: old ``input`` fields become an Input
+layer (``util/upgrade_proto.cpp``); layers whose rules exclude the net's state go
+(``Net::FilterNet``); a blob that several layers read is given to a Split layer, whose tops they
+read instead, so that each diff has one writer (``util/insert_splits.cpp``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe.errors import CaffeError, check
+
+
+def prepare(net: Any) -> Any:
+    """The NetParameter that runs, from the one that was written, for the state it names."""
+    return insert_splits(filter_layers(upgrade(net)))
+
+
+def upgrade(net: Any) -> Any:
+    """Turn ``input`` fields into an Input layer; refuse what only Caffe's own tool upgrades.
+
+    Raises CaffeError for a V1 net (``layers { type: CONVOLUTION }``).
+    """
+    if len(net.layers):
+        raise CaffeError(
+            f"net '{net.name}' is in Caffe's old V1 format ('layers' with types in capitals); "
+            "convert it with Caffe's upgrade_net_proto_text (or upgrade_net_proto_binary)"
+        )
+    upgraded = schema.NetParameter()
+    upgraded.CopyFrom(net)
+    if not len(net.input):
+        return upgraded
+    shapes = [list(shape.dim) for shape in net.input_shape]
+    if not shapes:
+        dims = list(net.input_dim)
+        check(
+            len(dims) == 4 * len(net.input),
+            f"net '{net.name}': input_dim must be given 4 times per input; "
+            f"got {len(dims)} for {len(net.input)} input(s)",
+        )
+        shapes = [dims[4 * i : 4 * i + 4] for i in range(len(net.input))]
+    check(
+        len(shapes) == len(net.input),
+        f"net '{net.name}': input_shape must be given once per input; "
+        f"got {len(shapes)} for {len(net.input)} input(s)",
+    )
+    for field in ("input", "input_dim", "input_shape", "layer"):
+        upgraded.ClearField(field)
+    layer = upgraded.layer.add(name="input", type="Input", top=list(net.input))
+    for shape in shapes:
+        layer.input_param.shape.add(dim=shape)
+    for layer in net.layer:
+        upgraded.layer.add().CopyFrom(layer)
+    return upgraded
+
+
+def state_meets_rule(state: Any, rule: Any) -> bool:
+    """Whether a NetState satisfies a NetStateRule: every condition that the rule states holds."""
+    if rule.HasField("phase") and rule.phase != state.phase:
+        return False
+    if rule.HasField("min_level") and state.level < rule.min_level:
+        return False
+    if rule.HasField("max_level") and state.level > rule.max_level:
+        return False
+    stages = set(state.stage)
+    return stages.issuperset(rule.stage) and stages.isdisjoint(rule.not_stage)
+
+
+def filter_layers(net: Any) -> Any:
+    """Keep the layers whose include/exclude rules admit the net's state.
+
+    A layer without rules stays; with ``include`` rules one of them must be met; with ``exclude``
+    rules none may be.
+    """
+    kept = schema.NetParameter()
+    kept.CopyFrom(net)
+    kept.ClearField("layer")
+    for layer in net.layer:
+        check(
+            not (len(layer.include) and len(layer.exclude)),
+            f"layer {layer.name}: specify either include rules or exclude rules; not both",
+        )
+        if len(layer.include):
+            included = any(state_meets_rule(net.state, rule) for rule in layer.include)
+        else:
+            included = not any(state_meets_rule(net.state, rule) for rule in layer.exclude)
+        if included:
+            kept.layer.add().CopyFrom(layer)
+    return kept
+
+
+def insert_splits(net: Any) -> Any:
+    """Add a Split after each top that is read more than once (its use as a loss counts too).
+
+    Names are Caffe's, since scripts see them: ``BLOB_LAYER_TOPINDEX_split`` for the layer and the
+    same with ``_K`` for its tops.
+    """
+    source = _sources_of_bottoms(net)
+    readers = Counter(source.values())
+    loss_weight: dict[tuple[int, int], float] = {}
+    for i, layer in enumerate(net.layer):
+        for j, weight in zip(range(len(layer.top)), layer.loss_weight):
+            if weight:
+                loss_weight[i, j] = weight
+                readers[i, j] += 1
+
+    split = schema.NetParameter()
+    split.CopyFrom(net)
+    split.ClearField("layer")
+    used: Counter[tuple[int, int]] = Counter()  # tops of each Split already given to a reader
+    for i, original in enumerate(net.layer):
+        layer = split.layer.add()
+        layer.CopyFrom(original)
+        for j, blob in enumerate(original.bottom):
+            top = source[i, j]
+            if readers[top] > 1:
+                layer.bottom[j] = f"{_split_name(net, top, blob)}_{used[top]}"
+                used[top] += 1
+        for j, blob in enumerate(original.top):
+            count = readers[i, j]
+            if count <= 1:
+                continue
+            name = _split_name(net, (i, j), blob)
+            added = split.layer.add(name=name, type="Split", bottom=[blob])
+            added.top.extend(f"{name}_{k}" for k in range(count))
+            if (i, j) in loss_weight:
+                added.loss_weight.extend([loss_weight[i, j]] + [0.0] * (count - 1))
+                layer.ClearField("loss_weight")
+                used[i, j] += 1
+    return split
+
+
+def _split_name(net: Any, top: tuple[int, int], blob: str) -> str:
+    layer_index, top_index = top
+    return f"{blob}_{net.layer[layer_index].name}_{top_index}_split"
+
+
+def _sources_of_bottoms(net: Any) -> dict[tuple[int, int], tuple[int, int]]:
+    """(layer, bottom) → the (layer, top) that it reads: the last one before it of that name."""
+    last_top: dict[str, tuple[int, int]] = {}
+    source: dict[tuple[int, int], tuple[int, int]] = {}
+    for i, layer in enumerate(net.layer):
+        for j, blob in enumerate(layer.bottom):
+            if blob not in last_top:
+                raise CaffeError(f"layer {layer.name}: unknown bottom blob '{blob}'")
+            source[i, j] = last_top[blob]
+        for j, blob in enumerate(layer.top):
+            last_top[blob] = (i, j)
+    return source

@@ -1,0 +1,306 @@
+"""Solver: the training loop of Caffe; what the update is, a subclass in ``solver_types`` says.
+
+One iteration (Solver::Step, src/caffe/solver.cpp), in this order: clear the parameters' diffs; test
+if the iteration is a multiple of ``test_interval``; ``iter_size`` times forward and backward;
+display; update; snapshot if the iteration, counted after the update, is a multiple of ``snapshot``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Callable
+
+import torch
+
+from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import glog, snapshot
+from tinynet.torchcaffe.context import set_random_seed
+from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.learning_rate import learning_rate
+from tinynet.torchcaffe.net import TEST, TRAIN, Net
+
+_SOURCE = "solver.cpp"
+_TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
+
+
+class Solver:
+    """Trains ``net`` and scores ``test_nets`` as a SolverParameter says.
+
+    ``param_file`` is the path of a solver prototxt, or a SolverParameter.  Raises CaffeError where
+    Caffe aborts.
+    """
+
+    type: str = ""
+
+    def __init__(self, param_file: str | Path | Any) -> None:
+        if isinstance(param_file, (str, Path)):
+            param_file = text.read(param_file, schema.SolverParameter)
+        self.param = param_file
+        self.iter = 0
+        self.current_step = 0
+        self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._losses: deque[torch.Tensor] = deque()
+        self._last_display = 0
+        self._timer = time.monotonic()
+        check(
+            self.param.average_loss >= 1,
+            f"average_loss must be at least 1; got {self.param.average_loss}",
+        )
+        snapshot.check_writable(self)
+        if self.param.random_seed >= 0:
+            set_random_seed(self.param.random_seed)
+        self.net = self._make_train_net()
+        self.test_nets = self._make_test_nets()
+        glog.info(_SOURCE, "Solver scaffolding done.")
+        self.prepare()
+
+    # --- for subclasses
+
+    def prepare(self) -> None:
+        """Make what the update rule remembers; called once the nets exist."""
+        raise NotImplementedError
+
+    def apply_update(self) -> None:
+        """Update the weights from their diffs, and count the iteration."""
+        raise NotImplementedError
+
+    @property
+    def history(self) -> list[torch.Tensor]:
+        """What the update rule remembers, in the order in which a .solverstate stores it."""
+        raise NotImplementedError
+
+    # --- nets
+
+    def _make_train_net(self) -> Net:
+        param = self.param
+        given = [field for field in _TRAIN_NET_FIELDS if param.HasField(field)]
+        check(
+            len(given) == 1,
+            f"the solver must name its train net by exactly one of "
+            f"{', '.join(_TRAIN_NET_FIELDS)}; got {', '.join(given) or 'none'}",
+        )
+        net_param = self._net_param(given[0], getattr(param, given[0]))
+        glog.info(_SOURCE, f"Creating training net from {given[0]}")
+        return self._make_net(net_param, TRAIN, param.train_state)
+
+    def _make_test_nets(self) -> list[Net]:
+        param = self.param
+        sources = [("test_net_param", value) for value in param.test_net_param]
+        sources += [("test_net", value) for value in param.test_net]
+        generic = [field for field in ("net", "net_param") if param.HasField(field)]
+        count = len(param.test_iter)
+        if generic:
+            check(
+                count >= len(sources),
+                f"test_iter must be given for each test net; got {count} for {len(sources)}",
+            )
+            sources += [(generic[0], getattr(param, generic[0]))] * (count - len(sources))
+        else:
+            check(
+                count == len(sources),
+                f"test_iter must be given once per test net; got {count} for {len(sources)}",
+            )
+        states = list(param.test_state)
+        check(
+            len(states) in (0, len(sources)),
+            f"test_state must be given 0 times or once per test net; got {len(states)} for "
+            f"{len(sources)}",
+        )
+        check(
+            not sources or param.test_interval > 0,
+            f"test_interval must be positive where there are test nets; got {param.test_interval}",
+        )
+        nets = []
+        for i, (field, value) in enumerate(sources):
+            glog.info(_SOURCE, f"Creating test net (#{i}) specified by {field}")
+            state = states[i] if states else schema.NetState()
+            nets.append(self._make_net(self._net_param(field, value), TEST, state))
+        return nets
+
+    def _net_param(self, field: str, value: Any) -> Any:
+        if field.endswith("_param"):
+            net_param = schema.NetParameter()
+            net_param.CopyFrom(value)
+            return net_param
+        return text.read(value, schema.NetParameter)
+
+    def _make_net(self, net_param: Any, phase: int, state: Any) -> Net:
+        """A net whose state is ``phase``, then the net's own state, then the solver's for it."""
+        merged = schema.NetState(phase=phase)
+        merged.MergeFrom(net_param.state)
+        merged.MergeFrom(state)
+        net_param.state.CopyFrom(merged)
+        net = Net.from_param(net_param)
+        for names in self.param.weights:
+            for name in names.split(","):
+                glog.info(_SOURCE, f"Finetuning from {name.strip()}")
+                net.copy_from(name.strip())
+        return net
+
+    # --- the loop
+
+    def add_callback(
+        self, on_start: Callable[[], None], on_gradients_ready: Callable[[], None]
+    ) -> None:
+        """Call ``on_start`` before each iteration's forward, the other before its update."""
+        self._callbacks.append((on_start, on_gradients_ready))
+
+    def step(self, iterations: int) -> None:
+        """Run ``iterations`` iterations. The average of ``average_loss`` starts anew."""
+        self._losses.clear()
+        self._timer = time.monotonic()
+        stop = self.iter + iterations
+        while self.iter < stop:
+            self._iterate()
+
+    @torch.no_grad()
+    def _iterate(self) -> None:
+        param = self.param
+        self.net.clear_param_diffs()
+        if (
+            param.test_interval
+            and self.iter % param.test_interval == 0
+            and (self.iter > 0 or param.test_initialization)
+        ):
+            self.test_all()
+        for on_start, _ in self._callbacks:
+            on_start()
+        loss = torch.zeros(())
+        for _ in range(param.iter_size):
+            part = self.net.run_forward()
+            self.net.run_backward()
+            loss = part + loss.to(part.device)
+        self._remember_loss(loss / param.iter_size)
+        if param.display and self.iter % param.display == 0:
+            self._display()
+        for _, on_gradients_ready in self._callbacks:
+            on_gradients_ready()
+        self.apply_update()
+        if param.snapshot and self.iter % param.snapshot == 0:
+            self.snapshot()
+
+    def solve(self, resume_file: str | Path | None = None) -> None:
+        """Train to ``max_iter``; then a last snapshot unless just written, a display and a test."""
+        param = self.param
+        glog.info(_SOURCE, f"Solving {self.net.name}")
+        glog.info(_SOURCE, f"Learning Rate Policy: {param.lr_policy}")
+        if resume_file is not None:
+            glog.info(_SOURCE, f"Restoring previous solver status from {resume_file}")
+            self.restore(resume_file)
+        self.step(param.max_iter - self.iter)
+        if param.snapshot_after_train and (not param.snapshot or self.iter % param.snapshot):
+            self.snapshot()
+        if param.display and self.iter % param.display == 0:
+            self._remember_loss(self.net.run_forward())
+            glog.info(
+                _SOURCE, f"Iteration {self.iter}, loss = {glog.number(self._smoothed_loss())}"
+            )
+        if param.test_interval and self.iter % param.test_interval == 0:
+            self.test_all()
+        glog.info(_SOURCE, "Optimization Done.")
+
+    def _remember_loss(self, loss: torch.Tensor) -> None:
+        self._losses.append(loss)
+        if len(self._losses) > self.param.average_loss:
+            self._losses.popleft()
+
+    def _smoothed_loss(self) -> float:
+        """Mean loss of the last ``average_loss`` iterations of this call of ``step``."""
+        return float(torch.stack(list(self._losses)).mean())
+
+    def _display(self) -> None:
+        now = time.monotonic()
+        seconds = now - self._timer
+        rate = (self.iter - self._last_display) / (seconds or 1.0)
+        self._timer, self._last_display = now, self.iter
+        glog.info(
+            _SOURCE,
+            f"Iteration {self.iter} ({glog.number(rate)} iter/s, {glog.number(seconds)}s/"
+            f"{self.param.display} iters), loss = {glog.number(self._smoothed_loss())}",
+        )
+        index = 0
+        for name, blob, weight in self.net.output_blobs:
+            for value in blob.tensor.reshape(-1).tolist():
+                glog.info(_SOURCE, _score("Train", index, name, value, weight))
+                index += 1
+
+    def test_all(self) -> None:
+        """Score every test net on its ``test_iter`` batches with the current weights."""
+        for index in range(len(self.test_nets)):
+            self._test(index)
+
+    def _test(self, index: int) -> None:
+        glog.info(_SOURCE, f"Iteration {self.iter}, Testing net (#{index})")
+        net = self.test_nets[index]
+        net.share_with(self.net)
+        batches = self.param.test_iter[index]
+        sums: list[torch.Tensor] = []
+        loss = torch.zeros(())
+        for batch in range(batches):
+            part = net.run_forward()
+            loss = part + loss.to(part.device)
+            scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
+            sums = [s + t for s, t in zip(sums, scores)] if batch else [s.clone() for s in scores]
+        if self.param.test_compute_loss:
+            glog.info(_SOURCE, f"Test loss: {glog.number(float(loss) / batches)}")
+        number = 0
+        for (name, _, weight), total in zip(net.output_blobs, sums):
+            for value in (total / batches).tolist():
+                glog.info(_SOURCE, _score("Test", number, name, value, weight))
+                number += 1
+
+    # --- the rest of pycaffe's face
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the current iteration."""
+        rate, self.current_step = learning_rate(self.param, self.iter, self.current_step)
+        return rate
+
+    def share_weights(self, net: Net) -> None:
+        """Let ``net`` use this solver's weights."""
+        net.share_with(self.net)
+
+    def snapshot(self) -> None:
+        """Write PREFIX_iter_N.caffemodel and .solverstate."""
+        snapshot.write(self)
+
+    def restore(self, path: str | Path) -> None:
+        """Go on from a .solverstate: iteration, weights and history."""
+        snapshot.restore(self, Path(path))
+
+
+def _score(phase: str, index: int, name: str, value: float, weight: float) -> str:
+    line = f"    {phase} net output #{index}: {name} = {glog.number(value)}"
+    if weight:
+        line += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"
+    return line
+
+
+_TYPES: dict[str, type[Solver]] = {}
+
+
+def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
+    """Class decorator: make the class the solver ``type`` of prototxt files."""
+
+    def add(solver_class: type[Solver]) -> type[Solver]:
+        if type_name in _TYPES:
+            raise ValueError(f"solver type {type_name} is registered already")
+        solver_class.type = type_name
+        _TYPES[type_name] = solver_class
+        return solver_class
+
+    return add
+
+
+def get_solver(path: str | Path) -> Solver:
+    """The solver that a solver prototxt describes (pycaffe's ``get_solver``).
+
+    Raises CaffeError for an unknown type.
+    """
+    param = text.read(path, schema.SolverParameter)
+    if param.type not in _TYPES:
+        raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")
+    return _TYPES[param.type](param)

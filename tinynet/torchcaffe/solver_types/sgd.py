@@ -1,0 +1,80 @@
+"""SGD with momentum, and the pipeline that the other update rules share.
+
+For the gradient g of a parameter W, in this order (src/caffe/solvers/sgd_solver.cpp):
+
+    clip         g ← g · clip / ‖g‖₂  if the norm over all parameters exceeds clip_gradients
+    normalize    g ← g / iter_size
+    regularize   g ← g + weight_decay · decay_mult · W        (L2; for L1, of sign(W))
+    update       V ← momentum · V + lr · lr_mult · g;  W ← W − V
+
+The learning rate is inside the history V, unlike in torch.optim.SGD: the two part ways whenever
+the rate changes.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.solver import Solver, register
+
+
+@register("SGD")
+class SGDSolver(Solver):
+    """Stochastic gradient descent with momentum; base of the solvers that only update otherwise."""
+
+    def prepare(self) -> None:
+        self._history = [torch.zeros_like(blob.tensor) for blob in self.net.learnable_params]
+
+    @property
+    def history(self) -> list[torch.Tensor]:
+        return self._history
+
+    @torch.no_grad()
+    def apply_update(self) -> None:
+        rate = self.lr
+        if self.param.display and self.iter % self.param.display == 0:
+            glog.info("sgd_solver.cpp", f"Iteration {self.iter}, lr = {glog.number(rate)}")
+        self._clip_gradients()
+        for index, blob in enumerate(self.net.learnable_params):
+            if self.param.iter_size != 1:
+                blob.grad.mul_(1.0 / self.param.iter_size)
+            self._regularize(index, blob)
+            self.update(index, blob, rate * self.net.params_lr[index])
+        self.iter += 1
+
+    def update(self, index: int, blob: Blob, rate: float) -> None:
+        """Change parameter ``index`` by its regularised gradient ``blob.grad`` at ``rate``."""
+        history = self._history[index]
+        history.mul_(self.param.momentum).add_(blob.grad, alpha=rate)
+        blob.tensor.sub_(history)
+
+    def _clip_gradients(self) -> None:
+        limit = self.param.clip_gradients
+        if limit < 0:
+            return
+        squares = [blob.grad.square().sum() for blob in self.net.learnable_params]
+        norm = float(torch.stack(squares).sum().sqrt())
+        if norm > limit:
+            scale = limit / norm
+            glog.info(
+                "sgd_solver.cpp",
+                f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > "
+                f"{glog.number(limit)}) by scale factor {glog.number(scale)}",
+            )
+            for blob in self.net.learnable_params:
+                blob.grad.mul_(scale)
+
+    def _regularize(self, index: int, blob: Blob) -> None:
+        decay = self.param.weight_decay * self.net.params_decay[index]
+        if not decay:
+            return
+        kind = self.param.regularization_type
+        if kind == "L2":
+            blob.grad.add_(blob.tensor, alpha=decay)
+        elif kind == "L1":
+            blob.grad.add_(blob.tensor.sign(), alpha=decay)
+        else:
+            raise CaffeError(f"unknown regularization_type '{kind}'; known are L1, L2")
