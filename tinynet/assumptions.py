@@ -75,7 +75,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "Oversampling",
         "Caffe's ten crops: four corners, centre, and the mirror images of those five",
-        "'The default Caffe option'. Stages 1 and 2 see the whole picture: it and its mirror image.",
+        "'The default Caffe option'. Stages 1 and 2 see whole pictures: two crops, not ten.",
     ),
     Assumption(
         "Input scaling",

@@ -1,0 +1,160 @@
+"""The command ``generate``: writes, or checks, the prototxt of the stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths
+from tinynet.prototxt import dataset, schema
+from tinynet.prototxt import generate as generator
+from tinynet.prototxt.solvers import POLICY_FIELDS, Overrides
+from tinynet.stages import STAGES, stage
+
+# What names nets, and what Caffe has replaced: every other field of the solver has its option.
+NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
+AT_LEAST = {"max_iter": 1, "test_interval": 1, "iter_size": 1, "average_loss": 1, "stepsize": 1}
+AT_LEAST.update({"random_seed": -1, "stepvalue": 1, "test_iter": 1})
+
+
+class FiniteFloat(click.ParamType):
+    """A number that a float32 holds; nan and inf are a user's mistake."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+        if not math.isfinite(number) or abs(number) > 3.4e38:
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
+def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
+    flag = "--" + field.name.replace("_", "-")
+    default = f", Caffe's default {field.default}" if field.default else ""
+    help_line = f"The solver's {field.name}{default}."
+    if field.kind == "bool":
+        return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=help_line)
+    kind: Any = click.STRING
+    if field.name == "lr_policy":
+        kind = click.Choice(list(POLICY_FIELDS))
+    elif field.kind == "enum":
+        kind = click.Choice(list(field.values))
+    elif field.kind == "float":
+        kind = FiniteFloat()
+    elif field.kind != "string":
+        largest = 2**31 - 1 if field.kind == "int32" else 2**32 - 1
+        kind = click.IntRange(AT_LEAST.get(field.name, 0), largest)
+    return click.option(flag, field.name, type=kind, multiple=field.repeated, help=help_line)
+
+
+def solver_options(command: Any) -> Any:
+    """Give a command one option for every value of the solver, as the schema lists them."""
+    for field in reversed(list(schema.FIELDS["SolverParameter"].values())):
+        if field.kind != "message" and field.name not in NO_OPTION:
+            command = _solver_option(field)(command)
+    return command
+
+
+def _chosen(values: dict[str, Any]) -> dict[str, Any]:
+    """The solver options that were given, enum names as numbers."""
+    chosen = {}
+    for name, value in values.items():
+        field = schema.FIELDS["SolverParameter"][name]
+        if value is not None and value != ():
+            chosen[name] = field.values[value] if field.kind == "enum" else value
+    return chosen
+
+
+@click.command()
+@click.option(
+    "--stage", "numbers", type=int, multiple=True, help="Only this stage, 1 to 8; may be repeated."
+)
+@click.option("--classes", type=click.IntRange(2), help="Classes, if not those of the data set.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help=f"Converted data set: its manifest gives classes, sizes and mean.  [default: {DATA_ROOT},"
+    " with Tiny ImageNet-200's]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=PROTOTXT_ROOT,
+    show_default=True,
+    help="Folder to write under.",
+)
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit 1 and name each file that drifted."
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Pictures per training iteration.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Length of training; schedules scale with it."
+)
+@click.option("--std", type=FiniteFloat(), help="Of the gaussian that weights start from.")
+@solver_options
+def generate(
+    numbers: tuple[int, ...],
+    classes: int | None,
+    data: Path | None,
+    out: Path,
+    check: bool,
+    batch_size: int | None,
+    epochs: int | None,
+    std: float | None,
+    **solver_values: Any,
+) -> None:
+    """Write the stages' train_val, deploy and solver prototxt.
+
+    Plain, it writes the files that the repository holds.  An option that is left out leaves the
+    value that the stage has in tinynet/hyperparameters.py.
+
+    \b
+    Examples:
+      tinynet generate --check
+      tinynet generate --data data/lmdb --out my_prototxt --stage 1 --stage 7 --epochs 10
+      tinynet generate --stage 1 --lr-policy step --gamma 0.5 --stepsize 2000
+    """
+    chosen = _chosen(solver_values)
+    stages = [stage(number) for number in sorted(set(numbers))] or list(STAGES)
+    if "snapshot_prefix" in chosen and (len(stages) > 1 or stages[0].is_ensemble):
+        raise UsageError("--snapshot-prefix is for one solver; these would share their snapshots")
+    overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen)
+    described = dataset.describe(data, classes)
+    files = generator.generate(out, described, stages, overrides)
+    _warn(data, described)
+    if not check:
+        generator.write(files)
+        for folder in sorted({path.parent for path in files}):
+            click.echo(f"{folder}: {', '.join(p.name for p in files if p.parent == folder)}")
+        return
+    lines = generator.drifted(files, out, stages)
+    for line in lines:
+        click.echo(line)
+    if lines:
+        raise TinynetError(
+            f"{len(lines)} of {len(files)} files under {out} are not as generated; "
+            "'tinynet generate' with the same options writes them"
+        )
+
+
+def _warn(folder: Path | None, described: dataset.DataSet) -> None:
+    """Say on stderr when the numbers in the files may not be those of the data set."""
+    if folder is not None and not DataPaths(folder).manifest.exists():
+        click.echo(f"{folder} has no manifest: taking Tiny ImageNet-200's mean and sizes", err=True)
+    if folder is None and DataPaths(DATA_ROOT).manifest.exists():
+        found = dataset.describe(DATA_ROOT)
+        if found.classes != described.classes:
+            click.echo(
+                f"{DATA_ROOT} holds {found.classes} classes, and these nets have "
+                f"{described.classes}: --data {DATA_ROOT} makes them agree",
+                err=True,
+            )

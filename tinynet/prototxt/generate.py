@@ -1,0 +1,94 @@
+"""Which prototxt files there are, what each holds, and which of those on disk differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tinynet.paths import StagePaths, member_name
+from tinynet.prototxt import nets, solvers, text
+from tinynet.prototxt.dataset import DataSet
+from tinynet.prototxt.solvers import Overrides
+from tinynet.stages import MEMBERS, STAGES, Member, Stage
+
+
+def generate(
+    root: Path,
+    data: DataSet,
+    stages: Iterable[Stage] = STAGES,
+    overrides: Overrides | None = None,
+) -> dict[Path, str]:
+    """The text of every file of the stages, by its path under ``root``.
+
+    It depends on the arguments alone: the same ones give the same bytes.
+    Raises UsageError on overrides that contradict each other.
+    """
+    files: dict[Path, str] = {}
+    for stage in stages:
+        for member in MEMBERS if stage.is_ensemble else (None,):
+            files.update(_files(root, data, stage, member, overrides or Overrides()))
+    return files
+
+
+def _files(
+    root: Path, data: DataSet, stage: Stage, member: Member | None, overrides: Overrides
+) -> dict[Path, str]:
+    paths = StagePaths(root, stage.name, member.number if member else None)
+    std = stage.hyperparameters.std if overrides.std is None else overrides.std
+    test_batch = solvers.test_batch(data.val_images)
+    train_batch = solvers.batch_size(overrides)
+    solver = solvers.solver(stage, member, data, paths, overrides)
+    what = f"Stage {stage.number}, {stage.title.removeprefix('+ ')}"
+    if member:
+        what += f", {member_name(member.number)}"
+    return {
+        paths.train_val: _file(
+            f"{what}: {stage.change}.", nets.train_val(stage, data, train_batch, test_batch, std)
+        ),
+        paths.deploy: _file(f"{what}: the net in use.", nets.deploy(stage, data)),
+        paths.solver: _file(
+            f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
+            f"Train it: caffe train --solver={paths.solver.as_posix()}",
+            solver,
+        ),
+    }
+
+
+def _length(max_iter: int, train_batch: int, data: DataSet) -> str:
+    epochs = max_iter * train_batch / data.train_images
+    return f"{max_iter} iterations of {train_batch} pictures, {epochs:.3g} epochs"
+
+
+def _file(header: str, message: Any) -> str:
+    lines = [*header.splitlines(), "Written by 'tinynet generate'; edit tinynet/stages.py instead."]
+    return "".join(f"# {line}\n" for line in lines) + text.format(message)
+
+
+def write(files: dict[Path, str]) -> None:
+    """Write the files, making folders.  Raises OSError."""
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode("utf-8"))
+
+
+def drifted(files: dict[Path, str], root: Path, stages: Iterable[Stage] = STAGES) -> list[str]:
+    """One line for each file on disk that is not as generated: changed, missing or surplus.
+
+    Surplus is any other prototxt in the folders of ``stages``, and under ``root`` altogether when
+    ``stages`` are all of them.
+    """
+    lines = []
+    for path, content in files.items():
+        if not path.exists():
+            lines.append(f"{path}: missing")
+        elif path.read_bytes() != content.encode("utf-8"):
+            lines.append(f"{path}: changed")
+    lines += [f"{path}: surplus" for path in _prototxt(root, list(stages)) if path not in files]
+    return lines
+
+
+def _prototxt(root: Path, stages: list[Stage]) -> Iterator[Path]:
+    folders = [root] if len(stages) == len(STAGES) else [root / stage.name for stage in stages]
+    for folder in folders:
+        yield from sorted(folder.rglob("*.prototxt"))
