@@ -1,0 +1,47 @@
+"""Fixtures that more than one part's tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinynet import engines
+from tinynet.errors import TinynetError
+
+# the suite compares small nets: threads only get in each other's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def caffe_python() -> str:
+    """Interpreter of a real Caffe; the test is skipped, with the reason, where there is none."""
+    try:
+        return engines.find_caffe().python
+    except TinynetError as error:
+        pytest.skip(f"no real Caffe to compare with: {error}")
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Folder with zips of real Tiny ImageNet pictures, from TINYNET_TEST_DATA."""
+    folder = os.environ.get("TINYNET_TEST_DATA")
+    if not folder:
+        pytest.skip("TINYNET_TEST_DATA names no folder with zips of real pictures")
+    return Path(folder)
+
+
+def run_python(python: str, script: Path, *arguments: str | Path, cwd: Path | None = None) -> None:
+    """Run ``script`` under the interpreter ``python``; its stderr is shown if it fails."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment.update(GLOG_minloglevel="2", OMP_NUM_THREADS="1")
+    child = subprocess.run(
+        [python, str(script), *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr[-4000:]

@@ -1,0 +1,99 @@
+"""One script, two engines: runs nets and solvers through the pycaffe API and returns what it saw.
+
+``answer(caffe, request)`` works with either engine's module.  Real Caffe runs it in a process of
+its own, which serves many requests: Python 3.6, numpy and caffe.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+import numpy as np
+
+
+def _file(text, suffix=".prototxt"):
+    handle, path = tempfile.mkstemp(suffix)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    return path
+
+
+def _keep(result, prefix, net):
+    for name, blob in net.blobs.items():
+        result["%s/data/%s" % (prefix, name)] = blob.data.copy()
+        result["%s/diff/%s" % (prefix, name)] = blob.diff.copy()
+    for name, blobs in net.params.items():
+        for index, blob in enumerate(blobs):
+            result["%s/param/%s/%d" % (prefix, name, index)] = blob.data.copy()
+            result["%s/param_diff/%s/%d" % (prefix, name, index)] = blob.diff.copy()
+
+
+def run_net(caffe, request, inputs):
+    """Forward and backward, ``passes`` times, from inputs given by blob name."""
+    caffe.set_random_seed(request.get("seed", 1))
+    net = caffe.Net(_file(request["net"]), request.get("phase", 0))
+    result = {}
+    for number in range(request.get("passes", 1)):
+        for name, values in inputs.items():
+            net.blobs[name].data[...] = values
+        net.clear_param_diffs()
+        net.forward()
+        if request.get("backward", True):
+            for name in request.get("top_diffs", ()):
+                shape = net.blobs[name].diff.shape
+                ramp = np.cos(np.arange(net.blobs[name].diff.size, dtype=np.float32))
+                net.blobs[name].diff[...] = ramp.reshape(shape)
+            net.backward()
+        _keep(result, str(number), net)
+    result["outputs"] = np.array(list(net.outputs))
+    result["blobs"] = np.array(list(net.blobs))
+    return result
+
+
+def run_solver(caffe, request, inputs):
+    """``steps`` updates one by one; per step the loss, after the last one every parameter."""
+    solver = caffe.get_solver(_file(request["solver"]))
+    if "weights" in request:
+        solver.net.copy_from(request["weights"])
+    if "restore" in request:
+        solver.restore(request["restore"])
+    for name, values in inputs.items():
+        solver.net.blobs[name].data[...] = values
+    losses = []
+    result = {}
+    for name, blobs in solver.net.params.items():
+        for index, blob in enumerate(blobs):
+            result["start/%s/%d" % (name, index)] = blob.data.copy()
+    for _ in range(request["steps"]):
+        solver.step(1)
+        losses.append(float(solver.net.blobs[request.get("loss", "loss")].data))
+    for name, blobs in solver.net.params.items():
+        for index, blob in enumerate(blobs):
+            result["end/%s/%d" % (name, index)] = blob.data.copy()
+    if request.get("snapshot"):
+        solver.snapshot()
+    result["losses"] = np.array(losses)
+    result["iter"] = np.array(solver.iter)
+    return result
+
+
+def answer(caffe, request, inputs):
+    """Run ``request`` (see ``run_net``, ``run_solver``) on the engine module ``caffe``."""
+    caffe.set_mode_cpu()
+    run = run_solver if "solver" in request else run_net
+    return run(caffe, request, inputs)
+
+
+if __name__ == "__main__":
+    import caffe as real_caffe
+
+    # each line of stdin names a folder: request.json and inputs.npz in, out.npz out
+    for line in sys.stdin:
+        folder = line.strip()
+        with open(os.path.join(folder, "request.json")) as request_file:
+            loaded = json.load(request_file)
+        arrays = np.load(os.path.join(folder, "inputs.npz"))
+        given = {name: arrays[name] for name in arrays.files}
+        np.savez(os.path.join(folder, "out.npz"), **answer(real_caffe, loaded, given))
+        print("done", flush=True)

@@ -1,0 +1,95 @@
+"""Asking real Caffe and the torch engine the same question."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as torchcaffe
+from tests.torchcaffe import both_engines
+
+Answer = dict[str, np.ndarray]
+Ask = Callable[..., tuple[Answer, Answer]]
+
+
+class RealCaffe:
+    """A process of real Caffe that answers requests; started anew after it aborted."""
+
+    def __init__(self, python: str) -> None:
+        self.python = python
+        self._process: subprocess.Popen[str] | None = None
+
+    def answer(self, request: dict[str, Any], inputs: Answer, folder: Path) -> Answer:
+        (folder / "request.json").write_text(json.dumps(request))
+        np.savez(folder / "inputs.npz", **inputs)
+        process = self._start()
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(f"{folder}\n")
+        process.stdin.flush()
+        if process.stdout.readline() != "done\n":
+            self.close()
+            raise AssertionError("real Caffe aborted or failed on this request; see its stderr")
+        with np.load(folder / "out.npz") as stored:
+            return {name: stored[name] for name in stored.files}
+
+    def _start(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+            environment.update(GLOG_minloglevel="2", OMP_NUM_THREADS="1")
+            self._process = subprocess.Popen(
+                [self.python, both_engines.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        return self._process
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def real_caffe(caffe_python: str) -> Iterator[RealCaffe]:
+    caffe = RealCaffe(caffe_python)
+    yield caffe
+    caffe.close()
+
+
+@pytest.fixture
+def ask_both(real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """``ask_both(request, inputs)`` → (real Caffe's answer, the torch engine's)."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+
+    def ask(request: dict[str, Any], inputs: Answer | None = None) -> tuple[Answer, Answer]:
+        real = real_caffe.answer(request, inputs or {}, tmp_path)
+        return real, both_engines.answer(torchcaffe, request, inputs or {})
+
+    return ask
+
+
+def assert_same(real: Answer, ours: Answer, tolerance: float = 1e-5) -> None:
+    """Every array of real Caffe's answer is there, of the same shape, and equal up to rounding.
+
+    The tolerance is relative to the largest value of each array.
+    """
+    assert set(real) <= set(ours)
+    for name, expected in real.items():
+        found = ours[name]
+        assert found.shape == expected.shape, name
+        if expected.dtype.kind in "US":
+            assert found.tolist() == expected.tolist(), name
+            continue
+        scale = max(1e-6, float(np.abs(expected).max(initial=0.0)))
+        worst = float(np.abs(found - expected).max(initial=0.0))
+        assert worst <= tolerance * scale, f"{name}: differs by {worst} of {scale}"

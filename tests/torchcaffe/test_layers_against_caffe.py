@@ -1,0 +1,196 @@
+"""Every layer computes what real Caffe computes, forward and backward, in float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.torchcaffe.conftest import Ask, assert_same
+
+GAUSSIAN = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" }'
+
+
+def net(layers: str, *shapes: tuple[str, tuple[int, ...]]) -> str:
+    tops = " ".join(f'top: "{name}"' for name, _ in shapes)
+    dims = " ".join(
+        "shape { " + " ".join(f"dim: {dim}" for dim in shape) + " }" for _, shape in shapes
+    )
+    head = f'layer {{ name: "in" type: "Input" {tops} input_param {{ {dims} }} }}'
+    return f'name: "layers"\nforce_backward: true\n{head}\n{layers}\n'
+
+
+def one(layer_type: str, parameters: str, shape: tuple[int, ...], tops: str = 'top: "y"') -> str:
+    """A net of one layer ``x → y`` on an input of ``shape``."""
+    layer = f'layer {{ name: "l" type: "{layer_type}" bottom: "x" {tops} {parameters} }}'
+    return net(layer, ("x", shape))
+
+
+def x_of(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(7).normal(size=shape).astype(np.float32)}
+
+
+def conv(parameters: str) -> str:
+    return f"convolution_param {{ {parameters} {GAUSSIAN} }}"
+
+
+def pool(parameters: str) -> str:
+    return f"pooling_param {{ {parameters} }}"
+
+
+def fc(parameters: str) -> str:
+    return f"inner_product_param {{ {parameters} {GAUSSIAN} }}"
+
+
+CASES = {
+    "conv plain": ("Convolution", conv("num_output: 4 kernel_size: 3"), (2, 3, 9, 8)),
+    "conv pad stride": (
+        "Convolution",
+        conv("num_output: 4 kernel_size: 5 pad: 2 stride: 2"),
+        (2, 3, 9, 8),
+    ),
+    "conv group": ("Convolution", conv("num_output: 6 kernel_size: 3 group: 3"), (2, 3, 9, 8)),
+    "conv dilation": (
+        "Convolution",
+        conv("num_output: 4 kernel_size: 3 dilation: 2"),
+        (2, 3, 9, 8),
+    ),
+    "conv not square": (
+        "Convolution",
+        conv("num_output: 4 kernel_h: 2 kernel_w: 4 pad_h: 1 pad_w: 0 stride_h: 1 stride_w: 2"),
+        (2, 3, 9, 8),
+    ),
+    "conv no bias": (
+        "Convolution",
+        conv("num_output: 4 kernel_size: 3 bias_term: false"),
+        (2, 3, 9, 8),
+    ),
+    "conv 1x1": ("Convolution", conv("num_output: 4 kernel_size: 1"), (2, 3, 5, 5)),
+    "max pool even": ("Pooling", pool("pool: MAX kernel_size: 2 stride: 2"), (2, 3, 8, 8)),
+    "max pool rounds up": ("Pooling", pool("pool: MAX kernel_size: 2 stride: 2"), (2, 3, 9, 7)),
+    "max pool overlaps": ("Pooling", pool("pool: MAX kernel_size: 3 stride: 2"), (2, 3, 9, 8)),
+    "max pool pads": ("Pooling", pool("pool: MAX kernel_size: 3 stride: 2 pad: 1"), (2, 3, 9, 8)),
+    "max pool clips last window": (
+        "Pooling",
+        pool("pool: MAX kernel_size: 2 stride: 2 pad: 1"),
+        (2, 3, 5, 6),
+    ),
+    "max pool not square": (
+        "Pooling",
+        pool("pool: MAX kernel_h: 2 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 1"),
+        (2, 3, 7, 6),
+    ),
+    "max pool global": ("Pooling", pool("pool: MAX global_pooling: true"), (2, 3, 7, 6)),
+    "average pool": ("Pooling", pool("pool: AVE kernel_size: 3 stride: 2"), (2, 3, 8, 7)),
+    "average pool pads": (
+        "Pooling",
+        pool("pool: AVE kernel_size: 3 stride: 2 pad: 1"),
+        (2, 3, 8, 7),
+    ),
+    "average pool big pad": (
+        "Pooling",
+        pool("pool: AVE kernel_size: 4 stride: 3 pad: 3"),
+        (2, 3, 8, 7),
+    ),
+    "average pool global": ("Pooling", pool("pool: AVE global_pooling: true"), (2, 3, 7, 6)),
+    "inner product": ("InnerProduct", fc("num_output: 5"), (4, 3, 2, 2)),
+    "inner product transposed": ("InnerProduct", fc("num_output: 5 transpose: true"), (4, 12)),
+    "inner product axis 2": ("InnerProduct", fc("num_output: 5 axis: 2"), (2, 3, 4, 2)),
+    "inner product axis -1": ("InnerProduct", fc("num_output: 5 axis: -1"), (2, 3, 4)),
+    "inner product no bias": ("InnerProduct", fc("num_output: 5 bias_term: false"), (4, 12)),
+    "relu": ("ReLU", "", (3, 4, 5)),
+    "leaky relu": ("ReLU", "relu_param { negative_slope: 0.01 }", (3, 4, 5)),
+    "relu negative slope below zero": ("ReLU", "relu_param { negative_slope: -0.5 }", (3, 4)),
+    "softmax": ("Softmax", "", (4, 6)),
+    "softmax axis 2": ("Softmax", "softmax_param { axis: 2 }", (2, 3, 4, 2)),
+    "dropout": ("Dropout", "dropout_param { dropout_ratio: 0.3 }", (5, 40)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_layer_and_its_gradients_equal_real_caffes(case: str, ask_both: Ask) -> None:
+    layer_type, parameters, shape = CASES[case]
+    request = {"net": one(layer_type, parameters, shape), "top_diffs": ["y"], "passes": 2}
+    assert_same(*ask_both(request, x_of(shape)))
+
+
+def test_max_pool_gives_ties_to_the_first_and_writes_the_mask(ask_both: Ask) -> None:
+    layer = one(
+        "Pooling",
+        pool("pool: MAX kernel_size: 3 stride: 2 pad: 1"),
+        (1, 2, 6, 7),
+        'top: "y" top: "mask"',
+    )
+    x = np.random.default_rng(1).integers(0, 3, (1, 2, 6, 7)).astype(np.float32)
+    assert_same(*ask_both({"net": layer, "top_diffs": ["y"]}, {"x": x}))
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 1.5])
+def test_relu_works_in_place(slope: float, ask_both: Ask) -> None:
+    layers = (
+        f'layer {{ name: "fc" type: "InnerProduct" bottom: "x" top: "y" {fc("num_output: 5")} }}'
+        f'layer {{ name: "r" type: "ReLU" bottom: "y" top: "y" relu_param '
+        f"{{ negative_slope: {slope} }} }}"
+    )
+    request = {"net": net(layers, ("x", (6, 4))), "top_diffs": ["y"]}
+    assert_same(*ask_both(request, x_of((6, 4))))
+
+
+@pytest.mark.parametrize("phase", [0, 1])
+def test_dropout_in_place_masks_in_train_and_passes_in_test(phase: int, ask_both: Ask) -> None:
+    layers = (
+        f'layer {{ name: "fc" type: "InnerProduct" bottom: "x" top: "y" {fc("num_output: 64")} }}'
+        'layer { name: "d" type: "Dropout" bottom: "y" top: "y" }'
+    )
+    request = {"net": net(layers, ("x", (6, 4))), "top_diffs": ["y"], "phase": phase, "passes": 3}
+    assert_same(*ask_both(request, x_of((6, 4))))
+
+
+LOSSES = {
+    "default": "",
+    "ignored labels": "loss_param { ignore_label: 2 }",
+    "full": "loss_param { ignore_label: 2 normalization: FULL }",
+    "batch size": "loss_param { normalization: BATCH_SIZE }",
+    "none": "loss_param { normalization: NONE }",
+    "not normalized, as older nets say it": "loss_param { normalize: false }",
+    "weighted": "loss_weight: 0.4",
+}
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_softmax_loss_equals_real_caffes(case: str, ask_both: Ask) -> None:
+    loss = (
+        'layer { name: "l" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "y" '
+        f"propagate_down: true propagate_down: false {LOSSES[case]} }}"
+    )
+    shape = (3, 5, 2, 2)
+    inputs = x_of(shape)
+    inputs["label"] = np.random.default_rng(2).integers(0, 5, (3, 2, 2)).astype(np.float32)
+    request = {"net": net(loss, ("x", shape), ("label", (3, 2, 2)))}
+    assert_same(*ask_both(request, inputs))
+
+
+def test_softmax_loss_saturates_where_real_caffes_does(ask_both: Ask) -> None:
+    loss = 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "y" }'
+    inputs = {"x": np.array([[0, 1000.0]], np.float32), "label": np.zeros(1, np.float32)}
+    real, ours = ask_both({"net": net(loss, ("x", (1, 2)), ("label", (1,)))}, inputs)
+    assert_same(real, ours)
+    assert ours["0/data/y"] == pytest.approx(87.3365, abs=1e-3)
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+@pytest.mark.parametrize("more", ["", "ignore_label: 1"])
+def test_accuracy_counts_ties_and_nan_as_real_caffe(top_k: int, more: str, ask_both: Ask) -> None:
+    layer = (
+        'layer { name: "a" type: "Accuracy" bottom: "x" bottom: "label" top: "y" top: "classes" '
+        f"accuracy_param {{ top_k: {top_k} {more} }} }}"
+    )
+    x = np.random.default_rng(3).integers(0, 3, (12, 5)).astype(np.float32)
+    x[4] = np.nan
+    inputs = {"x": x, "label": np.arange(12, dtype=np.float32) % 5}
+    request = {
+        "net": net(layer, ("x", (12, 5)), ("label", (12,))).replace("force_backward: true", ""),
+        "backward": False,
+    }
+    real, ours = ask_both(request, inputs)
+    for name in ("0/data/y", "0/data/classes"):
+        np.testing.assert_allclose(ours[name], real[name], rtol=1e-6)
