@@ -21,7 +21,7 @@ setup(
     install_requires=[
         "numpy>=1.20",
         "lmdb>=1.0",
-        "pillow>=8.0",
+        "pillow>=9.1",
         "protobuf>=3.6",
         "matplotlib>=3.3",
         "click>=8.0",

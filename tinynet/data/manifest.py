@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError
+from tinynet.paths import SPLITS
 
 FILE_NAME = "manifest.json"
 VERSION = 1
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""Output folders that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from tinynet.errors import TinynetError
+
+_LOCK = ".lock"
+
+
+def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
+    """Raise TinynetError if ``out`` may not be written.
+
+    An empty folder may.  With ``overwrite`` so may a folder that holds nothing but ``contents``
+    (file names): a mistyped path must not cost anyone their files.
+    """
+    if not os.path.lexists(out):
+        return
+    if not out.is_dir():
+        raise TinynetError(f"{out}: is a file; choose another folder with --out")
+    found = {entry.name for entry in out.iterdir()}
+    if not found:
+        return
+    foreign = sorted(found - contents)
+    if foreign:
+        raise TinynetError(
+            f"{out}: holds other files, such as {foreign[0]}; choose another folder with --out"
+        )
+    if not overwrite:
+        raise TinynetError(f"{out}: exists; pass --overwrite to replace it")
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterator[Path]:
+    """Yield a new folder beside ``out`` that becomes ``out`` when the block ends well.
+
+    When it does not (an error, Ctrl-C, SIGTERM), the folder is removed and ``out`` stays as it was.
+    What a killed process left is removed by the next one.  ``contents`` as in ``check_absent``.
+    """
+    out = Path(os.path.abspath(out))
+    check_absent(out, overwrite, contents)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(out)
+    with _sigterm_unwinds():
+        partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+        try:
+            with open(partial / _LOCK, "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield partial
+                check_absent(out, overwrite, contents)  # it may have appeared meanwhile
+                (partial / _LOCK).unlink()
+                partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
+                _exchange(partial, out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _prefix(out: Path) -> str:
+    return f".{out.name}.partial-"
+
+
+def _exchange(partial: Path, out: Path) -> None:
+    """Put ``partial`` in the place of ``out``; at every moment ``out`` is whole or absent."""
+    replaced = partial.with_name(partial.name + "-replaced")
+    if out.exists():
+        out.rename(replaced)
+    try:
+        partial.rename(out)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(out)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what killed processes left of ``out``; a running one holds the lock of its folder."""
+    for partial in out.parent.glob(f"{_prefix(out)}*"):
+        with contextlib.suppress(OSError), open(partial / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP leave the block by an exception, so that it cleans up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {
+        number: signal.signal(number, leave)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

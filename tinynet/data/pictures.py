@@ -1,0 +1,174 @@
+"""Decodes pictures, in as many processes as there are cores.
+
+Processes, not threads: of the time that Pillow takes for a 64×64 JPEG, about half goes into
+reading headers in Python, which threads cannot share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from tinynet.data.annotations import Box
+from tinynet.data.files import Files
+from tinynet.data.tiny_imagenet import PICTURE_SIZE, Picture
+from tinynet.errors import TinynetError
+
+_CHUNK = 128  # pictures that one task decodes: about 1.5 MB to send back
+_TOO_FEW = 2 * _CHUNK  # not worth starting processes for
+
+
+class BadPicture(Exception):
+    """The picture cannot be used; the message says why, as what follows its name."""
+
+
+class Decoded(NamedTuple):
+    """A picture read: its pixels, or the reason why there are none."""
+
+    picture: Picture
+    pixels: np.ndarray | None  # uint8 C×H×W, BGR
+    reason: str
+    was_gray: bool
+    digest: str  # SHA-256 of the file's bytes, empty where it could not be read
+
+
+class _Task(NamedTuple):
+    source: Path | bytes
+    box: Box | None
+
+
+class _Result(NamedTuple):
+    pixels: np.ndarray | None
+    reason: str
+    was_gray: bool
+    digest: str
+
+
+def decode_jpeg(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
+    """Decode a JPEG of 64×64 pixels: (uint8 BGR pixels 3×64×64, whether it was grayscale).
+
+    With a ``box``, that part of it is scaled to 64×64 (bilinear).  Raises BadPicture where the
+    bytes are not a whole JPEG of that size.
+    """
+    if not data:
+        raise BadPicture("is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            # before any pixel is decoded: the size in a damaged header can be anything
+            if picture.size != (PICTURE_SIZE, PICTURE_SIZE):
+                width, height = picture.size
+                raise BadPicture(f"is {width}×{height}, not {PICTURE_SIZE}×{PICTURE_SIZE}")
+            was_gray = picture.mode == "L"
+            color = picture.convert("RGB")
+    except UnidentifiedImageError:
+        raise BadPicture("is not a JPEG") from None
+    except Image.DecompressionBombError:
+        raise BadPicture(f"is far larger than {PICTURE_SIZE}×{PICTURE_SIZE}") from None
+    except (OSError, SyntaxError, ValueError, IndexError, TypeError) as error:
+        reason = "is truncated" if "truncated" in str(error) else f"cannot be decoded ({error})"
+        raise BadPicture(reason) from None
+    if box is not None:
+        part = (box.left, box.top, box.right + 1, box.bottom + 1)
+        color = color.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BILINEAR, box=part)
+    return np.ascontiguousarray(np.asarray(color)[..., ::-1].transpose(2, 0, 1)), was_gray
+
+
+def decode_all(
+    files: Files, pictures: Sequence[Picture], *, crop_to_box: bool = False, jobs: int | None = None
+) -> Generator[Decoded, None, None]:
+    """Decode pictures in their order, holding a bounded number of them at a time.
+
+    ``jobs``: decoding processes, by default as many as this process may use cores; few pictures
+    are decoded here.  Close the generator, if not run to its end, to end the processes.
+    """
+    if jobs is None:
+        jobs = 1 if len(pictures) <= _TOO_FEW else _usable_cores()
+    chunks = [pictures[start : start + _CHUNK] for start in range(0, len(pictures), _CHUNK)]
+    if jobs == 1:
+        for chunk in chunks:
+            for picture in chunk:
+                task = _task(files, picture, crop_to_box)
+                yield Decoded(picture, *(task if isinstance(task, _Result) else _decode(task)))
+        return
+    # spawn: this process may have threads, and holds an LMDB open
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare_worker)
+    waiting: deque[tuple[Sequence[Picture], list[_Task | _Result], Future[list[_Result]]]] = deque()
+    try:
+        upcoming = iter(chunks)
+        while True:
+            # two tasks for each process: one at work, one at hand
+            for chunk in itertools.islice(upcoming, 2 * jobs - len(waiting)):
+                tasks = [_task(files, picture, crop_to_box) for picture in chunk]
+                waiting.append((chunk, tasks, pool.submit(_decode_chunk, tasks)))
+            if not waiting:
+                return
+            chunk, _, future = waiting.popleft()
+            yield from (
+                Decoded(picture, *result) for picture, result in zip(chunk, future.result())
+            )
+    except BrokenProcessPool:
+        raise TinynetError(
+            "a decoding process died, perhaps for want of memory; run again with fewer --jobs"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _task(files: Files, picture: Picture, crop_to_box: bool) -> _Task | _Result:
+    try:
+        return _Task(files.source(picture.path), picture.box if crop_to_box else None)
+    except OSError as error:
+        return _Result(None, f"cannot be read ({error.strerror or error})", False, "")
+
+
+def _decode_chunk(tasks: list[_Task | _Result]) -> list[_Result]:
+    return [task if isinstance(task, _Result) else _decode(task) for task in tasks]
+
+
+def _decode(task: _Task) -> _Result:
+    try:
+        data = task.source if isinstance(task.source, bytes) else task.source.read_bytes()
+    except OSError as error:
+        return _Result(None, f"cannot be read ({error.strerror or error})", False, "")
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        pixels, was_gray = decode_jpeg(data, task.box)
+    except BadPicture as error:
+        return _Result(None, str(error), False, digest)
+    return _Result(pixels, "", was_gray, digest)
+
+
+def _prepare_worker() -> None:
+    # Ctrl-C reaches every process of the terminal: the parent decides what happens then
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    sentinel = parent.sentinel
+
+    def end_with_parent() -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    # a killed parent closes no queue that its workers would notice
+    threading.Thread(target=end_with_parent, daemon=True).start()
