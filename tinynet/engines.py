@@ -11,10 +11,12 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,9 +122,9 @@ def probe_caffe(python: str) -> Probe:
     except ValueError:
         last = child.stderr.strip().splitlines()[-1:] or [f"exit status {child.returncode}"]
         return Probe(python, error=last[0])
-    error = answer.get("error", "")
+    reason = answer.get("error", "")
     if answer.get("placeholder") and "caffe" not in answer:
-        error = PLACEHOLDER
+        reason = PLACEHOLDER
     return Probe(
         python,
         python_version=answer["python"],
@@ -130,7 +132,7 @@ def probe_caffe(python: str) -> Probe:
         file=answer.get("file"),
         numpy=answer.get("numpy"),
         placeholder=answer.get("placeholder"),
-        error=error,
+        error=reason,
     )
 
 
@@ -248,3 +250,64 @@ def start_worker(
         env=environment,
         **popen,
     )
+
+
+def explain_failure(
+    engine: Engine, status: int, log: Iterable[str], error: str | None = None
+) -> str:
+    """One line on why a worker failed.
+
+    ``status``: its exit status, negative for a signal; ``log``: the last lines of its stderr;
+    ``error``: the message of its ``error`` event, where it sent one.
+    """
+    if error is not None:
+        return error
+    lines = [line for line in log if line.strip()]
+    fatal = next((m[1] for line in reversed(lines) if (m := _FATAL.match(line))), None)
+    if fatal is not None:
+        for needle, advice in _ADVICE:
+            if needle in fatal:
+                return advice.format(python=engine.python, fatal=fatal)
+        return f"{engine.name} gave up: {fatal}"
+    if status < 0:
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+        hint = "; the system may be out of memory" if name == "SIGKILL" else ""
+        return f"the worker ({engine.name}) was ended by {name}{hint}"
+    last = lines[-1] if lines else "it said nothing"
+    return f"the worker ({engine.name}) failed with status {status}: {last}"
+
+
+_FATAL = re.compile(r"F\d{4,8} \S+ +\d+ (?:[^\]]+)\] (.*)")
+_ADVICE = (
+    (
+        "Cannot use GPU in CPU-only Caffe",
+        "this Caffe ({python}) is built for the CPU only; use --cpu, or the torch engine, or name "
+        "a GPU build with --caffe-python",
+    ),
+    (
+        "out of memory",
+        "the GPU is out of memory ({fatal}); halve batch_size and double iter_size, which keeps "
+        "the effective batch",
+    ),
+)
+
+
+def cuda_devices(python: str) -> list[str]:
+    """Names of the CUDA devices that torch sees under an interpreter, [] for none.
+
+    Asked of a child, which takes seconds to import torch: only where the system has a GPU driver.
+    """
+    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
+        return []
+    code = (
+        "import json, torch; c = torch.cuda; "
+        "print(json.dumps([c.get_device_name(i) for i in range(c.device_count())]"
+        " if c.is_available() else []))"
+    )
+    try:
+        child = subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        return list(json.loads(child.stdout))
+    except (OSError, ValueError):
+        return []

@@ -26,9 +26,9 @@ def load_package():
     spec = importlib.util.spec_from_file_location(
         "tinynet", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
     )
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules["tinynet"] = module
-    spec.loader.exec_module(module)
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
 
 
 def main():

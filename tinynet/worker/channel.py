@@ -4,6 +4,7 @@ Events are JSON objects, one a line, with the key ``event``.  Control lines are 
 Everything else that is printed, by the engine or its libraries, goes to stderr, which is the log.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -37,10 +38,8 @@ def die_with_parent():
     Where the parent is not the one that started us, as behind a wrapper script, or the system
     has no such call, the end of stdin says the same a little later.
     """
-    try:
+    with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (AttributeError, OSError):
-        pass
 
 
 _sigterm = {"seen": False}
@@ -73,7 +72,7 @@ class Control(object):
 
         Ends the process when stdin has ended: nobody is left who would read the log.
         """
-        words = set()
+        words = set()  # type: set
         while select.select([self._descriptor], [], [], 0)[0]:
             data = os.read(self._descriptor, 4096)
             if not data:

@@ -22,7 +22,7 @@ def load(options):
     try:
         caffe = importlib.import_module(options.engine)
     except ImportError as error:
-        raise TinynetError("cannot import the engine '%s': %s" % (options.engine, error))
+        raise TinynetError("cannot import the engine '%s': %s" % (options.engine, error)) from error
     if not hasattr(caffe, "get_solver"):
         raise TinynetError(
             "the module '%s' at %s is not pycaffe: it has no get_solver"

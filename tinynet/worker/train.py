@@ -108,7 +108,7 @@ def _test(solver, index, iterations):
     net = solver.test_nets[index]
     net.share_with(solver.net)
     glog.info("Iteration %d, Testing net (#%d)" % (solver.iter, index), "train.py:2")
-    sums = {}
+    sums = {}  # type: dict
     for _ in range(iterations):
         net.forward()
         for name in net.outputs:

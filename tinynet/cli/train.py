@@ -1,0 +1,194 @@
+"""``tinynet train``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinynet.errors import UsageError
+
+
+@click.command(
+    epilog="Example: tinynet train --stage 1 --engine torch --max-iter 2000",
+)
+@click.argument("solver", required=False, type=click.Path(path_type=Path))
+@click.option("--stage", type=int, metavar="N", help="Train stage N (1 to 8).")
+@click.option("--member", type=int, metavar="M", help="Which member of stage 8 (1 to 11).")
+@click.option(
+    "--prototxt",
+    "root",
+    type=click.Path(path_type=Path),
+    default=Path("prototxt"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the generated stages lie.",
+)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="auto|caffe|torch",
+    help="Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed.",
+)
+@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
+@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Train on GPU N.")
+@click.option("--cpu", is_flag=True, help="Train on the CPU, even where there is a GPU.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    metavar="DIR",
+    help="Where runs lie.",
+)
+@click.option("--name", help="Name of the run; default seedN, or memberNN.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed; default 1.")
+@click.option("--max-iter", type=click.IntRange(min=1), metavar="N", help="Iterations to train.")
+@click.option("--snapshot", type=click.IntRange(min=0), metavar="N", help="Save every N.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set any solver field."
+)
+@click.option("--resume", is_flag=True, help="Only go on with a run, as it was begun.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="FILE",
+    help="Start from a .caffemodel's weights (may be given again).",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def train(
+    solver: Path | None,
+    stage: int | None,
+    member: int | None,
+    root: Path,
+    gpu: int | None,
+    cpu: bool,
+    runs: Path,
+    name: str | None,
+    seed: int | None,
+    max_iter: int | None,
+    snapshot: int | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a stage, an ensemble member, or any solver.prototxt.
+
+    The run lies in RUNS/STAGE/NAME.  One that was begun goes on from its newest snapshot, whichever
+    engine wrote it; one that is finished says so.  SOLVER may also be a run directory, which goes
+    on as it was begun.  Ctrl-C stops after the iteration and leaves a snapshot.
+    """
+    from tinynet.training import driver
+
+    if gpu is not None and cpu:
+        raise UsageError("--gpu and --cpu: choose one")
+    overrides = _overrides(assignments, max_iter=max_iter, snapshot=snapshot)
+    if seed is not None:
+        overrides["random_seed"] = str(seed)
+    target, paths = _target(solver, stage, member, root, runs, name, overrides)
+    options["resume"] = options["resume"] or target == paths.solver
+    request = driver.Request(
+        solver=target,
+        paths=paths,
+        gpu=gpu,
+        cpu=cpu,
+        overrides=overrides,
+        command=["tinynet", *sys.argv[1:]],
+        **options,
+    )
+    result = driver.train(request, lambda line: click.echo(line, err=True))
+    click.echo(json.dumps(result) if as_json else _sentence(result))
+
+
+def _overrides(assignments: tuple[str, ...], **fields: int | None) -> dict[str, str]:
+    found = {field: str(value) for field, value in fields.items() if value is not None}
+    for assignment in assignments:
+        field, equals, value = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}: give FIELD=VALUE, as in --set base_lr=0.01")
+        found[field.strip()] = value.strip()
+    return found
+
+
+def _target(
+    solver: Path | None,
+    stage: int | None,
+    member: int | None,
+    root: Path,
+    runs: Path,
+    name: str | None,
+    overrides: dict[str, str],
+) -> tuple[Path, Any]:
+    """The solver file and the run directory that the arguments name."""
+    from tinynet.paths import RunPaths, StagePaths, member_name
+    from tinynet.stages import stage as stage_by_number
+
+    if (solver is None) == (stage is None):
+        raise UsageError("name either --stage N or a SOLVER.prototxt")
+    if stage is None:
+        assert solver is not None
+        if member is not None:
+            raise UsageError("--member goes with --stage 8")
+        if solver.is_dir() or (solver.parent / "run.json").exists():
+            return _run_directory(solver if solver.is_dir() else solver.parent)
+        folder = Path(os.path.abspath(solver)).parent.name
+        return solver, RunPaths.of(runs, folder, name or f"seed{_seed(solver, overrides)}")
+    found = stage_by_number(stage)
+    if found.is_ensemble and member is None:
+        raise UsageError(
+            f"stage {stage} has {found.members} members: add --member 1 to --member {found.members}"
+        )
+    if member is not None and not (found.is_ensemble and 1 <= member <= found.members):
+        which = f"members 1 to {found.members}" if found.is_ensemble else "no members"
+        raise UsageError(f"stage {stage} has {which}, not {member}")
+    files = StagePaths(root, found.name, member)
+    if member is not None:
+        return files.solver, RunPaths.of(runs, found.name, name or member_name(member))
+    seed = _seed(files.solver, overrides)
+    return files.solver, RunPaths.of(runs, found.name, name or f"seed{seed}")
+
+
+def _seed(solver: Path, overrides: dict[str, str]) -> int:
+    """The seed that names the run: given, or in the solver, or 1."""
+    from tinynet.prototxt import schema, text
+
+    if "random_seed" in overrides:
+        if not overrides["random_seed"].isdigit():
+            raise UsageError(
+                f"random_seed={overrides['random_seed']}: a seed is a number from 0 on"
+            )
+        return int(overrides["random_seed"])
+    if not solver.exists():
+        return 1  # training will say that there is no such file
+    seed = int(text.read(solver, schema.SolverParameter).random_seed)
+    return seed if seed >= 0 else 1
+
+
+def _run_directory(folder: Path) -> tuple[Path, Any]:
+    from tinynet.paths import RunPaths
+
+    paths = RunPaths(folder)
+    if not paths.run_json.exists():
+        raise UsageError(f"{folder}: is a folder but no run (no run.json)")
+    return paths.solver, paths
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    parts = [f"{result['run']}: {result['state']} at iteration {result['iteration']}"]
+    if "train_loss" in result:
+        parts.append(f"train loss {result['train_loss']:.4g}")
+    if "val_loss" in result:
+        parts.append(f"val loss {result['val_loss']:.4g}")
+    if "val_accuracy" in result:
+        parts.append(f"val accuracy {100 * result['val_accuracy']:.2f} %")
+    if "val_accuracy_top5" in result:
+        parts.append(f"top-5 {100 * result['val_accuracy_top5']:.2f} %")
+    if "images_per_second" in result:
+        parts.append(f"{result['images_per_second']:.0f} images/s")
+    return ", ".join(parts)

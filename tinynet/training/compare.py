@@ -1,0 +1,90 @@
+"""What differs between the prototxt and data that a run was begun with and those of now."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError
+from tinynet.paths import RunPaths
+from tinynet.prototxt import schema, text
+from tinynet.training.prepare import Prepared
+
+# where things lie, not what is trained: a moved run is the same run
+_LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
+# fields that a run may change on its way when it is asked to (--resume): how far it goes, and
+# when it shows, tests and saves
+_SCHEDULE = ("max_iter", "display", "test_interval", "test_iter", "snapshot", "average_loss")
+
+
+def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
+    """Differences between the run directory's prototxt and the prepared one, a phrase each."""
+    found: list[str] = []
+    for name, new in prepared.texts(paths).items():
+        try:
+            old = (Path(paths.root) / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue  # begun, but not yet written
+        if old == new or name == paths.deploy.name:
+            continue
+        if name == paths.solver.name:
+            found += _solver_changes(old, new, str(paths.solver))
+        else:
+            found += _net_changes(old, new, name)
+    return found
+
+
+def _solver_changes(old: str, new: str, name: str) -> list[str]:
+    try:
+        before = text.parse(old, schema.SolverParameter, name)
+    except TinynetError:
+        return [f"{name} cannot be read any more"]
+    after = text.parse(new, schema.SolverParameter, name)
+    found = []
+    for field in schema.fields_of(before):
+        if field not in _LOCATIONS and getattr(before, field) != getattr(after, field):
+            found.append(f"{field} {_shown(before, field)} -> {_shown(after, field)}")
+    return found
+
+
+def _shown(solver: Any, field: str) -> str:
+    part = schema.SolverParameter()
+    other = schema.SolverParameter()
+    other.CopyFrom(solver)
+    for name in schema.fields_of(part):
+        if name != field:
+            other.ClearField(name)
+    values = [line.partition(": ")[2] for line in text.format(other).splitlines()]
+    return " ".join(values) if values else f"{getattr(part, field)}"
+
+
+def _net_changes(old: str, new: str, name: str) -> list[str]:
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
+    found = []
+    for line in lines:
+        if line[:1] in "+-" and not line.startswith(("+++", "---")):
+            found.append(f"{name}: {line[0]} {line[1:].strip()}")
+    return found
+
+
+def is_schedule(change: str) -> bool:
+    """Whether a difference found by ``changes`` only concerns how far and how often."""
+    return change.split(" ")[0] in _SCHEDULE
+
+
+def data_changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
+    """Differences between the data that two sessions read: by content where it is known."""
+    found = []
+    old = {entry["path"]: entry for entry in before}
+    for entry in after:
+        known = old.get(entry["path"])
+        if known is None:
+            continue  # the prototxt changed, which `changes` tells
+        for key in ("digest", "bytes"):
+            if key in known and key in entry:
+                if known[key] != entry[key]:
+                    found.append(f"the data in {entry['path']} is not the same")
+                break
+    return found

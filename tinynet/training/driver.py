@@ -1,0 +1,317 @@
+"""Trains: decides what a run directory needs, starts a session, and records how it ended.
+
+fresh       nothing there: the prototxt is written and training starts at iteration 0
+unfinished  goes on from the newest whole snapshot, whichever engine wrote it
+finished    says so
+changed     the prototxt or the data are not those that the run was begun with: refused
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinynet import engines
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
+from tinynet.paths import RunPaths
+from tinynet.training import checks, compare, lock, prepare, snapshots
+from tinynet.training import run as runs
+from tinynet.training.log import LogParser, read_history, truncate_history
+from tinynet.training.progress import Progress
+from tinynet.training.run import Run
+from tinynet.training.session import Outcome, Session
+from tinynet.training.snapshots import Snapshot
+from tinynet.worker import glog
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet train`` was asked for."""
+
+    solver: Path
+    paths: RunPaths
+    engine: str = "auto"
+    caffe_python: str | None = None
+    gpu: int | None = None
+    cpu: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    resume: bool = False
+    weights: Sequence[str] = ()
+    quiet: bool = False
+    command: Sequence[str] = ()
+
+
+@dataclass
+class _Plan:
+    """What the run directory needs."""
+
+    run: Run
+    prepared: prepare.Prepared
+    snapshot: Snapshot | None  # None: from iteration 0
+    notes: list[str]
+
+
+def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
+    """Carry a run to its end, and return its summary (see ``summary``).
+
+    ``say`` gets each message for the user, a line each.  Raises StoppedEarly after a signal,
+    TinynetError where the run cannot start, fails or diverges.
+    """
+    paths = request.paths
+    stored = runs.load(paths.run_json)
+    if request.resume and stored is None:
+        raise UsageError(f"{paths.root}: no run is here that could go on; leave out --resume")
+    prepared = _prepare(request, stored)
+    if stored is not None and _is_finished(request, stored, prepared):
+        say(
+            f"{paths.root}: is finished ({stored.iteration} iterations); "
+            "--resume --max-iter N takes it further, --name starts another"
+        )
+        return summary(paths)
+    data = checks.require_data(prepared)
+    warnings = list(checks.warnings(prepared))
+    for weights in request.weights:
+        snapshots.require_whole_model(Path(weights))
+    engine = engines.find(request.engine, request.caffe_python)
+    gpu = _device(request, engine)
+    checks.require_writable(paths)
+    with lock.hold(paths):
+        stored = runs.load(paths.run_json)  # as the last holder of the lock left it
+        plan = _plan(request, stored, prepared, data)
+        for note in (*warnings, *plan.notes):
+            say(note)
+        say(_headline(plan, engine, gpu))
+        return _run(request, plan, engine, gpu, say)
+
+
+def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
+    overrides = dict(request.overrides)
+    if stored is not None and request.resume:
+        # a resumed run goes on with what it was begun with, unless told otherwise now
+        overrides = {**stored.overrides, **overrides}
+    return prepare.load(request.solver, overrides)
+
+
+def _is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> bool:
+    if stored.state != runs.FINISHED:
+        return False
+    changes = compare.changes(request.paths, prepared)
+    longer = prepared.solver.max_iter > stored.max_iter and request.resume
+    if changes and not longer:
+        raise TinynetError(_changed(request, changes, "finished"))
+    return not longer
+
+
+def _changed(request: Request, changes: Sequence[str], state: str) -> str:
+    shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
+    return (
+        f"{request.paths.root}: holds a run that is {state} and was begun with other settings "
+        f"({shown}); undo the change, or start another run with --name"
+    )
+
+
+def _device(request: Request, engine: engines.Engine) -> int | None:
+    """The GPU's number, or None for the CPU: asked for, or where torch sees one, the first."""
+    if request.gpu is not None or request.cpu:
+        return request.gpu
+    return 0 if engine.name == "torch" and engines.cuda_devices(engine.python) else None
+
+
+def _plan(
+    request: Request, stored: Run | None, prepared: prepare.Prepared, data: list[dict[str, Any]]
+) -> _Plan:
+    paths = request.paths
+    if stored is None:
+        if snapshots.snapshots(paths.snapshots):
+            raise TinynetError(
+                f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
+                "belong to; move them away or take another --name"
+            )
+        run = Run(
+            seed=prepared.solver.random_seed,
+            source=os.fspath(request.solver),
+            overrides=dict(request.overrides),
+            weights=list(request.weights),
+            data=data,
+        )
+        return _Plan(run, prepared, None, [])
+    changes = compare.changes(paths, prepared) + compare.data_changes(stored.data, data)
+    if request.resume:
+        changes = [change for change in changes if not compare.is_schedule(change)]
+    if changes:
+        raise TinynetError(_changed(request, changes, "unfinished"))
+    if request.weights and list(request.weights) != stored.weights:
+        raise TinynetError(_changed(request, ["--weights"], "unfinished"))
+    if stored.state == runs.DIVERGED and not request.resume:
+        raise TinynetError(
+            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
+            "and --name, or go on from the last sound snapshot with --resume"
+        )
+    last = stored.last_good if stored.state == runs.DIVERGED else None
+    snapshot, reasons = snapshots.newest_whole(paths.snapshots, prepared.solver.type, last)
+    notes = [f"passed over {reason}" for reason in reasons]
+    if snapshot is None:
+        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
+    if request.overrides:
+        stored.overrides = {**stored.overrides, **request.overrides}
+    return _Plan(stored, prepared, snapshot, notes)
+
+
+def _headline(plan: _Plan, engine: engines.Engine, gpu: int | None) -> str:
+    """What is about to happen, with the effective batch."""
+    prepared = plan.prepared
+    first = plan.snapshot.iteration if plan.snapshot else 0
+    where = "CPU" if gpu is None else f"GPU {gpu}"
+    batch = f"batch {prepared.batch_size}"
+    if prepared.solver.iter_size > 1:
+        batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
+    goes = f"resuming at iteration {first}" if first else f"seed {plan.run.seed}"
+    return (
+        f"{prepared.net_name}: {engine} on {where}, {goes}, to iteration "
+        f"{prepared.solver.max_iter}, {batch} pictures per update"
+    )
+
+
+def _run(
+    request: Request,
+    plan: _Plan,
+    engine: engines.Engine,
+    gpu: int | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    paths, prepared, run = request.paths, plan.prepared, plan.run
+    first = plan.snapshot.iteration if plan.snapshot else 0
+    texts = prepared.texts(paths)
+    for name, text in texts.items():
+        (Path(paths.root) / name).write_text(text, encoding="utf-8")
+    kept = truncate_history(paths.history, first)
+    if plan.snapshot is None:
+        paths.log.write_bytes(b"")
+    else:
+        _log_resume(paths, plan.snapshot, engine)
+    run.max_iter = prepared.solver.max_iter
+    run.effective_batch = prepared.effective_batch
+    run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
+    run.device = "cpu" if gpu is None else f"gpu {gpu}"
+    run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
+    run.command = list(request.command)
+    run.begin_session(first, engine=engine.name, engine_version=engine.version, device=run.device)
+    run.save(paths.run_json)
+
+    progress = Progress(prepared.net_name, first, run.max_iter, request.quiet)
+    seconds = kept[-1].get("seconds", 0.0) if kept else 0.0
+    session = Session(
+        engine,
+        _arguments(request, plan, gpu),
+        paths,
+        LogParser(prepared.effective_batch, seconds),
+        progress,
+        prepared.divergence_limit,
+        first,
+    )
+    outcome = Outcome(runs.FAILED, first, "ended by an error of the driver")
+    try:
+        outcome = session.run()
+    finally:
+        progress.close()
+        _record(run, outcome, paths)
+    return _conclude(run, outcome, paths, say)
+
+
+def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
+    solver = plan.prepared.solver
+    arguments = ["train", os.fspath(request.paths.solver)]
+    if gpu is not None:
+        arguments += ["--gpu", str(gpu)]
+    arguments += ["--net-name", plan.prepared.net_name, "--max-iter", str(solver.max_iter)]
+    arguments += ["--display", str(solver.display), "--average-loss", str(solver.average_loss)]
+    arguments += ["--test-interval", str(solver.test_interval)]
+    for iterations in solver.test_iter:
+        arguments += ["--test-iter", str(iterations)]
+    if plan.snapshot is not None:
+        arguments += ["--restore", os.fspath(snapshots.resumable_state(plan.snapshot))]
+    else:
+        for weights in plan.run.weights:
+            arguments += ["--weights", weights]
+    return arguments
+
+
+def _log_resume(paths: RunPaths, snapshot: Snapshot, engine: engines.Engine) -> None:
+    """Say in the log what a snapshot of Caffe's does not hold."""
+    text = (
+        f"Resuming from {snapshot.state} on {engine.name}: Caffe's snapshot holds neither the "
+        "position in the data, which starts again at the first record, nor the random state"
+    )
+    with paths.log.open("a", encoding="utf-8") as log:
+        log.write(glog.line(text, "W", "driver.py:1") + "\n")
+
+
+def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:
+    iteration = outcome.iteration
+    if outcome.state != runs.FINISHED:
+        last = outcome.last_good if outcome.state == runs.DIVERGED else None
+        found = [s.iteration for s in snapshots.snapshots(paths.snapshots)]
+        found = [number for number in found if last is None or number <= last]
+        iteration = found[-1] if found else 0
+    if outcome.engine:
+        run.sessions[-1]["worker"] = outcome.engine
+    run.last_good = outcome.last_good if outcome.state == runs.DIVERGED else None
+    run.end_session(outcome.state, iteration, outcome.message)
+    run.save(paths.run_json)
+
+
+def _conclude(
+    run: Run, outcome: Outcome, paths: RunPaths, say: Callable[[str], None]
+) -> dict[str, Any]:
+    if outcome.state == runs.FINISHED:
+        return summary(paths)
+    at = f"the snapshot of iteration {run.iteration}" if run.iteration else "the start"
+    if outcome.state == runs.STOPPED:
+        raise StoppedEarly(
+            f"{paths.root}: {outcome.message} at iteration {outcome.iteration} of {run.max_iter}; "
+            f"the same command goes on from {at}"
+        )
+    if outcome.state == runs.DIVERGED:
+        raise TinynetError(
+            f"{paths.root}: diverged: {outcome.message}; start another run (--name) with a lower "
+            f"base_lr, say a third, or a smaller std of the weight fillers; {at} is kept"
+        )
+    raise TinynetError(f"{outcome.message}; the log is {paths.log}")
+
+
+def summary(paths: RunPaths) -> dict[str, Any]:
+    """What a run has come to: state, last and best scores, where its snapshot is."""
+    run = runs.load(paths.run_json)
+    if run is None:
+        raise TinynetError(f"{paths.root}: holds no run (no run.json)")
+    result: dict[str, Any] = {
+        "run": os.fspath(paths.root),
+        "state": run.state,
+        "engine": run.engine.get("name", ""),
+        "device": run.device,
+        "seed": run.seed,
+        "iteration": run.iteration,
+        "max_iter": run.max_iter,
+    }
+    history = read_history(paths.history)
+    for key in ("train_loss", "val_loss", "val_accuracy", "val_accuracy_top5"):
+        values = [record[key] for record in history if record.get(key) is not None]
+        if values:
+            result[key] = values[-1]
+    tested = [record for record in history if record.get("val_accuracy") is not None]
+    if tested:
+        best = max(tested, key=lambda record: record["val_accuracy"])
+        result["best_val_accuracy"] = best["val_accuracy"]
+        result["best_iteration"] = best["iteration"]
+    speeds = [record["images_per_second"] for record in history if "images_per_second" in record]
+    if speeds:
+        result["images_per_second"] = sorted(speeds)[len(speeds) // 2]
+    if history:
+        result["seconds"] = history[-1].get("seconds")
+    found = snapshots.snapshots(paths.snapshots)
+    if found:
+        result["snapshot"] = os.fspath(found[-1].model)
+    return result

@@ -1,0 +1,224 @@
+"""Turns a solver.prototxt and the command line's overrides into the prototxt of a run.
+
+The copies in the run directory are what runs: net and snapshot paths lead into the directory, all
+other paths (LMDBs, mean files) stay relative to where the command runs, as Caffe reads them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.paths import RunPaths
+from tinynet.prototxt import schema, text
+
+# layers that take their batch size from a parameter message of their own
+_BATCHED = {
+    "Data": "data_param",
+    "ImageData": "image_data_param",
+    "HDF5Data": "hdf5_data_param",
+    "MemoryData": "memory_data_param",
+    "WindowData": "window_data_param",
+}
+_SHAPED = {"DummyData": "dummy_data_param", "Input": "input_param"}
+SOFTMAX_LOSS_LIMIT = 87.3  # -ln(FLT_MIN) = 87.3365: where Caffe's softmax loss saturates
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder that a data layer reads."""
+
+    path: str
+    layer: str
+    phase: int
+    is_database: bool
+    is_mean: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A solver with its nets, overrides applied, not yet tied to a run directory."""
+
+    path: Path
+    solver: Any
+    train_net: Any
+    test_nets: list[Any]
+    files: dict[str, Any] = field(default_factory=dict)  # name in the run directory -> NetParameter
+    deploy: str | None = None  # text of the deploy.prototxt beside the solver
+
+    @property
+    def net_name(self) -> str:
+        return self.train_net.name
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per forward pass of the training net; 0 where no layer states it."""
+        return batch_size(self.train_net, schema.TRAIN)
+
+    @property
+    def effective_batch(self) -> int:
+        """Pictures per update: a worker drives one device, which makes ``iter_size`` passes."""
+        return self.batch_size * self.solver.iter_size
+
+    @property
+    def divergence_limit(self) -> float | None:
+        """Training loss from which on the run has diverged, or None where only NaN says so.
+
+        A softmax loss over valid labels cannot exceed 87.3365 per picture; a net with other or
+        more losses has no such bound.
+        """
+        losses = [
+            layer
+            for layer in in_phase(self.train_net, schema.TRAIN)
+            if layer.type.endswith("Loss") or any(layer.loss_weight)
+        ]
+        if len(losses) != 1 or losses[0].type != "SoftmaxWithLoss":
+            return None
+        weight = losses[0].loss_weight[0] if losses[0].loss_weight else 1.0
+        valid = schema.LossParameter.VALID
+        if losses[0].loss_param.normalization != valid or not losses[0].loss_param.normalize:
+            return None
+        return SOFTMAX_LOSS_LIMIT * weight
+
+    def texts(self, paths: RunPaths) -> dict[str, str]:
+        """The prototxt files of a run in the directory ``paths``, by file name."""
+        solver = schema.SolverParameter()
+        solver.CopyFrom(self.solver)
+        solver.snapshot_prefix = os.fspath(paths.snapshot_prefix)
+        root = Path(paths.root)
+        if solver.HasField("net"):
+            solver.net = os.fspath(root / "train_val.prototxt")
+        if solver.HasField("train_net"):
+            solver.train_net = os.fspath(root / "train_net.prototxt")
+        for index in range(len(solver.test_net)):
+            solver.test_net[index] = os.fspath(root / f"test_net{index}.prototxt")
+        files = {name: text.format(net) for name, net in self.files.items()}
+        if self.deploy is not None:
+            files[paths.deploy.name] = self.deploy
+        return {**files, paths.solver.name: text.format(solver)}
+
+    def sources(self) -> Iterator[Source]:
+        """Everything on disk that the nets read, each once."""
+        seen = set()
+        nets = [(self.train_net, schema.TRAIN), *((net, schema.TEST) for net in self.test_nets)]
+        for net, phase in nets:
+            for source in _sources(net, phase):
+                if source.path not in seen:
+                    seen.add(source.path)
+                    yield source
+
+
+def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
+    """Read a solver and its nets and apply ``overrides`` (solver field: value as in prototxt).
+
+    Raises TinynetError naming file and line of what cannot be read, UsageError for an override
+    that is no solver field.
+    """
+    if not path.exists():
+        raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
+    solver = text.read(path, schema.SolverParameter)
+    apply_overrides(solver, overrides or {})
+    if not solver.random_seed >= 0:
+        solver.random_seed = 1
+    if solver.HasField("snapshot_format"):
+        # resume and evaluation read Caffe's binary files, whichever engine wrote them
+        solver.snapshot_format = schema.SolverParameter.BINARYPROTO
+    if not solver.max_iter > 0:
+        raise TinynetError(f"{path}: max_iter is {solver.max_iter}; it must be positive")
+    return _with_nets(path, solver)
+
+
+def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
+    """Set solver fields from texts as they would stand in a prototxt."""
+    for name, value in overrides.items():
+        if name not in schema.fields_of(solver):
+            raise UsageError(f"no solver field '{name}' (as in --set base_lr=0.01)")
+        try:
+            part = text.parse(f"{name}: {value}", schema.SolverParameter, "--set")
+        except TinynetError:
+            # a string given without its quotes
+            part = text.parse(f'{name}: "{value}"', schema.SolverParameter, f"--set {name}={value}")
+        solver.ClearField(name)
+        solver.MergeFrom(part)
+
+
+def _with_nets(path: Path, solver: Any) -> Prepared:
+    files: dict[str, Any] = {}
+
+    # a run directory is whole in itself: its nets are those beside its solver, moved or not
+    is_run = (path.parent / RunPaths(path.parent).run_json.name).exists()
+
+    def read(net_path: str, name: str) -> Any:
+        if is_run:
+            net_path = os.fspath(path.parent / name)
+        if not Path(net_path).exists():
+            raise TinynetError(
+                f"{path}: its net {net_path} is not there; paths in a solver start where the "
+                f"command runs, which is {os.getcwd()}"
+            )
+        files[name] = text.read(net_path, schema.NetParameter)
+        return files[name]
+
+    if solver.HasField("net"):
+        train = read(solver.net, "train_val.prototxt")
+    elif solver.HasField("train_net"):
+        train = read(solver.train_net, "train_net.prototxt")
+    elif solver.HasField("net_param"):
+        train = solver.net_param
+    elif solver.HasField("train_net_param"):
+        train = solver.train_net_param
+    else:
+        raise TinynetError(f"{path}: names no net; set 'net' to the train_val.prototxt")
+    tests = [read(name, f"test_net{index}.prototxt") for index, name in enumerate(solver.test_net)]
+    tests += solver.test_net_param
+    # the net of the solver is tested too, for as many test_iter as are left
+    if solver.HasField("net") or solver.HasField("net_param"):
+        tests += [train] * max(len(solver.test_iter) - len(tests), 0)
+    deploy = path.with_name("deploy.prototxt")
+    return Prepared(
+        path=path,
+        solver=solver,
+        train_net=train,
+        test_nets=tests,
+        files=files,
+        deploy=deploy.read_text(encoding="utf-8") if deploy.exists() else None,
+    )
+
+
+def in_phase(net: Any, phase: int) -> Iterator[Any]:
+    """The layers of a net that take part in ``phase``, as far as the rules go by phase."""
+    for layer in net.layer:
+        if layer.include:
+            if any(not rule.HasField("phase") or rule.phase == phase for rule in layer.include):
+                yield layer
+        elif not any(rule.HasField("phase") and rule.phase == phase for rule in layer.exclude):
+            yield layer
+
+
+def batch_size(net: Any, phase: int) -> int:
+    """Batch size of the first data layer in ``phase``; 0 where none states it."""
+    for layer in in_phase(net, phase):
+        if layer.type in _BATCHED:
+            return getattr(layer, _BATCHED[layer.type]).batch_size
+        if layer.type in _SHAPED:
+            parameter = getattr(layer, _SHAPED[layer.type])
+            if parameter.shape and parameter.shape[0].dim:
+                return int(parameter.shape[0].dim[0])
+            if layer.type == "DummyData" and parameter.num:
+                return parameter.num[0]
+    return 0
+
+
+def _sources(net: Any, phase: int) -> Iterator[Source]:
+    for layer in in_phase(net, phase):
+        if layer.type in _BATCHED and layer.type != "MemoryData":
+            path = getattr(layer, _BATCHED[layer.type]).source
+            if path:
+                yield Source(path, layer.name, phase, is_database=layer.type == "Data")
+        if layer.transform_param.mean_file:
+            path = layer.transform_param.mean_file
+            yield Source(path, layer.name, phase, is_database=False, is_mean=True)
