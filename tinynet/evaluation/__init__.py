@@ -1,0 +1,1 @@
+"""From a trained run to figures: crops, probabilities, metrics, ensembles, submission files."""

@@ -1,0 +1,52 @@
+"""Loss and accuracy as Caffe's SoftmaxWithLoss and Accuracy layers count them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FLT_MIN = np.finfo(np.float32).tiny  # Caffe's floor under a probability: a loss of 87.3365 at most
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Scores of one set of probabilities: mean loss in nats, accuracies from 0 to 1."""
+
+    images: int
+    loss: float
+    top1: float
+    top5: float
+
+
+def rank_of_label(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many other classes score at least as much as the label's: 0 where it wins alone.
+
+    ``probabilities`` N×C, ``labels`` N in [0, C).  Ties count against the label, as in Caffe's
+    accuracy_layer.cpp.
+    """
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    return (probabilities >= own).sum(axis=1) - 1
+
+
+def mean_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of -ln max(p, FLT_MIN) over the labels' probabilities (softmax_loss_layer.cpp)."""
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    return float(-np.log(np.maximum(own, FLT_MIN), dtype=np.float64).mean())
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
+    """Score N×C probabilities against N labels, all of them known (N at least 1)."""
+    rank = rank_of_label(probabilities, labels)
+    return Metrics(
+        images=len(labels),
+        loss=mean_loss(probabilities, labels),
+        top1=float((rank < 1).mean()),
+        top5=float((rank < TOP_K).mean()),
+    )
+
+
+def predicted_class(probabilities: np.ndarray) -> np.ndarray:
+    """Class index of the highest of each row; of equal ones the last, as Caffe's ArgMax layer."""
+    return probabilities.shape[1] - 1 - np.argmax(probabilities[:, ::-1], axis=1)
