@@ -101,6 +101,10 @@ class ZipFiles(Files):
     def show(self, path: str) -> str:
         return f"{self.path}:{self._root}{path}"
 
+    def unpacked_size(self, block: int) -> int:
+        """Bytes that all the files take, in blocks of that many."""
+        return sum(-(-info.file_size // block) * block for info in self._archive.infolist())
+
     def close(self) -> None:
         self._archive.close()
 
