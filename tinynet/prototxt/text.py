@@ -92,7 +92,8 @@ class _Reader:
             self.position = match.end()
             kind = str(match.lastgroup)
             if kind == "number" and re.match(r"[A-Za-z0-9_.]", self.source[self.position :][:1]):
-                raise self.error(f"no number: {match[0]}{self.source[self.position]}…", None)
+                begun = f"{match[0]}{self.source[self.position]}…"
+                raise self.error(f"no number: {begun}", _Token(kind, begun, start))
             if kind != "blank":
                 return _Token(kind, match[0], start)
 
@@ -106,9 +107,9 @@ class _Reader:
             self.take()
         return found
 
-    def read_message(self, message: Any, closing: str | None) -> None:
-        """Read fields until ``closing`` (None: the end of the file) into the message."""
-        opened = self.token
+    def read_message(self, message: Any, opened: _Token) -> None:
+        """Read fields into the message, until what closes ``opened``: a bracket or the file."""
+        closing = _CLOSING.get(opened.text)
         while not (closing and self.accept(closing)):
             if self.token.kind == "end":
                 if closing is None:
@@ -152,17 +153,16 @@ class _Reader:
 
     def read_value(self, message: Any, field: Field) -> None:
         if field.kind == "message":
-            closing = _CLOSING.get(self.token.text) if self.token.kind == "mark" else None
-            if closing is None:
+            if self.token.kind != "mark" or self.token.text not in _CLOSING:
                 owner = f"'{field.name}' ({field.type_name})"
                 raise self.error(f"expected '{{' after {owner}, found {self.token}")
-            self.take()
+            opened = self.take()
             child = getattr(message, field.name)
             if field.repeated:
                 child = child.add()
             else:
                 child.SetInParent()
-            self.read_message(child, closing)
+            self.read_message(child, opened)
             return
         value = self.read_scalar(message.DESCRIPTOR.name, field)
         if field.repeated:
@@ -281,7 +281,7 @@ def parse(source: str, message_class: Any, name: str) -> Any:
     required field that is missing.
     """
     message = message_class()
-    _Reader(source, name).read_message(message, None)
+    _Reader(source, name).read_message(message, _Token("start", "", 0))
     return message
 
 
