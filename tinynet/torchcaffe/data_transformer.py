@@ -107,7 +107,14 @@ class DataTransformer:
         Raises CaffeError where a picture does not fit crop_size, the means, or the batch's shape.
         """
         check(len(pictures) > 0, "there is no picture to transform")
-        shape = self.output_shape(np.shape(pictures[0]))
+        shapes = [picture.shape for picture in pictures]
+        shape = self.output_shape(shapes[0])
+        for other in set(shapes):
+            check(
+                self.output_shape(other) == shape,
+                f"all pictures of a batch must have the first one's shape {shapes[0]} unless they "
+                f"are cropped; number {shapes.index(other)} has {other}",
+            )
         if out is None:
             out = np.empty((len(pictures), *shape), _F)
         check(
@@ -115,15 +122,7 @@ class DataTransformer:
             f"a batch of {len(pictures)} pictures of shape {shape} does not fit into an array of "
             f"shape {out.shape}",
         )
-        uniform = isinstance(pictures, np.ndarray)
-        if not uniform:
-            for number, picture in enumerate(pictures):
-                check(
-                    self.output_shape(picture.shape) == shape,
-                    f"all pictures of a batch must have the first one's shape {shape}; number "
-                    f"{number} has {self.output_shape(picture.shape)}",
-                )
-        mirrors, rows, columns = self._draw([picture.shape for picture in pictures])
+        mirrors, rows, columns = self._draw(shapes)
         _, height, width = shape
         mean_values = self.mean_values[:, None, None]
         scaled = self.scale != 1
