@@ -11,7 +11,14 @@ from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.layer import Layer, layer_type_list
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
 from tinynet.torchcaffe.solver import Solver, get_solver
-from tinynet.torchcaffe.solver_types import SGDSolver
+from tinynet.torchcaffe.solver_types import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+)
 
 # the release of Caffe whose behaviour this is
 __version__ = "1.0.0"
@@ -19,10 +26,15 @@ __version__ = "1.0.0"
 __all__ = [
     "TEST",
     "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
     "Blob",
     "CaffeError",
     "Layer",
+    "NesterovSolver",
     "Net",
+    "RMSPropSolver",
     "SGDSolver",
     "Solver",
     "get_solver",

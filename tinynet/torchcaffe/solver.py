@@ -15,7 +15,7 @@ from typing import Any, Callable
 import torch
 
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import glog, snapshot
+from tinynet.torchcaffe import glog, snapshot, solver_param
 from tinynet.torchcaffe.context import set_random_seed
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
@@ -36,7 +36,7 @@ class Solver:
 
     def __init__(self, param_file: str | Path | Any) -> None:
         if isinstance(param_file, (str, Path)):
-            param_file = text.read(param_file, schema.SolverParameter)
+            param_file = solver_param.read(param_file)
         self.param = param_file
         self.iter = 0
         self.current_step = 0
@@ -300,7 +300,7 @@ def get_solver(path: str | Path) -> Solver:
 
     Raises CaffeError for an unknown type.
     """
-    param = text.read(path, schema.SolverParameter)
+    param = solver_param.read(path)
     if param.type not in _TYPES:
         raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")
     return _TYPES[param.type](param)

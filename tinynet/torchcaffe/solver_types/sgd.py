@@ -42,14 +42,18 @@ class SGDSolver(Solver):
             if self.param.iter_size != 1:
                 blob.grad.mul_(1.0 / self.param.iter_size)
             self._regularize(index, blob)
-            self.update(index, blob, rate * self.net.params_lr[index])
+            self.compute_update(index, blob.grad, rate * self.net.params_lr[index])
+            blob.tensor.sub_(blob.grad)
         self.iter += 1
 
-    def update(self, index: int, blob: Blob, rate: float) -> None:
-        """Change parameter ``index`` by its regularised gradient ``blob.grad`` at ``rate``."""
-        history = self._history[index]
-        history.mul_(self.param.momentum).add_(blob.grad, alpha=rate)
-        blob.tensor.sub_(history)
+    def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
+        """Turn ``grad``, the regularised gradient of parameter ``index``, into what is subtracted.
+
+        In place: after an update a parameter's diff is the step that was taken, as in Caffe.
+        ``rate`` is the learning rate times the parameter's lr_mult.
+        """
+        history = self._history[index].mul_(self.param.momentum).add_(grad, alpha=rate)
+        grad.copy_(history)
 
     def _clip_gradients(self) -> None:
         limit = self.param.clip_gradients
