@@ -109,7 +109,7 @@ class DataTransformer:
         check(len(pictures) > 0, "there is no picture to transform")
         shapes = [picture.shape for picture in pictures]
         shape = self.output_shape(shapes[0])
-        for other in set(shapes):
+        for other in dict.fromkeys(shapes):
             check(
                 self.output_shape(other) == shape,
                 f"all pictures of a batch must have the first one's shape {shapes[0]} unless they "
