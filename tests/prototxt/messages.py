@@ -13,7 +13,8 @@ STRINGS = ["", "conv1", "a b", 'quo"te', "back\\slash", "tab\tline\nend", "grÃ¶Ã
 
 def _float32(rng: random.Random) -> float:
     if rng.random() < 0.1:
-        return rng.choice([0.0, -0.0, float("inf"), float("-inf"), 1e-45, text.to_float32(0.01)])
+        edges = [0.0, -0.0, float("inf"), float("-inf"), 1e-45, 3.4028235e38, 0.01]
+        return text.to_float32(rng.choice(edges))
     bits = rng.getrandbits(32)
     if bits & 0x7F800000 == 0x7F800000:  # infinities are above, and NaN has many bit patterns
         bits &= ~0x40000000
