@@ -23,7 +23,7 @@ setup(
         "lmdb>=1.0",
         "pillow>=9.1",
         "protobuf>=3.6",
-        "matplotlib>=3.3",
+        "matplotlib>=3.7",
         "click>=8.0",
         "tqdm>=4.50",
         "filelock>=3.4",

@@ -1,0 +1,182 @@
+"""Accuracy of the average of every non-empty subset of models: section 4.1 of the paper, figure 5.
+
+A picture is right for a subset where the label's summed probability exceeds that of every other
+class (ties count against it, as in Caffe's Accuracy layer).  Three things make this fast and keep
+it exact:
+
+- Only rivals count.  A class that the label beats in every model can never win; a class that some
+  other class equals or beats in every model need not be looked at; and where a class equals or
+  beats the label in every model, the picture is wrong for every subset.
+- Probabilities are fixed-point integers (multiples of 2^-58, which holds every float32 above
+  3e-11 without rounding), so that sums are exact and do not depend on their order.
+- The sums of the first half of the models and those of the second half are made once; a subset is
+  one of each, so it costs one comparison for each rival left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinynet.errors import UsageError
+
+MAX_MEMBERS = 20  # a million subsets
+_FIXED_POINT = 2.0**58  # 31 sums of 1 stay below 2^63
+_LOW_MEMBERS = 7  # 128 sums a rival are held at a time
+_BLOCK_BYTES = 2 << 20  # of those sums: small enough for a processor's cache
+_PRUNE_PICTURES = 2000  # pictures looked at together
+_PRUNE_TOGETHER = 100  # pictures whose rivals are compared together
+_STRONGEST = 16  # rivals that every other one is compared with
+_NO_RIVAL = np.int64(1) << 58  # the margin over a class that is not there: sums stay below 2^63
+
+
+@dataclass(frozen=True)
+class SubsetScores:
+    """Right answers of every subset; a subset is a bit mask, bit m for member m.
+
+    ``correct[mask]`` counts pictures; ``correct[0]``, of no model at all, is 0.
+    """
+
+    correct: np.ndarray  # int64, 2^members
+    images: int
+
+    @property
+    def members(self) -> int:
+        return len(self.correct).bit_length() - 1
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of members of every mask."""
+        masks = np.arange(len(self.correct))
+        return sum((masks >> m & 1 for m in range(self.members)), np.zeros_like(masks))
+
+    def accuracy(self, mask: int) -> float:
+        return int(self.correct[mask]) / self.images
+
+    def best_of_size(self, size: int) -> int:
+        """Mask of the most accurate subset of ``size`` members; of equal ones the lowest mask."""
+        masks = np.flatnonzero(self.sizes == size)
+        return int(masks[np.argmax(self.correct[masks])])
+
+    @property
+    def full(self) -> int:
+        return len(self.correct) - 1
+
+
+def members_of(mask: int) -> list[int]:
+    """The members (from 0) of a mask."""
+    return [m for m in range(mask.bit_length()) if mask >> m & 1]
+
+
+def score_subsets(members: list[np.ndarray], labels: np.ndarray) -> SubsetScores:
+    """Score every subset of ``members`` (each float32 N×C, in [0, 1]) against N labels.
+
+    Memory beyond the inputs is bounded by a few megabytes and the surviving rivals.
+    Raises UsageError for more than MAX_MEMBERS members.
+    """
+    if len(members) > MAX_MEMBERS:
+        raise UsageError(
+            f"{len(members)} members have {2 ** len(members) - 1:,} subsets; all are scored up to "
+            f"{MAX_MEMBERS} members"
+        )
+    low = min(_LOW_MEMBERS, len(members))
+    always, groups = _rivals(members, labels)
+    correct = np.zeros((1 << (len(members) - low), 1 << low), dtype=np.int64)
+    for margins in groups:
+        _count(margins, low, correct)
+    flat = correct.ravel() + always
+    flat[0] = 0
+    return SubsetScores(flat, len(labels))
+
+
+def _rivals(members: list[np.ndarray], labels: np.ndarray) -> tuple[int, list[np.ndarray]]:
+    """Return how many pictures every subset gets right, and the margins that decide the rest.
+
+    Margins are int64 (models, rivals, pictures): the label's probability less the rival's.
+    Pictures are grouped by their number of rivals, one array a group.
+    """
+    always = 0
+    groups: dict[int, list[np.ndarray]] = {}
+    for start in range(0, len(labels), _PRUNE_PICTURES):
+        block = slice(start, start + _PRUNE_PICTURES)
+        pieces, certain = _contested([member[block] for member in members], labels[block])
+        always += certain
+        for margins in pieces:
+            groups.setdefault(margins.shape[1], []).append(margins)
+    return always, [np.concatenate(group, axis=2) for group in groups.values()]
+
+
+def _contested(members: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """The margins of the pictures whose answer depends on the subset; how many are always right."""
+    pictures = np.arange(len(labels))
+    threatened = np.zeros(members[0].shape, dtype=bool)
+    beaten = np.ones(members[0].shape, dtype=bool)
+    for p in members:
+        threat = p >= p[pictures, labels][:, None]
+        threat[pictures, labels] = False  # the label is no rival of its own
+        threatened |= threat
+        beaten &= threat
+    rivals = threatened.sum(axis=1)
+    is_open = (rivals > 0) & ~beaten.any(axis=1)
+    certain = int((rivals == 0).sum())
+    # pictures of similar numbers of rivals together, since arrays are as wide as the widest
+    order = np.flatnonzero(is_open)[np.argsort(rivals[is_open], kind="stable")]
+    pieces = []
+    for rows in np.array_split(order, max(1, len(order) // _PRUNE_TOGETHER)):
+        if len(rows):
+            columns = np.argsort(~threatened[rows], axis=1, kind="stable")[:, : rivals[rows].max()]
+            margins = np.stack([_margins(p[rows], labels[rows], columns) for p in members])
+            margins[:, np.arange(columns.shape[1]) >= rivals[rows][:, None]] = _NO_RIVAL
+            pieces += _undominated(margins)
+    return pieces, certain
+
+
+def _margins(p: np.ndarray, labels: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Fixed-point int64: the label's probability less that of each row's ``columns``."""
+    own, rivals = (
+        np.rint(np.take_along_axis(p, index, axis=1).astype(np.float64) * _FIXED_POINT)
+        for index in (labels[:, None], columns)
+    )
+    return own.astype(np.int64) - rivals.astype(np.int64)
+
+
+def _undominated(margins: np.ndarray) -> list[np.ndarray]:
+    """Drop rivals that another one equals or undercuts in every model.
+
+    ``margins`` (models, pictures, rivals); returns arrays (models, rivals, pictures).  Compares
+    with the strongest few alone: any rival may stay, it only costs time.
+    """
+    strongest_first = np.argsort(margins.sum(axis=0, dtype=np.float64), axis=1, kind="stable")
+    margins = np.take_along_axis(margins, strongest_first[None], axis=2)
+    keep = margins[0] != _NO_RIVAL
+    for strong in range(min(_STRONGEST, margins.shape[2] - 1)):
+        weaker = margins[:, :, strong + 1 :]
+        keep[:, strong + 1 :] &= (weaker < margins[:, :, strong : strong + 1]).any(axis=0)
+    counts = keep.sum(axis=1)
+    pieces = []
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        kept = np.argsort(~keep[rows], axis=1, kind="stable")[:, :count]
+        chosen = np.take_along_axis(margins[:, rows], kept[None], axis=2)
+        pieces.append(chosen.transpose(0, 2, 1))
+    return pieces
+
+
+def _count(margins: np.ndarray, low: int, correct: np.ndarray) -> None:
+    """Add to ``correct`` (high masks, low masks) the pictures of one group that are right."""
+    members, rivals, pictures = margins.shape
+    step = max(1, _BLOCK_BYTES // (8 * rivals << low))
+    for start in range(0, pictures, step):
+        block = margins[:, :, start : start + step]
+        sums = _sums(block[:low])
+        for mask, threshold in enumerate(_sums(-block[low:])):
+            correct[mask] += np.logical_and.reduce(sums > threshold, axis=1).sum(axis=1)
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    """Sums over every subset of the first axis, in the order of their masks."""
+    out = np.zeros((1 << len(values), *values.shape[1:]), dtype=np.int64)
+    for m, value in enumerate(values):
+        np.add(out[: 1 << m], value, out=out[1 << m : 2 << m])
+    return out

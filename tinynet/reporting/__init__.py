@@ -1,0 +1,1 @@
+"""Figures from files that exist: the only place that imports matplotlib."""
