@@ -54,6 +54,10 @@ def warning(source: str, message: str) -> None:
     _write(1, source, message)
 
 
+def error(source: str, message: str) -> None:
+    _write(2, source, message)
+
+
 def number(value: float) -> str:
     """``value`` as a C++ stream prints it by default: six significant digits."""
     return f"{float(value):g}"

@@ -18,6 +18,7 @@ import torch
 from tinynet.prototxt import binary, schema, text
 from tinynet.torchcaffe import blob_proto, glog
 from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.layer import Layer
 from tinynet.torchcaffe.net_builder import NetGraph
@@ -93,6 +94,12 @@ class Net:
         self._after_forward: list[Callback] = []
         self._before_backward: list[Callback] = []
         self._after_backward: list[Callback] = []
+        self.debug_info = DebugInfo(self, True) if param.debug_info else None
+
+    @property
+    def graph(self) -> NetGraph:
+        """The layers and blobs as they are connected."""
+        return self._graph
 
     def _names_of(self, ids: list[list[int]]) -> OrderedDict[str, list[str]]:
         names = self._graph.blob_names

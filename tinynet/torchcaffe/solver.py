@@ -17,9 +17,11 @@ import torch
 from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import glog, snapshot, solver_param
 from tinynet.torchcaffe.context import set_random_seed
+from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.signals import SolverAction
 
 _SOURCE = "solver.cpp"
 _TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -38,10 +40,13 @@ class Solver:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
         self.param = param_file
+        glog.info(_SOURCE, f"Initializing solver from parameters: \n{text.format(self.param)}")
         self.iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._losses: deque[torch.Tensor] = deque()
+        self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
+        self._stopping = False
         self._last_display = 0
         self._timer = time.monotonic()
         check(
@@ -53,6 +58,11 @@ class Solver:
             set_random_seed(self.param.random_seed)
         self.net = self._make_train_net()
         self.test_nets = self._make_test_nets()
+        for net in (self.net, *self.test_nets):
+            if net.debug_info:
+                net.debug_info.enabled = self.param.debug_info
+            elif self.param.debug_info:
+                net.debug_info = DebugInfo(net, True)
         glog.info(_SOURCE, "Solver scaffolding done.")
         self.prepare()
 
@@ -82,7 +92,7 @@ class Solver:
             f"{', '.join(_TRAIN_NET_FIELDS)}; got {', '.join(given) or 'none'}",
         )
         net_param = self._net_param(given[0], getattr(param, given[0]))
-        glog.info(_SOURCE, f"Creating training net from {given[0]}")
+        glog.info(_SOURCE, f"Creating training net {_described(given[0], param)}")
         return self._make_net(net_param, TRAIN, param.train_state)
 
     def _make_test_nets(self) -> list[Net]:
@@ -147,13 +157,23 @@ class Solver:
         """Call ``on_start`` before each iteration's forward, the other before its update."""
         self._callbacks.append((on_start, on_gradients_ready))
 
+    def set_action_function(self, next_action: Callable[[], SolverAction]) -> None:
+        """Ask ``next_action`` after each iteration and each test batch what to do (stop, save)."""
+        self._next_action = next_action
+
     def step(self, iterations: int) -> None:
-        """Run ``iterations`` iterations. The average of ``average_loss`` starts anew."""
+        """Run ``iterations`` iterations. The average of ``average_loss`` starts anew.
+
+        Returns earlier where the action function says STOP.
+        """
         self._losses.clear()
         self._timer = time.monotonic()
+        self._stopping = False
         stop = self.iter + iterations
         while self.iter < stop:
             self._iterate()
+            if self._stopping:
+                break
 
     @torch.no_grad()
     def _iterate(self) -> None:
@@ -165,24 +185,37 @@ class Solver:
             and (self.iter > 0 or param.test_initialization)
         ):
             self.test_all()
+            if self._stopping:
+                return
         for on_start, _ in self._callbacks:
             on_start()
+        display = bool(param.display) and self.iter % param.display == 0
+        debug_info = self.net.debug_info
+        if debug_info:
+            debug_info.enabled = display and param.debug_info
         loss = torch.zeros(())
         for _ in range(param.iter_size):
             part = self.net.run_forward()
             self.net.run_backward()
+            if debug_info:
+                debug_info.all_params()
             loss = part + loss.to(part.device)
         self._remember_loss(loss / param.iter_size)
-        if param.display and self.iter % param.display == 0:
+        if display:
             self._display()
         for _, on_gradients_ready in self._callbacks:
             on_gradients_ready()
         self.apply_update()
-        if param.snapshot and self.iter % param.snapshot == 0:
+        action = self._next_action()
+        if action is SolverAction.SNAPSHOT or (param.snapshot and self.iter % param.snapshot == 0):
             self.snapshot()
+        self._stopping = action is SolverAction.STOP
 
     def solve(self, resume_file: str | Path | None = None) -> None:
-        """Train to ``max_iter``; then a last snapshot unless just written, a display and a test."""
+        """Train to ``max_iter``; then a last snapshot unless just written, a display and a test.
+
+        Where the action function says STOP: a snapshot at the iteration reached, and no more.
+        """
         param = self.param
         glog.info(_SOURCE, f"Solving {self.net.name}")
         glog.info(_SOURCE, f"Learning Rate Policy: {param.lr_policy}")
@@ -192,6 +225,9 @@ class Solver:
         self.step(param.max_iter - self.iter)
         if param.snapshot_after_train and (not param.snapshot or self.iter % param.snapshot):
             self.snapshot()
+        if self._stopping:
+            glog.info(_SOURCE, "Optimization stopped early.")
+            return
         if param.display and self.iter % param.display == 0:
             self._remember_loss(self.net.run_forward())
             glog.info(
@@ -229,7 +265,8 @@ class Solver:
     def test_all(self) -> None:
         """Score every test net on its ``test_iter`` batches with the current weights."""
         for index in range(len(self.test_nets)):
-            self._test(index)
+            if not self._stopping:
+                self._test(index)
 
     def _test(self, index: int) -> None:
         glog.info(_SOURCE, f"Iteration {self.iter}, Testing net (#{index})")
@@ -239,6 +276,10 @@ class Solver:
         sums: list[torch.Tensor] = []
         loss = torch.zeros(())
         for batch in range(batches):
+            self._act_while_testing()
+            if self._stopping:
+                glog.info(_SOURCE, "Test interrupted.")
+                return
             part = net.run_forward()
             loss = part + loss.to(part.device)
             scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
@@ -250,6 +291,13 @@ class Solver:
             for value in (total / batches).tolist():
                 glog.info(_SOURCE, _score("Test", number, name, value, weight))
                 number += 1
+
+    def _act_while_testing(self) -> None:
+        while (action := self._next_action()) is not SolverAction.NONE:
+            if action is SolverAction.SNAPSHOT:
+                self.snapshot()
+            else:
+                self._stopping = True
 
     # --- the rest of pycaffe's face
 
@@ -270,6 +318,13 @@ class Solver:
     def restore(self, path: str | Path) -> None:
         """Go on from a .solverstate: iteration, weights and history."""
         snapshot.restore(self, Path(path))
+
+
+def _described(field: str, param: Any) -> str:
+    """Where a net comes from, in Caffe's words: the file or the field that holds it."""
+    if field.endswith("_param"):
+        return f"specified in {field}."
+    return f"from {field} file: {getattr(param, field)}"
 
 
 def _score(phase: str, index: int, name: str, value: float, weight: float) -> str:

@@ -1,0 +1,62 @@
+"""What SIGINT and SIGHUP ask of a solver (src/caffe/util/signal_handler.cpp)."""
+
+from __future__ import annotations
+
+import enum
+import signal
+from types import FrameType
+from typing import Any
+
+from tinynet.torchcaffe.errors import CaffeError
+
+
+class SolverAction(enum.Enum):
+    """What may be asked of a solver between two iterations."""
+
+    NONE = "none"
+    STOP = "stop"
+    SNAPSHOT = "snapshot"
+
+
+def action_of(effect: str) -> SolverAction:
+    """The action that ``-sigint_effect`` or ``-sighup_effect`` names.
+
+    Raises CaffeError for another word.
+    """
+    try:
+        return SolverAction(effect)
+    except ValueError:
+        known = ", ".join(action.value for action in SolverAction)
+        raise CaffeError(f"invalid signal effect '{effect}'; known are {known}") from None
+
+
+class SignalActions:
+    """Between ``with`` and its end, signals only set a flag, which ``next_action`` reads once.
+
+    For ``solver.set_action_function(actions.next_action)``.  To be used from the main thread.
+    """
+
+    def __init__(self, sigint: SolverAction, sighup: SolverAction) -> None:
+        # SIGHUP is looked at first, as in Caffe
+        self._actions = {signal.SIGHUP: sighup, signal.SIGINT: sigint}
+        self._came: set[int] = set()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> SignalActions:
+        for number in self._actions:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._came.add(number)
+
+    def next_action(self) -> SolverAction:
+        for number, action in self._actions.items():
+            if number in self._came:
+                self._came.discard(number)
+                return action
+        return SolverAction.NONE
