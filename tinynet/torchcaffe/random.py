@@ -23,8 +23,8 @@ The whole order of draws from the main stream over a solver's life, with ``rando
    * MemoryData: ``transformer(main, …)`` alone, since it has no thread.
    * Convolution, InnerProduct, Embed, Scale, Bias, PReLU …: ``fillers.fill`` for the weights, then
      for the bias if there is one.  Constant and bilinear fillers draw nothing.  A layer whose
-     parameters are shared by name fills its own copy all the same, and it is then dropped.  A layer
-     whose ``blobs`` are given in the prototxt fills first and is overwritten then.
+     parameters are shared by name fills its own copy all the same, and it is then dropped; one
+     whose ``blobs`` stand in the prototxt draws nothing.
    * DummyData: constant fillers only; the others draw at every forward, the first included.
 3. Each test net is set up likewise, in order.  Its fillers draw too, though the train net's weights
    replace what they made.  Its Data layer draws once (three times if it mirrors).
@@ -160,8 +160,9 @@ def rng_uniform(stream: Mt19937, count: int, low: float, high: float) -> np.ndar
 
 def _uniform(stream: Mt19937, count: int, low: np.float32, end: np.float32) -> np.ndarray:
     """Boost's uniform_real over [low, end), in float32."""
-    if end / 2 - low / 2 > np.finfo(_F).max / 2:
-        return 2 * _uniform(stream, count, low / 2, end / 2)
+    half = _F(0.5)
+    if end * half - low * half > np.finfo(_F).max * half:
+        return _F(2) * _uniform(stream, count, low * half, end * half)
     result = np.empty(count, _F)
     done = 0
     while done < count:
