@@ -10,6 +10,7 @@ from typing import Any
 
 from tinynet.prototxt import schema
 from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.allocator import keep_freed_memory
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.layer import Layer, create_layer
@@ -30,6 +31,7 @@ class NetGraph:
     """
 
     def __init__(self, written: Any) -> None:
+        keep_freed_memory()
         self.param = param = prepare(written)
         self.name: str = param.name
         self.phase: int = param.state.phase
