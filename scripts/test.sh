@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Install what the suite needs, then run the linters, the type checker and all tests.
+#   scripts/test.sh [PYTEST OPTION...]
+# TINYNET_TEST_DATA names a folder with zips of real Tiny ImageNet pictures; without it the tests on
+# real pictures are skipped, and say so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+VENV=${VENV:-.venv}
+export VENV
+
+scripts/setup.sh dev
+# real Caffe judges the torch engine; without a Python 3.6 to 3.9 those tests are skipped
+if [ -z "${TINYNET_CAFFE_PYTHON:-}" ]; then
+    scripts/setup_caffe.sh || echo "test.sh: no real Caffe here: the tests that ask it are skipped" >&2
+fi
+"$VENV/bin/ruff" check .
+"$VENV/bin/ruff" format --check .
+"$VENV/bin/mypy"
+"$VENV/bin/tinynet" generate --check
+exec "$VENV/bin/python" -m pytest --numprocesses auto "$@"
