@@ -3,7 +3,7 @@
 python in_caffe.py schema OUT.json
 python in_caffe.py texts IN.json OUT.json
 python in_caffe.py shapes IN.json OUT.json
-python in_caffe.py train SOLVER.prototxt OUT.json
+python in_caffe.py train IN.json OUT.json
 """
 
 import json
@@ -89,31 +89,33 @@ def shapes(requests):
     return answers
 
 
-def train(solver_path):
-    """Two iterations with the tests around them; what the test net reports after them."""
+def train(solvers):
+    """Solve each solver file; what its nets are and report afterwards."""
     import caffe
 
-    solver = caffe.get_solver(str(solver_path))
-    solver.solve()
-    test = solver.test_nets[0]
-    loss = float(solver.net.blobs["loss"].data)
-    return {
-        "iterations": solver.iter,
-        "loss": loss,
-        "outputs": sorted(test.outputs),
-        "test_batch": int(test.blobs["data"].data.shape[0]),
-    }
+    answers = []
+    for path in solvers:
+        solver = caffe.get_solver(str(path))
+        solver.solve()
+        test = solver.test_nets[0]
+        answers.append(
+            {
+                "iterations": solver.iter,
+                "loss": float(solver.net.blobs["loss"].data),
+                "outputs": sorted(test.outputs),
+                "batch": [int(net.blobs["data"].data.shape[0]) for net in (solver.net, test)],
+            }
+        )
+    return answers
 
 
 def main():
-    verb, source, out = (sys.argv[1:] + [None])[:3]
-    if verb == "schema":
-        source, out = None, source
-    if verb in ("texts", "shapes"):
-        with open(source) as file:
-            source = json.load(file)
-    function = {"schema": schema, "texts": texts, "shapes": shapes, "train": train}[verb]
-    answer = function() if source is None else function(source)
+    verb, *paths = sys.argv[1:]
+    *source, out = paths
+    if source:
+        with open(source[0]) as file:
+            source = [json.load(file)]
+    answer = {"schema": schema, "texts": texts, "shapes": shapes, "train": train}[verb](*source)
     with open(out, "w") as file:
         json.dump(answer, file)
 
