@@ -12,19 +12,23 @@ Who calls what, and when (Caffe's ``include/caffe/layer.hpp``):
                           ``bottom[i].set_diff(…)``; for each parameter j with
                           ``self.param_propagate_down[j]`` calls ``self.blobs[j].add_diff(…)``.
 
-A layer may work in place (the same Blob as bottom and top): then ``backward`` finds the top's
-values in ``bottom[0].tensor``.
+A layer may work in place (the same Blob as bottom and top) unless its class says that it can't:
+then ``backward`` finds the top's values in ``bottom[0].tensor``, and what it needs of the bottom's
+own it has kept (``Blob.data_to_keep``).
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from typing import Any, Callable, ClassVar
 
 import torch
 
+from tinynet.torchcaffe import blob_proto, fillers
 from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 
 Blobs = list[Blob]
@@ -38,6 +42,8 @@ class Layer:
     num_bottom: ClassVar[tuple[int, int | None]] = (1, 1)
     num_top: ClassVar[tuple[int, int | None]] = (1, 1)
     equal_num_bottom_top: ClassVar[bool] = False
+    # whether a top may be the blob of a bottom
+    works_in_place: ClassVar[bool] = True
     # the net makes missing tops itself, so that a prototxt may leave them out
     auto_top: ClassVar[bool] = False
     # the weight of top 0 in the net's loss where the prototxt states none
@@ -83,12 +89,33 @@ class Layer:
         self.require(-axes <= axis < axes, f"axis {axis} is outside of a {axes}-axis blob")
         return axis + axes if axis < 0 else axis
 
+    def add_blob(self, shape: tuple[int, ...], filler: Any = None) -> Blob:
+        """Append a parameter of ``shape`` to ``self.blobs``, filled by ``filler`` (None: zeros).
+
+        Where the prototxt states the layer's ``blobs``, it takes those values, and draws nothing.
+        """
+        blob = Blob(shape)
+        index = len(self.blobs)
+        what = f"blob {index} of layer {self.name}"
+        if index < len(self.param.blobs):
+            blob.load(blob_proto.decode(self.param.blobs[index], what), what)
+        elif filler is not None:
+            blob.load(fillers.fill(filler, shape, CONTEXT.stream), what)
+        self.blobs.append(blob)
+        return blob
+
     # --- for the net
 
     def set_up(self, bottom: Blobs, top: Blobs) -> None:
         """Check the numbers of blobs, set up, reshape, and spread the loss weights."""
         self._check_counts(bottom, top)
         self.setup(bottom, top)
+        stated = len(self.param.blobs)
+        self.require(
+            stated in (0, len(self.blobs)),
+            f"blobs must be given never or once per parameter; got {stated} for {len(self.blobs)}",
+        )
+        self.param.ClearField("blobs")  # their values live in self.blobs now
         self.reshape(bottom, top)
         self.param_propagate_down = [True] * len(self.blobs)
         self._set_loss_weights(top)
@@ -120,6 +147,10 @@ class Layer:
                 len(bottom) == len(top),
                 f"takes as many tops as bottoms; got {len(bottom)} and {len(top)}",
             )
+
+        if not self.works_in_place:
+            shared = any(above is below for above in top for below in bottom)
+            self.require(not shared, "cannot work in place: its top must not be its bottom")
 
     def _set_loss_weights(self, top: Blobs) -> None:
         weights = list(self.param.loss_weight)
@@ -154,8 +185,9 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
     return add
 
 
+@functools.cache
 def _load_types() -> None:
-    """Import every module of ``layer_types``: adding a layer means adding one file there."""
+    """Import every module, once, of ``layer_types``: adding a layer means adding one file there."""
     package = importlib.import_module("tinynet.torchcaffe.layer_types")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
@@ -163,8 +195,7 @@ def _load_types() -> None:
 
 def layer_type_list() -> list[str]:
     """The names of all layer types, sorted (pycaffe's ``layer_type_list``)."""
-    if not _TYPES:
-        _load_types()
+    _load_types()
     return sorted(_TYPES)
 
 
