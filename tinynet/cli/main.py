@@ -26,8 +26,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("generate", "Write the stages' net and solver prototxt."),
     "train": ("train", "Train a stage, an ensemble member or any solver.prototxt."),
     "evaluate": ("evaluate", "Score a run on a split, with one crop or with Caffe's ten."),
-    "ensemble": ("ensemble", "Average runs and score every subset of them."),
-    "predict": ("predict", "Write the submission file of one run or an ensemble."),
+    "ensemble": ("evaluate", "Average runs and score every subset of them."),
+    "predict": ("evaluate", "Write the submission file of one run or an ensemble."),
+    "demo": ("demo", "Run the whole experiment in minutes, on pictures drawn on the spot or yours."),
 }
 
 

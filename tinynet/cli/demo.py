@@ -1,0 +1,76 @@
+"""``tinynet demo``: the whole experiment in minutes, then a table and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: tinynet demo tiny-imagenet-20.zip --out demo20")
+@click.argument("dataset", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Everything that the demo makes goes here.",
+)
+@click.option(
+    "--iterations",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Length of each training, if not the demo's own.",
+)
+def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
+    """Run the whole experiment in minutes, on the CPU: data set to ensemble.
+
+    DATASET is a folder or zip in the Tiny ImageNet layout; without it a data set is drawn.  Every
+    command is shown as it runs.  Started again, the demo goes on where it was.
+    """
+    from tinynet.cli.table import render
+    from tinynet.data.manifest import read_manifest
+    from tinynet.experiments import demo as experiment
+    from tinynet.reporting.bars import Bar, draw_bars
+    from tinynet.reporting.curves import draw_curves
+
+    folders = experiment.Folders(out)
+    experiment.require_same_data(dataset, folders)
+    experiment.run(dataset, folders, iterations or experiment.ITERATIONS, click.echo)
+
+    manifest = read_manifest(folders.lmdb)
+    rows = experiment.results(folders)
+    table = render(
+        ["run", "top-1 %", "top-1 % over crops", "top-5 % over crops", "crops"],
+        [
+            [
+                row.label,
+                "" if row.one_crop is None else f"{100 * row.one_crop.top1:.1f}",
+                f"{100 * row.oversampled.top1:.1f}",
+                f"{100 * row.oversampled.top5:.1f}",
+                str(row.views),
+            ]
+            for row in rows
+        ],
+        right=(1, 2, 3, 4),
+    )
+    figures = {
+        "accuracy": folders.results / "accuracy.png",
+        "learning curves": folders.results / "curves.png",
+        "subsets": folders.results / "val_10crop_subsets.png",
+    }
+    draw_bars(
+        [Bar(row.label, row.oversampled.top1) for row in rows],
+        figures["accuracy"],
+        f"Validation accuracy over crops, {manifest.counts['val']:,} pictures",
+        chance=1 / manifest.classes,
+    )
+    draw_curves(experiment.histories(folders), figures["learning curves"])
+    click.echo(
+        f"\n{manifest.source}: {manifest.classes} classes, "
+        f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation pictures; "
+        f"chance is {100 / manifest.classes:.1f} %\n\n{table}\n"
+    )
+    for what, path in figures.items():
+        click.echo(f"{what + ':':17}{path}")

@@ -1,0 +1,167 @@
+"""The whole experiment in minutes: data set → LMDB → prototxt → runs → ten crops → ensemble.
+
+The demo is a list of ``tinynet`` commands, shown before they run, so that what it does can be
+repeated by hand.  What is done already is kept: an interrupted demo goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinynet.data.manifest import read_manifest
+from tinynet.errors import TinynetError
+from tinynet.evaluation.metrics import Metrics, score
+from tinynet.evaluation.probabilities import Probabilities, read_probabilities
+from tinynet.paths import DataPaths, RunPaths
+from tinynet.stages import stage
+from tinynet.training.log import Record, read_history
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One run of the demo."""
+
+    stage: int
+    seed: int
+    member: bool  # of the demo's small ensemble
+
+    def run(self, runs: Path) -> Path:
+        return runs / stage(self.stage).name / f"seed{self.seed}"
+
+
+# Two stages show what one change does; three seeds of the one with crops make the ensemble, since
+# stage 8's own members, stage 7, cost twice as much an iteration.
+TRAININGS = (
+    Training(1, 1, False),
+    Training(3, 1, True),
+    Training(3, 2, True),
+    Training(3, 3, True),
+)
+BATCH_SIZE = 64
+ITERATIONS = 240
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the demo puts things, under one folder."""
+
+    root: Path
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    @property
+    def lmdb(self) -> Path:
+        return self.root / "lmdb"
+
+    @property
+    def prototxt(self) -> Path:
+        return self.root / "prototxt"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+
+def commands(dataset: Path | None, folders: Folders, iterations: int) -> Iterator[list[str]]:
+    """The ``tinynet`` commands of the demo, in order, without those whose work is done."""
+    if dataset is None and not folders.pictures.exists():
+        yield ["data", "synthesize", "--out", str(folders.pictures)]
+    if not DataPaths(folders.lmdb).manifest.exists():
+        yield ["data", "convert", str(dataset or folders.pictures), "--out", str(folders.lmdb)]
+    stages = sorted({training.stage for training in TRAININGS})
+    yield [
+        "generate",
+        *(word for number in stages for word in ("--stage", str(number))),
+        *("--data", str(folders.lmdb), "--out", str(folders.prototxt)),
+        *("--batch-size", str(BATCH_SIZE), "--max-iter", str(iterations)),
+    ]
+    for training in TRAININGS:
+        yield [
+            *("train", "--stage", str(training.stage), "--seed", str(training.seed)),
+            *("--prototxt", str(folders.prototxt), "--runs", str(folders.runs), "--cpu"),
+        ]
+    for training in TRAININGS:
+        run = str(training.run(folders.runs))
+        yield ["evaluate", run, "--cpu"]
+        yield ["evaluate", run, "--oversample", "--cpu"]
+    members = [str(training.run(folders.runs)) for training in TRAININGS if training.member]
+    yield ["ensemble", *members, "--out", str(folders.results), "--cpu"]
+
+
+def run(dataset: Path | None, folders: Folders, iterations: int, say: Say) -> None:
+    """Run the demo's commands one after the other, each in a process of its own.
+
+    Raises TinynetError, naming the command, if one fails; the reason stands above it.
+    """
+    for command in commands(dataset, folders, iterations):
+        say(f"\n$ tinynet {shlex.join(command)}")
+        status = subprocess.call([sys.executable, "-m", "tinynet", *command])
+        if status != 0:
+            raise TinynetError(
+                f"'tinynet {command[0]}' ended with status {status}; the reason stands above, and "
+                "the demo goes on from here when it is started again"
+            )
+
+
+def require_same_data(dataset: Path | None, folders: Folders) -> None:
+    """Raise TinynetError if the folder holds a demo of another data set."""
+    if not DataPaths(folders.lmdb).manifest.exists():
+        return
+    found = read_manifest(folders.lmdb).source
+    wanted = (dataset or folders.pictures).resolve().name
+    if found != wanted:
+        raise TinynetError(
+            f"{folders.root} holds the demo of {found}, not of {wanted}; remove it, "
+            "or name another folder with --out"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run's validation accuracies, 0…1: one crop, and averaged over ``views`` crops."""
+
+    label: str
+    one_crop: Metrics | None
+    oversampled: Metrics
+    views: int
+
+
+def results(folders: Folders) -> list[Result]:
+    """The demo's table, read from the files that its commands left: every run, then the ensemble."""
+    rows = []
+    for training in TRAININGS:
+        paths = RunPaths(training.run(folders.runs))
+        one, many = (read_probabilities(paths.probabilities("val", o)) for o in (False, True))
+        label = f"{stage(training.stage).title}, seed {training.seed}"
+        rows.append(Result(label, _score(one), _score(many), many.views))
+    mean = read_probabilities(folders.results / "val_10crop.npz")
+    members = sum(training.member for training in TRAININGS)
+    rows.append(Result(f"ensemble of {members}", None, _score(mean), mean.views))
+    return rows
+
+
+def _score(found: Probabilities) -> Metrics:
+    return score(found.probabilities, found.labels)
+
+
+def histories(folders: Folders) -> dict[str, list[Record]]:
+    """Label of each run → its history, for learning curves."""
+    return {
+        f"{stage(training.stage).title}, seed {training.seed}": read_history(
+            RunPaths(training.run(folders.runs)).history
+        )
+        for training in TRAININGS
+    }
