@@ -124,7 +124,8 @@ class Solver:
         )
         nets = []
         for i, (field, value) in enumerate(sources):
-            glog.info(_SOURCE, f"Creating test net (#{i}) specified by {field}")
+            source = field if field.endswith("_param") else f"{field} file: {value}"
+            glog.info(_SOURCE, f"Creating test net (#{i}) specified by {source}")
             state = states[i] if states else schema.NetState()
             nets.append(self._make_net(self._net_param(field, value), TEST, state))
         return nets

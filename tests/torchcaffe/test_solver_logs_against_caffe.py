@@ -1,0 +1,149 @@
+"""What a solver logs is what real Caffe logs, and Caffe's own tools read it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+
+from tests.torchcaffe.user_scripts import Said, assert_says_the_same, in_real_caffe, in_torchcaffe
+from tinynet.data.store import encode_datum, write_store
+
+Solved = Callable[[str], tuple[Said, Said]]
+ParseLog = Callable[[str], tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+
+NET = """
+name: "small"
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  data_param { source: "../train_lmdb" batch_size: 8 backend: LMDB }
+  transform_param { mirror: true crop_size: 6 scale: 0.01 } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  data_param { source: "../train_lmdb" batch_size: 5 backend: LMDB }
+  transform_param { crop_size: 6 scale: 0.01 } }
+layer { name: "fc1" type: "InnerProduct" bottom: "data" top: "fc1"
+  inner_product_param { num_output: 7 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "fc1" top: "fc1" }
+layer { name: "drop" type: "Dropout" bottom: "fc1" top: "fc1" }
+layer { name: "fc2" type: "InnerProduct" bottom: "fc1" top: "fc2"
+  param { name: "shared" } inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc2" bottom: "label" top: "loss" }
+layer { name: "accuracy" type: "Accuracy" bottom: "fc2" bottom: "label" top: "accuracy"
+  include { phase: TEST } }
+layer { name: "top2" type: "Accuracy" bottom: "fc2" bottom: "label" top: "top2"
+  include { phase: TEST stage: "second" } accuracy_param { top_k: 2 } }
+"""
+SOLVE = """
+import caffe
+caffe.set_mode_cpu()
+solver = caffe.get_solver("solver.prototxt")
+solver.solve()
+"""
+COMMON = (
+    'net: "net.prototxt" random_seed: 11 base_lr: 0.05 momentum: 0.9 lr_policy: "multistep" '
+    'gamma: 0.1 stepvalue: 12 display: 5 snapshot_prefix: "small" test_iter: 3 test_interval: 10 '
+)
+SOLVERS = {
+    "plain": COMMON + "max_iter: 20 snapshot: 10",
+    "average_loss": COMMON + "max_iter: 23 average_loss: 4",
+    "iter_size, clipping": COMMON + "max_iter: 20 iter_size: 2 clip_gradients: 0.5",
+    "several test nets": (
+        COMMON + 'max_iter: 20 test_iter: 2 test_compute_loss: true test_state { stage: "first" } '
+        'test_state { stage: "second" }'
+    ),
+    "no first test": COMMON + "max_iter: 15 test_initialization: false snapshot_after_train: false",
+    "debug_info": COMMON + "max_iter: 10 debug_info: true",
+}
+
+
+@pytest.fixture(scope="module")
+def lmdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 30 pictures of 3×8×8 in four classes as ``train_lmdb``."""
+    folder = tmp_path_factory.mktemp("logs")
+    draw = np.random.default_rng(8)
+    pictures = draw.integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
+    write_store(
+        folder / "train_lmdb",
+        [(b"%04d" % i, encode_datum(pixels, i % 4)) for i, pixels in enumerate(pictures)],
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def solved(caffe_python: str, lmdb: Path) -> Solved:
+    """``solved(case)`` → (what real Caffe said while solving it, what we said); each run once."""
+    kept: dict[str, tuple[Said, Said]] = {}
+
+    def solve(case: str) -> tuple[Said, Said]:
+        if case not in kept:
+            folders = [lmdb / f"{name}{len(kept)}" for name in ("real", "ours")]
+            for folder in folders:
+                folder.mkdir()
+                (folder / "net.prototxt").write_text(NET)
+                (folder / "solver.prototxt").write_text(SOLVERS[case])
+            real, ours = folders
+            kept[case] = in_real_caffe(caffe_python, SOLVE, real), in_torchcaffe(SOLVE, ours)
+        return kept[case]
+
+    return solve
+
+
+@pytest.fixture(scope="module")
+def parse_log() -> ParseLog:
+    """Caffe's tools/extra/parse_log.py, run where it lies (TINYNET_CAFFE_SOURCE)."""
+    source = os.environ.get("TINYNET_CAFFE_SOURCE")
+    if not source:
+        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
+    folder = Path(source) / "tools" / "extra"
+    module = types.ModuleType("parse_log")
+    # the tool is written for Python 2; this print statement is all that Python 3 cannot read
+    text = (folder / "parse_log.py").read_text().replace("print 'Wrote %s'", "'Wrote %s'")
+    sys.path.insert(0, str(folder))
+    try:
+        exec(compile(text, str(folder / "parse_log.py"), "exec"), module.__dict__)
+    finally:
+        sys.path.remove(str(folder))
+    return module.parse_log
+
+
+def lines_of(log: str, *sources: str) -> str:
+    """The messages that the files ``sources`` of Caffe print, without speeds and line numbers."""
+    found = re.findall(r"^[IWE]\d+ [\d:.]+ +\d+ (\S+?):\d+\] (.*)$", log, re.M)
+    messages = [message for source, message in found if source in sources]
+    return "\n".join(re.sub(r"\(.*? iter/s, .*?s/", "(#/", message) for message in messages)
+
+
+@pytest.mark.parametrize("case", SOLVERS)
+def test_the_log_says_what_real_caffes_says(case: str, solved: Solved) -> None:
+    real, ours = solved(case)
+    sources = ("solver.cpp", "sgd_solver.cpp")
+    assert_says_the_same(lines_of(real.log, *sources), lines_of(ours.log, *sources))
+
+
+def test_debug_info_lines_are_real_caffes(solved: Solved) -> None:
+    told = [
+        "\n".join(line for line in lines_of(said.log, "net.cpp").split("\n") if "ward]" in line)
+        for said in solved("debug_info")
+    ]
+    assert "[Backward] All net params" in told[0]
+    assert_says_the_same(*told)
+
+
+@pytest.mark.parametrize("case", SOLVERS)
+def test_caffes_parse_log_reads_the_log(
+    case: str, solved: Solved, parse_log: ParseLog, tmp_path: Path
+) -> None:
+    tables = []
+    for name, said in zip(("real", "ours"), solved(case)):
+        (tmp_path / name).write_text(said.log)
+        train, test = parse_log(str(tmp_path / name))
+        rows = [{k: v for k, v in row.items() if k != "Seconds"} for row in [*train, *test]]
+        assert all(row["Seconds"] >= 0 for row in [*train, *test])
+        tables.append("\n".join(str(row) for row in rows))
+    assert "NumIters" in tables[0]
+    assert_says_the_same(*tables)

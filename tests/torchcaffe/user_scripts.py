@@ -1,0 +1,96 @@
+"""One script of a Caffe user, run by real Caffe and, with its imports changed, by this engine.
+
+The change is the one that a user makes: ``import caffe`` becomes ``import tinynet.torchcaffe as
+caffe``, and ``from caffe`` becomes ``from tinynet.torchcaffe``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass
+class Said:
+    """What a script printed, and what the engine logged meanwhile (on stderr)."""
+
+    out: str
+    log: str
+
+
+def in_real_caffe(python: str, script: str, folder: Path, **modules: str) -> Said:
+    """Run ``script`` in ``folder`` with the interpreter ``python``; ``modules`` lie beside it."""
+    path = _write(folder, script, modules)
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH",)}
+    environment.update(GLOG_minloglevel="0", GLOG_logtostderr="1", OMP_NUM_THREADS="1")
+    child = subprocess.run(
+        [python, "-W", "ignore", str(path)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert child.returncode == 0, child.stderr[-4000:]
+    # newer releases of glog put a year before the date, which Caffe's own tools cannot read
+    return Said(child.stdout, re.sub(r"^([IWEF])\d{4}(\d{4} )", r"\1\2", child.stderr, flags=re.M))
+
+
+def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
+    """Run ``script`` in ``folder`` in this process, as ``__main__``."""
+    modules = {name: changed(text) for name, text in modules.items()}
+    path = _write(folder, changed(script), modules)
+    out, log = io.StringIO(), io.StringIO()
+    before = Path.cwd()
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(log):
+            runpy.run_path(str(path), run_name="__main__")
+    finally:
+        os.chdir(before)
+        sys.path.remove(str(folder))
+        for name in modules:
+            sys.modules.pop(name, None)
+    return Said(out.getvalue(), log.getvalue())
+
+
+def changed(text: str) -> str:
+    """``text`` with its imports of Caffe turned to this engine."""
+    text = re.sub(r"^import caffe$", "import tinynet.torchcaffe as caffe", text, flags=re.M)
+    return re.sub(r"^(import|from) caffe\b", r"\1 tinynet.torchcaffe", text, flags=re.M)
+
+
+def _write(folder: Path, script: str, modules: dict[str, str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {"user_script": script, **modules}.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder / "user_script.py"
+
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)")
+
+
+def assert_says_the_same(real: str, ours: str, tolerance: float = 1e-4) -> None:
+    """Same lines, same words; numbers agree up to ``tolerance`` (relative, or absolute below 1)."""
+    expected, found = real.splitlines(), ours.splitlines()
+    for line_of_real, line_of_ours in zip(expected, found):
+        assert _NUMBER.sub("#", line_of_ours) == _NUMBER.sub("#", line_of_real), line_of_ours
+        np.testing.assert_allclose(
+            [float(n) for n in _NUMBER.findall(line_of_ours)],
+            [float(n) for n in _NUMBER.findall(line_of_real)],
+            rtol=tolerance,
+            atol=tolerance,
+            err_msg=line_of_real,
+        )
+    assert len(found) == len(expected)
+    assert expected, "the script printed nothing: nothing was compared"
