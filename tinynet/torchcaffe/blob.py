@@ -66,8 +66,8 @@ class _Part:
         tensor = self.tensor
         if value is tensor:
             return
-        if self.exposed and tensor is not None and tensor.shape == value.shape:
-            tensor.copy_(value)
+        if self.exposed and tensor is not None and tensor.numel() == value.numel():
+            tensor.copy_(value.reshape(tensor.shape))
         else:
             self.tensor, self.host, self.exposed = value, None, False
 
@@ -157,6 +157,14 @@ class Blob:
 
     def set_data(self, value: torch.Tensor) -> None:
         self._data.set(value)
+
+    def data_to_keep(self) -> torch.Tensor:
+        """The data as a tensor that the next ``set_data`` leaves as it is.
+
+        For layers that work in place by ``set_data`` and need their input in backward. It is a copy
+        only where a script holds a view of the data.
+        """
+        return self.tensor.clone() if self._data.exposed else self.tensor
 
     def set_diff(self, value: torch.Tensor) -> None:
         self._diff.set(value)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from functools import cache
 from typing import Any, Callable, ClassVar
 
 import torch
@@ -186,6 +187,7 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
 
 
 @functools.cache
+@cache
 def _load_types() -> None:
     """Import every module, once, of ``layer_types``: adding a layer means adding one file there."""
     package = importlib.import_module("tinynet.torchcaffe.layer_types")

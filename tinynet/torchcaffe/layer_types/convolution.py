@@ -11,9 +11,6 @@ from typing import Any
 
 import torch
 
-from tinynet.torchcaffe import fillers
-from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _NAMED_AXES = ("h", "w")
@@ -55,17 +52,10 @@ class Convolution(Layer):
             f"group must divide the channels and num_output; got group {self.group}, "
             f"{self.channels} channels, num_output {self.num_output}",
         )
-        self._make_blobs(param)
-
-    def _make_blobs(self, param: Any) -> None:
         shape = (self.num_output, self.channels // self.group, *self.kernel)
-        weights = Blob(shape)
-        weights.load(fillers.fill(param.weight_filler, shape, CONTEXT.stream), "weights")
-        self.blobs = [weights]
+        self.add_blob(shape, param.weight_filler)
         if param.bias_term:
-            bias = Blob((self.num_output,))
-            bias.load(fillers.fill(param.bias_filler, bias.shape, CONTEXT.stream), "bias")
-            self.blobs.append(bias)
+            self.add_blob((self.num_output,), param.bias_filler)
 
     def _per_axis(self, param: Any, word: str, field: str, default: int | None) -> list[int]:
         """One value per spatial axis, from ``field`` (once, or per axis) or WORD_h and WORD_w."""

@@ -10,9 +10,7 @@ import math
 
 import torch
 
-from tinynet.torchcaffe import fillers
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 
@@ -26,13 +24,9 @@ class InnerProduct(Layer):
         self.inputs = math.prod(bottom[0].shape[self.axis :])
         self.transpose = param.transpose
         shape = (self.inputs, self.num_output) if self.transpose else (self.num_output, self.inputs)
-        weights = Blob(shape)
-        weights.load(fillers.fill(param.weight_filler, shape, CONTEXT.stream), "weights")
-        self.blobs = [weights]
+        self.add_blob(shape, param.weight_filler)
         if param.bias_term:
-            bias = Blob((self.num_output,))
-            bias.load(fillers.fill(param.bias_filler, bias.shape, CONTEXT.stream), "bias")
-            self.blobs.append(bias)
+            self.add_blob((self.num_output,), param.bias_filler)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape

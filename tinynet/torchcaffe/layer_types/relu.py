@@ -5,16 +5,14 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import leaky_relu
 
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
 
 @register("ReLU")
-class ReLU(Layer):
+class ReLU(NeuronLayer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.slope = self.param.relu_param.negative_slope
-
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        top[0].resize(bottom[0].shape)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].tensor

@@ -14,31 +14,23 @@ import math
 import torch
 
 from tinynet.prototxt import schema
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.loss_layer import LossLayer, normalization_mode, normalizer
 
 _FLT_MIN = torch.finfo(torch.float32).tiny
 
 
 @register("SoftmaxWithLoss")
-class SoftmaxWithLoss(Layer):
-    num_bottom = (2, 2)
+class SoftmaxWithLoss(LossLayer):
     num_top = (1, 2)
-    auto_top = True
-    default_loss_weight = 1.0
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.loss_param
         self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
-        modes = schema.LossParameter
-        if param.HasField("normalize") and not param.HasField("normalization"):
-            self.normalization = modes.VALID if param.normalize else modes.BATCH_SIZE
-        else:
-            self.normalization = param.normalization
-
-    def allow_force_backward(self, bottom_index: int) -> bool:
-        return bottom_index != 1
+        self.mode = normalization_mode(param, schema.LossParameter.VALID)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        super().reshape(bottom, top)
         scores, labels = bottom[0].shape, bottom[1].shape
         self.axis = self.canonical_axis(self.param.softmax_param.axis, len(scores))
         self.classes = scores[self.axis]
@@ -49,7 +41,6 @@ class SoftmaxWithLoss(Layer):
             f"number of labels must match number of predictions; scores have shape {scores} with "
             f"softmax axis {self.axis}, labels {labels}",
         )
-        top[0].resize(())
         if len(top) > 1:
             top[1].resize(scores)
 
@@ -60,17 +51,6 @@ class SoftmaxWithLoss(Layer):
             return labels, None
         valid = labels != self.ignore_label
         return torch.where(valid, labels, 0), valid
-
-    def _normalizer(self, valid: torch.Tensor | None) -> float | torch.Tensor:
-        modes = schema.LossParameter
-        outer, inner = self.rows
-        if self.normalization == modes.NONE:
-            return 1.0
-        if self.normalization == modes.BATCH_SIZE:
-            return max(1.0, float(outer))
-        if self.normalization == modes.FULL or valid is None:
-            return max(1.0, float(outer * inner))
-        return valid.sum().clamp(min=1).to(torch.float32)
 
     def _check_range(self, labels: torch.Tensor) -> None:
         if labels.device.type == "cpu" and labels.numel():
@@ -90,13 +70,12 @@ class SoftmaxWithLoss(Layer):
         losses = -picked.clamp(min=_FLT_MIN).log()
         if valid is not None:
             losses = losses * valid
-        top[0].set_data(losses.sum() / self._normalizer(valid))
+        top[0].set_data(losses.sum() / normalizer(self.mode, *self.rows, valid))
         if len(top) > 1:
             top[1].set_data(prob)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        if len(propagate_down) > 1:
-            self.require(not propagate_down[1], "cannot backpropagate to label inputs")
+        self.refuse_label_gradient(propagate_down)
         if not propagate_down[0]:
             return
         labels, valid = self._labels(bottom)
@@ -104,5 +83,5 @@ class SoftmaxWithLoss(Layer):
         diff.scatter_add_(1, labels, -torch.ones_like(labels, dtype=diff.dtype))
         if valid is not None:
             diff *= valid
-        diff *= top[0].grad / self._normalizer(valid)
+        diff *= top[0].grad / normalizer(self.mode, *self.rows, valid)
         bottom[0].set_diff(diff.reshape(bottom[0].shape))

@@ -1,0 +1,13 @@
+"""NeuronLayer: base of the layers that compute each element of the top from one of the bottom.
+
+Source: Caffe's src/caffe/layers/neuron_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from tinynet.torchcaffe.layer import Blobs, Layer
+
+
+class NeuronLayer(Layer):
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        top[0].resize(bottom[0].shape)
