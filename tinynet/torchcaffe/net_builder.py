@@ -55,6 +55,7 @@ class NetGraph:
         self._available: set[str] = set()  # tops that no layer has read yet
         self._owners: dict[str, tuple[int, int]] = {}  # shared parameter's name → (layer, index)
         self._learnable_index: dict[tuple[int, int], int] = {}
+        self._stated: set[tuple[int, str]] = set()  # multipliers that a prototxt states, by param
 
         for layer_param in param.layer:
             self._append_layer(layer_param)
@@ -76,6 +77,9 @@ class NetGraph:
             f"layer {param.name}: propagate_down must be given 0 times or once per bottom; "
             f"got {len(param.propagate_down)} for {len(param.bottom)} bottoms",
         )
+        # A layer may add to its own ``param`` (BatchNorm masks its statistics).  The solver sees
+        # that; whether the layer goes backward is up to what was written, where 1 is the default.
+        learns = [spec.lr_mult != 0 for spec in param.param]
         layer = create_layer(param, param.phase)
         glog.info(_SOURCE, f"Creating Layer {param.name}")
         self.layers.append(layer)
@@ -97,7 +101,8 @@ class NetGraph:
             f"{len(layer.blobs)} parameter blob(s)",
         )
         for index in range(len(layer.blobs)):
-            need_backward |= self._append_param(param, index)
+            self._append_param(param, index)
+        need_backward |= any(learns) or len(learns) < len(layer.blobs)
         self.layer_need_backward.append(need_backward)
         if need_backward:
             for top_id in self.top_ids[-1]:
@@ -154,11 +159,8 @@ class NetGraph:
 
     # --- parameters
 
-    def _append_param(self, param: Any, index: int) -> bool:
-        """Register a layer's parameter blob, its own or a shared one; return whether it learns.
-
-        Rules of sharing: Net::AppendParam.
-        """
+    def _append_param(self, param: Any, index: int) -> None:
+        """Register a layer's parameter blob, its own or a shared one (Net::AppendParam)."""
         layer_id = len(self.layers) - 1
         layer = self.layers[layer_id]
         spec = param.param[index] if index < len(param.param) else schema.ParamSpec()
@@ -171,7 +173,8 @@ class NetGraph:
             self.learnable_params.append(blob)
             self.params_lr.append(spec.lr_mult)
             self.params_decay.append(spec.decay_mult)
-            return spec.lr_mult != 0
+            self._note_stated(spec, self._learnable_index[layer_id, index])
+            return
         owner_id, owner_index = self._owners[spec.name]
         owner = self.layers[owner_id].blobs[owner_index]
         permissive = spec.share_mode == schema.ParamSpec.PERMISSIVE
@@ -186,15 +189,19 @@ class NetGraph:
         learnable = self._learnable_index[owner_id, owner_index]
         for field, values in (("lr_mult", self.params_lr), ("decay_mult", self.params_decay)):
             if spec.HasField(field):
-                owner_param = self.param.layer[owner_id].param
-                stated = owner_index < len(owner_param) and owner_param[owner_index].HasField(field)
                 check(
-                    not stated or values[learnable] == getattr(spec, field),
+                    (learnable, field) not in self._stated
+                    or values[learnable] == getattr(spec, field),
                     f"shared param '{spec.name}' has mismatched {field}: {values[learnable]} "
                     f"and {getattr(spec, field)}",
                 )
                 values[learnable] = getattr(spec, field)
-        return spec.lr_mult != 0
+        self._note_stated(spec, learnable)
+
+    def _note_stated(self, spec: Any, learnable: int) -> None:
+        for field in ("lr_mult", "decay_mult"):
+            if spec.HasField(field):
+                self._stated.add((learnable, field))
 
     # --- what goes backward
 

@@ -1,9 +1,10 @@
 """From the net that a user wrote to the list of layers that runs: prototxt in, prototxt out.
 
 Three rewrites, as Caffe makes them before it builds anything: old ``input`` fields become an Input
-layer (``util/upgrade_proto.cpp``); layers whose rules exclude the net's state go
-(``Net::FilterNet``); a blob that several layers read is given to a Split layer, whose tops they
-read instead, so that each diff has one writer (``util/insert_splits.cpp``).
+layer, and old BatchNorm layers lose their multipliers (``util/upgrade_proto.cpp``); layers whose
+rules exclude the net's state go (``Net::FilterNet``); a blob that several layers read is given to a
+Split layer, whose tops they read instead, so that each diff has one writer
+(``util/insert_splits.cpp``).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def upgrade(net: Any) -> Any:
     upgraded = schema.NetParameter()
     upgraded.CopyFrom(net)
     if not len(net.input):
+        _mask_batch_norm(upgraded)
         return upgraded
     shapes = [list(shape.dim) for shape in net.input_shape]
     if not shapes:
@@ -55,7 +57,19 @@ def upgrade(net: Any) -> Any:
         layer.input_param.shape.add(dim=shape)
     for layer in net.layer:
         upgraded.layer.add().CopyFrom(layer)
+    _mask_batch_norm(upgraded)
     return upgraded
+
+
+def _mask_batch_norm(net: Any) -> None:
+    """A BatchNorm with three ``param`` is of the time when they had to be given: they are set to 0.
+
+    Its blobs are statistics, which no solver may touch.
+    """
+    for layer in net.layer:
+        if layer.type == "BatchNorm" and len(layer.param) == 3:
+            for spec in layer.param:
+                spec.lr_mult = spec.decay_mult = 0
 
 
 def state_meets_rule(state: Any, rule: Any) -> bool:
