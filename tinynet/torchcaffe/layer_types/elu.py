@@ -1,0 +1,24 @@
+"""ELU: max(x, 0) + alpha · (exp(min(x, 0)) − 1) (src/caffe/layers/elu_layer.cpp)."""
+
+from __future__ import annotations
+
+import torch
+
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.neuron_layer import NeuronLayer
+
+
+@register("ELU")
+class ELU(NeuronLayer):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.alpha = self.param.elu_param.alpha
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor
+        top[0].set_data(values.clamp(min=0) + self.alpha * (values.clamp(max=0).exp() - 1))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            # d exp(x) is exp(x) = alpha + y where x is negative
+            slope = torch.where(bottom[0].tensor > 0, 1.0, self.alpha + top[0].tensor)
+            bottom[0].set_diff(top[0].grad * slope)

@@ -1,0 +1,32 @@
+"""Log: log_base(shift + scale · x); base −1 stands for e (src/caffe/layers/log_layer.cpp).
+
+In place the slope is computed from the outputs, as Caffe does, and so is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.neuron_layer import NeuronLayer
+
+
+@register("Log")
+class Log(NeuronLayer):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.param.log_param
+        self.require(
+            param.base == -1 or (0 < param.base < math.inf and param.base != 1),
+            f"base must be positive and not 1, or -1 for e; got {param.base}",
+        )
+        self.log_base = 1.0 if param.base == -1 else math.log(param.base)
+        self.scale, self.shift = param.scale, param.shift
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor * self.scale + self.shift
+        top[0].set_data(values.log_() * (1 / self.log_base))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            values = bottom[0].tensor * self.scale + self.shift
+            bottom[0].set_diff(top[0].grad * (self.scale / self.log_base) / values)

@@ -1,0 +1,43 @@
+"""Power: (shift + scale · x)^power (src/caffe/layers/power_layer.cpp).
+
+In place the slope is computed from the outputs, as Caffe does, and so is wrong unless power is 1.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.neuron_layer import NeuronLayer
+
+
+@register("Power")
+class Power(NeuronLayer):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param = self.param.power_param
+        self.power, self.scale, self.shift = param.power, param.scale, param.shift
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor
+        if self.power * self.scale == 0:
+            shift = torch.tensor(self.shift if self.power else 1.0, device=values.device)
+            top[0].set_data(torch.full_like(values, shift.pow(self.power).item()))
+            return
+        values = values * self.scale + self.shift
+        top[0].set_data(values if self.power == 1 else values.pow(self.power))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            bottom[0].set_diff(top[0].grad * self._slope(top, bottom))
+
+    def _slope(self, top: Blobs, bottom: Blobs) -> torch.Tensor | float:
+        slope = self.power * self.scale
+        values = bottom[0].tensor
+        if slope == 0 or self.power == 1:
+            return slope
+        if self.power == 2:
+            return values * (slope * self.scale) + slope * self.shift
+        # the rest by y / (shift + scale · x), which at 0 is NaN in Caffe too
+        if self.shift == 0:
+            return top[0].tensor / values * self.power
+        return top[0].tensor / (values * self.scale + self.shift) * slope
