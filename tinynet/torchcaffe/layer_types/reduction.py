@@ -1,0 +1,50 @@
+"""Reduction: the axes from ``axis`` on become one number (src/caffe/layers/reduction_layer.cpp).
+
+SUM, MEAN, ASUM (of absolute values) or SUMSQ (of squares), times ``coeff``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+_OPERATIONS = schema.ReductionParameter
+
+
+@register("Reduction")
+class Reduction(Layer):
+    works_in_place = False
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        param, shape = self.param.reduction_param, bottom[0].shape
+        axis = self.canonical_axis(param.axis, len(shape))
+        self.operation, self.coefficient = param.operation, param.coeff
+        self._rows = math.prod(shape[:axis])
+        if self.operation == _OPERATIONS.MEAN:
+            self.coefficient /= math.prod(shape[axis:])
+        top[0].resize(shape[:axis])
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        values = bottom[0].tensor.reshape(self._rows, -1)
+        if self.operation == _OPERATIONS.ASUM:
+            values = values.abs()
+        elif self.operation == _OPERATIONS.SUMSQ:
+            values = values.square()
+        top[0].set_data((values.sum(1) * self.coefficient).reshape(top[0].shape))
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        if propagate_down[0]:
+            above = (top[0].grad * self.coefficient).reshape(self._rows, 1)
+            slope = self._slope(bottom[0].tensor.reshape(self._rows, -1))
+            bottom[0].set_diff((above * slope).reshape(bottom[0].shape))
+
+    def _slope(self, values: torch.Tensor) -> torch.Tensor:
+        if self.operation == _OPERATIONS.ASUM:
+            return values.sign()
+        if self.operation == _OPERATIONS.SUMSQ:
+            return 2 * values
+        return torch.ones_like(values)
