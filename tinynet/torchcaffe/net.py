@@ -21,6 +21,7 @@ from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.layer import Layer
+from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.net_builder import NetGraph
 
 TRAIN: int = schema.TRAIN
@@ -292,6 +293,13 @@ class Net:
         """Let every layer set its tops' shapes again, after an input blob was reshaped."""
         for layer, bottom, top in zip(self.layers, self._graph.bottoms, self._graph.tops):
             layer.reshape(bottom, top)
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Feed the net's first layer, a MemoryData; see ``MemoryData.set_arrays``."""
+        first = self.layers[0] if self.layers else None
+        if not isinstance(first, MemoryData):
+            raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
+        first.set_arrays(data, labels)
 
     def clear_param_diffs(self) -> None:
         for blob in self.learnable_params:

@@ -1,0 +1,88 @@
+"""MemoryData: batches from arrays of the script's (src/caffe/layers/memory_data_layer.cpp).
+
+``Net.set_input_arrays`` gives the arrays; forward takes batch after batch from them, round and
+round.  As in Caffe the blobs show the arrays themselves, and no transformation is applied to them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tinynet.torchcaffe import glog, random
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.data_transformer import needs_random
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("MemoryData")
+class MemoryData(Layer):
+    num_bottom = (0, 0)
+    num_top = (2, 2)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        # the transformer, of no use from Python, takes its seed all the same
+        random.transformer(CONTEXT.stream, needs_random(self.param.transform_param, self.phase))
+        param = self.param.memory_data_param
+        self.batch_size = param.batch_size
+        self.picture_shape = (param.channels, param.height, param.width)
+        self.require(
+            min(self.batch_size, *self.picture_shape) > 0,
+            "batch_size, channels, height and width must be given and positive; got "
+            f"{self.batch_size}, {', '.join(map(str, self.picture_shape))}",
+        )
+        top[0].resize((self.batch_size, *self.picture_shape))
+        top[1].resize((self.batch_size,))
+        self._data: np.ndarray | None = None
+        self._labels: np.ndarray | None = None
+        self._position = 0
+
+    def set_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Take batches from ``data``, N×C×H×W, and ``labels``, N or N×1×1×1; both float32.
+
+        N must be a multiple of batch_size. The arrays are used where they are, so they must be
+        contiguous. Raises CaffeError where pycaffe raises RuntimeError.
+        """
+        if labels.ndim == 1:
+            labels = np.ascontiguousarray(labels[:, None, None, None])
+        for name, array, shape in (
+            ("data", data, self.picture_shape),
+            ("labels", labels, (1, 1, 1)),
+        ):
+            self.require(
+                array.dtype == np.float32 and array.flags.c_contiguous,
+                f"the {name} array must be float32 and C contiguous; got {array.dtype}",
+            )
+            self.require(
+                array.shape[1:] == shape,
+                f"the {name} array must have shape (N, {', '.join(map(str, shape))}); "
+                f"got {array.shape}",
+            )
+        self.require(
+            len(data) == len(labels),
+            f"data and labels must have the same first dimension; got {len(data)} and "
+            f"{len(labels)}",
+        )
+        self.require(
+            len(data) > 0 and len(data) % self.batch_size == 0,
+            f"the number of pictures must be a multiple of batch_size, {self.batch_size}; "
+            f"got {len(data)}",
+        )
+        if self.param.HasField("transform_param"):
+            glog.warning("memory_data_layer.cpp", "MemoryData does not transform array data")
+        self._data, self._labels, self._position = data, labels, 0
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        """The shapes are given once for all."""
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        if self._data is None or self._labels is None:
+            self.require(False, "give it data first: net.set_input_arrays(data, labels)")
+            return
+        batch = slice(self._position, self._position + self.batch_size)
+        device = CONTEXT.device
+        top[0].resize((self.batch_size, *self.picture_shape))
+        top[0].set_data(torch.from_numpy(self._data[batch]).to(device))
+        top[1].resize((self.batch_size, 1, 1, 1))
+        top[1].set_data(torch.from_numpy(self._labels[batch]).to(device))
+        self._position = (self._position + self.batch_size) % len(self._data)
