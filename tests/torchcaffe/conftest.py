@@ -27,17 +27,26 @@ class RealCaffe:
         self._process: subprocess.Popen[str] | None = None
 
     def answer(self, request: dict[str, Any], inputs: Answer, folder: Path) -> Answer:
+        if self._ask(request, inputs, folder) != "done":
+            self.close()
+            raise AssertionError("real Caffe aborted or failed on this request; see its stderr")
+        with np.load(folder / "out.npz") as stored:
+            return {name: stored[name] for name in stored.files}
+
+    def attempt(self, request: dict[str, Any], inputs: Answer, folder: Path) -> tuple[str, str]:
+        """How the request ends, 'done', 'raised' or 'aborted', and what it wrote to stderr."""
+        (folder / "stderr").unlink(missing_ok=True)
+        end = self._ask({**request, "attempt": True}, inputs, folder)
+        return end, (folder / "stderr").read_text()
+
+    def _ask(self, request: dict[str, Any], inputs: Answer, folder: Path) -> str:
         (folder / "request.json").write_text(json.dumps(request))
         np.savez(folder / "inputs.npz", **inputs)
         process = self._start()
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(f"{folder}\n")
         process.stdin.flush()
-        if process.stdout.readline() != "done\n":
-            self.close()
-            raise AssertionError("real Caffe aborted or failed on this request; see its stderr")
-        with np.load(folder / "out.npz") as stored:
-            return {name: stored[name] for name in stored.files}
+        return process.stdout.readline().strip()
 
     def _start(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -74,6 +83,24 @@ def ask_both(real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def ask(request: dict[str, Any], inputs: Answer | None = None) -> tuple[Answer, Answer]:
         real = real_caffe.answer(request, inputs or {}, tmp_path)
         return real, both_engines.answer(torchcaffe, request, inputs or {})
+
+    return ask
+
+
+@pytest.fixture
+def both_refuse(
+    real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """``both_refuse(request, inputs)`` → the CaffeError's message, where real Caffe aborts too."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+
+    def ask(request: dict[str, Any], inputs: Answer | None = None) -> str:
+        end, stderr = real_caffe.attempt(request, inputs or {}, tmp_path)
+        assert end != "done", "real Caffe accepts this"
+        assert "Check failed" in stderr or "F1" in stderr or end == "raised", stderr
+        with pytest.raises(torchcaffe.CaffeError) as refused:
+            both_engines.answer(torchcaffe, request, inputs or {})
+        return str(refused.value)
 
     return ask
 

@@ -6,27 +6,7 @@ import numpy as np
 import pytest
 
 from tests.torchcaffe.conftest import Ask, assert_same
-
-GAUSSIAN = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" }'
-
-
-def net(layers: str, *shapes: tuple[str, tuple[int, ...]]) -> str:
-    tops = " ".join(f'top: "{name}"' for name, _ in shapes)
-    dims = " ".join(
-        "shape { " + " ".join(f"dim: {dim}" for dim in shape) + " }" for _, shape in shapes
-    )
-    head = f'layer {{ name: "in" type: "Input" {tops} input_param {{ {dims} }} }}'
-    return f'name: "layers"\nforce_backward: true\n{head}\n{layers}\n'
-
-
-def one(layer_type: str, parameters: str, shape: tuple[int, ...], tops: str = 'top: "y"') -> str:
-    """A net of one layer ``x → y`` on an input of ``shape``."""
-    layer = f'layer {{ name: "l" type: "{layer_type}" bottom: "x" {tops} {parameters} }}'
-    return net(layer, ("x", shape))
-
-
-def x_of(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    return {"x": np.random.default_rng(7).normal(size=shape).astype(np.float32)}
+from tests.torchcaffe.small_nets import GAUSSIAN, net, one, x_of
 
 
 def conv(parameters: str) -> str:
