@@ -7,12 +7,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tinynet import engines
 from tinynet.errors import TinynetError
 
 # the suite compares small nets: threads only get in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# a busy machine is no failure
+settings.register_profile("tinynet", deadline=None)
+settings.load_profile("tinynet")
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,8 @@ def _continue(url: str, part: Path) -> bool:
 def unpack(archive: Path, folder: Path, *, overwrite: bool = False) -> None:
     """Unpack the data set in a zip into ``folder``, which appears when all is there.
 
-    Takes the files of the layout, from the zip's folder that holds ``wnids.txt``.  Raises TinynetError for an
+    Takes the files of the layout, from the folder in the zip that holds ``wnids.txt``.  Raises
+    TinynetError for an
     unsafe or damaged zip, or one without a data set.
     """
     with closing(ZipFiles(archive)) as files, whole_folder(folder, overwrite, CONTENTS) as partial:

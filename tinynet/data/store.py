@@ -7,8 +7,10 @@ keys, in byte order, give the order in which Caffe's Data layer walks the record
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -236,7 +238,10 @@ def _commit(environment: lmdb.Environment, folder: Path, batch: list[tuple[bytes
 def _as_os_error(error: lmdb.Error, folder: Path) -> Exception:
     """LMDB names an errno only in words: find it, so that a full device is reported as one."""
     text = str(error)
-    for number in (28, 122, 27, 5, 30):  # ENOSPC, EDQUOT, EFBIG, EIO, EROFS
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
         if os.strerror(number) in text:
+            # LMDB calls a write that was cut short by the end of the device an input/output error
+            if number == errno.EIO and shutil.disk_usage(folder).free < 2 * _COMMIT_BYTES:
+                number = errno.ENOSPC
             return OSError(number, os.strerror(number), str(folder))
     return TinynetError(f"{folder}: LMDB failed: {text}")
