@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Make an environment with real Caffe in it (CPU), from any Python 3.6 to 3.9 that is here.
+#   scripts/setup_caffe.sh
+# VENV_CAFFE names the environment (default .venv-caffe in the checkout, where tinynet looks for it),
+# CAFFE_PYTHON the interpreter to make it with.  Run it again at any time: an environment whose
+# Caffe works is kept as it is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+VENV=${VENV_CAFFE:-.venv-caffe}
+
+# pycaffe offers get_solver; the package index's own 'caffe' is an empty placeholder and does not
+has_caffe() {
+    GLOG_minloglevel=3 "$1" -c 'import caffe; caffe.get_solver' >/dev/null 2>&1
+}
+
+old_enough() {
+    "$1" -c 'import sys, venv, ensurepip
+sys.exit(not (3, 6) <= sys.version_info[:2] <= (3, 9))' >/dev/null 2>&1
+}
+
+candidates() {
+    local version
+    for version in 3.9 3.8 3.7 3.6; do
+        echo "python$version"
+        ls -d "$HOME/.pyenv/versions/$version".*/bin/python 2>/dev/null || true
+    done
+    echo python3
+}
+
+find_python() {
+    local candidate
+    for candidate in ${CAFFE_PYTHON:+"$CAFFE_PYTHON"} $(candidates); do
+        # a command may be a shim that finds no interpreter behind it: each one is tried
+        if old_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    echo "setup_caffe.sh: no Python 3.6 to 3.9 on PATH or under ~/.pyenv/versions, which real" \
+        "Caffe's package needs; name one with CAFFE_PYTHON=/path/to/python3.9" >&2
+    return 1
+}
+
+if has_caffe "$VENV/bin/python"; then
+    echo "setup_caffe.sh: $VENV has a working Caffe" >&2
+    exit 0
+fi
+python=$(find_python)
+echo "setup_caffe.sh: making $VENV with $python" >&2
+"$python" -m venv --clear "$VENV"
+install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# the pip that Python 3.6 and 3.7 bring does not know the wheels of today (manylinux2014)
+install 'pip>=20.3'
+# --prefer-binary: an older release with a wheel rather than a newer one that wants a compiler
+install --prefer-binary kendryte-caffe 'numpy<2' 'protobuf<3.21'
+if ! has_caffe "$VENV/bin/python"; then
+    echo "setup_caffe.sh: Caffe is installed in $VENV but does not import:" >&2
+    "$VENV/bin/python" -c 'import caffe; caffe.get_solver' >&2 || true
+    exit 1
+fi
+echo "setup_caffe.sh: $VENV has a working Caffe" >&2
