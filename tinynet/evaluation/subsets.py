@@ -28,7 +28,7 @@ _BLOCK_BYTES = 2 << 20  # of those sums: small enough for a processor's cache
 _PRUNE_PICTURES = 2000  # pictures looked at together
 _PRUNE_TOGETHER = 100  # pictures whose rivals are compared together
 _STRONGEST = 16  # rivals that every other one is compared with
-_NO_RIVAL = np.int64(1) << 58  # the margin over a class that is not there: sums stay below 2^63
+_NO_RIVAL = np.int64(3) << 57  # a margin larger than any: 20 of them stay below 2^63
 
 
 @dataclass(frozen=True)

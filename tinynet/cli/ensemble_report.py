@@ -1,0 +1,146 @@
+"""What ``tinynet ensemble`` prints: members, best subset of each size, the full ensemble."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tinynet.cli.table import render
+from tinynet.evaluation.ensemble import Member
+from tinynet.evaluation.metrics import Metrics, score
+from tinynet.evaluation.probabilities import Probabilities
+from tinynet.evaluation.subsets import SubsetScores, members_of
+
+
+@dataclass
+class EnsembleReport:
+    """An ensemble's results as text or as plain data; ``scores`` where its subsets were scored."""
+
+    members: list[Member]
+    mean: Probabilities
+    file: Path
+    scores: SubsetScores | None = None
+    figure: Path | None = None
+
+    def unscored(self) -> str:
+        return (
+            f"{self.file}: average of {len(self.members)} members on {len(self.mean.names):,} "
+            "pictures; no scores, since they have no labels"
+        )
+
+    def text(self) -> str:
+        """The tables, then a line each on the best subset, the full ensemble and the files."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        single = [
+            score(m.probabilities.probabilities, m.probabilities.labels) for m in self.members
+        ]
+        rows = [
+            [str(number), str(member.path), *_cells(metrics)]
+            for number, (member, metrics) in enumerate(zip(self.members, single), 1)
+        ]
+        rows.append(["", "mean member", *_cells(_mean(single))])
+        full = self._full()
+        rows.append(["", f"all {len(self.members)} averaged", *_cells(full)])
+        yield render(["#", "member", "top-1 %", "top-5 %", "loss"], rows, right=(0, 2, 3, 4))
+        if len(single) > 1:
+            spread = statistics.stdev(metrics.top1 for metrics in single)
+            yield f"top-1 of single members: standard deviation {100 * spread:.2f} points"
+        if self.scores is not None:
+            yield ""
+            yield from self._subset_lines(self.scores)
+        yield f"probabilities: {self.file}"
+        if self.figure is not None:
+            yield f"figure:        {self.figure}"
+
+    def _subset_lines(self, scores: SubsetScores) -> Iterator[str]:
+        rows = []
+        for size, mask in _best(scores):
+            at_size = scores.correct[scores.sizes == size]
+            members = " ".join(str(m + 1) for m in members_of(mask))
+            worst, mean = at_size.min() / scores.images, at_size.mean() / scores.images
+            accuracies = (scores.accuracy(mask), mean, worst)
+            rows.append(
+                [str(size), str(len(at_size)), *(f"{100 * a:.2f}" for a in accuracies), members]
+            )
+        yield render(
+            ["size", "subsets", "best %", "mean %", "worst %", "members of the best"],
+            rows,
+            right=(0, 1, 2, 3, 4),
+        )
+        best = _overall(scores)
+        size = len(members_of(best))
+        yield (
+            f"best subset: {size} of {scores.members}, {100 * scores.accuracy(best):.2f} % "
+            "(chosen on these very pictures, so it flatters)"
+        )
+        yield f"all {scores.members}: {100 * scores.accuracy(scores.full):.2f} %"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``; members are counted from 1, accuracies lie between 0 and 1."""
+        out: dict[str, Any] = {
+            "split": self.mean.split,
+            "crop": self.mean.crop,
+            "images": len(self.mean.names),
+            "file": str(self.file),
+            "members": [self._member(member) for member in self.members],
+        }
+        if self.mean.labelled:
+            out["full"] = _values(self._full())
+        if self.scores is not None:
+            scores = self.scores
+            out["subsets"] = len(scores.correct) - 1
+            out["best"] = _subset(scores, _overall(scores))
+            out["best_of_size"] = [_subset(scores, mask) for _, mask in _best(scores)]
+            out["figure"] = str(self.figure)
+        return out
+
+    def _member(self, member: Member) -> dict[str, Any]:
+        p = member.probabilities
+        out: dict[str, Any] = {"path": str(member.path), "iteration": p.iteration}
+        if p.labelled:
+            out |= _values(score(p.probabilities, p.labels))
+        return out
+
+    def _full(self) -> Metrics:
+        metrics = score(self.mean.probabilities, self.mean.labels)
+        if self.scores is None:
+            return metrics
+        # exact sums; those that were rounded to float32 for the file may tie where these do not
+        return replace(metrics, top1=self.scores.accuracy(self.scores.full))
+
+
+def _best(scores: SubsetScores) -> Iterator[tuple[int, int]]:
+    for size in range(1, scores.members + 1):
+        yield size, scores.best_of_size(size)
+
+
+def _overall(scores: SubsetScores) -> int:
+    """The most accurate subset; of equal ones the smallest, and of these the lowest mask."""
+    return max((mask for _, mask in _best(scores)), key=lambda mask: int(scores.correct[mask]))
+
+
+def _subset(scores: SubsetScores, mask: int) -> dict[str, Any]:
+    members = [m + 1 for m in members_of(mask)]
+    return {"size": len(members), "top1": scores.accuracy(mask), "members": members}
+
+
+def _values(metrics: Metrics) -> dict[str, float]:
+    return {"loss": metrics.loss, "top1": metrics.top1, "top5": metrics.top5}
+
+
+def _mean(metrics: list[Metrics]) -> Metrics:
+    return Metrics(
+        images=metrics[0].images,
+        loss=statistics.fmean(m.loss for m in metrics),
+        top1=statistics.fmean(m.top1 for m in metrics),
+        top5=statistics.fmean(m.top5 for m in metrics),
+    )
+
+
+def _cells(metrics: Metrics) -> list[str]:
+    return [f"{100 * metrics.top1:.2f}", f"{100 * metrics.top5:.2f}", f"{metrics.loss:.4f}"]

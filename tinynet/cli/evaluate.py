@@ -1,0 +1,290 @@
+"""``tinynet evaluate``, ``ensemble`` and ``predict``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinynet.evaluation.ensemble import Member
+    from tinynet.evaluation.evaluate import Progress, Request
+    from tinynet.evaluation.probabilities import Probabilities
+
+SPLITS = ("val", "train", "test")
+
+
+def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What every command that may start a worker takes."""
+    options = [
+        click.option(
+            "--engine",
+            default="auto",
+            show_default=True,
+            metavar="auto|caffe|torch",
+            help="Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed.",
+        ),
+        click.option(
+            "--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe."
+        ),
+        click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Predict on GPU N."),
+        click.option("--cpu", is_flag=True, help="Predict on the CPU, even where there is a GPU."),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            default=100,
+            show_default=True,
+            metavar="B",
+            help="Inputs (crops) in one forward pass.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Converted data set, where it has moved since the training.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--split",
+        type=click.Choice(SPLITS),
+        default=default,
+        show_default=True,
+        help="Which pictures.",
+    )
+
+
+@click.command(
+    epilog="Example: tinynet evaluate runs/stage7_dropout2/seed1 --split val --oversample"
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@_split_option("val")
+@click.option("--oversample", is_flag=True, help="Average over Caffe's ten crops.")
+@click.option("--iteration", type=int, metavar="N", help="The snapshot of iteration N.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Any .caffemodel.")
+@_engine_options
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def evaluate(run: Path, as_json: bool, **options: Any) -> None:
+    """Score a run on a split, with one crop (as training does) or with Caffe's ten.
+
+    RUN is a run directory; its newest snapshot is taken.  Writes the probabilities beside it
+    (val.npz, or val_10crop.npz) and prints loss, top-1 and top-5 as Caffe counts them.  The
+    accuracy on --split train is that of the TEST phase: no dropout, centre crop.
+    """
+    from tinynet.evaluation import evaluate as module
+    from tinynet.evaluation.metrics import score
+
+    request = _request(run, **options)
+    if not run.is_dir():
+        raise UsageError(f"{run}: no such run directory")
+    with _progress(request) as progress:
+        result = module.evaluate(request, _say, progress)
+    summary = _facts(result) | {"run": str(run), "file": str(request.out)}
+    if result.labelled:
+        metrics = score(result.probabilities, result.labels)
+        summary |= {"loss": metrics.loss, "top1": metrics.top1, "top5": metrics.top5}
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    click.echo(
+        f"{run}, iteration {result.iteration}, {result.split}: {len(result.names):,} pictures, "
+        f"{_views(result.views)} each, on {result.engine}"
+    )
+    if result.labelled:
+        click.echo(
+            f"loss {metrics.loss:.4f}   top-1 {_percent(metrics.top1)}   "
+            f"top-5 {_percent(metrics.top5)}"
+        )
+    else:
+        click.echo(f"no scores: the pictures of the {result.split} split have no labels")
+    click.echo(f"probabilities: {request.out}")
+
+
+@click.command(epilog="Example: tinynet ensemble runs/stage8_ensemble/member* --out runs/ensemble")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@_split_option("val")
+@click.option("--one-crop", is_flag=True, help="Average one-crop probabilities, not 10-crop ones.")
+@click.option("--average-only", is_flag=True, help="Score the members and their average only.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/ensemble"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the averaged probabilities and the figure go.",
+)
+@_engine_options
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def ensemble(
+    runs: tuple[Path, ...],
+    split: str,
+    one_crop: bool,
+    average_only: bool,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Average the probabilities of runs, and score every subset of them (figure 5 of the paper).
+
+    RUN is a run directory or an .npz; 10-crop probabilities are used, and computed where a run
+    has none of its newest snapshot.  Prints the members, the best subset of each size and the full
+    ensemble; writes the averaged probabilities and the figure into --out.
+    """
+    from tinynet.cli import ensemble_report
+    from tinynet.evaluation import subsets
+    from tinynet.evaluation.ensemble import average
+    from tinynet.evaluation.probabilities import write_probabilities
+    from tinynet.paths import RunPaths
+
+    if not average_only and len(runs) > subsets.MAX_MEMBERS:
+        raise UsageError(
+            f"{len(runs)} members have {2 ** len(runs) - 1:,} subsets, and all are scored up to "
+            f"{subsets.MAX_MEMBERS} members; give fewer, or --average-only"
+        )
+    members = _members(runs, split, not one_crop, options)
+    mean = average(members)
+    file = RunPaths(out).probabilities(split, not one_crop)
+    write_probabilities(file, mean)
+    report = ensemble_report.EnsembleReport(members, mean, file)
+    if not mean.labelled:
+        click.echo(json.dumps(report.as_dict()) if as_json else report.unscored())
+        return
+    if not average_only:
+        from tinynet.reporting.subsets import draw_subsets
+
+        report.scores = subsets.score_subsets(
+            [member.probabilities.probabilities for member in members], mean.labels
+        )
+        report.figure = file.with_name(f"{file.stem}_subsets.png")
+        names = {"val": "validation", "train": "training", "test": "test"}
+        draw_subsets(report.scores, report.figure, names[split])
+    click.echo(json.dumps(report.as_dict()) if as_json else report.text())
+
+
+@click.command(
+    epilog="Example: tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
+)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@_split_option("test")
+@click.option("--one-crop", is_flag=True, help="Use one-crop probabilities, not 10-crop ones.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="The file to write, - for stdout; default SPLIT_10crop.txt beside the RUN.",
+)
+@_engine_options
+def predict(
+    runs: tuple[Path, ...], split: str, one_crop: bool, out: Path | None, **options: Any
+) -> None:
+    """Write the submission file of a run, or of the average of several.
+
+    One line per picture, `test_0.JPEG n01443537`, in the order of the pictures' numbers.  RUN is a
+    run directory or an .npz; 10-crop probabilities are used, and computed where a run has none of
+    its newest snapshot.
+    """
+    from tinynet.evaluation.ensemble import average
+    from tinynet.evaluation.submission import submission
+    from tinynet.paths import RunPaths
+
+    if out is None and len(runs) > 1:
+        raise UsageError("several RUNs: name the file to write with --out FILE")
+    members = _members(runs, split, not one_crop, options)
+    result = members[0].probabilities if len(members) == 1 else average(members)
+    text = submission(result)
+    if str(out) == "-":
+        click.echo(text, nl=False)
+        return
+    if out is None:
+        beside = runs[0] if runs[0].is_dir() else runs[0].parent
+        out = RunPaths(beside).probabilities(split, not one_crop).with_suffix(".txt")
+    _write_text(out, text)
+    click.echo(f"{out}: {len(result.names):,} predictions")
+
+
+def _members(
+    runs: tuple[Path, ...], split: str, oversample: bool, options: dict[str, Any]
+) -> list[Member]:
+    from tinynet.evaluation.ensemble import load_member, require_agreement, require_distinct
+
+    require_distinct(runs)
+    members = []
+    for run in runs:
+        request = _request(run, split=split, oversample=oversample, **options)
+        with _progress(request) as progress:
+            members.append(load_member(request, _say, progress))
+    require_agreement(members, oversample)
+    return members
+
+
+def _request(run: Path, **options: Any) -> Request:
+    from tinynet.evaluation.evaluate import Request
+
+    if options.get("gpu") is not None and options.get("cpu"):
+        raise UsageError("--gpu and --cpu: choose one")
+    if options.get("iteration") is not None and options.get("weights") is not None:
+        raise UsageError("--iteration and --weights: choose one")
+    return Request(run=run, **options)
+
+
+@contextmanager
+def _progress(request: Request) -> Iterator[Progress]:
+    """A live line on a terminal, of the pictures handed to the worker; nothing elsewhere."""
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=f"{request.run} {request.split}",
+        unit=" pictures",
+        dynamic_ncols=True,
+        leave=False,
+        disable=None,
+        delay=0.5,
+    ) as bar:
+        yield bar.update
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _facts(result: Probabilities) -> dict[str, Any]:
+    return {
+        "split": result.split,
+        "images": len(result.names),
+        "crop": result.crop,
+        "views": result.views,
+        "iteration": result.iteration,
+        "model_sha256": result.model_sha256,
+        "engine": result.engine,
+    }
+
+
+def _views(views: int) -> str:
+    return {1: "1 crop", 2: "picture and mirror"}.get(views, f"{views} crops")
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _write_text(path: Path, text: str) -> None:
+    import os
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
