@@ -121,7 +121,8 @@ def require_same_data(dataset: Path | None, folders: Folders) -> None:
     if not DataPaths(folders.lmdb).manifest.exists():
         return
     found = read_manifest(folders.lmdb).source
-    wanted = (dataset or folders.pictures).resolve().name
+    path = (dataset or folders.pictures).resolve()
+    wanted = path.stem if path.suffix == ".zip" else path.name
     if found != wanted:
         raise TinynetError(
             f"{folders.root} holds the demo of {found}, not of {wanted}; remove it, "
