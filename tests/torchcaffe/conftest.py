@@ -14,6 +14,7 @@ import pytest
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
+from tests.torchcaffe.small_nets import one
 
 Answer = dict[str, np.ndarray]
 Ask = Callable[..., tuple[Answer, Answer]]
@@ -38,6 +39,12 @@ class RealCaffe:
         (folder / "stderr").unlink(missing_ok=True)
         end = self._ask({**request, "attempt": True}, inputs, folder)
         return end, (folder / "stderr").read_text()
+
+    def normalizes_by_batch(self, folder: Path) -> bool:
+        """Whether BatchNorm uses the batch's statistics in TRAIN: kendryte-caffe's never does."""
+        x = np.arange(6, dtype=np.float32).reshape(3, 2)
+        request = {"net": one("BatchNorm", "", (3, 2)), "backward": False}
+        return bool(self.answer(request, {"x": x}, folder)["0/data/y"].max() < 2)
 
     def _ask(self, request: dict[str, Any], inputs: Answer, folder: Path) -> str:
         (folder / "request.json").write_text(json.dumps(request))
@@ -73,6 +80,15 @@ def real_caffe(caffe_python: str) -> Iterator[RealCaffe]:
     caffe = RealCaffe(caffe_python)
     yield caffe
     caffe.close()
+
+
+@pytest.fixture(scope="session")
+def caffe_that_normalizes_by_batch(
+    real_caffe: RealCaffe, tmp_path_factory: pytest.TempPathFactory
+) -> RealCaffe:
+    if not real_caffe.normalizes_by_batch(tmp_path_factory.mktemp("batch_norm")):
+        pytest.skip("this Caffe's BatchNorm (kendryte-caffe's) has stored statistics even in TRAIN")
+    return real_caffe
 
 
 @pytest.fixture

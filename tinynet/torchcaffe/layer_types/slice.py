@@ -46,8 +46,8 @@ class Slice(Layer):
         ends = [0, *points, size]
         sizes = [end - start for start, end in zip(ends, ends[1:])]
         self.require(
-            min(sizes[:-1]) > 0 and sizes[-1] >= 0,
-            f"slice_points must increase from 1 on and stay within the axis of {size}; "
+            min(sizes) > 0,
+            f"slice_points must increase from 1 on and lie within the axis of {size}; "
             f"got {', '.join(map(str, points))}",
         )
         return sizes

@@ -1,0 +1,5 @@
+"""What real Caffe answered, small, and the scripts that ask it."""
+
+from pathlib import Path
+
+LAYERS = Path(__file__).parent / "layers.npz"

@@ -1,0 +1,50 @@
+"""The gradient of every layer type is the slope of what it computes, by central differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.torchcaffe.gradient_check import check_gradients
+from tests.torchcaffe.layer_cases import LAYERS, Case, whole
+from tests.torchcaffe.small_nets import GAUSSIAN
+
+_CONV = f"num_output: 4 {GAUSSIAN}"
+_LABELED = {"x": (3, 4, 2), "label": whole(1, (3, 2), 4)}
+_PASS = "propagate_down: true propagate_down: false"
+_STAGES = {
+    "convolution": Case(
+        "Convolution",
+        f"convolution_param {{ {_CONV} kernel_size: 3 pad: 1 stride: 2 group: 2 }}",
+        {"x": (2, 4, 3, 4)},
+    ),
+    "inner product": Case("InnerProduct", f"inner_product_param {{ {_CONV} }}", {"x": (3, 2, 3)}),
+    "inner product transposed": Case(
+        "InnerProduct", f"inner_product_param {{ {_CONV} transpose: true }}", {"x": (3, 5)}
+    ),
+    "max pooling": Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 pad: 1 }"),
+    "average pooling": Case(
+        "Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }"
+    ),
+    "relu": Case("ReLU", "relu_param { negative_slope: 0.1 }"),
+    "softmax": Case("Softmax"),
+    "dropout in test": Case("Dropout", phase=1),
+    "softmax loss": Case("SoftmaxWithLoss", _PASS, _LABELED),
+    "softmax loss ignores": Case(
+        "SoftmaxWithLoss", f"{_PASS} loss_param {{ ignore_label: 2 }} loss_weight: 2", _LABELED
+    ),
+    "split": Case("Split", "", {"x": (2, 3)}, "y z"),
+}
+# at a kink, or where whole numbers tie, there is no slope to compare with
+_KINKS = ("max of ties", "reduction asum of zeros")
+CASES = {name: case for name, case in {**LAYERS, **_STAGES}.items() if name not in _KINKS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradient_is_the_slope(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    case = CASES[name]
+    check_gradients(
+        case.text, case.arrays, case.driven_tops, case.learned_inputs, tmp_path, case.phase
+    )

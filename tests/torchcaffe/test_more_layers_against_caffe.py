@@ -1,0 +1,45 @@
+"""The layers beyond the stages' own compute what real Caffe computes, forward and backward."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cache
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as torchcaffe
+from tests.torchcaffe import both_engines
+from tests.torchcaffe.conftest import Answer, Ask, assert_same
+from tests.torchcaffe.golden import LAYERS as GOLDEN
+from tests.torchcaffe.layer_cases import LAYERS
+
+
+@cache
+def golden() -> dict[str, Answer]:
+    """Real Caffe's answer to each case's second pass, by the case's name."""
+    answers: dict[str, Answer] = defaultdict(dict)
+    with np.load(GOLDEN) as stored:
+        for key in stored.files:
+            case, _, name = key.rpartition(":")
+            answers[case][f"1/{name}"] = stored[key]
+    return answers
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_and_its_gradients_equal_what_real_caffe_answered(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    case = LAYERS[name]
+    assert_same(golden()[name], both_engines.answer(torchcaffe, case.request, case.arrays))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_and_its_gradients_equal_real_caffes(
+    name: str, ask_both: Ask, request: pytest.FixtureRequest
+) -> None:
+    case = LAYERS[name]
+    if case.normalizes_by_batch:
+        request.getfixturevalue("caffe_that_normalizes_by_batch")
+    assert_same(*ask_both(case.request, case.arrays))
