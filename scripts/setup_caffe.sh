@@ -49,8 +49,10 @@ python=$(find_python)
 echo "setup_caffe.sh: making $VENV with $python" >&2
 "$python" -m venv --clear "$VENV"
 install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
-# the pip that Python 3.6 and 3.7 bring does not know the wheels of today (manylinux2014)
-install 'pip>=20.3'
+# the pip that Python 3.6 brings does not know the wheels of today (manylinux2014); 21 is its last
+if "$VENV/bin/python" -c 'import pip, sys; sys.exit(int(pip.__version__.split(".")[0]) >= 21)'; then
+    install --upgrade 'pip<22'
+fi
 # --prefer-binary: an older release with a wheel rather than a newer one that wants a compiler
 install --prefer-binary kendryte-caffe 'numpy<2' 'protobuf<3.21'
 if ! has_caffe "$VENV/bin/python"; then
