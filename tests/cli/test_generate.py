@@ -15,11 +15,11 @@ def solver_of(folder: Path) -> object:
     return text.read(folder / "solver.prototxt", schema.SolverParameter)
 
 
-def a_manifest(folder: Path, classes: int) -> None:
+def a_manifest(folder: Path, classes: int, val: int = 70) -> None:
     folder.mkdir(parents=True)
     write_manifest(
         Manifest(
-            counts={"train": 640, "val": 70, "test": 0},
+            counts={"train": 640, "val": val, "test": 0},
             wnids=[f"n{index:08d}" for index in range(classes)],
             class_names=[f"class {index}" for index in range(classes)],
             shape=(3, 64, 64),
@@ -29,7 +29,7 @@ def a_manifest(folder: Path, classes: int) -> None:
             source_sha256="0" * 64,
             names={
                 "train": [f"{i}.JPEG" for i in range(640)],
-                "val": [f"val_{i}.JPEG" for i in range(70)],
+                "val": [f"val_{i}.JPEG" for i in range(val)],
                 "test": [],
             },
             labelled={"train": True, "val": True, "test": False},
@@ -93,6 +93,13 @@ def test_fewer_classes_than_the_data_has_are_wrong_use(tmp_path: Path) -> None:
     assert done.status == 2
     assert "has 7 classes" in done.stderr
     assert not (tmp_path / "n").exists()
+
+
+def test_a_data_set_without_validation_pictures_is_one_line(tmp_path: Path) -> None:
+    a_manifest(tmp_path / "lmdb", classes=7, val=0)
+    done = run("generate", "--data", tmp_path / "lmdb", "--out", tmp_path / "nets")
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "no val pictures" in done.stderr
 
 
 def test_data_without_a_manifest_says_whose_numbers_are_taken(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from tests.conftest import run_python
 from tinynet.data.store import encode_datum, write_store
+from tinynet.errors import TinynetError
 from tinynet.paths import DataPaths, StagePaths
 from tinynet.prototxt import generate, nets, schema, text
 from tinynet.prototxt.dataset import DataSet
@@ -113,6 +115,13 @@ def test_a_set_of_fewer_than_five_classes_asks_for_no_more_than_it_has() -> None
         if layer.name == "accuracy_top5"
     ]
     assert top5.accuracy_param.top_k == 3
+
+
+def test_pictures_too_small_for_a_stage_are_an_error_that_names_the_layer() -> None:
+    tiny = replace(SMALL, image_size=32)
+    with pytest.raises(TinynetError, match="pictures of 32x32: layer data .*crop_size 60"):
+        generate.generate(Path("prototxt"), tiny, [stage(3)])
+    generate.generate(Path("prototxt"), tiny, [stage(1)])
 
 
 def test_real_caffe_trains_every_stage_and_a_member_from_generated_files(

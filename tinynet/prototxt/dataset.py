@@ -67,6 +67,9 @@ def _from_manifest(paths: DataPaths) -> DataSet:
             f"{paths.manifest}: pictures are {channels}x{height}x{width}; the stages need square "
             "ones of 3 channels"
         )
+    for split in ("train", "val"):
+        if not manifest.counts[split]:
+            raise TinynetError(f"{paths.manifest}: no {split} pictures, and a solver needs some")
     blue, green, red = (round(value, 3) for value in manifest.mean_values)
     return DataSet(
         classes=len(manifest.wnids),

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tinynet.errors import TinynetError
 from tinynet.paths import StagePaths, member_name
-from tinynet.prototxt import nets, solvers, text
+from tinynet.prototxt import nets, schema, shapes, solvers, text
 from tinynet.prototxt.dataset import DataSet
 from tinynet.prototxt.solvers import Overrides
 from tinynet.stages import MEMBERS, STAGES, Member, Stage
@@ -22,7 +23,8 @@ def generate(
     """The text of every file of the stages, by its path under ``root``.
 
     It depends on the arguments alone: the same ones give the same bytes.
-    Raises UsageError on overrides that contradict each other.
+    Raises UsageError on overrides that contradict each other, and TinynetError where the data
+    set's pictures are too small.
     """
     files: dict[Path, str] = {}
     for stage in stages:
@@ -39,13 +41,13 @@ def _files(
     test_batch = solvers.test_batch(data.val_images)
     train_batch = solvers.batch_size(overrides)
     solver = solvers.solver(stage, member, data, paths, overrides)
+    net = nets.train_val(stage, data, train_batch, test_batch, std)
+    _check_fit(net, data, paths)
     what = f"Stage {stage.number}, {stage.title.removeprefix('+ ')}"
     if member:
         what += f", {member_name(member.number)}"
     return {
-        paths.train_val: _file(
-            f"{what}: {stage.change}.", nets.train_val(stage, data, train_batch, test_batch, std)
-        ),
+        paths.train_val: _file(f"{what}: {stage.change}.", net),
         paths.deploy: _file(f"{what}: the net in use.", nets.deploy(stage, data)),
         paths.solver: _file(
             f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
@@ -53,6 +55,16 @@ def _files(
             solver,
         ),
     }
+
+
+def _check_fit(net: Any, data: DataSet, paths: StagePaths) -> None:
+    """Raise TinynetError where the data set's pictures are too small for the net."""
+    size = data.image_size
+    try:
+        shapes.infer(net, schema.TRAIN, (3, size, size))
+    except TinynetError as error:
+        what = f"{paths.train_val}: no net for pictures of {size}x{size}: {error}"
+        raise TinynetError(what) from error
 
 
 def _length(max_iter: int, train_batch: int, data: DataSet) -> str:
