@@ -32,6 +32,8 @@ setup(
         "torch": ["torch>=2.0"],
         # real pycaffe as a wheel; it needs Python 3.6 to 3.9 (scripts/setup_caffe.sh)
         "caffe": ["kendryte-caffe; python_version<'3.10'", "numpy<2", "protobuf<3.21"],
+        # snapshot_format: HDF5, save_hdf5 and load_hdf5 in the torch engine
+        "hdf5": ["h5py>=3.0"],
         "dev": DEV,
     },
     entry_points={"console_scripts": ["tinynet=tinynet.cli.main:main"]},

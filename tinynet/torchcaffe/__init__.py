@@ -1,15 +1,30 @@
 """Caffe's semantics on PyTorch, behind pycaffe's face: ``import tinynet.torchcaffe as caffe``."""
 
+from tinynet.torchcaffe import io, proto
 from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.classifier import Classifier
 from tinynet.torchcaffe.context import (
     set_device,
     set_mode_cpu,
     set_mode_gpu,
     set_random_seed,
 )
+from tinynet.torchcaffe.detector import Detector
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.layer import Layer, layer_type_list
+from tinynet.torchcaffe.glog import init_log, log
+from tinynet.torchcaffe.layer import layer_type_list
+from tinynet.torchcaffe.multi_gpu import (
+    NCCL,
+    has_nccl,
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.net_spec import NetSpec, layers, params, to_proto
+from tinynet.torchcaffe.python_layer import Layer
 from tinynet.torchcaffe.solver import Solver, get_solver
 from tinynet.torchcaffe.solver_types import (
     AdaDeltaSolver,
@@ -19,11 +34,13 @@ from tinynet.torchcaffe.solver_types import (
     RMSPropSolver,
     SGDSolver,
 )
+from tinynet.torchcaffe.timer import Timer
 
 # the release of Caffe whose behaviour this is
 __version__ = "1.0.0"
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "AdaDeltaSolver",
@@ -31,16 +48,33 @@ __all__ = [
     "AdamSolver",
     "Blob",
     "CaffeError",
+    "Classifier",
+    "Detector",
     "Layer",
     "NesterovSolver",
     "Net",
+    "NetSpec",
     "RMSPropSolver",
     "SGDSolver",
     "Solver",
+    "Timer",
     "get_solver",
+    "has_nccl",
+    "init_log",
+    "io",
     "layer_type_list",
+    "layers",
+    "log",
+    "params",
+    "proto",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",
+    "set_multiprocess",
     "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
 ]

@@ -174,8 +174,14 @@ class Blob:
         self._diff.accumulate(value)
 
     def clear_diff(self) -> None:
-        """Set the diff to zero (lazily: the first ``add_diff`` then takes its value as it is)."""
+        """Set the diff to zero.
+
+        Lazily, so that the first ``add_diff`` takes its value as it is, unless a script holds an
+        array of the diff.
+        """
         self._diff.zero_pending = True
+        if self._diff.exposed:
+            self._diff.get(self._shape)
 
     def share_data(self, other: Blob) -> None:
         """Use ``other``'s data as this blob's, now and after every change (Caffe's ShareData)."""

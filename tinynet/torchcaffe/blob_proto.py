@@ -49,11 +49,13 @@ def encode(data: np.ndarray, diff: np.ndarray | None = None) -> bytes:
     return b"".join(parts)
 
 
-def encode_all(message: Any, field: str, arrays: Iterable[np.ndarray]) -> bytes:
-    """``message``'s bytes with ``arrays`` appended as its repeated BlobProto ``field``."""
+def encode_all(
+    message: Any, field: str, blobs: Iterable[tuple[np.ndarray, np.ndarray | None]]
+) -> bytes:
+    """``message``'s bytes with (data, diff) arrays appended as its repeated BlobProto ``field``."""
     number = field_number(message, field)
     return message.SerializeToString() + b"".join(
-        length_delimited(number, encode(values)) for values in arrays
+        length_delimited(number, encode(data, diff)) for data, diff in blobs
     )
 
 

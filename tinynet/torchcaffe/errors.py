@@ -1,12 +1,20 @@
-"""What the engine raises where real Caffe would abort the process on a failed CHECK."""
+"""What the engine raises where real Caffe would abort the process on a failed CHECK.
+
+pycaffe's own exceptions are RuntimeError (from its C++ part) and ValueError: a script that catches
+those catches ours.
+"""
 
 from __future__ import annotations
 
 from tinynet.errors import TinynetError
 
 
-class CaffeError(TinynetError):
+class CaffeError(TinynetError, RuntimeError):
     """A rule of Caffe's was broken; the message states the rule, then what was seen."""
+
+
+class CaffeValueError(CaffeError, ValueError):
+    """The same, where pycaffe raises a ValueError."""
 
 
 def check(condition: bool, message: str) -> None:

@@ -25,6 +25,16 @@ def set_level(level: int) -> None:
     _level = level
 
 
+def init_log(level: int = 0, to_stderr: bool = True) -> None:
+    """pycaffe's ``init_log``: print messages of severity ``level`` and above (always to stderr)."""
+    set_level(level)
+
+
+def log(message: str) -> None:
+    """pycaffe's ``log``: write ``message`` to the log."""
+    info("_caffe.cpp", message)
+
+
 def _threshold() -> int:
     if _level is not None:
         return _level

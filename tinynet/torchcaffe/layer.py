@@ -22,7 +22,6 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from functools import cache
 from typing import Any, Callable, ClassVar
 
 import torch
@@ -60,6 +59,11 @@ class Layer:
     @property
     def name(self) -> str:
         return self.param.name
+
+    @property
+    def face(self) -> Any:
+        """What ``net.layers`` shows to scripts: the layer itself, unless a user wrote it."""
+        return self
 
     # --- for subclasses
 
@@ -187,7 +191,6 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
 
 
 @functools.cache
-@cache
 def _load_types() -> None:
     """Import every module, once, of ``layer_types``: adding a layer means adding one file there."""
     package = importlib.import_module("tinynet.torchcaffe.layer_types")

@@ -15,12 +15,11 @@ from typing import Any, Callable
 import numpy as np
 import torch
 
-from tinynet.prototxt import binary, schema, text
-from tinynet.torchcaffe import blob_proto, glog
+from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import hdf5, weights
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
-from tinynet.torchcaffe.errors import CaffeError, check
-from tinynet.torchcaffe.layer import Layer
+from tinynet.torchcaffe.errors import CaffeError, CaffeValueError
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.net_builder import NetGraph
 
@@ -57,6 +56,7 @@ class Net:
         weights = given.get("weights", weights)
         if phase is None:
             raise TypeError("Net: phase is missing; give caffe.TRAIN or caffe.TEST")
+        _require_file(network_file)
         param = text.read(network_file, schema.NetParameter)
         param.state.phase = phase
         param.state.level = level
@@ -76,12 +76,13 @@ class Net:
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase
-        self.layers: list[Layer] = graph.layers
+        # what scripts see: of a layer written in Python, the user's own object
+        self.layers: list[Any] = [layer.face for layer in graph.layers]
         self._layer_names: list[str] = graph.layer_names
         self._blob_names: list[str] = graph.blob_names
         self.blobs: OrderedDict[str, Blob] = OrderedDict(zip(graph.blob_names, graph.blobs))
         self.blob_loss_weights = OrderedDict(zip(graph.blob_names, graph.blob_loss_weights))
-        self.layer_dict: OrderedDict[str, Layer] = OrderedDict(zip(graph.layer_names, graph.layers))
+        self.layer_dict: OrderedDict[str, Any] = OrderedDict(zip(graph.layer_names, self.layers))
         self.params: OrderedDict[str, list[Blob]] = OrderedDict(
             (name, layer.blobs)
             for name, layer in zip(graph.layer_names, graph.layers)
@@ -143,7 +144,7 @@ class Net:
         for i in range(start, len(self.layers) if end is None else end + 1):
             for callback in self._before_forward:
                 callback(i)
-            layer, bottom, top = self.layers[i], graph.bottoms[i], graph.tops[i]
+            layer, bottom, top = graph.layers[i], graph.bottoms[i], graph.tops[i]
             layer.reshape(bottom, top)
             layer.forward(bottom, top)
             part = layer.loss(top)
@@ -161,7 +162,7 @@ class Net:
             for callback in self._before_backward:
                 callback(i)
             if graph.layer_need_backward[i]:
-                self.layers[i].backward(
+                graph.layers[i].backward(
                     graph.tops[i], graph.bottom_need_backward[i], graph.bottoms[i]
                 )
             for callback in self._after_backward:
@@ -171,7 +172,7 @@ class Net:
 
     def _index(self, layer: str) -> int:
         if layer not in self._layer_names:
-            raise CaffeError(
+            raise CaffeValueError(
                 f"net '{self.name}' has no layer '{layer}'; it has {', '.join(self._layer_names)}"
             )
         return self._layer_names.index(layer)
@@ -194,11 +195,12 @@ class Net:
         ``start`` and ``end`` name the first and last layer to run; ``blobs`` names further blobs
         to return.
         """
+        first = 0 if start is None else self._index(start)
+        last = len(self.layers) - 1 if end is None else self._index(end)
         outputs = set(self.outputs if end is None else self.top_names[end]) | set(blobs or ())
         if inputs:
             self._set_all(inputs, self.inputs, "data", "input")
-        first = 0 if start is None else self._index(start)
-        self._forward(first, len(self.layers) - 1 if end is None else self._index(end))
+        self._forward(first, last)
         return {name: self.blobs[name].data for name in outputs}
 
     def backward(
@@ -213,11 +215,12 @@ class Net:
         ``start`` and ``end`` name the first (uppermost) and last layer to run; ``diffs`` names
         further blobs whose diff to return.
         """
+        first = len(self.layers) - 1 if start is None else self._index(start)
+        last = 0 if end is None else self._index(end)
         wanted = set(self.inputs if end is None else self.bottom_names[end]) | set(diffs or ())
         if outputs:
             self._set_all(outputs, self.outputs, "diff", "output")
-        first = len(self.layers) - 1 if start is None else self._index(start)
-        self._backward(first, 0 if end is None else self._index(end))
+        self._backward(first, last)
         return {name: self.blobs[name].diff for name in wanted}
 
     def _set_all(
@@ -291,7 +294,7 @@ class Net:
 
     def reshape(self) -> None:
         """Let every layer set its tops' shapes again, after an input blob was reshaped."""
-        for layer, bottom, top in zip(self.layers, self._graph.bottoms, self._graph.tops):
+        for layer, bottom, top in zip(self._graph.layers, self._graph.bottoms, self._graph.tops):
             layer.reshape(bottom, top)
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
@@ -322,53 +325,35 @@ class Net:
 
     def save(self, path: str | Path) -> None:
         """Write the net with its weights as a .caffemodel."""
-        net = schema.NetParameter(name=self.name)
-        layer_field = blob_proto.field_number(schema.NetParameter, "layer")
-        parts = [net.SerializeToString()]
-        for layer in self.layers:
-            arrays = [blob.tensor.cpu().numpy() for blob in layer.blobs]
-            encoded = blob_proto.encode_all(layer.param, "blobs", arrays)
-            parts.append(blob_proto.length_delimited(layer_field, encoded))
-        binary.write_bytes(path, b"".join(parts))
+        weights.save(self, path)
+
+    def save_hdf5(self, path: str | Path) -> None:
+        """Write the weights as HDF5. Raises CaffeError where h5py is not installed."""
+        hdf5.save_weights(self, path)
 
     def copy_from(self, path: str | Path) -> None:
-        """Load weights by layer name from a .caffemodel; layers that only it has are ignored.
+        """Load weights by layer name from a .caffemodel or an HDF5 file.
 
-        Raises CaffeError for a file that is none, or whose shapes differ.
+        Layers that only the file has are ignored.  Raises CaffeError for a file that is neither,
+        or whose shapes differ.
         """
-        self.copy_from_param(binary.read(path, schema.NetParameter), str(path))
+        _require_file(path)
+        weights.load(self, path)
 
-    def copy_from_param(self, net: Any, source: str) -> None:
-        """Load weights by layer name from a NetParameter read from ``source``."""
-        if len(net.layers) and not len(net.layer):
-            raise CaffeError(
-                f"{source} is in Caffe's old V1 format; convert it with Caffe's "
-                "upgrade_net_proto_binary"
-            )
-        for stored in net.layer:
-            if stored.name not in self.layer_dict:
-                glog.info("net.cpp", f"Ignoring source layer {stored.name}")
-                continue
-            target = self.layer_dict[stored.name].blobs
-            check(
-                len(target) == len(stored.blobs),
-                f"{source}: incompatible number of blobs for layer {stored.name}: the file has "
-                f"{len(stored.blobs)}, the net {len(target)}",
-            )
-            for j, blob in enumerate(stored.blobs):
-                what = f"param {j} of layer '{stored.name}' from {source}"
-                target[j].load(blob_proto.decode(blob, what), what)
+    def load_hdf5(self, path: str | Path) -> None:
+        """Load weights by layer name from an HDF5 file, as ``copy_from`` does."""
+        _require_file(path)
+        hdf5.load_weights(self, path)
 
     def share_with(self, other: Net) -> None:
         """Use ``other``'s parameters as this net's, layer by layer name (no copy)."""
-        for name, blobs in other.params.items():
-            if name not in self.layer_dict:
-                glog.info("net.cpp", f"Ignoring source layer {name}")
-                continue
-            target = self.layer_dict[name].blobs
-            check(
-                [blob.shape for blob in target] == [blob.shape for blob in blobs],
-                f"cannot share the weights of layer '{name}': shapes differ",
-            )
-            for mine, theirs in zip(target, blobs):
-                mine.share_data(theirs)
+        weights.share(self, other)
+
+
+def _require_file(path: str | Path) -> None:
+    """Raise CaffeError, a RuntimeError as pycaffe's, for a file that cannot be opened."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise CaffeError(f"could not open file {path}: {error.strerror}") from error

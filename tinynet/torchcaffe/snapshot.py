@@ -1,5 +1,7 @@
 """Snapshots in Caffe's own files: PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
 
+With ``snapshot_format: HDF5`` their names end in ``.h5`` as well.
+
 Defined by ``Solver::Snapshot`` (src/caffe/solver.cpp) and ``SGDSolver::SnapshotSolverState``
 (src/caffe/solvers/sgd_solver.cpp).
 """
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, glog
+from tinynet.torchcaffe import blob_proto, glog, hdf5, weights
 from tinynet.torchcaffe.errors import CaffeError, check
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ def check_writable(solver: Solver) -> None:
     """Find out before the long work starts whether snapshots can be written."""
     if not solver.param.snapshot:
         return
+    if solver.param.snapshot_format == schema.SolverParameter.HDF5:
+        hdf5.require()
     check(
         solver.param.HasField("snapshot_prefix"),
         "the solver gives snapshot but no snapshot_prefix",
@@ -46,18 +50,29 @@ def check_writable(solver: Solver) -> None:
 
 def write(solver: Solver) -> None:
     """Write the model, then the state that names it: a state is never without its model."""
-    if solver.param.snapshot_format != schema.SolverParameter.BINARYPROTO:
-        raise CaffeError("snapshot_format: only BINARYPROTO is supported; HDF5 is not")
+    if solver.param.snapshot_format == schema.SolverParameter.HDF5:
+        _write_hdf5(solver)
+        return
     model = _path(solver, ".caffemodel")
     glog.info("solver.cpp", f"Snapshotting to binary proto file {model}")
-    solver.net.save(model)
-    state = schema.SolverState(
+    weights.save(solver.net, model, solver.param.snapshot_diff)
+    message = schema.SolverState(
         iter=solver.iter, learned_net=str(model), current_step=solver.current_step
     )
     path = _path(solver, ".solverstate")
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {path}")
-    arrays = [tensor.cpu().numpy() for tensor in solver.history]
-    binary.write_bytes(path, blob_proto.encode_all(state, "history", arrays))
+    history = [(tensor.cpu().numpy(), None) for tensor in solver.history]
+    binary.write_bytes(path, blob_proto.encode_all(message, "history", history))
+
+
+def _write_hdf5(solver: Solver) -> None:
+    model = _path(solver, ".caffemodel.h5")
+    glog.info("solver.cpp", f"Snapshotting to HDF5 file {model}")
+    hdf5.save_weights(solver.net, model, solver.param.snapshot_diff)
+    path = _path(solver, ".solverstate.h5")
+    glog.info("sgd_solver.cpp", f"Snapshotting solver state to HDF5 file {path}")
+    history = [tensor.cpu().numpy() for tensor in solver.history]
+    hdf5.save_state(path, hdf5.State(solver.iter, solver.current_step, str(model), history))
 
 
 def _find_model(learned_net: str, state_path: Path) -> Path:
@@ -78,29 +93,37 @@ def restore(solver: Solver, path: Path) -> None:
     Raises CaffeError for a file that is none, or that is of another net; says so if it is a
     .caffemodel.
     """
-    if path.suffix == ".caffemodel":
+    if path.name.endswith((".caffemodel", ".caffemodel.h5")):
         raise CaffeError(
             f"{path} holds weights only; resume from the .solverstate beside it, "
             "or start from its weights with --weights"
         )
-    state = binary.read(path, schema.SolverState)
+    state = _read(path)
     check(
         len(state.history) == len(solver.history),
         f"{path}: incorrect length of history: the file has {len(state.history)} blobs, "
         f"the solver {len(solver.history)}",
     )
-    arrays = []
-    for i, (stored, target) in enumerate(zip(state.history, solver.history)):
-        array = blob_proto.decode(stored, f"history {i} of {path}")
+    for i, (array, target) in enumerate(zip(state.history, solver.history)):
         check(
             array.size == target.numel(),
             f"{path}: history {i} has shape {array.shape}, the solver's {tuple(target.shape)}",
         )
-        arrays.append(array)
     if state.learned_net:
         solver.net.copy_from(_find_model(state.learned_net, path))
     glog.info("sgd_solver.cpp", "SGDSolver: restoring history")
-    for array, target in zip(arrays, solver.history):
+    for array, target in zip(state.history, solver.history):
         target.copy_(torch.from_numpy(array).reshape(target.shape))
-    solver.iter = state.iter
+    solver.iter = state.iteration
     solver.current_step = state.current_step
+
+
+def _read(path: Path) -> hdf5.State:
+    if hdf5.is_hdf5(path):
+        return hdf5.load_state(path)
+    message = binary.read(path, schema.SolverState)
+    history = [
+        blob_proto.decode(stored, f"history {i} of {path}")
+        for i, stored in enumerate(message.history)
+    ]
+    return hdf5.State(message.iter, message.current_step, message.learned_net, history)

@@ -1,0 +1,49 @@
+"""Caffe's own tests of pycaffe pass on this engine, read from Caffe's source where it lies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+import unittest
+from pathlib import Path
+
+import pytest
+
+from tests.torchcaffe.user_scripts import changed
+
+MODULES = (
+    "test_io",
+    "test_layer_type_list",
+    "test_net",
+    "test_net_spec",
+    "test_python_layer",
+    "test_python_layer_with_param_str",
+    "test_solver",
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_caffes_own_tests_pass(
+    module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = os.environ.get("TINYNET_CAFFE_SOURCE")
+    if not source:
+        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
+    pytest.importorskip("six")  # the tests themselves import it
+    folder = Path(source) / "python" / "caffe" / "test"
+    monkeypatch.chdir(tmp_path)  # the solver's snapshots go to the working directory
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    loaded = {}
+    for name in ("test_net", module):  # test_solver takes a function from test_net
+        loaded[name] = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, loaded[name])
+        text = changed((folder / f"{name}.py").read_text())
+        text = text.replace("assertRaisesRegexp", "assertRaisesRegex")  # gone since Python 3.12
+        exec(compile(text, str(folder / f"{name}.py"), "exec"), loaded[name].__dict__)
+    suite = unittest.defaultTestLoader.loadTestsFromModule(loaded[module])
+    result = unittest.TestResult()
+    suite.run(result)
+    assert result.testsRun
+    told = [text for _, text in result.failures + result.errors]
+    assert not told, "\n".join(told)

@@ -1,0 +1,105 @@
+"""pycaffe's ``caffe.Detector``: class scores of windows in pictures, as R-CNN takes them.
+
+Behaviour: ``python/caffe/detector.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet.torchcaffe import io
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.net import TEST, Net
+
+
+class Detector(Net):
+    """A deploy net that scores windows (ymin, xmin, ymax, xmax), warped to its input's size.
+
+    ``context_pad``: width in pixels of the border of the net's input that shows what surrounds a
+    window.  The other arguments go to the ``transformer``, see ``io.Transformer``.
+    """
+
+    def __init__(
+        self,
+        model_file: str | Path,
+        pretrained_file: str | Path,
+        mean: np.ndarray | None = None,
+        input_scale: float | None = None,
+        raw_scale: float | None = None,
+        channel_swap: Sequence[int] | None = None,
+        context_pad: int | None = None,
+    ) -> None:
+        super().__init__(model_file, TEST, weights=pretrained_file)
+        self.transformer = io.transformer_of(self, mean, input_scale, raw_scale, channel_swap)
+        self.configure_crop(context_pad)
+
+    def configure_crop(self, context_pad: int | None) -> None:
+        """Set the width of the context, and what fills it where a picture ends: the mean."""
+        name = self.inputs[0]
+        channels, height, width = self.blobs[name].shape[1:]
+        self.crop_dims = np.array((height, width, channels))
+        self.context_pad = context_pad
+        if not context_pad:
+            return
+        mean = self.transformer.mean.get(name)
+        self.crop_mean: np.ndarray = np.zeros(self.crop_dims, dtype=np.float32)
+        if mean is not None:
+            # the mean as a picture before the preprocessing: its channels swapped back, unscaled
+            if name in self.transformer.channel_swap:
+                mean = mean[np.argsort(self.transformer.channel_swap[name])]
+            self.crop_mean = mean.transpose((1, 2, 0)) / self.transformer.raw_scale.get(name, 1.0)
+
+    def detect_windows(
+        self, images_windows: Iterable[tuple[str | Path, Sequence[Any]]]
+    ) -> list[dict[str, Any]]:
+        """Score the windows of each (file name, windows).
+
+        Returns one {"window", "prediction", "filename"} per window, in order.
+        """
+        asked = [
+            (image, window)
+            for image, windows in ((name, list(w)) for name, w in images_windows)
+            for window in windows
+        ]
+        name = self.inputs[0]
+        blobs, loaded = [], {}
+        for image, window in asked:
+            if image not in loaded:
+                loaded = {image: io.load_image(image)}
+            blobs.append(self.transformer.preprocess(name, self.crop(loaded[image], window)))
+        predictions = self.forward_all(None, **{name: np.stack(blobs)})[self.outputs[0]]
+        return [
+            {"window": window, "prediction": prediction, "filename": image}
+            for (image, window), prediction in zip(asked, predictions)
+        ]
+
+    def detect_selective_search(self, image_fnames: Sequence[str]) -> list[dict[str, Any]]:
+        """pycaffe asks a MATLAB package for windows here; it is not part of this engine."""
+        raise CaffeError(
+            "selective search is not part of this engine; find the windows with a tool of your "
+            "choice, and give them to detect_windows"
+        )
+
+    def crop(self, im: np.ndarray, window: Sequence[float]) -> np.ndarray:
+        """The part of an H×W×K picture in ``window``, with its context where that is set."""
+        top, left, bottom, right = (int(edge) for edge in window)
+        if not self.context_pad:
+            return im[top:bottom, left:right]
+        size = int(self.crop_dims[1])  # the input is taken to be square
+        scale = size / (size - 2.0 * self.context_pad)
+        half = np.array((bottom - top + 1, right - left + 1)) / 2.0
+        centre = np.array((top, left)) + half
+        low, high = np.round(centre - scale * half), np.round(centre + scale * half)
+        zoom = size / (high - low + 1)
+        # what lies outside of the picture stays at the mean
+        pad = np.round(np.maximum(0, -low) * zoom).astype(int)
+        low, high = (np.clip(edge, 0, im.shape[:2]).astype(int) for edge in (low, high))
+        inside = np.minimum(np.round((high - low + 1) * zoom).astype(int), size - pad)
+        part = io.resize_image(im[low[0] : high[0], low[1] : high[1]], inside)
+        crop = np.ones(self.crop_dims, dtype=np.float32) * self.crop_mean
+        crop[pad[0] : pad[0] + inside[0], pad[1] : pad[1] + inside[1]] = part
+        return crop

@@ -1,0 +1,150 @@
+"""Weights and solver states in HDF5, laid out as Caffe lays them out (needs h5py).
+
+    data/LAYER/0, 1, …   parameters; a shared one only with the layer that owns it
+    diff/LAYER/0, 1, …   their diffs, where snapshot_diff asks for them
+    iter, current_step, learned_net, history/0, 1, …    of a solver state
+
+Defined by ``Net::ToHDF5``, ``CopyTrainedLayersFromHDF5`` (src/caffe/net.cpp) and
+``SGDSolver::SnapshotSolverStateToHDF5`` (src/caffe/solvers/sgd_solver.cpp).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.errors import CaffeError, check
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.net import Net
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def require() -> Any:
+    """The module h5py.  Raises CaffeError that names the extra where it is not installed."""
+    try:
+        import h5py
+    except ImportError:
+        raise CaffeError(
+            "HDF5 files need h5py, which is not installed: pip install 'tinynet[hdf5]'"
+        ) from None
+    return h5py
+
+
+def is_hdf5(path: str | Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
+@contextmanager
+def _created(path: str | Path) -> Iterator[Any]:
+    """A new file, complete under its name or absent."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with require().File(temporary, "w") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    h5py = require()
+    check(is_hdf5(path), f"{path} is no HDF5 file")
+    with h5py.File(path, "r") as file:
+        yield file
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.cpu().contiguous().numpy()
+
+
+def save_weights(net: Net, path: str | Path, write_diff: bool = False) -> None:
+    """Write the net's parameters, and their diffs if asked to."""
+    owned = {id(blob) for blob in net.learnable_params}
+    with _created(path) as file:
+        for layer in net.graph.layers:
+            data = file.create_group(f"data/{layer.name}")
+            diff = file.create_group(f"diff/{layer.name}") if write_diff else None
+            for j, blob in enumerate(layer.blobs):
+                if id(blob) in owned:
+                    data[str(j)] = _array(blob.tensor)
+                if diff is not None:
+                    diff[str(j)] = _array(blob.grad)
+
+
+def load_weights(net: Net, path: str | Path) -> None:
+    """Load parameters by layer name; layers that only the file has are ignored.
+
+    Raises CaffeError where numbers of parameters or shapes differ.
+    """
+    owned = {id(blob) for blob in net.learnable_params}
+    with _opened(path) as file:
+        check("data" in file, f"{path} holds no weights: it has no group 'data'")
+        data = file["data"]
+        for name in set(data) - {layer.name.split("/")[0] for layer in net.graph.layers}:
+            glog.info("net.cpp", f"Ignoring source layer {name}")
+        for layer in net.graph.layers:
+            if layer.name not in data:
+                continue
+            stored = data[layer.name]
+            # a layer called a/b lies in the group of a layer called a
+            count = sum(hasattr(stored[key], "dtype") for key in stored)
+            check(
+                count <= len(layer.blobs),
+                f"{path}: incompatible number of blobs for layer {layer.name}: the file has "
+                f"{count}, the net {len(layer.blobs)}",
+            )
+            for j, blob in enumerate(layer.blobs):
+                what = f"param {j} of layer '{layer.name}' from {path}"
+                if str(j) in stored:
+                    blob.load(np.asarray(stored[str(j)]), what)
+                else:
+                    check(id(blob) not in owned, f"{what}: the file has no such param")
+
+
+@dataclass
+class State:
+    """What a solver state holds."""
+
+    iteration: int
+    current_step: int
+    learned_net: str
+    history: list[np.ndarray]
+
+
+def save_state(path: str | Path, state: State) -> None:
+    with _created(path) as file:
+        file["iter"] = np.array([state.iteration], dtype=np.int32)
+        # a string of fixed length, as H5LTmake_dataset_string makes it
+        file["learned_net"] = np.bytes_(state.learned_net.encode() + b"\0")
+        file["current_step"] = np.array([state.current_step], dtype=np.int32)
+        history = file.create_group("history")
+        for j, array in enumerate(state.history):
+            history[str(j)] = array
+
+
+def load_state(path: str | Path) -> State:
+    """Raises CaffeError for a file that is no solver state."""
+    with _opened(path) as file:
+        missing = {"iter", "current_step", "history"} - set(file)
+        check(not missing, f"{path} is no solver state: it has no {', '.join(sorted(missing))}")
+        learned = bytes(file["learned_net"][()]) if "learned_net" in file else b""
+        history = file["history"]
+        return State(
+            iteration=int(np.ravel(file["iter"])[0]),
+            current_step=int(np.ravel(file["current_step"])[0]),
+            learned_net=learned.rstrip(b"\0").decode(),
+            history=[np.asarray(history[str(j)]) for j in range(len(history))],
+        )

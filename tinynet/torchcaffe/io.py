@@ -1,0 +1,309 @@
+"""pycaffe's ``caffe.io``: pictures in, blobs out, and conversions between arrays and messages.
+
+Behaviour: ``python/caffe/io.py``.  Two things differ: pictures are read with Pillow instead of
+scikit-image, to the same numbers; and ``preprocess`` leaves its argument as it was, where pycaffe
+scales a float32 array that needs no resizing in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe.errors import CaffeError, CaffeValueError
+from tinynet.torchcaffe.resize import resize_like_skimage, resize_like_zoom
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.net import Net
+
+# --- messages and arrays
+
+
+def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
+    """A BlobProto's data (or diff) as a float64 array of the shape that it states.
+
+    Raises ValueError where shape and number of values do not fit.
+    """
+    values = np.array(blob.diff if return_diff else blob.data)
+    if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
+        return values.reshape(blob.num, blob.channels, blob.height, blob.width)
+    return values.reshape(tuple(blob.shape.dim))
+
+
+def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> Any:
+    """A BlobProto with the array's shape and values; ``diff``, of the same shape, goes with it."""
+    blob = schema.BlobProto()
+    blob.shape.dim.extend(arr.shape)
+    blob.data.extend(arr.astype(float).flat)
+    if diff is not None:
+        blob.diff.extend(diff.astype(float).flat)
+    return blob
+
+
+def arraylist_to_blobprotovector_str(arraylist: Sequence[np.ndarray]) -> bytes:
+    """The arrays as the bytes of one BlobProtoVector."""
+    vector = schema.BlobProtoVector()
+    vector.blobs.extend([array_to_blobproto(arr) for arr in arraylist])
+    return vector.SerializeToString()
+
+
+def blobprotovector_str_to_arraylist(str: bytes) -> list[np.ndarray]:
+    """The arrays in the bytes of a BlobProtoVector."""
+    vector = schema.BlobProtoVector()
+    vector.ParseFromString(str)
+    return [blobproto_to_array(blob) for blob in vector.blobs]
+
+
+def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
+    """A Datum of a C×H×W array: uint8 as bytes, everything else as floats.
+
+    Raises ValueError for another number of axes.
+    """
+    if arr.ndim != 3:
+        raise CaffeValueError(f"incorrect array shape: a Datum is C×H×W; got {arr.shape}")
+    datum = schema.Datum()
+    datum.channels, datum.height, datum.width = arr.shape
+    if arr.dtype == np.uint8:
+        datum.data = arr.tobytes()
+    else:
+        datum.float_data.extend(arr.astype(float).flat)
+    if label is not None:
+        datum.label = label
+    return datum
+
+
+def datum_to_array(datum: Any) -> np.ndarray:
+    """A Datum's C×H×W array, uint8 or float64; its label is ``datum.label``."""
+    shape = (datum.channels, datum.height, datum.width)
+    if len(datum.data):
+        return np.frombuffer(datum.data, dtype=np.uint8).reshape(shape).copy()
+    return np.array(datum.float_data).astype(float).reshape(shape)
+
+
+# --- pictures to blobs
+
+
+class Transformer:
+    """Prepares pictures for the inputs of a net, and turns blobs back into pictures.
+
+    ``inputs``: the shape of each input blob by name, as ``{"data": net.blobs["data"].data.shape}``.
+    """
+
+    def __init__(self, inputs: Mapping[str, Sequence[int]]) -> None:
+        self.inputs = inputs
+        self.transpose: dict[str, Sequence[int]] = {}
+        self.channel_swap: dict[str, Sequence[int]] = {}
+        self.raw_scale: dict[str, float] = {}
+        self.mean: dict[str, np.ndarray] = {}
+        self.input_scale: dict[str, float] = {}
+
+    def _check_input(self, in_: str) -> None:
+        if in_ not in self.inputs:
+            raise CaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
+
+    def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
+        """An H×W×K picture as the input ``in_`` takes it, float32 K×H×W.
+
+        In this order: resize to the input's size, transpose, swap channels, times raw_scale,
+        minus mean, times input_scale; each only where it was set.
+        """
+        self._check_input(in_)
+        picture = data.astype(np.float32)
+        size = tuple(self.inputs[in_][2:])
+        if picture.shape[:2] != size:
+            picture = resize_image(picture, size)
+        if in_ in self.transpose:
+            picture = picture.transpose(self.transpose[in_])
+        if in_ in self.channel_swap:
+            picture = picture[list(self.channel_swap[in_]), :, :]
+        if self.raw_scale.get(in_) is not None:
+            picture *= self.raw_scale[in_]
+        if in_ in self.mean:
+            picture -= self.mean[in_]
+        if self.input_scale.get(in_) is not None:
+            picture *= self.input_scale[in_]
+        return picture
+
+    def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
+        """Undo ``preprocess`` (except the resizing) on one picture of the blob."""
+        self._check_input(in_)
+        picture = data.copy().squeeze()
+        if self.input_scale.get(in_) is not None:
+            picture /= self.input_scale[in_]
+        if in_ in self.mean:
+            picture += self.mean[in_]
+        if self.raw_scale.get(in_) is not None:
+            picture /= self.raw_scale[in_]
+        if in_ in self.channel_swap:
+            picture = picture[np.argsort(self.channel_swap[in_]), :, :]
+        if in_ in self.transpose:
+            picture = picture.transpose(np.argsort(self.transpose[in_]))
+        return picture
+
+    def set_transpose(self, in_: str, order: Sequence[int]) -> None:
+        """Order of the axes, for example (2, 0, 1) for H×W×K to K×H×W."""
+        self._check_input(in_)
+        if len(order) != len(self.inputs[in_]) - 1:
+            raise CaffeError(
+                f"the transpose order needs one axis less than the input's "
+                f"{len(self.inputs[in_])}; got {tuple(order)}"
+            )
+        self.transpose[in_] = order
+
+    def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
+        """Order of the channels after the transpose, for example (2, 1, 0) for RGB to BGR."""
+        self._check_input(in_)
+        if len(order) != self.inputs[in_][1]:
+            raise CaffeError(
+                f"the channel swap needs as many channels as the input's {self.inputs[in_][1]}; "
+                f"got {tuple(order)}"
+            )
+        self.channel_swap[in_] = order
+
+    def set_raw_scale(self, in_: str, scale: float) -> None:
+        """Factor before the mean is subtracted: 255 for pictures from ``load_image``."""
+        self._check_input(in_)
+        self.raw_scale[in_] = scale
+
+    def set_mean(self, in_: str, mean: np.ndarray) -> None:
+        """What to subtract: one value per channel, or a K×H×W picture, resized where needed.
+
+        Raises ValueError for another number of channels or axes.
+        """
+        self._check_input(in_)
+        shape: tuple[int, ...] = mean.shape
+        expected = tuple(self.inputs[in_][1:])
+        if mean.ndim == 1:
+            if shape[0] != expected[0]:
+                raise CaffeValueError(
+                    f"mean channels incompatible with input: {shape[0]} and {expected[0]}"
+                )
+            mean = mean[:, np.newaxis, np.newaxis]
+        else:
+            shape = (1, *shape) if len(shape) == 2 else shape
+            if len(shape) != 3:
+                raise CaffeValueError(f"mean shape invalid: K, H×W or K×H×W; got {mean.shape}")
+            if shape != expected:
+                low, high = mean.min(), mean.max()
+                normal = (mean - low) / (high - low)
+                resized = resize_image(normal.transpose((1, 2, 0)), expected[1:])
+                mean = resized.transpose((2, 0, 1)) * (high - low) + low
+        self.mean[in_] = mean
+
+    def set_input_scale(self, in_: str, scale: float) -> None:
+        """Factor after the mean was subtracted."""
+        self._check_input(in_)
+        self.input_scale[in_] = scale
+
+
+def transformer_of(
+    net: Net,
+    mean: np.ndarray | None,
+    input_scale: float | None,
+    raw_scale: float | None,
+    channel_swap: Sequence[int] | None,
+) -> Transformer:
+    """The transformer of a net's first input for H×W×K pictures, with what is given set."""
+    in_ = net.inputs[0]
+    transformer = Transformer({in_: net.blobs[in_].data.shape})
+    transformer.set_transpose(in_, (2, 0, 1))
+    if mean is not None:
+        transformer.set_mean(in_, mean)
+    if input_scale is not None:
+        transformer.set_input_scale(in_, input_scale)
+    if raw_scale is not None:
+        transformer.set_raw_scale(in_, raw_scale)
+    if channel_swap is not None:
+        transformer.set_channel_swap(in_, channel_swap)
+    return transformer
+
+
+# --- pictures
+
+
+def load_image(filename: str | Path, color: bool = True) -> np.ndarray:
+    """A picture as float32 in [0, 1]: H×W×3 in RGB, or H×W×1 where ``color`` is false.
+
+    Gray pictures get three equal channels, an alpha channel is dropped.  Raises OSError if the
+    file cannot be read, CaffeError if it is no picture.
+    """
+    try:
+        with Image.open(filename) as stored:
+            picture = _as_float(stored)
+    except UnidentifiedImageError:
+        raise CaffeError(f"{filename} is no picture that Pillow reads") from None
+    if not color and picture.ndim == 3:
+        picture = _gray(picture)
+    picture = picture.astype(np.float32)
+    if picture.ndim == 2:
+        picture = picture[:, :, np.newaxis]
+        return np.tile(picture, (1, 1, 3)) if color else picture
+    return picture[:, :, :3]
+
+
+def _as_float(stored: Image.Image) -> np.ndarray:
+    """float64 in [0, 1], H×W or H×W×3 or H×W×4."""
+    if stored.mode.startswith("I;16"):
+        return np.asarray(stored) / 65535.0
+    if stored.mode == "I":  # Pillow reads 16-bit PNGs so
+        return np.asarray(stored).astype(np.float64) / 65535.0
+    if stored.mode == "1":
+        return np.asarray(stored).astype(np.float64)
+    if stored.mode == "LA":
+        return np.asarray(stored)[:, :, 0] / 255.0
+    if stored.mode == "P":
+        stored = stored.convert("RGBA" if "transparency" in stored.info else "RGB")
+    elif stored.mode not in ("L", "RGB", "RGBA"):
+        stored = stored.convert("RGB")
+    return np.asarray(stored) / 255.0
+
+
+def _gray(picture: np.ndarray) -> np.ndarray:
+    """Luminance with scikit-image's weights; transparent pixels lie over white."""
+    if picture.shape[2] == 4:
+        alpha = picture[:, :, 3:]
+        picture = picture[:, :, :3] * alpha + (1.0 - alpha)
+    return picture @ np.array([0.2125, 0.7154, 0.0721])
+
+
+def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
+    """``im`` (H×W×K) resized to ``new_dims`` (height, width), float32.
+
+    ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another.
+    """
+    height, width = (int(dim) for dim in new_dims)
+    if im.shape[-1] not in (1, 3):
+        resized = resize_like_zoom(im, (height, width), interp_order)
+        return resized.astype(np.float32)
+    low, high = im.min(), im.max()
+    if high <= low:
+        return np.full((height, width, im.shape[-1]), low, dtype=np.float32)
+    normal = (im - low) / (high - low)
+    resized = resize_like_skimage(normal, (height, width), interp_order)
+    return (resized * (high - low) + low).astype(np.float32)
+
+
+def oversample(
+    images: Sequence[np.ndarray] | np.ndarray, crop_dims: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """Ten crops of each H×W×K picture: four corners row by row, the centre, then their mirrors.
+
+    ``crop_dims``: (height, width).  Returns float32 of shape (10·N, height, width, K).
+    """
+    size = np.array(images[0].shape)
+    crop = np.array(crop_dims)
+    corners = [(y, x) for y in (0, size[0] - crop[0]) for x in (0, size[1] - crop[1])]
+    centre = (size[:2] / 2.0 - crop / 2.0).astype(int)
+    starts = [*corners, tuple(centre)]
+    crops = np.empty((10 * len(images), crop[0], crop[1], size[-1]), dtype=np.float32)
+    for number, im in enumerate(images):
+        ten = crops[10 * number : 10 * number + 10]
+        for i, (y, x) in enumerate(starts):
+            ten[i] = im[y : y + crop[0], x : x + crop[1], :]
+        ten[5:] = ten[:5, :, ::-1, :]
+    return crops

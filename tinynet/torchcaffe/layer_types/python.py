@@ -1,0 +1,61 @@
+"""Python: a layer that a user wrote (include/caffe/layers/python_layer.hpp, layer_factory.cpp)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from tinynet.torchcaffe import python_layer
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+
+
+@register("Python")
+class Python(Layer):
+    """Passes every call on to an instance of the class that ``python_param`` names.
+
+    Exceptions of that class's methods come through as they are.
+    """
+
+    num_bottom = (0, None)
+    num_top = (0, None)
+
+    def __init__(self, param: Any, phase: int) -> None:
+        super().__init__(param, phase)
+        self.written = self._load(param)
+        self.written.param_str = param.python_param.param_str
+        self.written.phase = phase
+        self.blobs = self.written.blobs
+
+    @property
+    def face(self) -> python_layer.Layer:
+        return self.written
+
+    def _load(self, param: Any) -> python_layer.Layer:
+        module_name, class_name = param.python_param.module, param.python_param.layer
+        where = f"layer '{class_name}' of module '{module_name}'"
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            missing = error.name == module_name.split(".")[0]
+            self.require(not missing, f"no module '{module_name}' on the module path (PYTHONPATH)")
+            raise
+        written: Any = getattr(module, class_name, None)
+        self.require(written is not None, f"no {where} ({getattr(module, '__file__', '')})")
+        self.require(
+            isinstance(written, type) and issubclass(written, python_layer.Layer),
+            f"{where} must be a subclass of tinynet.torchcaffe.Layer; if it is one of caffe.Layer, "
+            "let the module import this engine as caffe",
+        )
+        return written(param)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.written.setup(bottom, top)
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        self.written.reshape(bottom, top)
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        self.written.forward(bottom, top)
+
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+        self.written.backward(top, propagate_down, bottom)

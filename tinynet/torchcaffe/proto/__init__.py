@@ -1,0 +1,5 @@
+"""Caffe's messages where pycaffe has them: ``caffe.proto.caffe_pb2``."""
+
+from tinynet.torchcaffe.proto import caffe_pb2
+
+__all__ = ["caffe_pb2"]

@@ -1,0 +1,55 @@
+"""``caffe.Layer``: the base class of layers that a user writes in Python.
+
+A prototxt names such a class:
+
+    layer { name: "loss" type: "Python" bottom: "score" bottom: "label" top: "loss" loss_weight: 1
+            python_param { module: "my_layers" layer: "MyLoss" param_str: "margin=1" } }
+
+Its methods get the blobs with their numpy face (``bottom[0].data[...]``, ``top[0].diff``,
+``top[0].reshape(2, 3)``).  The layer type that calls them is ``layer_types/python.py``.
+Behaviour: ``include/caffe/layers/python_layer.hpp``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinynet.torchcaffe.blob import Blob
+
+
+class BlobVec(list[Blob]):
+    """A layer's parameter blobs; ``add_blob(d0, d1, …)`` appends a new one of zeros."""
+
+    def add_blob(self, *shape: int) -> None:
+        self.append(Blob(shape))
+
+
+class Layer:
+    """What a user's layer is given: ``param_str``, ``phase``, and ``blobs`` for its parameters."""
+
+    type = "Python"
+    param_str: str = ""
+    phase: int = 0
+
+    def __init__(self, param: Any) -> None:
+        self.blobs = BlobVec()
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Called once, when the net is made."""
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Give every top its shape; called before each forward."""
+        raise NotImplementedError(f"{type(self).__name__} must define reshape(bottom, top)")
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Compute the tops' data."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(bottom, top)")
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        """Compute the bottoms' diffs where ``propagate_down`` asks, and those of the blobs."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define backward(top, propagate_down, bottom)"
+        )

@@ -1,0 +1,78 @@
+"""Weights of a net to and from files, and from net to net: by layer name, as Caffe does it.
+
+Defined by ``Net::ToProto``, ``CopyTrainedLayersFrom`` and ``ShareTrainedLayersWith``
+(src/caffe/net.cpp).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinynet.prototxt import binary, schema
+from tinynet.torchcaffe import blob_proto, glog, hdf5
+from tinynet.torchcaffe.errors import check
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.net import Net
+
+
+def save(net: Net, path: str | Path, write_diff: bool = False) -> None:
+    """Write the net with its weights, and their diffs if asked to, as a .caffemodel."""
+    message = schema.NetParameter(name=net.name)
+    layer_field = blob_proto.field_number(schema.NetParameter, "layer")
+    parts = [message.SerializeToString()]
+    for layer in net.graph.layers:
+        blobs = [
+            (blob.tensor.cpu().numpy(), blob.grad.cpu().numpy() if write_diff else None)
+            for blob in layer.blobs
+        ]
+        encoded = blob_proto.encode_all(layer.param, "blobs", blobs)
+        parts.append(blob_proto.length_delimited(layer_field, encoded))
+    binary.write_bytes(path, b"".join(parts))
+
+
+def load(net: Net, path: str | Path) -> None:
+    """Load weights from a .caffemodel, or from an HDF5 file as ``save_hdf5`` writes it.
+
+    Raises CaffeError for a file that is neither, or whose shapes differ.
+    """
+    if hdf5.is_hdf5(path):
+        hdf5.load_weights(net, path)
+    else:
+        load_message(net, binary.read(path, schema.NetParameter), str(path))
+
+
+def load_message(net: Net, message: Any, source: str) -> None:
+    """Load weights from a NetParameter read from ``source``; what only it has is ignored.
+
+    Layers of the old V1 format serve as well, since a layer's name and blobs are all that counts.
+    """
+    for stored in [*message.layer, *message.layers]:
+        if stored.name not in net.layer_dict:
+            glog.info("net.cpp", f"Ignoring source layer {stored.name}")
+            continue
+        target = net.layer_dict[stored.name].blobs
+        check(
+            len(target) == len(stored.blobs),
+            f"{source}: incompatible number of blobs for layer {stored.name}: the file has "
+            f"{len(stored.blobs)}, the net {len(target)}",
+        )
+        for j, blob in enumerate(stored.blobs):
+            what = f"param {j} of layer '{stored.name}' from {source}"
+            target[j].load(blob_proto.decode(blob, what), what)
+
+
+def share(net: Net, other: Net) -> None:
+    """Let ``net`` use ``other``'s parameters (no copy)."""
+    for name, blobs in other.params.items():
+        if name not in net.layer_dict:
+            glog.info("net.cpp", f"Ignoring source layer {name}")
+            continue
+        target = net.layer_dict[name].blobs
+        check(
+            [blob.shape for blob in target] == [blob.shape for blob in blobs],
+            f"cannot share the weights of layer '{name}': shapes differ",
+        )
+        for mine, theirs in zip(target, blobs):
+            mine.share_data(theirs)
