@@ -71,6 +71,11 @@ class _Part:
         else:
             self.tensor, self.host, self.exposed = value, None, False
 
+    def point_to(self, value: torch.Tensor) -> None:
+        """Show ``value`` itself; views handed out before go on showing the memory that they had."""
+        self.exposed = False
+        self.set(value)
+
     def accumulate(self, value: torch.Tensor) -> None:
         if self.zero_pending and not self.exposed:
             self.set(value)
@@ -157,6 +162,10 @@ class Blob:
 
     def set_data(self, value: torch.Tensor) -> None:
         self._data.set(value)
+
+    def show_data(self, value: torch.Tensor) -> None:
+        """Take a script's own memory as the data, never to copy into it (Caffe's set_cpu_data)."""
+        self._data.point_to(value)
 
     def data_to_keep(self) -> torch.Tensor:
         """The data as a tensor that the next ``set_data`` leaves as it is.

@@ -10,12 +10,14 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 @register("Concat")
 class Concat(Layer):
     num_bottom = (1, None)
-    works_in_place = False
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.concat_param
         both = param.HasField("axis") and param.HasField("concat_dim")
         self.require(not both, "give either axis or concat_dim; not both")
+        self.require(
+            len(bottom) == 1 or top[0] not in bottom, "cannot work in place on several bottoms"
+        )
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.concat_param

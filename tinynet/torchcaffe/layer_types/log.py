@@ -1,6 +1,7 @@
 """Log: log_base(shift + scale · x); base −1 stands for e (src/caffe/layers/log_layer.cpp).
 
-In place the slope is computed from the outputs, as Caffe does, and so is wrong.
+In place Caffe writes the slopes, of the outputs at that, over the diffs that they are to multiply:
+its gradient is the slope squared, and wrong.  So is ours.
 """
 
 from __future__ import annotations
@@ -29,4 +30,5 @@ class Log(NeuronLayer):
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
             values = bottom[0].tensor * self.scale + self.shift
-            bottom[0].set_diff(top[0].grad * (self.scale / self.log_base) / values)
+            slope = (self.scale / self.log_base) / values
+            bottom[0].set_diff(slope * (slope if top[0] is bottom[0] else top[0].grad))

@@ -82,7 +82,7 @@ class MemoryData(Layer):
         batch = slice(self._position, self._position + self.batch_size)
         device = CONTEXT.device
         top[0].resize((self.batch_size, *self.picture_shape))
-        top[0].set_data(torch.from_numpy(self._data[batch]).to(device))
+        top[0].show_data(torch.from_numpy(self._data[batch]).to(device))
         top[1].resize((self.batch_size, 1, 1, 1))
-        top[1].set_data(torch.from_numpy(self._labels[batch]).to(device))
+        top[1].show_data(torch.from_numpy(self._labels[batch]).to(device))
         self._position = (self._position + self.batch_size) % len(self._data)

@@ -1,6 +1,7 @@
 """Power: (shift + scale · x)^power (src/caffe/layers/power_layer.cpp).
 
-In place the slope is computed from the outputs, as Caffe does, and so is wrong unless power is 1.
+In place Caffe writes the slopes, of the outputs at that, over the diffs that they are to multiply:
+its gradient is the slope squared, and wrong.  So is ours.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ class Power(NeuronLayer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            bottom[0].set_diff(top[0].grad * self._slope(top, bottom))
+            slope = self._slope(top, bottom)
+            bottom[0].set_diff(slope * (slope if top[0] is bottom[0] else top[0].grad))
 
-    def _slope(self, top: Blobs, bottom: Blobs) -> torch.Tensor | float:
+    def _slope(self, top: Blobs, bottom: Blobs) -> torch.Tensor:
         slope = self.power * self.scale
         values = bottom[0].tensor
         if slope == 0 or self.power == 1:
-            return slope
+            return torch.full_like(values, slope)
         if self.power == 2:
             return values * (slope * self.scale) + slope * self.shift
         # the rest by y / (shift + scale · x), which at 0 is NaN in Caffe too

@@ -13,12 +13,14 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 @register("Slice")
 class Slice(Layer):
     num_top = (1, None)
-    works_in_place = False
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.slice_param
         both = param.HasField("axis") and param.HasField("slice_dim")
         self.require(not both, "give either axis or slice_dim; not both")
+        self.require(
+            len(top) == 1 or bottom[0] not in top, "cannot work in place with several tops"
+        )
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         param, shape = self.param.slice_param, bottom[0].shape
