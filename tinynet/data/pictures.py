@@ -83,8 +83,9 @@ def decode_jpeg(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
         reason = "is truncated" if "truncated" in str(error) else f"cannot be decoded ({error})"
         raise BadPicture(reason) from None
     if box is not None:
-        part = (box.left, box.top, box.right + 1, box.bottom + 1)
-        color = color.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BILINEAR, box=part)
+        # cut first: resize(box=…) alone would let the pixels around the box bleed in
+        part = color.crop((box.left, box.top, box.right + 1, box.bottom + 1))
+        color = part.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(color)[..., ::-1].transpose(2, 0, 1)), was_gray
 
 
