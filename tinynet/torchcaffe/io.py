@@ -29,7 +29,7 @@ def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
 
     Raises ValueError where shape and number of values do not fit.
     """
-    values = np.array(blob.diff if return_diff else blob.data)
+    values = np.array(blob.diff if return_diff else blob.data, dtype=np.float64)
     if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
         return values.reshape(blob.num, blob.channels, blob.height, blob.width)
     return values.reshape(tuple(blob.shape.dim))
@@ -82,7 +82,7 @@ def datum_to_array(datum: Any) -> np.ndarray:
     shape = (datum.channels, datum.height, datum.width)
     if len(datum.data):
         return np.frombuffer(datum.data, dtype=np.uint8).reshape(shape).copy()
-    return np.array(datum.float_data).astype(float).reshape(shape)
+    return np.array(datum.float_data, dtype=np.float64).reshape(shape)
 
 
 # --- pictures to blobs

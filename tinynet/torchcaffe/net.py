@@ -103,6 +103,22 @@ class Net:
         """The layers and blobs as they are connected."""
         return self._graph
 
+    # names with an underscore that scripts use all the same
+
+    @property
+    def _inputs(self) -> list[int]:
+        return self._graph.input_ids
+
+    @property
+    def _outputs(self) -> list[int]:
+        return self._graph.output_ids
+
+    def _top_ids(self, layer: int) -> list[int]:
+        return self._graph.top_ids[layer]
+
+    def _bottom_ids(self, layer: int) -> list[int]:
+        return self._graph.bottom_ids[layer]
+
     def _names_of(self, ids: list[list[int]]) -> OrderedDict[str, list[str]]:
         names = self._graph.blob_names
         return OrderedDict(
