@@ -74,13 +74,15 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
 @click.option("--iteration", type=int, metavar="N", help="The snapshot of iteration N.")
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Any .caffemodel.")
 @_engine_options
+@click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def evaluate(run: Path, as_json: bool, **options: Any) -> None:
+def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
     """Score a run on a split, with one crop (as training does) or with Caffe's ten.
 
-    RUN is a run directory; its newest snapshot is taken.  Writes the probabilities beside it
-    (val.npz, or val_10crop.npz) and prints loss, top-1 and top-5 as Caffe counts them.  The
-    accuracy on --split train is that of the TEST phase: no dropout, centre crop.
+    RUN is a run directory; its newest snapshot is taken.  Writes the probabilities into it
+    (val.npz, or val_10crop.npz; what is there of the same weights is taken as it is) and prints
+    loss, top-1 and top-5 as Caffe counts them.  On --split train that is the TEST phase's accuracy:
+    no dropout, centre crop.
     """
     from tinynet.evaluation import evaluate as module
     from tinynet.evaluation.metrics import score
@@ -89,7 +91,8 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     if not run.is_dir():
         raise UsageError(f"{run}: no such run directory")
     with _progress(request) as progress:
-        result = module.evaluate(request, _say, progress)
+        compute = module.evaluate if again else module.obtain
+        result = compute(request, _say, progress)
     summary = _facts(result) | {"run": str(run), "file": str(request.out)}
     if result.labelled:
         metrics = score(result.probabilities, result.labels)

@@ -65,18 +65,21 @@ class Request:
 def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     """Probabilities that lie in the run already, if they are of the weights asked for.
 
-    Where the run has no snapshots any more, what lies there is taken as it is.
+    And of the engine asked for, unless that is "auto".  Where the run has no snapshots any more,
+    what lies there is taken as it is.
     """
     if not request.out.exists():
         return None
     found = read_probabilities(request.out)
     if _matches(request, found, say):
         return found
-    say(f"{request.out}: is of other weights; computing it again")
+    say(f"{request.out}: is of other weights or another engine; computing it again")
     return None
 
 
 def _matches(request: Request, found: Probabilities, say: Say) -> bool:
+    if request.engine != "auto" and found.engine.split(" ")[0] != request.engine:
+        return False
     if request.weights is None and request.iteration is None:
         weights, reasons = inputs.newest_weights(request.paths)
         if weights is None and not reasons:

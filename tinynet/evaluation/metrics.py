@@ -24,7 +24,8 @@ def rank_of_label(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many other classes score at least as much as the label's: 0 where it wins alone.
 
     ``probabilities`` N×C, ``labels`` N in [0, C).  Ties count against the label, as in Caffe's
-    accuracy_layer.cpp.
+    accuracy_layer.cpp.  (Caffe compares scores.  Where those lie more than 103 below the highest,
+    as in a net that is diverging, their probabilities are all 0 in float32 and tie.)
     """
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)
     return (probabilities >= own).sum(axis=1) - 1
