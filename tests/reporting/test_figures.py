@@ -1,0 +1,117 @@
+"""Figures: what they show is what the numbers say, and they reach their files whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tests.evaluation.test_subsets import some_members
+from tinynet.errors import TinynetError
+from tinynet.evaluation.subsets import score_subsets
+from tinynet.reporting import canvas
+from tinynet.reporting.bars import Bar, draw_bars
+from tinynet.reporting.curves import draw_curves
+from tinynet.reporting.subsets import draw_subsets
+
+HISTORY = [
+    {"iteration": 0, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.05},
+    {"iteration": 10, "train_loss": 2.0, "lr": 0.1},
+    {"iteration": 20, "train_loss": None, "val_loss": 2.5, "val_accuracy": 0.4},
+    {"iteration": 30, "train_loss": 1.0},
+]
+BARS = [Bar("1 simple", 0.30, 0.01), Bar("2 + dropout", None), Bar("3 + crops", 0.375)]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures as they are saved, to look into."""
+    figures: list[Figure] = []
+    save = canvas.save
+
+    def keep(made, path):
+        figures.append(made)
+        save(made, path)
+
+    monkeypatch.setattr(canvas, "save", keep)
+    return figures
+
+
+def lines_of(axes) -> list[tuple[list[float], list[float]]]:
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()]
+
+
+def texts_of(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_figure_5_shows_every_subset_the_best_of_each_size_and_the_full_ensemble(drawn, tmp_path):
+    members, labels = some_members(5, 200, 6)
+    scores = score_subsets(members, labels)
+    draw_subsets(scores, tmp_path / "subsets.png")
+    axes = drawn[0].axes[0]
+    (sizes, accuracies), (best_sizes, best), (full_size, full) = lines_of(axes)
+    everything = {(scores.sizes[mask], int(scores.correct[mask])) for mask in range(1, 32)}
+    shown = {(int(x), round(y * 2)) for x, y in zip(sizes, accuracies)}
+    assert shown == {(int(size), count) for size, count in everything}
+    assert best_sizes == [1, 2, 3, 4, 5]
+    assert best == [100 * scores.accuracy(scores.best_of_size(size)) for size in best_sizes]
+    assert (full_size, full) == ([5], [pytest.approx(100 * scores.accuracy(31))])
+    low, high = axes.get_ylim()
+    assert low < min(accuracies) and high > max(accuracies)
+    assert axes.get_xlabel() and "validation accuracy" in axes.get_ylabel()
+
+
+def test_learning_curves_leave_out_what_is_missing_or_not_finite(drawn, tmp_path):
+    draw_curves({"stage1": HISTORY, "stage2": HISTORY[:1], "new": []}, tmp_path / "curves.png")
+    loss, accuracy = drawn[0].axes
+    training, validation = lines_of(loss)[:2]
+    assert training == ([0, 10, 30], [3.0, 2.0, 1.0])
+    assert validation == ([0, 20], [3.1, 2.5])
+    assert lines_of(accuracy)[0] == ([0, 20], [5.0, 40.0])
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["stage1", "stage2", "new"]
+
+
+def test_a_spike_of_the_loss_does_not_flatten_the_curves(drawn, tmp_path):
+    records = [{"iteration": i, "train_loss": 3.0 - i / 10} for i in range(9)]
+    records.append({"iteration": 9, "train_loss": 87.3})
+    draw_curves({"run": records}, tmp_path / "curves.png")
+    assert drawn[0].axes[0].get_ylim()[1] < 4
+
+
+def test_learning_curves_of_nothing_are_refused(tmp_path):
+    with pytest.raises(TinynetError, match="no learning curves"):
+        draw_curves({"run": []}, tmp_path / "curves.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bars_show_value_gain_over_the_last_that_ran_and_what_has_not_run(drawn, tmp_path):
+    draw_bars(BARS, tmp_path / "bars.png", "Validation accuracy", chance=0.05)
+    axes = drawn[0].axes[0]
+    assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 37.5])
+    assert texts_of(axes)[:3] == ["30.00", "not run", "37.50  (+7.50)"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [bar.label for bar in BARS]
+    top = axes.transData.transform((0, 0))[1]
+    assert top > axes.transData.transform((0, 2))[1]  # the first stage stands on top
+
+
+def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_path):
+    members, labels = some_members(3, 50, 4)
+    scores = score_subsets(members, labels)
+    draws = {
+        "subsets.png": lambda path: draw_subsets(scores, path),
+        "curves.png": lambda path: draw_curves({"run": HISTORY}, path),
+        "bars.png": lambda path: draw_bars(BARS, path, "Accuracy", note="of one seed"),
+    }
+    for name, draw in draws.items():
+        path = tmp_path / "new" / name
+        draw(path)
+        first = path.read_bytes()
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+        draw(path)
+        assert path.read_bytes() == first
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(draws)
