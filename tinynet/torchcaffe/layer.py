@@ -160,7 +160,7 @@ class Layer:
     def _set_loss_weights(self, top: Blobs) -> None:
         weights = list(self.param.loss_weight)
         if not weights and self.default_loss_weight:
-            weights = [self.default_loss_weight] + [0.0] * (len(top) - 1)
+            weights = [self.default_loss_weight]  # of one top: more want theirs stated
         if weights:
             self.require(
                 len(weights) == len(top),
