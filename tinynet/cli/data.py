@@ -122,8 +122,10 @@ def convert(
     options = Options(seed=seed, crop_to_box=crop_to_box, skip_bad=skip_bad)
     manifest = convert_dataset(dataset, out, options, overwrite=overwrite, jobs=jobs)
     if manifest.skipped:
-        named = ", ".join(manifest.skipped[:5]) + (", …" if len(manifest.skipped) > 5 else "")
-        print(f"tinynet: left out {len(manifest.skipped)} bad pictures: {named}", file=sys.stderr)
+        count = len(manifest.skipped)
+        named = ", ".join(manifest.skipped[:5]) + (", …" if count > 5 else "")
+        noun = "picture" if count == 1 else "pictures"
+        print(f"tinynet: left out {count} bad {noun}: {named}", file=sys.stderr)
     if as_json:
         content = dataclasses.asdict(manifest)
         del content["names"]  # as many as there are pictures, and in manifest.json
