@@ -1,0 +1,39 @@
+"""Well-known nets agree with real Caffe: every blob, every parameter, and the diffs of both."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.torchcaffe import known_nets
+from tests.torchcaffe.conftest import Ask, assert_same
+from tests.torchcaffe.layer_cases import whole
+from tests.torchcaffe.small_nets import normal
+
+NETS = {
+    "lenet": known_nets.lenet(),
+    "cifar10 full": known_nets.cifar10_full(),
+    "caffenet": known_nets.caffenet(),
+    "googlenet": known_nets.googlenet(),
+    "resnet, statistics given": known_nets.resnet("use_global_stats: true eps: 1"),
+    "resnet": known_nets.resnet(""),
+}
+
+
+@pytest.mark.parametrize("phase", [0, 1], ids=["train", "test"])
+@pytest.mark.parametrize("name", NETS)
+def test_all_blobs_and_diffs_equal_real_caffes(
+    name: str, phase: int, ask_both: Ask, request: pytest.FixtureRequest
+) -> None:
+    if name == "resnet":
+        request.getfixturevalue("caffe_that_normalizes_by_batch")
+        if phase == 1:
+            pytest.skip("without training there are no statistics to test with")
+    dims = [int(dim) for dim in re.findall(r"dim: (\d+)", NETS[name])[:4]]
+    inputs = {"data": normal(1, tuple(dims)), "label": whole(2, (dims[0],), 10)}
+    real, ours = ask_both({"net": NETS[name], "phase": phase, "passes": 2}, inputs)
+    assert_same(real, ours, 5e-5)
+    assert ours["blobs"].tolist() == real["blobs"].tolist()
+    assert np.abs(real["0/param_diff/conv1/0"]).max() > 1e-6, "no gradient reaches the first layer"
