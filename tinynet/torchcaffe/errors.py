@@ -6,6 +6,8 @@ those catches ours.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tinynet.errors import TinynetError
 
 
@@ -21,3 +23,12 @@ def check(condition: bool, message: str) -> None:
     """Raise ``CaffeError(message)`` unless ``condition`` holds, as Caffe's CHECK aborts."""
     if not condition:
         raise CaffeError(message)
+
+
+def require_file(path: str | Path) -> None:
+    """Raise CaffeError, as pycaffe a RuntimeError, for a file that cannot be opened."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise CaffeError(f"could not open file {path}: {error.strerror}") from error

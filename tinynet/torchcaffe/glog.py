@@ -19,8 +19,8 @@ _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
 _level: int | None = None
 
 
-def set_level(level: int) -> None:
-    """Print messages of severity ``level`` (0 INFO … 3 FATAL) and above."""
+def set_level(level: int | None) -> None:
+    """Print messages of severity ``level`` (0 INFO … 3 FATAL) and above; None: the variable's."""
     global _level
     _level = level
 

@@ -19,7 +19,7 @@ from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import hdf5, weights
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
-from tinynet.torchcaffe.errors import CaffeError, CaffeValueError
+from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.net_builder import NetGraph
 
@@ -56,7 +56,7 @@ class Net:
         weights = given.get("weights", weights)
         if phase is None:
             raise TypeError("Net: phase is missing; give caffe.TRAIN or caffe.TEST")
-        _require_file(network_file)
+        require_file(network_file)
         param = text.read(network_file, schema.NetParameter)
         param.state.phase = phase
         param.state.level = level
@@ -353,23 +353,14 @@ class Net:
         Layers that only the file has are ignored.  Raises CaffeError for a file that is neither,
         or whose shapes differ.
         """
-        _require_file(path)
+        require_file(path)
         weights.load(self, path)
 
     def load_hdf5(self, path: str | Path) -> None:
         """Load weights by layer name from an HDF5 file, as ``copy_from`` does."""
-        _require_file(path)
+        require_file(path)
         hdf5.load_weights(self, path)
 
     def share_with(self, other: Net) -> None:
         """Use ``other``'s parameters as this net's, layer by layer name (no copy)."""
         weights.share(self, other)
-
-
-def _require_file(path: str | Path) -> None:
-    """Raise CaffeError, a RuntimeError as pycaffe's, for a file that cannot be opened."""
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise CaffeError(f"could not open file {path}: {error.strerror}") from error

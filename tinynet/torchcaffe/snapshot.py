@@ -16,7 +16,7 @@ import torch
 
 from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, glog, hdf5, weights
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, check, require_file
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.solver import Solver
@@ -98,6 +98,7 @@ def restore(solver: Solver, path: Path) -> None:
             f"{path} holds weights only; resume from the .solverstate beside it, "
             "or start from its weights with --weights"
         )
+    require_file(path)
     state = _read(path)
     check(
         len(state.history) == len(solver.history),

@@ -18,7 +18,7 @@ from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import glog, snapshot, solver_param
 from tinynet.torchcaffe.context import set_random_seed
 from tinynet.torchcaffe.debug_info import DebugInfo
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
 from tinynet.torchcaffe.signals import SolverAction
@@ -135,6 +135,7 @@ class Solver:
             net_param = schema.NetParameter()
             net_param.CopyFrom(value)
             return net_param
+        require_file(value)
         return text.read(value, schema.NetParameter)
 
     def _make_net(self, net_param: Any, phase: int, state: Any) -> Net:
@@ -308,6 +309,11 @@ class Solver:
         rate, self.current_step = learning_rate(self.param, self.iter, self.current_step)
         return rate
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the action function ended the last ``step`` or ``solve`` before max_iter."""
+        return self._stopping and self.iter < self.param.max_iter
+
     def share_weights(self, net: Net) -> None:
         """Let ``net`` use this solver's weights."""
         net.share_with(self.net)
@@ -356,7 +362,11 @@ def get_solver(path: str | Path) -> Solver:
 
     Raises CaffeError for an unknown type.
     """
-    param = solver_param.read(path)
+    return create_solver(solver_param.read(path))
+
+
+def create_solver(param: Any) -> Solver:
+    """The solver that a SolverParameter describes. Raises CaffeError for an unknown type."""
     if param.type not in _TYPES:
         raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")
     return _TYPES[param.type](param)

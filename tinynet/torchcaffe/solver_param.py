@@ -10,7 +10,7 @@ from typing import Any
 
 from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import check
+from tinynet.torchcaffe.errors import check, require_file
 
 _SOURCE = "upgrade_proto.cpp"
 _TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")  # by the enum's numbers
@@ -20,9 +20,10 @@ def read(path: str | Path) -> Any:
     """The SolverParameter in the prototxt at ``path``, its old ``solver_type`` upgraded.
 
     A missing ``snapshot_prefix`` becomes the path without its extension; one that is a folder is
-    given the file's name.  Raises PrototxtError, OSError, and CaffeError if both ``type`` and the
-    older ``solver_type`` are there.
+    given the file's name.  Raises PrototxtError, and CaffeError if the file cannot be opened or if
+    both ``type`` and the older ``solver_type`` are there.
     """
+    require_file(path)
     param = text.read(path, schema.SolverParameter)
     if param.HasField("solver_type"):
         check(

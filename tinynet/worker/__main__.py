@@ -1,4 +1,4 @@
-"""Starts a worker: ``PYTHON .../tinynet/worker train|predict ARGUMENTS``.
+"""Starts a worker: ``PYTHON .../tinynet/worker train|predict|tool ARGUMENTS``.
 
 The parent runs this folder by its path, not as ``-m tinynet.worker``: the interpreter of a real
 Caffe has no tinynet installed, and a PYTHONPATH that leads to ours would show it our numpy too.
@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 
-COMMANDS = ("train", "predict")
+COMMANDS = ("train", "predict", "tool")
 
 
 def load_package():

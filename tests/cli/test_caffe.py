@@ -1,0 +1,141 @@
+"""``tinynet caffe`` takes Caffe's flags in every form; signals have the effects asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tinynet import foreground
+from tinynet.cli.caffe import caffe
+from tinynet.prototxt import binary, schema
+
+ROOT = Path(__file__).parent.parent.parent
+NET = """
+name: "endless" input: "data" input_shape { dim: 2 dim: 3 }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 2 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "fc" bottom: "fc" top: "loss" }
+"""
+SOLVER = """
+net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 100000000 display: 500
+snapshot_prefix: "endless"
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "-solver", "s.prototxt", "-gpu", "0", "-iterations", "7"],
+        ["train", "--solver", "s.prototxt", "--gpu", "0", "--iterations", "7"],
+        ["train", "-solver=s.prototxt", "-gpu=0", "-iterations=7"],
+        ["train", "--solver=s.prototxt", "--gpu=0", "--iterations=7"],
+        ["--solver=s.prototxt", "-gpu", "0", "train", "-iterations", "7"],
+        ["train", "-solver", "s.prototxt", "-gpu=0", "--iterations", "7", "-logtostderr=1"],
+        ["-logtostderr", "--solver=s.prototxt", "--v=2", "-gpu", "0", "train", "-iterations=7"],
+    ],
+)
+def test_every_form_of_a_flag_means_the_same(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Sequence[str]] = []
+
+    def run(engine: Any, arguments: Sequence[str]) -> int:
+        given.append(arguments)
+        return 0
+
+    monkeypatch.setattr(foreground, "run", run)
+    monkeypatch.delenv("GLOG_minloglevel", raising=False)
+    result = CliRunner().invoke(caffe, arguments)
+    assert result.exit_code == 0, result.output
+    command, action, flag, value = given[0]
+    assert (command, action, flag) == ("tool", "train", "--flags")
+    expected = {"solver": "s.prototxt", "gpu": "0", "iterations": 7, "minloglevel": 0}
+    assert json.loads(value) == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["brew"],
+        [],
+        ["train", "-solve", "x"],
+        ["train", "-sigint_effect", "pause"],
+        ["test", "-iterations", "0"],
+    ],
+)
+def test_what_caffe_has_not_is_wrong_use(arguments: list[str]) -> None:
+    assert CliRunner().invoke(caffe, arguments).exit_code == 2
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    (folder / "net.prototxt").write_text(NET)
+    (folder / "solver.prototxt").write_text(SOLVER)
+    environment = {k: v for k, v in os.environ.items() if k != "GLOG_minloglevel"}
+    environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tinynet", "caffe", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], pattern: str) -> str:
+    """Read the log up to the line that matches ``pattern``, and return that line."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"no line matched {pattern}: {''.join(seen[-20:])}")
+
+
+def test_sighup_snapshots_and_sigint_stops_with_a_snapshot_to_resume_from(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "-solver=solver.prototxt")
+    wait_for(process, r"Iteration 500 ")
+    process.send_signal(signal.SIGHUP)
+    line = wait_for(process, r"Snapshotting solver state")
+    first = re.search(r"endless_iter_(\d+)\.solverstate", line)
+    wait_for(process, r"Iteration \d+ ")  # it goes on
+    process.send_signal(signal.SIGINT)
+    line = wait_for(process, r"Snapshotting solver state")
+    last = re.search(r"endless_iter_(\d+)\.solverstate", line)
+    wait_for(process, "Optimization stopped early")
+    process.communicate()
+    assert process.returncode == 75
+    assert first is not None and last is not None
+    assert int(first[1]) < int(last[1])
+    state = binary.read(tmp_path / last[0], schema.SolverState)
+    assert state.iter == int(last[1])
+
+
+def test_a_mistake_gets_one_line_and_exit_status_1_or_2(tmp_path: Path) -> None:
+    for arguments, status, said in (
+        (["train"], 2, "need a solver definition"),
+        (["train", "-solver", "nowhere.prototxt"], 1, "nowhere.prototxt"),
+        (
+            ["test", "-model", "net.prototxt", "-weights", "nowhere"],
+            1,
+            "could not open file nowhere",
+        ),
+    ):
+        process = start(tmp_path, *arguments, "-minloglevel=2")
+        assert process.stderr is not None
+        lines = process.stderr.read().splitlines()
+        assert process.wait() == status
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("tinynet: ")
+        assert said in lines[0]

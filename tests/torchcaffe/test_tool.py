@@ -1,0 +1,185 @@
+"""Caffe's command line on the torch engine: the same runs, the same log."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.torchcaffe.test_solver_logs_against_caffe import (
+    NET,
+    SOLVE,
+    SOLVERS,
+    lines_of,
+    lmdb,
+    parse_log,
+)
+from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe
+from tinynet.errors import UsageError
+from tinynet.torchcaffe import tool
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.glog import set_level
+from tinynet.torchcaffe.signals import SignalActions, SolverAction, action_of
+
+__all__ = ["lmdb", "parse_log"]  # fixtures
+
+SOLVER = SOLVERS["plain"]
+
+
+@pytest.fixture
+def folder(lmdb: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the net and the solver, beside the LMDB."""
+    folder = lmdb / re.sub(r"\W+", "_", request.node.name)
+    folder.mkdir()
+    (folder / "net.prototxt").write_text(NET)
+    (folder / "solver.prototxt").write_text(SOLVER)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(action: str, **flags: Any) -> tuple[int, str]:
+    """Exit status and log of an action."""
+    log = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(log):
+            status = tool.run(action, flags)
+    finally:
+        set_level(None)
+    return status, log.getvalue()
+
+
+def solver_lines(log: str) -> str:
+    return lines_of(log, "solver.cpp", "sgd_solver.cpp")
+
+
+def test_train_logs_what_real_caffes_solver_logs(
+    folder: Path, caffe_python: str, parse_log: Any
+) -> None:
+    (folder / "real").mkdir()
+    for name in ("net.prototxt", "solver.prototxt"):
+        text = (folder / name).read_text().replace("../train_lmdb", "../../train_lmdb")
+        (folder / "real" / name).write_text(text)
+    real = in_real_caffe(caffe_python, SOLVE, folder / "real")
+    status, log = run("train", solver="solver.prototxt")
+    assert status == 0
+    assert_says_the_same(solver_lines(real.log), solver_lines(log))
+    own = lines_of(log, "caffe.cpp").split("\n")
+    assert own == ["Use CPU.", "Starting Optimization", "Optimization Done."]
+    (folder / "log").write_text(log)
+    train, test = parse_log(str(folder / "log"))
+    assert [row["NumIters"] for row in train] == [0, 5, 10, 15]
+    assert [row["NumIters"] for row in test] == [0, 10, 20]
+
+
+def test_train_goes_on_from_a_snapshot_or_from_weights(folder: Path) -> None:
+    run("train", solver="solver.prototxt")
+    _, log = run("train", solver="solver.prototxt", snapshot="small_iter_10.solverstate")
+    assert "Resuming from small_iter_10.solverstate" in log
+    assert [int(n) for n in re.findall(r"Iteration (\d+), Testing", log)] == [10, 20]
+    _, log = run("train", solver="solver.prototxt", weights="small_iter_20.caffemodel")
+    # as many nets as there are take the weights
+    assert log.count("Finetuning from small_iter_20.caffemodel") == 2
+    assert [int(n) for n in re.findall(r"Iteration (\d+), Testing", log)] == [0, 10, 20]
+
+
+SCORE = """
+import caffe
+caffe.set_mode_cpu()
+net = caffe.Net("../net.prototxt", caffe.TEST, weights="../small_iter_20.caffemodel")
+sums = dict.fromkeys(net.outputs, 0.0)
+for batch in range(4):
+    net.forward()
+    for name in net.outputs:
+        value = float(net.blobs[name].data)
+        print("Batch %d, %s = %g" % (batch, name, value))
+        sums[name] += value
+print("Loss: %g" % (sums["loss"] / 4))
+for name in net.outputs:
+    weight = " (* 1 = %g loss)" % (sums[name] / 4) if name == "loss" else ""
+    print("%s = %g%s" % (name, sums[name] / 4, weight))
+"""
+
+
+def test_test_scores_as_real_caffe_does(folder: Path, caffe_python: str) -> None:
+    run("train", solver="solver.prototxt")
+    net = folder / "net.prototxt"
+    net.write_text(NET.replace("../train_lmdb", str(folder.parent / "train_lmdb")))
+    real = in_real_caffe(caffe_python, SCORE, folder / "real")
+    weights = "small_iter_20.caffemodel"
+    status, log = run("test", model="net.prototxt", weights=weights, iterations=4)
+    assert status == 0
+    told = lines_of(log, "caffe.cpp").split("\n")
+    assert told[:2] == ["Use CPU.", "Running for 4 iterations."]
+    assert_says_the_same(real.out, "\n".join(told[2:]))
+
+
+def test_time_names_every_layer_both_ways(folder: Path) -> None:
+    status, log = run("time", model="net.prototxt", phase="TEST", iterations=2)
+    assert status == 0
+    told = lines_of(log, "caffe.cpp")
+    layers = re.findall(r"^ *(\S+)\t(forward|backward): ([\d.e-]+) ms\.$", told, re.M)
+    names = ["data", "label_data_1_split", "fc1", "relu", "drop", "fc2", "fc2_fc2_0_split"]
+    names += ["loss", "accuracy"]
+    assert [layer[:2] for layer in layers] == [
+        (name, way) for name in names for way in ("forward", "backward")
+    ]
+    assert all(float(ms) >= 0 for _, _, ms in layers)
+    for line in ("Average Forward pass", "Average Backward pass", "Average Forward-Backward"):
+        assert re.search(rf"^{line}: [\d.e+]+ ms\.$", told, re.M)
+    assert told.count("forward-backward time:") == 2
+
+
+@pytest.mark.parametrize(
+    ("action", "flags", "said"),
+    [
+        ("train", {}, "need a solver definition"),
+        ("train", {"solver": "s", "snapshot": "a", "weights": "b"}, "but not both"),
+        ("test", {"model": "m"}, "need model weights"),
+        ("test", {"weights": "m"}, "need a model definition"),
+        ("time", {}, "need a model definition"),
+        ("time", {"model": "m", "phase": "DEPLOY"}, "TRAIN"),
+        ("train", {"solver": "solver.prototxt", "gpu": "zero"}, "device numbers"),
+    ],
+)
+def test_wrong_flags_are_wrong_use(
+    action: str, flags: dict[str, str], said: str, folder: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        run(action, **flags)
+
+
+def test_several_gpus_are_refused(folder: Path) -> None:
+    with pytest.raises(CaffeError, match="one GPU"):
+        run("train", solver="solver.prototxt", gpu="0,1")
+
+
+@pytest.mark.parametrize("effect", ["stop", "snapshot", "none"])
+def test_a_signal_asks_for_its_effect_once(effect: str) -> None:
+    with SignalActions(action_of(effect), SolverAction.NONE) as actions:
+        assert actions.next_action() is SolverAction.NONE
+        os.kill(os.getpid(), signal.SIGINT)
+        assert actions.next_action() is SolverAction(effect)
+        assert actions.next_action() is SolverAction.NONE
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sighup_comes_before_sigint() -> None:
+    with SignalActions(SolverAction.STOP, SolverAction.SNAPSHOT) as actions:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        assert [actions.next_action() for _ in range(3)] == [
+            SolverAction.SNAPSHOT,
+            SolverAction.STOP,
+            SolverAction.NONE,
+        ]
+
+
+def test_unknown_effects_are_refused() -> None:
+    with pytest.raises(CaffeError, match="stop, snapshot"):
+        action_of("pause")

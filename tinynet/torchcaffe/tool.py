@@ -1,0 +1,221 @@
+"""What Caffe's command line does (tools/caffe.cpp): train, test, time, device_query.
+
+Each function takes the flags by Caffe's names, logs what Caffe logs, and returns an exit status:
+0 done, 75 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tinynet.errors import UsageError
+from tinynet.prototxt import schema
+from tinynet.torchcaffe import context, glog, solver_param
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.signals import SignalActions, action_of
+from tinynet.torchcaffe.solver import create_solver
+from tinynet.torchcaffe.timer import Timer
+
+_SOURCE = "caffe.cpp"
+STOPPED = 75
+DEFAULTS: dict[str, Any] = {
+    "solver": "",
+    "model": "",
+    "weights": "",
+    "snapshot": "",
+    "gpu": "",
+    "iterations": 50,
+    "phase": "",
+    "level": 0,
+    "stage": "",
+    "sigint_effect": "stop",
+    "sighup_effect": "snapshot",
+    "minloglevel": 0,
+}
+
+
+def run(action: str, flags: dict[str, Any]) -> int:
+    """Run ``action`` with ``flags``; those left out have Caffe's defaults.
+
+    Raises UsageError for flags that are missing or contradict each other, CaffeError where Caffe
+    aborts.
+    """
+    given = {**DEFAULTS, **flags}
+    glog.set_level(given["minloglevel"])
+    return ACTIONS[action](given)
+
+
+def _info(message: str) -> None:
+    glog.info(_SOURCE, message)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+def _stages(flags: dict[str, Any]) -> list[str]:
+    return [stage for stage in flags["stage"].split(",") if stage]
+
+
+def _gpus(flags: dict[str, Any]) -> list[int]:
+    """The device numbers of ``-gpu``; all there are for ``all``."""
+    if flags["gpu"] == "all":
+        return list(range(torch.cuda.device_count()))
+    try:
+        return [int(number) for number in flags["gpu"].split(",") if flags["gpu"]]
+    except ValueError:
+        raise UsageError(
+            f"-gpu takes device numbers separated by ',', or all; got {flags['gpu']}"
+        ) from None
+
+
+def _choose_device(gpus: list[int]) -> None:
+    if not gpus:
+        _info("Use CPU.")
+        context.set_mode_cpu()
+        return
+    context.set_device(gpus[0])
+    context.set_mode_gpu()
+    _info(f"Use GPU with device ID {gpus[0]}")
+    _info(f"GPU device name: {torch.cuda.get_device_name(gpus[0])}")
+
+
+def train(flags: dict[str, Any]) -> int:
+    """Train or finetune (``-weights``) or resume (``-snapshot``) what ``-solver`` describes."""
+    _require(bool(flags["solver"]), "need a solver definition to train: -solver FILE")
+    _require(
+        not (flags["snapshot"] and flags["weights"]),
+        "give a snapshot to resume training or weights to finetune, but not both",
+    )
+    param = solver_param.read(flags["solver"])
+    param.train_state.level = flags["level"]
+    param.train_state.stage.extend(_stages(flags))
+    # the solver may ask for a GPU itself; GPU is solver_mode's default, which asks for nothing
+    asks = param.HasField("solver_mode") and param.solver_mode == schema.SolverParameter.GPU
+    if asks and not flags["gpu"]:
+        flags["gpu"] = str(param.device_id)
+    gpus = _gpus(flags)
+    if len(gpus) > 1:
+        raise CaffeError(
+            f"this engine trains on one GPU; got -gpu {flags['gpu']}: name one, and raise "
+            "batch_size or iter_size for the same effective batch"
+        )
+    _choose_device(gpus)
+    if flags["snapshot"] or flags["weights"]:
+        param.ClearField("weights")
+    if flags["weights"]:
+        param.weights.append(flags["weights"])
+
+    effects = action_of(flags["sigint_effect"]), action_of(flags["sighup_effect"])
+    with SignalActions(*effects) as actions:
+        solver = create_solver(param)
+        solver.set_action_function(actions.next_action)
+        if flags["snapshot"]:
+            _info(f"Resuming from {flags['snapshot']}")
+            solver.restore(flags["snapshot"])
+        _info("Starting Optimization")
+        solver.solve()
+    _info("Optimization Done.")
+    return STOPPED if solver.stopped else 0
+
+
+def test(flags: dict[str, Any]) -> int:
+    """Score ``-weights`` on ``-iterations`` batches of ``-model``."""
+    _require(bool(flags["model"]), "need a model definition to score: -model FILE")
+    _require(bool(flags["weights"]), "need model weights to score: -weights FILE")
+    _choose_device(_gpus(flags)[:1])
+    net = Net(flags["model"], TEST, flags["level"], _stages(flags))
+    net.copy_from(flags["weights"])
+    iterations = flags["iterations"]
+    _info(f"Running for {iterations} iterations.")
+    loss = 0.0
+    sums: list[float] = []
+    for batch in range(iterations):
+        loss += float(net.run_forward())
+        scores = [
+            (name, value)
+            for name, blob, _ in net.output_blobs
+            for value in blob.tensor.reshape(-1).tolist()
+        ]
+        for name, value in scores:
+            _info(f"Batch {batch}, {name} = {glog.number(value)}")
+        sums = [s + v for s, (_, v) in zip(sums or [0.0] * len(scores), scores)]
+    _info(f"Loss: {glog.number(loss / iterations)}")
+    names = [(name, weight) for name, blob, weight in net.output_blobs for _ in range(blob.count)]
+    for (name, weight), total in zip(names, sums):
+        mean = total / iterations
+        line = f"{name} = {glog.number(mean)}"
+        if weight:
+            line += f" (* {glog.number(weight)} = {glog.number(weight * mean)} loss)"
+        _info(line)
+    return 0
+
+
+@torch.no_grad()
+def time(flags: dict[str, Any]) -> int:
+    """Time forward and backward of ``-model``, layer by layer, over ``-iterations``."""
+    _require(bool(flags["model"]), "need a model definition to time: -model FILE")
+    phases = {"": TRAIN, "TRAIN": TRAIN, "TEST": TEST}
+    _require(flags["phase"] in phases, f'-phase must be "TRAIN" or "TEST"; got {flags["phase"]}')
+    _choose_device(_gpus(flags)[:1])
+    net = Net(flags["model"], phases[flags["phase"]], flags["level"], _stages(flags))
+    _info("Performing Forward")
+    _info(f"Initial loss: {glog.number(float(net.run_forward()))}")
+    _info("Performing Backward")
+    net.run_backward()
+
+    graph, iterations = net.graph, flags["iterations"]
+    forward = [0.0] * len(graph.layers)
+    backward = [0.0] * len(graph.layers)
+    _info("*** Benchmark begins ***")
+    _info(f"Testing for {iterations} iterations.")
+    total, timer, whole = Timer(), Timer(), Timer()
+    total.start()
+    for iteration in range(1, iterations + 1):
+        whole.start()
+        for i, layer in enumerate(graph.layers):
+            timer.start()
+            layer.reshape(graph.bottoms[i], graph.tops[i])
+            layer.forward(graph.bottoms[i], graph.tops[i])
+            forward[i] += timer.ms
+        for i in reversed(range(len(graph.layers))):
+            timer.start()
+            graph.layers[i].backward(graph.tops[i], graph.bottom_need_backward[i], graph.bottoms[i])
+            backward[i] += timer.ms
+        _info(f"Iteration: {iteration} forward-backward time: {glog.number(whole.ms)} ms.")
+    _info("Average time per layer: ")
+    for layer, there, back in zip(graph.layers, forward, backward):
+        _info(f"{layer.name:>10}\tforward: {glog.number(there / iterations)} ms.")
+        _info(f"{layer.name:>10}\tbackward: {glog.number(back / iterations)} ms.")
+    _info(f"Average Forward pass: {glog.number(sum(forward) / iterations)} ms.")
+    _info(f"Average Backward pass: {glog.number(sum(backward) / iterations)} ms.")
+    _info(f"Average Forward-Backward: {glog.number(total.ms / iterations)} ms.")
+    _info(f"Total Time: {glog.number(total.ms)} ms.")
+    _info("*** Benchmark ends ***")
+    return 0
+
+
+def device_query(flags: dict[str, Any]) -> int:
+    """Log what PyTorch knows of the devices of ``-gpu``."""
+    _info(f"Querying GPUs {flags['gpu']}")
+    for number in _gpus(flags):
+        context.set_device(number)
+        device = torch.cuda.get_device_properties(number)
+        for label, value in (
+            ("Device id:", number),
+            ("Major revision number:", device.major),
+            ("Minor revision number:", device.minor),
+            ("Name:", device.name),
+            ("Total global memory:", device.total_memory),
+            ("Warp size:", getattr(device, "warp_size", "unknown")),
+            ("Number of multiprocessors:", device.multi_processor_count),
+        ):
+            glog.info("common.cpp", f"{label:<31}{value}")
+    return 0
+
+
+ACTIONS = {"train": train, "test": test, "time": time, "device_query": device_query}
