@@ -1,0 +1,288 @@
+"""``tinynet train`` as a user runs it, on both engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training import small_runs
+from tests.training.small_runs import RUN, history, last_line, record, train
+from tinynet.prototxt import binary, schema
+
+
+def weights(folder: Path, iteration: int, run: Path = RUN) -> np.ndarray:
+    path = folder / run / "snapshots" / f"snapshot_iter_{iteration}.caffemodel"
+    net = binary.read(path, schema.NetParameter)
+    return np.concatenate([blob.data for layer in net.layer for blob in layer.blobs])
+
+
+def test_a_run_directory_holds_what_the_design_names(folder: Path, engine: str) -> None:
+    child = train(folder, "--engine", engine, "--json")
+    assert child.returncode == 0, child.stderr
+    summary = json.loads(child.stdout)
+    assert (summary["state"], summary["iteration"], summary["engine"]) == ("finished", 24, engine)
+    assert summary["snapshot"] == str(RUN / "snapshots/snapshot_iter_24.caffemodel")
+    names = {path.name for path in (folder / RUN).iterdir()}
+    expected = {"train_val.prototxt", "solver.prototxt", "run.json", "train.log", "history.jsonl"}
+    assert expected | {"snapshots"} <= names
+    states = {path.name for path in (folder / RUN / "snapshots").glob("*.solverstate")}
+    assert states == {f"snapshot_iter_{n}.solverstate" for n in (8, 16, 24)}
+    assert "effective" in json.dumps(record(folder)) and record(folder)["effective_batch"] == 10
+
+
+def test_history_has_every_display_and_test_and_a_test_of_the_final_weights(
+    folder: Path, engine: str
+) -> None:
+    assert train(folder, "--engine", engine).returncode == 0
+    records = {entry["iteration"]: entry for entry in history(folder)}
+    assert sorted(records) == [0, 4, 8, 10, 12, 16, 20, 24]
+    assert [n for n in records if "train_loss" in records[n]] == [0, 4, 8, 12, 16, 20, 24]
+    # 24 is no multiple of test_interval: the worker tests at the end nonetheless
+    assert [n for n in records if "val_accuracy" in records[n]] == [0, 10, 20, 24]
+    assert all(records[n]["lr"] == 0.1 for n in (0, 4, 8, 12, 16, 20))
+    assert records[24]["train_loss"] < records[0]["train_loss"]
+
+
+def test_both_engines_write_the_same_history_from_the_same_weights(
+    folder: Path, caffe_python: str
+) -> None:
+    pytest.importorskip("torch")
+    assert train(folder, "--engine", "caffe", "--name", "first").returncode == 0
+    start = "runs/small/first/snapshots/snapshot_iter_8.caffemodel"
+    for engine in ("caffe", "torch"):
+        child = train(folder, "--engine", engine, "--name", engine, "--weights", start)
+        assert child.returncode == 0, child.stderr
+    real, ours = (history(folder, Path("runs/small") / name) for name in ("caffe", "torch"))
+    assert [set(a) - {"images_per_second"} for a in real] == [
+        set(b) - {"images_per_second"} for b in ours
+    ]
+    for a, b in zip(real, ours):
+        for key in ("train_loss", "val_loss", "val_accuracy"):
+            if key in a:
+                assert a[key] == pytest.approx(b[key], rel=1e-4), (a["iteration"], key)
+
+
+@pytest.mark.parametrize("second", ["caffe", "torch"])
+def test_a_run_resumes_on_the_other_engine(
+    folder: Path, caffe_python: str, second: str
+) -> None:
+    pytest.importorskip("torch")
+    first = "torch" if second == "caffe" else "caffe"
+    # 12 iterations of 10 pictures are two passes over the data, so that a resumed reader, which
+    # starts again at the first record, goes on where an unbroken one would be
+    assert train(folder, "--engine", first, "--max-iter", "12").returncode == 0
+    child = train(folder, "--engine", second, "--max-iter", "24", "--resume")
+    assert child.returncode == 0, child.stderr
+    assert f"resuming at iteration 12" in child.stderr
+    sessions = record(folder)["sessions"]
+    assert [(s["engine"], s["from"], s["to"]) for s in sessions] == [
+        (first, 0, 12),
+        (second, 12, 24),
+    ]
+    assert train(folder, "--engine", first, "--name", "whole").returncode == 0
+    whole = weights(folder, 24, Path("runs/small/whole"))
+    np.testing.assert_allclose(weights(folder, 24), whole, rtol=1e-4, atol=1e-6)
+
+
+def wait_for(folder: Path, iteration: int, child: subprocess.Popen[Any]) -> None:
+    """Wait until the run has displayed an iteration."""
+    path = folder / RUN / "history.jsonl"
+    while child.poll() is None:
+        if path.exists() and any(e["iteration"] >= iteration for e in history_so_far(path)):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the run ended early: {child.communicate()}")
+
+
+def history_so_far(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text().split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+LONG = ("--max-iter", "100000000", "--snapshot", "0", "--set", "display=100")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    def own_signals() -> None:
+        # a shell that starts pytest in the background has it ignore SIGINT
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        small_runs.command("small/solver.prototxt", *LONG, *arguments),
+        cwd=folder,
+        env=small_runs.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=own_signals,
+    )
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
+    folder: Path, engine: str, name: str
+) -> None:
+    child = start(folder, "--engine", engine)
+    wait_for(folder, 100, child)
+    os.killpg(child.pid, getattr(signal, name))  # as a terminal or a batch system does
+    _, errors = child.communicate()
+    assert child.returncode == 75, errors
+    final = errors.strip().splitlines()[-1]
+    assert name in final and "the same command goes on" in final
+    run = record(folder)
+    assert run["state"] == "stopped" and run["iteration"] >= 100
+    state = folder / RUN / "snapshots" / f"snapshot_iter_{run['iteration']}.solverstate"
+    assert binary.read(state, schema.SolverState).iter == run["iteration"]
+    more = str(run["iteration"] + 4)
+    again = train(folder, "--engine", engine, *LONG[2:], "--resume", "--max-iter", more)
+    assert again.returncode == 0, again.stderr
+    numbers = [entry["iteration"] for entry in history(folder)]
+    assert numbers == sorted(set(numbers)), "a resumed run shows an iteration twice"
+
+
+def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:
+    child = start(folder, "--engine", engine)
+    wait_for(folder, 100, child)
+    children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    assert len(children) == 1
+    child.kill()
+    child.communicate()
+    while True:  # the kernel tells the worker; a worker that stays hangs here
+        try:
+            state = Path(f"/proc/{children[0]}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            break
+        if state in "ZX":
+            break
+        time.sleep(0.02)
+    assert record(folder)["state"] == "running"  # nobody was left to write otherwise
+    again = train(folder, "--engine", engine, *LONG[2:], "--resume", "--max-iter", "8")
+    assert again.returncode == 0, again.stderr
+    assert "no snapshot yet" in again.stderr
+
+
+def test_a_second_process_on_the_same_run_is_refused_and_told_the_holder(folder: Path) -> None:
+    pytest.importorskip("torch")
+    child = start(folder, "--engine", "torch")
+    wait_for(folder, 100, child)
+    second = train(folder, "--engine", "torch", *LONG)
+    child.kill()
+    child.communicate()
+    assert second.returncode == 1
+    assert f"process {child.pid} on" in last_line(second)
+
+
+def test_a_finished_run_says_so_and_exits_0(folder: Path) -> None:
+    pytest.importorskip("torch")
+    assert train(folder, "--engine", "torch").returncode == 0
+    before = (folder / RUN / "train.log").read_bytes()
+    child = train(folder, "--engine", "torch")
+    assert child.returncode == 0
+    assert "is finished (24 iterations)" in child.stderr
+    assert (folder / RUN / "train.log").read_bytes() == before
+
+
+def test_changed_prototxt_and_changed_data_are_refused_and_shown(folder: Path) -> None:
+    pytest.importorskip("torch")
+    assert train(folder, "--engine", "torch", "--max-iter", "8").returncode == 0
+    child = train(folder, "--engine", "torch", "--max-iter", "8", "--set", "base_lr=0.2")
+    assert child.returncode == 1 and "base_lr 0.1 -> 0.2" in last_line(child)
+    net = folder / "small/train_val.prototxt"
+    net.write_text(small_runs.NET.replace("std: 0.1", "std: 0.2"))
+    child = train(folder, "--engine", "torch", "--resume", "--max-iter", "16")
+    assert child.returncode == 1 and "std: 0.2" in last_line(child)
+    net.write_text(small_runs.NET)
+    with (folder / "data/train_lmdb/data.mdb").open("ab") as file:
+        file.write(b"\0" * 4096)
+    child = train(folder, "--engine", "torch", "--resume", "--max-iter", "16")
+    assert child.returncode == 1
+    assert "the data in data/train_lmdb is not the same" in last_line(child)
+
+
+def test_a_moved_run_goes_on_from_its_own_directory(folder: Path, engine: str) -> None:
+    assert train(folder, "--engine", engine, "--max-iter", "8").returncode == 0
+    shutil.move(folder / "runs", folder / "elsewhere")
+    moved = Path("elsewhere/small/seed7")
+    child = train(folder, str(moved), "--engine", engine, "--max-iter", "12")
+    assert child.returncode == 0, child.stderr
+    assert record(folder, moved)["sessions"][-1]["from"] == 8
+    assert not (folder / "runs").exists()
+
+
+def test_a_torn_newest_snapshot_is_passed_over_with_a_warning(folder: Path, engine: str) -> None:
+    assert train(folder, "--engine", engine, "--max-iter", "16").returncode == 0
+    model = folder / RUN / "snapshots/snapshot_iter_16.caffemodel"
+    model.write_bytes(model.read_bytes()[:-30])
+    child = train(folder, "--engine", engine, "--max-iter", "20", "--resume")
+    assert child.returncode == 0, child.stderr
+    assert "passed over" in child.stderr and "snapshot_iter_16.caffemodel" in child.stderr
+    assert record(folder)["sessions"][-1]["from"] == 8
+
+
+def test_divergence_stops_the_run_with_advice_and_keeps_the_last_good_snapshot(
+    folder: Path, engine: str
+) -> None:
+    child = train(
+        folder, "--engine", engine, "--set", "base_lr=1e10", "--max-iter", "100000",
+        "--set", "snapshot=1", "--set", "display=1",
+    )  # fmt: skip
+    assert child.returncode == 1
+    assert "diverged" in last_line(child) and "base_lr" in last_line(child)
+    run = record(folder)
+    assert run["state"] == "diverged"
+    assert run["last_good"] is not None and run["iteration"] <= run["last_good"]
+    assert train(folder, "--engine", engine, "--set", "base_lr=1e10", "--max-iter", "100000",
+                 "--set", "snapshot=1", "--set", "display=1").returncode == 1  # fmt: skip
+    assert record(folder)["sessions"] == run["sessions"], "a diverged run went on unasked"
+
+
+def test_an_abort_of_real_caffe_is_one_clear_line(folder: Path, caffe_python: str) -> None:
+    net = folder / "small/train_val.prototxt"
+    net.write_text(small_runs.NET.replace('bottom: "data" top: "fc1"', 'bottom: "no" top: "fc1"'))
+    child = train(folder, "--engine", "caffe")
+    assert child.returncode == 1
+    assert "Unknown bottom blob 'no' (layer 'fc1'" in last_line(child)
+    assert "train.log" in last_line(child) and "Traceback" not in child.stderr
+
+
+def test_a_cpu_only_caffe_asked_for_a_gpu_is_one_clear_line(
+    folder: Path, caffe_python: str
+) -> None:
+    child = train(folder, "--engine", "caffe", "--gpu", "0")
+    assert child.returncode == 1
+    assert "built for the CPU only" in last_line(child) and caffe_python in last_line(child)
+
+
+def test_a_missing_database_is_named_before_anything_is_made(folder: Path) -> None:
+    shutil.rmtree(folder / "data/val_lmdb")
+    child = train(folder)
+    assert child.returncode == 1
+    assert "data/val_lmdb: no such database" in last_line(child)
+    assert "(TEST)" in last_line(child) and not (folder / "runs").exists()
+
+
+def test_stage_8_without_a_member_says_which_there_are(folder: Path) -> None:
+    child = train(folder, "--stage", "8")
+    assert child.returncode == 2 and "--member 1 to --member 11" in last_line(child)
+
+
+def test_average_loss_spans_iterations_on_real_caffe(folder: Path, caffe_python: str) -> None:
+    """One step() a call would start the average anew at every iteration."""
+    flags = ("--engine", "caffe", "--set", "display=1", "--max-iter", "6")
+    assert train(folder, *flags, "--name", "plain").returncode == 0
+    assert train(folder, *flags, "--name", "mean", "--set", "average_loss=3").returncode == 0
+    plain, mean = (history(folder, Path("runs/small") / name) for name in ("plain", "mean"))
+    losses = [entry["train_loss"] for entry in plain]
+    for at in range(2, 6):
+        assert mean[at]["train_loss"] == pytest.approx(np.mean(losses[at - 2 : at + 1]), rel=1e-4)
