@@ -254,7 +254,12 @@ def _progress(request: Request) -> Iterator[Progress]:
         disable=None,
         delay=0.5,
     ) as bar:
-        yield bar.update
+
+        def advance(pictures: int, total: int) -> None:
+            bar.total = total
+            bar.update(pictures)
+
+        yield advance
 
 
 def _say(line: str) -> None:

@@ -27,13 +27,13 @@ from tinynet.evaluation.probabilities import (
 from tinynet.paths import RunPaths
 
 BATCH_SIZE = 100  # inputs of the net in one forward pass
-_CHUNK = 1 << 20  # bytes of pictures handed over at once
+_CHUNK = 1 << 18  # bytes of pictures handed over at once: a fraction of a second of work
 
 Say = Callable[[str], None]
-Progress = Callable[[int], Any]  # told how many more pictures are on their way
+Progress = Callable[[int, int], Any]  # told how many more pictures went out, and of how many
 
 
-def _silent(_: Any) -> None:
+def _silent(*_: Any) -> None:
     pass
 
 
@@ -233,7 +233,7 @@ def _send(
                     worker.stdin.flush()
                 except BrokenPipeError:
                     return None
-                progress(len(pending) // each)
+                progress(len(pending) // each, pictures.count)
                 pending.clear()
     return labels
 
