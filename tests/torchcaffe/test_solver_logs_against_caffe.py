@@ -125,6 +125,18 @@ def test_the_log_says_what_real_caffes_says(case: str, solved: Solved) -> None:
     assert_says_the_same(lines_of(real.log, *sources), lines_of(ours.log, *sources))
 
 
+def test_nets_are_built_in_real_caffes_words(solved: Solved) -> None:
+    """Blobs, shapes, memory, what goes backward; except which layers a phase leaves out."""
+    told = [
+        "\n".join(
+            line for line in lines_of(said.log, "net.cpp").split("\n") if "NetState" not in line
+        )
+        for said in solved("several test nets")
+    ]
+    built = [log[: log.index("Ignoring") if "Ignoring" in log else None] for log in told]
+    assert_says_the_same(*built, 0.0)
+
+
 def test_debug_info_lines_are_real_caffes(solved: Solved) -> None:
     told = [
         "\n".join(line for line in lines_of(said.log, "net.cpp").split("\n") if "ward]" in line)

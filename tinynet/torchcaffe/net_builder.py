@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.prototxt import schema
+from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.allocator import keep_freed_memory
 from tinynet.torchcaffe.blob import Blob
@@ -57,6 +57,9 @@ class NetGraph:
         self._learnable_index: dict[tuple[int, int], int] = {}
         self._stated: set[tuple[int, str]] = set()  # multipliers that a prototxt states, by param
 
+        self._memory = 0  # elements of all tops so far
+
+        glog.info(_SOURCE, f"Initializing net from parameters: \n{text.format(param)}")
         for layer_param in param.layer:
             self._append_layer(layer_param)
         self._skip_what_the_loss_does_not_see()
@@ -91,10 +94,12 @@ class NetGraph:
         glog.info(_SOURCE, f"Setting up {param.name}")
         for top_id, blob, weight in zip(self.top_ids[-1], top, layer.loss_weights):
             self.blob_loss_weights[top_id] = weight
-            dims = " ".join(str(dim) for dim in blob.shape)
-            glog.info(_SOURCE, f"Top shape: {dims} ({blob.count})")
+            dims = "".join(f"{dim} " for dim in blob.shape)
+            glog.info(_SOURCE, f"Top shape: {dims}({blob.count})")
             if weight:
                 glog.info(_SOURCE, f"    with loss weight {glog.number(weight)}")
+            self._memory += blob.count
+        glog.info(_SOURCE, f"Memory required for data: {self._memory * 4}")
         check(
             len(param.param) <= len(layer.blobs),
             f"layer {param.name}: too many params specified: {len(param.param)} for "
@@ -117,6 +122,7 @@ class NetGraph:
                 raise CaffeError(
                     f"unknown bottom blob '{name}' (layer {param.name}, bottom index {index})"
                 )
+            glog.info(_SOURCE, f"{param.name} <- {name}")
             blob_id = self._latest[name]
             self._available.discard(name)
             any_need |= self._blob_need_backward[blob_id]
@@ -134,6 +140,7 @@ class NetGraph:
         ids: list[int] = []
         for index, name in enumerate(param.top):
             in_place = index < len(param.bottom) and param.bottom[index] == name
+            glog.info(_SOURCE, f"{param.name} -> {name}{' (in-place)' if in_place else ''}")
             if in_place:
                 ids.append(self._latest[name])
             elif name in self._latest:
