@@ -44,6 +44,8 @@ def run_net(caffe, request, inputs):
         level=request.get("level", 0),
         stages=request.get("stages"),
     )
+    if "weights" in request:
+        net.copy_from(request["weights"])
     arrays = request.get("arrays", [])
     if arrays:
         net.set_input_arrays(*[inputs[name] for name in arrays])

@@ -133,6 +133,56 @@ def test_data_and_diffs_of_all_blobs_equal_real_caffes(
         assert ours[what].tolist() == real[what].tolist()
 
 
+BRANCHES = {
+    "Eltwise sum": ("Eltwise", "eltwise_param { coeff: 2 coeff: -1 }", (3, 4)),
+    "Eltwise product": ("Eltwise", "eltwise_param { operation: PROD }", (3, 4)),
+    "Eltwise max": ("Eltwise", "eltwise_param { operation: MAX }", (3, 4)),
+    "Concat": ("Concat", "", (3, 4)),
+    "Scale": ("Scale", "scale_param { axis: 0 bias_term: true }", (3, 4)),
+    "Scale by a row": ("Scale", "", (4,)),
+    "Bias": ("Bias", "", (4,)),
+    "EuclideanLoss": ("EuclideanLoss", "", (3, 4)),
+}
+
+
+@pytest.mark.parametrize("downs", [(True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("case", BRANCHES)
+def test_only_the_bottoms_that_need_it_get_a_diff(
+    case: str, downs: tuple[bool, bool], ask_both: Ask
+) -> None:
+    layer_type, parameters, shape = BRANCHES[case]
+    text = layer("Power", "x", "a", "", "left") + layer("Power", "t", "b", "", "right")
+    rest = " ".join(f"propagate_down: {str(down).lower()}" for down in downs)
+    text += layer(layer_type, "a b", "y", f"{parameters} {rest}", "joined")
+    text += layer("Power", "y", "loss", "power_param { power: 2 } loss_weight: 1", "loss")
+    asked = {"net": net(text, ("x", (3, 4)), ("t", shape), force_backward=False)}
+    assert_same(*ask_both(asked, {**x_of((3, 4)), "t": normal(2, shape)}))
+
+
+MASKED = {
+    "Scale": ("Scale", "scale_param { bias_term: true }", 2),
+    "Bias": ("Bias", "", 1),
+    "PReLU": ("PReLU", "", 1),
+    "InnerProduct": ("InnerProduct", "inner_product_param { num_output: 4 }", 2),
+    "Convolution": ("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }", 2),
+}
+
+
+@pytest.mark.parametrize("learned", [(1, 0), (0, 1), (0, 0)])
+@pytest.mark.parametrize("case", MASKED)
+def test_only_the_parameters_that_learn_get_a_diff(
+    case: str, learned: tuple[int, int], ask_both: Ask
+) -> None:
+    layer_type, parameters, count = MASKED[case]
+    specs = " ".join(f"param {{ lr_mult: {lr} }}" for lr in learned[:count])
+    convolution = f"convolution_param {{ num_output: 3 kernel_size: 1 {GAUSSIAN} }}"
+    text = layer("Convolution", "x", "a", convolution, "below")
+    text += layer(layer_type, "a", "y", f"{parameters} {specs}", "masked")
+    text += layer("Power", "y", "loss", "power_param { power: 2 } loss_weight: 1", "loss")
+    asked = {"net": net(text, ("x", (2, 3, 2, 2)), force_backward=False)}
+    assert_same(*ask_both(asked, x_of((2, 3, 2, 2))))
+
+
 def test_reshaping_at_run_time_gives_what_real_caffe_gives(ask_both: Ask) -> None:
     convolution = f"convolution_param {{ num_output: 4 kernel_size: 3 {GAUSSIAN} }}"
     text = layer("Convolution", "x", "c", convolution, "c")

@@ -21,8 +21,8 @@ class Power(NeuronLayer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].tensor
         if self.power * self.scale == 0:
-            shift = torch.tensor(self.shift if self.power else 1.0, device=values.device)
-            top[0].set_data(torch.full_like(values, shift.pow(self.power).item()))
+            # whatever x is; 0⁰ is 1
+            top[0].set_data(torch.full_like(values, self.shift).pow_(self.power))
             return
         values = values * self.scale + self.shift
         top[0].set_data(values if self.power == 1 else values.pow(self.power))
