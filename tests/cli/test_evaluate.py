@@ -96,6 +96,12 @@ def test_more_members_than_can_be_searched_are_averaged_only_on_request(tmp_path
     assert json.loads(done.stdout)["full"]["top1"] == pytest.approx(exact_top1(files))
 
 
+def test_one_member_alone_has_no_subsets_to_draw(members, tmp_path):
+    done = run("ensemble", members[0], "--out", tmp_path / "out")
+    assert done.status == 0 and f"{100 * exact_top1(members[:1]):.2f}" in done.stdout
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["val_10crop.npz"]
+
+
 def test_an_ensemble_without_labels_is_averaged_and_not_scored(tmp_path):
     for name in "ab":
         value = some(crop="oversample", labels=np.full(6, -1), split="test", seed=ord(name))

@@ -163,7 +163,7 @@ def ensemble(
     if not mean.labelled:
         click.echo(json.dumps(report.as_dict()) if as_json else report.unscored())
         return
-    if not average_only:
+    if not average_only and len(members) > 1:
         from tinynet.reporting.subsets import draw_subsets
 
         report.scores = subsets.score_subsets(

@@ -55,14 +55,14 @@ def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation")
         markerfacecolor="none",
         markeredgewidth=1.8,
         markeredgecolor=canvas.ORANGE,
-        label=f"all {members} models: {full:.2f} %" if members > 1 else f"the model: {full:.2f} %",
+        label=f"all {members} models: {full:.2f} %",
     )
     axes.set_xlabel("models averaged")
     axes.set_ylabel(f"{pictures} accuracy (top-1, %)")
     axes.set_title(f"Accuracy of every subset of {members} models, {scores.images:,} pictures")
     axes.set_xlim(0.5, members + 0.5)
     axes.set_ylim(*canvas.padded_range(list(dots[1] * percent), least=1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.legend(loc="lower right")
