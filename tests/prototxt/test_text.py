@@ -107,7 +107,7 @@ def test_floats_print_as_a_person_writes_them(value: float, printed: str) -> Non
     assert text.format(schema.SolverParameter(base_lr=value)) == f"base_lr: {printed}\n"
 
 
-def test_layout_keeps_small_messages_on_one_line_and_large_ones_open() -> None:
+def test_layout_keeps_fillers_and_rules_on_one_line_and_parameters_open() -> None:
     layer = schema.LayerParameter(name="conv1", type="Convolution")
     layer.convolution_param.num_output = 50
     layer.convolution_param.weight_filler.type = "gaussian"
@@ -115,6 +115,7 @@ def test_layout_keeps_small_messages_on_one_line_and_large_ones_open() -> None:
     layer.include.add(phase=schema.TRAIN)
     net = schema.NetParameter(name="n", layer=[layer])
     net.layer.add().relu_param.SetInParent()
+    net.layer.add().dropout_param.dropout_ratio = 0.5
     assert text.format(net) == (
         'name: "n"\n'
         "layer {\n"
@@ -128,6 +129,11 @@ def test_layout_keeps_small_messages_on_one_line_and_large_ones_open() -> None:
         "}\n"
         "layer {\n"
         "  relu_param { }\n"
+        "}\n"
+        "layer {\n"
+        "  dropout_param {\n"
+        "    dropout_ratio: 0.5\n"
+        "  }\n"
         "}\n"
     )
 

@@ -6,7 +6,7 @@ names file, line, field and message.
 
 The printer's text is the same whatever the protobuf release: fields in the schema's order, floats
 as the shortest decimal that reads back to the same float32 (``0.0005``, never
-``0.00050000002374872565``), and small messages on one line, so that a net reads as a list.
+``0.00050000002374872565``), and shapes, fillers and rules on one line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ INTEGER_RANGES = {
 }
 BOOLEANS = {"true": True, "True": True, "t": True, "1": True}
 BOOLEANS.update({"false": False, "False": False, "f": False, "0": False})
-ONE_LINE = 76  # a message of scalars that fits in so many columns is printed on one line
+
+# What is one thing to a reader goes on one line where it fits.  Layers and their parameters stay
+# open, one field to a line, so that grep, sed and diff work on them as on Caffe's own files.
+ONE_LINE = {"BlobShape", "FillerParameter", "NetStateRule", "ParamSpec"}
+COLUMNS = 76
 
 
 class PrototxtError(TinynetError):
@@ -361,10 +365,8 @@ def _lines(message: Any, depth: int) -> list[str]:
                 lines.append(f"{indent}{field.name}: {_format_scalar(field, value)}")
                 continue
             inner = _lines(value, depth + 1)
-            flat = f"{indent}{field.name} {{ {' '.join(line.strip() for line in inner)} }}"
-            if not inner:
-                lines.append(f"{indent}{field.name} {{ }}")
-            elif depth > 0 and len(flat) <= ONE_LINE and not any("{" in line for line in inner):
+            flat = " ".join([f"{indent}{field.name} {{", *(line.strip() for line in inner), "}"])
+            if not inner or (field.type_name in ONE_LINE and len(flat) <= COLUMNS):
                 lines.append(flat)
             else:
                 lines += [f"{indent}{field.name} {{", *inner, f"{indent}}}"]
