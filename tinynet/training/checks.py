@@ -10,8 +10,8 @@ from typing import Any
 from tinynet.data.manifest import Manifest, read_manifest
 from tinynet.errors import TinynetError
 from tinynet.paths import DataPaths, RunPaths
-from tinynet.prototxt import schema
-from tinynet.training.prepare import Prepared, Source, batch_size, in_phase
+from tinynet.prototxt import phases, schema
+from tinynet.training.prepare import Prepared, Source, batch_size
 
 
 def require_data(prepared: Prepared) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def warnings(prepared: Prepared) -> Iterator[str]:
 def _coverage(net: Any, iterations: int) -> Iterator[str]:
     """A test over other than the whole set goes on, next time, where this one left off."""
     size = batch_size(net, schema.TEST)
-    for layer in in_phase(net, schema.TEST):
+    for layer in phases.layers_of(net, schema.TEST):
         if layer.type != "Data":
             continue
         path = Path(layer.data_param.source)
@@ -110,7 +110,7 @@ def _coverage(net: Any, iterations: int) -> Iterator[str]:
 
 def _classes(net: Any) -> int | None:
     """Number of scores that a softmax loss is computed from, where one layer states it."""
-    layers = list(in_phase(net, schema.TRAIN))
+    layers = phases.layers_of(net, schema.TRAIN)
     for loss in layers:
         if loss.type == "SoftmaxWithLoss" and loss.bottom:
             for layer in layers:

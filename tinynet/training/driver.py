@@ -107,9 +107,11 @@ def _is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> b
 
 def _changed(request: Request, changes: Sequence[str], state: str) -> str:
     shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
+    schedule = not request.resume and all(compare.is_schedule(change) for change in changes)
+    way = "add --resume to go on with it all the same" if schedule else "undo the change"
     return (
         f"{request.paths.root}: holds a run that is {state} and was begun with other settings "
-        f"({shown}); undo the change, or start another run with --name"
+        f"({shown}); {way}, or start another run with --name"
     )
 
 

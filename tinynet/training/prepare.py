@@ -14,7 +14,7 @@ from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import RunPaths
-from tinynet.prototxt import schema, text
+from tinynet.prototxt import phases, schema, text
 
 # layers that take their batch size from a parameter message of their own
 _BATCHED = {
@@ -73,7 +73,7 @@ class Prepared:
         """
         losses = [
             layer
-            for layer in in_phase(self.train_net, schema.TRAIN)
+            for layer in phases.layers_of(self.train_net, schema.TRAIN)
             if layer.type.endswith("Loss") or any(layer.loss_weight)
         ]
         if len(losses) != 1 or losses[0].type != "SoftmaxWithLoss":
@@ -189,19 +189,9 @@ def _with_nets(path: Path, solver: Any) -> Prepared:
     )
 
 
-def in_phase(net: Any, phase: int) -> Iterator[Any]:
-    """The layers of a net that take part in ``phase``, as far as the rules go by phase."""
-    for layer in net.layer:
-        if layer.include:
-            if any(not rule.HasField("phase") or rule.phase == phase for rule in layer.include):
-                yield layer
-        elif not any(rule.HasField("phase") and rule.phase == phase for rule in layer.exclude):
-            yield layer
-
-
 def batch_size(net: Any, phase: int) -> int:
     """Batch size of the first data layer in ``phase``; 0 where none states it."""
-    for layer in in_phase(net, phase):
+    for layer in phases.layers_of(net, phase):
         if layer.type in _BATCHED:
             return getattr(layer, _BATCHED[layer.type]).batch_size
         if layer.type in _SHAPED:
@@ -214,7 +204,7 @@ def batch_size(net: Any, phase: int) -> int:
 
 
 def _sources(net: Any, phase: int) -> Iterator[Source]:
-    for layer in in_phase(net, phase):
+    for layer in phases.layers_of(net, phase):
         if layer.type in _BATCHED and layer.type != "MemoryData":
             path = getattr(layer, _BATCHED[layer.type]).source
             if path:
