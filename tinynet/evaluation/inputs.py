@@ -18,10 +18,9 @@ from tinynet.data.manifest import read_manifest
 from tinynet.data.store import decode_datum, open_store
 from tinynet.errors import TinynetError
 from tinynet.paths import DataPaths, RunPaths
-from tinynet.prototxt import binary, schema, text
+from tinynet.prototxt import binary, phases, schema, text
 from tinynet.training import run as runs
 from tinynet.training import snapshots
-from tinynet.training.prepare import in_phase
 
 _ITERATION = re.compile(r"_iter_(\d+)\.caffemodel$")
 # layer types whose parameters a .caffemodel must bring: without them a net keeps its fillers'
@@ -133,7 +132,7 @@ def require_weights_fit(weights: Weights, deploy: Path) -> None:
     net = text.read(deploy, schema.NetParameter)
     model = binary.read(weights.path, schema.NetParameter)
     held = {layer.name for layer in (*model.layer, *model.layers) if layer.blobs}
-    missing = [layer.name for layer in net.layer if layer.type in _LEARNED]
+    missing = [layer.name for layer in phases.layers_of(net, schema.TEST) if layer.type in _LEARNED]
     missing = [name for name in missing if name not in held]
     if missing:
         raise TinynetError(
@@ -203,7 +202,7 @@ def find_pictures(run: RunPaths, split: str, data: Path | None = None) -> Pictur
 
 def _data_layer(run: RunPaths, phase: int) -> Any:
     net = text.read(run.train_val, schema.NetParameter)
-    layers = [layer for layer in in_phase(net, phase) if layer.type == "Data"]
+    layers = [layer for layer in phases.layers_of(net, phase) if layer.type == "Data"]
     if len(layers) != 1:
         name = "TRAIN" if phase == schema.TRAIN else "TEST"
         raise TinynetError(
