@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from tests.torchcaffe.conftest import Answer, Ask
+import tinynet.torchcaffe as caffe
+from tests.torchcaffe import both_engines
+from tests.torchcaffe.conftest import Answer, Ask, assert_same
+from tests.torchcaffe.golden import SOLVERS as GOLDEN
+from tinynet.torchcaffe.context import Context
 
 UPDATES = 60
 
@@ -130,6 +136,50 @@ OTHERS = {
     ),
     "old solver_type": f"solver_type: NESTEROV base_lr: 0.02 momentum: 0.9 {STEP}",
 }
+
+
+CASES = {**SGD, **OTHERS}
+
+
+def kept(answer: Answer) -> dict[str, np.ndarray]:
+    """What is stored of a real run: its losses, and where the smaller parameters ended."""
+    return {
+        name: values
+        for name, values in answer.items()
+        if name == "losses" or re.match("end/(conv1|fc2)/", name)
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_solver_repeats_the_stored_run_of_real_caffe(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    request = {"solver": solver(CASES[case], tmp_path), "steps": UPDATES}
+    ours = kept(both_engines.answer(caffe, request, inputs()))
+    with np.load(GOLDEN) as stored:
+        expected = {
+            key.split(":")[1]: stored[key] for key in stored.files if key.split(":")[0] == case
+        }
+    assert set(expected) == set(ours)
+    assert_same(expected, ours, 1e-4)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "clip" not in case])
+def test_no_tensor_of_an_update_is_made_elsewhere(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the meta device, where operations with the CPU's tensors fail as on a GPU."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    meta = torch.device("meta")
+    monkeypatch.setattr(Context, "device", property(lambda self: meta))
+    (tmp_path / "solver.prototxt").write_text(solver(CASES[case], tmp_path))
+    made = caffe.get_solver(tmp_path / "solver.prototxt")
+    made.net.run_forward()
+    made.net.run_backward()
+    made.apply_update()
+    assert {tensor.device for tensor in made.history} == {meta}
+    assert {blob.tensor.device for blob in made.net.learnable_params} == {meta}
 
 
 @pytest.mark.parametrize("case", OTHERS)

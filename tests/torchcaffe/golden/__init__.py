@@ -3,3 +3,4 @@
 from pathlib import Path
 
 LAYERS = Path(__file__).parent / "layers.npz"
+SOLVERS = Path(__file__).parent / "solvers.npz"
