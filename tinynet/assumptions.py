@@ -79,8 +79,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Input scaling",
-        "the training set's mean per channel subtracted, pixels 0 to 255, no scale",
-        "Not stated. Caffe's reference nets do so; three mean values hold for any crop.",
+        "(pixel - mean) / 64: three mean values of the training set, pixels 0 to 255",
+        "Not stated. Three mean values hold for any crop. Unscaled, no one std serves all stages: "
+        "at one that leaves stage 7 on the plateau, stage 5 diverges.",
     ),
     Assumption(
         "Batch size",
@@ -92,7 +93,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Initial weights",
         "gaussian, mean 0, one std for every layer of a stage (tinynet/hyperparameters.py)",
         "'A similar gaussian initialization for the weights, independently of the layer'; the "
-        "value is not stated. Measured: see data/results.",
+        "value is not stated. Measured: see data/results/hyperparameters.md.",
     ),
     Assumption(
         "Initial biases",
@@ -108,7 +109,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Learning rate, weight decay, length and schedule",
         "per stage, in epochs (tinynet/hyperparameters.py)",
         "'Fine-tuned ... coarse to fine' and 'a larger training time was usually needed' further "
-        "down; no value is given. Measured: see data/results.",
+        "down; no value is given. Measured: see data/results/hyperparameters.md.",
     ),
     Assumption(
         "Regularization",

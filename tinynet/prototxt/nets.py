@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinynet import stages
+from tinynet.hyperparameters import INPUT_SCALE
 from tinynet.prototxt import schema
 from tinynet.prototxt.dataset import DataSet
 from tinynet.stages import Stage
@@ -33,7 +34,7 @@ def train_val(stage: Stage, data: DataSet, train_batch: int, test_batch: int, st
 
 
 def deploy(stage: Stage, data: DataSet) -> Any:
-    """The net that is used: blob ``data`` (10 x 3 x S x S, mean subtracted) in, ``prob`` out."""
+    """The net that is used: blob ``data`` (10 x 3 x S x S, mean subtracted and scaled) in, ``prob`` out."""
     size = stage.input_size(data.image_size)
     net = schema.NetParameter(name=stage.name)
     net.layer.extend(
@@ -85,6 +86,7 @@ def _data(stage: Stage, data: DataSet, phase: int, batch: int) -> Any:
         transform.mirror = True
     if stage.data.crop:
         transform.crop_size = stage.data.crop
+    transform.scale = INPUT_SCALE
     transform.mean_value.extend(data.mean_values)
     layer.data_param.source = source.as_posix()
     layer.data_param.batch_size = batch
