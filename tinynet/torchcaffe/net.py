@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import hdf5, weights
+from tinynet.torchcaffe import glog, hdf5, weights
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
@@ -48,6 +48,11 @@ class Net:
     ) -> None:
         if positional and isinstance(positional[0], (str, os.PathLike)):
             given = dict(zip(("weights", "phase"), positional))
+            glog.warning(
+                "_caffe.cpp",
+                "DEPRECATION WARNING - Net(model, weights, phase) is deprecated; write "
+                f"Net('{network_file}', {given.get('phase', phase)}, weights='{positional[0]}')",
+            )
         else:
             given = dict(zip(("phase", "level", "stages", "weights"), positional))
         phase = given.get("phase", phase)

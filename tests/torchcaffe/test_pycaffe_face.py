@@ -1,0 +1,222 @@
+"""What pycaffe offers beside nets and solvers, and what this engine says where it cannot follow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from PIL import Image
+
+import tinynet.torchcaffe as caffe
+from tests.torchcaffe import user_scripts
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe import layers as L
+from tinynet.torchcaffe.proto import caffe_pb2
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+
+
+NAMES = """
+import json
+import caffe
+caffe.set_mode_cpu()
+with open("net.prototxt", "w") as file:
+    file.write('input: "x" input_shape { dim: 1 dim: 2 } layer { name: "fc" bottom: "x" top: "y" '
+               'type: "InnerProduct" inner_product_param { num_output: 1 } }')
+with open("solver.prototxt", "w") as file:
+    file.write('net: "net.prototxt" base_lr: 1 lr_policy: "fixed"')
+solver = caffe.get_solver("solver.prototxt")
+solver.net.save("x.caffemodel")
+things = {
+    "caffe": caffe, "io": caffe.io, "net_spec": caffe.net_spec, "solver": solver,
+    "net": solver.net, "layer": solver.net.layers[1], "blob": solver.net.blobs["y"],
+    "transformer": caffe.io.Transformer({}), "spec": caffe.NetSpec(), "timer": caffe.Timer(),
+    "param": solver.param,
+}
+print(json.dumps({key: [n for n in dir(thing) if n[0] != "_"] for key, thing in things.items()}))
+"""
+# modules of pycaffe's own, and what they import
+NOT_ITS_FACE = {
+    "caffe": {"pycaffe", "classifier", "detector"},
+    "io": {"caffe_pb2", "resize", "skimage", "zoom", "sys"},
+    "net_spec": {"caffe_pb2", "protobuf", "six"},
+}
+
+
+def test_everything_that_pycaffe_offers_is_offered(caffe_python: str, tmp_path: Path) -> None:
+    real = json.loads(user_scripts.in_real_caffe(caffe_python, NAMES, tmp_path / "real").out)
+    ours = json.loads(user_scripts.in_torchcaffe(NAMES, tmp_path / "ours").out)
+    for thing, names in real.items():
+        assert not set(names) - set(ours[thing]) - NOT_ITS_FACE.get(thing, set()), thing
+    assert "forward" in real["net"] and "apply_update" in real["solver"]
+
+
+PICTURES = {
+    "rgb.png": lambda p: Image.fromarray(p, "RGB"),
+    "rgba.png": lambda p: Image.fromarray(np.dstack([p, p[:, :, :1]]), "RGBA"),
+    "gray.png": lambda p: Image.fromarray(p[:, :, 0], "L"),
+    "sixteen.png": lambda p: Image.fromarray(p[:, :, 0].astype(np.uint16) * 257),
+    "palette.png": lambda p: Image.fromarray(p, "RGB").quantize(16),
+    "gray.jpg": lambda p: Image.fromarray(p[:, :, 0], "L"),
+    "rgb.jpg": lambda p: Image.fromarray(p, "RGB"),
+}
+# the lines of pycaffe's load_image, with the argument's name of newer releases of scikit-image
+READ = """
+import sys
+import numpy as np
+import skimage.io
+for name in sys.argv[1:]:
+    for color in (True, False):
+        img = skimage.img_as_float(skimage.io.imread(name, as_gray=not color)).astype(np.float32)
+        np.save(name + str(color), img)
+"""
+
+
+def test_pictures_load_to_the_numbers_that_scikit_image_gives(
+    caffe_python: str, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    for name, make in PICTURES.items():
+        make(pixels).save(tmp_path / name)
+    (tmp_path / "read.py").write_text(READ)
+    child = subprocess.run(
+        [caffe_python, "read.py", *PICTURES], cwd=tmp_path, capture_output=True, text=True
+    )
+    if "No module named 'skimage'" in child.stderr:
+        pytest.skip("scikit-image is not beside this Caffe")
+    assert child.returncode == 0, child.stderr
+    for name in PICTURES:
+        for color in (True, False):
+            expected = np.load(tmp_path / f"{name}{color}.npy")
+            expected = expected[:, :, np.newaxis] if expected.ndim == 2 else expected[:, :, :3]
+            found = caffe.io.load_image(tmp_path / name, color)
+            assert found.dtype == np.float32
+            assert found.shape == (6, 5, 3 if color else 1)
+            tolerance = 2 / 255 if name.endswith("jpg") else 1e-6  # two JPEG decoders
+            np.testing.assert_allclose(found, expected + 0 * found, atol=tolerance, err_msg=name)
+
+
+def test_what_is_no_picture_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(caffe.CaffeError, match=r"text\.png is no picture"):
+        caffe.io.load_image(tmp_path / "text.png")
+
+
+def test_preprocess_leaves_the_picture_as_it_was() -> None:
+    """pycaffe's scales a float32 picture of the right size in place: a second call then differs."""
+    transformer = caffe.io.Transformer({"data": (1, 3, 4, 4)})
+    transformer.set_transpose("data", (2, 0, 1))
+    transformer.set_raw_scale("data", 255)
+    picture = np.ones((4, 4, 3), np.float32)
+    first = transformer.preprocess("data", picture)
+    np.testing.assert_array_equal(transformer.preprocess("data", picture), first)
+    assert picture.max() == 1
+
+
+def test_protobufs_own_text_format_reads_and_writes_the_messages() -> None:
+    net = caffe_pb2.NetParameter()
+    text_format.Merge('name: "x" layer { name: "p" pooling_param { pool: AVE } }', net)
+    assert net.layer[0].pooling_param.pool == caffe_pb2.PoolingParameter.AVE
+    assert "pool: AVE" in text_format.MessageToString(net)
+    assert caffe_pb2.Phase.Value("TEST") == caffe_pb2.TEST == caffe.TEST
+    assert "ConvolutionParameter" in dir(caffe_pb2)
+    with pytest.raises(AttributeError, match="NoSuchParameter"):
+        _ = caffe_pb2.NoSuchParameter
+
+
+def test_net_spec_names_a_parameter_that_a_layer_has_not() -> None:
+    data = L.Input(shape={"dim": [1, 2]})
+    with pytest.raises(AttributeError, match="InnerProduct layers have no parameter 'num_outputs'"):
+        L.InnerProduct(data, num_outputs=3).to_proto()
+    with pytest.raises(TypeError, match="input 0 is not a Top"):
+        L.ReLU("data")
+
+
+def python_net(tmp_path: Path, module: str, layer: str) -> Path:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'input: "x" input_shape { dim: 2 } layer { name: "mine" type: "Python" bottom: "x" '
+        f'top: "y" python_param {{ module: "{module}" layer: "{layer}" }} }}'
+    )
+    return path
+
+
+USERS = """
+import tinynet.torchcaffe as caffe
+class Bare(caffe.Layer):
+    pass
+class Other:
+    pass
+class Failing(caffe.Layer):
+    def reshape(self, bottom, top):
+        raise KeyError("the user's own error")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "layer", "error", "said"),
+    [
+        ("no_such_module", "L", caffe.CaffeError, "layer mine: no module 'no_such_module'"),
+        ("users_layers", "Missing", caffe.CaffeError, "no layer 'Missing' of module"),
+        ("users_layers", "Other", caffe.CaffeError, "must be a subclass of"),
+        ("users_layers", "Bare", NotImplementedError, "Bare must define reshape"),
+        ("users_layers", "Failing", KeyError, "the user's own error"),
+    ],
+)
+def test_a_python_layer_that_cannot_run_says_why(
+    module: str,
+    layer: str,
+    error: type[Exception],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "users_layers.py").write_text(USERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_layers", raising=False)
+    with pytest.raises(error, match=said):
+        caffe.Net(python_net(tmp_path, module, layer), caffe.TRAIN)
+
+
+def test_training_on_several_gpus_is_refused_and_on_one_is_not() -> None:
+    assert (caffe.solver_count(), caffe.solver_rank(), caffe.has_nccl()) == (1, 0, False)
+    caffe.set_solver_count(1)
+    caffe.set_solver_rank(0)
+    caffe.set_multiprocess(True)
+    for call in (
+        lambda: caffe.set_solver_count(2),
+        lambda: caffe.set_solver_rank(1),
+        lambda: caffe.NCCL(None, "uid"),
+    ):
+        with pytest.raises(caffe.CaffeError, match="one GPU"):
+            call()
+
+
+def test_init_log_silences_and_log_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        caffe.init_log(1, True)
+        caffe.log("unheard")
+        caffe.init_log()
+        caffe.log("heard")
+    finally:
+        glog.set_level(None)
+    assert [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()] == ["heard"]
+
+
+def test_a_timer_measures_from_start_to_stop() -> None:
+    timer, whole = caffe.Timer(), caffe.Timer()
+    whole.start()
+    timer.start()
+    timer.stop()
+    first = timer.ms
+    assert timer.ms == first >= 0
+    timer.start()
+    assert whole.ms >= timer.ms
