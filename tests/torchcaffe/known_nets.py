@@ -157,13 +157,18 @@ def googlenet() -> str:
     )
 
 
-def resnet(batch_norm: str) -> str:
-    """An eighth of the channels, two stages of two blocks; ``batch_norm``: BatchNormParameter."""
+def resnet(
+    batch_norm: str, blocks: tuple[int, ...] = (2, 2), divisor: int = 8, size: int = 64
+) -> str:
+    """Stages of bottleneck ``blocks``; ``batch_norm`` is the text of the BatchNormParameter.
+
+    ResNet-50 is ``resnet("", (3, 4, 6, 3), 1, 224)``.
+    """
 
     def convolution(bottom: str, top: str, outputs: int, shape: str, relu: bool = True) -> str:
         name = top.replace("res", "")
         settings = (
-            f"convolution_param {{ num_output: {outputs // 8} {shape} bias_term: false "
+            f"convolution_param {{ num_output: {outputs // divisor} {shape} bias_term: false "
             'weight_filler { type: "msra" } }'
         )
         made = layer("Convolution", bottom, top, settings, top)
@@ -188,15 +193,22 @@ def resnet(batch_norm: str) -> str:
             + _relu(name)
         )
 
-    return (
-        _data(2, 3, 64)
+    text = (
+        _data(2, 3, size)
         + convolution("data", "conv1", 64, "kernel_size: 7 stride: 2 pad: 3")
         + _pool("conv1", "pool1", "MAX", "kernel_size: 3 stride: 2")
-        + block("pool1", "res2a", 64, 1, True)
-        + block("res2a", "res2b", 64, 1, False)
-        + block("res2b", "res3a", 128, 2, True)
-        + block("res3a", "res3b", 128, 1, False)
-        + _pool("res3b", "pool5", "AVE", "kernel_size: 8 stride: 1")
+    )
+    latest = "pool1"
+    for stage, count in enumerate(blocks):
+        for number in range(count):
+            name = f"res{stage + 2}{chr(ord('a') + number)}"
+            stride = 2 if stage and not number else 1
+            text += block(latest, name, 64 << stage, stride, projected=not number)
+            latest = name
+    window = f"kernel_size: {size >> len(blocks) + 1} stride: 1"
+    return (
+        text
+        + _pool(latest, "pool5", "AVE", window)
         + _inner_product("pool5", "fc10", 10, 'weight_filler { type: "msra" }')
         + _ending("fc10")
     )
