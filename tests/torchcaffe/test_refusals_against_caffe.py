@@ -246,6 +246,76 @@ LAYERS = {
 }
 
 
+def _conv(parameters: str, message: str, shape: Shape = _X) -> tuple[str, str]:
+    return refused("Convolution", f"convolution_param {{ {parameters} }}", shape, message=message)
+
+
+def _pool(parameters: str, message: str, shape: Shape = _X, tops: str = "y") -> tuple[str, str]:
+    settings = f"pooling_param {{ {parameters} }}"
+    return refused("Pooling", settings, shape, tops=tops, message=message)
+
+
+STAGE_LAYERS = {
+    "conv no num_output": _conv("kernel_size: 1", "num_output must be given"),
+    "conv no kernel": _conv("num_output: 1", "kernel_size must be given once"),
+    "conv kernel 0": _conv("num_output: 1 kernel_size: 0", "kernel_size must be nonzero"),
+    "conv three kernels": _conv("num_output: 1 kernel_size: [1, 1, 1]", "got 3"),
+    "conv kernel twice": _conv("num_output: 1 kernel_size: 1 kernel_h: 1 kernel_w: 1", "not both"),
+    "conv half a kernel": _conv("num_output: 1 kernel_h: 1", "kernel"),
+    "conv pad twice": _conv("num_output: 1 kernel_size: 1 pad: 1 pad_h: 1", "not both"),
+    "conv stride 0": _conv("num_output: 1 kernel_size: 1 stride: 0", "stride must be nonzero"),
+    "conv group of channels": _conv("num_output: 2 kernel_size: 1 group: 2", "group must divide"),
+    "conv group of outputs": _conv("num_output: 2 kernel_size: 1 group: 3", "group must divide"),
+    "conv too big": _conv("num_output: 1 kernel_size: 9", "does not fit"),
+    "conv filler": _conv(
+        'num_output: 1 kernel_size: 1 weight_filler { type: "he" }', "unknown filler type 'he'"
+    ),
+    "conv uneven bottoms and tops": refused(
+        "Convolution",
+        "convolution_param { num_output: 1 kernel_size: 1 }",
+        _X,
+        _X,
+        message="as many tops as bottoms; got 2 and 1",
+    ),
+    "pool no kernel": _pool("", "kernel_size"),
+    "pool kernel 0": _pool("kernel_size: 0", "nonzero"),
+    "pool kernel twice": _pool("kernel_size: 2 kernel_h: 2 kernel_w: 2", "either kernel_size"),
+    "pool half a kernel": _pool("kernel_h: 2", "either kernel_size"),
+    "pool pad twice": _pool("kernel_size: 3 pad: 1 pad_h: 1 pad_w: 1", "either pad"),
+    "pool half a stride": _pool("kernel_size: 2 stride_h: 2", "either stride"),
+    "pool pad as wide as the kernel": _pool("kernel_size: 2 pad: 2", "less than the kernel"),
+    "pool global with a kernel": _pool("global_pooling: true kernel_size: 2", "global_pooling"),
+    "pool global with a pad": _pool("global_pooling: true pad: 1", "global_pooling"),
+    "pool global with a stride": _pool("global_pooling: true stride: 2", "global_pooling"),
+    "pool axes": _pool("kernel_size: 2", "4 axes", (2, 3, 4)),
+    "pool average mask": _pool("pool: AVE kernel_size: 2", "second top", tops="y mask"),
+    "inner product no num_output": refused(
+        "InnerProduct", "inner_product_param { }", _X, message="num_output must be given"
+    ),
+    "inner product axis": refused(
+        "InnerProduct", "inner_product_param { num_output: 1 axis: 4 }", _X, message="axis 4"
+    ),
+    "softmax axis": refused("Softmax", "softmax_param { axis: 4 }", _X, message="axis 4"),
+    "accuracy labels": refused("Accuracy", "", (2, 3), (3,), message="number of labels"),
+    "accuracy top_k": refused(
+        "Accuracy", "accuracy_param { top_k: 4 }", (2, 3), (2,), message="got 4 of 3"
+    ),
+    "accuracy one bottom": refused("Accuracy", "", (2, 3), message="exactly 2 bottom"),
+    "accuracy backward": refused(
+        "Accuracy",
+        "propagate_down: true propagate_down: false",
+        (2, 3),
+        (2,),
+        message="no backward computation",
+    ),
+    "input shapes": (
+        layer("Input", "", "x y z", "input_param { shape { dim: 1 } shape { dim: 1 } }"),
+        "got 2 for 3 tops",
+    ),
+}
+LAYERS.update(STAGE_LAYERS)
+
+
 @pytest.mark.parametrize("case", LAYERS)
 def test_where_a_layer_of_real_caffe_aborts_ours_says_why(
     case: str, both_refuse: Callable[..., str]
@@ -351,26 +421,31 @@ def test_arrays_that_pycaffe_refuses_are_refused(
     assert re.search(message, found), found
 
 
+_IN_PLACE = "cannot work in place"
 OURS = {
-    # Caffe reads memory that is not the blob's, or what it has overwritten itself
-    "a hinge label out of range": ("HingeLoss", "labels must be in 0 … 2; got 3"),
-    "eltwise in place": ("Eltwise", "cannot work in place"),
-    "concat in place": ("Concat", "cannot work in place"),
-    "lrn in place": ("LRN", "cannot work in place"),
-    "a filled reduction": ("Reduction", "cannot work in place"),
+    # it reads memory that is not the blob's
+    "a hinge label out of range": refused(
+        "HingeLoss", "", (2, 3), (2,), message="labels must be in 0 … 2; got 3"
+    ),
+    # it divides 0 by 0, and by 0
+    "dropout of everything": refused(
+        "Dropout", "dropout_param { dropout_ratio: 1 }", _X, message="got 1"
+    ),
+    "a stride in one direction": _conv("num_output: 1 kernel_size: 1 stride_h: 2", "stride"),
+    # it computes from what it has overwritten
+    "eltwise in place": refused("Eltwise", "", _X, _X, tops="a", message=_IN_PLACE),
+    "concat in place": refused("Concat", "", _X, _X, tops="a", message=_IN_PLACE),
+    "lrn in place": refused("LRN", "", _X, tops="a", message=_IN_PLACE),
+    "reduction in place": refused("Reduction", "", _X, tops="a", message=_IN_PLACE),
 }
 
 
 @pytest.mark.parametrize("case", OURS)
-def test_what_real_caffe_computes_wrongly_without_a_word_is_refused(
+def test_what_real_caffe_gets_wrong_without_a_word_is_refused(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    layer_type, message = OURS[case]
-    bottoms = "a b" if layer_type in ("HingeLoss", "Eltwise", "Concat") else "a"
-    tops = "y" if layer_type == "HingeLoss" else "a"
-    shapes = [("a", (2, 3)), ("b", (2,) if layer_type == "HingeLoss" else (2, 3))]
-    text = net(layer(layer_type, bottoms, tops), *shapes[: len(bottoms.split())])
-    inputs = {"b": np.full(2, 3, np.float32)} if layer_type == "HingeLoss" else {}
+    text, message = OURS[case]
+    labels = {"b": np.full(2, 3, np.float32)} if "Hinge" in text else {}
     with pytest.raises(torchcaffe.CaffeError, match=message):
-        both_engines.answer(torchcaffe, {"net": text}, inputs)
+        both_engines.answer(torchcaffe, {"net": text}, labels)
