@@ -3,6 +3,8 @@
     output size = ⌊(H + 2·pad − (dilation·(kernel − 1) + 1)) / stride⌋ + 1
 
 Weights are num_output × channels/group × kernel…; one set serves all pairs of bottom and top.
+Axes before ``axis``, that of the channels, count pictures; those after it are spatial.  Without
+spatial axes this is a matrix product.
 """
 
 from __future__ import annotations
@@ -26,21 +28,21 @@ class Convolution(Layer):
         param = self.param.convolution_param
         axes = len(bottom[0].shape)
         self.axis = self.canonical_axis(param.axis, axes)
+        self.spatial = axes - self.axis - 1
         self.require(
-            self.axis == 1 and 3 <= axes <= 5,
-            f"convolves blobs of N x C x 1 to 3 spatial axes, with axis 1; "
-            f"got axis {param.axis} and shape {bottom[0].shape}",
+            self.spatial <= 3,
+            f"this engine convolves over at most 3 spatial axes; got axis {param.axis} and shape "
+            f"{bottom[0].shape}",
         )
-        self.spatial = axes - 2
         self.kernel = self._per_axis(param, "kernel", "kernel_size", None)
         self.stride = self._per_axis(param, "stride", "stride", 1)
         self.pad = self._per_axis(param, "pad", "pad", 0)
         self.dilation = self._per_axis(param, "dilation", "dilation", 1)
-        self.require(min(self.kernel) > 0, f"kernel_size must be nonzero; got {self.kernel}")
-        self.require(min(self.stride) > 0, f"stride must be nonzero; got {self.stride}")
-        self.require(min(self.dilation) > 0, f"dilation must be nonzero; got {self.dilation}")
+        self.require(all(self.kernel), f"kernel_size must be nonzero; got {self.kernel}")
+        self.require(all(self.stride), f"stride must be nonzero; got {self.stride}")
+        self.require(all(self.dilation), f"dilation must be nonzero; got {self.dilation}")
         self.channels, self.num_output, self.group = (
-            bottom[0].shape[1],
+            bottom[0].shape[self.axis],
             param.num_output,
             param.group,
         )
@@ -53,6 +55,15 @@ class Convolution(Layer):
             f"{self.channels} channels, num_output {self.num_output}",
         )
         shape = (self.num_output, self.channels // self.group, *self.kernel)
+        # torch wants a spatial axis: kernel 1 on size 1 where there is none
+        self._settings = (
+            self.stride or [1],
+            self.pad or [0],
+            self.dilation or [1],
+            False,
+            [0] * max(1, self.spatial),
+            self.group,
+        )
         self.add_blob(shape, param.weight_filler)
         if param.bias_term:
             self.add_blob((self.num_output,), param.bias_filler)
@@ -77,62 +88,62 @@ class Convolution(Layer):
         return values * self.spatial if len(values) == 1 else values
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        for below, above in zip(bottom, top):
-            self.require(
-                len(below.shape) == self.spatial + 2 and below.shape[1] == self.channels,
-                f"bottom must have {self.channels} channels and {self.spatial} spatial axes; "
-                f"got shape {below.shape}",
+        shape = bottom[0].shape
+        first = self.axis + 1
+        self.require(
+            len(shape) == self.spatial + first and shape[self.axis] == self.channels,
+            f"bottom must have {self.channels} channels and {self.spatial} spatial axes; "
+            f"got shape {shape}",
+        )
+        self.require(
+            all(below.shape == shape for below in bottom),
+            f"bottoms must have the same shape; got {', '.join(str(b.shape) for b in bottom)}",
+        )
+        out = [
+            (size + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
+            for size, kernel, stride, pad, dilation in zip(
+                shape[first:], self.kernel, self.stride, self.pad, self.dilation
             )
-            out = [
-                (size + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
-                for size, kernel, stride, pad, dilation in zip(
-                    below.shape[2:], self.kernel, self.stride, self.pad, self.dilation
-                )
-            ]
-            self.require(
-                min(out) > 0,
-                f"kernel {self.kernel} does not fit into the padded bottom {below.shape}",
-            )
-            above.resize((below.shape[0], self.num_output, *out))
+        ]
+        self.require(
+            min(out, default=1) > 0,
+            f"kernel {self.kernel} does not fit into the padded bottom {shape}",
+        )
+        for above in top:
+            above.resize((*shape[: self.axis], self.num_output, *out))
+
+    def _pictures(self, values: torch.Tensor, channels: int) -> torch.Tensor:
+        """``values`` as pictures × channels × at least one spatial axis."""
+        if self.axis == 1 and self.spatial:
+            return values
+        return values.reshape(-1, channels, *(values.shape[self.axis + 1 :] or (1,)))
+
+    def _weights(self) -> torch.Tensor:
+        weights = self.blobs[0].tensor
+        return weights if self.spatial else weights[..., None]
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        weights = self.blobs[0].tensor
         bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
         for below, above in zip(bottom, top):
-            above.set_data(
-                torch.convolution(
-                    below.tensor,
-                    weights,
-                    bias,
-                    self.stride,
-                    self.pad,
-                    self.dilation,
-                    False,
-                    [0] * self.spatial,
-                    self.group,
-                )
-            )
+            pictures = self._pictures(below.tensor, self.channels)
+            out = torch.convolution(pictures, self._weights(), bias, *self._settings)
+            above.set_data(out.reshape(above.shape))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         weights_learn = self.param_propagate_down[0]
         bias_learns = len(self.blobs) > 1 and self.param_propagate_down[1]
         for below, above, down in zip(bottom, top, propagate_down):
             below_diff, weights_diff, bias_diff = torch.ops.aten.convolution_backward(
-                above.grad,
-                below.tensor,
-                self.blobs[0].tensor,
+                self._pictures(above.grad, self.num_output),
+                self._pictures(below.tensor, self.channels),
+                self._weights(),
                 [self.num_output] if len(self.blobs) > 1 else None,
-                self.stride,
-                self.pad,
-                self.dilation,
-                False,
-                [0] * self.spatial,
-                self.group,
+                *self._settings,
                 [down, weights_learn, bias_learns],
             )
             if weights_learn:
-                self.blobs[0].add_diff(weights_diff)
+                self.blobs[0].add_diff(weights_diff.reshape(self.blobs[0].shape))
             if bias_learns:
                 self.blobs[1].add_diff(bias_diff)
             if down:
-                below.set_diff(below_diff)
+                below.set_diff(below_diff.reshape(below.shape))

@@ -64,8 +64,8 @@ class Data(Layer):
         batch = self._reader.next_batch()
         device = CONTEXT.device
         top[0].resize(batch.data.shape)
-        # channels last in memory: convolution and pooling keep to their bottom's order of memory, and
-        # are faster in this one
+        # channels last in memory: convolution and pooling keep to their bottom's order of memory,
+        # and are faster in this one
         pictures = torch.from_numpy(batch.data).to(device, memory_format=torch.channels_last)
         top[0].set_data(pictures)
         if len(top) > 1:
