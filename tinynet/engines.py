@@ -144,9 +144,8 @@ def _interpreter(given: str) -> str:
     path = Path(given).expanduser()
     if path.is_dir():
         path = path / "bin" / "python"
-    if os.sep not in given:
-        found = shutil.which(given)
-        return found or given
+    elif os.sep not in given:
+        return shutil.which(given) or given
     return os.path.abspath(path)
 
 

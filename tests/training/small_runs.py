@@ -74,7 +74,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def train(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``tinynet train`` in ``folder``; the solver is the small one unless arguments name one."""
+    """Run ``tinynet train`` in ``folder``, on the small solver unless the arguments name one."""
     if not any(argument.startswith("--stage") or "/" in argument for argument in arguments[:1]):
         arguments = ("small/solver.prototxt", *arguments)
     return subprocess.run(

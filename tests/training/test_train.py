@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.training import small_runs
 from tests.training.small_runs import RUN, history, last_line, record, train
 from tinynet.prototxt import binary, schema
 
+Trained = Callable[[str, Path], Path]
+
 
 def weights(folder: Path, iteration: int, run: Path = RUN) -> np.ndarray:
     path = folder / run / "snapshots" / f"snapshot_iter_{iteration}.caffemodel"
@@ -25,43 +28,45 @@ def weights(folder: Path, iteration: int, run: Path = RUN) -> np.ndarray:
     return np.concatenate([blob.data for layer in net.layer for blob in layer.blobs])
 
 
-def test_a_run_directory_holds_what_the_design_names(folder: Path, engine: str) -> None:
-    child = train(folder, "--engine", engine, "--json")
-    assert child.returncode == 0, child.stderr
-    summary = json.loads(child.stdout)
+def test_a_run_directory_holds_what_the_design_names(
+    trained: Trained, engine: str, tmp_path: Path
+) -> None:
+    trained(engine, tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["state"], summary["iteration"], summary["engine"]) == ("finished", 24, engine)
     assert summary["snapshot"] == str(RUN / "snapshots/snapshot_iter_24.caffemodel")
-    names = {path.name for path in (folder / RUN).iterdir()}
+    names = {path.name for path in (tmp_path / RUN).iterdir()}
     expected = {"train_val.prototxt", "solver.prototxt", "run.json", "train.log", "history.jsonl"}
     assert expected | {"snapshots"} <= names
-    states = {path.name for path in (folder / RUN / "snapshots").glob("*.solverstate")}
+    states = {path.name for path in (tmp_path / RUN / "snapshots").glob("*.solverstate")}
     assert states == {f"snapshot_iter_{n}.solverstate" for n in (8, 16, 24)}
-    assert "effective" in json.dumps(record(folder)) and record(folder)["effective_batch"] == 10
+    run = record(tmp_path)
+    assert (run["engine"]["name"], run["seed"], run["effective_batch"]) == (engine, 7, 10)
+    assert [entry["path"] for entry in run["data"]] == ["data/train_lmdb", "data/val_lmdb"]
 
 
 def test_history_has_every_display_and_test_and_a_test_of_the_final_weights(
-    folder: Path, engine: str
+    trained: Trained, engine: str, tmp_path: Path
 ) -> None:
-    assert train(folder, "--engine", engine).returncode == 0
-    records = {entry["iteration"]: entry for entry in history(folder)}
+    trained(engine, tmp_path)
+    records = {entry["iteration"]: entry for entry in history(tmp_path)}
     assert sorted(records) == [0, 4, 8, 10, 12, 16, 20, 24]
     assert [n for n in records if "train_loss" in records[n]] == [0, 4, 8, 12, 16, 20, 24]
     # 24 is no multiple of test_interval: the worker tests at the end nonetheless
     assert [n for n in records if "val_accuracy" in records[n]] == [0, 10, 20, 24]
-    assert all(records[n]["lr"] == 0.1 for n in (0, 4, 8, 12, 16, 20))
+    assert all(records[n]["lr"] == pytest.approx(0.1) for n in (0, 4, 8, 12, 16, 20))
     assert records[24]["train_loss"] < records[0]["train_loss"]
 
 
 def test_both_engines_write_the_same_history_from_the_same_weights(
-    folder: Path, caffe_python: str
+    trained: Trained, tmp_path: Path
 ) -> None:
-    pytest.importorskip("torch")
-    assert train(folder, "--engine", "caffe", "--name", "first").returncode == 0
-    start = "runs/small/first/snapshots/snapshot_iter_8.caffemodel"
+    trained("caffe", tmp_path)
+    start = str(RUN / "snapshots/snapshot_iter_8.caffemodel")
     for engine in ("caffe", "torch"):
-        child = train(folder, "--engine", engine, "--name", engine, "--weights", start)
+        child = train(tmp_path, "--engine", engine, "--name", engine, "--weights", start)
         assert child.returncode == 0, child.stderr
-    real, ours = (history(folder, Path("runs/small") / name) for name in ("caffe", "torch"))
+    real, ours = (history(tmp_path, Path("runs/small") / name) for name in ("caffe", "torch"))
     assert [set(a) - {"images_per_second"} for a in real] == [
         set(b) - {"images_per_second"} for b in ours
     ]
@@ -72,25 +77,22 @@ def test_both_engines_write_the_same_history_from_the_same_weights(
 
 
 @pytest.mark.parametrize("second", ["caffe", "torch"])
-def test_a_run_resumes_on_the_other_engine(
-    folder: Path, caffe_python: str, second: str
-) -> None:
-    pytest.importorskip("torch")
+def test_a_run_resumes_on_the_other_engine(trained: Trained, tmp_path: Path, second: str) -> None:
     first = "torch" if second == "caffe" else "caffe"
-    # 12 iterations of 10 pictures are two passes over the data, so that a resumed reader, which
+    trained(first, tmp_path)
+    # 24 iterations of 10 pictures are four passes over the data, so that a resumed reader, which
     # starts again at the first record, goes on where an unbroken one would be
-    assert train(folder, "--engine", first, "--max-iter", "12").returncode == 0
-    child = train(folder, "--engine", second, "--max-iter", "24", "--resume")
+    child = train(tmp_path, "--engine", second, "--max-iter", "32", "--resume")
     assert child.returncode == 0, child.stderr
-    assert f"resuming at iteration 12" in child.stderr
-    sessions = record(folder)["sessions"]
-    assert [(s["engine"], s["from"], s["to"]) for s in sessions] == [
-        (first, 0, 12),
-        (second, 12, 24),
-    ]
-    assert train(folder, "--engine", first, "--name", "whole").returncode == 0
-    whole = weights(folder, 24, Path("runs/small/whole"))
-    np.testing.assert_allclose(weights(folder, 24), whole, rtol=1e-4, atol=1e-6)
+    assert "resuming at iteration 24" in child.stderr
+    sessions = [(s["engine"], s["from"], s["to"]) for s in record(tmp_path)["sessions"]]
+    assert sessions == [(first, 0, 24), (second, 24, 32)]
+    numbers = [entry["iteration"] for entry in history(tmp_path)]
+    assert numbers == [0, 4, 8, 10, 12, 16, 20, 24, 28, 30, 32]
+    child = train(tmp_path, "--engine", first, "--name", "whole", "--max-iter", "32")
+    assert child.returncode == 0, child.stderr
+    whole = weights(tmp_path, 32, Path("runs/small/whole"))
+    np.testing.assert_allclose(weights(tmp_path, 32), whole, rtol=1e-4, atol=1e-6)
 
 
 def wait_for(folder: Path, iteration: int, child: subprocess.Popen[Any]) -> None:
@@ -144,11 +146,8 @@ def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
     assert run["state"] == "stopped" and run["iteration"] >= 100
     state = folder / RUN / "snapshots" / f"snapshot_iter_{run['iteration']}.solverstate"
     assert binary.read(state, schema.SolverState).iter == run["iteration"]
-    more = str(run["iteration"] + 4)
-    again = train(folder, "--engine", engine, *LONG[2:], "--resume", "--max-iter", more)
-    assert again.returncode == 0, again.stderr
     numbers = [entry["iteration"] for entry in history(folder)]
-    assert numbers == sorted(set(numbers)), "a resumed run shows an iteration twice"
+    assert numbers == sorted(set(numbers)) and numbers[-1] < run["iteration"]
 
 
 def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:
@@ -167,9 +166,19 @@ def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:
             break
         time.sleep(0.02)
     assert record(folder)["state"] == "running"  # nobody was left to write otherwise
-    again = train(folder, "--engine", engine, *LONG[2:], "--resume", "--max-iter", "8")
-    assert again.returncode == 0, again.stderr
-    assert "no snapshot yet" in again.stderr
+
+
+def test_a_run_killed_before_its_first_snapshot_starts_again(
+    trained: Trained, tmp_path: Path
+) -> None:
+    trained("torch", tmp_path)
+    shutil.rmtree(tmp_path / RUN / "snapshots")
+    run = record(tmp_path)
+    (tmp_path / RUN / "run.json").write_text(json.dumps({**run, "state": "running"}))
+    child = train(tmp_path, "--engine", "torch")
+    assert child.returncode == 0, child.stderr
+    assert "no snapshot yet" in child.stderr
+    assert [entry["iteration"] for entry in history(tmp_path)] == [0, 4, 8, 10, 12, 16, 20, 24]
 
 
 def test_a_second_process_on_the_same_run_is_refused_and_told_the_holder(folder: Path) -> None:
@@ -183,67 +192,72 @@ def test_a_second_process_on_the_same_run_is_refused_and_told_the_holder(folder:
     assert f"process {child.pid} on" in last_line(second)
 
 
-def test_a_finished_run_says_so_and_exits_0(folder: Path) -> None:
-    pytest.importorskip("torch")
-    assert train(folder, "--engine", "torch").returncode == 0
-    before = (folder / RUN / "train.log").read_bytes()
-    child = train(folder, "--engine", "torch")
+def test_a_finished_run_says_so_and_exits_0(trained: Trained, tmp_path: Path) -> None:
+    trained("torch", tmp_path)
+    before = (tmp_path / RUN / "train.log").read_bytes()
+    child = train(tmp_path, "--engine", "torch")
     assert child.returncode == 0
     assert "is finished (24 iterations)" in child.stderr
-    assert (folder / RUN / "train.log").read_bytes() == before
+    assert (tmp_path / RUN / "train.log").read_bytes() == before
 
 
-def test_changed_prototxt_and_changed_data_are_refused_and_shown(folder: Path) -> None:
-    pytest.importorskip("torch")
-    assert train(folder, "--engine", "torch", "--max-iter", "8").returncode == 0
-    child = train(folder, "--engine", "torch", "--max-iter", "8", "--set", "base_lr=0.2")
+def test_changed_prototxt_and_changed_data_are_refused_and_shown(
+    trained: Trained, tmp_path: Path
+) -> None:
+    trained("torch", tmp_path)
+    child = train(tmp_path, "--set", "base_lr=0.2")
     assert child.returncode == 1 and "base_lr 0.1 -> 0.2" in last_line(child)
-    net = folder / "small/train_val.prototxt"
+    child = train(tmp_path, "--max-iter", "32")
+    assert child.returncode == 1 and "max_iter 24 -> 32" in last_line(child)
+    assert "add --resume" in last_line(child)
+    net = tmp_path / "small/train_val.prototxt"
     net.write_text(small_runs.NET.replace("std: 0.1", "std: 0.2"))
-    child = train(folder, "--engine", "torch", "--resume", "--max-iter", "16")
+    child = train(tmp_path, "--resume", "--max-iter", "32")
     assert child.returncode == 1 and "std: 0.2" in last_line(child)
     net.write_text(small_runs.NET)
-    with (folder / "data/train_lmdb/data.mdb").open("ab") as file:
+    with (tmp_path / "data/train_lmdb/data.mdb").open("ab") as file:
         file.write(b"\0" * 4096)
-    child = train(folder, "--engine", "torch", "--resume", "--max-iter", "16")
+    child = train(tmp_path, "--resume", "--max-iter", "32")
     assert child.returncode == 1
     assert "the data in data/train_lmdb is not the same" in last_line(child)
 
 
-def test_a_moved_run_goes_on_from_its_own_directory(folder: Path, engine: str) -> None:
-    assert train(folder, "--engine", engine, "--max-iter", "8").returncode == 0
-    shutil.move(folder / "runs", folder / "elsewhere")
+def test_a_moved_run_goes_on_from_its_own_directory(
+    trained: Trained, engine: str, tmp_path: Path
+) -> None:
+    trained(engine, tmp_path)
+    shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
     moved = Path("elsewhere/small/seed7")
-    child = train(folder, str(moved), "--engine", engine, "--max-iter", "12")
+    child = train(tmp_path, str(moved), "--engine", engine, "--max-iter", "28")
     assert child.returncode == 0, child.stderr
-    assert record(folder, moved)["sessions"][-1]["from"] == 8
-    assert not (folder / "runs").exists()
+    assert record(tmp_path, moved)["sessions"][-1]["from"] == 24
+    assert not (tmp_path / "runs").exists()
 
 
-def test_a_torn_newest_snapshot_is_passed_over_with_a_warning(folder: Path, engine: str) -> None:
-    assert train(folder, "--engine", engine, "--max-iter", "16").returncode == 0
-    model = folder / RUN / "snapshots/snapshot_iter_16.caffemodel"
+def test_a_torn_newest_snapshot_is_passed_over_with_a_warning(
+    trained: Trained, tmp_path: Path
+) -> None:
+    trained("torch", tmp_path)
+    model = tmp_path / RUN / "snapshots/snapshot_iter_24.caffemodel"
     model.write_bytes(model.read_bytes()[:-30])
-    child = train(folder, "--engine", engine, "--max-iter", "20", "--resume")
+    child = train(tmp_path, "--engine", "torch", "--max-iter", "28", "--resume")
     assert child.returncode == 0, child.stderr
-    assert "passed over" in child.stderr and "snapshot_iter_16.caffemodel" in child.stderr
-    assert record(folder)["sessions"][-1]["from"] == 8
+    assert "passed over" in child.stderr and "snapshot_iter_24.caffemodel" in child.stderr
+    assert record(tmp_path)["sessions"][-1]["from"] == 16
 
 
 def test_divergence_stops_the_run_with_advice_and_keeps_the_last_good_snapshot(
     folder: Path, engine: str
 ) -> None:
-    child = train(
-        folder, "--engine", engine, "--set", "base_lr=1e10", "--max-iter", "100000",
-        "--set", "snapshot=1", "--set", "display=1",
-    )  # fmt: skip
+    wild = ("--set", "base_lr=1e10", "--set", "snapshot=1", "--set", "display=1")
+    child = train(folder, "--engine", engine, "--max-iter", "100000", *wild)
     assert child.returncode == 1
     assert "diverged" in last_line(child) and "base_lr" in last_line(child)
     run = record(folder)
     assert run["state"] == "diverged"
     assert run["last_good"] is not None and run["iteration"] <= run["last_good"]
-    assert train(folder, "--engine", engine, "--set", "base_lr=1e10", "--max-iter", "100000",
-                 "--set", "snapshot=1", "--set", "display=1").returncode == 1  # fmt: skip
+    again = train(folder, "--engine", engine, "--max-iter", "100000", *wild)
+    assert again.returncode == 1
     assert record(folder)["sessions"] == run["sessions"], "a diverged run went on unasked"
 
 

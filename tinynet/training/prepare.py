@@ -79,8 +79,12 @@ class Prepared:
         if len(losses) != 1 or losses[0].type != "SoftmaxWithLoss":
             return None
         weight = losses[0].loss_weight[0] if losses[0].loss_weight else 1.0
-        valid = schema.LossParameter.VALID
-        if losses[0].loss_param.normalization != valid or not losses[0].loss_param.normalize:
+        parameter = losses[0].loss_param
+        averages = (schema.LossParameter.FULL, schema.LossParameter.VALID)
+        is_mean = parameter.normalization in averages
+        if parameter.HasField("normalize") and not parameter.HasField("normalization"):
+            is_mean = parameter.normalize  # the older field: false divides by the batch alone
+        if not is_mean:
             return None
         return SOFTMAX_LOSS_LIMIT * weight
 

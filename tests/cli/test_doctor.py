@@ -1,0 +1,67 @@
+"""``tinynet doctor``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run
+from tests.test_engines import CAFFE, interpreter
+from tinynet import doctor, engines
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No engine here but those that a test makes; torch's import takes seconds."""
+    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(engines, "VENV", ".venv-of-this-test")
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_no_engine_is_exit_status_1_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = run("doctor")
+    assert done.status == 1
+    assert "pip install 'tinynet[torch]'" in done.stdout and "setup_caffe.sh" in done.stdout
+
+
+def test_json_names_engine_interpreters_devices_and_versions(tmp_path: Path) -> None:
+    module = CAFFE.format("1.0") + "def set_device(n): pass\ndef set_mode_gpu(): pass\n"
+    python = interpreter(tmp_path / "env", module)
+    done = run("doctor", "--json", "--caffe-python", python)
+    found = json.loads(done.stdout)
+    assert done.status == 0 and found["usable"]
+    assert found["engines"]["caffe"] == {
+        "works": True, "version": "1.0", "python": python, "gpu": True
+    }  # fmt: skip
+    assert found["interpreters"][0]["python"] == python
+    assert found["devices"]["cpu"]["cores"] >= 1 and found["versions"]["numpy"]
+
+
+def test_the_placeholder_is_called_by_its_name(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "env", placeholder=True)
+    done = run("doctor", "--caffe-python", python)
+    assert f"{python}: {engines.PLACEHOLDER}" in done.stdout
+
+
+def test_a_cpu_build_of_real_caffe_is_told_apart(caffe_python: str) -> None:
+    done = run("doctor", "--caffe-python", caffe_python)
+    assert "(GPU: no, built for the CPU only)" in done.stdout or "(GPU: yes)" in done.stdout
+
+
+def test_a_gpu_that_torch_cannot_see_gets_advice(tmp_path: Path) -> None:
+    gpu = {"driver": "390.1", "gpus": [{"number": "0", "name": "K80"}]}
+    findings = doctor.Findings(
+        tinynet="0", python={}, interpreters=[], versions=dict.fromkeys(doctor.REQUIRED, "1"),
+        engines={"torch": {"works": True, "devices": [], "cuda_build": None},
+                 "caffe": {"works": True}},
+        devices={"nvidia": gpu},
+    )  # fmt: skip
+    (advice,) = doctor._advice(findings)
+    assert "install a CUDA build of torch" in advice
+    findings.engines["torch"]["cuda_build"] = "12.8"
+    (advice,) = doctor._advice(findings)
+    assert "driver 390.1 too old" in advice

@@ -1,0 +1,133 @@
+"""Finding engines: search order, what is no Caffe, and one line for every failure."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinynet import engines
+from tinynet.errors import TinynetError, UsageError
+
+CAFFE = "__version__ = '{}'\ndef get_solver(path): pass\n"
+
+
+def interpreter(folder: Path, module: str | None = None, placeholder: bool = False) -> str:
+    """An interpreter of its own that has ``module`` as its ``caffe``, or the placeholder."""
+    modules = folder / "modules"
+    modules.mkdir(parents=True)
+    if module is not None:
+        (modules / "caffe.py").write_text(module)
+    if placeholder:
+        (modules / "caffe-0.1.0.dist-info").mkdir()
+        metadata = "Metadata-Version: 2.1\nName: caffe\nVersion: 0.1.0\n"
+        (modules / "caffe-0.1.0.dist-info/METADATA").write_text(metadata)
+    python = folder / "bin/python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+@pytest.fixture(autouse=True)
+def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(engines, "VENV", ".venv-of-this-test")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def test_the_option_comes_before_the_variable_before_the_environment_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
+    variable = interpreter(tmp_path / "variable", CAFFE.format("variable"))
+    option = interpreter(tmp_path / "option", CAFFE.format("option"))
+    assert engines.find("caffe").version == "venv"
+    monkeypatch.setenv(engines.ENVIRONMENT_VARIABLE, variable)
+    assert engines.find("caffe").version == "variable"
+    assert engines.find("caffe", option) == engines.Engine("caffe", "caffe", option, "option")
+
+
+def test_an_environment_may_be_named_by_its_folder_or_relative_to_here(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "here/env", CAFFE.format("1"))
+    assert engines.find("caffe", "env").python == python
+    assert engines.find("caffe", "env/bin/python").python == python
+
+
+def test_a_named_interpreter_without_caffe_is_an_error_not_a_detour(tmp_path: Path) -> None:
+    interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
+    empty = interpreter(tmp_path / "empty")
+    with pytest.raises(TinynetError, match=f"--caffe-python names {empty}, which has no Caffe: .*"):
+        engines.find("caffe", empty)
+    with pytest.raises(TinynetError, match="No such file"):
+        engines.find("caffe", "no/such/python")
+
+
+def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "placeholder", placeholder=True)
+    assert engines.probe_caffe(python).placeholder == "0.1.0"
+    with pytest.raises(TinynetError, match="empty placeholder.*kendryte-caffe"):
+        engines.find("caffe", python)
+
+
+def test_a_folder_named_caffe_here_is_not_taken_for_the_module(tmp_path: Path) -> None:
+    (tmp_path / "here/caffe").mkdir()
+    python = interpreter(tmp_path / "empty")
+    assert "No module named 'caffe'" in engines.probe_caffe(python).error
+
+
+def test_a_module_that_aborts_its_interpreter_is_reported(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "aborts", "import os\nos.abort()\n")
+    assert engines.probe_caffe(python).caffe is None
+    assert engines.probe_caffe(python).error
+
+
+def test_real_caffe_is_found_with_its_version(caffe_python: str) -> None:
+    probe = engines.probe_caffe(caffe_python)
+    assert (probe.caffe, probe.error) == ("1.0.0", "") and probe.file is not None
+
+
+def test_auto_is_torch_where_it_is_installed_and_caffe_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
+    installed = engines.importlib.util.find_spec("torch") is not None
+    assert engines.find("auto").name == ("torch" if installed else "caffe")
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    assert engines.find("auto").name == "caffe"
+    shutil.rmtree(tmp_path / "here/.venv-of-this-test")
+    with pytest.raises(TinynetError, match="no engine found: pip install .*setup_caffe.sh"):
+        engines.find("auto")
+
+
+def test_an_unknown_engine_lists_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no engine 'pytorch'; the engines are auto, caffe, torch"):
+        engines.find("pytorch")
+
+
+ENGINE = engines.Engine("caffe", "caffe", "/usr/bin/python3", "1.0.0")
+CHECK = "F1122 23:11:43.123456 12345 {} Check failed: {}"
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "expected"),
+    [
+        (-6, [CHECK.format("net.cpp:1]", "a == b (1 vs. 2) bad")],
+         "caffe gave up: Check failed: a == b (1 vs. 2) bad"),
+        (-6, ["F20261122 23:11:43.1 1 common.cpp:66] Cannot use GPU in CPU-only Caffe: check mode.",
+              "*** Check failure stack trace: ***", "    @ 0x7f google::LogMessage::Fail()"],
+         "built for the CPU only"),
+        (-6, [CHECK.format("syncedmem.cpp:71]", "error == cudaSuccess (2 vs. 0)  out of memory")],
+         "halve batch_size and double iter_size"),
+        (-9, ["I1122 23:11:43.123456 12345 solver.cpp:1] Iteration 0"], "SIGKILL.*out of memory"),
+        (3, ["what it said last", ""], "status 3: what it said last"),
+    ],
+)  # fmt: skip
+def test_every_failure_of_a_worker_is_one_line(status: int, log: list[str], expected: str) -> None:
+    message = engines.explain_failure(ENGINE, status, log)
+    assert "\n" not in message
+    assert re.search(expected.replace("(", r"\(").replace(")", r"\)"), message), message

@@ -1,0 +1,137 @@
+"""Imports point one way (the design's layout): who may import what, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tinynet"
+# what a real Caffe's interpreter is sure to have beside its standard library
+WORKER_MAY_IMPORT = {"numpy", "tinynet"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, at_top_only: bool = False) -> Iterator[str]:
+    """Full names of the modules (and of what is taken from them) that a file imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(*parts: str) -> list[Path]:
+    """Python files of the package at or below the given places."""
+    found: list[Path] = []
+    for part in parts:
+        path = PACKAGE / part
+        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return found
+
+
+EVERYTHING = files(".")
+
+
+def is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+@pytest.mark.parametrize(
+    ("library", "place"),
+    [
+        ("torch", "torchcaffe"),
+        ("lmdb", "data/store.py"),
+        ("matplotlib", "reporting"),
+        ("tinynet.torchcaffe", "torchcaffe"),
+        ("caffe", "nowhere"),
+    ],
+)
+def test_a_library_is_imported_in_its_one_place(library: str, place: str) -> None:
+    users = {p for p in EVERYTHING if any(is_within(name, library) for name in imports(p))}
+    allowed = set(files(place)) if place != "nowhere" else set()
+    assert users <= allowed, f"{library} is imported outside {place}"
+    assert bool(users) == bool(allowed), f"nobody imports {library}: is this test reading anything?"
+
+
+@pytest.mark.parametrize(
+    ("place", "may_import"),
+    [
+        (("stages.py", "hyperparameters.py", "assumptions.py", "paths.py", "prototxt", "data"),
+         ("stages", "hyperparameters", "assumptions", "paths", "prototxt", "data", "errors")),
+        (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors")),
+        (("worker",), ("worker", "errors", "evaluation.crops")),
+    ],
+)  # fmt: skip
+def test_a_part_knows_only_what_lies_below_it(
+    place: tuple[str, ...], may_import: tuple[str, ...]
+) -> None:
+    for path in files(*place):
+        for name in imports(path):
+            if not is_within(name, "tinynet") or name in ("tinynet", "tinynet.__version__"):
+                continue
+            parts = [f"tinynet.{part}" for part in may_import]
+            # `from tinynet.data import store` yields tinynet.data too, which is no module of ours
+            below = any(is_within(part, name) for part in parts)
+            assert below or any(is_within(name, part) for part in parts), f"{path}: {name}"
+
+
+def worker_files() -> list[Path]:
+    """What a worker imports, followed through the package."""
+    by_name = {module_name(path): path for path in EVERYTHING}
+    todo, found = files("worker"), set()
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in imports(path):
+            parents = name.split(".")
+            todo += [
+                by_name[parent]
+                for parent in (".".join(parents[:n]) for n in range(1, len(parents) + 1))
+                if parent in by_name
+            ]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("path", worker_files(), ids=module_name)
+def test_what_a_worker_imports_is_python_3_6_with_numpy_alone(path: Path) -> None:
+    # the parser itself is not strict about everything (postponed annotations are only a name to
+    # it); tests/worker runs these files under the oldest interpreter that is found here
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
+    futures = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    assert all(n.module != "__future__" for n in futures), "Python 3.6 has no postponed annotations"
+    foreign = {
+        name.split(".")[0]
+        for name in imports(path)
+        if name.split(".")[0] not in WORKER_MAY_IMPORT | sys.stdlib_module_names
+    } if sys.version_info >= (3, 10) else set()  # fmt: skip
+    assert not foreign
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from tinynet.cli.main import cli\n"
+        "cli.main(sys.argv[1:], prog_name='tinynet', standalone_mode=False)\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'google.protobuf', 'lmdb', 'PIL', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert child.stderr == "[]\n" and child.stdout.startswith("Usage: tinynet")

@@ -1,0 +1,126 @@
+"""The prototxt of a run: overrides, paths, sources, batch, divergence limit, comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training import small_runs
+from tinynet.errors import TinynetError, UsageError
+from tinynet.paths import RunPaths
+from tinynet.prototxt import schema, text
+from tinynet.training import checks, compare, prepare
+
+SOLVER = Path("small/solver.prototxt")
+
+
+@pytest.fixture(autouse=True)
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def edit(old: str, new: str, path: str = "small/train_val.prototxt") -> None:
+    source = Path(path).read_text()
+    assert old in source
+    Path(path).write_text(source.replace(old, new))
+
+
+def test_the_copies_lead_into_the_run_directory_and_data_stays_where_it_is() -> None:
+    paths = RunPaths(Path("runs/small/seed7"))
+    texts = prepare.load(SOLVER, {"max_iter": "5", "lr_policy": "step"}).texts(paths)
+    solver = text.parse(texts["solver.prototxt"], schema.SolverParameter, "solver")
+    assert solver.net == "runs/small/seed7/train_val.prototxt"
+    assert solver.snapshot_prefix == "runs/small/seed7/snapshots/snapshot"
+    assert (solver.max_iter, solver.lr_policy, solver.random_seed) == (5, "step", 7)
+    net = text.parse(texts["train_val.prototxt"], schema.NetParameter, "net")
+    assert net.layer[0].data_param.source == "data/train_lmdb"
+
+
+def test_a_solver_without_a_seed_gets_seed_1() -> None:
+    edit("random_seed: 7", "", "small/solver.prototxt")
+    assert prepare.load(SOLVER).solver.random_seed == 1
+
+
+def test_an_unknown_field_or_a_bad_value_of_set_is_wrong_use() -> None:
+    with pytest.raises(UsageError, match="no solver field 'learning_rate'"):
+        prepare.load(SOLVER, {"learning_rate": "1"})
+    with pytest.raises(TinynetError, match="base_lr"):
+        prepare.load(SOLVER, {"base_lr": "fast"})
+
+
+def test_a_missing_net_says_where_paths_start(folder: Path) -> None:
+    edit("small/train_val", "small/no", "small/solver.prototxt")
+    with pytest.raises(TinynetError, match=f"small/no.prototxt is not there.*{folder}"):
+        prepare.load(SOLVER)
+
+
+def test_sources_are_those_of_the_layers_that_run_in_each_phase() -> None:
+    edit("mean_value: 128", 'mean_file: "data/mean.binaryproto"')
+    found = [(s.path, s.phase, s.is_mean) for s in prepare.load(SOLVER).sources()]
+    assert found == [
+        ("data/train_lmdb", schema.TRAIN, False),
+        ("data/mean.binaryproto", schema.TRAIN, True),
+        ("data/val_lmdb", schema.TEST, False),
+    ]
+    with pytest.raises(TinynetError, match=r"mean.binaryproto: no such mean file.*layer 'data'"):
+        checks.require_data(prepare.load(SOLVER))
+
+
+def test_a_folder_without_a_database_is_an_unfinished_conversion() -> None:
+    Path("data/val_lmdb/data.mdb").unlink()
+    with pytest.raises(TinynetError, match="holds no database"):
+        checks.require_data(prepare.load(SOLVER))
+
+
+def test_effective_batch_counts_iter_size() -> None:
+    assert prepare.load(SOLVER, {"iter_size": "3"}).effective_batch == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "limit"),
+    [
+        (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss"'), 87.3),
+        (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: 0.5'), 43.65),
+        # a sum over the labels of a picture, and a loss of another kind, have no such bound
+        (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_param { normalize: false }'),
+         None),
+        (('type: "SoftmaxWithLoss"', 'type: "EuclideanLoss"'), None),
+    ],
+)  # fmt: skip
+def test_the_divergence_limit_is_where_softmax_loss_saturates(
+    change: tuple[str, str], limit: float | None
+) -> None:
+    edit(*change)
+    found = prepare.load(SOLVER).divergence_limit
+    assert found is None if limit is None else found == pytest.approx(limit)
+
+
+def test_comparison_shows_what_changed_and_not_where_it_lies() -> None:
+    paths = RunPaths(Path("runs/small/seed7"))
+    Path(paths.root).mkdir(parents=True)
+    for name, content in prepare.load(SOLVER).texts(paths).items():
+        (Path(paths.root) / name).write_text(content)
+    assert compare.changes(paths, prepare.load(SOLVER)) == []
+    moved = RunPaths(Path("elsewhere"))
+    Path(paths.root).rename("elsewhere")
+    assert compare.changes(moved, prepare.load(SOLVER)) == []
+    edit("std: 0.1", "std: 0.2")
+    found = compare.changes(moved, prepare.load(SOLVER, {"max_iter": "5", "test_iter": "3"}))
+    assert "max_iter 24 -> 5" in found and "test_iter 2 -> 3" in found
+    assert any("std: 0.2" in change for change in found)
+    assert [compare.is_schedule(change) for change in found].count(False) == 2  # - and + of std
+
+
+def test_data_is_compared_by_digest_where_one_is_known() -> None:
+    old = [{"path": "a", "bytes": 5, "digest": "x"}, {"path": "b", "bytes": 5}]
+    assert compare.data_changes(old, [{"path": "a", "bytes": 6, "digest": "x"}]) == []
+    assert compare.data_changes(old, [{"path": "a", "bytes": 5, "digest": "y"}]) != []
+    assert compare.data_changes(old, [{"path": "b", "bytes": 6}]) != []
+
+
+def test_overrides_leave_the_solver_file_alone() -> None:
+    before = SOLVER.read_text()
+    prepare.load(SOLVER, {"max_iter": "5"})
+    assert SOLVER.read_text() == before == small_runs.SOLVER
