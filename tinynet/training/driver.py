@@ -157,6 +157,11 @@ def _plan(
     notes = [f"passed over {reason}" for reason in reasons]
     if snapshot is None:
         notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
+    elif snapshot.iteration > prepared.solver.max_iter:
+        raise TinynetError(
+            f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
+            f"{prepared.solver.max_iter}; give a larger --max-iter"
+        )
     if request.overrides:
         stored.overrides = {**stored.overrides, **request.overrides}
     return _Plan(stored, prepared, snapshot, notes)

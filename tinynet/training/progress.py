@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from tinynet.training.log import Record
 
-_FORMAT = "{desc}: {n_fmt}/{total_fmt} |{bar:20}| {postfix}{remaining} left"
+# tqdm itself puts a comma before the postfix
+_FORMAT = "{desc}: {n_fmt}/{total_fmt} |{bar:20}| {remaining} left{postfix}"
 
 
 class Progress:
@@ -49,7 +50,7 @@ class Progress:
             self._values["speed"] = f"{record['images_per_second']:.0f} img/s"
         if self._bar is not None:
             ordered = [self._values[key] for key in ("loss", "val", "speed") if key in self._values]
-            self._bar.set_postfix_str("  ".join([*ordered, ""]), refresh=False)
+            self._bar.set_postfix_str(", ".join(ordered), refresh=False)
             self.iteration(record["iteration"])
             self._bar.refresh()
 
