@@ -210,6 +210,11 @@ def test_changed_prototxt_and_changed_data_are_refused_and_shown(
     child = train(tmp_path, "--max-iter", "32")
     assert child.returncode == 1 and "max_iter 24 -> 32" in last_line(child)
     assert "add --resume" in last_line(child)
+    run = record(tmp_path)
+    (tmp_path / RUN / "run.json").write_text(json.dumps({**run, "state": "stopped"}))
+    child = train(tmp_path, "--max-iter", "8", "--resume")
+    assert child.returncode == 1 and "at iteration 24 already" in last_line(child)
+    (tmp_path / RUN / "run.json").write_text(json.dumps(run))
     net = tmp_path / "small/train_val.prototxt"
     net.write_text(small_runs.NET.replace("std: 0.1", "std: 0.2"))
     child = train(tmp_path, "--resume", "--max-iter", "32")
