@@ -18,7 +18,7 @@ from PIL import Image
 from tests.data.layouts import save_picture, write_zip
 from tinynet.data.annotations import Box
 from tinynet.data.files import open_files
-from tinynet.data.pictures import BadPicture, decode_all, decode_jpeg
+from tinynet.data.pictures import BadPicture, decode_all, decode_jpeg, jpeg_frame
 from tinynet.data.tiny_imagenet import Picture, TinyImagenet
 
 
@@ -77,6 +77,33 @@ def test_why_a_picture_cannot_be_used_is_said(data: bytes, reason: str) -> None:
     with pytest.raises(BadPicture) as error:
         decode_jpeg(data)
     assert str(error.value) == reason
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_every_kind_of_jpeg_is_decoded_as_pillow_opens_it(
+    mode: str, options: dict[str, bool]
+) -> None:
+    picture = Image.merge("RGB", [Image.effect_noise((64, 64), 90) for _ in range(3)])
+    file = io.BytesIO()
+    picture.convert(mode).save(file, "JPEG", quality=80, comment=b"a comment", **options)
+    with Image.open(io.BytesIO(file.getvalue())) as opened:
+        rgb = np.asarray(opened.convert("RGB"))
+    pixels, was_gray = decode_jpeg(file.getvalue())
+    np.testing.assert_array_equal(pixels, rgb[:, :, ::-1].transpose(2, 0, 1))
+    assert was_gray == (mode == "L")
+
+
+@pytest.mark.parametrize("size", [(64, 64), (1, 300), (300, 2)])
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1), ("CMYK", 4)])
+def test_the_frame_header_says_the_size(size: tuple[int, int], mode: str, channels: int) -> None:
+    assert jpeg_frame(jpeg(Image.new(mode, size))) == (size[1], size[0], channels)
+
+
+@given(st.binary())
+def test_no_bytes_confuse_the_search_for_the_frame_header(data: bytes) -> None:
+    for start in (b"", b"\xff\xd8", b"\xff\xd8\xff"):
+        assert len(jpeg_frame(start + data)) == 3
 
 
 WHOLE = jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))

@@ -142,7 +142,7 @@ def convert(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the data set."
 )
 @click.option("--classes", type=int, default=20, show_default=True)
-@click.option("--train-per-class", type=int, default=100, show_default=True)
+@click.option("--train-per-class", type=int, default=75, show_default=True)
 @click.option("--val-per-class", type=int, default=50, show_default=True)
 @click.option("--test-per-class", type=int, default=10, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)

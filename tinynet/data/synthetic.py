@@ -32,7 +32,7 @@ CONTENTS = frozenset({"wnids.txt", "words.txt", "train", "val", "test"})
 # Each is drawn this much larger than the picture, then averaged down, for smooth edges.
 _FINER = 3
 # How often a picture's shape, texture or hue is drawn from all of them, whatever its class.
-_STRAY = 0.22
+_STRAY = 0.1
 # As often as in Tiny ImageNet.
 _GRAYSCALE = 0.018
 
@@ -106,7 +106,7 @@ class Sizes:
     """How much to draw."""
 
     classes: int = 20
-    train_per_class: int = 100
+    train_per_class: int = 75
     val_per_class: int = 50
     test_per_class: int = 10
 
@@ -189,10 +189,10 @@ def draw(kind: Kind, rng: random.Random) -> tuple[np.ndarray, Box]:
     """Draw one picture of a class: (uint8 64×64×3 RGB pixels, the box of its object)."""
     noise = np.random.default_rng(rng.getrandbits(64))
     canvas = _background(rng, noise)
-    for _ in range(rng.randint(1, 4)):
-        _place(canvas, _any_kind(rng), rng, radius=rng.uniform(3, 9))
-    box = _place(canvas, _strayed(kind, rng), rng, radius=rng.uniform(12, 24))
-    if rng.random() < 0.5:  # something in front of it
+    for _ in range(rng.randint(0, 3)):
+        _place(canvas, _any_kind(rng), rng, radius=rng.uniform(3, 8))
+    box = _place(canvas, _strayed(kind, rng), rng, radius=rng.uniform(14, 26))
+    if rng.random() < 0.4:  # something in front of it
         _place(canvas, _any_kind(rng), rng, radius=rng.uniform(3, 8))
     canvas *= rng.uniform(0.7, 1.15)
     canvas += noise.normal(0, rng.uniform(4, 16), canvas.shape)
@@ -213,7 +213,7 @@ def _background(rng: random.Random, noise: np.random.Generator) -> np.ndarray:
     cells = rng.choice([3, 5, 9])
     coarse = Image.fromarray(noise.integers(0, 256, (cells, cells), dtype=np.uint8))
     part = np.asarray(coarse.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BICUBIC)) / 255
-    colors = [_color(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.2, 0.9)) for _ in range(2)]
+    colors = [_color(rng.random(), rng.uniform(0, 0.45), rng.uniform(0.2, 0.9)) for _ in range(2)]
     return colors[0] + part[..., None] * (colors[1] - colors[0])
 
 
