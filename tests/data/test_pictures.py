@@ -169,17 +169,17 @@ def test_a_picture_damaged_within_a_zip_is_a_bad_picture(layout: Path, tmp_path:
 
 
 ENDLESS = """
-import os, sys
+import multiprocessing, sys
+from pathlib import Path
 from tinynet.data.files import open_files
 from tinynet.data.pictures import decode_all
 from tinynet.data.tiny_imagenet import Picture
 
 if __name__ == "__main__":
     pictures = [Picture("a.JPEG", 0, None)] * 10_000_000
-    for number, item in enumerate(decode_all(open_files(__import__("pathlib").Path(sys.argv[1])),
+    for number, item in enumerate(decode_all(open_files(Path(sys.argv[1])),
                                              pictures, jobs=2)):
         if number == 300:
-            import multiprocessing
             print(*[child.pid for child in multiprocessing.active_children()], flush=True)
 """
 

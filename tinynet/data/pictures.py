@@ -20,7 +20,6 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +49,7 @@ class Decoded(NamedTuple):
 
 
 class _Task(NamedTuple):
-    source: Path | bytes
+    source: str | bytes
     box: Box | None
 
 
@@ -189,7 +188,7 @@ def _decode_chunk(tasks: list[_Task | _Result]) -> _Parcel:
 
 def _decode(task: _Task) -> _Result:
     try:
-        data = task.source if isinstance(task.source, bytes) else task.source.read_bytes()
+        data = task.source if isinstance(task.source, bytes) else _read(task.source)
     except OSError as error:
         return _Result(None, f"cannot be read ({error.strerror or error})", False, "")
     digest = hashlib.sha256(data).hexdigest()
@@ -198,6 +197,11 @@ def _decode(task: _Task) -> _Result:
     except BadPicture as error:
         return _Result(None, str(error), False, digest)
     return _Result(pixels, "", was_gray, digest)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _prepare_worker() -> None:
