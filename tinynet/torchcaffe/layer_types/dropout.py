@@ -18,7 +18,7 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 class Dropout(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.ratio = self.param.dropout_param.dropout_ratio
-        self.require(0 < self.ratio < 1, f"dropout_ratio must be between 0 and 1; got {self.ratio}")
+        self.require(0 <= self.ratio < 1, f"dropout_ratio must be in [0, 1); got {self.ratio}")
         self.scale = random.dropout_scale(self.ratio)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

@@ -1,0 +1,118 @@
+"""The stages train in the torch engine as in real Caffe: same losses, same way of every parameter.
+
+On the initial plateau even wrong gradients agree, so the engines start from weights whose loss has
+fallen by a fifth.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as caffe
+from tests.torchcaffe.conftest import Answer, Ask
+from tinynet.data.store import encode_datum, write_store
+from tinynet.prototxt import dataset, generate, schema, text
+from tinynet.prototxt.solvers import Overrides
+from tinynet.stages import stage
+
+CLASSES = 10
+PICTURES = 40
+BATCH = 4
+
+
+def write_pictures(folder: Path) -> None:
+    """An LMDB of noise, coarse and fine, around each class's own colour, in a random order."""
+    rng = np.random.default_rng(5)
+    colours = rng.uniform(60, 190, (CLASSES, 3, 1, 1))
+    records = []
+    for number in range(PICTURES):
+        label = int(rng.integers(CLASSES))
+        coarse = rng.normal(0, 40, (3, 16, 16)).repeat(4, 1).repeat(4, 2)
+        fine = rng.normal(0, 20, (3, 64, 64))
+        pixels = np.clip(colours[label] + coarse + fine, 0, 255).astype(np.uint8)
+        records.append((b"%08d" % number, encode_datum(pixels, label)))
+    for name in ("train_lmdb", "val_lmdb"):
+        write_store(folder / name, records)
+
+
+def write_solver(number: int, folder: Path, plain: bool, base_lr: float) -> Path:
+    """Stage ``number`` as generated for the pictures; ``plain`` turns everything random off."""
+    data = dataset.DataSet(
+        classes=CLASSES,
+        train_images=PICTURES,
+        val_images=PICTURES,
+        image_size=64,
+        mean_values=(120.0, 121.0, 122.0),
+        paths=dataset.DataPaths(folder),
+    )
+    overrides = Overrides(
+        batch_size=BATCH,
+        solver={"max_iter": 1000, "lr_policy": "fixed", "base_lr": base_lr},
+    )
+    files = generate.generate(folder, data, [stage(number)], overrides)
+    generate.write(files)
+    solver_path = next(path for path in files if path.name == "solver.prototxt")
+    solver = text.read(solver_path, schema.SolverParameter)
+    solver.test_initialization = False
+    solver.display = 0
+    text.write(solver_path, solver)
+    if plain:
+        net: Any = text.read(solver.net, schema.NetParameter)
+        for layer in net.layer:
+            if layer.type == "Data":
+                layer.transform_param.ClearField("mirror")
+                layer.transform_param.ClearField("crop_size")
+            if layer.type == "Dropout":
+                layer.dropout_param.dropout_ratio = 0
+        text.write(solver.net, net)
+    return solver_path
+
+
+def train_until_learning(solver_path: Path, folder: Path) -> Path:
+    """Weights whose loss over the last pass through the pictures is a fifth below ln(classes)."""
+    solver = caffe.get_solver(solver_path)
+    epoch = PICTURES // BATCH
+    for _ in range(60):
+        losses = []
+        for _ in range(epoch):
+            solver.step(1)
+            losses.append(float(solver.net.blobs["loss"].data))
+        if np.mean(losses) < 0.8 * math.log(CLASSES):
+            weights = folder / "learning.caffemodel"
+            solver.net.save(weights)
+            return weights
+    raise AssertionError(f"the loss did not fall: {np.mean(losses)}")
+
+
+def assert_same_way(real: Answer, ours: Answer) -> None:
+    """Losses agree within 1e-3, and every parameter's displacement within 1 % (relative L2)."""
+    worst = np.abs(ours["losses"] / real["losses"] - 1).max()
+    assert worst < 1e-3, f"losses differ by {worst}: {real['losses']} {ours['losses']}"
+    for name in real:
+        if not name.startswith("start/"):
+            continue
+        np.testing.assert_array_equal(ours[name], real[name])
+        end = name.replace("start/", "end/")
+        moved = real[end] - real[name]
+        apart = np.linalg.norm((ours[end] - ours[name]) - moved) / np.linalg.norm(moved)
+        assert apart < 0.01, f"{name}: displacements are {apart} apart"
+
+
+@pytest.mark.parametrize(
+    ("number", "plain"), [(1, True), (5, True), (6, True), (7, False)]
+)
+def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
+    number: int, plain: bool, ask_both: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    write_pictures(tmp_path)
+    weights = train_until_learning(write_solver(number, tmp_path, plain, 3e-3), tmp_path)
+    # small steps: at large ones any rounding grows into another way, also between two real Caffes
+    solver = write_solver(number, tmp_path, plain, 1e-4)
+    request = {"solver": solver.read_text(), "weights": str(weights), "steps": 50}
+    assert_same_way(*ask_both(request))
