@@ -103,9 +103,7 @@ def assert_same_way(real: Answer, ours: Answer) -> None:
         assert apart < 0.01, f"{name}: displacements are {apart} apart"
 
 
-@pytest.mark.parametrize(
-    ("number", "plain"), [(1, True), (5, True), (6, True), (7, False)]
-)
+@pytest.mark.parametrize(("number", "plain"), [(1, True), (5, True), (6, True), (7, False)])
 def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     number: int, plain: bool, ask_both: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

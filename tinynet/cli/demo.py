@@ -69,8 +69,8 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     draw_curves(experiment.histories(folders), figures["learning curves"])
     click.echo(
         f"\n{manifest.source}: {manifest.classes} classes, "
-        f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation pictures; "
-        f"chance is {100 / manifest.classes:.1f} %\n\n{table}\n"
+        f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation pictures"
+        f"; chance is {100 / manifest.classes:.1f} %\n\n{table}\n"
     )
     for what, path in figures.items():
         click.echo(f"{what + ':':17}{path}")

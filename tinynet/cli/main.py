@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ensemble": ("evaluate", "Average runs and score every subset of them."),
     "predict": ("evaluate", "Write the submission file of one run or an ensemble."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
-    "demo": ("demo", "Run the whole experiment in minutes, on pictures drawn on the spot or yours."),
+    "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }
 
 

@@ -141,7 +141,7 @@ class Result:
 
 
 def results(folders: Folders) -> list[Result]:
-    """The demo's table, read from the files that its commands left: every run, then the ensemble."""
+    """The demo's table, from the files that its commands left: every run, then the ensemble."""
     rows = []
     for training in TRAININGS:
         paths = RunPaths(training.run(folders.runs))

@@ -34,7 +34,7 @@ def train_val(stage: Stage, data: DataSet, train_batch: int, test_batch: int, st
 
 
 def deploy(stage: Stage, data: DataSet) -> Any:
-    """The net that is used: blob ``data`` (10 x 3 x S x S, mean subtracted and scaled) in, ``prob`` out."""
+    """The net that is used: ``data`` (10 x 3 x S x S, mean subtracted, scaled) in, ``prob`` out."""
     size = stage.input_size(data.image_size)
     net = schema.NetParameter(name=stage.name)
     net.layer.extend(
