@@ -8,7 +8,7 @@ VERSION = next(
     for line in (HERE / "tinynet" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
-DEV = ["pytest>=7", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
+DEV = ["pytest>=7", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
 
 setup(
     name="tinynet",
