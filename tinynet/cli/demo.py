@@ -37,7 +37,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
 
     folders = experiment.Folders(out)
     experiment.require_same_data(dataset, folders)
-    experiment.run(dataset, folders, iterations or experiment.ITERATIONS, click.echo)
+    experiment.run(dataset, folders, iterations, click.echo)
 
     manifest = read_manifest(folders.lmdb)
     rows = experiment.results(folders)

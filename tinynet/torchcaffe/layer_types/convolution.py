@@ -126,6 +126,10 @@ class Convolution(Layer):
         bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
         for below, above in zip(bottom, top):
             pictures = self._pictures(below.tensor, self.channels)
+            if pictures.dim() == 4:
+                # the faster order in memory; every layer above keeps to it, so that only the
+                # pictures themselves, which a script wrote, are ever copied
+                pictures = pictures.contiguous(memory_format=torch.channels_last)
             out = torch.convolution(pictures, self._weights(), bias, *self._settings)
             above.set_data(out.reshape(above.shape))
 
