@@ -46,7 +46,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
         [
             [
                 row.label,
-                "" if row.one_crop is None else f"{100 * row.one_crop.top1:.1f}",
+                "" if row.one_crop is None else f"{100 * row.one_crop:.1f}",
                 f"{100 * row.oversampled.top1:.1f}",
                 f"{100 * row.oversampled.top5:.1f}",
                 str(row.views),
