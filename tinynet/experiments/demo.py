@@ -134,7 +134,7 @@ def require_same_data(dataset: Path | None, folders: Folders) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """Validation scores: top-1 of one crop as training logged it, and of ``views`` averaged crops."""
+    """Validation scores: of one crop as training logged it, and of ``views`` averaged crops."""
 
     label: str
     one_crop: float | None  # 0…1
