@@ -21,6 +21,22 @@ settings.register_profile("tinynet", deadline=None)
 settings.load_profile("tinynet")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="run the tests marked 'long' too, which take minutes to hours",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes long; run with --long"))
+
+
 @pytest.fixture(scope="session")
 def caffe_python() -> str:
     """Interpreter of a real Caffe; the test is skipped, with the reason, where there is none."""

@@ -1,6 +1,6 @@
 """Caffe's semantics on PyTorch, behind pycaffe's face: ``import tinynet.torchcaffe as caffe``."""
 
-from tinynet.torchcaffe import io, proto
+from tinynet.torchcaffe import extensions, io, proto
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.classifier import Classifier
 from tinynet.torchcaffe.context import (
@@ -58,6 +58,7 @@ __all__ = [
     "SGDSolver",
     "Solver",
     "Timer",
+    "extensions",
     "get_solver",
     "has_nccl",
     "init_log",
