@@ -15,6 +15,11 @@ Who calls what, and when (Caffe's ``include/caffe/layer.hpp``):
 A layer may work in place (the same Blob as bottom and top) unless its class says that it can't:
 then ``backward`` finds the top's values in ``bottom[0].tensor``, and what it needs of the bottom's
 own it has kept (``Blob.data_to_keep``).
+
+``state()``, ``set_state(…)``
+                          between two iterations, by whoever saves or restores a run exactly: what
+                          decides the layer's later forwards besides its blobs and the main random
+                          stream.  A layer that reads data has a position, and says so here.
 """
 
 from __future__ import annotations
@@ -79,6 +84,14 @@ class Layer:
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         """By default there is nothing to propagate, and asking for it is an error."""
         check(not any(propagate_down), f"{self.type} layer {self.name} has no backward computation")
+
+    def state(self) -> dict[str, Any] | None:
+        """What the layer has to be given back to go on exactly, as JSON holds it; None: nothing."""
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` returned.  Raises CaffeError where that is of another layer."""
+        self.require(False, "has no state to go on from")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         """Whether ``force_backward`` may ask for the diff of this bottom (labels: no)."""

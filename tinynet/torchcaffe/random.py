@@ -46,6 +46,7 @@ layers/base_data_layer.cpp, layers/dropout_layer.cpp; the distributions as Boost
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,26 @@ class Mt19937:
             f"this one has shape {key.shape} and position {position}",
         )
         self._bits.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": int(position)}}
+
+
+def to_json(state: tuple[np.ndarray, int]) -> dict[str, Any]:
+    """A state of ``Mt19937.get_state`` as JSON holds it: the 624 words in hex, and the position."""
+    key, position = state
+    return {"key": key.astype("<u4").tobytes().hex(), "position": position}
+
+
+def from_json(stored: Any) -> tuple[np.ndarray, int]:
+    """The state that ``to_json`` wrote.  Raises CaffeError where it is none."""
+    try:
+        key = np.frombuffer(bytes.fromhex(stored["key"]), "<u4").astype(np.uint32)
+        position = int(stored["position"])
+    except (KeyError, TypeError, ValueError):
+        key, position = np.empty(0, np.uint32), -1
+    check(
+        key.shape == (624,) and 0 <= position <= 624,
+        "the state of a random stream is 624 words in hex and a position from 0 to 624",
+    )
+    return key, position
 
 
 def transformer(main: Mt19937, needs_random: bool) -> Mt19937 | None:

@@ -7,13 +7,14 @@ the second counts, then one for the thread.
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import torch
 
 from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, random
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.data_reader import DataReader
+from tinynet.torchcaffe.data_reader import DataReader, Position
 from tinynet.torchcaffe.data_transformer import (
     DataTransformer,
     colour_of_encoded,
@@ -56,6 +57,23 @@ class Data(Layer):
         if len(top) > 1:
             top[1].resize((param.batch_size,))
         reader.start()
+
+    def state(self) -> dict[str, Any]:
+        """The number of records, that of the next one, and the transformer's random state."""
+        record, stream = self._reader.position
+        found: dict[str, Any] = {"records": self._reader.records, "record": record}
+        if stream is not None:
+            found["stream"] = random.to_json(stream)
+        return found
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        records = self._reader.records
+        self.require(
+            state.get("records") == records and isinstance(state.get("record"), int),
+            f"the position is one among {state.get('records')} records; {records} are here",
+        )
+        stream = random.from_json(state["stream"]) if "stream" in state else None
+        self._reader.seek(Position(state["record"], stream))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Each batch brings its own shape."""

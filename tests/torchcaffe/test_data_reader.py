@@ -1,0 +1,99 @@
+"""A Data layer's reader: its position is that of the batch last taken, and can be gone back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinynet.data.store import encode_datum, write_store
+from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import random
+from tinynet.torchcaffe.data_reader import DataReader, Position
+from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.random import Mt19937
+
+RECORDS, BATCH = 23, 4  # of which no epoch ends with a batch
+AUGMENTED = "mirror: true crop_size: 5 mean_value: 100 scale: 0.5"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("reader") / "lmdb"
+    numbers = np.random.RandomState(3)
+    pictures = numbers.randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
+    write_store(path, ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(pictures)))
+    return path
+
+
+@pytest.fixture
+def reader(database: Path) -> Iterator[Callable[..., DataReader]]:
+    made: list[DataReader] = []
+
+    def make(transform: str = AUGMENTED, prefetch: int = 4) -> DataReader:
+        param = text.parse(transform, schema.TransformationParameter, "transform")
+        stream = Mt19937(5) if needs_random(param, schema.TRAIN) else None
+        transformer = DataTransformer(param, schema.TRAIN, None, stream)
+        made.append(DataReader(database, BATCH, transformer, prefetch, False))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
+    found = [reader.next_batch() for _ in range(batches)]
+    return [(batch.data.tobytes(), batch.labels.tolist()) for batch in found]
+
+
+def test_batches_follow_one_another_round_and_round(reader: Callable[..., DataReader]) -> None:
+    labels = [label for _, batch in take(reader("scale: 1"), 12) for label in batch]
+    assert labels == [float(n % RECORDS) for n in range(12 * BATCH)]
+
+
+@pytest.mark.parametrize("prefetch", [1, 4, 40])
+@pytest.mark.parametrize("transform", [AUGMENTED, "scale: 1"])
+@pytest.mark.parametrize("taken", [0, 1, 5, 6, 23])
+def test_a_position_goes_on_with_the_batches_that_would_have_come(
+    reader: Callable[..., DataReader], transform: str, prefetch: int, taken: int
+) -> None:
+    straight = reader(transform, prefetch)
+    take(straight, taken)
+    position = straight.position
+    assert position.record == taken * BATCH % RECORDS
+    expected = take(straight, 9)
+    # in a reader that has read ahead of another place, and twice in the same one
+    other = reader(transform, prefetch)
+    take(other, 3)
+    for _ in range(2):
+        other.seek(position)
+        assert other.position is position
+        assert take(other, 9) == expected
+
+
+def test_a_random_state_survives_json(reader: Callable[..., DataReader]) -> None:
+    stream = Mt19937(8)
+    stream.uint32s(1000)
+    key, place = random.from_json(random.to_json(stream.get_state()))
+    expected = stream.uint32s(700).tolist()
+    again = Mt19937(0)
+    again.set_state(key, place)
+    assert again.uint32s(700).tolist() == expected
+    for wrong in ({}, None, {"key": "00", "position": 3}, {"key": "zz", "position": 3}):
+        with pytest.raises(CaffeError, match="624 words"):
+            random.from_json(wrong)
+
+
+def test_a_position_that_the_data_has_not_is_refused(reader: Callable[..., DataReader]) -> None:
+    augmented = reader()
+    state = augmented.position.stream
+    with pytest.raises(CaffeError, match=f"record from 0 to {RECORDS - 1}"):
+        augmented.seek(Position(RECORDS, state))
+    with pytest.raises(CaffeError, match="without"):
+        augmented.seek(Position(0, None))
+    assert take(augmented, 1)[0][1] == [0.0, 1.0, 2.0, 3.0]
