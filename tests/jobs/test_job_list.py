@@ -1,0 +1,143 @@
+"""The list itself: what may be in it, what writing it twice does, what a damaged one says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.jobs import states
+from tinynet.jobs.claims import claim
+from tinynet.jobs.job_list import Job, JobList, levels, read, write
+
+
+def job(name: str, *after: str, words: tuple[str, ...] = ("stages",)) -> Job:
+    return Job(name, (words,), None, after)
+
+
+def end(folder: Path, which: Job, status: int, message: str = "") -> None:
+    taken = claim(folder, which, read(folder), again=True)
+    assert taken is not None
+    taken.finish(status, message)
+
+
+def test_a_list_is_read_as_it_was_written(folder: Path) -> None:
+    jobs = [
+        Job("a 'b' \"c\" $(d)", (("train", "it's; `x`"), ("evaluate", "x y")), Path("runs/x y")),
+        job("last", "a 'b' \"c\" $(d)"),
+    ]  # fmt: skip
+    write(folder, jobs)
+    assert read(folder) == JobList(tuple(jobs), Path.cwd())
+
+
+def test_adding_jobs_keeps_the_others_and_what_was_done_of_them(folder: Path) -> None:
+    write(folder, [job("a"), job("b")])
+    end(folder, job("a"), 0)
+    before = (folder / "jobs.json").read_bytes()
+    write(folder, [job("a"), job("b")])
+    assert (folder / "jobs.json").read_bytes() == before
+    write(folder, [job("c", "a")])
+    assert [j.name for j in read(folder).jobs] == ["a", "b", "c"]
+    assert [s.name for s in states.states(folder).values()] == ["done", "waiting", "waiting"]
+
+
+def test_other_commands_replace_what_waits_or_failed_and_nothing_else(folder: Path) -> None:
+    write(folder, [job("waits"), job("failed"), job("done"), job("stopped"), job("running")])
+    for name, status in (("failed", 1), ("done", 0), ("stopped", 75)):
+        end(folder, job(name), status)
+    held = claim(folder, job("running"), read(folder))
+    assert held is not None
+    for name in ("waits", "failed"):
+        write(folder, [job(name, words=("doctor",))])
+        assert read(folder)[name].commands == (("doctor",),)
+        assert states.states(folder)[name].name == "waiting"
+    for name in ("done", "stopped", "running"):
+        with pytest.raises(UsageError, match=f"'{name}' is {name} with other commands"):
+            write(folder, [job(name, words=("doctor",))])
+    held.finish(0)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "-x", "a/b", "a\nb", "a\0b", "x" * 121])
+def test_a_name_that_is_no_file_name_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="job name"):
+        write(folder, [job(name)])
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "words"),
+    [
+        ([job("a"), job("a")], "two jobs"),
+        ([Job("a", ())], "empty command"),
+        ([Job("a", ((),))], "empty command"),
+        ([job("a", "b")], "comes after 'b', which is not in the list"),
+        ([job("a", "b"), job("b", "c"), job("c", "a")], "wait for each other: a, b, c"),
+    ],
+)
+def test_a_list_that_cannot_be_done_is_refused(folder: Path, jobs: list[Job], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        write(folder, jobs)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=10))
+def test_levels_put_every_job_once_and_after_all_that_it_needs(needs: list[list[int]]) -> None:
+    # only to earlier ones, so that an order exists; given in reverse, so that it must be found
+    jobs = [job(str(n), *{str(m) for m in ms if m < n}) for n, ms in enumerate(needs)][::-1]
+    groups = levels(jobs)
+    assert sorted(j.name for group in groups for j in group) == sorted(j.name for j in jobs)
+    seen: set[str] = set()
+    for group in groups:
+        assert all(seen.issuperset(j.after) for j in group)
+        seen.update(j.name for j in group)
+
+
+def test_a_list_moves_along_with_its_runs_and_is_not_continued_from_elsewhere(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, [job("a")])
+    (tmp_path / "new").mkdir()
+    (tmp_path / "lists").rename(tmp_path / "new/lists")
+    assert read(tmp_path / "new/lists/first").directory == tmp_path / "new"
+    with pytest.raises(UsageError, match="paths start in"):
+        write(tmp_path / "new/lists/first", [job("b")])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "3", "[]", "null", '{"jobs": []}', '{"directory": 3, "jobs": []}',
+     '{"directory": ".", "jobs": [{"name": "a"}]}',
+     '{"directory": ".", "jobs": [%s"a", "commands": [["x", 3]], "run": null, "after": []}]}',
+     '{"directory": ".", "jobs": [%s"../a", "commands": [["x"]], "run": null, "after": []}]}'],
+)  # fmt: skip
+def test_a_damaged_list_is_one_clear_line(folder: Path, content: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "jobs.json").write_text(content.replace("%s", '{"name": '))
+    with pytest.raises(TinynetError, match="jobs.json: is damaged"):
+        read(folder)
+
+
+@given(st.binary(max_size=60) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["jobs", "directory", "name", "commands", "run", "after"]),
+                      inner, max_size=6), max_leaves=20,
+).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+def test_no_content_of_the_file_is_worse_than_one_clear_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any"
+    folder.mkdir(exist_ok=True)
+    (folder / "jobs.json").write_bytes(content)
+    try:
+        assert isinstance(read(folder), JobList)
+    except TinynetError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_folder_without_a_list_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(TinynetError, match="no job list.*tinynet jobs create"):
+        read(tmp_path)

@@ -1,0 +1,152 @@
+"""The processes of one job: its commands one after the other, each in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from tinynet.jobs.claims import Claim
+from tinynet.jobs.job_list import Job
+from tinynet.jobs.places import Place
+from tinynet.jobs.states import STOPPED_STATUS
+from tinynet.training.run import now
+
+_PR_SET_PDEATHSIG = 1
+# commands that take --gpu N and --cpu
+_ON_A_DEVICE = ("train", "evaluate", "ensemble", "predict")
+_LONGEST_MESSAGE = 400
+
+_libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exec should do little
+
+
+class Commands:
+    """Carries a claimed job from its first command to its last."""
+
+    def __init__(self, job: Job, claim: Claim, place: Place, directory: Path, log: Path) -> None:
+        self.job = job
+        self.claim = claim
+        self.place = place
+        self._directory = directory
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log: IO[bytes] = log.open("ab")
+        self._from = 0  # where the current command's output starts in the log
+        self._number = 0
+        self._stopped_by: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> int | None:
+        """Start the first command; a status where that fails, as ``poll`` returns it."""
+        return self._start_next()
+
+    def _start_next(self) -> int | None:
+        arguments = with_device(self.job.commands[self._number], self.place.arguments)
+        self._write(f"{now()} on {self.place.label}\n$ tinynet {shlex.join(arguments)}\n")
+        self._from = self._log.tell()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tinynet", *arguments],
+                cwd=self._directory,
+                env={**os.environ, **self.place.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                # a terminal's Ctrl-C comes to us alone, and once to each command from us
+                start_new_session=True,
+                pass_fds=(self.claim.descriptor, *self.place.descriptors),
+                preexec_fn=_in_child(self.place, os.getpid()),
+            )
+        except OSError as error:
+            self._write(f"tinynet: cannot start: {error}\n")
+            return 1
+        return None
+
+    def poll(self) -> int | None:
+        """Go on to the next command where one has ended; the job's exit status at its end."""
+        assert self._process is not None
+        status = self._process.poll()
+        if status is None:
+            return None
+        if self._stopped_by is not None and (status < 0 or status == 128 + signal.SIGINT):
+            status = STOPPED_STATUS  # before, or where, it could not end in its own way
+        self._number += 1
+        if status == 0 and self._number < len(self.job.commands):
+            if self._stopped_by is not None:
+                return STOPPED_STATUS
+            return self._start_next()
+        return status
+
+    def send(self, number: int) -> None:
+        """Pass a signal on to the command that runs; the job then ends after it."""
+        self._stopped_by = signal.Signals(number).name
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    @property
+    def told_to_stop(self) -> bool:
+        return self._stopped_by is not None
+
+    def stop(self) -> None:
+        """Stop the command that runs, and wait until it is gone."""
+        self.send(signal.SIGTERM)
+        if self._process is not None:
+            self._process.wait()
+
+    def message(self, status: int) -> str:
+        """What to say of a job that ended with ``status``: its last line, where it has one."""
+        if status == 0:
+            return ""
+        last = self._last_line()
+        if status < 0:
+            name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+            last = f"ended by {name}" + (f": {last}" if last else "")
+        return last or f"exit status {status}"
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk: the command itself will say so
+            self._log.write(text.encode("utf-8", "replace"))
+            self._log.flush()
+
+    def _last_line(self) -> str:
+        try:
+            with open(self._log.name, "rb") as file:
+                file.seek(max(self._from, os.fstat(file.fileno()).st_size - 4096))
+                lines = file.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return ""
+        found = [line.strip() for line in lines if line.strip()]
+        return found[-1].removeprefix("tinynet: ")[:_LONGEST_MESSAGE] if found else ""
+
+
+def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str, ...]:
+    """The command with its starter's ``--gpu N`` or ``--cpu``, where it takes one and has none."""
+    named = any(word in ("--gpu", "--cpu") or word.startswith("--gpu=") for word in command)
+    return command if named or command[0] not in _ON_A_DEVICE else (*command, *device)
+
+
+def _in_child(place: Place, parent: int) -> Callable[[], None]:
+    """What a command's process does before it becomes the command."""
+
+    def prepare() -> None:
+        # a starter that is killed by force takes its commands along; they stop as they do on any
+        # SIGTERM, with a snapshot, and hold the job's lock until then (Linux; elsewhere they go on)
+        with contextlib.suppress(AttributeError):
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if place.cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, place.cores)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(name, signal.SIG_DFL)  # what bash's background has ignored
+
+    return prepare

@@ -1,0 +1,257 @@
+"""A job list: a folder whose ``jobs.json`` says what is to be run, and in which order.
+
+    LIST/jobs.json               the jobs, in order, and where their relative paths start
+    LIST/attempts/NAME/0001.json each time that a job was begun: by whom, and how it ended
+    LIST/locks/NAME.lock         held by the kernel for whoever works on the job
+    LIST/logs/NAME.log           what the job's commands printed
+
+Whether a job waits, runs or is done follows from these files (``jobs.states``), so that a list
+needs no process of its own and outlives all that work on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tinynet.errors import TinynetError, UsageError
+
+_LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to be done once: a few commands in order, usually train and evaluate one run.
+
+    ``name``      unique in its list, and fit to name a file
+    ``commands``  argument lists of ``tinynet``, run one after the other; each is idempotent, since
+                  a job that was stopped is begun again from its first command
+    ``run``       the run directory that the commands make, if they make one: a job whose run has
+                  been removed is no longer done
+    ``after``     names of jobs that must be done before this one begins
+
+    Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their starter gives them.
+    """
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    run: Path | None = None
+    after: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Changes when what is done changes: an attempt at other commands does not count."""
+        content = [self.commands, None if self.run is None else os.fspath(self.run)]
+        return hashlib.sha256(json.dumps(content).encode("utf-8")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ListPaths:
+    """Every file name that a job list owns."""
+
+    root: Path
+
+    @property
+    def jobs(self) -> Path:
+        return Path(self.root) / "jobs.json"
+
+    @property
+    def list_lock(self) -> Path:
+        return Path(self.root) / "locks" / ".list.lock"
+
+    def lock(self, name: str) -> Path:
+        return Path(self.root) / "locks" / f"{name}.lock"
+
+    def attempts(self, name: str) -> Path:
+        return Path(self.root) / "attempts" / name
+
+    def log(self, name: str) -> Path:
+        return Path(self.root) / "logs" / f"{name}.log"
+
+
+@dataclass(frozen=True)
+class JobList:
+    """What ``jobs.json`` holds."""
+
+    jobs: tuple[Job, ...]
+    directory: Path  # where the commands run; absolute
+
+    def __getitem__(self, name: str) -> Job:
+        for job in self.jobs:
+            if job.name == name:
+                return job
+        raise UsageError(f"no job '{name}' in the list; the jobs are {_named(self.jobs)}")
+
+    def run_directory(self, job: Job) -> Path | None:
+        """The job's run directory, seen from here."""
+        return None if job.run is None else self.directory / job.run
+
+
+def write(folder: Path, jobs: Sequence[Job]) -> JobList:
+    """Add ``jobs`` to the list in ``folder``, which is made where there is none.
+
+    Jobs that are there already stay as they are, and so does what was done of them.  One of the
+    same name with other commands takes the old one's place where nothing of that has been done
+    (it waits or has failed), and is refused where it is done, stopped half-way or running.
+    Relative paths in the commands start where this process runs, from the first call on.
+    Raises UsageError for a name that is no file name, a name given twice, an ``after`` that names
+    no job or leads back to itself, and for a list that was begun in another directory.
+    """
+    from tinynet.jobs import states
+
+    folder = Path(folder)
+    require_fit(jobs)
+    paths = ListPaths(folder)
+    paths.list_lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(paths.list_lock)):
+        known: dict[str, Job] = {}
+        if paths.jobs.exists():
+            before = read(folder)
+            if before.directory.resolve() != Path.cwd().resolve():
+                raise UsageError(
+                    f"{folder}: is a list whose paths start in {before.directory}; add to it from "
+                    "there, or make another list"
+                )
+            known = {job.name: job for job in before.jobs}
+        for job in jobs:
+            old = known.get(job.name)
+            if old is not None and old.digest() != job.digest():
+                state = states.state(folder, old, before)
+                if state.name not in (states.WAITING, states.FAILED):
+                    raise UsageError(
+                        f"{folder}: job '{job.name}' is {state.name} with other commands; give the "
+                        "new one another name"
+                    )
+            known[job.name] = job
+        require_order(list(known.values()))
+        found = JobList(tuple(known.values()), Path.cwd())
+        replace_json(paths.jobs, _as_json(found, folder))
+    return found
+
+
+def read(folder: Path) -> JobList:
+    """Read a list.  Raises TinynetError where there is none, or where ``jobs.json`` is damaged."""
+    path = ListPaths(Path(folder)).jobs
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        jobs = tuple(_job(entry) for entry in content["jobs"])
+        directory = Path(os.path.normpath(Path(folder).absolute() / content["directory"]))
+    except FileNotFoundError:
+        raise TinynetError(
+            f"{folder}: is no job list (no jobs.json); make one with 'tinynet jobs create'"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None
+    try:
+        require_fit(jobs)
+        require_order(jobs)
+    except UsageError as error:
+        raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None
+    return JobList(jobs, directory)
+
+
+def _as_json(found: JobList, folder: Path) -> dict[str, Any]:
+    # relative, so that a list moves along with the runs that it speaks of
+    directory = os.path.relpath(found.directory.resolve(), folder.resolve())
+    entries = [
+        {
+            "name": job.name,
+            "commands": [list(command) for command in job.commands],
+            "run": None if job.run is None else os.fspath(job.run),
+            "after": list(job.after),
+        }
+        for job in found.jobs
+    ]
+    return {"directory": directory, "jobs": entries}
+
+
+def _job(entry: Mapping[str, Any]) -> Job:
+    commands = tuple(tuple(command) for command in entry["commands"])
+    words = [entry["name"], *entry["after"], *(word for command in commands for word in command)]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("a job's words are not all text")
+    run = None if entry["run"] is None else Path(entry["run"])
+    return Job(entry["name"], commands, run, tuple(entry["after"]))
+
+
+def require_fit(jobs: Iterable[Job]) -> None:
+    """Raise UsageError where a name cannot name a file or is taken, or where a job does nothing."""
+    seen = set()
+    for job in jobs:
+        fault = _name_fault(job.name)
+        if fault:
+            raise UsageError(f"job name {job.name!r} {fault}")
+        if job.name in seen:
+            raise UsageError(f"two jobs are named '{job.name}'")
+        seen.add(job.name)
+        if not job.commands or not all(job.commands):
+            raise UsageError(f"job '{job.name}' has an empty command")
+        if any("\0" in word for command in job.commands for word in command):
+            raise UsageError(f"job '{job.name}' has a null character in a command")
+
+
+def _name_fault(name: str) -> str | None:
+    if not name or name[0] in ".-":
+        return "is empty or starts with '.' or '-'"
+    if "/" in name or not name.isprintable():
+        return "has a '/' or a character that cannot be printed"
+    try:
+        length = len(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "is not proper Unicode"
+    if length > _LONGEST_NAME:
+        return f"has {length} bytes, more than {_LONGEST_NAME}"
+    return None
+
+
+def require_order(jobs: Sequence[Job]) -> None:
+    """Raise UsageError unless every ``after`` names a job and none waits for itself."""
+    levels(jobs)
+
+
+def levels(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in groups: those of a group only come after jobs of the groups before it.
+
+    Raises UsageError where an ``after`` names no job, or where jobs wait for each other.
+    """
+    names = {job.name for job in jobs}
+    for job in jobs:
+        for name in job.after:
+            if name not in names:
+                raise UsageError(f"job '{job.name}' comes after '{name}', which is not in the list")
+    groups: list[list[Job]] = []
+    placed: set[str] = set()
+    left = list(jobs)
+    while left:
+        group = [job for job in left if placed.issuperset(job.after)]
+        if not group:
+            raise UsageError(f"these jobs wait for each other: {_named(left)}")
+        groups.append(group)
+        placed.update(job.name for job in group)
+        left = [job for job in left if job.name not in placed]
+    return groups
+
+
+def _named(jobs: Sequence[Job]) -> str:
+    names = ", ".join(job.name for job in jobs[:8])
+    return names + (f" and {len(jobs) - 8} more" if len(jobs) > 8 else "")
+
+
+def replace_json(path: Path, content: Any) -> None:
+    """Write under a temporary name, sync, rename: the file is old or new, never half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,276 @@
+"""Works on a job list with this machine alone: its GPUs, or its cores in equal shares.
+
+Any number of starters may work on one list.  One that dies is replaced by starting another: what
+it worked on goes on from its newest snapshot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from tinynet.errors import StoppedEarly, TinynetError
+from tinynet.jobs import states
+from tinynet.jobs.claims import claim
+from tinynet.jobs.commands import Commands
+from tinynet.jobs.job_list import Job, JobList, ListPaths, read
+from tinynet.jobs.places import Place, Places
+from tinynet.jobs.states import State
+
+Say = Callable[[str], None]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_TICK_SECONDS = 0.2
+_LOOK_SECONDS = 3.0  # between two looks at what other starters have done
+
+
+@dataclass
+class Report:
+    """What became of the jobs that a starter was asked for, and what it did itself."""
+
+    states: dict[str, State]
+    blocked: dict[str, list[str]]  # job: jobs that it comes after and that are not done
+    begun: list[str] = field(default_factory=list)
+    signal: str | None = None  # the one that stopped it
+
+    def names(self, state: str) -> list[str]:
+        return [name for name, found in self.states.items() if found.name == state]
+
+    @property
+    def complete(self) -> bool:
+        return all(found.name == states.DONE for found in self.states.values())
+
+    def require_complete(self, folder: Path) -> None:
+        """Raise StoppedEarly after a signal, TinynetError where jobs have failed or are blocked."""
+        if self.complete:
+            return
+        left = len(self.states) - len(self.names(states.DONE))
+        if self.signal is not None:
+            raise StoppedEarly(
+                f"{folder}: stopped by {self.signal} with {left} of {len(self.states)} jobs not "
+                "done; the same command goes on"
+            )
+        failed = self.names(states.FAILED)
+        parts = []
+        if failed:
+            first = self.states[failed[0]].message
+            parts.append(f"{_jobs(failed)} failed ({failed[0]}: {first}; logs in {folder}/logs)")
+        if self.blocked:
+            first, because = next(iter(self.blocked.items()))
+            parts.append(f"{_jobs(list(self.blocked))} could not begin ({first}: not done yet: "
+                         f"{', '.join(because)})")  # fmt: skip
+        stopped = self.names(states.STOPPED)
+        if stopped and not parts:
+            raise StoppedEarly(f"{folder}: {_jobs(stopped)} stopped; the same command goes on")
+        raise TinynetError(f"{folder}: {'; '.join(parts) or f'{left} jobs are not done'}")
+
+
+def run(
+    folder: Path,
+    places: Places,
+    say: Say,
+    only: Collection[str] | None = None,
+    again: bool = False,
+) -> Report:
+    """Do all jobs of the list in ``folder`` (or those named in ``only``) that nobody else does.
+
+    ``places`` says where they run (``places.Cores``, ``gpus.Gpus``); ``again``: those that have
+    failed before, too, once each.  A job that fails does not keep the others from being done.  Ends
+    when nothing is left to do here and nobody else works on something that more may follow from.
+    SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to the commands, which stop with a snapshot;
+    then it ends.  Returns what the jobs have come to; raises OSError where the list cannot be
+    written, TinynetError where there is none.
+    """
+    return _Starter(Path(folder), places, say, only, again).run()
+
+
+class _Starter:
+    def __init__(
+        self,
+        folder: Path,
+        places: Places,
+        say: Say,
+        only: Collection[str] | None,
+        again: bool,
+    ) -> None:
+        self._folder = folder
+        self._places = places
+        self._say = say
+        self._list: JobList = read(folder)
+        self._scope = None if only is None else [self._list[name].name for name in only]
+        self._again = (
+            {name for name, s in states.states(folder).items() if s.name == states.FAILED}
+            if again
+            else set()
+        )
+        self._active: list[Commands] = []
+        self._begun: list[str] = []
+        # stopped by others than us: begun again by the next starter, as somebody wanted it so
+        self._left_alone: set[str] = set()
+        self._signals: list[int] = []
+        self._passed_on = 0
+        self._said_waiting = ""
+
+    def run(self) -> Report:
+        with self._signals_noted():
+            try:
+                next_look = 0.0
+                while True:
+                    if self._reap():
+                        next_look = 0.0
+                    self._pass_signals_on()
+                    if self._signals:
+                        if not self._active:
+                            break
+                    elif time.monotonic() >= next_look:
+                        self._yield()
+                        if not self._begin_what_can() and not self._active:
+                            break
+                        next_look = time.monotonic() + _LOOK_SECONDS
+                    time.sleep(_TICK_SECONDS)
+            finally:
+                for commands in self._active:  # an error of ours: leave what can go on
+                    commands.stop()
+                    self._finish(commands, states.STOPPED_STATUS)
+        return self._report()
+
+    # ------------------------------------------------------------------ what runs
+
+    def _reap(self) -> bool:
+        """Look after the jobs that run; whether one has ended."""
+        ended = False
+        for commands in list(self._active):
+            status = commands.poll()
+            if status is None and not commands.claim.beat():
+                self._say(f"{commands.job.name}: was taken over by another starter; left to it")
+                commands.stop()
+                status = states.STOPPED_STATUS
+            if status is not None:
+                ended = True
+                self._active.remove(commands)
+                self._finish(commands, status)
+        return ended
+
+    def _finish(self, commands: Commands, status: int) -> None:
+        message = commands.message(status)
+        if status == states.STOPPED_STATUS and not commands.told_to_stop:
+            self._left_alone.add(commands.job.name)
+        commands.close()
+        self._places.give_back(commands.place)
+        commands.claim.finish(status, message)
+        word = {0: "done", states.STOPPED_STATUS: "stopped"}.get(status, "failed")
+        self._say(f"{commands.job.name}: {word}" + (f": {message}" if message else ""))
+
+    def _yield(self) -> None:
+        """Stop as many jobs, the youngest first, as others should have the places of."""
+        for commands in self._active[::-1][: self._places.wanted_by_others()]:
+            self._say(f"{commands.job.name}: leaves {commands.place.label} to others")
+            commands.send(signal.SIGTERM)
+
+    # ------------------------------------------------------------------ what can begin
+
+    def _begin_what_can(self) -> bool:
+        """Begin jobs while there are places; whether there is still something to wait for."""
+        self._list = read(self._folder)  # which may have grown
+        known = states.states(self._folder)
+        ready = [job for job in self._jobs() if self._is_ready(job, known)]
+        for job in ready:
+            place = self._places.take()
+            if place is None:
+                self._say_waiting(f"{len(ready)} jobs can begin as soon as there is room for them")
+                return True
+            if not self._begin(job, place):
+                self._places.give_back(place)
+        if self._active or ready:
+            return True
+        others = [name for name in self._needed() if known[name].name == states.RUNNING]
+        if others:
+            self._say_waiting(f"waiting for {_jobs(others)}, which other starters work on")
+        return bool(others)
+
+    def _jobs(self) -> list[Job]:
+        return [job for job in self._list.jobs if self._scope is None or job.name in self._scope]
+
+    def _is_ready(self, job: Job, known: dict[str, State]) -> bool:
+        state = known[job.name].name
+        wanted = state in (states.WAITING, states.STOPPED) or job.name in self._again
+        return wanted and job.name not in self._left_alone and not states.blocked_by(job, known)
+
+    def _needed(self) -> list[str]:
+        """Names of our jobs and of all that they come after."""
+        todo, found = [job.name for job in self._jobs()], []
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.append(name)
+                todo += self._list[name].after
+        return found
+
+    def _begin(self, job: Job, place: Place) -> bool:
+        taken = claim(self._folder, job, self._list, again=job.name in self._again)
+        if taken is None:
+            return False
+        self._again.discard(job.name)
+        log = ListPaths(self._folder).log(job.name)
+        commands = Commands(job, taken, place, self._list.directory, log)
+        self._say(f"{job.name}: begins on {place.label}")
+        self._begun.append(job.name)
+        status = commands.start()
+        if status is None:
+            self._active.append(commands)
+        else:
+            self._finish(commands, status)
+        return True
+
+    def _say_waiting(self, text: str) -> None:
+        if text != self._said_waiting:
+            self._said_waiting = text
+            self._say(text)
+
+    # ------------------------------------------------------------------ signals and the end
+
+    @contextlib.contextmanager
+    def _signals_noted(self) -> Iterator[None]:
+        def note(number: int, frame: FrameType | None) -> None:
+            self._signals.append(number)
+
+        before = {}
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                with contextlib.suppress(ValueError):  # not in the main thread
+                    before[number] = signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)
+
+    def _pass_signals_on(self) -> None:
+        for number in self._signals[self._passed_on :]:
+            # a second Ctrl-C asks for a stop at once; a second of any other says nothing new
+            if self._passed_on == 0 or number == signal.SIGINT:
+                self._say(f"{signal.Signals(number).name}: stopping {len(self._active)} jobs")
+                for commands in self._active:
+                    commands.send(number)
+            self._passed_on += 1
+
+    def _report(self) -> Report:
+        known = states.states(self._folder)
+        mine = {job.name: known[job.name] for job in self._jobs()}
+        blocked = {
+            job.name: states.blocked_by(job, known)
+            for job in self._jobs()
+            if known[job.name].name == states.WAITING and states.blocked_by(job, known)
+        }
+        stopped = signal.Signals(self._signals[0]).name if self._signals else None
+        return Report(mine, blocked, self._begun, stopped)
+
+
+def _jobs(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"job {shown}" if len(names) == 1 else f"{len(names)} jobs ({shown})"

@@ -1,0 +1,103 @@
+"""Where a job can run: a share of the cores here, a GPU in ``gpus``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one job runs on, from ``Places.take`` to ``Places.give_back``."""
+
+    label: str  # for messages: "GPU 3", "cores 0-3"
+    arguments: tuple[str, ...]  # for commands that take --gpu N or --cpu and name neither
+    environment: dict[str, str] = field(default_factory=dict)
+    cores: frozenset[int] = frozenset()  # to be bound to; empty: any
+    descriptors: tuple[int, ...] = ()  # locks that the commands hold along with us
+
+
+class Places(Protocol):
+    """The places of this machine that a starter may use."""
+
+    def take(self) -> Place | None:
+        """A free place, now ours; None where there is none at this moment."""
+
+    def give_back(self, place: Place) -> None:
+        """The job on a place has ended."""
+
+    def wanted_by_others(self) -> int:
+        """How many of our places we should give up now, their jobs stopped."""
+
+
+class Cores:
+    """The cores of this machine in equal shares: one process each, bound to its share.
+
+    Bound, since two processes of n threads that the kernel moves over 2 n cores wait for one
+    another's threads at every parallel loop.  A job's results depend on its number of threads, so
+    a list should be carried on with the number of processes that it was begun with.
+    """
+
+    def __init__(self, processes: int, leave_free: int = 0, cores: Sequence[int] | None = None):
+        available = list(usable_cores() if cores is None else cores)
+        used = available[: max(1, len(available) - leave_free)]
+        self._free = [_share(used, processes, number) for number in range(processes)]
+
+    def take(self) -> Place | None:
+        return self._free.pop(0) if self._free else None
+
+    def give_back(self, place: Place) -> None:
+        self._free.append(place)
+
+    def wanted_by_others(self) -> int:
+        return 0
+
+
+def _share(cores: Sequence[int], processes: int, number: int) -> Place:
+    """Share ``number`` of ``processes``; two overlap only where there are fewer cores."""
+    each = max(1, len(cores) // processes)
+    first = number * each % len(cores)
+    mine = frozenset(cores[first : first + each])
+    return Place(f"cores {_ranges(mine)}", ("--cpu",), thread_counts(len(mine)), mine)
+
+
+def thread_counts(threads: int) -> dict[str, str]:
+    """Environment for so many threads; what the user has set is kept where it is less."""
+    found = {}
+    for name in _THREAD_COUNTS:
+        given = os.environ.get(name, "")
+        found[name] = str(min(int(given), threads) if given.isdigit() and int(given) else threads)
+    return found
+
+
+def usable_cores() -> list[int]:
+    """Cores that this process may use: by its affinity, and no more than a container's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+    else:
+        cores = list(range(os.cpu_count() or 1))
+    return cores[: max(1, int(_quota(len(cores))))]
+
+
+def _quota(cores: int) -> float:
+    """What a container's CPU quota (cgroup 2) comes to in cores."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, int(quota) / int(period))
+    except (OSError, ValueError):  # none, or "max"
+        return cores
+
+
+def _ranges(cores: frozenset[int]) -> str:
+    parts: list[list[int]] = []
+    for core in sorted(cores):
+        if parts and core == parts[-1][-1] + 1:
+            parts[-1].append(core)
+        else:
+            parts.append([core])
+    return ",".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
