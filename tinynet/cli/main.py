@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "Score a run on a split, with one crop or with Caffe's ten."),
     "ensemble": ("evaluate", "Average runs and score every subset of them."),
     "predict": ("evaluate", "Write the submission file of one run or an ensemble."),
+    "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }

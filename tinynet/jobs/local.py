@@ -182,7 +182,8 @@ class _Starter:
         for job in ready:
             place = self._places.take()
             if place is None:
-                self._say_waiting(f"{len(ready)} jobs can begin as soon as there is room for them")
+                if not self._active:
+                    self._say_waiting("waiting for a free GPU")
                 return True
             if not self._begin(job, place):
                 self._places.give_back(place)

@@ -36,17 +36,23 @@ class Places(Protocol):
 
 
 class Cores:
-    """The cores of this machine in equal shares: one process each, bound to its share.
+    """The cores of this machine in equal shares: one process each, with as many threads.
 
-    Bound, since two processes of n threads that the kernel moves over 2 n cores wait for one
-    another's threads at every parallel loop.  A job's results depend on its number of threads, so
-    a list should be carried on with the number of processes that it was begun with.
+    A job's results depend on its number of threads, so a list should be carried on with the number
+    of processes that it was begun with.  Processes are bound to their share only if ``bind``: that
+    keeps them from moving between sockets, but makes them wait for whoever else uses those cores.
     """
 
-    def __init__(self, processes: int, leave_free: int = 0, cores: Sequence[int] | None = None):
+    def __init__(
+        self,
+        processes: int,
+        leave_free: int = 0,
+        bind: bool = False,
+        cores: Sequence[int] | None = None,
+    ) -> None:
         available = list(usable_cores() if cores is None else cores)
         used = available[: max(1, len(available) - leave_free)]
-        self._free = [_share(used, processes, number) for number in range(processes)]
+        self._free = [_share(used, processes, number, bind) for number in range(processes)]
 
     def take(self) -> Place | None:
         return self._free.pop(0) if self._free else None
@@ -58,12 +64,35 @@ class Cores:
         return 0
 
 
-def _share(cores: Sequence[int], processes: int, number: int) -> Place:
+class One:
+    """The one place that a batch system, or a person, has chosen for us."""
+
+    def __init__(self, gpu: int | None, cpu: bool, threads: int | None) -> None:
+        arguments = ("--cpu",) if cpu else () if gpu is None else ("--gpu", str(gpu))
+        label = "CPU" if cpu else "the default device" if gpu is None else f"GPU {gpu}"
+        environment = {} if threads is None else thread_counts(threads)
+        self._free: Place | None = Place(label, arguments, environment)
+
+    def take(self) -> Place | None:
+        place, self._free = self._free, None
+        return place
+
+    def give_back(self, place: Place) -> None:
+        self._free = place
+
+    def wanted_by_others(self) -> int:
+        return 0
+
+
+def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Place:
     """Share ``number`` of ``processes``; two overlap only where there are fewer cores."""
     each = max(1, len(cores) // processes)
     first = number * each % len(cores)
     mine = frozenset(cores[first : first + each])
-    return Place(f"cores {_ranges(mine)}", ("--cpu",), thread_counts(len(mine)), mine)
+    threads = thread_counts(len(mine))
+    if bind:
+        return Place(f"cores {_ranges(mine)}", ("--cpu",), threads, mine)
+    return Place(f"CPU share {number + 1} of {processes}", ("--cpu",), threads)
 
 
 def thread_counts(threads: int) -> dict[str, str]:

@@ -1,0 +1,355 @@
+"""``tinynet jobs create|local|run|status|slurm|sge``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinynet.errors import UsageError
+from tinynet.paths import PROTOTXT_ROOT, RUNS_ROOT
+
+if TYPE_CHECKING:
+    from tinynet.jobs.job_list import Job
+    from tinynet.jobs.local import Report
+    from tinynet.jobs.places import Places
+    from tinynet.jobs.status import RunStatus
+
+_LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
+
+
+@click.group()
+def jobs() -> None:
+    """Run many trainings: over the GPUs or cores of this machine, or through a batch system.
+
+    \b
+    A job list is a folder; every job trains a run and evaluates it.  Any number of starters may
+    work on one list, and what is done is not done again:
+      tinynet jobs create lists/seeds --stage 7 --seeds 1-5
+      tinynet jobs local lists/seeds                  # no scheduler: the free GPUs, or the cores
+      tinynet jobs slurm lists/seeds --time 8:00:00 --gpu --submit
+      tinynet jobs status lists/seeds
+    """
+
+
+class Numbers(click.ParamType):
+    """``3``, ``1-7``, or ``1,3,5-7``."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        if isinstance(value, list):
+            return value
+        found: list[int] = []
+        for part in value.split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                self.fail(f"'{value}' is no list of numbers such as 3, 1-7 or 1,3,5-7", param, ctx)
+            low, high = int(first), int(last) if dash else int(first)
+            if not low <= high < low + 10_000:
+                self.fail(f"'{part.strip()}' is not a range of at most 10,000 numbers", param, ctx)
+            found += range(low, high + 1)
+        return list(dict.fromkeys(found))
+
+
+@jobs.command(epilog="Example: tinynet jobs create lists/dissection --stage 1-8 --seeds 1-3")
+@_LIST
+@click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=click.Path(path_type=Path))
+@click.option(
+    "--stage",
+    "stages",
+    type=Numbers(),
+    default=[],
+    metavar="N,N-N",
+    help="Stages; 8 means all its members and their average.",
+)
+@click.option(
+    "--member",
+    "members",
+    type=Numbers(),
+    default=[],
+    metavar="M,M-M",
+    help="Members of stage 8, and the average of just these.",
+)
+@click.option(
+    "--seeds",
+    type=Numbers(),
+    default=[],
+    metavar="N,N-N",
+    help="One run for each of these seeds (members have their own); default 1, or what "
+    "the SOLVER has.",
+)
+@click.option(
+    "--train",
+    "train_options",
+    metavar="OPTIONS",
+    default="",
+    help="More options of 'tinynet train', as one word: --train '--max-iter 500'",
+)
+@click.option(
+    "--evaluate",
+    "evaluate_options",
+    metavar="OPTIONS",
+    default="--oversample",
+    show_default=True,
+    help="Options of 'tinynet evaluate' after the training.",
+)
+@click.option("--no-evaluate", is_flag=True, help="Only train.")
+@click.option(
+    "--prototxt",
+    type=click.Path(path_type=Path),
+    default=PROTOTXT_ROOT,
+    show_default=True,
+    metavar="DIR",
+    help="Where the generated stages lie.",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=RUNS_ROOT,
+    show_default=True,
+    metavar="DIR",
+    help="Where the runs go.",
+)
+@click.option("--engine", metavar="auto|caffe|torch", help="For all commands of all jobs.")
+@click.option("--caffe-python", metavar="PYTHON", help="For all commands of all jobs.")
+@_JSON
+def create(
+    folder: Path,
+    solvers: tuple[Path, ...],
+    stages: list[int],
+    members: list[int],
+    seeds: list[int],
+    train_options: str,
+    evaluate_options: str,
+    no_evaluate: bool,
+    prototxt: Path,
+    runs: Path,
+    engine: str | None,
+    caffe_python: str | None,
+    as_json: bool,
+) -> None:
+    """Make the job list LIST, or add to it: stages, ensemble members, any solver.prototxt.
+
+    Each job trains one run (RUNS/STAGE/seedN, or memberNN) and evaluates it; 'ensemble' averages
+    the members when all are done.  What is in the list already stays as it is.
+    """
+    from tinynet.jobs import job_list, plan
+
+    both = [*(["--engine", engine] if engine else [])]
+    both += ["--caffe-python", caffe_python] if caffe_python else []
+    options = plan.Options(
+        prototxt,
+        runs,
+        _words(train_options, "--train"),
+        None if no_evaluate else _words(evaluate_options, "--evaluate"),
+        both,
+    )
+    planned: list[Job] = []
+    for number in stages:
+        planned += plan.jobs_of_stage(number, seeds, options)
+    if members:
+        planned += plan.jobs_of_members(members, options)
+    for solver in solvers:
+        planned += plan.jobs_of_solver(solver, seeds, options)
+    if not planned:
+        raise UsageError("name what to run: --stage, --member, or a SOLVER.prototxt")
+    for job in planned:
+        _require_understood(job)
+    found = job_list.write(folder, planned)
+    if as_json:
+        click.echo(json.dumps({"list": str(folder), "jobs": [job.name for job in found.jobs]}))
+        return
+    click.echo(f"{folder}: {len(found.jobs)} jobs; 'tinynet jobs local {folder}' begins them here")
+
+
+def _words(text: str, option: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from None
+
+
+def _require_understood(job: Job) -> None:
+    """Raise where a command would not be understood: now, rather than in the night."""
+    import importlib
+
+    from tinynet.cli.main import COMMANDS
+
+    for name, *arguments in job.commands:
+        module = importlib.import_module(f"tinynet.cli.{COMMANDS[name][0]}")
+        try:
+            getattr(module, name).make_context(f"tinynet {name}", list(arguments))
+        except click.UsageError as error:
+            raise UsageError(f"'tinynet {name}' does not take these options: "
+                             f"{error.format_message()}") from None  # fmt: skip
+
+
+@jobs.command(epilog="Example: tinynet jobs local lists/dissection --gpus 0,2,3 --leave-free 1")
+@_LIST
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="On the CPU: N jobs at once, the cores divided among them.",
+)
+@click.option(
+    "--gpus",
+    metavar="all|N,N",
+    help="On these GPUs, one job on each; the default where there are any.",
+)
+@click.option(
+    "--leave-free",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Leave N free GPUs (or cores) to others, and give up GPUs for that.",
+)
+@click.option("--bind", is_flag=True, help="Bind each process to its own cores.")
+@click.option(
+    "--memory",
+    type=click.IntRange(min=0),
+    default=4096,
+    show_default=True,
+    metavar="MIB",
+    help="Free memory that a GPU must have.",
+)
+@click.option("--share", is_flag=True, help="Also use GPUs on which others compute.")
+@_RETRY
+@_JSON
+def local(
+    folder: Path,
+    processes: int | None,
+    gpus: str | None,
+    leave_free: int,
+    bind: bool,
+    memory: int,
+    share: bool,
+    retry: bool,
+    as_json: bool,
+) -> None:
+    """Do the jobs of LIST on this machine, as many at once as there are free GPUs.
+
+    A job that fails is reported and does not keep the others from being done.  Start it again, or
+    several at once, whenever you like: what is done is not done again, and what was stopped or
+    killed goes on.  Ctrl-C, or SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
+    """
+    from tinynet.jobs import local as starter
+
+    if processes is not None and gpus is not None:
+        raise UsageError("--processes and --gpus: choose one")
+    places = _places(processes, gpus, leave_free, bind, memory, share)
+    _conclude(starter.run(folder, places, _say, again=retry), folder, as_json)
+
+
+def _places(
+    processes: int | None, gpus: str | None, leave_free: int, bind: bool, memory: int, share: bool
+) -> Places:
+    from tinynet.jobs import gpus as gpu_module
+    from tinynet.jobs.places import Cores
+
+    if processes is not None or (gpus is None and not gpu_module.are_here()):
+        return Cores(processes or 1, leave_free, bind)
+    allowed = gpu_module.chosen(gpu_module.look(), gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if len(allowed) <= leave_free:
+        raise UsageError(f"--leave-free {leave_free}: only {len(allowed)} GPUs may be used")
+    return gpu_module.Gpus(allowed, memory, leave_free, share)
+
+
+@jobs.command(epilog="Example: tinynet jobs run lists/dissection stage7_dropout2-seed1 --gpu 0")
+@_LIST
+@click.argument("names", nargs=-1, required=True, metavar="JOB...")
+@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="On GPU N.")
+@click.option("--cpu", is_flag=True, help="On the CPU.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads for each job.")
+@_RETRY
+@_JSON
+def run(
+    folder: Path,
+    names: tuple[str, ...],
+    gpu: int | None,
+    cpu: bool,
+    threads: int | None,
+    retry: bool,
+    as_json: bool,
+) -> None:
+    """Do single jobs of LIST, one after the other: what batch scripts call.
+
+    Waits where another starter works on one of them; one that is done already is left as it is.
+    """
+    from tinynet.jobs import local as starter
+    from tinynet.jobs.places import One
+
+    if gpu is not None and cpu:
+        raise UsageError("--gpu and --cpu: choose one")
+    place = One(gpu, cpu, threads)
+    _conclude(starter.run(folder, place, _say, only=names, again=retry), folder, as_json)
+
+
+def _conclude(report: Report, folder: Path, as_json: bool) -> None:
+    if as_json:
+        found = {name: state.name for name, state in report.states.items()}
+        click.echo(json.dumps({"list": str(folder), "jobs": found, "begun": report.begun}))
+    report.require_complete(folder)
+    if not as_json:
+        click.echo(f"{folder}: all {len(report.states)} jobs are done")
+
+
+@jobs.command(epilog="Example: tinynet jobs status lists/dissection")
+@_LIST
+@_JSON
+def status(folder: Path, as_json: bool) -> None:
+    """Show every run of LIST: state, iteration, last validation accuracy, time left.
+
+    Reads files alone, so that it works from any machine that sees them.  Time left is the
+    training's, at its own speed of late.
+    """
+    from tinynet.jobs.status import statuses
+
+    found = statuses(folder)
+    if as_json:
+        click.echo(json.dumps([entry.as_dict() for entry in found]))
+    else:
+        _print_statuses(found)
+
+
+def _print_statuses(found: list[RunStatus]) -> None:
+    from tinynet.cli import table
+
+    rows = [
+        [
+            entry.job,
+            entry.state,
+            "" if entry.iteration is None else f"{entry.iteration:,} / {entry.max_iter:,}",
+            "" if entry.val_accuracy is None else f"{100 * entry.val_accuracy:.2f} %",
+            _duration(entry.seconds_left) if entry.state != "done" else "",
+            entry.where or "",
+            entry.message,
+        ]
+        for entry in found
+    ]
+    header = ["job", "state", "iteration", "val accuracy", "left", "on", "message"]
+    click.echo(table.render(header, rows, right=(2, 3, 4), wrap=(6,)))
+    counts: dict[str, int] = {}
+    for entry in found:
+        counts[entry.state] = counts.get(entry.state, 0) + 1
+    click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,86 @@
+"""Jobs for what is usually run: stages with several seeds, ensemble members, any solver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.jobs.job_list import Job
+from tinynet.paths import PROTOTXT_ROOT, RUNS_ROOT, RunPaths, StagePaths, member_name
+from tinynet.stages import Stage, stage
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all jobs of a list share."""
+
+    prototxt: Path = PROTOTXT_ROOT
+    runs: Path = RUNS_ROOT
+    train: Sequence[str] = ()  # more options of `tinynet train`
+    evaluate: Sequence[str] | None = ("--oversample",)  # of `tinynet evaluate`; None: not at all
+    engine: Sequence[str] = ()  # of both, and of `tinynet ensemble`: --engine, --caffe-python
+
+
+def jobs_of_stage(number: int, seeds: Sequence[int], options: Options) -> list[Job]:
+    """One job per seed, or per member and one that averages them where the stage is an ensemble.
+
+    Raises UsageError where there is no such stage, TinynetError where its prototxt is not there.
+    """
+    found = stage(number)
+    if found.is_ensemble:
+        return list(_ensemble(found, range(1, found.members + 1), options))
+    solver = StagePaths(options.prototxt, found.name).solver
+    return [_training(solver, found.name, f"seed{seed}", seed, options) for seed in seeds or [1]]
+
+
+def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
+    """One job per member of stage 8, and one that averages these."""
+    found = stage(8)
+    for member in members:
+        if not 1 <= member <= found.members:
+            raise UsageError(f"the ensemble has members 1 to {found.members}, not {member}")
+    return list(_ensemble(found, members, options))
+
+
+def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list[Job]:
+    """One job per seed; without seeds, one with the seed that the solver has."""
+    folder = Path(os.path.abspath(solver)).parent.name
+    if seeds:
+        return [_training(solver, folder, f"seed{seed}", seed, options) for seed in seeds]
+    from tinynet.prototxt import schema, text
+
+    seed = max(int(text.read(solver, schema.SolverParameter).random_seed), -1)
+    return [_training(solver, folder, f"seed{1 if seed < 0 else seed}", None, options)]
+
+
+def _ensemble(found: Stage, members: Sequence[int], options: Options) -> Iterator[Job]:
+    trainings = []
+    for member in members:
+        solver = StagePaths(options.prototxt, found.name, member).solver
+        trainings.append(_training(solver, found.name, member_name(member), None, options))
+    yield from trainings
+    runs = [os.fspath(job.run) for job in trainings if job.run is not None]
+    average = [ENSEMBLE, *runs, "--out", os.fspath(options.runs / ENSEMBLE), *options.engine]
+    yield Job(ENSEMBLE, (tuple(average),), None, tuple(job.name for job in trainings))
+
+
+def _training(solver: Path, stage_name: str, name: str, seed: int | None, options: Options) -> Job:
+    if not solver.exists():
+        raise TinynetError(
+            f"{solver}: no such solver; generate the stages with 'tinynet generate', or name "
+            "where they lie with --prototxt"
+        )
+    run = RunPaths.of(options.runs, stage_name, name).root
+    train = ["train", os.fspath(solver), "--runs", os.fspath(options.runs), "--name", name]
+    train.append("--quiet")  # the run has a log of its own
+    if seed is not None:
+        train += ["--seed", str(seed)]
+    commands = [(*train, *options.engine, *options.train)]
+    if options.evaluate is not None:
+        commands.append(("evaluate", os.fspath(run), *options.engine, *options.evaluate))
+    return Job(f"{stage_name}-{name}", tuple(commands), run)

@@ -1,0 +1,138 @@
+"""What every run of a list has come to, from the list's files and the run directories alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError
+from tinynet.jobs import states
+from tinynet.jobs.job_list import Job, read
+from tinynet.paths import RunPaths
+from tinynet.training import run as runs
+from tinynet.training.log import Record, read_history
+
+# a run on another machine, begun without a list, that has logged nothing for so long is not running
+_SILENT_SECONDS = 1800.0
+_RATE_RECORDS = 8  # the last so many say how fast a run is now
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One line of ``tinynet jobs status``; None where a job has, or says, no such thing."""
+
+    job: str
+    state: str
+    message: str = ""
+    where: str | None = None  # host and device
+    run: str | None = None
+    iteration: int | None = None
+    max_iter: int | None = None
+    val_accuracy: float | None = None  # 0…1, the last one
+    seconds_left: float | None = None  # of training
+
+    def as_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def statuses(folder: Path) -> list[RunStatus]:
+    """The status of every job of the list in ``folder``, in its order."""
+    found = read(folder)
+    return [
+        _status(job, states.state(folder, job, found), found.run_directory(job))
+        for job in found.jobs
+    ]
+
+
+def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
+    host = state.attempt.host if state.attempt is not None else None
+    if directory is None or not RunPaths(directory).run_json.exists():
+        name = None if job.run is None else os.fspath(job.run)
+        return RunStatus(job.name, state.name, state.message, host, name)
+    paths = RunPaths(directory)
+    try:
+        run = runs.load(paths.run_json)
+        history = read_history(paths.history)
+    except (TinynetError, OSError) as error:
+        return RunStatus(job.name, state.name, str(error), host, os.fspath(job.run or ""))
+    assert run is not None
+    if state.attempt is None:
+        state = _begun_without_the_list(job, run, paths)
+    iteration = run.iteration
+    if run.state == runs.RUNNING and history:
+        iteration = max(iteration, int(history[-1]["iteration"]))
+    return RunStatus(
+        job.name,
+        state.name,
+        _message(state, run),
+        f"{run.host} {run.device}".strip(),
+        os.fspath(job.run or ""),
+        iteration,
+        run.max_iter,
+        _last(history, "val_accuracy"),
+        _seconds_left(run, iteration, history, paths) if state.name != states.DONE else 0.0,
+    )
+
+
+def _message(state: states.State, run: runs.Run) -> str:
+    """The run's own words, which are shorter, where it ended in its own way."""
+    ended = state.attempt is not None and state.attempt.ended is not None
+    if state.name in (states.STOPPED, states.FAILED) and ended and run.message:
+        return run.message
+    return state.message
+
+
+def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.State:
+    """The state of a job that no starter has begun, but whose run is there."""
+    if run.state == runs.RUNNING:
+        if _is_alive(run, paths):
+            return states.State(states.RUNNING, f"process {run.pid} on {run.host}")
+        return states.State(states.STOPPED, f"process {run.pid} on {run.host} died")
+    if run.state == runs.FINISHED:
+        if len(job.commands) == 1:
+            return states.State(states.DONE)
+        return states.State(states.WAITING, f"is trained; 'tinynet {job.commands[1][0]}' is left")
+    name = states.STOPPED if run.state == runs.STOPPED else states.FAILED
+    return states.State(name, run.message)
+
+
+def _is_alive(run: runs.Run, paths: RunPaths) -> bool:
+    if run.host == socket.gethostname():
+        try:
+            os.kill(run.pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:  # another user's
+            return True
+        return True
+    try:
+        return time.time() - paths.log.stat().st_mtime < _SILENT_SECONDS
+    except OSError:
+        return False
+
+
+def _last(history: list[Record], key: str) -> float | None:
+    values = [record[key] for record in history if record.get(key) is not None]
+    return values[-1] if values else None
+
+
+def _seconds_left(
+    run: runs.Run, iteration: int, history: list[Record], paths: RunPaths
+) -> float | None:
+    """At the speed of the last records, tests included, less what has passed since the last."""
+    timed = [record for record in history if "seconds" in record][-_RATE_RECORDS:]
+    if run.state == runs.FINISHED:
+        return 0.0
+    if len(timed) < 2 or timed[-1]["iteration"] <= timed[0]["iteration"]:
+        return None
+    rate = (timed[-1]["seconds"] - timed[0]["seconds"]) / (
+        timed[-1]["iteration"] - timed[0]["iteration"]
+    )
+    left = rate * (run.max_iter - iteration)
+    if run.state == runs.RUNNING:
+        left -= max(0.0, time.time() - paths.history.stat().st_mtime)
+    return max(0.0, left)
