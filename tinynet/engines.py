@@ -216,7 +216,9 @@ def find(name: str = "auto", caffe_python: str | None = None) -> Engine:
     try:
         return find_caffe(caffe_python)
     except TinynetError as error:
-        raise TinynetError(f"no engine found: {GET_TORCH}, or for real Caffe {error}") from None
+        raise TinynetError(
+            f"no engine found: {GET_TORCH} brings the torch engine; {error}"
+        ) from None
 
 
 def available() -> list[Engine]:

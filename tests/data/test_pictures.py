@@ -71,6 +71,7 @@ def test_a_box_of_one_column_still_makes_a_picture() -> None:
         (jpeg(Image.new("RGB", (64, 64)), "PNG"), "is not a JPEG"),
         (jpeg(Image.new("RGB", (32, 64))), "is 32×64, not 64×64"),
         (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:-300], "is truncated"),
+        (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:100], "is truncated"),
     ],
 )
 def test_why_a_picture_cannot_be_used_is_said(data: bytes, reason: str) -> None:

@@ -61,6 +61,11 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
                 (partial / _LOCK).unlink()
                 partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
                 _exchange(partial, out)
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            # a write that failed does not say where
+            raise OSError(error.errno, error.strerror, str(out)) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -119,7 +119,9 @@ def _open_jpeg(data: bytes) -> tuple[Image.Image, bool]:
     except Image.DecompressionBombError:
         raise BadPicture(f"is far larger than {PICTURE_SIZE}×{PICTURE_SIZE}") from None
     except (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error) as error:
-        reason = "is truncated" if "truncated" in str(error) else f"cannot be decoded ({error})"
+        reason = f"cannot be decoded ({error})"
+        if "truncated" in str(error).lower():  # of the data, or of the header
+            reason = "is truncated"
         raise BadPicture(reason) from None
 
 
