@@ -71,7 +71,7 @@ def test_a_library_is_imported_in_its_one_place(library: str, place: str) -> Non
     [
         (("stages.py", "hyperparameters.py", "assumptions.py", "paths.py", "prototxt", "data"),
          ("stages", "hyperparameters", "assumptions", "paths", "prototxt", "data", "errors")),
-        (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors")),
+        (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors", "sealed_json")),
         (("worker",), ("worker", "errors", "evaluation.crops")),
     ],
 )  # fmt: skip

@@ -60,6 +60,12 @@ from tinynet.errors import UsageError
     metavar="FILE",
     help="Start from a .caffemodel's weights (may be given again).",
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="K",
+    help="Keep the newest K snapshots and the best by validation accuracy (0: all); default 3.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,13 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Make the names of files just renamed into ``folder`` outlast a power cut, where it can."""
+    with contextlib.suppress(OSError):  # some network file systems sync no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -3,3 +3,47 @@
 A caller that wants one of these asks ``getattr(caffe, "extensions", None)`` and, where it is None,
 keeps to the plain path of pycaffe, whose results are the same.  Each function says what it saves.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinynet.torchcaffe import complete_state
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.signals import SolverAction
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.solver import Solver
+
+
+def make_resumable(solver: Solver) -> None:
+    """From now on every snapshot has a third file, from which the run can go on exactly.
+
+    ``PREFIX_iter_N.complete.json`` holds what Caffe forgets: positions in the data, random states,
+    the window of ``average_loss``.  And calls of ``step`` follow one another as if they were one,
+    where Caffe starts the average and the clock of its display anew at each.
+    """
+    solver.resumable = True
+
+
+def restore_complete(solver: Solver, solverstate: str | Path) -> None:
+    """Go on exactly from a snapshot with a complete state; call it after ``solver.restore``.
+
+    Then N iterations straight and any number of interruptions give the same weights to the bit, on
+    the same machine with the same number of threads.  Raises CaffeError where the complete state is
+    missing, damaged, or that of another snapshot, net, data set or precision.
+    """
+    try:
+        complete_state.restore(solver, Path(solverstate))
+    except FileNotFoundError as error:
+        raise CaffeError(f"{error.filename}: no such complete state") from None
+
+
+def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
+    """Leave ``step`` early once ``wanted()`` is true: after an iteration, or in a test.
+
+    Real Caffe leaves a test of minutes only at its end.  The interrupted test counts as not begun.
+    """
+    solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)

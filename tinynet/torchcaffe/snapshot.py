@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, glog, hdf5, weights
+from tinynet.torchcaffe import blob_proto, complete_state, glog, hdf5, weights
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 
 if TYPE_CHECKING:
@@ -49,10 +49,18 @@ def check_writable(solver: Solver) -> None:
 
 
 def write(solver: Solver) -> None:
-    """Write the model, then the state that names it: a state is never without its model."""
-    if solver.param.snapshot_format == schema.SolverParameter.HDF5:
-        _write_hdf5(solver)
-        return
+    """Write the model, then the state that names it: a state is never without its model.
+
+    Of a resumable solver, then its complete state, which is bound to the two by their hashes.
+    """
+    is_hdf5 = solver.param.snapshot_format == schema.SolverParameter.HDF5
+    model, state = (_write_hdf5 if is_hdf5 else _write_binary)(solver)
+    if solver.resumable:
+        complete_state.write(solver, state, {"model": model, "state": state})
+    binary.sync_folder(state.parent)
+
+
+def _write_binary(solver: Solver) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel")
     glog.info("solver.cpp", f"Snapshotting to binary proto file {model}")
     weights.save(solver.net, model, solver.param.snapshot_diff)
@@ -63,9 +71,10 @@ def write(solver: Solver) -> None:
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {path}")
     history = [(tensor.cpu().numpy(), None) for tensor in solver.history]
     binary.write_bytes(path, blob_proto.encode_all(message, "history", history))
+    return model, path
 
 
-def _write_hdf5(solver: Solver) -> None:
+def _write_hdf5(solver: Solver) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel.h5")
     glog.info("solver.cpp", f"Snapshotting to HDF5 file {model}")
     hdf5.save_weights(solver.net, model, solver.param.snapshot_diff)
@@ -73,6 +82,7 @@ def _write_hdf5(solver: Solver) -> None:
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to HDF5 file {path}")
     history = [tensor.cpu().numpy() for tensor in solver.history]
     hdf5.save_state(path, hdf5.State(solver.iter, solver.current_step, str(model), history))
+    return model, path
 
 
 def _find_model(learned_net: str, state_path: Path) -> Path:

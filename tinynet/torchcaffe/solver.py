@@ -15,7 +15,7 @@ from typing import Any, Callable
 import torch
 
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import glog, snapshot, solver_param
+from tinynet.torchcaffe import complete_state, glog, snapshot, solver_param
 from tinynet.torchcaffe.context import set_random_seed
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
@@ -45,6 +45,9 @@ class Solver:
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._losses: deque[torch.Tensor] = deque()
+        # set by extensions.make_resumable: complete snapshots, and steps that go on as one
+        self.resumable = False
+        self._before_test: list[dict[str, Any]] | None = None
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopping = False
         self._last_display = 0
@@ -166,10 +169,11 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Run ``iterations`` iterations. The average of ``average_loss`` starts anew.
 
-        Returns earlier where the action function says STOP.
+        (Of a resumable solver it goes on.)  Returns earlier where the action function says STOP.
         """
-        self._losses.clear()
-        self._timer = time.monotonic()
+        if not self.resumable:
+            self._losses.clear()
+            self._timer = time.monotonic()
         self._stopping = False
         stop = self.iter + iterations
         while self.iter < stop:
@@ -266,9 +270,15 @@ class Solver:
 
     def test_all(self) -> None:
         """Score every test net on its ``test_iter`` batches with the current weights."""
+        self._before_test = self.test_net_states()
         for index in range(len(self.test_nets)):
             if not self._stopping:
                 self._test(index)
+        if self._stopping:
+            # the iteration that the solver stands at begins with the whole test
+            for net, states in zip(self.test_nets, self._before_test):
+                complete_state.set_layer_states(net, states, "the test net")
+        self._before_test = None
 
     def _test(self, index: int) -> None:
         glog.info(_SOURCE, f"Iteration {self.iter}, Testing net (#{index})")
@@ -300,6 +310,25 @@ class Solver:
                 self.snapshot()
             else:
                 self._stopping = True
+                return
+
+    # --- what a complete snapshot holds besides
+
+    @property
+    def loss_window(self) -> list[torch.Tensor]:
+        """The losses that the next display averages, oldest first."""
+        return list(self._losses)
+
+    def go_on_with_losses(self, losses: list[float]) -> None:
+        """Let the next ``step`` of a resumable solver average these with its own."""
+        device = self.net.learnable_params[0].tensor.device if losses else None
+        self._losses = deque(torch.tensor(loss, device=device) for loss in losses)
+
+    def test_net_states(self) -> list[dict[str, Any]]:
+        """``layer_states`` of every test net; during a test, those from before it."""
+        if self._before_test is not None:
+            return self._before_test
+        return [complete_state.layer_states(net) for net in self.test_nets]
 
     # --- the rest of pycaffe's face
 
@@ -319,7 +348,7 @@ class Solver:
         net.share_with(self.net)
 
     def snapshot(self) -> None:
-        """Write PREFIX_iter_N.caffemodel and .solverstate."""
+        """Write PREFIX_iter_N.caffemodel and .solverstate (see ``extensions.make_resumable``)."""
         snapshot.write(self)
 
     def restore(self, path: str | Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from tinynet import engines
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.paths import RunPaths
-from tinynet.training import checks, compare, lock, prepare, snapshots
+from tinynet.training import checks, compare, lock, positions, prepare, retention, snapshots
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, read_history, truncate_history
 from tinynet.training.progress import Progress
@@ -40,6 +40,7 @@ class Request:
     overrides: Mapping[str, str] = field(default_factory=dict)
     resume: bool = False
     weights: Sequence[str] = ()
+    keep: int | None = None  # snapshots; None: as before, or 3
     quiet: bool = False
     command: Sequence[str] = ()
 
@@ -52,6 +53,7 @@ class _Plan:
     prepared: prepare.Prepared
     snapshot: Snapshot | None  # None: from iteration 0
     notes: list[str]
+    exact: bool = False  # the snapshot's complete state is whole, and the engine can use it
 
 
 def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
@@ -81,6 +83,8 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
         plan = _plan(request, stored, prepared, data)
+        if plan.snapshot is not None:
+            _plan_resume(plan, plan.snapshot, engine)
         for note in (*warnings, *plan.notes):
             say(note)
         say(_headline(plan, engine, gpu))
@@ -137,6 +141,7 @@ def _plan(
             source=os.fspath(request.solver),
             overrides=dict(request.overrides),
             weights=list(request.weights),
+            keep=request.keep,
             data=data,
         )
         return _Plan(run, prepared, None, [])
@@ -162,9 +167,30 @@ def _plan(
             f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
             f"{prepared.solver.max_iter}; give a larger --max-iter"
         )
+    if request.keep is not None:
+        stored.keep = request.keep
     if request.overrides:
         stored.overrides = {**stored.overrides, **request.overrides}
     return _Plan(stored, prepared, snapshot, notes)
+
+
+def _plan_resume(plan: _Plan, snapshot: Snapshot, engine: engines.Engine) -> None:
+    """Find out whether the run can go on exactly, and note what it loses where it can't."""
+    if engine.name == "torch" and snapshot.complete.exists():
+        reason = snapshots.complete_fault(snapshot)
+        plan.exact = reason is None
+        if reason is not None:
+            plan.notes.append(reason)
+    if plan.exact:
+        return
+    lost = positions.lost(plan.prepared)
+    who = "real Caffe" if engine.name == "caffe" else "this snapshot"
+    plan.notes.append(
+        f"{who} cannot restore random states: {', '.join(lost)} will not be those of an unbroken "
+        "run; the data goes on where it was"
+        if lost
+        else "nothing in this net is drawn at random, and the data goes on where it was"
+    )
 
 
 def _headline(plan: _Plan, engine: engines.Engine, gpu: int | None) -> str:
@@ -194,11 +220,12 @@ def _run(
     texts = prepared.texts(paths)
     for name, text in texts.items():
         (Path(paths.root) / name).write_text(text, encoding="utf-8")
+    snapshots.unseal_after(paths.snapshots, first)
     kept = truncate_history(paths.history, first)
     if plan.snapshot is None:
         paths.log.write_bytes(b"")
     else:
-        _log_resume(paths, plan.snapshot, engine)
+        _log_resume(paths, plan, plan.snapshot, engine)
     run.max_iter = prepared.solver.max_iter
     run.effective_batch = prepared.effective_batch
     run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
@@ -208,6 +235,9 @@ def _run(
     run.begin_session(first, engine=engine.name, engine_version=engine.version, device=run.device)
     run.save(paths.run_json)
 
+    keeper = retention.Keeper(
+        paths, prepared.solver.type, retention.KEEP if run.keep is None else run.keep
+    )
     progress = Progress(prepared.net_name, first, run.max_iter, request.quiet)
     seconds = kept[-1].get("seconds", 0.0) if kept else 0.0
     session = Session(
@@ -218,6 +248,7 @@ def _run(
         progress,
         prepared.divergence_limit,
         first,
+        keeper.take,
     )
     outcome = Outcome(runs.FAILED, first, "ended by an error of the driver")
     try:
@@ -238,22 +269,28 @@ def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
     arguments += ["--test-interval", str(solver.test_interval)]
     for iterations in solver.test_iter:
         arguments += ["--test-iter", str(iterations)]
-    if plan.snapshot is not None:
-        arguments += ["--restore", os.fspath(snapshots.resumable_state(plan.snapshot))]
-    else:
+    arguments += ["--snapshot", str(solver.snapshot)]
+    if plan.snapshot is None:
         for weights in plan.run.weights:
             arguments += ["--weights", weights]
+    elif plan.exact:
+        # this engine looks for the model beside the state; its hash is that of the complete state
+        arguments += ["--restore", os.fspath(plan.snapshot.state), "--exactly"]
+    else:
+        arguments += ["--restore", os.fspath(snapshots.resumable_state(plan.snapshot))]
+        for skip in positions.skips(plan.prepared, plan.snapshot.iteration):
+            arguments.append(f"--skip={skip}")
     return arguments
 
 
-def _log_resume(paths: RunPaths, snapshot: Snapshot, engine: engines.Engine) -> None:
-    """Say in the log what a snapshot of Caffe's does not hold."""
-    text = (
-        f"Resuming from {snapshot.state} on {engine.name}: Caffe's snapshot holds neither the "
-        "position in the data, which starts again at the first record, nor the random state"
-    )
+def _log_resume(paths: RunPaths, plan: _Plan, snapshot: Snapshot, engine: engines.Engine) -> None:
+    """Say in the log from where the run goes on, and what is not as in an unbroken one."""
+    how = "exactly, from its complete state" if plan.exact else "from Caffe's files alone"
+    text = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine.name}: "
+    lines = [glog.line(text + how, "I" if plan.exact else "W", "driver.py:1")]
+    lines += [glog.line(note, "W", "driver.py:2") for note in plan.notes]
     with paths.log.open("a", encoding="utf-8") as log:
-        log.write(glog.line(text, "W", "driver.py:1") + "\n")
+        log.write("".join(line + "\n" for line in lines))
 
 
 def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:
@@ -321,4 +358,7 @@ def summary(paths: RunPaths) -> dict[str, Any]:
     found = snapshots.snapshots(paths.snapshots)
     if found:
         result["snapshot"] = os.fspath(found[-1].model)
+        kept = retention.best_iteration(history, [snapshot.iteration for snapshot in found])
+        if kept is not None:
+            result["best_snapshot"] = os.fspath(retention.at(found, kept).model)
     return result

@@ -44,6 +44,7 @@ class Run:
     source: str = ""  # the solver.prototxt that the run was made from
     overrides: dict[str, str] = field(default_factory=dict)  # solver fields from the command line
     weights: list[str] = field(default_factory=list)  # .caffemodel files that it started from
+    keep: int | None = None  # snapshots to keep, besides the best; None: the default
     hashes: dict[str, str] = field(default_factory=dict)  # SHA-256 of every prototxt as run
     data: list[dict[str, Any]] = field(default_factory=list)
     command: list[str] = field(default_factory=list)

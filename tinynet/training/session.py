@@ -10,7 +10,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -20,6 +20,7 @@ from tinynet.paths import RunPaths
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, Record, append_history, without_year
 from tinynet.training.progress import Progress
+from tinynet.worker import glog
 
 _STOPPED = 75
 _TAIL = 200  # lines kept to explain a failure
@@ -49,6 +50,7 @@ class Session:
         progress: Progress,
         divergence_limit: float | None = None,
         first: int = 0,
+        on_snapshot: Callable[[int, Callable[[str], None]], None] | None = None,
     ) -> None:
         self._engine = engine
         self._arguments = arguments
@@ -56,6 +58,7 @@ class Session:
         self._parser = parser
         self._progress = progress
         self._limit = divergence_limit
+        self._on_snapshot = on_snapshot
         self._iteration = first
         self._last_good: int | None = None
         self._diverged: str | None = None
@@ -154,10 +157,17 @@ class Session:
             self._progress.iteration(self._iteration)
         if kind in ("stopped", "done"):
             self._end = kind
+        elif kind == "snapshot" and self._on_snapshot is not None:
+            self._on_snapshot(event["iteration"], self._warn)
         elif kind == "engine":
             self._engine_event = event
         elif kind == "error":
             self._error = event["message"]
+
+    def _warn(self, text: str) -> None:
+        """Say something of our own to the user, and in the log."""
+        self._log.write((glog.line(text, "W", "driver.py:3") + "\n").encode("utf-8"))
+        self._progress.message(text)
 
     # ------------------------------------------------------------------ signals
 

@@ -65,6 +65,7 @@ class Control(object):
     def __init__(self, descriptor=0):
         self._descriptor = descriptor
         self._rest = b""
+        self._words = set()  # type: set
         self._stop = False
 
     def poll(self):
@@ -72,15 +73,18 @@ class Control(object):
 
         Ends the process when stdin has ended: nobody is left who would read the log.
         """
-        words = set()  # type: set
+        stopping = self.stopping()
+        words, self._words = self._words, set()
+        return words | {"stop"} if stopping else words
+
+    def stopping(self):
+        """Whether ``stop`` was said; other words are kept for ``poll``."""
         while select.select([self._descriptor], [], [], 0)[0]:
             data = os.read(self._descriptor, 4096)
             if not data:
                 os._exit(1)
             lines = (self._rest + data).split(b"\n")
             self._rest = lines.pop()
-            words.update(line.decode("ascii", "replace").strip() for line in lines)
-        self._stop = self._stop or _sigterm["seen"] or "stop" in words
-        if self._stop:
-            words.add("stop")
-        return words
+            self._words.update(line.decode("ascii", "replace").strip() for line in lines)
+        self._stop = self._stop or _sigterm["seen"] or "stop" in self._words
+        return self._stop

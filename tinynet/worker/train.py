@@ -26,7 +26,17 @@ def parse(argv):
     parser.add_argument("--average-loss", type=int, default=1)
     parser.add_argument("--test-interval", type=int, default=0)
     parser.add_argument("--test-iter", type=int, action="append", default=[])
+    parser.add_argument("--snapshot", type=int, default=0, help="interval, to report them")
     parser.add_argument("--restore", metavar="SOLVERSTATE")
+    parser.add_argument("--exactly", action="store_true", help="from its complete state, too")
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="NET:LAYER:BATCHES",
+        help="batches that a Data layer has given before the snapshot; net 0 is the training net, "
+        "net K the test net K - 1",
+    )
     parser.add_argument("--weights", action="append", default=[], metavar="CAFFEMODEL")
     return parser.parse_args(argv)
 
@@ -36,26 +46,40 @@ def main(argv):
     options = parse(argv)
     control = channel.Control()
     caffe = engine.load(options)
+    extensions = getattr(caffe, "extensions", None)
     solver = caffe.get_solver(options.solver)
     for weights in options.weights:
         glog.info("Finetuning from " + weights)
         solver.net.copy_from(weights)
     # solver.step() prints no such line, and Caffe's log tools take their start time from it
     glog.info("Solving " + options.net_name)
+    if extensions is not None:
+        extensions.make_resumable(solver)
+        extensions.stop_when(solver, control.stopping)
     if options.restore:
         glog.info("Restoring previous solver status from " + options.restore)
         solver.restore(options.restore)
+        if options.exactly and extensions is not None:
+            extensions.restore_complete(solver, options.restore)
+        for skip in options.skip:
+            _skip(solver, skip)
     first = solver.iter
     channel.emit("solving", iteration=first)
-    if not _iterate(solver, options, control):
-        # nothing was learned since the snapshot (or the start) that this process began with
-        if solver.iter > first:
+    steps = _Steps(solver, options, control, extensions is not None)
+    if not steps.run():
+        # nothing was learned since the last snapshot, or since what this process began with
+        if solver.iter > steps.saved:
             solver.snapshot()
+            channel.emit("snapshot", iteration=solver.iter)
         glog.info("Optimization stopped early.")
         channel.emit("stopped", iteration=solver.iter)
         return STOPPED
     # at max_iter no iteration is left: this is Caffe's own last snapshot, display and test
     solver.solve()
+    channel.emit("snapshot", iteration=solver.iter)
+    if extensions is not None and control.stopping():  # in the last test, perhaps
+        channel.emit("stopped", iteration=solver.iter)
+        return STOPPED
     if options.test_interval and solver.iter % options.test_interval:
         for index in range(len(solver.test_nets)):
             _test(solver, index, options.test_iter[index])
@@ -63,44 +87,79 @@ def main(argv):
     return 0
 
 
-def _iterate(solver, options, control):
-    """Step to max_iter; False if a stop was asked for before.
+def _skip(solver, skip):
+    """Run a Data layer alone until it has given as many batches as before the snapshot."""
+    number, _, rest = skip.partition(":")
+    name, _, batches = rest.rpartition(":")
+    net = solver.net if number == "0" else solver.test_nets[int(number) - 1]
+    layer = list(net._layer_names).index(name)
+    if int(batches):
+        glog.info("Skipping %s batches of layer %s of net #%s" % (batches, name, number))
+    for _ in range(int(batches)):
+        net._forward(layer, layer)
 
-    One iteration a call.  Each call of ``step`` starts ``average_loss`` anew, though, so with an
-    average over several iterations the calls must be longer: one call to the end where the
-    solver takes callbacks, which then watch for the stop, and otherwise one call up to the
+
+class _Steps(object):
+    """Steps a solver to max_iter, and looks at stop requests and snapshots between iterations.
+
+    One iteration a call.  Each call of real Caffe's ``step`` starts ``average_loss`` anew, though,
+    so with an average over several iterations its calls must be longer: one call to the end where
+    the solver takes callbacks, which then watch for the stop, and otherwise one call up to the
     next display, so that what is displayed averages the iterations since the last one.
     """
-    state = {"time": 0.0}
 
-    def watch():
-        words = control.poll()
+    def __init__(self, solver, options, control, goes_on):
+        """``goes_on``: calls of ``step`` follow one another as if they were one."""
+        self._solver = solver
+        self._options = options
+        self._control = control
+        self._long = options.average_loss > 1 and not goes_on
+        self._time = 0.0
+        self.saved = solver.iter  # the iteration that is on the disk
+
+    def run(self):
+        """Step to max_iter; False if a stop was asked for before."""
+        solver, options = self._solver, self._options
+        whole = self._long and hasattr(solver, "add_callback")
+        if whole:
+            solver.add_callback(self._watch, lambda: None)
+        try:
+            while solver.iter < options.max_iter:
+                self._watch()
+                left = options.max_iter - solver.iter
+                if whole:
+                    solver.step(left)
+                elif self._long and options.display:
+                    to_display = -solver.iter % options.display
+                    solver.step(min(left, to_display + 1))
+                else:
+                    solver.step(1)
+            self._report()
+        except _Stop:
+            self._report()
+            return False
+        return True
+
+    def _watch(self):
+        self._report()
+        words = self._control.poll()
         if "stop" in words:
             raise _Stop()
         if "snapshot" in words:
-            solver.snapshot()
+            self._solver.snapshot()
+            self.saved = self._solver.iter
+            channel.emit("snapshot", iteration=self.saved)
         now = time.time()
-        if now - state["time"] >= _EVENT_SECONDS:
-            state["time"] = now
-            channel.emit("iteration", iteration=solver.iter)
+        if now - self._time >= _EVENT_SECONDS:
+            self._time = now
+            channel.emit("iteration", iteration=self._solver.iter)
 
-    whole = options.average_loss > 1 and hasattr(solver, "add_callback")
-    if whole:
-        solver.add_callback(watch, lambda: None)
-    try:
-        while solver.iter < options.max_iter:
-            watch()
-            left = options.max_iter - solver.iter
-            if whole:
-                solver.step(left)
-            elif options.average_loss > 1 and options.display:
-                to_display = -solver.iter % options.display
-                solver.step(min(left, to_display + 1))
-            else:
-                solver.step(1)
-    except _Stop:
-        return False
-    return True
+    def _report(self):
+        """Tell the parent of a snapshot that the solver has just written by itself."""
+        every, reached = self._options.snapshot, self._solver.iter
+        if every and reached // every > self.saved // every:
+            self.saved = reached - reached % every
+            channel.emit("snapshot", iteration=self.saved)
 
 
 def _test(solver, index, iterations):

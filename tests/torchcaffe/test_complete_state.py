@@ -1,0 +1,253 @@
+"""Any number of interruptions gives the bits of a run that never was interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.training import small_stages
+from tinynet.errors import TinynetError
+from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import complete_state, extensions
+from tinynet.torchcaffe import solver as solvers
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError
+
+LAST = 16
+_TIME = re.compile(r"^\S+ \S+ +\d+ |\(\S+ iter/s, \S+s/")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stages")
+    small_stages.write_data(path)
+    return path
+
+
+def start(path: Path) -> Any:
+    solver = solvers.get_solver(path)
+    extensions.make_resumable(solver)
+    return solver
+
+
+def state_at(solver: Any, iteration: int) -> Path:
+    return Path(f"{solver.param.snapshot_prefix}_iter_{iteration}.solverstate")
+
+
+def resume(path: Path, iteration: int) -> Any:
+    """A solver in the state of a new process, which goes on from a snapshot."""
+    CONTEXT.seed(123456)
+    solver = start(path)
+    state = state_at(solver, iteration)
+    solver.restore(state)
+    extensions.restore_complete(solver, state)
+    return solver
+
+
+def result(solver: Any) -> dict[str, str]:
+    """Hashes of what a snapshot writes."""
+    solver.snapshot()
+    stem = f"{solver.param.snapshot_prefix}_iter_{solver.iter}"
+    return {
+        suffix: hashlib.sha256(Path(stem + suffix).read_bytes()).hexdigest()
+        for suffix in (".caffemodel", ".solverstate", ".complete.json")
+    }
+
+
+def displayed(log: str) -> list[str]:
+    """Losses and scores as the log shows them, without what is of the clock."""
+    lines = [_TIME.sub("", line) for line in log.splitlines()]
+    return [line for line in lines if "loss" in line or "accuracy" in line or "lr = " in line]
+
+
+@pytest.mark.parametrize("stops", [(1, 6, 7, 12)], ids=["stopped 4 times"])
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_stage_goes_on_to_the_bit_and_shows_the_same_losses(
+    folder: Path, number: int, stops: tuple[int, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = small_stages.write_stage(folder, number)
+    straight = start(path)
+    capfd.readouterr()
+    straight.step(LAST)
+    expected_log = displayed(capfd.readouterr().err)
+    expected = result(straight)
+
+    solver = start(path)
+    log: list[str] = []
+    for stop in (*stops, LAST):
+        capfd.readouterr()
+        solver.step(stop - solver.iter)
+        log += displayed(capfd.readouterr().err)
+        if stop != LAST:
+            solver.snapshot()
+            solver = resume(path, stop)
+    assert result(solver) == expected
+    assert log == expected_log
+    assert any("loss = " in line for line in log)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdaDelta", "Nesterov", "RMSProp"])
+def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str) -> None:
+    extra = {"momentum": 0.0} if kind == "RMSProp" else {}
+    path = small_stages.write_stage(folder, 7, type=f'"{kind}"', iter_size=2, **extra)
+    straight = start(path)
+    straight.step(10)
+    solver = start(path)
+    solver.step(7)
+    solver.snapshot()
+    solver = resume(path, 7)
+    solver.step(3)
+    assert result(solver) == result(straight)
+
+
+def test_a_snapshot_in_hdf5_goes_on_to_the_bit(folder: Path) -> None:
+    pytest.importorskip("h5py")
+    path = small_stages.write_stage(folder, 7, snapshot_format="HDF5")
+    straight = start(path)
+    straight.step(8)
+    solver = start(path)
+    solver.step(5)
+    solver.snapshot()
+    CONTEXT.seed(5)
+    solver = start(path)
+    state = Path(f"{solver.param.snapshot_prefix}_iter_5.solverstate.h5")
+    solver.restore(state)
+    extensions.restore_complete(solver, state)
+    solver.step(3)
+    for mine, other in zip(solver.net.learnable_params, straight.net.learnable_params):
+        assert mine.data.tobytes() == other.data.tobytes()
+
+
+def test_an_interrupted_test_counts_as_not_begun(folder: Path) -> None:
+    path = small_stages.write_stage(folder, 7)
+    straight = start(path)
+    straight.step(LAST)
+    solver = start(path)
+    asked = iter([False] * 7 + [True] * 9)  # 6 iterations and a batch of their test
+    solver.step(6)
+    cursors = solver.test_net_states()
+    extensions.stop_when(solver, lambda: next(asked, True))
+    solver.step(1)
+    assert solver.iter == 7 or solver.test_net_states() == cursors
+    solver.snapshot()
+    solver = resume(path, solver.iter)
+    solver.step(LAST - solver.iter)
+    assert result(solver) == result(straight)
+
+
+def test_a_stop_in_the_midst_of_a_test_ends_it_at_once(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    solver = start(small_stages.write_stage(folder, 1))
+    solver.step(6)
+    cursors = solver.test_net_states()
+    asked = iter([False, False])
+    extensions.stop_when(solver, lambda: next(asked, True))
+    solver.step(5)
+    assert solver.iter == 6 and "Test interrupted" in capfd.readouterr().err
+    assert solver.test_net_states() == cursors
+
+
+# ------------------------------------------------------------------ what must not be restored
+
+
+@pytest.fixture
+def saved(folder: Path) -> tuple[Path, Path]:
+    """A solver's path and its snapshot of iteration 3."""
+    path = small_stages.write_stage(folder, 7)
+    solver = start(path)
+    solver.step(3)
+    solver.snapshot()
+    return path, state_at(solver, 3)
+
+
+def test_without_a_complete_state_it_says_so(saved: tuple[Path, Path]) -> None:
+    path, state = saved
+    complete_state.path_beside(state).unlink()
+    with pytest.raises(CaffeError, match=r"complete.json: no such complete state"):
+        resume(path, 3)
+
+
+def test_a_flipped_bit_anywhere_is_seen(saved: tuple[Path, Path]) -> None:
+    path, state = saved
+    complete = complete_state.path_beside(state)
+    whole = complete.read_bytes()
+    solver = start(path)
+    solver.restore(state)
+    for at in range(0, len(whole), max(1, len(whole) // 60)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << (at % 7)
+        complete.write_bytes(flipped)
+        if json.dumps(_parsed(flipped)) == json.dumps(_parsed(whole)):
+            continue  # a blank between two values
+        with pytest.raises((TinynetError, CaffeError), match="complete.json"):
+            extensions.restore_complete(solver, state)
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+def test_weights_that_are_not_its_own_are_refused(saved: tuple[Path, Path]) -> None:
+    path, state = saved
+    model = state.with_suffix(".caffemodel")
+    data = bytearray(model.read_bytes())
+    data[-5] ^= 1
+    model.write_bytes(data)
+    with pytest.raises(CaffeError, match="belongs to another snapshot_iter_3.caffemodel"):
+        resume(path, 3)
+
+
+def _without_data_layer_names(net: Any) -> None:
+    net.layer[0].name = "other"
+
+
+def _another_batch_count(net: Any) -> None:
+    net.layer[0].data_param.source = net.layer[1].data_param.source
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(_without_data_layer_names, "layers data; this"), (_another_batch_count, "among 37 records")],
+)
+def test_another_net_or_data_set_is_refused(
+    saved: tuple[Path, Path], change: Callable[[Any], None], message: str
+) -> None:
+    path, _ = saved
+    net_path = path.with_name("train_val.prototxt")
+    net = text.read(net_path, schema.NetParameter)
+    change(net)
+    text.write(net_path, net)
+    with pytest.raises(CaffeError, match=message):
+        resume(path, 3)
+
+
+def test_another_precision_is_refused(
+    saved: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_with = complete_state._made_with
+    monkeypatch.setattr(
+        complete_state, "_made_with", lambda: {**made_with(), "precision": "bfloat16"}
+    )
+    with pytest.raises(CaffeError, match="float32 arithmetic, and this run is in bfloat16"):
+        resume(saved[0], 3)
+
+
+def test_plain_snapshots_stay_caffes_own_pair(folder: Path) -> None:
+    path = small_stages.write_stage(folder, 1, snapshot_prefix=f'"{folder}/plain"')
+    solver = solvers.get_solver(path)
+    solver.step(2)
+    solver.snapshot()
+    found = sorted(file.name for file in folder.glob("plain*"))
+    assert found == ["plain_iter_2.caffemodel", "plain_iter_2.solverstate"]

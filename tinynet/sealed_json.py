@@ -1,0 +1,65 @@
+"""JSON files sealed with their own SHA-256, so that a flipped bit is never taken for content.
+
+A person can read them, and change them only on purpose: the key ``sha256`` holds the hash of
+everything else (the keys sorted, no blanks).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError
+
+SEAL = "sha256"
+
+
+def _hash(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write ``content``, sealed, under a temporary name, then rename it; synced to the disk.
+
+    Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump({**content, SEAL: _hash(content)}, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path, largest: int) -> dict[str, Any]:
+    """The content, without the seal, of a file of at most ``largest`` bytes.
+
+    Raises TinynetError where the file is longer, no JSON object, or not what was sealed; OSError
+    where it cannot be opened.
+    """
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise TinynetError(f"{path}: is longer than {largest:,} bytes")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise TinynetError(f"{path}: is not a JSON object")
+    seal = content.pop(SEAL, None)
+    try:
+        whole = seal == _hash(content)
+    except RecursionError:
+        whole = False
+    if not whole:
+        raise TinynetError(f"{path}: is not what was written (its SHA-256 differs)")
+    return content

@@ -1,0 +1,214 @@
+"""What Caffe's snapshot forgets: ``PREFIX_iter_N.complete.json`` beside Caffe's own pair.
+
+Caffe's two files hold the weights, the solver's history, the iteration and the step of the learning
+rate.  A resumed run differs from one that was never interrupted by all the rest:
+
+* ``nets``       for each net, by layer, what the layer says of itself (``Layer.state``): of a Data
+                 layer the number of the next record, as of the batch last *taken*, and the random
+                 state of its transformer.  The TEST nets' cursors never rewind, so they count too;
+                 of a test that was interrupted, or in which the snapshot was asked for, those from
+                 before it, since the resumed run makes the whole test.
+* ``random``     the main mt19937 stream (fillers, dropout); on a GPU torch's generator there; with
+                 layers written in Python also numpy's and Python's own.
+* ``losses``     the window of ``average_loss``.
+* ``made_with``  torch, threads, device and precision: other ones give other last bits.
+* ``files``      name, length and SHA-256 of the pair that it belongs to.
+
+The file is JSON sealed with its own hash (``tinynet.sealed_json``): nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random as python_random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tinynet import sealed_json
+from tinynet.torchcaffe import glog, random
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError, check
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.net import Net
+    from tinynet.torchcaffe.solver import Solver
+
+SUFFIX = ".complete.json"
+FORMAT = "tinynet complete state 1"
+LARGEST = 64 << 20  # bytes; one of stage 7 has 25 KB
+_SOURCE = "complete_state.py"
+
+
+def path_beside(state: Path) -> Path:
+    """Where the complete state of a ``.solverstate`` (or ``.solverstate.h5``) lies."""
+    stem, found, _ = state.name.rpartition(".solverstate")
+    check(bool(found), f"{state} is no .solverstate")
+    return state.with_name(stem + SUFFIX)
+
+
+def layer_states(net: Net) -> dict[str, Any]:
+    """What the layers of a net say of themselves, by name; those without a state left out."""
+    found = {layer.name: layer.state() for layer in net.graph.layers}
+    return {name: state for name, state in found.items() if state is not None}
+
+
+def set_layer_states(net: Net, states: dict[str, Any], source: str) -> None:
+    """Give the layers back what ``layer_states`` returned.  Raises CaffeError naming the layer."""
+    layers = {layer.name: layer for layer in net.graph.layers if layer.state() is not None}
+    check(
+        set(layers) == set(states),
+        f"{source}: its net has states of the layers {', '.join(sorted(states)) or 'none'}; this "
+        f"net has {', '.join(sorted(layers)) or 'none'}",
+    )
+    for name, state in states.items():
+        check(isinstance(state, dict), f"{source}: the state of layer '{name}' is no object")
+        layers[name].set_state(state)
+
+
+def write(solver: Solver, state: Path, files: dict[str, Path]) -> None:
+    """Write the complete state beside ``state``, bound to the ``files`` just written.
+
+    ``files``: "model" and "state".  Raises OSError.
+    """
+    path = path_beside(state)
+    glog.info(_SOURCE, f"Snapshotting complete state to {path}")
+    content = {"format": FORMAT, **collect(solver)}
+    content["files"] = {key: _described(file) for key, file in files.items()}
+    sealed_json.write(path, content)
+
+
+def collect(solver: Solver) -> dict[str, Any]:
+    """The complete state of a solver between two iterations, without the files it belongs to."""
+    return {
+        "iteration": solver.iter,
+        "made_with": _made_with(),
+        "losses": [float(loss) for loss in solver.loss_window],
+        "nets": [layer_states(solver.net), *solver.test_net_states()],
+        "random": _random_states(solver),
+    }
+
+
+def restore(solver: Solver, state: Path) -> None:
+    """Go on exactly from the snapshot ``state``, which the solver has been restored from.
+
+    Raises CaffeError or TinynetError where there is no whole complete state beside it, or it is of
+    another snapshot, net, data set or precision; OSError where it cannot be opened.  Where torch,
+    threads or device are others a warning says that the last bits may differ.
+    """
+    path = path_beside(state)
+    content = sealed_json.read(path, LARGEST)
+    check(content.get("format") == FORMAT, f"{path}: its format is {content.get('format')!r}")
+    check(
+        content.get("iteration") == solver.iter,
+        f"{path}: is of iteration {content.get('iteration')}, the snapshot of {solver.iter}",
+    )
+    try:
+        _require_files(content["files"], state, path)
+        _compare(content["made_with"], path)
+        nets = [solver.net, *solver.test_nets]
+        check(
+            len(content["nets"]) == len(nets),
+            f"{path}: has the states of {len(content['nets'])} nets; the solver has {len(nets)}",
+        )
+        for net, states in zip(nets, content["nets"]):
+            set_layer_states(net, states, str(path))
+        _set_random_states(content["random"])
+        solver.go_on_with_losses([float(loss) for loss in content["losses"]])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, CaffeError):
+            raise
+        raise CaffeError(f"{path}: is no complete state ({error!r})") from error
+    glog.info(_SOURCE, f"Restored complete state from {path}")
+
+
+# --------------------------------------------------------------------------------- its parts
+
+
+def _described(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    length = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            length += len(block)
+    return {"name": path.name, "bytes": length, "sha256": digest.hexdigest()}
+
+
+def _require_files(files: dict[str, Any], state: Path, path: Path) -> None:
+    for stated in files.values():
+        # a name from a file leads nowhere but to its own folder
+        file = state.with_name(Path(stated["name"]).name)
+        found = _described(file) if file.is_file() else None
+        check(
+            found is not None and found["sha256"] == stated["sha256"],
+            f"{path}: belongs to another {file.name} than the one beside it",
+        )
+
+
+def _made_with() -> dict[str, Any]:
+    device = torch.cuda.get_device_name(CONTEXT.device_id) if CONTEXT.gpu else "cpu"
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "precision": getattr(CONTEXT, "precision", "float32"),
+    }
+
+
+def _compare(before: dict[str, Any], path: Path) -> None:
+    now = _made_with()
+    check(
+        before["precision"] == now["precision"],
+        f"{path}: was made in {before['precision']} arithmetic, and this run is in "
+        f"{now['precision']}",
+    )
+    changed = [
+        f"{key} {before.get(key)} -> {now[key]}" for key in now if before.get(key) != now[key]
+    ]
+    if changed:
+        glog.warning(_SOURCE, f"resumed with {', '.join(changed)}: the last bits may differ")
+
+
+def _has_python_layers(solver: Solver) -> bool:
+    nets = (solver.net, *solver.test_nets)
+    return any(layer.type == "Python" for net in nets for layer in net.graph.layers)
+
+
+def _random_states(solver: Solver) -> dict[str, Any]:
+    found: dict[str, Any] = {"main": random.to_json(CONTEXT.stream.get_state())}
+    if CONTEXT.gpu:
+        found["cuda"] = bytes(torch.cuda.get_rng_state(CONTEXT.device_id).tolist()).hex()
+    if _has_python_layers(solver):
+        # what else a user's layer may draw from
+        kind, key, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+        state = random.to_json((np.asarray(key, np.uint32), int(place)))
+        found["numpy"] = {**state, "has_gauss": int(has_gauss), "gauss": float(gauss)}
+        version, words, gauss_next = python_random.getstate()
+        found["python"] = {"version": version, "words": list(words), "gauss_next": gauss_next}
+        found["torch"] = bytes(torch.get_rng_state().tolist()).hex()
+    return found
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    CONTEXT.stream.set_state(*random.from_json(states["main"]))
+    if "cuda" in states and CONTEXT.gpu:
+        torch.cuda.set_rng_state(_bytes_of(states["cuda"]), CONTEXT.device_id)
+    if "numpy" in states:
+        numpy = states["numpy"]
+        key, place = random.from_json(numpy)
+        np.random.set_state(  # noqa: NPY002
+            ("MT19937", key, place, int(numpy["has_gauss"]), float(numpy["gauss"]))
+        )
+    if "python" in states:
+        python = states["python"]
+        words = tuple(int(word) for word in python["words"])
+        python_random.setstate((python["version"], words, python["gauss_next"]))
+    if "torch" in states:
+        torch.set_rng_state(_bytes_of(states["torch"]))
+
+
+def _bytes_of(text: str) -> torch.Tensor:
+    return torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8)
