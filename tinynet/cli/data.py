@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT
 
 if TYPE_CHECKING:
@@ -135,6 +135,66 @@ def convert(
     b, g, r = manifest.mean_values
     click.echo(f"{out}: {manifest.classes} classes; {counts} pictures")
     click.echo(f"mean B {b:.4f}, G {g:.4f}, R {r:.4f}")
+
+
+@data.command()
+@click.argument("converted", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@click.option(
+    "--hold-out",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="PART",
+    help="Hold this part of each class's training pictures out, for choosing (as 0.1).",
+)
+@click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
+@click.option("--fold", metavar="K/N", help="Fold K of N over training and validation pictures.")
+@click.option("--split-seed", type=int, default=1, show_default=True, help="Of what goes where.")
+@_OVERWRITE
+@_JSON
+def split(
+    converted: Path,
+    out: Path,
+    hold_out: float | None,
+    half_val: bool,
+    fold: str | None,
+    split_seed: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Split CONVERTED (from 'data convert') anew, so that what chooses is not what is reported.
+
+    In the folder that is written, val may choose hyper-parameters and subsets, and test, which has
+    labels, is for reporting.  No content is in two splits.
+
+    \b
+    Example:
+      tinynet data split data/lmdb --hold-out 0.1 --out data/honest
+    """
+    from tinynet.data import split as splitting
+
+    if (hold_out is not None) + half_val + (fold is not None) != 1:
+        raise UsageError("say how to split: one of --hold-out PART, --half-val and --fold K/N")
+    plan: splitting.Plan
+    if hold_out is not None:
+        plan = splitting.Tuning(hold_out, split_seed)
+    elif half_val:
+        plan = splitting.HalfVal(split_seed)
+    else:
+        number, _, folds = str(fold).partition("/")
+        if not (number.isdigit() and folds.isdigit()):
+            raise UsageError(f"--fold {fold}: give K/N, as 1/5 for the first of five")
+        plan = splitting.Fold(int(number), int(folds), split_seed)
+    manifest = splitting.split(converted, out, plan, overwrite=overwrite)
+    leaks = len(manifest.skipped)
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "counts": manifest.counts, **manifest.options}))
+        return
+    for name, role in plan.roles().items():
+        click.echo(f"{name:<6}{manifest.counts[name]:>8} pictures: {role}")
+    if leaks:
+        print(
+            f"tinynet: left out {leaks} pictures (see 'skipped' in the manifest)", file=sys.stderr
+        )
 
 
 @data.command()

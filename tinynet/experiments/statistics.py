@@ -1,0 +1,63 @@
+"""What may be said of accuracies measured on some pictures, from a few seeds.
+
+Two things are chance here, and each has its interval:
+
+by picture  the pictures are a sample.  The paired bootstrap draws the same pictures anew for both
+            nets, whose per-picture results are averaged over the seeds first.
+by seed     each seed is a draw of initial weights, order, crops and masks.  Student's t over the
+            seeds' values; for a gain, over the differences of nets trained from the same seed.
+
+Neither includes the other's chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+LEVEL = 0.95
+DRAWS = 10_000
+_SEED = 2015  # one result for one input
+_BLOCK = 200  # draws made together
+
+
+def bootstrap_mean(
+    values: np.ndarray, level: float = LEVEL, draws: int = DRAWS
+) -> tuple[float, float]:
+    """Percentile interval of the mean of N ``values``, by drawing N of them anew, ``draws`` times.
+
+    Drawing pictures with their values is a multinomial draw of how often each is taken.  For a
+    paired comparison ``values`` are the pictures' differences.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    count = len(values)
+    generator = np.random.default_rng(_SEED)
+    # pictures of equal value are alike: a few values make the draw a small multinomial
+    distinct, occurrences = np.unique(values, return_counts=True)
+    means = np.empty(draws)
+    for start in range(0, draws, _BLOCK):
+        size = min(_BLOCK, draws - start)
+        taken = generator.multinomial(count, occurrences / count, size=size)
+        means[start : start + size] = taken @ distinct / count
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
+    """Student's t interval of the mean of ``values``; None with fewer than two of them."""
+    if len(values) < 2:
+        return None
+    from scipy import stats
+
+    mean = math.fsum(values) / len(values)
+    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * deviation(values) / len(values) ** 0.5
+    return mean - half, mean + half
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation of a sample (n − 1 in the denominator) of at least two values."""
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
