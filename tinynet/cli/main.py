@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ensemble": ("evaluate", "Average runs and score every subset of them."),
     "predict": ("evaluate", "Write the submission file of one run or an ensemble."),
     "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),
+    "parity": ("parity", "Run a solver in both engines from one seed; show how they part."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }

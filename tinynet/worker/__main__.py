@@ -1,4 +1,4 @@
-"""Starts a worker: ``PYTHON .../tinynet/worker train|predict|tool ARGUMENTS``.
+"""Starts a worker: ``PYTHON .../tinynet/worker train|predict|tool|parity ARGUMENTS``.
 
 The parent runs this folder by its path, not as ``-m tinynet.worker``: the interpreter of a real
 Caffe has no tinynet installed, and a PYTHONPATH that leads to ours would show it our numpy too.
@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 
-COMMANDS = ("train", "predict", "tool")
+COMMANDS = ("train", "predict", "tool", "parity")
 
 
 def load_package():

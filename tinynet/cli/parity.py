@@ -1,0 +1,238 @@
+"""``tinynet parity``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinynet.errors import TinynetError, UsageError
+
+if TYPE_CHECKING:
+    from tinynet.experiments.parity import Comparison, Report
+
+_ROWS = 20
+
+
+@click.command(
+    epilog="Example: tinynet parity prototxt/stage7_dropout2/solver.prototxt --iterations 20",
+)
+@click.argument("solver", type=click.Path(path_type=Path))
+@click.option(
+    "--iterations", type=click.IntRange(min=1), default=100, show_default=True, metavar="N"
+)
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Start from a .caffemodel's weights or a .solverstate.",
+)
+@click.option(
+    "--nudge",
+    type=float,
+    metavar="X",
+    help="Run real Caffe once more with X (say 1e-6) added to one weight: the yardstick.",
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all runs.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set any solver field."
+)
+@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
+@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="The torch engine on GPU N.")
+@click.option("--every", type=click.IntRange(min=1), metavar="N", help="Show each Nth iteration.")
+@click.option(
+    "--figure", type=click.Path(path_type=Path), metavar="PNG", help="Draw the curves as well."
+)
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 where losses or displacements are beyond a limit."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def parity(
+    solver: Path,
+    iterations: int,
+    start: Path | None,
+    nudge: float | None,
+    seed: int | None,
+    assignments: tuple[str, ...],
+    caffe_python: str | None,
+    gpu: int | None,
+    every: int | None,
+    figure: Path | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Run a solver in real Caffe and in the torch engine from one seed, and show how they part.
+
+    Both train on the CPU from the same prototxt, random numbers and data.  Shown are both losses,
+    how far each parameter moved in real Caffe (the norm of its last minus its first value) and how
+    far the torch engine's displacement is from that (relative, L2).  With --nudge real Caffe also
+    runs against itself: rounding grows with every update, and two right engines need be no nearer.
+    """
+    from tinynet.cli.train import _overrides
+    from tinynet.experiments import parity as experiment
+
+    if nudge is not None and not (nudge and math.isfinite(nudge)):
+        raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
+    overrides = _overrides(assignments, random_seed=seed)
+    request = experiment.Request(
+        solver=solver,
+        iterations=iterations,
+        start=start,
+        nudge=nudge or 0.0,
+        caffe_python=caffe_python,
+        gpu=gpu,
+        overrides=overrides,
+    )
+    with _Progress(iterations) as progress:
+        report = experiment.run(request, progress.tell)
+    if figure is not None:
+        from tinynet.reporting.parity import draw_parity
+
+        draw_parity(report, figure)
+    click.echo(json.dumps(_as_dict(report), allow_nan=False) if as_json else _text(report, every))
+    if strict and not report.torch.agrees:
+        raise TinynetError(f"{solver}: {_verdict(report.torch)}")
+
+
+class _Progress:
+    """How far each engine is, on one line of a terminal; nothing elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done: dict[str, int] = {}
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._shown and self._done:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def tell(self, label: str, done: int) -> None:
+        self._done[label] = done
+        if self._shown:
+            parts = [f"{name} {self._done[name]}/{self._total}" for name in sorted(self._done)]
+            print(f"\r\033[K{', '.join(parts)}", end="", file=sys.stderr, flush=True)
+
+
+def _text(report: Report, every: int | None) -> str:
+    from tinynet.cli.table import render
+
+    reference, torch, yardstick = report.reference, report.torch, report.yardstick
+    count = len(reference.losses)
+    batch = f", batch {report.batch}" if report.batch else ""
+    head = (
+        f"{report.net or 'net'}: {count} iterations from {reference.first}, seed {report.seed}"
+        f"{batch}\n{reference.engine} against {torch.run.engine}"
+    )
+    others = [torch] if yardstick is None else [torch, yardstick]
+    header = ["iteration", "caffe"]
+    for other in others:
+        header += [other.run.label, "difference"]
+    rows = [
+        [
+            str(reference.first + i),
+            f"{reference.losses[i]:.6f}",
+            *(
+                text
+                for other in others
+                for text in (f"{other.run.losses[i]:.6f}", f"{other.differences[i]:.1e}")
+            ),
+        ]
+        for i in _shown(count, every)
+    ]
+    curves = render(header, rows, right=range(len(header)))
+    header = ["parameter", "displacement", *(f"{other.run.label} apart" for other in others)]
+    rows = [
+        [
+            moved.parameter,
+            f"{moved.displacement:.4g}",
+            *(f"{other.moved[i].apart:.1e}" for other in others),
+        ]
+        for i, moved in enumerate(torch.moved)
+    ]
+    parameters = render(header, rows, right=range(1, len(header)))
+    verdicts = [f"torch: {_verdict(torch)}"]
+    if yardstick is not None:
+        what = f"real Caffe with {report.nudge:g} added to a weight of {yardstick.run.nudged}"
+        verdicts.append(f"{what}: {_verdict(yardstick)}")
+    return "\n\n".join([head, curves, parameters, "\n".join(verdicts)])
+
+
+def _shown(count: int, every: int | None) -> list[int]:
+    """Which iterations the table shows: the first, the last, and some evenly between."""
+    step = every or -(-count // _ROWS)
+    return sorted({*range(0, count, step), count - 1})
+
+
+def _verdict(found: Comparison) -> str:
+    from tinynet.experiments.parity import LOSS_LIMIT
+
+    start = ""
+    if found.run.nudged is None:
+        start = f"initial weights {'equal to the bit' if found.same_start else 'DIFFER'}, "
+    inputs = (
+        "inputs equal to the bit throughout"
+        if found.inputs_part is None
+        else f"inputs differ from iteration {found.inputs_part} on"
+    )
+    parted = (
+        f"nowhere beyond {LOSS_LIMIT:g}"
+        if found.losses_part is None
+        else f"beyond {LOSS_LIMIT:g} first at iteration {found.losses_part}"
+    )
+    return (
+        f"{start}{inputs}; the losses differ by at most {found.largest:.1e} "
+        f"(iteration {found.largest_at}), {parted}; the displacements by at most "
+        f"{found.farthest.apart:.1e} ({found.farthest.parameter})"
+    )
+
+
+def _as_dict(report: Report) -> dict[str, Any]:
+    def number(value: float) -> float | str:
+        return value if math.isfinite(value) else str(value)
+
+    def comparison(found: Comparison) -> dict[str, Any]:
+        return {
+            "engine": found.run.engine.name,
+            "version": found.run.engine.version,
+            "losses": [number(loss) for loss in found.run.losses],
+            "loss_differences": [number(difference) for difference in found.differences],
+            "largest_loss_difference": number(found.largest),
+            "largest_loss_difference_at": found.largest_at,
+            "losses_part_at": found.losses_part,
+            "inputs_part_at": found.inputs_part,
+            "same_initial_weights": found.same_start,
+            "nudged": found.run.nudged,
+            "displacements": {
+                moved.parameter: {
+                    "norm": number(moved.displacement),
+                    "relative_difference": number(moved.apart),
+                }
+                for moved in found.moved
+            },
+            "largest_displacement_difference": number(found.farthest.apart),
+            "agrees": found.agrees,
+        }
+
+    return {
+        "net": report.net,
+        "seed": report.seed,
+        "batch": report.batch,
+        "first_iteration": report.reference.first,
+        "iterations": len(report.reference.losses),
+        "caffe": {
+            "version": report.reference.engine.version,
+            "python": report.reference.engine.python,
+            "losses": [number(loss) for loss in report.reference.losses],
+        },
+        "torch": comparison(report.torch),
+        "nudge": report.nudge or None,
+        "yardstick": None if report.yardstick is None else comparison(report.yardstick),
+    }
