@@ -164,7 +164,7 @@ def _moved(name: str, reference: Run, other: Run) -> Moved:
 
 
 def run(request: Request, tell: Tell) -> Report:
-    """Run the engines, all at once, and compare; ``tell(label, iterations)`` hears how far they are.
+    """Run the engines at once and compare; ``tell(label, iterations)`` hears how far each is.
 
     Raises TinynetError where there is no real Caffe, where data or weights are missing, and where
     an engine fails.
@@ -313,9 +313,7 @@ class _Worker:
         self._reader.join()
         if status != 0:
             log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
-            raise TinynetError(
-                engines.explain_failure(self.run.engine, status, log, self._error)
-            )
+            raise TinynetError(engines.explain_failure(self.run.engine, status, log, self._error))
         with np.load(self._out) as stored:
             for key in stored.files:
                 when, _, rest = key.partition("/")
