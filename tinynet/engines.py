@@ -270,14 +270,21 @@ def explain_failure(
             if needle in fatal:
                 return advice.format(python=engine.python, fatal=fatal)
         return f"{engine.name} gave up: {fatal}"
+    if any("std::bad_alloc" in line for line in lines):
+        return f"the worker ({engine.name}) is out of memory (std::bad_alloc)"
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
-        hint = "; the system may be out of memory" if name == "SIGKILL" else ""
+        hint = _SIGNAL_HINTS.get(name, "")
         return f"the worker ({engine.name}) was ended by {name}{hint}"
     last = lines[-1] if lines else "it said nothing"
     return f"the worker ({engine.name}) failed with status {status}: {last}"
 
 
+_SIGNAL_HINTS = {
+    "SIGKILL": "; the system may be out of memory",
+    "SIGBUS": "; a file that it reads, the LMDB perhaps, was cut short under it",
+    "SIGSEGV": "; a file that it reads, the LMDB perhaps, may be damaged",
+}
 _FATAL = re.compile(r"F\d{4,8} \S+ +\d+ (?:[^\]]+)\] (.*)")
 _ADVICE = (
     (
@@ -287,8 +294,7 @@ _ADVICE = (
     ),
     (
         "out of memory",
-        "the GPU is out of memory ({fatal}); halve batch_size and double iter_size, which keeps "
-        "the effective batch",
+        "the GPU is out of memory ({fatal})",
     ),
 )
 

@@ -220,8 +220,9 @@ def test_changed_prototxt_and_changed_data_are_refused_and_shown(
     child = train(tmp_path, "--resume", "--max-iter", "32")
     assert child.returncode == 1 and "std: 0.2" in last_line(child)
     net.write_text(small_runs.NET)
-    with (tmp_path / "data/train_lmdb/data.mdb").open("ab") as file:
-        file.write(b"\0" * 4096)
+    data = bytearray((tmp_path / "data/train_lmdb/data.mdb").read_bytes())
+    data[-40] ^= 1  # of the last page, in the pixels of a record
+    (tmp_path / "data/train_lmdb/data.mdb").write_bytes(data)
     child = train(tmp_path, "--resume", "--max-iter", "32")
     assert child.returncode == 1
     assert "the data in data/train_lmdb is not the same" in last_line(child)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from tinynet.torchcaffe import complete_state
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.signals import SolverAction
@@ -47,3 +49,24 @@ def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
     Real Caffe leaves a test of minutes only at its end.  The interrupted test counts as not begun.
     """
     solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)
+
+
+def health(solver: Solver) -> tuple[float, str | None]:
+    """The loss of the last forward pass, and the first layer whose weights are not all finite.
+
+    Without the copies to the host that ``blob.data`` makes of every parameter on a GPU.
+    """
+    net = solver.net
+    parts = [
+        net.blobs[name].tensor.sum() * weight
+        for name, weight in net.blob_loss_weights.items()
+        if weight
+    ]
+    loss = float(torch.stack(parts).sum()) if parts else 0.0
+    sums = {
+        name: torch.stack([blob.tensor.sum(dtype=torch.float64) for blob in blobs]).sum()
+        for name, blobs in net.params.items()
+    }
+    if not sums or bool(torch.stack(list(sums.values())).isfinite().all()):
+        return loss, None
+    return loss, next(name for name, total in sums.items() if not bool(total.isfinite()))

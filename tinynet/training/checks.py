@@ -11,14 +11,19 @@ from tinynet.data.manifest import Manifest, read_manifest
 from tinynet.errors import TinynetError
 from tinynet.paths import DataPaths, RunPaths
 from tinynet.prototxt import phases, schema
+from tinynet.training import record_digest
 from tinynet.training.prepare import Prepared, Source, batch_size
+
+# bytes of an LMDB without manifest up to which its records are read before training: seconds
+_LARGEST_UNKNOWN = 4 << 30
 
 
 def require_data(prepared: Prepared) -> list[dict[str, Any]]:
     """Check that every file and database that the nets read is there; return what they are.
 
-    An entry has ``path`` and ``bytes``, and where the data set's manifest knows the database also
-    its ``digest``, so that a later resume can tell whether the data is still the same.
+    An entry has ``path`` and ``bytes``, and of an LMDB the ``digest`` of its records, so that a
+    later resume can tell whether the data is still the same.  LMDB has no checksums: the records
+    are read once, here, and held against the data set's manifest where there is one.
     Raises TinynetError that names the layer and the path.
     """
     entries = []
@@ -38,8 +43,13 @@ def require_data(prepared: Prepared) -> list[dict[str, Any]]:
         if file.exists():
             entry["bytes"] = file.stat().st_size
         manifest = manifest_of(path) if source.is_database else None
-        if manifest is not None:
-            entry["digest"] = manifest.digests.get(split_of(path) or "", "")
+        if file.name == "data.mdb" and (manifest or entry["bytes"] <= _LARGEST_UNKNOWN):
+            entry["digest"] = record_digest.of(path)
+        if manifest is not None and entry["digest"] != manifest.digests[split_of(path) or ""]:
+            raise TinynetError(
+                f"{path}: its records are not those that its manifest.json states (SHA-256 "
+                f"differs); 'tinynet data verify {path.parent}' says more; convert the data again"
+            )
         entries.append(entry)
     return entries
 

@@ -17,7 +17,7 @@ from typing import Any
 from tinynet import engines
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.paths import RunPaths
-from tinynet.training import checks, compare, lock, positions, prepare, retention, snapshots
+from tinynet.training import checks, compare, lock, memory, positions, prepare, retention, snapshots
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, read_history, truncate_history
 from tinynet.training.progress import Progress
@@ -79,6 +79,8 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         snapshots.require_whole_model(Path(weights))
     engine = engines.find(request.engine, request.caffe_python)
     gpu = _device(request, engine)
+    if stored is None:
+        memory.require(prepared, gpu is not None)
     checks.require_writable(paths)
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
@@ -255,6 +257,8 @@ def _run(
         outcome = session.run()
     finally:
         progress.close()
+        if outcome.state == runs.FAILED and memory.is_shortage(outcome.message):
+            outcome.message += f"; {memory.advice(prepared)}"
         _record(run, outcome, paths)
     return _conclude(run, outcome, paths, say)
 
@@ -270,6 +274,8 @@ def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
     for iterations in solver.test_iter:
         arguments += ["--test-iter", str(iterations)]
     arguments += ["--snapshot", str(solver.snapshot)]
+    if plan.prepared.divergence_limit is not None:
+        arguments += ["--divergence-limit", repr(plan.prepared.divergence_limit)]
     if plan.snapshot is None:
         for weights in plan.run.weights:
             arguments += ["--weights", weights]

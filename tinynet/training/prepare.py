@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,15 @@ class Prepared:
         if not is_mean:
             return None
         return SOFTMAX_LOSS_LIMIT * weight
+
+    def with_batch_size(self, size: int) -> Prepared:
+        """The same, with ``size`` pictures in a forward pass of the training net."""
+        net = schema.NetParameter()
+        net.CopyFrom(self.train_net)
+        for layer in phases.layers_of(net, schema.TRAIN):
+            if layer.type in _BATCHED:
+                getattr(layer, _BATCHED[layer.type]).batch_size = size
+        return replace(self, train_net=net)
 
     def texts(self, paths: RunPaths) -> dict[str, str]:
         """The prototxt files of a run in the directory ``paths``, by file name."""

@@ -60,7 +60,7 @@ class Session:
         self._limit = divergence_limit
         self._on_snapshot = on_snapshot
         self._iteration = first
-        self._last_good: int | None = None
+        self._last_good = first or None  # what it starts from is sound
         self._diverged: str | None = None
         self._signals: list[str] = []
         self._error: str | None = None
@@ -161,6 +161,9 @@ class Session:
             self._on_snapshot(event["iteration"], self._warn)
         elif kind == "engine":
             self._engine_event = event
+        elif kind == "diverged":
+            self._iteration = event["iteration"]
+            self._diverged = self._diverged or event["message"]
         elif kind == "error":
             self._error = event["message"]
 

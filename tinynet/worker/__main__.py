@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from errno import ENOSPC
 
 COMMANDS = ("train", "predict", "tool", "parity")
 
@@ -50,6 +51,12 @@ def main():
         return error.exit_status
     except BrokenPipeError:
         return 1  # the parent has gone, and nobody is there to be told
+    except OSError as error:
+        importlib.import_module("traceback").print_exc()
+        where = "%s: " % error.filename if error.filename else ""
+        hint = "; free some space, and the same command goes on" if error.errno == ENOSPC else ""
+        channel.emit("error", message="%s%s%s" % (where, error.strerror or error, hint))
+        return 1
     except Exception as error:
         # the traceback goes to the log; the parent's one line is the error itself
         importlib.import_module("traceback").print_exc()

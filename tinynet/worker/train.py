@@ -6,14 +6,21 @@ The parent has read the solver's prototxt, which pycaffe does not show, and pass
 import argparse
 import time
 
+import numpy as np
+
 from tinynet.worker import channel, engine, glog
 
 STOPPED = 75
+_LOOK = 100  # iterations, where nothing is displayed
 _EVENT_SECONDS = 0.2  # iteration events are for a progress line that a person reads
 
 
 class _Stop(Exception):
     """Raised inside ``solver.step`` by a callback, to leave it between two iterations."""
+
+
+class _Diverged(Exception):
+    """Loss or weights are not finite any more, or the loss has come to its bound."""
 
 
 def parse(argv):
@@ -37,6 +44,7 @@ def parse(argv):
         help="batches that a Data layer has given before the snapshot; net 0 is the training net, "
         "net K the test net K - 1",
     )
+    parser.add_argument("--divergence-limit", type=float, metavar="LOSS")
     parser.add_argument("--weights", action="append", default=[], metavar="CAFFEMODEL")
     return parser.parse_args(argv)
 
@@ -65,8 +73,14 @@ def main(argv):
             _skip(solver, skip)
     first = solver.iter
     channel.emit("solving", iteration=first)
-    steps = _Steps(solver, options, control, extensions is not None)
-    if not steps.run():
+    steps = _Steps(solver, options, control, extensions)
+    try:
+        whole = steps.run()
+    except _Diverged as diverged:
+        # no snapshot: one of these weights would be worth nothing
+        channel.emit("diverged", iteration=solver.iter, message=str(diverged))
+        return 1
+    if not whole:
         # nothing was learned since the last snapshot, or since what this process began with
         if solver.iter > steps.saved:
             solver.snapshot()
@@ -108,14 +122,16 @@ class _Steps(object):
     next display, so that what is displayed averages the iterations since the last one.
     """
 
-    def __init__(self, solver, options, control, goes_on):
-        """``goes_on``: calls of ``step`` follow one another as if they were one."""
+    def __init__(self, solver, options, control, extensions):
+        """``extensions``: with them calls of ``step`` follow one another as if they were one."""
         self._solver = solver
         self._options = options
         self._control = control
-        self._long = options.average_loss > 1 and not goes_on
+        self._extensions = extensions
+        self._long = options.average_loss > 1 and extensions is None
         self._time = 0.0
         self.saved = solver.iter  # the iteration that is on the disk
+        self._looked = solver.iter
 
     def run(self):
         """Step to max_iter; False if a stop was asked for before."""
@@ -134,13 +150,14 @@ class _Steps(object):
                     solver.step(min(left, to_display + 1))
                 else:
                     solver.step(1)
+            self._look(at_end=True)
             self._report()
         except _Stop:
-            self._report()
             return False
         return True
 
     def _watch(self):
+        self._look()
         self._report()
         words = self._control.poll()
         if "stop" in words:
@@ -154,12 +171,46 @@ class _Steps(object):
             self._time = now
             channel.emit("iteration", iteration=self._solver.iter)
 
+    def _look(self, at_end=False):
+        """Once a display interval, at snapshots and at the end: are loss and weights sound?"""
+        reached, options = self._solver.iter, self._options
+        every = options.display or _LOOK
+        # what is displayed is the iteration before its update
+        due = at_end or (reached - 1) // every > (self._looked - 1) // every
+        due = due or (options.snapshot and reached % options.snapshot == 0)
+        if not due or reached == self._looked:
+            return
+        self._looked = reached
+        loss, layer = (self._extensions.health if self._extensions else _health)(self._solver)
+        if not np.isfinite(loss):
+            raise _Diverged("the training loss is not finite at iteration %d" % (reached - 1))
+        if options.divergence_limit is not None and loss >= options.divergence_limit:
+            raise _Diverged("the training loss is %.4g at iteration %d" % (loss, reached - 1))
+        if layer is not None:
+            raise _Diverged(
+                "the weights of layer '%s' are not finite after iteration %d" % (layer, reached - 1)
+            )
+
     def _report(self):
         """Tell the parent of a snapshot that the solver has just written by itself."""
         every, reached = self._options.snapshot, self._solver.iter
         if every and reached // every > self.saved // every:
             self.saved = reached - reached % every
             channel.emit("snapshot", iteration=self.saved)
+
+
+def _health(solver):
+    """The loss of the last forward pass, and the first layer whose weights are not all finite."""
+    net = solver.net
+    loss = 0.0
+    for name, weight in net.blob_loss_weights.items():
+        if weight:
+            loss += weight * float(net.blobs[name].data.sum())
+    for name, blobs in net.params.items():
+        # a single NaN or infinity makes the sum one
+        if not all(np.isfinite(blob.data.sum(dtype="float64")) for blob in blobs):
+            return loss, name
+    return loss, None
 
 
 def _test(solver, index, iterations):
