@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
 from tinynet.prototxt import schema, text
 from tinynet.training.prepare import Prepared
+from tinynet.training.run import sha256
 
 # where things lie, not what is trained: a moved run is the same run
 _LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
@@ -33,6 +34,21 @@ def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
             found += _solver_changes(old, new, str(paths.solver))
         else:
             found += _net_changes(old, new, name)
+    return found
+
+
+def damaged_copies(paths: RunPaths, prepared: Prepared, hashes: Mapping[str, str]) -> list[str]:
+    """Files of the run directory that are neither as they were written nor as they will be."""
+    found = []
+    for name, text_now in prepared.texts(paths).items():
+        path = Path(paths.root) / name
+        if name in hashes and path.exists() and sha256(text_now) != hashes[name]:
+            try:
+                stored = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                stored = ""
+            if sha256(stored) != hashes[name]:
+                found.append(f"{path} is not as it was written (its SHA-256 differs)")
     return found
 
 

@@ -18,8 +18,9 @@ from tinynet import engines
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.paths import RunPaths
 from tinynet.training import checks, compare, lock, memory, positions, prepare, retention, snapshots
+from tinynet.training import log as logs
 from tinynet.training import run as runs
-from tinynet.training.log import LogParser, read_history, truncate_history
+from tinynet.training.log import LogParser, read_history
 from tinynet.training.progress import Progress
 from tinynet.training.run import Run
 from tinynet.training.session import Outcome, Session
@@ -87,10 +88,11 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         plan = _plan(request, stored, prepared, data)
         if plan.snapshot is not None:
             _plan_resume(plan, plan.snapshot, engine)
+        kept = _history_before(plan, paths)
         for note in (*warnings, *plan.notes):
             say(note)
         say(_headline(plan, engine, gpu))
-        return _run(request, plan, engine, gpu, say)
+        return _run(request, plan, engine, gpu, kept, say)
 
 
 def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
@@ -148,6 +150,7 @@ def _plan(
         )
         return _Plan(run, prepared, None, [])
     changes = compare.changes(paths, prepared) + compare.data_changes(stored.data, data)
+    changes += compare.damaged_copies(paths, prepared, stored.hashes)
     if request.resume:
         changes = [change for change in changes if not compare.is_schedule(change)]
     if changes:
@@ -215,6 +218,7 @@ def _run(
     plan: _Plan,
     engine: engines.Engine,
     gpu: int | None,
+    kept: Sequence[logs.Record],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     paths, prepared, run = request.paths, plan.prepared, plan.run
@@ -223,7 +227,6 @@ def _run(
     for name, text in texts.items():
         (Path(paths.root) / name).write_text(text, encoding="utf-8")
     snapshots.unseal_after(paths.snapshots, first)
-    kept = truncate_history(paths.history, first)
     if plan.snapshot is None:
         paths.log.write_bytes(b"")
     else:
@@ -289,11 +292,40 @@ def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
     return arguments
 
 
+def _history_before(plan: _Plan, paths: RunPaths) -> list[logs.Record]:
+    """Cut the history where the run goes on, and hold it against the log, which it comes from.
+
+    A kill may leave a record in the log alone, and a bit may have flipped since.
+    """
+    first = plan.snapshot.iteration if plan.snapshot else 0
+    kept = logs.truncate_history(paths.history, first)
+    rebuilt = logs.rebuild_history(paths.log, plan.prepared.effective_batch) if first else []
+    rebuilt = [record for record in rebuilt if record["iteration"] < first]
+    if rebuilt and rebuilt != kept:
+        differing = next(
+            (a["iteration"] for a, b in zip(rebuilt, kept) if a != b),
+            rebuilt[min(len(kept), len(rebuilt) - 1)]["iteration"],
+        )
+        plan.notes.append(
+            f"{paths.history.name} did not agree with {paths.log.name} from iteration {differing} "
+            "on, and has been made from it again"
+        )
+        logs.write_history(paths.history, rebuilt)
+        kept = rebuilt
+    missing = logs.missing_displays(kept, plan.prepared.solver.display, first)
+    if missing:
+        plan.notes.append(
+            f"the log has no losses of iteration {', '.join(map(str, missing[:5]))}"
+            f"{' …' if missing[5:] else ''}: they were lost when the run was ended"
+        )
+    return kept
+
+
 def _log_resume(paths: RunPaths, plan: _Plan, snapshot: Snapshot, engine: engines.Engine) -> None:
     """Say in the log from where the run goes on, and what is not as in an unbroken one."""
     how = "exactly, from its complete state" if plan.exact else "from Caffe's files alone"
     text = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine.name}: "
-    lines = [glog.line(text + how, "I" if plan.exact else "W", "driver.py:1")]
+    lines = [glog.line(text + how, "I" if plan.exact else "W", logs.RESUME_SOURCE)]
     lines += [glog.line(note, "W", "driver.py:2") for note in plan.notes]
     with paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))

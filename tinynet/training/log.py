@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
+RESUME_SOURCE = "driver.py:1"  # of the line that begins a resumed session
 
 # I1122 23:11:43.123456 12345 solver.cpp:239] text; since glog 0.6 the year stands before 1122
 _GLOG = re.compile(
@@ -33,6 +34,7 @@ _ITERATION = re.compile(r"Iteration (\d+)\b(.*)")
 _LOSS = re.compile(r"(?: \(.*\))?, loss = (\S+)$")
 _RATE = re.compile(r", lr = (\S+)$")
 _TESTING = re.compile(r", Testing net \(#(\d+)\)$")
+_RESUMING = re.compile(r"Resuming at iteration (\d+) ")
 _OUTPUT = re.compile(r"    (Train|Test) net output #\d+: (\S+) = (\S+)")
 
 
@@ -201,14 +203,52 @@ def append_history(path: Path, records: Iterable[Record]) -> None:
             file.write(lines)
 
 
+def rebuild_history(log: Path, batch_size: int = 0) -> list[Record]:
+    """The records that the whole of a ``train.log`` makes, resumed sessions included.
+
+    [] where there is no log.
+    """
+    records: list[Record] = []
+    parser = LogParser(batch_size)
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return records
+    for line in lines:
+        match = _GLOG.match(line)
+        resuming = _RESUMING.match(match[10]) if match and match[9] == RESUME_SOURCE else None
+        if resuming is None:
+            # of what the driver itself says the parser of a running session sees nothing either
+            records += [] if match and match[9].startswith("driver.py:") else parser.feed(line)
+            continue
+        records = _before(records + parser.close(), int(resuming[1]))
+        parser = LogParser(batch_size, records[-1].get("seconds", 0.0) if records else 0.0)
+    return records + parser.close()
+
+
+def _before(records: Iterable[Record], iteration: int) -> list[Record]:
+    return [record for record in records if record["iteration"] < iteration]
+
+
+def missing_displays(records: Iterable[Record], display: int, iteration: int) -> list[int]:
+    """Iterations before ``iteration`` that are displayed, and of which there is no record."""
+    seen = {record["iteration"] for record in records if "train_loss" in record}
+    return [n for n in range(0, iteration, display) if n not in seen] if display > 0 else []
+
+
 def truncate_history(path: Path, iteration: int) -> list[Record]:
     """Keep what lies before ``iteration``, from which a resumed run goes on; return it.
 
     The solver tests and displays iteration N before its update, and a snapshot at N comes after
     the update N - 1: a run that resumes there tests and displays N again.
     """
-    kept = [record for record in read_history(path) if record["iteration"] < iteration]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
-    os.replace(temporary, path)
+    kept = _before(read_history(path), iteration)
+    write_history(path, kept)
     return kept
+
+
+def write_history(path: Path, records: Iterable[Record]) -> None:
+    """Write the whole history: under a temporary name, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+    os.replace(temporary, path)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -67,6 +68,7 @@ class Session:
         self._engine_event: dict[str, Any] | None = None
         self._end: str | None = None
         self._worker: subprocess.Popen[bytes] | None = None
+        self._rest: dict[int, bytes] = {}  # of each stream, the line that has not ended yet
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
 
     def run(self) -> Outcome:
@@ -102,18 +104,28 @@ class Session:
     def _follow(self, worker: subprocess.Popen[bytes]) -> None:
         assert worker.stdout is not None and worker.stderr is not None
         takers = {worker.stdout: self._take_events, worker.stderr: self._take_log}
-        rest: dict[Any, bytes] = dict.fromkeys(takers, b"")
         with selectors.DefaultSelector() as selector:
             for pipe, take in takers.items():
                 selector.register(pipe, selectors.EVENT_READ, take)
             while selector.get_map():
                 for key, _ in selector.select():
-                    data = os.read(key.fd, 1 << 16)
-                    if not data:
+                    if not self._read(key.fd, key.data):
                         selector.unregister(key.fileobj)
-                        data = b"\n"  # ends a line that was cut off
-                    *lines, rest[key.fileobj] = (rest[key.fileobj] + data).split(b"\n")
-                    key.data(lines)
+
+    def _read(self, descriptor: int, take: Callable[[Sequence[bytes]], None]) -> bool:
+        """Hand on the whole lines that have come; False at the stream's end."""
+        data = os.read(descriptor, 1 << 16)
+        rest = self._rest.get(descriptor, b"")
+        # the end ends a line that was cut off
+        *lines, self._rest[descriptor] = (rest + (data or b"\n")).split(b"\n")
+        take(lines)
+        return bool(data)
+
+    def _drain_log(self) -> None:
+        assert self._worker is not None and self._worker.stderr is not None
+        descriptor = self._worker.stderr.fileno()
+        while select.select([descriptor], [], [], 0)[0] and self._read(descriptor, self._take_log):
+            pass
 
     def _take_log(self, raw: Sequence[bytes]) -> None:
         # a blank line stops Caffe's own log parser with an error
@@ -158,6 +170,8 @@ class Session:
         if kind in ("stopped", "done"):
             self._end = kind
         elif kind == "snapshot" and self._on_snapshot is not None:
+            # first what the worker has logged before it: a sealed snapshot has its whole log
+            self._drain_log()
             self._on_snapshot(event["iteration"], self._warn)
         elif kind == "engine":
             self._engine_event = event
