@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.evaluation.test_subsets import some_members
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation.subsets import score_subsets
-from tinynet.reporting import canvas
 from tinynet.reporting.bars import Bar, draw_bars
 from tinynet.reporting.curves import draw_curves
 from tinynet.reporting.subsets import draw_subsets
@@ -21,21 +19,12 @@ HISTORY = [
     {"iteration": 20, "train_loss": None, "val_loss": 2.5, "val_accuracy": 0.4},
     {"iteration": 30, "train_loss": 1.0},
 ]
-BARS = [Bar("1 simple", 0.30, 0.01), Bar("2 + dropout", None), Bar("3 + crops", 0.375)]
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures as they are saved, to look into."""
-    figures: list[Figure] = []
-    save = canvas.save
-
-    def keep(made, path):
-        figures.append(made)
-        save(made, path)
-
-    monkeypatch.setattr(canvas, "save", keep)
-    return figures
+BARS = [
+    Bar("1 simple", 0.30, (0.29, 0.31)),
+    Bar("2 + dropout", 0.34, paper_gain=0.0488),
+    Bar("3 + crops", None),
+    Bar("4 + leaky", 0.375),
+]
 
 
 def lines_of(axes) -> list[tuple[list[float], list[float]]]:
@@ -64,37 +53,48 @@ def test_figure_5_shows_every_subset_the_best_of_each_size_and_the_full_ensemble
 
 
 def test_learning_curves_leave_out_what_is_missing_or_not_finite(drawn, tmp_path):
-    draw_curves({"stage1": HISTORY, "stage2": HISTORY[:1], "new": []}, tmp_path / "curves.png")
-    loss, accuracy = drawn[0].axes
+    draw_curves(
+        {"stage1": [HISTORY], "stage2": [HISTORY[:1]], "new": [[]]}, tmp_path / "curves.png"
+    )
+    loss, _, accuracy = drawn[0].axes
     training, validation = lines_of(loss)[:2]
     assert training == ([0, 10, 30], [3.0, 2.0, 1.0])
     assert validation == ([0, 20], [3.1, 2.5])
     assert lines_of(accuracy)[0] == ([0, 20], [5.0, 40.0])
-    (legend,) = drawn[0].legends
-    assert [text.get_text() for text in legend.get_texts()] == ["stage1", "stage2", "new"]
+    (legend,) = drawn[0].subfigs[1].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["stage1", "stage2"]
 
 
 def test_a_spike_of_the_loss_does_not_flatten_the_curves(drawn, tmp_path):
     records = [{"iteration": i, "train_loss": 3.0 - i / 10} for i in range(9)]
     records.append({"iteration": 9, "train_loss": 87.3})
-    draw_curves({"run": records}, tmp_path / "curves.png")
+    draw_curves({"run": [records]}, tmp_path / "curves.png")
     assert drawn[0].axes[0].get_ylim()[1] < 4
 
 
 def test_learning_curves_of_nothing_are_refused(tmp_path):
     with pytest.raises(TinynetError, match="no learning curves"):
-        draw_curves({"run": []}, tmp_path / "curves.png")
+        draw_curves({"run": [[]]}, tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_bars_show_value_gain_over_the_last_that_ran_and_what_has_not_run(drawn, tmp_path):
+def test_bars_show_values_the_gain_over_the_line_above_and_what_has_not_run(drawn, tmp_path):
     draw_bars(BARS, tmp_path / "bars.png", "Validation accuracy", chance=0.05)
-    axes = drawn[0].axes[0]
-    assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 37.5])
-    assert texts_of(axes)[:3] == ["30.00", "not run", "37.50  (+7.50)"]
+    axes, gains = drawn[0].axes
+    assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 34.0, 37.5])
+    assert texts_of(axes)[:4] == ["30.00", "34.00", "not run", "37.50"]
     assert [label.get_text() for label in axes.get_yticklabels()] == [bar.label for bar in BARS]
     top = axes.transData.transform((0, 0))[1]
     assert top > axes.transData.transform((0, 2))[1]  # the first stage stands on top
+    dots = [(x[0], round(y[0])) for x, y in lines_of(gains) if len(x) == 1 and x != y]
+    # none for what follows a stage that has not run: it would be the gain of two steps
+    assert sorted(dots) == [(pytest.approx(4.0), 1), (pytest.approx(4.88), 1)]
+
+
+def test_a_figure_of_another_kind_of_file_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"bars.jpg: .*\.png, \.svg, \.pdf"):
+        draw_bars(BARS, tmp_path / "bars.jpg", "Accuracy")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_path):
@@ -102,7 +102,7 @@ def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_p
     scores = score_subsets(members, labels)
     draws = {
         "subsets.png": lambda path: draw_subsets(scores, path),
-        "curves.png": lambda path: draw_curves({"run": HISTORY}, path),
+        "curves.png": lambda path: draw_curves({"run": [HISTORY]}, path),
         "bars.png": lambda path: draw_bars(BARS, path, "Accuracy", note="of one seed"),
     }
     for name, draw in draws.items():

@@ -66,7 +66,10 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
         f"Validation accuracy over crops, {manifest.counts['val']:,} pictures",
         chance=1 / manifest.classes,
     )
-    draw_curves(experiment.histories(folders), figures["learning curves"])
+    draw_curves(
+        {label: [history] for label, history in experiment.histories(folders).items()},
+        figures["learning curves"],
+    )
     click.echo(
         f"\n{manifest.source}: {manifest.classes} classes, "
         f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation pictures"

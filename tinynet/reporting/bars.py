@@ -6,70 +6,159 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from tinynet.reporting import canvas
+
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One line of a stage table; accuracies from 0 to 1.
+    """One line of a stage table; accuracies and gains from 0 to 1.
 
-    ``error`` is the half width of an error bar (say in the figure's note of what), None for none;
-    ``accuracy`` None stands for a stage that has not run.
+    ``accuracy`` None stands for a stage that has not run.  ``interval`` and ``gain_interval`` are
+    the ends of error bars (of what, the figure's note says), None for none.  ``gain`` None: that
+    over the line above, where both have run; ``paper_gain``: what the paper states.
     """
 
     label: str
     accuracy: float | None
-    error: float | None = None
+    interval: Interval | None = None
+    gain: float | None = None
+    gain_interval: Interval | None = None
+    paper_gain: float | None = None
 
 
 @canvas.styled
 def draw_bars(
-    bars: Sequence[Bar], path: Path, title: str, chance: float | None = None, note: str = ""
+    bars: Sequence[Bar],
+    path: Path,
+    title: str,
+    chance: float | None = None,
+    note: str = "",
+    pictures: str = "validation",
 ) -> None:
-    """Draw one bar per line of the table, from top to bottom, with value and gain; a PNG.
+    """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
 
-    The gain is over the nearest line above that has run.  ``chance`` draws the accuracy of
-    guessing.
+    ``chance`` draws the accuracy of guessing; ``pictures`` names the split that was measured.  The
+    gains stand in a panel of their own, with the paper's where a bar has one.
     """
-    made, (axes,) = canvas.figure(7.5, 1.4 + 0.42 * len(bars) + (0.2 if note else 0))
+    gains = _gains(bars)
+    lines = note.count("\n") + 1 if note else 0
+    made = canvas.empty(height=1.55 + 0.4 * len(bars) + 0.17 * lines)
+    if any(gain is not None for gain in gains):
+        left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
+        _draw_gains(right, bars, gains)
+    else:
+        left = made.subplots()
+    _draw_accuracies(left, bars, chance)
+    left.set_xlabel(f"{pictures} accuracy (top-1, %)")
+    made.suptitle(title, x=0.01, ha="left", fontsize=11)
+    if note:
+        made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
+        share = (0.17 * lines + 0.02) / made.get_figheight()
+        made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
+    canvas.save(made, path)
+
+
+def _gains(bars: Sequence[Bar]) -> list[float | None]:
+    """The gain of each bar: its own, else that over the bar above, where both have run."""
+    gains: list[float | None] = []
     before: float | None = None
-    reach = max([100 * ((bar.accuracy or 0) + (bar.error or 0)) for bar in bars], default=1) or 1
+    for bar in bars:
+        if bar.gain is not None or bar.accuracy is None or before is None:
+            gains.append(bar.gain)
+        else:
+            gains.append(bar.accuracy - before)
+        before = bar.accuracy
+    return gains
+
+
+def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> None:
+    ends = [bar.interval[1] if bar.interval else bar.accuracy or 0 for bar in bars]
+    reach = 100 * max(ends, default=0) or 1.0
     for row, bar in enumerate(bars):
         if bar.accuracy is None:
-            axes.text(0.025 * reach, row, "not run", va="center", color=canvas.FAINT)
+            left = max(0.025 * reach, 100 * (chance or 0) + 0.02 * reach)
+            axes.text(left, row, "not run", va="center", fontsize=9, style="italic")
             continue
         percent = 100 * bar.accuracy
-        error = 100 * bar.error if bar.error is not None and math.isfinite(bar.error) else None
-        axes.barh(
-            row,
-            percent,
-            height=0.66,
-            color=canvas.BLUE,
-            xerr=error,
-            error_kw={"ecolor": canvas.INK, "capsize": 3, "elinewidth": 1},
-        )
-        gain = "" if before is None else f"  ({percent - before:+.2f})".replace("-", "−")
-        axes.text(percent + (error or 0) + 0.012 * reach, row, f"{percent:.2f}{gain}", va="center")
-        before = percent
+        axes.barh(row, percent, height=0.62, color=canvas.BLUE)
+        end = percent
+        if bar.interval is not None and all(map(math.isfinite, bar.interval)):
+            low, high = (100 * value for value in bar.interval)
+            _error(axes, row, low, high, canvas.INK)
+            end = max(high, percent)
+        axes.text(end + 0.015 * reach, row, f"{percent:.2f}", va="center", fontsize=9)
     if chance is not None:
-        axes.axvline(100 * chance, color=canvas.ORANGE, linewidth=1, linestyle=(0, (4, 2)))
+        axes.axvline(100 * chance, color=canvas.ORANGE, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.annotate(
-            f"chance {100 * chance:.1f} %",
-            (100 * chance, -0.62),
+            f"chance {100 * chance:.3g} %",
+            (100 * chance, len(bars) - 0.52),
             xytext=(3, 0),
             textcoords="offset points",
             fontsize=8,
             color=canvas.ORANGE,
-            va="bottom",
+            va="top",
         )
-    axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
-    axes.set_ylim(len(bars) - 0.4, -0.75)
-    axes.set_xlim(0, 1.3 * reach)
-    axes.set_xlabel("top-1 accuracy (%); in brackets the gain over the last one above")
-    axes.set_title(title)
+    axes.set_yticks(range(len(bars)), [bar.label for bar in bars], fontsize=9)
+    axes.set_ylim(len(bars) - (0.1 if chance is not None else 0.4), -0.6)
+    axes.set_xlim(0, 1.22 * reach)
     axes.tick_params(axis="y", length=0)
-    if note:
-        made.text(0.01, 0.0, note, fontsize=8, color=canvas.INK, va="bottom")
-        made.get_layout_engine().set(rect=(0, 0.045, 1, 0.955))  # type: ignore[union-attr, call-arg]
-    canvas.save(made, path)
+
+
+def _draw_gains(axes: Axes, bars: Sequence[Bar], gains: Sequence[float | None]) -> None:
+    """A dot for every gain, in percentage points, and a hollow diamond for the paper's."""
+    axes.axvline(0, color=canvas.FAINT, linewidth=0.8)
+    papers = 0
+    for row, (bar, gain) in enumerate(zip(bars, gains)):
+        if bar.paper_gain is not None:
+            papers += 1
+            axes.plot(100 * bar.paper_gain, row - 0.2, "D", **_PAPER)
+        if gain is None:
+            continue
+        if bar.gain_interval is not None and all(map(math.isfinite, bar.gain_interval)):
+            low, high = (100 * value for value in bar.gain_interval)
+            _error(axes, row + 0.1, low, high, canvas.BLUE)
+        axes.plot(100 * gain, row + 0.1, "o", markersize=5, color=canvas.BLUE)
+    axes.plot([], [], "o", markersize=5, color=canvas.BLUE, label="ours")
+    if papers:
+        axes.plot([], [], "D", **_PAPER, label="the paper's")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.1)
+    axes.set_xlabel("gain (percentage points)")
+    axes.margins(x=0.12)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0, labelleft=False)
+    canvas.grid(axes, "x")
+
+
+_PAPER: dict[str, Any] = {
+    "markersize": 5.5,
+    "markerfacecolor": "none",
+    "markeredgecolor": canvas.ORANGE,
+    "markeredgewidth": 1.4,
+    "linestyle": "none",
+}
+
+
+def _error(axes: Axes, row: float, low: float, high: float, colour: str) -> None:
+    middle = (low + high) / 2
+    axes.errorbar(
+        middle, row, xerr=(high - low) / 2, fmt="none", ecolor=colour, capsize=3, elinewidth=1.1
+    )
+
+
+def describe(bars: Sequence[Bar]) -> str:
+    """The figure in words, for those who do not see it."""
+    parts = []
+    for bar, gain in zip(bars, _gains(bars)):
+        if bar.accuracy is None:
+            parts.append(f"{bar.label}: not run")
+            continue
+        more = "" if gain is None else f", a gain of {100 * gain:+.2f} points"
+        paper = "" if bar.paper_gain is None else f" (the paper's {100 * bar.paper_gain:+.2f})"
+        parts.append(f"{bar.label}: {100 * bar.accuracy:.2f} %{more}{paper}")
+    return "; ".join(parts) + "."

@@ -1,4 +1,4 @@
-"""How every figure looks, and how it reaches its file."""
+"""How every figure looks, and how it reaches its file: PNG, SVG or PDF, by the file's suffix."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tinynet.errors import UsageError
+
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
@@ -20,11 +22,33 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart
 INK = "#222222"
-FAINT = "#9a9a9a"
-BLUE = "#0072B2"
-ORANGE = "#D55E00"
-SERIES = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+FAINT = "#8a8a8a"
+GRID = "#e6e6e6"
+PAPER = "#ffffff"  # what a part is drawn on where it has to cover another
+BLUE = "#0072b2"
+ORANGE = "#d55e00"
+GREEN = "#009e73"
+PINK = "#cc79a7"
+YELLOW = "#e69f00"
+SKY = "#56b4e9"
+SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, INK)
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
+# the same on a dark page: light enough to read, in the same order of hues
+DARK = {
+    INK: "#e8e8e8",
+    FAINT: "#9c9c9c",
+    GRID: "#3d3d3d",
+    PAPER: "#161616",
+    BLUE: "#58aaf0",
+    ORANGE: "#ff8b45",
+    GREEN: "#35c99d",
+    PINK: "#e7a3c8",
+    YELLOW: "#f2b93b",
+    SKY: "#a9def8",
+}
+
+WIDTH = 7.2
+"""Inches that a figure is wide: one width, so that text is of one size on a page."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -37,9 +61,23 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.facecolor": "none",
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "figure.facecolor": PAPER,
+    "svg.fonttype": "path",  # a page looks the same whatever fonts the reader has
+    "svg.hashsalt": "tinynet",
+    "pdf.fonttype": 42,
+    # a class may be called '$100'; nothing that a file says is mathematics
+    "text.parse_math": False,
 }
+
+_FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"dpi": 150, "metadata": {"Software": None}},
+    ".svg": {"metadata": dict.fromkeys(("Date", "Creator", "Format", "Type")), "transparent": True},
+    ".pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+}
+FORMATS = tuple(_FORMATS)
 
 
 def styled(draw: Callable[P, None]) -> Callable[P, None]:
@@ -53,22 +91,39 @@ def styled(draw: Callable[P, None]) -> Callable[P, None]:
     return drawn
 
 
-def figure(width: float = 7.0, height: float = 4.3, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure (inches) with ``columns`` axes side by side, on Agg: no display is needed."""
+def empty(width: float = WIDTH, height: float = 4.3) -> Figure:
+    """A figure (inches) without axes, on Agg: no display is needed."""
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
+    return made
+
+
+def figure(
+    width: float = WIDTH, height: float = 4.3, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure (inches) with ``columns`` axes side by side."""
+    made = empty(width, height)
     return made, [made.add_subplot(1, columns, column + 1) for column in range(columns)]
 
 
-def save(made: Figure, path: Path) -> None:
-    """Write the PNG under a temporary name, then rename it.  The same figure gives the same file.
+def require_format(path: Path) -> None:
+    """Raise UsageError where ``path`` does not end in one of FORMATS."""
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{path}: a figure is written as {', '.join(FORMATS)}; name one of these")
 
-    Makes the folder where it is missing.  Raises OSError.
+
+def save(made: Figure, path: Path) -> None:
+    """Write the file under a temporary name, then rename it.  The same figure gives the same file.
+
+    The suffix chooses the format; an SVG has no background.  Makes the folder where it is missing.
+    Raises OSError, and UsageError on another suffix.
     """
+    require_format(path)
+    suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        made.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+        made.savefig(temporary, format=suffix[1:], **_FORMATS[suffix])
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,6 +135,12 @@ def series_style(number: int) -> dict[str, Any]:
         "color": SERIES[number % len(SERIES)],
         "linestyle": DASHES[number // len(SERIES) % len(DASHES)],
     }
+
+
+def grid(axes: Axes, which: str = "y") -> None:
+    """Faint lines behind what is drawn, across the axis ``which``."""
+    axes.grid(axis=which, color=GRID, linewidth=0.7)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
 
 
 def padded_range(values: Sequence[float], least: float) -> tuple[float, float]:

@@ -1,88 +1,150 @@
-"""Learning curves: losses and validation accuracy of runs against their iterations."""
+"""Learning curves: how loss and accuracy of every stage went, from the histories of its runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from tinynet.errors import TinynetError
 from tinynet.reporting import canvas
 
+History = Sequence[Mapping[str, Any]]
+
 _SMOOTH = 25  # displayed training losses averaged, at most a tenth of all there are
-_LOSS_CEILING = 1.15  # of the first loss: one spike must not flatten everything else
+_LOSS_CEILING = 1.15  # of the largest first loss: one spike must not flatten everything else
+_PER_ROW = 4
+_KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 
 @canvas.styled
-def draw_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Draw the histories (records of ``history.jsonl``, by the name of their run) as a PNG.
+def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
+    """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 
-    Left the loss, training thin (a running mean of what the solver displayed) and validation bold;
-    right the validation accuracy.  Values that are missing or not finite leave a gap.
-    Raises TinynetError where no history holds anything to draw.
+    Above, a panel for each stage with its losses: training (a running mean of what the solver
+    displayed) and validation.  Below, the validation accuracy of all.  Values that are missing or
+    not finite leave a gap.  Raises TinynetError where no history holds anything to draw.
     """
-    if not any(_points(records, key) for records in histories.values() for key in _KEYS):
+    every = [history for runs in histories.values() for history in runs]
+    if not any(points(history, key) for history in every for key in _KEYS):
         raise TinynetError("no run has a history yet, so there are no learning curves to draw")
-    columns = 2 if len(histories) <= 10 else 3
-    made, (loss, accuracy) = canvas.figure(9.5, 4.0 + 0.2 * (len(histories) // columns), columns=2)
-    handles = []
-    first_losses = []
-    for number, (name, records) in enumerate(histories.items()):
-        look: dict[str, Any] = canvas.series_style(number)
-        training = _running_mean(_points(records, "train_loss"))
-        validation = _points(records, "val_loss")
-        first_losses += [points[0][1] for points in (training, validation) if points]
-        _plot(loss, training, **look, linewidth=0.8, alpha=0.75)
-        _plot(loss, validation, **look, linewidth=1.8, marker="o", markersize=2.5)
-        scores = [(x, 100 * y) for x, y in _points(records, "val_accuracy")]
-        _plot(accuracy, scores, **look, linewidth=1.8, marker="o", markersize=2.5)
-        handles.append(Line2D([], [], **look, linewidth=1.8, label=name))
-    loss.set_title("Loss: training thin, validation bold")
-    loss.set_ylabel("loss (nats)")
-    accuracy.set_title("Validation accuracy")
-    accuracy.set_ylabel("top-1 (%)")
-    bottom, top = loss.get_ylim()
-    if first_losses:
-        top = min(top, _LOSS_CEILING * max(first_losses))
-    loss.set_ylim(max(0, bottom), top)
-    accuracy.set_ylim(bottom=0)
-    for axes in (loss, accuracy):
-        axes.set_xlabel("iteration")
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
-        axes.set_axisbelow(True)
-    made.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9)
+    stages = {
+        label: runs
+        for label, runs in histories.items()
+        if any(points(history, key) for history in runs for key in _KEYS)
+    }
+    rows = -(-len(stages) // _PER_ROW)
+    columns = -(-len(stages) // rows)
+    made = canvas.empty(height=0.5 + 1.9 * rows + 3.4)
+    parts: Any = made.subfigures(2, 1, height_ratios=(0.5 + 1.9 * rows, 3.4))
+    above, below = parts
+    panels = above.subplots(rows, columns, squeeze=False, sharey=True)
+    top = _LOSS_CEILING * max(_first_losses(every), default=1.0)
+    losses = [y for h in every for key in _KEYS[:2] for _, y in _smooth(h, key) if y <= top]
+    low, high = canvas.padded_range(losses or [0.0, 1.0], least=0.1)
+    for number, axes in enumerate(panels.flat):
+        if number >= len(stages):
+            axes.set_axis_off()
+            continue
+        label = list(stages)[number]
+        for history in stages[label]:
+            _plot(axes, _smooth(history, "train_loss"), color=canvas.ORANGE, **_THIN)
+            _plot(axes, points(history, "val_loss"), color=canvas.BLUE, **_BOLD)
+        axes.set_title(label, fontsize=8)
+        axes.set_ylim(max(0.0, low), min(top, high))
+        if number % columns == 0:
+            axes.set_ylabel("loss (nats)")
+        _iterations(axes)
+    above.legend(
+        handles=[
+            Line2D([], [], color=canvas.ORANGE, **_THIN, label="training"),
+            Line2D([], [], color=canvas.BLUE, **_BOLD, label="validation"),
+        ],
+        loc="outside upper right",
+        ncols=2,
+    )
+    _draw_accuracies(below, stages)
     canvas.save(made, path)
 
 
-_KEYS = ("train_loss", "val_loss", "val_accuracy")
-_Points = list[tuple[int, float]]
+_THIN: dict[str, Any] = {"linewidth": 1.1, "linestyle": "-"}
+_BOLD: dict[str, Any] = {"linewidth": 1.7, "linestyle": (0, (4, 1.2))}
 
 
-def _points(records: Sequence[Mapping[str, Any]], key: str) -> _Points:
+def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]]) -> None:
+    axes = part.subplots()
+    handles = []
+    for number, (label, runs) in enumerate(stages.items()):
+        look = canvas.series_style(number)
+        for history in runs:
+            scores = [(x, 100 * y) for x, y in points(history, "val_accuracy")]
+            _plot(axes, scores, **look, linewidth=1.5)
+        handles.append(Line2D([], [], **look, linewidth=1.5, label=label))
+    axes.set_ylabel("validation accuracy (top-1, %)")
+    axes.set_xlabel("iteration")
+    axes.set_ylim(bottom=0)
+    _iterations(axes)
+    part.legend(handles=handles, loc="outside right upper", fontsize=8)
+
+
+def _iterations(axes: Axes) -> None:
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    canvas.grid(axes)
+
+
+def _first_losses(every: Sequence[History]) -> Iterator[float]:
+    for history in every:
+        for key in _KEYS[:2]:
+            yield from (y for _, y in points(history, key)[:1])
+
+
+Points = list[tuple[int, float]]
+
+
+def points(history: History, key: str) -> Points:
     """(iteration, value) of the records that have one."""
     return [
         (record["iteration"], float(record[key]))
-        for record in records
+        for record in history
         if isinstance(record.get(key), (int, float))
     ]
 
 
-def _running_mean(points: _Points) -> _Points:
-    """Mean of each value and those before it, over a short window."""
-    window = max(1, min(_SMOOTH, len(points) // 10))
+def _smooth(history: History, key: str) -> Points:
+    """Training losses averaged over a short window, each with those before it; others as is."""
+    found = points(history, key)
+    if key != "train_loss":
+        return found
+    window = max(1, min(_SMOOTH, len(found) // 10))
     out = []
-    for end in range(1, len(points) + 1):
-        part = [value for _, value in points[max(0, end - window) : end]]
-        out.append((points[end - 1][0], sum(part) / len(part)))
+    for end in range(1, len(found) + 1):
+        part = [value for _, value in found[max(0, end - window) : end]]
+        out.append((found[end - 1][0], sum(part) / len(part)))
     return out
 
 
-def _plot(axes: Axes, points: _Points, **look: Any) -> None:
-    if points:
-        axes.plot([x for x, _ in points], [y for _, y in points], **look)
+def _plot(axes: Axes, found: Points, **look: Any) -> None:
+    if found:
+        axes.plot([x for x, _ in found], [y for _, y in found], **look)
+
+
+def describe(histories: Mapping[str, Sequence[History]]) -> str:
+    """The figure in words, for those who do not see it."""
+    parts = []
+    for label, runs in histories.items():
+        ends = [points(history, "val_accuracy")[-1:] for history in runs]
+        shown = [f"{100 * end[0][1]:.1f} % at iteration {end[0][0]:,}" for end in ends if end]
+        if shown:
+            parts.append(f"{label}: {', '.join(shown)}")
+    if not parts:
+        return "Training and validation losses against iterations; no accuracy was measured."
+    return (
+        "Training and validation losses of every stage against iterations, then the validation "
+        "accuracies, which end thus. " + "; ".join(parts) + "."
+    )

@@ -63,7 +63,7 @@ def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation")
     axes.set_xlim(0.5, members + 0.5)
     axes.set_ylim(*canvas.padded_range(list(dots[1] * percent), least=1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.7)
+    axes.grid(axis="y", color=canvas.GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.legend(loc="lower right")
     canvas.save(made, path)
@@ -71,3 +71,15 @@ def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation")
 
 def _argmax(values: list[float]) -> int:
     return values.index(max(values))
+
+
+def describe(scores: SubsetScores) -> str:
+    """The figure in words, for those who do not see it."""
+    best = [scores.accuracy(scores.best_of_size(n + 1)) for n in range(scores.members)]
+    singles = [scores.accuracy(1 << m) for m in range(scores.members)]
+    return (
+        f"A dot for each of {len(scores.correct) - 1:,} subsets of {scores.members} models. Single "
+        f"models reach {100 * min(singles):.2f} to {100 * max(singles):.2f} %, the best subset "
+        f"{100 * max(best):.2f} % with {_argmax(best) + 1} models, all of them together "
+        f"{100 * scores.accuracy(scores.full):.2f} %."
+    )

@@ -1,0 +1,88 @@
+"""``tinynet report``: the figures of a report, one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinynet.reporting.figures import Figure
+
+# the names of tinynet.reporting.figures, here too so that --help needs no matplotlib
+NAMES = (
+    *("architecture", "filters", "feature-maps", "subsets", "accuracies"),
+    *("dissection", "curves", "confusion"),
+)
+
+
+@click.command(epilog="Example: tinynet report runs --only curves --out curves.png")
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[RUNS]...")
+@click.option("--only", type=click.Choice(NAMES), required=True, help="Draw this figure.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to write (.png, .svg, .pdf), or the folder of several; default NAME.png here.",
+)
+@click.option("--stage", type=click.IntRange(1, 8), metavar="N", help="Architecture of stage N.")
+@click.option(
+    "--picture",
+    metavar="NAME",
+    help="Picture of the feature maps: of the validation split, or any file.",
+)
+@click.option(
+    "--prototxt",
+    type=click.Path(path_type=Path),
+    default=Path("prototxt"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the generated stages lie.",
+)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="auto|caffe|torch",
+    help="What computes the feature maps.",
+)
+def report(
+    sources: tuple[Path, ...],
+    only: str,
+    out: Path | None,
+    stage: int | None,
+    picture: str | None,
+    prototxt: Path,
+    engine: str,
+) -> None:
+    """Draw figures from runs: RUNS are run directories, or folders of them (default: runs)."""
+    from tinynet.reporting import figures
+    from tinynet.reporting.evidence import Evidence, collect
+
+    choice = figures.Choice(stage=stage, picture=picture, engine=engine, prototxt=prototxt)
+    named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
+    if not named and only != "architecture":
+        raise UsageError("no RUNS named, and no folder 'runs' is here")
+    evidence = collect(named) if named else Evidence([])
+    for figure, path in _targets(figures.make(only, evidence, choice), only, out):
+        figure.draw(path)
+        click.echo(str(path))
+
+
+def _targets(figures: list[Figure], only: str, out: Path | None) -> list[tuple[Figure, Path]]:
+    """Where each figure goes: the file named, or files in the folder named."""
+    from tinynet.reporting.canvas import require_format
+
+    if out is not None and out.suffix and not out.is_dir():
+        require_format(out)
+        if len(figures) > 1:
+            raise UsageError(
+                f"--only {only} draws {len(figures)} figures here; name a folder with --out"
+                + (", or one --stage" if only == "architecture" else "")
+            )
+        return [(figures[0], out)]
+    folder = out or Path()
+    return [(figure, folder / f"{figure.stem}.png") for figure in figures]

@@ -1,0 +1,210 @@
+"""What a report is made from: run directories, found and read, and shown to be of one data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tinynet.data.manifest import Manifest, read_manifest
+from tinynet.errors import TinynetError, UsageError
+from tinynet.evaluation import inputs
+from tinynet.evaluation.metrics import Metrics, score
+from tinynet.evaluation.probabilities import Probabilities, read_probabilities
+from tinynet.paths import RunPaths
+from tinynet.stages import STAGES, Stage
+from tinynet.training import run as runs
+from tinynet.training.log import Record, read_history
+
+SPLIT_NAMES = {"val": "validation", "train": "training", "test": "test"}
+_DEPTH = 4  # folders below one that was named in which runs are looked for
+
+
+@dataclass(frozen=True, eq=False)
+class RunEvidence:
+    """One run directory and what it says; files are read when they are first asked for."""
+
+    folder: Path
+    record: runs.Run
+
+    @property
+    def name(self) -> str:
+        """STAGE/NAME, as the folders are called."""
+        return f"{self.folder.resolve().parent.name}/{self.folder.resolve().name}"
+
+    @property
+    def stage_name(self) -> str:
+        return self.folder.resolve().parent.name
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage whose folder it lies in, or None: a bare solver's run, or a variant's."""
+        return next((stage for stage in STAGES if stage.name == self.stage_name), None)
+
+    @property
+    def label(self) -> str:
+        """How a figure calls its stage: number and title, or the folder's name."""
+        return stage_label(self.stage) if self.stage else self.stage_name
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.folder)
+
+    @cached_property
+    def history(self) -> list[Record]:
+        return read_history(self.paths.history)
+
+    @cached_property
+    def probabilities(self) -> dict[tuple[str, str], Probabilities]:
+        """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
+        found = {}
+        for path in sorted(self.folder.glob("*.npz")):
+            probabilities = read_probabilities(path)
+            split = probabilities.split or path.stem.removesuffix("_10crop")
+            found[(split, probabilities.crop)] = probabilities
+        return found
+
+    def of(self, split: str, crop: str = "center") -> Probabilities | None:
+        """Labelled probabilities of a split, or None."""
+        found = self.probabilities.get((split, crop))
+        return found if found is not None and found.labelled else None
+
+    def metrics(self, split: str, crop: str = "center") -> Metrics | None:
+        found = self.of(split, crop)
+        return None if found is None else score(found.probabilities, found.labels)
+
+    @cached_property
+    def weights(self) -> inputs.Weights | None:
+        """The newest whole .caffemodel, or None where the folder holds none."""
+        return inputs.newest_weights(self.paths)[0]
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the weights that the probabilities are of; else of the newest snapshot; else ""."""
+        hashes = {p.model_sha256 for p in self.probabilities.values() if p.model_sha256}
+        if len(hashes) == 1:
+            return hashes.pop()
+        return self.weights.sha256 if self.weights else ""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest beside the pictures that it was trained on, where they still are."""
+        for entry in self.record.data:
+            path = Path(str(entry.get("path", "")))
+            for folder in (path.parent, Path(self.record.folder) / path.parent):
+                try:
+                    return read_manifest(folder)
+                except (TinynetError, OSError):
+                    continue
+        return None
+
+
+def stage_label(stage: Stage) -> str:
+    return f"{stage.number} {stage.title}"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Every run of a report, in the order of stages, seeds and members."""
+
+    runs: list[RunEvidence]
+    sources: list[Path] = field(default_factory=list)  # as they were named
+
+    @cached_property
+    def by_stage(self) -> dict[str, list[RunEvidence]]:
+        """Label of a stage → its runs."""
+        found: dict[str, list[RunEvidence]] = {}
+        for run in self.runs:
+            found.setdefault(run.label, []).append(run)
+        return found
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        return next((run.manifest for run in self.runs if run.manifest is not None), None)
+
+    @cached_property
+    def class_names(self) -> dict[str, str]:
+        """wnid → words, where the manifest is at hand; {} where it is not."""
+        manifest = self.manifest
+        return {} if manifest is None else dict(zip(manifest.wnids, manifest.class_names))
+
+    @property
+    def best(self) -> RunEvidence | None:
+        """The single model of the highest validation accuracy, as the paper chooses it."""
+        scored = [(m.top1, run) for run in self.runs if (m := run.metrics("val")) is not None]
+        return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+    @cached_property
+    def members(self) -> list[RunEvidence]:
+        """The runs of the ensemble: those of the last stage that has two with ten crops."""
+        for runs_of in reversed(list(self.by_stage.values())):
+            found = [run for run in runs_of if run.of("val", "oversample") is not None]
+            if len(found) > 1:
+                return found
+        return []
+
+
+def collect(sources: Sequence[Path]) -> Evidence:
+    """Read every run below the folders named, and require that all are of one data set.
+
+    Raises UsageError where a folder is missing, holds no run, or runs differ in their data.
+    """
+    found: dict[Path, RunEvidence] = {}
+    for source in sources:
+        folders = _run_folders(source)
+        if not folders:
+            what = "holds no run (no run.json)" if source.is_dir() else "no such folder"
+            raise UsageError(f"{source}: {what}; name run directories, or a folder of them")
+        for folder in folders:
+            record = runs.load(folder / RunPaths(folder).run_json.name)
+            if record is not None:
+                found.setdefault(folder.resolve(), RunEvidence(folder, record))
+    ordered = sorted(found.values(), key=_order)
+    require_one_data_set(ordered)
+    return Evidence(ordered, list(sources))
+
+
+def _order(run: RunEvidence) -> tuple[Any, ...]:
+    number = run.stage.number if run.stage else len(STAGES) + 1
+    # seed2 comes before seed10
+    return number, run.stage_name, [
+        int(part) if part.isdigit() else part for part in re.split(r"(\d+)", run.folder.name)
+    ]  # fmt: skip
+
+
+def _run_folders(source: Path) -> list[Path]:
+    name = RunPaths(source).run_json.name
+    if (source / name).is_file():
+        return [source]
+    patterns = ["/".join(["*"] * depth) + f"/{name}" for depth in range(1, _DEPTH + 1)]
+    return sorted({path.parent for pattern in patterns for path in source.glob(pattern)})
+
+
+def require_one_data_set(found: Iterable[RunEvidence]) -> None:
+    """Raise UsageError, naming both, where two runs were trained or measured on different data."""
+    by_file: dict[str, tuple[str, RunEvidence]] = {}
+    by_split: dict[str, tuple[Probabilities, RunEvidence]] = {}
+    for run in found:
+        for entry in run.record.data:
+            digest = str(entry.get("digest") or "")
+            split = Path(str(entry.get("path", ""))).name
+            if digest and split:
+                known, first = by_file.setdefault(split, (digest, run))
+                if known != digest:
+                    raise _differ(first, run, f"their {split} holds other pictures")
+        for (split, _), probabilities in run.probabilities.items():
+            known_p, first = by_split.setdefault(split, (probabilities, run))
+            if known_p.wnids.tolist() != probabilities.wnids.tolist():
+                raise _differ(first, run, "their classes differ")
+            if known_p.names.tolist() != probabilities.names.tolist():
+                raise _differ(first, run, f"their {split} pictures differ")
+
+
+def _differ(first: RunEvidence, second: RunEvidence, how: str) -> UsageError:
+    return UsageError(
+        f"{first.folder} and {second.folder} are of different data sets ({how}); a report "
+        "compares runs of one: make one report for each"
+    )

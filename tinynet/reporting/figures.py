@@ -1,0 +1,297 @@
+"""Every figure by its name: what it shows, from which runs, and how to draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.evaluation.probabilities import Probabilities
+from tinynet.evaluation.subsets import MAX_MEMBERS, score_subsets
+from tinynet.paths import PROTOTXT_ROOT, StagePaths
+from tinynet.prototxt import schema, text
+from tinynet.reporting import (
+    accuracies,
+    architecture,
+    bars,
+    confusion,
+    curves,
+    feature_maps,
+    filters,
+    subsets,
+)
+from tinynet.reporting.evidence import Evidence, RunEvidence, stage_label
+from tinynet.reporting.summary import stage_bars
+from tinynet.stages import STAGES
+
+
+class Absent(TinynetError):
+    """What a figure needs has not been run, or is not here; says what and how to get it."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that can be drawn.
+
+    ``stem`` names its file; ``caption`` says what is drawn and how; ``alt`` what it shows;
+    ``runs`` are those whose numbers are in it; ``draw`` writes it, in the format of the suffix.
+    """
+
+    stem: str
+    title: str
+    caption: str
+    alt: str
+    runs: list[str]
+    draw: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a reader may choose: a stage for the architecture, a picture for the feature maps."""
+
+    stage: int | None = None
+    picture: str | None = None
+    engine: str = "auto"
+    prototxt: Path = field(default=PROTOTXT_ROOT)
+
+
+Maker = Callable[[Evidence, Choice], Iterator[Figure]]
+FIGURES: dict[str, Maker] = {}
+
+
+def _figure(name: str) -> Callable[[Maker], Maker]:
+    def register(maker: Maker) -> Maker:
+        FIGURES[name] = maker
+        return maker
+
+    return register
+
+
+def make(name: str, evidence: Evidence, choice: Choice) -> list[Figure]:
+    """The figures called ``name``.  Raises Absent where their runs are not there."""
+    return list(FIGURES[name](evidence, choice))
+
+
+@_figure("architecture")
+def _architecture(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figures 1 and 2: every stage that has run (all, where nothing has), from its prototxt."""
+    for label, stem, path in _nets(evidence, choice):
+        net = text.read(path, schema.NetParameter)
+        yield Figure(
+            f"architecture_{stem}",
+            f"Stage {label}" if label[:1].isdigit() else label,
+            "Boxes are feature maps (height × width × channels), bars are fully connected layers; "
+            "ReLU and dropout stand below what they work on.",
+            architecture.describe(net),
+            [str(path)],
+            partial(_draw_architecture, net, label),
+        )
+
+
+def _draw_architecture(net: Any, label: str, out: Path) -> None:
+    architecture.draw_architecture(net, out, label)
+
+
+def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Path]]:
+    """(label, stem, deploy.prototxt) of each net; that of a run before the generated one."""
+    done = set()
+    for run in evidence.runs:
+        wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
+        if wanted and run.label not in done and run.paths.deploy.exists():
+            done.add(run.label)
+            yield run.label, run.stage_name, run.paths.deploy
+    for stage in STAGES:
+        label = stage_label(stage)
+        path = StagePaths(choice.prototxt, stage.name).deploy
+        asked = choice.stage == stage.number or (choice.stage is None and not stage.is_ensemble)
+        if asked and label not in done and path.exists():
+            done.add(label)
+            yield label, stage.name, path
+    if not done:
+        raise Absent(
+            "no deploy.prototxt of a stage is here; run from the checkout, or 'tinynet generate'"
+        )
+
+
+def _chosen(evidence: Evidence) -> RunEvidence:
+    """The best single model that has weights, or the last run that has."""
+    best = evidence.best
+    if best is not None and best.weights is not None:
+        return best
+    for run in reversed(evidence.runs):
+        if run.weights is not None:
+            return run
+    raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
+
+
+@_figure("filters")
+def _filters(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 3: the first layer of the best single model."""
+    run = _chosen(evidence)
+    assert run.weights is not None
+    layer, found = filters.first_filters(run.weights.path)
+    yield Figure(
+        "filters",
+        "Filters of the first layer",
+        f"{layer} of {run.name} at iteration {run.weights.iteration:,}. Left as the paper scales "
+        "them, by one range, which a few peaked filters widen until all look grey; then without "
+        "that fault.",
+        filters.describe(found),
+        [run.name],
+        lambda out: filters.draw_filters(found, out, f"{layer} of {run.name}"),
+    )
+
+
+@_figure("feature-maps")
+def _feature_maps(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 4: what the first layer makes of one picture, computed by a worker."""
+    from tinynet.evaluation.activations import first_layer
+
+    run = _chosen(evidence)
+    try:
+        found = first_layer(run.folder, choice.picture, choice.engine)
+    except UsageError:
+        raise
+    except TinynetError as error:
+        raise Absent(str(error)) from error
+    yield Figure(
+        "feature_maps",
+        "Feature maps of the first layer",
+        f"Blob {found.blob} of {run.name} at iteration {found.iteration:,}, behind its "
+        f"nonlinearity, for the picture {found.name}; each map by its own range, black to white.",
+        feature_maps.describe(found),
+        [run.name],
+        lambda out: feature_maps.draw_feature_maps(
+            found, out, f"{found.blob} of {run.name}, picture {found.name}"
+        ),
+    )
+
+
+@_figure("subsets")
+def _subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 5: every subset of the ensemble."""
+    members = evidence.members
+    if not members:
+        raise Absent(
+            "no stage has two runs with ten-crop probabilities; 'tinynet evaluate RUN --oversample'"
+        )
+    members = members[:MAX_MEMBERS]
+    found = [_labelled(run.of("val", "oversample")) for run in members]
+    scores = score_subsets([p.probabilities for p in found], found[0].labels)
+    yield Figure(
+        "subsets",
+        "Accuracy of every subset of the models",
+        f"{len(members)} models ({members[0].label}), their ten-crop probabilities averaged. The "
+        "best of each size is chosen on these very pictures, and so flatters.",
+        subsets.describe(scores),
+        [run.name for run in members],
+        lambda out: subsets.draw_subsets(scores, out),
+    )
+
+
+def _labelled(found: Probabilities | None) -> Probabilities:
+    assert found is not None
+    return found
+
+
+@_figure("accuracies")
+def _accuracies(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 6: training, validation and test-like accuracy."""
+    run = evidence.best
+    if run is None:
+        raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
+    found = []
+    for split in ("train", "val", "test"):
+        metrics = run.metrics(split)
+        value, images = (None, 0) if metrics is None else (metrics.top1, metrics.images)
+        found.append(accuracies.Accuracy(f"{SPLIT_TITLES[split]}\n1 crop", value, images))
+    ten = run.metrics("val", "oversample")
+    if ten is not None:
+        found.insert(2, accuracies.Accuracy("validation\nover crops", ten.top1, ten.images))
+    yield Figure(
+        "accuracies",
+        "Training and validation accuracy",
+        f"Of {run.name}, the single model that does best on the validation pictures, which "
+        "flatters it there. Training accuracy is that of the TEST phase.",
+        accuracies.describe(found),
+        [run.name],
+        lambda out: accuracies.draw_accuracies(found, out, run.name),
+    )
+
+
+SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
+
+
+@_figure("dissection")
+def _dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 7: what each stage reaches and gains."""
+    found, note = stage_bars(evidence)
+    if all(bar.accuracy is None for bar in found):
+        raise Absent("no run has a validation accuracy yet")
+    chance = 1 / evidence.manifest.classes if evidence.manifest else None
+    yield Figure(
+        "dissection",
+        "Accuracy of every stage, and what each step gains",
+        note,
+        bars.describe(found),
+        [run.name for run in evidence.runs],
+        lambda out: bars.draw_bars(found, out, "Validation accuracy", chance, note),
+    )
+
+
+@_figure("curves")
+def _curves(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Losses and accuracies while training."""
+    histories = {label: [run.history for run in runs] for label, runs in evidence.by_stage.items()}
+    if not any(history for each in histories.values() for history in each):
+        raise Absent("no run has a history yet")
+    yield Figure(
+        "curves",
+        "Learning curves",
+        "One line for each run. The training loss is a running mean of what the solver displays, "
+        "under dropout and augmentation; the validation loss is without them.",
+        curves.describe(histories),
+        [run.name for run in evidence.runs],
+        lambda out: curves.draw_curves(histories, out),
+    )
+
+
+@_figure("confusion")
+def _confusion(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Which classes are taken for which."""
+    name, found = confused(evidence)
+    matrix = confusion.confusion_matrix(found)
+    names = [evidence.class_names.get(wnid, wnid) for wnid in found.wnids.tolist()]
+    top = confusion.top_confusions(matrix, 3)
+    right = int(np.trace(matrix))
+    alt = f"{right:,} of {int(matrix.sum()):,} pictures lie on the diagonal. Confused most: " + (
+        "; ".join(
+            f"{100 * pair.share:.0f} % of {confusion.short(names[pair.label])} are taken for "
+            f"{confusion.short(names[pair.answer])}"
+            for pair in top
+        )
+        or "none"
+    )
+    yield Figure(
+        "confusion",
+        "What each class is taken for",
+        f"Validation pictures by {name}. A row is a class, a column the answer; colours follow "
+        "the square root of the share, so that what lies beside the diagonal can be seen.",
+        alt + ".",
+        [name],
+        lambda out: confusion.draw_confusion(matrix, names, out, f"Answers of {name}"),
+    )
+
+
+def confused(evidence: Evidence) -> tuple[str, Probabilities]:
+    """Whose confusions are shown: the best single model's, over crops where they are there."""
+    run = evidence.best
+    if run is None:
+        raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
+    ten, one = run.of("val", "oversample"), run.of("val")
+    return (f"{run.name}", _labelled(ten if ten is not None else one))
