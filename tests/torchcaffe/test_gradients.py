@@ -19,6 +19,17 @@ _STAGES = {
         f"convolution_param {{ {_CONV} kernel_size: 3 pad: 1 stride: 2 group: 2 }}",
         {"x": (2, 4, 3, 4)},
     ),
+    "convolution of eight outputs": Case(
+        "Convolution",
+        f"convolution_param {{ num_output: 8 {GAUSSIAN} kernel_size: 2 stride: 2 }}",
+        {"x": (2, 2, 5, 4)},
+    ),
+    "convolution of eight outputs, no bias": Case(
+        "Convolution",
+        "convolution_param { num_output: 8 kernel_h: 1 kernel_w: 3 bias_term: false "
+        'weight_filler { type: "gaussian" std: 0.3 } }',
+        {"x": (2, 2, 2, 4)},
+    ),
     "inner product": Case("InnerProduct", f"inner_product_param {{ {_CONV} }}", {"x": (3, 2, 3)}),
     "inner product transposed": Case(
         "InnerProduct", f"inner_product_param {{ {_CONV} transpose: true }}", {"x": (3, 5)}

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tinynet.torchcaffe import window_products
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _NAMED_AXES = ("h", "w")
@@ -63,6 +64,14 @@ class Convolution(Layer):
             False,
             [0] * max(1, self.spatial),
             self.group,
+        )
+        # a convolution whose windows lie whole inside the picture
+        self._plain = (
+            self.spatial == 2
+            and self.axis == 1
+            and self.group == 1
+            and not any(self.pad)
+            and all(value == 1 for value in self.dilation)
         )
         self.add_blob(shape, param.weight_filler)
         if param.bias_term:
@@ -134,20 +143,47 @@ class Convolution(Layer):
             above.set_data(out.reshape(above.shape))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        weights_learn = self.param_propagate_down[0]
-        bias_learns = len(self.blobs) > 1 and self.param_propagate_down[1]
         for below, above, down in zip(bottom, top, propagate_down):
-            below_diff, weights_diff, bias_diff = torch.ops.aten.convolution_backward(
-                self._pictures(above.grad, self.num_output),
-                self._pictures(below.tensor, self.channels),
-                self._weights(),
-                [self.num_output] if len(self.blobs) > 1 else None,
-                *self._settings,
-                [down, weights_learn, bias_learns],
-            )
-            if weights_learn:
-                self.blobs[0].add_diff(weights_diff.reshape(self.blobs[0].shape))
-            if bias_learns:
-                self.blobs[1].add_diff(bias_diff)
-            if down:
+            pictures = self._pictures(below.tensor, self.channels)
+            diff = self._pictures(above.grad, self.num_output)
+            if self._plain and window_products.suits(pictures, diff):
+                below_diff, params_diff = self._backward_by_products(pictures, diff, down)
+            else:
+                wanted = [down, *self._params_learn()]
+                found = self._convolution_backward(pictures, diff, wanted)
+                below_diff, params_diff = found[0], found[1:]
+            for blob, learns, param_diff in zip(self.blobs, self._params_learn(), params_diff):
+                if learns:
+                    assert param_diff is not None
+                    blob.add_diff(param_diff.reshape(blob.shape))
+            if below_diff is not None and down:
                 below.set_diff(below_diff.reshape(below.shape))
+
+    def _params_learn(self) -> list[bool]:
+        """Whether weights and bias learn; a bias that is not there does not."""
+        return [*self.param_propagate_down, False][:2]
+
+    def _convolution_backward(
+        self, pictures: torch.Tensor, diff: torch.Tensor, wanted: list[bool]
+    ) -> tuple[torch.Tensor | None, ...]:
+        found: tuple[torch.Tensor | None, ...] = torch.ops.aten.convolution_backward(
+            diff,
+            pictures,
+            self._weights(),
+            [self.num_output] if len(self.blobs) > 1 else None,
+            *self._settings,
+            wanted,
+        )
+        return found
+
+    def _backward_by_products(
+        self, pictures: torch.Tensor, diff: torch.Tensor, down: bool
+    ) -> tuple[torch.Tensor | None, tuple[torch.Tensor | None, ...]]:
+        below_diff: torch.Tensor | None = None
+        if down:
+            below_diff = self._convolution_backward(pictures, diff, [True, False, False])[0]
+        if not any(self._params_learn()):
+            return below_diff, ()
+        return below_diff, window_products.weight_and_bias_diff(
+            pictures, diff, self.kernel, self.stride
+        )

@@ -1,0 +1,65 @@
+"""The weights' gradient by matrix products is that of PyTorch's convolution in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tinynet.torchcaffe import window_products
+
+
+def _reference(
+    pictures: torch.Tensor, diff: torch.Tensor, kernel: list[int], stride: list[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    outputs, channels = diff.shape[1], pictures.shape[1]
+    weights = torch.zeros(outputs, channels, *kernel, dtype=torch.float64)
+    _, weights_diff, bias_diff = torch.ops.aten.convolution_backward(
+        diff.double(),
+        pictures.double(),
+        weights,
+        [outputs],
+        stride,
+        [0, 0],
+        [1, 1],
+        False,
+        [0, 0],
+        1,
+        [False, True, True],
+    )
+    return weights_diff, bias_diff
+
+
+@pytest.mark.parametrize(
+    "count, channels, outputs, size, kernel, stride",
+    [
+        (3, 3, 8, (9, 7), [3, 3], [1, 1]),
+        (1, 5, 16, (8, 11), [2, 5], [1, 1]),
+        (4, 2, 8, (11, 10), [3, 1], [2, 3]),
+        (2, 7, 24, (4, 6), [4, 6], [1, 1]),
+    ],
+)
+@pytest.mark.parametrize("budget", [1, 4_000, 6 << 20])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
+    count, channels, outputs, size, kernel, stride, budget, order, monkeypatch
+) -> None:
+    monkeypatch.setattr(window_products, "_BYTES", budget)
+    generator = torch.Generator().manual_seed(3)
+    pictures = torch.randn(count, channels, *size, generator=generator)
+    out = [(s - k) // step + 1 for s, k, step in zip(size, kernel, stride)]
+    diff = torch.randn(count, outputs, *out, generator=generator)
+    found = window_products.weight_and_bias_diff(
+        pictures.contiguous(memory_format=order),
+        diff.contiguous(memory_format=order),
+        kernel,
+        stride,
+    )
+    for mine, reference in zip(found, _reference(pictures, diff, kernel, stride)):
+        torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=1e-5)
+
+
+def test_the_choice_depends_on_shapes_alone() -> None:
+    pictures = torch.zeros(1, 3, 5, 5)
+    assert window_products.suits(pictures, torch.zeros(1, 64, 3, 3))
+    assert not window_products.suits(pictures, torch.zeros(1, 50, 3, 3))
+    assert not window_products.suits(pictures.to("meta"), torch.zeros(1, 64, 3, 3, device="meta"))
