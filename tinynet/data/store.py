@@ -21,6 +21,7 @@ import lmdb
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from tinynet.data.local_copy import readable_path
 from tinynet.errors import TinynetError
 from tinynet.prototxt import schema
 
@@ -182,7 +183,12 @@ def _open_environment(path: Path) -> lmdb.Environment:
     try:
         # readahead: records lie in the file in the order in which they are read
         return lmdb.open(
-            str(path), readonly=True, lock=False, readahead=True, create=False, max_spare_txns=8
+            str(readable_path(path)),
+            readonly=True,
+            lock=False,
+            readahead=True,
+            create=False,
+            max_spare_txns=8,
         )
     except lmdb.Error as error:
         raise TinynetError(f"{path}: cannot be read as an LMDB: {error}") from None

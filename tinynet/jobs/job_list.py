@@ -244,12 +244,16 @@ def _named(jobs: Sequence[Job]) -> str:
 
 
 def replace_json(path: Path, content: Any) -> None:
+    """Write as ``replace_text`` does."""
+    replace_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
     """Write under a temporary name, sync, rename: the file is old or new, never half."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,0 +1,175 @@
+"""What the batch scripts for Slurm and Grid Engine have in common: plain bash, one job a task.
+
+Rendering is pure: from the jobs and the options alone, so that a script can be read, kept and
+submitted by hand.  Every name and path stands in the script in quotes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinynet.errors import UsageError
+from tinynet.jobs.job_list import Job, levels
+
+STATUS_STOPPED = 75
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the batch system for each task."""
+
+    seconds: int | None = None  # time limit; None: the queue's own
+    warning: int = 120  # seconds before the limit at which the run is told to stop
+    at_once: int | None = None  # tasks that may run at the same time; None: as many as there are
+    cpus: int = 1
+    gpu: bool = False
+    memory: str | None = None  # as the batch system writes it
+    options: tuple[str, ...] = ()  # more of the batch system's own
+    retry: bool = False  # also jobs that have failed before
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where the jobs run: what the script says of this machine's folders."""
+
+    directory: Path  # where the commands' relative paths start; absolute
+    folder: Path  # the list; absolute
+    python: str = sys.executable
+
+    @property
+    def logs(self) -> str:
+        """The folder of the tasks' own logs, with a slash at its end."""
+        return os.fspath(self.folder / "logs") + "/"
+
+
+def groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in arrays: one array after another, where jobs come after others among them."""
+    names = {job.name for job in jobs}
+    among = [
+        Job(job.name, job.commands, job.run, tuple(name for name in job.after if name in names))
+        for job in jobs
+    ]
+    return levels(among)
+
+
+def parse_time(text: str) -> int:
+    """Seconds of ``90`` (minutes), ``8:00:00``, ``30:00`` (minutes), ``2-12`` (days, hours), ….
+
+    As Slurm reads them.  Raises UsageError for anything else.
+    """
+    days, dash, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if (
+        not all(part.isdecimal() for part in parts)
+        or len(parts) > 3
+        or (dash and not days.isdecimal())
+    ):
+        raise UsageError(
+            f"time '{text}': give minutes, hours:minutes:seconds, or days-hours:minutes:seconds"
+        )
+    numbers = [int(part) for part in parts]
+    if dash:
+        hours, minutes, seconds = (*numbers, 0, 0)[:3]
+        return ((int(days) * 24 + hours) * 60 + minutes) * 60 + seconds
+    if len(numbers) == 3:
+        return (numbers[0] * 60 + numbers[1]) * 60 + numbers[2]
+    return numbers[0] * 60 + (numbers[1] if len(numbers) == 2 else 0)
+
+
+def time_text(seconds: int) -> str:
+    """``8:00:00``, as both batch systems read it."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def plain_name(folder: Path) -> str:
+    """A name for the batch system that is safe in any of its files, from the list's folder."""
+    return "tinynet-" + (re.sub(r"[^A-Za-z0-9._-]+", "_", folder.name) or "jobs")
+
+
+def require_one_line(words: Sequence[str]) -> None:
+    """Raise UsageError where a word cannot stand in a line of a script's head."""
+    for word in words:
+        if not word.isprintable():
+            raise UsageError(f"{word!r}: cannot stand in a batch script")
+
+
+def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
+    require_one_line(directives)
+    return [
+        "#!/bin/bash",
+        f"# Made by '{made_by}'.  Each task of the array does one job of a list; one that is",
+        "# stopped by its time limit, or loses its machine, goes on where it was.",
+        *(f"{prefix} {directive}" for directive in directives),
+        "",
+    ]
+
+
+def body(
+    jobs: Sequence[Job],
+    around: Surroundings,
+    request: Request,
+    task: str,
+    signals: Sequence[str],
+    threads: str,
+) -> list[str]:
+    """The script's middle: what to run, its signals, and its exit status in ``$status``.
+
+    ``task``: bash arithmetic for the job's index from 0; ``signals``: those that stop the run,
+    without SIG; ``threads``: bash text for the number of threads.
+    """
+    values = {
+        "jobs": "\n".join(f"    {shlex.quote(job.name)}" for job in jobs),
+        "task": task,
+        "list": shlex.quote(os.fspath(around.folder)),
+        "python": shlex.quote(around.python),
+        "directory": shlex.quote(os.fspath(around.directory)),
+        "traps": "\n".join(f"trap 'pass_on {name}' {name}" for name in signals),
+        "device": "--gpu 0" if request.gpu else "--cpu",
+        "threads": threads,
+        "retry": " --retry" if request.retry else "",
+        "stopped": str(STATUS_STOPPED),
+    }
+    # one pass over the template: what is put in is not looked at again
+    return re.sub(r"<<(\w+)>>", lambda match: values[match[1]], _BODY).splitlines()
+
+
+_BODY = """\
+jobs=(
+<<jobs>>
+)
+job=${jobs[<<task>>]}
+list=<<list>>
+python=<<python>>
+cd <<directory>> || exit 1
+
+# LMDBs on a network file system are read from a copy on this machine's own disk.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/tinynet.XXXXXX") || exit 1
+export TINYNET_LOCAL_LMDB=$scratch
+trap 'rm -rf "$scratch"' EXIT
+
+# While it waits for a program, bash looks at no signal: so the run goes into the background, and
+# what is sent to us is passed on.  The run leaves a snapshot and ends with status <<stopped>>.
+run='' signalled=''
+pass_on() {
+    signalled=$1
+    echo "SIG$1: $job is told to stop"
+    [ -z "$run" ] || kill -s USR1 "$run"
+}
+<<traps>>
+"$python" -m tinynet jobs run "$list" "$job" <<device>> --threads <<threads>><<retry>> &
+run=$!
+[ -z "$signalled" ] || kill -s USR1 "$run"
+# a signal ends 'wait', but not the run: wait again
+while kill -0 "$run" 2>/dev/null; do wait "$run"; done
+wait "$run"
+status=$?
+# stopped before it could answer for itself
+[ -z "$signalled" ] || [ "$status" -le 128 ] || status=<<stopped>>
+
+"""

@@ -1,0 +1,78 @@
+"""Job lists through Grid Engine (SGE, UGE, Son of Grid Engine): ``qsub``'s array jobs.
+
+``-notify`` makes Grid Engine send SIGUSR2 before it kills a task and SIGUSR1 before it suspends
+one; a soft time limit (``s_rt``) sends SIGUSR1 too.  Exit status 99 puts a task back in the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinynet.jobs import batch_script
+from tinynet.jobs.batch_script import STATUS_STOPPED, Request, Surroundings
+from tinynet.jobs.job_list import Job
+from tinynet.jobs.slurm import run_submission
+
+_REQUEUE = 99
+
+
+def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
+    """The batch script of an array in which each task does one of ``jobs``."""
+    directives = [
+        f"-N {batch_script.plain_name(around.folder)}",
+        "-S /bin/bash",
+        f"-t 1-{len(jobs)}",
+        "-notify",
+        "-r y",
+        "-j y",
+        f"-o {shlex.quote(around.logs)}",
+    ]
+    if request.at_once is not None:
+        directives.append(f"-tc {request.at_once}")
+    if request.seconds is not None:
+        soft = max(1, request.seconds - request.warning)
+        hard, soft_text = batch_script.time_text(request.seconds), batch_script.time_text(soft)
+        directives.append(f"-l h_rt={hard},s_rt={soft_text}")
+    if request.cpus > 1:
+        directives.append(f"-pe smp {request.cpus}")
+    if request.gpu:
+        directives.append("-l gpu=1")
+    if request.memory:
+        directives.append(f"-l h_vmem={request.memory}")
+    directives += request.options
+    lines = batch_script.head("tinynet jobs sge", "#$", directives)
+    lines += batch_script.body(
+        jobs, around, request, "SGE_TASK_ID - 1", ("USR1", "USR2", "TERM"), '"${NSLOTS:-1}"'
+    )
+    return "\n".join([*lines, *_END, ""])
+
+
+_END = [
+    f'if [ "$status" -eq {STATUS_STOPPED} ] && [ -n "$signalled" ]; then',
+    '    echo "$job goes on when the task is started again"',
+    f"    exit {_REQUEUE} # back into the queue",
+    "fi",
+    'exit "$status"',
+]
+
+
+def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
+    """Submit arrays, each to begin when all tasks of the one before have ended; their job ids."""
+    ids: list[str] = []
+    for script in scripts:
+        hold = ["-hold_jid", ids[-1]] if ids else []
+        printed = run_submission(["qsub", "-terse", *hold, os.fspath(script)], directory)
+        ids.append(printed.split(".")[0].strip())  # of an array: ID.FIRST-LAST:STEP
+    return ids
+
+
+def submission_commands(scripts: Sequence[Path]) -> str:
+    """The shell lines that ``submit`` stands for."""
+    lines = []
+    for number, script in enumerate(scripts):
+        after = '-hold_jid "${id%%.*}" ' if number else ""
+        lines.append(f"id=$(qsub -terse {after}{shlex.quote(os.fspath(script))})")
+    return "\n".join(lines)

@@ -1,0 +1,114 @@
+"""Job lists through Slurm: an array of tasks per group of jobs, requeued when they are stopped."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.jobs import batch_script
+from tinynet.jobs.batch_script import STATUS_STOPPED, Request, Surroundings
+from tinynet.jobs.job_list import Job
+
+
+def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
+    """The batch script of an array in which each task does one of ``jobs``."""
+    array = f"0-{len(jobs) - 1}"
+    if request.at_once is not None:
+        array += f"%{request.at_once}"
+    log = around.logs.replace("%", "%%") + "slurm-%A_%a.log"
+    directives = [
+        f"--job-name={batch_script.plain_name(around.folder)}",
+        f"--array={array}",
+        f"--cpus-per-task={request.cpus}",
+        f"--signal=B:USR1@{request.warning}",
+        "--requeue",
+        "--open-mode=append",
+        _option("--output", log),
+    ]
+    if request.seconds is not None:
+        directives.append(f"--time={batch_script.time_text(request.seconds)}")
+    if request.gpu:
+        directives.append("--gres=gpu:1")
+    if request.memory:
+        directives.append(f"--mem={request.memory}")
+    directives += request.options
+    lines = batch_script.head("tinynet jobs slurm", "#SBATCH", directives)
+    lines += batch_script.body(
+        jobs,
+        around,
+        request,
+        "SLURM_ARRAY_TASK_ID",
+        ("USR1", "TERM"),
+        '"${SLURM_CPUS_PER_TASK:-1}"',
+    )
+    return "\n".join([*lines, *_END, ""])
+
+
+# A task that was preempted, or has come to its time limit, is put back into the queue; one that
+# somebody cancelled is not.
+_END = [
+    "task=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
+    f'if [ "$status" -eq {STATUS_STOPPED} ] && [ -n "$signalled" ]; then',
+    '    if scontrol show job "$SLURM_JOB_ID" | grep -q JobState=CANCELLED; then',
+    '        echo "$job was cancelled; submit the list again to go on with it"',
+    "    else",
+    '        scontrol requeue "$task" && echo "$job goes on when $task is started again"',
+    "    fi",
+    "fi",
+    'exit "$status"',
+]
+
+
+def _option(name: str, value: str) -> str:
+    """An option in a line that sbatch reads, its value in quotes where it needs them.
+
+    Raises UsageError for a backslash: to Slurm it means that a log's name has no patterns.
+    """
+    if "\\" in value:
+        raise UsageError(f"{value}: Slurm cannot write into a folder with a backslash in its name")
+    if all(c.isalnum() or c in "/._-%=+,:@" for c in value):
+        return f"{name}={value}"
+    return name + '="' + value.replace('"', '\\"') + '"'
+
+
+def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
+    """Submit arrays, each to begin when all tasks of the one before have ended; their job ids.
+
+    Raises TinynetError with what sbatch says where it refuses.
+    """
+    ids: list[str] = []
+    for script in scripts:
+        command = ["sbatch", "--parsable"]
+        if ids:
+            command.append(f"--dependency=afterany:{ids[-1]}")
+        ids.append(run_submission([*command, os.fspath(script)], directory).split(";")[0].strip())
+    return ids
+
+
+def submission_commands(scripts: Sequence[Path]) -> str:
+    """The shell lines that ``submit`` stands for."""
+    lines = []
+    for number, script in enumerate(scripts):
+        after = '--dependency="afterany:$id" ' if number else ""
+        lines.append(f"id=$(sbatch --parsable {after}{shlex.quote(os.fspath(script))})")
+    return "\n".join(lines)
+
+
+def run_submission(command: Sequence[str], directory: Path) -> str:
+    """Run sbatch or qsub and return what it prints; raises TinynetError where it fails."""
+    try:
+        child = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise TinynetError(
+            f"{command[0]} is not on this machine; submit the scripts where it is"
+        ) from None
+    if child.returncode != 0:
+        said = " ".join((child.stderr or child.stdout).split())
+        raise TinynetError(f"{command[0]}: {said or f'exit status {child.returncode}'}")
+    return child.stdout
