@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ MEAN_VALUES = "mean_value: 101.5 mean_value: 110 mean_value: 127.25"
 def write_data(folder: Path, classes: int = CLASSES) -> Path:
     """LMDBs of pictures whose class shows in where they are bright, and the manifest."""
     generator = np.random.default_rng(4)
-    names = {}
+    names, digests = {}, {}
     for split, count in COUNTS.items():
         records = []
         for number in range(count):
@@ -70,6 +71,7 @@ def write_data(folder: Path, classes: int = CLASSES) -> Path:
             value = encode_datum(pixels.astype(np.uint8), label if split != "test" else 0)
             records.append((f"{number:08d}".encode(), value))
         write_store(DataPaths(folder).lmdb(split), records)
+        digests[split] = hashlib.sha256(b"".join(k + v for k, v in records)).hexdigest()
         # shuffled, as a conversion leaves them
         order = generator.permutation(count)
         names[split] = [f"{split}_{number}.JPEG" for number in order]
@@ -84,7 +86,7 @@ def write_data(folder: Path, classes: int = CLASSES) -> Path:
         source_sha256="",
         names=names,
         labelled={"train": True, "val": True, "test": False},
-        digests=dict.fromkeys(COUNTS, ""),
+        digests=digests,
     )
     write_manifest(manifest, folder)
     return folder

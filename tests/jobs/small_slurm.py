@@ -6,6 +6,7 @@ ids.  Needs Debian's ``slurm-wlm`` and ``munge``, and root (slurmd starts steps 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -157,9 +158,10 @@ class Cluster:
         return child.stdout
 
     def bring_back(self) -> None:
-        """Return the node to service, which Slurm may have done itself already."""
-        if self.node_state().startswith("down"):
-            self.run("scontrol", "update", "nodename=node1", "state=resume")
+        """Return the node to service, unless Slurm, which sees it answer, has done so itself."""
+        while self.node_state().startswith("down"):
+            with contextlib.suppress(RuntimeError):  # it came back in this very moment
+                self.run("scontrol", "update", "nodename=node1", "state=resume")
 
     def node_state(self) -> str:
         try:
@@ -173,6 +175,10 @@ class Cluster:
         return dict(line.split() for line in lines)
 
     def wait_until(self, jobs: Sequence[str], *wanted: str) -> None:
-        """Wait until every task of the jobs is in one of the states."""
-        while not all(s in wanted for job in jobs for s in self.task_states(job).values()):
+        """Wait until every task of the jobs is in one of the states; give up after minutes."""
+        for _ in range(1500):
+            found = {job: self.task_states(job) for job in jobs}
+            if all(state in wanted for tasks in found.values() for state in tasks.values()):
+                return
             time.sleep(0.2)
+        raise RuntimeError(f"no task got to {' or '.join(wanted)}: {found}")

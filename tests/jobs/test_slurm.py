@@ -180,7 +180,7 @@ def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
     record = small_runs.record(Path(), run)
     assert state() == "stopped" and record["state"] == "stopped", logs()
     assert (run / f"snapshots/snapshot_iter_{record['iteration']}.caffemodel").exists()
-    assert "was cancelled; submit the list again" in logs()
+    assert "was ended by Slurm; submit the list again" in logs()
     (again,) = submit(cluster)
     cluster.wait_until([again], "COMPLETED", "FAILED")
     assert cluster.task_states(again) == {"0": "COMPLETED"}, logs()

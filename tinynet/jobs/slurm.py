@@ -48,15 +48,16 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
     return "\n".join([*lines, *_END, ""])
 
 
-# A task that was preempted, or has come to its time limit, is put back into the queue; one that
-# somebody cancelled is not.
+# A task that still runs was told to stop before its time limit or in a preemption's grace time:
+# it is put back into the queue.  One that Slurm itself is ending (scancel, or a preemption or node
+# failure after which Slurm requeues it) is in the state COMPLETING by now, and its fate decided.
 _END = [
     "task=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
     f'if [ "$status" -eq {STATUS_STOPPED} ] && [ -n "$signalled" ]; then',
-    '    if scontrol show job "$SLURM_JOB_ID" | grep -q JobState=CANCELLED; then',
-    '        echo "$job was cancelled; submit the list again to go on with it"',
-    "    else",
+    '    if scontrol show job "$SLURM_JOB_ID" | grep -q JobState=RUNNING; then',
     '        scontrol requeue "$task" && echo "$job goes on when $task is started again"',
+    "    else",
+    '        echo "$job was ended by Slurm; submit the list again unless it starts $task again"',
     "    fi",
     "fi",
     'exit "$status"',
