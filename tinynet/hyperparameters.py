@@ -22,9 +22,10 @@ INPUT_SCALE = 1 / 64
 class Hyperparameters:
     """One stage's training.
 
-    ``std``: of the gaussian that every weight starts from.  ``base_lr``, ``weight_decay``,
-    ``lr_policy``, ``gamma``: the solver's.  ``drops``: the epochs after which the learning rate is
-    multiplied by ``gamma`` (lr_policy "multistep"); empty for "fixed".  ``epochs``: the length.
+    ``std``: of the gaussian that every weight starts from, where ``filler`` is Caffe's "gaussian";
+    its "msra" takes each layer's std from the fan-in.  ``base_lr``, ``weight_decay``,
+    ``lr_policy``, ``gamma``, ``power``: the solver's.  ``drops``: the epochs after which the
+    learning rate is multiplied by ``gamma`` (lr_policy "multistep").  ``epochs``: the length.
     """
 
     std: float
@@ -34,6 +35,8 @@ class Hyperparameters:
     lr_policy: str = "fixed"
     gamma: float = 0.1
     drops: tuple[int, ...] = ()
+    filler: str = "gaussian"
+    power: float = 0.0
 
 
 def _multistep(

@@ -137,6 +137,11 @@ class Stage:
         return self.data.mirror or self.data.crop > 0
 
     @property
+    def heading(self) -> str:
+        """What its generated files say they are of."""
+        return f"Stage {self.number}, {self.title.removeprefix('+ ')}"
+
+    @property
     def is_ensemble(self) -> bool:
         return self.members > 1
 

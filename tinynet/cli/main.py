@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "Draw the figures of runs, the paper's and more."),
     "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),
     "parity": ("parity", "Run a solver in both engines from one seed; show how they part."),
+    "dissect": ("dissect", "Train every stage from several seeds, and show each change's gain."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }

@@ -54,14 +54,15 @@ class Estimate:
     """A mean over seeds, with two 95 % intervals that answer two questions.
 
     ``by_picture``: were other pictures of the kind reported, these runs being as they are (paired
-    bootstrap over pictures).  ``by_seed``: were it trained from other seeds, the pictures being
-    what they are (Student's t over the seeds' values); None with fewer than two seeds.
-    ``deviation``: standard deviation of the seeds' values, None likewise.  ``seeds``: which.
+    bootstrap over pictures); None where the pictures' own results are not kept.  ``by_seed``: were
+    it trained from other seeds, the pictures being what they are (Student's t over the seeds'
+    values); None with fewer than two seeds.  ``deviation``: standard deviation of the seeds'
+    values, None likewise.  ``seeds``: which.
     """
 
     mean: float
     seeds: list[int]
-    by_picture: tuple[float, float]
+    by_picture: tuple[float, float] | None
     by_seed: tuple[float, float] | None
     deviation: float | None
 
@@ -350,15 +351,11 @@ def _ensemble(content: dict[str, Any]) -> Ensemble:
 def _estimate(content: dict[str, Any] | None) -> Estimate | None:
     if content is None:
         return None
-    low, high = content["by_picture"]
-    by_seed = content["by_seed"]
-    return Estimate(
-        **{
-            **_known(Estimate, content),
-            "by_picture": (low, high),
-            "by_seed": None if by_seed is None else tuple(by_seed),
-        }
-    )
+    intervals = {
+        key: None if content[key] is None else tuple(content[key])
+        for key in ("by_picture", "by_seed")
+    }
+    return Estimate(**{**_known(Estimate, content), **intervals})
 
 
 def _maybe(kind: Any, content: dict[str, Any] | None) -> Any:

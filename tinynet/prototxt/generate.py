@@ -41,9 +41,11 @@ def _files(
     test_batch = solvers.test_batch(data.val_images)
     train_batch = solvers.batch_size(overrides)
     solver = solvers.solver(stage, member, data, paths, overrides)
-    net = nets.train_val(stage, data, train_batch, test_batch, std)
+    # a std that was asked for is a gaussian's
+    filler = stage.hyperparameters.filler if overrides.std is None else "gaussian"
+    net = nets.train_val(stage, data, train_batch, test_batch, std, filler)
     _check_fit(net, data, paths)
-    what = f"Stage {stage.number}, {stage.title.removeprefix('+ ')}"
+    what = stage.heading
     if member:
         what += f", {member_name(member.number)}"
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinynet import stages
 from tinynet.hyperparameters import INPUT_SCALE
@@ -13,18 +13,33 @@ from tinynet.stages import Stage
 DEPLOY_BATCH = 10  # one picture's ten crops at a time, as in Caffe's own deploy nets
 
 
-def train_val(stage: Stage, data: DataSet, train_batch: int, test_batch: int, std: float) -> Any:
+class Filler(NamedTuple):
+    """What every weight starts from: Caffe's filler type, and the std where it is "gaussian"."""
+
+    type: str
+    std: float
+
+
+def train_val(
+    stage: Stage,
+    data: DataSet,
+    train_batch: int,
+    test_batch: int,
+    std: float,
+    filler_type: str = "gaussian",
+) -> Any:
     """The net that is trained, and tested with tops ``accuracy``, ``accuracy_top5`` and ``loss``.
 
-    ``std`` is that of the gaussian from which every weight starts.
+    ``std`` is that of the gaussian from which every weight starts, ``filler_type`` Caffe's filler.
     """
+    filler = Filler(filler_type, std)
     scores = _last_fully_connected(stage)
     net = schema.NetParameter(name=stage.name)
     net.layer.extend(
         [
             _data(stage, data, schema.TRAIN, train_batch),
             _data(stage, data, schema.TEST, test_batch),
-            *_body(stage, data.classes, std),
+            *_body(stage, data.classes, filler),
             _layer("loss", "SoftmaxWithLoss", [scores, "label"], "loss"),
             _accuracy("accuracy", scores, top_k=1),
             _accuracy("accuracy_top5", scores, top_k=min(5, data.classes)),
@@ -40,26 +55,26 @@ def deploy(stage: Stage, data: DataSet) -> Any:
     net.layer.extend(
         [
             _input("data", [DEPLOY_BATCH, len(data.mean_values), size, size]),
-            *_body(stage, data.classes, std=None),
+            *_body(stage, data.classes, filler=None),
             _layer("prob", "Softmax", [_last_fully_connected(stage)], "prob"),
         ]
     )
     return net
 
 
-def _body(stage: Stage, classes: int, std: float | None) -> list[Any]:
-    """The layers between data and classifier; without fillers where ``std`` is None."""
+def _body(stage: Stage, classes: int, filler: Filler | None) -> list[Any]:
+    """The layers between data and classifier; without fillers where ``filler`` is None."""
     bottom = "data"
     body = []
     for layer in stage.layers:
         if isinstance(layer, stages.Convolution):
-            body.append(_convolution(layer, bottom, std))
+            body.append(_convolution(layer, bottom, filler))
         elif isinstance(layer, stages.ReLU):
             body.append(_relu(layer, bottom))
         elif isinstance(layer, stages.MaxPooling):
             body.append(_max_pooling(layer, bottom))
         elif isinstance(layer, stages.FullyConnected):
-            body.append(_fully_connected(layer, bottom, layer.units or classes, std))
+            body.append(_fully_connected(layer, bottom, layer.units or classes, filler))
         elif isinstance(layer, stages.Dropout):
             body.append(_dropout(layer, bottom))
         else:  # Data and Softmax differ between the two nets, which add them themselves
@@ -100,26 +115,27 @@ def _input(top: str, shape: list[int]) -> Any:
     return layer
 
 
-def _convolution(layer: stages.Convolution, bottom: str, std: float | None) -> Any:
+def _convolution(layer: stages.Convolution, bottom: str, filler: Filler | None) -> Any:
     parameter = schema.ConvolutionParameter(
         num_output=layer.filters, kernel_size=[layer.filter_size], stride=[layer.stride]
     )
-    _fill(parameter, std)
+    _fill(parameter, filler)
     return _layer(layer.name, "Convolution", [bottom], layer.name, convolution_param=parameter)
 
 
 def _fully_connected(
-    layer: stages.FullyConnected, bottom: str, units: int, std: float | None
+    layer: stages.FullyConnected, bottom: str, units: int, filler: Filler | None
 ) -> Any:
     parameter = schema.InnerProductParameter(num_output=units)
-    _fill(parameter, std)
+    _fill(parameter, filler)
     return _layer(layer.name, "InnerProduct", [bottom], layer.name, inner_product_param=parameter)
 
 
-def _fill(parameter: Any, std: float | None) -> None:
-    if std is not None:
-        parameter.weight_filler.type = "gaussian"
-        parameter.weight_filler.std = std
+def _fill(parameter: Any, filler: Filler | None) -> None:
+    if filler is not None:
+        parameter.weight_filler.type = filler.type
+        if filler.type == "gaussian":
+            parameter.weight_filler.std = filler.std
         parameter.bias_filler.type = "constant"
         parameter.bias_filler.value = 0
 

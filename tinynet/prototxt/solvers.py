@@ -86,7 +86,9 @@ def solver(
         snapshot_prefix=paths.snapshot_prefix.as_posix(),
         random_seed=member.random_seed if member else RANDOM_SEED,
     )
-    if settings.lr_policy != "fixed":
+    if settings.lr_policy == "poly":
+        message.power = settings.power
+    elif settings.lr_policy != "fixed":
         # a run of another length keeps the shape of its schedule
         per_epoch = max_iter / settings.epochs
         message.gamma = settings.gamma

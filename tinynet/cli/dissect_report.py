@@ -1,0 +1,109 @@
+"""What ``tinynet dissect`` prints: the table beside the paper's figures, then the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tinynet.cli.table import render
+from tinynet.experiments import paper
+from tinynet.experiments.results import Dissection, Ensemble, Estimate, StageRow
+
+NOT_RUN = "not run"
+
+
+def text(table: Dissection) -> str:
+    """The whole table as text; percent, and percentage points for gains."""
+    return "\n".join(_lines(table))
+
+
+def _lines(table: Dissection) -> Iterator[str]:
+    settings = table.settings
+    yield (
+        f"reported on {table.reported.images:,} pictures ({table.reported.role}); epochs x "
+        f"{settings['epochs_factor']:g}, batch {settings['batch_size']}"
+    )
+    header = ["stage", "epochs", "seeds", "1 crop %", "10 crops %", "training %", "loss"]
+    header += ["gain, 95 % by picture; by seed", "paper"]
+    rows = [_row(row) for row in (*table.stages, *table.variants)]
+    yield render(header, rows, right=(1, 2, 3, 4, 5, 6))
+    if table.oversampling is not None:
+        gain = _gain(table.oversampling)
+        yield f"oversampling, stage 7: {gain} (paper: +{paper.OVERSAMPLING_GAIN:g})"
+    if table.ensemble is not None:
+        yield from _ensemble(table.ensemble, table)
+    if any(row.gain for row in (*table.stages, *table.variants)):
+        yield "by picture: paired bootstrap over the reported pictures; by seed: Student's t"
+
+
+def _row(row: StageRow) -> list[str]:
+    done = len(row.finished)
+    cells = [row.title, str(row.epochs), f"{done}/{len(row.runs)}"]
+    if not done:
+        return [*cells, NOT_RUN, "", "", "", "", _paper(row)]
+    return [
+        *cells,
+        _percent(row.one_crop),
+        _percent(row.ten_crop),
+        _percent(row.training),
+        "" if row.loss is None else f"{row.loss:.3f}",
+        "" if row.gain is None else _gain(row.gain),
+        _paper(row),
+    ]
+
+
+def _paper(row: StageRow) -> str:
+    stated = row.paper
+    parts = [] if stated.gain is None else [f"gain {stated.gain:+.2f}"]
+    parts += [] if stated.validation is None else [f"val {stated.validation:.2f}"]
+    parts += [] if stated.training is None else [f"train {stated.training:.2f}"]
+    return ", ".join(parts)
+
+
+def _ensemble(found: Ensemble, table: Dissection) -> Iterator[str]:
+    done = sum(row.state == "finished" for row in found.members)
+    name = f"ensemble of {len(found.members)}"
+    if found.full is None:
+        yield f"{name}: {NOT_RUN} ({done} of its members have) (paper: {paper.ENSEMBLE:.2f})"
+        if found.so_far is not None:
+            yield f"  those {done} averaged: {100 * found.so_far.top1:.2f} %"
+        return
+    yield f"{name}: {100 * found.full.top1:.2f} % (paper: {paper.ENSEMBLE:.2f})"
+    if found.gain_over_mean is not None:
+        yield f"  over its mean member: {_gain(found.gain_over_mean)}"
+    if found.gain_over_best is not None:
+        stated = found.paper.gain
+        yield (
+            f"  over the member that is best on the tuning pictures: "
+            f"{100 * found.gain_over_best:+.2f} (paper, over the best: {stated:+.2f})"
+        )
+    if found.chosen is not None:
+        size = len(found.chosen.members)
+        yield (
+            f"  best subset by the tuning pictures, {size} members: "
+            f"{100 * found.chosen.reported:.2f} %"
+        )
+    if found.flattered is not None:
+        size = len(found.flattered.members)
+        yield (
+            f"  best subset by the reported pictures themselves, {size} members: "
+            f"{100 * found.flattered.reported:.2f} %, which flatters "
+            f"(paper: {paper.BEST_SUBSET:.2f} with {paper.BEST_SUBSET_SIZE})"
+        )
+
+
+def _percent(found: Estimate | None) -> str:
+    if found is None:
+        return ""
+    spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
+    return f"{100 * found.mean:.2f}{spread}"
+
+
+def _gain(found: Estimate) -> str:
+    parts = [_interval(found.by_picture), _interval(found.by_seed)]
+    return f"{100 * found.mean:+.2f} " + "; ".join(part for part in parts if part)
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return ""
+    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"

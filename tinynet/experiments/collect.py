@@ -1,0 +1,172 @@
+"""Takes what is worth keeping of a finished run into the results folder: small, and portable."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import TinynetError
+from tinynet.evaluation.metrics import score
+from tinynet.evaluation.probabilities import (
+    Probabilities,
+    read_probabilities,
+    write_probabilities,
+)
+from tinynet.experiments.recipes import differences, read_recipe
+from tinynet.experiments.results import (
+    CENTER,
+    FINISHED,
+    NOT_RUN,
+    OVERSAMPLE,
+    ResultsPaths,
+    RunRow,
+    Score,
+    run_row,
+)
+from tinynet.experiments.settings import Settings
+from tinynet.paths import RunPaths
+from tinynet.training import run as runs
+
+_KEPT_BITS = 12  # of a float32's 24: an error of 1 in 8,000, and half the size on disk
+# What a run's record says that holds on any machine; the rest are paths, hosts and processes.
+_PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "device", "versions")
+_PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
+
+
+def wanted(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The (split, crop) whose scores the table needs of each run."""
+    yield "train", CENTER
+    for split in (settings.reported, settings.tuning):
+        if split is not None:
+            yield split.name, CENTER
+            yield split.name, OVERSAMPLE
+
+
+def is_kept(split: str, crop: str, settings: Settings) -> bool:
+    """Whether the probabilities too are kept: those whose pictures are compared or averaged."""
+    return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
+
+
+def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> bool:
+    """Take over a run (STAGE/NAME) if it is finished and evaluated; whether it is there now.
+
+    What is there already stays.  Raises TinynetError where the run was trained by another recipe,
+    or on other data, than the results are of.
+    """
+    if results.scores(name).exists():
+        return True
+    record = runs.load(run.run_json)
+    if record is None or record.state != runs.FINISHED:
+        return False
+    files = {key: run.probabilities(key[0], key[1] == OVERSAMPLE) for key in wanted(settings)}
+    if not all(path.exists() for path in files.values()):
+        return False
+    _require_recipe(run, name, record, settings)
+    found = {key: read_probabilities(path) for key, path in files.items()}
+    _require_one_model(found, files, record)
+    target = results.root / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        _write(folder, run, name, record, found, settings)
+        folder.chmod(0o755)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _write(
+    folder: Path,
+    run: RunPaths,
+    name: str,
+    record: runs.Run,
+    found: dict[tuple[str, str], Probabilities],
+    settings: Settings,
+) -> None:
+    kept = RunPaths(folder)
+    shutil.copyfile(run.history, kept.history)
+    kept.run_json.write_text(json.dumps(portable(record), indent=1) + "\n", encoding="utf-8")
+    scores = {}
+    for (split, crop), p in found.items():
+        metrics = score(p.probabilities, p.labels)
+        scores[f"{split}_{crop}"] = Score(**asdict(metrics), views=p.views)
+        if is_kept(split, crop, settings):
+            small = replace(p, probabilities=rounded(p.probabilities))
+            write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), small)
+    row = RunRow(name, record.seed, FINISHED, record.iteration, scores)
+    content = json.dumps(asdict(row), indent=1) + "\n"
+    (folder / "scores.json").write_text(content, encoding="utf-8")
+
+
+def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
+    """A run's row: its scores where it is finished, "not run" where it is not there."""
+    path = results.scores(name)
+    try:
+        return run_row(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return RunRow(name, seed, NOT_RUN)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(
+            f"{path}: cannot be read ({error}); remove its folder, and it is made again"
+        ) from None
+
+
+def rounded(probabilities: np.ndarray) -> np.ndarray:
+    """Float32 with the last 12 bits zero, rounded to nearest: it packs to half the size."""
+    dropped = 24 - _KEPT_BITS
+    bits = np.ascontiguousarray(probabilities, np.float32).view(np.uint32)
+    half = np.uint32(1 << (dropped - 1))
+    mask = np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    return ((bits + half) & mask).view(np.float32)
+
+
+def portable(record: runs.Run) -> dict[str, Any]:
+    """A run's record without what is of one machine."""
+    content = asdict(record)
+    kept: dict[str, Any] = {key: content[key] for key in _PORTABLE}
+    kept["engine"] = {key: record.engine.get(key, "") for key in ("name", "version")}
+    kept["hashes"] = record.hashes
+    kept["data"] = [
+        {"name": Path(entry["path"]).name, **{k: v for k, v in entry.items() if k != "path"}}
+        for entry in record.data
+    ]
+    kept["sessions"] = [
+        {key: session[key] for key in _PORTABLE_SESSION if key in session}
+        for session in record.sessions
+    ]
+    return kept
+
+
+def _require_recipe(run: RunPaths, name: str, record: runs.Run, settings: Settings) -> None:
+    folder = name if name in settings.recipes else os.path.dirname(name)
+    found = differences(read_recipe(run.train_val, run.solver), settings.recipes[folder])
+    digests = {settings.data["digests"][split] for split in ("train", "val")}
+    if {entry.get("digest") for entry in record.data} - digests:
+        found.append("other training or validation data")
+    if found:
+        raise TinynetError(
+            f"{run.root}: was not trained as the results are ({'; '.join(found[:3])}); remove it, "
+            "or name another --out"
+        )
+
+
+def _require_one_model(
+    found: dict[tuple[str, str], Probabilities],
+    files: dict[tuple[str, str], Path],
+    record: runs.Run,
+) -> None:
+    for key, p in found.items():
+        if p.iteration != record.iteration:
+            raise TinynetError(
+                f"{files[key]}: is of iteration {p.iteration}, the run ended at "
+                f"{record.iteration}; run 'tinynet evaluate' again"
+            )

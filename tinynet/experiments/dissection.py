@@ -1,0 +1,251 @@
+"""The paper's section 4.2, as it wished for: what is to be run, and where it lies.
+
+    OUT/data/      the data split anew, where a tuning set is held out (tinynet data split)
+    OUT/prototxt/  the stages at this experiment's lengths and batch size
+    OUT/runs/      run directories: snapshots, logs
+    OUT/jobs/      the job list: one job a training
+    RESULTS/       what is kept of finished runs, and the table (``experiments.results``)
+
+Every training is a job of ``tinynet train`` and ``tinynet evaluate`` commands, done here or by a
+batch system.  One whose results are there is not in the list any more.
+
+The ensemble averages as many models as stage 8 has members.  Its first ones are the last single
+stage's own runs, one a seed, which differ in initialization; the others are stage 8's members of
+those numbers, which differ in hyper-parameters too.  So no model is trained twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinynet.data.manifest import Manifest, read_manifest
+from tinynet.data.split import Plan, split
+from tinynet.errors import UsageError
+from tinynet.experiments import collect
+from tinynet.experiments import settings as experiment
+from tinynet.experiments.recipes import Recipe, read_recipe
+from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
+from tinynet.experiments.settings import Settings
+from tinynet.jobs.job_list import Job
+from tinynet.paths import DataPaths, RunPaths, StagePaths, member_name
+from tinynet.prototxt import dataset, generate
+from tinynet.prototxt.solvers import Overrides, batch_size
+from tinynet.stages import MEMBERS, STAGES, Stage, stage
+
+LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a dissection's own files lie."""
+
+    root: Path
+    results: ResultsPaths
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def prototxt(self) -> Path:
+        return self.root / "prototxt"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet dissect`` was asked for.
+
+    ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
+    ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
+    """
+
+    data: Path
+    folders: Folders
+    stages: Sequence[int]
+    seeds: int = 3
+    variants: Sequence[str] = ()
+    plan: Plan | None = None
+    epochs_factor: float = 1.0
+    overrides: Overrides = Overrides()
+    engine: Sequence[str] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its run (STAGE/NAME), seed and solver, and what ``train`` is told of it."""
+
+    run: str
+    seed: int
+    solver: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def recipe_name(self) -> str:
+        """Seeds of a stage share a recipe; each ensemble member has its own."""
+        return self.run if "--member" in self.arguments else os.path.dirname(self.run)
+
+
+def prepare(request: Request) -> tuple[Settings, list[Job]]:
+    """Split the data, write the prototxt and ``experiment.json``; the jobs that are left to do.
+
+    What is there is checked and kept.  Raises UsageError where the results folder holds another
+    experiment, TinynetError where the data or what lies in the folders is not usable.
+    """
+    data, manifest = _data(request)
+    epochs = _generate(request, data)
+    trainings = list(_trainings(request))
+    reported, tuning = experiment.splits_of(manifest)
+    asked = Settings(
+        data=experiment.describe_data(manifest),
+        reported=reported,
+        tuning=tuning,
+        seeds=list(range(1, request.seeds + 1)),
+        stages=sorted(request.stages),
+        variants=list(request.variants),
+        members=_members(request) if ENSEMBLE.number in request.stages else [],
+        epochs=epochs,
+        epochs_factor=request.epochs_factor,
+        batch_size=batch_size(request.overrides),
+        recipes=dict(_recipes(trainings)),
+        command=request.command,
+    )
+    results = request.folders.results
+    settings = experiment.merged(experiment.load(results), asked, os.fspath(results.root))
+    collect_finished(request.folders, settings)
+    experiment.save(settings, results)
+    left = [t for t in trainings if not results.scores(t.run).exists()]
+    return settings, [_job(training, request, settings) for training in left]
+
+
+def collect_finished(folders: Folders, settings: Settings) -> list[str]:
+    """Take over what has been finished in the run directories; the runs that are there now."""
+    found = []
+    for name in planned_runs(settings):
+        if collect.collect(RunPaths(folders.runs / name), name, folders.results, settings):
+            found.append(name)
+    return found
+
+
+def planned_runs(settings: Settings) -> list[str]:
+    """Every run (STAGE/NAME) of the table, each once."""
+    singles = [stage(n).name for n in settings.stages if not stage(n).is_ensemble]
+    names = [f"{name}/seed{s}" for name in (*singles, *settings.variants) for s in settings.seeds]
+    return list(dict.fromkeys([*names, *settings.members]))
+
+
+# ---------------------------------------------------------------------- data and prototxt
+
+
+def _data(request: Request) -> tuple[Path, Manifest]:
+    source = read_manifest(request.data)
+    if request.plan is None:
+        return request.data, source
+    folder = request.folders.data
+    if not DataPaths(folder).manifest.exists():
+        return folder, split(request.data, folder, request.plan)
+    found = read_manifest(folder)
+    asked = {"plan": type(request.plan).__name__, **vars(request.plan)}
+    if found.options.get("split") != asked or found.options.get("split_of") != source.digests:
+        raise UsageError(
+            f"{folder}: holds {request.data} split otherwise, or other data; name another --out"
+        )
+    return folder, found
+
+
+def _generate(request: Request, data: Path) -> dict[str, int]:
+    """Write the prototxt of every stage and variant asked for; the epochs of each."""
+    described = dataset.describe(data)
+    files: dict[Path, str] = {}
+    epochs = {}
+    for found in _nets(request):
+        length = max(1, round(found.hyperparameters.epochs * request.epochs_factor))
+        if request.overrides.epochs is not None:
+            length = request.overrides.epochs
+        epochs[found.name] = length
+        overrides = request.overrides
+        if "max_iter" not in overrides.solver:
+            overrides = replace(overrides, epochs=length)
+        files |= generate.generate(request.folders.prototxt, described, [found], overrides)
+    generate.write(files)
+    return epochs
+
+
+def _nets(request: Request) -> Iterator[Stage]:
+    from tinynet.variants import variant
+
+    numbers = list(request.stages)
+    if ENSEMBLE.number in numbers and LAST_SINGLE.number not in numbers:
+        numbers.append(LAST_SINGLE.number)  # the first members are its runs
+    yield from (stage(number) for number in numbers)
+    yield from (variant(name) for name in request.variants)
+
+
+# ------------------------------------------------------------------------ trainings and jobs
+
+
+def _trainings(request: Request) -> Iterator[Training]:
+    """In the order of work, each once."""
+    seen = set()
+    for found in _nets(request):
+        wanted = _members_only(request) if found.is_ensemble else _seeds(found, request)
+        for training in wanted:
+            if training.run not in seen:
+                seen.add(training.run)
+                yield training
+
+
+def _seeds(found: Stage, request: Request) -> Iterator[Training]:
+    solver = StagePaths(request.folders.prototxt, found.name).solver
+    for seed in range(1, request.seeds + 1):
+        arguments = (os.fspath(solver), "--seed", str(seed), *getattr(found, "train_options", ()))
+        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments)
+
+
+def _members_only(request: Request) -> Iterator[Training]:
+    root = request.folders.prototxt
+    for member in MEMBERS[request.seeds :]:
+        run = f"{ENSEMBLE.name}/{member_name(member.number)}"
+        which = ("--stage", str(ENSEMBLE.number), "--member", str(member.number))
+        solver = StagePaths(root, ENSEMBLE.name, member.number).solver
+        yield Training(run, member.random_seed, solver, (*which, "--prototxt", os.fspath(root)))
+
+
+def _members(request: Request) -> list[str]:
+    """The runs that the ensemble averages: the last single stage's, then stage 8's own."""
+    first = [f"{LAST_SINGLE.name}/seed{seed}" for seed in range(1, request.seeds + 1)]
+    return [*first[: len(MEMBERS)], *(training.run for training in _members_only(request))]
+
+
+def _recipes(trainings: list[Training]) -> Iterator[tuple[str, Recipe]]:
+    for training in trainings:
+        net = training.solver.with_name("train_val.prototxt")
+        yield training.recipe_name, read_recipe(net, training.solver)
+
+
+def _job(training: Training, request: Request, settings: Settings) -> Job:
+    folders = request.folders
+    stage_name, name = training.run.split("/")
+    run = os.fspath(RunPaths.of(folders.runs, stage_name, name).root)
+    train = [
+        *("train", *training.arguments, "--runs", os.fspath(folders.runs), "--name", name),
+        *("--quiet", *request.engine),
+    ]
+    commands = [tuple(train)]
+    for split_name, crop in collect.wanted(settings):
+        crops = ("--oversample",) if crop == OVERSAMPLE else ()
+        commands.append(("evaluate", run, "--split", split_name, *crops, *request.engine))
+    out = ("--out", os.fspath(folders.root), "--results", os.fspath(folders.results.root))
+    commands.append(("dissect", "--collect", *out))
+    return Job(f"{stage_name}-{name}", tuple(commands), Path(run))

@@ -1,0 +1,131 @@
+"""``experiment.json``: what is asked of a dissection, so that a later session adds to the same one.
+
+It holds nothing of a machine: data by its digests, schedules by their values.  Seeds, stages and
+variants may be added; everything else must stay, or the table would mix two experiments.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from tinynet.data.manifest import Manifest
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiments.recipes import Recipe, differences
+from tinynet.experiments.results import ResultsPaths, Split, write_whole
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The content of ``experiment.json``.
+
+    ``data``: the source's name and digest, classes, and of each split its digest.  ``reported``,
+    ``tuning``: splits of that data; no tuning split means that nothing is chosen on any pictures
+    but the reported ones.  ``recipes``: by the folder of a stage's, variant's or member's prototxt.
+    ``members``: the runs that the ensemble averages, in order.
+    """
+
+    data: dict[str, Any]
+    reported: Split
+    tuning: Split | None
+    seeds: list[int]
+    stages: list[int]
+    variants: list[str]
+    members: list[str]
+    epochs: dict[str, int]
+    epochs_factor: float
+    batch_size: int
+    recipes: dict[str, Recipe]
+    command: str
+    version: int = VERSION
+
+
+def describe_data(manifest: Manifest) -> dict[str, Any]:
+    """What identifies a converted data set, without where it lies."""
+    return {
+        "source": manifest.source,
+        "source_sha256": manifest.source_sha256,
+        "classes": manifest.classes,
+        "counts": manifest.counts,
+        "digests": manifest.digests,
+        "split": manifest.options.get("split"),
+    }
+
+
+def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
+    """The reported split and the tuning split of a converted folder.
+
+    A folder of ``tinynet data split`` says what its splits are for; in any other one ``val`` is
+    reported, as in the paper, and there is no tuning split.
+    """
+    roles = manifest.options.get("roles")
+    if roles is None:
+        return Split("val", "the validation pictures", manifest.counts["val"]), None
+    tuning = Split("val", roles["val"], manifest.counts["val"])
+    if not manifest.labelled["test"]:
+        return replace(tuning, role=roles["val"]), None
+    return Split("test", roles["test"], manifest.counts["test"]), tuning
+
+
+def load(results: ResultsPaths) -> Settings | None:
+    """Read ``experiment.json``; None where there is none.  Raises TinynetError on another form."""
+    path = results.experiment
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise ValueError(f"is of version {content['version']}, not {VERSION}")
+        known = {field.name for field in fields(Settings)}
+        content = {key: value for key, value in content.items() if key in known}
+        content["reported"] = Split(**content["reported"])
+        content["tuning"] = Split(**content["tuning"]) if content["tuning"] else None
+        return Settings(**content)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(f"{path}: is no experiment of ours ({error})") from None
+
+
+def save(settings: Settings, results: ResultsPaths) -> None:
+    """Write ``experiment.json``, whole or not at all."""
+    write_whole(results.experiment, json.dumps(asdict(settings), indent=1) + "\n")
+
+
+def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
+    """What was asked before and what is asked now, together.
+
+    Raises UsageError, naming what differs, where the two are not one experiment.
+    """
+    if known is None:
+        return asked
+    found = []
+    if known.data["digests"] != asked.data["digests"]:
+        found.append(f"data of {asked.data['source']} split otherwise or of other pictures")
+    for key in ("reported", "tuning"):
+        if getattr(known, key) != getattr(asked, key):
+            found.append(f"another {key} split")
+    for name in known.recipes.keys() & asked.recipes.keys():
+        found += [
+            f"{name}: {what}" for what in differences(asked.recipes[name], known.recipes[name])
+        ]
+    if known.members and asked.members and known.members != asked.members:
+        found.append("other ensemble members (they follow from --seeds)")
+    if found:
+        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if found[3:] else "")
+        raise UsageError(
+            f"{where}: holds results of another experiment ({shown}); give the same options, or "
+            "name another --results"
+        )
+    return replace(
+        asked,
+        seeds=sorted({*known.seeds, *asked.seeds}),
+        stages=sorted({*known.stages, *asked.stages}),
+        variants=list(dict.fromkeys([*known.variants, *asked.variants])),
+        members=known.members or asked.members,
+        epochs={**known.epochs, **asked.epochs},
+        recipes={**known.recipes, **asked.recipes},
+        # the command that made all of it: the widest one
+        command=asked.command if len(asked.stages) >= len(known.stages) else known.command,
+    )

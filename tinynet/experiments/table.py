@@ -1,0 +1,270 @@
+"""Makes the table of a results folder from the runs that lie in it: nothing is trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import TinynetError
+from tinynet.evaluation.ensemble import Member, average, require_agreement
+from tinynet.evaluation.metrics import rank_of_label, score
+from tinynet.evaluation.probabilities import read_probabilities
+from tinynet.evaluation.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
+from tinynet.experiments import paper
+from tinynet.experiments import settings as experiment
+from tinynet.experiments.collect import read_row
+from tinynet.experiments.results import (
+    CENTER,
+    FINISHED,
+    OVERSAMPLE,
+    Dissection,
+    Ensemble,
+    Estimate,
+    ResultsPaths,
+    RunRow,
+    Score,
+    StageRow,
+    Subset,
+)
+from tinynet.experiments.settings import Settings
+from tinynet.experiments.statistics import bootstrap_mean, deviation, t_interval
+from tinynet.stages import STAGES, Stage, stage
+
+BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
+
+
+def build(results: ResultsPaths) -> Dissection:
+    """The table of what has run so far.  Raises TinynetError where the folder holds no results."""
+    settings = experiment.load(results)
+    if settings is None:
+        raise TinynetError(f"{results.root}: holds no experiment; 'tinynet dissect' begins one")
+    return _Builder(results, settings).dissection()
+
+
+class _Builder:
+    def __init__(self, results: ResultsPaths, settings: Settings) -> None:
+        self._results = results
+        self._settings = settings
+        self._right: dict[tuple[str, str], np.ndarray] = {}
+
+    def dissection(self) -> Dissection:
+        settings = self._settings
+        singles = [stage(n) for n in settings.stages if not stage(n).is_ensemble]
+        rows: dict[str, StageRow] = {}
+        for found in singles:
+            before = STAGES[found.number - 2].name if found.number > 1 else ""
+            rows[found.name] = self._stage_row(found, rows.get(before))
+        variants = [self._variant_row(name, rows) for name in settings.variants]
+        last = STAGES[-2].name
+        return Dissection(
+            settings=asdict(settings),
+            reported=settings.reported,
+            tuning=settings.tuning,
+            stages=list(rows.values()),
+            variants=variants,
+            oversampling=self._oversampling(rows[last]) if last in rows else None,
+            ensemble=self._ensemble() if settings.members else None,
+        )
+
+    # ------------------------------------------------------------------ single nets
+
+    def _stage_row(self, found: Stage, before: StageRow | None) -> StageRow:
+        runs = [
+            read_row(self._results, f"{found.name}/seed{seed}", seed)
+            for seed in self._settings.seeds
+        ]
+        finished = [row for row in runs if row.state == FINISHED]
+        row: dict[str, Any] = {}
+        if finished:
+            reported = self._settings.reported.name
+            row["one_crop"] = estimate(self._by_seed(finished, CENTER))
+            row["ten_crop"] = estimate(self._by_seed(finished, OVERSAMPLE))
+            row["training"] = _of_values({run.seed: _score(run, "train").top1 for run in finished})
+            row["loss"] = fmean(_score(run, reported).loss for run in finished)
+        if before is not None:
+            row["gain"] = self._gain(finished, before.finished)
+            row["gain_over"] = before.name if row["gain"] else ""
+        return StageRow(
+            number=found.number,
+            name=found.name,
+            title=found.title,
+            change=found.change,
+            epochs=self._settings.epochs[found.name],
+            runs=runs,
+            paper=paper.STAGES.get(found.number, paper.PaperStage()),
+            **row,
+        )
+
+    def _variant_row(self, name: str, rows: dict[str, StageRow]) -> StageRow:
+        from tinynet.variants import variant
+
+        found = variant(name)
+        return self._stage_row(found, rows.get(found.base))
+
+    def _gain(self, after: list[RunRow], before: list[RunRow]) -> Estimate | None:
+        return gain(self._by_seed(before, CENTER), self._by_seed(after, CENTER))
+
+    def _oversampling(self, row: StageRow) -> Estimate | None:
+        runs = row.finished
+        return gain(self._by_seed(runs, CENTER), self._by_seed(runs, OVERSAMPLE))
+
+    def _by_seed(self, runs: Sequence[RunRow], crop: str) -> BySeed:
+        return {run.seed: self._correct(run.run, crop) for run in runs}
+
+    def _correct(self, run: str, crop: str) -> np.ndarray:
+        """Of each reported picture whether a run is right, in the order of the split's keys."""
+        if (run, crop) not in self._right:
+            member = self._member(run, self._settings.reported.name, crop)
+            p = member.probabilities
+            self._right[run, crop] = (rank_of_label(p.probabilities, p.labels) < 1).astype(float)
+        return self._right[run, crop]
+
+    def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
+        path = self._results.run(run).probabilities(split, crop == OVERSAMPLE)
+        return Member(path, read_probabilities(path))
+
+    # ------------------------------------------------------------------ the ensemble
+
+    def _ensemble(self) -> Ensemble:
+        found = STAGES[-1]
+        rows = [read_row(self._results, run, _seed_of(run)) for run in self._settings.members]
+        finished = [row for row in rows if row.state == FINISHED]
+        out: dict[str, Any] = {}
+        if len(finished) == len(rows):
+            out = self._averaged(finished)
+        elif len(finished) > 1:
+            out["so_far"] = _score_of([self._member(r.run, self._reported) for r in finished])
+        return Ensemble(
+            number=found.number,
+            name=found.name,
+            title=found.title,
+            members=rows,
+            paper=paper.STAGES[found.number],
+            **out,
+        )
+
+    @property
+    def _reported(self) -> str:
+        return self._settings.reported.name
+
+    def _averaged(self, rows: list[RunRow]) -> dict[str, Any]:
+        members = [self._member(row.run, self._reported) for row in rows]
+        labels = members[0].probabilities.labels
+        mean = average(members)
+        full = (rank_of_label(mean.probabilities, labels) < 1).astype(float)
+        singles = [self._correct(row.run, OVERSAMPLE) for row in rows]
+        over_mean = full - np.mean(singles, axis=0)
+        out: dict[str, Any] = {
+            "full": _score_of(members),
+            "full_by_picture": bootstrap_mean(full),
+            "gain_over_mean": Estimate(
+                mean=float(over_mean.mean()),
+                seeds=[row.seed for row in rows],
+                by_picture=bootstrap_mean(over_mean),
+                by_seed=None,
+                deviation=None,
+            ),
+        }
+        if len(rows) > 1:
+            out["deviation"] = deviation([float(right.mean()) for right in singles])
+        if 1 < len(rows) <= MAX_MEMBERS:
+            out |= self._subsets(rows, members, float(full.mean()))
+        return out
+
+    def _subsets(self, rows: list[RunRow], members: list[Member], full: float) -> dict[str, Any]:
+        reported = _subset_scores(members)
+        tuning = None
+        if self._settings.tuning is not None:
+            name = self._settings.tuning.name
+            tuning = _subset_scores([self._member(row.run, name) for row in rows])
+        out: dict[str, Any] = {"flattered": _subset(best_subset(reported), reported, tuning)}
+        if tuning is not None:
+            out["chosen"] = _subset(best_subset(tuning), reported, tuning)
+            best = tuning.best_of_size(1)
+            out["gain_over_best"] = full - reported.accuracy(best)
+        return out
+
+
+def estimate(by_seed: BySeed) -> Estimate:
+    """The mean over seeds of per-picture values, with both intervals."""
+    values = list(by_seed.values())
+    means = [float(value.mean()) for value in values]
+    return Estimate(
+        mean=fmean(means),
+        seeds=list(by_seed),
+        by_picture=bootstrap_mean(np.mean(values, axis=0)),
+        by_seed=t_interval(means),
+        deviation=deviation(means) if len(means) > 1 else None,
+    )
+
+
+def gain(before: BySeed, after: BySeed) -> Estimate | None:
+    """What ``after`` is more than ``before``, over the seeds of both; None where there is none.
+
+    Paired twice: a picture with itself, and a seed with itself.
+    """
+    shared = [seed for seed in after if seed in before]
+    if not shared:
+        return None
+    return estimate({seed: after[seed] - before[seed] for seed in shared})
+
+
+def best_subset(scores: SubsetScores) -> int:
+    """The mask of the most accurate subset; of equal ones the smallest, then the lowest mask."""
+    masks = [scores.best_of_size(size) for size in range(1, scores.members + 1)]
+    return max(masks, key=lambda mask: int(scores.correct[mask]))
+
+
+def _subset(mask: int, reported: SubsetScores, tuning: SubsetScores | None) -> Subset:
+    return Subset(
+        members=[m + 1 for m in members_of(mask)],
+        reported=reported.accuracy(mask),
+        tuning=None if tuning is None else tuning.accuracy(mask),
+    )
+
+
+def _subset_scores(members: list[Member]) -> SubsetScores:
+    require_agreement(members, oversample=True)
+    arrays = [member.probabilities.probabilities for member in members]
+    return score_subsets(arrays, members[0].probabilities.labels)
+
+
+def _score_of(members: list[Member]) -> Score:
+    require_agreement(members, oversample=True)
+    mean = average(members)
+    return Score(**asdict(score(mean.probabilities, mean.labels)), views=mean.views)
+
+
+def _of_values(values: dict[int, float]) -> Estimate:
+    """The mean of one value a seed, where the pictures' own results are not kept."""
+    found = list(values.values())
+    return Estimate(
+        mean=fmean(found),
+        seeds=list(values),
+        by_picture=None,
+        by_seed=t_interval(found),
+        deviation=deviation(found) if len(found) > 1 else None,
+    )
+
+
+def _score(run: RunRow, split: str) -> Score:
+    found = run.score(split)
+    if found is None:
+        raise TinynetError(
+            f"{run.run}: has no score of the {split} split; remove it and collect again"
+        )
+    return found
+
+
+def _seed_of(run: str) -> int:
+    """The seed that a member's run has or will have, by its name."""
+    from tinynet.stages import MEMBERS
+
+    name = run.rsplit("/", 1)[1]
+    if name.startswith("seed"):
+        return int(name.removeprefix("seed"))
+    return MEMBERS[int(name.removeprefix("member")) - 1].random_seed
