@@ -7,6 +7,8 @@ fallen by a fifth.
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.conftest import Answer, Ask
+from tinynet.data.pictures import decode_jpeg
 from tinynet.data.store import encode_datum, write_store
+from tinynet.data.tiny_imagenet import TinyImagenet
 from tinynet.prototxt import dataset, generate, schema, text
 from tinynet.prototxt.solvers import Overrides
 from tinynet.stages import stage
@@ -25,17 +29,34 @@ PICTURES = 40
 BATCH = 4
 
 
-def write_pictures(folder: Path) -> None:
-    """An LMDB of noise, coarse and fine, around each class's own colour, in a random order."""
+def drawn_pictures() -> Iterator[tuple[np.ndarray, int]]:
+    """Noise, coarse and fine, around each class's own colour: (uint8 3×64×64 pixels, label)."""
     rng = np.random.default_rng(5)
     colours = rng.uniform(60, 190, (CLASSES, 3, 1, 1))
-    records = []
     for number in range(PICTURES):
-        label = int(rng.integers(CLASSES))
+        label = number % CLASSES
         coarse = rng.normal(0, 40, (3, 16, 16)).repeat(4, 1).repeat(4, 2)
         fine = rng.normal(0, 20, (3, 64, 64))
-        pixels = np.clip(colours[label] + coarse + fine, 0, 255).astype(np.uint8)
-        records.append((b"%08d" % number, encode_datum(pixels, label)))
+        yield np.clip(colours[label] + coarse + fine, 0, 255).astype(np.uint8), label
+
+
+def real_pictures(archive: Path) -> Iterator[tuple[np.ndarray, int]]:
+    """The first training pictures of each of the first classes: (uint8 3×64×64 BGR, label)."""
+    with TinyImagenet(archive) as dataset:
+        for label in range(CLASSES):
+            own = [p for p in dataset.pictures["train"] if p.label == label]
+            for picture in own[: PICTURES // CLASSES]:
+                yield decode_jpeg(dataset.files.read(picture.path))[0], label
+
+
+def write_pictures(folder: Path) -> None:
+    """An LMDB of real pictures where they are at hand, otherwise of drawn ones; shuffled."""
+    archive = Path(os.environ.get("TINYNET_TEST_DATA", "")) / "tiny-imagenet-20.zip"
+    pictures = list(real_pictures(archive) if archive.is_file() else drawn_pictures())
+    order = np.random.default_rng(7).permutation(PICTURES)
+    records = [
+        (b"%08d" % number, encode_datum(*pictures[index])) for number, index in enumerate(order)
+    ]
     for name in ("train_lmdb", "val_lmdb"):
         write_store(folder / name, records)
 
