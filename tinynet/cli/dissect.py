@@ -145,7 +145,7 @@ def dissect(
             epochs_factor=epochs_factor,
             overrides=_overrides(batch_size),
             engine=_engine(engine, caffe_python, cpu),
-            command=shlex.join(["tinynet", *sys.argv[1:]]),
+            command=_command(),
         )
         settings, jobs = dissection.prepare(request)
         found = _work(folders, jobs, _places(cpu, processes), jobs_only)
@@ -159,6 +159,12 @@ def dissect(
         click.echo(f"table: {folders.results.table}, {folders.results.csv}")
     if found is not None:
         found.require_complete(folders.jobs)
+
+
+def _command() -> str:
+    """This command as another machine would repeat it: without what only steers the work here."""
+    words = [word for word in sys.argv[1:] if word not in ("--jobs", "--json")]
+    return shlex.join(["tinynet", *words])
 
 
 def _work(folders: Folders, jobs: list[Any], places: Places, jobs_only: bool) -> Any:

@@ -35,7 +35,7 @@ from tinynet.experiments.settings import Settings
 from tinynet.paths import RunPaths
 from tinynet.training import run as runs
 
-_KEPT_BITS = 12  # of a float32's 24: an error of 1 in 8,000, and half the size on disk
+_KEPT_BITS = 12  # of a float32's 24: an error of 1 in 4,000 at most, and half the size on disk
 # What a run's record says that holds on any machine; the rest are paths, hosts and processes.
 _PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "device", "versions")
 _PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")

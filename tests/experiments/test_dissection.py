@@ -1,0 +1,120 @@
+"""A dissection plans each training once, reuses what is done, and refuses to mix experiments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run
+from tests.experiments.made_results import add_run
+from tinynet.data.split import HalfVal, Tuning
+from tinynet.errors import UsageError
+from tinynet.experiments.dissection import Folders, Request, planned_runs, prepare
+from tinynet.experiments.results import ResultsPaths, read_dissection
+from tinynet.prototxt.solvers import Overrides
+
+
+@pytest.fixture(scope="module")
+def lmdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    sizes = ("--classes", 3, "--train-per-class", 10, "--val-per-class", 4, "--test-per-class", 1)
+    assert run("data", "synthesize", "--out", folder / "shapes", *sizes).status == 0
+    converted = run("data", "convert", folder / "shapes", "--out", folder / "lmdb", "--jobs", 1)
+    assert converted.status == 0
+    return folder / "lmdb"
+
+
+def request(lmdb: Path, folder: Path) -> Request:
+    return Request(
+        data=lmdb,
+        folders=Folders(folder / "out", ResultsPaths(folder / "results")),
+        stages=[1, 7, 8],
+        seeds=2,
+        plan=Tuning(0.2, 1),
+        epochs_factor=0.1,
+        overrides=Overrides(batch_size=8),
+        engine=("--cpu",),
+        command="tinynet dissect",
+    )
+
+
+def test_every_training_is_one_job_that_trains_evaluates_and_collects(
+    lmdb: Path, tmp_path: Path
+) -> None:
+    settings, jobs = prepare(request(lmdb, tmp_path))
+    names = [job.name for job in jobs]
+    assert names[:4] == [
+        *("stage1_simple-seed1", "stage1_simple-seed2"),
+        *("stage7_dropout2-seed1", "stage7_dropout2-seed2"),
+    ]
+    # the last single stage's two seeds are members 1 and 2; stage 8's own are 3 to 11
+    assert names[4:] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
+    assert len(settings.members) == 11 and settings.members[1] == "stage7_dropout2/seed2"
+    assert settings.members[2] == "stage8_ensemble/member03"
+    kinds = [command[0] for command in jobs[0].commands]
+    assert kinds == ["train", *5 * ["evaluate"], "dissect"]
+    assert settings.epochs["stage1_simple"] == 2 and settings.epochs["stage7_dropout2"] == 6
+    assert settings.reported.name == "test" and settings.tuning is not None
+
+
+def test_what_is_in_the_results_is_not_done_again(lmdb: Path, tmp_path: Path) -> None:
+    asked = request(lmdb, tmp_path)
+    _, jobs = prepare(asked)
+    add_run(asked.folders.results, "stage1_simple/seed2", 2, one_crop=[0])
+    _, left = prepare(asked)
+    gone = {job.name for job in jobs} - {job.name for job in left}
+    assert gone == {"stage1_simple-seed2"}
+
+
+def test_more_seeds_and_stages_add_to_what_is_there(lmdb: Path, tmp_path: Path) -> None:
+    first = replace(request(lmdb, tmp_path), stages=[1])
+    prepare(first)
+    settings, jobs = prepare(replace(first, stages=[2], seeds=3))
+    assert settings.stages == [1, 2] and settings.seeds == [1, 2, 3]
+    assert "stage1_simple/seed1" in planned_runs(settings)
+    assert [job.name for job in jobs] == [f"stage2_dropout1-seed{n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"epochs_factor": 0.2}, "max_iter"),
+        ({"overrides": Overrides(batch_size=4)}, "another net"),
+        ({"plan": Tuning(0.2, 2)}, "split otherwise"),
+        ({"plan": HalfVal(1)}, "split otherwise"),
+        ({"plan": None}, "another reported split"),
+    ],
+)
+def test_another_experiment_is_refused(lmdb: Path, tmp_path: Path, change: dict, says: str) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[1])
+    prepare(asked)
+    with pytest.raises(UsageError, match=says):
+        prepare(replace(asked, **change))
+
+
+def test_options_that_need_a_split_say_so(lmdb: Path, tmp_path: Path) -> None:
+    done = run("dissect", lmdb, "--half-val", "--out", tmp_path / "d")
+    assert done.status == 2 and "--split-seed" in done.stderr
+
+
+def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:
+    done = run("dissect", "--collect", "--out", tmp_path)
+    assert done.status == 2 and "tinynet dissect DATA" in done.stderr
+
+
+@pytest.mark.long
+def test_a_small_dissection_from_pictures_to_table(lmdb: Path, tmp_path: Path) -> None:
+    command = (
+        *("dissect", lmdb, "--out", tmp_path / "d", "--split-seed", 1, "--hold-out", 0.2),
+        *("--stage", 1, "--stage", 2, "--seeds", 2, "--epochs-factor", 0.05),
+        *("--batch-size", 8, "--cpu"),
+    )
+    done = run(*command)
+    assert done.status == 0, done.stderr
+    table = read_dissection(tmp_path / "d" / "results")
+    assert [len(row.finished) for row in table.stages] == [2, 2]
+    again = run(*command)
+    assert again.status == 0 and "begins" not in again.stderr
+    assert read_dissection(tmp_path / "d" / "results") == table

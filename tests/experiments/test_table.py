@@ -1,0 +1,123 @@
+"""The table says what a reader with the same files would work out by hand."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.experiments.made_results import LABELS, add_run, begin, probabilities
+from tinynet.cli import dissect_report
+from tinynet.experiments.collect import rounded
+from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
+from tinynet.experiments.table import build
+
+MEMBERS = ["stage7_dropout2/seed1", "stage7_dropout2/seed2", "stage8_ensemble/member03"]
+
+
+def test_accuracies_and_gains_are_means_over_seeds_paired_by_seed(tmp_path: Path) -> None:
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1, 2])
+    add_run(results, "stage1_simple/seed2", 2, one_crop=[0, 1, 2, 3, 4])
+    add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0, 1, 2, 3])
+    add_run(results, "stage2_dropout1/seed2", 2, one_crop=[0, 1, 2, 3, 4, 5, 6, 7])
+    first, second = build(results).stages
+    assert first.one_crop is not None and first.one_crop.mean == pytest.approx(4 / 9)
+    assert first.training is not None and first.training.mean == 1
+    assert first.gain is None
+    # by hand: seed 1 gains 1 of 9, seed 2 gains 3 of 9
+    assert second.gain is not None and second.gain.mean == pytest.approx(2 / 9)
+    theirs = stats.ttest_rel([4 / 9, 8 / 9], [3 / 9, 5 / 9]).confidence_interval()
+    assert second.gain.by_seed == pytest.approx((theirs.low, theirs.high))
+    # each picture's difference, averaged over the seeds: 0 for five of them or more, never below
+    assert second.gain.by_picture is not None and second.gain.by_picture[0] >= 0
+
+
+def test_a_gain_is_over_the_seeds_that_both_stages_have(tmp_path: Path) -> None:
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed2", 2, one_crop=[0])
+    add_run(results, "stage2_dropout1/seed1", 1, one_crop=range(9))
+    add_run(results, "stage2_dropout1/seed2", 2, one_crop=[0, 1])
+    gain = build(results).stages[1].gain
+    assert gain is not None and gain.seeds == [2] and gain.mean == pytest.approx(1 / 9)
+    assert gain.by_seed is None
+
+
+def test_what_has_not_run_reads_so_and_has_no_gain(tmp_path: Path) -> None:
+    results = begin(tmp_path)
+    add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0])
+    table = build(results)
+    assert [row.state for row in table.stages[0].runs] == ["not run", "not run"]
+    assert table.stages[0].one_crop is None and table.stages[1].gain is None
+    text = dissect_report.text(table)
+    assert any(line.startswith("Simple model") and "not run" in line for line in text.split("\n"))
+
+
+def ensemble_of(tmp_path: Path, names: list[str]) -> ResultsPaths:
+    """Three members; the second is best on tuning, and members 1 and 3 on what is reported."""
+    results = begin(tmp_path, stages=[7, 8], members=MEMBERS)
+    rights = {
+        MEMBERS[0]: ([0, 1, 2, 3, 4], [0, 1]),
+        MEMBERS[1]: ([0, 1, 2], [0, 1, 2, 3, 4, 5]),
+        MEMBERS[2]: ([3, 4, 5, 6, 7], [0, 2, 4]),
+    }
+    for number, name in enumerate(names):
+        reported, tuning = rights[name]
+        add_run(results, name, number + 1, reported, tuning=tuning, sure=0.7 + 0.05 * number)
+    return results
+
+
+def test_the_ensemble_and_its_subsets_are_those_of_trying_each(tmp_path: Path) -> None:
+    results = ensemble_of(tmp_path, MEMBERS)
+    found = build(results).ensemble
+    assert found is not None and found.full is not None
+
+    def accuracy(subset: tuple[int, ...], split: str) -> float:
+        from tinynet.evaluation.probabilities import read_probabilities
+
+        arrays = [
+            read_probabilities(results.run(MEMBERS[m]).probabilities(split, True)).probabilities
+            for m in subset
+        ]
+        return float((np.mean(arrays, axis=0).argmax(axis=1) == LABELS).mean())
+
+    subsets = [s for k in (1, 2, 3) for s in itertools.combinations(range(3), k)]
+    assert found.full.top1 == pytest.approx(accuracy((0, 1, 2), "test"))
+    assert found.chosen is not None and found.flattered is not None
+    best = max(accuracy(s, "val") for s in subsets)
+    assert found.chosen.tuning == pytest.approx(best)
+    chosen = tuple(m - 1 for m in found.chosen.members)
+    assert found.chosen.reported == pytest.approx(accuracy(chosen, "test"))
+    assert found.flattered.reported == pytest.approx(max(accuracy(s, "test") for s in subsets))
+    # choosing on the reported pictures can only flatter
+    assert found.flattered.reported >= found.chosen.reported
+    # over member 2, which is best on the tuning pictures and right on 3 of 9
+    assert found.gain_over_best == pytest.approx(found.full.top1 - 3 / 9)
+
+
+def test_an_ensemble_with_a_member_missing_is_not_run(tmp_path: Path) -> None:
+    table = build(ensemble_of(tmp_path, MEMBERS[:2]))
+    found = table.ensemble
+    assert found is not None and found.full is None and found.chosen is None
+    assert found.so_far is not None
+    assert "ensemble of 3: not run (2 of its members have)" in dissect_report.text(table)
+
+
+def test_oversampling_is_paired_within_each_run(tmp_path: Path) -> None:
+    results = begin(tmp_path, stages=[7])
+    add_run(results, MEMBERS[0], 1, one_crop=[0, 1], ten_crop=[0, 1, 2])
+    add_run(results, MEMBERS[1], 2, one_crop=[0, 1], ten_crop=[0, 1, 2, 3])
+    gain = build(results).oversampling
+    assert gain is not None and gain.mean == pytest.approx(1.5 / 9)
+
+
+def test_rounding_moves_no_probability_by_more_than_one_part_in_4000() -> None:
+    p = np.random.default_rng(1).dirichlet(np.full(20, 0.1), 500).astype(np.float32)
+    small = rounded(p)
+    assert (np.abs(small.astype(float) - p) <= p / 4095).all()
+    assert not (small.view(np.uint32) & 0xFFF).any()
+    made = probabilities([0], "test", OVERSAMPLE)
+    made.check()
