@@ -156,6 +156,7 @@ trap 'rm -rf "$scratch"' EXIT
 # While it waits for a program, bash looks at no signal: so the run goes into the background, and
 # what is sent to us is passed on.  The run leaves a snapshot and ends with status <<stopped>>.
 run='' signalled=''
+# shellcheck disable=SC2317,SC2329 # the traps call it
 pass_on() {
     signalled=$1
     echo "SIG$1: $job is told to stop"

@@ -151,7 +151,7 @@ class Gpus:
 
     def take(self) -> Place | None:
         found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
-        if len(self._free(found)) <= self._leave_free:
+        if not self._leaves_enough(found):
             return None
         for gpu in sorted(found, key=lambda gpu: (-gpu.free, gpu.index)):
             if not self._suits(gpu):
@@ -162,7 +162,7 @@ class Gpus:
             # somebody may have begun on it between the look and the lock
             now = [other for other in self._look() if other.uuid in self._uuids]
             again = [other for other in now if other.uuid == gpu.uuid]
-            if again and self._suits(again[0]) and len(self._free(now)) > self._leave_free:
+            if again and self._suits(again[0]) and self._leaves_enough(now):
                 place = Place(
                     f"GPU {gpu.index}",
                     ("--gpu", "0"),
@@ -202,6 +202,9 @@ class Gpus:
     def _free(self, found: Sequence[Gpu]) -> list[Gpu]:
         """Those that neither we nor, as far as is seen, anybody else uses."""
         return [gpu for gpu in found if gpu.is_idle and gpu.uuid not in self._held.values()]
+
+    def _leaves_enough(self, found: Sequence[Gpu]) -> bool:
+        return not self._leave_free or len(self._free(found)) > self._leave_free
 
     def _suits(self, gpu: Gpu) -> bool:
         if gpu.uuid in self._held.values() or gpu.free < self._memory:

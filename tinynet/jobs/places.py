@@ -11,7 +11,7 @@ from typing import Protocol
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Place:
     """What one job runs on, from ``Places.take`` to ``Places.give_back``."""
 

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The dissection, the ensemble or one stage through Slurm: as many tasks as there are runs.
+#   scripts/slurm.sh dissection|ensemble|STAGE [OPTION of 'tinynet jobs slurm'...]
+#   scripts/slurm.sh 7 --time 8:00:00 --gpu --option --partition=gpu
+# Before its time limit a run leaves a snapshot and its task goes back into the queue; run this again
+# after a scancel or a failure: what is done is not done again.  For Grid Engine: BATCH=sge.
+# SEEDS (default 1) and LIST (default lists/WHAT) are read from the environment.
+set -euo pipefail
+what=${1:?usage: slurm.sh dissection|ensemble|STAGE [OPTION...]}
+shift
+list=${LIST:-lists/$what}
+case $what in
+    dissection) tinynet jobs create "$list" --stage 1-8 --seeds "${SEEDS:-1}" ;;
+    ensemble) tinynet jobs create "$list" --stage 8 ;;
+    *) tinynet jobs create "$list" --stage "$what" --seeds "${SEEDS:-1}" ;;
+esac
+exec tinynet jobs "${BATCH:-slurm}" "$list" --submit "$@"

@@ -1,0 +1,246 @@
+"""Choosing GPUs, on a stand-in for NVML: no GPU is needed, and none has been asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import command
+from tinynet.errors import TinynetError, UsageError
+from tinynet.jobs import gpus, local, states
+from tinynet.jobs.gpus import Gpu, Gpus, chosen
+from tinynet.jobs.job_list import Job, write
+
+ROOT = Path(__file__).parents[2]
+
+
+def gpu(index: int, used: int = 400, processes: tuple[int, ...] = (), total: int = 24000) -> Gpu:
+    return Gpu(index, f"GPU-{index}{index}", "Stand-in", total, total - used, processes)
+
+
+class Machine:
+    """GPUs whose state a test sets, and what it does when it is looked at."""
+
+    def __init__(self, *found: Gpu) -> None:
+        self.gpus = {g.index: g for g in found}
+        self.looks = 0
+        self.at_look: dict[int, Gpu] = {}
+
+    def look(self) -> list[Gpu]:
+        self.looks += 1
+        if self.looks in self.at_look:
+            self.set(self.at_look[self.looks])
+        return list(self.gpus.values())
+
+    def set(self, changed: Gpu) -> None:
+        self.gpus[changed.index] = changed
+
+
+def starter(machine: Machine, locks: Path, **options: Any) -> Gpus:
+    return Gpus(list(machine.gpus.values()), look=machine.look, locks=locks, **options)
+
+
+def taken(places: Gpus) -> str | None:
+    place = places.take()
+    return None if place is None else place.label
+
+
+def test_the_gpu_with_most_free_memory_on_which_nobody_computes_is_taken(tmp_path: Path) -> None:
+    machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 9000))
+    places = starter(machine, tmp_path)
+    assert [taken(places) for _ in range(3)] == ["GPU 2", "GPU 0", None]
+
+
+def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None:
+    place = starter(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
+    assert place is not None and place.arguments == ("--gpu", "0")
+    assert place.environment["CUDA_VISIBLE_DEVICES"] == "GPU-11"
+    assert place.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_path: Path) -> None:
+    machine = Machine(gpu(0), gpu(1, 500))
+    first, second = starter(machine, tmp_path), starter(machine, tmp_path)
+    mine = first.take()
+    assert mine is not None and mine.label == "GPU 0"
+    assert [taken(second), taken(second)] == ["GPU 1", None]
+    first.give_back(mine)
+    assert taken(second) == "GPU 0"
+
+
+def test_a_gpu_that_somebody_began_on_before_we_had_its_lock_is_left(tmp_path: Path) -> None:
+    machine = Machine(gpu(0), gpu(1, 500))
+    machine.at_look = {2: gpu(0, 5000, (77,))}  # between the first look and the recheck
+    places = starter(machine, tmp_path)
+    assert taken(places) == "GPU 1"
+    machine.set(gpu(0))
+    assert taken(places) == "GPU 0", "its lock was kept"
+
+
+def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
+    busy = Machine(gpu(0, 9000, (77,)), gpu(1, 20000, (78,)))
+    assert taken(starter(busy, tmp_path)) is None
+    sharing = starter(busy, tmp_path, share=True, memory=8000)
+    assert [taken(sharing), taken(sharing)] == ["GPU 0", None]
+    idle = Machine(gpu(5, 100, total=3000))
+    assert taken(starter(idle, tmp_path, memory=4096)) is None
+
+
+def test_so_many_free_gpus_are_left_to_others(tmp_path: Path) -> None:
+    machine = Machine(gpu(0), gpu(1), gpu(2), gpu(3, 9000, (77,)))
+    places = starter(machine, tmp_path, leave_free=1)
+    assert [taken(places) for _ in range(3)] == ["GPU 0", "GPU 1", None]
+
+
+def test_gpus_are_given_up_when_others_have_none_left_for_a_while(tmp_path: Path) -> None:
+    machine, now = Machine(gpu(0), gpu(1), gpu(2)), [0.0]
+    places = starter(machine, tmp_path, leave_free=1, clock=lambda: now[0])
+    assert [taken(places), taken(places)] == ["GPU 0", "GPU 1"]
+    for index in (0, 1):
+        machine.set(gpu(index, 6000, (os.getpid(),)))  # our own jobs
+    assert places.wanted_by_others() == 0
+    machine.set(gpu(2, 9000, (77,)))
+    assert places.wanted_by_others() == 0, "gave way to a moment"
+    now[0] = gpus._YIELD_SECONDS
+    assert places.wanted_by_others() == 1
+    assert places.wanted_by_others() == 0, "gave way twice for one"
+    machine.set(gpu(2))
+    now[0] = 3 * gpus._YIELD_SECONDS
+    assert places.wanted_by_others() == 0
+
+
+def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, os, signal\n"
+        "from pathlib import Path\n"
+        "from tinynet.jobs.gpus import Gpu, Gpus\n"
+        "found = [Gpu(0, 'GPU-00', 'x', 24000, 23900)]\n"
+        "place = Gpus(found, look=lambda: found, locks=Path(sys.argv[1])).take()\n"
+        "child = subprocess.Popen(['sleep', '60'], pass_fds=place.descriptors,"
+        " stdout=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, stdout=subprocess.PIPE
+    )
+    machine = Machine(gpu(0))
+    assert taken(starter(machine, tmp_path)) is None
+    os.kill(int(child.stdout), 9)
+    places = starter(machine, tmp_path)
+    while taken(places) is None:
+        pass
+
+
+def test_another_users_lock_file_and_a_link_in_its_place(tmp_path: Path) -> None:
+    locks = tmp_path / "locks"
+    place = starter(Machine(gpu(0)), locks).take()
+    assert place is not None
+    assert (locks.stat().st_mode & 0o7777) == 0o1777
+    (tmp_path / "precious").write_text("x")
+    (locks / "GPU-11.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="GPU-11"):
+        starter(Machine(gpu(1)), locks).take()
+
+
+def test_the_gpus_that_may_be_used_are_those_named_and_visible() -> None:
+    found = [gpu(0), gpu(1), gpu(2)]
+    assert chosen(found, None, None) == chosen(found, "all", None) == found
+    assert chosen(found, "2,GPU-00", None) == [found[2], found[0]]
+    assert chosen(found, None, "1, 2") == [found[1], found[2]]
+    assert chosen(found, None, "") == []
+    with pytest.raises(
+        UsageError, match=r"--gpus: no GPU '7' here; the GPUs are 0 \(Stand-in\), 1"
+    ):
+        chosen(found, "7", None)
+    with pytest.raises(UsageError, match="GPU 0 is not in CUDA_VISIBLE_DEVICES"):
+        chosen(found, "0", "1,2")
+
+
+# ------------------------------------------------------------------ NVML's own functions
+
+
+class FakeNvml(types.ModuleType):
+    """The functions of ``pynvml`` that are used, for one GPU; text as bytes, as of old."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, error: str | None = None) -> None:
+        super().__init__("pynvml")
+        self.error = error
+        self.open = 0
+
+    def nvmlInit(self) -> None:
+        if self.error:
+            raise self.NVMLError(self.error)
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:
+        self.open -= 1
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 1
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, device: int) -> Any:
+        return types.SimpleNamespace(total=16 << 30, free=10 << 30, used=6 << 30)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> list[Any]:
+        return [types.SimpleNamespace(pid=77)]
+
+    def nvmlDeviceGetUUID(self, device: int) -> bytes:
+        return b"GPU-abc"
+
+    def nvmlDeviceGetName(self, device: int) -> bytes:
+        return b"Old card"
+
+
+def test_what_nvml_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    assert gpus.look() == [Gpu(0, "GPU-abc", "Old card", 16384, 10240, (77,))]
+    assert fake.open == 0
+
+
+def test_the_functions_that_are_used_are_the_real_packages() -> None:
+    pynvml = pytest.importorskip("pynvml")
+    assert [name for name in dir(FakeNvml) if name.startswith("nvml") and not hasattr(pynvml, name)
+            ] == []  # fmt: skip
+    assert issubclass(pynvml.NVMLError, Exception)
+
+
+@pytest.mark.parametrize("missing", ["package", "driver"])
+def test_without_nvml_the_message_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    nvml = None if missing == "package" else FakeNvml("Driver Not Loaded")
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    with pytest.raises(TinynetError, match="tinynet.gpu" if nvml is None else "--processes N"):
+        gpus.look()
+    write(folder, [Job("a", (("stages",),))])
+    assert command.run("jobs", "local", folder, "--gpus", "all").status == 1
+
+
+def test_jobs_run_on_the_gpus_that_are_free_and_the_rest_wait_for_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    write(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
+    machine = Machine(gpu(0), gpu(1, 9000, (77,)))
+    machine.at_look = {4: replace(gpu(1), name="free at last")}
+    places = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")
+    local.run(folder, places, print)
+    assert {found.name for found in states.states(folder).values()} == {"failed"}
+    logs = "".join((folder / f"logs/{name}.log").read_text() for name in "abc")
+    assert logs.count("$ tinynet train none.prototxt --gpu 0") == 3
+    assert "on GPU 0\n" in logs and "on GPU 1\n" in logs

@@ -1,0 +1,76 @@
+"""The shell forms in scripts/: what shellcheck says of them, and what they run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training import small_runs
+from tinynet.jobs.job_list import read
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.sh")) + [ROOT / ".ci/run"]
+
+
+def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script where ``tinynet`` is this very package."""
+    bin_folder = Path("bin")
+    bin_folder.mkdir(exist_ok=True)
+    (bin_folder / "tinynet").write_text(f'#!/bin/sh\nexec {sys.executable} -m tinynet "$@"\n')
+    (bin_folder / "tinynet").chmod(0o755)
+    environment = small_runs.environment(**variables)
+    environment["PATH"] = f"{bin_folder.resolve()}:{environment['PATH']}"
+    return subprocess.run(
+        [ROOT / "scripts" / script, *arguments], env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shellcheck_has_nothing_to_say(script: Path) -> None:
+    shellcheck = shutil.which("shellcheck") or str(Path(sys.executable).with_name("shellcheck"))
+    found = subprocess.run([shellcheck, script], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+    assert os.access(script, os.X_OK)
+
+
+@pytest.fixture
+def stages(folder: Path) -> None:
+    """Prototxt of the stages without their data: trainings say so, and fail at once."""
+    (Path("prototxt")).symlink_to(ROOT / "prototxt")
+
+
+def test_the_dissection_is_every_stage_and_the_ensemble(stages: None) -> None:
+    done = run("dissection.sh", "--processes", "none", SEEDS="1,2", LIST="l")
+    jobs = read(Path("l")).jobs
+    assert len(jobs) == 7 * 2 + 11 + 1 and jobs[-1].name == "ensemble"
+    assert done.returncode == 2 and "--processes" in done.stderr  # its options are local's
+
+
+def test_the_ensemble_is_the_members_that_were_asked_for(stages: None) -> None:
+    done = run("ensemble.sh", "--processes", "1", MEMBERS="2,5")
+    assert done.returncode == 1 and "no such database" in done.stderr
+    names = [job.name for job in read(Path("lists/ensemble")).jobs]
+    assert names == ["stage8_ensemble-member02", "stage8_ensemble-member05", "ensemble"]
+
+
+@pytest.mark.parametrize(("batch", "program"), [("slurm", "sbatch"), ("sge", "qsub")])
+def test_a_stage_goes_to_the_batch_system(stages: None, batch: str, program: str) -> None:
+    Path("bin").mkdir()
+    (Path("bin") / program).write_text("#!/bin/sh\necho 42\n")
+    (Path("bin") / program).chmod(0o755)
+    done = run("slurm.sh", "7", "--time", "8:00:00", "--gpu", SEEDS="1-3", BATCH=batch)
+    assert done.returncode == 0 and done.stdout.split()[-1] == "42", done.stderr
+    script = (Path("lists/7") / f"{batch}-1.sh").read_text()
+    assert "stage7_dropout2-seed3" in script and "--gpu 0" in script
+
+
+def test_one_stage_says_what_is_missing_and_usage_is_said(stages: None) -> None:
+    done = run("train_stage.sh", "1", "--cpu")
+    assert done.returncode == 1 and "no such database" in done.stderr
+    for script in ("train_stage.sh", "slurm.sh"):
+        assert "usage: " in run(script).stderr
