@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
+import tinynet.torchcaffe as caffe
 from tests.torchcaffe.conftest import Ask, assert_same
 from tests.torchcaffe.small_nets import GAUSSIAN, net, one, x_of
 
@@ -42,6 +46,11 @@ CASES = {
     "conv no bias": (
         "Convolution",
         conv("num_output: 4 kernel_size: 3 bias_term: false"),
+        (2, 3, 9, 8),
+    ),
+    "conv by the general im2col": (
+        "Convolution",
+        conv("num_output: 4 kernel_size: 3 pad: 1 force_nd_im2col: true"),
         (2, 3, 9, 8),
     ),
     "conv 1x1": ("Convolution", conv("num_output: 4 kernel_size: 1"), (2, 3, 5, 5)),
@@ -102,6 +111,24 @@ def test_max_pool_gives_ties_to_the_first_and_writes_the_mask(ask_both: Ask) -> 
     )
     x = np.random.default_rng(1).integers(0, 3, (1, 2, 6, 7)).astype(np.float32)
     assert_same(*ask_both({"net": layer, "top_diffs": ["y"]}, {"x": x}))
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 3, 9, 7)])
+def test_pooling_rounds_down_where_round_mode_is_floor(
+    pad: int, shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field that Caffe's master added after 1.0, so that PyTorch's own pooling is the judge."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    settings = f"pool: MAX kernel_size: 3 stride: 2 pad: {pad} round_mode: FLOOR"
+    (tmp_path / "net.prototxt").write_text(one("Pooling", pool(settings), shape))
+    made = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN)
+    x = torch.tensor(x_of(shape)["x"], requires_grad=True)
+    expected = torch.nn.functional.max_pool2d(x, 3, 2, pad)
+    np.testing.assert_array_equal(made.forward(x=x.detach().numpy())["y"], expected.detach())
+    made.blobs["y"].diff[...] = 1
+    expected.sum().backward()
+    np.testing.assert_array_equal(made.backward()["x"], x.grad)
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.01, 1.5])

@@ -99,6 +99,12 @@ NETS = {
     + fc("y", "z", "b")
     + fc("z", "u", "c", 'param { name: "w" } param { }')
     + euclidean("u t"),
+    "a weight shared with another shape": fc(
+        "x", "y", "a", 'param { name: "w" share_mode: PERMISSIVE }'
+    )
+    + layer("Reshape", "y", "pairs", "reshape_param { shape { dim: -1 dim: 2 } }", "r")
+    + fc("pairs", "z", "b", 'param { name: "w" share_mode: PERMISSIVE }', outputs=8)
+    + layer("Reduction", "z", "two", "loss_weight: 2 reduction_param { operation: SUMSQ }", "two"),
     "batch norm masks its blobs": layer(
         "BatchNorm", "x", "n", "batch_norm_param { use_global_stats: true eps: 0.5 }", "n"
     )

@@ -14,7 +14,16 @@ MODULES = {"python_layers": ("own_layers",)}
 
 @pytest.mark.parametrize(
     "name",
-    ["classify", "surgery", "train_by_hand", "lenet_spec", "python_layers", "conversions"],
+    [
+        "classify",
+        "surgery",
+        "train_by_hand",
+        "lenet_spec",
+        "python_layers",
+        "conversions",
+        "solver_nets",
+        "extract",
+    ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(
     name: str, caffe_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,8 +29,11 @@ for name, blobs in net.params.items():
 """
 
 
-def old_model() -> Any:
-    """A .caffemodel of 2014: V1 layers, blobs of four axes, a layer that the net has not."""
+def old_model(field: str = "data") -> Any:
+    """A .caffemodel of 2014: V1 layers, blobs of four axes, a layer that the net has not.
+
+    ``field``: where the values lie; a Caffe of doubles writes ``double_data``.
+    """
     model = schema.NetParameter(name="old")
     kinds = schema.V1LayerParameter
     draw = np.random.default_rng(6)
@@ -43,15 +46,16 @@ def old_model() -> Any:
         for shape in shapes:
             blob = layer.blobs.add(num=shape[0], channels=shape[1], height=shape[2])
             blob.width = shape[3]
-            blob.data.extend(draw.normal(size=int(np.prod(shape))))
+            getattr(blob, field).extend(draw.normal(size=int(np.prod(shape))))
     return model
 
 
+@pytest.mark.parametrize("field", ["data", "double_data"])
 def test_weights_of_a_v1_caffemodel_load_as_in_real_caffe(
-    caffe_python: str, tmp_path: Path
+    field: str, caffe_python: str, tmp_path: Path
 ) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
-    binary.write(tmp_path / "old.caffemodel", old_model())
+    binary.write(tmp_path / "old.caffemodel", old_model(field))
     real = in_real_caffe(caffe_python, SCRIPT, tmp_path / "real")
     ours = in_torchcaffe(SCRIPT, tmp_path / "ours")
     assert_says_the_same(real.out, ours.out, 1e-6)

@@ -30,14 +30,28 @@ class _Part:
     ``exposed`` says that a numpy view was handed out.  On a GPU the host mirror counts as newer
     than the tensor after every access to it, since the script may have written into it: Caffe's
     SyncedMemory makes the same assumption for ``mutable_cpu_data``.
+
+    As in Caffe a blob that is reshaped keeps its memory as long as the new shape fits into it:
+    ``whole`` (and ``host_whole``) is that memory, of which ``tensor`` then shows the start.
     """
 
-    __slots__ = ("device", "exposed", "host", "host_is_newer", "tensor", "zero_pending")
+    __slots__ = (
+        "device",
+        "exposed",
+        "host",
+        "host_is_newer",
+        "host_whole",
+        "tensor",
+        "whole",
+        "zero_pending",
+    )
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.tensor: torch.Tensor | None = None
+        self.whole: torch.Tensor | None = None
         self.host: torch.Tensor | None = None
+        self.host_whole: torch.Tensor | None = None
         self.exposed = False
         self.host_is_newer = False
         self.zero_pending = False
@@ -46,8 +60,7 @@ class _Part:
         """The current values, materialised as zeros where nothing was ever written."""
         tensor = self.tensor
         if tensor is None or tensor.numel() != math.prod(shape):
-            tensor = self.tensor = torch.zeros(shape, dtype=torch.float32, device=self.device)
-            self.host, self.host_is_newer, self.exposed = None, False, False
+            tensor = self._resized(shape)
         elif tensor.shape != shape:
             tensor = self.tensor = tensor.reshape(shape)
             self.host = None if self.host is None else self.host.reshape(shape)
@@ -60,16 +73,44 @@ class _Part:
             self.host_is_newer = False
         return tensor
 
+    def _resized(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """The memory in a shape of another count: its start, or new zeros where it is too small."""
+        count, tensor = math.prod(shape), self.tensor
+        if tensor is not None and self.host_is_newer:
+            assert self.host is not None
+            tensor.copy_(self.host)
+        whole = self.whole
+        if whole is None and tensor is not None:
+            whole = tensor.contiguous().reshape(-1)
+        if whole is None or count > whole.numel():
+            self._adopt(torch.zeros(shape, dtype=torch.float32, device=self.device))
+        else:
+            self.whole, self.tensor = whole, whole[:count].reshape(shape)
+            if self.host is not None:
+                if self.host_whole is None:
+                    self.host_whole = self.host.reshape(-1)
+                self.host = self.host_whole[:count].reshape(shape)
+        assert self.tensor is not None
+        return self.tensor
+
+    def _adopt(self, value: torch.Tensor) -> None:
+        """Make ``value`` the memory; what was handed out of the old one is its own from now on."""
+        self.tensor, self.whole = value, None
+        self.host, self.host_whole = None, None
+        self.host_is_newer = self.exposed = False
+
     def set(self, value: torch.Tensor) -> None:
         """Take ``value`` as the new content: adopted, or copied where a script holds a view."""
         self.zero_pending = self.host_is_newer = False
         tensor = self.tensor
         if value is tensor:
             return
-        if self.exposed and tensor is not None and tensor.numel() == value.numel():
+        if self.exposed and tensor is not None and tensor.numel() != value.numel():
+            tensor = self._resized(tuple(value.shape))  # still the same memory, if it is enough
+        if self.exposed and tensor is not None:
             tensor.copy_(value.reshape(tensor.shape))
         else:
-            self.tensor, self.host, self.exposed = value, None, False
+            self._adopt(value)
 
     def point_to(self, value: torch.Tensor) -> None:
         """Show ``value`` itself; views handed out before go on showing the memory that they had."""
