@@ -23,8 +23,11 @@ from tinynet import __version__, engines
 from tinynet.errors import TinynetError
 
 # what setup.py requires, then what its extras bring
-REQUIRED = ("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock")
-OPTIONAL = ("torch", "h5py", "optuna")
+REQUIRED = (
+    *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
+    "scipy",
+)
+OPTIONAL = ("torch", "h5py", "optuna", "nvidia-ml-py")
 
 _TORCH = """
 import json, torch

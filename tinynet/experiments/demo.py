@@ -148,9 +148,10 @@ def results(folders: Folders) -> list[Result]:
     for training in TRAININGS:
         paths = RunPaths(training.run(folders.runs))
         many = read_probabilities(paths.probabilities("val", oversample=True))
-        logged = [r["val_accuracy"] for r in read_history(paths.history) if "val_accuracy" in r]
-        label = f"{stage(training.stage).title}, seed {training.seed}"
-        rows.append(Result(label, logged[-1], _score(many), many.views))
+        logged = [r for r in read_history(paths.history) if "val_accuracy" in r]
+        # the stages train for different lengths, which their accuracies must be read with
+        label = f"{_label(training)}, {logged[-1]['iteration']} iterations"
+        rows.append(Result(label, logged[-1]["val_accuracy"], _score(many), many.views))
     mean = read_probabilities(folders.results / "val_10crop.npz")
     members = sum(training.member for training in TRAININGS)
     rows.append(Result(f"ensemble of {members}", None, _score(mean), mean.views))
@@ -164,8 +165,10 @@ def _score(found: Probabilities) -> Metrics:
 def histories(folders: Folders) -> dict[str, list[Record]]:
     """Label of each run → its history, for learning curves."""
     return {
-        f"{stage(training.stage).title}, seed {training.seed}": read_history(
-            RunPaths(training.run(folders.runs)).history
-        )
+        _label(training): read_history(RunPaths(training.run(folders.runs)).history)
         for training in TRAININGS
     }
+
+
+def _label(training: Training) -> str:
+    return f"{stage(training.stage).title}, seed {training.seed}"

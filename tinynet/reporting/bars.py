@@ -40,13 +40,15 @@ def draw_bars(
     chance: float | None = None,
     note: str = "",
     pictures: str = "validation",
+    show_gains: bool = True,
 ) -> None:
     """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
 
     ``chance`` draws the accuracy of guessing; ``pictures`` names the split that was measured.  The
-    gains stand in a panel of their own, with the paper's where a bar has one.
+    gains stand in a panel of their own, with the paper's where a bar has one; ``show_gains`` False
+    leaves it out, where one line is no step from the line above.
     """
-    gains = _gains(bars)
+    gains = _gains(bars) if show_gains else []
     lines = note.count("\n") + 1 if note else 0
     made = canvas.empty(height=1.55 + 0.4 * len(bars) + 0.17 * lines)
     if any(gain is not None for gain in gains):

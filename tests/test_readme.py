@@ -1,0 +1,60 @@
+"""What README.md says of the package is what the package says of itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run
+from tinynet import doctor
+from tinynet.cli.main import COMMANDS
+from tinynet.stages import ASSUMPTIONS, STAGES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its header."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_its_table_of_assumptions_is_the_one_that_the_command_shows() -> None:
+    assert rows("What the paper leaves open") == [list(row) for row in ASSUMPTIONS]
+
+
+def test_its_table_of_stages_has_every_stage_with_its_figures() -> None:
+    table = rows("The stages")
+    shown = run("stages").stdout
+    assert [row[0].split("`")[1] for row in table] == [stage.name for stage in STAGES]
+    for row, stage in zip(table, STAGES):
+        # stage 1 is the architecture itself, which the table spells out
+        assert stage.number == 1 or row[1].replace("×", "x") == stage.change
+        parameters, multiply_adds = (cell.replace("×", "x") for cell in row[2:])
+        assert parameters in shown and multiply_adds in shown
+
+
+@pytest.mark.parametrize("line", re.findall(r"(?m)^(?:> )?tinynet [a-z].*$", README))
+def test_every_command_that_it_shows_exists_with_the_options_shown(line: str) -> None:
+    words = line.partition("#")[0].split()[1:]
+    assert words[0] in COMMANDS
+    subcommand = words[:2] if words[0] in ("data", "jobs") else words[:1]
+    shown = run(*subcommand, "--help")
+    assert shown.status == 0, shown.stderr
+    for word in words:
+        if word.startswith("--"):
+            assert word in shown.stdout, f"{' '.join(subcommand)} has no {word}"
+
+
+def test_files_and_pictures_that_it_names_are_there() -> None:
+    for path in re.findall(r"\]\(([^)#:]+)\)|`((?:scripts|data|tinynet)/[\w/.]+\.\w+)`", README):
+        assert (ROOT / (path[0] or path[1])).exists(), path
+
+
+def test_doctor_looks_at_everything_that_setup_requires() -> None:
+    section = (ROOT / "setup.py").read_text().partition("install_requires=[")[2].partition("]")[0]
+    assert set(re.findall(r'"([\w-]+)', section)) == set(doctor.REQUIRED)
