@@ -143,7 +143,8 @@ def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     # forty real pictures behind dropout and random crops take too long to learn
     write_pictures(tmp_path, real=plain)
     weights = train_until_learning(write_solver(number, tmp_path, plain, warm_up_lr), tmp_path)
-    # small steps, which yet take a third off stage 1's loss: at large ones any rounding grows into another way, also between two real Caffes
+    # small steps, which yet take a third off stage 1's loss: at large ones any rounding grows into
+    # another way, also between two real Caffes
     solver = write_solver(number, tmp_path, plain, 1e-4)
     request = {"solver": solver.read_text(), "weights": str(weights), "steps": 50}
     assert_same_way(*ask_both(request))
