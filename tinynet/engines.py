@@ -299,6 +299,15 @@ _ADVICE = (
 )
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16; True where the system does not say."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return True
+    return "bf16" in flags  # avx512_bf16, amx_bf16, and bf16 on ARM
+
+
 def cuda_devices(python: str) -> list[str]:
     """Names of the CUDA devices that torch sees under an interpreter, [] for none.
 

@@ -37,6 +37,12 @@ from tinynet.errors import UsageError
 )
 @click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
 @click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Train on GPU N.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "tf32", "bf16"]),
+    help="Arithmetic of the torch engine; default float32, Caffe's own. tf32: a GPU's faster "
+    "products. bf16: activations and products in bfloat16, weights and history in float32.",
+)
 @click.option("--cpu", is_flag=True, help="Train on the CPU, even where there is a GPU.")
 @click.option(
     "--runs",

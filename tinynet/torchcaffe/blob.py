@@ -3,6 +3,9 @@
 A blob has two faces.  Layers use ``tensor``/``grad`` (torch, on the blob's device); scripts use
 ``data``/``diff`` (numpy, writable and aliased, as pycaffe gives them).
 
+Everybody sees float32.  Only layers that also know bfloat16 ask for ``computed`` values, which
+under ``--precision bf16`` stay in that type from one of them to the next.
+
 A layer hands the tensor that an operation produced to ``set_data``, and the blob adopts it without
 a copy.  Once a script has asked for the numpy face, the array it holds must go on showing what
 Caffe's would show: from then on the part keeps one contiguous buffer and copies results into it.
@@ -57,7 +60,14 @@ class _Part:
         self.zero_pending = False
 
     def get(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """The current values, materialised as zeros where nothing was ever written."""
+        """The current values in float32, materialised as zeros where nothing was ever written."""
+        tensor = self.computed(shape)
+        if tensor.dtype == torch.bfloat16:
+            tensor = self.tensor = tensor.float()
+        return tensor
+
+    def computed(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """The current values in the type in which they were computed."""
         tensor = self.tensor
         if tensor is None or tensor.numel() != math.prod(shape):
             tensor = self._resized(shape)
@@ -118,6 +128,8 @@ class _Part:
         self.set(value)
 
     def accumulate(self, value: torch.Tensor) -> None:
+        if value.dtype == torch.bfloat16:
+            value = value.float()
         if self.zero_pending and not self.exposed:
             self.set(value)
         else:
@@ -195,6 +207,16 @@ class Blob:
     def tensor(self) -> torch.Tensor:
         """The data, float32, of this blob's shape; in-place changes are changes of the blob."""
         return self._data.get(self._shape)
+
+    @property
+    def computed(self) -> torch.Tensor:
+        """The data to compute on: float32, or bfloat16 where a layer left it so (precision.py)."""
+        return self._data.computed(self._shape)
+
+    @property
+    def computed_diff(self) -> torch.Tensor:
+        """The diff to compute on, as ``computed`` is the data."""
+        return self._diff.computed(self._shape)
 
     @property
     def grad(self) -> torch.Tensor:

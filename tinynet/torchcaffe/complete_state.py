@@ -154,7 +154,7 @@ def _made_with() -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": device,
-        "precision": getattr(CONTEXT, "precision", "float32"),
+        "precision": CONTEXT.precision,
     }
 
 

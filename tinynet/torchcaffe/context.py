@@ -16,11 +16,12 @@ from tinynet.torchcaffe.random import Mt19937
 
 
 class Context(threading.local):
-    """State of one thread: ``gpu`` (mode), ``device_id``, and the main random ``stream``."""
+    """State of one thread: ``gpu`` (mode), ``device_id``, ``precision``, the main ``stream``."""
 
     def __init__(self) -> None:
         self.gpu = False
         self.device_id = 0
+        self.precision = "float32"  # one of precision.NAMES
         self._stream: Mt19937 | None = None
 
     @property
@@ -55,6 +56,9 @@ def set_mode_gpu() -> None:
     """
     _require_device(CONTEXT.device_id)
     CONTEXT.gpu = True
+    # PyTorch lets cuDNN round to TF32 by itself: whoever wants that says so (precision.py)
+    torch.backends.cuda.matmul.allow_tf32 = CONTEXT.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = CONTEXT.precision == "tf32"
 
 
 def set_device(device_id: int) -> None:

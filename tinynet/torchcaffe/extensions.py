@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tinynet.torchcaffe import complete_state
+from tinynet.torchcaffe import complete_state, precision
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.signals import SolverAction
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.solver import Solver
+
+
+def set_precision(name: str) -> None:
+    """Compute in ``float32`` (Caffe's, the default), ``tf32`` or ``bf16`` from now on.
+
+    Call it after ``set_mode_gpu`` or ``set_mode_cpu`` and before a net is made.  Weights, history,
+    losses and all that a script or a snapshot reads stay float32.  Raises CaffeError for another
+    name, and for tf32 on a CPU.
+    """
+    precision.set_precision(name)
 
 
 def make_resumable(solver: Solver) -> None:

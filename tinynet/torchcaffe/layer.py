@@ -60,6 +60,7 @@ class Layer:
         self.blobs: list[Blob] = []
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
+        self._bfloat16 = CONTEXT.precision == "bf16"
 
     @property
     def name(self) -> str:
@@ -71,6 +72,10 @@ class Layer:
         return self
 
     # --- for subclasses
+
+    def cast(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` in the arithmetic of a layer that knows bfloat16 (precision.py)."""
+        return values.to(torch.bfloat16) if self._bfloat16 else values
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         """Read and check the parameters, and make ``self.blobs``."""

@@ -38,6 +38,7 @@ class Request:
     caffe_python: str | None = None
     gpu: int | None = None
     cpu: bool = False
+    precision: str | None = None  # float32, tf32, bf16; None: as before, or float32
     overrides: Mapping[str, str] = field(default_factory=dict)
     resume: bool = False
     weights: Sequence[str] = ()
@@ -80,6 +81,7 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         snapshots.require_whole_model(Path(weights))
     engine = engines.find(request.engine, request.caffe_python)
     gpu = _device(request, engine)
+    _require_precision(request.precision or (stored.precision if stored else ""), engine, gpu)
     if stored is None:
         memory.require(prepared, gpu is not None)
     checks.require_writable(paths)
@@ -91,6 +93,11 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         kept = _history_before(plan, paths)
         for note in (*warnings, *plan.notes):
             say(note)
+        if plan.run.precision == "bf16" and gpu is None and not engines.cpu_has_bfloat16():
+            say(
+                "this processor has no bfloat16 instructions: bf16 will be many times slower than "
+                "float32 here; train on a GPU, or start another run without --precision"
+            )
         say(_headline(plan, engine, gpu))
         return _run(request, plan, engine, gpu, kept, say)
 
@@ -107,6 +114,8 @@ def _is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> b
     if stored.state != runs.FINISHED:
         return False
     changes = compare.changes(request.paths, prepared)
+    if request.precision not in (None, stored.precision):
+        changes.append(f"precision {stored.precision} -> {request.precision}")
     longer = prepared.solver.max_iter > stored.max_iter and request.resume
     if changes and not longer:
         raise TinynetError(_changed(request, changes, "finished"))
@@ -130,6 +139,20 @@ def _device(request: Request, engine: engines.Engine) -> int | None:
     return 0 if engine.name == "torch" and engines.cuda_devices(engine.python) else None
 
 
+def _require_precision(precision: str, engine: engines.Engine, gpu: int | None) -> None:
+    if precision in ("", "float32"):
+        return
+    if engine.name != "torch":
+        raise UsageError(
+            f"--precision {precision}: real Caffe computes in float32 only; use --engine torch"
+        )
+    if precision == "tf32" and gpu is None:
+        raise UsageError(
+            "--precision tf32: is the arithmetic of a GPU and does nothing on the CPU; "
+            "leave it out, or give --gpu N"
+        )
+
+
 def _plan(
     request: Request, stored: Run | None, prepared: prepare.Prepared, data: list[dict[str, Any]]
 ) -> _Plan:
@@ -146,11 +169,14 @@ def _plan(
             overrides=dict(request.overrides),
             weights=list(request.weights),
             keep=request.keep,
+            precision=request.precision or "float32",
             data=data,
         )
         return _Plan(run, prepared, None, [])
     changes = compare.changes(paths, prepared) + compare.data_changes(stored.data, data)
     changes += compare.damaged_copies(paths, prepared, stored.hashes)
+    if request.precision not in (None, stored.precision):
+        changes.append(f"precision {stored.precision} -> {request.precision}")
     if request.resume:
         changes = [change for change in changes if not compare.is_schedule(change)]
     if changes:
@@ -203,6 +229,8 @@ def _headline(plan: _Plan, engine: engines.Engine, gpu: int | None) -> str:
     prepared = plan.prepared
     first = plan.snapshot.iteration if plan.snapshot else 0
     where = "CPU" if gpu is None else f"GPU {gpu}"
+    if plan.run.precision != "float32":
+        where += f" in {plan.run.precision}"
     batch = f"batch {prepared.batch_size}"
     if prepared.solver.iter_size > 1:
         batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
@@ -237,7 +265,13 @@ def _run(
     run.device = "cpu" if gpu is None else f"gpu {gpu}"
     run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
     run.command = list(request.command)
-    run.begin_session(first, engine=engine.name, engine_version=engine.version, device=run.device)
+    run.begin_session(
+        first,
+        engine=engine.name,
+        engine_version=engine.version,
+        device=run.device,
+        precision=run.precision,
+    )
     run.save(paths.run_json)
 
     keeper = retention.Keeper(
@@ -271,6 +305,8 @@ def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
     arguments = ["train", os.fspath(request.paths.solver)]
     if gpu is not None:
         arguments += ["--gpu", str(gpu)]
+    if plan.run.precision != "float32":
+        arguments += ["--precision", plan.run.precision]
     arguments += ["--net-name", plan.prepared.net_name, "--max-iter", str(solver.max_iter)]
     arguments += ["--display", str(solver.display), "--average-loss", str(solver.average_loss)]
     arguments += ["--test-interval", str(solver.test_interval)]

@@ -11,6 +11,7 @@ def add_arguments(parser):
     """Add to an argparse parser what every worker needs to start its engine."""
     parser.add_argument("--engine", default="caffe", metavar="MODULE")
     parser.add_argument("--gpu", type=int, metavar="N")
+    parser.add_argument("--precision", default="float32", help="other than float32: torch engine")
 
 
 def load(options):
@@ -33,6 +34,12 @@ def load(options):
     else:
         caffe.set_device(options.gpu)
         caffe.set_mode_gpu()
+    precision = getattr(options, "precision", "float32")
+    extensions = getattr(caffe, "extensions", None)
+    if extensions is not None:
+        extensions.set_precision(precision)
+    elif precision != "float32":
+        raise TinynetError("real Caffe computes in float32 only; it has no %s" % precision)
     channel.emit(
         "engine",
         module=options.engine,

@@ -122,19 +122,20 @@ class Convolution(Layer):
             above.resize((*shape[: self.axis], self.num_output, *out))
 
     def _pictures(self, values: torch.Tensor, channels: int) -> torch.Tensor:
-        """``values`` as pictures × channels × at least one spatial axis."""
+        """``values``, in our arithmetic, as pictures × channels × at least one spatial axis."""
+        values = self.cast(values)
         if self.axis == 1 and self.spatial:
             return values
         return values.reshape(-1, channels, *(values.shape[self.axis + 1 :] or (1,)))
 
     def _weights(self) -> torch.Tensor:
-        weights = self.blobs[0].tensor
+        weights = self.cast(self.blobs[0].tensor)
         return weights if self.spatial else weights[..., None]
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        bias = self.blobs[1].tensor if len(self.blobs) > 1 else None
+        bias = self.cast(self.blobs[1].tensor) if len(self.blobs) > 1 else None
         for below, above in zip(bottom, top):
-            pictures = self._pictures(below.tensor, self.channels)
+            pictures = self._pictures(below.computed, self.channels)
             if pictures.dim() == 4:
                 # the faster order in memory; every layer above keeps to it, so that only the
                 # pictures themselves, which a script wrote, are ever copied
@@ -144,8 +145,8 @@ class Convolution(Layer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         for below, above, down in zip(bottom, top, propagate_down):
-            pictures = self._pictures(below.tensor, self.channels)
-            diff = self._pictures(above.grad, self.num_output)
+            pictures = self._pictures(below.computed, self.channels)
+            diff = self._pictures(above.computed_diff, self.num_output)
             if self._plain and window_products.suits(pictures, diff):
                 below_diff, params_diff = self._backward_by_products(pictures, diff, down)
             else:

@@ -31,10 +31,10 @@ class Dropout(Layer):
             kept = kept.reshape(values.shape)
         else:
             kept = torch.rand(values.shape, device=values.device) >= self.ratio
-        return kept.to(values.dtype).mul_(self.scale)
+        return kept.to(torch.float32).mul_(self.scale)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        values = bottom[0].tensor
+        values = bottom[0].computed
         if self.phase != schema.TRAIN:
             if top[0] is not bottom[0]:
                 top[0].set_data(values.clone())
@@ -43,13 +43,13 @@ class Dropout(Layer):
         if top[0] is bottom[0]:
             values.mul_(self._mask)
         else:
-            top[0].set_data(values * self._mask)
+            top[0].set_data((values * self._mask).to(values.dtype))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        above = top[0].grad
+        above = top[0].computed_diff
         if self.phase != schema.TRAIN:
             bottom[0].set_diff(above.clone())
         else:
-            bottom[0].set_diff(above * self._mask)
+            bottom[0].set_diff((above * self._mask).to(above.dtype))

@@ -38,26 +38,26 @@ class InnerProduct(Layer):
         top[0].resize((*shape[: self.axis], self.num_output))
 
     def _rows(self, blob: Blob) -> torch.Tensor:
-        return blob.tensor.reshape(-1, self.inputs)
+        return self.cast(blob.computed).reshape(-1, self.inputs)
+
+    def _param(self, index: int) -> torch.Tensor:
+        return self.cast(self.blobs[index].tensor)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        weights = self.blobs[0].tensor
+        weights = self._param(0)
         weights = weights if self.transpose else weights.t()
         rows = self._rows(bottom[0])
-        if len(self.blobs) > 1:
-            out = torch.addmm(self.blobs[1].tensor, rows, weights)
-        else:
-            out = rows @ weights
+        out = torch.addmm(self._param(1), rows, weights) if len(self.blobs) > 1 else rows @ weights
         top[0].set_data(out.reshape(top[0].shape))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        above = top[0].grad.reshape(-1, self.num_output)
+        above = self.cast(top[0].computed_diff).reshape(-1, self.num_output)
         if self.param_propagate_down[0]:
             rows = self._rows(bottom[0])
             self.blobs[0].add_diff(rows.t() @ above if self.transpose else above.t() @ rows)
         if len(self.blobs) > 1 and self.param_propagate_down[1]:
             self.blobs[1].add_diff(above.sum(0))
         if propagate_down[0]:
-            weights = self.blobs[0].tensor
+            weights = self._param(0)
             below = above @ (weights.t() if self.transpose else weights)
             bottom[0].set_diff(below.reshape(bottom[0].shape))

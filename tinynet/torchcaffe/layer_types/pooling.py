@@ -19,7 +19,6 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _MAX = schema.PoolingParameter.MAX
 _AVE = schema.PoolingParameter.AVE
-_FLT_MAX = torch.finfo(torch.float32).max
 
 
 def _pair(param: Any, both: str, height: str, width: str) -> tuple[int, int]:
@@ -107,14 +106,15 @@ class Pooling(Layer):
         return pad(diff, (-left, -right, -top, -bottom)).reshape(shape)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        values = bottom[0].tensor
+        values = bottom[0].computed
         if self.method == _AVE:
+            values = bottom[0].tensor
             sums = torch.nn.functional.avg_pool2d(
                 self._padded(values, 0.0), self.kernel, self.stride, divisor_override=1
             )
             top[0].set_data(sums / self._window_sizes(values))
             return
-        self._input = self._padded(values, -_FLT_MAX)
+        self._input = self._padded(values, torch.finfo(values.dtype).min)
         out, self._indices = torch.ops.aten.max_pool2d_with_indices(
             self._input, list(self.kernel), list(self.stride)
         )
@@ -128,8 +128,8 @@ class Pooling(Layer):
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
-        below = bottom[0].tensor
         if self.method == _AVE:
+            below = bottom[0].tensor
             padded = self._padded(below, 0.0)
             diff = torch.ops.aten.avg_pool2d_backward(
                 top[0].grad / self._window_sizes(below),
@@ -143,7 +143,7 @@ class Pooling(Layer):
             )
         else:
             diff = torch.ops.aten.max_pool2d_with_indices_backward(
-                top[0].grad,
+                top[0].computed_diff.to(self._input.dtype),
                 self._input,
                 list(self.kernel),
                 list(self.stride),

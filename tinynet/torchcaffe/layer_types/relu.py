@@ -15,7 +15,7 @@ class ReLU(NeuronLayer):
         self.slope = self.param.relu_param.negative_slope
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        values = bottom[0].tensor
+        values = bottom[0].computed
         if top[0] is bottom[0]:
             leaky_relu(values, self.slope, inplace=True)
         else:
@@ -23,8 +23,11 @@ class ReLU(NeuronLayer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
+            values = bottom[0].computed
             # In place, bottom holds the outputs: they have the inputs' signs where slope ≥ 0, and
             # where it is not, this is what Caffe computes too.
             bottom[0].set_diff(
-                torch.ops.aten.leaky_relu_backward(top[0].grad, bottom[0].tensor, self.slope, False)
+                torch.ops.aten.leaky_relu_backward(
+                    top[0].computed_diff.to(values.dtype), values, self.slope, False
+                )
             )

@@ -1,0 +1,44 @@
+"""In which arithmetic nets compute: ``float32``, ``tf32`` or ``bf16``.
+
+float32  Caffe's own.  PyTorch would let cuDNN use TF32 unasked; here it does not.
+tf32     A GPU's float32 products from operands rounded to 10 bits of mantissa.
+bf16     Activations, their diffs, convolutions and matrix products in bfloat16 (8 bits of mantissa,
+         float32's range).  Weights, their diffs, the solver's history, losses and whatever a script
+         or a snapshot reads stay in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError
+
+NAMES = ("float32", "tf32", "bf16")
+
+
+def set_precision(name: str) -> None:
+    """Choose the arithmetic of the nets that this thread makes from now on, after its device.
+
+    Raises CaffeError for another name, and for ``tf32`` on a CPU, which has no such arithmetic.
+    Warns where a CPU has no instructions for bfloat16 and would be slower with it.
+    """
+    if name not in NAMES:
+        raise CaffeError(f"no precision '{name}'; there are {', '.join(NAMES)}")
+    if name == "tf32" and not CONTEXT.gpu:
+        raise CaffeError("tf32 is the arithmetic of a GPU and does nothing on a CPU: use float32")
+    if name == "bf16" and not CONTEXT.gpu and not _cpu_has_bfloat16():
+        glog.warning(
+            "precision.py",
+            "this processor has no bfloat16 instructions (AVX512-BF16 or AMX): bf16 will be many "
+            "times slower than float32 here; leave out --precision bf16, or train on a GPU",
+        )
+    CONTEXT.precision = name
+    if CONTEXT.gpu:
+        torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+        torch.backends.cudnn.allow_tf32 = name == "tf32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
