@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -206,6 +207,23 @@ def test_without_any_locks_the_attempt_files_alone_decide(
     os.utime(path, (then, then))
     assert state(folder) == "stopped"
     first.finish(75)
+
+
+def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write(folder, [job("a")])
+    with monkeypatch.context() as patch:
+        patch.setattr(claims.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left.*0001.json"):
+            claim(folder, job("a"), read(folder))
+    assert state(folder) == "waiting"
+    taken = claim(folder, job("a"), read(folder))
+    assert taken is not None and taken.number == 1
+    taken.finish(0)
 
 
 def test_an_attempt_file_that_was_cut_off_counts_as_begun(folder: Path) -> None:

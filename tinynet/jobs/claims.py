@@ -129,8 +129,12 @@ def _create(
         file = path.open("x", encoding="utf-8")
     except FileExistsError:
         return None
-    with file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a full disk: a nameless attempt would look like a living one
+        path.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
     return Claim(path, content, descriptor)
