@@ -17,7 +17,8 @@ from tinynet.errors import TinynetError
 SEAL = "sha256"
 
 
-def _hash(content: dict[str, Any]) -> str:
+def hash_of(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object without its seal."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -30,7 +31,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump({**content, SEAL: _hash(content)}, file, indent=1)
+            json.dump({**content, SEAL: hash_of(content)}, file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
@@ -57,7 +58,7 @@ def read(path: Path, largest: int) -> dict[str, Any]:
         raise TinynetError(f"{path}: is not a JSON object")
     seal = content.pop(SEAL, None)
     try:
-        whole = seal == _hash(content)
+        whole = seal == hash_of(content)
     except RecursionError:
         whole = False
     if not whole:

@@ -155,7 +155,7 @@ def test_layout_keeps_fillers_and_rules_on_one_line_and_parameters_open() -> Non
         ('name: "\\q"', "net:1: 'name' of NetParameter has an unknown escape"),
         ("force_backward: yes", "'force_backward' of NetParameter is a bool, not 'yes'"),
         ("input_dim: 3.5", "'input_dim' of NetParameter is an int32, not '3.5'"),
-        ("input_dim: 2147483648", "lies in -2147483648 … 2147483647 (int32), not 2147483648"),
+        ("input_dim: 2147483648", "lies in -2147483648 … 2147483647 (int32), not '2147483648'"),
         ("layer { pooling_param { kernel_size: -1 } }", "lies in 0 … 4294967295 (uint32)"),
         ("layer { pooling_param { pool: MIN } }", "'pool' of PoolingParameter is one of MAX, AVE"),
         ("layer { loss_weight: [1, 2 }", "net:1: expected ',' or ']' in 'loss_weight', found '}'"),

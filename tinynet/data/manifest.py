@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinynet import sealed_json
 from tinynet.errors import TinynetError
 from tinynet.paths import SPLITS
 
@@ -65,6 +66,12 @@ def read_manifest(folder: Path | str) -> Manifest:
         ) from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
         raise TinynetError(f"{path}: cannot be read as JSON: {error}; convert again") from None
+    # manifests of earlier versions have no seal
+    seal = content.pop(sealed_json.SEAL, None) if isinstance(content, dict) else None
+    if seal is not None and seal != sealed_json.hash_of(content):
+        raise TinynetError(
+            f"{path}: is not what was written (its SHA-256 differs); convert the data set again"
+        )
     try:
         return _checked(content)
     except ValueError as error:
@@ -78,9 +85,11 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
     try:
         with temporary.open("w", encoding="utf-8") as file:
             # the lists of names are long: one line per field keeps the file readable by `head`
+            content = json.loads(json.dumps(asdict(manifest)))
+            content[sealed_json.SEAL] = sealed_json.hash_of(content)
             lines = [
                 f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
-                for key, value in asdict(manifest).items()
+                for key, value in content.items()
             ]
             file.write("{\n" + ",\n".join(lines) + "\n}\n")
             file.flush()

@@ -11,7 +11,9 @@ import errno
 import io
 import os
 import shutil
+import struct
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,10 @@ from tinynet.prototxt import schema
 _COMMIT_BYTES = 16 << 20
 _FIRST_MAP_BYTES = 64 << 20
 _LONGEST_KEY = 511  # LMDB's own limit
+_LARGEST_PICTURE = 1 << 26  # pixels of an encoded Datum: 8192×8192
+# what Pillow raises on bytes that are no picture
+_BAD_PICTURE = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
+                struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
 
 
 def decode_datum(value: bytes, force_color: bool = False) -> tuple[np.ndarray, int]:
@@ -66,12 +72,15 @@ def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
+            # before any pixel is decoded: a header of 100 bytes can ask for gigabytes
+            if picture.width * picture.height > _LARGEST_PICTURE:
+                raise ValueError(f"it is {picture.width}×{picture.height}, too large")
             if picture.mode == "L" and not force_color:
                 return np.asarray(picture)[None]
             return np.ascontiguousarray(
                 np.asarray(picture.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
             )
-    except (OSError, SyntaxError, ValueError) as error:
+    except (*_BAD_PICTURE, Image.DecompressionBombError) as error:
         raise TinynetError(f"encoded Datum cannot be decoded: {error}") from None
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from tinynet.errors import TinynetError
 
+LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
+
 
 def parse(data: bytes, message_class: Any, name: str) -> Any:
     """Read a message of ``message_class`` from bytes; ``name`` stands for the file in errors.
@@ -27,8 +29,25 @@ def parse(data: bytes, message_class: Any, name: str) -> Any:
 
 
 def read(path: str | Path, message_class: Any) -> Any:
-    """Read a binary message file.  Raises TinynetError, and OSError if it cannot be opened."""
-    return parse(Path(path).read_bytes(), message_class, str(path))
+    """Read a binary message file of at most 2 GiB.
+
+    Raises TinynetError, and OSError if it cannot be opened.
+    """
+    return parse(read_bytes(path, LARGEST), message_class, str(path))
+
+
+def read_bytes(path: str | Path, largest: int) -> bytes:
+    """The content of a file of at most ``largest`` bytes, however long it says it is.
+
+    Raises TinynetError for a longer one, before it is read, and OSError.
+    """
+    with open(path, "rb") as file:
+        # what has no size of its own, /dev/zero say, shows its length when it is read
+        if os.fstat(file.fileno()).st_size <= largest:
+            data = file.read(largest + 1)
+            if len(data) <= largest:
+                return data
+    raise TinynetError(f"{path}: is longer than {largest:,} bytes, so it is no such file")
 
 
 def write(path: str | Path, message: Any) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinynet.errors import TinynetError
-from tinynet.prototxt import schema
+from tinynet.prototxt import binary, schema
 from tinynet.prototxt.schema import Field
 
 INTEGER_RANGES = {
@@ -34,6 +34,8 @@ BOOLEANS.update({"false": False, "False": False, "f": False, "0": False})
 # open, one field to a line, so that grep, sed and diff work on them as on Caffe's own files.
 ONE_LINE = {"BlobShape", "FillerParameter", "NetStateRule", "ParamSpec"}
 COLUMNS = 76
+
+LARGEST = 64 << 20  # bytes of a prototxt; a ResNet's has 100 KB
 
 
 class PrototxtError(TinynetError):
@@ -50,6 +52,7 @@ _TOKEN = re.compile(
       | (?P<mark>[{}<>\[\]:;,-])""",
     re.VERBOSE,
 )
+_GOES_ON = re.compile(r"[A-Za-z0-9_.]")  # what must not follow a number
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)", re.S)
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
 _ESCAPED.update({b"v": b"\v", b"\\": b"\\", b"'": b"'", b'"': b'"', b"?": b"?"})
@@ -95,8 +98,8 @@ class _Reader:
                 raise self.error(what, _Token("mark", "", start))
             self.position = match.end()
             kind = str(match.lastgroup)
-            if kind == "number" and re.match(r"[A-Za-z0-9_.]", self.source[self.position :][:1]):
-                begun = f"{match[0]}{self.source[self.position]}…"
+            if kind == "number" and _GOES_ON.match(self.source, self.position):
+                begun = f"{match[0][:40]}{self.source[self.position]}…"
                 raise self.error(f"no number: {begun}", _Token(kind, begun, start))
             if kind != "blank":
                 return _Token(kind, match[0], start)
@@ -137,9 +140,9 @@ class _Reader:
         token = self.take()
         field = schema.fields_of(message).get(token.text)
         if field is None:
-            near = difflib.get_close_matches(token.text, schema.fields_of(message), 1)
+            near = difflib.get_close_matches(token.text[:80], schema.fields_of(message), 1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise self.error(f"unknown field '{token.text}' in {owner}{hint}", token)
+            raise self.error(f"unknown field {token} in {owner}{hint}", token)
         if not field.repeated and schema.is_set(message, field):
             raise self.error(f"'{field.name}' is given twice in one {owner}", token)
         colon = self.accept(":")
@@ -191,13 +194,14 @@ class _Reader:
             elif field.kind in ("float", "double"):
                 value = _real(token, negative)
         if value is None:
-            given = f"'-{token.text}'" if negative else str(token)
+            given = f"-{token}" if negative else str(token)
             expected = f"one of {', '.join(field.values)}" if field.values else f"a {field.kind}"
             expected = expected.replace("a int", "an int")
             raise self.error(f"'{field.name}' of {owner} is {expected}, not {given}", first)
         low, high = INTEGER_RANGES.get(field.kind, (-math.inf, math.inf))
         if field.kind in INTEGER_RANGES and not low <= value <= high:
-            what = f"'{field.name}' of {owner} lies in {low} … {high} ({field.kind}), not {value}"
+            what = f"'{field.name}' of {owner} lies in {low} … {high} ({field.kind}), "
+            what += f"not {'-' if negative else ''}{token}"
             raise self.error(what, first)
         return to_float32(value) if field.kind == "float" else value
 
@@ -290,9 +294,12 @@ def parse(source: str, message_class: Any, name: str) -> Any:
 
 
 def read(path: str | Path, message_class: Any) -> Any:
-    """Read a prototxt file.  Raises PrototxtError, and OSError if it cannot be opened."""
+    """Read a prototxt file of at most ``LARGEST`` bytes.
+
+    Raises PrototxtError, TinynetError if it is longer, and OSError if it cannot be opened.
+    """
     # comments may be in any encoding: only what a string field holds has to be UTF-8
-    source = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
+    source = binary.read_bytes(path, LARGEST).decode("utf-8-sig", "surrogateescape")
     return parse(source, message_class, str(path))
 
 

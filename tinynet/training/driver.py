@@ -189,7 +189,10 @@ def _plan(
             "and --name, or go on from the last sound snapshot with --resume"
         )
     last = stored.last_good if stored.state == runs.DIVERGED else None
-    snapshot, reasons = snapshots.newest_whole(paths.snapshots, prepared.solver.type, last)
+    by_torch = bool(stored.sessions) and stored.sessions[-1].get("engine") == "torch"
+    snapshot, reasons = snapshots.newest_whole(
+        paths.snapshots, prepared.solver.type, last, by_torch
+    )
     notes = [f"passed over {reason}" for reason in reasons]
     if snapshot is None:
         notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")

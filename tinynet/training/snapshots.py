@@ -105,7 +105,9 @@ def fault(snapshot: Snapshot, solver_type: str = "SGD", pair_only: bool = False)
 def _broken_seal(snapshot: Snapshot, pair_only: bool) -> str | None:
     lines = snapshot.seal.read_text(encoding="utf-8", errors="replace").splitlines()
     stated = {match[2]: match[1] for line in lines if (match := _SEALED.fullmatch(line))}
-    if len(stated) != len(lines) or not {snapshot.model.name, snapshot.state.name} <= set(stated):
+    known = {path.name for path in (snapshot.model, snapshot.state, snapshot.complete)}
+    here = {path.name for path in snapshot.files}
+    if len(stated) != len(lines) or not here <= set(stated) <= known:
         return f"{snapshot.seal}: is damaged"
     for path in (snapshot.model, snapshot.state, snapshot.complete):
         if path.name not in stated or (pair_only and path == snapshot.complete):
@@ -172,12 +174,13 @@ def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:
 
 
 def newest_whole(
-    folder: Path, solver_type: str = "SGD", last: int | None = None
+    folder: Path, solver_type: str = "SGD", last: int | None = None, by_torch: bool = False
 ) -> tuple[Snapshot | None, list[str]]:
     """The newest snapshot that is whole (at most of iteration ``last``), and why newer ones fell.
 
     Where none is, the newest one of which at least Caffe's pair is.  (None, reasons) where there
-    is none of that kind either.
+    is none of that kind either.  ``by_torch``: the last session was one of the torch engine, so
+    that a snapshot with neither seal nor complete state was cut short before the latter.
     """
     reasons: list[str] = []
     for snapshot in reversed(snapshots(folder)):
@@ -185,6 +188,9 @@ def newest_whole(
             reasons.append(f"{snapshot.state}: comes after iteration {last}, the last sound one")
             continue
         reason = fault(snapshot, solver_type)
+        is_bare = not (snapshot.seal.exists() or snapshot.complete.exists())
+        if reason is None and by_torch and is_bare:
+            reason = f"{snapshot.complete}: is missing, so the writing was cut short"
         if reason is None:
             return snapshot, reasons
         reasons.append(reason)

@@ -52,7 +52,6 @@ def main():
     except BrokenPipeError:
         return 1  # the parent has gone, and nobody is there to be told
     except OSError as error:
-        importlib.import_module("traceback").print_exc()
         where = "%s: " % error.filename if error.filename else ""
         hint = "; free some space, and the same command goes on" if error.errno == ENOSPC else ""
         channel.emit("error", message="%s%s%s" % (where, error.strerror or error, hint))
