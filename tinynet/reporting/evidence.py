@@ -1,7 +1,8 @@
-"""What a report is made from: run directories, found and read, and shown to be of one data set."""
+"""What a report is made from: run directories or a results folder, read, and of one data set."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation import inputs
 from tinynet.evaluation.metrics import Metrics, score
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
+from tinynet.experiments.results import Dissection, ResultsPaths, read_dissection
 from tinynet.paths import RunPaths
 from tinynet.stages import STAGES, Stage
 from tinynet.training import run as runs
 from tinynet.training.log import Record, read_history
 
-SPLIT_NAMES = {"val": "validation", "train": "training", "test": "test"}
+CENTER, OVERSAMPLE = "center", "oversample"
 _DEPTH = 4  # folders below one that was named in which runs are looked for
 
 
@@ -76,6 +78,22 @@ class RunEvidence:
         found = self.of(split, crop)
         return None if found is None else score(found.probabilities, found.labels)
 
+    def scored(self, split: str, crop: str = CENTER) -> float | None:
+        """Top-1 accuracy of probabilities that were not kept, from a results folder's scores."""
+        path = ResultsPaths(self.folder.parent.parent).scores(self.name)
+        if not path.is_file():
+            return None
+        try:
+            top1 = json.loads(path.read_text(encoding="utf-8"))["scores"][f"{split}_{crop}"]["top1"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return float(top1) if isinstance(top1, (int, float)) else None
+
+    def scored_or_measured(self, split: str, crop: str) -> float | None:
+        """Top-1 accuracy, from the probabilities or else from the scores; None: not measured."""
+        metrics = self.metrics(split, crop)
+        return self.scored(split, crop) if metrics is None else metrics.top1
+
     @cached_property
     def weights(self) -> inputs.Weights | None:
         """The newest whole .caffemodel, or None where the folder holds none."""
@@ -112,6 +130,33 @@ class Evidence:
 
     runs: list[RunEvidence]
     sources: list[Path] = field(default_factory=list)  # as they were named
+    dissection: Dissection | None = None  # where a results folder was named
+
+    @property
+    def reported(self) -> str:
+        """The split whose accuracies are reported."""
+        return self.dissection.reported.name if self.dissection else "val"
+
+    @property
+    def choosing(self) -> str:
+        """The split by which models are chosen: the reported one, where no other is kept apart."""
+        tuning = self.dissection.tuning if self.dissection else None
+        return tuning.name if tuning else self.reported
+
+    @property
+    def classes(self) -> int:
+        """How many classes the data set has; 0 where nothing says so."""
+        if self.manifest is not None:
+            return self.manifest.classes
+        found = next((p for run in self.runs for p in run.probabilities.values()), None)
+        return 0 if found is None else len(found.wnids)
+
+    @property
+    def pictures(self) -> str:
+        """What a figure calls the reported pictures."""
+        if self.dissection is None:
+            return "validation"
+        return "held-out" if self.dissection.tuning else "validation"
 
     @cached_property
     def by_stage(self) -> dict[str, list[RunEvidence]]:
@@ -133,15 +178,32 @@ class Evidence:
 
     @property
     def best(self) -> RunEvidence | None:
-        """The single model of the highest validation accuracy, as the paper chooses it."""
-        scored = [(m.top1, run) for run in self.runs if (m := run.metrics("val")) is not None]
-        return max(scored, key=lambda pair: pair[0])[1] if scored else None
+        """The single model of the highest accuracy on the choosing split, one crop, else ten."""
+        for crop in (CENTER, OVERSAMPLE):
+            scored = [
+                (m.top1, run)
+                for run in self.runs
+                if (m := run.metrics(self.choosing, crop)) is not None
+            ]
+            if scored:
+                return max(scored, key=lambda pair: pair[0])[1]
+        return None
 
     @cached_property
     def members(self) -> list[RunEvidence]:
-        """The runs of the ensemble: those of the last stage that has two with ten crops."""
+        """The runs of the ensemble that have ten crops.
+
+        Those that a results folder names; else those of the last stage that has two.
+        """
+        if self.dissection is not None:
+            ensemble = self.dissection.ensemble
+            names = [row.run for row in ensemble.members] if ensemble else []
+            by_name = {run.name: run for run in self.runs}
+            named = [by_name[name] for name in names if name in by_name]
+            found = [run for run in named if run.of(self.reported, OVERSAMPLE) is not None]
+            return found if len(found) > 1 else []
         for runs_of in reversed(list(self.by_stage.values())):
-            found = [run for run in runs_of if run.of("val", "oversample") is not None]
+            found = [run for run in runs_of if run.of(self.reported, OVERSAMPLE) is not None]
             if len(found) > 1:
                 return found
         return []
@@ -153,9 +215,15 @@ def collect(sources: Sequence[Path]) -> Evidence:
     Raises UsageError where a folder is missing, holds no run, or runs differ in their data.
     """
     found: dict[Path, RunEvidence] = {}
+    tables = [source for source in sources if ResultsPaths(source).table.is_file()]
+    if tables and len(sources) > 1:
+        raise UsageError(
+            f"{tables[0]}: is a results folder, whose table is of its own runs; name it alone"
+        )
+    dissection = read_dissection(tables[0]) if tables else None
     for source in sources:
         folders = _run_folders(source)
-        if not folders:
+        if not folders and dissection is None:
             what = "holds no run (no run.json)" if source.is_dir() else "no such folder"
             raise UsageError(f"{source}: {what}; name run directories, or a folder of them")
         for folder in folders:
@@ -164,7 +232,7 @@ def collect(sources: Sequence[Path]) -> Evidence:
                 found.setdefault(folder.resolve(), RunEvidence(folder, record))
     ordered = sorted(found.values(), key=_order)
     require_one_data_set(ordered)
-    return Evidence(ordered, list(sources))
+    return Evidence(ordered, list(sources), dissection)
 
 
 def _order(run: RunEvidence) -> tuple[Any, ...]:

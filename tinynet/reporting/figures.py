@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import TinynetError, UsageError
+from tinynet.evaluation.ensemble import Member, average
+from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import Probabilities
 from tinynet.evaluation.subsets import MAX_MEMBERS, score_subsets
+from tinynet.experiments import paper
 from tinynet.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.prototxt import schema, text
 from tinynet.reporting import (
@@ -25,8 +28,8 @@ from tinynet.reporting import (
     filters,
     subsets,
 )
-from tinynet.reporting.evidence import Evidence, RunEvidence, stage_label
-from tinynet.reporting.summary import stage_bars
+from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
+from tinynet.reporting.summary import ensemble_of, stage_bars
 from tinynet.stages import STAGES
 
 
@@ -181,7 +184,7 @@ def _subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
             "no stage has two runs with ten-crop probabilities; 'tinynet evaluate RUN --oversample'"
         )
     members = members[:MAX_MEMBERS]
-    found = [_labelled(run.of("val", "oversample")) for run in members]
+    found = [_labelled(run.of(evidence.reported, OVERSAMPLE)) for run in members]
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
     yield Figure(
         "subsets",
@@ -190,7 +193,7 @@ def _subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         "best of each size is chosen on these very pictures, and so flatters.",
         subsets.describe(scores),
         [run.name for run in members],
-        lambda out: subsets.draw_subsets(scores, out),
+        lambda out: subsets.draw_subsets(scores, out, evidence.pictures),
     )
 
 
@@ -201,30 +204,67 @@ def _labelled(found: Probabilities | None) -> Probabilities:
 
 @_figure("accuracies")
 def _accuracies(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
-    """Figure 6: training, validation and test-like accuracy."""
+    """Figure 6: training, validation and test-like accuracy, of the best single model and of all.
+
+    A split that chose nothing is the test-like one; only a results folder has it.
+    """
     run = evidence.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
-    found = []
-    for split in ("train", "val", "test"):
-        metrics = run.metrics(split)
-        value, images = (None, 0) if metrics is None else (metrics.top1, metrics.images)
-        found.append(accuracies.Accuracy(f"{SPLIT_TITLES[split]}\n1 crop", value, images))
-    ten = run.metrics("val", "oversample")
-    if ten is not None:
-        found.insert(2, accuracies.Accuracy("validation\nover crops", ten.top1, ten.images))
+    found = [_accuracy(run, "train", CENTER, "training\n(single)")]
+    found[0] = replace(found[0], paper=_percent(paper.STAGES[7].training))
+    honest = evidence.choosing != evidence.reported
+    name = "tuning" if honest else "validation"
+    ten = _accuracy(run, evidence.choosing, OVERSAMPLE, f"{name}\n(single, crops)")
+    found += [replace(ten, paper=paper.BEST_MEMBER_TEN_CROPS / 100)]
+    if honest:
+        found.append(_accuracy(run, evidence.reported, OVERSAMPLE, "held out\n(single, crops)"))
+    ensemble = ensemble_of(evidence)
+    if ensemble is not None:
+        found.append(
+            _ensemble_accuracy(
+                evidence, evidence.choosing, f"{name}\n(ensemble)", paper.ENSEMBLE / 100
+            )
+        )
+        held = f"{'held out' if honest else 'test'}\n(ensemble)"
+        test = evidence.reported if honest else "test"
+        found.append(_ensemble_accuracy(evidence, test, held, paper.ENSEMBLE_TEST / 100))
     yield Figure(
         "accuracies",
-        "Training and validation accuracy",
-        f"Of {run.name}, the single model that does best on the validation pictures, which "
-        "flatters it there. Training accuracy is that of the TEST phase.",
+        "Training, validation and test-like accuracy",
+        f"The single model is {run.name}, the best on the pictures that choose. Training accuracy "
+        "is that of the TEST phase. The paper's test accuracy came from the challenge's server; "
+        "ours comes from pictures that chose nothing, where some were held out.",
         accuracies.describe(found),
-        [run.name],
-        lambda out: accuracies.draw_accuracies(found, out, run.name),
+        [run.name, *(member.name for member in evidence.members)],
+        lambda out: accuracies.draw_accuracies(found, out, "Accuracy by kind of pictures"),
     )
 
 
-SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
+def _percent(value: float | None) -> float | None:
+    return None if value is None else value / 100
+
+
+def _accuracy(run: RunEvidence, split: str, crop: str, label: str) -> accuracies.Accuracy:
+    metrics = run.metrics(split, crop)
+    if metrics is None:
+        return accuracies.Accuracy(label, run.scored(split, crop))
+    return accuracies.Accuracy(label, metrics.top1, metrics.images)
+
+
+def _ensemble_accuracy(
+    evidence: Evidence, split: str, label: str, of_paper: float
+) -> accuracies.Accuracy:
+    """The average of all members on a split; None where a member is missing there."""
+    found = [run.of(split, OVERSAMPLE) for run in evidence.members]
+    ensemble = ensemble_of(evidence)
+    wanted = len(ensemble.members) if ensemble else 0
+    present = [p for p in found if p is not None]
+    if not present or len(present) < wanted:
+        return accuracies.Accuracy(label, None, paper=of_paper)
+    mean = average([Member(run.folder, p) for run, p in zip(evidence.members, present)])
+    metrics = score(mean.probabilities, mean.labels)
+    return accuracies.Accuracy(label, metrics.top1, metrics.images, paper=of_paper)
 
 
 @_figure("dissection")
@@ -233,14 +273,16 @@ def _dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     found, note = stage_bars(evidence)
     if all(bar.accuracy is None for bar in found):
         raise Absent("no run has a validation accuracy yet")
-    chance = 1 / evidence.manifest.classes if evidence.manifest else None
+    chance = 1 / evidence.classes if evidence.classes else None
     yield Figure(
         "dissection",
         "Accuracy of every stage, and what each step gains",
         note,
         bars.describe(found),
         [run.name for run in evidence.runs],
-        lambda out: bars.draw_bars(found, out, "Validation accuracy", chance, note),
+        lambda out: bars.draw_bars(
+            found, out, "What each step of the dissection adds", chance, note, evidence.pictures
+        ),
     )
 
 
@@ -280,8 +322,8 @@ def _confusion(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "confusion",
         "What each class is taken for",
-        f"Validation pictures by {name}. A row is a class, a column the answer; colours follow "
-        "the square root of the share, so that what lies beside the diagonal can be seen.",
+        f"The {evidence.pictures} pictures, answered by {name}. A row is a class, a column the "
+        "answer; colours follow the square root of the share, to show what is off the diagonal.",
         alt + ".",
         [name],
         lambda out: confusion.draw_confusion(matrix, names, out, f"Answers of {name}"),
@@ -293,5 +335,8 @@ def confused(evidence: Evidence) -> tuple[str, Probabilities]:
     run = evidence.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
-    ten, one = run.of("val", "oversample"), run.of("val")
-    return (f"{run.name}", _labelled(ten if ten is not None else one))
+    ten, one = run.of(evidence.reported, OVERSAMPLE), run.of(evidence.reported)
+    found = ten if ten is not None else one
+    if found is None:
+        raise Absent(f"{run.name} has no probabilities of the reported pictures")
+    return run.name, found

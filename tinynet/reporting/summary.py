@@ -1,70 +1,225 @@
-"""The numbers of a report: what every stage reaches and gains, from its runs."""
+"""The numbers of a report: what every stage reaches and gains, from its runs.
+
+A results folder brings its table; of run directories the same table is made here, from those that
+are finished: a run that is under way never stands for one of full length.
+"""
 
 from __future__ import annotations
 
-import math
-import statistics
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
 
 from tinynet.evaluation.ensemble import Member, average
-from tinynet.evaluation.metrics import score
+from tinynet.evaluation.metrics import rank_of_label, score
+from tinynet.experiments import paper
+from tinynet.experiments.results import FINISHED as EVALUATED
+from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
+from tinynet.experiments.statistics import bootstrap_mean, deviation, t_interval
 from tinynet.reporting.bars import Bar, Interval
-from tinynet.reporting.evidence import Evidence, RunEvidence, stage_label
+from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
 from tinynet.stages import STAGES
+from tinynet.training.run import FINISHED
+
+_BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
 
 
-def validation_accuracy(run: RunEvidence) -> float | None:
-    """One-crop top-1 accuracy from 0 to 1: of val.npz, else the last that training logged."""
-    metrics = run.metrics("val")
-    if metrics is not None:
-        return metrics.top1
-    logged = [r["val_accuracy"] for r in run.history if r.get("val_accuracy") is not None]
-    return float(logged[-1]) if logged else None
+def stage_rows(evidence: Evidence) -> list[StageRow]:
+    """The table's rows: every single stage in order, then what else has run."""
+    if evidence.dissection is not None:
+        return [*evidence.dissection.stages, *evidence.dissection.variants]
+    rows: list[StageRow] = []
+    for stage in STAGES:
+        if not stage.is_ensemble:
+            runs = evidence.by_stage.get(stage_label(stage), [])
+            before = rows[-1] if rows else None
+            facts = (stage.number, stage.name, stage.title, stage.change)
+            rows.append(_row(evidence, runs, facts, before))
+    for label, runs in evidence.by_stage.items():
+        if runs[0].stage is None:
+            rows.append(_row(evidence, runs, (0, label, label, ""), None))
+    return rows
+
+
+def _row(
+    evidence: Evidence,
+    runs: Sequence[RunEvidence],
+    facts: tuple[int, str, str, str],
+    before: StageRow | None,
+) -> StageRow:
+    number, name, title, change = facts
+    done = [run for run in runs if run.record.state == FINISHED]
+    row: dict[str, Any] = {}
+    one = _correct(done, evidence.reported, CENTER)
+    if one:
+        row["one_crop"] = _estimate(one)
+        losses = [m.loss for run in done if (m := run.metrics(evidence.reported)) is not None]
+        row["loss"] = fmean(losses)
+    for key, split, crop in (
+        ("ten_crop", evidence.reported, OVERSAMPLE),
+        ("training", "train", CENTER),
+    ):
+        found = _correct(done, split, crop)
+        if found:
+            row[key] = _estimate(found)
+    if before is not None and one:
+        earlier = evidence.by_stage.get(f"{before.number} {before.title}", [])
+        earlier = [run for run in earlier if run.record.state == FINISHED]
+        row["gain"] = _gain(_correct(earlier, evidence.reported, CENTER), one)
+        row["gain_over"] = before.name if row["gain"] else ""
+    return StageRow(
+        number=number,
+        name=name,
+        title=title,
+        change=change,
+        epochs=0,
+        runs=[_run_row(run) for run in runs],
+        paper=paper.STAGES.get(number, paper.PaperStage()),
+        **row,
+    )
+
+
+def _run_row(run: RunEvidence) -> RunRow:
+    scores = {}
+    for (split, crop), p in run.probabilities.items():
+        m = run.metrics(split, crop)
+        if m is not None:
+            scores[f"{split}_{crop}"] = Score(m.images, m.loss, m.top1, m.top5, p.views)
+    state = EVALUATED if run.record.state == FINISHED and scores else NOT_RUN
+    return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)
+
+
+def _correct(runs: Sequence[RunEvidence], split: str, crop: str) -> _BySeed:
+    found: _BySeed = {}
+    for run in runs:
+        p = run.of(split, crop)
+        if p is not None and run.record.seed not in found:
+            found[run.record.seed] = (rank_of_label(p.probabilities, p.labels) < 1).astype(float)
+    return found
+
+
+def _estimate(by_seed: _BySeed) -> Estimate:
+    """The mean over seeds of per-picture values, with both intervals."""
+    means = [float(values.mean()) for values in by_seed.values()]
+    return Estimate(
+        mean=fmean(means),
+        seeds=list(by_seed),
+        by_picture=bootstrap_mean(np.mean(list(by_seed.values()), axis=0)),
+        by_seed=t_interval(means),
+        deviation=deviation(means) if len(means) > 1 else None,
+    )
+
+
+def _gain(before: _BySeed, after: _BySeed) -> Estimate | None:
+    """What ``after`` has more than ``before``, over the seeds of both."""
+    shared = [seed for seed in after if seed in before]
+    return _estimate({seed: after[seed] - before[seed] for seed in shared}) if shared else None
+
+
+def oversampling_gain(evidence: Evidence) -> tuple[str, Estimate | None, Estimate | None]:
+    """Which stage, its ten-crop accuracy and the gain over one crop: the last single one's."""
+    rows = [row for row in stage_rows(evidence) if row.ten_crop is not None and row.number]
+    if not rows:
+        return "", None, None
+    row = rows[-1]
+    label = f"{row.number} over crops"
+    if evidence.dissection is not None:
+        last = rows[-1].number == STAGES[-2].number
+        return label, row.ten_crop, evidence.dissection.oversampling if last else None
+    done = [
+        run
+        for run in evidence.by_stage.get(f"{row.number} {row.title}", [])
+        if run.record.state == FINISHED
+    ]
+    gain = _gain(
+        _correct(done, evidence.reported, CENTER), _correct(done, evidence.reported, OVERSAMPLE)
+    )
+    return label, row.ten_crop, gain
+
+
+def ensemble_of(evidence: Evidence) -> Ensemble | None:
+    """The ensemble's scores, or None where there is none; of run directories, all that agree."""
+    if evidence.dissection is not None:
+        return evidence.dissection.ensemble
+    members = evidence.members
+    if not members:
+        return None
+    found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
+    mean = average([Member(run.folder, p) for run, p in zip(members, found)])
+    right = (rank_of_label(mean.probabilities, mean.labels) < 1).astype(float)
+    singles = [(rank_of_label(p.probabilities, p.labels) < 1).astype(float) for p in found]
+    over_mean = right - np.mean(singles, axis=0)
+    metrics = score(mean.probabilities, mean.labels)
+    return Ensemble(
+        number=STAGES[-1].number,
+        name=STAGES[-1].name,
+        title=f"{len(members)} averaged ({members[0].label})",
+        members=[_run_row(run) for run in members],
+        paper=paper.STAGES[STAGES[-1].number],
+        full=Score(metrics.images, metrics.loss, metrics.top1, metrics.top5, mean.views),
+        full_by_picture=bootstrap_mean(right),
+        gain_over_mean=Estimate(
+            float(over_mean.mean()),
+            [run.record.seed for run in members],
+            bootstrap_mean(over_mean),
+            None,
+            None,
+        ),
+        deviation=deviation([float(single.mean()) for single in singles]),
+    )
+
+
+def interval(estimate: Estimate | None) -> Interval | None:
+    """The wider question's interval: over seeds where there are two, else over pictures."""
+    return None if estimate is None else estimate.by_seed or estimate.by_picture
 
 
 def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
     """Figure 7's bars, every stage in order with what has not run, and a note on what they are."""
-    labels = [stage_label(stage) for stage in STAGES if not stage.is_ensemble]
-    labels += [
-        label
-        for label in evidence.by_stage
-        if label not in labels and label != stage_label(STAGES[-1])
+    bars = [
+        Bar(
+            f"{row.number} {row.title}" if row.number else row.title,
+            row.one_crop.mean if row.one_crop else None,
+            interval(row.one_crop),
+            row.gain.mean if row.gain else None,
+            interval(row.gain),
+            _share(row.paper.gain),
+        )
+        for row in stage_rows(evidence)
     ]
-    bars = []
-    for label in labels:
-        runs = evidence.by_stage.get(label, [])
-        values = [v for run in runs if (v := validation_accuracy(run)) is not None]
-        mean = statistics.fmean(values) if values else None
-        bars.append(Bar(label, mean, _spread(values)))
-    bars += _over_crops(evidence)
+    label, ten, gain = oversampling_gain(evidence)
+    if ten is not None:
+        of = gain.mean if gain else None
+        paper_gain = _share(paper.OVERSAMPLING_GAIN)
+        bars.append(Bar(label, ten.mean, interval(ten), of, interval(gain), paper_gain))
+    ensemble = ensemble_of(evidence)
+    if ensemble is not None:
+        found = ensemble.full
+        title = f"{ensemble.number} {ensemble.title}"
+        if evidence.dissection is None:
+            title = f"{len(ensemble.members)} averaged"
+        bars.append(
+            Bar(
+                title,
+                found.top1 if found else None,
+                ensemble.full_by_picture,
+                ensemble.gain_over_mean.mean if ensemble.gain_over_mean else None,
+                ensemble.gain_over_mean.by_picture if ensemble.gain_over_mean else None,
+                _share(ensemble.paper.gain),
+            )
+        )
+    seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
+    bars_are = "95 % over seeds where a stage has two, else over pictures"
     note = (
-        "One crop; mean of the runs of a stage, error bars: their standard deviation.\n"
-        "Over crops and ensemble: Caffe's ten crops of each picture, averaged."
+        f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
+        f"error bars: {bars_are}.\n"
+        "The ensemble's gain is over its mean member, the paper's over its best; the paper has 200 "
+        "classes."
     )
     return bars, note
 
 
-def _over_crops(evidence: Evidence) -> list[Bar]:
-    """The mean member over crops, with its gain over one crop, and the average of all members."""
-    members = evidence.members
-    if not members:
-        return [Bar(stage_label(STAGES[-1]), None)]
-    found = [p for run in members if (p := run.of("val", "oversample")) is not None]
-    singles = [score(p.probabilities, p.labels).top1 for p in found]
-    one_crop = [v for run in members if (v := validation_accuracy(run)) is not None]
-    crops_gain = None
-    if len(one_crop) == len(singles):
-        crops_gain = statistics.fmean(singles) - statistics.fmean(one_crop)
-    mean = average([Member(run.folder, p) for run, p in zip(members, found)])
-    together = score(mean.probabilities, mean.labels).top1
-    of = f"stage {members[0].stage.number}" if members[0].stage else members[0].stage_name
-    return [
-        Bar(f"{of} over crops", statistics.fmean(singles), _spread(singles), gain=crops_gain),
-        Bar(f"{of}, {len(found)} averaged", together, gain=together - statistics.fmean(singles)),
-    ]
-
-
-def _spread(values: list[float]) -> Interval | None:
-    if len(values) < 2:
-        return None
-    mean, deviation = statistics.fmean(values), statistics.stdev(values)
-    return (mean - deviation, mean + deviation) if math.isfinite(deviation) else None
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100

@@ -1,0 +1,79 @@
+"""Run directories as training and evaluation leave them, written in milliseconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.evaluation.probabilities import Probabilities, write_probabilities
+from tinynet.paths import RunPaths
+from tinynet.training.run import FINISHED, Run
+
+HOSTILE = '<script>alert("x")</script> & "quoted", \'too\''
+
+
+def wnids(classes: int) -> list[str]:
+    return [f"n{number:08d}" for number in range(classes)]
+
+
+def probabilities(
+    classes: int, images: int, skill: float, seed: int, crop: str, names: list[str] | None = None
+) -> Probabilities:
+    """A model that is right about ``skill`` of the time; labels are the same for every seed."""
+    labels = np.random.default_rng(classes).integers(0, classes, images)
+    generator = np.random.default_rng(seed)
+    p = generator.random((images, classes)) + 1e-3
+    right = generator.random(images) < skill
+    p[np.flatnonzero(right), labels[right]] += 2
+    p /= p.sum(axis=1, keepdims=True)
+    return Probabilities(
+        probabilities=p.astype(np.float32),
+        labels=labels.astype(np.int64),
+        names=np.array([f"val_{n}.JPEG" for n in range(images)]),
+        wnids=np.array(names or wnids(classes)),
+        crop=crop,
+        views=1 if crop == "center" else 10,
+        split="val",
+        iteration=100,
+        model_sha256="ab" * 32,
+        engine="torch 2",
+    )
+
+
+def write_run(
+    folder: Path,
+    seed: int = 1,
+    classes: int = 5,
+    skill: float = 0.4,
+    state: str = FINISHED,
+    message: str = "",
+    names: list[str] | None = None,
+    evaluated: bool = True,
+    engine: str = "torch",
+) -> RunPaths:
+    paths = RunPaths(folder)
+    folder.mkdir(parents=True)
+    run = Run(
+        state=state,
+        message=message,
+        iteration=100 if state == FINISHED else 40,
+        max_iter=100,
+        seed=seed,
+        engine={"name": engine, "version": "2.0"},
+        versions={"tinynet": "0.1.0"},
+        hashes={"solver.prototxt": "cd" * 32},
+        command=["tinynet", "train", "--stage", "1", "--seed", str(seed)],
+    )
+    run.save(paths.run_json)
+    records = [
+        {"iteration": 0, "train_loss": 1.7, "val_loss": 1.7, "val_accuracy": 0.2},
+        {"iteration": 50, "train_loss": 1.2, "val_loss": 1.4, "val_accuracy": skill},
+    ]
+    paths.history.write_text("".join(json.dumps(record) + "\n" for record in records))
+    if evaluated:
+        for crop in ("center", "oversample"):
+            found = probabilities(classes, 60, skill, seed, crop, names)
+            write_probabilities(paths.probabilities("val", crop == "oversample"), found)
+    return paths

@@ -1,0 +1,257 @@
+"""The page: whole, valid, true to its runs, and in a browser as it should be."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run
+from tests.reporting import browser, some_runs
+from tests.reporting.some_runs import HOSTILE, write_run
+from tinynet.evaluation.metrics import score
+from tinynet.evaluation.probabilities import read_probabilities
+from tinynet.paths import RunPaths
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stages 1 (two seeds), 2 (unfinished) and 7 (three seeds), one of a hostile name."""
+    root = tmp_path_factory.mktemp("runs")
+    names = [HOSTILE[:20].replace("/", "-"), *some_runs.wnids(5)[1:]]
+    for seed in (1, 2):
+        write_run(root / "stage1_simple" / f"seed{seed}", seed, skill=0.3, names=names)
+    write_run(root / "stage2_dropout1" / "seed1", state="stopped", evaluated=False)
+    for seed in (1, 2):
+        write_run(root / "stage7_dropout2" / f"seed{seed}", seed, skill=0.6, names=names)
+    write_run(root / "stage7_dropout2" / HOSTILE.replace("/", "-"), 3, skill=0.6, names=names)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    done = run("report", runs, "--out", out)
+    assert (done.status, done.stderr) == (0, "")
+    return out
+
+
+def test_the_page_is_valid_html_whose_ids_are_unique_and_links_lead_somewhere(page, runs):
+    html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed")
+    html = page.read_text()
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+    ids = [part.get("id") for part in tree.iter() if part.get("id")]
+    assert len(ids) == len(set(ids))
+    for part in tree.iter():
+        for key in ("aria-labelledby", "aria-describedby", "for"):
+            assert set((part.get(key) or "").split()) <= set(ids)
+        for key in ("href", "{http://www.w3.org/1999/xlink}href"):
+            if (part.get(key) or "").startswith("#"):
+                assert part.get(key)[1:] in ids
+    assert len(re.findall("<h1", html)) == 1
+    levels = [int(n) for n in re.findall(r"<h(\d)", html)]
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:]))
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(page):
+    html = page.read_text()
+    html = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    assert not re.search(r"https?://", html)
+    assert "default-src 'none'" in html
+
+
+def test_every_figure_says_what_it_shows(page):
+    html = page.read_text()
+    figures = re.findall(r"<svg[^>]*>.*?</svg>", html, re.DOTALL)
+    assert len(figures) >= 6
+    for figure in figures:
+        assert 'role="img"' in figure[:400]
+        assert len(re.search(r"<title[^>]*>(.*?)</title>", figure)[1]) > 5
+        assert len(re.search(r"<desc[^>]*>(.*?)</desc>", figure)[1]) > 40
+
+
+def test_hostile_names_reach_the_page_as_text(page):
+    html = page.read_text()
+    assert "<script>alert" not in html and "&lt;script&gt;alert" in html
+    assert html.count("<script") == 1
+
+
+def test_the_tables_numbers_are_those_of_the_files(page, runs):
+    html = page.read_text()
+    for folder in (p.parent for p in runs.glob("*/*/run.json")):
+        path = RunPaths(folder).probabilities("val")
+        if path.exists():
+            found = read_probabilities(path)
+            top1 = 100 * score(found.probabilities, found.labels).top1
+            assert f'data-value="{top1:.9g}">{top1:.2f}<' in html
+    assert html.count("ab" * 32) >= 5 and "cd" * 32 in html  # weights and solvers, whole
+    assert "tinynet train --stage 1 --seed 2" in html
+
+
+def test_an_unfinished_run_is_named_and_counts_in_no_mean(page):
+    html = page.read_text()
+    assert "stage2_dropout1/seed1 is not finished (stopped, iteration 40 of 100)" in html
+    row = re.search(r"<tr><th[^>]*>2 \+ dropout 1.*?</tr>", html, re.DOTALL)[0]
+    assert "not run" in row and "20.00" not in row and "40.00" not in row
+
+
+def test_a_report_of_one_run_without_probabilities_says_what_has_not_run(tmp_path):
+    write_run(tmp_path / "stage1_simple" / "seed1", state="diverged", message="loss 87",
+              evaluated=False)  # fmt: skip
+    done = run("report", tmp_path, "--out", tmp_path / "r.html")
+    assert (done.status, done.stderr) == (0, "")
+    html = (tmp_path / "r.html").read_text()
+    assert "stage1_simple/seed1 diverged (loss 87)" in html
+    assert html.count("Not run: ") >= 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.html", "stage1_simple"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["absent"], "absent: no such folder"),
+        (["."], "holds no run"),
+        (["two"], "different data sets (their classes differ)"),
+        (["one", "--out", "x.pdf"], "the page is an .html file"),
+        (["one", "--only", "curves", "--out", "x.jpg"], ".png, .svg, .pdf"),
+        (["one", "--only", "curve"], "'curves'"),
+    ],
+)
+def test_a_users_mistake_gets_one_line_and_writes_nothing(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    if arguments[0] in ("one", "two"):
+        write_run(tmp_path / arguments[0] / "stage1_simple" / "seed1")
+    if arguments[0] == "two":
+        write_run(tmp_path / "two" / "stage2_dropout1" / "seed1", classes=4)
+    before = sorted(tmp_path.iterdir())
+    done = run("report", *arguments)
+    assert done.status == 2 and says in done.stderr and done.stderr.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_only_draws_one_figure_in_the_format_of_its_suffix(runs, tmp_path):
+    for suffix, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
+        out = tmp_path / f"curves{suffix}"
+        assert run("report", runs, "--only", "curves", "--out", out).status == 0
+        assert out.read_bytes().startswith(start)
+
+
+def test_names_of_the_command_are_those_of_the_figures():
+    from tinynet.cli.report import NAMES
+    from tinynet.reporting.figures import FIGURES
+
+    assert sorted(NAMES) == sorted(FIGURES)
+
+
+# ------------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def chrome(page, tmp_path_factory):
+    for driver in browser.start(tmp_path_factory.mktemp("profile")):
+        driver.get(page.as_uri())
+        yield driver
+
+
+def column(chrome, table: str, number: int) -> list[str]:
+    script = (
+        "return [...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
+        ".map(row => row.cells[arguments[1]].textContent.trim())"
+    )
+    return chrome.execute_script(script, table, number)
+
+
+def test_it_loads_with_no_error_in_the_console(chrome):
+    assert chrome.get_log("browser") == []
+    assert chrome.execute_script("return document.readyState") == "complete"
+    assert chrome.execute_script("return window.alerted") is None
+
+
+def test_tables_sort_by_mouse_and_by_keyboard_both_ways(chrome):
+    button = chrome.find_element("css selector", "#runs thead th:nth-child(6) button")
+    chrome.execute_script("arguments[0].scrollIntoView()", button)
+    header = chrome.find_element("css selector", "#runs thead th:nth-child(6)")
+    button.click()
+    ascending = [float(text) for text in column(chrome, "runs", 5) if text != "not run"]
+    assert ascending == sorted(ascending) and len(set(ascending)) > 2
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert column(chrome, "runs", 5)[-1] == "not run"  # what is missing comes last
+    button.send_keys("\n")
+    assert [float(t) for t in column(chrome, "runs", 5) if t != "not run"] == ascending[::-1]
+    assert header.get_attribute("aria-sort") == "descending"
+    assert column(chrome, "runs", 5)[-1] == "not run"
+    names = chrome.find_element("css selector", "#runs thead th button")
+    names.send_keys(" ")
+    assert column(chrome, "runs", 0)[0].startswith("stage1")
+    assert header.get_attribute("aria-sort") is None
+
+
+@pytest.mark.parametrize("width", [320, 400, 800, 1400])
+def test_nothing_overflows(chrome, width):
+    browser.resize(chrome, width)
+    page_width = chrome.execute_script("return document.documentElement.scrollWidth")
+    assert page_width <= width
+    # what is wider than its place scrolls there, and can be reached by keyboard
+    outside = chrome.execute_script(
+        "const edge = document.documentElement.clientWidth + 1;"
+        "return [...document.querySelectorAll('main *')].filter(e =>"
+        " !e.closest('.scroll, pre') && e.getBoundingClientRect().right > edge)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert outside == []
+    wide = "return [...document.querySelectorAll('.scroll, pre')].every(e => e.tabIndex === 0)"
+    assert chrome.execute_script(wide)
+
+
+CONTRAST = """
+const channel = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const parse = text => text.match(/[\\d.]+/g).map(Number);
+const ground = e => {
+  for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] > 0) return c;
+  }
+  return [255, 255, 255];
+};
+const low = [];
+for (const e of document.querySelectorAll('body *:not(svg *)')) {
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  if (!own || e.matches('script, style')) continue;
+  const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(ground(e))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) low.push(ratio.toFixed(2) + ' ' + e.outerHTML.slice(0, 60));
+}
+return low;
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_the_contrast_that_wcag_asks_for(chrome, scheme):
+    browser.prefer(chrome, scheme)
+    assert chrome.execute_script(CONTRAST) == []
+    body = chrome.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert body == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
+    ink = chrome.execute_script(
+        "return getComputedStyle(document.documentElement).getPropertyValue('--figure-ink')"
+    )
+    assert ink.strip() == {"light": "#222222", "dark": "#e8e8e8"}[scheme]
+
+
+def test_every_picture_has_a_name_for_a_screen_reader(chrome):
+    tree = chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})
+    images = [n for n in tree["nodes"] if n.get("role", {}).get("value") in ("image", "img")
+              and not n.get("ignored")]  # fmt: skip
+    assert len(images) >= 6
+    assert all(n["name"]["value"].strip() for n in images), json.dumps(images)[:500]
+
+
+def test_the_skip_link_is_first_and_leads_to_the_content(chrome):
+    chrome.execute_script("window.scrollTo(0, 0); document.activeElement.blur()")
+    link = chrome.find_element("css selector", "a")
+    assert link.text.strip() == "Skip to the content" or link.get_attribute("class") == "skip"
+    link.send_keys("\n")
+    assert chrome.current_url.endswith("#content")
