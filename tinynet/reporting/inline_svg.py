@@ -38,6 +38,7 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
     reader says.  Text, lines and areas in the colours of ``canvas`` become variables of the page.
     """
     svg = _PROLOGUE.sub("", svg).strip()
+    title, description = (" ".join(text.split()) for text in (title, description))
     view_box = _VIEW_BOX.search(svg)
     assert view_box is not None
     svg = _ID.sub(rf'id="{name}-\1"', svg)
@@ -47,8 +48,8 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'{view_box[0]} role="img" aria-labelledby="{name}-title {name}-words">'
-        f'<title id="{name}-title">{escape(' '.join(title.split()))}</title>'
-        f'<desc id="{name}-words">{escape(' '.join(description.split()))}</desc>'
+        f'<title id="{name}-title">{escape(title)}</title>'
+        f'<desc id="{name}-words">{escape(description)}</desc>'
     )
     return _ROOT.sub(lambda _: root, svg, count=1)
 
