@@ -117,6 +117,29 @@ def test_pictures_that_end_early_leave_no_file(work, tmp_path):
     assert not (tmp_path / "out.npy").exists()
 
 
+def test_an_engine_with_extensions_gets_whole_pictures_and_the_places_of_the_crops(
+    work, monkeypatch
+):
+    asked = []
+
+    def predict_crops(net, pictures, origins, mirror):
+        asked.append((pictures.copy(), origins, mirror))
+        values = np.arange(len(pictures) * 10 * CLASSES, dtype=np.float32)
+        return values.reshape(len(pictures), 10, CLASSES)
+
+    extensions = types.SimpleNamespace(predict_crops=predict_crops)
+    monkeypatch.setattr(sys.modules["stand_in_caffe"], "extensions", extensions, raising=False)
+    pictures = pictures_of(3)
+    out, calls = work(pictures, "--crop-size=3", "--crop=oversample", "--batch=20", "--scale=0.5")
+    assert [len(values) for values, _, _ in asked] == [2, 1]
+    np.testing.assert_array_equal(asked[0][0], pictures[:2] * np.float32(0.5))
+    assert asked[0][1:] == ([(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)], True)
+    assert out[0, 0] == np.arange(0, 30, 3).mean() and not [c for c in calls if c[0] == "forward"]
+    # one crop has nothing to share
+    work(pictures, "--crop-size=3")
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("module", [predict, crops])
 def test_what_runs_in_real_caffes_interpreter_is_python_3_6(module):
     ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))

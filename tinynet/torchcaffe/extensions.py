@@ -14,6 +14,7 @@ import torch
 
 from tinynet.torchcaffe import complete_state, precision
 from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.shared_crops import predict_crops as predict_crops
 from tinynet.torchcaffe.signals import SolverAction
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from tinynet.errors import TinynetError
-from tinynet.evaluation.crops import view_count, views
+from tinynet.evaluation.crops import crop_origins, view_count, views
 from tinynet.worker import channel, engine
 
 
@@ -39,15 +39,15 @@ def main(argv):
     channels, height, width = (int(extent) for extent in options.shape.split(","))
     transform = Transform(options, (channels, height, width))
     _check_input(net, options, transform)
+    predict = _predictor(caffe, net, transform, options.crop == "oversample")
     each = view_count(height, width, options.crop_size, options.crop == "oversample")
     batch = max(1, options.batch // each)
     out = None
     for start in range(0, options.count, batch):
         count = min(batch, options.count - start)
         pictures = _read(sys.stdin.buffer, (count, channels, height, width), start)
-        p = _forward(net, transform(pictures))
         # as caffe.Classifier: the arithmetic mean over a picture's views
-        p = p.reshape(count, each, -1).mean(axis=1)
+        p = predict(pictures).mean(axis=1)
         if out is None:
             out = np.empty((options.count, p.shape[1]), dtype=np.float32)
         out[start : start + count] = p
@@ -76,13 +76,41 @@ class Transform(object):
         self._mean = mean.reshape(mean.shape + (1, 1)) if mean.ndim == 1 else mean
         self.input_size = (options.crop_size,) * 2 if options.crop_size else tuple(shape[1:])
 
-    def __call__(self, pictures):
-        # a mean picture is cropped at each view's own offset, so it comes off before the crop
+    def whole(self, pictures):
+        """Float32 pictures, less the mean and scaled.
+
+        A mean picture is cropped at each view's own offset, so it comes off before the crop.
+        """
         values = pictures.astype(np.float32)
         values -= self._mean
         if self._scale != 1:
             values *= self._scale
-        return views(values, self._crop_size, self._oversample)
+        return values
+
+    def views(self, pictures):
+        return views(self.whole(pictures), self._crop_size, self._oversample)
+
+    def origins(self, pictures):
+        """Upper left corners of the crops of a picture, before mirroring."""
+        height, width = pictures.shape[2:]
+        if self.input_size == (height, width):
+            return [(0, 0)]
+        return crop_origins(height, width, self._crop_size)
+
+
+def _predictor(caffe, net, transform, oversample):
+    """A function from uint8 pictures to the net's outputs, of shape pictures x views x classes."""
+    extensions = getattr(caffe, "extensions", None)
+
+    def shared(pictures):
+        values = transform.whole(pictures)
+        return extensions.predict_crops(net, values, transform.origins(pictures), True)
+
+    def plain(pictures):
+        p = _forward(net, transform.views(pictures))
+        return p.reshape(len(pictures), -1, p.shape[1])
+
+    return shared if oversample and hasattr(extensions, "predict_crops") else plain
 
 
 def _check_input(net, options, transform):

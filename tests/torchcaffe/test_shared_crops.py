@@ -1,0 +1,253 @@
+"""All crops of a picture from one pass, against running the same net on each crop by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import tinynet.torchcaffe as caffe
+from tinynet.evaluation.crops import crop_origins, views
+from tinynet.torchcaffe import shared_crops
+from tinynet.torchcaffe.extensions import predict_crops
+
+ROOT = Path(__file__).parents[2]
+STAGES = sorted(path.parent.name for path in ROOT.glob("prototxt/stage[1-7]_*/deploy.prototxt"))
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch):
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+
+
+def give_weights(net, seed: int = 0) -> None:
+    """Weights that carry signal through any depth; a deploy net states no fillers."""
+    generator = np.random.default_rng(seed)
+    for blobs in net.params.values():
+        for blob in blobs:
+            shape = blob.data.shape
+            spread = (2 / np.prod(shape[1:])) ** 0.5 if len(shape) > 1 else 0.3
+            blob.data[...] = spread * generator.normal(size=shape)
+
+
+def one_by_one(net, pictures, origins, mirror) -> np.ndarray:
+    """The net's outputs N×V×K, every crop cut out and run by itself."""
+    name = net.inputs[0]
+    _, channels, height, width = net.blobs[name].data.shape
+    net.blobs[name].reshape(1, channels, height, width)
+    out = []
+    for picture in pictures:
+        crops = [picture[:, r : r + height, c : c + width] for r, c in origins]
+        for crop in crops + [crop[:, :, ::-1] for crop in crops] * mirror:
+            net.blobs[name].data[0] = crop
+            net.forward()
+            out.append(net.blobs[net.outputs[0]].data[0].ravel().copy())
+    return np.array(out).reshape(len(pictures), len(origins) * (1 + mirror), -1)
+
+
+def net_of(tmp_path: Path, layers: str, size: tuple[int, int], channels: int = 2):
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        f'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 3 '
+        f"dim: {channels} dim: {size[0]} dim: {size[1]} }} }} }}\n{layers}"
+    )
+    return caffe.Net(str(path), caffe.TEST)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_probabilities_of_a_stage_are_those_of_its_ten_crops(stage):
+    net = caffe.Net(str(ROOT / "prototxt" / stage / "deploy.prototxt"), caffe.TEST)
+    give_weights(net)
+    pictures = np.random.default_rng(1).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    size = net.blobs["data"].shape[2]
+    origins = crop_origins(64, 64, size) if size < 64 else [(0, 0)]
+    shared = predict_crops(net, pictures, origins, mirror=True)
+    net.blobs["data"].reshape(len(pictures) * 2 * len(origins), 3, size, size)
+    plain = net.forward(data=views(pictures, size % 64, oversample=True))["prob"]
+    plain = plain.reshape(shared.shape)
+    np.testing.assert_allclose(shared, plain, atol=1e-5)
+    assert np.abs(plain - plain[:, :1]).max() > 1e-3  # the views differ, so their order matters
+
+
+def test_the_stages_share_all_their_convolutions():
+    net = caffe.Net(str(ROOT / "prototxt/stage7_dropout2/deploy.prototxt"), caffe.TEST)
+    last, _ = shared_crops._shared_layers(net)[-1]
+    assert net.graph.layers[last].name == "pool3"
+
+
+LOCAL = {
+    "ReLU": "relu_param { negative_slope: 0.1 }",
+    "PReLU": "",
+    "LRN": "lrn_param { local_size: 3 }",
+    "BatchNorm": "",
+    "Scale": "scale_param { bias_term: true }",
+    "Bias": "",
+    "Dropout": "",
+    "TanH": "",
+    "Power": "power_param { scale: 2 shift: 1 }",
+    "LRN within": "lrn_param { local_size: 3 norm_region: WITHIN_CHANNEL }",
+    "MVN-like": "batch_norm_param { use_global_stats: false }",
+}
+
+
+@st.composite
+def stacks(draw) -> str:
+    """One to five layers, most of which share."""
+    layers, below = [], "data"
+    for number in range(draw(st.integers(1, 5))):
+        name = f"l{number}"
+        kind = draw(st.sampled_from(["Convolution", "Convolution", "Pooling", "Pooling", "other"]))
+        kernel, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+        pad = draw(st.sampled_from([0, 0, 0, 0, 1])) if kernel > 1 else 0
+        top = name
+        if kind == "Convolution":
+            dilation = draw(st.sampled_from([1, 1, 2]))
+            text = (
+                f"convolution_param {{ num_output: 4 kernel_size: {kernel} stride: {stride} "
+                f"pad: {pad} dilation: {dilation} group: {draw(st.sampled_from([1, 2]))} }}"
+            )
+        elif kind == "Pooling":
+            method = draw(st.sampled_from(["MAX", "AVE"]))
+            stride = min(stride, kernel)  # a last window beyond the picture has no maximum
+            text = (
+                f"pooling_param {{ pool: {method} kernel_size: {kernel} stride: {stride} "
+                f"pad: {pad} }}"
+            )
+        else:
+            chosen = draw(st.sampled_from(sorted(LOCAL)))
+            kind = {"LRN within": "LRN", "MVN-like": "BatchNorm"}.get(chosen, chosen)
+            text = LOCAL[chosen]
+            if kind != "LRN" and draw(st.booleans()) and below != "data":
+                top = below
+        head = f'name: "{name}" type: "{kind}" bottom: "{below}" top: "{top}"'
+        layers.append(f"layer {{ {head} {text} }}")
+        below = top
+    layers.append(
+        f'layer {{ name: "fc" type: "InnerProduct" bottom: "{below}" top: "fc" '
+        "inner_product_param { num_output: 3 } }"
+    )
+    return "\n".join(layers)
+
+
+@settings(max_examples=80)
+@given(
+    layers=stacks(),
+    picture=st.tuples(st.integers(8, 20), st.integers(8, 20)),
+    margin=st.tuples(st.integers(0, 7), st.integers(0, 7)),
+    places=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=5),
+    mirror=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_any_net_and_any_crops_give_what_each_crop_gives_by_itself(
+    tmp_path_factory, layers, picture, margin, places, mirror, seed
+):
+    height, width = picture[0] - margin[0], picture[1] - margin[1]
+    assume(min(height, width) >= 3)
+    try:
+        net = net_of(tmp_path_factory.getbasetemp(), layers, (height, width))
+    except caffe.CaffeError:  # a kernel that does not fit
+        assume(False)
+    # statistics of the batch make a crop depend on its companions: no net to predict with
+    assume(not any(getattr(layer, "use_global_stats", True) is False for layer in net.layers))
+    give_weights(net, seed)
+    for layer, blobs in net.params.items():
+        if net.layer_dict[layer].type == "BatchNorm":
+            for blob in blobs:
+                blob.data[...] = np.abs(blob.data) + 0.5
+    origins = [(row % (margin[0] + 1), column % (margin[1] + 1)) for row, column in places]
+    pictures = np.random.default_rng(seed).normal(size=(2, 2, *picture)).astype(np.float32)
+    before = pictures.copy()
+    shared = predict_crops(net, pictures, origins, mirror)
+    np.testing.assert_array_equal(pictures, before)
+    expected = one_by_one(net, pictures, origins, mirror)
+    scale = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(shared, expected, atol=1e-5 * scale)
+
+
+CONV = (
+    'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" '
+    "convolution_param { num_output: 4 kernel_size: 3 %s } }"
+)
+FC = (
+    'layer { name: "fc" type: "InnerProduct" bottom: "%s" top: "fc" '
+    "inner_product_param { num_output: 3 } }"
+)
+
+
+def cells_run(net, pictures, origins, monkeypatch) -> list[tuple[int, int]]:
+    """Height and width of each map that a layer was run on while sharing."""
+    seen = []
+    run = shared_crops._Group.run
+
+    def watch(group, *rest):
+        seen.append(tuple(group.map.shape[2:]))
+        return run(group, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_crops._Group, "run", watch)
+        predict_crops(net, pictures, origins)
+    return seen
+
+
+def test_padding_is_not_shared_and_small_crops_far_apart_are_not_either(tmp_path, monkeypatch):
+    pictures = np.zeros((1, 2, 12, 12), np.float32)
+    corners = [(0, 0), (0, 2), (2, 0), (2, 2)]
+    shares = net_of(tmp_path, CONV % "" + FC % "conv", (10, 10))
+    assert cells_run(shares, pictures, corners, monkeypatch) == [(12, 12)]
+    padded = net_of(tmp_path, CONV % "pad: 1" + FC % "conv", (10, 10))
+    assert cells_run(padded, pictures, corners, monkeypatch) == []
+    strided = net_of(tmp_path, CONV % "stride: 2" + FC % "conv", (9, 9))
+    odd = [(0, 0), (1, 0), (2, 2)]
+    assert cells_run(strided, pictures, odd, monkeypatch) == [(11, 11), (9, 9)]
+    small = net_of(tmp_path, CONV % "" + FC % "conv", (4, 4))
+    far = [(0, 0), (0, 8), (8, 0), (8, 8)]
+    assert cells_run(small, pictures, far, monkeypatch) == [(4, 4)] * 4
+
+
+def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
+    both = 'layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "data" top: "sum" }'
+    same_shape = CONV.replace("num_output: 4 kernel_size: 3 %s", "num_output: 2 kernel_size: 1")
+    net = net_of(tmp_path, same_shape + both + FC % "sum", (5, 5))
+    give_weights(net)
+    pictures = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
+    assert shared_crops._shared_layers(net) == []
+    origins = [(0, 0), (2, 1)]
+    np.testing.assert_allclose(
+        predict_crops(net, pictures, origins, True),
+        one_by_one(net, pictures, origins, True),
+        atol=1e-5,
+    )
+
+
+def test_many_pictures_go_through_in_passes(tmp_path, monkeypatch):
+    net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
+    give_weights(net)
+    pictures = np.random.default_rng(0).normal(size=(7, 2, 6, 6)).astype(np.float32)
+    whole = predict_crops(net, pictures, [(0, 0), (1, 1)])
+    monkeypatch.setattr(shared_crops, "_MAP_BYTES", 3 * 4 * 4 * 25)
+    np.testing.assert_allclose(predict_crops(net, pictures, [(0, 0), (1, 1)]), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "origins", "says"),
+    [
+        ((1, 2, 6, 6), [(0, 2)], "does not lie within pictures of 6x6"),
+        ((1, 2, 6, 6), [], "no crops"),
+        ((0, 2, 6, 6), [(0, 0)], "no pictures"),
+        ((1, 3, 6, 6), [(0, 0)], "takes inputs of shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, shape, origins, says):
+    net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
+    with pytest.raises(caffe.CaffeError, match=says):
+        predict_crops(net, np.zeros(shape, np.float32), origins)
+
+
+def test_a_net_in_the_train_phase_is_refused(tmp_path):
+    net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
+    with pytest.raises(caffe.CaffeError, match="TRAIN phase"):
+        predict_crops(net, np.zeros((1, 2, 6, 6), np.float32), [(0, 0)])

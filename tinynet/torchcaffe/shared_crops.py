@@ -1,0 +1,266 @@
+"""All views of a picture (crops and mirrors) from one pass over the picture, where a net allows it.
+
+Crops of a picture overlap, and what a convolution without padding makes of a crop is a window of
+what it makes of the whole picture: with kernel k and stride s, the crop of size n at offset o
+becomes the window of size (n - k) // s + 1 at offset o / s, if s divides o.  So the first layers
+run once on the picture (and once on its mirror image) instead of once a crop.
+
+Crops whose offsets leave different remainders mod s lie on different grids from that layer on.
+Then each remainder gets a map of its own: the smallest part of the picture that holds its crops.
+Pooling rounds its output size up, so that the last window of a crop can be a partial one, which
+ends at the crop's border although the picture goes on: from there on, each crop has its own map.
+Behind the last layer that looks at neighbours only, all crops go on as one batch.
+
+Whether a layer allows it is decided from its parameters (``_window``), not from its name; a net
+that begins with any other layer is run on plain crops by the same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tinynet.prototxt import schema
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError, check
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.net import Net
+
+Pair = tuple[int, int]
+
+# Bytes of the largest map of a pass: a few pictures a pass keep it in the processor's cache, and
+# are enough for its matrix products.
+_MAP_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The square of cells below that one cell above depends on, and the step between two."""
+
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    rounds_up: bool = False  # the last window may be a partial one
+
+    @property
+    def is_a_cell(self) -> bool:
+        return self.kernel == (1, 1) and self.stride == (1, 1)
+
+    def fits(self, size: Pair) -> bool:
+        """Whether no window of a map of this size is a partial one."""
+        return not self.rounds_up or all(
+            (n - k) % s == 0 for n, k, s in zip(size, self.kernel, self.stride)
+        )
+
+
+# layers that treat each cell by itself (those with conditions are in _window)
+_CELL_BY_CELL = {"AbsVal", "Dropout", "ELU", "Exp", "Log", "Power", "PReLU", "ReLU", "Sigmoid"}
+_CELL_BY_CELL |= {"TanH"}
+
+
+def _window(layer: Any) -> _Window | None:
+    """What a cell above depends on below; None where on its place too, or on all of the map."""
+    param = layer.param
+    if layer.type == "Convolution":
+        if layer.axis != 1 or layer.spatial != 2 or any(layer.pad):
+            return None
+        height, width = (d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel))
+        return _Window((height, width), (layer.stride[0], layer.stride[1]))
+    if layer.type == "Pooling":
+        if layer.global_pooling or any(layer.pad):
+            return None
+        floor = param.pooling_param.round_mode == schema.PoolingParameter.FLOOR
+        return _Window(layer.kernel, layer.stride, rounds_up=not floor)
+    if layer.type == "LRN":
+        return _Window() if layer.across else None
+    if layer.type == "BatchNorm":
+        return _Window() if layer.use_global_stats else None
+    if layer.type in ("Scale", "Bias"):
+        settings = param.scale_param if layer.type == "Scale" else param.bias_param
+        return _Window() if settings.axis == 1 and settings.num_axes == 1 else None
+    return _Window() if layer.type in _CELL_BY_CELL else None
+
+
+@dataclass
+class _Group:
+    """Crops that lie on one grid, as windows of one map (N×C×H×W)."""
+
+    map: torch.Tensor
+    size: Pair  # of each window
+    offsets: list[Pair]  # upper left corners (row, column) in the map
+    views: list[int]  # the view that each window belongs to
+
+    def cut(self, index: int) -> torch.Tensor:
+        (row, column), (height, width) = self.offsets[index], self.size
+        return self.map[:, :, row : row + height, column : column + width]
+
+    def part(self, chosen: Sequence[int]) -> _Group:
+        """The chosen windows, with the smallest part of the map that holds them."""
+        rows, columns = zip(*(self.offsets[i] for i in chosen))
+        top, left = min(rows), min(columns)
+        return _Group(
+            self.map[:, :, top : max(rows) + self.size[0], left : max(columns) + self.size[1]],
+            self.size,
+            [(row - top, column - left) for row, column in zip(rows, columns)],
+            [self.views[i] for i in chosen],
+        )
+
+    def split(self, window: _Window) -> list[_Group]:
+        """Groups that a layer can run on as they are: one a grid, or one a crop."""
+        indices = range(len(self.views))
+        if window.fits(self.size):
+            grids = defaultdict(list)
+            for i in indices:
+                row, column = self.offsets[i]
+                grids[row % window.stride[0], column % window.stride[1]].append(i)
+            parts = [self.part(chosen) for chosen in grids.values()]
+        else:
+            parts = [self.part([i]) for i in indices]
+        return [small for part in parts for small in part._unless_wasteful()]
+
+    def _unless_wasteful(self) -> list[_Group]:
+        """Small crops far apart are cheaper one by one than the map that holds them all."""
+        if math.prod(self.map.shape[2:]) <= len(self.views) * math.prod(self.size):
+            return [self]
+        return [self.part([i]) for i in range(len(self.views))]
+
+    def run(self, layer: Any, window: _Window, in_place: bool) -> _Group:
+        below = Blob(self.map.shape)
+        below.set_data(self.map)
+        above = below if in_place else Blob()
+        layer.reshape([below], [above])
+        layer.forward([below], [above])
+        height, width = (
+            n if window.is_a_cell else -((k - n) // s) + 1 if window.rounds_up else (n - k) // s + 1
+            for n, k, s in zip(self.size, window.kernel, window.stride)
+        )
+        steps = window.stride
+        offsets = [(row // steps[0], column // steps[1]) for row, column in self.offsets]
+        return _Group(above.tensor, (height, width), offsets, self.views)
+
+
+def _shared_layers(net: Net) -> list[tuple[int, _Window]]:
+    """The layers, from the input on, that a whole picture can be run through: (index, window)."""
+    graph, found = net.graph, []
+    current = graph.input_ids[0]
+    for i, layer in enumerate(graph.layers):
+        if layer.type == "Input":
+            continue
+        bottoms, tops = graph.bottom_ids[i], graph.top_ids[i]
+        window = _window(layer)
+        if window is None or bottoms != [current] or len(tops) != 1:
+            break
+        current = tops[0]
+        found.append((i, window))
+    # the rest of the net reads whole crops: let it begin where the neighbours end
+    while found and found[-1][1].is_a_cell:
+        found.pop()
+    return found
+
+
+@torch.no_grad()
+def predict_crops(
+    net: Net, pictures: np.ndarray, origins: Sequence[Pair], mirror: bool = False
+) -> np.ndarray:
+    """The net's output for every crop of every picture: float32 N×V×K.
+
+    ``pictures``: float32 N×C×H×W, transformed as the net wants it; ``origins``: upper left corners
+    (row, column) of the crops, whose size is that of the net's input.  The V views are the crops
+    in their order and, with ``mirror``, then the mirror image of each, as in
+    ``caffe.io.oversample``.  Equal to running the net on each crop, up to float32's rounding, at
+    about 3 of 10 times the cost for the ten crops of a net without padding.
+
+    The net has one input, of one size, and one output of K values a picture, in TEST phase; its
+    blobs hold no whole picture's values afterwards.  Raises CaffeError where that does not hold or
+    where a crop does not lie within the pictures.
+    """
+    height, width = _check(net, pictures, origins)
+    count, _, _, full_width = pictures.shape
+    shared = _shared_layers(net)
+    step = _pictures_in_a_pass(net, shared, pictures, (height, width))
+    views = len(origins) * (1 + mirror)
+    out: np.ndarray | None = None
+    for start in range(0, count, step):
+        values = torch.from_numpy(np.ascontiguousarray(pictures[start : start + step], np.float32))
+        # a copy of our own, since layers work in place
+        values = values.to(CONTEXT.device, memory_format=torch.channels_last, copy=True)
+        groups = [_Group(values, (height, width), list(origins), list(range(len(origins))))]
+        if mirror:
+            mirrored = [(row, full_width - width - column) for row, column in origins]
+            numbers = list(range(len(origins), views))
+            groups.append(_Group(values.flip(3), (height, width), mirrored, numbers))
+        result = _predict(net, groups, shared, views)
+        if out is None:
+            out = np.empty((count, views, result.shape[2]), np.float32)
+        out[start : start + step] = result
+    assert out is not None
+    return out
+
+
+def _predict(
+    net: Net, groups: list[_Group], shared: list[tuple[int, _Window]], views: int
+) -> np.ndarray:
+    """Outputs N×V×K of the views in ``groups``."""
+    graph = net.graph
+    for i, window in shared:
+        if not window.is_a_cell:
+            groups = [part for group in groups for part in group.split(window)]
+        in_place = graph.bottom_ids[i] == graph.top_ids[i]
+        groups = [group.run(graph.layers[i], window, in_place) for group in groups]
+    crops: list[torch.Tensor] = [groups[0].map] * views
+    for group in groups:
+        for index, view in enumerate(group.views):
+            crops[view] = group.cut(index)
+    batch = torch.cat(crops)
+    last = shared[-1][0] if shared else -1
+    begin = graph.tops[last][0] if shared else graph.blobs[graph.input_ids[0]]
+    begin.resize(tuple(batch.shape))
+    begin.set_data(batch)
+    net.run_forward(last + 1)
+    found = graph.blobs[graph.output_ids[0]].tensor
+    return found.reshape(views, len(batch) // views, -1).transpose(0, 1).cpu().numpy()
+
+
+def _check(net: Net, pictures: np.ndarray, origins: Sequence[Pair]) -> Pair:
+    """The size of a crop."""
+    if len(net.inputs) != 1 or len(net.outputs) != 1:
+        raise CaffeError(
+            f"net '{net.name}' has the inputs {net.inputs} and the outputs {net.outputs}; "
+            "predict_crops takes a net with one of each"
+        )
+    check(net.phase == schema.TEST, f"net '{net.name}' is in the TRAIN phase, and may be random")
+    check(len(origins) > 0, "predict_crops: there are no crops")
+    shape = net.blobs[net.inputs[0]].shape
+    check(
+        len(shape) == 4 and pictures.ndim == 4 and pictures.shape[1] == shape[1],
+        f"net '{net.name}' takes inputs of shape {shape}; got pictures of {pictures.shape}",
+    )
+    check(len(pictures) > 0, "predict_crops: there are no pictures")
+    for row, column in origins:
+        check(
+            0 <= row <= pictures.shape[2] - shape[2]
+            and 0 <= column <= pictures.shape[3] - shape[3],
+            f"the crop of {shape[2]}x{shape[3]} at ({row}, {column}) does not lie within pictures "
+            f"of {pictures.shape[2]}x{pictures.shape[3]}",
+        )
+    return shape[2], shape[3]
+
+
+def _pictures_in_a_pass(
+    net: Net, shared: list[tuple[int, _Window]], pictures: np.ndarray, size: Pair
+) -> int:
+    """So many that the largest map stays below _MAP_BYTES."""
+    largest = math.prod(pictures.shape[1:])
+    for i, _ in shared:
+        # the crop's map, and the whole picture's beside it, which is larger by less than this
+        channels, *extent = net.graph.tops[i][0].shape[1:]
+        grown = [n * whole / crop for n, whole, crop in zip(extent, pictures.shape[2:], size)]
+        largest = max(largest, int(channels * math.prod(grown)))
+    return max(1, _MAP_BYTES // (4 * largest))
