@@ -87,7 +87,7 @@ class Transform(object):
             values *= self._scale
         return values
 
-    def views(self, pictures):
+    def __call__(self, pictures):
         return views(self.whole(pictures), self._crop_size, self._oversample)
 
     def origins(self, pictures):
@@ -100,17 +100,17 @@ class Transform(object):
 
 def _predictor(caffe, net, transform, oversample):
     """A function from uint8 pictures to the net's outputs, of shape pictures x views x classes."""
-    extensions = getattr(caffe, "extensions", None)
+    predict_crops = getattr(getattr(caffe, "extensions", None), "predict_crops", None)
 
     def shared(pictures):
-        values = transform.whole(pictures)
-        return extensions.predict_crops(net, values, transform.origins(pictures), True)
+        assert predict_crops is not None
+        return predict_crops(net, transform.whole(pictures), transform.origins(pictures), True)
 
     def plain(pictures):
-        p = _forward(net, transform.views(pictures))
+        p = _forward(net, transform(pictures))
         return p.reshape(len(pictures), -1, p.shape[1])
 
-    return shared if oversample and hasattr(extensions, "predict_crops") else plain
+    return shared if oversample and predict_crops else plain
 
 
 def _check_input(net, options, transform):
