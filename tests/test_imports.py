@@ -69,7 +69,8 @@ def test_a_library_is_imported_in_its_one_place(library: str, place: str) -> Non
 @pytest.mark.parametrize(
     ("place", "may_import"),
     [
-        (("stages.py", "hyperparameters.py", "assumptions.py", "paths.py", "prototxt", "data"),
+        (("stages.py", "variants.py", "hyperparameters.py", "assumptions.py", "paths.py",
+          "prototxt", "data"),
          ("stages", "hyperparameters", "assumptions", "paths", "prototxt", "data", "errors",
           "sealed_json")),
         (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors", "sealed_json")),

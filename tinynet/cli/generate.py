@@ -13,8 +13,10 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths
 from tinynet.prototxt import dataset, schema
 from tinynet.prototxt import generate as generator
+from tinynet.prototxt.overrides import read_overrides
 from tinynet.prototxt.solvers import POLICY_FIELDS, Overrides
 from tinynet.stages import STAGES, stage
+from tinynet.variants import variant
 
 # What names nets, and what Caffe has replaced: every other field of the solver has its option.
 NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
@@ -78,6 +80,12 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--stage", "numbers", type=int, multiple=True, help="Only this stage, 1 to 8; may be repeated."
 )
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    help="A variant of a stage instead, by name; or several.",
+)
 @click.option("--classes", type=click.IntRange(2), help="Classes, if not those of the data set.")
 @click.option(
     "--data",
@@ -100,9 +108,17 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "--epochs", type=click.IntRange(1), help="Length of training; schedules scale with it."
 )
 @click.option("--std", type=FiniteFloat(), help="Of the gaussian that weights start from.")
+@click.option(
+    "--overrides",
+    "overrides_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Solver values from 'tinynet search'; options given here come before them.",
+)
 @solver_options
 def generate(
     numbers: tuple[int, ...],
+    variants: tuple[str, ...],
     classes: int | None,
     data: Path | None,
     out: Path,
@@ -110,6 +126,7 @@ def generate(
     batch_size: int | None,
     epochs: int | None,
     std: float | None,
+    overrides_file: Path | None,
     **solver_values: Any,
 ) -> None:
     """Write the stages' train_val, deploy and solver prototxt.
@@ -124,7 +141,11 @@ def generate(
       tinynet generate --stage 1 --lr-policy step --gamma 0.5 --stepsize 2000
     """
     chosen = _chosen(solver_values)
-    stages = [stage(number) for number in sorted(set(numbers))] or list(STAGES)
+    if overrides_file is not None:
+        chosen = {**read_overrides(overrides_file), **chosen}
+    stages = [stage(number) for number in sorted(set(numbers))]
+    stages += [variant(name) for name in dict.fromkeys(variants)]
+    stages = stages or list(STAGES)
     if "snapshot_prefix" in chosen and (len(stages) > 1 or stages[0].is_ensemble):
         raise UsageError("--snapshot-prefix is for one solver; these would share their snapshots")
     overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen)

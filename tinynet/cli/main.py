@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),
     "parity": ("parity", "Run a solver in both engines from one seed; show how they part."),
     "dissect": ("dissect", "Train every stage from several seeds, and show each change's gain."),
+    "search": ("search", "Search learning rate and weight decay on tuning pictures."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }

@@ -209,7 +209,7 @@ def _trainings(request: Request) -> Iterator[Training]:
 def _seeds(found: Stage, request: Request) -> Iterator[Training]:
     solver = StagePaths(request.folders.prototxt, found.name).solver
     for seed in range(1, request.seeds + 1):
-        arguments = (os.fspath(solver), "--seed", str(seed), *getattr(found, "train_options", ()))
+        arguments = (os.fspath(solver), "--seed", str(seed))
         yield Training(f"{found.name}/seed{seed}", seed, solver, arguments)
 
 

@@ -1,0 +1,115 @@
+"""A search narrows around its best, is shared by workers, and goes on where one was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiments.search import Range, Trial, parse_range, winner
+from tinynet.prototxt import schema, text
+from tinynet.prototxt.overrides import read_overrides
+
+
+def test_a_level_has_a_quarter_of_the_sides_of_the_one_before_in_the_logarithm() -> None:
+    whole = Range("base_lr", 1e-4, 1.0)
+    level = whole.around(1e-2, 1)
+    assert (level.low, level.high) == pytest.approx((10**-2.5, 10**-1.5))
+    edge = whole.around(1.0, 1)
+    assert (edge.low, edge.high) == pytest.approx((10**-0.5, 1.0))  # never outside what was asked
+
+
+@pytest.mark.parametrize(
+    "wrong", ["base_lr", "base_lr=1", "base_lr=0:1", "base_lr=2:1", "max_iter=1:9", "nothing=1:2"]
+)
+def test_a_range_that_means_nothing_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(UsageError, match="--range"):
+        parse_range(wrong)
+
+
+def test_the_winner_was_trained_to_the_end_and_is_the_earliest_of_equals() -> None:
+    found = [
+        Trial(0, "pruned", {}, 0.9),
+        Trial(1, "complete", {}, 0.5),
+        Trial(2, "complete", {}, 0.6),
+        Trial(3, "complete", {}, 0.6),
+        Trial(4, "failed", {}, None),
+    ]
+    assert winner(found) == found[2]
+    assert winner(found[:1]) is None
+
+
+def test_generate_takes_the_overrides_and_an_option_comes_before_them(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.json"
+    file.write_text(json.dumps({"solver": {"base_lr": 0.0125, "weight_decay": 0.002}}))
+    out = tmp_path / "p"
+    done = run(
+        *("generate", "--stage", 1, "--out", out, "--overrides", file, "--weight-decay", 0.25)
+    )
+    assert done.status == 0
+    solver = text.read(out / "stage1_simple" / "solver.prototxt", schema.SolverParameter)
+    assert (solver.base_lr, solver.weight_decay) == pytest.approx((0.0125, 0.25))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"solver": 3}', '{"solver": {"bas_lr": 1}}', '{"solver": {"base_lr": "x"}}',
+     '{"solver": {"base_lr": NaN}}', '{"solver": {"stepvalue": 3}}', '{"solver": {"net": 1}}'],
+)  # fmt: skip
+def test_a_file_that_is_no_overrides_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "overrides.json"
+    file.write_text(content)
+    with pytest.raises(TinynetError, match=str(file)) as caught:
+        read_overrides(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "--stage N"),
+        (("--stage", 8), "search --stage 7"),
+        (("--stage", 1, "--variant", "msra"), "one of"),
+        (("--variant", "nothing"), "the variants are"),
+    ],
+)
+def test_wrong_use_says_what_is_right(tmp_path: Path, options: tuple, says: str) -> None:
+    done = run("search", tmp_path, *options)
+    assert done.status == 2 and says in done.stderr
+
+
+@pytest.mark.long
+def test_a_trial_whose_worker_was_killed_is_carried_on_by_the_next(tmp_path: Path) -> None:
+    sizes = ("--classes", 2, "--train-per-class", 20, "--val-per-class", 2, "--test-per-class", 1)
+    run("data", "synthesize", "--out", tmp_path / "shapes", *sizes)
+    run("data", "convert", tmp_path / "shapes", "--out", tmp_path / "lmdb", "--jobs", 1)
+    arguments = [
+        *("search", tmp_path / "lmdb", "--stage", 1, "--trials", 2, "--levels", 1),
+        *("--epochs", 3, "--batch-size", 8, "--cpu", "--out", tmp_path / "s"),
+    ]
+    command = [sys.executable, "-m", "tinynet", *map(str, arguments)]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    history = tmp_path / "s" / "runs" / "stage1_simple" / "trial0000" / "run.json"
+    deadline = time.monotonic() + 300
+    while not history.exists():
+        assert first.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    done = run(*arguments, "--json")
+    assert done.status == 0, done.stderr
+    assert "trial 0: was left by another worker" in done.stderr
+    found = json.loads(done.stdout)
+    assert [trial["number"] for trial in found] == [0, 1]
+    assert all(trial["state"] == "complete" for trial in found)
+    chosen = read_overrides(tmp_path / "s" / "overrides.json")
+    best = max(found, key=lambda trial: trial["score"])
+    assert chosen == pytest.approx(best["values"])

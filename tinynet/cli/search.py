@@ -1,0 +1,180 @@
+"""``tinynet search``: solver values, coarse to fine, on pictures that may choose."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinynet.errors import UsageError
+from tinynet.paths import DATA_ROOT
+
+if TYPE_CHECKING:
+    from tinynet.experiments.search import Request, Trial
+
+
+@click.command(
+    epilog="Example: tinynet search data/lmdb --stage 7 --trials 10 --levels 2 --epochs 10"
+)
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.option("--stage", "number", type=int, metavar="N", help="Which stage, 1 to 7.")
+@click.option("--variant", "variant_name", metavar="NAME", help="A variant instead.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the study and its runs lie; default runs/search/STAGE.",
+)
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    metavar="NAME=LOW:HIGH",
+    help="A solver field to search, logarithmically; may be repeated.  "
+    "[default: base_lr=0.001:0.1 and weight_decay=1e-05:0.01]",
+)
+@click.option("--trials", type=click.IntRange(1), default=10, show_default=True, help="A level.")
+@click.option(
+    "--levels",
+    type=click.IntRange(1, 5),
+    default=2,
+    show_default=True,
+    help="Each around the best so far, on a quarter of the sides.",
+)
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Length of each trial.")
+@click.option("--batch-size", type=click.IntRange(1), metavar="B", help="Pictures an update.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all trials.")
+@click.option(
+    "--split-seed",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="S",
+    help="Of the tuning pictures, a tenth of training, unless DATA is split already.",
+)
+@click.option("--engine", default="auto", show_default=True, metavar="auto|caffe|torch")
+@click.option("--cpu", is_flag=True, help="Train on the CPU, even where there is a GPU.")
+@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Train on GPU N.")
+@click.option("--json", "as_json", is_flag=True, help="Print the trials as JSON.")
+def search(
+    data: Path | None,
+    number: int | None,
+    variant_name: str | None,
+    out: Path | None,
+    ranges: tuple[str, ...],
+    trials: int,
+    levels: int,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    split_seed: int,
+    engine: str,
+    cpu: bool,
+    gpu: int | None,
+    as_json: bool,
+) -> None:
+    """Search solver values of a stage on tuning pictures, which are no part of what is reported.
+
+    The same command, started again or many times at once (on any machines that share DIR), joins
+    one study and goes on with what was left.  Writes DIR/overrides.json for 'tinynet generate
+    --overrides', and DIR/plane.png.
+    """
+    from tinynet.experiments import search as module
+    from tinynet.prototxt.solvers import Overrides
+    from tinynet.stages import stage
+    from tinynet.variants import variant
+
+    if (number is None) == (variant_name is None):
+        raise UsageError("name one of --stage N and --variant NAME")
+    if gpu is not None and cpu:
+        raise UsageError("--gpu and --cpu: choose one")
+    found = stage(number) if number is not None else variant(str(variant_name))
+    if found.is_ensemble:
+        raise UsageError("stage 8 is 11 models of stage 7: search --stage 7")
+    folder = out or Path("runs/search") / found.name
+    train = [] if engine == "auto" else ["--engine", engine]
+    train += ["--cpu"] if cpu else [] if gpu is None else ["--gpu", str(gpu)]
+    request = module.Request(
+        stage=found,
+        data=_tuning_data(data or DATA_ROOT, folder, split_seed),
+        out=folder,
+        ranges=[module.parse_range(text) for text in ranges] or module.DEFAULT_RANGES,
+        trials=trials,
+        levels=levels,
+        seed=seed,
+        overrides=Overrides(batch_size=batch_size, epochs=epochs),
+        train=train,
+    )
+    made = module.run(request, lambda line: click.echo(line, err=True))
+    figure = _draw(request, made)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(trial) for trial in made]))
+        return
+    click.echo(_table(request, made))
+    if request.overrides_file.exists():
+        click.echo(f"winner: {request.overrides_file}")
+    if figure is not None:
+        click.echo(f"figure: {figure}")
+
+
+def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
+    """DATA where its val may choose, else DATA with tuning pictures held out, under ``out``."""
+    from filelock import FileLock
+
+    from tinynet.data.manifest import read_manifest
+    from tinynet.data.split import Tuning, split
+    from tinynet.paths import DataPaths
+
+    if "roles" in read_manifest(data).options:
+        return data
+    folder = out / "data"
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(out / ".data.lock")):  # many workers may start at once
+        if not DataPaths(folder).manifest.exists():
+            split(data, folder, Tuning(0.1, split_seed))
+    options = read_manifest(folder).options
+    known = options.get("split_of"), options["split"].get("seed")
+    if known != (read_manifest(data).digests, split_seed):
+        raise UsageError(f"{folder}: was split from other data or seed; name another --out")
+    return folder
+
+
+def _table(request: Request, made: list[Trial]) -> str:
+    from tinynet.cli.table import render
+
+    names = [searched.name for searched in request.ranges]
+    ranked = sorted(made, key=lambda t: (t.state != "complete", -(t.score or 0), t.number))
+    rows = [
+        [
+            str(trial.number),
+            trial.state,
+            *(f"{trial.values[name]:.4g}" for name in names),
+            "" if trial.score is None else f"{100 * trial.score:.2f}",
+        ]
+        for trial in ranked
+    ]
+    header = ["trial", "state", *names, "tuning accuracy %"]
+    return render(header, rows, right=(0, *range(2, len(header))))
+
+
+def _draw(request: Request, made: list[Trial]) -> Path | None:
+    from tinynet.experiments.search import winner
+
+    best = winner(made)
+    if best is None or len(request.ranges) < 2:
+        return None
+    from tinynet.reporting.search_plane import Point, draw_search_plane
+
+    names = (request.ranges[0].name, request.ranges[1].name)
+
+    def point(trial: Trial) -> Point:
+        done = trial.state == "complete"
+        return Point(trial.values[names[0]], trial.values[names[1]], trial.score, done)
+
+    path = request.out / "plane.png"
+    title = f"{request.stage.title}: {len(made)} trials"
+    draw_search_plane([point(trial) for trial in made], point(best), names, title, path)
+    return path

@@ -1,0 +1,342 @@
+"""Coarse to fine over solver values, as the paper tuned its nets, on pictures that may choose.
+
+    OUT/data/            the data with tuning pictures held out, unless DATA is split already
+    OUT/study.journal    Optuna's journal: any number of workers, on any machine, share it
+    OUT/prototxt, runs/  of each trial, trial0000 …
+    OUT/locks/           held by the worker of a trial: one that died leaves its trial to the next
+    OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes
+
+A level of trials is drawn at random, on a logarithmic scale, from a box around the best trial so
+far; the first level's box is what was asked for, and each next one has a quarter of its sides.
+A trial that does worse at an epoch than the median of the others did there is given up.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
+from tinynet.experiments.results import write_whole
+from tinynet.paths import RunPaths, StagePaths
+from tinynet.prototxt import dataset, generate, schema
+from tinynet.prototxt.solvers import Overrides
+from tinynet.stages import Stage
+from tinynet.training import run as runs
+from tinynet.training.log import read_history
+
+Say = Callable[[str], None]
+
+SHRINK = 4.0  # sides of a level's box by those of the next, in the logarithm
+_LOOK_SECONDS = 1.0
+_STOPPED = 75
+
+
+@dataclass(frozen=True)
+class Range:
+    """A solver field that is searched, between two positive bounds."""
+
+    name: str
+    low: float
+    high: float
+
+    def around(self, centre: float, level: int) -> Range:
+        """The range of a later level: narrower by SHRINK a level, within this one."""
+        half = math.log(self.high / self.low) / 2 / SHRINK**level
+        low = max(self.low, centre * math.exp(-half))
+        high = min(self.high, centre * math.exp(half))
+        return Range(self.name, low, high)
+
+
+DEFAULT_RANGES = (Range("base_lr", 1e-3, 1e-1), Range("weight_decay", 1e-5, 1e-2))
+
+
+def parse_range(text: str) -> Range:
+    """``NAME=LOW:HIGH``.  Raises UsageError where it is no float field between positive bounds."""
+    name, _, bounds = text.partition("=")
+    low, _, high = bounds.partition(":")
+    known = schema.FIELDS["SolverParameter"].get(name)
+    if known is None or known.kind != "float" or known.repeated:
+        raise UsageError(f"--range {text}: '{name}' is no solver field that holds one number")
+    try:
+        found = Range(name, float(low), float(high))
+    except ValueError:
+        raise UsageError(f"--range {text}: give NAME=LOW:HIGH, as base_lr=0.001:0.1") from None
+    if not 0 < found.low < found.high < math.inf:
+        raise UsageError(f"--range {text}: needs 0 < LOW < HIGH")
+    return found
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet search`` was asked for.  ``trials``: of every level."""
+
+    stage: Stage
+    data: Path  # a split folder: its val chooses
+    out: Path
+    ranges: Sequence[Range] = DEFAULT_RANGES
+    trials: int = 10
+    levels: int = 2
+    seed: int = 1
+    overrides: Overrides = field(default_factory=Overrides)
+    train: Sequence[str] = ()  # options of tinynet train
+
+    @property
+    def total(self) -> int:
+        return self.trials * self.levels
+
+    @property
+    def overrides_file(self) -> Path:
+        return self.out / "overrides.json"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one trial; ``score``: its last tuning accuracy, None where it has none."""
+
+    number: int
+    state: str  # "complete", "pruned", "failed" or "running"
+    values: dict[str, float]
+    score: float | None
+
+
+def run(request: Request, say: Say) -> list[Trial]:
+    """Work on the study until its trials are done or others work on those that are left.
+
+    Raises StoppedEarly after a signal (the same command goes on), UsageError where the study was
+    begun with other settings, TinynetError where no trial could be completed.
+    """
+    worker = _Worker(request, say)
+    worker.work()
+    found = trials(request)
+    best = winner(found)
+    if best is None:
+        if any(trial.state == "running" for trial in found):
+            return found
+        raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
+    write_overrides(request, best)
+    return found
+
+
+def winner(found: Sequence[Trial]) -> Trial | None:
+    """The completed trial of the best score; of equal ones the earliest."""
+    complete = [t for t in found if t.state == "complete" and t.score is not None]
+    return max(complete, key=lambda t: (t.score, -t.number), default=None)
+
+
+def write_overrides(request: Request, best: Trial) -> None:
+    """Write the winner for ``tinynet generate --overrides``."""
+    content = {
+        "solver": best.values,
+        "stage": request.stage.name,
+        "trial": best.number,
+        "tuning_accuracy": best.score,
+    }
+    write_whole(request.overrides_file, json.dumps(content, indent=1) + "\n")
+
+
+def trials(request: Request) -> list[Trial]:
+    """Every trial of the study so far, by number."""
+    states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    found = []
+    for trial in _study(request).get_trials(deepcopy=False):
+        reported = trial.intermediate_values
+        last = reported[max(reported)] if reported else None
+        score = trial.value if trial.state.name == "COMPLETE" else last
+        state = states.get(trial.state.name, "running")
+        found.append(Trial(trial.number, state, dict(trial.params), score))
+    return found
+
+
+def _study(request: Request) -> Any:
+    optuna = _optuna()
+    request.out.mkdir(parents=True, exist_ok=True)
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    journal = os.fspath(request.out / "study.journal")
+    # a lock file, since links (Optuna's default) are refused by some network file systems
+    storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
+    return optuna.create_study(
+        storage=storage,
+        study_name=request.stage.name,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.RandomSampler(seed=None),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+    )
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise TinynetError("tinynet search needs Optuna: pip install 'tinynet[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+class _Worker:
+    def __init__(self, request: Request, say: Say) -> None:
+        self._request = request
+        self._say = say
+        self._study = _study(request)
+        self._described = dataset.describe(request.data)
+        self._require_same_study()
+
+    def _require_same_study(self) -> None:
+        request = self._request
+        asked = {
+            "ranges": {r.name: [r.low, r.high] for r in request.ranges},
+            "epochs": request.overrides.epochs,
+            "batch_size": request.overrides.batch_size,
+            "train_images": self._described.train_images,
+            "mean_values": list(self._described.mean_values),
+        }
+        # round trip: the journal holds JSON
+        known = self._study.user_attrs.get("settings")
+        if known is None:
+            self._study.set_user_attr("settings", asked)
+        elif known != json.loads(json.dumps(asked)):
+            keys = [key for key in asked if known.get(key) != json.loads(json.dumps(asked[key]))]
+            raise UsageError(
+                f"{request.out}: holds a search with other settings ({', '.join(keys)}); give the "
+                "same, or name another --out"
+            )
+
+    def work(self) -> None:
+        while True:
+            taken = self._take()
+            if taken is None:
+                return
+            trial, lock = taken
+            try:
+                self._do(trial)
+            finally:
+                lock.release()
+
+    def _take(self) -> tuple[Any, FileLock] | None:
+        """A trial that nobody works on: one that was left, or a new one."""
+        optuna = _optuna()
+        folder = self._request.out / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        # one worker at a time decides: what a trial is drawn from depends on those before it
+        with FileLock(os.fspath(folder / "next.lock")):
+            known = self._study.get_trials(deepcopy=False)
+            for frozen in known:
+                if frozen.state == optuna.trial.TrialState.RUNNING:
+                    lock = self._lock(frozen.number)
+                    if lock is not None:
+                        self._say(f"trial {frozen.number}: was left by another worker; going on")
+                        return optuna.trial.Trial(self._study, frozen._trial_id), lock
+            if len(known) >= self._request.total:
+                return None
+            lock = self._lock(len(known))
+            assert lock is not None
+            return self._study.ask(fixed_distributions=self._box(len(known))), lock
+
+    def _lock(self, number: int) -> FileLock | None:
+        lock = FileLock(os.fspath(self._request.out / "locks" / f"trial{number:04d}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return lock
+
+    def _box(self, number: int) -> dict[str, Any]:
+        optuna = _optuna()
+        level = number // self._request.trials
+        best = winner(trials(self._request)) if level else None
+        box = {}
+        for searched in self._request.ranges:
+            if best is not None:
+                searched = searched.around(best.values[searched.name], level)
+            box[searched.name] = optuna.distributions.FloatDistribution(
+                searched.low, searched.high, log=True
+            )
+        return box
+
+    # ------------------------------------------------------------------ one trial
+
+    def _do(self, trial: Any) -> None:
+        optuna = _optuna()
+        state = optuna.trial.TrialState
+        paths = self._generate(trial)
+        values = ", ".join(f"{name} {value:.3g}" for name, value in trial.params.items())
+        self._say(f"trial {trial.number}: {values}")
+        status, pruned = self._train(trial, paths)
+        last = self._report(trial, paths)
+        if pruned:
+            self._study.tell(trial.number, state=state.PRUNED)
+            self._say(f"trial {trial.number}: given up at {100 * (last or 0):.2f} %")
+        elif status == 0 and last is not None:
+            self._study.tell(trial.number, last)
+            self._say(f"trial {trial.number}: {100 * last:.2f} %")
+        elif status == _STOPPED:
+            raise StoppedEarly(f"{self._request.out}: stopped; the same command goes on")
+        else:
+            record = runs.load(paths.run_json)
+            why = record.message if record and record.message else f"status {status}"
+            self._study.tell(trial.number, state=state.FAIL)
+            self._say(f"trial {trial.number}: failed: {why}")
+
+    def _generate(self, trial: Any) -> RunPaths:
+        request = self._request
+        root = request.out / "prototxt" / f"trial{trial.number:04d}"
+        solver = {**request.overrides.solver, **trial.params}
+        overrides = Overrides(
+            request.overrides.batch_size, request.overrides.epochs, request.overrides.std, solver
+        )
+        generate.write(generate.generate(root, self._described, [request.stage], overrides))
+        runs_root = request.out / "runs"
+        return RunPaths.of(runs_root, request.stage.name, f"trial{trial.number:04d}")
+
+    def _train(self, trial: Any, paths: RunPaths) -> tuple[int, bool]:
+        """Train, watching the tuning accuracy; (exit status, whether it was given up)."""
+        request = self._request
+        root = request.out / "prototxt" / f"trial{trial.number:04d}"
+        solver = StagePaths(root, request.stage.name).solver
+        command = [
+            *(sys.executable, "-m", "tinynet", "train", os.fspath(solver)),
+            *("--runs", os.fspath(request.out / "runs"), "--name", Path(paths.root).name),
+            *("--seed", str(request.seed), "--quiet", *request.train),
+        ]
+        log = request.out / "runs" / f"trial{trial.number:04d}.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            child = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            try:
+                while child.poll() is None:
+                    time.sleep(_LOOK_SECONDS)
+                    self._report(trial, paths)
+                    if trial.should_prune() and child.poll() is None:
+                        child.send_signal(signal.SIGTERM)
+                        child.wait()
+                        return child.returncode, True
+            except BaseException:  # Ctrl-C: the child stops with a snapshot, and the trial goes on
+                child.send_signal(signal.SIGTERM)
+                child.wait()
+                raise
+        return child.returncode, False
+
+    def _report(self, trial: Any, paths: RunPaths) -> float | None:
+        """Tell the study each tuning accuracy that the history holds; the last one."""
+        if not paths.history.exists():
+            return None
+        tested = [r for r in read_history(paths.history) if r.get("val_accuracy") is not None]
+        known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        for step, record in enumerate(tested):
+            if step not in known:
+                trial.report(record["val_accuracy"], step)
+        return float(tested[-1]["val_accuracy"]) if tested else None
