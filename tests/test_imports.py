@@ -124,7 +124,9 @@ def test_what_a_worker_imports_is_python_3_6_with_numpy_alone(path: Path) -> Non
     assert not foreign
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["jobs", "local", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"

@@ -108,6 +108,15 @@ def test_what_grid_engine_is_asked_for() -> None:
     ]
 
 
+def test_a_sites_own_words_take_the_place_of_ours() -> None:
+    around = Surroundings(Path("/x"), Path("/x/list"))
+    request = Request(cpus=4, gpu=True, options=("--gpus=a100:1",))
+    assert "--gres=gpu:1" not in directives(slurm.render(jobs("a"), around, request), "#SBATCH")
+    request = Request(cpus=4, gpu=True, options=("-pe openmp 4", "-l ngpus=1"))
+    found = directives(grid_engine.render(jobs("a"), around, request), "#$")
+    assert [line for line in found if line.startswith(("-pe", "-l"))] == list(request.options)
+
+
 @pytest.mark.parametrize("option", ["--x\nrm -rf ~", "--x\r", "--x\0"])
 def test_no_option_gets_a_line_of_its_own(render: Render, option: str) -> None:
     around = Surroundings(Path("/x"), Path("/x/list"))

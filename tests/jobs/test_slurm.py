@@ -90,17 +90,19 @@ def wait_for_iteration(run: Path, iteration: int, sessions: int = 1) -> None:
         time.sleep(0.05)
 
 
-def train_straight() -> Path:
-    """The same training, never interrupted: its last snapshot."""
-    options = STEPS.split()
-    child = small_runs.train(Path(), *options, "--seed", "3", "--name", "straight", "--cpu")
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last snapshot of the same training, never interrupted."""
+    place = tmp_path_factory.mktemp("straight")
+    small_runs.write_files(place)
+    child = small_runs.train(place, *STEPS.split(), "--seed", "3", "--name", "straight", "--cpu")
     assert child.returncode == 0, child.stderr
-    return Path(f"runs/small/straight/snapshots/snapshot_iter_{MAX_ITER}.caffemodel")
+    return place / f"runs/small/straight/snapshots/snapshot_iter_{MAX_ITER}.caffemodel"
 
 
-def require_same_end(run: Path) -> None:
+def require_same_end(run: Path, straight: Path) -> None:
     model = run / f"snapshots/snapshot_iter_{MAX_ITER}.caffemodel"
-    assert model.read_bytes() == train_straight().read_bytes()
+    assert model.read_bytes() == straight.read_bytes()
 
 
 def test_an_array_of_four_trainings_ends_and_the_ensemble_comes_last(
@@ -139,7 +141,7 @@ def test_an_array_of_four_trainings_ends_and_the_ensemble_comes_last(
 
 
 def test_a_signalled_run_is_requeued_and_ends_with_the_same_bits(
-    cluster: Cluster, folder: Path
+    cluster: Cluster, folder: Path, straight: Path
 ) -> None:
     small_runs.write_files(Path())
     tinynet(cluster, "jobs", "create", "a list", "small/solver.prototxt", "--seeds", "3",
@@ -155,11 +157,11 @@ def test_a_signalled_run_is_requeued_and_ends_with_the_same_bits(
     assert 150 <= sessions[0]["to"] == sessions[1]["from"] < MAX_ITER, "not where it was"
     assert "SIGUSR1: small-seed3 is told to stop" in logs()
     assert state() == "done"
-    require_same_end(run)
+    require_same_end(run, straight)
 
 
 def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
-    cluster: Cluster, folder: Path
+    cluster: Cluster, folder: Path, straight: Path
 ) -> None:
     small_runs.write_files(Path())
     tinynet(cluster, "jobs", "create", "a list", "small/solver.prototxt", "--seeds", "3",
@@ -185,18 +187,18 @@ def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
     cluster.wait_until([again], "COMPLETED", "FAILED")
     assert cluster.task_states(again) == {"0": "COMPLETED"}, logs()
     assert small_runs.record(Path(), run)["sessions"][2]["from"] == record["iteration"]
-    require_same_end(run)
+    require_same_end(run, straight)
 
 
 @pytest.mark.long
 def test_a_run_that_hits_its_time_limit_goes_on_in_the_next_and_ends_with_the_same_bits(
-    cluster: Cluster, folder: Path
+    cluster: Cluster, folder: Path, straight: Path
 ) -> None:
     """The true thing: Slurm's shortest limit is a minute, and its own signal comes before."""
     small_runs.write_files(Path())
     solver = Path("small/solver.prototxt")
-    # slow enough to need two minutes: a test of 2000 batches every ten iterations
-    solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 4000\n"))
+    # slow enough for several limits: a long test every ten iterations
+    solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 600\n"))
     steps = f"--max-iter {MAX_ITER} --set display=10 --set test_interval=10 --snapshot 100"
     tinynet(cluster, "jobs", "create", "a list", str(solver), "--seeds", "3", "--no-evaluate",
             "--train", steps)  # fmt: skip
@@ -207,4 +209,4 @@ def test_a_run_that_hits_its_time_limit_goes_on_in_the_next_and_ends_with_the_sa
     sessions = small_runs.record(Path(), run)["sessions"]
     assert len(sessions) > 1, "it was done within the limit"
     assert "is told to stop" in logs()
-    require_same_end(run)
+    require_same_end(run, straight)

@@ -427,7 +427,7 @@ def sge(folder: Path, submit: bool, **options: Any) -> None:
     """The same for Grid Engine: write its batch scripts for LIST, and submit them.
 
     The names of the parallel environment (smp) and of the GPU resource (gpu) differ between
-    sites: give your own with --option, as in --option '-l gpu=1' --option '-q gpu.q'.
+    sites: yours take their place, as in --option '-pe openmp 4' --option '-l ngpus=1'.
     """
     from tinynet.jobs import grid_engine as system
 

@@ -33,6 +33,10 @@ class Request:
     options: tuple[str, ...] = ()  # more of the batch system's own
     retry: bool = False  # also jobs that have failed before
 
+    def has_option(self, *beginnings: str) -> bool:
+        """Whether one of ``options`` says itself what we would say in our own words."""
+        return any(option.startswith(beginnings) for option in self.options)
+
 
 @dataclass(frozen=True)
 class Surroundings:

@@ -7,6 +7,7 @@ one; a soft time limit (``s_rt``) sends SIGUSR1 too.  Exit status 99 puts a task
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +37,9 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
         soft = max(1, request.seconds - request.warning)
         hard, soft_text = batch_script.time_text(request.seconds), batch_script.time_text(soft)
         directives.append(f"-l h_rt={hard},s_rt={soft_text}")
-    if request.cpus > 1:
+    if request.cpus > 1 and not request.has_option("-pe"):
         directives.append(f"-pe smp {request.cpus}")
-    if request.gpu:
+    if request.gpu and not any(re.match(r"-l .*gpu", option) for option in request.options):
         directives.append("-l gpu=1")
     if request.memory:
         directives.append(f"-l h_vmem={request.memory}")

@@ -31,7 +31,7 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
     ]
     if request.seconds is not None:
         directives.append(f"--time={batch_script.time_text(request.seconds)}")
-    if request.gpu:
+    if request.gpu and not request.has_option("--gres", "--gpus"):
         directives.append("--gres=gpu:1")
     if request.memory:
         directives.append(f"--mem={request.memory}")
