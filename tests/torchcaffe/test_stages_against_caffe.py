@@ -148,3 +148,19 @@ def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     solver = write_solver(number, tmp_path, plain, 1e-4)
     request = {"solver": solver.read_text(), "weights": str(weights), "steps": 50}
     assert_same_way(*ask_both(request))
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_every_stage_as_generated_starts_and_draws_as_real_caffe(
+    number: int, ask_both: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Initial weights to the bit; crops, mirrors and masks show in the losses of four updates."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    write_pictures(tmp_path)
+    solver = write_solver(number, tmp_path, plain=False, base_lr=1e-3)
+    real, ours = ask_both({"solver": solver.read_text(), "steps": 4})
+    for name in real:
+        if name.startswith("start/"):
+            np.testing.assert_array_equal(ours[name], real[name], err_msg=name)
+    np.testing.assert_allclose(ours["losses"], real["losses"], rtol=1e-4)
+    assert len(set(real["losses"].tolist())) == 4
