@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tinynet import doctor
 from tinynet.cli.main import COMMANDS
 from tinynet.stages import ASSUMPTIONS, STAGES
 
@@ -53,8 +52,3 @@ def test_every_command_that_it_shows_exists_with_the_options_shown(line: str) ->
 def test_files_and_pictures_that_it_names_are_there() -> None:
     for path in re.findall(r"\]\(([^)#:]+)\)|`((?:scripts|data|tinynet)/[\w/.]+\.\w+)`", README):
         assert (ROOT / (path[0] or path[1])).exists(), path
-
-
-def test_doctor_looks_at_everything_that_setup_requires() -> None:
-    section = (ROOT / "setup.py").read_text().partition("install_requires=[")[2].partition("]")[0]
-    assert set(re.findall(r'"([\w-]+)', section)) == set(doctor.REQUIRED)

@@ -25,7 +25,7 @@ from tinynet.errors import TinynetError
 # what setup.py requires, then what its extras bring
 REQUIRED = (
     *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
-    "scipy",
+    *("scipy", "jinja2"),
 )
 OPTIONAL = ("torch", "h5py", "optuna", "nvidia-ml-py")
 

@@ -1,0 +1,39 @@
+"""What an installation brings: every file of the package, and what doctor looks for."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from tinynet import doctor
+
+ROOT = Path(__file__).parents[1]
+
+
+def setup_argument(name: str) -> Any:
+    """The value that setup.py gives an argument of ``setup()``, written there as a literal."""
+    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.keyword) and node.arg == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"setup.py gives no {name}")
+
+
+def test_every_file_beside_the_modules_is_in_the_wheel() -> None:
+    packaged = {
+        path
+        for package, patterns in setup_argument("package_data").items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    found = {
+        path
+        for path in (ROOT / "tinynet").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert found and found <= packaged
+
+
+def test_doctor_looks_at_everything_that_setup_requires() -> None:
+    required = {requirement.partition(">")[0] for requirement in setup_argument("install_requires")}
+    assert set(doctor.REQUIRED) == required
