@@ -108,6 +108,28 @@ def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str) -
     assert result(solver) == result(straight)
 
 
+def test_bf16_goes_on_to_the_bit(folder: Path) -> None:
+    try:
+        extensions.set_precision("bf16")
+    except CaffeError as error:
+        pytest.skip(str(error))
+    try:
+        path = small_stages.write_stage(folder, 7)
+        straight = start(path)
+        straight.step(8)
+        solver = start(path)
+        solver.step(5)
+        solver.snapshot()
+        solver = resume(path, 5)
+        solver.step(3)
+        assert result(solver) == result(straight)
+        assert '"precision": "bf16"' in complete_state.path_beside(state_at(solver, 5)).read_text()
+    finally:
+        extensions.set_precision("float32")
+    with pytest.raises(CaffeError, match="made in bf16 arithmetic, and this run is in float32"):
+        resume(path, 5)
+
+
 def test_a_snapshot_in_hdf5_goes_on_to_the_bit(folder: Path) -> None:
     pytest.importorskip("h5py")
     path = small_stages.write_stage(folder, 7, snapshot_format="HDF5")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinynet.errors import UsageError
+from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
     from tinynet.evaluation.ensemble import Member
@@ -71,7 +71,11 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
 @click.argument("run", type=click.Path(path_type=Path))
 @_split_option("val")
 @click.option("--oversample", is_flag=True, help="Average over Caffe's ten crops.")
-@click.option("--iteration", type=int, metavar="N", help="The snapshot of iteration N.")
+@click.option(
+    "--iteration",
+    metavar="N|best",
+    help="The snapshot of iteration N, or the best by the training's validation accuracy.",
+)
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Any .caffemodel.")
 @_engine_options
 @click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
@@ -238,7 +242,30 @@ def _request(run: Path, **options: Any) -> Request:
         raise UsageError("--gpu and --cpu: choose one")
     if options.get("iteration") is not None and options.get("weights") is not None:
         raise UsageError("--iteration and --weights: choose one")
+    if options.get("iteration") is not None:
+        options["iteration"] = _iteration(run, options["iteration"])
     return Request(run=run, **options)
+
+
+def _iteration(run: Path, given: str) -> int:
+    """The iteration that ``--iteration`` names: a number, or that of the run's best snapshot."""
+    from tinynet.paths import RunPaths
+    from tinynet.training import retention, snapshots
+    from tinynet.training.log import read_history
+
+    if given.isdecimal():
+        return int(given)
+    if given != "best":
+        raise UsageError(f"--iteration {given}: give a number, or 'best'")
+    paths = RunPaths(run)
+    found = [snapshot.iteration for snapshot in snapshots.snapshots(paths.snapshots)]
+    best = retention.best_iteration(read_history(paths.history), found)
+    if best is None:
+        raise TinynetError(
+            f"{run}: no snapshot of an iteration at which it was tested, so none is known to be "
+            "the best"
+        )
+    return best
 
 
 @contextmanager
