@@ -43,6 +43,12 @@ NAMES = (
     help="Where the generated stages lie.",
 )
 @click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Converted data set, for the names of its classes, where it has moved.",
+)
+@click.option(
     "--engine",
     default="auto",
     show_default=True,
@@ -56,6 +62,7 @@ def report(
     stage: int | None,
     picture: str | None,
     prototxt: Path,
+    data: Path | None,
     engine: str,
 ) -> None:
     """Write a page with tables, figures and what repeats them; or with --only one figure.
@@ -71,7 +78,7 @@ def report(
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":
         raise UsageError("no RUNS named, and no folder 'runs' is here")
-    evidence = collect(named) if named else Evidence([])
+    evidence = collect(named, data) if named else Evidence([])
     if only is None:
         from tinynet.reporting.page import write_report
 

@@ -51,7 +51,8 @@ def draw_bars(
     gains = _gains(bars) if show_gains else []
     lines = note.count("\n") + 1 if note else 0
     made = canvas.empty(height=1.55 + 0.4 * len(bars) + 0.17 * lines)
-    if any(gain is not None for gain in gains):
+    papers = [bar.paper_gain for bar in bars]
+    if any(gain is not None for gain in (*gains, *papers)):
         left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
         _draw_gains(right, bars, gains)
     else:

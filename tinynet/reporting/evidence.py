@@ -131,6 +131,7 @@ class Evidence:
     runs: list[RunEvidence]
     sources: list[Path] = field(default_factory=list)  # as they were named
     dissection: Dissection | None = None  # where a results folder was named
+    data: Manifest | None = None  # of the converted data set that was named
 
     @property
     def reported(self) -> str:
@@ -168,7 +169,9 @@ class Evidence:
 
     @cached_property
     def manifest(self) -> Manifest | None:
-        return next((run.manifest for run in self.runs if run.manifest is not None), None)
+        return self.data or next(
+            (run.manifest for run in self.runs if run.manifest is not None), None
+        )
 
     @cached_property
     def class_names(self) -> dict[str, str]:
@@ -209,8 +212,10 @@ class Evidence:
         return []
 
 
-def collect(sources: Sequence[Path]) -> Evidence:
+def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
     """Read every run below the folders named, and require that all are of one data set.
+
+    ``data``: the converted data set, whose manifest names the classes, where it has moved.
 
     Raises UsageError where a folder is missing, holds no run, or runs differ in their data.
     """
@@ -232,7 +237,13 @@ def collect(sources: Sequence[Path]) -> Evidence:
                 found.setdefault(folder.resolve(), RunEvidence(folder, record))
     ordered = sorted(found.values(), key=_order)
     require_one_data_set(ordered)
-    return Evidence(ordered, list(sources), dissection)
+    manifest = read_manifest(data) if data is not None else None
+    if manifest is not None:
+        for run in ordered:
+            for found_p in run.probabilities.values():
+                if found_p.wnids.tolist() != manifest.wnids:
+                    raise UsageError(f"--data {data}: its classes are not those of {run.folder}")
+    return Evidence(ordered, list(sources), dissection, manifest)
 
 
 def _order(run: RunEvidence) -> tuple[Any, ...]:

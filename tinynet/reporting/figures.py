@@ -212,11 +212,13 @@ def _accuracies(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
     found = [_accuracy(run, "train", CENTER, "training\n(single)")]
-    found[0] = replace(found[0], paper=_percent(paper.STAGES[7].training))
     honest = evidence.choosing != evidence.reported
     name = "tuning" if honest else "validation"
     ten = _accuracy(run, evidence.choosing, OVERSAMPLE, f"{name}\n(single, crops)")
-    found += [replace(ten, paper=paper.BEST_MEMBER_TEN_CROPS / 100)]
+    if run.stage is not None and run.stage.layers == STAGES[-1].layers:  # the paper's net too
+        found[0] = replace(found[0], paper=_percent(paper.STAGES[7].training))
+        ten = replace(ten, paper=paper.BEST_MEMBER_TEN_CROPS / 100)
+    found.append(ten)
     if honest:
         found.append(_accuracy(run, evidence.reported, OVERSAMPLE, "held out\n(single, crops)"))
     ensemble = ensemble_of(evidence)

@@ -7,6 +7,7 @@ are finished: a run that is under way never stands for one of full length.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -14,9 +15,11 @@ import numpy as np
 
 from tinynet.evaluation.ensemble import Member, average
 from tinynet.evaluation.metrics import rank_of_label, score
+from tinynet.evaluation.probabilities import Probabilities
+from tinynet.evaluation.subsets import MAX_MEMBERS, members_of, score_subsets
 from tinynet.experiments import paper
 from tinynet.experiments.results import FINISHED as EVALUATED
-from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
+from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, Subset
 from tinynet.experiments.statistics import bootstrap_mean, deviation, t_interval
 from tinynet.reporting.bars import Bar, Interval
 from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
@@ -118,25 +121,43 @@ def _gain(before: _BySeed, after: _BySeed) -> Estimate | None:
     return _estimate({seed: after[seed] - before[seed] for seed in shared}) if shared else None
 
 
-def oversampling_gain(evidence: Evidence) -> tuple[str, Estimate | None, Estimate | None]:
-    """Which stage, its ten-crop accuracy and the gain over one crop: the last single one's."""
-    rows = [row for row in stage_rows(evidence) if row.ten_crop is not None and row.number]
-    if not rows:
-        return "", None, None
-    row = rows[-1]
-    label = f"{row.number} over crops"
+@dataclass(frozen=True)
+class Oversampling:
+    """A stage's accuracy over crops, and the gain over one crop; both None where it has not run.
+
+    ``paper_gain``, percentage points, is the paper's where the stage is the paper's too.
+    """
+
+    label: str
+    ten_crop: Estimate | None = None
+    gain: Estimate | None = None
+    paper_gain: float | None = None
+
+
+def oversampling(evidence: Evidence) -> Oversampling:
+    """Of the last single stage, as in the paper; of run directories, of the last that has run."""
+    wanted = STAGES[-2].number
+    rows = {row.number: row for row in stage_rows(evidence) if row.ten_crop is not None}
     if evidence.dissection is not None:
-        last = rows[-1].number == STAGES[-2].number
-        return label, row.ten_crop, evidence.dissection.oversampling if last else None
+        ten = rows[wanted].ten_crop if wanted in rows else None
+        gain = evidence.dissection.oversampling
+        return Oversampling(f"{wanted} over crops", ten, gain, paper.OVERSAMPLING_GAIN)
+    number = max((number for number in rows if number), default=0)
+    if not number:
+        return Oversampling(f"{wanted} over crops", paper_gain=paper.OVERSAMPLING_GAIN)
+    row = rows[number]
     done = [
         run
-        for run in evidence.by_stage.get(f"{row.number} {row.title}", [])
+        for run in evidence.by_stage.get(f"{number} {row.title}", [])
         if run.record.state == FINISHED
     ]
+    views = {p.views for run in done if (p := run.of(evidence.reported, OVERSAMPLE)) is not None}
+    label = f"{number} with mirror image" if views == {2} else f"{number} over crops"
     gain = _gain(
         _correct(done, evidence.reported, CENTER), _correct(done, evidence.reported, OVERSAMPLE)
     )
-    return label, row.ten_crop, gain
+    stated = paper.OVERSAMPLING_GAIN if number == wanted else None
+    return Oversampling(label, row.ten_crop, gain, stated)
 
 
 def ensemble_of(evidence: Evidence) -> Ensemble | None:
@@ -168,7 +189,16 @@ def ensemble_of(evidence: Evidence) -> Ensemble | None:
             None,
         ),
         deviation=deviation([float(single.mean()) for single in singles]),
+        flattered=_flattered(found) if len(found) <= MAX_MEMBERS else None,
     )
+
+
+def _flattered(found: list[Probabilities]) -> Subset:
+    """The best subset by the reported pictures themselves; of equal ones the smallest."""
+    scores = score_subsets([p.probabilities for p in found], found[0].labels)
+    masks = [scores.best_of_size(size) for size in range(1, scores.members + 1)]
+    best = max(masks, key=lambda mask: int(scores.correct[mask]))
+    return Subset([m + 1 for m in members_of(best)], scores.accuracy(best), None)
 
 
 def interval(estimate: Estimate | None) -> Interval | None:
@@ -189,11 +219,17 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
         )
         for row in stage_rows(evidence)
     ]
-    label, ten, gain = oversampling_gain(evidence)
-    if ten is not None:
-        of = gain.mean if gain else None
-        paper_gain = _share(paper.OVERSAMPLING_GAIN)
-        bars.append(Bar(label, ten.mean, interval(ten), of, interval(gain), paper_gain))
+    over = oversampling(evidence)
+    bars.append(
+        Bar(
+            over.label,
+            over.ten_crop.mean if over.ten_crop else None,
+            interval(over.ten_crop),
+            over.gain.mean if over.gain else None,
+            interval(over.gain),
+            _share(over.paper_gain),
+        )
+    )
     ensemble = ensemble_of(evidence)
     if ensemble is not None:
         found = ensemble.full

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from tinynet.evaluation.subsets import members_of
 from tinynet.experiments import paper
-from tinynet.experiments.results import Ensemble, Estimate, StageRow
+from tinynet.experiments.results import Ensemble, StageRow
 from tinynet.reporting import confusion
 from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
 from tinynet.reporting.figures import Absent, confused
-from tinynet.reporting.summary import ensemble_of, interval, oversampling_gain, stage_rows
+from tinynet.reporting.summary import Oversampling, ensemble_of, interval, oversampling, stage_rows
 
 NOT_RUN = "not run"
 
@@ -119,9 +119,7 @@ def stages(evidence: Evidence) -> Table:
         Column("paper's training (%)", "number"),
     ]
     rows = [Row(_stage_cells(evidence, row)) for row in stage_rows(evidence)]
-    label, ten, gain = oversampling_gain(evidence)
-    if ten is not None:
-        rows.append(Row(_crops_cells(label, ten, gain, len(columns))))
+    rows.append(Row(_crops_cells(oversampling(evidence))))
     ensemble = ensemble_of(evidence)
     if ensemble is not None:
         rows.append(Row(_ensemble_cells(evidence, ensemble)))
@@ -158,13 +156,23 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
     ]
 
 
-def _crops_cells(label: str, ten: Estimate, gain: Estimate | None, count: int) -> list[Cell]:
-    cells = [Cell(label, "007.5"), Cell("as above", "")]
-    cells += [Cell("—", "")] * 3
-    cells += [percent(ten.mean), Cell("—", ""), Cell("—", "")]
-    cells += [percent(gain.mean if gain else None, sign=True), _range(interval(gain), sign=True)]
-    cells += [number(paper.OVERSAMPLING_GAIN, sign=True), number(paper.BEST_MEMBER_TEN_CROPS)]
-    return [*cells, *[Cell("—", "")] * (count - len(cells))]
+def _crops_cells(over: Oversampling) -> list[Cell]:
+    none = Cell("—", "")
+    ten, gain = over.ten_crop, over.gain
+    accuracy = paper.BEST_MEMBER_TEN_CROPS if over.paper_gain is not None else None
+    return [
+        *(Cell(over.label, f"{over.label[:1]:0>3}.5"), Cell("as above", "")),
+        none,
+        _range(ten.by_picture if ten else None),
+        _range(ten.by_seed if ten else None),
+        percent(ten.mean if ten else None, missing=NOT_RUN),
+        *(none, none),
+        percent(gain.mean if gain else None, sign=True),
+        _range(interval(gain), sign=True),
+        number(over.paper_gain, sign=True),
+        number(accuracy),
+        none,
+    ]
 
 
 def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
