@@ -163,6 +163,28 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(folder: Path, name:
         ).exists()
 
 
+def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(folder: Path) -> None:
+    """The warning of a batch system (SIGUSR1), twice, in the test before the first iteration."""
+    pytest.importorskip("torch")
+    small_runs.write_files(Path())
+    solver = Path("small/solver.prototxt")
+    solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 100000000\n"))
+    create("--seeds", "1", "--no-evaluate")
+    for status, words in ((75, "the same command goes on"), (1, "give more time")):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tinynet", "jobs", "run", folder, "small-seed1", "--cpu"],
+            env=small_runs.environment(), stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        log = Path("runs/small/seed1/train.log")
+        while not (log.exists() and "Testing net" in log.read_text()):
+            time.sleep(0.05)
+        child.send_signal(signal.SIGUSR1)
+        _, errors = child.communicate()
+        assert child.returncode == status and words in errors, errors
+        assert named(folder) == {"small-seed1": "stopped"}
+        log.unlink()
+
+
 def test_two_starters_share_a_list_and_a_killed_ones_job_goes_on_elsewhere(folder: Path) -> None:
     pytest.importorskip("torch")
     small_runs.write_files(Path())

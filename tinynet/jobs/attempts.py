@@ -46,6 +46,7 @@ class Attempt:
     ended: str | None = None  # None: not ended, or ended without a word
     status: int | None = None  # exit status of the last command that ran
     message: str = ""
+    iteration: int | None = None  # at which the job's run stood then, where it has one
 
 
 def attempt_path(folder: Path, job: Job, number: int) -> Path:
@@ -73,7 +74,7 @@ def last_attempt(folder: Path, job: Job) -> Attempt | None:
 
 
 def _attempt(number: int, path: Path, content: dict[str, Any]) -> Attempt:
-    status = content.get("status")
+    status, iteration = content.get("status"), content.get("iteration")
     return Attempt(
         number,
         path,
@@ -86,6 +87,7 @@ def _attempt(number: int, path: Path, content: dict[str, Any]) -> Attempt:
         ended=None if content.get("ended") is None else str(content["ended"]),
         status=status if isinstance(status, int) else None,
         message=str(content.get("message", "")),
+        iteration=iteration if isinstance(iteration, int) else None,
     )
 
 

@@ -34,8 +34,11 @@ _PATIENCE_SECONDS = 0.5
 class Claim:
     """A job that is ours until ``finish``, or until this process and its commands are gone."""
 
-    def __init__(self, attempt: Path, content: dict[str, Any], descriptor: int) -> None:
+    def __init__(
+        self, attempt: Path, content: dict[str, Any], descriptor: int, previous: Attempt | None
+    ) -> None:
         self._attempt = attempt
+        self.previous = previous
         self._content = content
         self._beat = time.monotonic()
         # Commands inherit it (Popen's pass_fds), and with it the lock: a command that outlives a
@@ -62,12 +65,16 @@ class Claim:
     def _is_lost(self) -> bool:
         return self._attempt.with_name(f"{self.number + 1:04d}.json").exists()
 
-    def finish(self, status: int, message: str = "") -> None:
-        """Record how the job ended (0 done, 75 stopped, else failed), and give it back."""
+    def finish(self, status: int, message: str = "", iteration: int | None = None) -> None:
+        """Record how the job ended (0 done, 75 stopped, else failed), and give it back.
+
+        ``iteration``: where the job's run stands, if it has one.
+        """
         try:
             if not self._is_lost():
                 ended = {"ended": now(), "status": status, "message": message}
-                replace_json(self._attempt, {**self._content, **ended})
+                ended = {**self._content, **ended, "iteration": iteration}
+                replace_json(self._attempt, ended)
         finally:
             os.close(self.descriptor)
 
@@ -137,4 +144,4 @@ def _create(
     except OSError as error:  # a full disk: a nameless attempt would look like a living one
         path.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from None
-    return Claim(path, content, descriptor)
+    return Claim(path, content, descriptor, previous)

@@ -21,6 +21,8 @@ from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read
 from tinynet.jobs.places import Place, Places
 from tinynet.jobs.states import State
+from tinynet.paths import RunPaths
+from tinynet.training import run as runs
 
 Say = Callable[[str], None]
 
@@ -37,6 +39,7 @@ class Report:
     blocked: dict[str, list[str]]  # job: jobs that it comes after and that are not done
     begun: list[str] = field(default_factory=list)
     signal: str | None = None  # the one that stopped it
+    stuck: list[str] = field(default_factory=list)  # stopped twice, and no further than before
 
     def names(self, state: str) -> list[str]:
         return [name for name, found in self.states.items() if found.name == state]
@@ -50,6 +53,10 @@ class Report:
         if self.complete:
             return
         left = len(self.states) - len(self.names(states.DONE))
+        if self.stuck:
+            raise TinynetError(
+                f"{folder}: {_jobs(self.stuck)} got no further between two stops; give more time"
+            )
         if self.signal is not None:
             raise StoppedEarly(
                 f"{folder}: stopped by {self.signal} with {left} of {len(self.states)} jobs not "
@@ -112,6 +119,7 @@ class _Starter:
         self._begun: list[str] = []
         # stopped by others than us: begun again by the next starter, as somebody wanted it so
         self._left_alone: set[str] = set()
+        self._stuck: list[str] = []
         self._signals: list[int] = []
         self._passed_on = 0
         self._said_waiting = ""
@@ -160,11 +168,32 @@ class _Starter:
         message = commands.message(status)
         if status == states.STOPPED_STATUS and not commands.told_to_stop:
             self._left_alone.add(commands.job.name)
+        iteration = self._iteration(commands.job)
+        previous = commands.claim.previous
+        if (
+            # what a batch system says before a time limit: started again, it would end so again
+            status == states.STOPPED_STATUS
+            and self._signals[:1] == [signal.SIGUSR1]
+            and previous is not None
+            and previous.status == status
+            and iteration is not None
+            and previous.iteration == iteration
+        ):
+            self._stuck.append(commands.job.name)
         commands.close()
         self._places.give_back(commands.place)
-        commands.claim.finish(status, message)
+        commands.claim.finish(status, message, iteration)
         word = {0: "done", states.STOPPED_STATUS: "stopped"}.get(status, "failed")
         self._say(f"{commands.job.name}: {word}" + (f": {message}" if message else ""))
+
+    def _iteration(self, job: Job) -> int | None:
+        """The iteration of the newest snapshot of a job's run; None where it has no run."""
+        directory = self._list.run_directory(job)
+        try:
+            found = None if directory is None else runs.load(RunPaths(directory).run_json)
+        except (TinynetError, OSError):
+            return None
+        return None if found is None else found.iteration
 
     def _yield(self) -> None:
         """Stop as many jobs, the youngest first, as others should have the places of."""
@@ -269,7 +298,7 @@ class _Starter:
             if known[job.name].name == states.WAITING and states.blocked_by(job, known)
         }
         stopped = signal.Signals(self._signals[0]).name if self._signals else None
-        return Report(mine, blocked, self._begun, stopped)
+        return Report(mine, blocked, self._begun, stopped, self._stuck)
 
 
 def _jobs(names: list[str]) -> str:
