@@ -16,16 +16,6 @@ from tinynet.experiments.results import ResultsPaths, read_dissection
 from tinynet.prototxt.solvers import Overrides
 
 
-@pytest.fixture(scope="module")
-def lmdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes")
-    sizes = ("--classes", 3, "--train-per-class", 10, "--val-per-class", 4, "--test-per-class", 1)
-    assert run("data", "synthesize", "--out", folder / "shapes", *sizes).status == 0
-    converted = run("data", "convert", folder / "shapes", "--out", folder / "lmdb", "--jobs", 1)
-    assert converted.status == 0
-    return folder / "lmdb"
-
-
 def request(lmdb: Path, folder: Path) -> Request:
     return Request(
         data=lmdb,

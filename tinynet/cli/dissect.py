@@ -16,7 +16,8 @@ from tinynet.paths import DATA_ROOT
 
 if TYPE_CHECKING:
     from tinynet.data.split import Plan
-    from tinynet.experiments.dissection import Folders
+    from tinynet.experiments.dissection import Folders, Request
+    from tinynet.jobs.job_list import Job
     from tinynet.jobs.places import Places
 
 OUT = Path("runs/dissection")
@@ -53,10 +54,15 @@ HOLD_OUT = 0.1
 @click.option(
     "--seeds",
     type=click.IntRange(1, 11),
-    default=3,
-    show_default=True,
     metavar="N",
-    help="Trainings of each stage, from the seeds 1 to N.",
+    help="Trainings of each stage, from the seeds 1 to N.  [default: 3; 1 with --folds]",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    metavar="K",
+    help="K-fold cross-validation over training and validation pictures instead, of stage 7 or "
+    "those named.",
 )
 @click.option(
     "--split-seed",
@@ -101,7 +107,8 @@ def dissect(
     results: Path | None,
     stages: tuple[int, ...],
     variants: tuple[str, ...],
-    seeds: int,
+    seeds: int | None,
+    folds: int | None,
     split_seed: int | None,
     hold_out: float | None,
     half_val: bool,
@@ -121,53 +128,89 @@ def dissect(
     --results; the same command goes on, and more seeds or stages are added to what is there.  What
     has not run reads "not run".  The ensemble's first members are the last single stage's runs.
     """
-    from tinynet.cli import dissect_report
-    from tinynet.experiments import dissection, table
-    from tinynet.experiments import settings as experiment
-    from tinynet.experiments.results import ResultsPaths, write_dissection
+    from tinynet.experiments.dissection import Folders, Request
+    from tinynet.experiments.results import ResultsPaths
 
-    folders = dissection.Folders(out, ResultsPaths(results or out / "results"))
-    if collect:
-        settings = experiment.load(folders.results)
-        if settings is None:
-            where = folders.results.root
-            raise UsageError(f"{where}: holds no dissection; 'tinynet dissect DATA' begins one")
-        dissection.collect_finished(folders, settings)
-        found = None
+    if folds is not None and (hold_out is not None or half_val):
+        raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
+    request = Request(
+        data=data or DATA_ROOT,
+        folders=Folders(out, ResultsPaths(results or out / "results")),
+        stages=_numbers(stages, folds),
+        seeds=seeds or (3 if folds is None else 1),
+        variants=_variants(variants),
+        plan=None if folds is not None else _plan(split_seed, hold_out, half_val),
+        epochs_factor=epochs_factor,
+        overrides=_overrides(batch_size),
+        engine=_engine(engine, caffe_python, cpu),
+        command=_command(),
+    )
+    if folds is None:
+        asked = [request]
     else:
-        request = dissection.Request(
-            data=data or DATA_ROOT,
-            folders=folders,
-            stages=_numbers(stages),
-            seeds=seeds,
-            variants=_variants(variants),
-            plan=_plan(split_seed, hold_out, half_val),
-            epochs_factor=epochs_factor,
-            overrides=_overrides(batch_size),
-            engine=_engine(engine, caffe_python, cpu),
-            command=_command(),
-        )
-        settings, jobs = dissection.prepare(request)
-        found = _work(folders, jobs, _places(cpu, processes), jobs_only)
-        dissection.collect_finished(folders, settings)
+        from tinynet.experiments.cross_validation import requests
+
+        asked = list(requests(request, folds, 1 if split_seed is None else split_seed))
+    done = None
+    if not collect:
+        done = _work(request.folders, _jobs(asked), _places(cpu, processes), jobs_only)
+    for each in asked:
+        _collect(each.folders)
+    plain, shown = _results(request.folders, folds)
+    if as_json:
+        click.echo(json.dumps(plain))
+    elif not jobs_only:
+        click.echo(shown)
+        click.echo(f"results: {request.folders.results.root}")
+    if done is not None:
+        done.require_complete(request.folders.jobs)
+
+
+def _jobs(asked: list[Request]) -> list[Job]:
+    """What is left to do of one dissection, or of one for each fold."""
+    from tinynet.experiments.dissection import prepare
+
+    jobs = []
+    for request in asked:
+        prefix = f"{request.folders.root.name}-" if len(asked) > 1 else ""
+        jobs += [dataclasses.replace(j, name=prefix + j.name) for j in prepare(request)[1]]
+    return jobs
+
+
+def _collect(folders: Folders) -> None:
+    """Take over what is finished."""
+    from tinynet.experiments import settings as experiment
+    from tinynet.experiments.dissection import collect_finished
+
+    settings = experiment.load(folders.results)
+    if settings is None:
+        where = folders.results.root
+        raise UsageError(f"{where}: holds no dissection; 'tinynet dissect DATA' begins one")
+    collect_finished(folders, settings)
+
+
+def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
+    """Write the table of what there is; it as plain data and as text."""
+    from tinynet.cli import dissect_report
+    from tinynet.experiments import cross_validation, table
+    from tinynet.experiments.results import write_dissection
+
+    if folds is not None:
+        stages = cross_validation.summarize(folders, folds)
+        plain: Any = [dataclasses.asdict(stage) for stage in stages]
+        return plain, dissect_report.folds_text(stages)
     made = table.build(folders.results)
     write_dissection(folders.results.root, made)
-    if as_json:
-        click.echo(json.dumps(dataclasses.asdict(made)))
-    elif not jobs_only:
-        click.echo(dissect_report.text(made))
-        click.echo(f"table: {folders.results.table}, {folders.results.csv}")
-    if found is not None:
-        found.require_complete(folders.jobs)
+    return dataclasses.asdict(made), dissect_report.text(made)
 
 
 def _command() -> str:
     """This command as another machine would repeat it: without what only steers the work here."""
-    words = [word for word in sys.argv[1:] if word not in ("--jobs", "--json")]
+    words = [word for word in sys.argv[1:] if word not in ("--jobs", "--json", "--collect")]
     return shlex.join(["tinynet", *words])
 
 
-def _work(folders: Folders, jobs: list[Any], places: Places, jobs_only: bool) -> Any:
+def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) -> Any:
     """Write the job list and do it, or say how; what became of it, None where nothing was done."""
     from tinynet.jobs import job_list, local
 
@@ -194,10 +237,15 @@ def _places(cpu: bool, processes: int | None) -> Places:
     return gpus.Gpus(gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES")))
 
 
-def _numbers(stages: tuple[int, ...]) -> list[int]:
+def _numbers(stages: tuple[int, ...], folds: int | None) -> list[int]:
     from tinynet.stages import STAGES, stage
 
-    return list(dict.fromkeys(stage(n).number for n in stages)) or [s.number for s in STAGES]
+    found = list(dict.fromkeys(stage(n).number for n in stages))
+    if folds is None:
+        return found or [s.number for s in STAGES]
+    if any(stage(n).is_ensemble for n in found):
+        raise UsageError("--folds trains single stages, 1 to 7; leave out --stage 8")
+    return found or [STAGES[-2].number]
 
 
 def _variants(names: tuple[str, ...]) -> list[str]:

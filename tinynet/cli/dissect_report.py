@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tinynet.cli.table import render
 from tinynet.experiments import paper
+from tinynet.experiments.cross_validation import StageFolds
 from tinynet.experiments.results import Dissection, Ensemble, Estimate, StageRow
 
 NOT_RUN = "not run"
@@ -107,3 +108,21 @@ def _interval(interval: tuple[float, float] | None) -> str:
     if interval is None:
         return ""
     return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+
+
+def folds_text(made: list[StageFolds]) -> str:
+    """The folds as text, percent."""
+    count = max((len(stage.folds) for stage in made), default=0)
+    header = ["stage", *(f"fold {n}" for n in range(1, count + 1)), "mean", "train - val pictures"]
+    rows = []
+    for stage in made:
+        cells = ["not run" if a is None else f"{100 * a:.2f}" for a in stage.folds]
+        mean = "" if stage.mean is None else f"{100 * stage.mean:.2f}"
+        if stage.by_fold is not None:
+            mean += f" [{100 * stage.by_fold[0]:.2f}, {100 * stage.by_fold[1]:.2f}]"
+        less = ""
+        if stage.train_less_val is not None and stage.train_less_val_interval is not None:
+            low, high = stage.train_less_val_interval
+            less = f"{100 * stage.train_less_val:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+        rows.append([stage.name, *cells, mean, less])
+    return render(header, rows, right=tuple(range(1, count + 1)))

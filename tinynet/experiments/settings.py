@@ -65,8 +65,9 @@ def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
     if roles is None:
         return Split("val", "the validation pictures", manifest.counts["val"]), None
     tuning = Split("val", roles["val"], manifest.counts["val"])
-    if not manifest.labelled["test"]:
-        return replace(tuning, role=roles["val"]), None
+    is_fold = manifest.options["split"]["plan"] == "Fold"
+    if is_fold or not manifest.labelled["test"]:
+        return tuning, None  # a fold is held out to be reported
     return Split("test", roles["test"], manifest.counts["test"]), tuning
 
 

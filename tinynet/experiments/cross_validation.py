@@ -1,0 +1,140 @@
+"""K-fold cross-validation over training and validation pictures, for which the paper had no time.
+
+Fold k is held out of a training on all the others, so that every picture is predicted once by nets
+that have not seen it.  Each fold is a dissection of its own, under OUT/foldK and RESULTS/foldK; this
+module sets them up and puts them together.
+
+It also answers the paper's question whether its splits have the same statistics: in every fold,
+pictures that came from ``train`` and from ``val`` are predicted by the same nets.  Where one kind
+is easier, that is how much accuracy a number on the other would miss.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+
+import numpy as np
+
+from tinynet.data.split import Fold
+from tinynet.evaluation.metrics import rank_of_label
+from tinynet.experiments import settings as experiment
+from tinynet.experiments.collect import read_row
+from tinynet.experiments.dissection import Folders, Request
+from tinynet.experiments.results import (
+    CENTER,
+    FINISHED,
+    ResultsPaths,
+    read_run_probabilities,
+    write_whole,
+)
+from tinynet.experiments.statistics import t_interval
+
+_NORMAL = 1.959964  # two-sided 95 %
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One-crop accuracy on the held-out pictures that came from one split of the source."""
+
+    images: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class StageFolds:
+    """A stage's cross-validation; None where a fold has not run.
+
+    ``folds``: held-out accuracy of each, averaged over its seeds.  ``mean`` and ``by_fold``: over
+    the folds (Student's t; folds share training pictures, so that it is somewhat too narrow).
+    ``train_less_val``: how much more accurate the nets are on held-out training pictures than on
+    held-out validation pictures; ``train_less_val_interval``: two independent samples of pictures,
+    normal approximation.
+    """
+
+    name: str
+    folds: list[float | None]
+    mean: float | None = None
+    by_fold: tuple[float, float] | None = None
+    from_train: Origin | None = None
+    from_val: Origin | None = None
+    train_less_val: float | None = None
+    train_less_val_interval: tuple[float, float] | None = None
+
+
+def fold_folders(folders: Folders, number: int) -> Folders:
+    """Where fold ``number`` (from 1) has its files."""
+    name = f"fold{number}"
+    return Folders(folders.root / name, ResultsPaths(folders.results.root / name))
+
+
+def requests(request: Request, folds: int, split_seed: int) -> Iterator[Request]:
+    """The dissection of each fold."""
+    for number in range(1, folds + 1):
+        yield replace(
+            request,
+            folders=fold_folders(request.folders, number),
+            plan=Fold(number, folds, split_seed),
+        )
+
+
+def summarize(folders: Folders, folds: int) -> list[StageFolds]:
+    """What the folds that have run say, by stage; writes RESULTS/folds.json.
+
+    Raises TinynetError where a fold's results cannot be read.
+    """
+    known = [(number, fold_folders(folders, number).results) for number in range(1, folds + 1)]
+    settings = [(results, experiment.load(results)) for _, results in known]
+    names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
+    made = [_stage(name, settings) for name in names]
+    content = {"folds": folds, "stages": [asdict(stage) for stage in made]}
+    path = folders.results.root / "folds.json"
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+    return made
+
+
+def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None]]) -> StageFolds:
+    accuracies: list[float | None] = []
+    right: dict[str, list[np.ndarray]] = {"train": [], "val": []}
+    for results, settings in folds:
+        found = _held_out(name, results, settings)
+        accuracies.append(None if found is None else float(found[0].mean()))
+        if found is not None:
+            values, from_val = found
+            right["val"].append(values[from_val])
+            right["train"].append(values[~from_val])
+    ran = [accuracy for accuracy in accuracies if accuracy is not None]
+    if len(ran) < len(folds):
+        return StageFolds(name, accuracies)
+    train, val = (np.concatenate(right[key]) for key in ("train", "val"))
+    made = StageFolds(name, accuracies, fmean(ran), t_interval(ran))
+    if not len(train) or not len(val):
+        return made
+    less = float(train.mean() - val.mean())
+    half = _NORMAL * float(np.sqrt(train.var() / len(train) + val.var() / len(val)))
+    return replace(
+        made,
+        from_train=Origin(len(train), float(train.mean())),
+        from_val=Origin(len(val), float(val.mean())),
+        train_less_val=less,
+        train_less_val_interval=(less - half, less + half),
+    )
+
+
+def _held_out(
+    name: str, results: ResultsPaths, settings: experiment.Settings | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Of each held-out picture: the share of seeds that are right, and whether it is from val."""
+    if settings is None:
+        return None
+    rows = [read_row(results, f"{name}/seed{seed}", seed) for seed in settings.seeds]
+    if any(row.state != FINISHED for row in rows):
+        return None
+    split = settings.reported.name
+    found = [read_run_probabilities(results.root, row.run, split, CENTER) for row in rows]
+    right = [rank_of_label(p.probabilities, p.labels) < 1 for p in found]
+    # Tiny ImageNet's layout names validation pictures val_N.JPEG, training ones after their wnid
+    from_val = np.array([item.startswith("val_") for item in found[0].names.tolist()])
+    return np.mean(right, axis=0), from_val
