@@ -1,8 +1,8 @@
 """K-fold cross-validation over training and validation pictures, for which the paper had no time.
 
 Fold k is held out of a training on all the others, so that every picture is predicted once by nets
-that have not seen it.  Each fold is a dissection of its own, under OUT/foldK and RESULTS/foldK; this
-module sets them up and puts them together.
+that have not seen it.  Each fold is a dissection of its own, under OUT/foldK and RESULTS/foldK;
+this module sets them up and puts them together.
 
 It also answers the paper's question whether its splits have the same statistics: in every fold,
 pictures that came from ``train`` and from ``val`` are predicted by the same nets.  Where one kind
