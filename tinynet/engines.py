@@ -299,6 +299,24 @@ _ADVICE = (
 )
 
 
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+def require_precision(precision: str, engine: Engine, gpu: int | None) -> None:
+    """Raise UsageError where the engine, or the device (None: the CPU), has no such arithmetic."""
+    if precision == "float32":
+        return
+    if engine.name != "torch":
+        raise UsageError(
+            f"--precision {precision}: real Caffe computes in float32 only; use --engine torch"
+        )
+    if precision == "tf32" and gpu is None:
+        raise UsageError(
+            "--precision tf32: is the arithmetic of a GPU and does nothing on the CPU; "
+            "leave it out, or give --gpu N"
+        )
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies in bfloat16; True where the system does not say."""
     try:

@@ -105,6 +105,20 @@ def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caff
     assert np.abs(theirs["ten"] - theirs["one"]).max() > 1e-3  # so that order and mean matter
 
 
+def test_another_precision_is_another_result_and_never_taken_for_the_one_asked_for(run):
+    rounded = obtain(Request(run.root, cpu=True, precision="bf16"))
+    assert rounded.engine.endswith(" bf16")
+    said: list[str] = []
+    exact = obtain(Request(run.root, cpu=True), said.append)
+    assert any("precision; computing it again" in line for line in said)
+    assert len(exact.engine.split(" ")) == 2
+    difference = np.abs(exact.probabilities - rounded.probabilities).max()
+    assert 0 < difference < 0.05
+    for wrong in ({"precision": "tf32"}, {"precision": "bf16", "engine": "caffe"}):
+        with pytest.raises(TinynetError, match="--precision"):
+            evaluate(Request(run.root, cpu=True, **wrong))
+
+
 @pytest.mark.parametrize("crop", [small_run.CROP, 0])
 def test_mean_picture_scale_and_crop_agree_with_caffes_data_layer(
     crop, run, data, tmp_path, caffe_python

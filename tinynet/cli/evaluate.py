@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.engines import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Predict on GPU N."),
         click.option("--cpu", is_flag=True, help="Predict on the CPU, even where there is a GPU."),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default="float32",
+            show_default=True,
+            help="Arithmetic of the torch engine; tf32 and bf16 as in 'tinynet train'.",
+        ),
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),

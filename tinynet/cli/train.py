@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tinynet.engines import PRECISIONS
 from tinynet.errors import UsageError
 
 
@@ -39,7 +40,7 @@ from tinynet.errors import UsageError
 @click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Train on GPU N.")
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "tf32", "bf16"]),
+    type=click.Choice(PRECISIONS),
     help="Arithmetic of the torch engine; default float32, Caffe's own. tf32: a GPU's faster "
     "products. bf16: activations and products in bfloat16, weights and history in float32.",
 )

@@ -48,6 +48,7 @@ class Request:
     caffe_python: str | None = None
     gpu: int | None = None
     cpu: bool = False
+    precision: str = "float32"  # or tf32, bf16: see engines.require_precision
     batch_size: int = BATCH_SIZE
     iteration: int | None = None  # instead of the newest snapshot
     weights: Path | None = None  # instead of one of the run's snapshots
@@ -65,20 +66,23 @@ class Request:
 def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     """Probabilities that lie in the run already, if they are of the weights asked for.
 
-    And of the engine asked for, unless that is "auto".  Where the run has no snapshots any more,
-    what lies there is taken as it is.
+    And of the engine asked for, unless that is "auto", and of the precision.  Where the run has no
+    snapshots any more, what lies there is taken as it is.
     """
     if not request.out.exists():
         return None
     found = read_probabilities(request.out)
     if _matches(request, found, say):
         return found
-    say(f"{request.out}: is of other weights or another engine; computing it again")
+    say(f"{request.out}: is of other weights, another engine or precision; computing it again")
     return None
 
 
 def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     if request.engine != "auto" and found.engine.split(" ")[0] != request.engine:
+        return False
+    # "torch 2.0 bf16": what was computed in another precision is another result
+    if (*found.engine.split(" ")[2:], "float32")[0] != request.precision:
         return False
     if request.weights is None and request.iteration is None:
         weights, reasons = inputs.newest_weights(request.paths)
@@ -132,7 +136,8 @@ def evaluate(request: Request, say: Say = _silent, progress: Progress = _silent)
         split=request.split,
         iteration=weights.iteration,
         model_sha256=weights.sha256,
-        engine=f"{engine.name} {engine.version}",
+        engine=f"{engine.name} {engine.version}"
+        + (f" {request.precision}" if request.precision != "float32" else ""),
     )
     try:
         write_probabilities(request.out, result)
@@ -187,6 +192,9 @@ def _predict(
             f"--out={folder / 'out.npy'}",
         ]
         gpu = _device(request, engine)
+        engines.require_precision(request.precision, engine, gpu)
+        if request.precision != "float32":
+            arguments.append(f"--precision={request.precision}")
         if gpu is not None:
             arguments.append(f"--gpu={gpu}")
         worker = engines.start_worker(

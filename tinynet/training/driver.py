@@ -81,7 +81,8 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         snapshots.require_whole_model(Path(weights))
     engine = engines.find(request.engine, request.caffe_python)
     gpu = _device(request, engine)
-    _require_precision(request.precision or (stored.precision if stored else ""), engine, gpu)
+    precision = request.precision or (stored.precision if stored else "float32")
+    engines.require_precision(precision, engine, gpu)
     if stored is None:
         memory.require(prepared, gpu is not None)
     checks.require_writable(paths)
@@ -137,20 +138,6 @@ def _device(request: Request, engine: engines.Engine) -> int | None:
     if request.gpu is not None or request.cpu:
         return request.gpu
     return 0 if engine.name == "torch" and engines.cuda_devices(engine.python) else None
-
-
-def _require_precision(precision: str, engine: engines.Engine, gpu: int | None) -> None:
-    if precision in ("", "float32"):
-        return
-    if engine.name != "torch":
-        raise UsageError(
-            f"--precision {precision}: real Caffe computes in float32 only; use --engine torch"
-        )
-    if precision == "tf32" and gpu is None:
-        raise UsageError(
-            "--precision tf32: is the arithmetic of a GPU and does nothing on the CPU; "
-            "leave it out, or give --gpu N"
-        )
 
 
 def _plan(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import numpy as np
 import torch
 
 from tinynet.prototxt import binary, schema
@@ -103,7 +104,15 @@ class Data(Layer):
         top[0].resize(batch.data.shape)
         # channels last in memory: convolution and pooling keep to their bottom's order of memory,
         # and are faster in this one
-        pictures = torch.from_numpy(batch.data).to(device, memory_format=torch.channels_last)
+        pictures = _on_device(batch.data, device).contiguous(memory_format=torch.channels_last)
         top[0].set_data(pictures)
         if len(top) > 1:
-            top[1].set_data(torch.from_numpy(batch.labels).to(device))
+            top[1].set_data(_on_device(batch.labels, device))
+
+
+def _on_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda":
+        # from page-locked memory the copy goes on while the host prepares what follows
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
