@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dissect": ("dissect", "Train every stage from several seeds, and show each change's gain."),
     "search": ("search", "Search learning rate and weight decay on tuning pictures."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
+    "bench": ("bench", "Measure this machine beside real Caffe and plain PyTorch."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }
 

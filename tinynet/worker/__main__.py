@@ -14,7 +14,7 @@ import os
 import sys
 from errno import ENOSPC
 
-COMMANDS = ("train", "predict", "activations", "tool", "parity")
+COMMANDS = ("train", "predict", "activations", "tool", "parity", "bench")
 
 
 def load_package():

@@ -1,0 +1,112 @@
+"""The bench: turns, medians, ratios and honest gaps; nothing asserts how long something takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from tests.cli.command import run
+from tinynet.bench import parts
+from tinynet.bench.rounds import Row, alternate
+from tinynet.cli import bench as cli
+
+CHILD = """
+import json, sys, time
+name, dies_at = sys.argv[1], int(sys.argv[2])
+print(json.dumps({"event": "ready"}), flush=True)
+for number, line in enumerate(iter(sys.stdin.readline, "")):
+    if number == dies_at:
+        print("not a line of the protocol")
+        print(json.dumps({"event": "error", "message": "lost its way"}), flush=True)
+        sys.exit(1)
+    items = int(line) * (number + 1)
+    print(json.dumps({"event": "round", "items": items, "seconds": 2}), flush=True)
+"""
+
+
+def child(name: str, dies_at: int = -1):
+    return partial(subprocess.Popen, [sys.executable, "-c", CHILD, name, str(dies_at)])
+
+
+def test_contestants_take_turns_and_the_median_counts():
+    said: list[str] = []
+    rows = [Row("p", "one", "img"), Row("p", "two", "img", of="one")]
+    alternate([(rows[0], child("one"), 4), (rows[1], child("two"), 6)], 3, said.append)
+    assert rows[0].rates == [2, 4, 6] and rows[1].rates == [3, 6, 9]
+    assert rows[1].rate == 6 and cli._ratio(rows[1], rows) == 1.5
+    turns = [line.rpartition(" ")[2] for line in said if "round" in line]
+    assert turns == ["one", "two"] * 3
+
+
+def test_a_contestant_that_dies_is_skipped_with_its_reason_and_the_others_go_on():
+    good, bad = Row("p", "good", "img"), Row("p", "bad", "img")
+    alternate([(bad, child("bad", 1), 1), (good, child("good"), 1)], 3)
+    assert bad.rate is None and bad.skipped == "lost its way"
+    assert len(good.rates) == 3
+    text = cli._table([bad, good], {"processor": "P", "cores": 2, "instructions": []})
+    assert "skipped: lost its way" in text and text.startswith("P, 2 cores")
+
+
+def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_products():
+    rows = [Row("gemm", "float32", "FLOP", [100.0]), Row("t", "ours", "img", [8.0], flop=10.0)]
+    assert cli._fraction(rows[1], rows) == 0.8
+    assert cli._fraction(rows[0], rows) is None
+
+
+def test_the_parts_that_the_command_offers_are_those_that_there_are():
+    assert cli.PARTS == parts.PARTS
+    assert all(hasattr(parts.Bench, part) for part in parts.PARTS)
+
+
+def test_useful_operations_are_three_products_less_the_pictures_gradient(tmp_path):
+    folder = parts.unpacked(None, tmp_path, quick=True)
+    work = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
+    _, flop = work._prototxt(1)
+    # by hand, for 10 classes: conv1, conv2, conv3, fc1, fc2 (pooling rounds up: 30, 13, 6)
+    layers = [60**2 * 50 * 75, 26**2 * 100 * 1250, 11**2 * 200 * 900, 7200 * 400, 400 * 10]
+    assert flop == 2 * (3 * sum(layers) - layers[0])
+
+
+def test_drawn_members_are_probabilities_and_better_together():
+    members, labels = parts.draw_members(5, 2000, 50)
+    for p in members:
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-4)
+    single = [float((p.argmax(axis=1) == labels).mean()) for p in members]
+    together = float((np.sum(members, axis=0).argmax(axis=1) == labels).mean())
+    assert 0.2 < max(single) < together < 0.9
+
+
+def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tmp_path):
+    empty = tmp_path / "tools"
+    empty.mkdir()
+    done = run("bench", "--quick", "--only", "convert", "--caffe-tools", empty, "--json")
+    assert done.status == 0, done.stderr
+    assert "a few minutes" in done.stderr or "under two minutes" in done.stderr
+    ours, theirs = json.loads(done.stdout)["rows"]
+    assert ours["median"] > 0 and ours["ratio"] is None
+    assert theirs["median"] is None and "--caffe-tools" in theirs["skipped"]
+
+
+@pytest.mark.parametrize("work", ["shared-crops", "plain-crops", "one-crop", "reader", "train"])
+def test_every_work_of_the_worker_does_a_round(work, tmp_path):
+    from tinynet import engines
+
+    folder = parts.unpacked(None, tmp_path, quick=True)
+    bench = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
+    paths, _ = bench._prototxt(1)
+    given = [f"--model={paths.deploy}", f"--solver={paths.solver}"]
+    if work == "reader":
+        given[0] = f"--model={paths.train_val}"
+    row = Row("p", work, "img")
+    alternate([(row, bench._worker(engines.find_torch(), work, *given), 1)], 1)
+    assert not row.skipped and len(row.rates) == 1
+
+
+def test_a_data_set_that_is_not_there_is_wrong_use(tmp_path):
+    done = run("bench", "--quick", "--only", "convert", "--data", tmp_path / "absent")
+    assert done.status == 2 and "no such folder or zip" in done.stderr

@@ -1,0 +1,343 @@
+"""What is measured: each part is a method that returns the rows of its contestants."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet import engines
+from tinynet.bench.rounds import Row, Say, Start, alternate
+from tinynet.errors import TinynetError, UsageError
+from tinynet.paths import DataPaths, StagePaths
+
+PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
+BATCH = 128
+_PLAIN_TORCH = Path(__file__).with_name("plain_torch.py")
+
+
+@dataclass
+class Bench:
+    """One run of the bench; files go into ``scratch``, ``folder`` is the unpacked data set."""
+
+    scratch: Path
+    folder: Path
+    rounds: int
+    quick: bool
+    caffe_python: str | None
+    caffe_tools: Path | None
+    say: Say
+    _gemm: tuple[float, ...] = (0.0, 0.0)  # operations a second, float32 and bfloat16
+
+    def run(self, part: str) -> list[Row]:
+        """The rows of a part of PARTS."""
+        return getattr(self, part)()
+
+    # --- what the parts need
+
+    @cached_property
+    def data(self) -> DataPaths:
+        """The data set, converted once."""
+        from tinynet.data.convert import convert
+
+        self.say("converting the data set")
+        convert(self.folder, self.scratch / "lmdb", jobs=1)
+        return DataPaths(self.scratch / "lmdb")
+
+    def _torch(self) -> engines.Engine | None:
+        try:
+            return engines.find_torch()
+        except TinynetError:
+            return None
+
+    def _caffe(self) -> engines.Engine | str:
+        """Real Caffe, or why there is none."""
+        try:
+            return engines.find_caffe(self.caffe_python)
+        except TinynetError as error:
+            return str(error)
+
+    def _prototxt(self, number: int) -> tuple[StagePaths, float]:
+        """The files of a stage, and the useful operations of its training an image.
+
+        Three products for each multiply-add of the forward pass (outputs, gradients of the weights
+        and of the inputs), less the gradient of the pictures themselves, which nobody needs.
+        """
+        from tinynet.prototxt import generate, schema, shapes, text
+        from tinynet.prototxt.dataset import describe
+        from tinynet.stages import STAGES
+
+        root = self.scratch / "prototxt"
+        stage = next(stage for stage in STAGES if stage.number == number)
+        files = generate.generate(root, describe(self.data.root), [stage])
+        generate.write(files)
+        paths = StagePaths(root, stage.name)
+        solver = text.read(paths.solver, schema.SolverParameter)
+        for field in ("test_iter", "test_interval", "snapshot", "display"):
+            solver.ClearField(field)
+        paths.solver.write_text(text.format(solver))
+        net = text.read(paths.train_val, schema.NetParameter)
+        layers = [layer for layer in shapes.infer(net, schema.TRAIN).layers if layer.multiply_adds]
+        total = sum(layer.multiply_adds for layer in layers)
+        return paths, 2.0 * (3 * total - layers[0].multiply_adds) / BATCH
+
+    def _worker(self, engine: engines.Engine, *arguments: str | Path) -> Start:
+        given = ["bench", *map(str, arguments), f"--scratch={self.scratch}"]
+        return partial(engines.start_worker, engine, given)
+
+    def _plain(self, *arguments: str | Path) -> Start:
+        command = [sys.executable, str(_PLAIN_TORCH), *map(str, arguments)]
+
+        def start(**popen: Any) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(command, **popen)
+
+        return start
+
+    # --- the parts
+
+    def gemm(self) -> list[Row]:
+        rows = [Row("gemm", "float32", "FLOP"), Row("gemm", "bfloat16", "FLOP", of="float32")]
+        if self._torch() is None:
+            return _skip(rows, "torch is not installed")
+        entries = [(row, self._plain("gemm", row.name), 4) for row in rows]
+        alternate(entries, self.rounds, self.say)
+        self._gemm = tuple(row.rate or 0.0 for row in rows)
+        return rows
+
+    def _no_bfloat16(self) -> str:
+        """Why bfloat16 is not measured; "" where the processor is at least as fast in it."""
+        single, half = self._gemm
+        if half >= single:
+            return ""
+        return (
+            f"this processor multiplies matrices in bfloat16 at {half / (single or 1):.3f} of "
+            "float32's rate"
+        )
+
+    def train(self) -> list[Row]:
+        return [row for number in (1, 7) for row in self._train(number)]
+
+    def _train(self, number: int) -> list[Row]:
+        paths, flop = self._prototxt(number)
+        part = f"train stage {number}"
+        names = ("torchcaffe float32", "real Caffe", "plain PyTorch", "torchcaffe bfloat16")
+        ours, real, plain, bf16 = (
+            Row(part, name, "img", flop=flop, of="real Caffe") for name in names
+        )
+        entries: list[tuple[Row, Start, int]] = []
+        torch, caffe = self._torch(), self._caffe()
+        size = 1 if self.quick else 2
+        solver = f"--solver={paths.solver}"
+        if torch is None:
+            _skip([ours, plain, bf16], "torch is not installed")
+        else:
+            entries.append((ours, self._worker(torch, "train", solver), size))
+            entries.append((plain, self._plain("train", str(number), self.folder), size))
+            bf16.skipped = self._no_bfloat16()
+            if not bf16.skipped:
+                entries.append(
+                    (bf16, self._worker(torch, "train", solver, "--precision=bf16"), size)
+                )
+        if isinstance(caffe, str):
+            _skip([real], caffe)
+        else:
+            entries.append((real, self._worker(caffe, "train", solver), size))
+        alternate(entries, self.rounds, self.say)
+        return [ours, real, plain, bf16]
+
+    def reader(self) -> list[Row]:
+        from tinynet.prototxt import schema, text
+
+        paths, _ = self._prototxt(7)
+        net = text.read(paths.train_val, schema.NetParameter)
+        del net.layer[1:]
+        alone = self.scratch / "reader.prototxt"
+        alone.write_text(text.format(net))
+        return self._in_both("reader", "reader", f"--model={alone}", 20 if self.quick else 100)
+
+    def _in_both(self, part: str, work: str, model: str, size: int) -> list[Row]:
+        ours = Row(part, "torchcaffe Data layer", "img", of="real Caffe Data layer")
+        real = Row(part, "real Caffe Data layer", "img")
+        entries: list[tuple[Row, Start, int]] = []
+        torch, caffe = self._torch(), self._caffe()
+        if torch is None:
+            ours.skipped = "torch is not installed"
+        else:
+            entries.append((ours, self._worker(torch, work, model), size))
+        if isinstance(caffe, str):
+            real.skipped = caffe
+        else:
+            entries.append((real, self._worker(caffe, work, model), size))
+        alternate(entries, self.rounds, self.say)
+        return [ours, real]
+
+    def crops(self) -> list[Row]:
+        model = f"--model={self._prototxt(7)[0].deploy}"
+        part, peer = "10 crops, stage 7", "real Caffe Classifier"
+        ours = [
+            (Row(part, "torchcaffe, shared", "img", of=peer), "shared-crops"),
+            (Row(part, "torchcaffe, crop by crop", "img", of=peer), "plain-crops"),
+            (Row(part, "torchcaffe, one crop only", "img", of=peer), "one-crop"),
+        ]
+        real = Row(part, peer, "img")
+        torch, caffe = self._torch(), self._caffe()
+        entries: list[tuple[Row, Start, int]] = []
+        if torch is None:
+            _skip([row for row, _ in ours], "torch is not installed")
+        else:
+            entries += [(row, self._worker(torch, work, model), 1) for row, work in ours]
+        if isinstance(caffe, str):
+            real.skipped = caffe
+        else:
+            entries.append((real, self._worker(caffe, "classifier", model), 1))
+        alternate(entries, self.rounds, self.say)
+        return [*(row for row, _ in ours), real]
+
+    def convert(self) -> list[Row]:
+        part, peer = "conversion", "convert_imageset and compute_image_mean"
+        ours, real = Row(part, "tinynet data convert", "img", of=peer), Row(part, peer, "img")
+        converter, averager = self._tool("convert_imageset"), self._tool("compute_image_mean")
+        ways: list[tuple[Row, Callable[[Path], int]]] = [(ours, self._convert_here)]
+        if converter is None or averager is None:
+            real.skipped = "not on PATH; name their folder with --caffe-tools"
+        else:
+            ways.append((real, partial(self._convert_in_caffe, converter, averager)))
+        for number in range(self.rounds):
+            for row, way in ways:
+                self.say(f"{part}: round {number + 1} of {self.rounds}, {row.name}")
+                out = self.scratch / "converted"
+                start = time.perf_counter()
+                try:
+                    count = way(out)
+                except (OSError, subprocess.CalledProcessError) as error:
+                    row.skipped = f"failed: {error}"
+                    continue
+                finally:
+                    seconds = time.perf_counter() - start
+                    shutil.rmtree(out, ignore_errors=True)
+                row.rates.append(count / seconds)
+        return [ours, real]
+
+    def _tool(self, name: str) -> str | None:
+        return shutil.which(name, path=str(self.caffe_tools) if self.caffe_tools else None)
+
+    @cached_property
+    def _lists(self) -> dict[str, Path]:
+        """convert_imageset's lists: a path and a label a line, for each split."""
+        from tinynet.data.tiny_imagenet import TinyImagenet
+
+        lists = {}
+        with TinyImagenet(self.folder) as dataset:
+            for split, pictures in dataset.pictures.items():
+                lists[split] = self.scratch / f"{split}.txt"
+                lines = [f"{picture.path} {max(picture.label, 0)}\n" for picture in pictures]
+                lists[split].write_text("".join(lines))
+        return lists
+
+    def _count(self) -> int:
+        return sum(len(path.read_text().splitlines()) for path in self._lists.values())
+
+    def _convert_here(self, out: Path) -> int:
+        command = [sys.executable, "-m", "tinynet", "data", "convert", str(self.folder)]
+        subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
+        return self._count()
+
+    def _convert_in_caffe(self, convert_imageset: str, compute_mean: str, out: Path) -> int:
+        out.mkdir()
+        quiet: dict[str, Any] = {"check": True, "capture_output": True}
+        for split, names in self._lists.items():
+            options = ["--backend=lmdb", "--shuffle"]
+            folder = f"{self.folder}/"
+            subprocess.run([convert_imageset, *options, folder, names, out / split], **quiet)
+        mean = out / "mean.binaryproto"
+        subprocess.run([compute_mean, "--backend=lmdb", out / "train", mean], **quiet)
+        return self._count()
+
+    def subsets(self) -> list[Row]:
+        from tinynet.evaluation.subsets import score_subsets
+
+        pictures = 1000 if self.quick else 10_000
+        members, labels = draw_members(11, pictures, 200)
+        row = Row("subset search", f"2047 subsets of 11 models, {pictures:,} x 200", "search")
+        for number in range(self.rounds):
+            self.say(f"subset search: round {number + 1} of {self.rounds}")
+            start = time.perf_counter()
+            score_subsets(members, labels)
+            row.rates.append(1 / (time.perf_counter() - start))
+        row.note = f"{1 / (row.rate or 1):.2f} s"
+        return [row]
+
+
+def draw_members(count: int, pictures: int, classes: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Probabilities as an ensemble's: models that err alike, on classes that resemble each other.
+
+    Scores are 1.2 for the label, what its neighbours among classes (12 hidden features) resemble
+    it by, 1.5 times noise that all models share, and 0.8 times noise of each model's own: about
+    36 % right singly and 42 % averaged over 11.
+    """
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, classes, pictures)
+    features = generator.normal(size=(classes, 12))
+    shared = 1.5 * generator.normal(size=(pictures, classes))
+    shared += (features @ features.T / 12**0.5)[labels]
+    shared[np.arange(pictures), labels] += 1.2
+    members = []
+    for _ in range(count):
+        scores = shared + 0.8 * generator.normal(size=shared.shape)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        members.append((scores / scores.sum(axis=1, keepdims=True)).astype(np.float32))
+    return members, labels
+
+
+def _skip(rows: list[Row], reason: str) -> list[Row]:
+    for row in rows:
+        row.skipped = reason
+    return rows
+
+
+def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
+    """The folder of the data set: the one given, a zip's content, or newly drawn pictures."""
+    from tinynet.data import synthetic
+    from tinynet.data.zip_members import open_zip
+
+    if data is None:
+        sizes = synthetic.Sizes(10, 30, 10, 10) if quick else synthetic.Sizes(20, 75, 50, 10)
+        synthetic.synthesize(scratch / "shapes", sizes)
+        return scratch / "shapes"
+    if data.is_dir():
+        return data.resolve()
+    if not data.exists():
+        raise UsageError(f"{data}: no such folder or zip")
+    with open_zip(data) as archive:
+        archive.extractall(scratch / "data")
+    found = sorted((scratch / "data").rglob("wnids.txt"), key=lambda path: len(path.parts))
+    if not found:
+        raise TinynetError(f"{data}: holds no wnids.txt, so this is no Tiny ImageNet layout")
+    return found[0].parent
+
+
+def machine() -> dict[str, Any]:
+    """This machine in words: processor, cores that may be used."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name, instructions = "", []
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = value.strip()
+        elif key.strip() in ("flags", "Features"):
+            known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
+            instructions = [word for word in known if word in value.split()]
+    return {"processor": name, "cores": cores, "instructions": instructions}

@@ -1,0 +1,139 @@
+"""The script that a user of PyTorch would write instead, and the machine's own matrix products.
+
+Run by its path, in a process of its own: ``python plain_torch.py train STAGE FOLDER`` or ``gemm``.
+NCHW, a DataLoader over the JPEG folder, torch's SGD; nothing is tuned.  It follows the protocol of
+``worker bench``: ``ready``, then one event for each line on stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+BATCH = 128
+
+
+class JpegFolder(torch.utils.data.Dataset):
+    """``train/WNID/images/*.JPEG``, decoded when asked for."""
+
+    def __init__(self, root: Path, crop: int) -> None:
+        wnids = sorted(path.name for path in (root / "train").iterdir())
+        self.items = [
+            (path, label)
+            for label, wnid in enumerate(wnids)
+            for path in sorted((root / "train" / wnid / "images").glob("*.JPEG"))
+        ]
+        self.crop = crop
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        path, label = self.items[index]
+        pixels = np.asarray(Image.open(path).convert("RGB"), np.float32)
+        picture = torch.from_numpy((pixels - 117) / 64).permute(2, 0, 1)
+        if self.crop:
+            row, column = torch.randint(64 - self.crop + 1, (2,)).tolist()
+            picture = picture[:, row : row + self.crop, column : column + self.crop]
+            if torch.rand(()) < 0.5:
+                picture = picture.flip(2)
+        return picture.contiguous(), label
+
+
+def model(stage: int, classes: int) -> nn.Module:
+    """Stage 1 or 7 of the experiment."""
+    pool = nn.MaxPool2d(2, ceil_mode=True)
+    if stage == 1:
+        return nn.Sequential(
+            nn.Conv2d(3, 50, 5), nn.ReLU(), pool,
+            nn.Conv2d(50, 100, 5), nn.ReLU(), pool,
+            nn.Conv2d(100, 200, 3), nn.ReLU(), pool,
+            nn.Flatten(), nn.LazyLinear(400), nn.ReLU(), nn.Linear(400, classes),
+        )  # fmt: skip
+    leaky = nn.LeakyReLU(0.01)
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 5), leaky, pool,
+        nn.Conv2d(64, 128, 3), leaky, nn.Conv2d(128, 128, 3), leaky, nn.Conv2d(128, 128, 3), leaky,
+        pool, nn.Conv2d(128, 256, 3), leaky, pool, nn.Dropout(0.5),
+        nn.Flatten(), nn.LazyLinear(2048), leaky, nn.Dropout(0.5), nn.Linear(2048, classes),
+    )  # fmt: skip
+
+
+def train(stage: int, root: Path) -> Callable[[int], int]:
+    data = JpegFolder(root, 60 if stage == 7 else 0)
+    loader = torch.utils.data.DataLoader(
+        data, BATCH, shuffle=True, num_workers=os.cpu_count() or 1, drop_last=True,
+        persistent_workers=True,
+    )  # fmt: skip
+    net = model(stage, 1 + data.items[-1][1])
+    net(torch.zeros(1, *data[0][0].shape))  # sizes the lazy layer
+    solver = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
+    loss_of = nn.CrossEntropyLoss()
+
+    def batches() -> Iterator[list[torch.Tensor]]:
+        while True:
+            yield from loader
+
+    source = batches()
+
+    def iterate(count: int) -> int:
+        for _ in range(count):
+            pictures, labels = next(source)
+            solver.zero_grad()
+            loss_of(net(pictures), labels).backward()
+            solver.step()
+        return count * BATCH
+
+    return iterate
+
+
+def gemm(dtype: torch.dtype) -> Callable[[int], int]:
+    """Square matrix products; an item is one floating-point operation."""
+    size = 256
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        taken.append(time.perf_counter() - start)
+    if min(taken) * 8**3 < 2:  # else 2048 would take minutes
+        size = 2048
+        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    out = torch.empty(size, size, dtype=dtype)
+
+    def multiply(count: int) -> int:
+        for _ in range(count):
+            torch.mm(a, b, out=out)
+        return 2 * size**3 * count
+
+    return multiply
+
+
+def say(**event: object) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[0] == "gemm":
+        work = gemm(getattr(torch, arguments[1]))
+    else:
+        work = train(int(arguments[1]), Path(arguments[2]))
+    work(2)
+    say(event="ready")
+    for line in iter(sys.stdin.readline, ""):
+        start = time.perf_counter()
+        items = work(int(line))
+        say(event="round", items=items, seconds=time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,101 @@
+"""Contestants that work in turn, a round each, so that all meet the same noise."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Start = Callable[..., "subprocess.Popen[bytes]"]  # takes Popen's stdin, stdout and stderr
+Say = Callable[[str], None]
+
+
+@dataclass
+class Row:
+    """What was measured of one contestant, or why it was not."""
+
+    part: str
+    name: str
+    unit: str  # what an item is: "img" or "FLOP"
+    rates: list[float] = field(default_factory=list)  # items a second, one a round
+    skipped: str = ""
+    of: str = ""  # name of the contestant of the part that the ratio is to
+    flop: float = 0.0  # useful floating-point operations an item, for the fraction of the limit
+    note: str = ""
+
+    @property
+    def rate(self) -> float | None:
+        """The median over the rounds."""
+        return statistics.median(self.rates) if self.rates else None
+
+
+class Contestant:
+    """A child that works a round at a time; see ``worker/bench.py`` for what is said."""
+
+    def __init__(self, row: Row, start: Start, size: int) -> None:
+        self.row = row
+        self.size = size  # of a round
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._child = start(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
+        self._wait_for("ready")
+
+    def round(self) -> None:
+        """Work one round; a child that dies is skipped from then on."""
+        assert self._child.stdin is not None
+        if self.row.skipped:
+            return
+        try:
+            self._child.stdin.write(b"%d\n" % self.size)
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            pass
+        event = self._wait_for("round")
+        if event is not None:
+            self.row.rates.append(event["items"] / event["seconds"])
+
+    def _wait_for(self, wanted: str) -> dict[str, Any] | None:
+        assert self._child.stdout is not None
+        message = ""
+        for line in self._child.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if event["event"] == wanted:
+                return event
+            message = event.get("message", message)
+        self._child.wait()
+        self._log.seek(0)
+        said = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        last = said[-1] if said else f"it ended with status {self._child.returncode}"
+        self.row.skipped = message or last
+        self.row.rates.clear()
+        return None
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.communicate()
+        self._log.close()
+
+
+def alternate(
+    entries: Sequence[tuple[Row, Start, int]], rounds: int, say: Say = lambda _: None
+) -> list[Row]:
+    """Run ``rounds`` rounds of every entry (row, how to start it, size of a round), in turn."""
+    contestants: list[Contestant] = []
+    try:
+        for row, start, size in entries:
+            say(f"{row.part}: preparing {row.name}")
+            contestants.append(Contestant(row, start, size))
+        for number in range(rounds):
+            for contestant in contestants:
+                say(f"{contestant.row.part}: round {number + 1} of {rounds}, {contestant.row.name}")
+                contestant.round()
+    finally:
+        for contestant in contestants:
+            contestant.close()
+    return [row for row, _, _ in entries]

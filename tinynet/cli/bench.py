@@ -1,0 +1,125 @@
+"""``tinynet bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tinynet.bench.rounds import Row
+
+PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
+
+
+@click.command(epilog="Example: tinynet bench --only crops --only subsets")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="This part (repeatable).")
+@click.option(
+    "--quick", is_flag=True, help="One short round of everything: a look, no measurement."
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Data set, folder or zip.")
+@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
+@click.option(
+    "--caffe-tools",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Folder with Caffe's convert_imageset and compute_image_mean.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all rounds as JSON.")
+def bench(
+    only: tuple[str, ...],
+    quick: bool,
+    rounds: int,
+    data: Path | None,
+    caffe_python: str | None,
+    caffe_tools: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure this machine: tinynet beside real Caffe and a plain PyTorch script.
+
+    Contestants work in turn, a round each, and the median over the rounds counts.  Without --data
+    the pictures are drawn.  What is not here is skipped, with the reason.
+    """
+    from tinynet.bench.parts import Bench, machine, unpacked
+
+    parts = [part for part in PARTS if not only or part in only]
+    if "train" in parts and "gemm" not in parts:
+        parts.insert(0, "gemm")  # the limit that training is a fraction of
+    rounds = 1 if quick else rounds
+    length = "under two minutes" if quick else "a few minutes"
+    click.echo(f"measuring {', '.join(parts)}: {length} on an idle machine", err=True)
+    with tempfile.TemporaryDirectory(prefix="tinynet-bench-") as name:
+        scratch = Path(name)
+        folder = unpacked(data, scratch, quick)
+        work = Bench(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress)
+        rows = [row for part in parts for row in work.run(part)]
+    _progress("")
+    if as_json:
+        record = {"machine": machine(), "rounds": rounds, "quick": quick}
+        click.echo(json.dumps({**record, "rows": [_as_dict(row, rows) for row in rows]}))
+    else:
+        click.echo(_table(rows, machine()))
+
+
+def _progress(line: str) -> None:
+    """A live line on a terminal."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+
+
+def _ratio(row: Row, rows: list[Row]) -> float | None:
+    for other in rows:
+        if other.part == row.part and other.name == row.of and other is not row:
+            return row.rate / other.rate if row.rate and other.rate else None
+    return None
+
+
+def _fraction(row: Row, rows: list[Row]) -> float | None:
+    """Useful operations a second by the rate of the machine's own float32 products."""
+    limit = next((r.rate for r in rows if r.part == "gemm" and r.name == "float32"), None)
+    return row.rate * row.flop / limit if row.rate and row.flop and limit else None
+
+
+def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
+    return {
+        "part": row.part,
+        "name": row.name,
+        "unit": f"{row.unit}/s",
+        "median": row.rate,
+        "rounds": row.rates,
+        "ratio_to": row.of or None,
+        "ratio": _ratio(row, rows),
+        "fraction_of_gemm": _fraction(row, rows),
+        "skipped": row.skipped or None,
+        "note": row.note or None,
+    }
+
+
+def _table(rows: list[Row], here: dict[str, Any]) -> str:
+    from tinynet.cli.table import render
+
+    cells = []
+    for row in rows:
+        if row.rate is None:
+            cells.append([row.part, row.name, "-", "", "", "", f"skipped: {row.skipped}"])
+            continue
+        giga = row.unit == "FLOP"
+        scale, unit = (1e9, "GFLOP/s") if giga else (1, f"{row.unit}/s")
+        rate = row.rate / scale
+        ratio, fraction = _ratio(row, rows), _fraction(row, rows)
+        spread = f"{min(row.rates) / scale:,.1f} to {max(row.rates) / scale:,.1f}"
+        note = f"{ratio:.2f} x {row.of}" if ratio else row.note
+        share = f"{100 * fraction:.0f} %" if fraction else ""
+        cells.append([row.part, row.name, f"{rate:,.1f}", unit, spread, share, note])
+    head = f"{here['processor'] or 'unknown processor'}, {here['cores']} cores"
+    if here["instructions"]:
+        head += f" ({', '.join(here['instructions'])})"
+    columns = ["part", "what", "median", "", "rounds", "of GEMM", "beside"]
+    return head + "\n\n" + render(columns, cells, right=(2, 5), wrap=(6,))
