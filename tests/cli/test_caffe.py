@@ -103,14 +103,24 @@ def wait_for(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"no line matched {pattern}: {''.join(seen[-20:])}")
 
 
-def test_sighup_snapshots_and_sigint_stops_with_a_snapshot_to_resume_from(tmp_path: Path) -> None:
-    process = start(tmp_path, "train", "-solver=solver.prototxt")
+@pytest.mark.parametrize(
+    ("effects", "saves", "stops"),
+    [
+        ((), signal.SIGHUP, signal.SIGINT),
+        (("-sigint_effect=snapshot", "-sighup_effect", "stop"), signal.SIGINT, signal.SIGHUP),
+    ],
+    ids=["as Caffe's defaults", "as asked for"],
+)
+def test_one_signal_snapshots_and_one_stops_with_a_snapshot_to_resume_from(
+    effects: tuple[str, ...], saves: int, stops: int, tmp_path: Path
+) -> None:
+    process = start(tmp_path, "train", "-solver=solver.prototxt", *effects)
     wait_for(process, r"Iteration 500 ")
-    process.send_signal(signal.SIGHUP)
+    process.send_signal(saves)
     line = wait_for(process, r"Snapshotting solver state")
     first = re.search(r"endless_iter_(\d+)\.solverstate", line)
     wait_for(process, r"Iteration \d+ ")  # it goes on
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stops)
     line = wait_for(process, r"Snapshotting solver state")
     last = re.search(r"endless_iter_(\d+)\.solverstate", line)
     wait_for(process, "Optimization stopped early")

@@ -62,6 +62,14 @@ def test_a_published_net_agrees_blob_by_blob_and_diff_by_diff(
     inputs = {"data": normal(1, shape), "label": whole(2, shape[:1], classes)}
     asked = {"net": without_data_layers(source / file, shape), "phase": phase}
     real, ours = ask_both(asked, inputs)
-    assert_same(real, ours, 1e-4)
+    forward = [key for key in real if "diff/" not in key]
+    assert_same({key: real[key] for key in forward}, ours, 1e-4)
+    # Where a value and 0, or two values of a pooling window, are nearer than rounding, a gradient
+    # takes another way, and all below it differ a little: not so below a layer at fault. (AlexNet:
+    # the signs of two of conv2's values differ, and 1 % of conv1's gradient.)
+    for key in set(real) - set(forward):
+        apart = float(np.linalg.norm(ours[key] - real[key]))
+        limit = 0.03 if "param_diff" in key else 0.1
+        assert apart <= limit * float(np.linalg.norm(real[key])), key
     first = next(key for key in real if key.startswith("0/param_diff/"))
     assert np.abs(real[first]).max() > 1e-7, "no gradient reaches the first layer"
