@@ -148,3 +148,23 @@ def test_a_run_goes_from_snapshot_to_scores_ensemble_and_submission(tmp_path):
 def test_help_has_an_example(command):
     shown = run(command, "--help").stdout
     assert f"Example: tinynet {command} runs/" in shown
+
+
+def test_the_best_snapshot_is_that_of_the_highest_accuracy_in_the_history(tmp_path: Path) -> None:
+    from tests.training.test_snapshots import write_snapshot
+    from tinynet.cli.evaluate import _iteration
+    from tinynet.errors import TinynetError, UsageError
+    from tinynet.training.log import append_history
+
+    (tmp_path / "snapshots").mkdir()
+    for iteration in (10, 20):
+        write_snapshot(tmp_path / "snapshots", iteration)
+    with pytest.raises(TinynetError, match="none is known to be the best"):
+        _iteration(tmp_path, "best")
+    scores = [(10, 0.7), (15, 0.9), (20, 0.6)]
+    append_history(
+        tmp_path / "history.jsonl", [{"iteration": n, "val_accuracy": a} for n, a in scores]
+    )
+    assert _iteration(tmp_path, "best") == 10 and _iteration(tmp_path, "7") == 7
+    with pytest.raises(UsageError, match="a number, or 'best'"):
+        _iteration(tmp_path, "last")

@@ -19,13 +19,13 @@ from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.paths import RunPaths
 from tinynet.training import checks, compare, lock, memory, positions, prepare, retention, snapshots
 from tinynet.training import log as logs
+from tinynet.training import resume as resuming
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, read_history
 from tinynet.training.progress import Progress
 from tinynet.training.run import Run
 from tinynet.training.session import Outcome, Session
 from tinynet.training.snapshots import Snapshot
-from tinynet.worker import glog
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,12 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
         plan = _plan(request, stored, prepared, data)
         if plan.snapshot is not None:
-            _plan_resume(plan, plan.snapshot, engine)
-        kept = _history_before(plan, paths)
+            plan.exact, notes = resuming.exactness(plan.snapshot, prepared, engine.name)
+            plan.notes += notes
+        kept, notes = resuming.history_before(
+            paths, prepared, plan.snapshot.iteration if plan.snapshot else 0
+        )
+        plan.notes += notes
         for note in (*warnings, *plan.notes):
             say(note)
         if plan.run.precision == "bf16" and gpu is None and not engines.cpu_has_bfloat16():
@@ -195,25 +199,6 @@ def _plan(
     return _Plan(stored, prepared, snapshot, notes)
 
 
-def _plan_resume(plan: _Plan, snapshot: Snapshot, engine: engines.Engine) -> None:
-    """Find out whether the run can go on exactly, and note what it loses where it can't."""
-    if engine.name == "torch" and snapshot.complete.exists():
-        reason = snapshots.complete_fault(snapshot)
-        plan.exact = reason is None
-        if reason is not None:
-            plan.notes.append(reason)
-    if plan.exact:
-        return
-    lost = positions.lost(plan.prepared)
-    who = "real Caffe" if engine.name == "caffe" else "this snapshot"
-    plan.notes.append(
-        f"{who} cannot restore random states: {', '.join(lost)} will not be those of an unbroken "
-        "run; the data goes on where it was"
-        if lost
-        else "nothing in this net is drawn at random, and the data goes on where it was"
-    )
-
-
 def _headline(plan: _Plan, engine: engines.Engine, gpu: int | None) -> str:
     """What is about to happen, with the effective batch."""
     prepared = plan.prepared
@@ -248,7 +233,7 @@ def _run(
     if plan.snapshot is None:
         paths.log.write_bytes(b"")
     else:
-        _log_resume(paths, plan, plan.snapshot, engine)
+        resuming.write_to_log(paths, plan.snapshot, engine.name, plan.exact, plan.notes)
     run.max_iter = prepared.solver.max_iter
     run.effective_batch = prepared.effective_batch
     run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
@@ -316,45 +301,6 @@ def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
         for skip in positions.skips(plan.prepared, plan.snapshot.iteration):
             arguments.append(f"--skip={skip}")
     return arguments
-
-
-def _history_before(plan: _Plan, paths: RunPaths) -> list[logs.Record]:
-    """Cut the history where the run goes on, and hold it against the log, which it comes from.
-
-    A kill may leave a record in the log alone, and a bit may have flipped since.
-    """
-    first = plan.snapshot.iteration if plan.snapshot else 0
-    kept = logs.truncate_history(paths.history, first)
-    rebuilt = logs.rebuild_history(paths.log, plan.prepared.effective_batch) if first else []
-    rebuilt = [record for record in rebuilt if record["iteration"] < first]
-    if rebuilt and rebuilt != kept:
-        differing = next(
-            (a["iteration"] for a, b in zip(rebuilt, kept) if a != b),
-            rebuilt[min(len(kept), len(rebuilt) - 1)]["iteration"],
-        )
-        plan.notes.append(
-            f"{paths.history.name} did not agree with {paths.log.name} from iteration {differing} "
-            "on, and has been made from it again"
-        )
-        logs.write_history(paths.history, rebuilt)
-        kept = rebuilt
-    missing = logs.missing_displays(kept, plan.prepared.solver.display, first)
-    if missing:
-        plan.notes.append(
-            f"the log has no losses of iteration {', '.join(map(str, missing[:5]))}"
-            f"{' …' if missing[5:] else ''}: they were lost when the run was ended"
-        )
-    return kept
-
-
-def _log_resume(paths: RunPaths, plan: _Plan, snapshot: Snapshot, engine: engines.Engine) -> None:
-    """Say in the log from where the run goes on, and what is not as in an unbroken one."""
-    how = "exactly, from its complete state" if plan.exact else "from Caffe's files alone"
-    text = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine.name}: "
-    lines = [glog.line(text + how, "I" if plan.exact else "W", logs.RESUME_SOURCE)]
-    lines += [glog.line(note, "W", "driver.py:2") for note in plan.notes]
-    with paths.log.open("a", encoding="utf-8") as log:
-        log.write("".join(line + "\n" for line in lines))
 
 
 def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:

@@ -1,0 +1,75 @@
+"""What a resumed run goes on with: how exactly, with which history, and what the log says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinynet.paths import RunPaths
+from tinynet.training import log as logs
+from tinynet.training import positions, snapshots
+from tinynet.training.prepare import Prepared
+from tinynet.training.snapshots import Snapshot
+from tinynet.worker import glog
+
+
+def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool, list[str]]:
+    """Whether the run can go on exactly, and what to say of what it loses where it can't."""
+    notes = []
+    if engine == "torch" and snapshot.complete.exists():
+        reason = snapshots.complete_fault(snapshot)
+        if reason is None:
+            return True, []
+        notes.append(reason)
+    lost = positions.lost(prepared)
+    who = "real Caffe" if engine == "caffe" else "this snapshot"
+    notes.append(
+        f"{who} cannot restore random states: {', '.join(lost)} will not be those of an unbroken "
+        "run; the data goes on where it was"
+        if lost
+        else "nothing in this net is drawn at random, and the data goes on where it was"
+    )
+    return False, notes
+
+
+def history_before(
+    paths: RunPaths, prepared: Prepared, first: int
+) -> tuple[list[logs.Record], list[str]]:
+    """Cut the history at ``first``, hold it against the log, which it comes from, and return it.
+
+    A kill may leave a record in the log alone, and a bit may have flipped since: the second value
+    says so.
+    """
+    notes = []
+    kept = logs.truncate_history(paths.history, first)
+    rebuilt = logs.rebuild_history(paths.log, prepared.effective_batch) if first else []
+    rebuilt = [record for record in rebuilt if record["iteration"] < first]
+    if rebuilt and rebuilt != kept:
+        differing = next(
+            (a["iteration"] for a, b in zip(rebuilt, kept) if a != b),
+            rebuilt[min(len(kept), len(rebuilt) - 1)]["iteration"],
+        )
+        notes.append(
+            f"{paths.history.name} did not agree with {paths.log.name} from iteration {differing} "
+            "on, and has been made from it again"
+        )
+        logs.write_history(paths.history, rebuilt)
+        kept = rebuilt
+    missing = logs.missing_displays(kept, prepared.solver.display, first)
+    if missing:
+        notes.append(
+            f"the log has no losses of iteration {', '.join(map(str, missing[:5]))}"
+            f"{' …' if missing[5:] else ''}: they were lost when the run was ended"
+        )
+    return kept, notes
+
+
+def write_to_log(
+    paths: RunPaths, snapshot: Snapshot, engine: str, exact: bool, notes: Sequence[str]
+) -> None:
+    """Say in the log from where the run goes on, and what is not as in an unbroken one."""
+    how = "exactly, from its complete state" if exact else "from Caffe's files alone"
+    text = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
+    lines = [glog.line(text, "I" if exact else "W", logs.RESUME_SOURCE)]
+    lines += [glog.line(note, "W", "driver.py:2") for note in notes]
+    with paths.log.open("a", encoding="utf-8") as log:
+        log.write("".join(line + "\n" for line in lines))
