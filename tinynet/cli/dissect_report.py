@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from tinynet.cli.table import render
 from tinynet.experiments import paper
 from tinynet.experiments.cross_validation import StageFolds
-from tinynet.experiments.results import Dissection, Ensemble, Estimate, StageRow
+from tinynet.experiments.results import (
+    OVERSAMPLE,
+    Dissection,
+    Ensemble,
+    Estimate,
+    StageRow,
+)
 
 NOT_RUN = "not run"
 
@@ -25,18 +31,25 @@ def _lines(table: Dissection) -> Iterator[str]:
     )
     header = ["stage", "epochs", "seeds", "1 crop %", "10 crops %", "training %", "loss"]
     header += ["gain, 95 % by picture; by seed", "paper"]
-    rows = [_row(row) for row in (*table.stages, *table.variants)]
-    yield render(header, rows, right=(1, 2, 3, 4, 5, 6))
+    every = (*table.stages, *table.variants)
+    yield render(header, [_row(row, table) for row in every], right=(1, 2, 3, 4, 5, 6))
+    if any(_has_no_crops(row, table) for row in every):
+        yield "*: sees whole pictures, which have no crops: the picture and its mirror"
     if table.oversampling is not None:
         gain = _gain(table.oversampling)
         yield f"oversampling, stage 7: {gain} (paper: +{paper.OVERSAMPLING_GAIN:g})"
     if table.ensemble is not None:
         yield from _ensemble(table.ensemble, table)
-    if any(row.gain for row in (*table.stages, *table.variants)):
+    if any(row.gain for row in every):
         yield "by picture: paired bootstrap over the reported pictures; by seed: Student's t"
 
 
-def _row(row: StageRow) -> list[str]:
+def _has_no_crops(row: StageRow, table: Dissection) -> bool:
+    scores = [run.score(table.reported.name, OVERSAMPLE) for run in row.finished]
+    return any(score is not None and score.views == 2 for score in scores)
+
+
+def _row(row: StageRow, table: Dissection) -> list[str]:
     done = len(row.finished)
     cells = [row.title, str(row.epochs), f"{done}/{len(row.runs)}"]
     if not done:
@@ -44,7 +57,7 @@ def _row(row: StageRow) -> list[str]:
     return [
         *cells,
         _percent(row.one_crop),
-        _percent(row.ten_crop),
+        _percent(row.ten_crop) + (" *" if _has_no_crops(row, table) else ""),
         _percent(row.training),
         "" if row.loss is None else f"{row.loss:.3f}",
         "" if row.gain is None else _gain(row.gain),
