@@ -66,6 +66,7 @@ def test_a_damaged_snapshot_is_passed_over_and_the_bits_at_the_end_are_the_same(
     tally.add(f"snapshot's {suffix}, {damage}")
 
 
+@LONG
 def test_a_moved_run_goes_on_to_the_same_bits(
     unfinished: Unfinished, straight: Job, tally: Tally
 ) -> None:
@@ -313,9 +314,10 @@ def test_a_read_only_run_directory_is_refused_with_a_word(
 
 @pytest.mark.parametrize(
     "name",
-    ["SIGUSR1", *(pytest.param(n, marks=LONG) for n in ("SIGTERM", "SIGINT", "SIGHUP"))],
+    ["SIGUSR1", "SIGTERM", "SIGINT", "SIGHUP"],
 )
-@pytest.mark.parametrize("to", ["group", pytest.param("parent", marks=LONG)])
+@pytest.mark.parametrize("to", ["group", "parent"])
+@LONG
 def test_a_signal_leaves_a_snapshot_and_the_run_goes_on_to_the_same_bits(
     straight: Job, job: Job, name: str, to: str, tally: Tally
 ) -> None:

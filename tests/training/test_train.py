@@ -268,7 +268,9 @@ def test_divergence_stops_the_run_with_advice_and_keeps_the_last_good_snapshot(
     assert record(folder)["sessions"] == run["sessions"], "a diverged run went on unasked"
 
 
-@pytest.mark.parametrize("hidden", ["average_loss=1000", "display=100"])
+@pytest.mark.parametrize(
+    "hidden", ["average_loss=1000", pytest.param("display=100", marks=pytest.mark.long)]
+)
 def test_divergence_that_the_displayed_loss_does_not_show_stops_the_run_too(
     folder: Path, engine: str, hidden: str
 ) -> None:
