@@ -92,7 +92,16 @@ def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tm
     assert theirs["median"] is None and "--caffe-tools" in theirs["skipped"]
 
 
-@pytest.mark.parametrize("work", ["shared-crops", "plain-crops", "one-crop", "reader", "train"])
+@pytest.mark.parametrize(
+    "work",
+    [
+        "shared-crops",
+        *(
+            pytest.param(w, marks=pytest.mark.long)
+            for w in ("plain-crops", "one-crop", "reader", "train")
+        ),
+    ],
+)
 def test_every_work_of_the_worker_does_a_round(work, tmp_path):
     from tinynet import engines
 

@@ -102,6 +102,23 @@ def test_pruned_rivals_change_nothing(monkeypatch):
     np.testing.assert_array_equal(pruned.correct, score_subsets(members, labels).correct)
 
 
+def test_progress_ends_at_its_total():
+    members, labels = some_members(5, 300, 12, seed=4)
+    told: list[tuple[int, int]] = []
+    score_subsets(members, labels, lambda more, total: told.append((more, total)))
+    assert told and sum(more for more, _ in told) == told[0][1] > 0
+
+
+def test_twenty_members_are_searched():
+    """A million subsets, few pictures; sampled ones against averaging."""
+    members, labels = some_members(20, 12, 8, seed=6)
+    scores = score_subsets(members, labels)
+    stack = np.stack(members).astype(np.float64)
+    for mask in np.random.default_rng(0).integers(1, 1 << 20, 200).tolist():
+        mean = stack[members_of(mask)].sum(axis=0)
+        assert scores.correct[mask] == (mean.argmax(axis=1) == labels).sum()
+
+
 def test_more_members_than_can_be_searched_are_refused_with_their_number_of_subsets():
     members, labels = some_members(21, 2, 3)
     with pytest.raises(UsageError, match="21 members have 2,097,151 subsets"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,9 +178,10 @@ def ensemble(
     if not average_only and len(members) > 1:
         from tinynet.reporting.subsets import draw_subsets
 
-        report.scores = subsets.score_subsets(
-            [member.probabilities.probabilities for member in members], mean.labels
-        )
+        with _line(f"{2 ** len(members) - 1:,} subsets", " comparisons") as advance:
+            report.scores = subsets.score_subsets(
+                [member.probabilities.probabilities for member in members], mean.labels, advance
+            )
         report.figure = file.with_name(f"{file.stem}_subsets.png")
         names = {"val": "validation", "train": "training", "test": "test"}
         draw_subsets(report.scores, report.figure, names[split])
@@ -276,23 +277,23 @@ def _iteration(run: Path, given: str) -> int:
     return best
 
 
+def _progress(request: Request) -> AbstractContextManager[Progress]:
+    """A live line of the pictures handed to the worker."""
+    return _line(f"{request.run} {request.split}", " pictures")
+
+
 @contextmanager
-def _progress(request: Request) -> Iterator[Progress]:
-    """A live line on a terminal, of the pictures handed to the worker; nothing elsewhere."""
+def _line(description: str, unit: str) -> Iterator[Progress]:
+    """A live line on a terminal; nothing elsewhere."""
     from tqdm import tqdm
 
     with tqdm(
-        desc=f"{request.run} {request.split}",
-        unit=" pictures",
-        dynamic_ncols=True,
-        leave=False,
-        disable=None,
-        delay=0.5,
+        desc=description, unit=unit, dynamic_ncols=True, leave=False, disable=None, delay=0.5
     ) as bar:
 
-        def advance(pictures: int, total: int) -> None:
+        def advance(more: int, total: int) -> None:
             bar.total = total
-            bar.update(pictures)
+            bar.update(more)
 
         yield advance
 

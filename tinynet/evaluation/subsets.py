@@ -15,6 +15,7 @@ it exact:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +70,15 @@ def members_of(mask: int) -> list[int]:
     return [m for m in range(mask.bit_length()) if mask >> m & 1]
 
 
-def score_subsets(members: list[np.ndarray], labels: np.ndarray) -> SubsetScores:
+def score_subsets(
+    members: list[np.ndarray],
+    labels: np.ndarray,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> SubsetScores:
     """Score every subset of ``members`` (each float32 N×C, in [0, 1]) against N labels.
+
+    ``progress`` is told how many more comparisons are done, and of how many: those of rivals of
+    the pictures whose answer depends on the subset.
 
     Memory beyond the inputs is bounded by a few megabytes and the surviving rivals.
     Raises UsageError for more than MAX_MEMBERS members.
@@ -83,8 +91,9 @@ def score_subsets(members: list[np.ndarray], labels: np.ndarray) -> SubsetScores
     low = min(_LOW_MEMBERS, len(members))
     always, groups = _rivals(members, labels)
     correct = np.zeros((1 << (len(members) - low), 1 << low), dtype=np.int64)
+    total = sum(margins[0].size for margins in groups)
     for margins in groups:
-        _count(margins, low, correct)
+        _count(margins, low, correct, lambda done: progress(done, total))
     flat = correct.ravel() + always
     flat[0] = 0
     return SubsetScores(flat, len(labels))
@@ -163,7 +172,9 @@ def _undominated(margins: np.ndarray) -> list[np.ndarray]:
     return pieces
 
 
-def _count(margins: np.ndarray, low: int, correct: np.ndarray) -> None:
+def _count(
+    margins: np.ndarray, low: int, correct: np.ndarray, progress: Callable[[int], object]
+) -> None:
     """Add to ``correct`` (high masks, low masks) the pictures of one group that are right."""
     members, rivals, pictures = margins.shape
     step = max(1, _BLOCK_BYTES // (8 * rivals << low))
@@ -172,6 +183,7 @@ def _count(margins: np.ndarray, low: int, correct: np.ndarray) -> None:
         sums = _sums(block[:low])
         for mask, threshold in enumerate(_sums(-block[low:])):
             correct[mask] += np.logical_and.reduce(sums > threshold, axis=1).sum(axis=1)
+        progress(block[0].size)
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
