@@ -33,7 +33,7 @@ snapshot_prefix: "{folder}/snapshot" iter_size: {passes}
 
 def write_small_solver(folder: Path, passes: int = 1) -> Path:
     """Write pictures, net and solver into ``folder``; an iteration makes ``passes`` passes."""
-    write_pictures(folder)
+    write_pictures(folder, real=False)
     (folder / "net.prototxt").write_text(NET.format(folder=folder))
     path = folder / "solver.prototxt"
     path.write_text(SOLVER.format(folder=folder, passes=passes))

@@ -156,7 +156,7 @@ def test_every_stage_as_generated_starts_and_draws_as_real_caffe(
 ) -> None:
     """Initial weights to the bit; crops, mirrors and masks show in the losses of four updates."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    write_pictures(tmp_path)
+    write_pictures(tmp_path, real=True)
     solver = write_solver(number, tmp_path, plain=False, base_lr=1e-3)
     real, ours = ask_both({"solver": solver.read_text(), "steps": 4})
     for name in real:
