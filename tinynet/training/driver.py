@@ -93,7 +93,10 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
             plan.exact, notes = resuming.exactness(plan.snapshot, prepared, engine.name)
             plan.notes += notes
         kept, notes = resuming.history_before(
-            paths, prepared, plan.snapshot.iteration if plan.snapshot else 0
+            paths,
+            prepared,
+            plan.snapshot.iteration if plan.snapshot else 0,
+            plan.run.sessions[-1]["from"] if plan.run.sessions else 0,
         )
         plan.notes += notes
         for note in (*warnings, *plan.notes):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
+from tinynet.prototxt import schema, text
 from tinynet.training import log as logs
 from tinynet.training import positions, snapshots
 from tinynet.training.prepare import Prepared
@@ -32,12 +34,12 @@ def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool
 
 
 def history_before(
-    paths: RunPaths, prepared: Prepared, first: int
+    paths: RunPaths, prepared: Prepared, first: int, last_start: int = 0
 ) -> tuple[list[logs.Record], list[str]]:
     """Cut the history at ``first``, hold it against the log, which it comes from, and return it.
 
     A kill may leave a record in the log alone, and a bit may have flipped since: the second value
-    says so.
+    says so.  ``last_start``: where the last session began; earlier ones may have displayed others.
     """
     notes = []
     kept = logs.truncate_history(paths.history, first)
@@ -55,7 +57,8 @@ def history_before(
         logs.write_history(paths.history, rebuilt)
         kept = rebuilt
     missing = logs.missing_displays(kept, prepared.solver.display, first)
-    if missing:
+    missing = [iteration for iteration in missing if iteration >= last_start]
+    if missing and _displayed_as_now(paths, prepared):
         notes.append(
             f"the log has no losses of iteration {', '.join(map(str, missing[:5]))}"
             f"{' …' if missing[5:] else ''}: they were lost when the run was ended"
@@ -63,13 +66,22 @@ def history_before(
     return kept, notes
 
 
+def _displayed_as_now(paths: RunPaths, prepared: Prepared) -> bool:
+    """Whether the last session, whose solver still lies in the run, displayed as often."""
+    try:
+        before = text.read(paths.solver, schema.SolverParameter)
+    except (TinynetError, OSError):
+        return False
+    return bool(before.display == prepared.solver.display)
+
+
 def write_to_log(
     paths: RunPaths, snapshot: Snapshot, engine: str, exact: bool, notes: Sequence[str]
 ) -> None:
     """Say in the log from where the run goes on, and what is not as in an unbroken one."""
     how = "exactly, from its complete state" if exact else "from Caffe's files alone"
-    text = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
-    lines = [glog.line(text, "I" if exact else "W", logs.RESUME_SOURCE)]
+    line = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
+    lines = [glog.line(line, "I" if exact else "W", logs.RESUME_SOURCE)]
     lines += [glog.line(note, "W", "driver.py:2") for note in notes]
     with paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))
