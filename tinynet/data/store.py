@@ -23,6 +23,7 @@ import lmdb
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from tinynet.data import mapped_pages
 from tinynet.data.local_copy import readable_path
 from tinynet.errors import TinynetError
 from tinynet.prototxt import schema
@@ -148,6 +149,10 @@ class Store:
         """Yield the keys in order, without reading the values."""
         with self._environment.begin() as transaction, transaction.cursor() as cursor:
             yield from cursor.iternext(keys=True, values=False)
+
+    def give_back_pages(self) -> None:
+        """Take what was read so far out of this process's resident memory (not of the cache)."""
+        mapped_pages.give_back(Path(self._environment.path()) / "data.mdb")
 
     def first(self) -> tuple[bytes, bytes]:
         """Return the first record; raises TinynetError where there is none."""

@@ -25,6 +25,8 @@ from tinynet.torchcaffe.errors import check
 
 # how long the reader waits for room before it looks whether it should stop, in seconds
 _POLL = 0.2
+# of records, after which the pages that they were read from are given back
+_RESIDENT_BYTES = 128 << 20
 
 
 class Position(NamedTuple):
@@ -47,9 +49,14 @@ class Batch:
 
 def _endless(store: Store, start: int) -> Iterator[tuple[int, bytes]]:
     """(number, value) of the records from number ``start`` on, round and round."""
+    read = 0
     while True:
         for number, (_, value) in enumerate(store.records(start), start):
             yield number, value
+            read += len(value)
+            if read >= _RESIDENT_BYTES:
+                store.give_back_pages()
+                read = 0
         glog.info("data_layer.cpp", "Restarting data prefetching from start.")
         start = 0
 
