@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,10 @@ from tests.reporting import browser, some_runs
 from tests.reporting.some_runs import HOSTILE, write_run
 from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import read_probabilities
+from tinynet.experiments.results import Dissection, Split, Subset, write_dissection
 from tinynet.paths import RunPaths
+from tinynet.reporting.evidence import collect
+from tinynet.reporting.summary import ensemble_of, stage_rows
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +135,36 @@ def test_a_users_mistake_gets_one_line_and_writes_nothing(arguments, says, tmp_p
     done = run("report", *arguments)
     assert done.status == 2 and says in done.stderr and done.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs, page, tmp_path):
+    evidence = collect([runs])
+    folder = shutil.copytree(runs, tmp_path / "results")
+    ensemble = replace(
+        ensemble_of(evidence),
+        chosen=Subset([1, 2], reported=0.5, tuning=0.6),
+        flattered=Subset([1, 3], reported=0.52, tuning=0.58),
+    )
+    table = Dissection(
+        settings={"data": {"source": HOSTILE}, "command": "tinynet dissect x --split-seed 1"},
+        reported=Split("val", "pictures that choose nothing", 60),
+        tuning=Split("tune", "held out of the training pictures", 50),
+        stages=stage_rows(evidence),
+        variants=[],
+        oversampling=None,
+        ensemble=ensemble,
+    )
+    write_dissection(folder, table)
+    done = run("report", folder, "--out", tmp_path / "r.html")
+    assert (done.status, done.stderr) == (0, "")
+    html = (tmp_path / "r.html").read_text()
+    first = re.compile(r"<tr><th[^>]*>1 Simple model.*?</tr>", re.DOTALL)
+    assert first.search(html)[0] == first.search(page.read_text())[0]
+    assert "flatters by +2.00 points" in html and "5.02 points" in html
+    assert "tinynet dissect x --split-seed 1" in html
+    assert "<script>alert" not in html
+    both = run("report", folder, runs, "--out", tmp_path / "both.html")
+    assert both.status == 2 and "name it alone" in both.stderr
 
 
 def test_only_draws_one_figure_in_the_format_of_its_suffix(runs, tmp_path):

@@ -274,7 +274,9 @@ def _dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     """Figure 7: what each stage reaches and gains."""
     found, note = stage_bars(evidence)
     if all(bar.accuracy is None for bar in found):
-        raise Absent("no run has a validation accuracy yet")
+        raise Absent(
+            "no finished run has probabilities of the reported pictures; 'tinynet evaluate RUN'"
+        )
     chance = 1 / evidence.classes if evidence.classes else None
     yield Figure(
         "dissection",

@@ -6,6 +6,7 @@ are finished: a run that is under way never stands for one of full length.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -29,6 +30,7 @@ from tinynet.training.run import FINISHED
 _BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
 
 
+@functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
 def stage_rows(evidence: Evidence) -> list[StageRow]:
     """The table's rows: every single stage in order, then what else has run."""
     if evidence.dissection is not None:
@@ -160,6 +162,7 @@ def oversampling(evidence: Evidence) -> Oversampling:
     return Oversampling(label, row.ten_crop, gain, stated)
 
 
+@functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
 def ensemble_of(evidence: Evidence) -> Ensemble | None:
     """The ensemble's scores, or None where there is none; of run directories, all that agree."""
     if evidence.dissection is not None:
