@@ -121,3 +121,17 @@ def test_rounding_moves_no_probability_by_more_than_one_part_in_4000() -> None:
     assert not (small.view(np.uint32) & 0xFFF).any()
     made = probabilities([0], "test", OVERSAMPLE)
     made.check()
+
+
+def test_a_variant_is_compared_with_its_base_and_has_no_figures_of_the_paper(
+    tmp_path: Path,
+) -> None:
+    name = "variant_slope030"
+    epochs = {"stage4_leaky_relu": 16, name: 16}
+    results = begin(tmp_path, stages=[4], variants=[name], epochs=epochs)
+    add_run(results, "stage4_leaky_relu/seed1", 1, one_crop=[0, 1])
+    add_run(results, f"{name}/seed1", 1, one_crop=[0, 1, 2])
+    (row,) = build(results).variants
+    assert row.gain is not None and row.gain.mean == pytest.approx(1 / 9)
+    assert row.gain_over == "stage4_leaky_relu"
+    assert row.paper.gain is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import fmean
 from typing import Any
 
@@ -103,7 +103,8 @@ class _Builder:
         from tinynet.variants import variant
 
         found = variant(name)
-        return self._stage_row(found, rows.get(found.base))
+        # the paper's figures are its stages' own
+        return replace(self._stage_row(found, rows.get(found.base)), paper=paper.PaperStage())
 
     def _gain(self, after: list[RunRow], before: list[RunRow]) -> Estimate | None:
         return gain(self._by_seed(before, CENTER), self._by_seed(after, CENTER))
