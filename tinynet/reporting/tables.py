@@ -161,7 +161,10 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
     ten, gain = over.ten_crop, over.gain
     accuracy = paper.BEST_MEMBER_TEN_CROPS if over.paper_gain is not None else None
     return [
-        *(Cell(over.label, f"{over.label[:1]:0>3}.5"), Cell("as above", "")),
+        *(
+            Cell(over.label, f"{over.label[:1]:0>3}.5"),
+            Cell("as above" if over.ten_crop else NOT_RUN, ""),
+        ),
         none,
         _range(ten.by_picture if ten else None),
         _range(ten.by_seed if ten else None),
@@ -208,7 +211,7 @@ def ensemble_facts(evidence: Evidence) -> Table | None:
     ]
     flattered, chosen, full = ensemble.flattered, ensemble.chosen, ensemble.full
     both = [
-        ("models averaged", Cell(str(len(ensemble.members))), Cell("11")),
+        ("models of the ensemble", Cell(str(len(ensemble.members))), Cell("11")),
         (
             "all of them (%)",
             percent(full.top1 if full else None, missing=NOT_RUN),
