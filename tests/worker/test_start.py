@@ -25,6 +25,8 @@ def set_device(number): _note("set_device", number)
 def set_mode_gpu(): _note("set_mode_gpu")
 def set_mode_cpu(): _note("set_mode_cpu")
 class Net:
+    blob_loss_weights = {}
+    params = {}
     def copy_from(self, path): _note("copy_from", path)
 class Solver:
     iter = 0

@@ -4,9 +4,8 @@ The parent has read the solver's prototxt, which pycaffe does not show, and pass
 """
 
 import argparse
+import math
 import time
-
-import numpy as np
 
 from tinynet.worker import channel, engine, glog
 
@@ -182,7 +181,7 @@ class _Steps(object):
             return
         self._looked = reached
         loss, layer = (self._extensions.health if self._extensions else _health)(self._solver)
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise _Diverged("the training loss is not finite at iteration %d" % (reached - 1))
         if options.divergence_limit is not None and loss >= options.divergence_limit:
             raise _Diverged("the training loss is %.4g at iteration %d" % (loss, reached - 1))
@@ -208,7 +207,7 @@ def _health(solver):
             loss += weight * float(net.blobs[name].data.sum())
     for name, blobs in net.params.items():
         # a single NaN or infinity makes the sum one
-        if not all(np.isfinite(blob.data.sum(dtype="float64")) for blob in blobs):
+        if not all(math.isfinite(blob.data.sum(dtype="float64")) for blob in blobs):
             return loss, name
     return loss, None
 
