@@ -21,13 +21,12 @@ from tinynet.evaluation.subsets import MAX_MEMBERS, members_of, score_subsets
 from tinynet.experiments import paper
 from tinynet.experiments.results import FINISHED as EVALUATED
 from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, Subset
-from tinynet.experiments.statistics import bootstrap_mean, deviation, t_interval
+from tinynet.experiments.statistics import bootstrap_mean, deviation
+from tinynet.experiments.table import BySeed, best_subset, estimate, gain
 from tinynet.reporting.bars import Bar, Interval
 from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
 from tinynet.stages import STAGES
 from tinynet.training.run import FINISHED
-
-_BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
 
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
@@ -59,7 +58,7 @@ def _row(
     row: dict[str, Any] = {}
     one = _correct(done, evidence.reported, CENTER)
     if one:
-        row["one_crop"] = _estimate(one)
+        row["one_crop"] = estimate(one)
         losses = [m.loss for run in done if (m := run.metrics(evidence.reported)) is not None]
         row["loss"] = fmean(losses)
     for key, split, crop in (
@@ -68,11 +67,11 @@ def _row(
     ):
         found = _correct(done, split, crop)
         if found:
-            row[key] = _estimate(found)
+            row[key] = estimate(found)
     if before is not None and one:
         earlier = evidence.by_stage.get(f"{before.number} {before.title}", [])
         earlier = [run for run in earlier if run.record.state == FINISHED]
-        row["gain"] = _gain(_correct(earlier, evidence.reported, CENTER), one)
+        row["gain"] = gain(_correct(earlier, evidence.reported, CENTER), one)
         row["gain_over"] = before.name if row["gain"] else ""
     return StageRow(
         number=number,
@@ -96,31 +95,13 @@ def _run_row(run: RunEvidence) -> RunRow:
     return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)
 
 
-def _correct(runs: Sequence[RunEvidence], split: str, crop: str) -> _BySeed:
-    found: _BySeed = {}
+def _correct(runs: Sequence[RunEvidence], split: str, crop: str) -> BySeed:
+    found: BySeed = {}
     for run in runs:
         p = run.of(split, crop)
         if p is not None and run.record.seed not in found:
             found[run.record.seed] = (rank_of_label(p.probabilities, p.labels) < 1).astype(float)
     return found
-
-
-def _estimate(by_seed: _BySeed) -> Estimate:
-    """The mean over seeds of per-picture values, with both intervals."""
-    means = [float(values.mean()) for values in by_seed.values()]
-    return Estimate(
-        mean=fmean(means),
-        seeds=list(by_seed),
-        by_picture=bootstrap_mean(np.mean(list(by_seed.values()), axis=0)),
-        by_seed=t_interval(means),
-        deviation=deviation(means) if len(means) > 1 else None,
-    )
-
-
-def _gain(before: _BySeed, after: _BySeed) -> Estimate | None:
-    """What ``after`` has more than ``before``, over the seeds of both."""
-    shared = [seed for seed in after if seed in before]
-    return _estimate({seed: after[seed] - before[seed] for seed in shared}) if shared else None
 
 
 @dataclass(frozen=True)
@@ -142,8 +123,8 @@ def oversampling(evidence: Evidence) -> Oversampling:
     rows = {row.number: row for row in stage_rows(evidence) if row.ten_crop is not None}
     if evidence.dissection is not None:
         ten = rows[wanted].ten_crop if wanted in rows else None
-        gain = evidence.dissection.oversampling
-        return Oversampling(f"{wanted} over crops", ten, gain, paper.OVERSAMPLING_GAIN)
+        gained = evidence.dissection.oversampling
+        return Oversampling(f"{wanted} over crops", ten, gained, paper.OVERSAMPLING_GAIN)
     number = max((number for number in rows if number), default=0)
     if not number:
         return Oversampling(f"{wanted} over crops", paper_gain=paper.OVERSAMPLING_GAIN)
@@ -155,11 +136,11 @@ def oversampling(evidence: Evidence) -> Oversampling:
     ]
     views = {p.views for run in done if (p := run.of(evidence.reported, OVERSAMPLE)) is not None}
     label = f"{number} with mirror image" if views == {2} else f"{number} over crops"
-    gain = _gain(
+    gained = gain(
         _correct(done, evidence.reported, CENTER), _correct(done, evidence.reported, OVERSAMPLE)
     )
     stated = paper.OVERSAMPLING_GAIN if number == wanted else None
-    return Oversampling(label, row.ten_crop, gain, stated)
+    return Oversampling(label, row.ten_crop, gained, stated)
 
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
@@ -199,8 +180,7 @@ def ensemble_of(evidence: Evidence) -> Ensemble | None:
 def _flattered(found: list[Probabilities]) -> Subset:
     """The best subset by the reported pictures themselves; of equal ones the smallest."""
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
-    masks = [scores.best_of_size(size) for size in range(1, scores.members + 1)]
-    best = max(masks, key=lambda mask: int(scores.correct[mask]))
+    best = best_subset(scores)
     return Subset([m + 1 for m in members_of(best)], scores.accuracy(best), None)
 
 
