@@ -35,7 +35,10 @@ def jobs_of_stage(number: int, seeds: Sequence[int], options: Options) -> list[J
     if found.is_ensemble:
         return list(_ensemble(found, range(1, found.members + 1), options))
     solver = StagePaths(options.prototxt, found.name).solver
-    return [_training(solver, found.name, f"seed{seed}", seed, options) for seed in seeds or [1]]
+    what = ["--stage", str(number), "--prototxt", os.fspath(options.prototxt)]
+    return [
+        _training(solver, what, found.name, f"seed{seed}", seed, options) for seed in seeds or [1]
+    ]
 
 
 def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
@@ -50,33 +53,47 @@ def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
 def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list[Job]:
     """One job per seed; without seeds, one with the seed that the solver has."""
     folder = Path(os.path.abspath(solver)).parent.name
+    what = [os.fspath(solver)]
     if seeds:
-        return [_training(solver, folder, f"seed{seed}", seed, options) for seed in seeds]
+        return [_training(solver, what, folder, f"seed{seed}", seed, options) for seed in seeds]
     from tinynet.prototxt import schema, text
 
     seed = max(int(text.read(solver, schema.SolverParameter).random_seed), -1)
-    return [_training(solver, folder, f"seed{1 if seed < 0 else seed}", None, options)]
+    name = f"seed{1 if seed < 0 else seed}"
+    return [_training(solver, what, folder, name, None, options)]
 
 
 def _ensemble(found: Stage, members: Sequence[int], options: Options) -> Iterator[Job]:
     trainings = []
     for member in members:
         solver = StagePaths(options.prototxt, found.name, member).solver
-        trainings.append(_training(solver, found.name, member_name(member), None, options))
+        what = ["--stage", str(found.number), "--member", str(member)]
+        what += ["--prototxt", os.fspath(options.prototxt)]
+        trainings.append(_training(solver, what, found.name, member_name(member), None, options))
     yield from trainings
     runs = [os.fspath(job.run) for job in trainings if job.run is not None]
     average = [ENSEMBLE, *runs, "--out", os.fspath(options.runs / ENSEMBLE), *options.engine]
     yield Job(ENSEMBLE, (tuple(average),), None, tuple(job.name for job in trainings))
 
 
-def _training(solver: Path, stage_name: str, name: str, seed: int | None, options: Options) -> Job:
+def _training(
+    solver: Path,
+    what: Sequence[str],
+    stage_name: str,
+    name: str,
+    seed: int | None,
+    options: Options,
+) -> Job:
+    """A training and its evaluation; ``what`` names it to `tinynet train`, whose run directory
+    is then RUNS/STAGE_NAME/NAME.
+    """
     if not solver.exists():
         raise TinynetError(
             f"{solver}: no such solver; generate the stages with 'tinynet generate', or name "
             "where they lie with --prototxt"
         )
     run = RunPaths.of(options.runs, stage_name, name).root
-    train = ["train", os.fspath(solver), "--runs", os.fspath(options.runs), "--name", name]
+    train = ["train", *what, "--runs", os.fspath(options.runs), "--name", name]
     train.append("--quiet")  # the run has a log of its own
     if seed is not None:
         train += ["--seed", str(seed)]

@@ -1,0 +1,36 @@
+"""Jobs of what is usually run: their commands and the run directories that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tinynet.cli import train
+from tinynet.jobs.job_list import Job
+from tinynet.jobs.plan import Options, jobs_of_members, jobs_of_solver, jobs_of_stage
+
+PROTOTXT = Path(__file__).parents[2] / "prototxt"
+OPTIONS = Options(prototxt=PROTOTXT, runs=Path("some runs"))
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        jobs_of_stage(7, [1, 2], OPTIONS),
+        jobs_of_stage(8, [], OPTIONS),
+        jobs_of_members([2, 5], OPTIONS),
+        jobs_of_solver(PROTOTXT / "stage1_simple/solver.prototxt", [3], OPTIONS),
+        jobs_of_solver(PROTOTXT / "stage1_simple/solver.prototxt", [], OPTIONS),
+    ],
+    ids=["stage", "ensemble", "members", "solver with seeds", "solver"],
+)
+def test_a_job_trains_in_the_run_directory_that_it_names(jobs: list[Job]) -> None:
+    for job in jobs:
+        if job.run is None:
+            continue
+        given = train.train.make_context("train", list(job.commands[0][1:])).params
+        named = (given[key] for key in ("solver", "stage", "member", "root", "runs", "name"))
+        solver, paths = train._target(*named, {})
+        assert paths.root == job.run and solver.exists()
+        assert job.commands[1][:2] == ("evaluate", str(job.run))
