@@ -86,10 +86,10 @@ def test_the_diff_covers_all_three_files_and_names_them() -> None:
 
 
 def test_the_diff_to_the_ensemble_shows_one_member() -> None:
-    shown = run("diff", 7, 8, "--member", 3).stdout
-    assert "+++ prototxt/stage8_ensemble/member03/solver.prototxt" in shown
+    shown = run("diff", 7, 8, "--member", 4).stdout
+    assert "+++ prototxt/stage8_ensemble/member04/solver.prototxt" in shown
     assert "\n-random_seed: 1\n" in shown
-    assert "\n+random_seed: 803\n" in shown
+    assert "\n+random_seed: 804\n" in shown
 
 
 @pytest.mark.parametrize(
