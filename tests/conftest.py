@@ -16,8 +16,8 @@ from tinynet.errors import TinynetError
 # the suite compares small nets: threads only get in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell starts what it runs in the background with SIGINT ignored, and children inherit that: those
-# that the tests interrupt would go on for ever.
+# A shell starts what it runs in the background with SIGINT ignored, and children inherit that:
+# those that the tests interrupt would go on for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
