@@ -1,16 +1,16 @@
-"""``tinynet jobs create|local|run|status|slurm|sge``."""
+"""``tinynet jobs create|local|run|status``, and the group of all job commands."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.errors import UsageError
 from tinynet.paths import PROTOTXT_ROOT, RUNS_ROOT
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tinynet.jobs.places import Places
     from tinynet.jobs.status import RunStatus
 
-_LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
 
@@ -60,7 +59,7 @@ class Numbers(click.ParamType):
 
 
 @jobs.command(epilog="Example: tinynet jobs create lists/dissection --stage 1-8 --seeds 1-3")
-@_LIST
+@LIST
 @click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=click.Path(path_type=Path))
 @click.option(
     "--stage",
@@ -193,7 +192,7 @@ def _require_understood(job: Job) -> None:
 
 
 @jobs.command(epilog="Example: tinynet jobs local lists/dissection --gpus 0,2,3 --leave-free 1")
-@_LIST
+@LIST
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -264,7 +263,7 @@ def _places(
 
 
 @jobs.command(epilog="Example: tinynet jobs run lists/dissection stage7_dropout2-seed1 --gpu 0")
-@_LIST
+@LIST
 @click.argument("names", nargs=-1, required=True, metavar="JOB...")
 @click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="On GPU N.")
 @click.option("--cpu", is_flag=True, help="On the CPU.")
@@ -303,7 +302,7 @@ def _conclude(report: Report, folder: Path, as_json: bool) -> None:
 
 
 @jobs.command(epilog="Example: tinynet jobs status lists/dissection")
-@_LIST
+@LIST
 @_JSON
 def status(folder: Path, as_json: bool) -> None:
     """Show every run of LIST: state, iteration, last validation accuracy, time left.
@@ -356,125 +355,5 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    options = [
-        click.option("--time", metavar="TIME", help="Time limit of a task, as in 8:00:00."),
-        click.option(
-            "--warning",
-            type=click.IntRange(min=10),
-            default=120,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long before the limit the run is told to stop.",
-        ),
-        click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="Tasks at a time."),
-        click.option(
-            "--cpus",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            metavar="N",
-            help="Cores (and threads) of each task.",
-        ),
-        click.option("--gpu", is_flag=True, help="One GPU for each task."),
-        click.option(
-            "--memory", metavar="SIZE", help=f"Memory of each task, as in {memory_example}."
-        ),
-        click.option(
-            "--option",
-            "more",
-            multiple=True,
-            metavar="OPTION",
-            help="Any other option of the batch system (may be given again).",
-        ),
-        click.option("--retry", is_flag=True, help="Also the jobs that have failed before."),
-        click.option("--submit", is_flag=True, help="Submit, and print the job ids."),
-    ]
-
-    def add(function: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
-
-
-@jobs.command(
-    epilog="Example: tinynet jobs slurm lists/dissection --time 8:00:00 --gpu --at-once 4 "
-    "--option --partition=gpu --submit"
-)
-@_LIST
-@_batch_options("16G")
-def slurm(folder: Path, submit: bool, **options: Any) -> None:
-    """Write Slurm batch scripts for the jobs of LIST that are not done, and submit them.
-
-    One array of tasks, and a further one for each group of jobs that comes after others (the
-    ensemble's average).  Before its time limit a run is told to stop, leaves a snapshot, and its
-    task is put back into the queue; so is one that is preempted or whose node fails.  scancel
-    leaves runs that can go on: submit the list again.
-    """
-    from tinynet.jobs import slurm as system
-
-    _batch(system, "slurm", folder, submit, **options)
-
-
-@jobs.command(
-    epilog="Example: tinynet jobs sge lists/dissection --time 24:00:00 --at-once 4 --submit"
-)
-@_LIST
-@_batch_options("4G")
-def sge(folder: Path, submit: bool, **options: Any) -> None:
-    """The same for Grid Engine: write its batch scripts for LIST, and submit them.
-
-    The names of the parallel environment (smp) and of the GPU resource (gpu) differ between
-    sites: yours take their place, as in --option '-pe openmp 4' --option '-l ngpus=1'.
-    """
-    from tinynet.jobs import grid_engine as system
-
-    _batch(system, "sge", folder, submit, **options)
-
-
-def _batch(
-    system: Any,
-    name: str,
-    folder: Path,
-    submit: bool,
-    time: str | None,
-    warning: int,
-    at_once: int | None,
-    cpus: int,
-    gpu: bool,
-    memory: str | None,
-    more: tuple[str, ...],
-    retry: bool,
-) -> None:
-    from tinynet.jobs import batch_script, job_list, states
-
-    seconds = None if time is None else batch_script.parse_time(time)
-    if seconds is not None and seconds <= warning:
-        raise UsageError(f"--time {time}: leaves no time to work before the --warning {warning} s")
-    found = job_list.read(folder)
-    known = states.states(folder)
-    wanted = (states.WAITING, states.STOPPED, *((states.FAILED,) if retry else ()))
-    left = [job for job in found.jobs if known[job.name].name in wanted]
-    for state in (states.RUNNING, states.FAILED):
-        others = [job.name for job in found.jobs if known[job.name].name == state]
-        if others and state not in wanted:
-            more_to_do = "; --retry takes them too" if state == states.FAILED else ""
-            _say(f"left out, {state}: {', '.join(others)}{more_to_do}")
-    if not left:
-        _say(f"{folder}: nothing is left to submit")
-        return
-    around = batch_script.Surroundings(found.directory.resolve(), folder.resolve())
-    request = batch_script.Request(seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry)
-    texts = [system.render(group, around, request) for group in batch_script.groups(left)]
-    scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
-    (folder / "logs").mkdir(exist_ok=True)
-    for script, text in zip(scripts, texts):
-        job_list.replace_text(script, text)
-    if not submit:
-        click.echo(system.submission_commands(scripts))
-        return
-    for script, identifier in zip(scripts, system.submit(scripts, Path.cwd())):
-        _say(f"{script}: submitted")
-        click.echo(identifier)
+jobs.add_command(slurm)
+jobs.add_command(sge)

@@ -1,0 +1,141 @@
+"""``tinynet jobs slurm|sge``: a job list for a batch system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinynet.errors import UsageError
+
+LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    options = [
+        click.option("--time", metavar="TIME", help="Time limit of a task, as in 8:00:00."),
+        click.option(
+            "--warning",
+            type=click.IntRange(min=10),
+            default=120,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long before the limit the run is told to stop.",
+        ),
+        click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="Tasks at a time."),
+        click.option(
+            "--cpus",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Cores (and threads) of each task.",
+        ),
+        click.option("--gpu", is_flag=True, help="One GPU for each task."),
+        click.option(
+            "--memory", metavar="SIZE", help=f"Memory of each task, as in {memory_example}."
+        ),
+        click.option(
+            "--option",
+            "more",
+            multiple=True,
+            metavar="OPTION",
+            help="Any other option of the batch system (may be given again).",
+        ),
+        click.option("--retry", is_flag=True, help="Also the jobs that have failed before."),
+        click.option("--submit", is_flag=True, help="Submit, and print the job ids."),
+    ]
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+@click.command(
+    epilog="Example: tinynet jobs slurm lists/dissection --time 8:00:00 --gpu --at-once 4 "
+    "--option --partition=gpu --submit"
+)
+@LIST
+@_batch_options("16G")
+def slurm(folder: Path, submit: bool, **options: Any) -> None:
+    """Write Slurm batch scripts for the jobs of LIST that are not done, and submit them.
+
+    One array of tasks, and a further one for each group of jobs that comes after others (the
+    ensemble's average).  Before its time limit a run is told to stop, leaves a snapshot, and its
+    task is put back into the queue; so is one that is preempted or whose node fails.  scancel
+    leaves runs that can go on: submit the list again.
+    """
+    from tinynet.jobs import slurm as system
+
+    _batch(system, "slurm", folder, submit, **options)
+
+
+@click.command(
+    epilog="Example: tinynet jobs sge lists/dissection --time 24:00:00 --at-once 4 --submit"
+)
+@LIST
+@_batch_options("4G")
+def sge(folder: Path, submit: bool, **options: Any) -> None:
+    """The same for Grid Engine: write its batch scripts for LIST, and submit them.
+
+    The names of the parallel environment (smp) and of the GPU resource (gpu) differ between
+    sites: yours take their place, as in --option '-pe openmp 4' --option '-l ngpus=1'.
+    """
+    from tinynet.jobs import grid_engine as system
+
+    _batch(system, "sge", folder, submit, **options)
+
+
+def _batch(
+    system: Any,
+    name: str,
+    folder: Path,
+    submit: bool,
+    time: str | None,
+    warning: int,
+    at_once: int | None,
+    cpus: int,
+    gpu: bool,
+    memory: str | None,
+    more: tuple[str, ...],
+    retry: bool,
+) -> None:
+    from tinynet.jobs import batch_script, job_list, states
+
+    seconds = None if time is None else batch_script.parse_time(time)
+    if seconds is not None and seconds <= warning:
+        raise UsageError(f"--time {time}: leaves no time to work before the --warning {warning} s")
+    found = job_list.read(folder)
+    known = states.states(folder)
+    wanted = (states.WAITING, states.STOPPED, *((states.FAILED,) if retry else ()))
+    left = [job for job in found.jobs if known[job.name].name in wanted]
+    for state in (states.RUNNING, states.FAILED):
+        others = [job.name for job in found.jobs if known[job.name].name == state]
+        if others and state not in wanted:
+            more_to_do = "; --retry takes them too" if state == states.FAILED else ""
+            _say(f"left out, {state}: {', '.join(others)}{more_to_do}")
+    if not left:
+        _say(f"{folder}: nothing is left to submit")
+        return
+    around = batch_script.Surroundings(found.directory.resolve(), folder.resolve())
+    request = batch_script.Request(seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry)
+    texts = [system.render(group, around, request) for group in batch_script.groups(left)]
+    scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
+    (folder / "logs").mkdir(exist_ok=True)
+    for script, text in zip(scripts, texts):
+        job_list.replace_text(script, text)
+    if not submit:
+        click.echo(system.submission_commands(scripts))
+        return
+    for script, identifier in zip(scripts, system.submit(scripts, Path.cwd())):
+        _say(f"{script}: submitted")
+        click.echo(identifier)
