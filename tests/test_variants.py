@@ -41,6 +41,11 @@ def test_a_variant_is_generated_with_its_one_change(tmp_path: Path, found: Varia
     elif found.name == "variant_conv2_in_two":
         assert made.count('type: "Convolution"') == base.count('type: "Convolution"') + 1
         assert 'name: "conv2b"' in made and 'name: "conv2c"' not in made
+    elif found.name == "variant_dropout_everywhere":
+        # blocks 1 and 2; those behind block 3 and fc1 are in stage 7 already
+        assert base.count('type: "Dropout"') == 2 and made.count('type: "Dropout"') == 4
+        assert all(f'name: "drop{n}"' in made for n in (1, 2, 3, 4))
+        assert solver.base_lr == pytest.approx(3 * base_solver.base_lr)
     else:
         assert made == base  # only how it learns differs
     learns = found.learning is not None and found.learning.lr_policy == "poly"
@@ -59,6 +64,14 @@ def test_msra_gives_every_layer_its_filler(tmp_path: Path, name: str) -> None:
         if parameter.HasField("weight_filler")
     ]
     assert fillers == ["msra"] * 7
+
+
+def test_what_no_prototxt_can_say_is_named_where_it_is_generated(tmp_path: Path) -> None:
+    done = run("generate", "--variant", "dropout_everywhere", "--out", tmp_path)
+    solver = tmp_path / "variant_dropout_everywhere/solver.prototxt"
+    command = f"tinynet train {solver} --max-norm 4"
+    assert done.status == 0 and command in done.stderr
+    assert f"# Train it: {command}" in solver.read_text().splitlines()
 
 
 def test_variants_are_no_drift_of_the_stages(tmp_path: Path) -> None:

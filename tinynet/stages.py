@@ -146,6 +146,11 @@ class Stage:
         return self.members > 1
 
     @property
+    def max_norm(self) -> float | None:
+        """The norm that ``tinynet train --max-norm`` keeps each unit's weights to; None: any."""
+        return None
+
+    @property
     def hyperparameters(self) -> Hyperparameters:
         return HYPERPARAMETERS[self.number]
 

@@ -10,10 +10,13 @@ import pytest
 from tests.cli.command import run
 from tests.experiments.made_results import add_run
 from tinynet.data.split import HalfVal, Tuning
-from tinynet.errors import UsageError
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiments import collect
 from tinynet.experiments.dissection import Folders, Request, planned_runs, prepare
 from tinynet.experiments.results import ResultsPaths, read_dissection
+from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt.solvers import Overrides
+from tinynet.training.run import FINISHED, Run
 
 
 def request(lmdb: Path, folder: Path) -> Request:
@@ -82,6 +85,25 @@ def test_another_experiment_is_refused(lmdb: Path, tmp_path: Path, change: dict,
     prepare(asked)
     with pytest.raises(UsageError, match=says):
         prepare(replace(asked, **change))
+
+
+def test_the_variant_with_max_norm_is_trained_with_it(lmdb: Path, tmp_path: Path) -> None:
+    name = "variant_dropout_everywhere"
+    asked = replace(request(lmdb, tmp_path), stages=[1], variants=[name], seeds=1)
+    settings, jobs = prepare(asked)
+    train = {job.name: " ".join(job.commands[0]) for job in jobs}
+    assert "--max-norm 4" in train[f"{name}-seed1"] and "--max" not in train["stage1_simple-seed1"]
+    assert settings.recipes[name]["solver"]["max-norm"] == "4"
+
+
+def test_a_run_without_the_variants_max_norm_is_not_taken_over(lmdb: Path, tmp_path: Path) -> None:
+    name = "variant_dropout_everywhere"
+    asked = replace(request(lmdb, tmp_path), stages=[], variants=[name], seeds=1)
+    settings, _ = prepare(asked)
+    files = StagePaths(asked.folders.prototxt, name)
+    trained = Run(state=FINISHED, max_norm=None)
+    with pytest.raises(TinynetError, match="max-norm unset, not 4"):
+        collect._require_recipe(RunPaths(files.solver.parent), f"{name}/seed1", trained, settings)
 
 
 def test_options_that_need_a_split_say_so(lmdb: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tinynet.errors import TinynetError, UsageError
-from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths
+from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths, StagePaths
 from tinynet.prototxt import dataset, schema
 from tinynet.prototxt import generate as generator
 from tinynet.prototxt.overrides import read_overrides
@@ -156,6 +156,10 @@ def generate(
         generator.write(files)
         for folder in sorted({path.parent for path in files}):
             click.echo(f"{folder}: {', '.join(p.name for p in files if p.parent == folder)}")
+        for found in stages:
+            if found.max_norm is not None:
+                solver = StagePaths(out, found.name).solver
+                click.echo(f"train it with: {generator.train_command(found, solver)}", err=True)
         return
     lines = generator.drifted(files, out, stages)
     for line in lines:

@@ -44,6 +44,12 @@ from tinynet.errors import UsageError
     help="Arithmetic of the torch engine; default float32, Caffe's own. tf32: a GPU's faster "
     "products. bf16: activations and products in bfloat16, weights and history in float32.",
 )
+@click.option(
+    "--max-norm",
+    type=click.FloatRange(0, min_open=True),
+    metavar="C",
+    help="After every update scale each unit's incoming weights back to a norm of at most C.",
+)
 @click.option("--cpu", is_flag=True, help="Train on the CPU, even where there is a GPU.")
 @click.option(
     "--runs",

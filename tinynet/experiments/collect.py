@@ -148,7 +148,9 @@ def portable(record: runs.Run) -> dict[str, Any]:
 
 def _require_recipe(run: RunPaths, name: str, record: runs.Run, settings: Settings) -> None:
     folder = name if name in settings.recipes else os.path.dirname(name)
-    found = differences(read_recipe(run.train_val, run.solver), settings.recipes[folder])
+    found = differences(
+        read_recipe(run.train_val, run.solver, record.max_norm), settings.recipes[folder]
+    )
     digests = {settings.data["digests"][split] for split in ("train", "val")}
     if {entry.get("digest") for entry in record.data} - digests:
         found.append("other training or validation data")

@@ -90,6 +90,7 @@ class Training:
     seed: int
     solver: Path
     arguments: tuple[str, ...]
+    max_norm: float | None = None
 
     @property
     def recipe_name(self) -> str:
@@ -209,8 +210,9 @@ def _trainings(request: Request) -> Iterator[Training]:
 def _seeds(found: Stage, request: Request) -> Iterator[Training]:
     solver = StagePaths(request.folders.prototxt, found.name).solver
     for seed in range(1, request.seeds + 1):
-        arguments = (os.fspath(solver), "--seed", str(seed))
-        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments)
+        norm = () if found.max_norm is None else ("--max-norm", f"{found.max_norm:g}")
+        arguments = (os.fspath(solver), "--seed", str(seed), *norm)
+        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
 
 
 def _members_only(request: Request) -> Iterator[Training]:
@@ -231,7 +233,7 @@ def _members(request: Request) -> list[str]:
 def _recipes(trainings: list[Training]) -> Iterator[tuple[str, Recipe]]:
     for training in trainings:
         net = training.solver.with_name("train_val.prototxt")
-        yield training.recipe_name, read_recipe(net, training.solver)
+        yield training.recipe_name, read_recipe(net, training.solver, training.max_norm)
 
 
 def _job(training: Training, request: Request, settings: Settings) -> Job:

@@ -24,8 +24,10 @@ _NOT_LEARNING = (
 )
 
 
-def read_recipe(train_val: Path, solver: Path) -> Recipe:
+def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) -> Recipe:
     """The recipe of a solver and its net: ``solver``, the fields as texts; ``net``, a digest.
+
+    ``max_norm``, which is in no prototxt, is among the solver's where there is one.
 
     Raises TinynetError where a file cannot be read.
     """
@@ -37,6 +39,8 @@ def read_recipe(train_val: Path, solver: Path) -> Recipe:
     for line in text.format(settings).splitlines():
         name, _, value = line.partition(": ")
         fields[name] = f"{fields[name]} {value}" if name in fields else value
+    if max_norm is not None:
+        fields["max-norm"] = f"{max_norm:g}"
     net = text.read(train_val, schema.NetParameter)
     for layer in net.layer:
         if layer.type == "Data":

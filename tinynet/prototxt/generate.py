@@ -53,10 +53,20 @@ def _files(
         paths.deploy: _file(f"{what}: the net in use.", nets.deploy(stage, data)),
         paths.solver: _file(
             f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
-            f"Train it: caffe train --solver={paths.solver.as_posix()}",
+            f"Train it: {train_command(stage, paths.solver)}",
             solver,
         ),
     }
+
+
+def train_command(stage: Stage, solver: Path) -> str:
+    """What trains a stage from its solver file: real Caffe's tool, or ours where that falls short.
+
+    Caffe has no max-norm, and would refuse a solver file with a field that it does not know.
+    """
+    if stage.max_norm is None:
+        return f"caffe train --solver={solver.as_posix()}"
+    return f"tinynet train {solver.as_posix()} --max-norm {stage.max_norm:g}"
 
 
 def _check_fit(net: Any, data: DataSet, paths: StagePaths) -> None:

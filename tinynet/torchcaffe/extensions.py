@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tinynet.torchcaffe import complete_state, precision
+from tinynet.torchcaffe import complete_state, max_norm, precision
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.shared_crops import predict_crops as predict_crops
 from tinynet.torchcaffe.signals import SolverAction
@@ -60,6 +60,15 @@ def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
     Real Caffe leaves a test of minutes only at its end.  The interrupted test counts as not begun.
     """
     solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)
+
+
+def limit_norms(solver: Solver, largest: float) -> None:
+    """From now on scale each unit's weights back to the norm ``largest`` after every update.
+
+    (See ``max_norm``.)  It happens before the snapshot of that iteration, on the device, where
+    ``blob.data`` would copy every weight to the host and back.
+    """
+    solver.after_update = lambda: max_norm.limit(solver.net, largest)
 
 
 def health(solver: Solver) -> tuple[float, str | None]:

@@ -47,6 +47,7 @@ class Solver:
         self._losses: deque[torch.Tensor] = deque()
         # set by extensions.make_resumable: complete snapshots, and steps that go on as one
         self.resumable = False
+        self.after_update: Callable[[], None] | None = None  # see extensions.limit_norms
         self._before_test: list[dict[str, Any]] | None = None
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopping = False
@@ -212,6 +213,8 @@ class Solver:
         for _, on_gradients_ready in self._callbacks:
             on_gradients_ready()
         self.apply_update()
+        if self.after_update:
+            self.after_update()
         action = self._next_action()
         if action is SolverAction.SNAPSHOT or (param.snapshot and self.iter % param.snapshot == 0):
             self.snapshot()

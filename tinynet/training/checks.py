@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.data.manifest import Manifest, read_manifest
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DataPaths, RunPaths
 from tinynet.prototxt import phases, schema
 from tinynet.training import record_digest
@@ -64,6 +64,16 @@ def _missing(prepared: Prepared, source: Source) -> str:
         f"{prepared.net_name or prepared.path} reads; make it with 'tinynet data convert DATASET "
         f"--out {folder}', or name your data with 'tinynet generate --data DIR'"
     )
+
+
+def require_rows(prepared: Prepared) -> None:
+    """Raise UsageError where a layer's weights do not lie in a row a unit, as max-norm needs."""
+    for layer in phases.layers_of(prepared.train_net, schema.TRAIN):
+        if layer.inner_product_param.transpose:
+            raise UsageError(
+                f"--max-norm: layer '{layer.name}' has transpose: true, so that a unit's weights "
+                "are no row of its matrix; leave one of the two out"
+            )
 
 
 def split_of(database: Path) -> str | None:

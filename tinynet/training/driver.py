@@ -39,6 +39,7 @@ class Request:
     gpu: int | None = None
     cpu: bool = False
     precision: str | None = None  # float32, tf32, bf16; None: as before, or float32
+    max_norm: float | None = None  # of each unit's incoming weights; None: as before, or no limit
     overrides: Mapping[str, str] = field(default_factory=dict)
     resume: bool = False
     weights: Sequence[str] = ()
@@ -75,6 +76,9 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
             "--resume --max-iter N takes it further, --name starts another"
         )
         return summary(paths)
+    max_norm = request.max_norm or (stored.max_norm if stored else None)
+    if max_norm is not None:
+        checks.require_rows(prepared)
     data = checks.require_data(prepared)
     warnings = list(checks.warnings(prepared))
     for weights in request.weights:
@@ -122,12 +126,23 @@ def _is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> b
     if stored.state != runs.FINISHED:
         return False
     changes = compare.changes(request.paths, prepared)
-    if request.precision not in (None, stored.precision):
-        changes.append(f"precision {stored.precision} -> {request.precision}")
+    changes += _changed_options(request, stored)
     longer = prepared.solver.max_iter > stored.max_iter and request.resume
     if changes and not longer:
         raise TinynetError(_changed(request, changes, "finished"))
     return not longer
+
+
+def _changed_options(request: Request, stored: Run) -> list[str]:
+    """What changes how a run learns without being in its prototxt."""
+    return [
+        f"{name} {before} -> {now}"
+        for name, before, now in (
+            ("precision", stored.precision, request.precision),
+            ("max-norm", stored.max_norm, request.max_norm),
+        )
+        if now not in (None, before)
+    ]
 
 
 def _changed(request: Request, changes: Sequence[str], state: str) -> str:
@@ -164,13 +179,13 @@ def _plan(
             weights=list(request.weights),
             keep=request.keep,
             precision=request.precision or "float32",
+            max_norm=request.max_norm,
             data=data,
         )
         return _Plan(run, prepared, None, [])
     changes = compare.changes(paths, prepared) + compare.data_changes(stored.data, data)
     changes += compare.damaged_copies(paths, prepared, stored.hashes)
-    if request.precision not in (None, stored.precision):
-        changes.append(f"precision {stored.precision} -> {request.precision}")
+    changes += _changed_options(request, stored)
     if request.resume:
         changes = [change for change in changes if not compare.is_schedule(change)]
     if changes:
@@ -209,6 +224,8 @@ def _headline(plan: _Plan, engine: engines.Engine, gpu: int | None) -> str:
     where = "CPU" if gpu is None else f"GPU {gpu}"
     if plan.run.precision != "float32":
         where += f" in {plan.run.precision}"
+    if plan.run.max_norm is not None:
+        where += f", max-norm {plan.run.max_norm:g}"
     batch = f"batch {prepared.batch_size}"
     if prepared.solver.iter_size > 1:
         batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
@@ -285,6 +302,8 @@ def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
         arguments += ["--gpu", str(gpu)]
     if plan.run.precision != "float32":
         arguments += ["--precision", plan.run.precision]
+    if plan.run.max_norm is not None:
+        arguments += ["--max-norm", repr(plan.run.max_norm)]
     arguments += ["--net-name", plan.prepared.net_name, "--max-iter", str(solver.max_iter)]
     arguments += ["--display", str(solver.display), "--average-loss", str(solver.average_loss)]
     arguments += ["--test-interval", str(solver.test_interval)]

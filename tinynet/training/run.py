@@ -40,6 +40,7 @@ class Run:
     effective_batch: int = 0
     engine: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
+    max_norm: float | None = None  # of each unit's incoming weights, after every update
     precision: str = "float32"  # the engine's arithmetic: float32, tf32 or bf16
     versions: dict[str, str] = field(default_factory=dict)
     source: str = ""  # the solver.prototxt that the run was made from

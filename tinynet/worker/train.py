@@ -7,7 +7,7 @@ import argparse
 import math
 import time
 
-from tinynet.worker import channel, engine, glog
+from tinynet.worker import channel, engine, glog, max_norm
 
 STOPPED = 75
 _LOOK = 100  # iterations, where nothing is displayed
@@ -43,6 +43,7 @@ def parse(argv):
         help="batches that a Data layer has given before the snapshot; net 0 is the training net, "
         "net K the test net K - 1",
     )
+    parser.add_argument("--max-norm", type=float, metavar="C", help="of each unit's weights")
     parser.add_argument("--divergence-limit", type=float, metavar="LOSS")
     parser.add_argument("--weights", action="append", default=[], metavar="CAFFEMODEL")
     return parser.parse_args(argv)
@@ -70,6 +71,11 @@ def main(argv):
             extensions.restore_complete(solver, options.restore)
         for skip in options.skip:
             _skip(solver, skip)
+    if options.max_norm is not None:
+        # also where the last process was killed after its snapshot, before the weights' constraint
+        max_norm.limit(solver.net, options.max_norm)
+        if extensions is not None:
+            extensions.limit_norms(solver, options.max_norm)
     first = solver.iter
     channel.emit("solving", iteration=first)
     steps = _Steps(solver, options, control, extensions)
@@ -119,6 +125,9 @@ class _Steps(object):
     so with an average over several iterations its calls must be longer: one call to the end where
     the solver takes callbacks, which then watch for the stop, and otherwise one call up to the
     next display, so that what is displayed averages the iterations since the last one.
+
+    With ``--max-norm`` real Caffe steps one iteration a call all the same, since the constraint
+    follows every update: what it displays is then one iteration's loss.
     """
 
     def __init__(self, solver, options, control, extensions):
@@ -127,7 +136,8 @@ class _Steps(object):
         self._options = options
         self._control = control
         self._extensions = extensions
-        self._long = options.average_loss > 1 and extensions is None
+        self._norm = options.max_norm if extensions is None else None
+        self._long = options.average_loss > 1 and extensions is None and self._norm is None
         self._time = 0.0
         self.saved = solver.iter  # the iteration that is on the disk
         self._looked = solver.iter
@@ -149,11 +159,19 @@ class _Steps(object):
                     solver.step(min(left, to_display + 1))
                 else:
                     solver.step(1)
+                    self._constrain()
             self._look(at_end=True)
             self._report()
         except _Stop:
             return False
         return True
+
+    def _constrain(self):
+        """What real Caffe's update leaves out, and its snapshot of the same step therefore too."""
+        if self._norm is not None:
+            max_norm.limit(self._solver.net, self._norm)
+            if self._options.snapshot and self._solver.iter % self._options.snapshot == 0:
+                self._solver.snapshot()  # over the one without the constraint
 
     def _watch(self):
         self._look()
