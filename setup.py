@@ -26,6 +26,8 @@ setup(
         "numpy>=1.20",
         "lmdb>=1.0",
         "pillow>=9.1",
+        # where it has wheels; elsewhere Pillow decodes alone
+        "simplejpeg>=1.6; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
         "protobuf>=3.6",
         "matplotlib>=3.7",
         "click>=8.0",

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import subprocess
-import sys
-import time
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.data.layouts import save_picture, write_zip
+from tests.data.layouts import write_zip
+from tinynet.data import pictures
 from tinynet.data.annotations import Box
 from tinynet.data.files import open_files
 from tinynet.data.pictures import BadPicture, decode_all, decode_jpeg, jpeg_frame
@@ -129,13 +126,13 @@ def test_any_damage_is_decoded_or_refused_with_one_line(changes: list[tuple[int,
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_any_number_of_processes_gives_the_same_pictures_in_order(
+def test_any_number_of_threads_gives_the_same_pictures_in_order(
     layout: Path, tmp_path: Path, jobs: int, zipped: bool
 ) -> None:
     (layout / "val" / "images" / "val_2.JPEG").write_bytes(b"no JPEG")
     path = write_zip(layout, tmp_path / "small.zip") if zipped else layout
     with TinyImagenet(path) as dataset:
-        wanted = dataset.pictures["val"] * 60  # several tasks for each process
+        wanted = dataset.pictures["val"] * 60  # several tasks for each thread
         with closing(decode_all(dataset.files, wanted, jobs=jobs)) as decoded:
             for picture, item in zip(wanted, decoded):
                 assert item.picture == picture
@@ -169,46 +166,24 @@ def test_a_picture_damaged_within_a_zip_is_a_bad_picture(layout: Path, tmp_path:
     assert items["val_2.JPEG"].pixels is not None
 
 
-ENDLESS = """
-import multiprocessing, sys
-from pathlib import Path
-from tinynet.data.files import open_files
-from tinynet.data.pictures import decode_all
-from tinynet.data.tiny_imagenet import Picture
-
-if __name__ == "__main__":
-    pictures = [Picture("a.JPEG", 0, None)] * 10_000_000
-    for number, item in enumerate(decode_all(open_files(Path(sys.argv[1])),
-                                             pictures, jobs=2)):
-        if number == 300:
-            print(*[child.pid for child in multiprocessing.active_children()], flush=True)
-"""
+def test_pixels_are_the_same_without_simplejpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("simplejpeg")
+    noise = np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8)
+    for quality, subsampling in [(30, 2), (75, 1), (95, 0)]:
+        file = io.BytesIO()
+        Image.fromarray(noise).save(file, "JPEG", quality=quality, subsampling=subsampling)
+        data = file.getvalue()
+        with_simplejpeg, _ = decode_jpeg(data)
+        with monkeypatch.context() as without:
+            without.setattr(pictures, "simplejpeg", None)
+            np.testing.assert_array_equal(with_simplejpeg, decode_jpeg(data)[0])
 
 
-def test_decoding_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
-    save_picture(tmp_path / "a.JPEG", 1)
-    script = tmp_path / "endless.py"
-    script.write_text(ENDLESS)
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    parent = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert parent.stdout is not None
-    children = [int(pid) for pid in parent.stdout.readline().split()]
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-    assert len(children) == 2
-    while any(is_running(child) for child in children):
-        time.sleep(0.05)  # a child that stays makes the suite hang, not pass
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+def test_closing_early_ends_the_decoding_threads(layout: Path) -> None:
+    before = threading.active_count()
+    with TinyImagenet(layout) as dataset:
+        decoded = decode_all(dataset.files, dataset.pictures["val"] * 200, jobs=2)
+        next(decoded)
+        assert threading.active_count() == before + 2
+        decoded.close()
+    assert threading.active_count() == before

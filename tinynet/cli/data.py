@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinynet.data.verify import Report
 
 _JOBS = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Decoding processes (default: one per core)."
+    "--jobs", type=click.IntRange(min=1), help="Decoding threads (default: one per core)."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
