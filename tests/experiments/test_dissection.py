@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments import collect
 from tinynet.experiments.dissection import Folders, Request, planned_runs, prepare
 from tinynet.experiments.results import ResultsPaths, read_dissection
+from tinynet.experiments.settings import load
 from tinynet.paths import RunPaths, StagePaths
+from tinynet.prototxt import schema, text
 from tinynet.prototxt.solvers import Overrides
 from tinynet.training.run import FINISHED, Run
 
@@ -85,6 +88,56 @@ def test_another_experiment_is_refused(lmdb: Path, tmp_path: Path, change: dict,
     prepare(asked)
     with pytest.raises(UsageError, match=says):
         prepare(replace(asked, **change))
+
+
+def solver_of(asked: Request, name: str, member: int | None = None) -> Any:
+    return text.read(
+        StagePaths(asked.folders.prototxt, name, member).solver, schema.SolverParameter
+    )
+
+
+def test_what_a_search_found_is_trained_with_and_recorded(lmdb: Path, tmp_path: Path) -> None:
+    found = {"stage7_dropout2": {"base_lr": 0.02, "momentum": 0.8}}
+    asked = replace(request(lmdb, tmp_path), found=found)
+    settings, _ = prepare(asked)
+    assert settings.overrides == found
+    last = solver_of(asked, "stage7_dropout2")
+    assert (last.base_lr, last.momentum) == pytest.approx((0.02, 0.8))
+    assert solver_of(asked, "stage1_simple").base_lr == pytest.approx(0.01)
+    # members 4 to 6 learn at 0.8 of what stage 7 does
+    fourth = solver_of(asked, "stage8_ensemble", 4)
+    assert (fourth.base_lr, fourth.momentum) == pytest.approx((0.016, 0.8))
+    with pytest.raises(UsageError, match="stage7_dropout2: base_lr 0.01, not 0.02"):
+        prepare(replace(asked, found={}, stages=[7]))
+    assert load(asked.folders.results) == settings
+
+
+def test_what_a_search_found_later_is_refused(lmdb: Path, tmp_path: Path) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[7])
+    prepare(asked)
+    with pytest.raises(UsageError, match="base_lr 0.02, not 0.01"):
+        prepare(replace(asked, found={"stage7_dropout2": {"base_lr": 0.02}}))
+
+
+@pytest.mark.parametrize(
+    ("contents", "says"),
+    [
+        (['{"solver": {"base_lr": 0.02}}'], "names no stage"),
+        (['{"solver": {"base_lr": 0.02}, "stage": "stage7_dropout2"}'], "none of what is trained"),
+        (2 * ['{"solver": {"base_lr": 0.02}, "stage": "stage1_simple"}'], "second file"),
+    ],
+)
+def test_a_file_of_overrides_for_no_stage_of_it_is_refused(
+    lmdb: Path, tmp_path: Path, contents: list[str], says: str
+) -> None:
+    options: list[Any] = []
+    for number, content in enumerate(contents):
+        file = tmp_path / f"{number}.json"
+        file.write_text(content)
+        options += ["--overrides", file]
+    done = run("dissect", lmdb, "--stage", 1, "--jobs", "--out", tmp_path / "d", *options)
+    assert done.status == 2 and says in done.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_the_variant_with_max_norm_is_trained_with_it(lmdb: Path, tmp_path: Path) -> None:

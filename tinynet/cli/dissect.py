@@ -52,6 +52,15 @@ HOLD_OUT = 0.1
 )
 @click.option("--variant", "variants", multiple=True, metavar="NAME", help="A variant, too.")
 @click.option(
+    "--overrides",
+    "overrides_files",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="What 'tinynet search' found for the stage that FILE names; may be given again.  Stage 8 "
+    "varies around stage 7's; a variant takes only its own.",
+)
+@click.option(
     "--seeds",
     type=click.IntRange(1, 11),
     metavar="N",
@@ -107,6 +116,7 @@ def dissect(
     results: Path | None,
     stages: tuple[int, ...],
     variants: tuple[str, ...],
+    overrides_files: tuple[Path, ...],
     seeds: int | None,
     folds: int | None,
     split_seed: int | None,
@@ -130,6 +140,7 @@ def dissect(
     """
     from tinynet.experiments.dissection import Folders, Request
     from tinynet.experiments.results import ResultsPaths
+    from tinynet.prototxt.overrides import read_overrides_by_stage
 
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
@@ -142,6 +153,7 @@ def dissect(
         plan=None if folds is not None else _plan(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
         overrides=_overrides(batch_size),
+        found=read_overrides_by_stage(overrides_files),
         engine=_engine(engine, caffe_python, cpu),
         command=_command(),
     )

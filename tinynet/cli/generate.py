@@ -84,7 +84,8 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "--variant",
     "variants",
     multiple=True,
-    help="A variant of a stage instead, by name; or several.",
+    help="A variant of a stage instead, by name; or several.  'modern' has no warm-up: no "
+    "lr_policy of Caffe rises and then falls.",
 )
 @click.option("--classes", type=click.IntRange(2), help="Classes, if not those of the data set.")
 @click.option(
@@ -113,7 +114,8 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "overrides_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Solver values from 'tinynet search'; options given here come before them.",
+    help="Solver values from 'tinynet search', around which stage 8's members vary; options "
+    "given here come before them.",
 )
 @solver_options
 def generate(
@@ -141,14 +143,15 @@ def generate(
       tinynet generate --stage 1 --lr-policy step --gamma 0.5 --stepsize 2000
     """
     chosen = _chosen(solver_values)
+    found: dict[str, float] = {}
     if overrides_file is not None:
-        chosen = {**read_overrides(overrides_file), **chosen}
+        found = read_overrides(overrides_file)
     stages = [stage(number) for number in sorted(set(numbers))]
     stages += [variant(name) for name in dict.fromkeys(variants)]
     stages = stages or list(STAGES)
     if "snapshot_prefix" in chosen and (len(stages) > 1 or stages[0].is_ensemble):
         raise UsageError("--snapshot-prefix is for one solver; these would share their snapshots")
-    overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen)
+    overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen, found=found)
     described = dataset.describe(data, classes)
     files = generator.generate(out, described, stages, overrides)
     _warn(data, described)
@@ -156,10 +159,10 @@ def generate(
         generator.write(files)
         for folder in sorted({path.parent for path in files}):
             click.echo(f"{folder}: {', '.join(p.name for p in files if p.parent == folder)}")
-        for found in stages:
-            if found.max_norm is not None:
-                solver = StagePaths(out, found.name).solver
-                click.echo(f"train it with: {generator.train_command(found, solver)}", err=True)
+        for each in stages:
+            if each.max_norm is not None:
+                solver = StagePaths(out, each.name).solver
+                click.echo(f"train it with: {generator.train_command(each, solver)}", err=True)
         return
     lines = generator.drifted(files, out, stages)
     for line in lines:

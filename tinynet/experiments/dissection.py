@@ -17,8 +17,8 @@ those numbers, which differ in hyper-parameters too.  So no model is trained twi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tinynet.data.manifest import Manifest, read_manifest
@@ -67,6 +67,7 @@ class Request:
     """What ``tinynet dissect`` was asked for.
 
     ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
+    ``found``: solver values that a search found, by the folder name of the stage they are for.
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
     """
 
@@ -78,6 +79,7 @@ class Request:
     plan: Plan | None = None
     epochs_factor: float = 1.0
     overrides: Overrides = Overrides()
+    found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     engine: Sequence[str] = ()
     command: str = ""
 
@@ -104,6 +106,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
     What is there is checked and kept.  Raises UsageError where the results folder holds another
     experiment, TinynetError where the data or what lies in the folders is not usable.
     """
+    _require_stages_of_found(request)
     data, manifest = _data(request)
     epochs = _generate(request, data)
     trainings = list(_trainings(request))
@@ -120,6 +123,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
         epochs_factor=request.epochs_factor,
         batch_size=batch_size(request.overrides),
         recipes=dict(_recipes(trainings)),
+        overrides={name: dict(values) for name, values in request.found.items()},
         command=request.command,
     )
     results = request.folders.results
@@ -175,12 +179,24 @@ def _generate(request: Request, data: Path) -> dict[str, int]:
         if request.overrides.epochs is not None:
             length = request.overrides.epochs
         epochs[found.name] = length
-        overrides = request.overrides
+        # the ensemble's first members are the last single stage's runs: the others vary around it
+        searched = LAST_SINGLE.name if found.is_ensemble else found.name
+        overrides = replace(request.overrides, found=request.found.get(searched, {}))
         if "max_iter" not in overrides.solver:
             overrides = replace(overrides, epochs=length)
         files |= generate.generate(request.folders.prototxt, described, [found], overrides)
     generate.write(files)
     return epochs
+
+
+def _require_stages_of_found(request: Request) -> None:
+    names = [net.name for net in _nets(request) if not net.is_ensemble]
+    for name in request.found:
+        if name not in names:
+            raise UsageError(
+                f"--overrides: '{name}' is none of what is trained ({', '.join(names)}); leave "
+                "its file out, or add its --stage or --variant"
+            )
 
 
 def _nets(request: Request) -> Iterator[Stage]:

@@ -7,7 +7,7 @@ variants may be added; everything else must stay, or the table would mix two exp
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from tinynet.data.manifest import Manifest
@@ -25,7 +25,8 @@ class Settings:
     ``data``: the source's name and digest, classes, and of each split its digest.  ``reported``,
     ``tuning``: splits of that data; no tuning split means that nothing is chosen on any pictures
     but the reported ones.  ``recipes``: by the folder of a stage's, variant's or member's prototxt.
-    ``members``: the runs that the ensemble averages, in order.
+    ``members``: the runs that the ensemble averages, in order.  ``overrides``: what a search found,
+    by stage; what became of it is in the recipes, which are what is compared.
     """
 
     data: dict[str, Any]
@@ -41,6 +42,7 @@ class Settings:
     recipes: dict[str, Recipe]
     command: str
     version: int = VERSION
+    overrides: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def load(results: ResultsPaths) -> Settings | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise ValueError(f"is of version {content['version']}, not {VERSION}")
-        known = {field.name for field in fields(Settings)}
+        known = {entry.name for entry in fields(Settings)}
         content = {key: value for key, value in content.items() if key in known}
         content["reported"] = Split(**content["reported"])
         content["tuning"] = Split(**content["tuning"]) if content["tuning"] else None
@@ -127,6 +129,7 @@ def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
         members=known.members or asked.members,
         epochs={**known.epochs, **asked.epochs},
         recipes={**known.recipes, **asked.recipes},
+        overrides={**known.overrides, **asked.overrides},
         # the command that made all of it: the widest one
         command=asked.command if len(asked.stages) >= len(known.stages) else known.command,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.prototxt import schema
 
 
-def read_overrides(path: Path) -> dict[str, Any]:
+def read_overrides(path: Path) -> dict[str, float]:
     """The solver fields that ``path`` sets, under its key "solver", with their values.
 
     Raises UsageError where there is no such file, TinynetError that names what in it is wrong.
@@ -26,6 +27,31 @@ def read_overrides(path: Path) -> dict[str, Any]:
         raise TinynetError(
             f'{path}: is no file of overrides; it holds {{"solver": {{"base_lr": 0.01}}}}'
         ) from None
+    return _checked(path, items)
+
+
+def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
+    """The solver fields that each file sets, by the folder name of the stage that it was found for.
+
+    Raises UsageError where a file names no stage or two files the same one, and as
+    ``read_overrides`` does.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for path in paths:
+        values = read_overrides(path)
+        name = json.loads(path.read_text(encoding="utf-8")).get("stage")
+        if not isinstance(name, str):
+            raise UsageError(
+                f"{path}: names no stage; 'tinynet search' writes "
+                '{"stage": "stage7_dropout2", "solver": …}'
+            )
+        if name in found:
+            raise UsageError(f"{path}: is a second file for {name}; give one a stage")
+        found[name] = values
+    return found
+
+
+def _checked(path: Path, items: list[tuple[str, Any]]) -> dict[str, float]:
     known = schema.FIELDS["SolverParameter"]
     for name, value in items:
         if name not in known:

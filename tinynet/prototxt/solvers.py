@@ -33,13 +33,16 @@ POLICY_FIELDS: dict[str, tuple[str, ...]] = {
 class Overrides:
     """What a user changes: None, or absent from ``solver``, leaves the stage's own value.
 
-    ``solver`` maps fields of SolverParameter to values; it has the last word.
+    ``solver`` maps fields of SolverParameter to values; it has the last word.  ``found``: those
+    that a search found; they stand in for the stage's own, so that the ensemble's members vary
+    around them.
     """
 
     batch_size: int | None = None
     epochs: int | None = None
     std: float | None = None
     solver: Mapping[str, Any] = field(default_factory=dict)
+    found: Mapping[str, float] = field(default_factory=dict)
 
 
 def batch_size(overrides: Overrides) -> int:
@@ -64,7 +67,10 @@ def solver(
     There is no solver_mode: Caffe's default is the GPU, and whoever runs the solver chooses.
     Raises UsageError if overrides contradict each other or the learning rate policy.
     """
-    chosen = overrides.solver
+    found = dict(overrides.found)
+    base_lr = found.pop("base_lr", stage.hyperparameters.base_lr)
+    weight_decay = found.pop("weight_decay", stage.hyperparameters.weight_decay)
+    chosen = {**found, **overrides.solver}
     if overrides.epochs is not None and "max_iter" in chosen:
         raise UsageError("--epochs and --max-iter both give the length of training: choose one")
     settings = stage.hyperparameters
@@ -76,10 +82,10 @@ def solver(
         net=paths.train_val.as_posix(),
         test_iter=[data.val_images // test_batch(data.val_images)],
         test_interval=every,
-        base_lr=settings.base_lr * (member.base_lr_factor if member else 1),
+        base_lr=base_lr * (member.base_lr_factor if member else 1),
         lr_policy=settings.lr_policy,
         momentum=MOMENTUM,
-        weight_decay=settings.weight_decay * (member.weight_decay_factor if member else 1),
+        weight_decay=weight_decay * (member.weight_decay_factor if member else 1),
         max_iter=max_iter,
         display=next(d for d in DISPLAYS if d <= max(1, epoch // 5)),
         snapshot=min(max_iter, SNAPSHOT_EPOCHS * every),
