@@ -117,6 +117,8 @@ def test_what_a_search_found_later_is_refused(lmdb: Path, tmp_path: Path) -> Non
     prepare(asked)
     with pytest.raises(UsageError, match="base_lr 0.02, not 0.01"):
         prepare(replace(asked, found={"stage7_dropout2": {"base_lr": 0.02}}))
+    # what is refused has not changed the files of trainings that may be under way
+    assert solver_of(asked, "stage7_dropout2").base_lr == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,12 @@ from tinynet.data.split import Plan, split
 from tinynet.errors import UsageError
 from tinynet.experiments import collect
 from tinynet.experiments import settings as experiment
-from tinynet.experiments.recipes import Recipe, read_recipe
+from tinynet.experiments.recipes import Recipe, recipe
 from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
 from tinynet.experiments.settings import Settings
 from tinynet.jobs.job_list import Job
 from tinynet.paths import DataPaths, RunPaths, StagePaths, member_name
-from tinynet.prototxt import dataset, generate
+from tinynet.prototxt import dataset, generate, schema, text
 from tinynet.prototxt.solvers import Overrides, batch_size
 from tinynet.stages import MEMBERS, STAGES, Stage, stage
 
@@ -108,7 +108,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
     """
     _require_stages_of_found(request)
     data, manifest = _data(request)
-    epochs = _generate(request, data)
+    files, epochs = _generate(request, data)
     trainings = list(_trainings(request))
     reported, tuning = experiment.splits_of(manifest)
     asked = Settings(
@@ -122,12 +122,13 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
         epochs=epochs,
         epochs_factor=request.epochs_factor,
         batch_size=batch_size(request.overrides),
-        recipes=dict(_recipes(trainings)),
+        recipes=dict(_recipes(trainings, files)),
         overrides={name: dict(values) for name, values in request.found.items()},
         command=request.command,
     )
     results = request.folders.results
     settings = experiment.merged(experiment.load(results), asked, os.fspath(results.root))
+    generate.write(files)  # not before: trainings of what is there may be under way
     collect_finished(request.folders, settings)
     experiment.save(settings, results)
     left = [t for t in trainings if not results.scores(t.run).exists()]
@@ -169,8 +170,8 @@ def _data(request: Request) -> tuple[Path, Manifest]:
     return folder, found
 
 
-def _generate(request: Request, data: Path) -> dict[str, int]:
-    """Write the prototxt of every stage and variant asked for; the epochs of each."""
+def _generate(request: Request, data: Path) -> tuple[dict[Path, str], dict[str, int]]:
+    """The prototxt of every stage and variant asked for, by path; the epochs of each."""
     described = dataset.describe(data)
     files: dict[Path, str] = {}
     epochs = {}
@@ -185,8 +186,7 @@ def _generate(request: Request, data: Path) -> dict[str, int]:
         if "max_iter" not in overrides.solver:
             overrides = replace(overrides, epochs=length)
         files |= generate.generate(request.folders.prototxt, described, [found], overrides)
-    generate.write(files)
-    return epochs
+    return files, epochs
 
 
 def _require_stages_of_found(request: Request) -> None:
@@ -246,10 +246,14 @@ def _members(request: Request) -> list[str]:
     return [*first[: len(MEMBERS)], *(training.run for training in _members_only(request))]
 
 
-def _recipes(trainings: list[Training]) -> Iterator[tuple[str, Recipe]]:
+def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[tuple[str, Recipe]]:
     for training in trainings:
-        net = training.solver.with_name("train_val.prototxt")
-        yield training.recipe_name, read_recipe(net, training.solver, training.max_norm)
+        path = training.solver.with_name("train_val.prototxt")
+        net = text.parse(files[path], schema.NetParameter, os.fspath(path))
+        solver = text.parse(
+            files[training.solver], schema.SolverParameter, os.fspath(training.solver)
+        )
+        yield training.recipe_name, recipe(net, solver, training.max_norm)
 
 
 def _job(training: Training, request: Request, settings: Settings) -> Job:

@@ -25,13 +25,20 @@ _NOT_LEARNING = (
 
 
 def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) -> Recipe:
-    """The recipe of a solver and its net: ``solver``, the fields as texts; ``net``, a digest.
-
-    ``max_norm``, which is in no prototxt, is among the solver's where there is one.
+    """The recipe of a solver's file and its net's (see ``recipe``).
 
     Raises TinynetError where a file cannot be read.
     """
-    settings = text.read(solver, schema.SolverParameter)
+    net = text.read(train_val, schema.NetParameter)
+    return recipe(net, text.read(solver, schema.SolverParameter), max_norm)
+
+
+def recipe(net: Any, settings: Any, max_norm: float | None = None) -> Recipe:
+    """The recipe of a NetParameter and a SolverParameter, which it changes.
+
+    ``solver``: the fields as texts, and ``max_norm``, which is in no prototxt, where there is one;
+    ``net``: a digest.
+    """
     for name in _NOT_LEARNING:
         if name in schema.FIELDS["SolverParameter"]:
             settings.ClearField(name)
@@ -41,7 +48,6 @@ def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) ->
         fields[name] = f"{fields[name]} {value}" if name in fields else value
     if max_norm is not None:
         fields["max-norm"] = f"{max_norm:g}"
-    net = text.read(train_val, schema.NetParameter)
     for layer in net.layer:
         if layer.type == "Data":
             layer.data_param.ClearField("source")
