@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -26,8 +27,16 @@ def limit(net: Net, largest: float) -> None:
     for name, layer in zip(net._layer_names, net.layers):
         if layer.type in _TYPES and name in net.params:
             rows = net.params[name][0].tensor.flatten(1)
-            norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+            norms = _norms(rows)
             above = norms > largest * (1 + _TOLERANCE)
             # selected, not multiplied by 1: on a GPU nothing waits for a count of the rows
             scale = torch.where(above, largest / norms, torch.ones_like(norms))
             rows.mul_(scale.to(rows.dtype).unsqueeze(1))
+
+
+def _norms(rows: torch.Tensor) -> torch.Tensor:
+    """The norm of each row, summed in float64."""
+    if rows.is_cuda:
+        return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    values = rows.numpy()  # several times faster than torch's sum in another type
+    return torch.from_numpy(np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64)))
