@@ -127,7 +127,7 @@ def test_an_engine_with_extensions_gets_whole_pictures_and_the_places_of_the_cro
         values = np.arange(len(pictures) * 10 * CLASSES, dtype=np.float32)
         return values.reshape(len(pictures), 10, CLASSES)
 
-    extensions = types.SimpleNamespace(predict_crops=predict_crops)
+    extensions = types.SimpleNamespace(predict_crops=predict_crops, set_precision=lambda name: None)
     monkeypatch.setattr(sys.modules["stand_in_caffe"], "extensions", extensions, raising=False)
     pictures = pictures_of(3)
     out, calls = work(pictures, "--crop-size=3", "--crop=oversample", "--batch=20", "--scale=0.5")
