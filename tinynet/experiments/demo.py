@@ -46,7 +46,7 @@ TRAININGS = (
 # Small batches, and a rate to suit them, learn most from the few pictures that minutes allow.
 BATCH_SIZE = 16
 BASE_LR = 0.005
-ITERATIONS = {1: 480, 3: 160}  # of each stage
+ITERATIONS = {1: 480, 3: 480}  # of each stage
 
 
 @dataclass(frozen=True)
