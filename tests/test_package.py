@@ -35,5 +35,9 @@ def test_every_file_beside_the_modules_is_in_the_wheel() -> None:
 
 
 def test_doctor_looks_at_everything_that_setup_requires() -> None:
-    required = {requirement.partition(">")[0] for requirement in setup_argument("install_requires")}
-    assert set(doctor.REQUIRED) == required
+    stated = setup_argument("install_requires")
+    # what is asked for on some platforms only is no fault where it is missing
+    for requirement in stated:
+        known = doctor.OPTIONAL if ";" in requirement else doctor.REQUIRED
+        assert requirement.partition(">")[0] in known
+    assert len(doctor.REQUIRED) == sum(";" not in requirement for requirement in stated)

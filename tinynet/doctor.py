@@ -27,7 +27,8 @@ REQUIRED = (
     *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
     *("scipy", "jinja2"),
 )
-OPTIONAL = ("torch", "h5py", "optuna", "nvidia-ml-py")
+# the platform decides whether there is a simplejpeg: Pillow decodes without it
+OPTIONAL = ("simplejpeg", "torch", "h5py", "optuna", "nvidia-ml-py")
 
 _TORCH = """
 import json, torch
