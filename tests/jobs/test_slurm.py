@@ -198,7 +198,7 @@ def test_a_run_that_hits_its_time_limit_goes_on_in_the_next_and_ends_with_the_sa
     small_runs.write_files(Path())
     solver = Path("small/solver.prototxt")
     # slow enough for several limits: a long test every fifty iterations
-    solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 600\n"))
+    solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 3600\n"))
     steps = f"--max-iter {MAX_ITER} --set display=10 --set test_interval=50 --snapshot 100"
     tinynet(cluster, "jobs", "create", "a list", str(solver), "--seeds", "3", "--no-evaluate",
             "--train", steps)  # fmt: skip
