@@ -28,7 +28,6 @@ from tinynet.errors import TinynetError
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
 from tinynet.experiments.paper import PaperStage
 from tinynet.paths import RunPaths
-from tinynet.training.log import Record, read_history
 
 VERSION = 1
 FINISHED, NOT_RUN = "finished", "not run"
@@ -220,11 +219,6 @@ def write_dissection(root: Path, dissection: Dissection) -> None:
     paths = ResultsPaths(Path(root))
     write_whole(paths.table, json.dumps(asdict(dissection), indent=1) + "\n")
     write_whole(paths.csv, as_csv(dissection))
-
-
-def read_run_history(root: Path, run: str) -> list[Record]:
-    """The learning curve of a finished run (see ``tinynet.training.log``)."""
-    return read_history(ResultsPaths(Path(root)).run(run).history)
 
 
 def read_run_probabilities(root: Path, run: str, split: str, crop: str) -> Probabilities:
