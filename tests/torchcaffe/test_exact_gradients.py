@@ -1,0 +1,55 @@
+"""The stages' gradients against float64's: nothing but rounding, and no more than real Caffe's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as torchcaffe
+from tests.torchcaffe import both_engines, exact_gradients
+from tests.torchcaffe.conftest import Ask
+from tests.torchcaffe.test_stages_against_caffe import write_pictures, write_solver
+
+ROUNDING = 3e-6  # relative; a float32's last digit is 6e-8, and sums have thousands of terms
+# times real Caffe's, which adds up a weight's gradient picture by picture: in stage 1, whose
+# channels are no multiple of 8, oneDNN adds the whole batch in one run
+AS_MUCH = 8
+
+
+@pytest.fixture
+def asked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """One pass of a stage as generated, on four drawn pictures."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    write_pictures(tmp_path, real=False)
+    return exact_gradients.request(
+        write_solver(number, tmp_path, plain=False, base_lr=0.01), seed=3
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 7])
+def test_every_gradient_of_a_stage_is_that_of_float64_but_for_rounding(
+    number: int, asked: dict[str, Any]
+) -> None:
+    ours = both_engines.answer(torchcaffe, asked, {})
+    exact = exact_gradients.compute(asked["net"], ours, kinks=ours)
+    found = exact_gradients.distances(exact.gradients, exact_gradients.gradients(ours))
+    assert max(found.values()) < ROUNDING, found
+    assert all(np.linalg.norm(gradient) > 1e-4 for gradient in exact.gradients.values())
+    # drawn pictures have no flat regions, in which windows tie
+    assert exact.otherwise < 10
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_a_stage_rounds_about_as_little_as_real_caffe(
+    number: int, asked: dict[str, Any], ask_both: Ask
+) -> None:
+    columns = exact_gradients.compare(asked, *ask_both(asked))
+    real, ours = columns["caffe, same kinks"], columns["torch, same kinks"]
+    assert max(real.values()) > 0
+    for name, distance in ours.items():
+        if name != "kinks":
+            assert distance < AS_MUCH * real[name] + 1e-7, name
+    assert ours["kinks"] <= real["kinks"] + 10
