@@ -34,6 +34,7 @@ def test_without_real_caffe_it_says_how_to_get_one(
     ("arguments", "status", "message"),
     [
         (["--nudge", "0"], 2, "--nudge 0.0: give what is added to a weight"),
+        (["--nudge", "1e-6", "--threads", "2"], 2, "--nudge and --threads: give one of them"),
         (["--from", "none.caffemodel"], 1, "none.caffemodel: no such snapshot"),
         (["--set", "no_field=1"], 2, "no solver field 'no_field'"),
         (["--iterations", "0"], 2, "--iterations"),
@@ -68,7 +69,7 @@ def test_tables_json_and_figure_tell_the_same(
     assert first in shown.stdout and "conv[0]" in shown.stdout
     rows = [line.split()[0] for line in shown.stdout.splitlines() if line[:1] == " "]
     assert [row for row in rows if row.isdigit()] == ["0", "2", "3"]
-    assert "real Caffe with 0.001 added to a weight of conv[0]" in shown.stdout
+    assert "real Caffe, nudged by 0.001, in conv[0]: inputs equal" in shown.stdout
 
 
 def test_strict_ends_with_1_where_the_engines_part(

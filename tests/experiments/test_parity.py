@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,25 @@ def test_both_engines_draw_the_same_and_learn_the_same(solver: Path, caffe_pytho
     assert yardstick.run.nudged == "conv[0]" and yardstick.farthest.apart > torch.farthest.apart
     assert report.batch == BATCH and len(report.reference.losses) == 15
     assert min(moved.displacement for moved in torch.moved) > 1e-3, "nothing was learned"
+
+
+def test_real_caffe_runs_once_more_on_as_many_threads_as_asked_and_nothing_else_differs(
+    solver: Path, caffe_python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = engines.start_worker
+    started: list[tuple[str, str | None]] = []
+
+    def spy(engine: engines.Engine, arguments: Any, **popen: Any) -> Any:
+        started.append((engine.name, popen["env"].get("OPENBLAS_NUM_THREADS")))
+        assert "--nudge" not in " ".join(map(str, arguments))
+        return start(engine, arguments, **popen)
+
+    monkeypatch.setattr(engines, "start_worker", spy)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    report = parity.run(parity.Request(solver, iterations=4, threads=2), silent)
+    assert started == [("caffe", "1"), ("torch", "1"), ("caffe", "2")]
+    assert report.yardstick is not None and report.yardstick_differs_by == "2 threads"
+    assert report.yardstick.same_start and report.yardstick.agrees
 
 
 def test_the_loss_of_an_iteration_is_the_mean_of_its_passes(

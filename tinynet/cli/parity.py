@@ -38,6 +38,12 @@ _ROWS = 20
     metavar="X",
     help="Run real Caffe once more with X (say 1e-6) added to one weight: the yardstick.",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run real Caffe once more on N threads of its BLAS: another yardstick.",
+)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all runs.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set any solver field."
@@ -57,6 +63,7 @@ def parity(
     iterations: int,
     start: Path | None,
     nudge: float | None,
+    threads: int | None,
     seed: int | None,
     assignments: tuple[str, ...],
     caffe_python: str | None,
@@ -70,20 +77,24 @@ def parity(
 
     Both train on the CPU from the same prototxt, random numbers and data.  Shown are both losses,
     how far each parameter moved in real Caffe (the norm of its last minus its first value) and how
-    far the torch engine's displacement is from that (relative, L2).  With --nudge real Caffe also
-    runs against itself: rounding grows with every update, and two right engines need be no nearer.
+    far the torch engine's displacement is from that (relative, L2).  With --nudge or --threads real
+    Caffe also runs against itself: rounding grows with every update, and two right engines need be
+    no nearer.  Another number of threads changes nothing but the order in which its BLAS adds up.
     """
     from tinynet.cli.train import _overrides
     from tinynet.experiments import parity as experiment
 
     if nudge is not None and not (nudge and math.isfinite(nudge)):
         raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
+    if nudge and threads:
+        raise UsageError("--nudge and --threads: give one of them; there is one yardstick a run")
     overrides = _overrides(assignments, random_seed=seed)
     request = experiment.Request(
         solver=solver,
         iterations=iterations,
         start=start,
         nudge=nudge or 0.0,
+        threads=threads,
         caffe_python=caffe_python,
         gpu=gpu,
         overrides=overrides,
@@ -160,7 +171,8 @@ def _text(report: Report, every: int | None) -> str:
     parameters = render(header, rows, right=range(1, len(header)))
     verdicts = [f"torch: {_verdict(torch)}"]
     if yardstick is not None:
-        what = f"real Caffe with {report.nudge:g} added to a weight of {yardstick.run.nudged}"
+        where = f", in {yardstick.run.nudged}" if yardstick.run.nudged else ""
+        what = f"real Caffe, {report.yardstick_differs_by}{where}"
         verdicts.append(f"{what}: {_verdict(yardstick)}")
     return "\n\n".join([head, curves, parameters, "\n".join(verdicts)])
 
@@ -234,5 +246,6 @@ def _as_dict(report: Report) -> dict[str, Any]:
         },
         "torch": comparison(report.torch),
         "nudge": report.nudge or None,
+        "threads": report.threads,
         "yardstick": None if report.yardstick is None else comparison(report.yardstick),
     }

@@ -1,7 +1,8 @@
 """Runs one solver in real Caffe and in the torch engine from one seed, and measures how they part.
 
 The measure of what is near is real Caffe itself: rounding grows with every update, so a second run
-of it, with one weight nudged, shows how far two right engines may be apart.
+of it, with one weight nudged or on another number of threads, shows how far two right engines may
+be apart.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ LOSS_LIMIT = 1e-3  # relative difference of the loss from which on two runs have
 DISPLACEMENT_LIMIT = 0.01  # relative L2 difference of a parameter's displacement
 _NEVER = 2**31 - 1
 _TAIL = 200
+# where a BLAS that Caffe may be built with looks for its number of threads
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Request:
     solver: Path
     iterations: int = 100
     start: Path | None = None  # a .caffemodel or a .solverstate
-    nudge: float = 0.0  # 0: no second run of real Caffe
+    nudge: float = 0.0  # of the second run of real Caffe; there is none without it or threads
+    threads: int | None = None  # of that run's BLAS: it then only adds up in another order
     caffe_python: str | None = None
     gpu: int | None = None  # of the torch engine
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -114,9 +118,17 @@ class Report:
     seed: int
     batch: int
     nudge: float
+    threads: int | None
     reference: Run
     torch: Comparison
     yardstick: Comparison | None
+
+    @property
+    def yardstick_differs_by(self) -> str:
+        """What sets the yardstick's run apart from the reference."""
+        if self.nudge:
+            return f"nudged by {self.nudge:g}"
+        return "1 thread" if self.threads == 1 else f"{self.threads} threads"
 
 
 Tell = Callable[[str, int], None]
@@ -174,8 +186,9 @@ def run(request: Request, tell: Tell) -> Report:
     prepared = _prepare(request)
     checks.require_data(prepared)
     runs = [Run("caffe", caffe), Run("torch", torch)]
-    if request.nudge:
-        runs.append(Run("nudged", caffe))
+    again = bool(request.nudge) or request.threads is not None
+    if again:
+        runs.append(Run("nudged" if request.nudge else "threads", caffe))
     with tempfile.TemporaryDirectory(prefix="tinynet-parity-") as name:
         folder = Path(name)
         arguments = _arguments(request, prepared, folder)
@@ -183,11 +196,13 @@ def run(request: Request, tell: Tell) -> Report:
         try:
             for worker in workers:
                 own = list(arguments)
-                if worker.run.label == "nudged":
-                    own.append(f"--nudge={request.nudge!r}")
+                threads = None
                 if worker.run.engine is torch and request.gpu is not None:
                     own.append(f"--gpu={request.gpu}")
-                worker.start(own)
+                if again and worker.run is runs[-1]:
+                    threads = request.threads
+                    own += [f"--nudge={request.nudge!r}"] if request.nudge else []
+                worker.start(own, threads)
             for worker in workers:
                 worker.finish()
         finally:
@@ -198,9 +213,10 @@ def run(request: Request, tell: Tell) -> Report:
         seed=prepared.solver.random_seed,
         batch=prepared.effective_batch,
         nudge=request.nudge,
+        threads=request.threads,
         reference=runs[0],
         torch=compare(runs[0], runs[1]),
-        yardstick=compare(runs[0], runs[2]) if request.nudge else None,
+        yardstick=compare(runs[0], runs[2]) if again else None,
     )
 
 
@@ -278,7 +294,10 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
 
-    def start(self, arguments: Sequence[str]) -> None:
+    def start(self, arguments: Sequence[str], threads: int | None) -> None:
+        environment = dict(os.environ)
+        if threads is not None:
+            environment.update(dict.fromkeys(_THREADS, str(threads)))
         with self._log.open("wb") as log:
             self._process = engines.start_worker(
                 self.run.engine,
@@ -286,6 +305,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=environment,
             )
         self._reader.start()
 

@@ -23,7 +23,7 @@ def draw_parity(report: Report, path: Path) -> None:
     others = [report.torch] if report.yardstick is None else [report.torch, report.yardstick]
     for number, other in enumerate(others):
         look = canvas.series_style(number)
-        name = other.run.label if other.run.nudged is None else f"caffe, nudged by {report.nudge:g}"
+        name = "torch" if other is report.torch else f"caffe, {report.yardstick_differs_by}"
         losses.plot(x, other.run.losses, **look, linewidth=1.0, label=name)
         differences.plot(x, other.differences, **look, linewidth=1.0, label=name)
     differences.axhline(LOSS_LIMIT, color=canvas.FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
