@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
+from tinynet.data.chosen_on import overlap, parse
 from tinynet.errors import TinynetError, UsageError
-from tinynet.experiments.search import Range, Trial, parse_range, winner
+from tinynet.experiments.search import Range, Trial, parse_range, read_trials, winner
 from tinynet.prototxt import schema, text
 from tinynet.prototxt.overrides import read_overrides
 
@@ -113,3 +114,11 @@ def test_a_trial_whose_worker_was_killed_is_carried_on_by_the_next(tmp_path: Pat
     chosen = read_overrides(tmp_path / "s" / "overrides.json")
     best = max(found, key=lambda trial: trial["score"])
     assert chosen == pytest.approx(best["values"])
+    trials = read_trials(tmp_path / "s" / "trials.csv")
+    assert [trial.score for trial in trials] == pytest.approx([t["score"] for t in found])
+    content = json.loads((tmp_path / "s" / "overrides.json").read_text())
+    assert content["search"]["trials"] == {"complete": 2} and content["search"]["epochs"] == 3
+    # who chose: the tuning pictures that the search held out, and no others
+    chose = parse(content["chosen_on"])
+    folder = tmp_path / "s" / "data"
+    assert [overlap(chose, folder, split) for split in ("train", "val", "test")] == [0, 4, 0]

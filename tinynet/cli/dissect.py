@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli.repeat import command_line
 from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
 
@@ -140,7 +139,7 @@ def dissect(
     """
     from tinynet.experiments.dissection import Folders, Request
     from tinynet.experiments.results import ResultsPaths
-    from tinynet.prototxt.overrides import read_overrides_by_stage
+    from tinynet.prototxt.overrides import read_choices, read_overrides_by_stage
 
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
@@ -154,8 +153,9 @@ def dissect(
         epochs_factor=epochs_factor,
         overrides=_overrides(batch_size),
         found=read_overrides_by_stage(overrides_files),
+        chosen_on=read_choices(overrides_files),
         engine=_engine(engine, caffe_python, cpu),
-        command=_command(),
+        command=command_line(),
     )
     if folds is None:
         asked = [request]
@@ -181,11 +181,16 @@ def dissect(
 def _jobs(asked: list[Request]) -> list[Job]:
     """What is left to do of one dissection, or of one for each fold."""
     from tinynet.experiments.dissection import prepare
+    from tinynet.experiments.settings import choices
 
     jobs = []
     for request in asked:
         prefix = f"{request.folders.root.name}-" if len(asked) > 1 else ""
-        jobs += [dataclasses.replace(j, name=prefix + j.name) for j in prepare(request)[1]]
+        settings, left = prepare(request)
+        jobs += [dataclasses.replace(job, name=prefix + job.name) for job in left]
+        for choice in choices(dataclasses.asdict(settings)):
+            if not choice.is_honest:
+                _say(prefix.replace("-", ": ") + choice.text)
     return jobs
 
 
@@ -214,12 +219,6 @@ def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
     made = table.build(folders.results)
     write_dissection(folders.results.root, made)
     return dataclasses.asdict(made), dissect_report.text(made)
-
-
-def _command() -> str:
-    """This command as another machine would repeat it: without what only steers the work here."""
-    words = [word for word in sys.argv[1:] if word not in ("--jobs", "--json", "--collect")]
-    return shlex.join(["tinynet", *words])
 
 
 def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) -> Any:

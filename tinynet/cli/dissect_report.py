@@ -14,6 +14,7 @@ from tinynet.experiments.results import (
     Estimate,
     StageRow,
 )
+from tinynet.experiments.settings import choices
 
 NOT_RUN = "not run"
 
@@ -29,6 +30,8 @@ def _lines(table: Dissection) -> Iterator[str]:
         f"reported on {table.reported.images:,} pictures ({table.reported.role}); epochs x "
         f"{settings['epochs_factor']:g}, batch {settings['batch_size']}"
     )
+    for choice in choices(settings):
+        yield choice.text
     header = ["stage", "epochs", "seeds", "1 crop %", "10 crops %", "training %", "loss"]
     header += ["gain, 95 % by picture; by seed", "paper"]
     every = (*table.stages, *table.variants)

@@ -13,9 +13,9 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths, StagePaths
 from tinynet.prototxt import dataset, schema
 from tinynet.prototxt import generate as generator
-from tinynet.prototxt.overrides import read_overrides
+from tinynet.prototxt.overrides import read_chosen_on, read_overrides, read_stage
 from tinynet.prototxt.solvers import POLICY_FIELDS, Overrides
-from tinynet.stages import STAGES, stage
+from tinynet.stages import STAGES, Stage, stage
 from tinynet.variants import variant
 
 # What names nets, and what Caffe has replaced: every other field of the solver has its option.
@@ -155,6 +155,8 @@ def generate(
     described = dataset.describe(data, classes)
     files = generator.generate(out, described, stages, overrides)
     _warn(data, described)
+    if overrides_file is not None:
+        _warn_of_overrides(overrides_file, data or DATA_ROOT, stages)
     if not check:
         generator.write(files)
         for folder in sorted({path.parent for path in files}):
@@ -186,3 +188,29 @@ def _warn(folder: Path | None, described: dataset.DataSet) -> None:
                 f"{described.classes}: --data {DATA_ROOT} makes them agree",
                 err=True,
             )
+
+
+def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
+    """Say on stderr where searched values go further than the search did."""
+    searched = read_stage(file)
+    # the ensemble's members vary around the last single stage
+    others = [s.name for s in stages if (STAGES[-2] if s.is_ensemble else s).name != searched]
+    if searched and others:
+        click.echo(f"{file} was found for {searched}; {', '.join(others)} take it too", err=True)
+    chosen = read_chosen_on(file)
+    if chosen is None or not DataPaths(data).manifest.exists():
+        return
+    from tinynet.data.chosen_on import overlap
+    from tinynet.data.manifest import read_manifest
+    from tinynet.experiments.settings import splits_of
+
+    reported, _ = splits_of(read_manifest(data))
+    if not DataPaths(data).lmdb(reported.name).is_dir():
+        return
+    shared = overlap(chosen, data, reported.name)
+    if shared:
+        click.echo(
+            f"{file}: was chosen on {shared:,} of the {reported.images:,} pictures of {data}'s "
+            f"{reported.name}, which flatters what is measured there",
+            err=True,
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinynet.cli.repeat import command_line
 from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
 
@@ -79,8 +80,8 @@ def search(
     """Search solver values of a stage on tuning pictures, which are no part of what is reported.
 
     The same command, started again or many times at once (on any machines that share DIR), joins
-    one study and goes on with what was left.  Writes DIR/overrides.json for 'tinynet generate
-    --overrides', and DIR/plane.png.
+    one study and goes on with what was left.  Writes DIR/overrides.json, which 'tinynet generate
+    --overrides' and 'tinynet dissect --overrides' take, DIR/trials.csv and DIR/plane.png.
     """
     from tinynet.experiments import search as module
     from tinynet.prototxt.solvers import Overrides
@@ -107,6 +108,7 @@ def search(
         seed=seed,
         overrides=Overrides(batch_size=batch_size, epochs=epochs),
         train=train,
+        command=command_line(),
     )
     made = module.run(request, lambda line: click.echo(line, err=True))
     figure = _draw(request, made)

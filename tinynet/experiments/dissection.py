@@ -20,14 +20,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from tinynet.data.chosen_on import ChosenOn, overlap
 from tinynet.data.manifest import Manifest, read_manifest
 from tinynet.data.split import Plan, split
 from tinynet.errors import UsageError
 from tinynet.experiments import collect
 from tinynet.experiments import settings as experiment
 from tinynet.experiments.recipes import Recipe, recipe
-from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
+from tinynet.experiments.results import OVERSAMPLE, ResultsPaths, Split
 from tinynet.experiments.settings import Settings
 from tinynet.jobs.job_list import Job
 from tinynet.paths import DataPaths, RunPaths, StagePaths, member_name
@@ -67,7 +69,8 @@ class Request:
     """What ``tinynet dissect`` was asked for.
 
     ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
-    ``found``: solver values that a search found, by the folder name of the stage they are for.
+    ``found``: solver values that a search found, by the folder name of the stage they are for;
+    ``chosen_on``: on which pictures, where that is known.
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
     """
 
@@ -80,6 +83,7 @@ class Request:
     epochs_factor: float = 1.0
     overrides: Overrides = Overrides()
     found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    chosen_on: Mapping[str, ChosenOn] = field(default_factory=dict)
     engine: Sequence[str] = ()
     command: str = ""
 
@@ -104,7 +108,8 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
     """Split the data, write the prototxt and ``experiment.json``; the jobs that are left to do.
 
     What is there is checked and kept.  Raises UsageError where the results folder holds another
-    experiment, TinynetError where the data or what lies in the folders is not usable.
+    experiment or a reported picture of an honest split has chosen, TinynetError where the data or
+    what lies in the folders is not usable.
     """
     _require_stages_of_found(request)
     data, manifest = _data(request)
@@ -124,6 +129,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
         batch_size=batch_size(request.overrides),
         recipes=dict(_recipes(trainings, files)),
         overrides={name: dict(values) for name, values in request.found.items()},
+        choices=_choices(request, data, reported, tuning is not None),
         command=request.command,
     )
     results = request.folders.results
@@ -149,6 +155,22 @@ def planned_runs(settings: Settings) -> list[str]:
     singles = [stage(n).name for n in settings.stages if not stage(n).is_ensemble]
     names = [f"{name}/seed{s}" for name in (*singles, *settings.variants) for s in settings.seeds]
     return list(dict.fromkeys([*names, *settings.members]))
+
+
+def _choices(
+    request: Request, data: Path, reported: Split, is_honest: bool
+) -> dict[str, dict[str, Any]]:
+    made = {}
+    for name, chosen in request.chosen_on.items():
+        shared = overlap(chosen, data, reported.name)
+        if shared and is_honest:
+            raise UsageError(
+                f"--overrides: of the {reported.images:,} pictures that would be reported, "
+                f"{shared:,} chose {name}'s values ({chosen.role} of {chosen.source}); search on "
+                "the tuning pictures of this split"
+            )
+        made[name] = {**chosen.facts, "reported": shared}
+    return made
 
 
 # ---------------------------------------------------------------------- data and prototxt

@@ -4,15 +4,20 @@
     OUT/study.journal    Optuna's journal: any number of workers, on any machine, share it
     OUT/prototxt, runs/  of each trial, trial0000 …
     OUT/locks/           held by the worker of a trial: one that died leaves its trial to the next
-    OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes
+    OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes, with the
+                         search that found them and the pictures that chose
+    OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
 
 A level of trials is drawn at random, on a logarithmic scale, from a box around the best trial so
 far; the first level's box is what was asked for, and each next one has a quarter of its sides.
-A trial that does worse at an epoch than the median of the others did there is given up.
+A trial that does worse at an epoch than the median of the others did there is given up, after a
+fifth of its length at the earliest.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
@@ -21,23 +26,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tinynet.data.chosen_on import chosen_on
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiments.results import write_whole
 from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt import dataset, generate, schema
-from tinynet.prototxt.solvers import Overrides
+from tinynet.prototxt.solvers import Overrides, batch_size
 from tinynet.stages import Stage
 from tinynet.training import run as runs
 from tinynet.training.log import read_history
 
 Say = Callable[[str], None]
 
+OVERRIDES, TRIALS = "overrides.json", "trials.csv"
 SHRINK = 4.0  # sides of a level's box by those of the next, in the logarithm
 _LOOK_SECONDS = 1.0
 _STOPPED = 75
@@ -91,6 +98,7 @@ class Request:
     seed: int = 1
     overrides: Overrides = field(default_factory=Overrides)
     train: Sequence[str] = ()  # options of tinynet train
+    command: str = ""
 
     @property
     def total(self) -> int:
@@ -98,7 +106,11 @@ class Request:
 
     @property
     def overrides_file(self) -> Path:
-        return self.out / "overrides.json"
+        return self.out / OVERRIDES
+
+    @property
+    def trials_file(self) -> Path:
+        return self.out / TRIALS
 
 
 @dataclass(frozen=True)
@@ -120,12 +132,13 @@ def run(request: Request, say: Say) -> list[Trial]:
     worker = _Worker(request, say)
     worker.work()
     found = trials(request)
+    write_trials(request, found)
     best = winner(found)
     if best is None:
         if any(trial.state == "running" for trial in found):
             return found
         raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
-    write_overrides(request, best)
+    write_overrides(request, best, found)
     return found
 
 
@@ -135,15 +148,59 @@ def winner(found: Sequence[Trial]) -> Trial | None:
     return max(complete, key=lambda t: (t.score, -t.number), default=None)
 
 
-def write_overrides(request: Request, best: Trial) -> None:
-    """Write the winner for ``tinynet generate --overrides``."""
+def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> None:
+    """Write the winner for ``tinynet generate --overrides``, with what is needed to judge it."""
+    states = [trial.state for trial in found]
     content = {
         "solver": best.values,
         "stage": request.stage.name,
         "trial": best.number,
         "tuning_accuracy": best.score,
+        "search": {
+            "ranges": {r.name: [r.low, r.high] for r in request.ranges},
+            "trials": {state: states.count(state) for state in dict.fromkeys(states)},
+            "trials_a_level": request.trials,
+            "levels": request.levels,
+            "epochs": request.overrides.epochs or request.stage.hyperparameters.epochs,
+            "batch_size": batch_size(request.overrides),
+            "seed": request.seed,
+            "command": request.command,
+        },
+        "chosen_on": asdict(chosen_on(request.data)),
     }
     write_whole(request.overrides_file, json.dumps(content, indent=1) + "\n")
+
+
+def write_trials(request: Request, found: Sequence[Trial]) -> None:
+    """Write ``trials.csv``; accuracies from 0 to 1, of a trial that was given up its last."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = [searched.name for searched in request.ranges]
+    writer.writerow(["trial", "state", *names, "tuning_accuracy"])
+    for trial in found:
+        values = [f"{trial.values[name]:.6g}" for name in names]
+        score = "" if trial.score is None else f"{trial.score:.6g}"
+        writer.writerow([trial.number, trial.state, *values, score])
+    write_whole(request.trials_file, out.getvalue())
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """What ``write_trials`` wrote.  Raises TinynetError where the file is of another form."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_trial(row) for row in csv.DictReader(file, strict=True)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise TinynetError(
+            f"{path}: is no list of trials as 'tinynet search' writes it ({error})"
+        ) from None
+
+
+def _trial(row: dict[str, str]) -> Trial:
+    number, state, score = int(row.pop("trial")), row.pop("state"), row.pop("tuning_accuracy")
+    values = {name: float(value) for name, value in row.items()}
+    if not all(math.isfinite(value) and value > 0 for value in values.values()):
+        raise ValueError(f"trial {number} has a value that is not above 0")
+    return Trial(number, state, values, float(score) if score else None)
 
 
 def trials(request: Request) -> list[Trial]:
@@ -173,9 +230,14 @@ def _study(request: Request) -> Any:
         study_name=request.stage.name,
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.RandomSampler(seed=None),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=_trusted(request)),
     )
+
+
+def _trusted(request: Request) -> int:
+    """The first epoch whose accuracy may end a trial: a fifth of its length, at least the first."""
+    epochs = request.overrides.epochs or request.stage.hyperparameters.epochs
+    return max(1, epochs // 5)
 
 
 def _optuna() -> Any:
@@ -244,6 +306,9 @@ class _Worker:
                 return None
             lock = self._lock(len(known))
             assert lock is not None
+            # its own draw for each number, whoever asks: the same command draws the same plane
+            seed = 1000 * self._request.seed + len(known)
+            self._study.sampler = optuna.samplers.RandomSampler(seed)
             return self._study.ask(fixed_distributions=self._box(len(known))), lock
 
     def _lock(self, number: int) -> FileLock | None:

@@ -7,6 +7,7 @@ variants may be added; everything else must stay, or the table would mix two exp
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -26,7 +27,9 @@ class Settings:
     ``tuning``: splits of that data; no tuning split means that nothing is chosen on any pictures
     but the reported ones.  ``recipes``: by the folder of a stage's, variant's or member's prototxt.
     ``members``: the runs that the ensemble averages, in order.  ``overrides``: what a search found,
-    by stage; what became of it is in the recipes, which are what is compared.
+    by stage; what became of it is in the recipes, which are what is compared.  ``choices``: on
+    which pictures each search chose, and how many of those are "reported", by stage; a stage of
+    ``overrides`` is missing where nothing is known of that.
     """
 
     data: dict[str, Any]
@@ -43,6 +46,7 @@ class Settings:
     command: str
     version: int = VERSION
     overrides: dict[str, dict[str, float]] = field(default_factory=dict)
+    choices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
@@ -130,6 +134,35 @@ def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
         epochs={**known.epochs, **asked.epochs},
         recipes={**known.recipes, **asked.recipes},
         overrides={**known.overrides, **asked.overrides},
+        choices={**known.choices, **asked.choices},
         # the command that made all of it: the widest one
         command=asked.command if len(asked.stages) >= len(known.stages) else known.command,
     )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is known of a stage's searched values.  ``is_honest``: no reported picture chose."""
+
+    text: str
+    is_honest: bool
+
+
+def choices(settings: Mapping[str, Any]) -> list[Choice]:
+    """Of every stage whose values a search found, on which pictures; ``settings``: as JSON."""
+    made = []
+    for name, values in (settings.get("overrides") or {}).items():
+        found = (settings.get("choices") or {}).get(name)
+        what = f"{name}: {', '.join(f'{key} {value:.4g}' for key, value in values.items())}"
+        if found is None:
+            text = f"{what}: on which pictures these were chosen is not known"
+            made.append(Choice(text, False))
+            continue
+        where = f"{what}: chosen on {found['images']:,} pictures ({found['role']})"
+        reported = found["reported"]
+        if reported:
+            text = f"{where}, of which {reported:,} are reported: they flatter"
+        else:
+            text = f"{where}, none of which is reported"
+        made.append(Choice(text, not reported))
+    return made

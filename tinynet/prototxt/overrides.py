@@ -6,10 +6,13 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.prototxt import schema
+
+if TYPE_CHECKING:
+    from tinynet.data.chosen_on import ChosenOn
 
 
 def read_overrides(path: Path) -> dict[str, float]:
@@ -39,8 +42,8 @@ def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]
     found: dict[str, dict[str, float]] = {}
     for path in paths:
         values = read_overrides(path)
-        name = json.loads(path.read_text(encoding="utf-8")).get("stage")
-        if not isinstance(name, str):
+        name = read_stage(path)
+        if not name:
             raise UsageError(
                 f"{path}: names no stage; 'tinynet search' writes "
                 '{"stage": "stage7_dropout2", "solver": …}'
@@ -49,6 +52,42 @@ def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]
             raise UsageError(f"{path}: is a second file for {name}; give one a stage")
         found[name] = values
     return found
+
+
+def read_stage(path: Path) -> str:
+    """The folder name of the stage that the values of ``path`` were found for; "" if it names none.
+
+    Raises as ``read_overrides`` does.
+    """
+    read_overrides(path)
+    name = json.loads(path.read_text(encoding="utf-8")).get("stage")
+    return name if isinstance(name, str) else ""
+
+
+def read_choices(paths: Iterable[Path]) -> dict[str, ChosenOn]:
+    """The pictures on which each file's values were chosen, by stage, where the files say."""
+    found = {read_stage(path): read_chosen_on(path) for path in paths}
+    return {name: chosen for name, chosen in found.items() if chosen is not None}
+
+
+def read_chosen_on(path: Path) -> ChosenOn | None:
+    """The pictures on which the values of ``path`` were chosen; None where it does not say.
+
+    Raises TinynetError where what it says of them is damaged, else as ``read_overrides`` does.
+    """
+    from tinynet.data import chosen_on
+
+    read_overrides(path)
+    content = json.loads(path.read_text(encoding="utf-8")).get("chosen_on")
+    if content is None:
+        return None
+    try:
+        return chosen_on.parse(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(
+            f"{path}: what it says under chosen_on is damaged ({error}); 'tinynet search' with "
+            "its options writes the file again"
+        ) from None
 
 
 def _checked(path: Path, items: list[tuple[str, Any]]) -> dict[str, float]:
