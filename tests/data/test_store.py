@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from tinynet.data.store import decode_datum, encode_datum, open_store, write_store
+from tinynet.data.store import DatumReader, decode_datum, encode_datum, open_store, write_store
 from tinynet.errors import TinynetError
 from tinynet.prototxt import schema
 
@@ -61,6 +61,65 @@ def test_a_datum_whose_size_contradicts_its_shape_is_refused() -> None:
     value = schema.Datum(channels=3, height=2, width=2, data=b"12345").SerializeToString()
     with pytest.raises(TinynetError, match="3×2×2 holds 5 values"):
         decode_datum(value)
+
+
+def read_alike(values: Sequence[bytes]) -> None:
+    """A DatumReader reads a sequence of records as ``decode_datum`` reads each, errors included."""
+    reader = DatumReader()
+    for value in values:
+        try:
+            pixels, label = decode_datum(value)
+        except TinynetError as error:
+            with pytest.raises(TinynetError) as refused:
+                reader.read(value)
+            # Pillow's reason, behind the colon, names an address
+            assert str(refused.value).split(":")[0] == str(error).split(":")[0]
+            continue
+        for form in (value, memoryview(value)):
+            found, found_label = reader.read(form)
+            np.testing.assert_array_equal(found, pixels)
+            assert (found.dtype, found_label) == (pixels.dtype, label)
+
+
+FEW_SHAPES = st.sampled_from([(1, 1, 1), (3, 2, 2), (3, 4, 1), (2, 8, 9)])
+PICTURES = FEW_SHAPES.flatmap(lambda shape: npst.arrays(np.uint8, shape))
+# what may stand behind the pixels: labels, Caffe's own "encoded: false", and what changes them all
+TAILS = st.sampled_from(
+    [
+        b"",
+        schema.Datum(encoded=False).SerializeToString(),
+        schema.Datum(label=7, encoded=False).SerializeToString(),
+        schema.Datum(data=b"z").SerializeToString(),
+        schema.Datum(height=5).SerializeToString(),
+        schema.Datum(float_data=[1.5]).SerializeToString(),
+        schema.Datum(encoded=True).SerializeToString(),
+        b"\xff",
+        b"\x50",
+    ]
+)
+
+
+@given(st.lists(st.builds(lambda p, n, t: encode_datum(p, n) + t, PICTURES, LABELS, TAILS)))
+def test_records_read_in_a_row_are_read_as_each_by_itself(values: list[bytes]) -> None:
+    read_alike(values)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=3), st.integers(0, 12))))
+def test_a_damaged_record_among_good_ones_is_read_or_refused_as_by_itself(
+    damages: list[tuple[int, bytes, int]],
+) -> None:
+    good = encode_datum(np.arange(12, dtype=np.uint8).reshape(3, 2, 2), 5)
+    damaged = [good[:place] + new + good[place + skip :] for place, new, skip in damages]
+    read_alike([good, *damaged, good])
+
+
+def test_pixels_read_in_a_row_are_where_they_were_stored() -> None:
+    values = [encode_datum(np.full((3, 2, 2), n, np.uint8), n) for n in range(3)]
+    reader = DatumReader()
+    reader.read(values[0])
+    for value in values[1:]:
+        pixels, _ = reader.read(value)
+        assert np.shares_memory(pixels, np.frombuffer(value, np.uint8))
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
@@ -109,6 +168,8 @@ def test_records_can_start_at_any_number(tmp_path: Path, start: int) -> None:
     write_store(tmp_path / "lmdb", numbered(7))
     with open_store(tmp_path / "lmdb") as store:
         assert list(store.records(start)) == numbered(7)[start:]
+        values = [value for _, value in numbered(7)[start:]]
+        assert [bytes(value) for value in store.mapped_values(start)] == values
 
 
 def test_the_map_grows_beyond_its_first_size(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tinynet.data.store import encode_datum, write_store
 from tinynet.prototxt import schema, text
@@ -97,3 +100,38 @@ def test_a_position_that_the_data_has_not_is_refused(reader: Callable[..., DataR
     with pytest.raises(CaffeError, match="without"):
         augmented.seek(Position(0, None))
     assert take(augmented, 1)[0][1] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_batch_lies_channels_last(reader: Callable[..., DataReader]) -> None:
+    data = torch.from_numpy(reader().next_batch().data)
+    assert data.shape == (BATCH, 3, 5, 5)
+    assert data.is_contiguous(memory_format=torch.channels_last)
+
+
+WORKS_ALONE = """
+import sys, os, torch
+from tinynet.torchcaffe.data_reader import DataReader
+from tinynet.torchcaffe.data_transformer import DataTransformer
+from tinynet.prototxt import schema, text
+
+torch.set_num_threads(4)
+param = text.parse("mean_value: 100 scale: 0.5", schema.TransformationParameter, "transform")
+reader = DataReader(sys.argv[1], 64, DataTransformer(param, schema.TRAIN), 4, False)
+before = len(os.listdir("/proc/self/task"))
+reader.start()
+for _ in range(20):
+    reader.next_batch()
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
+def test_the_reader_wakes_no_threads_of_pytorchs(tmp_path: Path) -> None:
+    """They would go on waiting for work, turning, on the cores that train."""
+    pictures = np.random.RandomState(0).randint(0, 256, (70, 3, 64, 64)).astype(np.uint8)
+    write_store(
+        tmp_path / "big", ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(pictures))
+    )
+    command = [sys.executable, "-c", WORKS_ALONE, str(tmp_path / "big")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import lmdb
 import numpy as np
@@ -40,17 +41,17 @@ _BAD_PICTURE = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyErro
                 struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
 
 
-def decode_datum(value: bytes, force_color: bool = False) -> tuple[np.ndarray, int]:
+def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[np.ndarray, int]:
     """Read a Datum: (pixels C×H×W, label).
 
-    Pixels are uint8 in 0..255 (a read-only view where the bytes allow it), or float32 where the
-    Datum holds ``float_data``.  An encoded picture (JPEG, PNG) is decoded to BGR, or to one channel
-    where it is grayscale and ``force_color`` is off, as Caffe's ``DecodeDatumNative`` does.
+    Pixels are uint8 in 0..255 (read-only), or float32 where the Datum holds ``float_data``.  An
+    encoded picture (JPEG, PNG) is decoded to BGR, or to one channel where it is grayscale and
+    ``force_color`` is off, as Caffe's ``DecodeDatumNative`` does.
     Raises TinynetError where the bytes are no Datum or their number is not channels·height·width.
     """
     datum = schema.Datum()
     try:
-        datum.ParseFromString(value)
+        datum.ParseFromString(bytes(value))
     except DecodeError:
         raise TinynetError("record is not a Caffe Datum; convert the data set again") from None
     if datum.encoded:
@@ -67,6 +68,51 @@ def decode_datum(value: bytes, force_color: bool = False) -> tuple[np.ndarray, i
             "convert the data set again"
         )
     return pixels.reshape(shape), datum.label
+
+
+class DatumReader:
+    """Reads the Datums of one data set, whose pictures are mostly alike, without copying them.
+
+    A protobuf message cut in two is the merge of both parts.  So where a record begins with the
+    very bytes that announce pixels of the last record's shape, and what follows these pixels says
+    nothing of pixels, the pixels stand between the two; every other record is parsed whole.
+    """
+
+    def __init__(self, force_color: bool = False) -> None:
+        """``force_color``: as in ``decode_datum``."""
+        self._force_color = force_color
+        self._shape: tuple[int, ...] = ()
+        self._head = b"\0"  # begins no message
+        self._start = 1
+        self._end = 1
+
+    def read(self, value: bytes | memoryview) -> tuple[np.ndarray, int]:
+        """What ``decode_datum`` reads, but uint8 pixels are a read-only view into ``value``."""
+        start, end = self._start, self._end
+        if value[:start] == self._head and len(value) >= end:
+            label = _label_behind(bytes(value[end:]))
+            if label is not None:
+                pixels = np.frombuffer(value, np.uint8, end - start, start)
+                return pixels.reshape(self._shape), label
+        pixels, label = decode_datum(value, self._force_color)
+        if pixels.dtype == np.uint8:
+            self._shape = pixels.shape
+            self._head, _ = _around_pixels(pixels.shape, 0)
+            self._start = len(self._head)
+            self._end = self._start + pixels.size
+        return pixels, label
+
+
+@lru_cache(maxsize=4096)
+def _label_behind(rest: bytes) -> int | None:
+    """The label that the end of a Datum states, None where it is no message or states more."""
+    datum = schema.Datum()
+    try:
+        datum.ParseFromString(rest)
+    except DecodeError:
+        return None
+    stated = {field.name for field, _ in datum.ListFields()}
+    return int(datum.label) if stated <= {"label", "encoded"} and not datum.encoded else None
 
 
 def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
@@ -145,16 +191,20 @@ class Store:
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) in key order, from record number ``start`` to the end."""
-        if start < 0:
-            raise ValueError(f"start is {start}, less than 0")
         with self._environment.begin() as transaction, transaction.cursor() as cursor:
-            found = cursor.first()
-            for _ in range(start):
-                if not found:
-                    return
-                found = cursor.next()
-            if found:
+            if _at(cursor, start):
                 yield from cursor.iternext()
+
+    def mapped_values(self, start: int = 0) -> Iterator[memoryview]:
+        """Yield the values in key order, from record number ``start`` on, where the map has them.
+
+        Nothing is copied.  A view may be read until the store, and every other one of this folder
+        in this process, is closed.
+        """
+        environment = self._environment
+        with environment.begin(buffers=True) as transaction, transaction.cursor() as cursor:
+            if _at(cursor, start):
+                yield from cursor.iternext(keys=False)
 
     def keys(self) -> Iterator[bytes]:
         """Yield the keys in order, without reading the values."""
@@ -194,6 +244,13 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _at(cursor: lmdb.Cursor[Any], start: int) -> bool:
+    """Move the cursor to record number ``start``; False where there is none."""
+    if start < 0:
+        raise ValueError(f"start is {start}, less than 0")
+    return cursor.first() and all(cursor.next() for _ in range(start))
 
 
 def open_store(path: Path | str) -> Store:

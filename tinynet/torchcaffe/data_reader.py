@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.data.store import Store, decode_datum, open_store
+from tinynet.data.store import DatumReader, Store, open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.data_transformer import DataTransformer
 from tinynet.torchcaffe.errors import check
@@ -47,11 +47,11 @@ class Batch:
         self.after = after
 
 
-def _endless(store: Store, start: int) -> Iterator[tuple[int, bytes]]:
+def _endless(store: Store, start: int) -> Iterator[tuple[int, memoryview]]:
     """(number, value) of the records from number ``start`` on, round and round."""
     read = 0
     while True:
-        for number, (_, value) in enumerate(store.records(start), start):
+        for number, value in enumerate(store.mapped_values(start), start):
             yield number, value
             read += len(value)
             if read >= _RESIDENT_BYTES:
@@ -79,12 +79,12 @@ class DataReader:
         self._store = open_store(source)
         self._batch_size = batch_size
         self._transformer = transformer
-        self._force_color = force_color
+        self._datums = DatumReader(force_color)
         self._queue: queue.Queue[Batch | BaseException] = queue.Queue(max(1, prefetch))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         _, first = self._store.first()
-        self.picture_shape: tuple[int, ...] = decode_datum(first, force_color)[0].shape
+        self.picture_shape: tuple[int, ...] = self._datums.read(first)[0].shape
         self._position = self._after(0)
 
     @property
@@ -160,9 +160,9 @@ class DataReader:
             except queue.Full:
                 continue
 
-    def _load(self, records: Iterator[tuple[int, bytes]]) -> Batch:
+    def _load(self, records: Iterator[tuple[int, memoryview]]) -> Batch:
         taken = [next(records) for _ in range(self._batch_size)]
-        decoded = [decode_datum(value, self._force_color) for _, value in taken]
+        decoded = [self._datums.read(value) for _, value in taken]
         pictures: Sequence[np.ndarray] = [pixels for pixels, _ in decoded]
         labels = np.array([label for _, label in decoded], dtype=np.float32)
         data = self._transformer.transform(pictures)

@@ -5,21 +5,28 @@ one for the row and one for the column of the crop (where ``crop_size`` is set, 
 ``word % n``; then (pixel − mean) · scale, with the mean file read at the pixel's own place in the
 whole picture; a mirrored picture is flipped after that.  In TEST the crop is (H − crop) // 2.
 
+A batch lies channels last in memory: convolution and pooling keep to their bottom's order, and are
+faster in this one.
+
 Source: Caffe's src/caffe/data_transformer.cpp.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random import Mt19937
 
 _F = np.float32
 TRAIN = 0
+# elements up to which PyTorch works in the calling thread alone.  Above, it wakes threads of its
+# own, which then wait for more, turning on the very cores that the solver and the reader work on.
+_ONE_THREAD = 1 << 15
 
 
 def needs_random(transform_param: Any, phase: int) -> bool:
@@ -40,6 +47,14 @@ def colour_of_encoded(transform_param: Any) -> str:
     if transform_param.force_color:
         return "color"
     return "gray" if transform_param.force_gray else "native"
+
+
+class Windows(NamedTuple):
+    """What is drawn for N pictures: where each one's crop begins, and whether it is mirrored."""
+
+    mirrors: np.ndarray  # int64 (N,), 0 or 1
+    rows: np.ndarray  # int64 (N,)
+    columns: np.ndarray  # int64 (N,), in the picture as it is stored
 
 
 class DataTransformer:
@@ -75,6 +90,10 @@ class DataTransformer:
         self.scale = _F(transform_param.scale)
         self.mean = None if mean is None else np.ascontiguousarray(mean, _F)
         self.mean_values = np.array(list(transform_param.mean_value), _F)
+        if self.mean is not None:
+            straight = np.ascontiguousarray(self.mean.transpose(1, 2, 0))  # H×W×C
+            self._means = straight, np.ascontiguousarray(straight[:, ::-1])
+        self._mean_row = np.empty(0, _F)  # mean_values, one for each value of a picture
         self.stream = stream
 
     def output_shape(self, picture_shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -98,48 +117,19 @@ class DataTransformer:
         )
         return (channels, crop, crop) if crop else (channels, height, width)
 
-    def transform(
-        self, pictures: Sequence[np.ndarray] | np.ndarray, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """The batch N×C×h×w, float32, of N pictures C×H×W (uint8 or float, one array or a list).
+    def draw(self, shapes: Sequence[tuple[int, ...]]) -> Windows:
+        """The windows of the next pictures, of these shapes C×H×W; moves the stream on.
 
-        Written into ``out`` where that is given.  Pictures may differ in size if they are cropped.
         Raises CaffeError where a picture does not fit crop_size, the means, or the batch's shape.
         """
-        check(len(pictures) > 0, "there is no picture to transform")
-        shapes = [picture.shape for picture in pictures]
+        check(len(shapes) > 0, "there is no picture to transform")
         shape = self.output_shape(shapes[0])
         for other in dict.fromkeys(shapes):
             check(
                 self.output_shape(other) == shape,
                 f"all pictures of a batch must have the first one's shape {shapes[0]} unless they "
-                f"are cropped; number {shapes.index(other)} has {other}",
+                f"are cropped; number {list(shapes).index(other)} has {other}",
             )
-        if out is None:
-            out = np.empty((len(pictures), *shape), _F)
-        check(
-            out.shape == (len(pictures), *shape) and out.dtype == _F,
-            f"a batch of {len(pictures)} pictures of shape {shape} does not fit into an array of "
-            f"shape {out.shape}",
-        )
-        mirrors, rows, columns = self._draw(shapes)
-        _, height, width = shape
-        mean_values = self.mean_values[:, None, None]
-        scaled = self.scale != 1
-        for picture, target, mirror, row, column in zip(pictures, out, mirrors, rows, columns):
-            window = (slice(None), slice(row, row + height), slice(column, column + width))
-            flipped = target[:, :, ::-1] if mirror else target
-            np.copyto(flipped, picture[window], casting="unsafe")
-            if self.mean is not None:
-                flipped -= self.mean[window]
-            elif len(mean_values):
-                target -= mean_values
-            if scaled:
-                target *= self.scale
-        return out
-
-    def _draw(self, shapes: list[tuple[int, ...]]) -> tuple[list[int], list[int], list[int]]:
-        """Mirror (0 or 1), row offset and column offset of each picture."""
         count, crop = len(shapes), self.crop_size
         size = np.array([shape[1:] for shape in shapes], np.int64).reshape(count, 2)
         # the ranges to draw from, and where nothing is drawn, the fixed value
@@ -153,5 +143,52 @@ class DataTransformer:
             assert self.stream is not None
             words = self.stream.uint32s(count * draws).reshape(count, draws)
             values[:, drawn] = words % ranges[:, drawn]
-        mirrors, rows, columns = values.T.tolist()
-        return mirrors, rows, columns
+        return Windows(*values.T)
+
+    def transform(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """The batch N×C×h×w, float32, of N pictures C×H×W (uint8 or float, one array or a list).
+
+        Pictures may differ in size if they are cropped.  Raises CaffeError as ``draw`` does.
+        """
+        shapes = [picture.shape for picture in pictures]
+        windows = self.draw(shapes)
+        channels, height, width = self.output_shape(shapes[0])
+        count = len(pictures)
+        kind = np.uint8 if all(picture.dtype == np.uint8 for picture in pictures) else _F
+        out = np.empty((count, height, width, channels), _F)
+        # cut out a few pictures, channel by channel and still in bytes; widen and interleave them
+        step = min(count, max(1, _ONE_THREAD // (height * width)))
+        planes = np.empty((step, channels, height, width), kind)
+        sources = torch.from_numpy(planes).unbind(1)
+        targets = [plane.split(step) for plane in torch.from_numpy(out).unbind(3)]
+        places = list(zip(*(values.tolist() for values in windows)))
+        for block, start in enumerate(range(0, count, step)):
+            stop = min(start + step, count)
+            for plane, picture, (mirror, row, column) in zip(
+                planes, pictures[start:stop], places[start:stop]
+            ):
+                window = picture[:, row : row + height, column : column + width]
+                np.copyto(plane, window[:, :, ::-1] if mirror else window, casting="unsafe")
+            for source, target in zip(sources, targets):
+                target[block].copy_(source[: stop - start])
+            self._scale(out[start:stop], places[start:stop])
+        return out.transpose(0, 3, 1, 2)
+
+    def _scale(self, values: np.ndarray, places: list[tuple[int, int, int]]) -> None:
+        """(value − mean) · scale, in place, of N pictures h×w×C cut out at ``places``."""
+        count, height, width, channels = values.shape
+        if self.mean is not None:
+            straight, mirrored = self._means
+            for picture, (mirror, row, column) in zip(values, places):
+                if mirror:
+                    column = straight.shape[1] - width - column
+                whole = mirrored if mirror else straight
+                picture -= whole[row : row + height, column : column + width]
+        flat = values.reshape(count, height * width * channels)
+        if len(self.mean_values):
+            if self._mean_row.size != flat.shape[1]:
+                every = np.broadcast_to(self.mean_values, (height * width, channels))
+                self._mean_row = every.reshape(-1)
+            flat -= self._mean_row
+        if self.scale != 1:
+            flat *= self.scale

@@ -102,10 +102,7 @@ class Data(Layer):
         batch = self._reader.next_batch()
         device = CONTEXT.device
         top[0].resize(batch.data.shape)
-        # channels last in memory: convolution and pooling keep to their bottom's order of memory,
-        # and are faster in this one
-        pictures = _on_device(batch.data, device).contiguous(memory_format=torch.channels_last)
-        top[0].set_data(pictures)
+        top[0].set_data(_on_device(batch.data, device))
         if len(top) > 1:
             top[1].set_data(_on_device(batch.labels, device))
 
