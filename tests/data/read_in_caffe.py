@@ -21,13 +21,13 @@ BATCHES = 3  # goes beyond the end of the small splits: the layer starts again a
 
 def batches(source, transform=""):
     """Data and labels of the first batches of the Data layer."""
-    with tempfile.NamedTemporaryFile("w", suffix=".prototxt", delete=False) as file:
+    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(
             f'layer {{ name: "data" type: "Data" top: "data" top: "label" {transform} '
             f'data_param {{ source: "{source}" batch_size: {BATCH} backend: LMDB }} }}'
         )
-    net = caffe.Net(file.name, caffe.TEST)
-    os.unlink(file.name)
+        file.flush()
+        net = caffe.Net(file.name, caffe.TEST)
     data, labels = [], []
     for _ in range(BATCHES):
         net.forward()

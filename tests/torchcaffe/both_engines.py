@@ -4,6 +4,7 @@
 its own, which serves many requests: Python 3.6, numpy and caffe.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -13,11 +14,13 @@ import traceback
 import numpy as np
 
 
-def _file(text, suffix=".prototxt"):
-    handle, path = tempfile.mkstemp(suffix)
-    with os.fdopen(handle, "w") as file:
+@contextlib.contextmanager
+def _file(text):
+    """The path of a file with this text, there for as long as the block."""
+    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text)
-    return path
+        file.flush()
+        yield file.name
 
 
 def _keep(result, prefix, net):
@@ -38,12 +41,13 @@ def run_net(caffe, request, inputs):
     ``arrays`` names the inputs that go to ``set_input_arrays``, data and labels.
     """
     caffe.set_random_seed(request.get("seed", 1))
-    net = caffe.Net(
-        _file(request["net"]),
-        request.get("phase", 0),
-        level=request.get("level", 0),
-        stages=request.get("stages"),
-    )
+    with _file(request["net"]) as path:
+        net = caffe.Net(
+            path,
+            request.get("phase", 0),
+            level=request.get("level", 0),
+            stages=request.get("stages"),
+        )
     if "weights" in request:
         net.copy_from(request["weights"])
     arrays = request.get("arrays", [])
@@ -75,7 +79,8 @@ def run_net(caffe, request, inputs):
 
 def run_solver(caffe, request, inputs):
     """``steps`` updates one by one; per step the loss, after the last one every parameter."""
-    solver = caffe.get_solver(_file(request["solver"]))
+    with _file(request["solver"]) as path:
+        solver = caffe.get_solver(path)
     if "weights" in request:
         solver.net.copy_from(request["weights"])
     if "restore" in request:
@@ -113,6 +118,7 @@ def attempt(caffe, request, inputs, folder):
     if child == 0:
         log = os.open(os.path.join(folder, "stderr"), os.O_WRONLY | os.O_CREAT)
         os.dup2(log, 2)
+        tempfile.tempdir = folder  # who is aborted removes nothing
         status = 0
         try:
             answer(caffe, request, inputs)

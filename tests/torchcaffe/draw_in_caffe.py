@@ -14,6 +14,7 @@ Caffe is to abort it, and leaves ``NAME/refused``, true or false.  Python 3.6 sy
 caffe only.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -25,11 +26,13 @@ import caffe
 import numpy as np
 
 
+@contextlib.contextmanager
 def _file(text):
-    handle, path = tempfile.mkstemp(".prototxt")
-    with os.fdopen(handle, "w") as file:
+    """The path of a file with this text, there for as long as the block."""
+    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text)
-    return path
+        file.flush()
+        yield file.name
 
 
 def _store_params(result, prefix, net):
@@ -41,13 +44,15 @@ def _store_params(result, prefix, net):
 def _answer(request, result):
     name = request["name"]
     if "solver" in request:
-        solver = caffe.get_solver(_file(request["solver"]))
+        with _file(request["solver"]) as path:
+            solver = caffe.get_solver(path)
         net, repeat, advance = solver.net, request["steps"], lambda: solver.step(1)
         if len(solver.test_nets):
             _store_params(result, name + "/test", solver.test_nets[0])
     else:
         caffe.set_random_seed(request["seed"])
-        net = caffe.Net(_file(request["net"]), request["phase"])
+        with _file(request["net"]) as path:
+            net = caffe.Net(path, request["phase"])
         repeat, advance = request["forwards"], net.forward
     _store_params(result, name + "/param", net)
     for step in range(repeat):
@@ -58,14 +63,16 @@ def _answer(request, result):
 
 def _refused(request):
     """Does Caffe abort on the request?  Asked in a fork, with what it says thrown away."""
-    child = os.fork()
-    if child:
-        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    try:
-        _answer(request, {})
-    finally:
-        os._exit(0)
+    with tempfile.TemporaryDirectory() as folder:
+        child = os.fork()
+        if child:
+            return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        tempfile.tempdir = folder  # who is aborted removes nothing
+        try:
+            _answer(request, {})
+        finally:
+            os._exit(0)
 
 
 def main():
