@@ -75,8 +75,9 @@ def test_a_library_is_imported_in_its_one_place(library: str, place: str | tuple
         (("stages.py", "variants.py", "hyperparameters.py", "assumptions.py", "paths.py",
           "prototxt", "data"),
          ("stages", "hyperparameters", "assumptions", "paths", "prototxt", "data", "errors",
-          "sealed_json")),
-        (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors", "sealed_json")),
+          "sealed_json", "whole_file")),
+        (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors", "sealed_json",
+                           "whole_file")),
         (("worker",), ("worker", "errors", "evaluation.crops")),
     ],
 )  # fmt: skip

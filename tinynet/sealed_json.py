@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 
 SEAL = "sha256"
@@ -24,20 +24,9 @@ def hash_of(content: dict[str, Any]) -> str:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content``, sealed, under a temporary name, then rename it; synced to the disk.
-
-    Raises OSError.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({**content, SEAL: hash_of(content)}, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write ``content``, sealed; whole or not at all.  Raises OSError."""
+    sealed = {**content, SEAL: hash_of(content)}
+    whole_file.write_text(path, json.dumps(sealed, indent=1) + "\n")
 
 
 def read(path: Path, largest: int) -> dict[str, Any]:

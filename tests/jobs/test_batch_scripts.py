@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from tests.cli import command
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import batch_script, grid_engine, slurm
+from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.batch_script import Request, Surroundings
-from tinynet.jobs.job_list import Job, write
+from tinynet.jobs.job_list import Job
 
 SYSTEMS = {"slurm": slurm, "sge": grid_engine}
 NAMES = ["plain", "it's", 'q"uote', "$(touch hacked)", "`touch hacked`", "a  b", "*", "~",
@@ -243,7 +244,7 @@ def test_only_what_is_not_done_is_submitted_and_in_order(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["a", "b'", "c"]
-    write(folder, [*jobs(*names), Job("last", (("stages",),), None, tuple(names))])
+    add_jobs(folder, [*jobs(*names), Job("last", (("stages",),), None, tuple(names))])
     assert command.run("jobs", "run", folder, "a", "--cpu").status == 0
     done = command.run("jobs", "slurm", folder, "--time", "1:00:00")
     assert done.stdout.splitlines() == [
@@ -263,7 +264,7 @@ def test_only_what_is_not_done_is_submitted_and_in_order(
 def test_submitting_prints_the_ids_or_what_went_wrong(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, program: str
 ) -> None:
-    write(folder, [*jobs("a"), Job("last", (("stages",),), None, ("a",))])
+    add_jobs(folder, [*jobs("a"), Job("last", (("stages",),), None, ("a",))])
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path}/bin")
     missing = command.run("jobs", system, folder, "--submit")
@@ -281,7 +282,7 @@ def test_submitting_prints_the_ids_or_what_went_wrong(
 
 
 def test_a_time_shorter_than_its_warning_is_refused(folder: Path) -> None:
-    write(folder, jobs("a"))
+    add_jobs(folder, jobs("a"))
     done = command.run("jobs", "slurm", folder, "--time", "1", "--warning", "60")
     assert done.status == 2 and "leaves no time" in done.stderr
 

@@ -15,8 +15,9 @@ import pytest
 
 from tests.jobs.test_job_list import end, job
 from tinynet.jobs import attempts, claims, states
+from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.claims import claim
-from tinynet.jobs.job_list import read, write
+from tinynet.jobs.job_list import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def state(folder: Path) -> str:
 
 
 def test_a_job_is_done_once(folder: Path) -> None:
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     first = claim(folder, job("a"), read(folder))
     assert first is not None and state(folder) == "running"
     assert claim(folder, job("a"), read(folder)) is None
@@ -36,7 +37,7 @@ def test_a_job_is_done_once(folder: Path) -> None:
 
 
 def test_a_failed_job_is_taken_again_only_when_asked(folder: Path) -> None:
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     end(folder, job("a"), 3, "no luck")
     found = states.states(folder)["a"]
     assert (found.name, found.message) == ("failed", "no luck")
@@ -50,7 +51,7 @@ def test_a_failed_job_is_taken_again_only_when_asked(folder: Path) -> None:
 def test_a_job_whose_run_was_removed_waits_again(folder: Path) -> None:
     with_run = job("a")
     with_run = type(with_run)("a", with_run.commands, Path("runs/x"))
-    write(folder, [with_run])
+    add_jobs(folder, [with_run])
     Path("runs/x").mkdir(parents=True)
     end(folder, with_run, 0)
     assert state(folder) == "done"
@@ -79,7 +80,7 @@ print(*taken)
 
 def test_of_many_starters_exactly_one_gets_each_job(folder: Path) -> None:
     names = [f"job{n}" for n in range(40)]
-    write(folder, [job(name) for name in names])
+    add_jobs(folder, [job(name) for name in names])
     children = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIMER, str(folder), "go"],
@@ -112,7 +113,7 @@ time.sleep(60)
 
 
 def test_a_killed_starter_lets_go_when_its_command_is_gone_too(folder: Path) -> None:
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -153,7 +154,7 @@ def test_another_machines_starter_lives_as_long_as_its_heart_beats(
     seconds: float,
     alive: bool,
 ) -> None:
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     from_elsewhere(folder, seconds)
     assert (state(folder) == "running") is alive
     taken = claim(folder, job("a"), read(folder))
@@ -167,7 +168,7 @@ def test_who_was_taken_for_dead_finds_out_and_does_not_overwrite(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.0)
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     first = claim(folder, job("a"), read(folder))
     assert first is not None and first.beat()
     (folder / "attempts/a/0002.json").write_text("{}")  # by a machine that sees no lock of ours
@@ -183,7 +184,7 @@ def test_a_heartbeat_shows_in_the_attempts_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.0)
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     taken = claim(folder, job("a"), read(folder))
     assert taken is not None
     path = folder / "attempts/a/0001.json"
@@ -198,7 +199,7 @@ def test_without_any_locks_the_attempt_files_alone_decide(
 ) -> None:
     monkeypatch.setattr(attempts, "try_lock", lambda descriptor, kind: None)
     monkeypatch.setattr(claims, "try_lock", lambda descriptor, kind: None)
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     first = claim(folder, job("a"), read(folder))
     assert first is not None
     assert state(folder) == "running" and claim(folder, job("a"), read(folder)) is None
@@ -215,7 +216,7 @@ def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     with monkeypatch.context() as patch:
         patch.setattr(claims.os, "fsync", full)
         with pytest.raises(OSError, match="No space left.*0001.json"):
@@ -227,7 +228,7 @@ def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
 
 
 def test_an_attempt_file_that_was_cut_off_counts_as_begun(folder: Path) -> None:
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     path = from_elsewhere(folder, attempts.STALE_SECONDS + 10)
     path.write_bytes(b"{")
     assert state(folder) == "running"  # just written: its maker may live

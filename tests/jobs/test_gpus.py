@@ -15,8 +15,9 @@ import pytest
 from tests.cli import command
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import gpus, local, states
+from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.gpus import Gpu, Gpus, chosen
-from tinynet.jobs.job_list import Job, write
+from tinynet.jobs.job_list import Job
 
 ROOT = Path(__file__).parents[2]
 
@@ -228,14 +229,14 @@ def test_without_nvml_the_message_says_what_to_do(
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     with pytest.raises(TinynetError, match="tinynet.gpu" if nvml is None else "--processes N"):
         gpus.look()
-    write(folder, [Job("a", (("stages",),))])
+    add_jobs(folder, [Job("a", (("stages",),))])
     assert command.run("jobs", "local", folder, "--gpus", "all").status == 1
 
 
 def test_jobs_run_on_the_gpus_that_are_free_and_the_rest_wait_for_one(
     folder: Path, tmp_path: Path
 ) -> None:
-    write(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
+    add_jobs(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
     machine = Machine(gpu(0), gpu(1, 9000, (77,)))
     machine.at_look = {4: replace(gpu(1), name="free at last")}
     places = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")

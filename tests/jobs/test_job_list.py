@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import states
+from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.claims import claim
-from tinynet.jobs.job_list import Job, JobList, levels, read, write
+from tinynet.jobs.job_list import Job, JobList, levels, read
 
 
 def job(name: str, *after: str, words: tuple[str, ...] = ("stages",)) -> Job:
@@ -30,41 +31,41 @@ def test_a_list_is_read_as_it_was_written(folder: Path) -> None:
         Job("a 'b' \"c\" $(d)", (("train", "it's; `x`"), ("evaluate", "x y")), Path("runs/x y")),
         job("last", "a 'b' \"c\" $(d)"),
     ]  # fmt: skip
-    write(folder, jobs)
+    add_jobs(folder, jobs)
     assert read(folder) == JobList(tuple(jobs), Path.cwd())
 
 
 def test_adding_jobs_keeps_the_others_and_what_was_done_of_them(folder: Path) -> None:
-    write(folder, [job("a"), job("b")])
+    add_jobs(folder, [job("a"), job("b")])
     end(folder, job("a"), 0)
     before = (folder / "jobs.json").read_bytes()
-    write(folder, [job("a"), job("b")])
+    add_jobs(folder, [job("a"), job("b")])
     assert (folder / "jobs.json").read_bytes() == before
-    write(folder, [job("c", "a")])
+    add_jobs(folder, [job("c", "a")])
     assert [j.name for j in read(folder).jobs] == ["a", "b", "c"]
     assert [s.name for s in states.states(folder).values()] == ["done", "waiting", "waiting"]
 
 
 def test_other_commands_replace_what_waits_or_failed_and_nothing_else(folder: Path) -> None:
-    write(folder, [job("waits"), job("failed"), job("done"), job("stopped"), job("running")])
+    add_jobs(folder, [job("waits"), job("failed"), job("done"), job("stopped"), job("running")])
     for name, status in (("failed", 1), ("done", 0), ("stopped", 75)):
         end(folder, job(name), status)
     held = claim(folder, job("running"), read(folder))
     assert held is not None
     for name in ("waits", "failed"):
-        write(folder, [job(name, words=("doctor",))])
+        add_jobs(folder, [job(name, words=("doctor",))])
         assert read(folder)[name].commands == (("doctor",),)
         assert states.states(folder)[name].name == "waiting"
     for name in ("done", "stopped", "running"):
         with pytest.raises(UsageError, match=f"'{name}' is {name} with other commands"):
-            write(folder, [job(name, words=("doctor",))])
+            add_jobs(folder, [job(name, words=("doctor",))])
     held.finish(0)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "-x", "a/b", "a\nb", "a\0b", "x" * 121])
 def test_a_name_that_is_no_file_name_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="job name"):
-        write(folder, [job(name)])
+        add_jobs(folder, [job(name)])
     assert not folder.exists()
 
 
@@ -80,7 +81,7 @@ def test_a_name_that_is_no_file_name_is_refused(folder: Path, name: str) -> None
 )
 def test_a_list_that_cannot_be_done_is_refused(folder: Path, jobs: list[Job], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        write(folder, jobs)
+        add_jobs(folder, jobs)
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=10))
@@ -98,12 +99,12 @@ def test_levels_put_every_job_once_and_after_all_that_it_needs(needs: list[list[
 def test_a_list_moves_along_with_its_runs_and_is_not_continued_from_elsewhere(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(folder, [job("a")])
+    add_jobs(folder, [job("a")])
     (tmp_path / "new").mkdir()
     (tmp_path / "lists").rename(tmp_path / "new/lists")
     assert read(tmp_path / "new/lists/first").directory == tmp_path / "new"
     with pytest.raises(UsageError, match="paths start in"):
-        write(tmp_path / "new/lists/first", [job("b")])
+        add_jobs(tmp_path / "new/lists/first", [job("b")])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from tests.cli import command
 from tests.training import small_runs
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
-from tinynet.jobs.job_list import Job, read, write
+from tinynet.jobs.additions import add_jobs
+from tinynet.jobs.job_list import Job, read
 from tinynet.jobs.places import Cores, One
 
 # never at its end: stopped from outside
@@ -35,7 +36,7 @@ def test_a_failed_job_is_reported_and_keeps_none_but_its_own_from_being_done(
     folder: Path,
 ) -> None:
     first = Job('it\'s "$(first)"', (("stages",), ("diff", "1", "2")))
-    write(
+    add_jobs(
         folder,
         [
             first,
@@ -63,19 +64,19 @@ def test_a_failed_job_is_reported_and_keeps_none_but_its_own_from_being_done(
     assert log.index("stage1_simple") < log.index("$ tinynet diff 1 2") < log.index("+++")
     again = local.run(folder, Cores(2), said.append)
     assert again.begun == [], "something was done twice"
-    write(folder, [job("fails", "stages"), job("unknown", "stages")])
+    add_jobs(folder, [job("fails", "stages"), job("unknown", "stages")])
     assert local.run(folder, Cores(2), said.append).complete
 
 
 def test_what_failed_is_begun_again_once_when_asked(folder: Path) -> None:
-    write(folder, [job("fails", "stages", "--stage", "99")])
+    add_jobs(folder, [job("fails", "stages", "--stage", "99")])
     for _ in range(2):
         local.run(folder, Cores(1), print, again=True)
     assert len(list((folder / "attempts/fails").iterdir())) == 2
 
 
 def test_single_jobs_are_done_without_the_others(folder: Path) -> None:
-    write(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages", after=("a",))])
+    add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages", after=("a",))])
     report = local.run(folder, One(None, True, None), print, only=["c"])
     assert report.blocked == {"c": ["a"]} and named(folder)["a"] == "waiting"
     assert local.run(folder, One(None, True, None), print, only=["b"]).complete
@@ -107,7 +108,7 @@ def test_what_a_job_runs_with_follows_from_its_place(
 
 def test_a_command_is_bound_and_told_its_device(folder: Path) -> None:
     core = min(os.sched_getaffinity(0))
-    write(folder, [job("a", "train", "none.prototxt"), job("b", "train", "none", "--cpu")])
+    add_jobs(folder, [job("a", "train", "none.prototxt"), job("b", "train", "none", "--cpu")])
     local.run(folder, Cores(1, bind=True, cores=[core]), print)
     log = (folder / "logs/a.log").read_text()
     assert f"on cores {core}\n$ tinynet train none.prototxt --cpu\n" in log

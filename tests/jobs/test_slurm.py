@@ -16,7 +16,8 @@ from tests.jobs.small_slurm import Cluster, missing
 from tests.training import small_runs
 from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.jobs import states
-from tinynet.jobs.job_list import Job, write
+from tinynet.jobs.additions import add_jobs
+from tinynet.jobs.job_list import Job
 from tinynet.paths import RunPaths
 from tinynet.training.log import read_history
 
@@ -122,7 +123,7 @@ def test_an_array_of_four_trainings_ends_and_the_ensemble_comes_last(
         for n, run in enumerate(runs)
     ]
     average = ("ensemble", *map(str, runs), "--out", "runs/ensemble", "--average-only")
-    write(folder, [*members, Job("ensemble", (average,), None, tuple(j.name for j in members))])
+    add_jobs(folder, [*members, Job("ensemble", (average,), None, tuple(j.name for j in members))])
     first, second = submit(cluster, "--at-once", "2", "--time", "5:00")
     assert list(cluster.task_states(second).values()) == ["PENDING"]
     cluster.wait_until([first, second], "COMPLETED", "FAILED")

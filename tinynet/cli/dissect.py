@@ -223,11 +223,12 @@ def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
 
 def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) -> Any:
     """Write the job list and do it, or say how; what became of it, None where nothing was done."""
-    from tinynet.jobs import job_list, local
+    from tinynet.jobs import local
+    from tinynet.jobs.additions import add_jobs
 
     if not jobs:
         return None
-    job_list.write(folders.jobs, jobs)
+    add_jobs(folders.jobs, jobs)
     if jobs_only:
         click.echo(
             f"{folders.jobs}: {len(jobs)} jobs; begin them with 'tinynet jobs local "

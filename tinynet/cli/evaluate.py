@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet import whole_file
 from tinynet.engines import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
@@ -225,7 +226,8 @@ def predict(
     if out is None:
         beside = runs[0] if runs[0].is_dir() else runs[0].parent
         out = RunPaths(beside).probabilities(split, not one_crop).with_suffix(".txt")
-    _write_text(out, text)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    whole_file.write_text(out, text)
     click.echo(f"{out}: {len(result.names):,} predictions")
 
 
@@ -320,15 +322,3 @@ def _views(views: int) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
-
-
-def _write_text(path: Path, text: str) -> None:
-    import os
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

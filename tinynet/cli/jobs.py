@@ -140,7 +140,8 @@ def create(
     Each job trains one run (RUNS/STAGE/seedN, or memberNN) and evaluates it; 'ensemble' averages
     the members when all are done.  What is in the list already stays as it is.
     """
-    from tinynet.jobs import job_list, plan
+    from tinynet.jobs import plan
+    from tinynet.jobs.additions import add_jobs
 
     both = [*(["--engine", engine] if engine else [])]
     both += ["--caffe-python", caffe_python] if caffe_python else []
@@ -162,7 +163,7 @@ def create(
         raise UsageError("name what to run: --stage, --member, or a SOLVER.prototxt")
     for job in planned:
         _require_understood(job)
-    found = job_list.write(folder, planned)
+    found = add_jobs(folder, planned)
     if as_json:
         click.echo(json.dumps({"list": str(folder), "jobs": [job.name for job in found.jobs]}))
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tinynet import whole_file
 from tinynet.errors import UsageError
 
 LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
@@ -132,7 +133,7 @@ def _batch(
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)
     for script, text in zip(scripts, texts):
-        job_list.replace_text(script, text)
+        whole_file.write_text(script, text)
     if not submit:
         click.echo(system.submission_commands(scripts))
         return

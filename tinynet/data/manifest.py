@@ -7,12 +7,11 @@ one is an unfinished conversion.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinynet import sealed_json
+from tinynet import sealed_json, whole_file
 from tinynet.errors import TinynetError
 from tinynet.paths import SPLITS
 
@@ -81,22 +80,14 @@ def read_manifest(folder: Path | str) -> Manifest:
 def write_manifest(manifest: Manifest, folder: Path | str) -> None:
     """Write the manifest into ``folder``, whole or not at all."""
     path = Path(folder) / FILE_NAME
-    temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            # the lists of names are long: one line per field keeps the file readable by `head`
-            content = json.loads(json.dumps(asdict(manifest)))
-            content[sealed_json.SEAL] = sealed_json.hash_of(content)
-            lines = [
-                f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
-                for key, value in content.items()
-            ]
-            file.write("{\n" + ",\n".join(lines) + "\n}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = json.loads(json.dumps(asdict(manifest)))
+    content[sealed_json.SEAL] = sealed_json.hash_of(content)
+    # the lists of names are long: one line per field keeps the file readable by `head`
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in content.items()
+    ]
+    whole_file.write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _checked(content: Any) -> Manifest:

@@ -10,7 +10,6 @@ memory is taken for it.
 from __future__ import annotations
 
 import math
-import os
 import re
 import struct
 import zipfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 
 CROPS = ("center", "oversample")
@@ -79,20 +79,14 @@ class Probabilities:
 
 
 def write_probabilities(path: Path, probabilities: Probabilities) -> None:
-    """Write the file under a temporary name, then rename it: it is never there half-written."""
+    """Write the file, which is never there half-written, and its folder where that is missing."""
     probabilities.check()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {field.name: np.asarray(getattr(probabilities, field.name)) for field in _FIELDS}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # to an open file: to a name numpy would add .npz
+    with whole_file.replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def read_probabilities(path: Path) -> Probabilities:

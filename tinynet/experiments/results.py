@@ -18,12 +18,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
 from tinynet.experiments.paper import PaperStage
@@ -280,14 +280,9 @@ def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:
 
 
 def write_whole(path: Path, content: str) -> None:
-    """Write a text under a temporary name, then rename it: it is never there half-written."""
+    """Write a text, which is never there half-written, and its folder where that is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    whole_file.write_text(path, content)
 
 
 # ----------------------------------------------------------------- from parsed JSON to the classes

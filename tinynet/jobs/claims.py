@@ -21,9 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tinynet import whole_file
 from tinynet.jobs import states
 from tinynet.jobs.attempts import Attempt, attempt_path, boot_id, is_dead, last_attempt, try_lock
-from tinynet.jobs.job_list import Job, JobList, ListPaths, replace_json
+from tinynet.jobs.job_list import Job, JobList, ListPaths
 from tinynet.training.run import now
 
 HEARTBEAT_SECONDS = 15.0
@@ -74,7 +75,7 @@ class Claim:
             if not self._is_lost():
                 ended = {"ended": now(), "status": status, "message": message}
                 ended = {**self._content, **ended, "iteration": iteration}
-                replace_json(self._attempt, ended)
+                whole_file.write_text(self._attempt, json.dumps(ended, indent=1) + "\n")
         finally:
             os.close(self.descriptor)
 

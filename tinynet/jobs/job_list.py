@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from tinynet.errors import TinynetError, UsageError
 
 _LONGEST_NAME = 120
@@ -93,48 +91,6 @@ class JobList:
         return None if job.run is None else self.directory / job.run
 
 
-def write(folder: Path, jobs: Sequence[Job]) -> JobList:
-    """Add ``jobs`` to the list in ``folder``, which is made where there is none.
-
-    Jobs that are there already stay as they are, and so does what was done of them.  One of the
-    same name with other commands takes the old one's place where nothing of that has been done
-    (it waits or has failed), and is refused where it is done, stopped half-way or running.
-    Relative paths in the commands start where this process runs, from the first call on.
-    Raises UsageError for a name that is no file name, a name given twice, an ``after`` that names
-    no job or leads back to itself, and for a list that was begun in another directory.
-    """
-    from tinynet.jobs import states
-
-    folder = Path(folder)
-    require_fit(jobs)
-    paths = ListPaths(folder)
-    paths.list_lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(paths.list_lock)):
-        known: dict[str, Job] = {}
-        if paths.jobs.exists():
-            before = read(folder)
-            if before.directory.resolve() != Path.cwd().resolve():
-                raise UsageError(
-                    f"{folder}: is a list whose paths start in {before.directory}; add to it from "
-                    "there, or make another list"
-                )
-            known = {job.name: job for job in before.jobs}
-        for job in jobs:
-            old = known.get(job.name)
-            if old is not None and old.digest() != job.digest():
-                state = states.state(folder, old, before)
-                if state.name not in (states.WAITING, states.FAILED):
-                    raise UsageError(
-                        f"{folder}: job '{job.name}' is {state.name} with other commands; give the "
-                        "new one another name"
-                    )
-            known[job.name] = job
-        require_order(list(known.values()))
-        found = JobList(tuple(known.values()), Path.cwd())
-        replace_json(paths.jobs, _as_json(found, folder))
-    return found
-
-
 def read(folder: Path) -> JobList:
     """Read a list.  Raises TinynetError where there is none, or where ``jobs.json`` is damaged."""
     path = ListPaths(Path(folder)).jobs
@@ -154,21 +110,6 @@ def read(folder: Path) -> JobList:
     except UsageError as error:
         raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None
     return JobList(jobs, directory)
-
-
-def _as_json(found: JobList, folder: Path) -> dict[str, Any]:
-    # relative, so that a list moves along with the runs that it speaks of
-    directory = os.path.relpath(found.directory.resolve(), folder.resolve())
-    entries = [
-        {
-            "name": job.name,
-            "commands": [list(command) for command in job.commands],
-            "run": None if job.run is None else os.fspath(job.run),
-            "after": list(job.after),
-        }
-        for job in found.jobs
-    ]
-    return {"directory": directory, "jobs": entries}
 
 
 def _job(entry: Mapping[str, Any]) -> Job:
@@ -241,23 +182,3 @@ def levels(jobs: Sequence[Job]) -> list[list[Job]]:
 def _named(jobs: Sequence[Job]) -> str:
     names = ", ".join(job.name for job in jobs[:8])
     return names + (f" and {len(jobs) - 8} more" if len(jobs) > 8 else "")
-
-
-def replace_json(path: Path, content: Any) -> None:
-    """Write as ``replace_text`` does."""
-    replace_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write under a temporary name, sync, rename: the file is old or new, never half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:  # most do not say where
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
@@ -51,38 +51,11 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
 
 
 def write(path: str | Path, message: Any) -> None:
-    """Write a message with ``write_bytes``.
+    """Write a message with ``whole_file.write_bytes``.
 
     Raises OSError, and TinynetError if a required field is missing.
     """
     missing = message.FindInitializationErrors()
     if missing:
         raise TinynetError(f"{path}: {message.DESCRIPTOR.name} needs the field '{missing[0]}'")
-    write_bytes(path, message.SerializeToString(deterministic=True))
-
-
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write ``data`` under a temporary name beside ``path``, then rename.
-
-    The file is complete or absent, also after a power cut.  Raises OSError.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: str | Path) -> None:
-    """Make the names of files just renamed into ``folder`` outlast a power cut, where it can."""
-    with contextlib.suppress(OSError):  # some network file systems sync no folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    whole_file.write_bytes(path, message.SerializeToString(deterministic=True))

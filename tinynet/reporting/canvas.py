@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tinynet import whole_file
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def require_format(path: Path) -> None:
 
 
 def save(made: Figure, path: Path) -> None:
-    """Write the file under a temporary name, then rename it.  The same figure gives the same file.
+    """Write the file, whole or not at all.  The same figure gives the same file.
 
     The suffix chooses the format; an SVG has no background.  Makes the folder where it is missing.
     Raises OSError, and UsageError on another suffix.
@@ -121,12 +121,8 @@ def save(made: Figure, path: Path) -> None:
     require_format(path)
     suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file.replacing(path) as temporary:
         made.savefig(temporary, format=suffix[1:], **_FORMATS[suffix])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def series_style(number: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ Defined by ``Net::ToHDF5``, ``CopyTrainedLayersFromHDF5`` (src/caffe/net.cpp) an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tinynet import whole_file
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
 
@@ -48,14 +48,8 @@ def is_hdf5(path: str | Path) -> bool:
 @contextmanager
 def _created(path: str | Path) -> Iterator[Any]:
     """A new file, complete under its name or absent."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with require().File(temporary, "w") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file.replacing(path) as temporary, require().File(temporary, "w") as file:
+        yield file
 
 
 @contextmanager

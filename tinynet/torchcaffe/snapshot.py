@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tinynet import whole_file
 from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, complete_state, glog, hdf5, weights
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
@@ -57,7 +58,7 @@ def write(solver: Solver) -> None:
     model, state = (_write_hdf5 if is_hdf5 else _write_binary)(solver)
     if solver.resumable:
         complete_state.write(solver, state, {"model": model, "state": state})
-    binary.sync_folder(state.parent)
+    whole_file.sync_folder(state.parent)
 
 
 def _write_binary(solver: Solver) -> tuple[Path, Path]:
@@ -70,7 +71,7 @@ def _write_binary(solver: Solver) -> tuple[Path, Path]:
     path = _path(solver, ".solverstate")
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {path}")
     history = [(tensor.cpu().numpy(), None) for tensor in solver.history]
-    binary.write_bytes(path, blob_proto.encode_all(message, "history", history))
+    whole_file.write_bytes(path, blob_proto.encode_all(message, "history", history))
     return model, path
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinynet import whole_file
 from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, glog, hdf5
 from tinynet.torchcaffe.errors import check
@@ -29,7 +30,7 @@ def save(net: Net, path: str | Path, write_diff: bool = False) -> None:
         ]
         encoded = blob_proto.encode_all(layer.param, "blobs", blobs)
         parts.append(blob_proto.length_delimited(layer_field, encoded))
-    binary.write_bytes(path, b"".join(parts))
+    whole_file.write_bytes(path, b"".join(parts))
 
 
 def load(net: Net, path: str | Path) -> None:

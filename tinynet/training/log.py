@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from tinynet import whole_file
 
 Record = dict[str, Any]
 RESUME_SOURCE = "driver.py:1"  # of the line that begins a resumed session
@@ -248,7 +249,5 @@ def truncate_history(path: Path, iteration: int) -> list[Record]:
 
 
 def write_history(path: Path, records: Iterable[Record]) -> None:
-    """Write the whole history: under a temporary name, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
-    os.replace(temporary, path)
+    """Write the whole history: the file is old or new, never half."""
+    whole_file.write_text(path, "".join(json.dumps(record) + "\n" for record in records))

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tinynet import __version__
+from tinynet import __version__, whole_file
 from tinynet.errors import TinynetError
 
 RUNNING = "running"
@@ -57,17 +57,8 @@ class Run:
     sessions: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write under a temporary name, sync, rename: the file is old or new, never half."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(asdict(self), file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write the record: the file is old or new, never half."""
+        whole_file.write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     def begin_session(self, iteration: int, **values: Any) -> None:
         """Note that a worker starts at ``iteration``, in this process, now."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet import sealed_json
+from tinynet import sealed_json, whole_file
 from tinynet.errors import TinynetError
 from tinynet.prototxt import binary, schema
 
@@ -80,8 +80,8 @@ def seal(snapshot: Snapshot, solver_type: str = "SGD") -> str | None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     lines = "".join(f"{digest}  {path.name}\n" for path, digest in hashes.items())
-    binary.write_bytes(snapshot.seal, lines.encode("utf-8"))
-    binary.sync_folder(snapshot.seal.parent)
+    whole_file.write_bytes(snapshot.seal, lines.encode("utf-8"))
+    whole_file.sync_folder(snapshot.seal.parent)
     return None
 
 

@@ -1,0 +1,47 @@
+"""A file is the old one or the new one, and nothing is left beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tinynet import whole_file
+
+
+def test_the_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with whole_file.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole_file.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_a_full_disk_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with pytest.raises(OSError) as caught, whole_file.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_folder_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "run.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        whole_file.write_text(path, "new")
+    assert caught.value.filename == str(path)

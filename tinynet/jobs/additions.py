@@ -1,0 +1,72 @@
+"""Adds jobs to a list, which may have been worked on already."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tinynet import whole_file
+from tinynet.errors import UsageError
+from tinynet.jobs import states
+from tinynet.jobs.job_list import Job, JobList, ListPaths, read, require_fit, require_order
+
+
+def add_jobs(folder: Path, jobs: Sequence[Job]) -> JobList:
+    """Add ``jobs`` to the list in ``folder``, which is made where there is none.
+
+    Jobs that are there already stay as they are, and so does what was done of them.  One of the
+    same name with other commands takes the old one's place where nothing of that has been done
+    (it waits or has failed), and is refused where it is done, stopped half-way or running.
+    Relative paths in the commands start where this process runs, from the first call on.
+    Raises UsageError for a name that is no file name, a name given twice, an ``after`` that names
+    no job or leads back to itself, and for a list that was begun in another directory.
+    """
+    folder = Path(folder)
+    require_fit(jobs)
+    paths = ListPaths(folder)
+    paths.list_lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(paths.list_lock)):
+        known: dict[str, Job] = {}
+        if paths.jobs.exists():
+            before = read(folder)
+            if before.directory.resolve() != Path.cwd().resolve():
+                raise UsageError(
+                    f"{folder}: is a list whose paths start in {before.directory}; add to it from "
+                    "there, or make another list"
+                )
+            known = {job.name: job for job in before.jobs}
+        for job in jobs:
+            old = known.get(job.name)
+            if old is not None and old.digest() != job.digest():
+                state = states.state(folder, old, before)
+                if state.name not in (states.WAITING, states.FAILED):
+                    raise UsageError(
+                        f"{folder}: job '{job.name}' is {state.name} with other commands; give the "
+                        "new one another name"
+                    )
+            known[job.name] = job
+        require_order(list(known.values()))
+        found = JobList(tuple(known.values()), Path.cwd())
+        content = _as_json(found, folder)
+        whole_file.write_text(paths.jobs, json.dumps(content, indent=1) + "\n")
+    return found
+
+
+def _as_json(found: JobList, folder: Path) -> dict[str, Any]:
+    # relative, so that a list moves along with the runs that it speaks of
+    directory = os.path.relpath(found.directory.resolve(), folder.resolve())
+    entries = [
+        {
+            "name": job.name,
+            "commands": [list(command) for command in job.commands],
+            "run": None if job.run is None else os.fspath(job.run),
+            "after": list(job.after),
+        }
+        for job in found.jobs
+    ]
+    return {"directory": directory, "jobs": entries}
