@@ -66,6 +66,32 @@ def test_msra_gives_every_layer_its_filler(tmp_path: Path, name: str) -> None:
     assert fillers == ["msra"] * 7
 
 
+@pytest.mark.parametrize("options", [(), ("--base-lr", "0.04"), ("--max-iter", "600")])
+def test_moderns_warm_up_rises_to_base_lr_within_a_twelfth_of_the_training(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    assert run("generate", "--variant", "modern", "--out", tmp_path, *options).status == 0
+    folder = tmp_path / "variant_modern"
+    first = text.read(folder / "warm_up_solver.prototxt", schema.SolverParameter)
+    then = text.read(folder / "solver.prototxt", schema.SolverParameter)
+    assert first.max_iter == then.max_iter / 12  # 5 of 60 epochs
+
+    def rate(iteration: int) -> float:  # Caffe's policy inv
+        return first.base_lr * (1 + first.gamma * iteration) ** -first.power
+
+    assert rate(first.max_iter - 1) == pytest.approx(then.base_lr, rel=1e-5)
+    assert rate(0) == pytest.approx(then.base_lr / first.max_iter, rel=1e-5)
+    # what it leaves is what Caffe's own tool is told to go on from
+    state = f"--snapshot={first.snapshot_prefix}_iter_{first.max_iter}.solverstate"
+    assert state in (folder / "solver.prototxt").read_text()
+    same = [f for f in schema.fields_of(first) if getattr(first, f) == getattr(then, f)]
+    rates = {"base_lr", "lr_policy", "gamma", "power", "max_iter"}
+    assert rates == set(schema.fields_of(first)) - set(same)
+    assert (
+        run("generate", "--check", "--variant", "modern", "--out", tmp_path, *options).status == 0
+    )
+
+
 def test_what_no_prototxt_can_say_is_named_where_it_is_generated(tmp_path: Path) -> None:
     done = run("generate", "--variant", "dropout_everywhere", "--out", tmp_path)
     solver = tmp_path / "variant_dropout_everywhere/solver.prototxt"

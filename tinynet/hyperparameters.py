@@ -26,6 +26,7 @@ class Hyperparameters:
     its "msra" takes each layer's std from the fan-in.  ``base_lr``, ``weight_decay``,
     ``lr_policy``, ``gamma``, ``power``: the solver's.  ``drops``: the epochs after which the
     learning rate is multiplied by ``gamma`` (lr_policy "multistep").  ``epochs``: the length.
+    ``warm_up``: the first epochs, in which the rate rises in a straight line to ``base_lr``.
     """
 
     std: float
@@ -37,6 +38,7 @@ class Hyperparameters:
     drops: tuple[int, ...] = ()
     filler: str = "gaussian"
     power: float = 0.0
+    warm_up: int = 0
 
 
 def _multistep(

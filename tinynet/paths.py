@@ -9,6 +9,8 @@ PROTOTXT_ROOT = Path("prototxt")
 DATA_ROOT = Path("data/lmdb")
 RUNS_ROOT = Path("runs")
 
+WARM_UP = "warm_up_solver.prototxt"  # beside the solver.prototxt that goes on from it
+
 SPLITS = ("train", "val", "test")
 
 
@@ -41,6 +43,11 @@ class StagePaths:
     @property
     def solver(self) -> Path:
         return self.folder / "solver.prototxt"
+
+    @property
+    def warm_up(self) -> Path:
+        """The solver of the first iterations, where a stage has one of their own."""
+        return self.folder / WARM_UP
 
     @property
     def snapshot_prefix(self) -> Path:
@@ -103,6 +110,11 @@ class RunPaths:
     @property
     def solver(self) -> Path:
         return Path(self.root) / "solver.prototxt"
+
+    @property
+    def warm_up(self) -> Path:
+        """The solver of a warm-up, where the run has one: up to its max_iter it is what runs."""
+        return Path(self.root) / WARM_UP
 
     @property
     def run_json(self) -> Path:

@@ -88,9 +88,8 @@ _MSRA = replace(_LAST.hyperparameters, filler="msra")
 # 0.75, norms are limited to 3 or 4, and the learning rate is raised, tenfold or more.  Three times
 # is a careful first step: none of these values has been searched here.
 _RAISED = replace(_LAST.hyperparameters, base_lr=3 * _LAST.hyperparameters.base_lr)
-# A warm-up in plain Caffe is a solver of its own (lr_policy "exp", gamma above 1), from whose
-# weights a second one starts without its momentum: two runs, where a variant is one, as its base.
-_DECAY = replace(_MSRA, lr_policy="poly", power=1.0, drops=())
+# Goyal et al. 2017, section 2.2: five epochs in which the rate rises from near 0 in a straight line
+_MODERN = replace(_MSRA, lr_policy="poly", power=1.0, drops=(), warm_up=5)
 
 VARIANTS: tuple[Variant, ...] = (
     _of(
@@ -128,9 +127,9 @@ VARIANTS: tuple[Variant, ...] = (
         _LAST,
         "modern",
         "trained with what is known today",
-        "MSRA initialization, and a learning rate that falls to 0 in a straight line, without a "
-        "warm-up: no lr_policy of Caffe rises and then falls",
-        learning=_DECAY,
+        "MSRA initialization, and a learning rate that rises for five epochs and then falls to 0, "
+        "both in straight lines",
+        learning=_MODERN,
     ),
 )
 

@@ -17,6 +17,7 @@ from tinynet.data.split import HalfVal, Plan, Tuning, split
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments import collect
 from tinynet.experiments.dissection import Folders, Request, planned_runs, prepare
+from tinynet.experiments.recipes import differences, read_recipe
 from tinynet.experiments.results import ResultsPaths, read_dissection
 from tinynet.experiments.settings import load
 from tinynet.paths import RunPaths, StagePaths
@@ -247,6 +248,24 @@ def test_the_variant_with_max_norm_is_trained_with_it(lmdb: Path, tmp_path: Path
     train = {job.name: " ".join(job.commands[0]) for job in jobs}
     assert "--max-norm 4" in train[f"{name}-seed1"] and "--max" not in train["stage1_simple-seed1"]
     assert settings.recipes[name]["solver"]["max-norm"] == "4"
+
+
+def test_the_warm_up_of_a_variant_is_part_of_its_recipe(lmdb: Path, tmp_path: Path) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[], variants=["modern"])
+    settings, (first, _) = prepare(asked)
+    solver = settings.recipes["variant_modern"]["solver"]
+    assert solver["warm-up lr_policy"] == '"inv"' and solver["lr_policy"] == '"poly"'
+    assert int(solver["warm-up max_iter"]) == pytest.approx(int(solver["max_iter"]) / 12, abs=1)
+    # the file beside the solver is all that training is told of it
+    files = StagePaths(asked.folders.prototxt, "variant_modern")
+    assert first.commands[0][:2] == ("train", str(files.solver))
+    assert not differences(
+        read_recipe(files.train_val, files.solver), settings.recipes["variant_modern"]
+    )
+    files.warm_up.unlink()
+    without = read_recipe(files.train_val, files.solver)
+    found = differences(without, settings.recipes["variant_modern"])
+    assert 'warm-up lr_policy unset, not "inv"' in found
 
 
 def test_a_run_without_the_variants_max_norm_is_not_taken_over(lmdb: Path, tmp_path: Path) -> None:

@@ -84,8 +84,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "--variant",
     "variants",
     multiple=True,
-    help="A variant of a stage instead, by name; or several.  'modern' has no warm-up: no "
-    "lr_policy of Caffe rises and then falls.",
+    help="A variant of a stage instead, by name; or several.",
 )
 @click.option("--classes", type=click.IntRange(2), help="Classes, if not those of the data set.")
 @click.option(

@@ -32,7 +32,7 @@ from tinynet.experiments.recipes import Recipe, recipe
 from tinynet.experiments.results import OVERSAMPLE, ResultsPaths, Split
 from tinynet.experiments.settings import Settings
 from tinynet.jobs.job_list import Job
-from tinynet.paths import DataPaths, RunPaths, StagePaths, member_name
+from tinynet.paths import WARM_UP, DataPaths, RunPaths, StagePaths, member_name
 from tinynet.prototxt import dataset, generate, schema, text
 from tinynet.prototxt.solvers import Overrides, batch_size
 from tinynet.stages import MEMBERS, STAGES, Stage, stage
@@ -275,7 +275,11 @@ def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[t
         solver = text.parse(
             files[training.solver], schema.SolverParameter, os.fspath(training.solver)
         )
-        yield training.recipe_name, recipe(net, solver, training.max_norm)
+        beside = training.solver.with_name(WARM_UP)
+        warm_up = None
+        if beside in files:
+            warm_up = text.parse(files[beside], schema.SolverParameter, os.fspath(beside))
+        yield training.recipe_name, recipe(net, solver, training.max_norm, warm_up)
 
 
 def _job(training: Training, request: Request, settings: Settings) -> Job:

@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from tinynet.paths import WARM_UP
 from tinynet.prototxt import schema, text
 
 Recipe = dict[str, Any]
@@ -30,22 +31,22 @@ def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) ->
     Raises TinynetError where a file cannot be read.
     """
     net = text.read(train_val, schema.NetParameter)
-    return recipe(net, text.read(solver, schema.SolverParameter), max_norm)
+    settings = text.read(solver, schema.SolverParameter)
+    beside = solver.with_name(WARM_UP)
+    warm_up = text.read(beside, schema.SolverParameter) if beside.exists() else None
+    return recipe(net, settings, max_norm, warm_up)
 
 
-def recipe(net: Any, settings: Any, max_norm: float | None = None) -> Recipe:
-    """The recipe of a NetParameter and a SolverParameter, which it changes.
+def recipe(net: Any, settings: Any, max_norm: float | None = None, warm_up: Any = None) -> Recipe:
+    """The recipe of a NetParameter and one or two SolverParameters, which it changes.
 
-    ``solver``: the fields as texts, and ``max_norm``, which is in no prototxt, where there is one;
-    ``net``: a digest.
+    ``solver``: the fields as texts; of a warm-up's those that are its own; and ``max_norm``, which
+    is in no prototxt, where there is one; ``net``: a digest.
     """
-    for name in _NOT_LEARNING:
-        if name in schema.FIELDS["SolverParameter"]:
-            settings.ClearField(name)
-    fields: dict[str, str] = {}
-    for line in text.format(settings).splitlines():
-        name, _, value = line.partition(": ")
-        fields[name] = f"{fields[name]} {value}" if name in fields else value
+    fields = _fields(settings)
+    if warm_up is not None:
+        own = {name: value for name, value in _fields(warm_up).items() if fields.get(name) != value}
+        fields.update({f"warm-up {name}": value for name, value in own.items()})
     if max_norm is not None:
         fields["max-norm"] = f"{max_norm:g}"
     for layer in net.layer:
@@ -53,6 +54,18 @@ def recipe(net: Any, settings: Any, max_norm: float | None = None) -> Recipe:
             layer.data_param.ClearField("source")
     digest = hashlib.sha256(text.format(net).encode("utf-8")).hexdigest()[:16]
     return {"solver": fields, "net": digest}
+
+
+def _fields(settings: Any) -> dict[str, str]:
+    """The fields of a solver that decide what is learned, as texts."""
+    for name in _NOT_LEARNING:
+        if name in schema.FIELDS["SolverParameter"]:
+            settings.ClearField(name)
+    fields: dict[str, str] = {}
+    for line in text.format(settings).splitlines():
+        name, _, value = line.partition(": ")
+        fields[name] = f"{fields[name]} {value}" if name in fields else value
+    return fields
 
 
 def differences(mine: Recipe, theirs: Recipe) -> list[str]:

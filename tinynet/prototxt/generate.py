@@ -48,15 +48,29 @@ def _files(
     what = stage.heading
     if member:
         what += f", {member_name(member.number)}"
-    return {
+    files = {
         paths.train_val: _file(f"{what}: {stage.change}.", net),
         paths.deploy: _file(f"{what}: the net in use.", nets.deploy(stage, data)),
-        paths.solver: _file(
-            f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
-            f"Train it: {train_command(stage, paths.solver)}",
-            solver,
-        ),
     }
+    header = f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
+    warm_up = solvers.warm_up(stage, solver)
+    if warm_up is None:
+        header += f"Train it: {train_command(stage, paths.solver)}"
+    else:
+        first = f"caffe train --solver={paths.warm_up.as_posix()}"
+        header += (
+            f"Train it: tinynet train {paths.solver.as_posix()}\n"
+            f"or in Caffe itself: {first}\n"
+            f"and then: {train_command(stage, paths.solver)} "
+            f"--snapshot={paths.snapshot_prefix.as_posix()}_iter_{warm_up.max_iter}.solverstate"
+        )
+        files[paths.warm_up] = _file(
+            f"{what}: its warm-up, {_length(warm_up.max_iter, train_batch, data)}.\n"
+            "The rate rises by base_lr at each iteration; then solver.prototxt goes on.",
+            warm_up,
+        )
+    files[paths.solver] = _file(header, solver)
+    return files
 
 
 def train_command(stage: Stage, solver: Path) -> str:

@@ -29,6 +29,9 @@ POLICY_FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
+RATE_FIELDS = ("base_lr", "lr_policy", *sorted({f for fs in POLICY_FIELDS.values() for f in fs}))
+
+
 @dataclass(frozen=True)
 class Overrides:
     """What a user changes: None, or absent from ``solver``, leaves the stage's own value.
@@ -100,6 +103,30 @@ def solver(
         message.gamma = settings.gamma
         message.stepvalue.extend(max(1, round(drop * per_epoch)) for drop in settings.drops)
     _apply(message, chosen)
+    return message
+
+
+def warm_up(stage: Stage, main: Any) -> Any:
+    """The SolverParameter of a stage's warm-up before ``main``; None where it has none.
+
+    Caffe has no lr_policy that rises and then falls, so a warm-up is a solver of its own, from
+    whose snapshot (with the momentum in its history) ``main`` goes on: at base_lr / W · (1 + iter),
+    which is policy inv with gamma 1 and power -1, its W iterations rise to main's base_lr.
+    """
+    settings = stage.hyperparameters
+    if not settings.warm_up:
+        return None
+    iterations = max(1, round(settings.warm_up / settings.epochs * main.max_iter))
+    if iterations >= main.max_iter:
+        return None  # too short to have a schedule
+    message = schema.SolverParameter()
+    message.CopyFrom(main)
+    for name in RATE_FIELDS:
+        message.ClearField(name)
+    message.base_lr = main.base_lr / iterations
+    message.lr_policy = "inv"
+    message.gamma, message.power = 1.0, -1.0
+    message.max_iter = iterations
     return message
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
 from tinynet.prototxt import schema, text
+from tinynet.prototxt.solvers import RATE_FIELDS
 from tinynet.training.prepare import Prepared
 from tinynet.training.run import sha256
 
@@ -23,6 +24,9 @@ _SCHEDULE = ("max_iter", "display", "test_interval", "test_iter", "snapshot", "a
 def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
     """Differences between the run directory's prototxt and the prepared one, a phrase each."""
     found: list[str] = []
+    begun = paths.solver.exists()
+    if begun and paths.warm_up.exists() != (prepared.warm_up is not None):
+        found.append("a warm-up was " + ("left out" if prepared.warm_up is None else "added"))
     for name, new in prepared.texts(paths).items():
         try:
             old = (Path(paths.root) / name).read_text(encoding="utf-8")
@@ -32,6 +36,11 @@ def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
             continue
         if name == paths.solver.name:
             found += _solver_changes(old, new, str(paths.solver))
+        elif name == paths.warm_up.name:
+            changed = _solver_changes(old, new, str(paths.warm_up))
+            # all else in it follows the solver, whose changes are told already
+            ours = [c for c in changed if c.split(" ")[0] in (*RATE_FIELDS, "max_iter")]
+            found += [f"the warm-up's {change}" for change in ours]
         else:
             found += _net_changes(old, new, name)
     return found

@@ -92,26 +92,38 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     checks.require_writable(paths)
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
-        plan = _plan(request, stored, prepared, data)
-        if plan.snapshot is not None:
-            plan.exact, notes = resuming.exactness(plan.snapshot, prepared, engine.name)
-            plan.notes += notes
-        kept, notes = resuming.history_before(
-            paths,
-            prepared,
-            plan.snapshot.iteration if plan.snapshot else 0,
-            plan.run.sessions[-1]["from"] if plan.run.sessions else 0,
-        )
-        plan.notes += notes
-        for note in (*warnings, *plan.notes):
-            say(note)
-        if plan.run.precision == "bf16" and gpu is None and not engines.cpu_has_bfloat16():
-            say(
+        if precision == "bf16" and gpu is None and not engines.cpu_has_bfloat16():
+            warnings.append(
                 "this processor has no bfloat16 instructions: bf16 will be many times slower than "
                 "float32 here; train on a GPU, or start another run without --precision"
             )
-        say(_headline(plan, engine, gpu))
-        return _run(request, plan, engine, gpu, kept, say)
+        for warning in warnings:
+            say(warning)
+        while True:  # once, and once more where a warm-up goes before
+            plan = _plan(request, stored, prepared, data)
+            kept = _before(plan, paths, engine.name)
+            for note in plan.notes:
+                say(note)
+            say(_headline(plan, engine, gpu))
+            result = _run(request, plan, engine, gpu, kept, say)
+            if result is not None:
+                return result
+            stored = runs.load(paths.run_json)
+
+
+def _before(plan: _Plan, paths: RunPaths, engine: str) -> list[logs.Record]:
+    """How exactly a run goes on, noted in the plan, and its history so far."""
+    if plan.snapshot is not None:
+        plan.exact, notes = resuming.exactness(plan.snapshot, plan.prepared, engine)
+        plan.notes += notes
+    kept, notes = resuming.history_before(
+        paths,
+        plan.prepared,
+        plan.snapshot.iteration if plan.snapshot else 0,
+        plan.run.sessions[-1]["from"] if plan.run.sessions else 0,
+    )
+    plan.notes += notes
+    return kept
 
 
 def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
@@ -230,10 +242,11 @@ def _headline(plan: _Plan, engine: engines.Engine, gpu: int | None) -> str:
     if prepared.solver.iter_size > 1:
         batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
     goes = f"resuming at iteration {first}" if first else f"seed {plan.run.seed}"
-    return (
-        f"{prepared.net_name}: {engine} on {where}, {goes}, to iteration "
-        f"{prepared.solver.max_iter}, {batch} pictures per update"
-    )
+    solver, last = prepared.at(first)
+    to = f"to iteration {prepared.solver.max_iter}"
+    if solver is prepared.warm_up:
+        to = f"warming up to iteration {last} of {prepared.solver.max_iter}"
+    return f"{prepared.net_name}: {engine} on {where}, {goes}, {to}, {batch} pictures per update"
 
 
 def _run(
@@ -243,7 +256,8 @@ def _run(
     gpu: int | None,
     kept: Sequence[logs.Record],
     say: Callable[[str], None],
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """One session, recorded.  The run's summary; None where its warm-up alone is done."""
     paths, prepared, run = request.paths, plan.prepared, plan.run
     first = plan.snapshot.iteration if plan.snapshot else 0
     texts = prepared.texts(paths)
@@ -260,8 +274,11 @@ def _run(
     run.device = "cpu" if gpu is None else f"gpu {gpu}"
     run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
     run.command = list(request.command)
+    solver, last = prepared.at(first)
+    is_warm_up = solver is prepared.warm_up
     run.begin_session(
         first,
+        solver=(paths.warm_up if is_warm_up else paths.solver).name,
         engine=engine.name,
         engine_version=engine.version,
         device=run.device,
@@ -285,26 +302,34 @@ def _run(
         keeper.take,
     )
     outcome = Outcome(runs.FAILED, first, "ended by an error of the driver")
+    warm = False
     try:
         outcome = session.run()
     finally:
         progress.close()
         if outcome.state == runs.FAILED and memory.is_shortage(outcome.message):
             outcome.message += f"; {memory.advice(prepared)}"
+        if is_warm_up and outcome.state == runs.FINISHED:
+            outcome.state, outcome.message = runs.STOPPED, "warmed up"
+            warm = True
         _record(run, outcome, paths)
+    if warm:
+        return None
     return _conclude(run, outcome, paths, say)
 
 
 def _arguments(request: Request, plan: _Plan, gpu: int | None) -> list[str]:
-    solver = plan.prepared.solver
-    arguments = ["train", os.fspath(request.paths.solver)]
+    solver, last = plan.prepared.at(plan.snapshot.iteration if plan.snapshot else 0)
+    is_warm_up = solver is plan.prepared.warm_up
+    file = request.paths.warm_up if is_warm_up else request.paths.solver
+    arguments = ["train", os.fspath(file)]
     if gpu is not None:
         arguments += ["--gpu", str(gpu)]
     if plan.run.precision != "float32":
         arguments += ["--precision", plan.run.precision]
     if plan.run.max_norm is not None:
         arguments += ["--max-norm", repr(plan.run.max_norm)]
-    arguments += ["--net-name", plan.prepared.net_name, "--max-iter", str(solver.max_iter)]
+    arguments += ["--net-name", plan.prepared.net_name, "--max-iter", str(last)]
     arguments += ["--display", str(solver.display), "--average-loss", str(solver.average_loss)]
     arguments += ["--test-interval", str(solver.test_interval)]
     for iterations in solver.test_iter:

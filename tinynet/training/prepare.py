@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
-from tinynet.paths import RunPaths
+from tinynet.paths import WARM_UP, RunPaths
 from tinynet.prototxt import phases, schema, text
+from tinynet.prototxt.solvers import RATE_FIELDS
 
 # layers that take their batch size from a parameter message of their own
 _BATCHED = {
@@ -49,6 +50,7 @@ class Prepared:
     test_nets: list[Any]
     files: dict[str, Any] = field(default_factory=dict)  # name in the run directory -> NetParameter
     deploy: str | None = None  # text of the deploy.prototxt beside the solver
+    warm_up: Any = None  # the solver up to its max_iter, from that beside the solver; or None
 
     @property
     def net_name(self) -> str:
@@ -99,8 +101,17 @@ class Prepared:
 
     def texts(self, paths: RunPaths) -> dict[str, str]:
         """The prototxt files of a run in the directory ``paths``, by file name."""
+        files = {name: text.format(net) for name, net in self.files.items()}
+        if self.deploy is not None:
+            files[paths.deploy.name] = self.deploy
+        if self.warm_up is not None:
+            files[paths.warm_up.name] = text.format(self._in(paths, self.warm_up))
+        return {**files, paths.solver.name: text.format(self._in(paths, self.solver))}
+
+    def _in(self, paths: RunPaths, settings: Any) -> Any:
+        """A solver whose nets and snapshots lie in the directory ``paths``."""
         solver = schema.SolverParameter()
-        solver.CopyFrom(self.solver)
+        solver.CopyFrom(settings)
         solver.snapshot_prefix = os.fspath(paths.snapshot_prefix)
         root = Path(paths.root)
         if solver.HasField("net"):
@@ -109,10 +120,13 @@ class Prepared:
             solver.train_net = os.fspath(root / "train_net.prototxt")
         for index in range(len(solver.test_net)):
             solver.test_net[index] = os.fspath(root / f"test_net{index}.prototxt")
-        files = {name: text.format(net) for name, net in self.files.items()}
-        if self.deploy is not None:
-            files[paths.deploy.name] = self.deploy
-        return {**files, paths.solver.name: text.format(solver)}
+        return solver
+
+    def at(self, iteration: int) -> tuple[Any, int]:
+        """The solver that runs at ``iteration``, and the iteration to which it does."""
+        if self.warm_up is not None and iteration < self.warm_up.max_iter:
+            return self.warm_up, self.warm_up.max_iter
+        return self.solver, self.solver.max_iter
 
     def sources(self) -> Iterator[Source]:
         """Everything on disk that the nets read, each once."""
@@ -134,6 +148,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
     if not path.exists():
         raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
     solver = text.read(path, schema.SolverParameter)
+    warm_up = _warm_up(path, solver, overrides or {})
     apply_overrides(solver, overrides or {})
     if not solver.random_seed >= 0:
         solver.random_seed = 1
@@ -142,7 +157,54 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
         solver.snapshot_format = schema.SolverParameter.BINARYPROTO
     if not solver.max_iter > 0:
         raise TinynetError(f"{path}: max_iter is {solver.max_iter}; it must be positive")
-    return _with_nets(path, solver)
+    return replace(_with_nets(path, solver), warm_up=_goes_before(path, warm_up, solver))
+
+
+def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
+    """The warm-up that lies beside a solver, None where none does: another rate, and no more."""
+    beside = path.with_name(WARM_UP)
+    if not beside.exists():
+        return None
+    found = text.read(beside, schema.SolverParameter)
+    apart = [
+        name
+        for name in schema.fields_of(found)
+        if name not in (*RATE_FIELDS, "max_iter") and getattr(found, name) != getattr(solver, name)
+    ]
+    if apart:
+        raise TinynetError(
+            f"{beside}: differs from {path.name} in {', '.join(apart)}; a warm-up has a learning "
+            "rate and a max_iter of its own, and all else of the solver that goes on from it"
+        )
+    for name in overrides:
+        if name in RATE_FIELDS:
+            raise UsageError(
+                f"--set {name}: {beside} has a rate of its own, which would not follow; "
+                "'tinynet generate' with that option writes both"
+            )
+    return found
+
+
+def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
+    """The warm-up with all that was overridden in the solver that it goes before."""
+    if warm_up is None:
+        return None
+    if not 0 < warm_up.max_iter < solver.max_iter:
+        raise TinynetError(
+            f"{path.with_name(WARM_UP)}: is {warm_up.max_iter} iterations long, where all of "
+            f"training has {solver.max_iter}; 'tinynet generate --max-iter {solver.max_iter}' "
+            "writes a shorter one"
+        )
+    made = schema.SolverParameter()
+    made.CopyFrom(solver)
+    for name in (*RATE_FIELDS, "max_iter"):
+        made.ClearField(name)
+        if schema.is_set(warm_up, schema.FIELDS["SolverParameter"][name]):
+            if schema.FIELDS["SolverParameter"][name].repeated:
+                getattr(made, name).extend(getattr(warm_up, name))
+            else:
+                setattr(made, name, getattr(warm_up, name))
+    return made
 
 
 def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
