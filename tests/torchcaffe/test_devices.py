@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
@@ -16,6 +18,7 @@ from tests.torchcaffe.small_nets import layer
 from tests.torchcaffe.test_gradients import CASES
 from tinynet.data.store import encode_datum, write_store
 from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.context import Context
 from tinynet.torchcaffe.solver import create_solver
 
@@ -42,17 +45,38 @@ def test_no_tensor_is_made_elsewhere(
         assert blob.grad.device == meta
 
 
-def test_a_training_iteration_never_waits_for_the_device(
+class Crossings(TorchDispatchMode):
+    """Collects what goes from one device to another, and refuses what makes the host wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = func.overloadpacket.__name__
+        assert name not in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero"), name
+        result = func(*args, **kwargs)
+        given = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
+        copied = [*given, result] if isinstance(result, torch.Tensor) else given
+        if name in ("copy_", "_to_copy", "set_", "cat") and len({t.device for t in copied}) > 1:
+            self.seen.append(f"{name} {given[-1].dtype} {tuple(given[-1].shape)}")
+        return result
+
+
+def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the meta device, where reading a value back, as ``float(loss)`` does, is an error."""
+    """On the meta device: a copy to it from the host's own memory would make a GPU's host wait."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
     meta = torch.device("meta")
     monkeypatch.setattr(Context, "device", property(lambda self: meta))
     pixels = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8)
     write_store(tmp_path / "lmdb", [(b"%d" % i, encode_datum(pixels, i)) for i in range(5)])
     crop = "mirror: true crop_size: 7 mean_value: 100 scale: 0.1"
-    source = f'source: "{tmp_path / "lmdb"}" batch_size: 4 backend: LMDB'
+    source = f'source: "{tmp_path / "lmdb"}" batch_size: 4 backend: LMDB prefetch: 1'
     conv = "num_output: 8 kernel_size: 3"
     layers = (
         layer(
@@ -66,12 +90,29 @@ def test_a_training_iteration_never_waits_for_the_device(
         + layer("SoftmaxWithLoss", "fc label", "loss", "", "loss")
     )
     param = schema.SolverParameter(base_lr=0.1, lr_policy="fixed", momentum=0.9, weight_decay=0.1)
+    param.iter_size = 2
     param.train_net_param.CopyFrom(text.parse(layers, schema.NetParameter, "net"))
     solver = create_solver(param)
-    solver.step(3)
-    assert solver.iter == 3
-    with pytest.raises(RuntimeError, match="meta"):
-        float(solver.net.blobs["loss"].tensor)  # or the test above could not fail
+    extensions.limit_norms(solver, 3.0)
+    with Crossings() as crossings:
+        solver.step(1)
+    plan, pictures = "_to_copy torch.int64 (5, 4)", "_to_copy torch.uint8 (4, 3, 8, 8)"
+    assert crossings.seen == [plan, pictures] * 2  # each epoch of 5 is read in two batches of 4
+    solver.step(2)  # what was read ahead
+    with Crossings() as crossings:
+        solver.step(3)
+    assert crossings.seen == [plan] * 6
+    assert solver.iter == 6
+
+
+def test_what_would_make_the_host_wait_is_noticed() -> None:
+    """Or the test above could not fail."""
+    with Crossings() as crossings:
+        torch.zeros(3).to("meta")
+        torch.zeros(3, device="meta").copy_(torch.zeros(3))
+    assert len(crossings.seen) == 2
+    with Crossings(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        float(torch.zeros(()))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")

@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from tinynet.data.store import DatumReader, Store, open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.data_transformer import DataTransformer
+from tinynet.torchcaffe.device_pictures import DevicePictures, Plan
 from tinynet.torchcaffe.errors import check
 
 # how long the reader waits for room before it looks whether it should stop, in seconds
 _POLL = 0.2
 # of records, after which the pages that they were read from are given back
 _RESIDENT_BYTES = 128 << 20
+_CPU = torch.device("cpu")
+_NOTHING = np.empty(0, np.float32)
 
 
 class Position(NamedTuple):
@@ -37,28 +41,63 @@ class Position(NamedTuple):
 
 
 class Batch:
-    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position behind it."""
+    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position behind it.
 
-    __slots__ = ("after", "data", "labels")
+    Where the layer's device cuts its pictures itself, ``plan`` stands in their place, and the two
+    are empty.
+    """
 
-    def __init__(self, data: np.ndarray, labels: np.ndarray, after: Position) -> None:
+    __slots__ = ("after", "data", "labels", "plan")
+
+    def __init__(
+        self, data: np.ndarray, labels: np.ndarray, after: Position, plan: Plan | None = None
+    ) -> None:
         self.data = data
         self.labels = labels
         self.after = after
+        self.plan = plan
 
 
-def _endless(store: Store, start: int) -> Iterator[tuple[int, memoryview]]:
-    """(number, value) of the records from number ``start`` on, round and round."""
-    read = 0
-    while True:
-        for number, value in enumerate(store.mapped_values(start), start):
-            yield number, value
-            read += len(value)
-            if read >= _RESIDENT_BYTES:
-                store.give_back_pages()
-                read = 0
-        glog.info("data_layer.cpp", "Restarting data prefetching from start.")
-        start = 0
+class _Walk:
+    """Goes through the records of a store from number ``record`` on, round and round."""
+
+    def __init__(self, store: Store, record: int) -> None:
+        self.record = record  # the next one
+        self._store = store
+        self._values: Iterator[memoryview] | None = None
+        self._read = 0  # bytes, since pages were given back
+
+    def upcoming(self, count: int) -> np.ndarray:
+        """The numbers of the next records."""
+        return (self.record + np.arange(count)) % len(self._store)
+
+    def skip(self, count: int) -> None:
+        """Go past the next records without reading them."""
+        self._values = None
+        for _ in range(count):
+            self._start_over_at_end()
+            self.record += 1
+
+    def take(self, count: int) -> list[memoryview]:
+        """The values of the next records, where the map has them."""
+        taken = []
+        for _ in range(count):
+            self._start_over_at_end()
+            if self._values is None:
+                self._values = self._store.mapped_values(self.record)
+            taken.append(next(self._values))
+            self.record += 1
+        self._read += sum(map(len, taken))
+        if self._read >= _RESIDENT_BYTES:
+            self._store.give_back_pages()
+            self._read = 0
+        return taken
+
+    def _start_over_at_end(self) -> None:
+        if self.record == len(self._store):
+            glog.info("data_layer.cpp", "Restarting data prefetching from start.")
+            self.record = 0
+            self._values = None
 
 
 class DataReader:
@@ -75,7 +114,9 @@ class DataReader:
         transformer: DataTransformer,
         prefetch: int,
         force_color: bool,
+        device: torch.device = _CPU,
     ) -> None:
+        """Where ``device`` is a GPU, the batches are plans for its ``pictures`` to carry out."""
         self._store = open_store(source)
         self._batch_size = batch_size
         self._transformer = transformer
@@ -84,8 +125,12 @@ class DataReader:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         _, first = self._store.first()
-        self.picture_shape: tuple[int, ...] = self._datums.read(first)[0].shape
+        picture, _ = self._datums.read(first)
+        self.picture_shape: tuple[int, ...] = picture.shape
         self._position = self._after(0)
+        self.pictures: DevicePictures | None = None
+        if device.type != "cpu" and picture.dtype == np.uint8:
+            self.pictures = DevicePictures(transformer, self.picture_shape, self.records, device)
 
     @property
     def records(self) -> int:
@@ -146,9 +191,9 @@ class DataReader:
 
     def _run(self) -> None:
         try:
-            records = _endless(self._store, self._position.record)
+            walk = _Walk(self._store, self._position.record)
             while not self._stop.is_set():
-                self._put(self._load(records))
+                self._put(self._load(walk))
         except Exception as error:  # raised again where the batch is needed
             self._put(error)
 
@@ -160,10 +205,30 @@ class DataReader:
             except queue.Full:
                 continue
 
-    def _load(self, records: Iterator[tuple[int, memoryview]]) -> Batch:
-        taken = [next(records) for _ in range(self._batch_size)]
-        decoded = [self._datums.read(value) for _, value in taken]
-        pictures: Sequence[np.ndarray] = [pixels for pixels, _ in decoded]
-        labels = np.array([label for _, label in decoded], dtype=np.float32)
+    def _load(self, walk: _Walk) -> Batch:
+        device, count = self.pictures, self._batch_size
+        records = walk.upcoming(count)
+        if device is not None and device.has(records):
+            walk.skip(count)
+            return self._planned(device, records, device.labels[records], None)
+        decoded = [self._datums.read(value) for value in walk.take(count)]
+        pictures = [pixels for pixels, _ in decoded]
+        labels = np.array([label for _, label in decoded])
+        if device is not None and device.takes(pictures):
+            return self._planned(device, records, labels, device.stage(pictures))
         data = self._transformer.transform(pictures)
-        return Batch(data, labels, self._after((taken[-1][0] + 1) % self.records))
+        return Batch(data, labels.astype(np.float32), self._behind(records))
+
+    def _planned(
+        self,
+        device: DevicePictures,
+        records: np.ndarray,
+        labels: np.ndarray,
+        staged: torch.Tensor | None,
+    ) -> Batch:
+        windows = self._transformer.draw([device.shape] * len(records))
+        plan = Plan(records, windows, labels, staged)
+        return Batch(_NOTHING, _NOTHING, self._behind(records), plan)
+
+    def _behind(self, records: np.ndarray) -> Position:
+        return self._after(int(records[-1] + 1) % self.records)

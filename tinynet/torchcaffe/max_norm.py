@@ -36,7 +36,7 @@ def limit(net: Net, largest: float) -> None:
 
 def _norms(rows: torch.Tensor) -> torch.Tensor:
     """The norm of each row, summed in float64."""
-    if rows.is_cuda:
+    if rows.device.type != "cpu":
         return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
     values = rows.numpy()  # several times faster than torch's sum in another type
     return torch.from_numpy(np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64)))

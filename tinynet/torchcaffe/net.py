@@ -161,7 +161,7 @@ class Net:
         The tensor stays on the net's device, so that training need not wait for it.
         """
         graph = self._graph
-        loss = torch.zeros(())
+        loss = None  # not a zero, which would be copied to a GPU and waited for
         for i in range(start, len(self.layers) if end is None else end + 1):
             for callback in self._before_forward:
                 callback(i)
@@ -170,10 +170,10 @@ class Net:
             layer.forward(bottom, top)
             part = layer.loss(top)
             if part is not None:
-                loss = part + loss.to(part.device)
+                loss = part if loss is None else loss + part
             for callback in self._after_forward:
                 callback(i)
-        return loss
+        return torch.zeros(()) if loss is None else loss
 
     @torch.no_grad()
     def run_backward(self, start: int | None = None, end: int = 0) -> None:

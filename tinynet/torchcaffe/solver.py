@@ -200,14 +200,13 @@ class Solver:
         debug_info = self.net.debug_info
         if debug_info:
             debug_info.enabled = display and param.debug_info
-        loss = torch.zeros(())
+        losses = []
         for _ in range(param.iter_size):
-            part = self.net.run_forward()
+            losses.append(self.net.run_forward())
             self.net.run_backward()
             if debug_info:
                 debug_info.all_params()
-            loss = part + loss.to(part.device)
-        self._remember_loss(loss / param.iter_size)
+        self._remember_loss(sum(losses[1:], losses[0]) / param.iter_size)
         if display:
             self._display()
         for _, on_gradients_ready in self._callbacks:
@@ -289,18 +288,17 @@ class Solver:
         net.share_with(self.net)
         batches = self.param.test_iter[index]
         sums: list[torch.Tensor] = []
-        loss = torch.zeros(())
+        losses = []
         for batch in range(batches):
             self._act_while_testing()
             if self._stopping:
                 glog.info(_SOURCE, "Test interrupted.")
                 return
-            part = net.run_forward()
-            loss = part + loss.to(part.device)
+            losses.append(net.run_forward())
             scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
             sums = [s + t for s, t in zip(sums, scores)] if batch else [s.clone() for s in scores]
         if self.param.test_compute_loss:
-            glog.info(_SOURCE, f"Test loss: {glog.number(float(loss) / batches)}")
+            glog.info(_SOURCE, f"Test loss: {glog.number(float(sum(losses)) / batches)}")
         number = 0
         for (name, _, weight), total in zip(net.output_blobs, sums):
             for value in (total / batches).tolist():

@@ -9,9 +9,6 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-import numpy as np
-import torch
-
 from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, random
 from tinynet.torchcaffe.context import CONTEXT
@@ -21,6 +18,7 @@ from tinynet.torchcaffe.data_transformer import (
     colour_of_encoded,
     needs_random,
 )
+from tinynet.torchcaffe.device_pictures import upload
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 
@@ -51,6 +49,7 @@ class Data(Layer):
             transformer,
             param.prefetch,
             colour_of_encoded(transform) == "color",
+            CONTEXT.device,
         )
         self._reader = reader
         # the thread lives as long as the layer: the reader knows nothing of it
@@ -99,17 +98,13 @@ class Data(Layer):
         """Each batch brings its own shape."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        batch = self._reader.next_batch()
-        device = CONTEXT.device
-        top[0].resize(batch.data.shape)
-        top[0].set_data(_on_device(batch.data, device))
+        batch, pictures = self._reader.next_batch(), self._reader.pictures
+        if batch.plan is not None and pictures is not None:
+            data, labels = pictures.batch(batch.plan)
+        else:
+            device = CONTEXT.device
+            data, labels = upload(batch.data, device), upload(batch.labels, device)
+        top[0].resize(tuple(data.shape))
+        top[0].set_data(data)
         if len(top) > 1:
-            top[1].set_data(_on_device(batch.labels, device))
-
-
-def _on_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(values)
-    if device.type == "cuda":
-        # from page-locked memory the copy goes on while the host prepares what follows
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+            top[1].set_data(labels)

@@ -1,0 +1,174 @@
+"""Pictures that a GPU stores and cuts itself: the very batches of the CPU, and of real Caffe.
+
+There is no GPU in most places, so the same functions run here on the CPU's own memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.torchcaffe import random_requests as asked
+from tests.torchcaffe.test_data_transformer import mean_of, parse
+from tinynet.data.store import encode_datum, write_store
+from tinynet.prototxt import schema
+from tinynet.torchcaffe import data_transformer, device_pictures, random
+from tinynet.torchcaffe.data_reader import DataReader
+from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
+from tinynet.torchcaffe.device_pictures import DevicePictures, Plan
+from tinynet.torchcaffe.random import Mt19937
+
+CPU = torch.device("cpu")
+BYTES = [name for name, (store, *_) in asked.TRANSFORMS.items() if store in ("bytes", "square")]
+AUGMENTED = "mirror: true crop_size: 5 mean_value: 100.3 scale: 0.017"
+RECORDS, BATCH = 23, 4  # of which no epoch ends with a batch
+
+
+@asked.by_both
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("name", BYTES)
+def test_a_device_cuts_caffes_batches(
+    judge: type, name: str, stored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caffe = judge()
+    monkeypatch.setattr(device_pictures, "fits", lambda size, device: stored)
+    store, phase, source = asked.TRANSFORMS[name]
+    transform = parse(source)
+    main = Mt19937(asked.TRANSFORM_SEED)
+    stream = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
+    transformer = DataTransformer(transform, phase, mean_of(transform), stream)
+    pictures = asked.pictures(store)
+    device = DevicePictures(transformer, pictures[0].shape, len(pictures), CPU)
+    labels = np.arange(len(pictures)) + 3
+    for number in range(asked.BATCHES):
+        records = (number * asked.BATCH + np.arange(asked.BATCH)) % len(pictures)
+        batch = [pictures[record] for record in records]
+        brought = None if device.has(records) else device.stage(batch)
+        windows = transformer.draw([picture.shape for picture in batch])
+        plan = Plan(records, windows, labels[records], brought)
+        data, found = device.batch(plan)
+        caffe.expect(f"{name}/blob/data/{number}", data.numpy())
+        assert data.is_contiguous(memory_format=torch.channels_last)
+        assert found.tolist() == labels[records].tolist() and found.dtype == torch.float32
+    assert device.has(np.arange(len(pictures))) is stored
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("device") / "lmdb"
+    pictures = np.random.RandomState(3).randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
+    labels = 2**24 - 9 + np.arange(RECORDS)  # the last ones are not exact in float32
+    write_store(path, ((b"%04d" % i, encode_datum(p, labels[i])) for i, p in enumerate(pictures)))
+    return path
+
+
+@pytest.fixture
+def open_reader(database: Path) -> Iterator[Callable[..., DataReader]]:
+    made: list[DataReader] = []
+
+    def make(path: Path = database, on_device: bool = True, phase: int = 0) -> DataReader:
+        param = parse(AUGMENTED)
+        stream = Mt19937(5) if needs_random(param, phase) else None
+        transformer = DataTransformer(param, phase, None, stream)
+        reader = DataReader(path, BATCH, transformer, 3, False)
+        if on_device:
+            shape, records = reader.picture_shape, reader.records
+            reader.pictures = DevicePictures(transformer, shape, records, CPU)
+        made.append(reader)
+        reader.start()
+        return reader
+
+    yield make
+    for reader in made:
+        reader.close()
+
+
+def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
+    found = []
+    for _ in range(batches):
+        batch = reader.next_batch()
+        if batch.plan is None:
+            data, labels = torch.from_numpy(batch.data), torch.from_numpy(batch.labels)
+        else:
+            assert reader.pictures is not None
+            data, labels = reader.pictures.batch(batch.plan)
+        found.append((data.contiguous().numpy().tobytes(), labels.tolist()))
+    return found
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_the_reader_gives_the_same_batches_for_a_device_from_every_position(
+    open_reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    monkeypatch.setattr(device_pictures, "fits", lambda size, device: stored)
+    here, there = open_reader(on_device=False), open_reader()
+    positions = []
+    for _ in range(4):
+        assert take(there, 5) == take(here, 5)
+        assert there.position.record == here.position.record
+        positions.append(here.position)
+    for position in reversed(positions):  # the device has all, some or none of what comes
+        for reader in (here, there, late := open_reader()):
+            reader.seek(position)
+        expected = take(here, 9)
+        assert take(there, 9) == expected
+        assert take(late, 9) == expected
+
+
+def test_after_an_epoch_nothing_but_plans_is_brought(
+    open_reader: Callable[..., DataReader],
+) -> None:
+    reader = open_reader()
+    take(reader, 6 + 4)  # an epoch, and what was read ahead of it
+    for _ in range(12):
+        batch = reader.next_batch()
+        assert batch.plan is not None and batch.plan.pictures is None
+        assert reader.pictures is not None
+        reader.pictures.batch(batch.plan)
+
+
+@pytest.mark.parametrize("others", ["sizes", "floats"])
+def test_pictures_that_a_device_cannot_store_are_cut_on_the_host(
+    open_reader: Callable[..., DataReader], tmp_path: Path, others: str
+) -> None:
+    pictures = [*asked.pictures("bytes"), *asked.pictures(others)]
+    path = tmp_path / "mixed"
+    write_store(path, ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(pictures)))
+    assert take(open_reader(path), 15) == take(open_reader(path, on_device=False), 15)
+
+
+def test_a_set_is_stored_in_a_quarter_of_the_free_memory_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = torch.device("cuda", 1)
+    asked_for = []
+    monkeypatch.setattr(
+        torch.cuda, "mem_get_info", lambda device: asked_for.append(device) or (4000, 9000)
+    )
+    assert device_pictures.fits(1000, gpu) and not device_pictures.fits(1001, gpu)
+    assert asked_for == [gpu, gpu]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_gpu_gives_the_batches_of_the_cpu(
+    database: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    monkeypatch.setattr(device_pictures, "fits", lambda size, device: stored)
+    found = []
+    for device in (CPU, torch.device("cuda", 0)):
+        transformer = DataTransformer(parse(AUGMENTED), schema.TRAIN, None, Mt19937(5))
+        reader = DataReader(database, BATCH, transformer, 3, False, device)
+        reader.start()
+        batches = [reader.next_batch() for _ in range(20)]
+        if reader.pictures is not None:
+            cut = [reader.pictures.batch(batch.plan) for batch in batches if batch.plan]
+            found.append([data.cpu().numpy().copy() for data, _ in cut])
+        else:
+            found.append([batch.data for batch in batches])
+        reader.close()
+    np.testing.assert_array_equal(*found)

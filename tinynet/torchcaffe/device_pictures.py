@@ -1,0 +1,147 @@
+"""A Data layer's pictures on a GPU: stored there once as bytes, cut, mirrored and scaled there.
+
+Where they are stored is decided when the layer is set up: in the device's own memory if all of them
+take no more than a quarter of what is free there, and otherwise batch by batch as they are needed.
+The set moves there as the first epoch reads it; from then on an iteration brings only its *plan*:
+which records, where each is cut, and which are mirrored.  These are drawn on the host, from the
+transformer's stream, so that the batches are those of the CPU, to the bit.
+
+Nothing here waits for the device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.data_transformer import DataTransformer, Windows
+
+_SHARE = 4  # of the free memory, one part in so many may be taken by a set of pictures
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether a set of pictures of ``size`` bytes should be stored on ``device``."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return size * _SHARE <= free
+
+
+def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``values`` on ``device``, without waiting: a GPU copies them from page-locked memory."""
+    tensor = torch.as_tensor(values)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+class Plan:
+    """A batch to be cut on the device, as the reader hands it over.
+
+    ``values``: int64 (5, N): record, mirror, row, column and label of every picture.
+    ``pictures``: their pixels, uint8 N×C×H×W in page-locked memory, or None where the device has
+    them already.
+    """
+
+    __slots__ = ("pictures", "values")
+
+    def __init__(
+        self,
+        records: np.ndarray,
+        windows: Windows,
+        labels: np.ndarray,
+        pictures: torch.Tensor | None,
+    ) -> None:
+        self.values = np.stack([records, *windows, labels]).astype(np.int64)
+        self.pictures = pictures
+
+
+class DevicePictures:
+    """The pictures of one Data layer on ``device``; all are uint8 and of one shape."""
+
+    def __init__(
+        self,
+        transformer: DataTransformer,
+        shape: tuple[int, ...],
+        records: int,
+        device: torch.device,
+    ) -> None:
+        """``shape``: C×H×W of a stored picture; ``records``: their number in the database."""
+        self.shape = shape
+        self._device = device
+        self._cropped = transformer.output_shape(shape)
+        self._mean_picture = None if transformer.mean is None else upload(transformer.mean, device)
+        values = transformer.mean_values
+        self._mean_values = upload(values, device) if len(values) else None
+        self._scale = float(transformer.scale)
+        self._all: torch.Tensor | None = None
+        if fits(records * int(np.prod(shape)), device):
+            self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
+        self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
+        self._there = np.zeros(records, bool)
+
+    def has(self, records: np.ndarray) -> bool:
+        """Whether the device has all of these records, so that a plan needs no pictures."""
+        return bool(self._there[records].all())
+
+    def takes(self, pictures: list[np.ndarray]) -> bool:
+        """Whether these pictures are bytes of the shape that all must have here."""
+        return all(p.dtype == np.uint8 and p.shape == self.shape for p in pictures)
+
+    def stage(self, pictures: list[np.ndarray]) -> torch.Tensor:
+        """The pictures of a batch in one array that the device can copy without waiting."""
+        staged = torch.empty(
+            (len(pictures), *self.shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
+        )
+        for row, picture in zip(staged.numpy(), pictures):
+            row[...] = picture
+        return staged
+
+    def batch(self, plan: Plan) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of a plan on the device: data float32 N×C×h×w, labels float32 (N,)."""
+        values = upload(plan.values, self._device)
+        records = values[0]
+        source = self._all
+        if plan.pictures is not None:
+            brought = plan.pictures.to(self._device, non_blocking=True)
+            if source is None:
+                source, records = brought, torch.arange(len(brought), device=self._device)
+            else:
+                source.index_copy_(0, records, brought)
+                self.labels[plan.values[0]] = plan.values[4]
+                self._there[plan.values[0]] = True
+        assert source is not None
+        data = self._cut(source, records, values[1], values[2], values[3])
+        return data, values[4].to(torch.float32)
+
+    def _cut(
+        self,
+        pictures: torch.Tensor,
+        records: torch.Tensor,
+        mirrors: torch.Tensor,
+        rows: torch.Tensor,
+        columns: torch.Tensor,
+    ) -> torch.Tensor:
+        """What ``DataTransformer.transform`` makes of these windows, channels last as there."""
+        channels, height, width = self._cropped
+        device = self._device
+        down = torch.arange(height, device=device)
+        across = torch.arange(width, device=device)
+        across = torch.where(mirrors[:, None] != 0, width - 1 - across, across)
+        place = (
+            records[:, None, None, None],
+            torch.arange(channels, device=device),
+            (rows[:, None] + down)[:, :, None, None],
+            (columns[:, None] + across)[:, None, :, None],
+        )
+        data = pictures[place].to(torch.float32)
+        if self._mean_picture is not None:
+            data -= self._mean_picture[place[1:]]
+        elif self._mean_values is not None:
+            data -= self._mean_values
+        if self._scale != 1:
+            data *= self._scale
+        return data.permute(0, 3, 1, 2)
