@@ -200,6 +200,13 @@ def test_training_on_several_gpus_is_refused_and_on_one_is_not() -> None:
             call()
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_is_no_unsigned_int_is_refused(seed: int) -> None:
+    """As in pycaffe; a solver's random_seed has 64 bits, and there -1 means none."""
+    with pytest.raises(OverflowError, match=f"a seed is 0 to 4294967295; got {seed}"):
+        caffe.set_random_seed(seed)
+
+
 def test_init_log_silences_and_log_writes(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         caffe.init_log(1, True)

@@ -6,6 +6,7 @@ CPU mode and a generator of its own until it sets them.
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 
@@ -68,7 +69,12 @@ def set_device(device_id: int) -> None:
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed the main stream of this thread, from which fillers, dropout and data layers draw."""
+    """Seed the main stream of this thread, from which fillers, dropout and data layers draw.
+
+    Raises OverflowError, as pycaffe does, for what is no unsigned int of 32 bits.
+    """
+    if not 0 <= operator.index(seed) < 2**32:
+        raise OverflowError(f"set_random_seed: a seed is 0 to {2**32 - 1}; got {seed}")
     CONTEXT.seed(seed)
 
 

@@ -16,7 +16,7 @@ import torch
 
 from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import complete_state, glog, snapshot, solver_param
-from tinynet.torchcaffe.context import set_random_seed
+from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.learning_rate import learning_rate
@@ -59,7 +59,7 @@ class Solver:
         )
         snapshot.check_writable(self)
         if self.param.random_seed >= 0:
-            set_random_seed(self.param.random_seed)
+            CONTEXT.seed(self.param.random_seed)  # its low 32 bits
         self.net = self._make_train_net()
         self.test_nets = self._make_test_nets()
         for net in (self.net, *self.test_nets):
