@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -87,24 +87,66 @@ def test_wrong_use_says_what_is_right(tmp_path: Path, options: tuple, says: str)
     assert done.status == 2 and says in done.stderr
 
 
-@pytest.mark.long
-def test_a_trial_whose_worker_was_killed_is_carried_on_by_the_next(tmp_path: Path) -> None:
+def small_search(folder: Path, *options: object) -> list[str]:
+    """The command of a search of two short trials on a drawn set in ``folder``."""
     sizes = ("--classes", 2, "--train-per-class", 20, "--val-per-class", 2, "--test-per-class", 1)
-    run("data", "synthesize", "--out", tmp_path / "shapes", *sizes)
-    run("data", "convert", tmp_path / "shapes", "--out", tmp_path / "lmdb", "--jobs", 1)
+    run("data", "synthesize", "--out", folder / "shapes", *sizes)
+    run("data", "convert", folder / "shapes", "--out", folder / "lmdb", "--jobs", 1)
     arguments = [
-        *("search", tmp_path / "lmdb", "--stage", 1, "--trials", 2, "--levels", 1),
-        *("--epochs", 3, "--batch-size", 8, "--cpu", "--out", tmp_path / "s"),
+        *("search", folder / "lmdb", "--stage", 1, "--trials", 2, "--levels", 1),
+        *("--epochs", 3, "--batch-size", 8, "--cpu", "--out", folder / "s", *options),
     ]
-    command = [sys.executable, "-m", "tinynet", *map(str, arguments)]
-    first = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    history = tmp_path / "s" / "runs" / "stage1_simple" / "trial0000" / "run.json"
+    return [str(argument) for argument in arguments]
+
+
+def started(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    """The search as a process of its own, its first trial under way."""
+    command = [sys.executable, "-m", "tinynet", *arguments]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    history = folder / "s" / "runs" / "stage1_simple" / "trial0000" / "run.json"
     deadline = time.monotonic() + 300
     while not history.exists():
         assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
+    return first
+
+
+def trainings(folder: Path) -> list[str]:
+    """Processes that work in ``folder``."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = file.read_bytes().replace(b"\0", b" ").decode()
+            if str(folder / "s" / "runs") in line:
+                found.append(line)
+    return found
+
+
+@pytest.mark.long
+def test_a_search_that_is_told_to_stop_stops_its_training_and_can_be_resumed(
+    tmp_path: Path,
+) -> None:
+    arguments = small_search(tmp_path)
+    first = started(arguments, tmp_path)
+    first.send_signal(signal.SIGTERM)
+    _, said = first.communicate(timeout=300)
+    assert first.returncode == 75
+    assert said.splitlines()[-1].endswith("stopped by SIGTERM; the same command goes on")
+    assert trainings(tmp_path) == []
+    state = json.loads((tmp_path / "s/runs/stage1_simple/trial0000/run.json").read_text())["state"]
+    assert state == "stopped"
+    done = run(*arguments, "--json")
+    assert done.status == 0, done.stderr
+    assert "trial 0: was left by another worker" in done.stderr
+    assert [trial["state"] for trial in json.loads(done.stdout)] == ["complete", "complete"]
+
+
+@pytest.mark.long
+def test_a_trial_whose_worker_was_killed_is_carried_on_by_the_next(tmp_path: Path) -> None:
+    arguments = small_search(tmp_path)
+    first = started(arguments, tmp_path)
+    first.kill()  # its training is told to stop, and holds the trial until it has
+    first.communicate()
     done = run(*arguments, "--json")
     assert done.status == 0, done.stderr
     assert "trial 0: was left by another worker" in done.stderr

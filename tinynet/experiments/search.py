@@ -17,24 +17,24 @@ fifth of its length at the earliest.
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from tinynet.data.chosen_on import chosen_on
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiments.results import write_whole
+from tinynet.jobs import attempts, children
 from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt import dataset, generate, schema
 from tinynet.prototxt.solvers import Overrides, batch_size
@@ -130,12 +130,19 @@ def run(request: Request, say: Say) -> list[Trial]:
     begun with other settings, TinynetError where no trial could be completed.
     """
     worker = _Worker(request, say)
-    worker.work()
+    with children.stop_signals_noted(worker.signals):
+        worker.work()
     found = trials(request)
     write_trials(request, found)
     best = winner(found)
+    running = sum(trial.state == "running" for trial in found)
+    if running:
+        say(
+            f"{running} of the trials are worked on by others, or were left by one that was "
+            "killed; the same command, given again, goes on with those"
+        )
     if best is None:
-        if any(trial.state == "running" for trial in found):
+        if running:
             return found
         raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
     write_overrides(request, best, found)
@@ -253,6 +260,7 @@ class _Worker:
     def __init__(self, request: Request, say: Say) -> None:
         self._request = request
         self._say = say
+        self.signals: list[int] = []
         self._study = _study(request)
         self._described = dataset.describe(request.data)
         self._require_same_study()
@@ -279,16 +287,17 @@ class _Worker:
 
     def work(self) -> None:
         while True:
+            self._stop_if_told()
             taken = self._take()
             if taken is None:
                 return
             trial, lock = taken
             try:
-                self._do(trial)
+                self._do(trial, lock)
             finally:
-                lock.release()
+                os.close(lock)
 
-    def _take(self) -> tuple[Any, FileLock] | None:
+    def _take(self) -> tuple[Any, int] | None:
         """A trial that nobody works on: one that was left, or a new one."""
         optuna = _optuna()
         folder = self._request.out / "locks"
@@ -305,19 +314,20 @@ class _Worker:
             if len(known) >= self._request.total:
                 return None
             lock = self._lock(len(known))
-            assert lock is not None
+            assert lock is not None  # a number that nobody knew
             # its own draw for each number, whoever asks: the same command draws the same plane
             seed = 1000 * self._request.seed + len(known)
             self._study.sampler = optuna.samplers.RandomSampler(seed)
             return self._study.ask(fixed_distributions=self._box(len(known))), lock
 
-    def _lock(self, number: int) -> FileLock | None:
-        lock = FileLock(os.fspath(self._request.out / "locks" / f"trial{number:04d}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+    def _lock(self, number: int) -> int | None:
+        """The descriptor of a trial's lock, None where another worker, or its training, has it."""
+        path = self._request.out / "locks" / f"trial{number:04d}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if attempts.try_lock(descriptor, fcntl.LOCK_EX) is False:
+            os.close(descriptor)
             return None
-        return lock
+        return descriptor
 
     def _box(self, number: int) -> dict[str, Any]:
         optuna = _optuna()
@@ -334,13 +344,13 @@ class _Worker:
 
     # ------------------------------------------------------------------ one trial
 
-    def _do(self, trial: Any) -> None:
+    def _do(self, trial: Any, lock: int) -> None:
         optuna = _optuna()
         state = optuna.trial.TrialState
         paths = self._generate(trial)
         values = ", ".join(f"{name} {value:.3g}" for name, value in trial.params.items())
         self._say(f"trial {trial.number}: {values}")
-        status, pruned = self._train(trial, paths)
+        status, pruned = self._train(trial, paths, lock)
         last = self._report(trial, paths)
         if pruned:
             self._study.tell(trial.number, state=state.PRUNED)
@@ -367,33 +377,41 @@ class _Worker:
         runs_root = request.out / "runs"
         return RunPaths.of(runs_root, request.stage.name, f"trial{trial.number:04d}")
 
-    def _train(self, trial: Any, paths: RunPaths) -> tuple[int, bool]:
-        """Train, watching the tuning accuracy; (exit status, whether it was given up)."""
+    def _train(self, trial: Any, paths: RunPaths, lock: int) -> tuple[int, bool]:
+        """Train, watching the tuning accuracy; (exit status, whether it was given up).
+
+        The training inherits the trial's lock: what a killed worker leaves is no other's before it
+        has stopped.
+        """
         request = self._request
         root = request.out / "prototxt" / f"trial{trial.number:04d}"
         solver = StagePaths(root, request.stage.name).solver
         command = [
-            *(sys.executable, "-m", "tinynet", "train", os.fspath(solver)),
+            *("train", os.fspath(solver)),
             *("--runs", os.fspath(request.out / "runs"), "--name", Path(paths.root).name),
             *("--seed", str(request.seed), "--quiet", *request.train),
         ]
         log = request.out / "runs" / f"trial{trial.number:04d}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
-            child = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            child = children.start(command, out, descriptors=(lock,))
+            given_up = False
             try:
-                while child.poll() is None:
+                while child.poll() is None and not self.signals and not given_up:
                     time.sleep(_LOOK_SECONDS)
                     self._report(trial, paths)
-                    if trial.should_prune() and child.poll() is None:
-                        child.send_signal(signal.SIGTERM)
-                        child.wait()
-                        return child.returncode, True
-            except BaseException:  # Ctrl-C: the child stops with a snapshot, and the trial goes on
-                child.send_signal(signal.SIGTERM)
-                child.wait()
-                raise
-        return child.returncode, False
+                    given_up = trial.should_prune() and child.poll() is None
+            finally:  # it stops with a snapshot
+                if child.poll() is None:
+                    child.send_signal(signal.SIGTERM)
+                    child.wait()
+        self._stop_if_told()
+        return child.returncode, given_up
+
+    def _stop_if_told(self) -> None:
+        if self.signals:
+            name = signal.Signals(self.signals[0]).name
+            raise StoppedEarly(f"{self._request.out}: stopped by {name}; the same command goes on")
 
     def _report(self, trial: Any, paths: RunPaths) -> float | None:
         """Tell the study each tuning accuracy that the history holds; the last one."""

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shlex
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from tinynet.jobs import children
 from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.places import Place
 from tinynet.jobs.states import STOPPED_STATUS
 from tinynet.training.run import now
 
-_PR_SET_PDEATHSIG = 1
 # commands that take --gpu N and --cpu
 _ON_A_DEVICE = ("train", "evaluate", "ensemble", "predict")
 _LONGEST_MESSAGE = 400
-
-_libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exec should do little
 
 
 class Commands:
@@ -51,17 +46,13 @@ class Commands:
         self._write(f"{now()} on {self.place.label}\n$ tinynet {shlex.join(arguments)}\n")
         self._from = self._log.tell()
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tinynet", *arguments],
-                cwd=self._directory,
-                env={**os.environ, **self.place.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                # a terminal's Ctrl-C comes to us alone, and once to each command from us
-                start_new_session=True,
-                pass_fds=(self.claim.descriptor, *self.place.descriptors),
-                preexec_fn=_in_child(self.place, os.getpid()),
+            self._process = children.start(
+                arguments,
+                self._log,
+                directory=self._directory,
+                environment=self.place.environment,
+                descriptors=(self.claim.descriptor, *self.place.descriptors),
+                cores=self.place.cores,
             )
         except OSError as error:
             self._write(f"tinynet: cannot start: {error}\n")
@@ -132,21 +123,3 @@ def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str,
     """The command with its starter's ``--gpu N`` or ``--cpu``, where it takes one and has none."""
     named = any(word in ("--gpu", "--cpu") or word.startswith("--gpu=") for word in command)
     return command if named or command[0] not in _ON_A_DEVICE else (*command, *device)
-
-
-def _in_child(place: Place, parent: int) -> Callable[[], None]:
-    """What a command's process does before it becomes the command."""
-
-    def prepare() -> None:
-        # a starter that is killed by force takes its commands along; they stop as they do on any
-        # SIGTERM, with a snapshot, and hold the job's lock until then (Linux; elsewhere they go on)
-        with contextlib.suppress(AttributeError):
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
-        if place.cores and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, place.cores)
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(name, signal.SIG_DFL)  # what bash's background has ignored
-
-    return prepare

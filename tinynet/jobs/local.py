@@ -6,16 +6,14 @@ it worked on goes on from its newest snapshot.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from tinynet.errors import StoppedEarly, TinynetError
-from tinynet.jobs import states
+from tinynet.jobs import children, states
 from tinynet.jobs.claims import claim
 from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read
@@ -26,7 +24,6 @@ from tinynet.training import run as runs
 
 Say = Callable[[str], None]
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _TICK_SECONDS = 0.2
 _LOOK_SECONDS = 3.0  # between two looks at what other starters have done
 
@@ -125,7 +122,7 @@ class _Starter:
         self._said_waiting = ""
 
     def run(self) -> Report:
-        with self._signals_noted():
+        with children.stop_signals_noted(self._signals):
             try:
                 next_look = 0.0
                 while True:
@@ -263,22 +260,6 @@ class _Starter:
             self._say(text)
 
     # ------------------------------------------------------------------ signals and the end
-
-    @contextlib.contextmanager
-    def _signals_noted(self) -> Iterator[None]:
-        def note(number: int, frame: FrameType | None) -> None:
-            self._signals.append(number)
-
-        before = {}
-        for number in STOP_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                with contextlib.suppress(ValueError):  # not in the main thread
-                    before[number] = signal.signal(number, note)
-        try:
-            yield
-        finally:
-            for number, action in before.items():
-                signal.signal(number, action)
 
     def _pass_signals_on(self) -> None:
         for number in self._signals[self._passed_on :]:

@@ -1,0 +1,84 @@
+"""``tinynet`` commands as processes of a starter: they stop when it is told to, or is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exec should do little
+
+
+def start(
+    arguments: Sequence[str],
+    log: IO[bytes],
+    *,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
+    cores: Collection[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start ``tinynet ARGUMENTS``, whose output goes to ``log``.  Raises OSError.
+
+    ``environment``: variables besides ours.  ``descriptors``: files that it keeps open, and the
+    locks on them.  ``cores``: the only ones that it may use; () leaves it ours.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "tinynet", *arguments],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        # a terminal's Ctrl-C comes to us alone, and once to each command from us
+        start_new_session=True,
+        pass_fds=tuple(descriptors),
+        preexec_fn=_in_child(cores, os.getpid()),
+    )
+
+
+def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
+    """What a command's process does before it becomes the command."""
+
+    def prepare() -> None:
+        # a starter that is killed by force takes its commands along; they stop as they do on any
+        # SIGTERM, with a snapshot, and hold the locks until then (Linux; elsewhere they go on)
+        with contextlib.suppress(AttributeError):
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cores)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(name, signal.SIG_DFL)  # what bash's background has ignored
+
+    return prepare
+
+
+@contextlib.contextmanager
+def stop_signals_noted(signals: list[int]) -> Iterator[None]:
+    """Within the block a stop signal is appended to ``signals`` and does nothing else."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+
+    before = {}
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            with contextlib.suppress(ValueError):  # not in the main thread
+                before[number] = signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
