@@ -102,6 +102,30 @@ def test_layer_and_its_gradients_equal_real_caffes(case: str, ask_both: Ask) -> 
     assert_same(*ask_both(request, x_of(shape)))
 
 
+# as many and as large as it takes to leave PyTorch's own convolution: winograd.py, and
+# window_products.py for every size
+LARGE = {
+    "3x3 forward and backward": ("num_output: 128 kernel_size: 3", (30, 128, 14, 14)),
+    "3x3 without bias": ("num_output: 128 kernel_size: 3 bias_term: false", (30, 128, 14, 14)),
+    "3x3 backward only": ("num_output: 72 kernel_size: 3", (30, 64, 14, 14)),
+    "5x5 of few channels": ("num_output: 50 kernel_size: 5", (3, 3, 20, 18)),
+    "5x5 of odd channels": ("num_output: 100 kernel_size: 5", (2, 50, 14, 13)),
+    "5x5 with stride, one picture": ("num_output: 20 kernel_size: 5 stride: 2", (1, 7, 20, 21)),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_convolution_of_many_channels_equals_real_caffes(case: str, ask_both: Ask) -> None:
+    parameters, shape = LARGE[case]
+    request = {
+        "net": one("Convolution", conv(parameters), shape),
+        "top_diffs": ["y"],
+        "passes": 2,
+    }
+    # the diffs of the parameters are sums of thousands of numbers of either sign
+    assert_same(*ask_both(request, x_of(shape)), tolerance=5e-5)
+
+
 def test_max_pool_gives_ties_to_the_first_and_writes_the_mask(ask_both: Ask) -> None:
     layer = one(
         "Pooling",

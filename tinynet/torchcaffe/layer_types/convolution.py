@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tinynet.torchcaffe import window_products
+from tinynet.torchcaffe import window_products, winograd
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _NAMED_AXES = ("h", "w")
@@ -73,6 +73,7 @@ class Convolution(Layer):
             and not any(self.pad)
             and all(value == 1 for value in self.dilation)
         )
+        self._small = self._plain and self.kernel == [3, 3] and self.stride == [1, 1]
         self.add_blob(shape, param.weight_filler)
         if param.bias_term:
             self.add_blob((self.num_output,), param.bias_filler)
@@ -140,29 +141,46 @@ class Convolution(Layer):
                 # the faster order in memory; every layer above keeps to it, so that only the
                 # pictures themselves, which a script wrote, are ever copied
                 pictures = pictures.contiguous(memory_format=torch.channels_last)
-            out = torch.convolution(pictures, self._weights(), bias, *self._settings)
+            if self._small and winograd.suits(pictures, above.shape, backward=False):
+                out = winograd.forward(pictures, self._weights(), bias)
+            else:
+                out = torch.convolution(pictures, self._weights(), bias, *self._settings)
             above.set_data(out.reshape(above.shape))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         for below, above, down in zip(bottom, top, propagate_down):
             pictures = self._pictures(below.computed, self.channels)
             diff = self._pictures(above.computed_diff, self.num_output)
-            if self._plain and window_products.suits(pictures, diff):
-                below_diff, params_diff = self._backward_by_products(pictures, diff, down)
-            else:
-                wanted = [down, *self._params_learn()]
-                found = self._convolution_backward(pictures, diff, wanted)
-                below_diff, params_diff = found[0], found[1:]
+            below_diff, *params_diff = self._diffs(pictures, diff, down)
             for blob, learns, param_diff in zip(self.blobs, self._params_learn(), params_diff):
                 if learns:
                     assert param_diff is not None
                     blob.add_diff(param_diff.reshape(blob.shape))
-            if below_diff is not None and down:
+            if down:
+                assert below_diff is not None
                 below.set_diff(below_diff.reshape(below.shape))
 
     def _params_learn(self) -> list[bool]:
         """Whether weights and bias learn; a bias that is not there does not."""
         return [*self.param_propagate_down, False][:2]
+
+    def _diffs(
+        self, pictures: torch.Tensor, diff: torch.Tensor, down: bool
+    ) -> tuple[torch.Tensor | None, ...]:
+        """The diffs of the pictures, weights and bias, those that are wanted, the fastest way."""
+        learn = any(self._params_learn())
+        if self._small and winograd.suits(pictures, tuple(diff.shape), backward=True):
+            return winograd.backward(pictures, diff, self._weights(), down, learn)
+        if learn and self._plain and window_products.suits(pictures, diff):
+            below_diff = (
+                self._convolution_backward(pictures, diff, [True, False, False])[0]
+                if down
+                else None
+            )
+            return below_diff, *window_products.weight_and_bias_diff(
+                pictures, diff, self.kernel, self.stride
+            )
+        return self._convolution_backward(pictures, diff, [down, *self._params_learn()])
 
     def _convolution_backward(
         self, pictures: torch.Tensor, diff: torch.Tensor, wanted: list[bool]
@@ -176,15 +194,3 @@ class Convolution(Layer):
             wanted,
         )
         return found
-
-    def _backward_by_products(
-        self, pictures: torch.Tensor, diff: torch.Tensor, down: bool
-    ) -> tuple[torch.Tensor | None, tuple[torch.Tensor | None, ...]]:
-        below_diff: torch.Tensor | None = None
-        if down:
-            below_diff = self._convolution_backward(pictures, diff, [True, False, False])[0]
-        if not any(self._params_learn()):
-            return below_diff, ()
-        return below_diff, window_products.weight_and_bias_diff(
-            pictures, diff, self.kernel, self.stride
-        )
