@@ -9,8 +9,11 @@ it exact:
   beats the label in every model, the picture is wrong for every subset.
 - Probabilities are fixed-point integers (multiples of 2^-58, which holds every float32 above
   3e-11 without rounding), so that sums are exact and do not depend on their order.
-- The sums of the first half of the models and those of the second half are made once; a subset is
-  one of each, so it costs one comparison for each rival left.
+- A subset is one of the first models' subsets and one of the last ones'.  A rival wins wherever the
+  first one's sum of margins is at most what the last one's takes back.  With the first ones' sums
+  in order, these are the first few of them, however many there are: one search finds how many, and
+  a table holds every such beginning as a set of bits.  So a rival costs a search, and a few words
+  to unite with the other rivals', for each of the last models' subsets alone.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from tinynet.errors import UsageError
 
 MAX_MEMBERS = 20  # a million subsets
 _FIXED_POINT = 2.0**58  # 31 sums of 1 stay below 2^63
-_LOW_MEMBERS = 7  # 128 sums a rival are held at a time
-_BLOCK_BYTES = 2 << 20  # of those sums: small enough for a processor's cache
+_LOW_MEMBERS = 8  # a set of their subsets is four words
+_BLOCK_BYTES = 1 << 20  # of sums held at a time: small enough for a processor's cache
+_BYTE_MAX = 255  # pictures that a byte can count
 _PRUNE_PICTURES = 2000  # pictures looked at together
 _PRUNE_TOGETHER = 100  # pictures whose rivals are compared together
 _STRONGEST = 16  # rivals that every other one is compared with
@@ -88,13 +92,13 @@ def score_subsets(
             f"{len(members)} members have {2 ** len(members) - 1:,} subsets; all are scored up to "
             f"{MAX_MEMBERS} members"
         )
-    low = min(_LOW_MEMBERS, len(members))
+    low = min(_LOW_MEMBERS, (len(members) + 1) // 2)
     always, groups = _rivals(members, labels)
-    correct = np.zeros((1 << (len(members) - low), 1 << low), dtype=np.int64)
+    counter = _Counter(1 << (len(members) - low), 1 << low)
     total = sum(margins[0].size for margins in groups)
     for margins in groups:
-        _count(margins, low, correct, lambda done: progress(done, total))
-    flat = correct.ravel() + always
+        _count(margins, low, counter, lambda done: progress(done, total))
+    flat = counter.totals().ravel() + always
     flat[0] = 0
     return SubsetScores(flat, len(labels))
 
@@ -172,23 +176,71 @@ def _undominated(margins: np.ndarray) -> list[np.ndarray]:
     return pieces
 
 
+class _Counter:
+    """Counts, for each high mask and low mask, the pictures that are right."""
+
+    def __init__(self, high_masks: int, low_masks: int) -> None:
+        self._totals = np.zeros((high_masks, low_masks), np.int64)
+        self._recent = np.zeros((high_masks, low_masks), np.uint8)  # of the last few pictures
+        self._pictures = 0
+        # the set of each low mask alone, as bits in bytes, or in words where they fill them
+        self.single = np.packbits(np.eye(low_masks, dtype=np.uint8), axis=1)
+        if self.single.shape[1] % 8 == 0:
+            self.single = self.single.view(np.uint64)
+
+    def add(self, wrong: np.ndarray) -> None:
+        """Add ≤ 255 pictures: ``wrong`` (pictures, high masks, words) holds sets as ``single``."""
+        if self._pictures + len(wrong) > _BYTE_MAX:
+            self.totals()
+        low_masks = self._recent.shape[1]
+        right = np.unpackbits(~wrong.view(np.uint8), axis=2, count=low_masks)
+        self._recent += np.add.reduce(right, axis=0, dtype=np.uint8)
+        self._pictures += len(wrong)
+
+    def totals(self) -> np.ndarray:
+        """The counts so far, int64 (high masks, low masks)."""
+        self._totals += self._recent
+        self._recent[:] = 0
+        self._pictures = 0
+        return self._totals
+
+
 def _count(
-    margins: np.ndarray, low: int, correct: np.ndarray, progress: Callable[[int], object]
+    margins: np.ndarray, low: int, counter: _Counter, progress: Callable[[int], object]
 ) -> None:
-    """Add to ``correct`` (high masks, low masks) the pictures of one group that are right."""
+    """Count the pictures of one group; ``margins`` (models, rivals, pictures)."""
     members, rivals, pictures = margins.shape
-    step = max(1, _BLOCK_BYTES // (8 * rivals << low))
+    words = counter.single.shape[1]
+    table = 8 * rivals << max(low + words.bit_length(), members - low)
+    step = min(max(1, _BLOCK_BYTES // table), _BYTE_MAX)
     for start in range(0, pictures, step):
         block = margins[:, :, start : start + step]
-        sums = _sums(block[:low])
-        for mask, threshold in enumerate(_sums(-block[low:])):
-            correct[mask] += np.logical_and.reduce(sums > threshold, axis=1).sum(axis=1)
+        sums, thresholds = _sums(block[:low]), _sums(-block[low:])
+        order = np.argsort(sums, axis=2)
+        sums = np.take_along_axis(sums, order, axis=2)
+        # the sets of no low mask, of the first in order, of the first two …
+        _, count, low_masks = sums.shape
+        first = np.zeros((rivals, count, low_masks + 1, words), counter.single.dtype)
+        np.bitwise_or.accumulate(counter.single[order], axis=2, out=first[:, :, 1:])
+        beaten = np.empty(thresholds.shape, np.intp)
+        for found, values, wanted in zip(
+            beaten.reshape(rivals * count, -1),
+            sums.reshape(rivals * count, -1),
+            thresholds.reshape(rivals * count, -1),
+        ):
+            found[:] = values.searchsorted(wanted, "right")
+        beaten += (low_masks + 1) * np.arange(count)[:, None]
+        first = first.reshape(rivals, count * (low_masks + 1), words)
+        wrong = first[0].take(beaten[0], axis=0)
+        for sets, places in zip(first[1:], beaten[1:]):
+            wrong |= sets.take(places, axis=0)
+        counter.add(wrong)
         progress(block[0].size)
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
-    """Sums over every subset of the first axis, in the order of their masks."""
-    out = np.zeros((1 << len(values), *values.shape[1:]), dtype=np.int64)
+    """Sums of (models, rivals, pictures) over every subset: (rivals, pictures, masks)."""
+    out = np.zeros((*values.shape[1:], 1 << len(values)), dtype=np.int64)
     for m, value in enumerate(values):
-        np.add(out[: 1 << m], value, out=out[1 << m : 2 << m])
+        np.add(out[..., : 1 << m], value[..., None], out=out[..., 1 << m : 2 << m])
     return out
