@@ -9,11 +9,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.command import run
 from tinynet.bench import parts
 from tinynet.bench.rounds import Row, alternate
 from tinynet.cli import bench as cli
+from tinynet.errors import TinynetError
 
 CHILD = """
 import json, sys, time
@@ -61,6 +63,44 @@ def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_product
 def test_the_parts_that_the_command_offers_are_those_that_there_are():
     assert cli.PARTS == parts.PARTS
     assert all(hasattr(parts.Bench, part) for part in parts.PARTS)
+
+
+def test_the_data_layers_share_is_its_time_for_a_picture_by_that_of_a_training_step(
+    tmp_path, monkeypatch
+):
+    work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None)
+    rates = {"train stage 1": [300.0, 200.0, 100.0], "train stage 7": [50.0], "reader": [4000.0]}
+
+    def alternate(entries, rounds, say):
+        for row, _, _ in entries:
+            row.rates = list(rates[row.part])
+        return [row for row, _, _ in entries]
+
+    monkeypatch.setattr(parts, "alternate", alternate)
+    folder = parts.unpacked(None, tmp_path, quick=True)
+    work.folder = folder
+    assert work.run("reader")[0].shares == {}
+    work.run("train")
+    rows = work.run("reader")
+    assert rows[0].shares == {"train stage 1": 0.05, "train stage 7": 0.0125}
+    text = cli._table(rows, {"processor": "P", "cores": 2, "instructions": []})
+    assert "5.0 % of a step of train stage 1" in " ".join(text.split())
+    assert cli._as_dict(rows[0], rows)["share_of_step"]["train stage 7"] == 0.0125
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_was_measured_before_a_part_fails_is_printed_all_the_same(form, monkeypatch):
+    def fail(self):
+        raise TinynetError("the disk is full")
+
+    monkeypatch.setattr(parts.Bench, "subsets", lambda self: [Row("p", "first", "img", [7.0])])
+    monkeypatch.setattr(parts, "PARTS", ("subsets", "crops"))
+    monkeypatch.setattr(parts.Bench, "crops", fail)
+    chosen = ["--quick", "--only", "subsets", "--only", "crops"]
+    monkeypatch.setattr(cli, "PARTS", ("subsets", "crops"))
+    done = CliRunner().invoke(cli.bench, [*chosen, *form])
+    assert isinstance(done.exception, TinynetError)
+    assert "first" in done.stdout and "7.0" in done.stdout
 
 
 def test_useful_operations_are_three_products_less_the_pictures_gradient(tmp_path):

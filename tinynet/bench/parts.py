@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Bench:
     caffe_tools: Path | None
     say: Say
     _gemm: tuple[float, ...] = (0.0, 0.0)  # operations a second, float32 and bfloat16
+    _steps: dict[str, float] = field(default_factory=dict)  # img/s of training, by the part's name
 
     def run(self, part: str) -> list[Row]:
         """The rows of a part of PARTS."""
@@ -82,8 +83,8 @@ class Bench:
         generate.write(files)
         paths = StagePaths(root, stage.name)
         solver = text.read(paths.solver, schema.SolverParameter)
-        for field in ("test_iter", "test_interval", "snapshot", "display"):
-            solver.ClearField(field)
+        for unneeded in ("test_iter", "test_interval", "snapshot", "display"):
+            solver.ClearField(unneeded)
         paths.solver.write_text(text.format(solver))
         net = text.read(paths.train_val, schema.NetParameter)
         layers = [layer for layer in shapes.infer(net, schema.TRAIN).layers if layer.multiply_adds]
@@ -152,6 +153,8 @@ class Bench:
         else:
             entries.append((real, self._worker(caffe, "train", solver), size))
         alternate(entries, self.rounds, self.say)
+        if ours.rate:
+            self._steps[part] = ours.rate
         return [ours, real, plain, bf16]
 
     def reader(self) -> list[Row]:
@@ -162,7 +165,10 @@ class Bench:
         del net.layer[1:]
         alone = self.scratch / "reader.prototxt"
         alone.write_text(text.format(net))
-        return self._in_both("reader", "reader", f"--model={alone}", 20 if self.quick else 100)
+        rows = self._in_both("reader", "reader", f"--model={alone}", 20 if self.quick else 100)
+        if rows[0].rate:
+            rows[0].shares = {part: rate / rows[0].rate for part, rate in self._steps.items()}
+        return rows
 
     def _in_both(self, part: str, work: str, model: str, size: int) -> list[Row]:
         ours = Row(part, "torchcaffe Data layer", "img", of="real Caffe Data layer")
@@ -263,18 +269,23 @@ class Bench:
         return self._count()
 
     def subsets(self) -> list[Row]:
+        few = 100 if self.quick else 10_000
+        return [self._subsets(11, few, self.rounds), self._subsets(20, few, 1)]
+
+    def _subsets(self, count: int, pictures: int, rounds: int) -> Row:
         from tinynet.evaluation.subsets import score_subsets
 
-        pictures = 1000 if self.quick else 10_000
-        members, labels = draw_members(11, pictures, 200)
-        row = Row("subset search", f"2047 subsets of 11 models, {pictures:,} x 200", "search")
-        for number in range(self.rounds):
-            self.say(f"subset search: round {number + 1} of {self.rounds}")
+        what = f"{2**count - 1:,} subsets of {count} models, {pictures:,} x 200"
+        row = Row("subset search", what, "search")
+        self.say(f"subset search: drawing the answers of {count} models")
+        members, labels = draw_members(count, pictures, 200)
+        for number in range(rounds):
+            self.say(f"subset search: round {number + 1} of {rounds}, {count} models")
             start = time.perf_counter()
             score_subsets(members, labels)
             row.rates.append(1 / (time.perf_counter() - start))
         row.note = f"{1 / (row.rate or 1):.2f} s"
-        return [row]
+        return row
 
 
 def draw_members(count: int, pictures: int, classes: int) -> tuple[list[np.ndarray], np.ndarray]:

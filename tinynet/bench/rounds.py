@@ -26,6 +26,8 @@ class Row:
     of: str = ""  # name of the contestant of the part that the ratio is to
     flop: float = 0.0  # useful floating-point operations an item, for the fraction of the limit
     note: str = ""
+    # what fraction of a training step's time an item takes here, by the part that measured the step
+    shares: dict[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float | None:

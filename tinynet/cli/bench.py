@@ -45,7 +45,8 @@ def bench(
     """Measure this machine: tinynet beside real Caffe and a plain PyTorch script.
 
     Contestants work in turn, a round each, and the median over the rounds counts.  Without --data
-    the pictures are drawn.  What is not here is skipped, with the reason.
+    the pictures are drawn.  What is not here is skipped, with the reason.  Where training was
+    measured too, reader also says what share of a training step the Data layer alone would take.
     """
     from tinynet.bench.parts import Bench, machine, unpacked
 
@@ -55,17 +56,21 @@ def bench(
     rounds = 1 if quick else rounds
     length = "under two minutes" if quick else "a few minutes"
     click.echo(f"measuring {', '.join(parts)}: {length} on an idle machine", err=True)
-    with tempfile.TemporaryDirectory(prefix="tinynet-bench-") as name:
-        scratch = Path(name)
-        folder = unpacked(data, scratch, quick)
-        work = Bench(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress)
-        rows = [row for part in parts for row in work.run(part)]
-    _progress("")
-    if as_json:
-        record = {"machine": machine(), "rounds": rounds, "quick": quick}
-        click.echo(json.dumps({**record, "rows": [_as_dict(row, rows) for row in rows]}))
-    else:
-        click.echo(_table(rows, machine()))
+    rows: list[Row] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="tinynet-bench-") as name:
+            scratch = Path(name)
+            folder = unpacked(data, scratch, quick)
+            work = Bench(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress)
+            for part in parts:
+                rows += work.run(part)
+    finally:  # what was measured before a part failed, or was interrupted, counts all the same
+        _progress("")
+        if rows and as_json:
+            record = {"machine": machine(), "rounds": rounds, "quick": quick}
+            click.echo(json.dumps({**record, "rows": [_as_dict(row, rows) for row in rows]}))
+        elif rows:
+            click.echo(_table(rows, machine()))
 
 
 def _progress(line: str) -> None:
@@ -97,6 +102,7 @@ def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
         "ratio_to": row.of or None,
         "ratio": _ratio(row, rows),
         "fraction_of_gemm": _fraction(row, rows),
+        "share_of_step": row.shares or None,
         "skipped": row.skipped or None,
         "note": row.note or None,
     }
@@ -115,9 +121,11 @@ def _table(rows: list[Row], here: dict[str, Any]) -> str:
         rate = row.rate / scale
         ratio, fraction = _ratio(row, rows), _fraction(row, rows)
         spread = f"{min(row.rates) / scale:,.1f} to {max(row.rates) / scale:,.1f}"
-        note = f"{ratio:.2f} x {row.of}" if ratio else row.note
+        notes = [f"{ratio:.2f} x {row.of}"] if ratio else []
+        notes += [row.note] if row.note else []
+        notes += [f"{100 * part:.1f} % of a step of {what}" for what, part in row.shares.items()]
         share = f"{100 * fraction:.0f} %" if fraction else ""
-        cells.append([row.part, row.name, f"{rate:,.1f}", unit, spread, share, note])
+        cells.append([row.part, row.name, f"{rate:,.1f}", unit, spread, share, "; ".join(notes)])
     head = f"{here['processor'] or 'unknown processor'}, {here['cores']} cores"
     if here["instructions"]:
         head += f" ({', '.join(here['instructions'])})"
