@@ -36,14 +36,20 @@ def _reference(
         (1, 5, 16, (8, 11), [2, 5], [1, 1]),
         (4, 2, 8, (11, 10), [3, 1], [2, 3]),
         (2, 7, 24, (4, 6), [4, 6], [1, 1]),
+        (1, 1, 1, (1, 1), [1, 1], [1, 1]),
+        (2, 10, 50, (7, 9), [3, 2], [1, 2]),
+        (3, 50, 25, (6, 8), [5, 5], [1, 1]),
     ],
 )
-@pytest.mark.parametrize("budget", [1, 4_000, 6 << 20])
+@pytest.mark.parametrize("budget", [1, 4_000, 2 << 20])
+@pytest.mark.parametrize("wide", [1, 1 << 30])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
 def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
-    count, channels, outputs, size, kernel, stride, budget, order, monkeypatch
+    count, channels, outputs, size, kernel, stride, budget, wide, order, monkeypatch
 ) -> None:
     monkeypatch.setattr(window_products, "_BYTES", budget)
+    monkeypatch.setattr(window_products, "_ROW", wide)
+    monkeypatch.setattr(window_products, "_OUTPUTS", wide)
     generator = torch.Generator().manual_seed(3)
     pictures = torch.randn(count, channels, *size, generator=generator)
     out = [(s - k) // step + 1 for s, k, step in zip(size, kernel, stride)]
@@ -58,8 +64,9 @@ def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=1e-5)
 
 
-def test_the_choice_depends_on_shapes_alone() -> None:
+def test_the_choice_depends_on_kind_and_device_alone() -> None:
     pictures = torch.zeros(1, 3, 5, 5)
-    assert window_products.suits(pictures, torch.zeros(1, 64, 3, 3))
-    assert not window_products.suits(pictures, torch.zeros(1, 50, 3, 3))
-    assert not window_products.suits(pictures.to("meta"), torch.zeros(1, 64, 3, 3, device="meta"))
+    assert window_products.suits(pictures)
+    assert not window_products.suits(pictures.bfloat16())
+    assert not window_products.suits(pictures[..., 0])
+    assert not window_products.suits(pictures.to("meta"))

@@ -171,7 +171,7 @@ class Convolution(Layer):
         learn = any(self._params_learn())
         if self._small and winograd.suits(pictures, tuple(diff.shape), backward=True):
             return winograd.backward(pictures, diff, self._weights(), down, learn)
-        if learn and self._plain and window_products.suits(pictures, diff):
+        if learn and self._plain and window_products.suits(pictures):
             below_diff = (
                 self._convolution_backward(pictures, diff, [True, False, False])[0]
                 if down

@@ -142,8 +142,12 @@ class Pooling(Layer):
                 1,
             )
         else:
+            above = top[0].computed_diff.to(self._input.dtype)
+            if self._indices.is_contiguous(memory_format=torch.channels_last):
+                # an inner product above leaves the other order, which would go slowly together
+                above = above.contiguous(memory_format=torch.channels_last)
             diff = torch.ops.aten.max_pool2d_with_indices_backward(
-                top[0].computed_diff.to(self._input.dtype),
+                above,
                 self._input,
                 list(self.kernel),
                 list(self.stride),
