@@ -14,9 +14,7 @@ from tests.torchcaffe.conftest import Ask
 from tests.torchcaffe.test_stages_against_caffe import write_pictures, write_solver
 
 ROUNDING = 3e-6  # relative; a float32's last digit is 6e-8, and sums have thousands of terms
-# times real Caffe's, which adds up a weight's gradient picture by picture: in stage 1, whose
-# channels are no multiple of 8, oneDNN adds the whole batch in one run
-AS_MUCH = 8
+AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
 
 
 @pytest.fixture
