@@ -19,8 +19,10 @@ import torch
 _BYTES = 2 << 20
 # the BLAS computes this many columns at a time: X is filled up with zeros to a multiple of it
 _COLUMNS = 8
+# so many inputs in one row of a window are too few to be gathered one after another
+_NARROW = 32
 # inputs in one row of a window, and outputs of a picture, from which single rows are gathered
-_ROW = 128
+_WIDE = 128
 _OUTPUTS = 256
 
 
@@ -40,17 +42,20 @@ def weight_and_bias_diff(
 
     ``pictures`` is N×C×H×W, ``diff`` N×O×h×w, the top's; channels last in memory, or copied so.
     """
-    x = pictures.permute(0, 2, 3, 1).contiguous()
     g = diff.permute(0, 2, 3, 1).contiguous()
     _, height, width, outputs = g.shape
-    channels = x.shape[3]
-    wide = kernel[1] * channels >= _ROW and height * width >= _OUTPUTS
-    if wide and stride[0] == 1:
+    bias_diff = g.view(-1, outputs).sum(0)
+    channels = pictures.shape[1]
+    row = kernel[1] * channels
+    if row < _NARROW:
+        return _by_planes(pictures.contiguous(), g, kernel, stride), bias_diff
+    x = pictures.permute(0, 2, 3, 1).contiguous()
+    if row >= _WIDE and height * width >= _OUTPUTS and stride[0] == 1:
         weight_diff = _by_rows_of_windows(x, g, kernel, stride[1])
     else:
         weight_diff = _by_whole_windows(x, g, kernel, stride)
     weight_diff = weight_diff.view(outputs, *kernel, channels)
-    return weight_diff.permute(0, 3, 1, 2).contiguous(), g.view(-1, outputs).sum(0)
+    return weight_diff.permute(0, 3, 1, 2).contiguous(), bias_diff
 
 
 def _by_whole_windows(
@@ -106,6 +111,29 @@ def _by_rows_of_windows(
         for i, row_diff in enumerate(weight_diff):
             row_diff.addmm_(diffs.t(), gathered[i : i + height].view(-1, columns))
     return weight_diff[..., :size].transpose(0, 1).contiguous()
+
+
+def _by_planes(
+    x: torch.Tensor, g: torch.Tensor, kernel: list[int], stride: list[int]
+) -> torch.Tensor:
+    """∂W as O×C×k_h×k_w for few channels, as a net's first layer has them: ``x`` is N×C×H×W.
+
+    What lies at one place of the window, for all outputs of a picture, is a part of a plane whose
+    rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.
+    """
+    count, height, width, outputs = g.shape
+    per_picture, per_channel, per_row, per_pixel = x.stride()
+    places = x.as_strided(
+        (count, x.shape[1], *kernel, height, width),
+        (per_picture, per_channel, per_row, per_pixel, stride[0] * per_row, stride[1] * per_pixel),
+    )
+    size = places.shape[1:4].numel()
+    gathered = x.new_zeros(_filled_up(size), height * width)
+    weight_diff = x.new_zeros(len(gathered), outputs)
+    for inputs, diffs in zip(places, g.view(count, -1, outputs)):
+        gathered[:size].view(inputs.shape).copy_(inputs)
+        weight_diff.addmm_(gathered, diffs)
+    return weight_diff[:size].t().reshape(outputs, x.shape[1], *kernel).contiguous()
 
 
 def _filled_up(size: int) -> int:
