@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ def start(profile: Path) -> Iterator[Any]:
         yield chrome
     finally:
         chrome.quit()
+
+
+def axe() -> str:
+    """The script of axe-core, which scripts/test.sh installs; skips where it is not."""
+    path = Path(sys.prefix) / "node_modules/axe-core/axe.min.js"
+    if not path.exists():
+        pytest.skip("no axe-core here (scripts/test.sh installs it where npm is)")
+    return path.read_text(encoding="utf-8")
 
 
 def resize(chrome: Any, width: int) -> None:

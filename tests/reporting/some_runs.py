@@ -77,3 +77,43 @@ def write_run(
             found = probabilities(classes, 60, skill, seed, crop, names)
             write_probabilities(paths.probabilities("val", crop == "oversample"), found)
     return paths
+
+
+def write_search(folder: Path) -> None:
+    """A search as ``tinynet search`` leaves it: five trials, one of them failed, one given up."""
+    folder.mkdir(parents=True)
+    rows = (
+        "trial,state,base_lr,weight_decay,tuning_accuracy\n"
+        "0,complete,0.02,2.2e-05,0.30\n1,complete,0.004,6.2e-05,0.25\n2,failed,0.09,0.001,\n"
+        "3,pruned,0.0011,0.008,0.12\n4,complete,0.015,0.0001,0.32\n"
+    )
+    (folder / "trials.csv").write_text(rows)
+    chosen = {"images": 1000, "source": HOSTILE, "role": "tuning pictures"}
+    winner = {
+        "solver": {"base_lr": 0.015, "weight_decay": 0.0001},
+        "stage": "stage1_simple",
+        "search": {"command": "tinynet search data/lmdb --stage 1"},
+        "chosen_on": chosen,
+    }
+    (folder / "overrides.json").write_text(json.dumps(winner))
+    write_run(folder / "runs/stage1_simple/trial0000")
+
+
+def write_folds(folder: Path) -> None:
+    """Three folds of two stages, one of which has not run wholly."""
+    whole = {
+        "name": "stage1_simple",
+        "folds": [0.41, 0.43, 0.40],
+        "mean": 0.4133,
+        "by_fold": [0.38, 0.45],
+        "from_train": {"images": 100, "accuracy": 0.42},
+        "from_val": {"images": 10, "accuracy": 0.38},
+        "train_less_val": 0.04,
+        "train_less_val_interval": [0.01, 0.07],
+    }
+    keys = ("mean", "by_fold", "from_train", "from_val")
+    keys += ("train_less_val", "train_less_val_interval")
+    part = {"name": "stage7_dropout2", "folds": [0.45, None, 0.47], **dict.fromkeys(keys)}
+    folder.mkdir(parents=True)
+    (folder / "folds.json").write_text(json.dumps({"folds": 3, "stages": [whole, part]}))
+    write_run(folder / "fold1/stage1_simple/seed1", classes=4)  # of another split of the data

@@ -18,6 +18,7 @@ from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.experiments.results import Dissection, Split, Subset, write_dissection
 from tinynet.paths import RunPaths
 from tinynet.reporting.evidence import collect
+from tinynet.reporting.figures import Choice, make
 from tinynet.reporting.summary import ensemble_of, stage_rows
 
 
@@ -38,7 +39,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("page") / "report.html"
-    done = run("report", runs, "--out", out)
+    others = tmp_path_factory.mktemp("others")
+    some_runs.write_search(others / "search")
+    some_runs.write_folds(others / "folds")
+    done = run("report", runs, others, "--out", out)
     assert (done.status, done.stderr) == (0, "")
     return out
 
@@ -167,6 +171,66 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
     assert both.status == 2 and "name it alone" in both.stderr
 
 
+def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
+    html = page.read_text()
+    assert 'id="figure-search-1-stage1-simple"' in html and 'id="figure-folds-1"' in html
+    trials = re.search(r'<table id="trials-1">.*?</table>', html, re.DOTALL)[0]
+    cells = re.findall(r"<(?:th scope=\"row\"|td)[^>]*>(.*?)</t[hd]>", trials)
+    assert cells[:5] == ["4", "complete", "0.015", "0.0001", "32.00"]  # best first
+    assert trials.count("<tr>") == 1 + 5 and "—" in trials  # the failed one has no accuracy
+    assert "0.015, weight_decay 0.0001 won, of 5 trials, on 1000 pictures" in html
+    folds = re.search(r'<table id="folds-1">.*?</table>', html, re.DOTALL)[0]
+    assert all(text in folds for text in ("41.00", "38.00 … 45.00", "+4.00", "not run"))
+    assert "trial" not in re.search(r'<table id="runs">.*?</table>', html, re.DOTALL)[0]
+
+
+def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(runs, tmp_path):
+    out = tmp_path / "runs" / "dissection"
+    shutil.copytree(runs / "stage1_simple", out / "results" / "stage1_simple")
+    shutil.copytree(runs / "stage1_simple", out / "runs" / "stage1_simple")
+    evidence = collect([runs])
+    settings = {"data": {"source": "drawn", "class_names": {"n00000001": "second"}}}
+    split = Split("val", "the validation pictures", 60)
+    table = Dissection(settings, split, None, stage_rows(evidence)[:1], [], None, None)
+    write_dissection(out / "results", table)
+    for named in (tmp_path / "runs", out, out / "results"):
+        found = collect([named])
+        assert found.dissection == table
+        assert [run.name for run in found.runs] == ["stage1_simple/seed1", "stage1_simple/seed2"]
+        assert all(run.folder.parts[-3] == "results" for run in found.runs)
+        assert [run.whole.parts[-3] for run in found.runs] == ["runs", "runs"]
+        assert found.class_names == {"n00000001": "second"}
+    write_run(tmp_path / "runs" / "stage2_dropout1" / "seed1")
+    done = run("report", tmp_path / "runs", "--out", tmp_path / "r.html")
+    assert done.status == 2 and done.stderr.count("\n") == 1 and "name it alone" in done.stderr
+
+
+def test_an_architecture_has_as_many_classes_as_the_data(runs, tmp_path):
+    (figure, *_) = make("architecture", collect([runs]), Choice())
+    assert figure.title == "Stage 1 Simple model"
+    assert "fc2 5" in figure.alt.replace("(", "").replace(")", "").replace(":", "")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("trials.csv", "trial,state\nx,complete\n"),
+        ("trials.csv", "trial,state,base_lr,tuning_accuracy\n0,complete,-1,0.5\n"),
+        ("overrides.json", "[]"),
+        ("folds.json", '{"stages": [{"name": 1}]}'),
+        ("folds.json", "{"),
+    ],
+)
+def test_a_damaged_search_or_cross_validation_is_one_line(tmp_path, file, content):
+    if file != "folds.json":
+        some_runs.write_search(tmp_path / "x")
+    (tmp_path / "x").mkdir(exist_ok=True)
+    (tmp_path / "x" / file).write_text(content)
+    done = run("report", tmp_path / "x", "--out", tmp_path / "r.html")
+    assert done.status == 1 and done.stderr.count("\n") == 1 and file in done.stderr
+    assert not (tmp_path / "r.html").exists()
+
+
 def test_only_draws_one_figure_in_the_format_of_its_suffix(runs, tmp_path):
     for suffix, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         out = tmp_path / f"curves{suffix}"
@@ -274,6 +338,27 @@ def test_text_has_the_contrast_that_wcag_asks_for(chrome, scheme):
         "return getComputedStyle(document.documentElement).getPropertyValue('--figure-ink')"
     )
     assert ink.strip() == {"light": "#222222", "dark": "#e8e8e8"}[scheme]
+
+
+AXE = """
+const done = arguments[arguments.length - 1];
+const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+axe.run(document, {runOnly: {type: 'tag', values: tags}}).then(
+  found => done(found.violations.map(v =>
+    v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html.slice(0, 90)).join(' | '))
+    .concat(found.passes.length > 20 ? [] : ['only ' + found.passes.length + ' rules applied'])),
+  error => done(['axe failed: ' + error]));
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing_to_complain_of(chrome, width, scheme):
+    script = browser.axe()
+    browser.prefer(chrome, scheme)
+    browser.resize(chrome, width)
+    chrome.execute_script(script)
+    assert chrome.execute_async_script(AXE) == []
 
 
 def test_every_picture_has_a_name_for_a_screen_reader(chrome):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # the names of tinynet.reporting.figures, here too so that --help needs no matplotlib
 NAMES = (
     *("architecture", "filters", "feature-maps", "subsets", "accuracies"),
-    *("dissection", "curves", "confusion"),
+    *("dissection", "curves", "confusion", "search", "folds"),
 )
 
 
@@ -67,9 +67,9 @@ def report(
 ) -> None:
     """Write a page with tables, figures and what repeats them; or with --only one figure.
 
-    RUNS are run directories or folders of them (default: runs), all of one data set; RESULTS is a
-    results folder of 'tinynet dissect'.  The page is one file that needs no network.  What has not
-    run reads "not run".
+    RUNS are run directories or folders of them (default: runs), all of one data set; RESULTS is
+    what 'tinynet dissect' or 'tinynet search' wrote, with or without --folds.  The page is one file
+    that needs no network.  What has not run reads "not run".
     """
     from tinynet.reporting import figures
     from tinynet.reporting.evidence import Evidence, collect

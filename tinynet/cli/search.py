@@ -168,15 +168,10 @@ def _draw(request: Request, made: list[Trial]) -> Path | None:
     best = winner(made)
     if best is None or len(request.ranges) < 2:
         return None
-    from tinynet.reporting.search_plane import Point, draw_search_plane
+    from tinynet.reporting.search_plane import draw_search_plane, points_of
 
     names = (request.ranges[0].name, request.ranges[1].name)
-
-    def point(trial: Trial) -> Point:
-        done = trial.state == "complete"
-        return Point(trial.values[names[0]], trial.values[names[1]], trial.score, done)
-
     path = request.out / "plane.png"
     title = f"{request.stage.title}: {len(made)} trials"
-    draw_search_plane([point(trial) for trial in made], point(best), names, title, path)
+    draw_search_plane(points_of(made, names), points_of([best], names)[0], names, title, path)
     return path

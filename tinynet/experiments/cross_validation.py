@@ -14,11 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
 from tinynet.data.split import Fold
+from tinynet.errors import TinynetError
 from tinynet.evaluation.metrics import rank_of_label
 from tinynet.experiments import settings as experiment
 from tinynet.experiments.collect import read_row
@@ -32,6 +35,7 @@ from tinynet.experiments.results import (
 )
 from tinynet.experiments.statistics import t_interval
 
+FOLDS = "folds.json"
 _NORMAL = 1.959964  # two-sided 95 %
 
 
@@ -90,9 +94,26 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
     names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
     made = [_stage(name, settings) for name in names]
     content = {"folds": folds, "stages": [asdict(stage) for stage in made]}
-    path = folders.results.root / "folds.json"
+    path = folders.results.root / FOLDS
     write_whole(path, json.dumps(content, indent=1) + "\n")
     return made
+
+
+def read_folds(root: Path) -> list[StageFolds]:
+    """What ``summarize`` wrote.  Raises TinynetError where the file is of another form."""
+    path = Path(root) / FOLDS
+    try:
+        return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))["stages"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TinynetError(f"{path}: is no cross-validation of ours ({error})") from None
+
+
+def _read(content: dict[str, Any]) -> StageFolds:
+    for key in ("by_fold", "train_less_val_interval"):
+        content[key] = tuple(content[key]) if content[key] else None
+    for key in ("from_train", "from_val"):
+        content[key] = Origin(**content[key]) if content[key] else None
+    return StageFolds(**content)
 
 
 def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None]]) -> StageFolds:

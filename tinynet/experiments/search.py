@@ -44,7 +44,7 @@ from tinynet.training.log import read_history
 
 Say = Callable[[str], None]
 
-OVERRIDES, TRIALS = "overrides.json", "trials.csv"
+OVERRIDES, TRIALS, STUDY = "overrides.json", "trials.csv", "study.journal"
 SHRINK = 4.0  # sides of a level's box by those of the next, in the logarithm
 _LOOK_SECONDS = 1.0
 _STOPPED = 75
@@ -229,7 +229,7 @@ def _study(request: Request) -> Any:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    journal = os.fspath(request.out / "study.journal")
+    journal = os.fspath(request.out / STUDY)
     # a lock file, since links (Optuna's default) are refused by some network file systems
     storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
     return optuna.create_study(

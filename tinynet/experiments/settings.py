@@ -23,13 +23,13 @@ VERSION = 1
 class Settings:
     """The content of ``experiment.json``.
 
-    ``data``: the source's name and digest, classes, and of each split its digest.  ``reported``,
-    ``tuning``: splits of that data; no tuning split means that nothing is chosen on any pictures
-    but the reported ones.  ``recipes``: by the folder of a stage's, variant's or member's prototxt.
-    ``members``: the runs that the ensemble averages, in order.  ``overrides``: what a search found,
-    by stage; what became of it is in the recipes, which are what is compared.  ``choices``: on
-    which pictures each search chose, and how many of those are "reported", by stage; a stage of
-    ``overrides`` is missing where nothing is known of that.
+    ``data``: the source's name and digest, classes and their names, of each split its digest.
+    ``reported``, ``tuning``: splits of that data; no tuning split means that nothing is chosen on
+    any pictures but the reported ones.  ``recipes``: by the folder of a stage's, variant's or
+    member's prototxt.  ``members``: the runs that the ensemble averages, in order.  ``overrides``:
+    what a search found, by stage; what became of it is in the recipes, which are what is compared.
+    ``choices``: on which pictures each search chose, and how many of those are "reported", by
+    stage; a stage of ``overrides`` is missing where nothing is known of that.
     """
 
     data: dict[str, Any]
@@ -55,6 +55,7 @@ def describe_data(manifest: Manifest) -> dict[str, Any]:
         "source": manifest.source,
         "source_sha256": manifest.source_sha256,
         "classes": manifest.classes,
+        "class_names": dict(zip(manifest.wnids, manifest.class_names)),
         "counts": manifest.counts,
         "digests": manifest.digests,
         "split": manifest.options.get("split"),

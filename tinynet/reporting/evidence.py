@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,22 +16,28 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation import inputs
 from tinynet.evaluation.metrics import Metrics, score
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
+from tinynet.experiments.cross_validation import read_folds
 from tinynet.experiments.results import Dissection, ResultsPaths, read_dissection
 from tinynet.paths import RunPaths
+from tinynet.reporting.sources import Folds, Found, Search, look, read_search
 from tinynet.stages import STAGES, Stage
 from tinynet.training import run as runs
 from tinynet.training.log import Record, read_history
 
 CENTER, OVERSAMPLE = "center", "oversample"
-_DEPTH = 4  # folders below one that was named in which runs are looked for
 
 
 @dataclass(frozen=True, eq=False)
 class RunEvidence:
-    """One run directory and what it says; files are read when they are first asked for."""
+    """One run directory and what it says; files are read when they are first asked for.
+
+    ``whole``: of a run in a results folder the run directory itself, with its snapshots, where it
+    is at hand.
+    """
 
     folder: Path
     record: runs.Run
+    whole: Path | None = None
 
     @property
     def name(self) -> str:
@@ -49,7 +56,7 @@ class RunEvidence:
     @property
     def label(self) -> str:
         """How a figure calls its stage: number and title, or the folder's name."""
-        return stage_label(self.stage) if self.stage else self.stage_name
+        return label_of(self.stage_name)
 
     @property
     def paths(self) -> RunPaths:
@@ -97,7 +104,7 @@ class RunEvidence:
     @cached_property
     def weights(self) -> inputs.Weights | None:
         """The newest whole .caffemodel, or None where the folder holds none."""
-        return inputs.newest_weights(self.paths)[0]
+        return inputs.newest_weights(RunPaths(self.whole or self.folder))[0]
 
     @property
     def model_sha256(self) -> str:
@@ -124,6 +131,12 @@ def stage_label(stage: Stage) -> str:
     return f"{stage.number} {stage.title}"
 
 
+def label_of(name: str) -> str:
+    """How a figure calls the stage of a folder name: number and title, or that name."""
+    found = next((stage for stage in STAGES if stage.name == name), None)
+    return stage_label(found) if found else name
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Every run of a report, in the order of stages, seeds and members."""
@@ -132,6 +145,8 @@ class Evidence:
     sources: list[Path] = field(default_factory=list)  # as they were named
     dissection: Dissection | None = None  # where a results folder was named
     data: Manifest | None = None  # of the converted data set that was named
+    searches: list[Search] = field(default_factory=list)
+    folds: list[Folds] = field(default_factory=list)
 
     @property
     def reported(self) -> str:
@@ -175,9 +190,13 @@ class Evidence:
 
     @cached_property
     def class_names(self) -> dict[str, str]:
-        """wnid → words, where the manifest is at hand; {} where it is not."""
+        """wnid → words, from a manifest that is at hand or a dissection's settings; else {}."""
         manifest = self.manifest
-        return {} if manifest is None else dict(zip(manifest.wnids, manifest.class_names))
+        if manifest is not None:
+            return dict(zip(manifest.wnids, manifest.class_names))
+        data = self.dissection.settings.get("data") if self.dissection else None
+        known = data.get("class_names") if isinstance(data, dict) else None
+        return {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
 
     @property
     def best(self) -> RunEvidence | None:
@@ -219,22 +238,23 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
 
     Raises UsageError where a folder is missing, holds no run, or runs differ in their data.
     """
-    found: dict[Path, RunEvidence] = {}
-    tables = [source for source in sources if ResultsPaths(source).table.is_file()]
-    if tables and len(sources) > 1:
-        raise UsageError(
-            f"{tables[0]}: is a results folder, whose table is of its own runs; name it alone"
-        )
-    dissection = read_dissection(tables[0]) if tables else None
+    seen = Found()
     for source in sources:
-        folders = _run_folders(source)
-        if not folders and dissection is None:
+        here = look(source)
+        if not here:
             what = "holds no run (no run.json)" if source.is_dir() else "no such folder"
             raise UsageError(f"{source}: {what}; name run directories, or a folder of them")
-        for folder in folders:
-            record = runs.load(folder / RunPaths(folder).run_json.name)
-            if record is not None:
-                found.setdefault(folder.resolve(), RunEvidence(folder, record))
+        seen.add(here)
+    _require_one_table(seen)
+    found: dict[Path, RunEvidence] = {}
+    dissection = None
+    for results, whole in seen.dissections:
+        dissection = read_dissection(results)
+        for folder in look(results, inside=True).runs:
+            snapshots = whole / folder.relative_to(results) if whole else None
+            _add(found, folder, snapshots)
+    for folder in seen.runs:
+        _add(found, folder)
     ordered = sorted(found.values(), key=_order)
     require_one_data_set(ordered)
     manifest = read_manifest(data) if data is not None else None
@@ -243,7 +263,14 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
             for found_p in run.probabilities.values():
                 if found_p.wnids.tolist() != manifest.wnids:
                     raise UsageError(f"--data {data}: its classes are not those of {run.folder}")
-    return Evidence(ordered, list(sources), dissection, manifest)
+    return Evidence(
+        ordered,
+        list(sources),
+        dissection,
+        manifest,
+        [read_search(folder) for folder in seen.searches],
+        [Folds(folder, read_folds(folder)) for folder in seen.folds],
+    )
 
 
 def _order(run: RunEvidence) -> tuple[Any, ...]:
@@ -254,12 +281,22 @@ def _order(run: RunEvidence) -> tuple[Any, ...]:
     ]  # fmt: skip
 
 
-def _run_folders(source: Path) -> list[Path]:
-    name = RunPaths(source).run_json.name
-    if (source / name).is_file():
-        return [source]
-    patterns = ["/".join(["*"] * depth) + f"/{name}" for depth in range(1, _DEPTH + 1)]
-    return sorted({path.parent for pattern in patterns for path in source.glob(pattern)})
+def _add(found: dict[Path, RunEvidence], folder: Path, whole: Path | None = None) -> None:
+    record = runs.load(folder / RunPaths(folder).run_json.name)
+    if record is not None:
+        if whole is not None and not whole.is_dir():
+            whole = None
+        found.setdefault(folder.resolve(), RunEvidence(folder, record, whole))
+
+
+def _require_one_table(seen: Found) -> None:
+    """Raise UsageError where there is more than one table's worth of runs."""
+    if len(seen.dissections) > 1 or (seen.dissections and seen.runs):
+        here = [os.fspath(folder) for folder, _ in seen.dissections]
+        others = f" and {len(seen.runs)} runs" if seen.runs else ""
+        raise UsageError(
+            f"{', '.join(here)}{others}: a dissection has a table of its own runs; name it alone"
+        )
 
 
 def require_one_data_set(found: Iterable[RunEvidence]) -> None:

@@ -16,8 +16,9 @@ from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import Probabilities
 from tinynet.evaluation.subsets import MAX_MEMBERS, score_subsets
 from tinynet.experiments import paper
+from tinynet.experiments.cross_validation import StageFolds
 from tinynet.paths import PROTOTXT_ROOT, StagePaths
-from tinynet.prototxt import schema, text
+from tinynet.prototxt import dataset, nets, schema, text
 from tinynet.reporting import (
     accuracies,
     architecture,
@@ -26,9 +27,18 @@ from tinynet.reporting import (
     curves,
     feature_maps,
     filters,
+    folds,
+    search_plane,
     subsets,
 )
-from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
+from tinynet.reporting.evidence import (
+    CENTER,
+    OVERSAMPLE,
+    Evidence,
+    RunEvidence,
+    label_of,
+    stage_label,
+)
 from tinynet.reporting.summary import ensemble_of, stage_bars
 from tinynet.stages import STAGES
 
@@ -83,15 +93,14 @@ def make(name: str, evidence: Evidence, choice: Choice) -> list[Figure]:
 @_figure("architecture")
 def _architecture(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     """Figures 1 and 2: every stage that has run (all, where nothing has), from its prototxt."""
-    for label, stem, path in _nets(evidence, choice):
-        net = text.read(path, schema.NetParameter)
+    for label, stem, net in _nets(evidence, choice):
         yield Figure(
             f"architecture_{stem}",
             f"Stage {label}" if label[:1].isdigit() else label,
             "Boxes are feature maps (height × width × channels), bars are fully connected layers; "
             "ReLU and dropout stand below what they work on.",
             architecture.describe(net),
-            [str(path)],
+            [],
             partial(_draw_architecture, net, label),
         )
 
@@ -100,21 +109,25 @@ def _draw_architecture(net: Any, label: str, out: Path) -> None:
     architecture.draw_architecture(net, out, label)
 
 
-def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Path]]:
-    """(label, stem, deploy.prototxt) of each net; that of a run before the generated one."""
+def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
+    """(label, stem, net) of each stage: as run, else as generated, for as many classes as here."""
     done = set()
     for run in evidence.runs:
         wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
         if wanted and run.label not in done and run.paths.deploy.exists():
             done.add(run.label)
-            yield run.label, run.stage_name, run.paths.deploy
+            yield run.label, run.stage_name, text.read(run.paths.deploy, schema.NetParameter)
     for stage in STAGES:
         label = stage_label(stage)
         path = StagePaths(choice.prototxt, stage.name).deploy
         asked = choice.stage == stage.number or (choice.stage is None and not stage.is_ensemble)
         if asked and label not in done and path.exists():
             done.add(label)
-            yield label, stage.name, path
+            net = text.read(path, schema.NetParameter)
+            units = net.layer[-2].inner_product_param.num_output
+            if evidence.classes not in (0, units):
+                net = nets.deploy(stage, dataset.describe(None, evidence.classes))
+            yield label, stage.name, net
     if not done:
         raise Absent(
             "no deploy.prototxt of a stage is here; run from the checkout, or 'tinynet generate'"
@@ -157,7 +170,7 @@ def _feature_maps(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
 
     run = _chosen(evidence)
     try:
-        found = first_layer(run.folder, choice.picture, choice.engine)
+        found = first_layer(run.whole or run.folder, choice.picture, choice.engine)
     except UsageError:
         raise
     except TinynetError as error:
@@ -281,7 +294,8 @@ def _dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "dissection",
         "Accuracy of every stage, and what each step gains",
-        note,
+        f"Left, the top-1 accuracy on the {evidence.pictures} pictures; right, what each step "
+        "gains over the one before it, beside what the paper says.",
         bars.describe(found),
         [run.name for run in evidence.runs],
         lambda out: bars.draw_bars(
@@ -344,3 +358,63 @@ def confused(evidence: Evidence) -> tuple[str, Probabilities]:
     if found is None:
         raise Absent(f"{run.name} has no probabilities of the reported pictures")
     return run.name, found
+
+
+@_figure("search")
+def _search(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """The plane of two searched values, of each search."""
+    drawn = False
+    for number, found in enumerate(evidence.searches, 1):
+        best = found.best
+        if best is None or len(found.names) < 2:
+            continue
+        names = (found.names[0], found.names[1])
+        points = search_plane.points_of(found.trials, names)
+        ringed = search_plane.points_of([best], names)[0]
+        title = f"Search of {label_of(found.stage_name)}: {len(points)} trials"
+        drawn = True
+        yield Figure(
+            f"search_{number}_{found.stage_name}",
+            title,
+            "Each trial at its values, coloured by its accuracy on the tuning pictures: a small "
+            "square was given up early, and has its last one. Each level of trials is drawn around "
+            "the best so far.",
+            search_plane.describe(points, ringed, names),
+            [],
+            partial(_draw_search, points, ringed, names, title),
+        )
+    if not drawn:
+        raise Absent("no search of two values with a completed trial is here; 'tinynet search'")
+
+
+def _draw_search(
+    points: list[search_plane.Point],
+    best: search_plane.Point,
+    names: tuple[str, str],
+    title: str,
+    out: Path,
+) -> None:
+    search_plane.draw_search_plane(points, best, names, title, out)
+
+
+@_figure("folds")
+def _folds(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Cross-validation: held-out accuracy by fold."""
+    if not any(found.stages for found in evidence.folds):
+        raise Absent("no cross-validation is here; 'tinynet dissect --folds K'")
+    for number, found in enumerate(evidence.folds, 1):
+        named = [replace(stage, name=label_of(stage.name)) for stage in found.stages]
+        yield Figure(
+            f"folds_{number}",
+            "Accuracy on the fold that was held out",
+            "A dot is a fold, a diamond their mean with its 95 % interval (Student's t). Right: "
+            "the same nets on pictures that came from the training set, less those from the "
+            "validation set; an interval that leaves out 0 says that the two kinds differ.",
+            folds.describe(named),
+            [],
+            partial(_draw_folds, named),
+        )
+
+
+def _draw_folds(stages: list[StageFolds], out: Path) -> None:
+    folds.draw_folds(stages, out)

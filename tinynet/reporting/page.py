@@ -18,9 +18,11 @@ from markupsafe import Markup
 from tinynet import __version__
 from tinynet.errors import TinynetError
 from tinynet.experiments.results import write_whole
-from tinynet.reporting import figures, inline_svg, tables
+from tinynet.experiments.settings import choices
+from tinynet.reporting import figures, inline_svg, search_and_folds, tables
 from tinynet.reporting.evidence import Evidence
 from tinynet.reporting.figures import Choice, Figure
+from tinynet.reporting.sources import Search
 from tinynet.reporting.tables import Link, Table
 from tinynet.training.run import DIVERGED, FINISHED
 
@@ -68,6 +70,8 @@ _SECTIONS = (
     ("filters", "Filters of the first layer (figure 3)"),
     ("feature-maps", "Feature maps of the first layer (figure 4)"),
     ("confusion", "Which classes are confused"),
+    ("folds", "Cross-validation"),
+    ("search", "The search for hyper-parameters"),
     ("architecture", "Architectures (figures 1 and 2)"),
 )
 
@@ -79,7 +83,12 @@ def write_report(evidence: Evidence, choice: Choice, path: Path) -> None:
 
 def render(evidence: Evidence, choice: Choice, path: Path) -> str:
     """The page's HTML; ``path`` is where it will lie, from which links to the runs lead."""
-    parts = [_section(name, title, evidence, choice) for name, title in _SECTIONS]
+    asked = {"folds": evidence.folds, "search": evidence.searches}  # others are always shown
+    parts = [
+        _section(name, title, evidence, choice)
+        for name, title in _SECTIONS
+        if asked.get(name, True)
+    ]
     by_id = {part.id: part for part in parts}
     by_id["dissection"].tables.append(tables.stages(evidence))
     for name, made in (
@@ -89,6 +98,11 @@ def render(evidence: Evidence, choice: Choice, path: Path) -> str:
     ):
         if made is not None:
             by_id[name].tables.append(made)
+    for number, folds in enumerate(evidence.folds, 1):
+        by_id["folds"].tables.append(search_and_folds.folds(folds, number))
+    for number, search in enumerate(evidence.searches, 1):
+        by_id["search"].texts.append(_searched(search))
+        by_id["search"].tables.append(search_and_folds.trials(search, number))
     by_id["architecture"].open = 1
     by_id["accuracies"].texts += _optimism(evidence)
     runs = Part("all-runs", "Every run", tables=[tables.runs(evidence, path)])
@@ -164,6 +178,10 @@ def _data_set(evidence: Evidence) -> str:
         data: Any = evidence.dissection.settings.get("data")
         if isinstance(data, dict):
             return str(data.get("source", ""))
+    for search in evidence.searches:
+        chosen = search.facts.get("chosen_on")
+        if isinstance(chosen, dict):
+            return str(chosen.get("source", ""))
     return ""
 
 
@@ -188,6 +206,8 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         if dissection.tuning:
             tuning = dissection.tuning
             facts.append(("chosen on", f"{tuning.images:,} pictures: {tuning.role}"))
+        found = choices(dissection.settings)
+        facts += [("searched", choice.text) for choice in found if choice.is_honest]
     facts.append(("made from", ", ".join(map(str, evidence.sources)) or "nothing"))
     return facts
 
@@ -195,6 +215,9 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
 def _warnings(evidence: Evidence) -> list[str]:
     """What a reader must know before trusting a number."""
     out = []
+    if evidence.dissection is not None:
+        found = choices(evidence.dissection.settings)
+        out += [f"{choice.text}." for choice in found if not choice.is_honest]
     for run in evidence.runs:
         record = run.record
         if record.state == DIVERGED:
@@ -215,6 +238,23 @@ def _warnings(evidence: Evidence) -> list[str]:
         if len(found) > 1
     ]
     return out
+
+
+def _searched(search: Search) -> str:
+    """Who chose, from how many trials, by which command."""
+    best = search.best
+    if best is None:
+        return f"{search.folder}: no trial was completed."
+    values = ", ".join(f"{name} {value:.4g}" for name, value in best.values.items())
+    text = f"{search.stage_name}: {values} won, of {len(search.trials)} trials"
+    chosen = search.facts.get("chosen_on")
+    if isinstance(chosen, dict):
+        text += f", on {chosen.get('images')} pictures of {chosen.get('source')}"
+        text += f" ({chosen.get('role')})"
+    asked = search.facts.get("search")
+    if isinstance(asked, dict) and asked.get("command"):
+        text += f". Repeated by: {asked['command']}"
+    return text + "."
 
 
 def _optimism(evidence: Evidence) -> list[str]:

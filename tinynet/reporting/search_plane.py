@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from tinynet.experiments.search import Trial
 from tinynet.reporting import canvas
 
 
@@ -27,7 +28,7 @@ class Point(NamedTuple):
 def draw_search_plane(
     points: Sequence[Point], best: Point, names: tuple[str, str], title: str, path: Path
 ) -> None:
-    """Draw trials on two logarithmic axes; the best one is ringed.  Writes a PNG."""
+    """Draw trials on two logarithmic axes; the best one is ringed.  Writes ``path``."""
     made, (axes,) = canvas.figure()
     whole = [point for point in points if point.complete and point.accuracy is not None]
     given_up = [point for point in points if not point.complete and point.accuracy is not None]
@@ -79,3 +80,21 @@ def draw_search_plane(
     axes.set_title(title)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     canvas.save(made, path)
+
+
+def describe(points: Sequence[Point], best: Point, names: tuple[str, str]) -> str:
+    """The figure in words, for those who do not see it."""
+    whole = sum(point.complete for point in points)
+    return (
+        f"{len(points)} trials over {names[0]} and {names[1]}, {whole} of them trained to the end. "
+        f"The best, {100 * float(best.accuracy or 0):.2f} %, has {names[0]} {best.x:.4g} and "
+        f"{names[1]} {best.y:.4g}."
+    )
+
+
+def points_of(trials: Sequence[Trial], names: tuple[str, str]) -> list[Point]:
+    """The trials on the plane of two searched values."""
+    return [
+        Point(t.values[names[0]], t.values[names[1]], t.score, t.state == "complete")
+        for t in trials
+    ]

@@ -93,7 +93,8 @@ def percent(value: float | None, sign: bool = False, missing: str = "—") -> Ce
     return number(None if value is None else 100 * value, sign=sign, missing=missing)
 
 
-def _range(found: tuple[float, float] | None, sign: bool = False) -> Cell:
+def interval_cell(found: tuple[float, float] | None, sign: bool = False) -> Cell:
+    """Two shares as percent; it sorts by its width."""
     if found is None:
         return Cell("—", "")
     form = "+.2f" if sign else ".2f"
@@ -143,13 +144,13 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
         Cell(f"{row.number} {row.title}" if row.number else row.title, f"{row.number:03d}"),
         Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
         percent(one.mean if one else None, missing=missing),
-        _range(one.by_picture if one else None),
-        _range(one.by_seed if one else None),
+        interval_cell(one.by_picture if one else None),
+        interval_cell(one.by_seed if one else None),
         percent(row.ten_crop.mean if row.ten_crop else None),
         percent(row.training.mean if row.training else None),
         number(row.loss, 3),
         percent(row.gain.mean if row.gain else None, sign=True),
-        _range(interval(row.gain), sign=True),
+        interval_cell(interval(row.gain), sign=True),
         number(row.paper.gain, sign=True),
         number(row.paper.validation),
         number(row.paper.training),
@@ -166,12 +167,12 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
             Cell("as above" if over.ten_crop else NOT_RUN, ""),
         ),
         none,
-        _range(ten.by_picture if ten else None),
-        _range(ten.by_seed if ten else None),
+        interval_cell(ten.by_picture if ten else None),
+        interval_cell(ten.by_seed if ten else None),
         percent(ten.mean if ten else None, missing=NOT_RUN),
         *(none, none),
         percent(gain.mean if gain else None, sign=True),
-        _range(interval(gain), sign=True),
+        interval_cell(interval(gain), sign=True),
         number(over.paper_gain, sign=True),
         number(accuracy),
         none,
@@ -188,13 +189,13 @@ def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
         Cell(title, f"{ensemble.number:03d}"),
         Cell(f"{len(done)} of {len(ensemble.members)}", str(len(done)), run_links(evidence, done)),
         Cell("—", ""),
-        _range(ensemble.full_by_picture),
+        interval_cell(ensemble.full_by_picture),
         Cell("—", ""),
         percent(full.top1 if full else None, missing=NOT_RUN),
         Cell("—", ""),
         number(full.loss if full else None, 3),
         percent(gain.mean if gain else None, sign=True),
-        _range(gain.by_picture if gain else None, sign=True),
+        interval_cell(gain.by_picture if gain else None, sign=True),
         number(ensemble.paper.gain, sign=True),
         number(ensemble.paper.validation),
         number(ensemble.paper.training),
@@ -224,8 +225,8 @@ def ensemble_facts(evidence: Evidence) -> Table | None:
         ),
         (
             "single models over crops, lowest and highest (%)",
-            _range((min(singles), max(singles)) if singles else None),
-            _range((paper.MEMBERS_RANGE[0] / 100, paper.MEMBERS_RANGE[1] / 100)),
+            interval_cell((min(singles), max(singles)) if singles else None),
+            interval_cell((paper.MEMBERS_RANGE[0] / 100, paper.MEMBERS_RANGE[1] / 100)),
         ),
         (
             "their standard deviation (points)",
