@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tinynet.data.store import encode_datum, write_store
+from tinynet.data.store import Store, encode_datum, write_store
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import random
+from tinynet.torchcaffe import data_reader, random
 from tinynet.torchcaffe.data_reader import DataReader, Position
 from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
 from tinynet.torchcaffe.errors import CaffeError
@@ -100,6 +100,17 @@ def test_a_position_that_the_data_has_not_is_refused(reader: Callable[..., DataR
     with pytest.raises(CaffeError, match="without"):
         augmented.seek(Position(0, None))
     assert take(augmented, 1)[0][1] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_pages_that_were_read_are_given_back_time_and_again(
+    reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = len(encode_datum(np.zeros((3, 9, 8), np.uint8), 1))
+    given_back = []
+    monkeypatch.setattr(Store, "give_back_pages", lambda store: given_back.append(store))
+    monkeypatch.setattr(data_reader, "_RESIDENT_BYTES", 2 * BATCH * record - 8)
+    take(reader(prefetch=1), 40)
+    assert 20 <= len(given_back) <= 21  # one or two batches are read ahead
 
 
 def test_a_batch_lies_channels_last(reader: Callable[..., DataReader]) -> None:

@@ -92,8 +92,7 @@ class DatumReader:
         if value[:start] == self._head and len(value) >= end:
             label = _label_behind(bytes(value[end:]))
             if label is not None:
-                pixels = np.frombuffer(value, np.uint8, end - start, start)
-                return pixels.reshape(self._shape), label
+                return np.ndarray(self._shape, np.uint8, value, start), label
         pixels, label = decode_datum(value, self._force_color)
         if pixels.dtype == np.uint8:
             self._shape = pixels.shape

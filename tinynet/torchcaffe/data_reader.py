@@ -10,6 +10,7 @@ last *taken*, however far ahead the thread is, and ``seek`` goes on from there.
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterator
@@ -64,12 +65,13 @@ class _Walk:
     def __init__(self, store: Store, record: int) -> None:
         self.record = record  # the next one
         self._store = store
+        self._records = len(store)
         self._values: Iterator[memoryview] | None = None
         self._read = 0  # bytes, since pages were given back
 
     def upcoming(self, count: int) -> np.ndarray:
         """The numbers of the next records."""
-        return (self.record + np.arange(count)) % len(self._store)
+        return (self.record + np.arange(count)) % self._records
 
     def skip(self, count: int) -> None:
         """Go past the next records without reading them."""
@@ -80,13 +82,14 @@ class _Walk:
 
     def take(self, count: int) -> list[memoryview]:
         """The values of the next records, where the map has them."""
-        taken = []
-        for _ in range(count):
+        taken: list[memoryview] = []
+        while len(taken) < count:
             self._start_over_at_end()
             if self._values is None:
                 self._values = self._store.mapped_values(self.record)
-            taken.append(next(self._values))
-            self.record += 1
+            wanted = min(count - len(taken), self._records - self.record)
+            taken += itertools.islice(self._values, wanted)
+            self.record += wanted
         self._read += sum(map(len, taken))
         if self._read >= _RESIDENT_BYTES:
             self._store.give_back_pages()
@@ -94,7 +97,7 @@ class _Walk:
         return taken
 
     def _start_over_at_end(self) -> None:
-        if self.record == len(self._store):
+        if self.record == self._records:
             glog.info("data_layer.cpp", "Restarting data prefetching from start.")
             self.record = 0
             self._values = None

@@ -131,7 +131,7 @@ class DataTransformer:
                 f"are cropped; number {list(shapes).index(other)} has {other}",
             )
         count, crop = len(shapes), self.crop_size
-        size = np.array([shape[1:] for shape in shapes], np.int64).reshape(count, 2)
+        size = np.array([shape[1:] for shape in shapes], np.int64)
         # the ranges to draw from, and where nothing is drawn, the fixed value
         ranges = np.concatenate([np.full((count, 1), 2), size - crop + 1], axis=1)
         values = np.zeros((count, 3), np.int64)
@@ -154,24 +154,26 @@ class DataTransformer:
         windows = self.draw(shapes)
         channels, height, width = self.output_shape(shapes[0])
         count = len(pictures)
-        kind = np.uint8 if all(picture.dtype == np.uint8 for picture in pictures) else _F
+        kind = np.uint8 if all(picture.dtype.char == "B" for picture in pictures) else _F
         out = np.empty((count, height, width, channels), _F)
         # cut out a few pictures, channel by channel and still in bytes; widen and interleave them
         step = min(count, max(1, _ONE_THREAD // (height * width)))
-        planes = np.empty((step, channels, height, width), kind)
-        sources = torch.from_numpy(planes).unbind(1)
-        targets = [plane.split(step) for plane in torch.from_numpy(out).unbind(3)]
+        planes = np.empty((channels, step, height, width), kind)
+        sources = torch.from_numpy(planes).flatten(1).unbind(0)
+        targets = torch.from_numpy(out).flatten(0, 2).split(step * height * width)
         places = list(zip(*(values.tolist() for values in windows)))
-        for block, start in enumerate(range(0, count, step)):
-            stop = min(start + step, count)
-            for plane, picture, (mirror, row, column) in zip(
-                planes, pictures[start:stop], places[start:stop]
-            ):
-                window = picture[:, row : row + height, column : column + width]
-                np.copyto(plane, window[:, :, ::-1] if mirror else window, casting="unsafe")
-            for source, target in zip(sources, targets):
-                target[block].copy_(source[: stop - start])
-            self._scale(out[start:stop], places[start:stop])
+        for start, target in zip(range(0, count, step), targets):
+            block = places[start : start + step]
+            for number, (mirror, row, column) in enumerate(block):
+                window = pictures[start + number][:, row : row + height, column : column + width]
+                np.copyto(
+                    planes[:, number], window[:, :, ::-1] if mirror else window, casting="unsafe"
+                )
+            if len(target) < len(sources[0]):  # the last few
+                sources = tuple(source[: len(target)] for source in sources)
+            for source, values in zip(sources, target.unbind(1)):
+                values.copy_(source)
+            self._scale(out[start : start + step], block)
         return out.transpose(0, 3, 1, 2)
 
     def _scale(self, values: np.ndarray, places: list[tuple[int, int, int]]) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from tinynet.torchcaffe import glog
+
 if TYPE_CHECKING:
     from tinynet.torchcaffe.data_transformer import DataTransformer, Windows
 
@@ -78,8 +80,11 @@ class DevicePictures:
         self._mean_values = upload(values, device) if len(values) else None
         self._scale = float(transformer.scale)
         self._all: torch.Tensor | None = None
-        if fits(records * int(np.prod(shape)), device):
+        size = records * int(np.prod(shape))
+        if fits(size, device):
             self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
+        place = "stay on" if self._all is not None else "are too many for"
+        glog.info("data_layer.cpp", f"Pictures {place} {device}: {size / 1e6:,.0f} MB")
         self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
         self._there = np.zeros(records, bool)
 
