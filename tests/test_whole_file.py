@@ -40,6 +40,19 @@ def test_a_full_disk_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == []
 
 
+def test_a_read_only_folder_is_said_of_the_file_that_was_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    path = tmp_path / "run.json"
+    monkeypatch.setattr(Path, "unlink", refuse)  # as such a system does for what is not there
+    with pytest.raises(OSError) as caught, whole_file.replacing(path) as temporary:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
+    assert caught.value.filename == str(path)
+
+
 def test_a_missing_folder_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
     path = tmp_path / "absent" / "run.json"
     with pytest.raises(FileNotFoundError) as caught:

@@ -28,7 +28,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only file system refuses even what is not there
+            temporary.unlink()
 
 
 def sync_folder(folder: str | Path) -> None:

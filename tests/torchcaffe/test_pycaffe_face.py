@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import tinynet.torchcaffe as caffe
 from tests.torchcaffe import user_scripts
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe import layers as L
+from tinynet.torchcaffe import solver as solver_module
 from tinynet.torchcaffe.proto import caffe_pb2
 
 
@@ -216,6 +219,31 @@ def test_init_log_silences_and_log_writes(capsys: pytest.CaptureFixture[str]) ->
     finally:
         glog.set_level(None)
     assert [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()] == ["heard"]
+
+
+def test_steps_of_one_iteration_tell_the_time_between_displays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As real Caffe does, whose timer a new call of step() does not start anew."""
+    monkeypatch.delenv("GLOG_minloglevel")
+    clock = [0.0]
+    monkeypatch.setattr(solver_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }'
+        'layer { name: "y" type: "InnerProduct" bottom: "x" top: "y"'
+        "  inner_product_param { num_output: 1 axis: 0 } }"
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "y" top: "loss" }'
+    )
+    (tmp_path / "solver.prototxt").write_text(
+        f'net: "{tmp_path}/net.prototxt" snapshot_prefix: "{tmp_path}/s" lr_policy: "fixed" '
+        "base_lr: 0.1 max_iter: 9 display: 4"
+    )
+    solver = caffe.get_solver(str(tmp_path / "solver.prototxt"))
+    for _ in range(9):
+        solver.step(1)
+        clock[0] += 0.5
+    shown = re.findall(r"Iteration (\d+) \((\S+) iter/s, (\S+)s/4 iters\)", capfd.readouterr().err)
+    assert shown == [("0", "0", "0"), ("4", "2", "2"), ("8", "2", "2")]
 
 
 def test_a_timer_measures_from_start_to_stop() -> None:

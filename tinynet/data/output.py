@@ -52,7 +52,10 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
     with _sigterm_unwinds():
-        partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+        try:
+            partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+        except OSError as error:  # of a name that nobody gave
+            raise OSError(error.errno, error.strerror, str(out)) from None
         try:
             with open(partial / _LOCK, "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)

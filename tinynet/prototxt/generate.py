@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 from tinynet.paths import StagePaths, member_name
 from tinynet.prototxt import nets, schema, shapes, solvers, text
@@ -104,10 +105,10 @@ def _file(header: str, message: Any) -> str:
 
 
 def write(files: dict[Path, str]) -> None:
-    """Write the files, making folders.  Raises OSError."""
+    """Write the files, each whole or not at all, making folders.  Raises OSError."""
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode("utf-8"))
+        whole_file.write_text(path, content)
 
 
 def drifted(files: dict[Path, str], root: Path, stages: Iterable[Stage] = STAGES) -> list[str]:

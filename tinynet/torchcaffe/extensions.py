@@ -36,7 +36,7 @@ def make_resumable(solver: Solver) -> None:
 
     ``PREFIX_iter_N.complete.json`` holds what Caffe forgets: positions in the data, random states,
     the window of ``average_loss``.  And calls of ``step`` follow one another as if they were one,
-    where Caffe starts the average and the clock of its display anew at each.
+    where Caffe starts the average anew at each.
     """
     solver.resumable = True
 

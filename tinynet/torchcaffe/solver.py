@@ -52,7 +52,7 @@ class Solver:
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopping = False
         self._last_display = 0
-        self._timer = time.monotonic()
+        self._timer: float | None = None  # when the first step or the last display was
         check(
             self.param.average_loss >= 1,
             f"average_loss must be at least 1; got {self.param.average_loss}",
@@ -174,7 +174,8 @@ class Solver:
         """
         if not self.resumable:
             self._losses.clear()
-            self._timer = time.monotonic()
+        if self._timer is None:  # it runs on between calls, as Caffe's does
+            self._timer, self._last_display = time.monotonic(), self.iter
         self._stopping = False
         stop = self.iter + iterations
         while self.iter < stop:
@@ -255,6 +256,7 @@ class Solver:
         return float(torch.stack(list(self._losses)).mean())
 
     def _display(self) -> None:
+        assert self._timer is not None  # step has set it
         now = time.monotonic()
         seconds = now - self._timer
         rate = (self.iter - self._last_display) / (seconds or 1.0)
