@@ -56,6 +56,21 @@ class StagePaths:
 
 
 @dataclass(frozen=True)
+class ExperimentPaths:
+    """What every experiment of many trainings has under its folder; each adds its own."""
+
+    root: Path
+
+    @property
+    def prototxt(self) -> Path:
+        return Path(self.root) / "prototxt"
+
+    @property
+    def runs(self) -> Path:
+        return Path(self.root) / "runs"
+
+
+@dataclass(frozen=True)
 class DataPaths:
     """A converted data set: three LMDBs, the mean, and the manifest, which is written last."""
 

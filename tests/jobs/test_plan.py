@@ -30,7 +30,7 @@ def test_a_job_trains_in_the_run_directory_that_it_names(jobs: list[Job]) -> Non
         if job.run is None:
             continue
         given = train.train.make_context("train", list(job.commands[0][1:])).params
-        named = (given[key] for key in ("solver", "stage", "member", "root", "runs", "name"))
+        named = (given[key] for key in ("solver", "stage", "member", "prototxt", "runs", "name"))
         solver, paths = train._target(*named, {})
         assert paths.root == job.run and solver.exists()
         assert job.commands[1][:2] == ("evaluate", str(job.run))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli import shared_options
+
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
 
@@ -25,7 +27,7 @@ PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each."
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data set, folder or zip.")
-@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
+@shared_options.caffe_python
 @click.option(
     "--caffe-tools",
     type=click.Path(path_type=Path, exists=True, file_okay=False),

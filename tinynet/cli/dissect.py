@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.cli.repeat import command_line
 from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
@@ -94,15 +95,9 @@ HOLD_OUT = 0.1
     help="Train every stage F times its epochs; the table says so.",
 )
 @click.option("--batch-size", type=click.IntRange(1), metavar="B", help="Pictures an update.")
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="auto|caffe|torch",
-    help="For training and evaluation.",
-)
-@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
-@click.option("--cpu", is_flag=True, help="Use the CPU, even where there is a GPU.")
+@shared_options.engine("For training and evaluation.")
+@shared_options.caffe_python
+@shared_options.cpu("Use")
 @click.option(
     "--processes", type=click.IntRange(1), metavar="N", help="On the CPU: N trainings at once."
 )
@@ -154,7 +149,7 @@ def dissect(
         overrides=_overrides(batch_size),
         found=read_overrides_by_stage(overrides_files),
         chosen_on=read_choices(overrides_files),
-        engine=_engine(engine, caffe_python, cpu),
+        engine=shared_options.engine_words(engine, caffe_python, cpu),
         command=command_line(),
     )
     if folds is None:
@@ -284,12 +279,6 @@ def _overrides(batch_size: int | None) -> Any:
     from tinynet.prototxt.solvers import Overrides
 
     return Overrides(batch_size=batch_size)
-
-
-def _engine(engine: str, caffe_python: str | None, cpu: bool) -> list[str]:
-    options = [] if engine == "auto" else ["--engine", engine]
-    options += ["--caffe-python", caffe_python] if caffe_python else []
-    return options + (["--cpu"] if cpu else [])
 
 
 def _say(line: str) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli import shared_options
+
 if TYPE_CHECKING:
     from tinynet.doctor import Findings
 
 
 @click.command(epilog="Example: tinynet doctor --json")
-@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
+@shared_options.caffe_python
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def doctor(caffe_python: str | None, as_json: bool) -> int:
     """Say which engines, interpreters, devices and versions are here, and what is missing.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet import whole_file
+from tinynet.cli import shared_options
 from tinynet.engines import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
@@ -25,18 +26,10 @@ SPLITS = ("val", "train", "test")
 def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
     """What every command that may start a worker takes."""
     options = [
-        click.option(
-            "--engine",
-            default="auto",
-            show_default=True,
-            metavar="auto|caffe|torch",
-            help="Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed.",
-        ),
-        click.option(
-            "--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe."
-        ),
-        click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Predict on GPU N."),
-        click.option("--cpu", is_flag=True, help="Predict on the CPU, even where there is a GPU."),
+        shared_options.engine(),
+        shared_options.caffe_python,
+        shared_options.gpu("Predict on"),
+        shared_options.cpu("Predict on"),
         click.option(
             "--precision",
             type=click.Choice(PRECISIONS),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.errors import UsageError
-from tinynet.paths import PROTOTXT_ROOT, RUNS_ROOT
+from tinynet.paths import RUNS_ROOT
 
 if TYPE_CHECKING:
     from tinynet.jobs.job_list import Job
@@ -101,14 +102,7 @@ class Numbers(click.ParamType):
     help="Options of 'tinynet evaluate' after the training.",
 )
 @click.option("--no-evaluate", is_flag=True, help="Only train.")
-@click.option(
-    "--prototxt",
-    type=click.Path(path_type=Path),
-    default=PROTOTXT_ROOT,
-    show_default=True,
-    metavar="DIR",
-    help="Where the generated stages lie.",
-)
+@shared_options.prototxt_root
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
@@ -143,8 +137,7 @@ def create(
     from tinynet.jobs import plan
     from tinynet.jobs.additions import add_jobs
 
-    both = [*(["--engine", engine] if engine else [])]
-    both += ["--caffe-python", caffe_python] if caffe_python else []
+    both = shared_options.engine_words(engine, caffe_python)
     options = plan.Options(
         prototxt,
         runs,

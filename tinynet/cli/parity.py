@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ _ROWS = 20
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set any solver field."
 )
-@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
-@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="The torch engine on GPU N.")
+@shared_options.caffe_python
+@shared_options.gpu("The torch engine on")
 @click.option("--every", type=click.IntRange(min=1), metavar="N", help="Show each Nth iteration.")
 @click.option(
     "--figure", type=click.Path(path_type=Path), metavar="PNG", help="Draw the curves as well."

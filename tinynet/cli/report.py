@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,27 +35,14 @@ NAMES = (
     metavar="NAME",
     help="Picture of the feature maps: of the validation split, or any file.",
 )
-@click.option(
-    "--prototxt",
-    type=click.Path(path_type=Path),
-    default=Path("prototxt"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the generated stages lie.",
-)
+@shared_options.prototxt_root
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Converted data set, for the names of its classes, where it has moved.",
 )
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="auto|caffe|torch",
-    help="What computes the feature maps.",
-)
+@shared_options.engine("What computes the feature maps.")
 def report(
     sources: tuple[Path, ...],
     only: str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.cli.repeat import command_line
 from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
@@ -56,9 +57,10 @@ if TYPE_CHECKING:
     metavar="S",
     help="Of the tuning pictures, a tenth of training, unless DATA is split already.",
 )
-@click.option("--engine", default="auto", show_default=True, metavar="auto|caffe|torch")
-@click.option("--cpu", is_flag=True, help="Train on the CPU, even where there is a GPU.")
-@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Train on GPU N.")
+@shared_options.engine()
+@shared_options.caffe_python
+@shared_options.cpu("Train on")
+@shared_options.gpu("Train on")
 @click.option("--json", "as_json", is_flag=True, help="Print the trials as JSON.")
 def search(
     data: Path | None,
@@ -73,6 +75,7 @@ def search(
     seed: int,
     split_seed: int,
     engine: str,
+    caffe_python: str | None,
     cpu: bool,
     gpu: int | None,
     as_json: bool,
@@ -96,8 +99,6 @@ def search(
     if found.is_ensemble:
         raise UsageError("stage 8 is 11 models of stage 7: search --stage 7")
     folder = out or Path("runs/search") / found.name
-    train = [] if engine == "auto" else ["--engine", engine]
-    train += ["--cpu"] if cpu else [] if gpu is None else ["--gpu", str(gpu)]
     request = module.Request(
         stage=found,
         data=_tuning_data(data or DATA_ROOT, folder, split_seed),
@@ -107,7 +108,7 @@ def search(
         levels=levels,
         seed=seed,
         overrides=Overrides(batch_size=batch_size, epochs=epochs),
-        train=train,
+        train=shared_options.engine_words(engine, caffe_python, cpu, gpu),
         command=command_line(),
     )
     made = module.run(request, lambda line: click.echo(line, err=True))

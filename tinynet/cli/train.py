@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.engines import PRECISIONS
 from tinynet.errors import UsageError
 
@@ -20,24 +21,10 @@ from tinynet.errors import UsageError
 @click.argument("solver", required=False, type=click.Path(path_type=Path))
 @click.option("--stage", type=int, metavar="N", help="Train stage N (1 to 8).")
 @click.option("--member", type=int, metavar="M", help="Which member of stage 8 (1 to 11).")
-@click.option(
-    "--prototxt",
-    "root",
-    type=click.Path(path_type=Path),
-    default=Path("prototxt"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the generated stages lie.",
-)
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="auto|caffe|torch",
-    help="Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed.",
-)
-@click.option("--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe.")
-@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="Train on GPU N.")
+@shared_options.prototxt_root
+@shared_options.engine()
+@shared_options.caffe_python
+@shared_options.gpu("Train on")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -50,7 +37,7 @@ from tinynet.errors import UsageError
     metavar="C",
     help="After every update scale each unit's incoming weights back to a norm of at most C.",
 )
-@click.option("--cpu", is_flag=True, help="Train on the CPU, even where there is a GPU.")
+@shared_options.cpu("Train on")
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
@@ -85,7 +72,7 @@ def train(
     solver: Path | None,
     stage: int | None,
     member: int | None,
-    root: Path,
+    prototxt: Path,
     gpu: int | None,
     cpu: bool,
     runs: Path,
@@ -110,7 +97,7 @@ def train(
     overrides = _overrides(assignments, max_iter=max_iter, snapshot=snapshot)
     if seed is not None:
         overrides["random_seed"] = str(seed)
-    target, paths = _target(solver, stage, member, root, runs, name, overrides)
+    target, paths = _target(solver, stage, member, prototxt, runs, name, overrides)
     options["resume"] = options["resume"] or target == paths.solver
     request = driver.Request(
         solver=target,

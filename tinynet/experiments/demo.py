@@ -17,7 +17,7 @@ from tinynet.data.manifest import read_manifest
 from tinynet.errors import TinynetError
 from tinynet.evaluation.metrics import Metrics, score
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
-from tinynet.paths import DataPaths, RunPaths
+from tinynet.paths import DataPaths, ExperimentPaths, RunPaths
 from tinynet.stages import stage
 from tinynet.training.log import Record, read_history
 
@@ -50,10 +50,8 @@ ITERATIONS = {1: 480, 3: 480}  # of each stage
 
 
 @dataclass(frozen=True)
-class Folders:
+class Folders(ExperimentPaths):
     """Where the demo puts things, under one folder."""
-
-    root: Path
 
     @property
     def pictures(self) -> Path:
@@ -62,14 +60,6 @@ class Folders:
     @property
     def lmdb(self) -> Path:
         return self.root / "lmdb"
-
-    @property
-    def prototxt(self) -> Path:
-        return self.root / "prototxt"
-
-    @property
-    def runs(self) -> Path:
-        return self.root / "runs"
 
     @property
     def results(self) -> Path:

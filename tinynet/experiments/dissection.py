@@ -32,7 +32,14 @@ from tinynet.experiments.recipes import Recipe, recipe
 from tinynet.experiments.results import OVERSAMPLE, ResultsPaths, Split
 from tinynet.experiments.settings import Settings
 from tinynet.jobs.job_list import Job
-from tinynet.paths import WARM_UP, DataPaths, RunPaths, StagePaths, member_name
+from tinynet.paths import (
+    WARM_UP,
+    DataPaths,
+    ExperimentPaths,
+    RunPaths,
+    StagePaths,
+    member_name,
+)
 from tinynet.prototxt import dataset, generate, schema, text
 from tinynet.prototxt.solvers import Overrides, batch_size
 from tinynet.stages import MEMBERS, STAGES, Stage, stage
@@ -41,23 +48,14 @@ LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
 
 
 @dataclass(frozen=True)
-class Folders:
+class Folders(ExperimentPaths):
     """Where a dissection's own files lie."""
 
-    root: Path
     results: ResultsPaths
 
     @property
     def data(self) -> Path:
         return self.root / "data"
-
-    @property
-    def prototxt(self) -> Path:
-        return self.root / "prototxt"
-
-    @property
-    def runs(self) -> Path:
-        return self.root / "runs"
 
     @property
     def jobs(self) -> Path:

@@ -1,0 +1,61 @@
+"""Options that several commands have: one name, one form, one meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinynet.paths import PROTOTXT_ROOT
+
+Option = Callable[[Any], Any]
+
+EITHER = "Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed."
+
+
+def engine(help_line: str = EITHER) -> Option:
+    """``--engine auto|caffe|torch``."""
+    return click.option(
+        "--engine",
+        default="auto",
+        show_default=True,
+        metavar="auto|caffe|torch",
+        help=help_line,
+    )
+
+
+def gpu(does: str) -> Option:
+    """``--gpu N``; ``does`` is the command's verb: "Train on"."""
+    return click.option("--gpu", type=click.IntRange(min=0), metavar="N", help=f"{does} GPU N.")
+
+
+def cpu(does: str) -> Option:
+    """``--cpu``; ``does`` as for ``gpu``."""
+    help_line = f"{does} the CPU, even where there is a GPU."
+    return click.option("--cpu", is_flag=True, help=help_line)
+
+
+caffe_python: Option = click.option(
+    "--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe."
+)
+
+prototxt_root: Option = click.option(
+    "--prototxt",
+    type=click.Path(path_type=Path),
+    default=PROTOTXT_ROOT,
+    show_default=True,
+    metavar="DIR",
+    help="Where the generated stages lie.",
+)
+
+
+def engine_words(
+    name: str | None, caffe_python: str | None, cpu: bool = False, gpu: int | None = None
+) -> list[str]:
+    """The options once more, as a command that is started with them takes them."""
+    words = ["--engine", name] if name and name != "auto" else []
+    words += ["--caffe-python", caffe_python] if caffe_python else []
+    words += ["--gpu", str(gpu)] if gpu is not None else []
+    return words + (["--cpu"] if cpu else [])
