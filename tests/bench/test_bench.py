@@ -156,6 +156,12 @@ def test_every_work_of_the_worker_does_a_round(work, tmp_path):
     assert not row.skipped and len(row.rates) == 1
 
 
+def test_a_caffe_that_was_named_and_is_none_is_an_error_and_no_gap(tmp_path):
+    done = run("bench", "--quick", "--only", "reader", "--caffe-python", tmp_path / "absent")
+    assert done.status == 1 and done.stdout == ""
+    assert "absent, which has no Caffe" in done.stderr
+
+
 def test_a_data_set_that_is_not_there_is_wrong_use(tmp_path):
     done = run("bench", "--quick", "--only", "convert", "--data", tmp_path / "absent")
     assert done.status == 2 and "no such folder or zip" in done.stderr

@@ -214,7 +214,9 @@ class Bench:
         converter, averager = self._tool("convert_imageset"), self._tool("compute_image_mean")
         ways: list[tuple[Row, Callable[[Path], int]]] = [(ours, self._convert_here)]
         if converter is None or averager is None:
-            real.skipped = "not on PATH; name their folder with --caffe-tools"
+            given = self.caffe_tools
+            where = f"in {given}" if given else "on PATH; name their folder"
+            real.skipped = f"not {where} (--caffe-tools)"
         else:
             ways.append((real, partial(self._convert_in_caffe, converter, averager)))
         for number in range(self.rounds):

@@ -50,8 +50,11 @@ def bench(
     the pictures are drawn.  What is not here is skipped, with the reason.  Where training was
     measured too, reader also says what share of a training step the Data layer alone would take.
     """
+    from tinynet import engines
     from tinynet.bench.parts import Bench, machine, unpacked
 
+    if caffe_python is not None:
+        engines.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
     parts = [part for part in PARTS if not only or part in only]
     if "train" in parts and "gemm" not in parts:
         parts.insert(0, "gemm")  # the limit that training is a fraction of
