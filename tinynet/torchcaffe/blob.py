@@ -241,6 +241,11 @@ class Blob:
     def set_diff(self, value: torch.Tensor) -> None:
         self._diff.set(value)
 
+    @property
+    def diff_is_watched(self) -> bool:
+        """Whether a script holds an array of the diff."""
+        return self._diff.exposed
+
     def add_diff(self, value: torch.Tensor) -> None:
         """Add ``value`` to the diff, as Caffe's layers accumulate into their parameters' diff."""
         self._diff.accumulate(value)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import glog, hdf5, weights
+from tinynet.torchcaffe import exchange, glog, hdf5, weights
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
@@ -102,6 +102,7 @@ class Net:
         self._before_backward: list[Callback] = []
         self._after_backward: list[Callback] = []
         self.debug_info = DebugInfo(self, True) if param.debug_info else None
+        self._pools_over_relus = exchange.pools_over_relus(graph)
 
     @property
     def graph(self) -> NetGraph:
@@ -179,7 +180,14 @@ class Net:
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run the backward computation of layers ``start`` down to ``end`` (inclusive)."""
         graph = self._graph
+        unseen = not (self._before_backward or self._after_backward)
+        done = None
         for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
+            if i == done:
+                continue
+            if unseen and i > end and i in self._pools_over_relus and exchange.backward(graph, i):
+                done = i - 1
+                continue
             for callback in self._before_backward:
                 callback(i)
             if graph.layer_need_backward[i]:

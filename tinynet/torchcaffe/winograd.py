@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import torch
 
-# of V and M at a time: a few MB stay in the last level of cache
-_BYTES = 6 << 20
+# of V and M at a time: they stay in the last level of cache
+_BYTES = 12 << 20
 # the BLAS computes this many columns at a time: with a remainder it is slower than what it replaces
 _COLUMNS = 8
 # with fewer channels the sums cost more than the products save
@@ -54,7 +54,7 @@ def suits(pictures: torch.Tensor, shape: tuple[int, ...], backward: bool) -> boo
         and outputs % _COLUMNS == 0
         and min(channels, outputs) >= least
         and count * tiles >= _TILES
-        and 4 * 16 * tiles * (channels + outputs) <= 2 * _BYTES
+        and 4 * 16 * tiles * (channels + outputs) <= _BYTES
     )
 
 

@@ -66,6 +66,14 @@ class Pooling(Layer):
             f"pad must be less than the kernel; got {self.pad} and {self.kernel}",
         )
 
+    @property
+    def takes_one_of_each_window(self) -> bool:
+        """Whether this is MAX without a mask, over windows that do not overlap."""
+        apart = all(kernel <= stride for kernel, stride in zip(self.kernel, self.stride))
+        return (
+            self.method == _MAX and apart and not self.global_pooling and len(self.param.top) == 1
+        )
+
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
         self.require(len(shape) == 4, f"bottom must have 4 axes (N, C, H, W); got shape {shape}")

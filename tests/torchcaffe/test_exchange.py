@@ -1,0 +1,120 @@
+"""Backward through ReLU and pooling in the other order leaves the same diffs, to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as caffe
+from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
+from tinynet.torchcaffe import exchange
+
+_SHAPE = (3, 2, 9, 7)
+
+
+def _layers(pool: str, slope: float, more: str = "") -> str:
+    """A convolution, a ReLU in place, a pooling, an inner product."""
+    return "".join(
+        [
+            layer(
+                "Convolution",
+                "x",
+                "c",
+                f"convolution_param {{ num_output: 4 kernel_size: 2 {GAUSSIAN} }}",
+                "c",
+            ),
+            layer("ReLU", "c", "c", f"relu_param {{ negative_slope: {slope} }}", "r"),
+            layer("Pooling", "c", "p", f"pooling_param {{ {pool} }}", "p"),
+            more,
+            layer(
+                "InnerProduct", "p", "y", f"inner_product_param {{ num_output: 3 {GAUSSIAN} }}", "y"
+            ),
+        ]
+    )
+
+
+def _made(folder: Path, layers: str) -> caffe.Net:
+    (folder / "net.prototxt").write_text(net(layers, ("x", _SHAPE)))
+    caffe.set_random_seed(1)
+    return caffe.Net(folder / "net.prototxt", caffe.TRAIN)
+
+
+def _diffs(made: caffe.Net) -> dict[str, np.ndarray]:
+    """Every diff after a pass over whole numbers, which tie, and negative windows."""
+    rng = np.random.default_rng(3)
+    for blob in made.params["c"]:
+        blob.data[...] = rng.integers(-1, 2, blob.data.shape)
+    made.blobs["x"].data[...] = rng.integers(-2, 3, _SHAPE)
+    made.forward()
+    # the tensor itself: asking for the array would be looking
+    made.blobs["y"].set_diff(made.blobs["y"].tensor * 0.3 + 1)
+    made.run_backward()
+    found = {name: blob.grad.clone().numpy() for name, blob in made.blobs.items()}
+    for name, blobs in made.params.items():
+        found.update({f"{name}/{j}": blob.grad.clone().numpy() for j, blob in enumerate(blobs)})
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 1.5, -0.5])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "pool: MAX kernel_size: 2 stride: 2",
+        "pool: MAX kernel_size: 2 stride: 3",
+        "pool: MAX kernel_size: 3 stride: 3 pad: 1",
+    ],
+)
+def test_every_diff_is_what_it_is_in_caffes_order(pool: str, slope: float, tmp_path: Path) -> None:
+    exchanged = _made(tmp_path, _layers(pool, slope))
+    assert exchange.pools_over_relus(exchanged.graph) == {3}
+    in_order = _made(tmp_path, _layers(pool, slope))
+    seen = []
+    in_order.after_backward(seen.append)
+    expected, found = _diffs(in_order), _diffs(exchanged)
+    assert seen == [4, 3, 2, 1, 0]
+    assert np.count_nonzero(expected["c"]) > 10
+    for name, diff in expected.items():
+        np.testing.assert_array_equal(found[name], diff, err_msg=name)
+
+
+def test_the_diff_that_a_script_holds_goes_on_showing_caffes(tmp_path: Path) -> None:
+    layers = _layers("pool: MAX kernel_size: 2 stride: 2", 0.01)
+    watched, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
+    in_order.after_backward(lambda _: None)
+    held = watched.blobs["p"].diff
+    expected, found = _diffs(in_order), _diffs(watched)
+    np.testing.assert_array_equal(held, expected["p"])
+    np.testing.assert_array_equal(found["c"], expected["c"])
+
+
+def test_a_backward_that_ends_between_the_two_keeps_caffes_order(tmp_path: Path) -> None:
+    layers = _layers("pool: MAX kernel_size: 2 stride: 2", 0.0)
+    parted, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
+    expected = _diffs(in_order)
+    _diffs(parted)
+    parted.run_backward(4, 3)
+    unmasked = parted.blobs["c"].grad.clone().numpy()
+    assert np.count_nonzero(unmasked) > np.count_nonzero(expected["c"])
+    parted.run_backward(2, 2)
+    np.testing.assert_array_equal(parted.blobs["c"].grad.numpy(), expected["c"])
+
+
+@pytest.mark.parametrize(
+    ("pool", "more"),
+    [
+        ("pool: MAX kernel_size: 3 stride: 2", ""),
+        ("pool: AVE kernel_size: 2 stride: 2", ""),
+        ("pool: MAX global_pooling: true", ""),
+        ("pool: MAX kernel_size: 2 stride: 2", layer("Dropout", "p", "p", "", "d")),
+    ],
+)
+def test_where_the_order_matters_it_is_caffes(pool: str, more: str, tmp_path: Path) -> None:
+    made = _made(tmp_path, _layers(pool, 0.01, more))
+    assert not exchange.pools_over_relus(made.graph)
