@@ -11,9 +11,10 @@ import pytest
 
 from tests.conftest import run_python
 from tests.evaluation import small_run
+from tinynet.data.manifest import read_manifest, write_manifest
 from tinynet.errors import TinynetError
 from tinynet.evaluation import evaluate as module
-from tinynet.evaluation.evaluate import Request, evaluate, obtain
+from tinynet.evaluation.evaluate import Request, evaluate, obtain, stored
 from tinynet.evaluation.inputs import newest_weights, weights_file
 from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import (
@@ -88,8 +89,8 @@ def test_one_crop_scores_are_those_of_the_training_logs_last_test(run):
     assert metrics.loss == pytest.approx(last["val_loss"], rel=1e-5)
     assert 0.25 < metrics.top1 < 1  # it has learned, and something is left to get wrong
     assert run.probabilities("val") == run.root / "val.npz"
-    stored = read_probabilities(run.root / "val.npz")
-    np.testing.assert_array_equal(stored.probabilities, result.probabilities)
+    kept = read_probabilities(run.root / "val.npz")
+    np.testing.assert_array_equal(kept.probabilities, result.probabilities)
 
 
 @pytest.mark.parametrize("engine", ["torch", "caffe"])
@@ -172,6 +173,18 @@ def test_stored_probabilities_serve_as_long_as_the_weights_are_the_same(run, mon
             obtain(Request(run.root))
     shutil.rmtree(run.snapshots)
     assert obtain(Request(run.root)).iteration == 40  # nothing is left to compare with
+
+
+def test_stored_probabilities_do_not_serve_for_the_pictures_of_other_data(run, data, tmp_path):
+    first = evaluate(Request(run.root, cpu=True))
+    same = shutil.copytree(data, tmp_path / "moved")
+    assert stored(Request(run.root, data=same)).names.tolist() == first.names.tolist()
+    other = small_run.write_data(tmp_path / "other")
+    manifest = read_manifest(other)
+    names = {**manifest.names, "val": [f"other_{name}" for name in manifest.names["val"]]}
+    write_manifest(dataclasses.replace(manifest, names=names), other)
+    assert stored(Request(run.root, data=other)) is None
+    assert obtain(Request(run.root, cpu=True, data=other)).names[0].startswith("other_")
 
 
 def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):

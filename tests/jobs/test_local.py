@@ -148,7 +148,7 @@ def wait_for_history(*runs: str) -> None:
 def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(folder: Path, name: str) -> None:
     pytest.importorskip("torch")
     small_runs.write_files(Path())
-    create("--seeds", "1,2", "--train", ENDLESS)
+    create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
     starter = start("--processes", "2")
     wait_for_history("seed1", "seed2")
     os.kill(starter.pid, getattr(signal, name))
@@ -234,7 +234,7 @@ def test_the_state_of_every_run_is_shown_from_its_directory(folder: Path) -> Non
 
 def test_time_left_is_what_the_last_records_say(folder: Path) -> None:
     small_runs.write_files(Path())
-    create("--seeds", "1")
+    create("--seeds", "1", "--no-evaluate")
     run = Path("runs/small/seed1")
     run.mkdir(parents=True)
     records = [{"iteration": n, "seconds": 0.5 * n} for n in range(0, 101, 10)]
@@ -251,6 +251,7 @@ def test_time_left_is_what_the_last_records_say(folder: Path) -> None:
 
 def test_an_option_that_train_does_not_take_is_refused_when_the_list_is_made(folder: Path) -> None:
     small_runs.write_files(Path())
+    Path("small/deploy.prototxt").write_text("")  # for the evaluation
     done = command.run("jobs", "create", folder, "small/solver.prototxt", "--train", "--max-it 5")
     assert done.status == 2 and "--max-it" in done.stderr and not folder.exists()
     done = command.run("jobs", "create", folder, "small/solver.prototxt", "--train", "'")
@@ -278,6 +279,15 @@ def test_the_whole_dissection_is_one_list_whose_average_comes_last(folder: Path)
     assert [c[0] for j in jobs for c in j.commands] == ["train", "evaluate"] * 25 + ["ensemble"]
     done = command.run("jobs", "create", folder, "--member", "12", "--prototxt", prototxt)
     assert done.status == 2 and "members 1 to 11" in done.stderr
+
+
+def test_jobs_that_had_failed_before_come_with_the_option_that_begins_them_again() -> None:
+    failed = {"a": states.State(states.FAILED, "no data")}
+    with pytest.raises(TinynetError, match="a: no data.*; --retry begins"):
+        local.Report(failed, {}, []).require_complete(Path("list"))
+    with pytest.raises(TinynetError) as caught:
+        local.Report(failed, {}, ["a"]).require_complete(Path("list"))
+    assert "--retry" not in str(caught.value)
 
 
 def test_a_stop_before_anything_ends_is_no_failure() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from tinynet.cli import train
+from tinynet.errors import TinynetError
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.plan import Options, jobs_of_members, jobs_of_solver, jobs_of_stage
 
@@ -34,3 +36,12 @@ def test_a_job_trains_in_the_run_directory_that_it_names(jobs: list[Job]) -> Non
         solver, paths = train._target(*named, {})
         assert paths.root == job.run and solver.exists()
         assert job.commands[1][:2] == ("evaluate", str(job.run))
+
+
+def test_a_solver_without_a_deploy_net_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    """Its evaluation would fail, hours later."""
+    (tmp_path / "solver.prototxt").write_text('net: "train_val.prototxt"')
+    with pytest.raises(TinynetError, match="deploy.prototxt: no such file.*--no-evaluate"):
+        jobs_of_solver(tmp_path / "solver.prototxt", [1], OPTIONS)
+    only_trained = dataclasses.replace(OPTIONS, evaluate=None)
+    assert len(jobs_of_solver(tmp_path / "solver.prototxt", [1], only_trained)) == 1

@@ -66,15 +66,16 @@ class Request:
 def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     """Probabilities that lie in the run already, if they are of the weights asked for.
 
-    And of the engine asked for, unless that is "auto", and of the precision.  Where the run has no
-    snapshots any more, what lies there is taken as it is.
+    And of the engine asked for, unless that is "auto", of the precision, and of the pictures and
+    classes of ``request.data``, where that is given.  Where the run has no snapshots any more, what
+    lies there is taken as it is.
     """
     if not request.out.exists():
         return None
     found = read_probabilities(request.out)
     if _matches(request, found, say):
         return found
-    say(f"{request.out}: is of other weights, another engine or precision; computing it again")
+    say(f"{request.out}: is of other weights, pictures, engine or precision; computing it again")
     return None
 
 
@@ -84,6 +85,10 @@ def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     # "torch 2.0 bf16": what was computed in another precision is another result
     if (*found.engine.split(" ")[2:], "float32")[0] != request.precision:
         return False
+    if request.data is not None:
+        pictures = inputs.find_pictures(request.paths, request.split, request.data)
+        if (pictures.names, pictures.wnids) != (found.names.tolist(), found.wnids.tolist()):
+            return False
     if request.weights is None and request.iteration is None:
         weights, reasons = inputs.newest_weights(request.paths)
         if weights is None and not reasons:
@@ -106,9 +111,13 @@ def evaluate(request: Request, say: Say = _silent, progress: Progress = _silent)
     Raises TinynetError (one line: what, where, what to do) where anything is missing or fails.
     """
     paths = request.paths
-    for file in (paths.train_val, paths.deploy):
-        if not file.exists():
-            raise TinynetError(f"{file}: no such file, so {request.run} is no run directory")
+    if not paths.train_val.exists():
+        raise TinynetError(f"{paths.train_val}: no such file, so {request.run} is no run directory")
+    if not paths.deploy.exists():
+        raise TinynetError(
+            f"{paths.deploy}: no such file, and an evaluation runs this net: the solver that was "
+            "trained had none beside it; write it, ending in the probabilities"
+        )
     weights = _weights(request, say)
     inputs.require_weights_fit(weights, paths.deploy)
     transform = inputs.read_transform(paths)

@@ -95,6 +95,8 @@ class Commands:
         if status == 0:
             return ""
         last = self._last_line()
+        if status == -signal.SIGKILL:  # which leaves no time for a last line
+            return "ended by SIGKILL: by somebody, or because the memory was full"
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
             last = f"ended by {name}" + (f": {last}" if last else "")

@@ -64,6 +64,8 @@ class Report:
         if failed:
             first = self.states[failed[0]].message
             parts.append(f"{_jobs(failed)} failed ({failed[0]}: {first}; logs in {folder}/logs)")
+            if not set(failed) <= set(self.begun):
+                parts[-1] += "; --retry begins again what had failed before"
         if self.blocked:
             first, because = next(iter(self.blocked.items()))
             parts.append(f"{_jobs(list(self.blocked))} could not begin ({first}: not done yet: "

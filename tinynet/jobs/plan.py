@@ -92,6 +92,12 @@ def _training(
             f"{solver}: no such solver; generate the stages with 'tinynet generate', or name "
             "where they lie with --prototxt"
         )
+    deploy = solver.with_name("deploy.prototxt")
+    if options.evaluate is not None and not deploy.exists():
+        raise TinynetError(
+            f"{deploy}: no such file, and the evaluation after the training runs this net; write "
+            "it, or give --no-evaluate"
+        )
     run = RunPaths.of(options.runs, stage_name, name).root
     train = ["train", *what, "--runs", os.fspath(options.runs), "--name", name]
     train.append("--quiet")  # the run has a log of its own
