@@ -64,7 +64,9 @@ def write_pictures(folder: Path, real: bool) -> None:
         write_store(folder / name, records)
 
 
-def write_solver(number: int, folder: Path, plain: bool, base_lr: float) -> Path:
+def write_solver(
+    number: int, folder: Path, plain: bool, base_lr: float, batch: int = BATCH
+) -> Path:
     """Stage ``number`` as generated for the pictures; ``plain`` turns everything random off."""
     data = dataset.DataSet(
         classes=CLASSES,
@@ -75,7 +77,7 @@ def write_solver(number: int, folder: Path, plain: bool, base_lr: float) -> Path
         paths=dataset.DataPaths(folder),
     )
     overrides = Overrides(
-        batch_size=BATCH,
+        batch_size=batch,
         solver={"max_iter": 1000, "lr_policy": "fixed", "base_lr": base_lr},
     )
     files = generate.generate(folder, data, [stage(number)], overrides)
