@@ -160,7 +160,8 @@ class DataTransformer:
         step = min(count, max(1, _ONE_THREAD // (height * width)))
         planes = np.empty((channels, step, height, width), kind)
         sources = torch.from_numpy(planes).flatten(1).unbind(0)
-        targets = torch.from_numpy(out).flatten(0, 2).split(step * height * width)
+        interleaved = torch.from_numpy(out).flatten(0, 2).unbind(1)
+        targets = zip(*(channel.split(step * height * width) for channel in interleaved))
         places = list(zip(*(values.tolist() for values in windows)))
         for start, target in zip(range(0, count, step), targets):
             block = places[start : start + step]
@@ -169,10 +170,9 @@ class DataTransformer:
                 np.copyto(
                     planes[:, number], window[:, :, ::-1] if mirror else window, casting="unsafe"
                 )
-            if len(target) < len(sources[0]):  # the last few
-                sources = tuple(source[: len(target)] for source in sources)
-            for source, values in zip(sources, target.unbind(1)):
-                values.copy_(source)
+            for values, source in zip(target, sources):
+                # the last few may be fewer
+                values.copy_(source if len(block) == step else source[: values.numel()])
             self._scale(out[start : start + step], block)
         return out.transpose(0, 3, 1, 2)
 
