@@ -6,10 +6,14 @@ without importing any of them.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -86,10 +90,40 @@ def _one_line(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable."""
+class _Ended(BaseException):
+    """Raised where a signal comes that would end the process at once, so that it cleans up."""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended(number)
+
+
+@contextlib.contextmanager
+def _ending_signals_unwind() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP leave the block by ``_Ended``, unless somebody ignores them.
+
+    Commands that can stop and go on later take these signals themselves while they work.
+    """
+    before = {
+        number: signal.signal(number, _end)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL
+    }
     try:
-        status = cli.main(args=args, prog_name="tinynet", standalone_mode=False)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable.
+
+    Otherwise 128 and the number of the signal that ended it.
+    """
+    try:
+        with _ending_signals_unwind():
+            status = cli.main(args=args, prog_name="tinynet", standalone_mode=False)
     except click.ClickException as error:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -105,6 +139,9 @@ def main(args: list[str] | None = None) -> NoReturn:
     except OSError as error:
         print(f"tinynet: {_one_line(error)}", file=sys.stderr)
         status = 1
+    except _Ended as ended:
+        print(f"tinynet: ended by {signal.Signals(ended.args[0]).name}", file=sys.stderr)
+        status = 128 + ended.args[0]
     except (click.Abort, KeyboardInterrupt):
         print("tinynet: interrupted", file=sys.stderr)
         status = 130

@@ -65,7 +65,7 @@ class Commands:
         status = self._process.poll()
         if status is None:
             return None
-        if self._stopped_by is not None and (status < 0 or status == 128 + signal.SIGINT):
+        if self._stopped_by is not None and (status < 0 or status > 128):
             status = STOPPED_STATUS  # before, or where, it could not end in its own way
         self._number += 1
         if status == 0 and self._number < len(self.job.commands):
