@@ -60,6 +60,20 @@ def test_generate_takes_the_overrides_and_an_option_comes_before_them(tmp_path: 
     assert (solver.base_lr, solver.weight_decay) == pytest.approx((0.0125, 0.25))
 
 
+def test_a_trial_that_is_not_over_is_no_point_of_the_plane() -> None:
+    from tinynet.reporting.search_plane import Point, points_of
+
+    values = {"base_lr": 0.1, "weight_decay": 0.2}
+    states = ("complete", "pruned", "failed", "running")
+    found = [Trial(n, state, values, 0.5) for n, state in enumerate(states)]
+    points = points_of(found, ("base_lr", "weight_decay"))
+    assert points == [
+        Point(0.1, 0.2, 0.5, True),
+        Point(0.1, 0.2, 0.5, False),
+        Point(0.1, 0.2, None, False),
+    ]
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "[]", '{"solver": 3}', '{"solver": {"bas_lr": 1}}', '{"solver": {"base_lr": "x"}}',

@@ -150,7 +150,12 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
         flattered=Subset([1, 3], reported=0.52, tuning=0.58),
     )
     table = Dissection(
-        settings={"data": {"source": HOSTILE}, "command": "tinynet dissect x --split-seed 1"},
+        settings={
+            "data": {"source": HOSTILE},
+            "command": "tinynet dissect x --split-seed 1",
+            "overrides": {"stage1_simple": {"base_lr": 0.02}, "stage2_dropout1": {"base_lr": 0.03}},
+            "choices": {"stage1_simple": {"images": 50, "role": "tuning pictures", "reported": 7}},
+        },
         reported=Split("val", "pictures that choose nothing", 60),
         tuning=Split("tune", "held out of the training pictures", 50),
         stages=stage_rows(evidence),
@@ -165,6 +170,9 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
     first = re.compile(r"<tr><th[^>]*>1 Simple model.*?</tr>", re.DOTALL)
     assert first.search(html)[0] == first.search(page.read_text())[0]
     assert "flatters by +2.00 points" in html and "5.02 points" in html
+    notes = re.findall(r'<p class="note">(.*?)</p>', html)
+    assert any("50 pictures (tuning pictures), of which 7 are reported" in note for note in notes)
+    assert any("stage2_dropout1: base_lr 0.03: on which pictures" in note for note in notes)
     assert "tinynet dissect x --split-seed 1" in html
     assert "<script>alert" not in html
     both = run("report", folder, runs, "--out", tmp_path / "both.html")

@@ -173,6 +173,7 @@ def _draw(request: Request, made: list[Trial]) -> Path | None:
 
     names = (request.ranges[0].name, request.ranges[1].name)
     path = request.out / "plane.png"
-    title = f"{request.stage.title}: {len(made)} trials"
-    draw_search_plane(points_of(made, names), points_of([best], names)[0], names, title, path)
+    points = points_of(made, names)
+    title = f"{request.stage.title}: {len(points)} trials"
+    draw_search_plane(points, points_of([best], names)[0], names, title, path)
     return path

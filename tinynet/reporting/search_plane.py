@@ -93,8 +93,11 @@ def describe(points: Sequence[Point], best: Point, names: tuple[str, str]) -> st
 
 
 def points_of(trials: Sequence[Trial], names: tuple[str, str]) -> list[Point]:
-    """The trials on the plane of two searched values."""
-    return [
-        Point(t.values[names[0]], t.values[names[1]], t.score, t.state == "complete")
-        for t in trials
-    ]
+    """The trials on the plane of two searched values, without those that are not over."""
+    made = []
+    for trial in trials:
+        if trial.state != "running":
+            score = None if trial.state == "failed" else trial.score  # that before it diverged
+            whole = trial.state == "complete"
+            made.append(Point(trial.values[names[0]], trial.values[names[1]], score, whole))
+    return made
