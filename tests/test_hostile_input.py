@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tinynet import sealed_json
@@ -178,7 +178,8 @@ def test_a_model_that_states_a_giant_shape_takes_no_memory(tmp_path: Path) -> No
 
 
 @FUZZ
-@given(mangled(small_state()))
+@example(data=b"\x89HDF\r\n\x1a\n")
+@given(data=mangled(small_state()))
 def test_a_mangled_solverstate_is_refused_by_the_solver(tmp_path: Path, data: bytes) -> None:
     pytest.importorskip("torch")
     from tinynet.torchcaffe import snapshot
@@ -189,6 +190,24 @@ def test_a_mangled_solverstate_is_refused_by_the_solver(tmp_path: Path, data: by
         snapshot._read(path)
     except TinynetError as error:
         assert str(path) in str(error)
+
+
+def test_an_hdf5_solverstate_cut_short_is_refused_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("h5py")
+    from tinynet.torchcaffe import hdf5
+
+    whole = tmp_path / "whole.h5"
+    hdf5.save_state(whole, hdf5.State(10, 0, "x.caffemodel", [np.ones(6, np.float32)]))
+    data = whole.read_bytes()
+    path = tmp_path / "cut.h5"
+    for length in range(8, len(data), len(data) // 40):
+        path.write_bytes(data[:length])
+        with pytest.raises(TinynetError, match=str(path)):
+            hdf5.load_state(path)
+    path.write_bytes(data.replace(b"history", b"hostile"))
+    with pytest.raises(TinynetError, match=str(path)):
+        hdf5.load_state(path)
 
 
 # ------------------------------------------------------------------ what a run writes of itself

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tinynet.torchcaffe.net import Net
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# what h5py raises, as the damage lies in the file's frame, in its groups or in an array
+_DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError)
 
 
 def require() -> Any:
@@ -56,8 +58,13 @@ def _created(path: str | Path) -> Iterator[Any]:
 def _opened(path: str | Path) -> Iterator[Any]:
     h5py = require()
     check(is_hdf5(path), f"{path} is no HDF5 file")
-    with h5py.File(path, "r") as file:
-        yield file
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except CaffeError:
+        raise
+    except _DAMAGE as error:
+        raise CaffeError(f"{path} is damaged, or no file of Caffe's: {error}") from None
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
