@@ -238,6 +238,7 @@ def test_an_error_half_way_leaves_nothing(
 # Converts, and stops for good between the training and the validation pictures.
 STOPPING = """
 import sys, time
+from tinynet.cli.main import main
 from tinynet.data import convert
 write = convert.write_store
 def stop_at_val(path, found):
@@ -247,10 +248,7 @@ def stop_at_val(path, found):
     return write(path, found)
 convert.write_store = stop_at_val
 if __name__ == "__main__":
-    try:
-        convert.convert(sys.argv[1], sys.argv[2])
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main(["data", "convert", *sys.argv[1:]])
 """
 
 
@@ -264,7 +262,7 @@ def test_a_signal_leaves_nothing_that_is_taken_for_whole(
     script = tmp_path / "stopping.py"
     script.write_text(STOPPING)
     child = subprocess.Popen(
-        [sys.executable, str(script), str(layout), str(tmp_path / "out")],
+        [sys.executable, str(script), str(layout), "--out", str(tmp_path / "out")],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )

@@ -6,12 +6,9 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from tinynet.errors import TinynetError
 
@@ -44,33 +41,32 @@ def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
 def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterator[Path]:
     """Yield a new folder beside ``out`` that becomes ``out`` when the block ends well.
 
-    When it does not (an error, Ctrl-C, SIGTERM), the folder is removed and ``out`` stays as it was.
-    What a killed process left is removed by the next one.  ``contents`` as in ``check_absent``.
+    When it ends by an exception (an error, Ctrl-C, or SIGTERM, of which the command line makes one),
+    the folder is removed and ``out`` stays as it was.  What a killed process left is removed by the next one.  ``contents`` as in ``check_absent``.
     """
     out = Path(os.path.abspath(out))
     check_absent(out, overwrite, contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
-    with _sigterm_unwinds():
-        try:
-            partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
-        except OSError as error:  # of a name that nobody gave
-            raise OSError(error.errno, error.strerror, str(out)) from None
-        try:
-            with open(partial / _LOCK, "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield partial
-                check_absent(out, overwrite, contents)  # it may have appeared meanwhile
-                (partial / _LOCK).unlink()
-                partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
-                _exchange(partial, out)
-        except OSError as error:
-            if error.errno is None or error.filename is not None:
-                raise
-            # a write that failed does not say where
-            raise OSError(error.errno, error.strerror, str(out)) from None
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+    except OSError as error:  # of a name that nobody gave
+        raise OSError(error.errno, error.strerror, str(out)) from None
+    try:
+        with open(partial / _LOCK, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield partial
+            check_absent(out, overwrite, contents)  # it may have appeared meanwhile
+            (partial / _LOCK).unlink()
+            partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
+            _exchange(partial, out)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        # a write that failed does not say where
+        raise OSError(error.errno, error.strerror, str(out)) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _prefix(out: Path) -> str:
@@ -102,28 +98,6 @@ def _remove_abandoned(out: Path) -> None:
         with contextlib.suppress(OSError), open(partial / _LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP leave the block by an exception, so that it cleans up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {
-        number: signal.signal(number, leave)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_DFL
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _umask() -> int:
