@@ -41,8 +41,9 @@ def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
 def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterator[Path]:
     """Yield a new folder beside ``out`` that becomes ``out`` when the block ends well.
 
-    When it ends by an exception (an error, Ctrl-C, or SIGTERM, of which the command line makes one),
-    the folder is removed and ``out`` stays as it was.  What a killed process left is removed by the next one.  ``contents`` as in ``check_absent``.
+    When it ends by an exception (an error, Ctrl-C, or SIGTERM, which the command line turns into
+    one), the folder is removed and ``out`` stays as it was.  What a killed process left is removed
+    by the next one.  ``contents`` as in ``check_absent``.
     """
     out = Path(os.path.abspath(out))
     check_absent(out, overwrite, contents)
