@@ -170,8 +170,12 @@ pass_on() {
 "$python" -m tinynet jobs run "$list" "$job" <<device>> --threads <<threads>><<retry>> &
 run=$!
 [ -z "$signalled" ] || kill -s USR1 "$run"
-# a signal ends 'wait', but not the run: wait again
-while kill -0 "$run" 2>/dev/null; do wait "$run"; done
+# A signal that comes just before bash begins to wait is looked at only when the wait ends: so no
+# wait is longer than a second.
+while kill -0 "$run" 2>/dev/null; do
+    sleep 1 &
+    wait "$!"
+done
 wait "$run"
 status=$?
 # stopped before it could answer for itself
