@@ -64,6 +64,34 @@ def test_every_form_of_a_flag_means_the_same(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "variables", "folder"),
+    [
+        (["-log_dir=logs"], {}, "logs"),
+        ([], {"GLOG_log_dir": "logs", "GLOG_logtostderr": "0"}, "logs"),
+        (["--log_dir", "mine"], {"GLOG_log_dir": "logs"}, "mine"),
+        (["-log_dir=logs", "-logtostderr"], {}, None),
+        (["-log_dir=logs"], {"GLOG_logtostderr": "1"}, None),
+        ([], {}, None),
+    ],
+)
+def test_the_log_goes_to_files_where_glog_would_write_them(
+    arguments: list[str],
+    variables: dict[str, str],
+    folder: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[Sequence[str]] = []
+    monkeypatch.setattr(foreground, "run", lambda engine, arguments: given.append(arguments) or 0)
+    for name in ("GLOG_log_dir", "GLOG_logtostderr"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(caffe, ["train", "-solver=s", *arguments])
+    assert result.exit_code == 0, result.output
+    assert json.loads(given[0][3]).get("log_dir") == folder
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["brew"],

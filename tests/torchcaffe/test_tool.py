@@ -22,7 +22,7 @@ from tests.torchcaffe.test_solver_logs_against_caffe import (
 )
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe
 from tinynet.errors import UsageError
-from tinynet.torchcaffe import tool
+from tinynet.torchcaffe import glog, tool
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import set_level
 from tinynet.torchcaffe.signals import SignalActions, SolverAction, action_of
@@ -157,6 +157,56 @@ def test_wrong_flags_are_wrong_use(
 def test_several_gpus_are_refused(folder: Path) -> None:
     with pytest.raises(CaffeError, match="one GPU"):
         run("train", solver="solver.prototxt", gpu="0,1")
+
+
+def test_all_gpus_of_a_machine_without_one_are_no_silent_cpu(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(CaffeError, match="no GPU"):
+        run("train", solver="solver.prototxt", gpu="all")
+
+
+def test_log_dir_gets_the_log_as_files_with_a_link_to_the_newest(folder: Path) -> None:
+    (folder / "logs").mkdir()
+    for _ in range(2):
+        _, log = run("train", solver="solver.prototxt", log_dir="logs")
+    link = folder / "logs" / "caffe.INFO"
+    assert re.fullmatch(r"caffe\..+\..+\.log\.INFO\.\d{8}-\d{6}\.\d+", os.readlink(link))
+    written = link.read_text()
+    assert written.endswith(log)
+    assert written.startswith("Log file created at: ")
+    assert not (folder / "logs" / "caffe.WARNING").exists()  # there was none
+    with pytest.raises(UsageError, match="-log_dir nowhere"):
+        run("train", solver="solver.prototxt", log_dir="nowhere")
+
+
+def test_a_file_of_warnings_holds_no_less(tmp_path: Path) -> None:
+    glog.write_files(tmp_path)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            glog.info("a.cpp", "one")
+            glog.warning("a.cpp", "two")
+            glog.error("a.cpp", "three")
+    finally:
+        glog.write_files(None)
+    for name, messages in (
+        ("INFO", ["one", "two", "three"]),
+        ("WARNING", ["two", "three"]),
+        ("ERROR", ["three"]),
+    ):
+        lines = (tmp_path / f"caffe.{name}").read_text().splitlines()[3:]
+        assert [line.split("] ")[1] for line in lines] == messages
+
+
+def test_without_a_stage_the_stage_is_the_empty_one_as_in_caffe(folder: Path) -> None:
+    """So a layer may ask for it by name, and a layer that asks for another says so."""
+    _, log = run("time", model="net.prototxt", phase="TEST", iterations=1)
+    assert 'state {\n  phase: TEST\n  level: 0\n  stage: ""\n}' in log
+    assert "did not contain stage 'second' specified by a rule in layer top2" in log
+    _, log = run("time", model="net.prototxt", phase="TEST", iterations=1, stage="first,second")
+    assert '  stage: "first"\n  stage: "second"\n}' in log
+    assert "NetState did not" not in log
 
 
 @pytest.mark.parametrize("effect", ["stop", "snapshot", "none"])

@@ -31,10 +31,14 @@ FLAGS: dict[str, tuple[Any, str, str]] = {
         "What SIGHUP does (train): snapshot (default), stop or none.",
     ),
     "minloglevel": (int, "N", "Log messages of this severity and above (0 to 3)."),
+    "log_dir": (str, "DIR", "Write the log to files in DIR as well, beside a link caffe.INFO."),
 }
-# glog's own flags, as batch scripts give them: the log goes to stderr in any case
-_OF_GLOG = ("logtostderr", "alsologtostderr", "log_dir", "stderrthreshold", "v")
-_LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
+# glog's own flags that batch scripts give: as in Caffe, the log goes to stderr in any case
+_OF_GLOG = ("logtostderr", "alsologtostderr", "stderrthreshold", "v")
+# spelt as glog spells them
+_LEVEL_VARIABLE = "GLOG_minloglevel"
+_FOLDER_VARIABLE = "GLOG_log_dir"
+_STDERR_VARIABLE = "GLOG_logtostderr"
 
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,8 +68,17 @@ def caffe(action: str, **given: Any) -> None:
 
     flags = {name: given[name] for name in FLAGS if given[name] is not None}
     flags.setdefault("minloglevel", _level_of_environment())
+    if os.environ.get(_FOLDER_VARIABLE):
+        flags.setdefault("log_dir", os.environ[_FOLDER_VARIABLE])
+    if _is_true(given["logtostderr"] or os.environ.get(_STDERR_VARIABLE)):
+        flags.pop("log_dir", None)  # to stderr instead of files: glog's meaning of it
     engine = engines.find_torch()
     sys.exit(foreground.run(engine, ["tool", action, "--flags", json.dumps(flags)]))
+
+
+def _is_true(value: str | None) -> bool:
+    """A truth value as gflags and glog read it; None: not given."""
+    return value is not None and value[:1].lower() in ("1", "t", "y")
 
 
 def _level_of_environment() -> int:

@@ -9,20 +9,79 @@ The file names are those of the Caffe source that prints the same message; the l
 
 from __future__ import annotations
 
+import getpass
 import os
+import platform
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any, TextIO
 
 _SEVERITIES = "IWEF"
 _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
+_NAMES = ("INFO", "WARNING", "ERROR")
 _level: int | None = None
+_files: LogFiles | None = None
 
 
 def set_level(level: int | None) -> None:
     """Print messages of severity ``level`` (0 INFO … 3 FATAL) and above; None: the variable's."""
     global _level
     _level = level
+
+
+def write_files(folder: str | Path | None, program: str = "caffe") -> None:
+    """Log to files in ``folder`` as well, as glog's ``-log_dir`` does; None: no longer.
+
+    There is a file per severity, which holds all of that severity and above, and ``PROGRAM.INFO``
+    (``WARNING``, ``ERROR``) is a link to the newest.
+    """
+    global _files
+    if _files is not None:
+        _files.close()
+    _files = None if folder is None else LogFiles(Path(folder), program)
+
+
+class LogFiles:
+    """The log files of one run, each made when its first line comes."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self._folder, self._program = folder, program
+        self._open: dict[str, TextIO] = {}
+
+    def write(self, severity: int, line: str) -> None:
+        for name in _NAMES[: severity + 1]:
+            if name not in self._open:
+                self._open[name] = self._make(name)
+            self._open[name].write(line)
+            self._open[name].flush()
+
+    def _make(self, name: str) -> TextIO:
+        host, now = platform.node(), time.localtime()
+        stamp = time.strftime("%Y%m%d-%H%M%S", now)
+        file_name = f"{self._program}.{host}.{_user()}.log.{name}.{stamp}.{os.getpid()}"
+        made = (self._folder / file_name).open("a", encoding="utf-8")
+        made.write(
+            f"Log file created at: {time.strftime('%Y/%m/%d %H:%M:%S', now)}\n"
+            f"Running on machine: {host}\n"
+            "Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg\n"
+        )
+        link = self._folder / f"{self._program}.{name}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(file_name)
+        return made
+
+    def close(self) -> None:
+        for made in self._open.values():
+            made.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, in a container
+        return "invalid-user"  # glog's word for it
 
 
 def init_log(level: int = 0, to_stderr: bool = True) -> None:
@@ -51,8 +110,11 @@ def _write(severity: int, source: str, message: str) -> None:
     stamp = time.strftime("%m%d %H:%M:%S", time.localtime(now))
     micros = int(now % 1 * 1e6)
     head = f"{_SEVERITIES[severity]}{stamp}.{micros:06d} {threading.get_native_id():5d} {source}:0]"
-    sys.stderr.write(f"{head} {message}\n")
+    line = f"{head} {message}\n"
+    sys.stderr.write(line)
     sys.stderr.flush()
+    if _files is not None:
+        _files.write(severity, line)
 
 
 def info(source: str, message: str) -> None:
@@ -66,6 +128,14 @@ def warning(source: str, message: str) -> None:
 
 def error(source: str, message: str) -> None:
     _write(2, source, message)
+
+
+def parameters(message: Any) -> str:
+    """A protobuf message as Caffe logs it: fields by their numbers, one a line.
+
+    (Files are written by ``prototxt.text``, in an order that reads better.)
+    """
+    return str(message).rstrip("\n")  # glog ends the line itself
 
 
 def number(value: float) -> str:

@@ -31,7 +31,7 @@ from typing import Any, Callable, ClassVar
 
 import torch
 
-from tinynet.torchcaffe import blob_proto, fillers
+from tinynet.torchcaffe import blob_proto, fillers, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
@@ -229,4 +229,5 @@ def create_layer(param: Any, phase: int) -> Layer:
         raise CaffeError(
             f"unknown layer type '{param.type}' (layer {param.name}); known are {', '.join(known)}"
         )
+    glog.info("layer_factory.hpp", f"Creating layer {param.name}")
     return _TYPES[param.type](param, phase)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.prototxt import schema, text
+from tinynet.prototxt import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.allocator import keep_freed_memory
 from tinynet.torchcaffe.blob import Blob
@@ -59,7 +59,6 @@ class NetGraph:
 
         self._memory = 0  # elements of all tops so far
 
-        glog.info(_SOURCE, f"Initializing net from parameters: \n{text.format(param)}")
         for layer_param in param.layer:
             self._append_layer(layer_param)
         self._skip_what_the_loss_does_not_see()

@@ -13,12 +13,17 @@ from collections import Counter
 from typing import Any
 
 from tinynet.prototxt import schema
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
+
+_SOURCE = "net.cpp"
 
 
 def prepare(net: Any) -> Any:
     """The NetParameter that runs, from the one that was written, for the state it names."""
-    return insert_splits(filter_layers(upgrade(net)))
+    filtered = filter_layers(upgrade(net))
+    glog.info(_SOURCE, f"Initializing net from parameters: \n{glog.parameters(filtered)}")
+    return insert_splits(filtered)
 
 
 def upgrade(net: Any) -> Any:
@@ -72,16 +77,31 @@ def _mask_batch_norm(net: Any) -> None:
                 spec.lr_mult = spec.decay_mult = 0
 
 
-def state_meets_rule(state: Any, rule: Any) -> bool:
-    """Whether a NetState satisfies a NetStateRule: every condition that the rule states holds."""
+def broken_condition(state: Any, rule: Any) -> str | None:
+    """How a NetState breaks a NetStateRule, in Caffe's words; None where all that it states holds.
+
+    (Caffe says "above" of a level below min_level too; so do we, since logs are compared.)
+    """
     if rule.HasField("phase") and rule.phase != state.phase:
-        return False
+        return f"phase ({state.phase}) differed from the phase ({rule.phase})"
     if rule.HasField("min_level") and state.level < rule.min_level:
-        return False
+        return f"level ({state.level}) is above the min_level ({rule.min_level})"
     if rule.HasField("max_level") and state.level > rule.max_level:
-        return False
-    stages = set(state.stage)
-    return stages.issuperset(rule.stage) and stages.isdisjoint(rule.not_stage)
+        return f"level ({state.level}) is above the max_level ({rule.max_level})"
+    for stage in rule.stage:
+        if stage not in state.stage:
+            return f"did not contain stage '{stage}'"
+    for stage in rule.not_stage:
+        if stage in state.stage:
+            return f"contained a not_stage '{stage}'"
+    return None
+
+
+def _meets(state: Any, rule: Any, layer: str) -> bool:
+    broken = broken_condition(state, rule)
+    if broken is not None:
+        glog.info(_SOURCE, f"The NetState {broken} specified by a rule in layer {layer}")
+    return broken is None
 
 
 def filter_layers(net: Any) -> Any:
@@ -99,9 +119,9 @@ def filter_layers(net: Any) -> Any:
             f"layer {layer.name}: specify either include rules or exclude rules; not both",
         )
         if len(layer.include):
-            included = any(state_meets_rule(net.state, rule) for rule in layer.include)
+            included = any(_meets(net.state, rule, layer.name) for rule in layer.include)
         else:
-            included = not any(state_meets_rule(net.state, rule) for rule in layer.exclude)
+            included = not any(_meets(net.state, rule, layer.name) for rule in layer.exclude)
         if included:
             kept.layer.add().CopyFrom(layer)
     return kept

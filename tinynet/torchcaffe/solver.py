@@ -40,7 +40,7 @@ class Solver:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
         self.param = param_file
-        glog.info(_SOURCE, f"Initializing solver from parameters: \n{text.format(self.param)}")
+        glog.info(_SOURCE, f"Initializing solver from parameters: \n{glog.parameters(self.param)}")
         self.iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []

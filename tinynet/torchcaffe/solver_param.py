@@ -37,6 +37,13 @@ def read(path: str | Path) -> Any:
     path = Path(path)
     if not param.HasField("snapshot_prefix"):
         param.snapshot_prefix = str(path.with_suffix(""))
+        glog.info(
+            _SOURCE, f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}"
+        )
     elif Path(param.snapshot_prefix).is_dir():
         param.snapshot_prefix = str(Path(param.snapshot_prefix) / path.stem)
+        glog.info(
+            _SOURCE,
+            f"snapshot_prefix was a directory and is replaced to {param.snapshot_prefix}",
+        )
     return param

@@ -6,8 +6,10 @@ Each function takes the flags by Caffe's names, logs what Caffe logs, and return
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import numpy as np
 import torch
 
 from tinynet.errors import UsageError
@@ -34,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "sigint_effect": "stop",
     "sighup_effect": "snapshot",
     "minloglevel": 0,
+    "log_dir": "",
 }
 
 
@@ -45,7 +48,16 @@ def run(action: str, flags: dict[str, Any]) -> int:
     """
     given = {**DEFAULTS, **flags}
     glog.set_level(given["minloglevel"])
-    return ACTIONS[action](given)
+    folder = given["log_dir"]
+    _require(
+        not folder or os.access(folder, os.W_OK | os.X_OK),
+        f"-log_dir {folder}: no folder that can be written to",
+    )
+    glog.write_files(folder or None)
+    try:
+        return ACTIONS[action](given)
+    finally:
+        glog.write_files(None)
 
 
 def _info(message: str) -> None:
@@ -58,13 +70,17 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _stages(flags: dict[str, Any]) -> list[str]:
-    return [stage for stage in flags["stage"].split(",") if stage]
+    """The stages of ``-stage``; without the flag the one that is named "", as in Caffe."""
+    return flags["stage"].split(",")
 
 
 def _gpus(flags: dict[str, Any]) -> list[int]:
     """The device numbers of ``-gpu``; all there are for ``all``."""
     if flags["gpu"] == "all":
-        return list(range(torch.cuda.device_count()))
+        count = torch.cuda.device_count()
+        if not count:
+            raise CaffeError("-gpu all: PyTorch finds no GPU here; leave -gpu out to use the CPU")
+        return list(range(count))
     try:
         return [int(number) for number in flags["gpu"].split(",") if flags["gpu"]]
     except ValueError:
@@ -132,10 +148,10 @@ def test(flags: dict[str, Any]) -> int:
     net.copy_from(flags["weights"])
     iterations = flags["iterations"]
     _info(f"Running for {iterations} iterations.")
-    loss = 0.0
-    sums: list[float] = []
+    loss = np.float32(0)  # summed as Caffe sums: the last of six printed digits may hang on it
+    sums: list[np.float32] = []
     for batch in range(iterations):
-        loss += float(net.run_forward())
+        loss += np.float32(net.run_forward().item())
         scores = [
             (name, value)
             for name, blob, _ in net.output_blobs
@@ -143,11 +159,13 @@ def test(flags: dict[str, Any]) -> int:
         ]
         for name, value in scores:
             _info(f"Batch {batch}, {name} = {glog.number(value)}")
-        sums = [s + v for s, (_, v) in zip(sums or [0.0] * len(scores), scores)]
-    _info(f"Loss: {glog.number(loss / iterations)}")
+        sums = [
+            s + np.float32(v) for s, (_, v) in zip(sums or [np.float32(0)] * len(scores), scores)
+        ]
+    _info(f"Loss: {glog.number(float(loss / iterations))}")
     names = [(name, weight) for name, blob, weight in net.output_blobs for _ in range(blob.count)]
     for (name, weight), total in zip(names, sums):
-        mean = total / iterations
+        mean = float(total / iterations)
         line = f"{name} = {glog.number(mean)}"
         if weight:
             line += f" (* {glog.number(weight)} = {glog.number(weight * mean)} loss)"

@@ -10,7 +10,7 @@ import weakref
 from typing import Any
 
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, random
+from tinynet.torchcaffe import blob_proto, glog, random
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.data_reader import DataReader, Position
 from tinynet.torchcaffe.data_transformer import (
@@ -54,7 +54,9 @@ class Data(Layer):
         self._reader = reader
         # the thread lives as long as the layer: the reader knows nothing of it
         weakref.finalize(self, reader.close)
+        glog.info("db_lmdb.cpp", f"Opened lmdb {param.source}")
         top[0].resize((param.batch_size, *transformer.output_shape(reader.picture_shape)))
+        glog.info("data_layer.cpp", f"output data size: {','.join(map(str, top[0].shape))}")
         if len(top) > 1:
             top[1].resize((param.batch_size,))
         reader.start()
