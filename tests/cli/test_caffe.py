@@ -42,6 +42,8 @@ snapshot_prefix: "endless"
         ["--solver=s.prototxt", "-gpu", "0", "train", "-iterations", "7"],
         ["train", "-solver", "s.prototxt", "-gpu=0", "--iterations", "7", "-logtostderr=1"],
         ["-logtostderr", "--solver=s.prototxt", "--v=2", "-gpu", "0", "train", "-iterations=7"],
+        ["-logtostderr", "train", "--solver=s.prototxt", "-v", "2", "-gpu", "0", "-iterations=7"],
+        ["--noalsologtostderr", "train", "-solver=s.prototxt", "-gpu=0", "--iterations=7"],
     ],
 )
 def test_every_form_of_a_flag_means_the_same(
@@ -71,6 +73,7 @@ def test_every_form_of_a_flag_means_the_same(
         (["--log_dir", "mine"], {"GLOG_log_dir": "logs"}, "mine"),
         (["-log_dir=logs", "-logtostderr"], {}, None),
         (["-log_dir=logs"], {"GLOG_logtostderr": "1"}, None),
+        (["-log_dir=logs", "-nologtostderr"], {"GLOG_logtostderr": "1"}, "logs"),
         ([], {}, None),
     ],
 )

@@ -34,7 +34,8 @@ FLAGS: dict[str, tuple[Any, str, str]] = {
     "log_dir": (str, "DIR", "Write the log to files in DIR as well, beside a link caffe.INFO."),
 }
 # glog's own flags that batch scripts give: as in Caffe, the log goes to stderr in any case
-_OF_GLOG = ("logtostderr", "alsologtostderr", "stderrthreshold", "v")
+_SWITCHES = ("logtostderr", "alsologtostderr")
+_OF_GLOG = (*_SWITCHES, "stderrthreshold", "v")
 # spelt as glog spells them
 _LEVEL_VARIABLE = "GLOG_minloglevel"
 _FOLDER_VARIABLE = "GLOG_log_dir"
@@ -43,9 +44,7 @@ _STDERR_VARIABLE = "GLOG_logtostderr"
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     for name in _OF_GLOG:
-        command = click.option(f"-{name}", f"--{name}", is_flag=False, flag_value="1", hidden=True)(
-            command
-        )
+        command = click.option(f"-{name}", f"--{name}", hidden=True)(command)
     for name, (kind, metavar, text) in reversed(FLAGS.items()):
         command = click.option(f"-{name}", f"--{name}", type=kind, metavar=metavar, help=text)(
             command
@@ -53,7 +52,20 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class _WithSwitches(click.Command):
+    """Takes switches as gflags does: ``-name``, ``-noname`` or ``-name=VALUE``, never a word more.
+
+    Else the action in ``caffe -logtostderr train`` would be the switch's value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spelt = {f"{dash}{name}": f"--{name}=1" for name in _SWITCHES for dash in ("-", "--")}
+        spelt |= {f"{dash}no{name}": f"--{name}=0" for name in _SWITCHES for dash in ("-", "--")}
+        return super().parse_args(ctx, [spelt.get(word, word) for word in args])
+
+
 @click.command(
+    cls=_WithSwitches,
     epilog="Example: tinynet caffe train -solver prototxt/stage1_simple/solver.prototxt -gpu 0",
 )
 @click.argument("action", type=click.Choice(["train", "test", "time", "device_query"]))
