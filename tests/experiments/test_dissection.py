@@ -13,13 +13,14 @@ import pytest
 from tests.cli.command import run
 from tests.experiments.made_results import add_run
 from tinynet.data.chosen_on import chosen_on
+from tinynet.data.manifest import read_manifest
 from tinynet.data.split import HalfVal, Plan, Tuning, split
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments import collect
 from tinynet.experiments.dissection import Folders, Request, planned_runs, prepare
 from tinynet.experiments.recipes import differences, read_recipe
 from tinynet.experiments.results import ResultsPaths, read_dissection
-from tinynet.experiments.settings import load
+from tinynet.experiments.settings import load, save
 from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt import schema, text
 from tinynet.prototxt.solvers import Overrides
@@ -77,11 +78,40 @@ def test_more_seeds_and_stages_add_to_what_is_there(lmdb: Path, tmp_path: Path) 
     assert [job.name for job in jobs] == [f"stage2_dropout1-seed{n}" for n in (1, 2, 3)]
 
 
+def test_an_ensemble_keeps_its_members_when_seeds_are_added(lmdb: Path, tmp_path: Path) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[7, 8])
+    before, _ = prepare(asked)
+    more, jobs = prepare(replace(asked, seeds=4))
+    assert more.members == before.members and more.seeds == [1, 2, 3, 4]
+    names = [job.name for job in jobs]
+    assert names[:4] == [f"stage7_dropout2-seed{n}" for n in (1, 2, 3, 4)]
+    assert names[4:] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
+    # fewer seeds still train every member
+    _, jobs = prepare(replace(asked, seeds=1, stages=[8]))
+    names = [job.name for job in jobs]
+    assert sorted(names) == sorted(run.replace("/", "-") for run in before.members)
+
+
+def test_the_commands_that_were_given_are_kept_until_one_asks_for_all(
+    lmdb: Path, tmp_path: Path
+) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=2, command="first")
+    assert prepare(asked)[0].command == "first"
+    settings, _ = prepare(replace(asked, stages=[2], seeds=3, command="second"))
+    assert settings.command == "first\nsecond"
+    assert prepare(replace(asked, command="less"))[0].command == "first\nsecond"
+    settings, _ = prepare(replace(asked, stages=[2, 1], seeds=3, command="all"))
+    assert settings.command == "all"
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"epochs_factor": 0.2}, "max_iter"),
-        ({"overrides": Overrides(batch_size=4)}, "another net"),
+        ({"overrides": Overrides(batch_size=4)}, "--batch-size 4, not 8"),
+        # the table says one factor and one batch size of all stages
+        ({"stages": [2], "epochs_factor": 0.2}, "--epochs-factor 0.2, not 0.1"),
+        ({"stages": [2], "overrides": Overrides(batch_size=4)}, "--batch-size 4, not 8"),
         ({"plan": Tuning(0.2, 2)}, "split otherwise"),
         ({"plan": HalfVal(1)}, "split otherwise"),
         ({"plan": None}, "another reported split"),
@@ -281,6 +311,23 @@ def test_a_run_without_the_variants_max_norm_is_not_taken_over(lmdb: Path, tmp_p
 def test_options_that_need_a_split_say_so(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--half-val", "--out", tmp_path / "d")
     assert done.status == 2 and "--split-seed" in done.stderr
+
+
+def test_collect_adds_the_names_of_the_classes_to_older_results(lmdb: Path, tmp_path: Path) -> None:
+    settings, _ = prepare(replace(request(lmdb, tmp_path), stages=[1]))
+    results = ResultsPaths(tmp_path / "results")
+    names = settings.data["class_names"]
+    assert list(names) == read_manifest(lmdb).wnids
+    older = {key: value for key, value in settings.data.items() if key != "class_names"}
+    save(replace(settings, data=older), results)
+    arguments = ("dissect", "--collect", "--results", results.root)
+    done = run(*arguments, "--out", tmp_path / "elsewhere")  # without the data
+    assert done.status == 0 and "has no class names; 'tinynet dissect DATA" in done.stderr
+    for where in ((tmp_path / "out", ()), (tmp_path / "elsewhere", (lmdb,))):
+        save(replace(settings, data=older), results)
+        done = run(*arguments, "--out", where[0], *where[1])
+        assert (done.status, done.stderr) == (0, "")
+        assert load(results) == settings
 
 
 def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.command import run
 from tinynet.data.chosen_on import overlap, parse
 from tinynet.errors import TinynetError, UsageError
-from tinynet.experiments.search import Range, Trial, parse_range, read_trials, winner
+from tinynet.experiments import search
+from tinynet.experiments.search import Request
+from tinynet.experiments.search_space import Range, draw, parse_range
+from tinynet.experiments.trials import Trial, read_trials, winner
 from tinynet.prototxt import schema, text
 from tinynet.prototxt.overrides import read_overrides
+from tinynet.stages import stage
 
 
 def test_a_level_has_a_quarter_of_the_sides_of_the_one_before_in_the_logarithm() -> None:
@@ -34,6 +41,37 @@ def test_a_level_has_a_quarter_of_the_sides_of_the_one_before_in_the_logarithm()
 def test_a_range_that_means_nothing_is_refused_by_name(wrong: str) -> None:
     with pytest.raises(UsageError, match="--range"):
         parse_range(wrong)
+
+
+def test_points_are_spread_over_the_box_and_do_not_depend_on_who_draws() -> None:
+    box = (Range("base_lr", 1e-3, 1e-1), Range("weight_decay", 1e-5, 1e-2))
+    points = [draw(box, place, (1, 0)) for place in range(10)]
+    assert draw(box, 7, (1, 0)) == points[7]
+    assert draw(box, 7, (2, 0)) != points[7] != draw(box, 7, (1, 1))
+    shares = np.array(
+        [[math.log(p[s.name] / s.low) / math.log(s.high / s.low) for s in box] for p in points]
+    )
+    assert ((shares >= 0) & (shares <= 1)).all()
+    # as a Halton sequence does: of the first eight one in each eighth, of nine one in each ninth
+    assert sorted(np.floor(8 * shares[:8, 0])) == list(range(8))
+    assert sorted(np.floor(9 * shares[:9, 1])) == list(range(9))
+
+
+def test_several_workers_take_the_trials_that_one_would(lmdb: Path, tmp_path: Path) -> None:
+    values = []
+    for workers in (1, 3):
+        asked = Request(stage(1), lmdb, tmp_path / str(workers), trials=6, levels=1)
+        each = [search._Worker(asked, lambda line: None) for _ in range(workers)]
+        taken = [each[number % workers]._take() for number in range(6)]
+        assert each[0]._take() is None
+        values.append([trial.values for trial in search.trials(asked)])
+        for _, lock in filter(None, taken):
+            os.close(lock)
+        # what was left is taken again as it was, and no seventh is made
+        trial, lock = each[-1]._take() or (None, -1)
+        assert (trial.number, trial.params) == (0, values[-1][0])
+        os.close(lock)
+    assert values[0] == values[1] and len(values[0]) == 6
 
 
 def test_the_winner_was_trained_to_the_end_and_is_the_earliest_of_equals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy import stats
 
 from tests.experiments.made_results import LABELS, add_run, begin, probabilities
 from tinynet.cli import dissect_report
-from tinynet.experiments.collect import rounded
+from tinynet.evaluation.metrics import rank_of_label
+from tinynet.experiments.collect import rounded, smaller
 from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
 from tinynet.experiments.table import build
 
@@ -119,8 +121,21 @@ def test_rounding_moves_no_probability_by_more_than_one_part_in_4000() -> None:
     small = rounded(p)
     assert (np.abs(small.astype(float) - p) <= p / 4095 + 1e-37).all()
     assert not (small.view(np.uint32) & 0xFFF).any()
+
+
+def test_rounding_changes_no_answer() -> None:
     made = probabilities([0], "test", OVERSAMPLE)
-    made.check()
+    close = made.probabilities.copy()
+    # a label that wins by less than rounding keeps, one that wins clearly, and one in a true tie
+    close[0], close[1], close[2] = (0.45001, 0.45, 0.09999), (0.1, 0.8, 0.1), (0.2, 0.4, 0.4)
+    p = replace(made, probabilities=close)
+    small = smaller(p)
+    assert rounded(close)[0, 0] == rounded(close)[0, 1]  # so that this test can fail
+    np.testing.assert_array_equal(
+        rank_of_label(small.probabilities, p.labels), rank_of_label(close, p.labels)
+    )
+    assert (small.probabilities[0] == close[0]).all()
+    assert not (small.probabilities[1:].view(np.uint32) & 0xFFF).any()
 
 
 def test_a_variant_is_compared_with_its_base_and_has_no_figures_of_the_paper(

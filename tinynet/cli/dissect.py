@@ -162,7 +162,7 @@ def dissect(
     if not collect:
         done = _work(request.folders, _jobs(asked), _places(cpu, processes), jobs_only)
     for each in asked:
-        _collect(each.folders)
+        _collect(each)
     plain, shown = _results(request.folders, folds)
     if as_json:
         click.echo(json.dumps(plain))
@@ -189,16 +189,26 @@ def _jobs(asked: list[Request]) -> list[Job]:
     return jobs
 
 
-def _collect(folders: Folders) -> None:
+def _collect(request: Request) -> None:
     """Take over what is finished."""
     from tinynet.experiments import settings as experiment
-    from tinynet.experiments.dissection import collect_finished
+    from tinynet.experiments.dissection import collect_finished, with_class_names
 
-    settings = experiment.load(folders.results)
-    if settings is None:
-        where = folders.results.root
-        raise UsageError(f"{where}: holds no dissection; 'tinynet dissect DATA' begins one")
-    collect_finished(folders, settings)
+    folders = request.folders
+    where = folders.results.experiment
+    if not where.exists():
+        raise UsageError(
+            f"{folders.results.root}: holds no dissection; 'tinynet dissect DATA' begins one"
+        )
+    with folders.changing_results():
+        known = experiment.load(folders.results)
+        assert known is not None  # it was there a moment ago
+        settings = with_class_names(known, folders, request.data)
+        if settings != known:
+            experiment.save(settings, folders.results)
+        collect_finished(folders, settings)
+    if not settings.data.get("class_names"):
+        _say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
 
 
 def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
@@ -207,12 +217,13 @@ def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
     from tinynet.experiments import cross_validation, table
     from tinynet.experiments.results import write_dissection
 
-    if folds is not None:
-        stages = cross_validation.summarize(folders, folds)
-        plain: Any = [dataclasses.asdict(stage) for stage in stages]
-        return plain, dissect_report.folds_text(stages)
-    made = table.build(folders.results)
-    write_dissection(folders.results.root, made)
+    with folders.changing_results():
+        if folds is not None:
+            stages = cross_validation.summarize(folders, folds)
+            plain: Any = [dataclasses.asdict(stage) for stage in stages]
+            return plain, dissect_report.folds_text(stages)
+        made = table.build(folders.results)
+        write_dissection(folders.results.root, made)
     return dataclasses.asdict(made), dissect_report.text(made)
 
 

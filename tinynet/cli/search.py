@@ -15,7 +15,8 @@ from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
 
 if TYPE_CHECKING:
-    from tinynet.experiments.search import Request, Trial
+    from tinynet.experiments.search import Request
+    from tinynet.experiments.trials import Trial
 
 
 @click.command(
@@ -87,6 +88,7 @@ def search(
     --overrides' and 'tinynet dissect --overrides' take, DIR/trials.csv and DIR/plane.png.
     """
     from tinynet.experiments import search as module
+    from tinynet.experiments.search_space import DEFAULT_RANGES, parse_range
     from tinynet.prototxt.solvers import Overrides
     from tinynet.stages import stage
     from tinynet.variants import variant
@@ -103,7 +105,7 @@ def search(
         stage=found,
         data=_tuning_data(data or DATA_ROOT, folder, split_seed),
         out=folder,
-        ranges=[module.parse_range(text) for text in ranges] or module.DEFAULT_RANGES,
+        ranges=[parse_range(text) for text in ranges] or DEFAULT_RANGES,
         trials=trials,
         levels=levels,
         seed=seed,
@@ -147,9 +149,9 @@ def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
 
 def _table(request: Request, made: list[Trial]) -> str:
     from tinynet.cli.table import render
+    from tinynet.experiments.trials import ranked
 
     names = [searched.name for searched in request.ranges]
-    ranked = sorted(made, key=lambda t: (t.state != "complete", -(t.score or 0), t.number))
     rows = [
         [
             str(trial.number),
@@ -157,14 +159,14 @@ def _table(request: Request, made: list[Trial]) -> str:
             *(f"{trial.values[name]:.4g}" for name in names),
             "" if trial.score is None else f"{100 * trial.score:.2f}",
         ]
-        for trial in ranked
+        for trial in ranked(made)
     ]
     header = ["trial", "state", *names, "tuning accuracy %"]
     return render(header, rows, right=(0, *range(2, len(header))))
 
 
 def _draw(request: Request, made: list[Trial]) -> Path | None:
-    from tinynet.experiments.search import winner
+    from tinynet.experiments.trials import winner
 
     best = winner(made)
     if best is None or len(request.ranges) < 2:

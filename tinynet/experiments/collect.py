@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import TinynetError
-from tinynet.evaluation.metrics import score
+from tinynet.evaluation.metrics import rank_of_label, score
 from tinynet.evaluation.probabilities import (
     Probabilities,
     read_probabilities,
@@ -78,7 +78,7 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     try:
         _write(folder, run, name, record, found, settings)
         folder.chmod(0o755)
-        folder.rename(target)
+        folder.rename(target)  # whoever collects holds the lock of the results
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return True
@@ -100,8 +100,7 @@ def _write(
         metrics = score(p.probabilities, p.labels)
         scores[f"{split}_{crop}"] = Score(**asdict(metrics), views=p.views)
         if is_kept(split, crop, settings):
-            small = replace(p, probabilities=rounded(p.probabilities))
-            write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), small)
+            write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), smaller(p))
     row = RunRow(name, record.seed, FINISHED, record.iteration, scores)
     content = json.dumps(asdict(row), indent=1) + "\n"
     (folder / "scores.json").write_text(content, encoding="utf-8")
@@ -118,6 +117,14 @@ def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
         raise TinynetError(
             f"{path}: cannot be read ({error}); remove its folder, and it is made again"
         ) from None
+
+
+def smaller(p: Probabilities) -> Probabilities:
+    """With rounded probabilities; a picture keeps its own where rounding would change its rank."""
+    small = rounded(p.probabilities)
+    changed = rank_of_label(small, p.labels) != rank_of_label(p.probabilities, p.labels)
+    small[changed] = p.probabilities[changed]
+    return replace(p, probabilities=small)
 
 
 def rounded(probabilities: np.ndarray) -> np.ndarray:

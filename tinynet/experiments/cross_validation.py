@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import whole_file
 from tinynet.data.split import Fold
 from tinynet.errors import TinynetError
 from tinynet.evaluation.metrics import rank_of_label
@@ -31,7 +32,6 @@ from tinynet.experiments.results import (
     FINISHED,
     ResultsPaths,
     read_run_probabilities,
-    write_whole,
 )
 from tinynet.experiments.statistics import t_interval
 
@@ -95,7 +95,8 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
     made = [_stage(name, settings) for name in names]
     content = {"folds": folds, "stages": [asdict(stage) for stage in made]}
     path = folders.results.root / FOLDS
-    write_whole(path, json.dumps(content, indent=1) + "\n")
+    folders.results.root.mkdir(parents=True, exist_ok=True)
+    whole_file.write_text(path, json.dumps(content, indent=1) + "\n")
     return made
 
 

@@ -4,6 +4,7 @@
     OUT/prototxt/  the stages at this experiment's lengths and batch size
     OUT/runs/      run directories: snapshots, logs
     OUT/jobs/      the job list: one job a training
+    OUT/results.lock  held while RESULTS is changed: jobs of a list end at the same time
     RESULTS/       what is kept of finished runs, and the table (``experiments.results``)
 
 Every training is a job of ``tinynet train`` and ``tinynet evaluate`` commands, done here or by a
@@ -16,16 +17,19 @@ those numbers, which differ in hyper-parameters too.  So no model is trained twi
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from tinynet.data.chosen_on import ChosenOn, overlap
 from tinynet.data.manifest import Manifest, read_manifest
 from tinynet.data.split import Plan, split
-from tinynet.errors import UsageError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments import collect
 from tinynet.experiments import settings as experiment
 from tinynet.experiments.recipes import Recipe, recipe
@@ -60,6 +64,11 @@ class Folders(ExperimentPaths):
     @property
     def jobs(self) -> Path:
         return self.root / "jobs"
+
+    def changing_results(self) -> FileLock:
+        """Held by whoever reads RESULTS and writes what follows from that."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return FileLock(os.fspath(self.root / "results.lock"))
 
 
 @dataclass(frozen=True)
@@ -110,9 +119,17 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
     what lies in the folders is not usable.
     """
     _require_stages_of_found(request)
+    with request.folders.changing_results():
+        return _prepare(request)
+
+
+def _prepare(request: Request) -> tuple[Settings, list[Job]]:
+    results = request.folders.results
+    known = experiment.load(results)
     data, manifest = _data(request)
     files, epochs = _generate(request, data)
-    trainings = list(_trainings(request))
+    members = _members(request, known) if ENSEMBLE.number in request.stages else []
+    trainings = list(_trainings(request, members))
     reported, tuning = experiment.splits_of(manifest)
     asked = Settings(
         data=experiment.describe_data(manifest),
@@ -121,7 +138,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
         seeds=list(range(1, request.seeds + 1)),
         stages=sorted(request.stages),
         variants=list(request.variants),
-        members=_members(request) if ENSEMBLE.number in request.stages else [],
+        members=members,
         epochs=epochs,
         epochs_factor=request.epochs_factor,
         batch_size=batch_size(request.overrides),
@@ -130,8 +147,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
         choices=_choices(request, data, reported, tuning is not None),
         command=request.command,
     )
-    results = request.folders.results
-    settings = experiment.merged(experiment.load(results), asked, os.fspath(results.root))
+    settings = experiment.merged(known, asked, os.fspath(results.root))
     generate.write(files)  # not before: trainings of what is there may be under way
     collect_finished(request.folders, settings)
     experiment.save(settings, results)
@@ -146,6 +162,23 @@ def collect_finished(folders: Folders, settings: Settings) -> list[str]:
         if collect.collect(RunPaths(folders.runs / name), name, folders.results, settings):
             found.append(name)
     return found
+
+
+def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settings:
+    """The settings with the names of the classes, which files of earlier versions lack.
+
+    They are taken from the data that the experiment is of, where it is at hand; else ``settings``
+    is returned as it is.
+    """
+    if settings.data.get("class_names"):
+        return settings
+    for folder in (folders.data, data):
+        with contextlib.suppress(TinynetError):
+            manifest = read_manifest(folder)
+            if manifest.source_sha256 == settings.data.get("source_sha256"):
+                names = experiment.describe_data(manifest)["class_names"]
+                return replace(settings, data={**settings.data, "class_names": names})
+    return settings
 
 
 def planned_runs(settings: Settings) -> list[str]:
@@ -232,38 +265,54 @@ def _nets(request: Request) -> Iterator[Stage]:
 # ------------------------------------------------------------------------ trainings and jobs
 
 
-def _trainings(request: Request) -> Iterator[Training]:
+def _trainings(request: Request, members: Sequence[str]) -> Iterator[Training]:
     """In the order of work, each once."""
     seen = set()
     for found in _nets(request):
-        wanted = _members_only(request) if found.is_ensemble else _seeds(found, request)
+        if found.is_ensemble:
+            wanted = _own_members(request, members)
+        else:  # a stage whose runs are members runs from all of those seeds
+            its_own = sum(run.startswith(f"{found.name}/") for run in members)
+            wanted = _seeds(found, request, max(request.seeds, its_own))
         for training in wanted:
             if training.run not in seen:
                 seen.add(training.run)
                 yield training
 
 
-def _seeds(found: Stage, request: Request) -> Iterator[Training]:
+def _seeds(found: Stage, request: Request, seeds: int) -> Iterator[Training]:
     solver = StagePaths(request.folders.prototxt, found.name).solver
-    for seed in range(1, request.seeds + 1):
+    for seed in range(1, seeds + 1):
         norm = () if found.max_norm is None else ("--max-norm", f"{found.max_norm:g}")
         arguments = (os.fspath(solver), "--seed", str(seed), *norm)
         yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
 
 
-def _members_only(request: Request) -> Iterator[Training]:
+def _own_members(request: Request, members: Sequence[str]) -> Iterator[Training]:
+    """Those of the members that are no run of the last single stage."""
     root = request.folders.prototxt
-    for member in MEMBERS[request.seeds :]:
-        run = f"{ENSEMBLE.name}/{member_name(member.number)}"
-        which = ("--stage", str(ENSEMBLE.number), "--member", str(member.number))
-        solver = StagePaths(root, ENSEMBLE.name, member.number).solver
-        yield Training(run, member.random_seed, solver, (*which, "--prototxt", os.fspath(root)))
+    for member in MEMBERS:
+        run = _own_member(member.number)
+        if run in members:
+            which = ("--stage", str(ENSEMBLE.number), "--member", str(member.number))
+            solver = StagePaths(root, ENSEMBLE.name, member.number).solver
+            yield Training(run, member.random_seed, solver, (*which, "--prototxt", os.fspath(root)))
 
 
-def _members(request: Request) -> list[str]:
-    """The runs that the ensemble averages: the last single stage's, then stage 8's own."""
-    first = [f"{LAST_SINGLE.name}/seed{seed}" for seed in range(1, request.seeds + 1)]
-    return [*first[: len(MEMBERS)], *(training.run for training in _members_only(request))]
+def _own_member(number: int) -> str:
+    return f"{ENSEMBLE.name}/{member_name(number)}"
+
+
+def _members(request: Request, known: Settings | None) -> list[str]:
+    """The runs that the ensemble averages: the last single stage's, then stage 8's own.
+
+    The members that a results folder has stay when seeds are added.
+    """
+    if known is not None and known.members:
+        return known.members
+    numbers = range(1, len(MEMBERS) + 1)
+    first = [f"{LAST_SINGLE.name}/seed{n}" for n in numbers if n <= request.seeds]
+    return [*first, *(_own_member(number) for number in numbers[request.seeds :])]
 
 
 def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[tuple[str, Recipe]]:

@@ -5,7 +5,7 @@
       STAGE/RUN/run.json             how the run went (no paths, no host: it may be published)
       STAGE/RUN/history.jsonl        its learning curves
       STAGE/RUN/scores.json          loss, top-1 and top-5 of each split and crop mode
-      STAGE/RUN/SPLIT[_10crop].npz   its probabilities, rounded to 12 bits, in the usual format
+      STAGE/RUN/SPLIT[_10crop].npz   its probabilities, rounded to 12 bits where no answer changes
       dissection.json, .csv          the answer: every stage and seed, gains and intervals
 
 The files of a run are there when it is finished, and only then.  A stage and seed without them is
@@ -217,8 +217,9 @@ def read_dissection(root: Path) -> Dissection:
 def write_dissection(root: Path, dissection: Dissection) -> None:
     """Write ``dissection.json`` and ``dissection.csv``, each whole or not at all."""
     paths = ResultsPaths(Path(root))
-    write_whole(paths.table, json.dumps(asdict(dissection), indent=1) + "\n")
-    write_whole(paths.csv, as_csv(dissection))
+    paths.root.mkdir(parents=True, exist_ok=True)
+    whole_file.write_text(paths.table, json.dumps(asdict(dissection), indent=1) + "\n")
+    whole_file.write_text(paths.csv, as_csv(dissection))
 
 
 def read_run_probabilities(root: Path, run: str, split: str, crop: str) -> Probabilities:
@@ -277,12 +278,6 @@ def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:
         ),
     ]
     return ["" if value is None else f"{value:.6g}" for value in wanted]
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a text, which is never there half-written, and its folder where that is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole_file.write_text(path, content)
 
 
 # ----------------------------------------------------------------- from parsed JSON to the classes

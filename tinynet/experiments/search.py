@@ -8,19 +8,16 @@
                          search that found them and the pictures that chose
     OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
 
-A level of trials is drawn at random, on a logarithmic scale, from a box around the best trial so
-far; the first level's box is what was asked for, and each next one has a quarter of its sides.
+A level of trials is spread over a box around the best trial so far (``search_space``); the first
+level's box is what was asked for, and each next one has a quarter of its sides.
 A trial that does worse at an epoch than the median of the others did there is given up, after a
 fifth of its length at the earliest.
 """
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 import json
-import math
 import os
 import signal
 import time
@@ -31,12 +28,14 @@ from typing import Any
 
 from filelock import FileLock
 
+from tinynet import whole_file
 from tinynet.data.chosen_on import chosen_on
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
-from tinynet.experiments.results import write_whole
+from tinynet.experiments.search_space import DEFAULT_RANGES, Range, draw
+from tinynet.experiments.trials import Trial, winner, write_trials
 from tinynet.jobs import attempts, children
 from tinynet.paths import RunPaths, StagePaths
-from tinynet.prototxt import dataset, generate, schema
+from tinynet.prototxt import dataset, generate
 from tinynet.prototxt.solvers import Overrides, batch_size
 from tinynet.stages import Stage
 from tinynet.training import run as runs
@@ -45,44 +44,8 @@ from tinynet.training.log import read_history
 Say = Callable[[str], None]
 
 OVERRIDES, TRIALS, STUDY = "overrides.json", "trials.csv", "study.journal"
-SHRINK = 4.0  # sides of a level's box by those of the next, in the logarithm
 _LOOK_SECONDS = 1.0
 _STOPPED = 75
-
-
-@dataclass(frozen=True)
-class Range:
-    """A solver field that is searched, between two positive bounds."""
-
-    name: str
-    low: float
-    high: float
-
-    def around(self, centre: float, level: int) -> Range:
-        """The range of a later level: narrower by SHRINK a level, within this one."""
-        half = math.log(self.high / self.low) / 2 / SHRINK**level
-        low = max(self.low, centre * math.exp(-half))
-        high = min(self.high, centre * math.exp(half))
-        return Range(self.name, low, high)
-
-
-DEFAULT_RANGES = (Range("base_lr", 1e-3, 1e-1), Range("weight_decay", 1e-5, 1e-2))
-
-
-def parse_range(text: str) -> Range:
-    """``NAME=LOW:HIGH``.  Raises UsageError where it is no float field between positive bounds."""
-    name, _, bounds = text.partition("=")
-    low, _, high = bounds.partition(":")
-    known = schema.FIELDS["SolverParameter"].get(name)
-    if known is None or known.kind != "float" or known.repeated:
-        raise UsageError(f"--range {text}: '{name}' is no solver field that holds one number")
-    try:
-        found = Range(name, float(low), float(high))
-    except ValueError:
-        raise UsageError(f"--range {text}: give NAME=LOW:HIGH, as base_lr=0.001:0.1") from None
-    if not 0 < found.low < found.high < math.inf:
-        raise UsageError(f"--range {text}: needs 0 < LOW < HIGH")
-    return found
 
 
 @dataclass(frozen=True)
@@ -113,16 +76,6 @@ class Request:
         return self.out / TRIALS
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What became of one trial; ``score``: its last tuning accuracy, None where it has none."""
-
-    number: int
-    state: str  # "complete", "pruned", "failed" or "running"
-    values: dict[str, float]
-    score: float | None
-
-
 def run(request: Request, say: Say) -> list[Trial]:
     """Work on the study until its trials are done or others work on those that are left.
 
@@ -133,7 +86,7 @@ def run(request: Request, say: Say) -> list[Trial]:
     with children.stop_signals_noted(worker.signals):
         worker.work()
     found = trials(request)
-    write_trials(request, found)
+    write_trials(request.trials_file, found, [searched.name for searched in request.ranges])
     best = winner(found)
     running = sum(trial.state == "running" for trial in found)
     if running:
@@ -147,12 +100,6 @@ def run(request: Request, say: Say) -> list[Trial]:
         raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
     write_overrides(request, best, found)
     return found
-
-
-def winner(found: Sequence[Trial]) -> Trial | None:
-    """The completed trial of the best score; of equal ones the earliest."""
-    complete = [t for t in found if t.state == "complete" and t.score is not None]
-    return max(complete, key=lambda t: (t.score, -t.number), default=None)
 
 
 def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> None:
@@ -175,39 +122,7 @@ def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> No
         },
         "chosen_on": asdict(chosen_on(request.data)),
     }
-    write_whole(request.overrides_file, json.dumps(content, indent=1) + "\n")
-
-
-def write_trials(request: Request, found: Sequence[Trial]) -> None:
-    """Write ``trials.csv``; accuracies from 0 to 1, of a trial that was given up its last."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    names = [searched.name for searched in request.ranges]
-    writer.writerow(["trial", "state", *names, "tuning_accuracy"])
-    for trial in found:
-        values = [f"{trial.values[name]:.6g}" for name in names]
-        score = "" if trial.score is None else f"{trial.score:.6g}"
-        writer.writerow([trial.number, trial.state, *values, score])
-    write_whole(request.trials_file, out.getvalue())
-
-
-def read_trials(path: Path) -> list[Trial]:
-    """What ``write_trials`` wrote.  Raises TinynetError where the file is of another form."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_trial(row) for row in csv.DictReader(file, strict=True)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise TinynetError(
-            f"{path}: is no list of trials as 'tinynet search' writes it ({error})"
-        ) from None
-
-
-def _trial(row: dict[str, str]) -> Trial:
-    number, state, score = int(row.pop("trial")), row.pop("state"), row.pop("tuning_accuracy")
-    values = {name: float(value) for name, value in row.items()}
-    if not all(math.isfinite(value) and value > 0 for value in values.values()):
-        raise ValueError(f"trial {number} has a value that is not above 0")
-    return Trial(number, state, values, float(score) if score else None)
+    whole_file.write_text(request.overrides_file, json.dumps(content, indent=1) + "\n")
 
 
 def trials(request: Request) -> list[Trial]:
@@ -315,10 +230,9 @@ class _Worker:
                 return None
             lock = self._lock(len(known))
             assert lock is not None  # a number that nobody knew
-            # its own draw for each number, whoever asks: the same command draws the same plane
-            seed = 1000 * self._request.seed + len(known)
-            self._study.sampler = optuna.samplers.RandomSampler(seed)
-            return self._study.ask(fixed_distributions=self._box(len(known))), lock
+            self._study.add_trial(self._drawn(len(known)))
+            frozen = self._study.get_trials(deepcopy=False)[len(known)]
+            return optuna.trial.Trial(self._study, frozen._trial_id), lock
 
     def _lock(self, number: int) -> int | None:
         """The descriptor of a trial's lock, None where another worker, or its training, has it."""
@@ -329,18 +243,23 @@ class _Worker:
             return None
         return descriptor
 
-    def _box(self, number: int) -> dict[str, Any]:
+    def _drawn(self, number: int) -> Any:
+        """The trial of a number, with its values, about to be worked on."""
         optuna = _optuna()
-        level = number // self._request.trials
-        best = winner(trials(self._request)) if level else None
-        box = {}
-        for searched in self._request.ranges:
-            if best is not None:
-                searched = searched.around(best.values[searched.name], level)
-            box[searched.name] = optuna.distributions.FloatDistribution(
-                searched.low, searched.high, log=True
-            )
-        return box
+        request = self._request
+        level, place = divmod(number, request.trials)
+        best = winner(trials(request)) if level else None
+        box = list(request.ranges)
+        if best is not None:
+            box = [side.around(best.values[side.name], level) for side in box]
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=draw(box, place, (request.seed, level)),
+            distributions={
+                side.name: optuna.distributions.FloatDistribution(side.low, side.high, log=True)
+                for side in box
+            },
+        )
 
     # ------------------------------------------------------------------ one trial
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from tinynet import whole_file
 from tinynet.data.manifest import Manifest
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments.recipes import Recipe, differences
-from tinynet.experiments.results import ResultsPaths, Split, write_whole
+from tinynet.experiments.results import ResultsPaths, Split
 
 VERSION = 1
 
@@ -29,7 +30,8 @@ class Settings:
     member's prototxt.  ``members``: the runs that the ensemble averages, in order.  ``overrides``:
     what a search found, by stage; what became of it is in the recipes, which are what is compared.
     ``choices``: on which pictures each search chose, and how many of those are "reported", by
-    stage; a stage of ``overrides`` is missing where nothing is known of that.
+    stage; a stage of ``overrides`` is missing where nothing is known of that.  ``command``: one a
+    line, where it took several.
     """
 
     data: dict[str, Any]
@@ -98,7 +100,8 @@ def load(results: ResultsPaths) -> Settings | None:
 
 def save(settings: Settings, results: ResultsPaths) -> None:
     """Write ``experiment.json``, whole or not at all."""
-    write_whole(results.experiment, json.dumps(asdict(settings), indent=1) + "\n")
+    results.root.mkdir(parents=True, exist_ok=True)
+    whole_file.write_text(results.experiment, json.dumps(asdict(settings), indent=1) + "\n")
 
 
 def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
@@ -114,12 +117,14 @@ def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
     for key in ("reported", "tuning"):
         if getattr(known, key) != getattr(asked, key):
             found.append(f"another {key} split")
+    for key in ("epochs_factor", "batch_size"):
+        mine, theirs = getattr(asked, key), getattr(known, key)
+        if mine != theirs:
+            found.append(f"--{key.replace('_', '-')} {mine:g}, not {theirs:g}")
     for name in known.recipes.keys() & asked.recipes.keys():
         found += [
             f"{name}: {what}" for what in differences(asked.recipes[name], known.recipes[name])
         ]
-    if known.members and asked.members and known.members != asked.members:
-        found.append("other ensemble members (they follow from --seeds)")
     if found:
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if found[3:] else "")
         raise UsageError(
@@ -136,8 +141,23 @@ def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
         recipes={**known.recipes, **asked.recipes},
         overrides={**known.overrides, **asked.overrides},
         choices={**known.choices, **asked.choices},
-        # the command that made all of it: the widest one
-        command=asked.command if len(asked.stages) >= len(known.stages) else known.command,
+        command=_commands(known, asked),
+    )
+
+
+def _commands(known: Settings, asked: Settings) -> str:
+    """What makes all of it: the later command where it asks for everything, else one a line."""
+    if _covers(asked, known):
+        return asked.command
+    if _covers(known, asked):
+        return known.command
+    return f"{known.command}\n{asked.command}"
+
+
+def _covers(one: Settings, other: Settings) -> bool:
+    return all(
+        set(getattr(one, key)) >= set(getattr(other, key))
+        for key in ("stages", "seeds", "variants")
     )
 
 

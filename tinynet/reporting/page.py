@@ -15,9 +15,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from tinynet import __version__
+from tinynet import __version__, whole_file
 from tinynet.errors import TinynetError
-from tinynet.experiments.results import write_whole
 from tinynet.experiments.settings import choices
 from tinynet.reporting import figures, inline_svg, search_and_folds, tables
 from tinynet.reporting.evidence import Evidence
@@ -78,7 +77,8 @@ _SECTIONS = (
 
 def write_report(evidence: Evidence, choice: Choice, path: Path) -> None:
     """Draw everything that the runs allow, and write the page, whole or not at all."""
-    write_whole(path, render(evidence, choice, path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole_file.write_text(path, render(evidence, choice, path))
 
 
 def render(evidence: Evidence, choice: Choice, path: Path) -> str:

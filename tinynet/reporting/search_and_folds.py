@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinynet.experiments.trials import ranked
 from tinynet.reporting.evidence import label_of
 from tinynet.reporting.sources import Folds, Search
 from tinynet.reporting.tables import NOT_RUN, Cell, Column, Row, Table, interval_cell, percent
@@ -41,7 +42,6 @@ def trials(search: Search, number: int) -> Table:
         *(Column(name, "number") for name in search.names),
         Column("tuning accuracy (%)", "number"),
     ]
-    ranked = sorted(search.trials, key=lambda t: (t.state != "complete", -(t.score or 0), t.number))
     rows = [
         Row(
             [
@@ -51,7 +51,7 @@ def trials(search: Search, number: int) -> Table:
                 percent(trial.score),
             ]
         )
-        for trial in ranked
+        for trial in ranked(search.trials)
     ]
     caption = f"The trials of {search.folder}; what was given up early has its last accuracy."
     return Table(f"trials-{number}", caption, columns, rows)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from tinynet.experiments.search import Trial
+from tinynet.experiments.trials import Trial
 from tinynet.reporting import canvas
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.experiments.cross_validation import FOLDS, StageFolds
 from tinynet.experiments.results import ResultsPaths
-from tinynet.experiments.search import OVERRIDES, STUDY, TRIALS, Trial, read_trials, winner
+from tinynet.experiments.search import OVERRIDES, STUDY, TRIALS
+from tinynet.experiments.trials import Trial, read_trials, winner
 from tinynet.paths import RunPaths
 
 _DEPTH = 4  # folders below one that was named in which is looked
