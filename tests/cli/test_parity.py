@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -69,6 +70,8 @@ def test_tables_json_and_figure_tell_the_same(
     assert first in shown.stdout and "conv[0]" in shown.stdout
     rows = [line.split()[0] for line in shown.stdout.splitlines() if line[:1] == " "]
     assert [row for row in rows if row.isdigit()] == ["0", "2", "3"]
+    means = next(line.split() for line in shown.stdout.splitlines() if line.split()[:1] == ["mean"])
+    assert means[1] == f"{fmean(found['caffe']['losses']):.6f}"
     assert "real Caffe, nudged by 0.001, in conv[0]: inputs equal" in shown.stdout
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -159,6 +160,13 @@ def _text(report: Report, every: int | None) -> str:
         ]
         for i in _shown(count, every)
     ]
+    # runs that have parted may still learn alike, which their means tell
+    mean = fmean(reference.losses)
+    means = [("mean", f"{mean:.6f}")]
+    for other in others:
+        found = fmean(other.run.losses)
+        means.append((f"{found:.6f}", f"{abs(found - mean) / mean if mean else 0.0:.1e}"))
+    rows.append([cell for pair in means for cell in pair])
     curves = render(header, rows, right=range(len(header)))
     header = ["parameter", "displacement", *(f"{other.run.label} apart" for other in others)]
     rows = [
