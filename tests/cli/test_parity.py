@@ -36,6 +36,7 @@ def test_without_real_caffe_it_says_how_to_get_one(
     [
         (["--nudge", "0"], 2, "--nudge 0.0: give what is added to a weight"),
         (["--nudge", "1e-6", "--threads", "2"], 2, "--nudge and --threads: give one of them"),
+        (["--threads", "4097"], 2, "--threads 4097: this process may use"),
         (["--from", "none.caffemodel"], 1, "none.caffemodel: no such snapshot"),
         (["--set", "no_field=1"], 2, "no solver field 'no_field'"),
         (["--iterations", "0"], 2, "--iterations"),

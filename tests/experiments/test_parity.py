@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def test_real_caffe_runs_once_more_on_as_many_threads_as_asked_and_nothing_else_
 
     monkeypatch.setattr(engines, "start_worker", spy)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     report = parity.run(parity.Request(solver, iterations=4, threads=2), silent)
     assert started == [("caffe", "1"), ("torch", "1"), ("caffe", "2")]
     assert report.yardstick is not None and report.yardstick_differs_by == "2 threads"

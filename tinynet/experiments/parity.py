@@ -22,7 +22,7 @@ from typing import Any, Callable
 import numpy as np
 
 from tinynet import engines
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import RunPaths
 from tinynet.prototxt import binary, schema
 from tinynet.training import checks, prepare
@@ -179,8 +179,9 @@ def run(request: Request, tell: Tell) -> Report:
     """Run the engines at once and compare; ``tell(label, iterations)`` hears how far each is.
 
     Raises TinynetError where there is no real Caffe, where data or weights are missing, and where
-    an engine fails.
+    an engine fails; UsageError where there are fewer cores than threads asked for.
     """
+    _require_cores(request.threads)
     caffe = _find_caffe(request.caffe_python)
     torch = engines.find_torch()
     prepared = _prepare(request)
@@ -218,6 +219,15 @@ def run(request: Request, tell: Tell) -> Report:
         torch=compare(runs[0], runs[1]),
         yardstick=compare(runs[0], runs[2]) if again else None,
     )
+
+
+def _require_cores(threads: int | None) -> None:
+    """A BLAS takes no more threads than cores: it would add up in its usual order, and so agree."""
+    # what it goes by is the affinity: a container's quota only makes its threads wait
+    bound = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UsageError(f"--threads {threads}: this process may use {cores} core(s) only")
 
 
 def _find_caffe(caffe_python: str | None) -> engines.Engine:
