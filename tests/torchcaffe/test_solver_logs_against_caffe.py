@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -94,12 +95,17 @@ def solved(caffe_python: str, lmdb: Path) -> Solved:
 
 
 @pytest.fixture(scope="module")
-def parse_log() -> ParseLog:
-    """Caffe's tools/extra/parse_log.py, run where it lies (TINYNET_CAFFE_SOURCE)."""
+def caffe_source() -> Path:
     source = os.environ.get("TINYNET_CAFFE_SOURCE")
     if not source:
         pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
-    folder = Path(source) / "tools" / "extra"
+    return Path(source)
+
+
+@pytest.fixture(scope="module")
+def parse_log(caffe_source: Path) -> ParseLog:
+    """Caffe's tools/extra/parse_log.py, run where it lies."""
+    folder = caffe_source / "tools" / "extra"
     module = types.ModuleType("parse_log")
     # the tool is written for Python 2; this print statement is all that Python 3 cannot read
     text = (folder / "parse_log.py").read_text().replace("print 'Wrote %s'", "'Wrote %s'")
@@ -173,4 +179,26 @@ def test_caffes_parse_log_reads_the_log(
         assert all(row["Seconds"] >= 0 for row in [*train, *test])
         tables.append("\n".join(str(row) for row in rows))
     assert "NumIters" in tables[0]
+    assert_says_the_same(*tables)
+
+
+def test_caffes_parse_log_sh_reads_the_log(
+    solved: Solved, caffe_source: Path, tmp_path: Path
+) -> None:
+    """The shell script that plot_training_log.py asks: it counts the words of a line."""
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    tables = []
+    for name, said in zip(("real", "ours"), solved("plain")):
+        (tmp_path / name).write_text(said.log)
+        script = caffe_source / "tools" / "extra" / "parse_log.sh"
+        subprocess.run(["bash", script, name], cwd=tmp_path, env=environment, check=True)
+        rows = [
+            line.split()
+            for kind in ("train", "test")
+            for line in (tmp_path / f"{name}.{kind}").read_text().splitlines()
+        ]
+        # the second column is Seconds; what is left over in another stands alone
+        tables.append("\n".join(" ".join([*row[:1], *row[2:]]) for row in rows if len(row) > 2))
+    assert "#Iters TrainingLoss LearningRate\n0 " in tables[0]
     assert_says_the_same(*tables)

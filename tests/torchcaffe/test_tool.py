@@ -16,6 +16,7 @@ from tests.torchcaffe.test_solver_logs_against_caffe import (
     NET,
     SOLVE,
     SOLVERS,
+    caffe_source,
     lines_of,
     lmdb,
     parse_log,
@@ -27,7 +28,7 @@ from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import set_level
 from tinynet.torchcaffe.signals import SignalActions, SolverAction, action_of
 
-__all__ = ["lmdb", "parse_log"]  # fixtures
+__all__ = ["caffe_source", "lmdb", "parse_log"]  # fixtures
 
 SOLVER = SOLVERS["plain"]
 
