@@ -6,9 +6,11 @@ without importing any of them.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -116,11 +118,19 @@ def _ending_signals_unwind() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _print_every_name() -> None:
+    """Let stdout take whatever a file may be called, and our own ×, in any locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable.
 
     Otherwise 128 and the number of the signal that ended it.
     """
+    _print_every_name()
     try:
         with _ending_signals_unwind():
             status = cli.main(args=args, prog_name="tinynet", standalone_mode=False)

@@ -115,7 +115,7 @@ def _label_behind(rest: bytes) -> int | None:
 
 
 def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
@@ -127,6 +127,10 @@ def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
             return np.ascontiguousarray(
                 np.asarray(picture.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
             )
+    except UnidentifiedImageError:  # its message names an object in memory
+        raise TinynetError(
+            f"encoded Datum cannot be decoded: its {len(data)} bytes are no picture"
+        ) from None
     except (*_BAD_PICTURE, Image.DecompressionBombError) as error:
         raise TinynetError(f"encoded Datum cannot be decoded: {error}") from None
 
@@ -261,10 +265,11 @@ def _open_environment(path: Path) -> lmdb.Environment:
     if not (path / "data.mdb").is_file():
         what = "is not an LMDB folder (no data.mdb)" if path.exists() else "no such LMDB folder"
         raise TinynetError(f"{path}: {what}; make it with 'tinynet data convert'")
+    location = _lmdb_path(readable_path(path))
     try:
         # readahead: records lie in the file in the order in which they are read
         return lmdb.open(
-            str(readable_path(path)),
+            location,
             readonly=True,
             lock=False,
             readahead=True,
@@ -275,6 +280,15 @@ def _open_environment(path: Path) -> lmdb.Environment:
         raise TinynetError(f"{path}: cannot be read as an LMDB: {error}") from None
 
 
+def _lmdb_path(path: Path) -> str:
+    """The path as LMDB takes it; so does a prototxt, whose strings are UTF-8 as well."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        raise TinynetError(f"{path}: an LMDB's path must be UTF-8; rename the folder") from None
+    return str(path)
+
+
 def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int:
     """Write (key, value) records into a new LMDB folder and return their number.
 
@@ -283,9 +297,10 @@ def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int
     and OSError (with the path) where the device is full or the folder cannot be made.
     """
     folder = Path(path)
+    location = _lmdb_path(folder)
     folder.mkdir(parents=True)
     # sync once, at the end: an unfinished folder is worth nothing anyway
-    environment = lmdb.open(str(folder), map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
+    environment = lmdb.open(location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
     count = 0
     try:
         batch: list[tuple[bytes, bytes]] = []

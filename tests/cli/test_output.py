@@ -1,0 +1,36 @@
+"""What commands print arrives, whatever a file is called and whatever the terminal can show."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.data.layouts import save_picture, write_layout
+
+
+def verify(dataset: Path, encoding: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "tinynet", "data", "verify", dataset],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+
+
+def test_a_name_that_is_not_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
+    layout = write_layout(tmp_path / "small")
+    images = layout / "train/n01/images"
+    (images / "n01_0.JPEG").rename(images / os.fsdecode(b"\xff.JPEG"))
+    (images / os.fsdecode(b"\xff.JPEG")).write_bytes(b"")
+    child = verify(layout, "utf-8:strict")
+    assert child.returncode == 1
+    assert b"bad: train/n01/images/\xff.JPEG is empty\n" in child.stdout
+
+
+def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:
+    layout = write_layout(tmp_path / "small")
+    save_picture(layout / "train/n01/images/n01_0.JPEG", seed=0, size=(9, 9))
+    child = verify(layout, "ascii")
+    assert child.returncode == 1
+    assert b"n01_0.JPEG is 9\\xd79, not 64\\xd764\n" in child.stdout
