@@ -10,27 +10,24 @@ from pathlib import Path
 from tests.data.layouts import save_picture, write_layout
 
 
-def verify(dataset: Path, encoding: str) -> subprocess.CompletedProcess[bytes]:
+def run(encoding: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "tinynet", "data", "verify", dataset],
+        [sys.executable, "-m", "tinynet", *arguments],
         env={**os.environ, "PYTHONIOENCODING": encoding},
         capture_output=True,
     )
 
 
 def test_a_name_that_is_not_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
-    layout = write_layout(tmp_path / "small")
-    images = layout / "train/n01/images"
-    (images / "n01_0.JPEG").rename(images / os.fsdecode(b"\xff.JPEG"))
-    (images / os.fsdecode(b"\xff.JPEG")).write_bytes(b"")
-    child = verify(layout, "utf-8:strict")
-    assert child.returncode == 1
-    assert b"bad: train/n01/images/\xff.JPEG is empty\n" in child.stdout
+    out = tmp_path / os.fsdecode(b"\xff")
+    child = run("utf-8:strict", "generate", "--stage", "1", "--out", out)
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.startswith(os.fsencode(out) + b"/stage1_simple: ")
 
 
 def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:
     layout = write_layout(tmp_path / "small")
     save_picture(layout / "train/n01/images/n01_0.JPEG", seed=0, size=(9, 9))
-    child = verify(layout, "ascii")
+    child = run("ascii", "data", "verify", layout)
     assert child.returncode == 1
     assert b"n01_0.JPEG is 9\\xd79, not 64\\xd764\n" in child.stdout

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (root / "wnids.txt").write_bytes(b"\xff\xfe"),
         "wnids.txt: is not text",
     ),
+    "a picture's name that is no line": (
+        lambda root: (root / "val" / "images" / "a\nb.JPEG").touch(),
+        r"val/images/a\nb.JPEG: its name is not printable UTF-8; rename it",
+    ),
 }
 
 
@@ -135,6 +140,12 @@ def test_what_is_wrong_is_said_in_one_line(
         TinyImagenet(path)
     assert message in str(error.value) and str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_picture_whose_name_is_not_utf8_is_refused(layout: Path) -> None:
+    (layout / "train/n01/images" / os.fsdecode(b"\xff.JPEG")).touch()
+    with pytest.raises(TinynetError, match=r"n01/images/\\udcff.JPEG: its name is not printable"):
+        TinyImagenet(layout)
 
 
 def test_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:

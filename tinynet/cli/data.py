@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT
 
@@ -142,7 +143,7 @@ def convert(
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
 @click.option(
     "--hold-out",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="PART",
     help="Hold this part of each class's training pictures out, for choosing (as 0.1).",
 )

@@ -81,14 +81,14 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--hold-out",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="PART",
     help=f"With --split-seed: this part of the training pictures.  [default: {HOLD_OUT}]",
 )
 @click.option("--half-val", is_flag=True, help="With --split-seed: one half of val instead.")
 @click.option(
     "--epochs-factor",
-    type=click.FloatRange(0, min_open=True),
+    type=shared_options.FiniteRange(0, min_open=True),
     default=1.0,
     show_default=True,
     metavar="F",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths, StagePaths
 from tinynet.prototxt import dataset, schema
@@ -24,21 +24,6 @@ AT_LEAST = {"max_iter": 1, "test_interval": 1, "iter_size": 1, "average_loss": 1
 AT_LEAST.update({"random_seed": -1, "stepvalue": 1, "test_iter": 1})
 
 
-class FiniteFloat(click.ParamType):
-    """A number that a float32 holds; nan and inf are a user's mistake."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is no number", param, ctx)
-        if not math.isfinite(number) or abs(number) > 3.4e38:
-            self.fail(f"{value!r} is no finite number", param, ctx)
-        return number
-
-
 def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
     flag = "--" + field.name.replace("_", "-")
     default = f", Caffe's default {field.default}" if field.default else ""
@@ -51,7 +36,7 @@ def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
     elif field.kind == "enum":
         kind = click.Choice(list(field.values))
     elif field.kind == "float":
-        kind = FiniteFloat()
+        kind = shared_options.FiniteFloat()
     elif field.kind != "string":
         largest = 2**31 - 1 if field.kind == "int32" else 2**32 - 1
         kind = click.IntRange(AT_LEAST.get(field.name, 0), largest)
@@ -107,7 +92,9 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--epochs", type=click.IntRange(1), help="Length of training; schedules scale with it."
 )
-@click.option("--std", type=FiniteFloat(), help="Of the gaussian that weights start from.")
+@click.option(
+    "--std", type=shared_options.FiniteFloat(), help="Of the gaussian that weights start from."
+)
 @click.option(
     "--overrides",
     "overrides_file",

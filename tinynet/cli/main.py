@@ -92,6 +92,13 @@ def _one_line(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
+def _not_utf8(text: str) -> str:
+    """Where Python read bytes of a file's name that are no UTF-8, it holds lone surrogates."""
+    line = next(line for line in text.splitlines() if not line.isprintable())
+    shown = line.strip()[:300].encode("unicode_escape").decode()
+    return f"{shown}: is not UTF-8, and would stand in a file that must be; rename it"
+
+
 class _Ended(BaseException):
     """Raised where a signal comes that would end the process at once, so that it cleans up."""
 
@@ -148,6 +155,11 @@ def main(args: list[str] | None = None) -> NoReturn:
         status = 1
     except OSError as error:
         print(f"tinynet: {_one_line(error)}", file=sys.stderr)
+        status = 1
+    except UnicodeEncodeError as error:
+        if not any("\ud800" <= sign <= "\udfff" for sign in error.object):
+            raise
+        print(f"tinynet: {_not_utf8(error.object)}", file=sys.stderr)
         status = 1
     except _Ended as ended:
         print(f"tinynet: ended by {signal.Signals(ended.args[0]).name}", file=sys.stderr)

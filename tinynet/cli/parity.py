@@ -36,7 +36,7 @@ _ROWS = 20
 )
 @click.option(
     "--nudge",
-    type=float,
+    type=shared_options.FiniteFloat(),
     metavar="X",
     help="Run real Caffe once more with X (say 1e-6) added to one weight: the yardstick.",
 )

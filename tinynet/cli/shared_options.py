@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,37 @@ import click
 from tinynet.paths import PROTOTXT_ROOT
 
 Option = Callable[[Any], Any]
+
+
+def _finite(number: float) -> bool:
+    """Whether a float32 holds it, as Caffe's fields must."""
+    return math.isfinite(number) and abs(number) <= 3.4e38
+
+
+class FiniteFloat(click.ParamType):
+    """A number that a float32 holds; nan and inf are a user's mistake."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+        if not _finite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
+class FiniteRange(click.FloatRange):
+    """A finite number in a range: no comparison with nan would refuse it."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = super().convert(value, param, ctx)
+        if not _finite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
 
 EITHER = "Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed."
 

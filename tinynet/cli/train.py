@@ -33,7 +33,7 @@ from tinynet.errors import UsageError
 )
 @click.option(
     "--max-norm",
-    type=click.FloatRange(0, min_open=True),
+    type=shared_options.FiniteRange(0, min_open=True),
     metavar="C",
     help="After every update scale each unit's incoming weights back to a norm of at most C.",
 )

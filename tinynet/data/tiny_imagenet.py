@@ -79,6 +79,10 @@ class TinyImagenet:
             folder, _, name = path.rpartition("/")
             # hidden files are leavings of a desktop
             if folder.endswith("/images") and not name.startswith(".") and name:
+                # it becomes an LMDB's key, a line of a submission and a word of a message
+                if not name.isprintable():
+                    shown = path.encode("unicode_escape").decode()
+                    raise self._error(shown, "its name is not printable UTF-8; rename it")
                 images[folder].append(name)
         self.pictures: dict[str, list[Picture]] = {
             "train": self._train(listing, images),

@@ -7,16 +7,17 @@ repeated by hand.  What is done already is kept: an interrupted demo goes on whe
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet.data.manifest import read_manifest
-from tinynet.errors import TinynetError
+from tinynet.errors import StoppedEarly, TinynetError
 from tinynet.evaluation.metrics import Metrics, score
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
+from tinynet.jobs import children
 from tinynet.paths import DataPaths, ExperimentPaths, RunPaths
 from tinynet.stages import stage
 from tinynet.training.log import Record, read_history
@@ -96,16 +97,36 @@ def commands(dataset: Path | None, folders: Folders, iterations: int | None) -> 
 def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say) -> None:
     """Run the demo's commands one after the other, each in a process of its own.
 
-    Raises TinynetError, naming the command, if one fails; the reason stands above it.
+    Raises StoppedEarly after a signal, which the command that runs gets too and ends in its own
+    way; TinynetError, naming the command, if one fails.  The reason stands above it.
     """
-    for command in commands(dataset, folders, iterations):
-        say(f"\n$ tinynet {shlex.join(command)}")
-        status = subprocess.call([sys.executable, "-m", "tinynet", *command])
-        if status != 0:
-            raise TinynetError(
-                f"'tinynet {command[0]}' ended with status {status}; the reason stands above, and "
-                "the demo goes on from here when it is started again"
-            )
+    goes_on = "the demo goes on from here when it is started again"
+    signals: list[int] = []
+    with children.stop_signals_noted(signals):
+        for command in commands(dataset, folders, iterations):
+            say(f"\n$ tinynet {shlex.join(command)}")
+            status = _status(command, signals)
+            if signals:
+                name = signal.Signals(signals[0]).name
+                raise StoppedEarly(f"{folders.root}: stopped by {name}; {goes_on}")
+            if status != 0:
+                raise TinynetError(
+                    f"'tinynet {command[0]}' ended with status {status}; the reason stands above, "
+                    f"and {goes_on}"
+                )
+
+
+def _status(command: list[str], signals: Sequence[int]) -> int:
+    """Run a command to its end, passing on each signal that comes meanwhile."""
+    child = children.start(command, None)
+    passed_on = 0
+    while True:
+        try:
+            return child.wait(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            for number in signals[passed_on:]:
+                child.send_signal(number)
+                passed_on += 1
 
 
 def require_same_data(dataset: Path | None, folders: Folders) -> None:

@@ -21,14 +21,16 @@ _libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exe
 
 def start(
     arguments: Sequence[str],
-    log: IO[bytes],
+    log: IO[bytes] | None,
     *,
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
     descriptors: Sequence[int] = (),
     cores: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``tinynet ARGUMENTS``, whose output goes to ``log``.  Raises OSError.
+    """Start ``tinynet ARGUMENTS``, whose output goes to ``log`` (None: to where ours does).
+
+    Raises OSError.
 
     ``environment``: variables besides ours.  ``descriptors``: files that it keeps open, and the
     locks on them.  ``cores``: the only ones that it may use; () leaves it ours.
@@ -39,7 +41,7 @@ def start(
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=log,
-        stderr=subprocess.STDOUT,
+        stderr=None if log is None else subprocess.STDOUT,
         # a terminal's Ctrl-C comes to us alone, and once to each command from us
         start_new_session=True,
         pass_fds=tuple(descriptors),
