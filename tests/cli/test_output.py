@@ -20,9 +20,22 @@ def run(encoding: str, *arguments: str | Path) -> subprocess.CompletedProcess[by
 
 def test_a_name_that_is_not_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
     out = tmp_path / os.fsdecode(b"\xff")
-    child = run("utf-8:strict", "generate", "--stage", "1", "--out", out)
+    sizes = [f"--{split}-per-class=1" for split in ("train", "val", "test")]
+    child = run("utf-8:strict", "data", "synthesize", "--out", out, "--classes=2", *sizes)
     assert child.returncode == 0, child.stderr
-    assert child.stdout.startswith(os.fsencode(out) + b"/stage1_simple: ")
+    assert child.stdout.startswith(os.fsencode(out) + b": 2 classes")
+
+
+def test_a_name_that_would_stand_in_a_prototxt_and_is_not_utf8_gets_one_line(
+    tmp_path: Path,
+) -> None:
+    child = run("utf-8", "generate", "--stage", "1", "--out", tmp_path / os.fsdecode(b"p\xff"))
+    assert child.returncode == 1
+    assert child.stderr.startswith(f"tinynet: {tmp_path}/p\\udcff/stage1".encode())
+    assert child.stderr.endswith(
+        b": is not UTF-8, and would stand in a file that must be; rename it\n"
+    )
+    assert child.stderr.count(b"\n") == 1 and list(tmp_path.iterdir()) == []
 
 
 def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:

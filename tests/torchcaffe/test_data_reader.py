@@ -13,11 +13,11 @@ import torch
 
 from tinynet.data.store import Store, encode_datum, write_store
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import data_reader, random
+from tinynet.torchcaffe import data_reader, mt19937
 from tinynet.torchcaffe.data_reader import DataReader, Position
 from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.random import Mt19937
+from tinynet.torchcaffe.mt19937 import Mt19937
 
 RECORDS, BATCH = 23, 4  # of which no epoch ends with a batch
 AUGMENTED = "mirror: true crop_size: 5 mean_value: 100 scale: 0.5"
@@ -82,14 +82,14 @@ def test_a_position_goes_on_with_the_batches_that_would_have_come(
 def test_a_random_state_survives_json(reader: Callable[..., DataReader]) -> None:
     stream = Mt19937(8)
     stream.uint32s(1000)
-    key, place = random.from_json(random.to_json(stream.get_state()))
+    key, place = mt19937.from_json(mt19937.to_json(stream.get_state()))
     expected = stream.uint32s(700).tolist()
     again = Mt19937(0)
     again.set_state(key, place)
     assert again.uint32s(700).tolist() == expected
     for wrong in ({}, None, {"key": "00", "position": 3}, {"key": "zz", "position": 3}):
         with pytest.raises(CaffeError, match="624 words"):
-            random.from_json(wrong)
+            mt19937.from_json(wrong)
 
 
 def test_a_position_that_the_data_has_not_is_refused(reader: Callable[..., DataReader]) -> None:

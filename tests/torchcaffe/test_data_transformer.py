@@ -12,7 +12,7 @@ from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import data_transformer, fillers, random
 from tinynet.torchcaffe.data_transformer import DataTransformer
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.random import Mt19937
+from tinynet.torchcaffe.mt19937 import Mt19937
 
 
 def parse(transform: str) -> Any:

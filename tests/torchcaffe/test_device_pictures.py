@@ -20,7 +20,7 @@ from tinynet.torchcaffe import data_transformer, device_pictures, random
 from tinynet.torchcaffe.data_reader import DataReader
 from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
 from tinynet.torchcaffe.device_pictures import DevicePictures, Plan
-from tinynet.torchcaffe.random import Mt19937
+from tinynet.torchcaffe.mt19937 import Mt19937
 
 CPU = torch.device("cpu")
 BYTES = [name for name, (store, *_) in asked.TRANSFORMS.items() if store in ("bytes", "square")]

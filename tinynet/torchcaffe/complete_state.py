@@ -21,25 +21,40 @@ from __future__ import annotations
 
 import hashlib
 import random as python_random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from tinynet import sealed_json
-from tinynet.torchcaffe import glog, random
+from tinynet.torchcaffe import glog, layer_states, mt19937
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.net import Net
-    from tinynet.torchcaffe.solver import Solver
+from tinynet.torchcaffe.net import Net
 
 SUFFIX = ".complete.json"
 FORMAT = "tinynet complete state 1"
 LARGEST = 64 << 20  # bytes; one of stage 7 has 25 KB
 _SOURCE = "complete_state.py"
+
+
+class Trained(Protocol):
+    """What a complete state knows of a solver."""
+
+    iter: int
+    net: Net
+
+    @property
+    def test_nets(self) -> Sequence[Net]: ...
+
+    @property
+    def loss_window(self) -> Sequence[torch.Tensor]: ...
+
+    def test_net_states(self) -> list[dict[str, Any]]: ...
+
+    def go_on_with_losses(self, losses: list[float]) -> None: ...
 
 
 def path_beside(state: Path) -> Path:
@@ -49,26 +64,7 @@ def path_beside(state: Path) -> Path:
     return state.with_name(stem + SUFFIX)
 
 
-def layer_states(net: Net) -> dict[str, Any]:
-    """What the layers of a net say of themselves, by name; those without a state left out."""
-    found = {layer.name: layer.state() for layer in net.graph.layers}
-    return {name: state for name, state in found.items() if state is not None}
-
-
-def set_layer_states(net: Net, states: dict[str, Any], source: str) -> None:
-    """Give the layers back what ``layer_states`` returned.  Raises CaffeError naming the layer."""
-    layers = {layer.name: layer for layer in net.graph.layers if layer.state() is not None}
-    check(
-        set(layers) == set(states),
-        f"{source}: its net has states of the layers {', '.join(sorted(states)) or 'none'}; this "
-        f"net has {', '.join(sorted(layers)) or 'none'}",
-    )
-    for name, state in states.items():
-        check(isinstance(state, dict), f"{source}: the state of layer '{name}' is no object")
-        layers[name].set_state(state)
-
-
-def write(solver: Solver, state: Path, files: dict[str, Path]) -> None:
+def write(solver: Trained, state: Path, files: dict[str, Path]) -> None:
     """Write the complete state beside ``state``, bound to the ``files`` just written.
 
     ``files``: "model" and "state".  Raises OSError.
@@ -80,18 +76,18 @@ def write(solver: Solver, state: Path, files: dict[str, Path]) -> None:
     sealed_json.write(path, content)
 
 
-def collect(solver: Solver) -> dict[str, Any]:
+def collect(solver: Trained) -> dict[str, Any]:
     """The complete state of a solver between two iterations, without the files it belongs to."""
     return {
         "iteration": solver.iter,
         "made_with": _made_with(),
         "losses": [float(loss) for loss in solver.loss_window],
-        "nets": [layer_states(solver.net), *solver.test_net_states()],
+        "nets": [layer_states.of(solver.net), *solver.test_net_states()],
         "random": _random_states(solver),
     }
 
 
-def restore(solver: Solver, state: Path) -> None:
+def restore(solver: Trained, state: Path) -> None:
     """Go on exactly from the snapshot ``state``, which the solver has been restored from.
 
     Raises CaffeError or TinynetError where there is no whole complete state beside it, or it is of
@@ -114,7 +110,7 @@ def restore(solver: Solver, state: Path) -> None:
             f"{path}: has the states of {len(content['nets'])} nets; the solver has {len(nets)}",
         )
         for net, states in zip(nets, content["nets"]):
-            set_layer_states(net, states, str(path))
+            layer_states.restore(net, states, str(path))
         _set_random_states(content["random"])
         solver.go_on_with_losses([float(loss) for loss in content["losses"]])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -172,19 +168,19 @@ def _compare(before: dict[str, Any], path: Path) -> None:
         glog.warning(_SOURCE, f"resumed with {', '.join(changed)}: the last bits may differ")
 
 
-def _has_python_layers(solver: Solver) -> bool:
+def _has_python_layers(solver: Trained) -> bool:
     nets = (solver.net, *solver.test_nets)
     return any(layer.type == "Python" for net in nets for layer in net.graph.layers)
 
 
-def _random_states(solver: Solver) -> dict[str, Any]:
-    found: dict[str, Any] = {"main": random.to_json(CONTEXT.stream.get_state())}
+def _random_states(solver: Trained) -> dict[str, Any]:
+    found: dict[str, Any] = {"main": mt19937.to_json(CONTEXT.stream.get_state())}
     if CONTEXT.gpu:
         found["cuda"] = bytes(torch.cuda.get_rng_state(CONTEXT.device_id).tolist()).hex()
     if _has_python_layers(solver):
         # what else a user's layer may draw from
         kind, key, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-        state = random.to_json((np.asarray(key, np.uint32), int(place)))
+        state = mt19937.to_json((np.asarray(key, np.uint32), int(place)))
         found["numpy"] = {**state, "has_gauss": int(has_gauss), "gauss": float(gauss)}
         version, words, gauss_next = python_random.getstate()
         found["python"] = {"version": version, "words": list(words), "gauss_next": gauss_next}
@@ -193,12 +189,12 @@ def _random_states(solver: Solver) -> dict[str, Any]:
 
 
 def _set_random_states(states: dict[str, Any]) -> None:
-    CONTEXT.stream.set_state(*random.from_json(states["main"]))
+    CONTEXT.stream.set_state(*mt19937.from_json(states["main"]))
     if "cuda" in states and CONTEXT.gpu:
         torch.cuda.set_rng_state(_bytes_of(states["cuda"]), CONTEXT.device_id)
     if "numpy" in states:
         numpy = states["numpy"]
-        key, place = random.from_json(numpy)
+        key, place = mt19937.from_json(numpy)
         np.random.set_state(  # noqa: NPY002
             ("MT19937", key, place, int(numpy["has_gauss"]), float(numpy["gauss"]))
         )

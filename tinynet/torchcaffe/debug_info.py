@@ -6,14 +6,10 @@ The lines are those of ``Net::ForwardDebugInfo``, ``BackwardDebugInfo`` and ``Ba
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from tinynet.torchcaffe import glog
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.net_builder import NetGraph
 
 _SOURCE = "net.cpp"
 
@@ -24,18 +20,17 @@ def _mean(values: torch.Tensor) -> str:
 
 
 class DebugInfo:
-    """Logs a net's values after each layer while ``enabled``."""
+    """Logs a net's values while ``enabled``: ``forward`` and ``backward`` after each layer's."""
 
-    def __init__(self, net: Net, enabled: bool) -> None:
-        self.enabled = enabled
-        self._net = net
-        net.after_forward(self._forward)
-        net.after_backward(self._backward)
+    def __init__(self, graph: NetGraph) -> None:
+        self.enabled = True
+        self._graph = graph
 
-    def _forward(self, index: int) -> None:
+    def forward(self, index: int) -> None:
+        """Log the tops and parameters of layer ``index``."""
         if not self.enabled:
             return
-        graph = self._net.graph
+        graph = self._graph
         layer = graph.layers[index]
         head = f"    [Forward] Layer {layer.name}"
         for blob_id, blob in zip(graph.top_ids[index], graph.tops[index]):
@@ -46,8 +41,9 @@ class DebugInfo:
             name = (j < len(specs) and specs[j].name) or str(j)
             glog.info(_SOURCE, f"{head}, param blob {name} data: {_mean(blob.tensor)}")
 
-    def _backward(self, index: int) -> None:
-        graph = self._net.graph
+    def backward(self, index: int) -> None:
+        """Log the diffs that layer ``index`` has computed."""
+        graph = self._graph
         if not self.enabled or not graph.layer_need_backward[index]:
             return
         layer = graph.layers[index]
@@ -64,7 +60,7 @@ class DebugInfo:
         """Log the norms of all parameters and of their diffs, after a whole backward pass."""
         if not self.enabled:
             return
-        params = self._net.learnable_params
+        params = self._graph.learnable_params
         norms = []
         for order in (1, 2):
             for tensors in ([b.tensor for b in params], [b.grad for b in params]):

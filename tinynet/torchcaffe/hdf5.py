@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,7 @@ import torch
 from tinynet import whole_file
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.net_builder import NetGraph
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # what h5py raises, as the damage lies in the file's frame, in its groups or in an array
@@ -71,11 +69,11 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.cpu().contiguous().numpy()
 
 
-def save_weights(net: Net, path: str | Path, write_diff: bool = False) -> None:
+def save_weights(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
     """Write the net's parameters, and their diffs if asked to."""
     owned = {id(blob) for blob in net.learnable_params}
     with _created(path) as file:
-        for layer in net.graph.layers:
+        for layer in net.layers:
             data = file.create_group(f"data/{layer.name}")
             diff = file.create_group(f"diff/{layer.name}") if write_diff else None
             for j, blob in enumerate(layer.blobs):
@@ -85,7 +83,7 @@ def save_weights(net: Net, path: str | Path, write_diff: bool = False) -> None:
                     diff[str(j)] = _array(blob.grad)
 
 
-def load_weights(net: Net, path: str | Path) -> None:
+def load_weights(net: NetGraph, path: str | Path) -> None:
     """Load parameters by layer name; layers that only the file has are ignored.
 
     Raises CaffeError where numbers of parameters or shapes differ.
@@ -94,9 +92,9 @@ def load_weights(net: Net, path: str | Path) -> None:
     with _opened(path) as file:
         check("data" in file, f"{path} holds no weights: it has no group 'data'")
         data = file["data"]
-        for name in set(data) - {layer.name.split("/")[0] for layer in net.graph.layers}:
+        for name in set(data) - {layer.name.split("/")[0] for layer in net.layers}:
             glog.info("net.cpp", f"Ignoring source layer {name}")
-        for layer in net.graph.layers:
+        for layer in net.layers:
             if layer.name not in data:
                 continue
             stored = data[layer.name]

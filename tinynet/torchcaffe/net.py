@@ -101,7 +101,9 @@ class Net:
         self._after_forward: list[Callback] = []
         self._before_backward: list[Callback] = []
         self._after_backward: list[Callback] = []
-        self.debug_info = DebugInfo(self, True) if param.debug_info else None
+        self.debug_info: DebugInfo | None = None
+        if param.debug_info:
+            self.log_values()
         self._pools_over_relus = exchange.pools_over_relus(graph)
 
     @property
@@ -154,6 +156,12 @@ class Net:
             (graph.blob_names[i], graph.blobs[i], graph.blob_loss_weights[i])
             for i in graph.output_ids
         ]
+
+    def log_values(self) -> None:
+        """From now on log what every layer computes, while ``debug_info.enabled``."""
+        self.debug_info = DebugInfo(self.graph)
+        self.after_forward(self.debug_info.forward)
+        self.after_backward(self.debug_info.backward)
 
     @torch.no_grad()
     def run_forward(self, start: int = 0, end: int | None = None) -> torch.Tensor:
@@ -354,11 +362,11 @@ class Net:
 
     def save(self, path: str | Path) -> None:
         """Write the net with its weights as a .caffemodel."""
-        weights.save(self, path)
+        weights.save(self.graph, path)
 
     def save_hdf5(self, path: str | Path) -> None:
         """Write the weights as HDF5. Raises CaffeError where h5py is not installed."""
-        hdf5.save_weights(self, path)
+        hdf5.save_weights(self.graph, path)
 
     def copy_from(self, path: str | Path) -> None:
         """Load weights by layer name from a .caffemodel or an HDF5 file.
@@ -367,13 +375,13 @@ class Net:
         or whose shapes differ.
         """
         require_file(path)
-        weights.load(self, path)
+        weights.load(self.graph, path)
 
     def load_hdf5(self, path: str | Path) -> None:
         """Load weights by layer name from an HDF5 file, as ``copy_from`` does."""
         require_file(path)
-        hdf5.load_weights(self, path)
+        hdf5.load_weights(self.graph, path)
 
     def share_with(self, other: Net) -> None:
         """Use ``other``'s parameters as this net's, layer by layer name (no copy)."""
-        weights.share(self, other)
+        weights.share(self.graph, other.graph)

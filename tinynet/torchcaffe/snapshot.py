@@ -9,8 +9,9 @@ Defined by ``Solver::Snapshot`` (src/caffe/solver.cpp) and ``SGDSolver::Snapshot
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 
@@ -19,15 +20,23 @@ from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, complete_state, glog, hdf5, weights
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.solver import Solver
+
+class Snapshotted(complete_state.Trained, Protocol):
+    """What a snapshot knows of a solver."""
+
+    param: Any
+    current_step: int
+    resumable: bool
+
+    @property
+    def history(self) -> Sequence[torch.Tensor]: ...
 
 
-def _path(solver: Solver, extension: str) -> Path:
+def _path(solver: Snapshotted, extension: str) -> Path:
     return Path(f"{solver.param.snapshot_prefix}_iter_{solver.iter}{extension}")
 
 
-def check_writable(solver: Solver) -> None:
+def check_writable(solver: Snapshotted) -> None:
     """Find out before the long work starts whether snapshots can be written."""
     if not solver.param.snapshot:
         return
@@ -49,7 +58,7 @@ def check_writable(solver: Solver) -> None:
         ) from error
 
 
-def write(solver: Solver) -> None:
+def write(solver: Snapshotted) -> None:
     """Write the model, then the state that names it: a state is never without its model.
 
     Of a resumable solver, then its complete state, which is bound to the two by their hashes.
@@ -61,10 +70,10 @@ def write(solver: Solver) -> None:
     whole_file.sync_folder(state.parent)
 
 
-def _write_binary(solver: Solver) -> tuple[Path, Path]:
+def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel")
     glog.info("solver.cpp", f"Snapshotting to binary proto file {model}")
-    weights.save(solver.net, model, solver.param.snapshot_diff)
+    weights.save(solver.net.graph, model, solver.param.snapshot_diff)
     message = schema.SolverState(
         iter=solver.iter, learned_net=str(model), current_step=solver.current_step
     )
@@ -75,10 +84,10 @@ def _write_binary(solver: Solver) -> tuple[Path, Path]:
     return model, path
 
 
-def _write_hdf5(solver: Solver) -> tuple[Path, Path]:
+def _write_hdf5(solver: Snapshotted) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel.h5")
     glog.info("solver.cpp", f"Snapshotting to HDF5 file {model}")
-    hdf5.save_weights(solver.net, model, solver.param.snapshot_diff)
+    hdf5.save_weights(solver.net.graph, model, solver.param.snapshot_diff)
     path = _path(solver, ".solverstate.h5")
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to HDF5 file {path}")
     history = [tensor.cpu().numpy() for tensor in solver.history]
@@ -98,7 +107,7 @@ def _find_model(learned_net: str, state_path: Path) -> Path:
     )
 
 
-def restore(solver: Solver, path: Path) -> None:
+def restore(solver: Snapshotted, path: Path) -> None:
     """Set iteration, weights and history from the .solverstate at ``path``.
 
     Raises CaffeError for a file that is none, or that is of another net; says so if it is a

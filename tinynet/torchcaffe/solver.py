@@ -14,17 +14,15 @@ from typing import Any, Callable
 
 import torch
 
-from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import complete_state, glog, snapshot, solver_param
+from tinynet.prototxt import text
+from tinynet.torchcaffe import glog, layer_states, snapshot, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.debug_info import DebugInfo
-from tinynet.torchcaffe.errors import CaffeError, check, require_file
+from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
-from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.signals import SolverAction
 
 _SOURCE = "solver.cpp"
-_TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
 class Solver:
@@ -60,13 +58,13 @@ class Solver:
         snapshot.check_writable(self)
         if self.param.random_seed >= 0:
             CONTEXT.seed(self.param.random_seed)  # its low 32 bits
-        self.net = self._make_train_net()
-        self.test_nets = self._make_test_nets()
+        self.net = solver_nets.train_net(param_file)
+        self.test_nets = solver_nets.test_nets(param_file)
         for net in (self.net, *self.test_nets):
             if net.debug_info:
                 net.debug_info.enabled = self.param.debug_info
             elif self.param.debug_info:
-                net.debug_info = DebugInfo(net, True)
+                net.log_values()
         glog.info(_SOURCE, "Solver scaffolding done.")
         self.prepare()
 
@@ -84,76 +82,6 @@ class Solver:
     def history(self) -> list[torch.Tensor]:
         """What the update rule remembers, in the order in which a .solverstate stores it."""
         raise NotImplementedError
-
-    # --- nets
-
-    def _make_train_net(self) -> Net:
-        param = self.param
-        given = [field for field in _TRAIN_NET_FIELDS if param.HasField(field)]
-        check(
-            len(given) == 1,
-            f"the solver must name its train net by exactly one of "
-            f"{', '.join(_TRAIN_NET_FIELDS)}; got {', '.join(given) or 'none'}",
-        )
-        net_param = self._net_param(given[0], getattr(param, given[0]))
-        glog.info(_SOURCE, f"Creating training net {_described(given[0], param)}")
-        return self._make_net(net_param, TRAIN, param.train_state)
-
-    def _make_test_nets(self) -> list[Net]:
-        param = self.param
-        sources = [("test_net_param", value) for value in param.test_net_param]
-        sources += [("test_net", value) for value in param.test_net]
-        generic = [field for field in ("net", "net_param") if param.HasField(field)]
-        count = len(param.test_iter)
-        if generic:
-            check(
-                count >= len(sources),
-                f"test_iter must be given for each test net; got {count} for {len(sources)}",
-            )
-            sources += [(generic[0], getattr(param, generic[0]))] * (count - len(sources))
-        else:
-            check(
-                count == len(sources),
-                f"test_iter must be given once per test net; got {count} for {len(sources)}",
-            )
-        states = list(param.test_state)
-        check(
-            len(states) in (0, len(sources)),
-            f"test_state must be given 0 times or once per test net; got {len(states)} for "
-            f"{len(sources)}",
-        )
-        check(
-            not sources or param.test_interval > 0,
-            f"test_interval must be positive where there are test nets; got {param.test_interval}",
-        )
-        nets = []
-        for i, (field, value) in enumerate(sources):
-            source = field if field.endswith("_param") else f"{field} file: {value}"
-            glog.info(_SOURCE, f"Creating test net (#{i}) specified by {source}")
-            state = states[i] if states else schema.NetState()
-            nets.append(self._make_net(self._net_param(field, value), TEST, state))
-        return nets
-
-    def _net_param(self, field: str, value: Any) -> Any:
-        if field.endswith("_param"):
-            net_param = schema.NetParameter()
-            net_param.CopyFrom(value)
-            return net_param
-        require_file(value)
-        return text.read(value, schema.NetParameter)
-
-    def _make_net(self, net_param: Any, phase: int, state: Any) -> Net:
-        """A net whose state is ``phase``, then the net's own state, then the solver's for it."""
-        merged = schema.NetState(phase=phase)
-        merged.MergeFrom(net_param.state)
-        merged.MergeFrom(state)
-        net_param.state.CopyFrom(merged)
-        net = Net.from_param(net_param)
-        for names in self.param.weights:
-            for name in names.split(","):
-                glog.info(_SOURCE, f"Finetuning from {name.strip()}")
-                net.copy_from(name.strip())
-        return net
 
     # --- the loop
 
@@ -281,7 +209,7 @@ class Solver:
         if self._stopping:
             # the iteration that the solver stands at begins with the whole test
             for net, states in zip(self.test_nets, self._before_test):
-                complete_state.set_layer_states(net, states, "the test net")
+                layer_states.restore(net, states, "the test net")
         self._before_test = None
 
     def _test(self, index: int) -> None:
@@ -328,10 +256,10 @@ class Solver:
         self._losses = deque(torch.tensor(loss, device=device) for loss in losses)
 
     def test_net_states(self) -> list[dict[str, Any]]:
-        """``layer_states`` of every test net; during a test, those from before it."""
+        """``layer_states.of`` every test net; during a test, those from before it."""
         if self._before_test is not None:
             return self._before_test
-        return [complete_state.layer_states(net) for net in self.test_nets]
+        return [layer_states.of(net) for net in self.test_nets]
 
     # --- the rest of pycaffe's face
 
@@ -357,13 +285,6 @@ class Solver:
     def restore(self, path: str | Path) -> None:
         """Go on from a .solverstate: iteration, weights and history."""
         snapshot.restore(self, Path(path))
-
-
-def _described(field: str, param: Any) -> str:
-    """Where a net comes from, in Caffe's words: the file or the field that holds it."""
-    if field.endswith("_param"):
-        return f"specified in {field}."
-    return f"from {field} file: {getattr(param, field)}"
 
 
 def _score(phase: str, index: int, name: str, value: float, weight: float) -> str:

@@ -7,23 +7,22 @@ Defined by ``Net::ToProto``, ``CopyTrainedLayersFrom`` and ``ShareTrainedLayersW
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinynet import whole_file
 from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe import blob_proto, glog, hdf5
+from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import check
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.net_builder import NetGraph
 
 
-def save(net: Net, path: str | Path, write_diff: bool = False) -> None:
+def save(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
     """Write the net with its weights, and their diffs if asked to, as a .caffemodel."""
     message = schema.NetParameter(name=net.name)
     layer_field = blob_proto.field_number(schema.NetParameter, "layer")
     parts = [message.SerializeToString()]
-    for layer in net.graph.layers:
+    for layer in net.layers:
         blobs = [
             (blob.tensor.cpu().numpy(), blob.grad.cpu().numpy() if write_diff else None)
             for blob in layer.blobs
@@ -33,7 +32,7 @@ def save(net: Net, path: str | Path, write_diff: bool = False) -> None:
     whole_file.write_bytes(path, b"".join(parts))
 
 
-def load(net: Net, path: str | Path) -> None:
+def load(net: NetGraph, path: str | Path) -> None:
     """Load weights from a .caffemodel, or from an HDF5 file as ``save_hdf5`` writes it.
 
     Raises CaffeError for a file that is neither, or whose shapes differ.
@@ -44,16 +43,17 @@ def load(net: Net, path: str | Path) -> None:
         load_message(net, binary.read(path, schema.NetParameter), str(path))
 
 
-def load_message(net: Net, message: Any, source: str) -> None:
+def load_message(net: NetGraph, message: Any, source: str) -> None:
     """Load weights from a NetParameter read from ``source``; what only it has is ignored.
 
     Layers of the old V1 format serve as well, since a layer's name and blobs are all that counts.
     """
+    blobs = _blobs_by_layer(net)
     for stored in [*message.layer, *message.layers]:
-        if stored.name not in net.layer_dict:
+        if stored.name not in blobs:
             glog.info("net.cpp", f"Ignoring source layer {stored.name}")
             continue
-        target = net.layer_dict[stored.name].blobs
+        target = blobs[stored.name]
         check(
             len(target) == len(stored.blobs),
             f"{source}: incompatible number of blobs for layer {stored.name}: the file has "
@@ -64,16 +64,23 @@ def load_message(net: Net, message: Any, source: str) -> None:
             target[j].load(blob_proto.decode(blob, what), what)
 
 
-def share(net: Net, other: Net) -> None:
+def share(net: NetGraph, other: NetGraph) -> None:
     """Let ``net`` use ``other``'s parameters (no copy)."""
-    for name, blobs in other.params.items():
-        if name not in net.layer_dict:
+    targets = _blobs_by_layer(net)
+    for name, blobs in _blobs_by_layer(other).items():
+        if not blobs:
+            continue
+        if name not in targets:
             glog.info("net.cpp", f"Ignoring source layer {name}")
             continue
-        target = net.layer_dict[name].blobs
+        target = targets[name]
         check(
             [blob.shape for blob in target] == [blob.shape for blob in blobs],
             f"cannot share the weights of layer '{name}': shapes differ",
         )
         for mine, theirs in zip(target, blobs):
             mine.share_data(theirs)
+
+
+def _blobs_by_layer(net: NetGraph) -> dict[str, list[Blob]]:
+    return {name: layer.blobs for name, layer in zip(net.layer_names, net.layers)}

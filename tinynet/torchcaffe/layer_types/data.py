@@ -10,7 +10,7 @@ import weakref
 from typing import Any
 
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, glog, random
+from tinynet.torchcaffe import blob_proto, glog, mt19937, random
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.data_reader import DataReader, Position
 from tinynet.torchcaffe.data_transformer import (
@@ -84,7 +84,7 @@ class Data(Layer):
         record, stream = self._reader.position
         found: dict[str, Any] = {"records": self._reader.records, "record": record}
         if stream is not None:
-            found["stream"] = random.to_json(stream)
+            found["stream"] = mt19937.to_json(stream)
         return found
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ class Data(Layer):
             state.get("records") == records and isinstance(state.get("record"), int),
             f"the position is one among {state.get('records')} records; {records} are here",
         )
-        stream = random.from_json(state["stream"]) if "stream" in state else None
+        stream = mt19937.from_json(state["stream"]) if "stream" in state else None
         self._reader.seek(Position(state["record"], stream))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

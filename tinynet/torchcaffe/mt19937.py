@@ -1,0 +1,71 @@
+"""Boost's mt19937: the stream of 32-bit words that all of Caffe's random numbers come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynet.torchcaffe.errors import check
+
+WORD_MAX = 0xFFFFFFFF
+
+
+class Mt19937:
+    """boost::mt19937: a stream of 32-bit words from a 32-bit seed."""
+
+    def __init__(self, seed: int) -> None:
+        """Start the stream of ``seed``, of which, as in C++, the low 32 bits count."""
+        key = np.empty(624, np.uint32)
+        word = seed & WORD_MAX
+        for index in range(624):
+            key[index] = word
+            word = (1812433253 * (word ^ (word >> 30)) + index + 1) & WORD_MAX
+        # numpy wants a seed of its own kind; it is replaced at once
+        self._bits = np.random.MT19937(0)
+        self._generator = np.random.Generator(self._bits)
+        self.set_state(key, 624)
+
+    def next_uint32(self) -> int:
+        """The next word, as ``caffe_rng_rand()`` returns it."""
+        return int(self._bits.random_raw())
+
+    def uint32s(self, count: int) -> np.ndarray:
+        """The next ``count`` words, uint32 (count,)."""
+        # over the full range numpy hands the words on as they are, as the tests make sure
+        return self._generator.integers(0, WORD_MAX, count, dtype=np.uint32, endpoint=True)
+
+    def get_state(self) -> tuple[np.ndarray, int]:
+        """All of the state: key (624,) uint32 and position in it (0…624), to resume exactly."""
+        state = self._bits.state["state"]
+        return np.array(state["key"], np.uint32), int(state["pos"])
+
+    def set_state(self, key: np.ndarray, position: int) -> None:
+        """Go on from a state that ``get_state`` returned."""
+        key = np.asarray(key, np.uint32)
+        check(
+            key.shape == (624,) and 0 <= position <= 624,
+            "the state of a random stream is 624 words and a position from 0 to 624; "
+            f"this one has shape {key.shape} and position {position}",
+        )
+        self._bits.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": int(position)}}
+
+
+def to_json(state: tuple[np.ndarray, int]) -> dict[str, Any]:
+    """A state of ``Mt19937.get_state`` as JSON holds it: the 624 words in hex, and the position."""
+    key, position = state
+    return {"key": key.astype("<u4").tobytes().hex(), "position": position}
+
+
+def from_json(stored: Any) -> tuple[np.ndarray, int]:
+    """The state that ``to_json`` wrote.  Raises CaffeError where it is none."""
+    try:
+        key = np.frombuffer(bytes.fromhex(stored["key"]), "<u4").astype(np.uint32)
+        position = int(stored["position"])
+    except (KeyError, TypeError, ValueError):
+        key, position = np.empty(0, np.uint32), -1
+    check(
+        key.shape == (624,) and 0 <= position <= 624,
+        "the state of a random stream is 624 words in hex and a position from 0 to 624",
+    )
+    return key, position

@@ -1,0 +1,95 @@
+"""The nets of a solver: which its SolverParameter names, and in which state each is built.
+
+Defined by ``Solver::InitTrainNet`` and ``InitTestNets`` (src/caffe/solver.cpp).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.errors import check, require_file
+from tinynet.torchcaffe.net import TEST, TRAIN, Net
+
+_SOURCE = "solver.cpp"
+_TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
+
+
+def train_net(param: Any) -> Net:
+    """The net that a SolverParameter trains, by the one field that names it."""
+    given = [field for field in _TRAIN_NET_FIELDS if param.HasField(field)]
+    check(
+        len(given) == 1,
+        f"the solver must name its train net by exactly one of "
+        f"{', '.join(_TRAIN_NET_FIELDS)}; got {', '.join(given) or 'none'}",
+    )
+    net_param = _net_param(given[0], getattr(param, given[0]))
+    glog.info(_SOURCE, f"Creating training net {_described(given[0], param)}")
+    return _make_net(param, net_param, TRAIN, param.train_state)
+
+
+def test_nets(param: Any) -> list[Net]:
+    """The nets that a SolverParameter tests, in order: one for each ``test_iter``."""
+    sources = [("test_net_param", value) for value in param.test_net_param]
+    sources += [("test_net", value) for value in param.test_net]
+    generic = [field for field in ("net", "net_param") if param.HasField(field)]
+    count = len(param.test_iter)
+    if generic:
+        check(
+            count >= len(sources),
+            f"test_iter must be given for each test net; got {count} for {len(sources)}",
+        )
+        sources += [(generic[0], getattr(param, generic[0]))] * (count - len(sources))
+    else:
+        check(
+            count == len(sources),
+            f"test_iter must be given once per test net; got {count} for {len(sources)}",
+        )
+    states = list(param.test_state)
+    check(
+        len(states) in (0, len(sources)),
+        f"test_state must be given 0 times or once per test net; got {len(states)} for "
+        f"{len(sources)}",
+    )
+    check(
+        not sources or param.test_interval > 0,
+        f"test_interval must be positive where there are test nets; got {param.test_interval}",
+    )
+    nets = []
+    for i, (field, value) in enumerate(sources):
+        source = field if field.endswith("_param") else f"{field} file: {value}"
+        glog.info(_SOURCE, f"Creating test net (#{i}) specified by {source}")
+        state = states[i] if states else schema.NetState()
+        nets.append(_make_net(param, _net_param(field, value), TEST, state))
+    return nets
+
+
+def _net_param(field: str, value: Any) -> Any:
+    if field.endswith("_param"):
+        net_param = schema.NetParameter()
+        net_param.CopyFrom(value)
+        return net_param
+    require_file(value)
+    return text.read(value, schema.NetParameter)
+
+
+def _make_net(param: Any, net_param: Any, phase: int, state: Any) -> Net:
+    """A net whose state is ``phase``, then the net's own state, then the solver's for it."""
+    merged = schema.NetState(phase=phase)
+    merged.MergeFrom(net_param.state)
+    merged.MergeFrom(state)
+    net_param.state.CopyFrom(merged)
+    net = Net.from_param(net_param)
+    for names in param.weights:
+        for name in names.split(","):
+            glog.info(_SOURCE, f"Finetuning from {name.strip()}")
+            net.copy_from(name.strip())
+    return net
+
+
+def _described(field: str, param: Any) -> str:
+    """Where a net comes from, in Caffe's words: the file or the field that holds it."""
+    if field.endswith("_param"):
+        return f"specified in {field}."
+    return f"from {field} file: {getattr(param, field)}"
