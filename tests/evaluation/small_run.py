@@ -121,8 +121,9 @@ def write_nets(
 def train(folder: Path, data: Path, name: str = "seed3", **nets: object) -> RunPaths:
     """Train 40 iterations, with snapshots and tests at 20 and 40; the run directory."""
     from tinynet.training import driver
+    from tinynet.training.plan import Request
 
     source = write_nets(folder / "prototxt" / "small", data, **nets)  # type: ignore[arg-type]
     run = RunPaths.of(folder / "runs", "small", name)
-    driver.train(driver.Request(solver=source.solver, paths=run, cpu=True, quiet=True), print)
+    driver.train(Request(solver=source.solver, paths=run, cpu=True, quiet=True), print)
     return run

@@ -12,6 +12,7 @@ from tinynet import engines
 from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
 from tinynet.training import driver, memory, prepare
+from tinynet.training.plan import Request
 
 SOLVER = Path("small/solver.prototxt")
 NET = Path("small/train_val.prototxt")
@@ -122,6 +123,6 @@ def test_a_worker_without_memory_gets_the_advice(
     limited.chmod(0o755)
     engine = engines.Engine("torch", "tinynet.torchcaffe", str(limited), "limited")
     monkeypatch.setattr(engines, "find", lambda *_: engine)
-    request = driver.Request(SOLVER, RunPaths(folder / "run"), engine="torch", cpu=True, quiet=True)
+    request = Request(SOLVER, RunPaths(folder / "run"), engine="torch", cpu=True, quiet=True)
     with pytest.raises(TinynetError, match="iter_size 2 keeps the effective batch of 10"):
         driver.train(request, lambda _: None)

@@ -91,6 +91,7 @@ def train(
     on as it was begun.  Ctrl-C stops after the iteration and leaves a snapshot.
     """
     from tinynet.training import driver
+    from tinynet.training.plan import Request
 
     if gpu is not None and cpu:
         raise UsageError("--gpu and --cpu: choose one")
@@ -99,7 +100,7 @@ def train(
         overrides["random_seed"] = str(seed)
     target, paths = _target(solver, stage, member, prototxt, runs, name, overrides)
     options["resume"] = options["resume"] or target == paths.solver
-    request = driver.Request(
+    request = Request(
         solver=target,
         paths=paths,
         gpu=gpu,

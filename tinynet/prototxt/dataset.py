@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tinynet.data.manifest import read_manifest
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT, DataPaths
 
@@ -58,8 +59,6 @@ def describe(folder: Path | None, classes: int | None = None) -> DataSet:
 
 
 def _from_manifest(paths: DataPaths) -> DataSet:
-    from tinynet.data.manifest import read_manifest
-
     manifest = read_manifest(paths.root)
     channels, height, width = manifest.shape
     if channels != 3 or height != width:

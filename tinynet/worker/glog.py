@@ -1,4 +1,7 @@
-"""Log lines in glog's format, as Caffe's log tools parse them."""
+"""Log lines in glog's format, as Caffe's log tools parse them.
+
+A run's log has two writers, the worker and its parent: both take their lines from here.
+"""
 
 import datetime
 import os
