@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tinynet import engines
 from tinynet.errors import TinynetError
@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # a busy machine is no failure
-settings.register_profile("tinynet", deadline=None)
+settings.register_profile("tinynet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tinynet")
 
 

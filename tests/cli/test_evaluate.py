@@ -147,7 +147,7 @@ def test_a_run_goes_from_snapshot_to_scores_ensemble_and_submission(tmp_path):
 @pytest.mark.parametrize("command", ["evaluate", "ensemble", "predict"])
 def test_help_has_an_example(command):
     shown = run(command, "--help").stdout
-    assert f"Example: tinynet {command} runs/" in shown
+    assert f"Example:\n    tinynet {command} runs/" in shown
 
 
 def test_the_best_snapshot_is_that_of_the_highest_accuracy_in_the_history(tmp_path: Path) -> None:

@@ -41,4 +41,7 @@ def mangled(whole: bytes) -> st.SearchStrategy[bytes]:
     return st.one_of(edits.map(apply), st.binary(max_size=200))
 
 
-FUZZ = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(
+    max_examples=120,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)

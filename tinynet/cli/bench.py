@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
 
 
-@click.command(epilog="Example: tinynet bench --only crops --only subsets")
+@click.command(epilog=shared_options.example("tinynet bench --only crops --only subsets"))
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="This part (repeatable).")
 @click.option(
     "--quick", is_flag=True, help="One short round of everything: a look, no measurement."

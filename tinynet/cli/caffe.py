@@ -9,6 +9,8 @@ from typing import Any, Callable
 
 import click
 
+from tinynet.cli import shared_options
+
 # name: (type, metavar, help); left out of the call, a flag has Caffe's default
 FLAGS: dict[str, tuple[Any, str, str]] = {
     "solver": (str, "FILE", "The solver's prototxt (train)."),
@@ -66,7 +68,9 @@ class _WithSwitches(click.Command):
 
 @click.command(
     cls=_WithSwitches,
-    epilog="Example: tinynet caffe train -solver prototxt/stage1_simple/solver.prototxt -gpu 0",
+    epilog=shared_options.example(
+        "tinynet caffe train -solver prototxt/stage1_simple/solver.prototxt -gpu 0"
+    ),
 )
 @click.argument("action", type=click.Choice(["train", "test", "time", "device_query"]))
 @_with_flags

@@ -1,4 +1,4 @@
-"""``tinynet data verify|convert|synthesize|fetch``."""
+"""``tinynet data verify|convert|split|synthesize|fetch``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace DIR if it e
 
 @click.group()
 def data() -> None:
-    """Verify, convert, synthesize or fetch a data set.
+    """Fetch, draw, verify, convert or split a data set.
 
     \b
     A data set is a folder or zip in the Tiny ImageNet-200 layout (data/README.md):
@@ -36,7 +36,7 @@ def data() -> None:
     """
 
 
-@data.command()
+@data.command(short_help="Check every picture, or every record of a converted set.")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @_JOBS
 @_JSON
@@ -138,7 +138,7 @@ def convert(
     click.echo(f"mean B {b:.4f}, G {g:.4f}, R {r:.4f}")
 
 
-@data.command()
+@data.command(short_help="Split a converted set anew, for choosing and for reporting.")
 @click.argument("converted", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
 @click.option(
@@ -149,7 +149,9 @@ def convert(
 )
 @click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
 @click.option("--fold", metavar="K/N", help="Fold K of N over training and validation pictures.")
-@click.option("--split-seed", type=int, default=1, show_default=True, help="Of what goes where.")
+@click.option(
+    "--split-seed", type=int, default=1, show_default=True, help="Another one, another split."
+)
 @_OVERWRITE
 @_JSON
 def split(
@@ -182,7 +184,7 @@ def split(
         plan = splitting.HalfVal(split_seed)
     else:
         number, _, folds = str(fold).partition("/")
-        if not (number.isdigit() and folds.isdigit()):
+        if not (number.isdecimal() and folds.isdecimal()):
             raise UsageError(f"--fold {fold}: give K/N, as 1/5 for the first of five")
         plan = splitting.Fold(int(number), int(folds), split_seed)
     manifest = splitting.split(converted, out, plan, overwrite=overwrite)
@@ -198,15 +200,17 @@ def split(
         )
 
 
-@data.command()
+@data.command(short_help="Draw a data set of shapes, for use without a download.")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the data set."
 )
-@click.option("--classes", type=int, default=20, show_default=True)
-@click.option("--train-per-class", type=int, default=75, show_default=True)
-@click.option("--val-per-class", type=int, default=50, show_default=True)
-@click.option("--test-per-class", type=int, default=10, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--classes", type=int, default=20, show_default=True, help="Classes, 2 to 400.")
+@click.option(
+    "--train-per-class", type=int, default=75, show_default=True, help="Pictures of each."
+)
+@click.option("--val-per-class", type=int, default=50, show_default=True, help="Pictures of each.")
+@click.option("--test-per-class", type=int, default=10, show_default=True, help="Pictures of each.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another one, other pictures.")
 @_OVERWRITE
 def synthesize(
     out: Path,

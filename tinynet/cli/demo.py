@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from tinynet.cli import shared_options
 
-@click.command(epilog="Example: tinynet demo tiny-imagenet-20.zip --out demo20")
+
+@click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
 @click.argument("dataset", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",

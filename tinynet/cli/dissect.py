@@ -25,7 +25,9 @@ HOLD_OUT = 0.1
 
 
 @click.command(
-    epilog="Example: tinynet dissect data/lmdb --split-seed 1 --seeds 3 --out runs/dissection"
+    epilog=shared_options.example(
+        "tinynet dissect data/lmdb --split-seed 1 --seeds 3 --out runs/dissection"
+    )
 )
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option(
@@ -94,7 +96,12 @@ HOLD_OUT = 0.1
     metavar="F",
     help="Train every stage F times its epochs; the table says so.",
 )
-@click.option("--batch-size", type=click.IntRange(1), metavar="B", help="Pictures an update.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="B",
+    help="Pictures in each update; default 128.",
+)
 @shared_options.engine("For training and evaluation.")
 @shared_options.caffe_python
 @shared_options.cpu("Use")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinynet.doctor import Findings
 
 
-@click.command(epilog="Example: tinynet doctor --json")
+@click.command(epilog=shared_options.example("tinynet doctor --json"))
 @shared_options.caffe_python
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def doctor(caffe_python: str | None, as_json: bool) -> int:

@@ -68,7 +68,9 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
 
 
 @click.command(
-    epilog="Example: tinynet evaluate runs/stage7_dropout2/seed1 --split val --oversample"
+    epilog=shared_options.example(
+        "tinynet evaluate runs/stage7_dropout2/seed1 --split val --oversample"
+    )
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @_split_option("val")
@@ -120,7 +122,11 @@ def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
     click.echo(f"probabilities: {request.out}")
 
 
-@click.command(epilog="Example: tinynet ensemble runs/stage8_ensemble/member* --out runs/ensemble")
+@click.command(
+    epilog=shared_options.example(
+        "tinynet ensemble runs/stage8_ensemble/member* --out runs/ensemble"
+    )
+)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @_split_option("val")
 @click.option("--one-crop", is_flag=True, help="Average one-crop probabilities, not 10-crop ones.")
@@ -183,7 +189,9 @@ def ensemble(
 
 
 @click.command(
-    epilog="Example: tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
+    epilog=shared_options.example(
+        "tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
+    )
 )
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @_split_option("test")

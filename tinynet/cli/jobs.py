@@ -59,7 +59,10 @@ class Numbers(click.ParamType):
         return list(dict.fromkeys(found))
 
 
-@jobs.command(epilog="Example: tinynet jobs create lists/dissection --stage 1-8 --seeds 1-3")
+@jobs.command(
+    short_help="Make a job list, or add to it.",
+    epilog=shared_options.example("tinynet jobs create lists/dissection --stage 1-8 --seeds 1-3"),
+)
 @LIST
 @click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=click.Path(path_type=Path))
 @click.option(
@@ -111,8 +114,10 @@ class Numbers(click.ParamType):
     metavar="DIR",
     help="Where the runs go.",
 )
-@click.option("--engine", metavar="auto|caffe|torch", help="For all commands of all jobs.")
-@click.option("--caffe-python", metavar="PYTHON", help="For all commands of all jobs.")
+@click.option(
+    "--engine", metavar="auto|caffe|torch", help="What all jobs run on, as in 'tinynet train'."
+)
+@click.option("--caffe-python", metavar="PYTHON", help="Interpreter with Caffe, for all jobs.")
 @_JSON
 def create(
     folder: Path,
@@ -185,7 +190,12 @@ def _require_understood(job: Job) -> None:
                              f"{error.format_message()}") from None  # fmt: skip
 
 
-@jobs.command(epilog="Example: tinynet jobs local lists/dissection --gpus 0,2,3 --leave-free 1")
+@jobs.command(
+    short_help="Do the jobs on the free GPUs here, or the cores.",
+    epilog=shared_options.example(
+        "tinynet jobs local lists/dissection --gpus 0,2,3 --leave-free 1"
+    ),
+)
 @LIST
 @click.option(
     "--processes",
@@ -256,7 +266,12 @@ def _places(
     return gpu_module.Gpus(allowed, memory, leave_free, share)
 
 
-@jobs.command(epilog="Example: tinynet jobs run lists/dissection stage7_dropout2-seed1 --gpu 0")
+@jobs.command(
+    short_help="Do single jobs: what batch scripts call.",
+    epilog=shared_options.example(
+        "tinynet jobs run lists/dissection stage7_dropout2-seed1 --gpu 0"
+    ),
+)
 @LIST
 @click.argument("names", nargs=-1, required=True, metavar="JOB...")
 @click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="On GPU N.")
@@ -295,7 +310,10 @@ def _conclude(report: Report, folder: Path, as_json: bool) -> None:
         click.echo(f"{folder}: all {len(report.states)} jobs are done")
 
 
-@jobs.command(epilog="Example: tinynet jobs status lists/dissection")
+@jobs.command(
+    short_help="Show every run: state, iteration, accuracy, time left.",
+    epilog=shared_options.example("tinynet jobs status lists/dissection"),
+)
 @LIST
 @_JSON
 def status(folder: Path, as_json: bool) -> None:

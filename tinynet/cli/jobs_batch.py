@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tinynet import whole_file
+from tinynet.cli import shared_options
 from tinynet.errors import UsageError
 
 LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
@@ -62,8 +63,11 @@ def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Calla
 
 
 @click.command(
-    epilog="Example: tinynet jobs slurm lists/dissection --time 8:00:00 --gpu --at-once 4 "
-    "--option --partition=gpu --submit"
+    short_help="Write Slurm batch scripts for what is not done, and submit them.",
+    epilog=shared_options.example(
+        "tinynet jobs slurm lists/dissection --time 8:00:00 --gpu --at-once 4 "
+        "--option --partition=gpu --submit"
+    ),
 )
 @LIST
 @_batch_options("16G")
@@ -81,7 +85,10 @@ def slurm(folder: Path, submit: bool, **options: Any) -> None:
 
 
 @click.command(
-    epilog="Example: tinynet jobs sge lists/dissection --time 24:00:00 --at-once 4 --submit"
+    short_help="The same for Grid Engine.",
+    epilog=shared_options.example(
+        "tinynet jobs sge lists/dissection --time 24:00:00 --at-once 4 --submit"
+    ),
 )
 @LIST
 @_batch_options("4G")

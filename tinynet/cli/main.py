@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Say which engines, interpreters, devices and versions are here."),
     "stages": ("stages", "Show the eight stages: change, shapes, parameters, cost, assumptions."),
     "diff": ("stages", "Show what one stage changes in another's prototxt."),
-    "data": ("data", "Verify, convert, synthesize or fetch a data set."),
+    "data": ("data", "Fetch, draw, verify, convert or split a data set."),
     "generate": ("generate", "Write the stages' net and solver prototxt."),
     "train": ("train", "Train a stage, an ensemble member or any solver.prototxt."),
     "evaluate": ("evaluate", "Score a run on a split, with one crop or with Caffe's ten."),
@@ -43,6 +43,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("bench", "Measure this machine beside real Caffe and plain PyTorch."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
 }
+
+
+# click before 8.2 prints the help by itself
+_NO_ARGUMENTS: tuple[type, ...] = tuple(
+    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
+)
 
 
 class LazyGroup(click.Group):
@@ -142,6 +148,9 @@ def main(args: list[str] | None = None) -> NoReturn:
         with _ending_signals_unwind():
             status = cli.main(args=args, prog_name="tinynet", standalone_mode=False)
     except click.ClickException as error:
+        if isinstance(error, _NO_ARGUMENTS):
+            print(error.format_message(), file=sys.stderr)  # the whole help
+            sys.exit(error.exit_code)
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" (see '{error.ctx.command_path} --help')"

@@ -21,11 +21,18 @@ _ROWS = 20
 
 
 @click.command(
-    epilog="Example: tinynet parity prototxt/stage7_dropout2/solver.prototxt --iterations 20",
+    epilog=shared_options.example(
+        "tinynet parity prototxt/stage7_dropout2/solver.prototxt --iterations 20"
+    ),
 )
 @click.argument("solver", type=click.Path(path_type=Path))
 @click.option(
-    "--iterations", type=click.IntRange(min=1), default=100, show_default=True, metavar="N"
+    "--iterations",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How long both train.",
 )
 @click.option(
     "--from",
@@ -48,7 +55,11 @@ _ROWS = 20
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all runs.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set any solver field."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set a solver field, as in --set base_lr=0.01 (may be given again).",
 )
 @shared_options.caffe_python
 @shared_options.gpu("The torch engine on")

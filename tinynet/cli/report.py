@@ -20,7 +20,7 @@ NAMES = (
 )
 
 
-@click.command(epilog="Example: tinynet report runs --out report.html")
+@click.command(epilog=shared_options.example("tinynet report runs --out report.html"))
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[RUNS|RESULTS]...")
 @click.option("--only", type=click.Choice(NAMES), help="Draw this figure alone.")
 @click.option(

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example: tinynet search data/lmdb --stage 7 --trials 10 --levels 2 --epochs 10"
+    epilog=shared_options.example(
+        "tinynet search data/lmdb --stage 7 --trials 10 --levels 2 --epochs 10"
+    )
 )
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option("--stage", "number", type=int, metavar="N", help="Which stage, 1 to 7.")
@@ -39,24 +41,42 @@ if TYPE_CHECKING:
     help="A solver field to search, logarithmically; may be repeated.  "
     "[default: base_lr=0.001:0.1 and weight_decay=1e-05:0.01]",
 )
-@click.option("--trials", type=click.IntRange(1), default=10, show_default=True, help="A level.")
+@click.option(
+    "--trials", type=click.IntRange(1), default=10, show_default=True, help="Trials in each level."
+)
 @click.option(
     "--levels",
     type=click.IntRange(1, 5),
     default=2,
     show_default=True,
-    help="Each around the best so far, on a quarter of the sides.",
+    help="Levels, each around the best so far on a quarter of the sides.",
 )
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Length of each trial.")
-@click.option("--batch-size", type=click.IntRange(1), metavar="B", help="Pictures an update.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all trials.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Length of each trial; default the stage's own.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="B",
+    help="Pictures in each update; default 128.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="random_seed of all trials.",
+)
 @click.option(
     "--split-seed",
     type=int,
     default=1,
     show_default=True,
     metavar="S",
-    help="Of the tuning pictures, a tenth of training, unless DATA is split already.",
+    help="Which tenth of training is held out as tuning pictures, unless DATA is split.",
 )
 @shared_options.engine()
 @shared_options.caffe_python

@@ -44,6 +44,11 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+def example(command: str) -> str:
+    """The epilog of a command's help: an example on a line of its own, however long it is."""
+    return f"\b\nExample:\n  {command}"
+
+
 EITHER = "Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed."
 
 

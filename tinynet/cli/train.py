@@ -16,7 +16,7 @@ from tinynet.errors import UsageError
 
 
 @click.command(
-    epilog="Example: tinynet train --stage 1 --engine torch --max-iter 2000",
+    epilog=shared_options.example("tinynet train --stage 1 --engine torch --max-iter 2000"),
 )
 @click.argument("solver", required=False, type=click.Path(path_type=Path))
 @click.option("--stage", type=int, metavar="N", help="Train stage N (1 to 8).")
@@ -48,10 +48,24 @@ from tinynet.errors import UsageError
 )
 @click.option("--name", help="Name of the run; default seedN, or memberNN.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed; default 1.")
-@click.option("--max-iter", type=click.IntRange(min=1), metavar="N", help="Iterations to train.")
-@click.option("--snapshot", type=click.IntRange(min=0), metavar="N", help="Save every N.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set any solver field."
+    "--max-iter",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Iterations in all; default the solver's.",
+)
+@click.option(
+    "--snapshot",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Snapshot every N iterations; default the solver's.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set a solver field, as in --set base_lr=0.01 (may be given again).",
 )
 @click.option("--resume", is_flag=True, help="Only go on with a run, as it was begun.")
 @click.option(

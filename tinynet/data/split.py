@@ -116,8 +116,8 @@ class Fold:
             count = sum(map(len, groups))
             if self.folds < 2 or count < self.folds:
                 raise UsageError(
-                    f"class {label} has {count} pictures, which make no {self.folds} folds; "
-                    "give --folds from 2 to that number"
+                    f"{self.folds} folds: class {label} has {count} pictures, which make 2 to "
+                    f"{count} folds"
                 )
             # what does not divide falls to other folds in other classes
             bounds = [(count * n + label % self.folds) // self.folds for n in range(self.folds + 1)]
