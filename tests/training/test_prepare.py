@@ -113,6 +113,23 @@ def test_comparison_shows_what_changed_and_not_where_it_lies() -> None:
     assert [compare.is_schedule(change) for change in found].count(False) == 2  # - and + of std
 
 
+def test_a_copy_that_is_no_text_any_more_is_told_as_a_change() -> None:
+    paths = RunPaths(Path("runs/small/seed7"))
+    Path(paths.root).mkdir(parents=True)
+    paths.solver.write_bytes(b"\xff\x00")
+    assert compare.changes(paths, prepare.load(SOLVER)) == [
+        f"{paths.solver} cannot be read any more"
+    ]
+
+
+def test_a_deploy_net_that_is_no_prototxt_is_refused_before_training() -> None:
+    Path("small/deploy.prototxt").write_bytes(b'name: "n" # a comment in Latin-1: \xe9\n')
+    assert prepare.load(SOLVER).deploy == 'name: "n"\n'
+    Path("small/deploy.prototxt").write_bytes(b"\n\xff\x00")
+    with pytest.raises(TinynetError, match="small/deploy.prototxt:2: "):
+        prepare.load(SOLVER)
+
+
 def test_data_is_compared_by_digest_where_one_is_known() -> None:
     old = [{"path": "a", "bytes": 5, "digest": "x"}, {"path": "b", "bytes": 5}]
     assert compare.data_changes(old, [{"path": "a", "bytes": 6, "digest": "x"}]) == []

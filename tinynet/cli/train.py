@@ -180,7 +180,7 @@ def _seed(solver: Path, overrides: dict[str, str]) -> int:
     from tinynet.prototxt import schema, text
 
     if "random_seed" in overrides:
-        if not overrides["random_seed"].isdigit():
+        if not overrides["random_seed"].isdecimal():
             raise UsageError(
                 f"random_seed={overrides['random_seed']}: a seed is a number from 0 on"
             )

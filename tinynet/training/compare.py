@@ -29,7 +29,7 @@ def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
         found.append("a warm-up was " + ("left out" if prepared.warm_up is None else "added"))
     for name, new in prepared.texts(paths).items():
         try:
-            old = (Path(paths.root) / name).read_text(encoding="utf-8")
+            old = (Path(paths.root) / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             continue  # begun, but not yet written
         if old == new or name == paths.deploy.name:

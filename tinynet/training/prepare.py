@@ -260,7 +260,8 @@ def _with_nets(path: Path, solver: Any) -> Prepared:
         train_net=train,
         test_nets=tests,
         files=files,
-        deploy=deploy.read_text(encoding="utf-8") if deploy.exists() else None,
+        # read here, so that what evaluation would refuse is refused before the training
+        deploy=text.format(text.read(deploy, schema.NetParameter)) if deploy.exists() else None,
     )
 
 
