@@ -150,6 +150,14 @@ def test_help_has_an_example(command):
     assert f"Example:\n    tinynet {command} runs/" in shown
 
 
+def test_a_place_that_cannot_take_the_result_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("ensemble", tmp_path / "seed1", "--out", tmp_path / "file")
+    assert done.status == 2 and "file: is a file; name a folder" in done.stderr
+    done = run("predict", tmp_path / "seed1", "--out", tmp_path)
+    assert done.status == 2 and f"{tmp_path}: is a folder; name the file" in done.stderr
+
+
 def test_the_best_snapshot_is_that_of_the_highest_accuracy_in_the_history(tmp_path: Path) -> None:
     from tests.training.test_snapshots import write_snapshot
     from tinynet.cli.evaluate import _iteration

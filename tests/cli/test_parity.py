@@ -40,6 +40,8 @@ def test_without_real_caffe_it_says_how_to_get_one(
         (["--from", "none.caffemodel"], 1, "none.caffemodel: no such snapshot"),
         (["--set", "no_field=1"], 2, "no solver field 'no_field'"),
         (["--iterations", "0"], 2, "--iterations"),
+        (["--figure", "curves.txt"], 2, "curves.txt: a figure is written as"),
+        (["--nudge", "nan"], 2, "'nan' is no finite number"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -167,6 +167,8 @@ def ensemble(
             f"{len(runs)} members have {2 ** len(runs) - 1:,} subsets, and all are scored up to "
             f"{subsets.MAX_MEMBERS} members; give fewer, or --average-only"
         )
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: is a file; name a folder")
     members = _members(runs, split, not one_crop, options)
     mean = average(members)
     file = RunPaths(out).probabilities(split, not one_crop)
@@ -218,6 +220,8 @@ def predict(
 
     if out is None and len(runs) > 1:
         raise UsageError("several RUNs: name the file to write with --out FILE")
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out}: is a folder; name the file to write")
     members = _members(runs, split, not one_crop, options)
     result = members[0].probabilities if len(members) == 1 else average(members)
     text = submission(result)

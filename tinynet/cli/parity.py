@@ -101,6 +101,10 @@ def parity(
         raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
     if nudge and threads:
         raise UsageError("--nudge and --threads: give one of them; there is one yardstick a run")
+    if figure is not None:
+        from tinynet.reporting.canvas import require_format
+
+        require_format(figure)
     overrides = _overrides(assignments, random_seed=seed)
     request = experiment.Request(
         solver=solver,
