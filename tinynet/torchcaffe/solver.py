@@ -14,7 +14,6 @@ from typing import Any, Callable
 
 import torch
 
-from tinynet.prototxt import text
 from tinynet.torchcaffe import glog, layer_states, snapshot, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
