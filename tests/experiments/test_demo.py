@@ -38,7 +38,8 @@ def test_a_demo_that_is_interrupted_keeps_what_was_trained_and_goes_on(tmp_path:
     write_layout(tmp_path / "small")
     child = start(tmp_path, "--iterations", "100000")
     run = tmp_path / "demo/runs/stage1_simple/seed1"
-    while child.poll() is None and not (run / "history.jsonl").exists():
+    history = run / "history.jsonl"
+    while child.poll() is None and not (history.exists() and "train_loss" in history.read_text()):
         time.sleep(0.1)
     child.send_signal(signal.SIGINT)
     _, stderr = child.communicate()
