@@ -78,7 +78,11 @@ def run_net(caffe, request, inputs):
 
 
 def run_solver(caffe, request, inputs):
-    """``steps`` updates one by one; per step the loss, after the last one every parameter."""
+    """``steps`` updates one by one; per step the loss, after the last one every parameter.
+
+    With ``pass`` true it goes on through one more forward and backward pass, without an update, and
+    keeps of it what ``run_net`` keeps of its first.
+    """
     with _file(request["solver"]) as path:
         solver = caffe.get_solver(path)
     if "weights" in request:
@@ -100,6 +104,11 @@ def run_solver(caffe, request, inputs):
             result["end/%s/%d" % (name, index)] = blob.data.copy()
     if request.get("snapshot"):
         solver.snapshot()
+    if request.get("pass"):
+        solver.net.clear_param_diffs()
+        solver.net.forward()
+        solver.net.backward()
+        _keep(result, "0", solver.net)
     result["losses"] = np.array(losses)
     result["iter"] = np.array(solver.iter)
     return result

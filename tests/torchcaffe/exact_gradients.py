@@ -2,16 +2,18 @@
 
 A table for any solver whose net is made of a stage's layers, from the repository root:
 
-    python -m tests.torchcaffe.exact_gradients SOLVER.prototxt [WEIGHTS.caffemodel] [--seeds N]
+    python -m tests.torchcaffe.exact_gradients SOLVER.prototxt [WEIGHTS.caffemodel]
+        [--seeds N | --after N]
 
-Both engines run one forward and backward pass.  The same pass is then computed from the same
-weights, pictures and dropout masks in float64, by PyTorch's own functions and its autograd, and
-without any code of the torch engine.
+Both engines run one forward and backward pass, the first or that after N updates.  The same pass is
+then computed from the same weights, pictures and dropout masks in float64, by PyTorch's own
+functions and its autograd, and without any code of the torch engine.
 
 A gradient can be off in two ways.  Sums round: by some 1e-7.  And a net has kinks: where the two
 largest values of a pooling window, or a ReLU's input and 0, are nearer than rounding, float32 may
 decide otherwise than float64, and the gradient takes another way.  To tell the two apart, float64
-also computes with an engine's own decisions, "same kinks".
+also computes with an engine's own decisions, "same kinks".  Its gradients with the decisions of one
+and of the other engine differ by "kinks alone": what no order of sums could mend.
 """
 
 from __future__ import annotations
@@ -43,6 +45,18 @@ def request(solver_path: Path, seed: int, weights: Path | None = None) -> dict[s
     solver = text.read(solver_path, schema.SolverParameter)
     net = Path(solver.net).read_text(encoding="utf-8")
     asked = {"net": net, "phase": schema.TRAIN, "seed": seed}
+    return asked if weights is None else {**asked, "weights": str(weights)}
+
+
+def request_after(updates: int, solver_path: Path, weights: Path | None = None) -> dict[str, Any]:
+    """As ``request``, but the pass after ``updates``; the solver neither tests nor saves."""
+    solver = text.read(solver_path, schema.SolverParameter)
+    asked: dict[str, Any] = {"net": Path(solver.net).read_text(encoding="utf-8")}
+    solver.display = solver.snapshot = 0
+    solver.test_initialization = False
+    if len(solver.test_iter):
+        solver.test_interval = 2**31 - 1
+    asked.update({"solver": text.format(solver), "steps": updates, "pass": True})
     return asked if weights is None else {**asked, "weights": str(weights)}
 
 
@@ -128,17 +142,21 @@ def distances(exact: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) 
 
 
 def compare(asked: dict[str, Any], real: Answer, ours: Answer) -> dict[str, dict[str, float]]:
-    """By column and row of the table: relative distances, and decisions other than float64's."""
-    exact = compute(asked["net"], real)
+    """By column and row of the table: relative distances, and decisions other than float64's.
+
+    After some updates each engine has its own weights, from which its float64 then starts.
+    """
     columns = {}
     for name, answer in (("caffe", real), ("torch", ours)):
-        own = compute(asked["net"], real, kinks=answer)
-        columns[name] = distances(exact.gradients, gradients(answer))
+        own = compute(asked["net"], answer, kinks=answer)
+        columns[name] = distances(compute(asked["net"], answer).gradients, gradients(answer))
         columns[f"{name}, same kinks"] = {
             **distances(own.gradients, gradients(answer)),
             "kinks": float(own.otherwise),
         }
     columns["torch from caffe"] = distances(gradients(real), gradients(ours))
+    of_real, of_ours = (compute(asked["net"], real, kinks=answer) for answer in (real, ours))
+    columns["kinks alone"] = distances(of_real.gradients, of_ours.gradients)
     return columns
 
 
@@ -147,12 +165,16 @@ def main() -> None:
     parser.add_argument("solver", type=Path)
     parser.add_argument("weights", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=1, help="median and largest over seeds 1 to N")
+    parser.add_argument("--after", type=int, metavar="N", help="the pass after N updates")
     options = parser.parse_args()
     os.environ.update(GLOG_minloglevel="2")
     caffe = RealCaffe(engines.find_caffe().python)
     tables = []
     for seed in range(1, options.seeds + 1):
-        asked = request(options.solver, seed, options.weights)
+        if options.after is None:
+            asked = request(options.solver, seed, options.weights)
+        else:
+            asked = request_after(options.after, options.solver, options.weights)
         with tempfile.TemporaryDirectory() as folder:
             real = caffe.answer(asked, {}, Path(folder))
         ours = both_engines.answer(torchcaffe, asked, {})

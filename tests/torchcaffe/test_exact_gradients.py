@@ -51,3 +51,20 @@ def test_a_stage_rounds_about_as_little_as_real_caffe(
         if name != "kinks":
             assert distance < AS_MUCH * real[name] + 1e-7, name
     assert ours["kinks"] <= real["kinks"] + 10
+
+
+def test_after_some_updates_too_a_gradient_is_that_of_float64_but_for_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the fourth batch then, and of weights that three updates have moved."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    write_pictures(tmp_path, real=False)
+    solver = write_solver(2, tmp_path, plain=False, base_lr=0.01)
+    first = both_engines.answer(torchcaffe, exact_gradients.request_after(0, solver), {})
+    asked = exact_gradients.request_after(3, solver)
+    ours = both_engines.answer(torchcaffe, asked, {})
+    assert not np.array_equal(first["0/data/data"], ours["0/data/data"])
+    assert not np.array_equal(first["0/param/conv1/0"], ours["0/param/conv1/0"])
+    exact = exact_gradients.compute(asked["net"], ours, kinks=ours)
+    found = exact_gradients.distances(exact.gradients, exact_gradients.gradients(ours))
+    assert max(found.values()) < ROUNDING, found
