@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import run
-from tests.experiments.made_results import add_run
+from tests.experiments.made_results import add_run, begin
 from tinynet.data.chosen_on import chosen_on
 from tinynet.data.manifest import read_manifest
 from tinynet.data.split import HalfVal, Plan, Tuning, split
@@ -102,6 +103,27 @@ def test_the_commands_that_were_given_are_kept_until_one_asks_for_all(
     assert prepare(replace(asked, command="less"))[0].command == "first\nsecond"
     settings, _ = prepare(replace(asked, stages=[2, 1], seeds=3, command="all"))
     assert settings.command == "all"
+
+
+def test_two_commands_at_once_lose_nothing_of_each_other(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
+    second = threading.Thread(target=prepare, args=[replace(asked, stages=[2])])
+
+    def slow(results: ResultsPaths) -> Any:
+        found = load(results)
+        if second.ident is None:
+            second.start()
+            second.join(timeout=1)  # it has this long to come in between, if it can
+        return found
+
+    monkeypatch.setattr("tinynet.experiments.dissection.experiment.load", slow)
+    prepare(asked)
+    second.join()
+    settings = load(asked.folders.results)
+    assert settings is not None and settings.stages == [1, 2]
+    assert sorted(settings.epochs) == ["stage1_simple", "stage2_dropout1"]
 
 
 @pytest.mark.parametrize(
@@ -328,6 +350,24 @@ def test_collect_adds_the_names_of_the_classes_to_older_results(lmdb: Path, tmp_
         done = run(*arguments, "--out", where[0], *where[1])
         assert (done.status, done.stderr) == (0, "")
         assert load(results) == settings
+
+
+@pytest.mark.parametrize(
+    "change", [None, [], {"seeds": "x"}, {"stages": ["1"]}, {"members": None}, {"data": 3}]
+)
+def test_a_damaged_experiment_is_refused_in_one_line(tmp_path: Path, change: Any) -> None:
+    results = begin(tmp_path / "results")
+    content = json.loads(results.experiment.read_text())
+    results.experiment.write_text(json.dumps({**content, **change} if change else change))
+    done = run("dissect", "--collect", "--out", tmp_path)
+    assert done.status == 1 and done.stderr.count("\n") == 1
+    assert "experiment.json: is no experiment of ours" in done.stderr
+
+
+def test_without_data_no_folder_is_begun(tmp_path: Path) -> None:
+    done = run("dissect", tmp_path / "nothing", "--jobs", "--out", tmp_path / "d")
+    assert done.status == 1 and "run 'tinynet data convert'" in done.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ import pytest
 from PIL import Image
 
 from tests.evaluation.test_subsets import some_members
+from tests.experiments.made_results import add_run, begin
 from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation.subsets import score_subsets
+from tinynet.experiments.table import build
 from tinynet.reporting.bars import Bar, draw_bars
-from tinynet.reporting.curves import draw_curves
+from tinynet.reporting.curves import draw_curves, mean_points
+from tinynet.reporting.evidence import Evidence
 from tinynet.reporting.subsets import draw_subsets
+from tinynet.reporting.summary import stage_bars
 
 HISTORY = [
     {"iteration": 0, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.05},
@@ -21,7 +25,7 @@ HISTORY = [
 ]
 BARS = [
     Bar("1 simple", 0.30, (0.29, 0.31)),
-    Bar("2 + dropout", 0.34, paper_gain=0.0488),
+    Bar("2 + dropout", 0.34, gain=0.04, paper_gain=0.0488),
     Bar("3 + crops", None),
     Bar("4 + leaky", 0.375),
 ]
@@ -78,7 +82,7 @@ def test_learning_curves_of_nothing_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_bars_show_values_the_gain_over_the_line_above_and_what_has_not_run(drawn, tmp_path):
+def test_bars_show_values_gains_and_what_has_not_run(drawn, tmp_path):
     draw_bars(BARS, tmp_path / "bars.png", "Validation accuracy", chance=0.05)
     axes, gains = drawn[0].axes
     assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 34.0, 37.5])
@@ -87,7 +91,6 @@ def test_bars_show_values_the_gain_over_the_line_above_and_what_has_not_run(draw
     top = axes.transData.transform((0, 0))[1]
     assert top > axes.transData.transform((0, 2))[1]  # the first stage stands on top
     dots = [(x[0], round(y[0])) for x, y in lines_of(gains) if len(x) == 1 and x != y]
-    # none for what follows a stage that has not run: it would be the gain of two steps
     assert sorted(dots) == [(pytest.approx(4.0), 1), (pytest.approx(4.88), 1)]
 
 
@@ -115,3 +118,29 @@ def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_p
         draw(path)
         assert path.read_bytes() == first
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(draws)
+
+
+def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tmp_path):
+    names = ["variant_slope010", "variant_slope030"]
+    epochs = dict.fromkeys(("stage4_leaky_relu", "stage5_more_parameters", *names), 16)
+    results = begin(tmp_path, stages=[4, 5], variants=names, epochs=epochs)
+    for number, name in enumerate(names):
+        add_run(results, f"{name}/seed1", 1, one_crop=range(2 + number))
+    add_run(results, "stage5_more_parameters/seed1", 1, one_crop=range(7))
+    found, note = stage_bars(Evidence([], dissection=build(results)))
+    assert [bar.label for bar in found] == [
+        *("4 + leaky ReLU", "5 + more parameters", "7 over crops"),
+        *("variant of 4: leaky ReLU of slope 0.1", "variant of 4: leaky ReLU of slope 0.3"),
+    ]
+    # stage 4 has not run, so that nothing is known of a gain: not over the line above either
+    assert [bar.gain for bar in found] == 5 * [None] and "variant" not in note
+    add_run(results, "stage4_leaky_relu/seed1", 1, one_crop=[0])
+    found, note = stage_bars(Evidence([], dissection=build(results)))
+    assert found[-1].gain == pytest.approx(2 / 9) and "A variant's gain is over its own" in note
+
+
+def test_an_accuracy_curve_is_the_mean_where_all_runs_have_a_value():
+    other = [{"iteration": 0, "val_accuracy": 0.15}, {"iteration": 10, "val_accuracy": 0.3}]
+    assert mean_points([HISTORY, other], "val_accuracy") == [(0, pytest.approx(0.1))]
+    assert mean_points([HISTORY, []], "val_accuracy") == [(0, 0.05), (20, 0.4)]
+    assert mean_points([[]], "val_accuracy") == []

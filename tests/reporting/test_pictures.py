@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from tests.evaluation.test_probabilities import some
 from tests.reporting.overlaps import faults
 from tinynet.errors import TinynetError
 from tinynet.evaluation.activations import Activations
 from tinynet.prototxt import binary, schema, text
-from tinynet.reporting import architecture, confusion, feature_maps, filters
+from tinynet.reporting import architecture, confusion, feature_maps, filters, inline_svg
 from tinynet.reporting.accuracies import Accuracy, draw_accuracies
 from tinynet.reporting.bars import Bar, draw_bars
 from tinynet.reporting.curves import draw_curves
+from tinynet.reporting.evidence import label_of
 from tinynet.stages import STAGES
+from tinynet.variants import VARIANTS
 
 BRANCHES = """
 name: "two ways" layer { name: "data" type: "Input" top: "data"
@@ -176,6 +179,8 @@ def test_names_of_a_confusion_matrix_can_be_read(classes, drawn, tmp_path):
     matrix = block_matrix(classes, 2)
     confusion.draw_confusion(matrix, names, tmp_path / "c.png", "Answers of stage7_dropout2/seed1")
     assert faults(drawn[0]) == []
+    for text_in_cell in drawn[0].axes[0].texts:  # legible on its cell on a dark page too
+        assert to_hex(text_in_cell.get_color()) not in inline_svg.VARIABLES
     shares = drawn[0].axes[0].images[0].get_array()
     np.testing.assert_allclose(shares.sum(axis=1), 100)
 
@@ -198,5 +203,9 @@ def test_no_words_of_bars_accuracies_and_curves_overlap(drawn, tmp_path):
                for i in range(0, 100_000, 9000)]  # fmt: skip
     draw_curves({title: [history] for title in STAGE_TITLES}, tmp_path / "f.png")
     draw_curves({STAGE_TITLES[5]: [history]}, tmp_path / "g.png")
+    everything = [*STAGE_TITLES, *(label_of(variant.name) for variant in VARIANTS)]
+    draw_curves({label: [history] for label in everything}, tmp_path / "h.png")
+    bars = [Bar(label, 0.4, (0.38, 0.42), 0.01, (0.0, 0.02), 0.02) for label in everything]
+    draw_bars(bars, tmp_path / "i.png", "With variants", 0.05, "a note\nof\nthree lines")
     for figure in drawn:
         assert faults(figure) == []

@@ -18,7 +18,8 @@ from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.experiments.results import Dissection, Split, Subset, write_dissection
 from tinynet.paths import RunPaths
 from tinynet.reporting.evidence import collect
-from tinynet.reporting.figures import Choice, make
+from tinynet.reporting.figure import Choice
+from tinynet.reporting.figures import make
 from tinynet.reporting.summary import ensemble_of, stage_rows
 
 

@@ -67,7 +67,6 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
         figures["accuracy"],
         f"Validation accuracy over crops, {manifest.counts['val']:,} pictures",
         chance=1 / manifest.classes,
-        show_gains=False,
     )
     draw_curves(
         {label: [history] for label, history in experiment.histories(folders).items()},

@@ -143,6 +143,8 @@ def dissect(
     from tinynet.experiments.results import ResultsPaths
     from tinynet.prototxt.overrides import read_choices, read_overrides_by_stage
 
+    if jobs_only and collect:
+        raise UsageError("--jobs and --collect: choose one")
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
     request = Request(

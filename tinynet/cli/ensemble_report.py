@@ -72,7 +72,7 @@ class EnsembleReport:
             rows,
             right=(0, 1, 2, 3, 4),
         )
-        best = _overall(scores)
+        best = scores.best
         size = len(members_of(best))
         yield (
             f"best subset: {size} of {scores.members}, {100 * scores.accuracy(best):.2f} % "
@@ -94,7 +94,7 @@ class EnsembleReport:
         if self.scores is not None:
             scores = self.scores
             out["subsets"] = len(scores.correct) - 1
-            out["best"] = _subset(scores, _overall(scores))
+            out["best"] = _subset(scores, scores.best)
             out["best_of_size"] = [_subset(scores, mask) for _, mask in _best(scores)]
             out["figure"] = str(self.figure)
         return out
@@ -117,11 +117,6 @@ class EnsembleReport:
 def _best(scores: SubsetScores) -> Iterator[tuple[int, int]]:
     for size in range(1, scores.members + 1):
         yield size, scores.best_of_size(size)
-
-
-def _overall(scores: SubsetScores) -> int:
-    """The most accurate subset; of equal ones the smallest, and of these the lowest mask."""
-    return max((mask for _, mask in _best(scores)), key=lambda mask: int(scores.correct[mask]))
 
 
 def _subset(scores: SubsetScores, mask: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tinynet.cli import shared_options
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinynet.reporting.figures import Figure
+    from tinynet.reporting.figure import Figure
 
 # the names of tinynet.reporting.figures, here too so that --help needs no matplotlib
 NAMES = (
@@ -61,8 +61,9 @@ def report(
     """
     from tinynet.reporting import figures
     from tinynet.reporting.evidence import Evidence, collect
+    from tinynet.reporting.figure import Choice
 
-    choice = figures.Choice(stage=stage, picture=picture, engine=engine, prototxt=prototxt)
+    choice = Choice(stage=stage, picture=picture, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":
         raise UsageError("no RUNS named, and no folder 'runs' is here")

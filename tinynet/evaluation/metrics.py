@@ -31,6 +31,11 @@ def rank_of_label(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (probabilities >= own).sum(axis=1) - 1
 
 
+def is_right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of each picture (float64, N) 1 where the label's class wins alone, else 0."""
+    return (rank_of_label(probabilities, labels) < 1).astype(np.float64)
+
+
 def mean_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -ln max(p, FLT_MIN) over the labels' probabilities (softmax_loss_layer.cpp)."""
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]

@@ -65,6 +65,12 @@ class SubsetScores:
         return int(masks[np.argmax(self.correct[masks])])
 
     @property
+    def best(self) -> int:
+        """Mask of the most accurate subset; of equal ones the smallest, then the lowest mask."""
+        masks = [self.best_of_size(size) for size in range(1, self.members + 1)]
+        return max(masks, key=lambda mask: int(self.correct[mask]))
+
+    @property
     def full(self) -> int:
         return len(self.correct) - 1
 

@@ -23,7 +23,7 @@ import numpy as np
 from tinynet import whole_file
 from tinynet.data.split import Fold
 from tinynet.errors import TinynetError
-from tinynet.evaluation.metrics import rank_of_label
+from tinynet.evaluation.metrics import is_right
 from tinynet.experiments import settings as experiment
 from tinynet.experiments.collect import read_row
 from tinynet.experiments.dissection import Folders, Request
@@ -156,7 +156,7 @@ def _held_out(
         return None
     split = settings.reported.name
     found = [read_run_probabilities(results.root, row.run, split, CENTER) for row in rows]
-    right = [rank_of_label(p.probabilities, p.labels) < 1 for p in found]
+    right = [is_right(p.probabilities, p.labels) for p in found]
     # Tiny ImageNet's layout names validation pictures val_N.JPEG, training ones after their wnid
     from_val = np.array([item.startswith("val_") for item in found[0].names.tolist()])
     return np.mean(right, axis=0), from_val

@@ -119,6 +119,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
     what lies in the folders is not usable.
     """
     _require_stages_of_found(request)
+    read_manifest(request.data)  # without data no folder is begun
     with request.folders.changing_results():
         return _prepare(request)
 

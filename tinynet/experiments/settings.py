@@ -89,6 +89,7 @@ def load(results: ResultsPaths) -> Settings | None:
             raise ValueError(f"is of version {content['version']}, not {VERSION}")
         known = {entry.name for entry in fields(Settings)}
         content = {key: value for key, value in content.items() if key in known}
+        _require_form(content)
         content["reported"] = Split(**content["reported"])
         content["tuning"] = Split(**content["tuning"]) if content["tuning"] else None
         return Settings(**content)
@@ -96,6 +97,16 @@ def load(results: ResultsPaths) -> Settings | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise TinynetError(f"{path}: is no experiment of ours ({error})") from None
+
+
+def _require_form(content: dict[str, Any]) -> None:
+    for key, kind in (("seeds", int), ("stages", int), ("variants", str), ("members", str)):
+        found = content[key]
+        if not isinstance(found, list) or not all(type(item) is kind for item in found):
+            raise ValueError(f"{key} is no list of {'numbers' if kind is int else 'names'}")
+    for key in ("data", "epochs", "recipes"):
+        if not isinstance(content[key], dict):
+            raise ValueError(f"{key} is no object")
 
 
 def save(settings: Settings, results: ResultsPaths) -> None:

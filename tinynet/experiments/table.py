@@ -11,7 +11,7 @@ import numpy as np
 
 from tinynet.errors import TinynetError
 from tinynet.evaluation.ensemble import Member, average, require_agreement
-from tinynet.evaluation.metrics import rank_of_label, score
+from tinynet.evaluation.metrics import is_right, score
 from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.evaluation.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
 from tinynet.experiments import paper
@@ -121,7 +121,7 @@ class _Builder:
         if (run, crop) not in self._right:
             member = self._member(run, self._settings.reported.name, crop)
             p = member.probabilities
-            self._right[run, crop] = (rank_of_label(p.probabilities, p.labels) < 1).astype(float)
+            self._right[run, crop] = is_right(p.probabilities, p.labels)
         return self._right[run, crop]
 
     def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
@@ -136,7 +136,12 @@ class _Builder:
         finished = [row for row in rows if row.state == FINISHED]
         out: dict[str, Any] = {}
         if len(finished) == len(rows):
-            out = self._averaged(finished)
+            tuning = self._settings.tuning
+            out = ensemble_scores(
+                [self._member(row.run, self._settings.reported.name) for row in rows],
+                [row.seed for row in rows],
+                [self._member(row.run, tuning.name) for row in rows] if tuning else None,
+            )
         elif len(finished) > 1:
             out["so_far"] = _score_of([self._member(r.run, self._reported) for r in finished])
         return Ensemble(
@@ -152,42 +157,44 @@ class _Builder:
     def _reported(self) -> str:
         return self._settings.reported.name
 
-    def _averaged(self, rows: list[RunRow]) -> dict[str, Any]:
-        members = [self._member(row.run, self._reported) for row in rows]
-        labels = members[0].probabilities.labels
-        mean = average(members)
-        full = (rank_of_label(mean.probabilities, labels) < 1).astype(float)
-        singles = [self._correct(row.run, OVERSAMPLE) for row in rows]
-        over_mean = full - np.mean(singles, axis=0)
-        out: dict[str, Any] = {
-            "full": _score_of(members),
-            "full_by_picture": bootstrap_mean(full),
-            "gain_over_mean": Estimate(
-                mean=float(over_mean.mean()),
-                seeds=[row.seed for row in rows],
-                by_picture=bootstrap_mean(over_mean),
-                by_seed=None,
-                deviation=None,
-            ),
-        }
-        if len(rows) > 1:
-            out["deviation"] = deviation([float(right.mean()) for right in singles])
-        if 1 < len(rows) <= MAX_MEMBERS:
-            out |= self._subsets(rows, members, float(full.mean()))
-        return out
 
-    def _subsets(self, rows: list[RunRow], members: list[Member], full: float) -> dict[str, Any]:
-        reported = _subset_scores(members)
-        tuning = None
-        if self._settings.tuning is not None:
-            name = self._settings.tuning.name
-            tuning = _subset_scores([self._member(row.run, name) for row in rows])
-        out: dict[str, Any] = {"flattered": _subset(best_subset(reported), reported, tuning)}
-        if tuning is not None:
-            out["chosen"] = _subset(best_subset(tuning), reported, tuning)
-            best = tuning.best_of_size(1)
-            out["gain_over_best"] = full - reported.accuracy(best)
-        return out
+def ensemble_scores(
+    reported: list[Member], seeds: list[int], tuning: list[Member] | None = None
+) -> dict[str, Any]:
+    """What an ``Ensemble`` says of members that have all run, two at least.
+
+    ``reported``, ``tuning``: their ten-crop probabilities of the two splits, in one order.
+    """
+    mean = average(reported)
+    right = is_right(mean.probabilities, mean.labels)
+    arrays = [member.probabilities.probabilities for member in reported]
+    singles = [is_right(array, mean.labels) for array in arrays]
+    over_mean = right - np.mean(singles, axis=0)
+    out: dict[str, Any] = {
+        "full": _score_of(reported),
+        "full_by_picture": bootstrap_mean(right),
+        "gain_over_mean": Estimate(
+            mean=float(over_mean.mean()),
+            seeds=seeds,
+            by_picture=bootstrap_mean(over_mean),
+            by_seed=None,
+            deviation=None,
+        ),
+        "deviation": deviation([float(single.mean()) for single in singles]),
+    }
+    if len(reported) <= MAX_MEMBERS:
+        out |= _subsets(reported, tuning, float(right.mean()))
+    return out
+
+
+def _subsets(reported: list[Member], tuning: list[Member] | None, full: float) -> dict[str, Any]:
+    scores = _subset_scores(reported)
+    choosing = None if tuning is None else _subset_scores(tuning)
+    out: dict[str, Any] = {"flattered": _subset(scores.best, scores, choosing)}
+    if choosing is not None:
+        out["chosen"] = _subset(choosing.best, scores, choosing)
+        out["gain_over_best"] = full - scores.accuracy(choosing.best_of_size(1))
+    return out
 
 
 def estimate(by_seed: BySeed) -> Estimate:
@@ -212,12 +219,6 @@ def gain(before: BySeed, after: BySeed) -> Estimate | None:
     if not shared:
         return None
     return estimate({seed: after[seed] - before[seed] for seed in shared})
-
-
-def best_subset(scores: SubsetScores) -> int:
-    """The mask of the most accurate subset; of equal ones the smallest, then the lowest mask."""
-    masks = [scores.best_of_size(size) for size in range(1, scores.members + 1)]
-    return max(masks, key=lambda mask: int(scores.correct[mask]))
 
 
 def _subset(mask: int, reported: SubsetScores, tuning: SubsetScores | None) -> Subset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,16 @@ from tinynet.reporting import canvas
 
 Interval = tuple[float, float]
 
+_LABEL_WIDTH = 32  # characters in a line beside a bar
+
 
 @dataclass(frozen=True)
 class Bar:
     """One line of a stage table; accuracies and gains from 0 to 1.
 
     ``accuracy`` None stands for a stage that has not run.  ``interval`` and ``gain_interval`` are
-    the ends of error bars (of what, the figure's note says), None for none.  ``gain`` None: that
-    over the line above, where both have run; ``paper_gain``: what the paper states.
+    the ends of error bars (of what, the figure's note says), None for none.  ``gain``: over what it
+    is a step from, None where there is none; ``paper_gain``: what the paper states.
     """
 
     label: str
@@ -40,21 +43,17 @@ def draw_bars(
     chance: float | None = None,
     note: str = "",
     pictures: str = "validation",
-    show_gains: bool = True,
 ) -> None:
     """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
 
-    ``chance`` draws the accuracy of guessing; ``pictures`` names the split that was measured.  The
-    gains stand in a panel of their own, with the paper's where a bar has one; ``show_gains`` False
-    leaves it out, where one line is no step from the line above.
+    ``chance`` draws the accuracy of guessing; ``pictures`` names the split that was measured.
+    Gains, ours and the paper's, stand in a panel of their own, where any bar has one.
     """
-    gains = _gains(bars) if show_gains else []
     lines = note.count("\n") + 1 if note else 0
     made = canvas.empty(height=1.55 + 0.4 * len(bars) + 0.17 * lines)
-    papers = [bar.paper_gain for bar in bars]
-    if any(gain is not None for gain in (*gains, *papers)):
+    if any(gain is not None for bar in bars for gain in (bar.gain, bar.paper_gain)):
         left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
-        _draw_gains(right, bars, gains)
+        _draw_gains(right, bars)
     else:
         left = made.subplots()
     _draw_accuracies(left, bars, chance)
@@ -65,19 +64,6 @@ def draw_bars(
         share = (0.17 * lines + 0.02) / made.get_figheight()
         made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
     canvas.save(made, path)
-
-
-def _gains(bars: Sequence[Bar]) -> list[float | None]:
-    """The gain of each bar: its own, else that over the bar above, where both have run."""
-    gains: list[float | None] = []
-    before: float | None = None
-    for bar in bars:
-        if bar.gain is not None or bar.accuracy is None or before is None:
-            gains.append(bar.gain)
-        else:
-            gains.append(bar.accuracy - before)
-        before = bar.accuracy
-    return gains
 
 
 def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> None:
@@ -107,26 +93,27 @@ def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> N
             color=canvas.ORANGE,
             va="top",
         )
-    axes.set_yticks(range(len(bars)), [bar.label for bar in bars], fontsize=9)
+    labels = [textwrap.fill(bar.label, _LABEL_WIDTH) for bar in bars]
+    axes.set_yticks(range(len(bars)), labels, fontsize=9)
     axes.set_ylim(len(bars) - (0.1 if chance is not None else 0.4), -0.6)
     axes.set_xlim(0, 1.22 * reach)
     axes.tick_params(axis="y", length=0)
 
 
-def _draw_gains(axes: Axes, bars: Sequence[Bar], gains: Sequence[float | None]) -> None:
+def _draw_gains(axes: Axes, bars: Sequence[Bar]) -> None:
     """A dot for every gain, in percentage points, and a hollow diamond for the paper's."""
     axes.axvline(0, color=canvas.FAINT, linewidth=0.8)
     papers = 0
-    for row, (bar, gain) in enumerate(zip(bars, gains)):
+    for row, bar in enumerate(bars):
         if bar.paper_gain is not None:
             papers += 1
             axes.plot(100 * bar.paper_gain, row - 0.2, "D", **_PAPER)
-        if gain is None:
+        if bar.gain is None:
             continue
         if bar.gain_interval is not None and all(map(math.isfinite, bar.gain_interval)):
             low, high = (100 * value for value in bar.gain_interval)
             _error(axes, row + 0.1, low, high, canvas.BLUE)
-        axes.plot(100 * gain, row + 0.1, "o", markersize=5, color=canvas.BLUE)
+        axes.plot(100 * bar.gain, row + 0.1, "o", markersize=5, color=canvas.BLUE)
     axes.plot([], [], "o", markersize=5, color=canvas.BLUE, label="ours")
     if papers:
         axes.plot([], [], "D", **_PAPER, label="the paper's")
@@ -157,11 +144,11 @@ def _error(axes: Axes, row: float, low: float, high: float, colour: str) -> None
 def describe(bars: Sequence[Bar]) -> str:
     """The figure in words, for those who do not see it."""
     parts = []
-    for bar, gain in zip(bars, _gains(bars)):
+    for bar in bars:
         if bar.accuracy is None:
             parts.append(f"{bar.label}: not run")
             continue
-        more = "" if gain is None else f", a gain of {100 * gain:+.2f} points"
+        more = "" if bar.gain is None else f", a gain of {100 * bar.gain:+.2f} points"
         paper = "" if bar.paper_gain is None else f" (the paper's {100 * bar.paper_gain:+.2f})"
         parts.append(f"{bar.label}: {100 * bar.accuracy:.2f} %{more}{paper}")
     return "; ".join(parts) + "."

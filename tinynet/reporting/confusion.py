@@ -132,7 +132,7 @@ def _named(matrix: np.ndarray, names: list[str], title: str) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=6,
-                color="white" if shares[row, column] > 0.3 * shares.max() else "black",
+                color=_ON_DARK if shares[row, column] > 0.3 * shares.max() else "black",
             )
     return made
 
@@ -179,6 +179,7 @@ def _group_name(group: list[int], matrix: np.ndarray, names: Sequence[str]) -> s
 
 # white to one dark blue: light is little in print, and the order survives in grey
 _BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9cc9e8", "#0072b2", "#00263d"])
+_ON_DARK = "#fefefe"  # no colour of the canvas: those turn round on a dark page, cells do not
 _BAR = 0.85  # inches for the scale of colours and its numbers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ History = Sequence[Mapping[str, Any]]
 _SMOOTH = 25  # displayed training losses averaged, at most a tenth of all there are
 _LOSS_CEILING = 1.15  # of the largest first loss: one spike must not flatten everything else
 _PER_ROW = 4
+_TITLE_WIDTH = 28  # characters in a line above a panel
 _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 
@@ -26,7 +28,8 @@ def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
     """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 
     Above, a panel for each stage with its losses: training (a running mean of what the solver
-    displayed) and validation.  Below, the validation accuracy of all.  Values that are missing or
+    displayed) and validation.  Below, the validation accuracy of every stage, the mean of its runs
+    at the iterations that all of them have.  Values that are missing or
     not finite leave a gap.  Raises TinynetError where no history holds anything to draw.
     """
     every = [history for runs in histories.values() for history in runs]
@@ -39,8 +42,11 @@ def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
     }
     rows = -(-len(stages) // _PER_ROW)
     columns = -(-len(stages) // rows)
-    made = canvas.empty(height=0.5 + 1.9 * rows + 3.4)
-    parts: Any = made.subfigures(2, 1, height_ratios=(0.5 + 1.9 * rows, 3.4))
+    names = [textwrap.fill(label, _TITLE_WIDTH) for label in stages]
+    lines = sum(name.count("\n") + 1 for name in names)
+    heights = 0.5 + 1.9 * rows, max(3.4, 0.4 + 0.14 * lines + 0.06 * len(names))
+    made = canvas.empty(height=sum(heights))
+    parts: Any = made.subfigures(2, 1, height_ratios=heights)
     above, below = parts
     panels = above.subplots(rows, columns, squeeze=False, sharey=True)
     top = _LOSS_CEILING * max(_first_losses(every), default=1.0)
@@ -50,11 +56,10 @@ def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
         if number >= len(stages):
             axes.set_axis_off()
             continue
-        label = list(stages)[number]
-        for history in stages[label]:
+        for history in list(stages.values())[number]:
             _plot(axes, _smooth(history, "train_loss"), color=canvas.ORANGE, **_THIN)
             _plot(axes, points(history, "val_loss"), color=canvas.BLUE, **_BOLD)
-        axes.set_title(label, fontsize=8)
+        axes.set_title(names[number], fontsize=8)
         axes.set_ylim(max(0.0, low), min(top, high))
         if number % columns == 0:
             axes.set_ylabel("loss (nats)")
@@ -67,7 +72,7 @@ def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
         loc="outside upper right",
         ncols=2,
     )
-    _draw_accuracies(below, stages)
+    _draw_accuracies(below, dict(zip(names, stages.values())))
     canvas.save(made, path)
 
 
@@ -80,10 +85,8 @@ def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]]) -> None
     handles = []
     for number, (label, runs) in enumerate(stages.items()):
         look = canvas.series_style(number)
-        for history in runs:
-            scores = [(x, 100 * y) for x, y in points(history, "val_accuracy")]
-            _plot(axes, scores, **look, linewidth=1.5)
-        handles.append(Line2D([], [], **look, linewidth=1.5, label=label))
+        _plot(axes, [(x, 100 * y) for x, y in mean_points(runs, "val_accuracy")], **look)
+        handles.append(Line2D([], [], **look, label=label))
     axes.set_ylabel("validation accuracy (top-1, %)")
     axes.set_xlabel("iteration")
     axes.set_ylim(bottom=0)
@@ -114,6 +117,13 @@ def points(history: History, key: str) -> Points:
         for record in history
         if isinstance(record.get(key), (int, float))
     ]
+
+
+def mean_points(runs: Sequence[History], key: str) -> Points:
+    """(iteration, mean of the runs) where all runs that have values at all have one."""
+    each = [dict(found) for history in runs if (found := points(history, key))]
+    shared = [x for x in each[0] if all(x in one for one in each)] if each else []
+    return [(x, sum(one[x] for one in each) / len(each)) for x in shared]
 
 
 def _smooth(history: History, key: str) -> Points:

@@ -23,6 +23,7 @@ from tinynet.reporting.sources import Folds, Found, Search, look, read_search
 from tinynet.stages import STAGES, Stage
 from tinynet.training import run as runs
 from tinynet.training.log import Record, read_history
+from tinynet.variants import VARIANTS
 
 CENTER, OVERSAMPLE = "center", "oversample"
 
@@ -132,9 +133,12 @@ def stage_label(stage: Stage) -> str:
 
 
 def label_of(name: str) -> str:
-    """How a figure calls the stage of a folder name: number and title, or that name."""
+    """How a figure calls the stage or variant of a folder name; another folder by that name."""
     found = next((stage for stage in STAGES if stage.name == name), None)
-    return stage_label(found) if found else name
+    if found is not None:
+        return stage_label(found)
+    variant = next((variant for variant in VARIANTS if variant.name == name), None)
+    return f"variant of {variant.number}: {variant.title}" if variant else name
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,10 @@ from tinynet import __version__, whole_file
 from tinynet.errors import TinynetError
 from tinynet.experiments.settings import choices
 from tinynet.reporting import figures, inline_svg, search_and_folds, tables
+from tinynet.reporting.cells import Link, Table, run_links
 from tinynet.reporting.evidence import Evidence
-from tinynet.reporting.figures import Choice, Figure
+from tinynet.reporting.figure import Choice, Figure
 from tinynet.reporting.sources import Search
-from tinynet.reporting.tables import Link, Table
 from tinynet.training.run import DIVERGED, FINISHED
 
 _NAMED_RUNS = 4  # runs that a caption names one by one
@@ -99,10 +99,10 @@ def render(evidence: Evidence, choice: Choice, path: Path) -> str:
         if made is not None:
             by_id[name].tables.append(made)
     for number, folds in enumerate(evidence.folds, 1):
-        by_id["folds"].tables.append(search_and_folds.folds(folds, number))
+        by_id["folds"].tables.append(search_and_folds.folds_table(folds, number))
     for number, search in enumerate(evidence.searches, 1):
         by_id["search"].texts.append(_searched(search))
-        by_id["search"].tables.append(search_and_folds.trials(search, number))
+        by_id["search"].tables.append(search_and_folds.trials_table(search, number))
     by_id["architecture"].open = 1
     by_id["accuracies"].texts += _optimism(evidence)
     runs = Part("all-runs", "Every run", tables=[tables.runs(evidence, path)])
@@ -162,7 +162,7 @@ def _drawn(figure: Figure, evidence: Evidence) -> Drawn:
 
 def _sources(evidence: Evidence, names: list[str]) -> list[Link]:
     """Links to the runs of a figure; one to the table of runs where they are many."""
-    links = tables.run_links(evidence, list(dict.fromkeys(names)), short=False)
+    links = run_links(evidence, list(dict.fromkeys(names)))
     return links if len(links) <= _NAMED_RUNS else [Link(f"{len(links)} runs", "#runs")]
 
 

@@ -1,14 +1,23 @@
-"""The tables of a cross-validation and of a search."""
+"""The tables and figures of a cross-validation and of a search."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tinynet.experiments.cross_validation import StageFolds
 from tinynet.experiments.trials import ranked
-from tinynet.reporting.evidence import label_of
+from tinynet.reporting import folds as folds_figure
+from tinynet.reporting import search_plane
+from tinynet.reporting.cells import NOT_RUN, Cell, Column, Row, Table, interval_cell, percent
+from tinynet.reporting.evidence import Evidence, label_of
+from tinynet.reporting.figure import Absent, Choice, Figure
 from tinynet.reporting.sources import Folds, Search
-from tinynet.reporting.tables import NOT_RUN, Cell, Column, Row, Table, interval_cell, percent
 
 
-def folds(found: Folds, number: int) -> Table:
+def folds_table(found: Folds, number: int) -> Table:
     """Every stage over its folds, and held-out training against held-out validation pictures."""
     count = max((len(stage.folds) for stage in found.stages), default=0)
     columns = [
@@ -35,7 +44,7 @@ def folds(found: Folds, number: int) -> Table:
     return Table(f"folds-{number}", caption, columns, rows)
 
 
-def trials(search: Search, number: int) -> Table:
+def trials_table(search: Search, number: int) -> Table:
     """Every trial of a search, best first."""
     columns = [
         *(Column("trial", "number"), Column("state")),
@@ -55,3 +64,61 @@ def trials(search: Search, number: int) -> Table:
     ]
     caption = f"The trials of {search.folder}; what was given up early has its last accuracy."
     return Table(f"trials-{number}", caption, columns, rows)
+
+
+def search_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """The plane of two searched values, of each search."""
+    drawn = False
+    for number, found in enumerate(evidence.searches, 1):
+        best = found.best
+        if best is None or len(found.names) < 2:
+            continue
+        names = (found.names[0], found.names[1])
+        points = search_plane.points_of(found.trials, names)
+        ringed = search_plane.points_of([best], names)[0]
+        title = f"Search of {label_of(found.stage_name)}: {len(points)} trials"
+        drawn = True
+        yield Figure(
+            f"search_{number}_{found.stage_name}",
+            title,
+            "Each trial at its values, coloured by its accuracy on the tuning pictures: a small "
+            "square was given up early, and has its last one. Each level of trials is drawn around "
+            "the best so far.",
+            search_plane.describe(points, ringed, names),
+            [],
+            partial(_draw_search, points, ringed, names, title),
+        )
+    if not drawn:
+        raise Absent("no search of two values with a completed trial is here; 'tinynet search'")
+
+
+def _draw_search(
+    points: list[search_plane.Point],
+    best: search_plane.Point,
+    names: tuple[str, str],
+    title: str,
+    out: Path,
+) -> None:
+    search_plane.draw_search_plane(points, best, names, title, out)
+
+
+def folds_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Cross-validation: held-out accuracy by fold."""
+    if not any(found.stages for found in evidence.folds):
+        raise Absent("no cross-validation is here; 'tinynet dissect --folds K'")
+    for number, found in enumerate(evidence.folds, 1):
+        named = [replace(stage, name=label_of(stage.name)) for stage in found.stages]
+        yield Figure(
+            f"folds_{number}",
+            "Accuracy on the fold that was held out",
+            "A dot is a fold, a diamond their mean with its 95 % interval (Student's t). Right: "
+            "the same nets on pictures that came from the training set, less those from the "
+            "validation set; an interval that leaves out 0 says that the two kinds differ.",
+            folds_figure.describe(named),
+            [],
+            partial(_draw_folds, named),
+        )
+
+
+def _draw_folds(stages: list[StageFolds], out: Path) -> None:
+    folds_figure.draw_folds(stages, out)

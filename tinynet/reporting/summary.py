@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from tinynet.evaluation.ensemble import Member, average
-from tinynet.evaluation.metrics import rank_of_label, score
-from tinynet.evaluation.probabilities import Probabilities
-from tinynet.evaluation.subsets import MAX_MEMBERS, members_of, score_subsets
+from tinynet.evaluation.ensemble import Member
+from tinynet.evaluation.metrics import is_right
 from tinynet.experiments import paper
 from tinynet.experiments.results import FINISHED as EVALUATED
-from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, Subset
-from tinynet.experiments.statistics import bootstrap_mean, deviation
-from tinynet.experiments.table import BySeed, best_subset, estimate, gain
+from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
+from tinynet.experiments.table import BySeed, ensemble_scores, estimate, gain
 from tinynet.reporting.bars import Bar, Interval
 from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
 from tinynet.stages import STAGES
@@ -100,7 +95,7 @@ def _correct(runs: Sequence[RunEvidence], split: str, crop: str) -> BySeed:
     for run in runs:
         p = run.of(split, crop)
         if p is not None and run.record.seed not in found:
-            found[run.record.seed] = (rank_of_label(p.probabilities, p.labels) < 1).astype(float)
+            found[run.record.seed] = is_right(p.probabilities, p.labels)
     return found
 
 
@@ -152,36 +147,17 @@ def ensemble_of(evidence: Evidence) -> Ensemble | None:
     if not members:
         return None
     found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
-    mean = average([Member(run.folder, p) for run, p in zip(members, found)])
-    right = (rank_of_label(mean.probabilities, mean.labels) < 1).astype(float)
-    singles = [(rank_of_label(p.probabilities, p.labels) < 1).astype(float) for p in found]
-    over_mean = right - np.mean(singles, axis=0)
-    metrics = score(mean.probabilities, mean.labels)
     return Ensemble(
         number=STAGES[-1].number,
         name=STAGES[-1].name,
         title=f"{len(members)} averaged ({members[0].label})",
         members=[_run_row(run) for run in members],
         paper=paper.STAGES[STAGES[-1].number],
-        full=Score(metrics.images, metrics.loss, metrics.top1, metrics.top5, mean.views),
-        full_by_picture=bootstrap_mean(right),
-        gain_over_mean=Estimate(
-            float(over_mean.mean()),
+        **ensemble_scores(
+            [Member(run.folder, p) for run, p in zip(members, found)],
             [run.record.seed for run in members],
-            bootstrap_mean(over_mean),
-            None,
-            None,
         ),
-        deviation=deviation([float(single.mean()) for single in singles]),
-        flattered=_flattered(found) if len(found) <= MAX_MEMBERS else None,
     )
-
-
-def _flattered(found: list[Probabilities]) -> Subset:
-    """The best subset by the reported pictures themselves; of equal ones the smallest."""
-    scores = score_subsets([p.probabilities for p in found], found[0].labels)
-    best = best_subset(scores)
-    return Subset([m + 1 for m in members_of(best)], scores.accuracy(best), None)
 
 
 def interval(estimate: Estimate | None) -> Interval | None:
@@ -189,19 +165,35 @@ def interval(estimate: Estimate | None) -> Interval | None:
     return None if estimate is None else estimate.by_seed or estimate.by_picture
 
 
+def is_step(row: StageRow) -> bool:
+    """Whether a row is a stage of the ladder, and no variant and no other net."""
+    return any(stage.name == row.name for stage in STAGES)
+
+
+def row_label(row: StageRow) -> str:
+    if is_step(row):
+        return f"{row.number} {row.title}"
+    return f"variant of {row.number}: {row.title}" if row.number else row.title
+
+
+def _bar(row: StageRow) -> Bar:
+    return Bar(
+        row_label(row),
+        row.one_crop.mean if row.one_crop else None,
+        interval(row.one_crop),
+        row.gain.mean if row.gain else None,
+        interval(row.gain),
+        _share(row.paper.gain),
+    )
+
+
 def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
-    """Figure 7's bars, every stage in order with what has not run, and a note on what they are."""
-    bars = [
-        Bar(
-            f"{row.number} {row.title}" if row.number else row.title,
-            row.one_crop.mean if row.one_crop else None,
-            interval(row.one_crop),
-            row.gain.mean if row.gain else None,
-            interval(row.gain),
-            _share(row.paper.gain),
-        )
-        for row in stage_rows(evidence)
-    ]
+    """Figure 7's bars and a note on what they are.
+
+    Every stage in order with what has not run, as in the paper; then what is no step: variants.
+    """
+    rows = stage_rows(evidence)
+    bars = [_bar(row) for row in rows if is_step(row)]
     over = oversampling(evidence)
     bars.append(
         Bar(
@@ -229,6 +221,8 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
                 _share(ensemble.paper.gain),
             )
         )
+    others = [row for row in rows if not is_step(row)]
+    bars += [_bar(row) for row in others]
     seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
     bars_are = "95 % over seeds where a stage has two, else over pictures"
     note = (
@@ -237,6 +231,8 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
         "The ensemble's gain is over its mean member, the paper's over its best; the paper has 200 "
         "classes."
     )
+    if any(row.gain for row in others):
+        note += "\nA variant's gain is over its own stage."
     return bars, note
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,124 +11,64 @@ from tinynet.evaluation.subsets import members_of
 from tinynet.experiments import paper
 from tinynet.experiments.results import Ensemble, StageRow
 from tinynet.reporting import confusion
+from tinynet.reporting.cells import (
+    NOT_RUN,
+    Cell,
+    Column,
+    Link,
+    Row,
+    Table,
+    interval_cell,
+    number,
+    percent,
+    run_id,
+    run_links,
+)
 from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
-from tinynet.reporting.figures import Absent, confused
-from tinynet.reporting.summary import Oversampling, ensemble_of, interval, oversampling, stage_rows
-
-NOT_RUN = "not run"
-
-
-@dataclass(frozen=True)
-class Link:
-    text: str
-    href: str
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """``value`` is what it sorts by, where that is not its text; "" comes last."""
-
-    text: str
-    value: str | None = None
-    links: list[Link] = field(default_factory=list)
-    is_code: bool = False
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """``kind`` is its style: "number", "name", "hash", "path" or ""."""
-
-    name: str
-    kind: str = ""
-
-    @property
-    def is_number(self) -> bool:
-        return self.kind == "number"
-
-
-@dataclass(frozen=True)
-class Row:
-    cells: list[Cell]
-    id: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    id: str
-    caption: str
-    columns: list[Column]
-    rows: list[Row]
-
-
-def run_id(evidence: Evidence, name: str) -> str:
-    """The id of a run's row in the table of runs: by its place, since names may hold anything."""
-    names = [run.name for run in evidence.runs]
-    return f"run-{names.index(name) + 1}" if name in names else ""
-
-
-def run_links(evidence: Evidence, names: Sequence[str], short: bool = True) -> list[Link]:
-    """Links to the rows of runs, called by their folder's name alone where ``short``.
-
-    A name that is no run's (a prototxt) is left out.
-    """
-    found = [(name, run_id(evidence, name)) for name in names]
-    return [
-        Link(name.rsplit("/", 1)[-1] if short else name, f"#{anchor}", name if short else "")
-        for name, anchor in found
-        if anchor
-    ]
-
-
-def number(value: float | None, digits: int = 2, sign: bool = False, missing: str = "—") -> Cell:
-    if value is None:
-        return Cell(missing, "")
-    text = f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
-    return Cell(text, f"{value:.9g}")
-
-
-def percent(value: float | None, sign: bool = False, missing: str = "—") -> Cell:
-    return number(None if value is None else 100 * value, sign=sign, missing=missing)
-
-
-def interval_cell(found: tuple[float, float] | None, sign: bool = False) -> Cell:
-    """Two shares as percent; it sorts by its width."""
-    if found is None:
-        return Cell("—", "")
-    form = "+.2f" if sign else ".2f"
-    low, high = (f"{100 * end:{form}}".replace("-", "−") for end in found)
-    return Cell(f"{low} … {high}", f"{found[1] - found[0]:.9g}")
+from tinynet.reporting.figure import Absent
+from tinynet.reporting.score_figures import confused
+from tinynet.reporting.summary import (
+    Oversampling,
+    ensemble_of,
+    interval,
+    is_step,
+    oversampling,
+    row_label,
+    stage_rows,
+)
 
 
 def stages(evidence: Evidence) -> Table:
     """What every stage reaches and gains, beside what the paper's text says of it."""
     columns = [
         Column("stage", "name"),
-        Column("runs", ""),
+        Column("seeds", "runs"),
         Column("accuracy, one crop (%)", "number"),
         Column("95 % by picture", "number"),
         Column("95 % by seed", "number"),
         Column("over crops (%)", "number"),
-        Column("training (%)", "number"),
-        Column("loss (nats)", "number"),
+        Column("paper's accuracy (%)", "number"),
         Column("gain (points)", "number"),
         Column("95 % of the gain", "number"),
         Column("paper's gain", "number"),
-        Column("paper's accuracy (%)", "number"),
+        Column("training (%)", "number"),
         Column("paper's training (%)", "number"),
+        Column("loss (nats)", "number"),
     ]
-    rows = [Row(_stage_cells(evidence, row)) for row in stage_rows(evidence)]
+    found = stage_rows(evidence)
+    rows = [Row(_stage_cells(evidence, row)) for row in found if is_step(row)]
     rows.append(Row(_crops_cells(oversampling(evidence))))
     ensemble = ensemble_of(evidence)
     if ensemble is not None:
         rows.append(Row(_ensemble_cells(evidence, ensemble)))
+    rows += [Row(_stage_cells(evidence, row)) for row in found if not is_step(row)]
     return Table(
         "stages",
         f"Accuracy (top-1) on the {evidence.pictures} pictures, means over seeds. By picture: a "
         "paired bootstrap over the pictures, these runs being as they are. By seed: Student's t "
         "over seeds, these pictures being what they are. Of a gain the interval is by seed where "
-        "two seeds are shared, else by picture.",
+        "two seeds are shared, else by picture. The paper's accuracy is of one crop where ours is, "
+        "else over crops.",
         columns,
         rows,
     )
@@ -139,21 +78,22 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
     one = row.one_crop
     missing = NOT_RUN if one is None else "—"
     done = [run.run for run in row.finished]
-    links = run_links(evidence, done)
+    links = run_links(evidence, done, [str(run.seed) for run in row.finished])
+    place = row.number if is_step(row) else 100 + row.number  # behind the ladder
     return [
-        Cell(f"{row.number} {row.title}" if row.number else row.title, f"{row.number:03d}"),
+        Cell(row_label(row), f"{place:03d}"),
         Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
         percent(one.mean if one else None, missing=missing),
         interval_cell(one.by_picture if one else None),
         interval_cell(one.by_seed if one else None),
         percent(row.ten_crop.mean if row.ten_crop else None),
-        percent(row.training.mean if row.training else None),
-        number(row.loss, 3),
+        number(row.paper.validation),
         percent(row.gain.mean if row.gain else None, sign=True),
         interval_cell(interval(row.gain), sign=True),
         number(row.paper.gain, sign=True),
-        number(row.paper.validation),
+        percent(row.training.mean if row.training else None),
         number(row.paper.training),
+        number(row.loss, 3),
     ]
 
 
@@ -170,12 +110,11 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
         interval_cell(ten.by_picture if ten else None),
         interval_cell(ten.by_seed if ten else None),
         percent(ten.mean if ten else None, missing=NOT_RUN),
-        *(none, none),
+        number(accuracy),
         percent(gain.mean if gain else None, sign=True),
         interval_cell(interval(gain), sign=True),
         number(over.paper_gain, sign=True),
-        number(accuracy),
-        none,
+        *(none, none, none),
     ]
 
 
@@ -187,18 +126,18 @@ def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
     done = [run.run for run in ensemble.members if run.state == "finished"]
     return [
         Cell(title, f"{ensemble.number:03d}"),
-        Cell(f"{len(done)} of {len(ensemble.members)}", str(len(done)), run_links(evidence, done)),
+        Cell(f"{len(done)} of {len(ensemble.members)} models", str(len(done))),
         Cell("—", ""),
         interval_cell(ensemble.full_by_picture),
         Cell("—", ""),
         percent(full.top1 if full else None, missing=NOT_RUN),
-        Cell("—", ""),
-        number(full.loss if full else None, 3),
+        number(ensemble.paper.validation),
         percent(gain.mean if gain else None, sign=True),
         interval_cell(gain.by_picture if gain else None, sign=True),
         number(ensemble.paper.gain, sign=True),
-        number(ensemble.paper.validation),
+        Cell("—", ""),
         number(ensemble.paper.training),
+        number(full.loss if full else None, 3),
     ]
 
 
@@ -212,7 +151,7 @@ def ensemble_facts(evidence: Evidence) -> Table | None:
     ]
     flattered, chosen, full = ensemble.flattered, ensemble.chosen, ensemble.full
     both = [
-        ("models of the ensemble", Cell(str(len(ensemble.members))), Cell("11")),
+        ("models of the ensemble", _member_links(evidence, ensemble), Cell("11")),
         (
             "all of them (%)",
             percent(full.top1 if full else None, missing=NOT_RUN),
@@ -232,6 +171,16 @@ def ensemble_facts(evidence: Evidence) -> Table | None:
             "their standard deviation (points)",
             percent(ensemble.deviation),
             number(paper.MEMBERS_DEVIATION),
+        ),
+        (
+            "gain over the best of them on these very pictures (points)",
+            percent(full.top1 - max(singles) if full and singles else None, sign=True),
+            number(ensemble.paper.gain, sign=True),
+        ),
+        (
+            "gain over the best of them by the tuning pictures (points)",
+            percent(ensemble.gain_over_best, sign=True),
+            Cell("—", ""),
         ),
         (
             "best subset, chosen on these very pictures (%)",
@@ -266,6 +215,13 @@ def ensemble_facts(evidence: Evidence) -> Table | None:
     return Table("ensemble", "The ensemble beside the paper's, of 200 classes.", columns, rows)
 
 
+def _member_links(evidence: Evidence, ensemble: Ensemble) -> Cell:
+    """How many there are, or their numbers as links where all have run."""
+    names = [row.run for row in ensemble.members]
+    links = run_links(evidence, names, [str(n) for n in range(1, len(names) + 1)])
+    return Cell(str(len(names)), None, links if len(links) == len(names) else [])
+
+
 def _members(members: Sequence[int]) -> str:
     return f"{len(members)}: " + " ".join(map(str, members))
 
@@ -283,7 +239,8 @@ def subset_sizes(evidence: Evidence) -> Table | None:
     for size in range(1, len(found) + 1):
         mask = scores.best_of_size(size)
         at_size = scores.correct[scores.sizes == size] / scores.images
-        names = [members[m].name for m in members_of(mask)]
+        best = members_of(mask)
+        names = [members[m].name for m in best]
         rows.append(
             Row(
                 [
@@ -292,15 +249,20 @@ def subset_sizes(evidence: Evidence) -> Table | None:
                     percent(scores.accuracy(mask)),
                     percent(float(at_size.mean())),
                     percent(float(at_size.min())),
-                    Cell("", ", ".join(names), run_links(evidence, names)),
+                    Cell(
+                        "", ", ".join(names), run_links(evidence, names, [str(m + 1) for m in best])
+                    ),
                 ]
             )
         )
     columns = [
         *(Column(name, "number") for name in ("models", "subsets", "best %", "mean %", "worst %")),
-        Column("models of the best"),
+        Column("models of the best", "runs"),
     ]
-    caption = "Every subset by its size; the best is chosen on these very pictures."
+    caption = (
+        "Every subset by its size; the best is chosen on these very pictures. Models are numbered "
+        "in the ensemble's order."
+    )
     return Table("subset-sizes", caption, columns, rows)
 
 
@@ -338,7 +300,7 @@ def confusions(evidence: Evidence, limit: int = 20) -> Table | None:
 def runs(evidence: Evidence, page: Path) -> Table:
     """Every run: where it lies, how it ended, what it is made of."""
     columns = [
-        *(Column("run", "name"), Column("state"), Column("iteration", "number")),
+        *(Column("run", "runs"), Column("state"), Column("iteration", "number")),
         *(Column("of", "number"), Column("seed", "number")),
         Column("accuracy, one crop (%)", "number"),
         Column("over crops (%)", "number"),
