@@ -12,6 +12,7 @@ import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines, exact_gradients
 from tests.torchcaffe.conftest import Ask
 from tests.torchcaffe.test_stages_against_caffe import write_pictures, write_solver
+from tinynet.torchcaffe import winograd_rows
 
 ROUNDING = 3e-6  # relative; a float32's last digit is 6e-8, and sums have thousands of terms
 AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
@@ -19,8 +20,9 @@ AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
 
 @pytest.fixture
 def asked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """One pass of a stage as generated, on four drawn pictures."""
+    """One pass of a stage as generated, on four drawn pictures, computed as many are."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
+    monkeypatch.setattr(winograd_rows, "_PLACES", 0)
     write_pictures(tmp_path, real=False)
     return exact_gradients.request(
         write_solver(number, tmp_path, plain=False, base_lr=0.01), seed=3

@@ -44,11 +44,11 @@ def weight_and_bias_diff(
     """
     g = diff.permute(0, 2, 3, 1).contiguous()
     _, height, width, outputs = g.shape
-    bias_diff = g.view(-1, outputs).sum(0)
     channels = pictures.shape[1]
     row = kernel[1] * channels
     if row < _NARROW:
-        return _by_planes(pictures.contiguous(), g, kernel, stride), bias_diff
+        return _by_planes(pictures.contiguous(), g, kernel, stride)
+    bias_diff = g.view(-1, outputs).sum(0)
     x = pictures.permute(0, 2, 3, 1).contiguous()
     if row >= _WIDE and height * width >= _OUTPUTS and stride[0] == 1:
         weight_diff = _by_rows_of_windows(x, g, kernel, stride[1])
@@ -115,11 +115,12 @@ def _by_rows_of_windows(
 
 def _by_planes(
     x: torch.Tensor, g: torch.Tensor, kernel: list[int], stride: list[int]
-) -> torch.Tensor:
-    """∂W as O×C×k_h×k_w for few channels, as a net's first layer has them: ``x`` is N×C×H×W.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """∂W as O×C×k_h×k_w, and ∂b, for few channels, as a first layer has them: ``x`` is N×C×H×W.
 
     What lies at one place of the window, for all outputs of a picture, is a part of a plane whose
-    rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.
+    rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.  Under it
+    stands a row of ones, which makes ∂b part of the product.
     """
     count, height, width, outputs = g.shape
     per_picture, per_channel, per_row, per_pixel = x.stride()
@@ -128,12 +129,14 @@ def _by_planes(
         (per_picture, per_channel, per_row, per_pixel, stride[0] * per_row, stride[1] * per_pixel),
     )
     size = places.shape[1:4].numel()
-    gathered = x.new_zeros(_filled_up(size), height * width)
-    weight_diff = x.new_zeros(len(gathered), outputs)
+    gathered = x.new_zeros(_filled_up(size + 1), height * width)
+    gathered[size] = 1
+    found = x.new_zeros(outputs, len(gathered))
     for inputs, diffs in zip(places, g.view(count, -1, outputs)):
         gathered[:size].view(inputs.shape).copy_(inputs)
-        weight_diff.addmm_(gathered, diffs)
-    return weight_diff[:size].t().reshape(outputs, x.shape[1], *kernel).contiguous()
+        found.addmm_(diffs.t(), gathered.t())
+    weight_diff = found[:, :size].reshape(outputs, x.shape[1], *kernel)
+    return weight_diff.contiguous(), found[:, size].clone()
 
 
 def _filled_up(size: int) -> int:

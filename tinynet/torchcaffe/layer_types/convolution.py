@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tinynet.torchcaffe import window_products, winograd
+from tinynet.torchcaffe import window_products, winograd, winograd_rows
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _NAMED_AXES = ("h", "w")
@@ -73,7 +73,9 @@ class Convolution(Layer):
             and not any(self.pad)
             and all(value == 1 for value in self.dilation)
         )
-        self._small = self._plain and self.kernel == [3, 3] and self.stride == [1, 1]
+        # one that begins at every pixel
+        self._dense = self._plain and self.stride == [1, 1]
+        self._small = self._dense and self.kernel == [3, 3]
         self.add_blob(shape, param.weight_filler)
         if param.bias_term:
             self.add_blob((self.num_output,), param.bias_filler)
@@ -143,6 +145,8 @@ class Convolution(Layer):
                 pictures = pictures.contiguous(memory_format=torch.channels_last)
             if self._small and winograd.suits(pictures, above.shape, backward=False):
                 out = winograd.forward(pictures, self._weights(), bias)
+            elif self._dense and winograd_rows.suits(pictures, above.shape, self.kernel):
+                out = winograd_rows.forward(pictures, self._weights(), bias)
             else:
                 out = torch.convolution(pictures, self._weights(), bias, *self._settings)
             above.set_data(out.reshape(above.shape))
@@ -171,6 +175,8 @@ class Convolution(Layer):
         learn = any(self._params_learn())
         if self._small and winograd.suits(pictures, tuple(diff.shape), backward=True):
             return winograd.backward(pictures, diff, self._weights(), down, learn)
+        if self._dense and winograd_rows.suits(pictures, tuple(diff.shape), self.kernel):
+            return winograd_rows.backward(pictures, diff, self._weights(), down, learn)
         if learn and self._plain and window_products.suits(pictures):
             below_diff = (
                 self._convolution_backward(pictures, diff, [True, False, False])[0]

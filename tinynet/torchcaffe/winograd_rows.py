@@ -1,0 +1,243 @@
+"""Convolution by windows of five rows with fewer multiplications, forward and backward.
+
+Two outputs y₀ and y₁, one above the other, are made of six rows of inputs d by five rows of weights
+g.  Three of the five take four products of rows instead of six (the filtering of winograd.py, along
+one axis only), the other two three instead of four: seven products in all, and not ten.
+
+    m₀ = (d₀ − d₂) g₀                +  (d₃ − d₄) g₃
+    m₁ = (d₁ + d₂) (g₀ + g₁ + g₂)/2  +  d₄ (g₃ + g₄)          y₀ = m₀ + m₁ + m₂
+    m₂ = (d₂ − d₁) (g₀ − g₁ + g₂)/2                           y₁ = m₁ − m₂ + m₃
+    m₃ = (d₃ − d₁) g₂                +  (d₅ − d₄) g₄
+
+A product of two rows is a convolution along the row; the two of one m are a single one, of twice
+the channels.  Backward is the same chain from its end, every step transposed.
+
+Two outputs of five weights can do with six products, and 2×2 of 5×5 with 36 of 100, but then their
+gradients round two to three times worse than the plain formula's, and these do not.
+In memory the channels come last, so that every sum below runs along whole rows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+
+# of a block's sums of rows: they stay in the last level of cache
+_BYTES = 3 << 20
+# inputs in one row of a window, and outputs: with fewer, the sums cost more than the products save
+_ROW = 192
+_OUTPUTS = 64
+# with fewer outputs it does not pay to add up the weights
+_PLACES = 4096
+
+
+class _Term(NamedTuple):
+    """A product of a sum of rows of inputs by a sum of rows of weights; of each: row, factor."""
+
+    inputs: tuple[tuple[int, float], ...]
+    weights: tuple[tuple[int, float], ...]
+
+
+_TERMS = (
+    (
+        _Term(((0, 1), (2, -1)), ((0, 1),)),
+        _Term(((3, 1), (4, -1)), ((3, 1),)),
+    ),
+    (
+        _Term(((1, 1), (2, 1)), ((0, 0.5), (1, 0.5), (2, 0.5))),
+        _Term(((4, 1),), ((3, 1), (4, 1))),
+    ),
+    (_Term(((2, 1), (1, -1)), ((0, 0.5), (1, -0.5), (2, 0.5))),),
+    (
+        _Term(((3, 1), (1, -1)), ((2, 1),)),
+        _Term(((5, 1), (4, -1)), ((4, 1),)),
+    ),
+)
+
+
+def suits(pictures: torch.Tensor, shape: tuple[int, ...], kernel: list[int]) -> bool:
+    """Whether this is the fast way to N×O×h×w outputs of ``shape``, by shapes and device alone.
+
+    By nothing that is measured: the same net must round in the same way every time.
+    """
+    if pictures.device.type != "cpu" or pictures.dtype != torch.float32:
+        return False
+    count, outputs, height, width = shape
+    return (
+        kernel[0] == 5
+        and height % 2 == 0
+        and kernel[1] * pictures.shape[1] >= _ROW
+        and outputs >= _OUTPUTS
+        and count * height * width >= _PLACES
+    )
+
+
+def forward(
+    pictures: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """The N×O×h×w outputs, of even h, for N×C×(h+4)×W ``pictures`` and O×C×5×k_w ``weights``."""
+    x = _channels_last(pictures)
+    pairs = _Pairs(x, weights)
+    out = x.new_empty(len(x), *pairs.size, pairs.outputs)
+    factors = _weights_to_factors(weights)
+    for some in pairs.blocks:
+        # the bias is that of m₁, which is part of both outputs
+        m = [
+            _along_rows(pairs.sums(x[some], j), factor, bias if j == 1 else None)
+            for j, factor in enumerate(factors)
+        ]
+        upper, lower = out[some, 0::2], out[some, 1::2]
+        torch.add(m[0], m[1], out=upper)
+        upper += m[2]
+        torch.sub(m[1], m[2], out=lower)
+        lower += m[3]
+    return out.permute(0, 3, 1, 2)
+
+
+def backward(
+    pictures: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
+) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+    """The diffs of the pictures (if ``down``), and of weights and bias (if they ``learn``)."""
+    x, dy = _channels_last(pictures), _channels_last(diff)
+    pairs = _Pairs(x, weights)
+    below = torch.zeros_like(x) if down else None
+    factors, bias_diff = _weights_to_factors(weights), x.new_zeros(pairs.outputs)
+    factors_diff = [torch.zeros_like(factor) for factor in factors]
+    for some in pairs.blocks:
+        m = pairs.share_out(dy[some])
+        if learn:
+            for j, factor_diff in enumerate(factors_diff):
+                pairs.add_products(pairs.sums(x[some], j), m[j], factor_diff)
+            bias_diff += m[1].sum((0, 1, 2))
+        if below is not None:
+            for j, factor in enumerate(factors):
+                pairs.add_to_inputs(pairs.sums_diff(m[j], factor), j, below[some])
+    return (
+        None if below is None else below.permute(0, 3, 1, 2),
+        _factors_to_weights(factors_diff) if learn else None,
+        bias_diff if learn else None,
+    )
+
+
+class _Pairs:
+    """Pairs of rows of outputs of pictures N×H×W×C, a few pictures at a time, and memory for them.
+
+    A factor is O × k_w × terms·C; ``sums`` are pictures × pairs × W × terms·C, and each of the m is
+    pictures × pairs × w × O.
+    """
+
+    def __init__(self, x: torch.Tensor, weights: torch.Tensor) -> None:
+        count, height, width, self.channels = x.shape
+        self.outputs, _, _, self.columns = weights.shape
+        self.size = (height - 4, width - self.columns + 1)
+        self.rows = self.size[0] // 2
+        most = 2 * self.channels
+        pictures = _BYTES // (x.element_size() * self.rows * width * max(most, self.outputs))
+        pictures = max(1, min(count, pictures))
+        self.blocks = [slice(first, first + pictures) for first in range(0, count, pictures)]
+        self._sums = x.new_empty(pictures * self.rows * width * most)
+        self._windows = x.new_empty(self.rows * self.size[1] * self.columns * most)
+        self._m = x.new_empty(4, pictures, self.rows, self.size[1], self.outputs)
+
+    def _rows(self, inputs: torch.Tensor, row: int) -> torch.Tensor:
+        """The ``row``-th of the rows of inputs of every pair."""
+        return inputs[:, row : row + self.size[0] - 1 : 2]
+
+    def sums(self, inputs: torch.Tensor, j: int) -> torch.Tensor:
+        """The sums of rows of inputs in m_j, the channels of its terms side by side."""
+        terms = _TERMS[j]
+        shape = (len(inputs), self.rows, inputs.shape[2], len(terms) * self.channels)
+        sums = self._sums[: math.prod(shape)].view(shape)
+        for term, part in zip(terms, sums.split(self.channels, 3)):
+            rows = [self._rows(inputs, row) for row, _ in term.inputs]
+            if len(rows) > 1:
+                torch.add(rows[0], rows[1], alpha=term.inputs[1][1], out=part)
+            else:
+                part.copy_(rows[0])
+        return sums
+
+    def add_to_inputs(self, sums_diff: torch.Tensor, j: int, below: torch.Tensor) -> None:
+        """Add the diffs of ``sums`` to those of the inputs."""
+        for term, part in zip(_TERMS[j], sums_diff.split(self.channels, 3)):
+            for row, factor in term.inputs:
+                self._rows(below, row).add_(part, alpha=factor)
+
+    def share_out(self, dy: torch.Tensor) -> torch.Tensor:
+        """∂m₀ … ∂m₃ of a few pictures' ∂y."""
+        m = self._m[:, : len(dy)]
+        m[0].copy_(dy[:, 0::2])
+        m[3].copy_(dy[:, 1::2])
+        torch.add(m[0], m[3], out=m[1])
+        torch.sub(m[0], m[3], out=m[2])
+        return m
+
+    def add_products(self, sums: torch.Tensor, m: torch.Tensor, factor_diff: torch.Tensor) -> None:
+        """Add to ∂factor what ∂m makes of it: diffs by gathered windows (window_products.py)."""
+        matrix, gathered = factor_diff.view(self.outputs, -1), self._gathered(sums)
+        per_picture, per_row, per_pixel, _ = sums.stride()
+        windows = sums.as_strided(
+            (*m.shape[:3], matrix.shape[1]), (per_picture, per_row, per_pixel, 1)
+        )
+        for inputs, diffs in zip(windows, m):
+            gathered.view(inputs.shape).copy_(inputs)
+            matrix.addmm_(diffs.view(-1, self.outputs).t(), gathered)
+
+    def sums_diff(self, m: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+        """The diffs of ``sums``: those of all windows, added up where windows overlap."""
+        matrix, width = factor.view(self.outputs, -1), self.size[1]
+        shape = (len(m), self.rows, width + self.columns - 1, factor.shape[2])
+        sums = self._sums[: math.prod(shape)].view(shape)
+        windows = self._gathered(sums)
+        columns = windows.view(self.rows, width, self.columns, -1).unbind(2)
+        for diffs, below in zip(m, sums):
+            torch.mm(diffs.view(-1, self.outputs), matrix, out=windows)
+            below[:, :width].copy_(columns[0])
+            below[:, width:].zero_()
+            for i, column in enumerate(columns[1:], 1):
+                below[:, i : i + width] += column
+        return sums
+
+    def _gathered(self, sums: torch.Tensor) -> torch.Tensor:
+        """Memory for the windows of one picture of ``sums``, one in a row."""
+        shape = (self.rows * self.size[1], self.columns * sums.shape[3])
+        return self._windows[: math.prod(shape)].view(shape)
+
+
+def _along_rows(
+    sums: torch.Tensor, factor: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """Every row of ``sums`` convolved with ``factor``: one of the m."""
+    settings = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    kernel = factor[:, None].permute(0, 3, 1, 2)
+    return torch.convolution(sums.permute(0, 3, 1, 2), kernel, bias, *settings).permute(0, 2, 3, 1)
+
+
+def _weights_to_factors(weights: torch.Tensor) -> list[torch.Tensor]:
+    """The sums of rows of weights in m₀ … m₃."""
+    g = weights.permute(2, 0, 3, 1).contiguous()
+    return [torch.cat([_sum(g, term.weights) for term in terms], 2) for terms in _TERMS]
+
+
+def _sum(g: torch.Tensor, weights: tuple[tuple[int, float], ...]) -> torch.Tensor:
+    total = g[weights[0][0]] * weights[0][1]
+    for row, factor in weights[1:]:
+        total.add_(g[row], alpha=factor)
+    return total
+
+
+def _factors_to_weights(factors_diff: list[torch.Tensor]) -> torch.Tensor:
+    """∂weights of ∂factors: the same sums, transposed."""
+    outputs, columns, channels = factors_diff[2].shape
+    g = factors_diff[2].new_zeros(5, outputs, columns, channels)
+    for terms, diff in zip(_TERMS, factors_diff):
+        for term, part in zip(terms, diff.split(channels, 2)):
+            for row, factor in term.weights:
+                g[row].add_(part, alpha=factor)
+    return g.permute(1, 3, 0, 2).contiguous()
+
+
+def _channels_last(values: torch.Tensor) -> torch.Tensor:
+    """N×C×H×W as contiguous N×H×W×C."""
+    return values.permute(0, 2, 3, 1).contiguous()
