@@ -88,16 +88,31 @@ def test_the_data_layers_share_is_its_time_for_a_picture_by_that_of_a_training_s
     assert cli._as_dict(rows[0], rows)["share_of_step"]["train stage 7"] == 0.0125
 
 
+@pytest.mark.parametrize("rates", [(9.0, 10.0), (10.0, 9.0)])
+def test_crops_in_bfloat16_are_measured_where_the_processor_is_no_slower_in_it(
+    rates, tmp_path, monkeypatch
+):
+    work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None)
+    work.folder = parts.unpacked(None, tmp_path, quick=True)
+    work._gemm = rates
+    worked: list[str] = []
+    monkeypatch.setattr(
+        parts, "alternate", lambda entries, *_: worked.extend(row.name for row, _, _ in entries)
+    )
+    (bf16,) = (row for row in work.run("crops") if row.name.endswith("bfloat16"))
+    assert (bf16.name in worked) == (rates[1] > rates[0]) == (bf16.skipped == "")
+
+
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_what_was_measured_before_a_part_fails_is_printed_all_the_same(form, monkeypatch):
     def fail(self):
         raise TinynetError("the disk is full")
 
     monkeypatch.setattr(parts.Bench, "subsets", lambda self: [Row("p", "first", "img", [7.0])])
-    monkeypatch.setattr(parts, "PARTS", ("subsets", "crops"))
-    monkeypatch.setattr(parts.Bench, "crops", fail)
-    chosen = ["--quick", "--only", "subsets", "--only", "crops"]
-    monkeypatch.setattr(cli, "PARTS", ("subsets", "crops"))
+    monkeypatch.setattr(parts, "PARTS", ("subsets", "convert"))
+    monkeypatch.setattr(parts.Bench, "convert", fail)
+    chosen = ["--quick", "--only", "subsets", "--only", "convert"]
+    monkeypatch.setattr(cli, "PARTS", ("subsets", "convert"))
     done = CliRunner().invoke(cli.bench, [*chosen, *form])
     assert isinstance(done.exception, TinynetError)
     assert "first" in done.stdout and "7.0" in done.stdout

@@ -194,19 +194,24 @@ class Bench:
             (Row(part, "torchcaffe, crop by crop", "img", of=peer), "plain-crops"),
             (Row(part, "torchcaffe, one crop only", "img", of=peer), "one-crop"),
         ]
+        bf16 = Row(part, "torchcaffe, shared, bfloat16", "img", of=peer)
         real = Row(part, peer, "img")
         torch, caffe = self._torch(), self._caffe()
         entries: list[tuple[Row, Start, int]] = []
         if torch is None:
-            _skip([row for row, _ in ours], "torch is not installed")
+            _skip([*(row for row, _ in ours), bf16], "torch is not installed")
         else:
             entries += [(row, self._worker(torch, work, model), 1) for row, work in ours]
+            bf16.skipped = self._no_bfloat16()
+            if not bf16.skipped:
+                start = self._worker(torch, "shared-crops", model, "--precision=bf16")
+                entries.append((bf16, start, 1))
         if isinstance(caffe, str):
             real.skipped = caffe
         else:
             entries.append((real, self._worker(caffe, "classifier", model), 1))
         alternate(entries, self.rounds, self.say)
-        return [*(row for row, _ in ours), real]
+        return [*(row for row, _ in ours), bf16, real]
 
     def convert(self) -> list[Row]:
         part, peer = "conversion", "convert_imageset and compute_image_mean"

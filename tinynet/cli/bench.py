@@ -56,8 +56,8 @@ def bench(
     if caffe_python is not None:
         engines.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
     parts = [part for part in PARTS if not only or part in only]
-    if "train" in parts and "gemm" not in parts:
-        parts.insert(0, "gemm")  # the limit that training is a fraction of
+    if {"train", "crops"}.intersection(parts) and "gemm" not in parts:
+        parts.insert(0, "gemm")  # the limit of training, and whether bfloat16 is worth a try
     rounds = 1 if quick else rounds
     length = "under two minutes" if quick else "a few minutes"
     click.echo(f"measuring {', '.join(parts)}: {length} on an idle machine", err=True)
