@@ -109,6 +109,7 @@ def test_the_choice_depends_on_shapes_and_device_alone() -> None:
     assert not winograd_rows.suits(pictures[..., 1:, :], (32, 100, 25, 26), [5, 5])
     assert not winograd_rows.suits(pictures[:, :3], (32, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(pictures, (32, 16, 26, 26), [5, 5])
+    assert not winograd_rows.suits(pictures[..., :14], (32, 100, 26, 10), [5, 5])
     assert not winograd_rows.suits(pictures[:1], (1, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(pictures.to("meta"), (32, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(pictures.bfloat16(), (32, 100, 26, 26), [5, 5])

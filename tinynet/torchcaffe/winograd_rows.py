@@ -26,9 +26,11 @@ import torch
 
 # of a block's sums of rows: they stay in the last level of cache
 _BYTES = 3 << 20
-# inputs in one row of a window, and outputs: with fewer, the sums cost more than the products save
-_ROW = 192
-_OUTPUTS = 64
+# inputs in one row of a window, outputs, and places in a row: with fewer, the sums cost more than
+# the products save
+_ROW = 240
+_OUTPUTS = 96
+_WIDTH = 20
 # with fewer outputs it does not pay to add up the weights
 _PLACES = 4096
 
@@ -70,6 +72,7 @@ def suits(pictures: torch.Tensor, shape: tuple[int, ...], kernel: list[int]) -> 
         and height % 2 == 0
         and kernel[1] * pictures.shape[1] >= _ROW
         and outputs >= _OUTPUTS
+        and width >= _WIDTH
         and count * height * width >= _PLACES
     )
 
