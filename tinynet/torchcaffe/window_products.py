@@ -119,8 +119,8 @@ def _by_planes(
     """∂W as O×C×k_h×k_w, and ∂b, for few channels, as a first layer has them: ``x`` is N×C×H×W.
 
     What lies at one place of the window, for all outputs of a picture, is a part of a plane whose
-    rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.  Under it
-    stands a row of ones, which makes ∂b part of the product.
+    rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.  ∂b is added up
+    a picture at a time, while its diffs are in the cache.
     """
     count, height, width, outputs = g.shape
     per_picture, per_channel, per_row, per_pixel = x.stride()
@@ -129,14 +129,14 @@ def _by_planes(
         (per_picture, per_channel, per_row, per_pixel, stride[0] * per_row, stride[1] * per_pixel),
     )
     size = places.shape[1:4].numel()
-    gathered = x.new_zeros(_filled_up(size + 1), height * width)
-    gathered[size] = 1
-    found = x.new_zeros(outputs, len(gathered))
-    for inputs, diffs in zip(places, g.view(count, -1, outputs)):
+    gathered = x.new_zeros(_filled_up(size), height * width)
+    found, sums = x.new_zeros(outputs, len(gathered)), x.new_empty(count, outputs)
+    for inputs, diffs, picture_sums in zip(places, g.view(count, -1, outputs), sums):
         gathered[:size].view(inputs.shape).copy_(inputs)
         found.addmm_(diffs.t(), gathered.t())
+        torch.sum(diffs, 0, out=picture_sums)
     weight_diff = found[:, :size].reshape(outputs, x.shape[1], *kernel)
-    return weight_diff.contiguous(), found[:, size].clone()
+    return weight_diff.contiguous(), sums.sum(0)
 
 
 def _filled_up(size: int) -> int:
