@@ -17,6 +17,7 @@ from tinynet.evaluation.ensemble import (
     require_distinct,
 )
 from tinynet.evaluation.evaluate import Request
+from tinynet.evaluation.probabilities import write_probabilities
 
 
 def member(name="a", **changes) -> Member:
@@ -78,3 +79,19 @@ def test_what_is_neither_run_nor_file_is_refused(tmp_path):
     for name, says in (("absent", "no such run"), ("notes.txt", "no run directory and no .npz")):
         with pytest.raises(UsageError, match=says):
             load_member(Request(tmp_path / name), print, print)
+
+
+def test_a_file_of_another_split_than_was_asked_for_is_refused(tmp_path):
+    for split in ("val", "test", ""):
+        write_probabilities(tmp_path / f"{split}_.npz", some(split=split))
+    assert ask(tmp_path / "val_.npz").split == "val"
+    assert ask(tmp_path / "_.npz").split == ""  # one that says nothing is taken at the user's word
+    with pytest.raises(UsageError, match="is of the test split, not of val; give --split test"):
+        ask(tmp_path / "test_.npz")
+
+
+def ask(path):
+    def silent(*_):
+        pass
+
+    return load_member(Request(run=path, split="val"), silent, silent).probabilities

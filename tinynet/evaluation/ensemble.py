@@ -25,12 +25,19 @@ class Member:
 def load_member(request: Request, say: Say, progress: Progress) -> Member:
     """The member that ``request.run`` names: an ``.npz``, or a run directory.
 
-    A run's probabilities are computed where they are missing or of other weights.
+    A run's probabilities are computed where they are missing or of other weights.  Raises
+    UsageError where there is neither, or the file is of another split than was asked for.
     """
     if request.run.is_dir():
         return Member(request.run, evaluate.obtain(request, say, progress))
     if request.run.suffix == ".npz":
-        return Member(request.run, read_probabilities(request.run))
+        found = read_probabilities(request.run)
+        if found.split not in ("", request.split):
+            raise UsageError(
+                f"{request.run}: is of the {found.split} split, not of {request.split}; give "
+                f"--split {found.split}"
+            )
+        return Member(request.run, found)
     what = "is no run directory and no .npz" if request.run.exists() else "no such run or .npz"
     raise UsageError(f"{request.run}: {what}")
 
