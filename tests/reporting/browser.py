@@ -31,6 +31,7 @@ def start(profile: Path) -> Iterator[Any]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = webdriver.Chrome(options=options, service=service.Service(driver))
+    chrome.set_script_timeout(600)  # a busy machine is no violation
     try:
         yield chrome
     finally:
