@@ -26,6 +26,8 @@ import torch
 
 # of a block's sums of rows: they stay in the last level of cache
 _BYTES = 3 << 20
+# pictures in one matrix product: with fewer, threads wait for each other more often
+_AT_ONCE = 4
 # inputs in one row of a window, outputs, and places in a row: with fewer, the sums cost more than
 # the products save
 _ROW = 240
@@ -141,7 +143,7 @@ class _Pairs:
         pictures = max(1, min(count, pictures))
         self.blocks = [slice(first, first + pictures) for first in range(0, count, pictures)]
         self._sums = x.new_empty(pictures * self.rows * width * most)
-        self._windows = x.new_empty(self.rows * self.size[1] * self.columns * most)
+        self._windows = x.new_empty(_AT_ONCE * self.rows * self.size[1] * self.columns * most)
         self._m = x.new_empty(4, pictures, self.rows, self.size[1], self.outputs)
 
     def _rows(self, inputs: torch.Tensor, row: int) -> torch.Tensor:
@@ -178,34 +180,32 @@ class _Pairs:
 
     def add_products(self, sums: torch.Tensor, m: torch.Tensor, factor_diff: torch.Tensor) -> None:
         """Add to ∂factor what ∂m makes of it: diffs by gathered windows (window_products.py)."""
-        matrix, gathered = factor_diff.view(self.outputs, -1), self._gathered(sums)
+        matrix = factor_diff.view(self.outputs, -1)
         per_picture, per_row, per_pixel, _ = sums.stride()
         windows = sums.as_strided(
             (*m.shape[:3], matrix.shape[1]), (per_picture, per_row, per_pixel, 1)
         )
-        for inputs, diffs in zip(windows, m):
-            gathered.view(inputs.shape).copy_(inputs)
-            matrix.addmm_(diffs.view(-1, self.outputs).t(), gathered)
+        for inputs, diffs in zip(windows.split(_AT_ONCE), m.split(_AT_ONCE)):
+            gathered = self._windows[: inputs.numel()].view(inputs.shape).copy_(inputs)
+            places = gathered.view(-1, matrix.shape[1])
+            matrix.addmm_(diffs.view(-1, self.outputs).t(), places)
 
     def sums_diff(self, m: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
         """The diffs of ``sums``: those of all windows, added up where windows overlap."""
         matrix, width = factor.view(self.outputs, -1), self.size[1]
         shape = (len(m), self.rows, width + self.columns - 1, factor.shape[2])
         sums = self._sums[: math.prod(shape)].view(shape)
-        windows = self._gathered(sums)
-        columns = windows.view(self.rows, width, self.columns, -1).unbind(2)
-        for diffs, below in zip(m, sums):
+        for diffs, below in zip(m.split(_AT_ONCE), sums.split(_AT_ONCE)):
+            places = (len(diffs), self.rows, width)
+            windows = self._windows[: math.prod(places) * matrix.shape[1]]
+            windows = windows.view(-1, matrix.shape[1])
             torch.mm(diffs.view(-1, self.outputs), matrix, out=windows)
-            below[:, :width].copy_(columns[0])
-            below[:, width:].zero_()
+            columns = windows.view(*places, self.columns, -1).unbind(3)
+            below[:, :, :width].copy_(columns[0])
+            below[:, :, width:].zero_()
             for i, column in enumerate(columns[1:], 1):
-                below[:, i : i + width] += column
+                below[:, :, i : i + width] += column
         return sums
-
-    def _gathered(self, sums: torch.Tensor) -> torch.Tensor:
-        """Memory for the windows of one picture of ``sums``, one in a row."""
-        shape = (self.rows * self.size[1], self.columns * sums.shape[3])
-        return self._windows[: math.prod(shape)].view(shape)
 
 
 def _along_rows(
