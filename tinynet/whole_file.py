@@ -15,14 +15,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
     It is synced to the disk first, so that ``path`` is the old file or the new one also after a
     power cut.  Where the block raises, ``path`` stays as it was and nothing else is left.  An
     OSError that does not say where (a full disk) leaves the block with the name ``path``.
+
+    A link keeps its name and its target is replaced.  What is no regular file (a device, a pipe)
+    is written to as it is: a rename would put a file in the place of /dev/null.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        yield path
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, os.fspath(temporary)):
             raise
