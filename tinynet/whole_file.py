@@ -21,22 +21,22 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
-    if target.exists() and not (target.is_file() or target.is_dir()):
-        yield path
-        return
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    replaced = not target.exists() or target.is_file() or target.is_dir()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}") if replaced else path
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        if replaced:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, os.fspath(temporary)):
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
-        with contextlib.suppress(OSError):  # a read-only file system refuses even what is not there
-            temporary.unlink()
+        if replaced:
+            with contextlib.suppress(OSError):  # a read-only system refuses what is not there, too
+                temporary.unlink()
 
 
 def sync_folder(folder: str | Path) -> None:

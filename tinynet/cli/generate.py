@@ -36,7 +36,7 @@ def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
     elif field.kind == "enum":
         kind = click.Choice(list(field.values))
     elif field.kind == "float":
-        kind = shared_options.FiniteFloat()
+        kind = shared_options.FiniteRange()
     elif field.kind != "string":
         largest = 2**31 - 1 if field.kind == "int32" else 2**32 - 1
         kind = click.IntRange(AT_LEAST.get(field.name, 0), largest)
@@ -93,7 +93,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "--epochs", type=click.IntRange(1), help="Length of training; schedules scale with it."
 )
 @click.option(
-    "--std", type=shared_options.FiniteFloat(), help="Of the gaussian that weights start from."
+    "--std", type=shared_options.FiniteRange(), help="Of the gaussian that weights start from."
 )
 @click.option(
     "--overrides",

@@ -43,7 +43,7 @@ _ROWS = 20
 )
 @click.option(
     "--nudge",
-    type=shared_options.FiniteFloat(),
+    type=shared_options.FiniteRange(),
     metavar="X",
     help="Run real Caffe once more with X (say 1e-6) added to one weight: the yardstick.",
 )
@@ -54,13 +54,7 @@ _ROWS = 20
     help="Run real Caffe once more on N threads of its BLAS: another yardstick.",
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all runs.")
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Set a solver field, as in --set base_lr=0.01 (may be given again).",
-)
+@shared_options.assignments
 @shared_options.caffe_python
 @shared_options.gpu("The torch engine on")
 @click.option("--every", type=click.IntRange(min=1), metavar="N", help="Show each Nth iteration.")

@@ -14,32 +14,17 @@ from tinynet.paths import PROTOTXT_ROOT
 Option = Callable[[Any], Any]
 
 
-def _finite(number: float) -> bool:
-    """Whether a float32 holds it, as Caffe's fields must."""
-    return math.isfinite(number) and abs(number) <= 3.4e38
+class FiniteRange(click.FloatRange):
+    """A number that a float32 holds, as Caffe's fields must, in a range or in none.
 
-
-class FiniteFloat(click.ParamType):
-    """A number that a float32 holds; nan and inf are a user's mistake."""
+    No comparison with nan would refuse it.
+    """
 
     name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is no number", param, ctx)
-        if not _finite(number):
-            self.fail(f"{value!r} is no finite number", param, ctx)
-        return number
-
-
-class FiniteRange(click.FloatRange):
-    """A finite number in a range: no comparison with nan would refuse it."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
         number = super().convert(value, param, ctx)
-        if not _finite(number):
+        if not (math.isfinite(number) and abs(number) <= 3.4e38):
             self.fail(f"{value!r} is no finite number", param, ctx)
         return number
 
@@ -76,6 +61,14 @@ def cpu(does: str) -> Option:
 
 caffe_python: Option = click.option(
     "--caffe-python", metavar="PYTHON", help="Interpreter (or environment) with Caffe."
+)
+
+assignments: Option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set a solver field, as in --set base_lr=0.01 (may be given again).",
 )
 
 prototxt_root: Option = click.option(

@@ -60,13 +60,7 @@ from tinynet.errors import UsageError
     metavar="N",
     help="Snapshot every N iterations; default the solver's.",
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Set a solver field, as in --set base_lr=0.01 (may be given again).",
-)
+@shared_options.assignments
 @click.option("--resume", is_flag=True, help="Only go on with a run, as it was begun.")
 @click.option(
     "--weights",
