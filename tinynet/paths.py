@@ -13,6 +13,23 @@ WARM_UP = "warm_up_solver.prototxt"  # beside the solver.prototxt that goes on f
 
 SPLITS = ("train", "val", "test")
 
+_LONGEST_COMPONENT = 120  # bytes; a file system takes 255, and suffixes are added
+
+
+def component_fault(name: str) -> str | None:
+    """Why ``name`` may not name one file or folder, as "has a '/' …"; None where it may."""
+    if not name or name[0] in ".-":
+        return "is empty or starts with '.' or '-'"
+    if "/" in name or not name.isprintable():
+        return "has a '/' or a character that cannot be printed"
+    try:
+        length = len(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "is not proper Unicode"
+    if length > _LONGEST_COMPONENT:
+        return f"has {length} bytes, more than {_LONGEST_COMPONENT}"
+    return None
+
 
 def member_name(member: int) -> str:
     """The folder and run name of an ensemble member, counted from 1: ``member03``."""

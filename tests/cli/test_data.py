@@ -206,7 +206,7 @@ def test_fetch_from_nowhere_gets_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, _, err = run(capsys, "fetch", "--out", tmp_path, "--url", "no-address")
-    assert status == 1 and err.count("\n") == 1 and "no-address" in err
+    assert status == 2 and err.count("\n") == 1 and "no-address" in err
 
 
 @pytest.mark.parametrize("command", ["verify", "convert", "synthesize", "fetch"])
@@ -245,3 +245,51 @@ def test_a_full_device_gets_one_line_that_says_so(layout: Path, tmp_path: Path, 
     )
     assert child.returncode == 1 and child.stderr.count("\n") == 1
     assert child.stderr.startswith(f"tinynet: {small / 'out'}: no space left")
+
+
+def test_a_converted_set_is_not_converted_again_and_says_so(
+    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "lmdb"
+    assert run(capsys, "convert", layout, "--out", out)[0] == 0
+    before = sorted(path for path in out.rglob("*"))
+    for source, rest in [
+        (out, ["--out", out, "--overwrite"]),
+        (out / "train_lmdb", ["--out", out]),
+    ]:
+        status, _, err = run(capsys, "convert", source, *rest)
+        assert (status, err.count("\n")) == (1, 1)
+        assert f"{source}: is converted already and holds LMDBs, no pictures" in err
+    assert sorted(path for path in out.rglob("*")) == before
+
+
+def test_a_folder_around_the_data_set_names_it(
+    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = run(capsys, "convert", layout.parent, "--out", tmp_path / "lmdb")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.rstrip().endswith(f"no Tiny ImageNet layout; {layout} is one")
+
+
+@pytest.mark.parametrize("checksum", ["", "xyz", "0" * 31, "0" * 33, "g" * 32])
+def test_a_checksum_is_32_hexadecimal_digits(
+    checksum: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "data"
+    status, _, err = run(capsys, "fetch", "--out", out, "--md5", checksum)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "an MD5 checksum is 32 hexadecimal digits" in err and not out.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "ftp://host/a.zip", "http:///a.zip", "http://host/", "http://[host/a.zip"]
+    + [f"http://host/{name}.zip" for name in ("", ".", "..", "a%0Ab", "%2e%2e%2f..", "-x")],
+)
+def test_an_address_that_names_no_folder_is_wrong_use(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "data"
+    status, _, err = run(capsys, "fetch", "--out", out, "--url", url, "--md5", "0" * 32)
+    assert (status, err.count("\n")) == (2, 1), err
+    assert not out.exists()

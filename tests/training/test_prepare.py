@@ -29,11 +29,11 @@ def edit(old: str, new: str, path: str = "small/train_val.prototxt") -> None:
 
 def test_the_copies_lead_into_the_run_directory_and_data_stays_where_it_is() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
-    texts = prepare.load(SOLVER, {"max_iter": "5", "lr_policy": "step"}).texts(paths)
+    texts = prepare.load(SOLVER, {"max_iter": "5", "lr_policy": "exp", "gamma": "0.9"}).texts(paths)
     solver = text.parse(texts["solver.prototxt"], schema.SolverParameter, "solver")
     assert solver.net == "runs/small/seed7/train_val.prototxt"
     assert solver.snapshot_prefix == "runs/small/seed7/snapshots/snapshot"
-    assert (solver.max_iter, solver.lr_policy, solver.random_seed) == (5, "step", 7)
+    assert (solver.max_iter, solver.lr_policy, solver.random_seed) == (5, "exp", 7)
     net = text.parse(texts["train_val.prototxt"], schema.NetParameter, "net")
     assert net.layer[0].data_param.source == "data/train_lmdb"
 
@@ -46,8 +46,72 @@ def test_a_solver_without_a_seed_gets_seed_1() -> None:
 def test_an_unknown_field_or_a_bad_value_of_set_is_wrong_use() -> None:
     with pytest.raises(UsageError, match="no solver field 'learning_rate'"):
         prepare.load(SOLVER, {"learning_rate": "1"})
-    with pytest.raises(TinynetError, match="base_lr"):
+    with pytest.raises(UsageError, match="--set base_lr=fast: 'base_lr' of .* is a float"):
         prepare.load(SOLVER, {"base_lr": "fast"})
+    with pytest.raises(UsageError, match="sets more than base_lr"):
+        prepare.load(SOLVER, {"base_lr": "0.1 max_iter: 5"})
+
+
+REFUSED = [
+    ("base_lr", "nan", "base_lr is nan; it must be a finite number"),
+    ("base_lr", "inf", "base_lr is inf; it must be a finite number"),
+    ("base_lr", "-0.1", "base_lr is -0.1; it must be at least 0"),
+    ("momentum", "2", "momentum is 2; it must be at least 0 and below 1"),
+    ("weight_decay", "-1", "weight_decay is -1; it must be at least 0"),
+    ("clip_gradients", "nan", "clip_gradients is nan; it must be a finite number"),
+    ("lr_policy", "foo", "lr_policy is 'foo'; Caffe has fixed, step, exp, inv, multistep, poly"),
+    ("type", "Foo", "type is 'Foo'; Caffe has SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam"),
+    ("type", "AdaGrad", "type AdaGrad has no momentum, and momentum is 0.9"),
+    ("regularization_type", "L3", "regularization_type is 'L3'; Caffe has L1, L2"),
+    ("max_iter", "0", "max_iter is 0; it lies in 1 … 2147483647"),
+    ("test_interval", "0", "test_interval is 0; it lies in 1 … 2147483647"),
+    ("display", "-1", "display is -1; it lies in 0 … 2147483647"),
+    ("lr_policy", "step", "lr_policy step needs stepsize, which is not set"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "message"), REFUSED)
+def test_a_value_that_no_solver_has_is_refused_where_it_is_read(
+    field: str, value: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as given:
+        prepare.load(SOLVER, {field: value})
+    assert message in str(given.value) or "needs gamma" in str(given.value)
+    assert str(given.value).startswith("--set ")
+    quoted = f'"{value}"' if field in ("lr_policy", "type", "regularization_type") else value
+    content = "".join(
+        line + "\n" for line in small_runs.SOLVER.splitlines() if not line.startswith(f"{field}:")
+    )
+    SOLVER.write_text(f"{content}{field}: {quoted}\n")
+    with pytest.raises(TinynetError) as read:
+        prepare.load(SOLVER)
+    assert str(read.value).startswith(f"{SOLVER}: {message}")
+    assert read.value.exit_status == 1
+
+
+def test_a_value_of_the_file_is_no_fault_where_another_takes_its_place() -> None:
+    edit("base_lr: 0.1", "base_lr: nan", "small/solver.prototxt")
+    assert prepare.load(SOLVER, {"base_lr": "0.5"}).solver.base_lr == 0.5
+
+
+def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
+    edit("random_seed: 7", "random_seed: 4294967303 gamma: -1 stepsize: 0", "small/solver.prototxt")
+    assert prepare.load(SOLVER).solver.lr_policy == "fixed"
+
+
+def test_the_older_solver_type_is_read_as_the_type_that_it_means() -> None:
+    edit("random_seed: 7", "solver_type: NESTEROV", "small/solver.prototxt")
+    assert prepare.load(SOLVER).solver.type == "Nesterov"
+    edit("solver_type: NESTEROV", 'solver_type: ADAM type: "SGD"', "small/solver.prototxt")
+    with pytest.raises(TinynetError, match="solver.prototxt: has type and the older solver_type"):
+        prepare.load(SOLVER)
+
+
+@pytest.mark.parametrize(("seed", "message"), [("4294967296", "lies in"), ("-1", "from 0 on")])
+def test_a_seed_that_is_set_is_one_that_the_generator_can_hold(seed: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"--set random_seed={seed}: .*{message}"):
+        prepare.load(SOLVER, {"random_seed": seed})
+    assert prepare.load(SOLVER, {"random_seed": "4294967295"}).solver.random_seed == 2**32 - 1
 
 
 def test_a_missing_net_says_where_paths_start(folder: Path) -> None:

@@ -17,7 +17,7 @@ FLAGS: dict[str, tuple[Any, str, str]] = {
     "snapshot": (str, "FILE", "A .solverstate to resume from (train)."),
     "weights": (str, "FILE,…", "Weights to finetune (train) or to score (test)."),
     "model": (str, "FILE", "The net's prototxt (test, time)."),
-    "iterations": (click.IntRange(min=1), "N", "Batches to run (test, time); default 50."),
+    "iterations": (shared_options.COUNT, "N", "Batches to run (test, time); default 50."),
     "gpu": (str, "N|all", "Run on GPU N; on the CPU where this is left out."),
     "phase": (click.Choice(["TRAIN", "TEST"]), "TRAIN|TEST", "The net's phase (time)."),
     "level": (int, "N", "The net's level."),

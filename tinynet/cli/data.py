@@ -92,7 +92,13 @@ def _print_report(report: Report) -> None:
     show_default=True,
     help="Folder for the LMDBs, the mean and the manifest.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the shuffled order.")
+@click.option(
+    "--seed",
+    type=shared_options.SEED,
+    default=1,
+    show_default=True,
+    help="Seed of the shuffled order.",
+)
 @click.option("--crop-to-box", is_flag=True, help="Keep of a training picture its box, scaled up.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be used.")
 @_OVERWRITE
@@ -150,7 +156,11 @@ def convert(
 @click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
 @click.option("--fold", metavar="K/N", help="Fold K of N over training and validation pictures.")
 @click.option(
-    "--split-seed", type=int, default=1, show_default=True, help="Another one, another split."
+    "--split-seed",
+    type=shared_options.SEED,
+    default=1,
+    show_default=True,
+    help="Another one, another split.",
 )
 @_OVERWRITE
 @_JSON
@@ -210,7 +220,13 @@ def split(
 )
 @click.option("--val-per-class", type=int, default=50, show_default=True, help="Pictures of each.")
 @click.option("--test-per-class", type=int, default=10, show_default=True, help="Pictures of each.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another one, other pictures.")
+@click.option(
+    "--seed",
+    type=shared_options.SEED,
+    default=1,
+    show_default=True,
+    help="Another one, other pictures.",
+)
 @_OVERWRITE
 def synthesize(
     out: Path,
@@ -264,7 +280,10 @@ def fetch(out: Path, url: str | None, md5: str | None, overwrite: bool) -> None:
     from tinynet.data import download
 
     archive, folder = download.fetch(
-        out, url=url or download.URL, md5=(md5 or download.MD5).lower(), overwrite=overwrite
+        out,
+        url=download.URL if url is None else url,
+        md5=download.MD5 if md5 is None else md5,
+        overwrite=overwrite,
     )
     click.echo(f"{archive}: downloaded, MD5 as expected")
     click.echo(f"{folder}: unpacked")

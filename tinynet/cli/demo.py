@@ -21,7 +21,7 @@ from tinynet.cli import shared_options
 )
 @click.option(
     "--iterations",
-    type=click.IntRange(1),
+    type=shared_options.COUNT,
     metavar="N",
     help="Length of each training, if not the demo's own.",
 )

@@ -77,7 +77,7 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--split-seed",
-    type=int,
+    type=shared_options.SEED,
     metavar="S",
     help="Hold tuning pictures out, which alone may choose; without it, val is reported and chose.",
 )
@@ -98,7 +98,7 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=shared_options.COUNT,
     metavar="B",
     help="Pictures in each update; default 128.",
 )

@@ -11,17 +11,15 @@ import click
 from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths, StagePaths
-from tinynet.prototxt import dataset, schema
+from tinynet.prototxt import dataset, schema, solver_values
 from tinynet.prototxt import generate as generator
 from tinynet.prototxt.overrides import read_chosen_on, read_overrides, read_stage
-from tinynet.prototxt.solvers import POLICY_FIELDS, Overrides
+from tinynet.prototxt.solvers import Overrides
 from tinynet.stages import STAGES, Stage, stage
 from tinynet.variants import variant
 
 # What names nets, and what Caffe has replaced: every other field of the solver has its option.
 NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
-AT_LEAST = {"max_iter": 1, "test_interval": 1, "iter_size": 1, "average_loss": 1, "stepsize": 1}
-AT_LEAST.update({"random_seed": -1, "stepvalue": 1, "test_iter": 1})
 
 
 def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
@@ -31,15 +29,14 @@ def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
     if field.kind == "bool":
         return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=help_line)
     kind: Any = click.STRING
-    if field.name == "lr_policy":
-        kind = click.Choice(list(POLICY_FIELDS))
+    if field.name in solver_values.WORDS:
+        kind = click.Choice(list(solver_values.WORDS[field.name]))
     elif field.kind == "enum":
         kind = click.Choice(list(field.values))
     elif field.kind == "float":
-        kind = shared_options.FiniteRange()
+        kind = shared_options.FiniteRange()  # its range, if any, is solver_values' to check
     elif field.kind != "string":
-        largest = 2**31 - 1 if field.kind == "int32" else 2**32 - 1
-        kind = click.IntRange(AT_LEAST.get(field.name, 0), largest)
+        kind = click.IntRange(solver_values.lowest(field.name), solver_values.largest(field.name))
     return click.option(flag, field.name, type=kind, multiple=field.repeated, help=help_line)
 
 
@@ -71,7 +68,11 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     multiple=True,
     help="A variant of a stage instead, by name; or several.",
 )
-@click.option("--classes", type=click.IntRange(2), help="Classes, if not those of the data set.")
+@click.option(
+    "--classes",
+    type=click.IntRange(2, shared_options.COUNT.max),
+    help="Classes, if not those of the data set.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -88,9 +89,9 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 1 and name each file that drifted."
 )
-@click.option("--batch-size", type=click.IntRange(1), help="Pictures per training iteration.")
+@click.option("--batch-size", type=shared_options.COUNT, help="Pictures per training iteration.")
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Length of training; schedules scale with it."
+    "--epochs", type=shared_options.COUNT, help="Length of training; schedules scale with it."
 )
 @click.option(
     "--std", type=shared_options.FiniteRange(), help="Of the gaussian that weights start from."

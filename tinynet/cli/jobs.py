@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tinynet.jobs.status import RunStatus
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+# what a job's commands are given by the list, each its own
+_OWN = ("--stage", "--member", "--seed", "--prototxt", "--runs", "--name")
 _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
 
 
@@ -44,6 +47,9 @@ class Numbers(click.ParamType):
 
     name = "numbers"
 
+    def __init__(self, largest: int = sys.maxsize) -> None:
+        self._largest = largest
+
     def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
         if isinstance(value, list):
             return value
@@ -55,6 +61,8 @@ class Numbers(click.ParamType):
             low, high = int(first), int(last) if dash else int(first)
             if not low <= high < low + 10_000:
                 self.fail(f"'{part.strip()}' is not a range of at most 10,000 numbers", param, ctx)
+            if high > self._largest:
+                self.fail(f"'{part.strip()}' goes beyond {self._largest}", param, ctx)
             found += range(low, high + 1)
         return list(dict.fromkeys(found))
 
@@ -83,7 +91,7 @@ class Numbers(click.ParamType):
 )
 @click.option(
     "--seeds",
-    type=Numbers(),
+    type=Numbers(shared_options.SEED.max),
     default=[],
     metavar="N,N-N",
     help="One run for each of these seeds (members have their own); default 1, or what "
@@ -170,9 +178,16 @@ def create(
 
 def _words(text: str, option: str) -> list[str]:
     try:
-        return shlex.split(text)
+        words = shlex.split(text)
     except ValueError as error:
         raise UsageError(f"{option} {text}: {error}") from None
+    for word in words:
+        if word.partition("=")[0] in _OWN:
+            raise UsageError(
+                f"{option} {text}: {word} is for the list to say, which names each job's run; "
+                f"'tinynet jobs create' itself has --stage, --member, --seeds, --prototxt, --runs"
+            )
+    return words
 
 
 def _require_understood(job: Job) -> None:

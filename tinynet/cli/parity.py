@@ -28,7 +28,7 @@ _ROWS = 20
 @click.argument("solver", type=click.Path(path_type=Path))
 @click.option(
     "--iterations",
-    type=click.IntRange(min=1),
+    type=shared_options.COUNT,
     default=100,
     show_default=True,
     metavar="N",
@@ -53,7 +53,7 @@ _ROWS = 20
     metavar="N",
     help="Run real Caffe once more on N threads of its BLAS: another yardstick.",
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all runs.")
+@click.option("--seed", type=shared_options.SEED, metavar="N", help="Random seed of all runs.")
 @shared_options.assignments
 @shared_options.caffe_python
 @shared_options.gpu("The torch engine on")
@@ -88,7 +88,6 @@ def parity(
     Caffe also runs against itself: rounding grows with every update, and two right engines need be
     no nearer.  Another number of threads changes nothing but the order in which its BLAS adds up.
     """
-    from tinynet.cli.train import _overrides
     from tinynet.experiments import parity as experiment
 
     if nudge is not None and not (nudge and math.isfinite(nudge)):
@@ -99,7 +98,7 @@ def parity(
         from tinynet.reporting.canvas import require_format
 
         require_format(figure)
-    overrides = _overrides(assignments, random_seed=seed)
+    overrides = shared_options.overrides(assignments, random_seed=seed)
     request = experiment.Request(
         solver=solver,
         iterations=iterations,

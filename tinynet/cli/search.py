@@ -53,26 +53,26 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=shared_options.COUNT,
     metavar="N",
     help="Length of each trial; default the stage's own.",
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=shared_options.COUNT,
     metavar="B",
     help="Pictures in each update; default 128.",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=shared_options.SEED,
     default=1,
     show_default=True,
     help="random_seed of all trials.",
 )
 @click.option(
     "--split-seed",
-    type=int,
+    type=shared_options.SEED,
     default=1,
     show_default=True,
     metavar="S",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tinynet.paths import PROTOTXT_ROOT
+from tinynet.errors import UsageError
+from tinynet.hyperparameters import LARGEST_COUNT, LARGEST_SEED
+from tinynet.paths import PROTOTXT_ROOT, component_fault
 
 Option = Callable[[Any], Any]
 
@@ -27,6 +29,23 @@ class FiniteRange(click.FloatRange):
         if not (math.isfinite(number) and abs(number) <= 3.4e38):
             self.fail(f"{value!r} is no finite number", param, ctx)
         return number
+
+
+class PathComponent(click.ParamType):
+    """A word that becomes the name of one folder."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        fault = component_fault(value)
+        if fault:
+            self.fail(f"{value!r} {fault}, and it is to name a folder", param, ctx)
+        return value
+
+
+SEED = click.IntRange(0, LARGEST_SEED)
+COUNT = click.IntRange(1, LARGEST_COUNT)
+COUNT_OR_NONE = click.IntRange(0, LARGEST_COUNT)
 
 
 def example(command: str) -> str:
@@ -70,6 +89,23 @@ assignments: Option = click.option(
     metavar="FIELD=VALUE",
     help="Set a solver field, as in --set base_lr=0.01 (may be given again).",
 )
+
+
+def overrides(assignments: Sequence[str], **fields: int | None) -> dict[str, str]:
+    """What ``--set`` and the options of solver fields ask for: field → text as in a prototxt.
+
+    Raises UsageError where an assignment has another form, or a field is given two values.
+    """
+    found = {field: str(value) for field, value in fields.items() if value is not None}
+    for assignment in assignments:
+        field, equals, value = (part.strip() for part in assignment.partition("="))
+        if not equals:
+            raise UsageError(f"--set {assignment}: give FIELD=VALUE, as in --set base_lr=0.01")
+        if found.get(field, value) != value:
+            raise UsageError(f"--set {assignment}: {field} is {found[field]} already; choose one")
+        found[field] = value
+    return found
+
 
 prototxt_root: Option = click.option(
     "--prototxt",

@@ -46,17 +46,21 @@ from tinynet.errors import UsageError
     metavar="DIR",
     help="Where runs lie.",
 )
-@click.option("--name", help="Name of the run; default seedN, or memberNN.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed; default 1.")
+@click.option(
+    "--name",
+    type=shared_options.PathComponent(),
+    help="Name of the run; default seedN, or memberNN.",
+)
+@click.option("--seed", type=shared_options.SEED, metavar="N", help="Random seed; default 1.")
 @click.option(
     "--max-iter",
-    type=click.IntRange(min=1),
+    type=shared_options.COUNT,
     metavar="N",
     help="Iterations in all; default the solver's.",
 )
 @click.option(
     "--snapshot",
-    type=click.IntRange(min=0),
+    type=shared_options.COUNT_OR_NONE,
     metavar="N",
     help="Snapshot every N iterations; default the solver's.",
 )
@@ -103,9 +107,9 @@ def train(
 
     if gpu is not None and cpu:
         raise UsageError("--gpu and --cpu: choose one")
-    overrides = _overrides(assignments, max_iter=max_iter, snapshot=snapshot)
-    if seed is not None:
-        overrides["random_seed"] = str(seed)
+    overrides = shared_options.overrides(
+        assignments, max_iter=max_iter, snapshot=snapshot, random_seed=seed
+    )
     target, paths = _target(solver, stage, member, prototxt, runs, name, overrides)
     options["resume"] = options["resume"] or target == paths.solver
     request = Request(
@@ -119,16 +123,6 @@ def train(
     )
     result = driver.train(request, lambda line: click.echo(line, err=True))
     click.echo(json.dumps(result) if as_json else _sentence(result))
-
-
-def _overrides(assignments: tuple[str, ...], **fields: int | None) -> dict[str, str]:
-    found = {field: str(value) for field, value in fields.items() if value is not None}
-    for assignment in assignments:
-        field, equals, value = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set {assignment}: give FIELD=VALUE, as in --set base_lr=0.01")
-        found[field.strip()] = value.strip()
-    return found
 
 
 def _target(

@@ -66,8 +66,8 @@ def convert(
     ``options.skip_bad``, for pictures that cannot be used.
     """
     out = Path(out)
-    check_absent(out, overwrite, CONTENTS)
     with TinyImagenet(source) as dataset:
+        check_absent(out, overwrite, CONTENTS)
         if options.crop_to_box:
             _check_boxes(dataset)
         total = sum(len(pictures) for pictures in dataset.pictures.values())

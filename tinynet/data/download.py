@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import shutil
 import sys
 import time
@@ -22,7 +23,8 @@ from tqdm import tqdm
 from tinynet.data.files import ZipFiles
 from tinynet.data.output import check_absent, whole_folder
 from tinynet.data.synthetic import CONTENTS
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
+from tinynet.paths import component_fault
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
@@ -46,12 +48,14 @@ def fetch(
     A zip that is there already and has the checksum is not downloaded again; ``NAME.zip.part`` is
     what an earlier try left, and is continued.  Between tries it waits ``pause`` seconds, longer
     each time.  Raises TinynetError where the server fails, the checksum differs (the file is then
-    removed), the zip is unsafe, or the folder exists and is not to be overwritten.
+    removed), the zip is unsafe, or the folder exists and is not to be overwritten; UsageError for
+    an address of no zip and for an ``md5`` that is none.
     """
     out = Path(out)
-    name = unquote(urlsplit(url).path).rpartition("/")[2]
-    if urlsplit(url).scheme not in ("http", "https") or not name.endswith(".zip"):
-        raise TinynetError(f"{url}: is not the http or https address of a .zip")
+    name = _name(url)
+    md5 = md5.strip().lower()
+    if not re.fullmatch("[0-9a-f]{32}", md5):
+        raise UsageError(f"--md5 {md5}: an MD5 checksum is 32 hexadecimal digits")
     archive = out / name
     folder = archive.with_suffix("")
     check_absent(folder, overwrite, CONTENTS)
@@ -60,6 +64,20 @@ def fetch(
         download(url, archive, md5, pause=pause)
     unpack(archive, folder, overwrite=overwrite)
     return archive, folder
+
+
+def _name(url: str) -> str:
+    """The name of the zip at an address, which will name a file and, without .zip, a folder."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as of half a bracket
+        parts = urlsplit("")
+    name = unquote(parts.path).rpartition("/")[2]
+    if parts.scheme not in ("http", "https") or not parts.netloc or not name.endswith(".zip"):
+        raise UsageError(f"{url}: is not the http or https address of a .zip")
+    if fault := component_fault(name[: -len(".zip")]):
+        raise UsageError(f"{url}: its name {name!r} {fault}, and it is to name a folder")
+    return name
 
 
 def download(url: str, path: Path, md5: str, *, pause: float = 2.0) -> None:

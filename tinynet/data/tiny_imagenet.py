@@ -28,7 +28,7 @@ from tinynet.data.annotations import (
 )
 from tinynet.data.files import Files, open_files
 from tinynet.errors import TinynetError
-from tinynet.paths import SPLITS
+from tinynet.paths import SPLITS, DataPaths
 
 PICTURE_SIZE = 64  # pixels, width and height
 UNKNOWN = -1  # label of a picture whose class is not known
@@ -65,7 +65,7 @@ class TinyImagenet:
     def _read(self) -> None:
         listing = self.files.listing()
         if "wnids.txt" not in listing:
-            raise self._error("wnids.txt", "no such file, so this is no Tiny ImageNet layout")
+            raise self._no_layout(listing)
         self.wnids = parse_wnids(*self._text("wnids.txt"))
         words = parse_words(*self._text("words.txt")) if "words.txt" in listing else {}
         self.class_names = [words.get(wnid) or wnid for wnid in self.wnids]
@@ -161,6 +161,21 @@ class TinyImagenet:
             raise TinynetError(f"{name}: {error.strerror or error}") from None
         self.text_digests[path] = hashlib.sha256(data).hexdigest()
         return decode_text(data, name), name
+
+    def _no_layout(self, listing: set[str]) -> TinynetError:
+        """What else it is, or where below it a data set lies."""
+        folder = self.files.path
+        databases = {f"{DataPaths(folder).lmdb(split).name}/" for split in SPLITS}
+        if databases & listing or {"data.mdb", "lock.mdb"} & listing:
+            return TinynetError(
+                f"{folder}: is converted already and holds LMDBs, no pictures; 'tinynet generate "
+                "--data' takes it as it is"
+            )
+        message = "no such file, so this is no Tiny ImageNet layout"
+        below = sorted(path for path in listing if (folder / path / "wnids.txt").is_file())
+        if below:
+            message += f"; {folder / below[0]} is one"
+        return self._error("wnids.txt", message)
 
     def _error(self, path: str, message: str) -> TinynetError:
         return TinynetError(f"{self.files.show(path)}: {message}")

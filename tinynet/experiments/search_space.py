@@ -14,6 +14,7 @@ import numpy as np
 
 from tinynet.errors import UsageError
 from tinynet.prototxt import schema
+from tinynet.prototxt.solver_values import fault
 
 SHRINK = 4.0  # sides of a level's box by those of the next, in the logarithm
 
@@ -54,6 +55,9 @@ def parse_range(text: str) -> Range:
         raise UsageError(f"--range {text}: give NAME=LOW:HIGH, as base_lr=0.001:0.1") from None
     if not 0 < found.low < found.high < math.inf:
         raise UsageError(f"--range {text}: needs 0 < LOW < HIGH")
+    for bound in (found.low, found.high):
+        if what := fault(name, bound):
+            raise UsageError(f"--range {text}: {what}")
     return found
 
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
-
-_LONGEST_NAME = 120
+from tinynet.paths import component_fault
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def require_fit(jobs: Iterable[Job]) -> None:
     """Raise UsageError where a name cannot name a file or is taken, or where a job does nothing."""
     seen = set()
     for job in jobs:
-        fault = _name_fault(job.name)
+        fault = component_fault(job.name)
         if fault:
             raise UsageError(f"job name {job.name!r} {fault}")
         if job.name in seen:
@@ -135,20 +134,6 @@ def require_fit(jobs: Iterable[Job]) -> None:
             raise UsageError(f"job '{job.name}' has an empty command")
         if any("\0" in word for command in job.commands for word in command):
             raise UsageError(f"job '{job.name}' has a null character in a command")
-
-
-def _name_fault(name: str) -> str | None:
-    if not name or name[0] in ".-":
-        return "is empty or starts with '.' or '-'"
-    if "/" in name or not name.isprintable():
-        return "has a '/' or a character that cannot be printed"
-    try:
-        length = len(name.encode("utf-8"))
-    except UnicodeEncodeError:
-        return "is not proper Unicode"
-    if length > _LONGEST_NAME:
-        return f"has {length} bytes, more than {_LONGEST_NAME}"
-    return None
 
 
 def require_order(jobs: Sequence[Job]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.prototxt import schema
+from tinynet.prototxt.solver_values import fault
 
 if TYPE_CHECKING:
     from tinynet.data.chosen_on import ChosenOn
@@ -98,6 +98,7 @@ def _checked(path: Path, items: list[tuple[str, Any]]) -> dict[str, float]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if known[name].kind != "float" or known[name].repeated:
             raise TinynetError(f"{path}: {name} is no single number that a search may set")
-        if not is_number or not math.isfinite(value):
-            raise TinynetError(f"{path}: {name} is {value!r}, no finite number")
+        what = fault(name, value) if is_number else f"{name} is {value!r}, no number"
+        if what is not None:
+            raise TinynetError(f"{path}: {what}")
     return {name: float(value) for name, value in items}

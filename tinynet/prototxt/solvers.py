@@ -7,29 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinynet.errors import UsageError
-from tinynet.hyperparameters import BATCH_SIZE, MOMENTUM, RANDOM_SEED, Member
+from tinynet.hyperparameters import BATCH_SIZE, LARGEST_COUNT, MOMENTUM, RANDOM_SEED, Member
 from tinynet.paths import StagePaths
 from tinynet.prototxt import schema
 from tinynet.prototxt.dataset import DataSet
+from tinynet.prototxt.solver_values import POLICY_FIELDS, RATE_FIELDS, faults
 from tinynet.stages import Stage
 
 TEST_BATCH_LIMIT = 100
 SNAPSHOT_EPOCHS = 5
 DISPLAYS = (100, 50, 20, 10, 5, 2, 1)
-
-# What each learning rate policy of Caffe reads (sgd_solver.cpp, GetLearningRate).
-POLICY_FIELDS: dict[str, tuple[str, ...]] = {
-    "fixed": (),
-    "step": ("gamma", "stepsize"),
-    "exp": ("gamma",),
-    "inv": ("gamma", "power"),
-    "multistep": ("gamma", "stepvalue"),
-    "poly": ("power",),
-    "sigmoid": ("gamma", "stepsize"),
-}
-
-
-RATE_FIELDS = ("base_lr", "lr_policy", *sorted({f for fs in POLICY_FIELDS.values() for f in fs}))
 
 
 @dataclass(frozen=True)
@@ -79,6 +66,11 @@ def solver(
     settings = stage.hyperparameters
     epoch = max(1, round(data.train_images / batch_size(overrides)))
     max_iter = chosen.get("max_iter", (overrides.epochs or settings.epochs) * epoch)
+    if max_iter > LARGEST_COUNT:
+        raise UsageError(
+            f"--epochs {overrides.epochs or settings.epochs}: are {max_iter:,} iterations, and "
+            f"Caffe counts to {LARGEST_COUNT:,}"
+        )
     every = _test_interval(epoch, max_iter)
 
     message = schema.SolverParameter(
@@ -157,3 +149,5 @@ def _apply(message: Any, chosen: Mapping[str, Any]) -> None:
     for name in used:
         if not schema.is_set(message, schema.FIELDS["SolverParameter"][name]):
             raise UsageError(f"lr_policy {policy} needs --{name}")
+    for what in faults(message, chosen):
+        raise UsageError(what)

@@ -10,8 +10,8 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
 from tinynet.prototxt import schema, text
-from tinynet.prototxt.solvers import RATE_FIELDS
-from tinynet.training.prepare import Prepared
+from tinynet.prototxt.solver_values import RATE_FIELDS
+from tinynet.training.prepare import Prepared, upgraded
 from tinynet.training.run import sha256
 
 # where things lie, not what is trained: a moved run is the same run
@@ -63,7 +63,7 @@ def damaged_copies(paths: RunPaths, prepared: Prepared, hashes: Mapping[str, str
 
 def _solver_changes(old: str, new: str, name: str) -> list[str]:
     try:
-        before = text.parse(old, schema.SolverParameter, name)
+        before = upgraded(text.parse(old, schema.SolverParameter, name))
     except TinynetError:
         return [f"{name} cannot be read any more"]
     after = text.parse(new, schema.SolverParameter, name)

@@ -7,6 +7,7 @@ other paths (LMDBs, mean files) stay relative to where the command runs, as Caff
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import WARM_UP, RunPaths
 from tinynet.prototxt import phases, schema, text
-from tinynet.prototxt.solvers import RATE_FIELDS
+from tinynet.prototxt.solver_values import RATE_FIELDS, WORDS, faults
 
 # layers that take their batch size from a parameter message of their own
 _BATCHED = {
@@ -142,22 +143,43 @@ class Prepared:
 def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
     """Read a solver and its nets and apply ``overrides`` (solver field: value as in prototxt).
 
-    Raises TinynetError naming file and line of what cannot be read, UsageError for an override
-    that is no solver field.
+    Raises TinynetError naming file and line of what cannot be read, or file and field of a value
+    that no solver has; UsageError for an override that is no solver field, or no value of it.
     """
     if not path.exists():
         raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
-    solver = text.read(path, schema.SolverParameter)
+    solver = _read_solver(path)
     warm_up = _warm_up(path, solver, overrides or {})
     apply_overrides(solver, overrides or {})
+    for what in faults(solver):  # of the file: an override takes the place of what is wrong in it
+        raise TinynetError(f"{path}: {what}")
     if not solver.random_seed >= 0:
         solver.random_seed = 1
     if solver.HasField("snapshot_format"):
         # resume and evaluation read Caffe's binary files, whichever engine wrote them
         solver.snapshot_format = schema.SolverParameter.BINARYPROTO
-    if not solver.max_iter > 0:
-        raise TinynetError(f"{path}: max_iter is {solver.max_iter}; it must be positive")
+    if not solver.HasField("max_iter"):
+        raise TinynetError(f"{path}: max_iter is not set; it says how long to train")
     return replace(_with_nets(path, solver), warm_up=_goes_before(path, warm_up, solver))
+
+
+def _read_solver(path: Path) -> Any:
+    """The solver in a file, the older ``solver_type`` upgraded as Caffe does.
+
+    Raises TinynetError that names what cannot be read, or where it has both types.
+    """
+    solver = text.read(path, schema.SolverParameter)
+    if solver.HasField("solver_type") and solver.HasField("type"):
+        raise TinynetError(f"{path}: has type and the older solver_type; leave one of them out")
+    return upgraded(solver)
+
+
+def upgraded(solver: Any) -> Any:
+    """The solver, its older ``solver_type`` (an enum) changed into ``type``, as Caffe does."""
+    if solver.HasField("solver_type"):
+        solver.type = WORDS["type"][solver.solver_type]
+        solver.ClearField("solver_type")
+    return solver
 
 
 def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
@@ -165,7 +187,9 @@ def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
     beside = path.with_name(WARM_UP)
     if not beside.exists():
         return None
-    found = text.read(beside, schema.SolverParameter)
+    found = _read_solver(beside)
+    for what in faults(found):
+        raise TinynetError(f"{beside}: {what}")
     apart = [
         name
         for name in schema.fields_of(found)
@@ -208,17 +232,41 @@ def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
 
 
 def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
-    """Set solver fields from texts as they would stand in a prototxt."""
+    """Set solver fields from texts as they would stand in a prototxt.
+
+    Raises UsageError that names the field and the values that it may have.
+    """
     for name, value in overrides.items():
-        if name not in schema.fields_of(solver):
+        shown = f"--set {name}={value}"
+        known = schema.fields_of(solver)
+        if name not in known:
             raise UsageError(f"no solver field '{name}' (as in --set base_lr=0.01)")
-        try:
-            part = text.parse(f"{name}: {value}", schema.SolverParameter, "--set")
-        except TinynetError:
-            # a string given without its quotes
-            part = text.parse(f'{name}: "{value}"', schema.SolverParameter, f"--set {name}={value}")
+        part = _one_field(name, value, shown)
+        if set(_fields_set(part)) != {name}:
+            raise UsageError(f"{shown}: sets more than {name}; give --set for each field")
         solver.ClearField(name)
         solver.MergeFrom(part)
+    for what in faults(solver, overrides):
+        name = what.split(" ")[0]
+        shown = f"--set {name}={overrides[name]}" if name in overrides else "--set"
+        raise UsageError(f"{shown}: {what}")
+    if "random_seed" in overrides and solver.random_seed < 0:
+        raise UsageError(f"--set random_seed={solver.random_seed}: a run has a seed, from 0 on")
+
+
+def _one_field(name: str, value: str, shown: str) -> Any:
+    """A SolverParameter with what the text says of one field."""
+    try:
+        return text.parse(f"{name}: {value}", schema.SolverParameter, shown)
+    except TinynetError as error:
+        if schema.FIELDS["SolverParameter"][name].kind != "string":
+            raise UsageError(re.sub(r":1: ", ": ", str(error), count=1)) from None
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')  # given without its quotes
+    return text.parse(f'{name}: "{quoted}"', schema.SolverParameter, shown)
+
+
+def _fields_set(part: Any) -> list[str]:
+    return [field.name for field in schema.fields_of(part).values() if schema.is_set(part, field)]
 
 
 def _with_nets(path: Path, solver: Any) -> Prepared:
