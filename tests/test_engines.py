@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tinynet import engines
+from tinynet import engines, interpreters
 from tinynet.errors import TinynetError, UsageError
+from tinynet.interpreters import probe_caffe
 
 CAFFE = "__version__ = '{}'\ndef get_solver(path): pass\n"
 
@@ -58,18 +59,80 @@ def test_an_environment_may_be_named_by_its_folder_or_relative_to_here(tmp_path:
     assert engines.find("caffe", "env/bin/python").python == python
 
 
+NO_CAFFE = "--caffe-python names {}, which is not a Python that imports caffe: "
+
+
+def refusal(named: object) -> str:
+    """The one line that refuses ``--caffe-python NAMED``."""
+    with pytest.raises(TinynetError) as error:
+        engines.find("caffe", str(named))
+    line = str(error.value)
+    assert "\n" not in line and "import json" not in line and len(line) < 700
+    return line
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
 def test_a_named_interpreter_without_caffe_is_an_error_not_a_detour(tmp_path: Path) -> None:
     interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
     empty = interpreter(tmp_path / "empty")
-    with pytest.raises(TinynetError, match=f"--caffe-python names {empty}, which has no Caffe: .*"):
-        engines.find("caffe", empty)
-    with pytest.raises(TinynetError, match="No such file"):
-        engines.find("caffe", "no/such/python")
+    assert refusal(empty).startswith(NO_CAFFE.format(empty) + "ModuleNotFoundError: No module")
+    for absent in ("no/such/python", ""):
+        assert "No such file or directory" in refusal(absent)
+
+
+def test_what_is_no_python_is_told_by_what_it_says_of_itself_and_gets_no_code_to_run(
+    tmp_path: Path,
+) -> None:
+    assert refusal("/bin/ls").startswith(NO_CAFFE.format("/bin/ls") + "it is no Python (")
+    complains = program(tmp_path / "complains", "echo first >&2; echo last line >&2; exit 3")
+    assert refusal(complains).endswith("it is no Python (last line)")
+    ran = tmp_path / "ran"
+    shell = program(tmp_path / "shell", f'[ "$1" = --version ] || touch {ran}; echo sh 5.2')
+    assert refusal(shell).endswith("it is no Python (sh 5.2)") and not ran.exists()
+    old = program(tmp_path / "old", "echo Python 2.7.18 >&2")
+    assert refusal(old).endswith("it is Python 2.7.18; workers need 3.6 or newer")
+
+
+def test_a_path_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert f"{tmp_path}/folder/bin/python" in refusal(tmp_path / "folder")
+    plain = program(tmp_path / "plain", "")
+    plain.chmod(0o644)
+    assert refusal(plain).endswith("(Permission denied)")
+    data = program(tmp_path / "data", "")
+    data.write_bytes(b"\x00\x01 no program")
+    assert refusal(data).endswith("(Exec format error)")
+    assert "null" in refusal("a/\0b")
+
+
+def test_a_python_that_never_answers_is_given_up_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "LIMIT_SECONDS", 0.5)
+    hangs = program(tmp_path / "hangs", "sleep 1000; true")  # its child holds the pipe
+    assert refusal(hangs).endswith("(it has not answered within 0.5 s)")
+    later = program(tmp_path / "later", '[ "$1" = --version ] && echo Python 3.9.1 || sleep 1000')
+    assert refusal(later).endswith("caffe: it has not answered within 0.5 s")
+
+
+def test_a_caffe_without_numpy_or_with_a_talkative_start_is_told_as_it_is(tmp_path: Path) -> None:
+    hidden = "import sys\nsys.modules['numpy'] = None\n" + CAFFE.format("1")
+    assert "it has no numpy" in refusal(interpreter(tmp_path / "bare", hidden))
+    several = "raise ImportError('first line\\nsecond line')\n"
+    assert refusal(interpreter(tmp_path / "s", several)).endswith("first line second line")
+    talks = interpreter(tmp_path / "talks", CAFFE.format("7"))
+    (tmp_path / "talks/modules/sitecustomize.py").write_text("print('welcome')\n")
+    assert engines.find("caffe", talks).version == "7"
 
 
 def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "placeholder", placeholder=True)
-    assert engines.probe_caffe(python).placeholder == "0.1.0"
+    assert probe_caffe(python).placeholder == "0.1.0"
     with pytest.raises(TinynetError, match="empty placeholder.*kendryte-caffe"):
         engines.find("caffe", python)
 
@@ -77,17 +140,17 @@ def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
 def test_a_folder_named_caffe_here_is_not_taken_for_the_module(tmp_path: Path) -> None:
     (tmp_path / "here/caffe").mkdir()
     python = interpreter(tmp_path / "empty")
-    assert "No module named 'caffe'" in engines.probe_caffe(python).error
+    assert "No module named 'caffe'" in probe_caffe(python).error
 
 
 def test_a_module_that_aborts_its_interpreter_is_reported(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "aborts", "import os\nos.abort()\n")
-    assert engines.probe_caffe(python).caffe is None
-    assert engines.probe_caffe(python).error
+    assert probe_caffe(python).caffe is None
+    assert probe_caffe(python).error
 
 
 def test_real_caffe_is_found_with_its_version(caffe_python: str) -> None:
-    probe = engines.probe_caffe(caffe_python)
+    probe = probe_caffe(caffe_python)
     assert (probe.caffe, probe.error) == ("1.0.0", "") and probe.file is not None
 
 

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import Any
 
 from tinynet import __version__, engines
 from tinynet.errors import TinynetError
+from tinynet.interpreters import PLACEHOLDER, Answer, ask, last_line, probe_caffe
 
 # what setup.py requires, then what its extras bring
 REQUIRED = (
@@ -69,7 +69,7 @@ def examine(caffe_python: str | None = None) -> Findings:
     with ThreadPoolExecutor(max_workers=4) as pool:
         torch = pool.submit(_torch)
         nvidia = pool.submit(_nvidia)
-        probes = list(pool.map(engines.probe_caffe, _interpreters(caffe_python)))
+        probes = list(pool.map(probe_caffe, _interpreters(caffe_python)))
     findings = Findings(
         tinynet=__version__,
         python={"version": platform.python_version(), "path": sys.executable},
@@ -104,19 +104,9 @@ def _interpreters(caffe_python: str | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _child(python: str, code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [python, "-c", code],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "GLOG_logtostderr": "1"},
-    )
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+def _said(found: Answer) -> str:
+    """The last words of a child that failed."""
+    return found.fault or last_line(found.stderr) or "it said nothing"
 
 
 def _torch() -> dict[str, Any]:
@@ -124,11 +114,11 @@ def _torch() -> dict[str, Any]:
         engine = engines.find_torch()
     except TinynetError as error:
         return {"works": False, "reason": str(error)}
-    child = _child(engine.python, _TORCH)
+    child = ask([engine.python, "-c", _TORCH])
     try:
         answer = json.loads(child.stdout)
     except ValueError:
-        reason = f"torch {engine.version} does not start: {_last_line(child.stderr)}"
+        reason = f"torch {engine.version} does not start: {_said(child)}"
         return {"works": False, "reason": reason}
     return {"works": True, "version": engine.version, "python": engine.python, **answer}
 
@@ -139,17 +129,17 @@ def _caffe(caffe_python: str | None) -> dict[str, Any]:
     except TinynetError as error:
         return {"works": False, "reason": str(error)}
     entry: dict[str, Any] = {"works": True, "version": engine.version, "python": engine.python}
-    child = _child(engine.python, _CAFFE_GPU)
-    entry["gpu"] = child.returncode == 0
+    child = ask([engine.python, "-c", _CAFFE_GPU], GLOG_logtostderr="1")
+    entry["gpu"] = not child.fault
     if not entry["gpu"]:
         cpu_only = "CPU-only" in child.stderr
-        entry["gpu_reason"] = "built for the CPU only" if cpu_only else _fatal(child.stderr)
+        entry["gpu_reason"] = "built for the CPU only" if cpu_only else _fatal(child)
     return entry
 
 
-def _fatal(text: str) -> str:
-    lines = [line for line in text.splitlines() if "] " in line and line[:1] == "F"]
-    return lines[0].partition("] ")[2] if lines else _last_line(text)
+def _fatal(found: Answer) -> str:
+    lines = [line for line in found.stderr.splitlines() if "] " in line and line[:1] == "F"]
+    return lines[0].partition("] ")[2] if lines else _said(found)
 
 
 def _nvidia() -> dict[str, Any]:
@@ -157,17 +147,9 @@ def _nvidia() -> dict[str, Any]:
     if shutil.which("nvidia-smi") is None:
         return {}
     query = "index,name,memory.total,memory.free,driver_version"
-    try:
-        child = subprocess.run(
-            ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
-    except OSError as error:
-        return {"error": str(error)}
-    if child.returncode != 0:
-        return {"error": _last_line(child.stderr or child.stdout)}
+    child = ask(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"])
+    if child.fault:
+        return {"error": last_line(child.stderr or child.stdout) or child.fault}
     rows = [[cell.strip() for cell in line.split(",")] for line in child.stdout.splitlines()]
     return {
         "driver": rows[0][4] if rows and len(rows[0]) > 4 else "",
@@ -189,7 +171,7 @@ def _advice(findings: Findings) -> Iterable[str]:
         yield f"no torch engine: {torch['reason']}"
     if any(probe["placeholder"] and not probe["caffe"] for probe in findings.interpreters):
         where = next(p["python"] for p in findings.interpreters if p["placeholder"])
-        yield f"{where}: {engines.PLACEHOLDER}"
+        yield f"{where}: {PLACEHOLDER}"
     if not caffe["works"]:
         yield f"no real Caffe (only needed to compare with, or for builds of your own): {_how()}"
     gpus = findings.devices["nvidia"].get("gpus", [])

@@ -17,11 +17,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
+from tinynet.interpreters import PLACEHOLDER, ask, probe_caffe
 
 NAMES = ("auto", "caffe", "torch")
 ENVIRONMENT_VARIABLE = "TINYNET_CAFFE_PYTHON"
@@ -33,45 +34,6 @@ GET_CAFFE = (
     f"{ENVIRONMENT_VARIABLE}"
 )
 GET_TORCH = "pip install 'tinynet[torch]'"
-
-# Runs in any Python from 3.6 on.  Leaves the working directory out of the module path, as the
-# worker does: a folder named `caffe` there (a source tree) would be taken for the module.
-_PROBE = """
-import json, os, platform, sys
-if sys.path[:1] == [""]:
-    del sys.path[0]
-out = {"python": platform.python_version()}
-sys.stdout.flush()
-answer = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-try:
-    import caffe
-    out["file"] = getattr(caffe, "__file__", None)
-    if hasattr(caffe, "get_solver"):
-        out["caffe"] = str(getattr(caffe, "__version__", "unknown"))
-    else:
-        out["error"] = "its module 'caffe' is not pycaffe: it has no get_solver"
-except Exception as error:
-    out["error"] = "%s: %s" % (type(error).__name__, error)
-try:
-    import importlib.metadata as metadata
-    out["placeholder"] = metadata.version("caffe")
-except Exception:
-    pass
-try:
-    import numpy
-    out["numpy"] = numpy.__version__
-except Exception:
-    pass
-answer.write(json.dumps(out))
-answer.flush()
-os._exit(0)
-"""
-
-PLACEHOLDER = (
-    "the package 'caffe' of the Python package index is an empty placeholder, not Caffe; "
-    "uninstall it, and take 'kendryte-caffe' (Python 3.6 to 3.9)"
-)
 
 
 @dataclass(frozen=True)
@@ -85,55 +47,6 @@ class Engine:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.python})"
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What an interpreter says about its ``caffe``; ``caffe`` is None where it has none."""
-
-    python: str
-    python_version: str = ""
-    caffe: str | None = None
-    file: str | None = None
-    numpy: str | None = None
-    placeholder: str | None = None
-    error: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def probe_caffe(python: str) -> Probe:
-    """Import ``caffe`` in a child under the interpreter ``python``, and say what came of it."""
-    environment = dict(os.environ, GLOG_minloglevel="3")
-    try:
-        child = subprocess.run(
-            [python, "-c", _PROBE],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-    except OSError as error:
-        return Probe(python, error=error.strerror or str(error))
-    try:
-        answer = json.loads(child.stdout)
-    except ValueError:
-        last = child.stderr.strip().splitlines()[-1:] or [f"exit status {child.returncode}"]
-        return Probe(python, error=last[0])
-    reason = answer.get("error", "")
-    if answer.get("placeholder") and "caffe" not in answer:
-        reason = PLACEHOLDER
-    return Probe(
-        python,
-        python_version=answer["python"],
-        caffe=answer.get("caffe"),
-        file=answer.get("file"),
-        numpy=answer.get("numpy"),
-        placeholder=answer.get("placeholder"),
-        error=reason,
-    )
 
 
 def _interpreter(given: str) -> str:
@@ -154,7 +67,7 @@ def caffe_candidates(caffe_python: str | None = None) -> Iterator[tuple[str, str
 
     Yields (interpreter, where it was named, whether a user named it).
     """
-    if caffe_python:
+    if caffe_python is not None:
         yield _interpreter(caffe_python), "--caffe-python", True
         return
     if os.environ.get(ENVIRONMENT_VARIABLE):
@@ -180,7 +93,9 @@ def find_caffe(caffe_python: str | None = None) -> Engine:
         if probe.caffe is not None:
             return Engine("caffe", "caffe", python, probe.caffe)
         if named:
-            raise TinynetError(f"{where} names {python}, which has no Caffe: {probe.error}")
+            raise TinynetError(
+                f"{where} names {python}, which is not a Python that imports caffe: {probe.error}"
+            )
         placeholder = placeholder or probe.placeholder is not None
     if placeholder:
         raise TinynetError(f"no real Caffe found: {PLACEHOLDER}")
@@ -339,9 +254,6 @@ def cuda_devices(python: str) -> list[str]:
         " if c.is_available() else []))"
     )
     try:
-        child = subprocess.run(
-            [python, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
-        return list(json.loads(child.stdout))
-    except (OSError, ValueError):
+        return list(json.loads(ask([python, "-c", code]).stdout))
+    except (TypeError, ValueError):
         return []

@@ -174,7 +174,7 @@ def test_every_work_of_the_worker_does_a_round(work, tmp_path):
 def test_a_caffe_that_was_named_and_is_none_is_an_error_and_no_gap(tmp_path):
     done = run("bench", "--quick", "--only", "reader", "--caffe-python", tmp_path / "absent")
     assert done.status == 1 and done.stdout == ""
-    assert "absent, which has no Caffe" in done.stderr
+    assert "absent, which is not a Python that imports caffe" in done.stderr
 
 
 def test_a_data_set_that_is_not_there_is_wrong_use(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.command import run
 from tests.test_engines import CAFFE, interpreter
 from tinynet import doctor, engines
+from tinynet.interpreters import PLACEHOLDER
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def test_json_names_engine_interpreters_devices_and_versions(tmp_path: Path) -> 
 def test_the_placeholder_is_called_by_its_name(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "env", placeholder=True)
     done = run("doctor", "--caffe-python", python)
-    assert f"{python}: {engines.PLACEHOLDER}" in done.stdout
+    assert f"{python}: {PLACEHOLDER}" in done.stdout
 
 
 def test_a_cpu_build_of_real_caffe_is_told_apart(caffe_python: str) -> None:

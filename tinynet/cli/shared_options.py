@@ -122,6 +122,6 @@ def engine_words(
 ) -> list[str]:
     """The options once more, as a command that is started with them takes them."""
     words = ["--engine", name] if name and name != "auto" else []
-    words += ["--caffe-python", caffe_python] if caffe_python else []
+    words += ["--caffe-python", caffe_python] if caffe_python is not None else []
     words += ["--gpu", str(gpu)] if gpu is not None else []
     return words + (["--cpu"] if cpu else [])
