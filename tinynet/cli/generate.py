@@ -10,6 +10,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
+from tinynet.hyperparameters import LARGEST_COUNT
 from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths, StagePaths
 from tinynet.prototxt import dataset, schema, solver_values
 from tinynet.prototxt import generate as generator
@@ -70,7 +71,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option(
     "--classes",
-    type=click.IntRange(2, shared_options.COUNT.max),
+    type=click.IntRange(2, LARGEST_COUNT),
     help="Classes, if not those of the data set.",
 )
 @click.option(

@@ -14,6 +14,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.errors import UsageError
+from tinynet.hyperparameters import LARGEST_SEED
 from tinynet.paths import RUNS_ROOT
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Numbers(click.ParamType):
 )
 @click.option(
     "--seeds",
-    type=Numbers(shared_options.SEED.max),
+    type=Numbers(LARGEST_SEED),
     default=[],
     metavar="N,N-N",
     help="One run for each of these seeds (members have their own); default 1, or what "
