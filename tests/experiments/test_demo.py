@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.layouts import write_layout
+from tinynet.experiments import demo
 from tinynet.training import snapshots
 
 pytest.importorskip("torch")
@@ -32,6 +33,15 @@ def test_the_whole_demo_ends_with_its_table_and_leaves_its_figures(tmp_path: Pat
     named = [line.split(":")[1].strip() for line in stdout.splitlines()[-3:]]
     assert all(name.startswith("demo/results/") for name in named)
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in named)
+    # another length is another demo; without one it is this that goes on
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    child = start(tmp_path, "--iterations", "2")
+    stdout, stderr = child.communicate()
+    assert (child.returncode, stdout) == (2, "") and stderr.count("\n") == 1
+    assert "demo: holds a demo of 1 iterations, not of 2; leave out --iterations" in stderr
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert demo.lengths(demo.Folders(tmp_path / "demo"), None) == {1: 1, 3: 1}
+    assert demo.lengths(demo.Folders(tmp_path / "elsewhere"), None) == demo.ITERATIONS
 
 
 def test_a_demo_that_is_interrupted_keeps_what_was_trained_and_goes_on(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import threading
@@ -13,11 +14,12 @@ import pytest
 
 from tests.cli.command import run
 from tests.experiments.made_results import add_run, begin
+from tinynet.data import split as splitting
 from tinynet.data.chosen_on import chosen_on
 from tinynet.data.manifest import read_manifest
 from tinynet.data.split import HalfVal, Plan, Tuning, split
 from tinynet.errors import TinynetError, UsageError
-from tinynet.experiments import collect
+from tinynet.experiments import collect, dissection
 from tinynet.experiments.dissection import Folders, Request, planned_runs, prepare
 from tinynet.experiments.recipes import differences, read_recipe
 from tinynet.experiments.results import ResultsPaths, read_dissection
@@ -368,6 +370,50 @@ def test_without_data_no_folder_is_begun(tmp_path: Path) -> None:
     done = run("dissect", tmp_path / "nothing", "--jobs", "--out", tmp_path / "d")
     assert done.status == 1 and "run 'tinynet data convert'" in done.stderr
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("out", ["d", "new/deep/d"])
+def test_a_split_that_fails_leaves_nothing(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / out / "data"))
+
+    monkeypatch.setattr(dissection, "split", fail)
+    monkeypatch.setattr(splitting, "split", fail)
+    options = ("--split-seed", 1, "--out", tmp_path / out)
+    for command in (("dissect", lmdb, "--jobs"), ("search", lmdb, "--stage", 1)):
+        done = run(*command, *options)
+        assert done.status == 1 and "no space left on the device" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+    (tmp_path / out).mkdir(parents=True)  # a folder that was there stays, and what is in it
+    (tmp_path / out / "mine").write_text("")
+    assert run("dissect", lmdb, "--jobs", *options).status == 1
+    assert (tmp_path / out / "mine").exists()
+
+
+def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
+    name = "stage1_simple/seed1"
+    results = begin(tmp_path / "results")
+    settings = load(results)
+    assert settings is not None
+    paths = RunPaths(tmp_path / "runs" / name)
+    add_run(ResultsPaths(tmp_path / "runs"), name, 1, [0, 1])
+    paths.root.joinpath("scores.json").unlink()
+    Run(state=FINISHED, iteration=40).save(paths.run_json)
+    paths.log.write_text("")
+    paths.history.write_text("torn\n")
+    with pytest.raises(TinynetError, match=f"{paths.history}:1: .*'tinynet train {paths.root}'"):
+        collect.collect(paths, name, results, settings)
+    damaged = paths.probabilities("test", oversample=True)
+    damaged.write_bytes(b"PK")
+    command = f"tinynet evaluate {paths.root} --split test --oversample"
+    with pytest.raises(TinynetError, match=f"{damaged}: .*; delete it and run '{command}'"):
+        collect.collect(paths, name, results, settings)
+    assert not results.run(name).root.exists()
 
 
 def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from scipy import stats
 
 from tests.experiments.made_results import LABELS, add_run, begin, probabilities
 from tinynet.cli import dissect_report
+from tinynet.errors import TinynetError
 from tinynet.evaluation.metrics import rank_of_label
 from tinynet.experiments.collect import rounded, smaller
 from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
@@ -55,7 +56,7 @@ def test_what_has_not_run_reads_so_and_has_no_gain(tmp_path: Path) -> None:
     assert [row.state for row in table.stages[0].runs] == ["not run", "not run"]
     assert table.stages[0].one_crop is None and table.stages[1].gain is None
     text = dissect_report.text(table)
-    assert any(line.startswith("Simple model") and "not run" in line for line in text.split("\n"))
+    assert any(line.startswith("1 Simple model") and "not run" in line for line in text.split("\n"))
 
 
 def ensemble_of(tmp_path: Path, names: list[str]) -> ResultsPaths:
@@ -150,3 +151,34 @@ def test_a_variant_is_compared_with_its_base_and_has_no_figures_of_the_paper(
     assert row.gain is not None and row.gain.mean == pytest.approx(1 / 9)
     assert row.gain_over == "stage4_leaky_relu"
     assert row.paper.gain is None
+
+
+def test_a_damaged_file_of_the_results_says_how_it_is_taken_again(tmp_path: Path) -> None:
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed1", 1, [0, 1, 2])
+    path = results.run("stage1_simple/seed1").probabilities("test")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TinynetError) as damaged:
+        build(results)
+    assert str(damaged.value).startswith(f"{path}: no usable file of probabilities (")
+    assert "remove its folder from the results, and the same 'tinynet dissect'" in str(
+        damaged.value
+    )
+    assert "evaluate" not in str(damaged.value)
+
+
+def test_the_terminal_says_of_which_stage_a_variant_is_and_the_papers_loss(tmp_path: Path) -> None:
+    results = begin(
+        tmp_path,
+        stages=[1, 7],
+        variants=["variant_msra"],
+        epochs={"stage1_simple": 8, "stage7_dropout2": 24, "variant_msra": 24},
+    )
+    shown = dissect_report.text(build(results)).splitlines()
+    assert [line.split("  ")[0] for line in shown[3:6]] == [
+        "1 Simple model",
+        "7 + dropout 2",
+        "variant of 7: MSRA initialization",
+    ]
+    assert shown[4].endswith("gain +4.52, val 44.90, train 66.28, loss 2.368")
+    assert "loss" not in shown[5]

@@ -75,10 +75,15 @@ def test_a_sealed_complete_state_of_any_content_is_applied_or_refused(
 
 @FUZZ
 @given(mangled(b'{"iteration": 10, "train_loss": 1.5}\n{"iteration": 20, "val_accuracy": 0.5}\n'))
-def test_a_mangled_history_or_log_is_read_as_far_as_it_goes(tmp_path: Path, data: bytes) -> None:
+def test_a_mangled_history_or_log_is_read_or_named(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "history.jsonl"
     path.write_bytes(data)
-    assert all(isinstance(record["iteration"], int) for record in log.read_history(path))
+    records, fault = log.scan_history(path)
+    assert all(isinstance(record["iteration"], int) for record in records)
+    try:
+        assert log.read_history(path) == records and fault is None
+    except TinynetError as error:
+        assert fault is not None and str(error).startswith(fault)
     path.write_bytes(b"I1122 23:59:51.000000 77 solver.cpp:239] Iteration 10, loss = 4.5\n" + data)
     log.rebuild_history(path)
 

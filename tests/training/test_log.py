@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.training import small_runs
+from tinynet.errors import TinynetError
 from tinynet.training import log
 from tinynet.training.log import LogParser
 
@@ -91,6 +93,54 @@ def test_history_survives_a_torn_last_line_and_is_cut_where_a_run_resumes(tmp_pa
     kept = log.truncate_history(path, 20)  # a solver at 20 displays 20 again
     assert [r["iteration"] for r in kept] == [0, 10]
     assert log.read_history(path) == kept
+
+
+SOUND = '{"iteration": 0, "lr": 0.1}\n{"iteration": 10, "val_loss": null}\n'
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ['{"iteration": 10', "", "[1]", '{"iteration": true}', '{"iteration": -1}', "\0\0\0",
+     '{"iteration": 10, "train_loss": "4"}', '{"iteration": 10, "train_loss": NaN}',
+     '{"iteration": 10, "train_loss": 1e999}', "[" * 100_000],
+)  # fmt: skip
+def test_only_an_unfinished_last_line_is_left_out_and_any_other_damage_is_named(
+    tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text(SOUND + damage)  # as a kill may leave it
+    assert [r["iteration"] for r in log.read_history(path)] == [0, 10]
+    path.write_text(SOUND + damage + "\n")
+    with pytest.raises(TinynetError, match=f"{path}:3: is damaged.*that it was copied from"):
+        log.read_history(path)
+    path.write_text(damage + "\n" + SOUND)
+    (tmp_path / "train.log").write_text("")
+    with pytest.raises(TinynetError, match=f"{path}:1: is damaged.*'tinynet train {tmp_path}'"):
+        log.read_history(path)
+    assert log.truncate_history(path, 20) == []  # what a resumed run makes from its log again
+
+
+def test_a_last_line_that_lacks_nothing_but_its_end_counts(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text(SOUND[:-1])
+    assert [r["iteration"] for r in log.read_history(path)] == [0, 10]
+
+
+def test_the_same_command_makes_a_damaged_history_of_a_finished_run_again(
+    trained, tmp_path: Path
+) -> None:
+    trained("torch", tmp_path)
+    path = tmp_path / "runs/small/seed7/history.jsonl"
+    before = path.read_text()
+    lines = before.splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], lines[2].replace(":", "?"), *lines[3:]]))
+    with pytest.raises(TinynetError, match="history.jsonl:3: is damaged"):
+        log.read_history(path)
+    child = small_runs.train(tmp_path, "runs/small/seed7", "--engine", "torch")
+    assert child.returncode == 0, child.stderr
+    assert "history.jsonl:3: is damaged" in child.stderr
+    assert "has been made from train.log again" in child.stderr
+    assert path.read_text() == before
 
 
 def test_fatal_message_is_that_of_the_failed_check() -> None:

@@ -23,7 +23,7 @@ from tinynet.cli import shared_options
     "--iterations",
     type=shared_options.COUNT,
     metavar="N",
-    help="Length of each training, if not the demo's own.",
+    help="Length of each training; default the demo's own, or that of the demo in DIR.",
 )
 def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     """Run the whole experiment in minutes, on the CPU: data set to ensemble.

@@ -54,7 +54,7 @@ def _has_no_crops(row: StageRow, table: Dissection) -> bool:
 
 def _row(row: StageRow, table: Dissection) -> list[str]:
     done = len(row.finished)
-    cells = [row.title, str(row.epochs), f"{done}/{len(row.runs)}"]
+    cells = [row.label, str(row.epochs), f"{done}/{len(row.runs)}"]
     if not done:
         return [*cells, NOT_RUN, "", "", "", "", _paper(row)]
     return [
@@ -73,6 +73,7 @@ def _paper(row: StageRow) -> str:
     parts = [] if stated.gain is None else [f"gain {stated.gain:+.2f}"]
     parts += [] if stated.validation is None else [f"val {stated.validation:.2f}"]
     parts += [] if stated.training is None else [f"train {stated.training:.2f}"]
+    parts += [] if stated.loss is None else [f"loss {stated.loss:.3f}"]
     return ", ".join(parts)
 
 

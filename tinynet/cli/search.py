@@ -147,17 +147,15 @@ def search(
 
 def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
     """DATA where its val may choose, else DATA with tuning pictures held out, under ``out``."""
-    from filelock import FileLock
-
     from tinynet.data.manifest import read_manifest
+    from tinynet.data.output import locked
     from tinynet.data.split import Tuning, split
     from tinynet.paths import DataPaths
 
     if "roles" in read_manifest(data).options:
         return data
     folder = out / "data"
-    out.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(out / ".data.lock")):  # many workers may start at once
+    with locked(out / ".data.lock"):  # many workers may start at once
         if not DataPaths(folder).manifest.exists():
             split(data, folder, Tuning(0.1, split_seed))
     options = read_manifest(folder).options

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from tinynet.errors import TinynetError
 
 _LOCK = ".lock"
@@ -68,6 +70,27 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
         raise OSError(error.errno, error.strerror, str(out)) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Hold the lock file ``lock``, in a folder that is made for it where there is none.
+
+    Where the block fails before it has put anything else there, the folders that were made go too.
+    """
+    lock = Path(os.path.abspath(lock))
+    made = [folder for folder in lock.parents if not folder.exists()]
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(str(lock)):
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty: others are at work there
+            if made and os.listdir(lock.parent) == [lock.name]:
+                lock.unlink()
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _prefix(out: Path) -> str:

@@ -31,7 +31,9 @@ def load_member(request: Request, say: Say, progress: Progress) -> Member:
     if request.run.is_dir():
         return Member(request.run, evaluate.obtain(request, say, progress))
     if request.run.suffix == ".npz":
-        found = read_probabilities(request.run)
+        found = read_probabilities(
+            request.run, "make it again with 'tinynet evaluate' or 'tinynet ensemble'"
+        )
         if found.split not in ("", request.split):
             raise UsageError(
                 f"{request.run}: is of the {found.split} split, not of {request.split}; give "

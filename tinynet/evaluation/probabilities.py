@@ -28,6 +28,7 @@ MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 pictures of 1,000
 MAX_TEXT = 4 * 1024  # bytes of a name: 1,024 characters
 MAX_HEADER = 10_000  # numpy's own limit for a header of an untrusted .npy
 SUM_TOLERANCE = 1e-3
+EVALUATE_AGAIN = "delete it and run 'tinynet evaluate' again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +90,11 @@ def write_probabilities(path: Path, probabilities: Probabilities) -> None:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
-def read_probabilities(path: Path) -> Probabilities:
-    """Read and validate a file; TinynetError names the file and what is wrong with it."""
+def read_probabilities(path: Path, remedy: str = EVALUATE_AGAIN) -> Probabilities:
+    """Read and validate a file; TinynetError names the file, what is wrong with it and ``remedy``.
+
+    The remedy depends on where the file lies, which the caller knows.
+    """
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -100,9 +104,9 @@ def read_probabilities(path: Path) -> Probabilities:
     except OSError as error:
         if error.filename is not None:  # of opening the file; a damaged archive has no name
             raise
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, remedy) from error
     except _DAMAGE as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, remedy) from error
     return probabilities
 
 
@@ -132,12 +136,9 @@ _DAMAGE = (
 )
 
 
-def _damaged(path: Path, error: BaseException) -> TinynetError:
+def _damaged(path: Path, error: BaseException, remedy: str) -> TinynetError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return TinynetError(
-        f"{path}: no usable file of probabilities ({reason}); delete it and run "
-        "'tinynet evaluate' again"
-    )
+    return TinynetError(f"{path}: no usable file of probabilities ({reason}); {remedy}")
 
 
 def _read_arrays(archive: zipfile.ZipFile) -> dict[str, Any]:

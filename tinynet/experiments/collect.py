@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from tinynet.experiments.results import (
     FINISHED,
     NOT_RUN,
     OVERSAMPLE,
+    TAKEN_AGAIN,
     ResultsPaths,
     RunRow,
     Score,
@@ -34,6 +36,7 @@ from tinynet.experiments.results import (
 from tinynet.experiments.settings import Settings
 from tinynet.paths import RunPaths
 from tinynet.training import run as runs
+from tinynet.training.log import read_history
 
 _KEPT_BITS = 12  # of a float32's 24: an error of 1 in 4,000 at most, and half the size on disk
 # What a run's record says that holds on any machine; the rest are paths, hosts and processes.
@@ -70,8 +73,12 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     if not all(path.exists() for path in files.values()):
         return False
     _require_recipe(run, name, record, settings)
-    found = {key: read_probabilities(path) for key, path in files.items()}
-    _require_one_model(found, files, record)
+    found = {
+        key: read_probabilities(path, f"delete it and run '{_evaluation(run, *key)}'")
+        for key, path in files.items()
+    }
+    _require_one_model(found, files, record, run)
+    read_history(run.history)  # a damaged one would stay so
     target = results.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -114,9 +121,7 @@ def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
     except FileNotFoundError:
         return RunRow(name, seed, NOT_RUN)
     except (ValueError, KeyError, TypeError) as error:
-        raise TinynetError(
-            f"{path}: cannot be read ({error}); remove its folder, and it is made again"
-        ) from None
+        raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
 
 
 def smaller(p: Probabilities) -> Probabilities:
@@ -172,10 +177,17 @@ def _require_one_model(
     found: dict[tuple[str, str], Probabilities],
     files: dict[tuple[str, str], Path],
     record: runs.Run,
+    run: RunPaths,
 ) -> None:
     for key, p in found.items():
         if p.iteration != record.iteration:
             raise TinynetError(
                 f"{files[key]}: is of iteration {p.iteration}, the run ended at "
-                f"{record.iteration}; run 'tinynet evaluate' again"
+                f"{record.iteration}; run '{_evaluation(run, *key)}'"
             )
+
+
+def _evaluation(run: RunPaths, split: str, crop: str) -> str:
+    """The command that makes one file of probabilities."""
+    words = ["tinynet", "evaluate", os.fspath(run.root), "--split", split]
+    return shlex.join(words + (["--oversample"] if crop == OVERSAMPLE else []))

@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet.data.manifest import read_manifest
-from tinynet.errors import StoppedEarly, TinynetError
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.evaluation.metrics import Metrics, score
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
 from tinynet.jobs import children
 from tinynet.paths import DataPaths, ExperimentPaths, RunPaths
+from tinynet.prototxt import schema, text
 from tinynet.stages import stage
 from tinynet.training.log import Record, read_history
 
 Say = Callable[[str], None]
+
+AGAIN = "delete it, and the demo, started again, makes it anew"
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,39 @@ class Folders(ExperimentPaths):
         return self.root / "results"
 
 
-def commands(dataset: Path | None, folders: Folders, iterations: int | None) -> Iterator[list[str]]:
+def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
+    """Iterations of each stage: those asked for, those that the folder's runs have, or the usual.
+
+    Raises UsageError where the folder's runs have another length than is asked for: a schedule
+    follows its length, so that no run of one could become one of the other.
+    """
+    found = {}
+    for number, usual in ITERATIONS.items():
+        paths = [RunPaths(t.run(folders.runs)) for t in TRAININGS if t.stage == number]
+        begun = {
+            int(text.read(path.solver, schema.SolverParameter).max_iter)
+            for path in paths
+            if path.solver.exists()
+        }
+        found[number] = iterations or min(begun, default=usual)
+        if begun - {found[number]}:
+            raise UsageError(
+                f"{folders.root}: holds a demo of {max(begun):,} iterations, not of "
+                f"{found[number]:,}; leave out --iterations to go on with it, name another folder "
+                "with --out, or remove this one"
+            )
+    return found
+
+
+def commands(
+    dataset: Path | None, folders: Folders, iterations: dict[int, int]
+) -> Iterator[list[str]]:
     """The ``tinynet`` commands of the demo, in order, without those whose work is done."""
     if dataset is None and not folders.pictures.exists():
         yield ["data", "synthesize", "--out", str(folders.pictures)]
     if not DataPaths(folders.lmdb).manifest.exists():
         yield ["data", "convert", str(dataset or folders.pictures), "--out", str(folders.lmdb)]
-    for number, usual in ITERATIONS.items():
-        length = iterations or usual
+    for number, length in iterations.items():
         yield [
             *("generate", "--stage", str(number)),
             *("--data", str(folders.lmdb), "--out", str(folders.prototxt)),
@@ -97,13 +125,15 @@ def commands(dataset: Path | None, folders: Folders, iterations: int | None) -> 
 def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say) -> None:
     """Run the demo's commands one after the other, each in a process of its own.
 
-    Raises StoppedEarly after a signal, which the command that runs gets too and ends in its own
-    way; TinynetError, naming the command, if one fails.  The reason stands above it.
+    Raises UsageError where the folder holds a demo of another length; StoppedEarly after a signal,
+    which the command that runs gets too and ends in its own way; TinynetError, naming the command,
+    if one fails.  The reason stands above it.
     """
     goes_on = "the demo goes on from here when it is started again"
+    asked = lengths(folders, iterations)
     signals: list[int] = []
     with children.stop_signals_noted(signals):
-        for command in commands(dataset, folders, iterations):
+        for command in commands(dataset, folders, asked):
             say(f"\n$ tinynet {shlex.join(command)}")
             status = _status(command, signals)
             if signals:
@@ -111,8 +141,8 @@ def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say
                 raise StoppedEarly(f"{folders.root}: stopped by {name}; {goes_on}")
             if status != 0:
                 raise TinynetError(
-                    f"'tinynet {command[0]}' ended with status {status}; the reason stands above, "
-                    f"and {goes_on}"
+                    f"'tinynet {command[0]}' ended with status {status}; the reason stands above; "
+                    f"once that is mended, {goes_on}"
                 )
 
 
@@ -158,12 +188,12 @@ def results(folders: Folders) -> list[Result]:
     rows = []
     for training in TRAININGS:
         paths = RunPaths(training.run(folders.runs))
-        many = read_probabilities(paths.probabilities("val", oversample=True))
+        many = read_probabilities(paths.probabilities("val", oversample=True), AGAIN)
         logged = [r for r in read_history(paths.history) if "val_accuracy" in r]
         # the stages train for different lengths, which their accuracies must be read with
         label = f"{_label(training)}, {logged[-1]['iteration']} iterations"
         rows.append(Result(label, logged[-1]["val_accuracy"], _score(many), many.views))
-    mean = read_probabilities(folders.results / "val_10crop.npz")
+    mean = read_probabilities(folders.results / "val_10crop.npz", AGAIN)
     members = sum(training.member for training in TRAININGS)
     rows.append(Result(f"ensemble of {members}", None, _score(mean), mean.views))
     return rows

@@ -24,10 +24,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from tinynet.data.chosen_on import ChosenOn, overlap
 from tinynet.data.manifest import Manifest, read_manifest
+from tinynet.data.output import locked
 from tinynet.data.split import Plan, split
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments import collect
@@ -65,10 +64,9 @@ class Folders(ExperimentPaths):
     def jobs(self) -> Path:
         return self.root / "jobs"
 
-    def changing_results(self) -> FileLock:
+    def changing_results(self) -> contextlib.AbstractContextManager[None]:
         """Held by whoever reads RESULTS and writes what follows from that."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return FileLock(os.fspath(self.root / "results.lock"))
+        return locked(self.root / "results.lock")
 
 
 @dataclass(frozen=True)

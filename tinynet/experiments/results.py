@@ -28,10 +28,15 @@ from tinynet.errors import TinynetError
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
 from tinynet.experiments.paper import PaperStage
 from tinynet.paths import RunPaths
+from tinynet.stages import STAGES
 
 VERSION = 1
 FINISHED, NOT_RUN = "finished", "not run"
 CENTER, OVERSAMPLE = "center", "oversample"
+TAKEN_AGAIN = (
+    "remove its folder from the results, and the same 'tinynet dissect' command takes it from the "
+    "run again, or trains it where that is gone"
+)
 
 
 # ------------------------------------------------------------------------- what the table holds
@@ -107,6 +112,18 @@ class StageRow:
     @property
     def finished(self) -> list[RunRow]:
         return [run for run in self.runs if run.state == FINISHED]
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a stage of the ladder, and no variant and no other net."""
+        return any(stage.name == self.name for stage in STAGES)
+
+    @property
+    def label(self) -> str:
+        """What a table calls it: a stage by number and title, a variant by its stage and title."""
+        if self.is_step:
+            return f"{self.number} {self.title}"
+        return f"variant of {self.number}: {self.title}" if self.number else self.title
 
 
 @dataclass(frozen=True)
@@ -225,7 +242,7 @@ def write_dissection(root: Path, dissection: Dissection) -> None:
 def read_run_probabilities(root: Path, run: str, split: str, crop: str) -> Probabilities:
     """What a finished run says of a split.  Raises OSError or TinynetError where there is none."""
     path = ResultsPaths(Path(root)).run(run).probabilities(split, crop == OVERSAMPLE)
-    return read_probabilities(path)
+    return read_probabilities(path, TAKEN_AGAIN)
 
 
 CSV_COLUMNS = (

@@ -21,6 +21,7 @@ from tinynet.experiments.results import (
     CENTER,
     FINISHED,
     OVERSAMPLE,
+    TAKEN_AGAIN,
     Dissection,
     Ensemble,
     Estimate,
@@ -126,7 +127,7 @@ class _Builder:
 
     def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
         path = self._results.run(run).probabilities(split, crop == OVERSAMPLE)
-        return Member(path, read_probabilities(path))
+        return Member(path, read_probabilities(path, TAKEN_AGAIN))
 
     # ------------------------------------------------------------------ the ensemble
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from tinynet import whole_file
+from tinynet.data.output import locked
 from tinynet.errors import UsageError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read, require_fit, require_order
@@ -29,8 +28,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job]) -> JobList:
     folder = Path(folder)
     require_fit(jobs)
     paths = ListPaths(folder)
-    paths.list_lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(paths.list_lock)):
+    with locked(paths.list_lock):
         known: dict[str, Job] = {}
         if paths.jobs.exists():
             before = read(folder)

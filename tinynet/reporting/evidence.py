@@ -15,9 +15,9 @@ from tinynet.data.manifest import Manifest, read_manifest
 from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation import inputs
 from tinynet.evaluation.metrics import Metrics, score
-from tinynet.evaluation.probabilities import Probabilities, read_probabilities
+from tinynet.evaluation.probabilities import EVALUATE_AGAIN, Probabilities, read_probabilities
 from tinynet.experiments.cross_validation import read_folds
-from tinynet.experiments.results import Dissection, ResultsPaths, read_dissection
+from tinynet.experiments.results import TAKEN_AGAIN, Dissection, ResultsPaths, read_dissection
 from tinynet.paths import RunPaths
 from tinynet.reporting.sources import Folds, Found, Search, look, read_search
 from tinynet.stages import STAGES, Stage
@@ -67,12 +67,21 @@ class RunEvidence:
     def history(self) -> list[Record]:
         return read_history(self.paths.history)
 
+    @property
+    def _scores(self) -> Path:
+        """Where a results folder keeps the run's scores; a run directory has no such file."""
+        return ResultsPaths(self.folder.parent.parent).scores(self.name)
+
+    @property
+    def _remedy(self) -> str:
+        return TAKEN_AGAIN if self._scores.is_file() else EVALUATE_AGAIN
+
     @cached_property
     def probabilities(self) -> dict[tuple[str, str], Probabilities]:
         """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
         found = {}
         for path in sorted(self.folder.glob("*.npz")):
-            probabilities = read_probabilities(path)
+            probabilities = read_probabilities(path, self._remedy)
             split = probabilities.split or path.stem.removesuffix("_10crop")
             found[(split, probabilities.crop)] = probabilities
         return found
@@ -88,11 +97,12 @@ class RunEvidence:
 
     def scored(self, split: str, crop: str = CENTER) -> float | None:
         """Top-1 accuracy of probabilities that were not kept, from a results folder's scores."""
-        path = ResultsPaths(self.folder.parent.parent).scores(self.name)
-        if not path.is_file():
+        if not self._scores.is_file():
             return None
         try:
-            top1 = json.loads(path.read_text(encoding="utf-8"))["scores"][f"{split}_{crop}"]["top1"]
+            top1 = json.loads(self._scores.read_text(encoding="utf-8"))["scores"][
+                f"{split}_{crop}"
+            ]["top1"]
         except (ValueError, KeyError, TypeError):
             return None
         return float(top1) if isinstance(top1, (int, float)) else None

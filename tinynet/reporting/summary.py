@@ -165,20 +165,9 @@ def interval(estimate: Estimate | None) -> Interval | None:
     return None if estimate is None else estimate.by_seed or estimate.by_picture
 
 
-def is_step(row: StageRow) -> bool:
-    """Whether a row is a stage of the ladder, and no variant and no other net."""
-    return any(stage.name == row.name for stage in STAGES)
-
-
-def row_label(row: StageRow) -> str:
-    if is_step(row):
-        return f"{row.number} {row.title}"
-    return f"variant of {row.number}: {row.title}" if row.number else row.title
-
-
 def _bar(row: StageRow) -> Bar:
     return Bar(
-        row_label(row),
+        row.label,
         row.one_crop.mean if row.one_crop else None,
         interval(row.one_crop),
         row.gain.mean if row.gain else None,
@@ -193,7 +182,7 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
     Every stage in order with what has not run, as in the paper; then what is no step: variants.
     """
     rows = stage_rows(evidence)
-    bars = [_bar(row) for row in rows if is_step(row)]
+    bars = [_bar(row) for row in rows if row.is_step]
     over = oversampling(evidence)
     bars.append(
         Bar(
@@ -221,7 +210,7 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
                 _share(ensemble.paper.gain),
             )
         )
-    others = [row for row in rows if not is_step(row)]
+    others = [row for row in rows if not row.is_step]
     bars += [_bar(row) for row in others]
     seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
     bars_are = "95 % over seeds where a stage has two, else over pictures"

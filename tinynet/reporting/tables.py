@@ -31,9 +31,7 @@ from tinynet.reporting.summary import (
     Oversampling,
     ensemble_of,
     interval,
-    is_step,
     oversampling,
-    row_label,
     stage_rows,
 )
 
@@ -54,14 +52,15 @@ def stages(evidence: Evidence) -> Table:
         Column("training (%)", "number"),
         Column("paper's training (%)", "number"),
         Column("loss (nats)", "number"),
+        Column("paper's loss", "number"),
     ]
     found = stage_rows(evidence)
-    rows = [Row(_stage_cells(evidence, row)) for row in found if is_step(row)]
+    rows = [Row(_stage_cells(evidence, row)) for row in found if row.is_step]
     rows.append(Row(_crops_cells(oversampling(evidence))))
     ensemble = ensemble_of(evidence)
     if ensemble is not None:
         rows.append(Row(_ensemble_cells(evidence, ensemble)))
-    rows += [Row(_stage_cells(evidence, row)) for row in found if not is_step(row)]
+    rows += [Row(_stage_cells(evidence, row)) for row in found if not row.is_step]
     return Table(
         "stages",
         f"Accuracy (top-1) on the {evidence.pictures} pictures, means over seeds. By picture: a "
@@ -79,9 +78,9 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
     missing = NOT_RUN if one is None else "—"
     done = [run.run for run in row.finished]
     links = run_links(evidence, done, [str(run.seed) for run in row.finished])
-    place = row.number if is_step(row) else 100 + row.number  # behind the ladder
+    place = row.number if row.is_step else 100 + row.number  # behind the ladder
     return [
-        Cell(row_label(row), f"{place:03d}"),
+        Cell(row.label, f"{place:03d}"),
         Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
         percent(one.mean if one else None, missing=missing),
         interval_cell(one.by_picture if one else None),
@@ -94,6 +93,7 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
         percent(row.training.mean if row.training else None),
         number(row.paper.training),
         number(row.loss, 3),
+        number(row.paper.loss, 3),
     ]
 
 
@@ -114,7 +114,7 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
         percent(gain.mean if gain else None, sign=True),
         interval_cell(interval(gain), sign=True),
         number(over.paper_gain, sign=True),
-        *(none, none, none),
+        *(none, none, none, none),
     ]
 
 
@@ -138,6 +138,7 @@ def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
         Cell("—", ""),
         number(ensemble.paper.training),
         number(full.loss if full else None, 3),
+        number(ensemble.paper.loss, 3),
     ]
 
 

@@ -45,7 +45,7 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
             f"{paths.root}: is finished ({stored.iteration} iterations); "
             "--resume --max-iter N takes it further, --name starts another"
         )
-        return summary(paths)
+        return _summary(paths, prepared, say)
     max_norm = request.max_norm or (stored.max_norm if stored else None)
     if max_norm is not None:
         checks.require_rows(prepared)
@@ -162,7 +162,9 @@ def _run(
         _record(run, outcome, paths)
     if warm:
         return None
-    return _conclude(run, outcome, paths, say)
+    if outcome.state == runs.FINISHED:
+        return _summary(paths, prepared, say)
+    raise _unfinished(run, outcome, paths)
 
 
 def _arguments(request: Request, plan: Plan, gpu: int | None) -> list[str]:
@@ -211,20 +213,27 @@ def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:
     run.save(paths.run_json)
 
 
-def _conclude(
-    run: Run, outcome: Outcome, paths: RunPaths, say: Callable[[str], None]
+def _summary(
+    paths: RunPaths, prepared: prepare.Prepared, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    if outcome.state == runs.FINISHED:
-        return summary(paths)
+    """The run's summary, its history made again from its log where that is damaged."""
+    mended = resuming.mend_history(paths, prepared)
+    if mended is not None:
+        say(mended)
+    return summary(paths)
+
+
+def _unfinished(run: Run, outcome: Outcome, paths: RunPaths) -> TinynetError:
+    """What to raise of a session that did not reach the end."""
     at = f"the snapshot of iteration {run.iteration}" if run.iteration else "the start"
     if outcome.state == runs.STOPPED:
-        raise StoppedEarly(
+        return StoppedEarly(
             f"{paths.root}: {outcome.message} at iteration {outcome.iteration} of {run.max_iter}; "
             f"the same command goes on from {at}"
         )
     if outcome.state == runs.DIVERGED:
-        raise TinynetError(
+        return TinynetError(
             f"{paths.root}: diverged: {outcome.message}; start another run (--name) with a lower "
             f"base_lr, say a third, or a smaller std of the weight fillers; {at} is kept"
         )
-    raise TinynetError(f"{outcome.message}; the log is {paths.log}")
+    return TinynetError(f"{outcome.message}; the log is {paths.log}")

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import whole_file
+from tinynet.errors import TinynetError
+from tinynet.paths import RunPaths
 
 Record = dict[str, Any]
 RESUME_SOURCE = "driver.py:1"  # of the line that begins a resumed session
@@ -178,22 +180,49 @@ def _number(text: str) -> float | None:
 def read_history(path: Path) -> list[Record]:
     """The records of ``history.jsonl``; [] where there is none.
 
-    A last line cut off by a kill or a full disk is left out, and so is all that follows it.
+    Raises TinynetError, which names file and line, where one is damaged: what stands there would
+    else be taken for the whole.  A last line that a kill cut off is left out.
+    """
+    records, fault = scan_history(path)
+    if fault is None:
+        return records
+    folder = path.parent
+    if (folder / RunPaths(folder).log.name).exists():
+        raise TinynetError(f"{fault}; 'tinynet train {folder}' makes it again from train.log")
+    raise TinynetError(f"{fault}; take the file again from the run that it was copied from")
+
+
+def scan_history(path: Path) -> tuple[list[Record], str | None]:
+    """The records of ``history.jsonl`` before the first damage, and what that is, "FILE:LINE: …".
+
+    None where there is no damage.  What follows the last newline is no damage, but what a killed
+    process was about to write.
     """
     records: list[Record] = []
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        *lines, unfinished = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
-        return records
-    for line in text.splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(record, dict) or not isinstance(record.get("iteration"), int):
-            break
+        return records, None
+    for number, line in enumerate(lines, 1):
+        record = _record(line)
+        if record is None:
+            return records, f"{path}:{number}: is damaged: no record of a history"
         records.append(record)
-    return records
+    last = _record(unfinished)
+    return records + ([] if last is None else [last]), None
+
+
+def _record(line: str) -> Record | None:
+    """The record in a line; None where there is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or type(record.get("iteration")) is not int:
+        return None
+    values = [value for value in record.values() if value is not None]
+    is_sound = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    return record if is_sound and record["iteration"] >= 0 else None
 
 
 def append_history(path: Path, records: Iterable[Record]) -> None:
@@ -241,9 +270,10 @@ def truncate_history(path: Path, iteration: int) -> list[Record]:
     """Keep what lies before ``iteration``, from which a resumed run goes on; return it.
 
     The solver tests and displays iteration N before its update, and a snapshot at N comes after
-    the update N - 1: a run that resumes there tests and displays N again.
+    the update N - 1: a run that resumes there tests and displays N again.  What follows a damaged
+    record is cut too.
     """
-    kept = _before(read_history(path), iteration)
+    kept = _before(scan_history(path)[0], iteration)
     write_history(path, kept)
     return kept
 

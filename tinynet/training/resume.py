@@ -66,6 +66,16 @@ def history_before(
     return kept, notes
 
 
+def mend_history(paths: RunPaths, prepared: Prepared) -> str | None:
+    """Make a damaged history again from the log that it comes from; what to say of it, or None."""
+    _, fault = logs.scan_history(paths.history)
+    rebuilt = [] if fault is None else logs.rebuild_history(paths.log, prepared.effective_batch)
+    if not rebuilt:
+        return None
+    logs.write_history(paths.history, rebuilt)
+    return f"{fault}; the file has been made from {paths.log.name} again"
+
+
 def _displayed_as_now(paths: RunPaths, prepared: Prepared) -> bool:
     """Whether the last session, whose solver still lies in the run, displayed as often."""
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tinynet.paths import RunPaths
 from tinynet.training import snapshots
-from tinynet.training.log import Record, read_history
+from tinynet.training.log import Record, scan_history
 from tinynet.training.snapshots import Snapshot
 
 KEEP = 3  # newest snapshots, besides the best
@@ -54,7 +54,7 @@ class Keeper:
             reason = snapshots.seal(snapshot, self._solver_type)
             if reason is not None:
                 warn(f"the snapshot of iteration {snapshot.iteration} is not whole: {reason}")
-        best = best_iteration(
-            read_history(self._paths.history), [snapshot.iteration for snapshot in found]
-        )
+        # damage in the history is no reason to end a training; its end makes it again
+        history, _ = scan_history(self._paths.history)
+        best = best_iteration(history, [snapshot.iteration for snapshot in found])
         snapshots.prune(self._paths.snapshots, self._keep, best)
