@@ -146,6 +146,9 @@ def test_time_names_every_layer_both_ways(folder: Path) -> None:
         ("time", {}, "need a model definition"),
         ("time", {"model": "m", "phase": "DEPLOY"}, "TRAIN"),
         ("train", {"solver": "solver.prototxt", "gpu": "zero"}, "device numbers"),
+        ("train", {"solver": "solver.prototxt", "sighup_effect": "STOP"}, "signal effect"),
+        ("test", {"model": "net.prototxt", "weights": "w", "iterations": 0}, "1 or more"),
+        ("time", {"model": "net.prototxt", "iterations": -1}, "1 or more"),
     ],
 )
 def test_wrong_flags_are_wrong_use(
@@ -180,8 +183,24 @@ def test_log_dir_gets_the_log_as_files_with_a_link_to_the_newest(folder: Path) -
     assert [line for line in written.splitlines() if line in lines] == lines
     assert written.startswith("Log file created at: ")
     assert not (folder / "logs" / "caffe.WARNING").exists()  # there was none
-    with pytest.raises(UsageError, match="-log_dir nowhere"):
-        run("train", solver="solver.prototxt", log_dir="nowhere")
+
+
+def test_without_the_folder_of_log_dir_it_trains_and_says_so_as_with_glog(folder: Path) -> None:
+    status, log = run("train", solver="solver.prototxt", log_dir="nowhere")
+    assert status == 0
+    assert "-log_dir nowhere: no folder" in log
+    assert "Optimization Done." in log
+
+
+def test_a_last_snapshot_that_cannot_be_written_is_known_before_training(folder: Path) -> None:
+    """Caffe finds out at the end, where ``snapshot`` itself is not asked for."""
+    text = re.sub(r"snapshot(_prefix)?: *\S+", "", SOLVER)
+    (folder / "solver.prototxt").write_text(text + ' snapshot_prefix: "nowhere/small"')
+    log = io.StringIO()
+    with contextlib.redirect_stderr(log), pytest.raises(CaffeError, match="nowhere/small"):
+        tool.run("train", {"solver": "solver.prototxt"})
+    set_level(None)
+    assert "Iteration 0" not in log.getvalue()
 
 
 def test_a_file_of_warnings_holds_no_less(tmp_path: Path) -> None:
@@ -233,6 +252,6 @@ def test_sighup_comes_before_sigint() -> None:
         ]
 
 
-def test_unknown_effects_are_refused() -> None:
-    with pytest.raises(CaffeError, match="stop, snapshot"):
+def test_unknown_effects_are_wrong_use() -> None:
+    with pytest.raises(UsageError, match="stop, snapshot"):
         action_of("pause")

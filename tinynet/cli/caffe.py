@@ -9,7 +9,22 @@ from typing import Any, Callable
 
 import click
 
+from tinynet import __version__
 from tinynet.cli import shared_options
+
+
+class _Int32(click.ParamType):
+    name = "int32"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = 2**31
+        if not -(2**31) <= number < 2**31:
+            self.fail(f"{value!r} is no number of 32 bits", param, ctx)
+        return number
+
 
 # name: (type, metavar, help); left out of the call, a flag has Caffe's default
 FLAGS: dict[str, tuple[Any, str, str]] = {
@@ -17,31 +32,26 @@ FLAGS: dict[str, tuple[Any, str, str]] = {
     "snapshot": (str, "FILE", "A .solverstate to resume from (train)."),
     "weights": (str, "FILE,…", "Weights to finetune (train) or to score (test)."),
     "model": (str, "FILE", "The net's prototxt (test, time)."),
-    "iterations": (shared_options.COUNT, "N", "Batches to run (test, time); default 50."),
+    "iterations": (_Int32(), "N", "Batches to run (test, time); default 50."),
     "gpu": (str, "N|all", "Run on GPU N; on the CPU where this is left out."),
-    "phase": (click.Choice(["TRAIN", "TEST"]), "TRAIN|TEST", "The net's phase (time)."),
-    "level": (int, "N", "The net's level."),
+    "phase": (str, "TRAIN|TEST", "The net's phase (time)."),
+    "level": (_Int32(), "N", "The net's level."),
     "stage": (str, "NAME,…", "The net's stages, in Caffe's sense."),
-    "sigint_effect": (
-        click.Choice(["stop", "snapshot", "none"]),
-        "EFFECT",
-        "What SIGINT does (train): stop (default), snapshot or none.",
-    ),
-    "sighup_effect": (
-        click.Choice(["stop", "snapshot", "none"]),
-        "EFFECT",
-        "What SIGHUP does (train): snapshot (default), stop or none.",
-    ),
-    "minloglevel": (int, "N", "Log messages of this severity and above (0 to 3)."),
+    "sigint_effect": (str, "EFFECT", "What SIGINT does (train): stop (default), snapshot or none."),
+    "sighup_effect": (str, "EFFECT", "What SIGHUP does (train): snapshot (default), stop or none."),
+    "minloglevel": (_Int32(), "N", "Log messages of this severity and above (0 to 3)."),
     "log_dir": (str, "DIR", "Write the log to files in DIR as well, beside a link caffe.INFO."),
 }
 # glog's own flags that batch scripts give: as in Caffe, the log goes to stderr in any case
-_SWITCHES = ("logtostderr", "alsologtostderr")
-_OF_GLOG = (*_SWITCHES, "stderrthreshold", "v")
+_SWITCHES = ("logtostderr", "alsologtostderr", "colorlogtostderr")
+_OF_GLOG = (*_SWITCHES, "stderrthreshold", "v", "vmodule", "max_log_size", "logbufsecs")
 # spelt as glog spells them
 _LEVEL_VARIABLE = "GLOG_minloglevel"
 _FOLDER_VARIABLE = "GLOG_log_dir"
 _STDERR_VARIABLE = "GLOG_logtostderr"
+# Caffe's, whose semantics these are; old scripts look for it
+_VERSION = "1.0.0"
+ACTIONS = ("train", "test", "time", "device_query")
 
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,32 +64,89 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-class _WithSwitches(click.Command):
-    """Takes switches as gflags does: ``-name``, ``-noname`` or ``-name=VALUE``, never a word more.
+class _ReadsAsGflags(click.Command):
+    """Takes flags as gflags does: one dash or two, ``-`` for ``_``, ``=`` or the next word.
 
-    Else the action in ``caffe -logtostderr train`` would be the switch's value.
+    A switch takes no further word: else the action in ``caffe -logtostderr train`` would be its
+    value.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spelt = {f"{dash}{name}": f"--{name}=1" for name in _SWITCHES for dash in ("-", "--")}
-        spelt |= {f"{dash}no{name}": f"--{name}=0" for name in _SWITCHES for dash in ("-", "--")}
-        return super().parse_args(ctx, [spelt.get(word, word) for word in args])
+        if not args:  # what Caffe does then, and its exit status
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, self._spelt_out(ctx, args))
+
+    def _spelt_out(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Every flag as ``--name=value``."""
+        flags: list[str] = []
+        words: list[str] = []
+        rest = iter(args)
+        for word in rest:
+            name, equals, value = word.lstrip("-").replace("-", "_").partition("=")
+            if equals:
+                value = word.partition("=")[2]
+            if word == "--":
+                words.extend(rest)
+            elif not word.startswith("-") or word == "-":
+                words.append(word)
+            elif name in ("help", "h", "version") and not equals:
+                flags.append(f"--{name}" if name != "h" else "--help")
+            elif not equals and name in _SWITCHES:
+                flags.append(f"--{name}=1")
+            elif not equals and name[:2] == "no" and name[2:] in _SWITCHES:
+                flags.append(f"--{name[2:]}=0")
+            elif name not in FLAGS and name not in _OF_GLOG:
+                known = ", ".join(f"-{flag}" for flag in FLAGS)
+                ctx.fail(f"no flag {word.partition('=')[0]}; the flags are {known}")
+            else:
+                taken = value if equals else next(rest, None)
+                if taken is None:
+                    ctx.fail(f"the flag -{name} is missing its value")
+                flags.append(f"--{name}={taken}")
+        return [*flags, "--", *words] if words else flags
+
+
+def _print_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"caffe version {_VERSION} (tinynet {__version__})")
+        ctx.exit()
 
 
 @click.command(
-    cls=_WithSwitches,
+    cls=_ReadsAsGflags,
     epilog=shared_options.example(
         "tinynet caffe train -solver prototxt/stage1_simple/solver.prototxt -gpu 0"
     ),
 )
-@click.argument("action", type=click.Choice(["train", "test", "time", "device_query"]))
+@click.argument("actions", nargs=-1, metavar="train|test|time|device_query")
 @_with_flags
-def caffe(action: str, **given: Any) -> None:
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version of Caffe whose semantics these are.",
+)
+def caffe(actions: tuple[str, ...], **given: Any) -> None:
     """Do what the program `caffe` does: train, test, time or device_query.
 
     Flags are Caffe's, with one dash or two, with = or a space.  The log on stderr is Caffe's too.
-    Exit status: 0 done, 75 stopped by a signal (train), with a snapshot to resume from.
+
+    \b
+    Exit status, and where Caffe's own is another:
+      0    done
+      1    failed, with one line that says why (Caffe aborts: 134)
+      2    wrong use (Caffe: 134, or 1 for a flag; of no iterations, no action
+           or two actions it makes nothing, and ends with 0)
+      75   stopped by a signal, with a snapshot to resume from (Caffe: 0)
     """
+    if len(actions) != 1 or actions[0] not in ACTIONS:
+        got = " ".join(actions) or "none"
+        raise click.UsageError(f"name one action of {', '.join(ACTIONS)}; got {got}")
+    (action,) = actions
+
     from tinynet import engines, foreground
 
     flags = {name: given[name] for name in FLAGS if given[name] is not None}

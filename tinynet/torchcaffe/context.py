@@ -83,7 +83,7 @@ def _require_device(device_id: int) -> None:
         build = "is a CPU build" if torch.version.cuda is None else "finds no CUDA device"
         raise CaffeError(
             f"cannot use GPU {device_id}: PyTorch {torch.__version__} {build}; "
-            "train with --cpu, or install a CUDA build of torch and check nvidia-smi"
+            "use the CPU, or install a CUDA build of torch and check nvidia-smi"
         )
     count = torch.cuda.device_count()
     if not 0 <= device_id < count:

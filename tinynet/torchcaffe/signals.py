@@ -7,7 +7,7 @@ import signal
 from types import FrameType
 from typing import Any
 
-from tinynet.torchcaffe.errors import CaffeError
+from tinynet.errors import UsageError
 
 
 class SolverAction(enum.Enum):
@@ -21,13 +21,13 @@ class SolverAction(enum.Enum):
 def action_of(effect: str) -> SolverAction:
     """The action that ``-sigint_effect`` or ``-sighup_effect`` names.
 
-    Raises CaffeError for another word.
+    Raises UsageError for another word.
     """
     try:
         return SolverAction(effect)
     except ValueError:
         known = ", ".join(action.value for action in SolverAction)
-        raise CaffeError(f"invalid signal effect '{effect}'; known are {known}") from None
+        raise UsageError(f"invalid signal effect '{effect}'; known are {known}") from None
 
 
 class SignalActions:

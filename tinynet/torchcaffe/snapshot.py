@@ -38,8 +38,6 @@ def _path(solver: Snapshotted, extension: str) -> Path:
 
 def check_writable(solver: Snapshotted) -> None:
     """Find out before the long work starts whether snapshots can be written."""
-    if not solver.param.snapshot:
-        return
     if solver.param.snapshot_format == schema.SolverParameter.HDF5:
         hdf5.require()
     check(

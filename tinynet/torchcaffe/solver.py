@@ -54,7 +54,8 @@ class Solver:
             self.param.average_loss >= 1,
             f"average_loss must be at least 1; got {self.param.average_loss}",
         )
-        snapshot.check_writable(self)
+        if self.param.snapshot:
+            snapshot.check_writable(self)
         if self.param.random_seed >= 0:
             CONTEXT.seed(self.param.random_seed)  # its low 32 bits
         self.net = solver_nets.train_net(param_file)
@@ -158,6 +159,8 @@ class Solver:
         if resume_file is not None:
             glog.info(_SOURCE, f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
+        if param.snapshot_after_train:
+            snapshot.check_writable(self)
         self.step(param.max_iter - self.iter)
         if param.snapshot_after_train and (not param.snapshot or self.iter % param.snapshot):
             self.snapshot()

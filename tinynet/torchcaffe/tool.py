@@ -48,12 +48,14 @@ def run(action: str, flags: dict[str, Any]) -> int:
     """
     given = {**DEFAULTS, **flags}
     glog.set_level(given["minloglevel"])
-    folder = given["log_dir"]
-    _require(
-        not folder or os.access(folder, os.W_OK | os.X_OK),
-        f"-log_dir {folder}: no folder that can be written to",
-    )
-    glog.write_files(folder or None)
+    folder = given["log_dir"] or None
+    if folder and not os.access(folder, os.W_OK | os.X_OK):
+        # as with glog, no reason not to train
+        glog.error(
+            "logging.cc", f"-log_dir {folder}: no folder that can be written to: no log file"
+        )
+        folder = None
+    glog.write_files(folder)
     try:
         return ACTIONS[action](given)
     finally:
@@ -72,6 +74,12 @@ def _require(condition: bool, message: str) -> None:
 def _stages(flags: dict[str, Any]) -> list[str]:
     """The stages of ``-stage``; without the flag the one that is named "", as in Caffe."""
     return flags["stage"].split(",")
+
+
+def _iterations(flags: dict[str, Any]) -> int:
+    """``-iterations``; of none, Caffe says that their mean is nan, and that all went well."""
+    _require(flags["iterations"] > 0, f"-iterations must be 1 or more; got {flags['iterations']}")
+    return flags["iterations"]
 
 
 def _gpus(flags: dict[str, Any]) -> list[int]:
@@ -107,6 +115,7 @@ def train(flags: dict[str, Any]) -> int:
         not (flags["snapshot"] and flags["weights"]),
         "give a snapshot to resume training or weights to finetune, but not both",
     )
+    effects = action_of(flags["sigint_effect"]), action_of(flags["sighup_effect"])
     param = solver_param.read(flags["solver"])
     param.train_state.level = flags["level"]
     param.train_state.stage.extend(_stages(flags))
@@ -126,7 +135,6 @@ def train(flags: dict[str, Any]) -> int:
     if flags["weights"]:
         param.weights.append(flags["weights"])
 
-    effects = action_of(flags["sigint_effect"]), action_of(flags["sighup_effect"])
     with SignalActions(*effects) as actions:
         solver = create_solver(param)
         solver.set_action_function(actions.next_action)
@@ -143,10 +151,10 @@ def test(flags: dict[str, Any]) -> int:
     """Score ``-weights`` on ``-iterations`` batches of ``-model``."""
     _require(bool(flags["model"]), "need a model definition to score: -model FILE")
     _require(bool(flags["weights"]), "need model weights to score: -weights FILE")
+    iterations = _iterations(flags)
     _choose_device(_gpus(flags)[:1])
     net = Net(flags["model"], TEST, flags["level"], _stages(flags))
     net.copy_from(flags["weights"])
-    iterations = flags["iterations"]
     _info(f"Running for {iterations} iterations.")
     loss = np.float32(0)  # summed as Caffe sums: the last of six printed digits may hang on it
     sums: list[np.float32] = []
@@ -179,6 +187,7 @@ def time(flags: dict[str, Any]) -> int:
     _require(bool(flags["model"]), "need a model definition to time: -model FILE")
     phases = {"": TRAIN, "TRAIN": TRAIN, "TEST": TEST}
     _require(flags["phase"] in phases, f'-phase must be "TRAIN" or "TEST"; got {flags["phase"]}')
+    iterations = _iterations(flags)
     _choose_device(_gpus(flags)[:1])
     net = Net(flags["model"], phases[flags["phase"]], flags["level"], _stages(flags))
     _info("Performing Forward")
@@ -186,7 +195,7 @@ def time(flags: dict[str, Any]) -> int:
     _info("Performing Backward")
     net.run_backward()
 
-    graph, iterations = net.graph, flags["iterations"]
+    graph = net.graph
     forward = [0.0] * len(graph.layers)
     backward = [0.0] * len(graph.layers)
     _info("*** Benchmark begins ***")
