@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli import command
 from tests.training import small_runs
+from tinynet.cli.job_commands import common_fault
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
 from tinynet.jobs.additions import add_jobs
@@ -294,3 +295,43 @@ def test_a_stop_before_anything_ends_is_no_failure() -> None:
     report = local.Report({"a": states.State(states.STOPPED)}, {}, [], None)
     with pytest.raises(StoppedEarly, match="job a stopped"):
         report.require_complete(Path("x"))
+
+
+# ------------------------------------------------------------------ before anything begins
+
+
+def test_without_data_it_fails_once_and_no_job_is_begun(folder: Path) -> None:
+    small_runs.write_files(Path())
+    create("--seeds", "1-3", "--no-evaluate")
+    Path("data").rename("elsewhere")
+    done = command.run("jobs", "local", folder)
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "none of its 3 jobs can begin: small-seed1: data/train_lmdb: no such data" in done.stderr
+    assert set(named(folder).values()) == {"waiting"} and not Path("runs").exists()
+    # a cluster's node may have what this machine has not: it is said, and the scripts are written
+    batch = command.run("jobs", "slurm", folder, "--time", "1:00:00")
+    assert batch.status == 0 and "as seen from here, lists/first: none of its 3" in batch.stderr
+    Path("elsewhere").rename("data")
+    assert common_fault(folder, again=False) is None
+
+
+def test_it_is_looked_for_where_the_lists_paths_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    small_runs.write_files(Path())
+    create("--seeds", "1", "--no-evaluate")
+    here = folder.resolve()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert common_fault(here, again=False) is None and Path.cwd() == tmp_path / "other"
+    (tmp_path / "small/train_val.prototxt").unlink()
+    assert "its net small/train_val.prototxt is not there" in str(common_fault(here, again=False))
+    assert Path.cwd() == tmp_path / "other"
+
+
+def test_one_job_that_can_begin_is_not_kept_from_it_by_the_others(folder: Path) -> None:
+    small_runs.write_files(Path())
+    create("--seeds", "1", "--no-evaluate", "--engine", "caffe", "--caffe-python", "/bin/ls")
+    assert "is not a Python that imports caffe" in str(common_fault(folder, again=False))
+    add_jobs(folder, [job("other", "stages")])
+    assert common_fault(folder, again=False) is None

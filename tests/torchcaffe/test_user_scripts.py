@@ -23,6 +23,7 @@ MODULES = {"python_layers": ("own_layers",)}
         "conversions",
         "solver_nets",
         "extract",
+        "read_only",
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(

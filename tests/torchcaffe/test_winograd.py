@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.torchcaffe import plain_convolution
+from tests.torchcaffe.plain_convolution import drawn
 from tinynet.torchcaffe import winograd
 
-_SETTINGS = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
-
+_KERNEL = (3, 3)
 _SHAPES = [
     # count, channels, outputs, inputs
     (1, 1, 1, (4, 4)),
@@ -18,81 +19,24 @@ _SHAPES = [
 ]
 
 
-def _drawn(
-    count: int, channels: int, outputs: int, size: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pictures, weights, bias and the diff of the outputs."""
-    generator = torch.Generator().manual_seed(count + channels)
-    return (
-        torch.randn(count, channels, *size, generator=generator),
-        torch.randn(outputs, channels, 3, 3, generator=generator),
-        torch.randn(outputs, generator=generator),
-        torch.randn(count, outputs, size[0] - 2, size[1] - 2, generator=generator),
-    )
-
-
-def _plain_diffs(
-    pictures: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    found: tuple[torch.Tensor, ...] = torch.ops.aten.convolution_backward(
-        diff, pictures, weights, [len(weights)], *_SETTINGS, [True, True, True]
-    )
-    return found
-
-
-@pytest.mark.parametrize(("count", "channels", "outputs", "size"), _SHAPES)
+@pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("budget", [1, 30_000, 12 << 20])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
 def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_pictures_at_a_time(
-    count, channels, outputs, size, budget, order, monkeypatch
+    shape, budget, order, monkeypatch
 ) -> None:
-    monkeypatch.setattr(winograd, "_BYTES", budget)
-    pictures, weights, bias, diff = _drawn(count, channels, outputs, size)
-    ordered = [tensor.contiguous(memory_format=order) for tensor in (pictures, diff)]
-    exact = [tensor.double() for tensor in (pictures, weights, bias, diff)]
-
-    out = winograd.forward(ordered[0], weights, bias)
-    reference = torch.convolution(*exact[:3], *_SETTINGS)
-    torch.testing.assert_close(out.double(), reference, rtol=1e-5, atol=1e-5)
-    without = winograd.forward(ordered[0], weights, None)
-    torch.testing.assert_close(without + bias[:, None, None], out, rtol=1e-5, atol=1e-5)
-
-    found = winograd.backward(ordered[0], ordered[1], weights, True, True)
-    for mine, reference in zip(found, _plain_diffs(exact[0], exact[3], exact[1])):
-        torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=3e-5)
+    given = drawn(*shape, _KERNEL)
+    plain_convolution.assert_same(winograd, given, order, budget, monkeypatch, 1e-5)
 
 
 def test_only_what_is_asked_for_is_computed() -> None:
-    pictures, weights, _, diff = _drawn(*_SHAPES[1])
-    both = winograd.backward(pictures, diff, weights, True, True)
-    below, weights_diff, bias_diff = winograd.backward(pictures, diff, weights, False, True)
-    assert below is None
-    torch.testing.assert_close(weights_diff, both[1])
-    torch.testing.assert_close(bias_diff, both[2])
-    below, weights_diff, bias_diff = winograd.backward(pictures, diff, weights, True, False)
-    assert weights_diff is None and bias_diff is None
-    torch.testing.assert_close(below, both[0])
+    plain_convolution.assert_only_what_is_asked_for(winograd, drawn(*_SHAPES[1], _KERNEL))
 
 
 def test_with_as_many_channels_as_in_training_it_rounds_no_worse_than_the_plain_formula() -> None:
-    pictures, weights, bias, diff = _drawn(4, 128, 128, (12, 12))
-    pictures = pictures.relu()
-    exact = [tensor.double() for tensor in (pictures, weights, bias, diff)]
-    references = [
-        torch.convolution(*exact[:3], *_SETTINGS),
-        *_plain_diffs(exact[0], exact[3], exact[1])[:2],
-    ]
-    plain = [
-        torch.convolution(pictures, weights, bias, *_SETTINGS),
-        *_plain_diffs(pictures, diff, weights)[:2],
-    ]
-    ours = [
-        winograd.forward(pictures, weights, bias),
-        *winograd.backward(pictures, diff, weights, True, True)[:2],
-    ]
-    for reference, without, transformed in zip(references, plain, ours):
-        error = (transformed - reference).square().mean()
-        assert error <= 2 * (without - reference).square().mean()
+    given = drawn(4, 128, 128, (12, 12), _KERNEL)
+    given = given._replace(pictures=given.pictures.relu())
+    plain_convolution.assert_rounds_no_worse(winograd, given)
 
 
 def test_the_choice_depends_on_shapes_and_device_alone() -> None:

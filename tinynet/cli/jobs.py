@@ -13,7 +13,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
-from tinynet.errors import UsageError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.hyperparameters import LARGEST_SEED
 from tinynet.paths import RUNS_ROOT
 
@@ -148,6 +148,7 @@ def create(
     Each job trains one run (RUNS/STAGE/seedN, or memberNN) and evaluates it; 'ensemble' averages
     the members when all are done.  What is in the list already stays as it is.
     """
+    from tinynet.cli.job_commands import require_understood
     from tinynet.jobs import plan
     from tinynet.jobs.additions import add_jobs
 
@@ -169,7 +170,7 @@ def create(
     if not planned:
         raise UsageError("name what to run: --stage, --member, or a SOLVER.prototxt")
     for job in planned:
-        _require_understood(job)
+        require_understood(job)
     found = add_jobs(folder, planned)
     if as_json:
         click.echo(json.dumps({"list": str(folder), "jobs": [job.name for job in found.jobs]}))
@@ -189,21 +190,6 @@ def _words(text: str, option: str) -> list[str]:
                 f"'tinynet jobs create' itself has --stage, --member, --seeds, --prototxt, --runs"
             )
     return words
-
-
-def _require_understood(job: Job) -> None:
-    """Raise where a command would not be understood: now, rather than in the night."""
-    import importlib
-
-    from tinynet.cli.main import COMMANDS
-
-    for name, *arguments in job.commands:
-        module = importlib.import_module(f"tinynet.cli.{COMMANDS[name][0]}")
-        try:
-            getattr(module, name).make_context(f"tinynet {name}", list(arguments))
-        except click.UsageError as error:
-            raise UsageError(f"'tinynet {name}' does not take these options: "
-                             f"{error.format_message()}") from None  # fmt: skip
 
 
 @jobs.command(
@@ -256,15 +242,20 @@ def local(
 ) -> None:
     """Do the jobs of LIST on this machine, as many at once as there are free GPUs.
 
-    A job that fails is reported and does not keep the others from being done.  Start it again, or
+    A job that fails is reported and does not keep the others from being done; where none could
+    begin, for want of data, say, none is begun.  Start it again, or
     several at once, whenever you like: what is done is not done again, and what was stopped or
     killed goes on.  Ctrl-C, or SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
     """
+    from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import local as starter
 
     if processes is not None and gpus is not None:
         raise UsageError("--processes and --gpus: choose one")
     places = _places(processes, gpus, leave_free, bind, memory, share)
+    fault = common_fault(folder, retry)
+    if fault is not None:
+        raise TinynetError(fault)
     _conclude(starter.run(folder, places, _say, again=retry), folder, as_json)
 
 

@@ -117,6 +117,7 @@ def _batch(
     more: tuple[str, ...],
     retry: bool,
 ) -> None:
+    from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import batch_script, job_list, states
 
     seconds = None if time is None else batch_script.parse_time(time)
@@ -134,6 +135,9 @@ def _batch(
     if not left:
         _say(f"{folder}: nothing is left to submit")
         return
+    fault = common_fault(folder, retry)
+    if fault is not None:  # of this machine: a node of the cluster may have what is not here
+        _say(f"as seen from here, {fault}")
     around = batch_script.Surroundings(found.directory.resolve(), folder.resolve())
     request = batch_script.Request(seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry)
     texts = [system.render(group, around, request) for group in batch_script.groups(left)]

@@ -6,13 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinynet.cli import shared_options
 from tinynet.engines import PRECISIONS
 from tinynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinynet.training.plan import Request
 
 
 @click.command(
@@ -80,22 +83,7 @@ from tinynet.errors import UsageError
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def train(
-    solver: Path | None,
-    stage: int | None,
-    member: int | None,
-    prototxt: Path,
-    gpu: int | None,
-    cpu: bool,
-    runs: Path,
-    name: str | None,
-    seed: int | None,
-    max_iter: int | None,
-    snapshot: int | None,
-    assignments: tuple[str, ...],
-    as_json: bool,
-    **options: Any,
-) -> None:
+def train(as_json: bool, **given: Any) -> None:
     """Train a stage, an ensemble member, or any solver.prototxt.
 
     The run lies in RUNS/STAGE/NAME.  One that was begun goes on from its newest snapshot, whichever
@@ -103,26 +91,41 @@ def train(
     on as it was begun.  Ctrl-C stops after the iteration and leaves a snapshot.
     """
     from tinynet.training import driver
+
+    result = driver.train(request_of(**given), lambda line: click.echo(line, err=True))
+    click.echo(json.dumps(result) if as_json else _sentence(result))
+
+
+def request_of(
+    solver: Path | None,
+    stage: int | None,
+    member: int | None,
+    prototxt: Path,
+    runs: Path,
+    name: str | None,
+    seed: int | None,
+    max_iter: int | None,
+    snapshot: int | None,
+    assignments: tuple[str, ...],
+    **options: Any,
+) -> Request:
+    """What the parameters of the command ask for.  Raises UsageError where they contradict."""
     from tinynet.training.plan import Request
 
-    if gpu is not None and cpu:
+    if options["gpu"] is not None and options["cpu"]:
         raise UsageError("--gpu and --cpu: choose one")
     overrides = shared_options.overrides(
         assignments, max_iter=max_iter, snapshot=snapshot, random_seed=seed
     )
     target, paths = _target(solver, stage, member, prototxt, runs, name, overrides)
     options["resume"] = options["resume"] or target == paths.solver
-    request = Request(
+    return Request(
         solver=target,
         paths=paths,
-        gpu=gpu,
-        cpu=cpu,
         overrides=overrides,
         command=["tinynet", *sys.argv[1:]],
         **options,
     )
-    result = driver.train(request, lambda line: click.echo(line, err=True))
-    click.echo(json.dumps(result) if as_json else _sentence(result))
 
 
 def _target(

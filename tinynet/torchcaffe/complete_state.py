@@ -43,8 +43,11 @@ _SOURCE = "complete_state.py"
 class Trained(Protocol):
     """What a complete state knows of a solver."""
 
-    iter: int
-    net: Net
+    @property
+    def iter(self) -> int: ...
+
+    @property
+    def net(self) -> Net: ...
 
     @property
     def test_nets(self) -> Sequence[Net]: ...

@@ -35,6 +35,7 @@ from tinynet.torchcaffe import blob_proto, fillers, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.set_once import SetOnce
 
 Blobs = list[Blob]
 
@@ -54,10 +55,12 @@ class Layer:
     # the weight of top 0 in the net's loss where the prototxt states none
     default_loss_weight: ClassVar[float] = 0.0
 
-    def __init__(self, param: Any, phase: int) -> None:
+    blobs = SetOnce[Blobs]()
+
+    def __init__(self, param: Any, phase: int, blobs: Blobs | None = None) -> None:
         self.param = param
         self.phase = phase
-        self.blobs: list[Blob] = []
+        self.blobs = [] if blobs is None else blobs
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
         self._bfloat16 = CONTEXT.precision == "bf16"

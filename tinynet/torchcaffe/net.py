@@ -22,6 +22,7 @@ from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.net_builder import NetGraph
+from tinynet.torchcaffe.set_once import SetOnce
 
 TRAIN: int = schema.TRAIN
 TEST: int = schema.TEST
@@ -36,6 +37,19 @@ class Net:
     ``Net(model, weights, phase)``: ``model`` is the path of a prototxt, ``phase`` is TRAIN or TEST,
     ``weights`` the path of a .caffemodel to start from.  Raises CaffeError where Caffe aborts.
     """
+
+    # what scripts see: of a layer written in Python, the user's own object
+    layers = SetOnce[list[Any]]()
+    blobs = SetOnce["OrderedDict[str, Blob]"]()
+    blob_loss_weights = SetOnce["OrderedDict[str, float]"]()
+    layer_dict = SetOnce["OrderedDict[str, Any]"]()
+    params = SetOnce["OrderedDict[str, list[Blob]]"]()
+    inputs = SetOnce[list[str]]()
+    outputs = SetOnce[list[str]]()
+    top_names = SetOnce["OrderedDict[str, list[str]]"]()
+    bottom_names = SetOnce["OrderedDict[str, list[str]]"]()
+    _layer_names = SetOnce[list[str]]()
+    _blob_names = SetOnce[list[str]]()
 
     def __init__(
         self,
@@ -81,20 +95,19 @@ class Net:
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase
-        # what scripts see: of a layer written in Python, the user's own object
-        self.layers: list[Any] = [layer.face for layer in graph.layers]
-        self._layer_names: list[str] = graph.layer_names
-        self._blob_names: list[str] = graph.blob_names
-        self.blobs: OrderedDict[str, Blob] = OrderedDict(zip(graph.blob_names, graph.blobs))
+        self.layers = [layer.face for layer in graph.layers]
+        self._layer_names = graph.layer_names
+        self._blob_names = graph.blob_names
+        self.blobs = OrderedDict(zip(graph.blob_names, graph.blobs))
         self.blob_loss_weights = OrderedDict(zip(graph.blob_names, graph.blob_loss_weights))
-        self.layer_dict: OrderedDict[str, Any] = OrderedDict(zip(graph.layer_names, self.layers))
-        self.params: OrderedDict[str, list[Blob]] = OrderedDict(
+        self.layer_dict = OrderedDict(zip(graph.layer_names, self.layers))
+        self.params = OrderedDict(
             (name, layer.blobs)
             for name, layer in zip(graph.layer_names, graph.layers)
             if layer.blobs
         )
-        self.inputs: list[str] = [graph.blob_names[i] for i in graph.input_ids]
-        self.outputs: list[str] = [graph.blob_names[i] for i in graph.output_ids]
+        self.inputs = [graph.blob_names[i] for i in graph.input_ids]
+        self.outputs = [graph.blob_names[i] for i in graph.output_ids]
         self.top_names = self._names_of(graph.top_ids)
         self.bottom_names = self._names_of(graph.bottom_ids)
         self._before_forward: list[Callback] = []

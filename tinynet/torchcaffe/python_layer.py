@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.set_once import SetOnce
 
 
 class BlobVec(list[Blob]):
@@ -31,6 +32,7 @@ class Layer:
     type = "Python"
     param_str: str = ""
     phase: int = 0
+    blobs = SetOnce[BlobVec]()
 
     def __init__(self, param: Any) -> None:
         self.blobs = BlobVec()

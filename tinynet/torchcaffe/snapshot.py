@@ -24,12 +24,16 @@ from tinynet.torchcaffe.errors import CaffeError, check, require_file
 class Snapshotted(complete_state.Trained, Protocol):
     """What a snapshot knows of a solver."""
 
-    param: Any
     current_step: int
     resumable: bool
 
     @property
+    def param(self) -> Any: ...
+
+    @property
     def history(self) -> Sequence[torch.Tensor]: ...
+
+    def go_on_at(self, iteration: int, current_step: int) -> None: ...
 
 
 def _path(solver: Snapshotted, extension: str) -> Path:
@@ -133,8 +137,7 @@ def restore(solver: Snapshotted, path: Path) -> None:
     glog.info("sgd_solver.cpp", "SGDSolver: restoring history")
     for array, target in zip(state.history, solver.history):
         target.copy_(torch.from_numpy(array).reshape(target.shape))
-    solver.iter = state.iteration
-    solver.current_step = state.current_step
+    solver.go_on_at(state.iteration, state.current_step)
 
 
 def _read(path: Path) -> hdf5.State:

@@ -19,6 +19,7 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.signals import SolverAction
 
 _SOURCE = "solver.cpp"
@@ -32,13 +33,16 @@ class Solver:
     """
 
     type: str = ""
+    param = SetOnce[Any]()
+    net = SetOnce[Net]()
+    test_nets = SetOnce["list[Net]"]()
 
     def __init__(self, param_file: str | Path | Any) -> None:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
         self.param = param_file
         glog.info(_SOURCE, f"Initializing solver from parameters: \n{glog.parameters(self.param)}")
-        self.iter = 0
+        self._iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._losses: deque[torch.Tensor] = deque()
@@ -67,6 +71,11 @@ class Solver:
                 net.log_values()
         glog.info(_SOURCE, "Solver scaffolding done.")
         self.prepare()
+
+    @property
+    def iter(self) -> int:
+        """How many updates have been made."""
+        return self._iter
 
     # --- for subclasses
 
@@ -251,6 +260,10 @@ class Solver:
     def loss_window(self) -> list[torch.Tensor]:
         """The losses that the next display averages, oldest first."""
         return list(self._losses)
+
+    def go_on_at(self, iteration: int, current_step: int) -> None:
+        """Count on from a snapshot's iteration, and its step of the learning rate's policy."""
+        self._iter, self.current_step = iteration, current_step
 
     def go_on_with_losses(self, losses: list[float]) -> None:
         """Let the next ``step`` of a resumable solver average these with its own."""

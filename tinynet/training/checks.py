@@ -19,7 +19,7 @@ _LARGEST_UNKNOWN = 4 << 30
 
 
 def require_data(prepared: Prepared) -> list[dict[str, Any]]:
-    """Check that every file and database that the nets read is there; return what they are.
+    """Check every file and database that the nets read; return what they are.
 
     An entry has ``path`` and ``bytes``, and of an LMDB the ``digest`` of its records, so that a
     later resume can tell whether the data is still the same.  LMDB has no checksums: the records
@@ -27,18 +27,8 @@ def require_data(prepared: Prepared) -> list[dict[str, Any]]:
     Raises TinynetError that names the layer and the path.
     """
     entries = []
-    for source in prepared.sources():
+    for source, file in require_sources(prepared):
         path = Path(source.path)
-        if not path.exists():
-            raise TinynetError(_missing(prepared, source))
-        file = path
-        if source.is_database and path.is_dir():
-            file = path / "data.mdb"
-            if not file.exists() and not (path / "CURRENT").exists():
-                raise TinynetError(
-                    f"{path}: holds no database (data.mdb), so its conversion is not finished; "
-                    "run 'tinynet data convert' again"
-                )
         entry: dict[str, Any] = {"path": source.path}
         if file.exists():
             entry["bytes"] = file.stat().st_size
@@ -52,6 +42,28 @@ def require_data(prepared: Prepared) -> list[dict[str, Any]]:
             )
         entries.append(entry)
     return entries
+
+
+def require_sources(prepared: Prepared) -> list[tuple[Source, Path]]:
+    """Check that every file and database that the nets read is there; each with its data file.
+
+    Raises TinynetError that names the layer and the path.
+    """
+    found = []
+    for source in prepared.sources():
+        path = Path(source.path)
+        if not path.exists():
+            raise TinynetError(_missing(prepared, source))
+        file = path
+        if source.is_database and path.is_dir():
+            file = path / "data.mdb"
+            if not file.exists() and not (path / "CURRENT").exists():
+                raise TinynetError(
+                    f"{path}: holds no database (data.mdb), so its conversion is not finished; "
+                    "run 'tinynet data convert' again"
+                )
+        found.append((source, file))
+    return found
 
 
 def _missing(prepared: Prepared, source: Source) -> str:

@@ -81,6 +81,17 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
             stored = runs.load(paths.run_json)
 
 
+def require_startable(request: Request) -> None:
+    """Raise what ``train`` would before anything is read at length: no data, say, or no engine."""
+    stored = runs.load(request.paths.run_json)
+    prepared = _prepare(request, stored)
+    if stored is not None and is_finished(request, stored, prepared):
+        return
+    checks.require_sources(prepared)
+    list(checks.warnings(prepared))  # which finds a net of too few classes
+    engines.find(request.engine, request.caffe_python)
+
+
 def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
     overrides = dict(request.overrides)
     if stored is not None and request.resume:

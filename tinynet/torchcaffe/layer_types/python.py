@@ -20,11 +20,11 @@ class Python(Layer):
     num_top = (0, None)
 
     def __init__(self, param: Any, phase: int) -> None:
-        super().__init__(param, phase)
+        self.param = param  # which names the layer where its class cannot be loaded
         self.written = self._load(param)
         self.written.param_str = param.python_param.param_str
         self.written.phase = phase
-        self.blobs = self.written.blobs
+        super().__init__(param, phase, self.written.blobs)
 
     @property
     def face(self) -> python_layer.Layer:

@@ -44,7 +44,7 @@ class SGDSolver(Solver):
             self._regularize(index, blob)
             self.compute_update(index, blob.grad, rate * self.net.params_lr[index])
             blob.tensor.sub_(blob.grad)
-        self.iter += 1
+        self._iter += 1
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
         """Turn ``grad``, the regularised gradient of parameter ``index``, into what is subtracted.

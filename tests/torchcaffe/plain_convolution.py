@@ -1,0 +1,101 @@
+"""What every other way of a convolution of stride 1 is held against: PyTorch's own, in float64.
+
+``way`` is a module with ``forward(pictures, weights, bias)`` and ``backward(pictures, diff,
+weights, below, of_weights)``, as ``winograd`` and ``winograd_rows`` are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+_SETTINGS = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+
+
+class Drawn(NamedTuple):
+    """A convolution's input, weights, bias and the diff of its outputs."""
+
+    pictures: torch.Tensor
+    weights: torch.Tensor
+    bias: torch.Tensor
+    diff: torch.Tensor
+
+    def double(self) -> Drawn:
+        return Drawn(*(tensor.double() for tensor in self))
+
+    def results(self) -> tuple[torch.Tensor, ...]:
+        """Outputs, and the diffs of pictures, weights and bias, by PyTorch's own convolution."""
+        return (
+            torch.convolution(self.pictures, self.weights, self.bias, *_SETTINGS),
+            *torch.ops.aten.convolution_backward(
+                self.diff,
+                self.pictures,
+                self.weights,
+                [len(self.weights)],
+                *_SETTINGS,
+                [True, True, True],
+            ),
+        )
+
+
+def drawn(
+    count: int, channels: int, outputs: int, size: tuple[int, int], kernel: tuple[int, int]
+) -> Drawn:
+    generator = torch.Generator().manual_seed(count + channels)
+    out = [s - k + 1 for s, k in zip(size, kernel)]
+    return Drawn(
+        torch.randn(count, channels, *size, generator=generator),
+        torch.randn(outputs, channels, *kernel, generator=generator),
+        torch.randn(outputs, generator=generator),
+        torch.randn(count, outputs, *out, generator=generator),
+    )
+
+
+def _results(way: Any, given: Drawn) -> tuple[torch.Tensor, ...]:
+    forward = way.forward(given.pictures, given.weights, given.bias)
+    return forward, *way.backward(given.pictures, given.diff, given.weights, True, True)
+
+
+def assert_same(
+    way: Any,
+    given: Drawn,
+    order: torch.memory_format,
+    budget: int,
+    patch: pytest.MonkeyPatch,
+    near: float = 3e-5,
+) -> None:
+    """Outputs and gradients are those of the plain formula, however many pictures at a time.
+
+    ``near``: how far an output may be off.
+    """
+    patch.setattr(way, "_BYTES", budget)
+    pictures, diff = (t.contiguous(memory_format=order) for t in (given.pictures, given.diff))
+    found = _results(way, given._replace(pictures=pictures, diff=diff))
+    for mine, reference, off in zip(found, given.double().results(), (near, *3 * (3e-5,))):
+        assert mine.shape == reference.shape
+        torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=off)
+    without = way.forward(pictures, given.weights, None)
+    torch.testing.assert_close(without + given.bias[:, None, None], found[0], rtol=1e-5, atol=near)
+
+
+def assert_only_what_is_asked_for(way: Any, given: Drawn) -> None:
+    """A diff that nobody needs is not computed, and the others are as they were."""
+    operands = given.pictures, given.diff, given.weights
+    both = way.backward(*operands, True, True)
+    below, weights_diff, bias_diff = way.backward(*operands, False, True)
+    assert below is None
+    torch.testing.assert_close(weights_diff, both[1])
+    torch.testing.assert_close(bias_diff, both[2])
+    below, weights_diff, bias_diff = way.backward(*operands, True, False)
+    assert weights_diff is None and bias_diff is None
+    torch.testing.assert_close(below, both[0])
+
+
+def assert_rounds_no_worse(way: Any, given: Drawn) -> None:
+    """Its mean squared error is at most twice that of the plain formula in float32."""
+    everything = zip(given.double().results(), given.results(), _results(way, given))
+    for reference, plain, transformed in list(everything)[:3]:
+        error = (transformed - reference).square().mean()
+        assert error <= 2 * (plain - reference).square().mean()

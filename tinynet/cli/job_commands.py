@@ -1,0 +1,89 @@
+"""Looks through the commands of a job list before any of them is started."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinynet.errors import TinynetError, UsageError
+
+if TYPE_CHECKING:
+    from tinynet.jobs.job_list import Job
+
+
+def require_understood(job: Job) -> None:
+    """Raise UsageError where a command would not be understood: now, rather than in the night."""
+    for command in job.commands:
+        _parsed(command)
+
+
+def _parsed(command: tuple[str, ...]) -> click.Context:
+    from tinynet.cli.main import COMMANDS
+
+    name, *arguments = command
+    module = importlib.import_module(f"tinynet.cli.{COMMANDS[name][0]}")
+    try:
+        found: click.Context = getattr(module, name).make_context(f"tinynet {name}", arguments)
+    except click.UsageError as error:
+        raise UsageError(
+            f"'tinynet {name}' does not take these options: {error.format_message()}"
+        ) from None
+    return found
+
+
+def common_fault(folder: Path, again: bool) -> str | None:
+    """Why none of a list's trainings could begin, where that is so: no data, say, or no engine.
+
+    Of many jobs that fail one after the other for one reason a user would have to look for it.
+    Where one could begin, None: a job that fails does not keep the others from being done.
+    ``again``: those that have failed before are to be begun too.
+    """
+    from tinynet.jobs import states
+    from tinynet.jobs.job_list import read
+
+    found, known = read(folder), states.states(folder)
+    wanted = (states.WAITING, states.STOPPED, *((states.FAILED,) if again else ()))
+    ready = [
+        job
+        for job in found.jobs
+        if known[job.name].name in wanted and not states.blocked_by(job, known)
+    ]
+    if not found.directory.is_dir() or not ready:
+        return None
+    first: TinynetError | OSError | None = None
+    with _in_directory(found.directory):
+        for job in ready:
+            try:
+                _require_startable(job)
+            except (TinynetError, OSError) as error:
+                first = first or error
+            else:
+                return None
+    return f"{folder}: none of its {len(ready)} jobs can begin: {ready[0].name}: {first}"
+
+
+def _require_startable(job: Job) -> None:
+    from tinynet.cli.train import request_of
+    from tinynet.training import driver
+
+    if job.commands[0][0] == "train":
+        given = dict(_parsed(job.commands[0]).params)
+        del given["as_json"]
+        driver.require_startable(request_of(**given))
+
+
+@contextlib.contextmanager
+def _in_directory(folder: Path) -> Iterator[None]:
+    """Work where the list's commands will, whose relative paths start there."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
