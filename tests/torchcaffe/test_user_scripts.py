@@ -24,6 +24,8 @@ MODULES = {"python_layers": ("own_layers",)}
         "solver_nets",
         "extract",
         "read_only",
+        "finetune",
+        "layer_by_layer",
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(

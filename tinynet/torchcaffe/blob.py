@@ -15,6 +15,7 @@ So only blobs that somebody looks at pay for it.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -185,8 +186,11 @@ class Blob:
     width = property(lambda self: self._legacy_axis(3))
 
     def reshape(self, *dims: int) -> None:
-        """pycaffe's ``blob.reshape(d0, d1, …)``: change the shape; content is kept if it fits."""
-        self.resize(dims)
+        """pycaffe's ``blob.reshape(d0, d1, …)``: change the shape; content is kept if it fits.
+
+        Raises TypeError, as pycaffe does, for a dimension that is no whole number.
+        """
+        self.resize(tuple(operator.index(dim) for dim in dims))
 
     def resize(self, shape: tuple[int, ...]) -> None:
         if shape == self._shape:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tinynet.prototxt import schema
-from tinynet.torchcaffe.errors import CaffeError, CaffeValueError
+from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, check
 from tinynet.torchcaffe.resize import resize_like_skimage, resize_like_zoom
 
 if TYPE_CHECKING:
@@ -274,8 +274,10 @@ def _gray(picture: np.ndarray) -> np.ndarray:
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
     """``im`` (H×W×K) resized to ``new_dims`` (height, width), float32.
 
-    ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another.
+    ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another, and
+    CaffeError, where pycaffe raises some RuntimeError, for a picture that has no channels.
     """
+    check(im.ndim == 3, f"resize_image takes a picture of height, width, channels; got {im.shape}")
     height, width = (int(dim) for dim in new_dims)
     if im.shape[-1] not in (1, 3):
         resized = resize_like_zoom(im, (height, width), interp_order)

@@ -276,11 +276,7 @@ class Net:
     def _set_all(
         self, arrays: dict[str, np.ndarray], names: list[str], part: str, what: str
     ) -> None:
-        if set(arrays) != set(names):
-            raise CaffeError(
-                f"{what} blobs do not match: the net's are {', '.join(names)}; "
-                f"got {', '.join(arrays)}"
-            )
+        _require_names(arrays, names, what)
         for name, array in arrays.items():
             blob = self.blobs[name]
             if array.shape[0] != blob.shape[0]:
@@ -294,6 +290,9 @@ class Net:
         self, blobs: Sequence[str] | None = None, **inputs: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Run ``inputs`` of any length through the net in batches; return all outputs."""
+        _require_names(inputs, self.inputs, "input")
+        if not inputs:
+            raise CaffeError("forward_all: the net has no inputs to give batches of; use forward")
         return self._in_batches(list(blobs or ()), None, inputs)[0]
 
     def forward_backward_all(
@@ -398,3 +397,10 @@ class Net:
     def share_with(self, other: Net) -> None:
         """Use ``other``'s parameters as this net's, layer by layer name (no copy)."""
         weights.share(self.graph, other.graph)
+
+
+def _require_names(arrays: dict[str, np.ndarray], names: list[str], what: str) -> None:
+    if set(arrays) != set(names):
+        raise CaffeError(
+            f"{what} blobs do not match: the net's are {', '.join(names)}; got {', '.join(arrays)}"
+        )

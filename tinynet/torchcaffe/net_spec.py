@@ -149,6 +149,12 @@ def _net_of(tops: Iterable[Any], names: _Names) -> Any:
     return net
 
 
+class NoTopError(AttributeError, KeyError):
+    """What pycaffe raises, a KeyError, and what ``hasattr`` and ``copy`` expect."""
+
+    __str__ = AttributeError.__str__
+
+
 class NetSpec:
     """Tops by name, set as attributes or items; ``to_proto`` gives the net with those names."""
 
@@ -164,7 +170,7 @@ class NetSpec:
         try:
             return self.tops[name]
         except KeyError:
-            raise AttributeError(f"the net has no top '{name}'") from None
+            raise NoTopError(f"the net has no top '{name}'") from None
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.tops[key] = value

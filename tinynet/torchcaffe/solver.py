@@ -7,6 +7,7 @@ display; update; snapshot if the iteration, counted after the update, is a multi
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import deque
 from pathlib import Path
@@ -108,7 +109,9 @@ class Solver:
         """Run ``iterations`` iterations. The average of ``average_loss`` starts anew.
 
         (Of a resumable solver it goes on.)  Returns earlier where the action function says STOP.
+        Raises TypeError, as pycaffe does, for what is no whole number.
         """
+        iterations = operator.index(iterations)
         if not self.resumable:
             self._losses.clear()
         if self._timer is None:  # it runs on between calls, as Caffe's does
