@@ -259,7 +259,7 @@ def test_a_converted_set_is_not_converted_again_and_says_so(
     ]:
         status, _, err = run(capsys, "convert", source, *rest)
         assert (status, err.count("\n")) == (1, 1)
-        assert f"{source}: is converted already and holds LMDBs, no pictures" in err
+        assert f"{source}: is converted already, and no pictures" in err and f"--data {out}'" in err
     assert sorted(path for path in out.rglob("*")) == before
 
 

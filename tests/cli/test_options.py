@@ -65,7 +65,6 @@ COUNTS = [
     ("train", "--stage", "1", "--snapshot"),
     ("parity", "solver.prototxt", "--iterations"),
     ("demo", "--iterations"),
-    ("caffe", "time", "-iterations"),
     ("search", "--stage", "1", "--epochs"),
     ("dissect", "--batch-size"),
     ("generate", "--max-iter"),
@@ -81,13 +80,28 @@ def test_a_number_of_iterations_or_pictures_is_one_that_caffe_can_count(
     for count in ("2147483648", "-1"):
         done = run(*command, count)
         assert (done.status, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert command[-1].lstrip("-") in done.stderr and list(here.iterdir()) == []
+        assert command[-1] in done.stderr and list(here.iterdir()) == []
 
 
 def test_epochs_of_more_iterations_than_caffe_counts_are_wrong_use(here: Path) -> None:
     done = run("generate", "--stage", 1, "--epochs", 2**31 - 1)
     assert (done.status, done.stderr.count("\n")) == (2, 1)
-    assert "Caffe counts to 2,147,483,647" in done.stderr and list(here.iterdir()) == []
+    assert "781 iterations: Caffe counts to 2,147,483,647" in done.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_a_number_that_float32_takes_for_0_and_a_std_of_nothing_are_wrong_use(here: Path) -> None:
+    for option in (["--base-lr", "1e-300"], ["--std", "0"], ["--std", "-1"]):
+        done = run("generate", "--stage", 1, *option)
+        assert (done.status, done.stderr.count("\n")) == (2, 1)
+    assert list(here.iterdir()) == []
+
+
+def test_a_field_is_searched_in_one_range(here: Path) -> None:
+    ranges = ("--range", "base_lr=0.1:0.2", "--range", "base_lr=0.2:0.3")
+    done = run("search", "lmdb", "--stage", 1, *ranges)
+    assert (done.status, done.stderr.count("\n")) == (2, 1)
+    assert "base_lr has two ranges; give one" in done.stderr and list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--name x", "--runs=elsewhere", "--seed 3", "--stage 2"])

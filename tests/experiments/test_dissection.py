@@ -355,7 +355,16 @@ def test_collect_adds_the_names_of_the_classes_to_older_results(lmdb: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    "change", [None, [], {"seeds": "x"}, {"stages": ["1"]}, {"members": None}, {"data": 3}]
+    "change",
+    [
+        None,
+        [],
+        {"seeds": "x"},
+        {"stages": ["1"]},
+        {"members": None},
+        {"data": 3},
+        {"members": ["../../x/y"]},
+    ],
 )
 def test_a_damaged_experiment_is_refused_in_one_line(tmp_path: Path, change: Any) -> None:
     results = begin(tmp_path / "results")

@@ -95,7 +95,9 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "--epochs", type=shared_options.COUNT, help="Length of training; schedules scale with it."
 )
 @click.option(
-    "--std", type=shared_options.FiniteRange(), help="Of the gaussian that weights start from."
+    "--std",
+    type=shared_options.FiniteRange(0, min_open=True),
+    help="Of the gaussian that weights start from.",
 )
 @click.option(
     "--overrides",

@@ -28,6 +28,8 @@ class FiniteRange(click.FloatRange):
         number = super().convert(value, param, ctx)
         if not (math.isfinite(number) and abs(number) <= 3.4e38):
             self.fail(f"{value!r} is no finite number", param, ctx)
+        if 0 < abs(number) < 1.2e-38:  # FLT_MIN: what is less has not all its digits, or none
+            self.fail(f"{value!r} is too near to 0 for a float32", param, ctx)
         return number
 
 

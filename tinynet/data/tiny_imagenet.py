@@ -166,10 +166,11 @@ class TinyImagenet:
         """What else it is, or where below it a data set lies."""
         folder = self.files.path
         databases = {f"{DataPaths(folder).lmdb(split).name}/" for split in SPLITS}
-        if databases & listing or {"data.mdb", "lock.mdb"} & listing:
+        if databases & listing or "data.mdb" in listing:
+            whole = folder.absolute().parent if "data.mdb" in listing else folder
             return TinynetError(
-                f"{folder}: is converted already and holds LMDBs, no pictures; 'tinynet generate "
-                "--data' takes it as it is"
+                f"{folder}: is converted already, and no pictures are in it; 'tinynet generate "
+                f"--data {whole}' takes it as it is"
             )
         message = "no such file, so this is no Tiny ImageNet layout"
         below = sorted(path for path in listing if (folder / path / "wnids.txt").is_file())

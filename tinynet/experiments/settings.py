@@ -16,6 +16,7 @@ from tinynet.data.manifest import Manifest
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments.recipes import Recipe, differences
 from tinynet.experiments.results import ResultsPaths, Split
+from tinynet.paths import component_fault
 
 VERSION = 1
 
@@ -104,6 +105,10 @@ def _require_form(content: dict[str, Any]) -> None:
         found = content[key]
         if not isinstance(found, list) or not all(type(item) is kind for item in found):
             raise ValueError(f"{key} is no list of {'numbers' if kind is int else 'names'}")
+    for run in content["members"]:
+        parts = run.split("/")
+        if len(parts) != 2 or any(component_fault(part) for part in parts):
+            raise ValueError(f"member {run!r} is no STAGE/NAME")
     for key in ("data", "epochs", "recipes"):
         if not isinstance(content[key], dict):
             raise ValueError(f"{key} is no object")

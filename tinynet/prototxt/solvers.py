@@ -65,11 +65,12 @@ def solver(
         raise UsageError("--epochs and --max-iter both give the length of training: choose one")
     settings = stage.hyperparameters
     epoch = max(1, round(data.train_images / batch_size(overrides)))
-    max_iter = chosen.get("max_iter", (overrides.epochs or settings.epochs) * epoch)
+    epochs = overrides.epochs or settings.epochs
+    max_iter = chosen.get("max_iter", epochs * epoch)
     if max_iter > LARGEST_COUNT:
         raise UsageError(
-            f"--epochs {overrides.epochs or settings.epochs}: are {max_iter:,} iterations, and "
-            f"Caffe counts to {LARGEST_COUNT:,}"
+            f"{epochs:,} epochs of {epoch:,} iterations: Caffe counts to {LARGEST_COUNT:,}; take "
+            "fewer"
         )
     every = _test_interval(epoch, max_iter)
 
