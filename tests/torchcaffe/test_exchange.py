@@ -1,4 +1,4 @@
-"""Backward through ReLU and pooling in the other order leaves the same diffs, to the bit."""
+"""ReLU and pooling in the other order leave the same values and diffs, to the bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
-from tinynet.torchcaffe import exchange
+from tinynet.torchcaffe.exchange import Exchange
 
 _SHAPE = (3, 2, 9, 7)
 
@@ -35,10 +35,10 @@ def _layers(pool: str, slope: float, more: str = "") -> str:
     )
 
 
-def _made(folder: Path, layers: str) -> caffe.Net:
+def _made(folder: Path, layers: str, phase: int = caffe.TRAIN) -> caffe.Net:
     (folder / "net.prototxt").write_text(net(layers, ("x", _SHAPE)))
     caffe.set_random_seed(1)
-    return caffe.Net(folder / "net.prototxt", caffe.TRAIN)
+    return caffe.Net(folder / "net.prototxt", phase)
 
 
 def _diffs(made: caffe.Net) -> dict[str, np.ndarray]:
@@ -73,7 +73,9 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_every_diff_is_what_it_is_in_caffes_order(pool: str, slope: float, tmp_path: Path) -> None:
     exchanged = _made(tmp_path, _layers(pool, slope))
-    assert exchange.pools_over_relus(exchanged.graph) == {3}
+    pairs = Exchange(exchanged.graph)
+    assert pairs.pairs_backward == {2}
+    assert pairs.pairs_forward == ({2} if slope == 0 else set())
     in_order = _made(tmp_path, _layers(pool, slope))
     seen = []
     in_order.after_backward(seen.append)
@@ -99,11 +101,63 @@ def test_a_backward_that_ends_between_the_two_keeps_caffes_order(tmp_path: Path)
     parted, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
     expected = _diffs(in_order)
     _diffs(parted)
+    in_order.run_backward(4, 3)
     parted.run_backward(4, 3)
     unmasked = parted.blobs["c"].grad.clone().numpy()
+    np.testing.assert_array_equal(unmasked, in_order.blobs["c"].grad.numpy())
     assert np.count_nonzero(unmasked) > np.count_nonzero(expected["c"])
     parted.run_backward(2, 2)
     np.testing.assert_array_equal(parted.blobs["c"].grad.numpy(), expected["c"])
+
+
+def _waits(made: caffe.Net, blob: str) -> bool:
+    """Whether the blob's values still lack their ReLU."""
+    return made.blobs[blob]._data.pending is not None
+
+
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+def test_a_blob_that_lacks_its_relu_gets_it_when_a_script_looks(phase: int, tmp_path: Path) -> None:
+    layers = _layers("pool: MAX kernel_size: 2 stride: 2", 0.0)
+    exchanged, in_order = _made(tmp_path, layers, phase), _made(tmp_path, layers, phase)
+    in_order.after_forward(lambda _: None)
+    for made in (exchanged, in_order):
+        made.blobs["x"].data[...] = np.random.default_rng(5).normal(size=_SHAPE)
+        made.run_forward()
+    assert _waits(exchanged, "c") and not _waits(in_order, "c")
+    for name in ("p", "y", "c"):
+        expected = in_order.blobs[name].data
+        np.testing.assert_array_equal(exchanged.blobs[name].data, expected, err_msg=name)
+    assert in_order.blobs["c"].data.min() == 0
+    # who looked once is shown every later pass
+    exchanged.run_forward()
+    assert not _waits(exchanged, "c")
+
+
+@pytest.mark.parametrize("changed", ["c", "p"])
+def test_values_that_a_script_changes_between_the_passes_count_as_in_caffes_order(
+    changed: str, tmp_path: Path
+) -> None:
+    layers = _layers("pool: MAX kernel_size: 2 stride: 2", 0.0)
+    exchanged, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
+    in_order.after_backward(lambda _: None)
+    rng = np.random.default_rng(7)
+    pictures = rng.integers(-2, 3, _SHAPE)
+    for made in (exchanged, in_order):
+        made.blobs["x"].data[...] = pictures
+        made.forward()
+    values = rng.normal(size=in_order.blobs[changed].shape)
+    for made in (exchanged, in_order):
+        made.blobs[changed].data[...] = values
+        made.blobs["y"].diff[...] = 1
+        made.run_backward()
+    for name, blob in in_order.blobs.items():
+        np.testing.assert_array_equal(exchanged.blobs[name].diff, blob.diff, err_msg=name)
+
+
+def test_a_solver_never_makes_up_for_a_relu_that_nobody_misses(tmp_path: Path) -> None:
+    made = _made(tmp_path, _layers("pool: MAX kernel_size: 2 stride: 2", 0.0))
+    _diffs(made)
+    assert _waits(made, "c")
 
 
 @pytest.mark.parametrize(
@@ -117,4 +171,4 @@ def test_a_backward_that_ends_between_the_two_keeps_caffes_order(tmp_path: Path)
 )
 def test_where_the_order_matters_it_is_caffes(pool: str, more: str, tmp_path: Path) -> None:
     made = _made(tmp_path, _layers(pool, 0.01, more))
-    assert not exchange.pools_over_relus(made.graph)
+    assert not Exchange(made.graph).pairs_backward | Exchange(made.graph).pairs_forward

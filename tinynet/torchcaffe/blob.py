@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from tinynet.torchcaffe.errors import CaffeError, check
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
 
+_ZERO = torch.Tensor.zero_
+
 
 class _Part:
     """The data or the diff of a blob: one float32 tensor, and on a GPU its host mirror.
@@ -34,6 +36,9 @@ class _Part:
     ``exposed`` says that a numpy view was handed out.  On a GPU the host mirror counts as newer
     than the tensor after every access to it, since the script may have written into it: Caffe's
     SyncedMemory makes the same assumption for ``mutable_cpu_data``.
+
+    ``pending`` is a change in place of the values that waits until somebody asks for them, and is
+    never made if others are set before.
 
     As in Caffe a blob that is reshaped keeps its memory as long as the new shape fits into it:
     ``whole`` (and ``host_whole``) is that memory, of which ``tensor`` then shows the start.
@@ -45,9 +50,9 @@ class _Part:
         "host",
         "host_is_newer",
         "host_whole",
+        "pending",
         "tensor",
         "whole",
-        "zero_pending",
     )
 
     def __init__(self, device: torch.device) -> None:
@@ -58,7 +63,7 @@ class _Part:
         self.host_whole: torch.Tensor | None = None
         self.exposed = False
         self.host_is_newer = False
-        self.zero_pending = False
+        self.pending: Callable[[torch.Tensor], object] | None = None
 
     def get(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The current values in float32, materialised as zeros where nothing was ever written."""
@@ -75,13 +80,14 @@ class _Part:
         elif tensor.shape != shape:
             tensor = self.tensor = tensor.reshape(shape)
             self.host = None if self.host is None else self.host.reshape(shape)
-        if self.zero_pending:
-            tensor.zero_()
-            self.zero_pending = self.host_is_newer = False
-        elif self.host_is_newer:
-            assert self.host is not None
-            tensor.copy_(self.host)
+        if self.host_is_newer:
+            if self.pending is not _ZERO:
+                assert self.host is not None
+                tensor.copy_(self.host)
             self.host_is_newer = False
+        if self.pending is not None:
+            change, self.pending = self.pending, None
+            change(tensor)
         return tensor
 
     def _resized(self, shape: tuple[int, ...]) -> torch.Tensor:
@@ -112,7 +118,7 @@ class _Part:
 
     def set(self, value: torch.Tensor) -> None:
         """Take ``value`` as the new content: adopted, or copied where a script holds a view."""
-        self.zero_pending = self.host_is_newer = False
+        self.pending, self.host_is_newer = None, False
         tensor = self.tensor
         if value is tensor:
             return
@@ -131,7 +137,7 @@ class _Part:
     def accumulate(self, value: torch.Tensor) -> None:
         if value.dtype == torch.bfloat16:
             value = value.float()
-        if self.zero_pending and not self.exposed:
+        if self.pending is _ZERO and not self.exposed:
             self.set(value)
         else:
             self.get(tuple(value.shape)).add_(value)
@@ -242,6 +248,19 @@ class Blob:
         """
         return self.tensor.clone() if self._data.exposed else self.tensor
 
+    def change_when_seen(self, change: Callable[[torch.Tensor], object]) -> None:
+        """Call ``change``, which works in place, on the data as soon as anybody asks for it.
+
+        Never, if other data is set before.  For data of which no script holds an array.
+        """
+        assert not self.data_is_watched
+        self._data.pending = change
+
+    @property
+    def data_is_watched(self) -> bool:
+        """Whether a script holds an array of the data."""
+        return self._data.exposed
+
     def set_diff(self, value: torch.Tensor) -> None:
         self._diff.set(value)
 
@@ -260,7 +279,7 @@ class Blob:
         Lazily, so that the first ``add_diff`` takes its value as it is, unless a script holds an
         array of the diff.
         """
-        self._diff.zero_pending = True
+        self._diff.pending = _ZERO
         if self._diff.exposed:
             self._diff.get(self._shape)
 

@@ -1,47 +1,113 @@
-"""Backward through a max pooling and the ReLU under it, in the other order.
+"""A max pooling and the ReLU under it, in the other order, where nobody can tell.
 
-A ReLU multiplies each diff by 1 or by its slope, as its output is positive or not; a max pooling
-hands each diff to the one output that it took.  So the ReLU may as well come first, on the
-pooling's own top, which for windows of 2×2 has a quarter of the elements.  Where windows do not
-overlap, no diffs are added up, and the result is the same to the bit.
+After the pooling a ReLU has, for windows of 2×2, a quarter of the elements to go over.
 
-In between, Caffe's blobs hold other diffs for a moment: only who calls layer by layer, or looks on
+Forward, max(0, x) rises with x, so that pooling first takes the same values.  (With a slope for
+negative values it does too, but two of them may round to one, and then another is the first to be
+the largest.  And a window of padding alone has no value to which the ReLU would apply.)  The blob
+below the pooling then lacks its ReLU: that is made up for when somebody looks.  Where a window has
+no positive value another of its zeros may be taken; the ReLU hands no diff down to any of them.
+
+Backward, a ReLU multiplies each diff by 1 or by its slope, as its output is positive or not; a max
+pooling hands each diff to the one output that it took.  So the ReLU may as well come first, on the
+pooling's own top.  Where windows do not overlap, no diffs are added up, and the result is the same
+to the bit.
+
+In between, Caffe's blobs hold other values for a moment: only who calls layer by layer, or looks on
 by callbacks, could see it, and for them the net keeps Caffe's order.
 """
 
 from __future__ import annotations
+
+import torch
 
 from tinynet.torchcaffe.layer_types.pooling import Pooling
 from tinynet.torchcaffe.layer_types.relu import ReLU
 from tinynet.torchcaffe.net_builder import NetGraph
 
 
-def pools_over_relus(graph: NetGraph) -> frozenset[int]:
-    """The layers that are poolings with a ReLU right before them with which they can change."""
-    return frozenset(i for i in range(1, len(graph.layers)) if _can_change(graph, i))
+class Exchange:
+    """Runs the pairs of a net's layers that can change places; the net runs the others."""
+
+    def __init__(self, graph: NetGraph) -> None:
+        self._graph = graph
+        pairs = [i for i in range(len(graph.layers) - 1) if _is_pair(graph, i)]
+        #: of each pair the index of its first layer, the ReLU
+        self.pairs_backward = frozenset(i for i in pairs if _can_change_backward(graph, i))
+        self.pairs_forward = frozenset(
+            i
+            for i in pairs
+            if _pair(graph, i)[0].slope == 0
+            and (i in self.pairs_backward or not graph.layer_need_backward[i])
+        )
+
+    def forward(self, i: int) -> bool:
+        """Run layers ``i``, a ReLU, and ``i + 1`` forward; False where they keep their order."""
+        graph = self._graph
+        if i not in self.pairs_forward or graph.bottoms[i][0].data_is_watched:
+            return False
+        below, top = graph.bottoms[i], graph.tops[i + 1]
+        relu, pool = _pair(graph, i)
+        relu.reshape(below, below)
+        pool.reshape(below, top)
+        if not pool.has_no_empty_window:
+            return False
+        pool.forward(below, top)
+        relu.forward(top, top)
+
+        def make_up(values: torch.Tensor) -> None:
+            relu.rectify(values)
+            pool.take(values)
+
+        below[0].change_when_seen(make_up)
+        return True
+
+    def keep_order(self, i: int) -> None:
+        """Before layer ``i + 1`` runs backward alone: let it have taken what it takes in order."""
+        if i in self.pairs_forward:
+            _ = self._graph.bottoms[i][0].computed
+
+    def backward(self, i: int) -> bool:
+        """Run layers ``i + 1``, a pooling, and ``i`` backward; False where they keep their order.
+
+        They keep it where a script could have changed the values by which a ReLU decides, or holds
+        the diff in between.
+        """
+        graph = self._graph
+        if i not in self.pairs_backward:
+            return False
+        below, top = graph.bottoms[i], graph.tops[i + 1]
+        if below[0].data_is_watched or top[0].data_is_watched or top[0].diff_is_watched:
+            return False
+        relu, pool = _pair(graph, i)
+        above = top[0].computed_diff
+        relu.backward(top, [True], top)
+        pool.backward(top, [True], below)
+        top[0].set_diff(above)
+        return True
 
 
-def _can_change(graph: NetGraph, i: int) -> bool:
-    pool, relu = graph.layers[i], graph.layers[i - 1]
-    if not (isinstance(pool, Pooling) and isinstance(relu, ReLU)):
+def _pair(graph: NetGraph, i: int) -> tuple[ReLU, Pooling]:
+    relu, pool = graph.layers[i], graph.layers[i + 1]
+    assert isinstance(relu, ReLU) and isinstance(pool, Pooling)
+    return relu, pool
+
+
+def _is_pair(graph: NetGraph, i: int) -> bool:
+    """Whether layer ``i`` is a ReLU in place, and ``i + 1`` a max pooling of what it leaves."""
+    relu, pool = graph.layers[i], graph.layers[i + 1]
+    if not (isinstance(relu, ReLU) and isinstance(pool, Pooling)):
         return False
-    blob, top = graph.bottoms[i][0], graph.tops[i][0]
-    in_place = graph.tops[i - 1][0] is blob and graph.bottoms[i - 1][0] is blob
+    blob = graph.bottoms[i + 1][0]
+    in_place = graph.tops[i][0] is blob and graph.bottoms[i][0] is blob
+    no_loss = not any(relu.loss_weights) and not any(pool.loss_weights)
+    return pool.takes_one_of_each_window and in_place and no_loss
+
+
+def _can_change_backward(graph: NetGraph, i: int) -> bool:
+    top = graph.tops[i + 1][0]
     # a later layer that works in place leaves other values in the pooling's top
-    stays = not any(top is other for tops in graph.tops[i + 1 :] for other in tops)
-    backward = all(
-        graph.layer_need_backward[j] and graph.bottom_need_backward[j][0] for j in (i, i - 1)
+    stays = not any(top is other for tops in graph.tops[i + 2 :] for other in tops)
+    return stays and all(
+        graph.layer_need_backward[j] and graph.bottom_need_backward[j][0] for j in (i, i + 1)
     )
-    return pool.takes_one_of_each_window and in_place and stays and backward
-
-
-def backward(graph: NetGraph, i: int) -> bool:
-    """Run layers ``i``, a pooling, and ``i − 1`` backward; False where a script would notice."""
-    top = graph.tops[i]
-    if top[0].diff_is_watched:
-        return False
-    above = top[0].computed_diff
-    graph.layers[i - 1].backward(top, [True], top)
-    graph.layers[i].backward(top, [True], graph.bottoms[i])
-    top[0].set_diff(above)
-    return True

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import exchange, glog, hdf5, weights
+from tinynet.torchcaffe import glog, hdf5, weights
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
+from tinynet.torchcaffe.exchange import Exchange
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.net_builder import NetGraph
 from tinynet.torchcaffe.set_once import SetOnce
@@ -117,7 +118,7 @@ class Net:
         self.debug_info: DebugInfo | None = None
         if param.debug_info:
             self.log_values()
-        self._pools_over_relus = exchange.pools_over_relus(graph)
+        self._exchange = Exchange(graph)
 
     @property
     def graph(self) -> NetGraph:
@@ -184,7 +185,15 @@ class Net:
         """
         graph = self._graph
         loss = None  # not a zero, which would be copied to a GPU and waited for
-        for i in range(start, len(self.layers) if end is None else end + 1):
+        last = len(self.layers) - 1 if end is None else end
+        unseen = self._unseen
+        done = None
+        for i in range(start, last + 1):
+            if i == done:
+                continue
+            if unseen and i < last and self._exchange.forward(i):
+                done = i + 1
+                continue
             for callback in self._before_forward:
                 callback(i)
             layer, bottom, top = graph.layers[i], graph.bottoms[i], graph.tops[i]
@@ -201,14 +210,15 @@ class Net:
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run the backward computation of layers ``start`` down to ``end`` (inclusive)."""
         graph = self._graph
-        unseen = not (self._before_backward or self._after_backward)
+        unseen = self._unseen
         done = None
         for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
             if i == done:
                 continue
-            if unseen and i > end and i in self._pools_over_relus and exchange.backward(graph, i):
+            if unseen and i > end and self._exchange.backward(i - 1):
                 done = i - 1
                 continue
+            self._exchange.keep_order(i - 1)
             for callback in self._before_backward:
                 callback(i)
             if graph.layer_need_backward[i]:
@@ -217,6 +227,16 @@ class Net:
                 )
             for callback in self._after_backward:
                 callback(i)
+
+    @property
+    def _unseen(self) -> bool:
+        """Whether nobody looks on between the layers."""
+        return not (
+            self._before_forward
+            or self._after_forward
+            or self._before_backward
+            or self._after_backward
+        )
 
     # --- pycaffe's face: running
 

@@ -17,9 +17,13 @@ class ReLU(NeuronLayer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].computed
         if top[0] is bottom[0]:
-            leaky_relu(values, self.slope, inplace=True)
+            self.rectify(values)
         else:
             top[0].set_data(leaky_relu(values, self.slope))
+
+    def rectify(self, values: torch.Tensor) -> None:
+        """Put each value's top in its place."""
+        leaky_relu(values, self.slope, inplace=True)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
