@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.cli import command
 from tests.data.layouts import save_picture, write_layout
 
 
@@ -44,3 +48,36 @@ def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:
     child = run("cp437", "data", "verify", layout)  # (as ASCII click writes UTF-8)
     assert child.returncode == 1
     assert b"n01_0.JPEG is 9\\xd79, not 64\\xd764\n" in child.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_shell_closed_swallows_what_is_written(
+    closed: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "prototxt"
+    words = [sys.executable, "-m", "tinynet", "generate", "--stage", "1", "--out", str(out)]
+    child = subprocess.run(
+        ["sh", "-c", f"{shlex.join(words)} {closed}"], capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr
+    assert "Traceback" not in child.stderr
+    # and none of the files has the stream's number: nothing but its own text stands in it
+    assert (out / "stage1_simple/deploy.prototxt").read_text().startswith("# ")
+    assert (
+        subprocess.run(
+            ["sh", "-c", f"{shlex.join([*words[:3], 'stages', '--stage', '99'])} {closed}"]
+        ).returncode
+        == 2
+    )
+
+
+def test_a_file_in_a_folders_place_and_a_folder_in_a_files_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for arguments, said in (
+        (("parity", tmp_path), "is a folder, where a file has to be"),
+        (("dissect", tmp_path / "file"), "leads through a file, where a folder has to be"),
+    ):
+        done = command.run(*arguments)
+        assert done.status == 1
+        assert done.stderr.startswith(f"tinynet: {tmp_path}") and said in done.stderr
+        assert done.stderr.count("\n") == 1

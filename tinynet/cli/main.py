@@ -91,11 +91,25 @@ def cli() -> None:
     """
 
 
+# what to do, where the system says only what is wrong
+_REMEDIES = {
+    errno.ENOSPC: "no space left on the device; free some and run the command again",
+    errno.EEXIST: "is a file, where a folder has to be; name another",
+    errno.ENOTDIR: "leads through a file, where a folder has to be; name another",
+    errno.EISDIR: "is a folder, where a file has to be; name a file",
+    errno.EFBIG: "larger than this shell or file system allows (see 'ulimit -f')",
+    errno.EDQUOT: "the disk quota is used up; free some and run the command again",
+    errno.EROFS: "the file system is read-only; name another place",
+    errno.EMFILE: "too many files are open; raise 'ulimit -n' and run the command again",
+}
+
+
 def _one_line(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"{where}no space left on the device; free some and run the command again"
-    return f"{where}{error.strerror or error}"
+    said = error.strerror or str(error)
+    if error.errno == errno.EEXIST and os.path.isdir(error.filename or ""):
+        return f"{where}{said}"
+    return f"{where}{_REMEDIES.get(error.errno or 0, said)}"
 
 
 def _not_utf8(text: str) -> str:
@@ -131,6 +145,22 @@ def _ending_signals_unwind() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _open_standard_streams() -> None:
+    """Let what a shell closed (``>&-``) swallow what is written to it, and be no other file.
+
+    Else Python has None in the stream's place, and the next file that is opened takes its number,
+    under which children would write to it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
+
+
 def _print_every_name() -> None:
     """Let stdout take whatever a file may be called, and our own ×, in any locale."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -143,6 +173,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 
     Otherwise 128 and the number of the signal that ended it.
     """
+    _open_standard_streams()
     _print_every_name()
     try:
         with _ending_signals_unwind():
