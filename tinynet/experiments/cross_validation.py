@@ -34,6 +34,7 @@ from tinynet.experiments.results import (
     read_run_probabilities,
 )
 from tinynet.experiments.statistics import t_interval
+from tinynet.json_form import fields_in
 
 FOLDS = "folds.json"
 _NORMAL = 1.959964  # two-sided 95 %
@@ -109,11 +110,12 @@ def read_folds(root: Path) -> list[StageFolds]:
         raise TinynetError(f"{path}: is no cross-validation of ours ({error})") from None
 
 
-def _read(content: dict[str, Any]) -> StageFolds:
+def _read(row: dict[str, Any]) -> StageFolds:
+    content = fields_in(StageFolds, row)
     for key in ("by_fold", "train_less_val_interval"):
         content[key] = tuple(content[key]) if content[key] else None
     for key in ("from_train", "from_val"):
-        content[key] = Origin(**content[key]) if content[key] else None
+        content[key] = Origin(**fields_in(Origin, content[key])) if content[key] else None
     return StageFolds(**content)
 
 

@@ -19,7 +19,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tinynet import whole_file
 from tinynet.errors import TinynetError
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
 from tinynet.experiments.paper import PaperStage
+from tinynet.json_form import fields_in
 from tinynet.paths import RunPaths
 from tinynet.stages import STAGES
 
@@ -304,7 +305,7 @@ def _dissection(content: dict[str, Any]) -> Dissection:
     ensemble = content["ensemble"]
     return Dissection(
         settings=content["settings"],
-        reported=Split(**content["reported"]),
+        reported=Split(**fields_in(Split, content["reported"])),
         tuning=_maybe(Split, content["tuning"]),
         stages=[_stage(row) for row in content["stages"]],
         variants=[_stage(row) for row in content["variants"]],
@@ -317,28 +318,28 @@ def _stage(content: dict[str, Any]) -> StageRow:
     estimates = {key: _estimate(content[key]) for key in ("one_crop", "ten_crop", "training")}
     return StageRow(
         **{
-            **_known(StageRow, content),
+            **fields_in(StageRow, content),
             **estimates,
             "gain": _estimate(content["gain"]),
             "runs": [run_row(row) for row in content["runs"]],
-            "paper": PaperStage(**content["paper"]),
+            "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
         }
     )
 
 
 def run_row(content: dict[str, Any]) -> RunRow:
     """A run's row from parsed JSON."""
-    scores = {key: Score(**score) for key, score in content["scores"].items()}
-    return RunRow(**{**_known(RunRow, content), "scores": scores})
+    scores = {key: Score(**fields_in(Score, score)) for key, score in content["scores"].items()}
+    return RunRow(**{**fields_in(RunRow, content), "scores": scores})
 
 
 def _ensemble(content: dict[str, Any]) -> Ensemble:
     interval = content["full_by_picture"]
     return Ensemble(
         **{
-            **_known(Ensemble, content),
+            **fields_in(Ensemble, content),
             "members": [run_row(row) for row in content["members"]],
-            "paper": PaperStage(**content["paper"]),
+            "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
             "full": _maybe(Score, content["full"]),
             "full_by_picture": None if interval is None else tuple(interval),
             "gain_over_mean": _estimate(content["gain_over_mean"]),
@@ -356,12 +357,8 @@ def _estimate(content: dict[str, Any] | None) -> Estimate | None:
         key: None if content[key] is None else tuple(content[key])
         for key in ("by_picture", "by_seed")
     }
-    return Estimate(**{**_known(Estimate, content), **intervals})
+    return Estimate(**{**fields_in(Estimate, content), **intervals})
 
 
 def _maybe(kind: Any, content: dict[str, Any] | None) -> Any:
-    return None if content is None else kind(**_known(kind, content))
-
-
-def _known(kind: Any, content: dict[str, Any]) -> dict[str, Any]:
-    return {entry.name: content[entry.name] for entry in fields(kind) if entry.name in content}
+    return None if content is None else kind(**fields_in(kind, content))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tinynet import whole_file
@@ -16,6 +16,7 @@ from tinynet.data.manifest import Manifest
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments.recipes import Recipe, differences
 from tinynet.experiments.results import ResultsPaths, Split
+from tinynet.json_form import fields_in
 from tinynet.paths import component_fault
 
 VERSION = 1
@@ -88,30 +89,23 @@ def load(results: ResultsPaths) -> Settings | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise ValueError(f"is of version {content['version']}, not {VERSION}")
-        known = {entry.name for entry in fields(Settings)}
-        content = {key: value for key, value in content.items() if key in known}
-        _require_form(content)
-        content["reported"] = Split(**content["reported"])
-        content["tuning"] = Split(**content["tuning"]) if content["tuning"] else None
-        return Settings(**content)
+        found = fields_in(Settings, content)
+        _require_names(found["members"])
+        found["reported"] = Split(**fields_in(Split, found["reported"]))
+        tuning = found["tuning"]
+        found["tuning"] = None if tuning is None else Split(**fields_in(Split, tuning))
+        return Settings(**found)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise TinynetError(f"{path}: is no experiment of ours ({error})") from None
 
 
-def _require_form(content: dict[str, Any]) -> None:
-    for key, kind in (("seeds", int), ("stages", int), ("variants", str), ("members", str)):
-        found = content[key]
-        if not isinstance(found, list) or not all(type(item) is kind for item in found):
-            raise ValueError(f"{key} is no list of {'numbers' if kind is int else 'names'}")
-    for run in content["members"]:
+def _require_names(members: list[str]) -> None:
+    for run in members:
         parts = run.split("/")
         if len(parts) != 2 or any(component_fault(part) for part in parts):
             raise ValueError(f"member {run!r} is no STAGE/NAME")
-    for key in ("data", "epochs", "recipes"):
-        if not isinstance(content[key], dict):
-            raise ValueError(f"{key} is no object")
 
 
 def save(settings: Settings, results: ResultsPaths) -> None:

@@ -11,13 +11,14 @@ import json
 import os
 import platform
 import socket
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from tinynet import __version__, whole_file
 from tinynet.errors import TinynetError
+from tinynet.json_form import fields_in
 
 RUNNING = "running"
 FINISHED = "finished"
@@ -87,8 +88,10 @@ def load(path: Path) -> Run | None:
         raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("state"), str):
         raise TinynetError(f"{path}: is not the record of a run; take another --name")
-    known = {entry.name for entry in fields(Run)}
-    return Run(**{key: value for key, value in content.items() if key in known})
+    try:
+        return Run(**fields_in(Run, content))
+    except ValueError as error:
+        raise TinynetError(f"{path}: is damaged ({error}); take another --name") from None
 
 
 def now() -> str:

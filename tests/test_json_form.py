@@ -1,0 +1,109 @@
+"""A field of another type than its dataclass states is named; what is sound is taken as it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.experiments.made_results import settings
+from tinynet.errors import TinynetError
+from tinynet.experiments import settings as experiment
+from tinynet.experiments.results import ResultsPaths, read_dissection
+from tinynet.json_form import fields_in
+from tinynet.training import run as runs
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Form:
+    count: int = 0
+    share: float | None = None
+    names: list[str] = field(default_factory=list)
+    nested: dict[str, dict[str, float]] = field(default_factory=dict)
+    pair: tuple[float, float] | None = None
+    several: tuple[int, ...] = ()
+    whatever: Any = None
+    inner: Form | None = None
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        {},
+        {"count": 3, "share": 1, "names": ["a"], "nested": {"a": {"b": 1.5}}, "pair": [1, 2.5]},
+        {"share": None, "pair": None, "several": [1, 2, 3], "whatever": [1], "inner": {"x": 1}},
+    ],
+)
+def test_what_is_sound_is_taken_as_it_is_and_what_is_unknown_is_left_out(sound: dict) -> None:
+    assert fields_in(Form, {**sound, "of a later version": 1}) == sound
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"count": "3"}, {"count": True}, {"count": 3.5}, {"count": None}, {"share": "x"},
+        {"share": float("nan")}, {"names": "ab"}, {"names": [1]}, {"names": None},
+        {"nested": {"a": 1}}, {"nested": {"a": {"b": "x"}}}, {"pair": [1]}, {"pair": [1, "x"]},
+        {"several": [1, 1.5]}, {"several": 1},
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_named(damaged: dict) -> None:
+    (name,) = damaged
+    with pytest.raises(ValueError, match=f"^{name} is "):
+        fields_in(Form, damaged)
+
+
+@pytest.mark.parametrize("content", [None, [], "text", 3])
+def test_what_is_no_object_is_refused(content: object) -> None:
+    with pytest.raises(ValueError, match="stands for an object"):
+        fields_in(Form, content)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(asdict(runs.Run()))), VALUES)
+def test_a_run_whose_record_is_damaged_is_refused_by_name_or_has_its_types(
+    tmp_path_factory: pytest.TempPathFactory, name: str, value: object
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "run.json"
+    path.write_text(json.dumps({**asdict(runs.Run()), name: value}))
+    try:
+        found = runs.load(path)
+    except TinynetError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    else:
+        assert asdict(found) == {**asdict(runs.Run()), name: value}  # type: ignore[call-overload]
+
+
+def test_results_as_they_are_kept_are_sound() -> None:
+    kept = sorted((ROOT / "data/results").rglob("run.json"))
+    assert kept and all(runs.load(path) is not None for path in kept)
+    tables = sorted((ROOT / "data/results").rglob("dissection.json"))
+    assert tables
+    for path in tables:
+        assert read_dissection(path.parent).stages
+        assert experiment.load(ResultsPaths(path.parent)) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"batch_size": "32"}, {"epochs": {"stage1_simple": None}}, {"reported": {"name": 3}},
+     {"tuning": []}, {"seeds": [1.5]}, {"members": ["../../x/y"]}, {"members": ["x"]}],
+)  # fmt: skip
+def test_an_experiment_of_another_form_is_refused(tmp_path: Path, change: dict) -> None:
+    results = ResultsPaths(tmp_path)
+    results.experiment.write_text(json.dumps({**asdict(settings()), **change}))
+    with pytest.raises(TinynetError, match="experiment.json: is no experiment of ours"):
+        experiment.load(results)
