@@ -99,6 +99,23 @@ def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
     assert prepare.load(SOLVER).solver.lr_policy == "fixed"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("snapshot_prefix", "x"), ("snapshot_format", "HDF5"), ("snapshot_after_train", "false"),
+     ("solver_mode", "GPU"), ("device_id", "1"), ("solver_type", "ADAM")],
+)  # fmt: skip
+def test_what_is_for_the_run_to_decide_is_not_set(field: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"--set {field}={value}: "):
+        prepare.load(SOLVER, {field: value})
+
+
+def test_a_run_ends_with_a_snapshot_of_caffes_binary_files_whatever_its_solver_says() -> None:
+    edit("snapshot: 8", "snapshot_after_train: false snapshot_format: HDF5", str(SOLVER))
+    solver = prepare.load(SOLVER).solver
+    assert solver.snapshot_after_train
+    assert solver.snapshot_format == schema.SolverParameter.BINARYPROTO
+
+
 def test_the_older_solver_type_is_read_as_the_type_that_it_means() -> None:
     edit("random_seed: 7", "solver_type: NESTEROV", "small/solver.prototxt")
     assert prepare.load(SOLVER).solver.type == "Nesterov"

@@ -104,7 +104,10 @@ def overrides(assignments: Sequence[str], **fields: int | None) -> dict[str, str
         if not equals:
             raise UsageError(f"--set {assignment}: give FIELD=VALUE, as in --set base_lr=0.01")
         if found.get(field, value) != value:
-            raise UsageError(f"--set {assignment}: {field} is {found[field]} already; choose one")
+            raise UsageError(
+                f"--set {assignment}: {field} is {found[field]} already; choose "
+                "one, or give a field that takes several a list, as [1, 2]"
+            )
         found[field] = value
     return found
 

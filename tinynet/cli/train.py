@@ -148,6 +148,8 @@ def _target(
         if member is not None:
             raise UsageError("--member goes with --stage 8")
         if solver.is_dir() or (solver.parent / "run.json").exists():
+            if name is not None:
+                raise UsageError(f"--name {name}: {solver} is a run, which goes on where it is")
             return _run_directory(solver if solver.is_dir() else solver.parent)
         folder = Path(os.path.abspath(solver)).parent.name
         return solver, RunPaths.of(runs, folder, name or f"seed{_seed(solver, overrides)}")

@@ -11,7 +11,7 @@ from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
 from tinynet.prototxt import schema, text
 from tinynet.prototxt.solver_values import RATE_FIELDS
-from tinynet.training.prepare import Prepared, upgraded
+from tinynet.training.prepare import Prepared, as_run
 from tinynet.training.run import sha256
 
 # where things lie, not what is trained: a moved run is the same run
@@ -63,7 +63,7 @@ def damaged_copies(paths: RunPaths, prepared: Prepared, hashes: Mapping[str, str
 
 def _solver_changes(old: str, new: str, name: str) -> list[str]:
     try:
-        before = upgraded(text.parse(old, schema.SolverParameter, name))
+        before = as_run(text.parse(old, schema.SolverParameter, name))
     except TinynetError:
         return [f"{name} cannot be read any more"]
     after = text.parse(new, schema.SolverParameter, name)

@@ -155,9 +155,6 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
         raise TinynetError(f"{path}: {what}")
     if not solver.random_seed >= 0:
         solver.random_seed = 1
-    if solver.HasField("snapshot_format"):
-        # resume and evaluation read Caffe's binary files, whichever engine wrote them
-        solver.snapshot_format = schema.SolverParameter.BINARYPROTO
     if not solver.HasField("max_iter"):
         raise TinynetError(f"{path}: max_iter is not set; it says how long to train")
     return replace(_with_nets(path, solver), warm_up=_goes_before(path, warm_up, solver))
@@ -171,14 +168,23 @@ def _read_solver(path: Path) -> Any:
     solver = text.read(path, schema.SolverParameter)
     if solver.HasField("solver_type") and solver.HasField("type"):
         raise TinynetError(f"{path}: has type and the older solver_type; leave one of them out")
-    return upgraded(solver)
+    return as_run(solver)
 
 
-def upgraded(solver: Any) -> Any:
-    """The solver, its older ``solver_type`` (an enum) changed into ``type``, as Caffe does."""
+def as_run(solver: Any) -> Any:
+    """The solver as every run has it, whatever its file says; it is changed in place.
+
+    Its older ``solver_type`` (an enum) becomes ``type``, as in Caffe.  Snapshots are Caffe's binary
+    files, which resume and evaluation read, whichever engine wrote them; and the last iteration has
+    one, without which what was trained would be lost.
+    """
     if solver.HasField("solver_type"):
         solver.type = WORDS["type"][solver.solver_type]
         solver.ClearField("solver_type")
+    if solver.HasField("snapshot_format"):
+        solver.snapshot_format = schema.SolverParameter.BINARYPROTO
+    if solver.HasField("snapshot_after_train"):
+        solver.snapshot_after_train = True
     return solver
 
 
@@ -231,6 +237,17 @@ def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
     return made
 
 
+# what is for the run to decide, and why: to set it would change nothing
+_NOT_TO_SET = {
+    "snapshot_prefix": "a run's snapshots lie in its directory; --runs and --name say where",
+    "snapshot_format": "a run keeps Caffe's binary files, which both engines read",
+    "snapshot_after_train": "a run ends with a snapshot, which is what is evaluated",
+    "solver_mode": "--cpu and --gpu N choose the device",
+    "device_id": "--gpu N chooses the device",
+    "solver_type": "give the newer type, as in --set type=Adam",
+}
+
+
 def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
     """Set solver fields from texts as they would stand in a prototxt.
 
@@ -241,6 +258,8 @@ def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
         known = schema.fields_of(solver)
         if name not in known:
             raise UsageError(f"no solver field '{name}' (as in --set base_lr=0.01)")
+        if name in _NOT_TO_SET:
+            raise UsageError(f"{shown}: {_NOT_TO_SET[name]}")
         part = _one_field(name, value, shown)
         if set(_fields_set(part)) != {name}:
             raise UsageError(f"{shown}: sets more than {name}; give --set for each field")
