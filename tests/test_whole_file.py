@@ -79,6 +79,15 @@ def test_a_full_device_is_named() -> None:
     assert not os.path.isfile("/dev/full")
 
 
+def test_what_is_written_bit_by_bit_is_named_too_and_other_names_stay() -> None:
+    with pytest.raises(OSError, match="No space left.*'a.log'"), whole_file.naming("a.log"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="'nowhere'"), whole_file.naming("a.log"):
+        Path("nowhere").read_text()
+    with pytest.raises(OSError, match="^of no number$"), whole_file.naming("a.log"):
+        raise OSError("of no number")
+
+
 def test_a_link_stays_one_and_its_target_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("old")
     (tmp_path / "link").symlink_to("target")

@@ -39,6 +39,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let an OSError that does not say where (a full disk) leave the block with the name ``path``.
+
+    For what is written bit by bit, as logs are.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
 def sync_folder(folder: str | Path) -> None:
     """Make the names of files just renamed into ``folder`` outlast a power cut, where it can."""
     with contextlib.suppress(OSError):  # some network file systems sync no folders

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -326,6 +327,24 @@ def test_a_missing_database_is_named_before_anything_is_made(folder: Path) -> No
     assert child.returncode == 1
     assert "data/val_lmdb: no such database" in last_line(child)
     assert "(TEST)" in last_line(child) and not (folder / "runs").exists()
+
+
+def test_a_log_that_cannot_be_written_is_named_and_ends_the_run(folder: Path) -> None:
+    """Under a limit on the size of files, smaller than the log and larger than what precedes it."""
+    words = small_runs.command("small/solver.prototxt", "--cpu", "--engine", "torch")
+    child = subprocess.run(
+        ["bash", "-c", f"ulimit -f 6; exec {shlex.join(words)}"],
+        cwd=folder,
+        env=small_runs.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 1
+    said = last_line(child)
+    assert said.startswith(f"tinynet: {RUN}/train.log: larger than this shell"), child.stderr
+    assert record(folder)["state"] == "failed"
+    resumed = train(folder, "--cpu", "--engine", "torch")
+    assert resumed.returncode == 0, resumed.stderr
 
 
 def test_stage_8_without_a_member_says_which_there_are(folder: Path) -> None:

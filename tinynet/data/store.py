@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 import shutil
 import struct
 import threading
@@ -300,7 +301,10 @@ def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int
     location = _lmdb_path(folder)
     folder.mkdir(parents=True)
     # sync once, at the end: an unfinished folder is worth nothing anyway
-    environment = lmdb.open(location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
+    try:
+        environment = lmdb.open(location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
+    except lmdb.Error as error:
+        raise _as_os_error(error, folder) from None
     count = 0
     try:
         batch: list[tuple[bytes, bytes]] = []
@@ -342,8 +346,12 @@ def _as_os_error(error: lmdb.Error, folder: Path) -> Exception:
     text = str(error)
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
         if os.strerror(number) in text:
-            # LMDB calls a write that was cut short by the end of the device an input/output error
-            if number == errno.EIO and shutil.disk_usage(folder).free < 2 * _COMMIT_BYTES:
-                number = errno.ENOSPC
+            # LMDB calls a write that was cut short an input/output error: by the end of the device,
+            # or by a limit on the size of files
+            if number == errno.EIO:
+                if shutil.disk_usage(folder).free < 2 * _COMMIT_BYTES:
+                    number = errno.ENOSPC
+                elif resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+                    number = errno.EFBIG
             return OSError(number, os.strerror(number), str(folder))
     return TinynetError(f"{folder}: LMDB failed: {text}")

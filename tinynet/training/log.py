@@ -229,7 +229,7 @@ def append_history(path: Path, records: Iterable[Record]) -> None:
     """Add records to the history, each one line, written at once."""
     lines = "".join(json.dumps(record) + "\n" for record in records)
     if lines:
-        with path.open("a", encoding="utf-8") as file:
+        with whole_file.naming(path), path.open("a", encoding="utf-8") as file:
             file.write(lines)
 
 

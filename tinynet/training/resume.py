@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
 from tinynet.prototxt import schema, text
@@ -93,5 +94,5 @@ def write_to_log(
     line = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
     lines = [glog.line(line, "I" if exact else "W", logs.RESUME_SOURCE)]
     lines += [glog.line(note, "W", "driver.py:2") for note in notes]
-    with paths.log.open("a", encoding="utf-8") as log:
+    with whole_file.naming(paths.log), paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))

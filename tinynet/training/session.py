@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from tinynet import engines
+from tinynet import engines, whole_file
 from tinynet.paths import RunPaths
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, Record, append_history, without_year
@@ -131,7 +131,7 @@ class Session:
         # a blank line stops Caffe's own log parser with an error
         lines = [without_year(line.decode("utf-8", "replace").rstrip()) for line in raw]
         lines = [line for line in lines if line]
-        self._log.write("".join(line + "\n" for line in lines).encode("utf-8"))
+        self._write_log(lines)
         for line in lines:
             self._tail.append(line)
             self._progress.log_line(line)
@@ -183,8 +183,12 @@ class Session:
 
     def _warn(self, text: str) -> None:
         """Say something of our own to the user, and in the log."""
-        self._log.write((glog.line(text, "W", "driver.py:3") + "\n").encode("utf-8"))
+        self._write_log([glog.line(text, "W", "driver.py:3")])
         self._progress.message(text)
+
+    def _write_log(self, lines: Sequence[str]) -> None:
+        with whole_file.naming(self._paths.log):
+            self._log.write("".join(line + "\n" for line in lines).encode("utf-8"))
 
     # ------------------------------------------------------------------ signals
 
