@@ -102,7 +102,7 @@ def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("snapshot_prefix", "x"), ("snapshot_format", "HDF5"), ("snapshot_after_train", "false"),
-     ("solver_mode", "GPU"), ("device_id", "1"), ("solver_type", "ADAM")],
+     ("solver_mode", "GPU"), ("device_id", "1"), ("solver_type", "ADAM"), ("net_param", "{}")],
 )  # fmt: skip
 def test_what_is_for_the_run_to_decide_is_not_set(field: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--set {field}={value}: "):

@@ -237,13 +237,17 @@ def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
     return made
 
 
-# what is for the run to decide, and why: to set it would change nothing
+# what is for the run to decide, where to set it would change nothing; or has another place
 _NOT_TO_SET = {
     "snapshot_prefix": "a run's snapshots lie in its directory; --runs and --name say where",
     "snapshot_format": "a run keeps Caffe's binary files, which both engines read",
     "snapshot_after_train": "a run ends with a snapshot, which is what is evaluated",
     "solver_mode": "--cpu and --gpu N choose the device",
     "device_id": "--gpu N chooses the device",
+    **dict.fromkeys(
+        ("net_param", "train_net_param", "test_net_param"),
+        "a net is a file; --set net=FILE names another",
+    ),
     "solver_type": "give the newer type, as in --set type=Adam",
 }
 
