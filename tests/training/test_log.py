@@ -143,12 +143,6 @@ def test_the_same_command_makes_a_damaged_history_of_a_finished_run_again(
     assert path.read_text() == before
 
 
-def test_fatal_message_is_that_of_the_failed_check() -> None:
-    lines = [*LINES, "F1123 00:00:02.000000 77 net.cpp:1] Check failed: a == b (1 vs. 2) no good"]
-    assert log.fatal_message(lines) == "Check failed: a == b (1 vs. 2) no good"
-    assert log.fatal_message(LINES) is None
-
-
 def test_train_log_reads_in_the_manner_of_caffes_own_tools(trained, tmp_path: Path) -> None:
     """What their sources do to a line: month and day from fixed columns, `Solving` for the start,
     no blank line after the first iteration."""

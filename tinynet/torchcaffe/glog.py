@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from tinynet.glog_line import glog_line
+
 _SEVERITIES = "IWEF"
 _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
 _NAMES = ("INFO", "WARNING", "ERROR")
@@ -106,11 +108,8 @@ def _threshold() -> int:
 def _write(severity: int, source: str, message: str) -> None:
     if severity < _threshold():
         return
-    now = time.time()
-    stamp = time.strftime("%m%d %H:%M:%S", time.localtime(now))
-    micros = int(now % 1 * 1e6)
-    head = f"{_SEVERITIES[severity]}{stamp}.{micros:06d} {threading.get_native_id():5d} {source}:0]"
-    line = f"{head} {message}\n"
+    thread = threading.get_native_id()
+    line = glog_line(message, _SEVERITIES[severity], f"{source}:0", thread) + "\n"
     sys.stderr.write(line)
     sys.stderr.flush()
     if _files is not None:

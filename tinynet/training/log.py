@@ -46,16 +46,6 @@ def without_year(line: str) -> str:
     return _YEAR.sub(r"\1\2", line)
 
 
-def fatal_message(lines: Iterable[str]) -> str | None:
-    """The message of the last F-line (a failed CHECK), or None."""
-    found = None
-    for line in lines:
-        match = _GLOG.match(line)
-        if match and match[1] == "F":
-            found = match[10].strip()
-    return found
-
-
 class LogParser:
     """Turns log lines into records, in the order in which they are complete.
 

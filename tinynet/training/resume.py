@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from tinynet import whole_file
 from tinynet.errors import TinynetError
+from tinynet.glog_line import glog_line
 from tinynet.paths import RunPaths
 from tinynet.prototxt import schema, text
 from tinynet.training import log as logs
 from tinynet.training import positions, snapshots
 from tinynet.training.prepare import Prepared
 from tinynet.training.snapshots import Snapshot
-from tinynet.worker import glog
 
 
 def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool, list[str]]:
@@ -92,7 +92,7 @@ def write_to_log(
     """Say in the log from where the run goes on, and what is not as in an unbroken one."""
     how = "exactly, from its complete state" if exact else "from Caffe's files alone"
     line = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
-    lines = [glog.line(line, "I" if exact else "W", logs.RESUME_SOURCE)]
-    lines += [glog.line(note, "W", "driver.py:2") for note in notes]
+    lines = [glog_line(line, "I" if exact else "W", logs.RESUME_SOURCE)]
+    lines += [glog_line(note, "W", "driver.py:2") for note in notes]
     with whole_file.naming(paths.log), paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))

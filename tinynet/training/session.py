@@ -17,11 +17,11 @@ from types import FrameType
 from typing import Any
 
 from tinynet import engines, whole_file
+from tinynet.glog_line import glog_line
 from tinynet.paths import RunPaths
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, Record, append_history, without_year
 from tinynet.training.progress import Progress
-from tinynet.worker import glog
 
 _STOPPED = 75
 _TAIL = 200  # lines kept to explain a failure
@@ -183,7 +183,7 @@ class Session:
 
     def _warn(self, text: str) -> None:
         """Say something of our own to the user, and in the log."""
-        self._write_log([glog.line(text, "W", "driver.py:3")])
+        self._write_log([glog_line(text, "W", "driver.py:3")])
         self._progress.message(text)
 
     def _write_log(self, lines: Sequence[str]) -> None:

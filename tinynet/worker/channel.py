@@ -12,6 +12,8 @@ import select
 import signal
 import sys
 
+from tinynet.glog_line import glog_line
+
 _PR_SET_PDEATHSIG = 1
 
 _events = None
@@ -30,6 +32,12 @@ def emit(event, **values):
     stream = _events or sys.stdout
     stream.write(json.dumps(dict(values, event=event), sort_keys=True) + "\n")
     stream.flush()
+
+
+def log(text, source="train.py:1"):
+    """Write one INFO line to stderr, in order with what the engine itself writes there."""
+    sys.stderr.write(glog_line(text, "I", source) + "\n")
+    sys.stderr.flush()
 
 
 def die_with_parent():

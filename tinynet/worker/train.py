@@ -7,7 +7,7 @@ import argparse
 import math
 import time
 
-from tinynet.worker import channel, engine, glog, max_norm
+from tinynet.worker import channel, engine, max_norm
 
 STOPPED = 75
 _LOOK = 100  # iterations, where nothing is displayed
@@ -57,15 +57,15 @@ def main(argv):
     extensions = getattr(caffe, "extensions", None)
     solver = caffe.get_solver(options.solver)
     for weights in options.weights:
-        glog.info("Finetuning from " + weights)
+        channel.log("Finetuning from " + weights)
         solver.net.copy_from(weights)
     # solver.step() prints no such line, and Caffe's log tools take their start time from it
-    glog.info("Solving " + options.net_name)
+    channel.log("Solving " + options.net_name)
     if extensions is not None:
         extensions.make_resumable(solver)
         extensions.stop_when(solver, control.stopping)
     if options.restore:
-        glog.info("Restoring previous solver status from " + options.restore)
+        channel.log("Restoring previous solver status from " + options.restore)
         solver.restore(options.restore)
         if options.exactly and extensions is not None:
             extensions.restore_complete(solver, options.restore)
@@ -90,7 +90,7 @@ def main(argv):
         if solver.iter > steps.saved:
             solver.snapshot()
             channel.emit("snapshot", iteration=solver.iter)
-        glog.info("Optimization stopped early.")
+        channel.log("Optimization stopped early.")
         channel.emit("stopped", iteration=solver.iter)
         return STOPPED
     # at max_iter no iteration is left: this is Caffe's own last snapshot, display and test
@@ -113,7 +113,7 @@ def _skip(solver, skip):
     net = solver.net if number == "0" else solver.test_nets[int(number) - 1]
     layer = list(net._layer_names).index(name)
     if int(batches):
-        glog.info("Skipping %s batches of layer %s of net #%s" % (batches, name, number))
+        channel.log("Skipping %s batches of layer %s of net #%s" % (batches, name, number))
     for _ in range(int(batches)):
         net._forward(layer, layer)
 
@@ -234,7 +234,7 @@ def _test(solver, index, iterations):
     """Test as the solver does, and log it in its words: mean of every output over test_iter."""
     net = solver.test_nets[index]
     net.share_with(solver.net)
-    glog.info("Iteration %d, Testing net (#%d)" % (solver.iter, index), "train.py:2")
+    channel.log("Iteration %d, Testing net (#%d)" % (solver.iter, index), "train.py:2")
     sums = {}  # type: dict
     for _ in range(iterations):
         net.forward()
@@ -249,5 +249,5 @@ def _test(solver, index, iterations):
             text = "    Test net output #%d: %s = %g" % (number, name, mean)
             if weights[name]:
                 text += " (* %g = %g loss)" % (weights[name], weights[name] * mean)
-            glog.info(text, "train.py:3")
+            channel.log(text, "train.py:3")
             number += 1
