@@ -150,6 +150,33 @@ def test_one_signal_snapshots_and_one_stops_with_a_snapshot_to_resume_from(
     assert state.iter == int(last[1])
 
 
+@pytest.mark.parametrize(
+    ("number", "action"),
+    [
+        (signal.SIGINT, "time"),
+        (signal.SIGHUP, "test"),
+        (signal.SIGTERM, "train"),
+    ],
+)
+def test_a_signal_that_caffe_does_not_take_ends_it(
+    number: int, action: str, tmp_path: Path
+) -> None:
+    """As Debian's program ends: by the signal, which a shell sees as 128 and its number."""
+    (tmp_path / "weights").touch()
+    files = {
+        "train": ["-solver=solver.prototxt"],
+        "test": ["-model=net.prototxt", "-weights=weights"],
+        "time": ["-model=net.prototxt"],
+    }
+    process = start(tmp_path, action, *files[action], "-iterations=100000000")
+    wait_for(process, r"Iteration|Batch 1,")
+    process.send_signal(number)
+    assert process.stderr is not None
+    *_, last = process.stderr.read().splitlines()
+    assert process.wait(timeout=60) == 128 + number
+    assert last in ("tinynet: interrupted", f"tinynet: ended by {signal.Signals(number).name}")
+
+
 def test_a_mistake_gets_one_line_and_exit_status_1_or_2(tmp_path: Path) -> None:
     for arguments, status, said in (
         (["train"], 2, "need a solver definition"),

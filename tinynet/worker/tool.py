@@ -22,8 +22,9 @@ def parse(argv):
 def main(argv):
     """Run an action; return its exit status. Its parent passes SIGINT and SIGHUP on to it."""
     options = parse(argv)
-    # there is nothing to finish where the tool itself waits for no signal
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # as in Caffe, a signal ends the process wherever the tool itself waits for none
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     try:
         tool = importlib.import_module(options.engine + ".tool")
     except ImportError as error:
