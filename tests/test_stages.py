@@ -59,7 +59,7 @@ def test_stage_2_adds_dropout_between_the_fully_connected_layers_only() -> None:
 
 def test_stage_3_changes_the_data_layer_only() -> None:
     assert _changes(3) == ([stages.Data()], [stages.Data(mirror=True, crop=60)])
-    assert [s.augment for s in STAGES] == [False, False] + [True] * 6
+    assert [s.data.mirror for s in STAGES] == [False, False] + [True] * 6
     assert [s.input_size(64) for s in STAGES] == [64, 64] + [60] * 6
 
 

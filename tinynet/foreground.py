@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tinynet import engines
-from tinynet.errors import TinynetError, UsageError
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
 
 _PASSED_ON = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
@@ -38,7 +38,7 @@ def run(engine: engines.Engine, arguments: Sequence[str]) -> int:
             if event["event"] == "error":
                 message = event["message"]
         status = worker.wait()
-    if status in (0, 75):
+    if status in (0, StoppedEarly.exit_status):
         return status
     if -status in passed:
         signal.raise_signal(-status)

@@ -132,11 +132,6 @@ class Stage:
         return next(layer for layer in self.layers if isinstance(layer, Data))
 
     @property
-    def augment(self) -> bool:
-        """Whether training pictures are mirrored and cropped at random."""
-        return self.data.mirror or self.data.crop > 0
-
-    @property
     def heading(self) -> str:
         """What its generated files say they are of."""
         return f"Stage {self.number}, {self.title.removeprefix('+ ')}"

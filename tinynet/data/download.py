@@ -28,7 +28,6 @@ from tinynet.paths import component_fault
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
-SIZE = 248_100_043  # bytes
 
 _TRIES = 5  # in a row without a single new byte
 _SILENCE = 60  # seconds without an answer before a try counts as failed

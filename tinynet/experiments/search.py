@@ -45,7 +45,6 @@ Say = Callable[[str], None]
 
 OVERRIDES, TRIALS, STUDY = "overrides.json", "trials.csv", "study.journal"
 _LOOK_SECONDS = 1.0
-_STOPPED = 75
 
 
 @dataclass(frozen=True)
@@ -277,7 +276,7 @@ class _Worker:
         elif status == 0 and last is not None:
             self._study.tell(trial.number, last)
             self._say(f"trial {trial.number}: {100 * last:.2f} %")
-        elif status == _STOPPED:
+        elif status == StoppedEarly.exit_status:
             raise StoppedEarly(f"{self._request.out}: stopped; the same command goes on")
         else:
             record = runs.load(paths.run_json)

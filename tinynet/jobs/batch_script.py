@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinynet.errors import UsageError
+from tinynet.errors import StoppedEarly, UsageError
 from tinynet.jobs.job_list import Job, levels
-
-STATUS_STOPPED = 75
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def body(
         "device": "--gpu 0" if request.gpu else "--cpu",
         "threads": threads,
         "retry": " --retry" if request.retry else "",
-        "stopped": str(STATUS_STOPPED),
+        "stopped": str(StoppedEarly.exit_status),
     }
     # one pass over the template: what is put in is not looked at again
     return re.sub(r"<<(\w+)>>", lambda match: values[match[1]], _BODY).splitlines()

@@ -12,10 +12,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinynet.errors import StoppedEarly
 from tinynet.jobs import batch_script
-from tinynet.jobs.batch_script import STATUS_STOPPED, Request, Surroundings
+from tinynet.jobs.batch_script import Request, Surroundings
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.slurm import run_submission
+from tinynet.jobs.submission import run_submission
 
 _REQUEUE = 99
 
@@ -52,7 +53,7 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
 
 
 _END = [
-    f'if [ "$status" -eq {STATUS_STOPPED} ] && [ -n "$signalled" ]; then',
+    f'if [ "$status" -eq {StoppedEarly.exit_status} ] && [ -n "$signalled" ]; then',
     '    echo "$job goes on when the task is started again"',
     f"    exit {_REQUEUE} # back into the queue",
     "fi",

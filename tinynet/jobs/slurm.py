@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinynet.errors import TinynetError, UsageError
+from tinynet.errors import StoppedEarly, UsageError
 from tinynet.jobs import batch_script
-from tinynet.jobs.batch_script import STATUS_STOPPED, Request, Surroundings
+from tinynet.jobs.batch_script import Request, Surroundings
 from tinynet.jobs.job_list import Job
+from tinynet.jobs.submission import run_submission
 
 
 def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
@@ -53,7 +53,7 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
 # failure after which Slurm requeues it) is in the state COMPLETING by now, and its fate decided.
 _END = [
     "task=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
-    f'if [ "$status" -eq {STATUS_STOPPED} ] && [ -n "$signalled" ]; then',
+    f'if [ "$status" -eq {StoppedEarly.exit_status} ] && [ -n "$signalled" ]; then',
     '    if scontrol show job "$SLURM_JOB_ID" | grep -q JobState=RUNNING; then',
     '        scontrol requeue "$task" && echo "$job goes on when $task is started again"',
     "    else",
@@ -97,19 +97,3 @@ def submission_commands(scripts: Sequence[Path]) -> str:
         after = '--dependency="afterany:$id" ' if number else ""
         lines.append(f"id=$(sbatch --parsable {after}{shlex.quote(os.fspath(script))})")
     return "\n".join(lines)
-
-
-def run_submission(command: Sequence[str], directory: Path) -> str:
-    """Run sbatch or qsub and return what it prints; raises TinynetError where it fails."""
-    try:
-        child = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
-    except FileNotFoundError:
-        raise TinynetError(
-            f"{command[0]} is not on this machine; submit the scripts where it is"
-        ) from None
-    if child.returncode != 0:
-        said = " ".join((child.stderr or child.stdout).split())
-        raise TinynetError(f"{command[0]}: {said or f'exit status {child.returncode}'}")
-    return child.stdout

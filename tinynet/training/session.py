@@ -17,13 +17,13 @@ from types import FrameType
 from typing import Any
 
 from tinynet import engines, whole_file
+from tinynet.errors import StoppedEarly
 from tinynet.glog_line import glog_line
 from tinynet.paths import RunPaths
 from tinynet.training import run as runs
 from tinynet.training.log import LogParser, Record, append_history, without_year
 from tinynet.training.progress import Progress
 
-_STOPPED = 75
 _TAIL = 200  # lines kept to explain a failure
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
@@ -238,6 +238,6 @@ class Session:
             return runs.DIVERGED, self._diverged
         if status == 0 and self._end == "done":
             return runs.FINISHED, ""
-        if status == _STOPPED or (self._signals and status == -signal.SIGKILL):
+        if status == StoppedEarly.exit_status or (self._signals and status == -signal.SIGKILL):
             return runs.STOPPED, f"stopped by {self._signals[0] if self._signals else 'SIGTERM'}"
         return runs.FAILED, engines.explain_failure(self._engine, status, self._tail, self._error)
