@@ -85,7 +85,7 @@ class Bench:
         solver = text.read(paths.solver, schema.SolverParameter)
         for unneeded in ("test_iter", "test_interval", "snapshot", "display"):
             solver.ClearField(unneeded)
-        paths.solver.write_text(text.format(solver))
+        text.write(paths.solver, solver)
         net = text.read(paths.train_val, schema.NetParameter)
         layers = [layer for layer in shapes.infer(net, schema.TRAIN).layers if layer.multiply_adds]
         total = sum(layer.multiply_adds for layer in layers)
@@ -164,7 +164,7 @@ class Bench:
         net = text.read(paths.train_val, schema.NetParameter)
         del net.layer[1:]
         alone = self.scratch / "reader.prototxt"
-        alone.write_text(text.format(net))
+        text.write(alone, net)
         rows = self._in_both("reader", "reader", f"--model={alone}", 20 if self.quick else 100)
         if rows[0].rate:
             rows[0].shares = {part: rate / rows[0].rate for part, rate in self._steps.items()}

@@ -18,6 +18,7 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinynet import whole_file
 from tinynet.errors import TinynetError
 from tinynet.prototxt import binary, schema
 from tinynet.prototxt.schema import Field
@@ -386,5 +387,5 @@ def format(message: Any) -> str:
 
 
 def write(path: str | Path, message: Any) -> None:
-    """Write a message as a prototxt file, UTF-8 with line feeds."""
-    Path(path).write_text(format(message), encoding="utf-8", newline="\n")
+    """Write a message as a prototxt file, whole or not at all.  Raises OSError."""
+    whole_file.write_text(path, format(message))

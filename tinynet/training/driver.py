@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinynet import engines
+from tinynet import engines, whole_file
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.paths import RunPaths
 from tinynet.training import checks, lock, memory, positions, prepare, retention, snapshots
@@ -120,7 +120,7 @@ def _run(
     first = plan.snapshot.iteration if plan.snapshot else 0
     texts = prepared.texts(paths)
     for name, text in texts.items():
-        (Path(paths.root) / name).write_text(text, encoding="utf-8")
+        whole_file.write_text(Path(paths.root) / name, text)
     snapshots.unseal_after(paths.snapshots, first)
     if plan.snapshot is None:
         paths.log.write_bytes(b"")
