@@ -22,7 +22,7 @@ from torch import nn
 BATCH = 128
 
 
-class JpegFolder(torch.utils.data.Dataset):
+class JpegFolder(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     """``train/WNID/images/*.JPEG``, decoded when asked for."""
 
     def __init__(self, root: Path, crop: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -145,7 +146,7 @@ class TinyImagenet:
         return pictures
 
     def _check_named(
-        self, annotations: str, named: dict[str, object] | dict, names: list[str], folder: str
+        self, annotations: str, named: Iterable[str], names: list[str], folder: str
     ) -> None:
         missing = sorted(set(named) - set(names))
         if missing:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from tinynet.experiments.cross_validation import StageFolds
 from tinynet.reporting import canvas
 
@@ -46,7 +48,7 @@ def draw_folds(stages: Sequence[StageFolds], path: Path) -> None:
 
 
 def _interval(
-    axes: canvas.Axes, middle: float, interval: tuple[float, float], place: float, color: str
+    axes: Axes, middle: float, interval: tuple[float, float], place: float, color: str
 ) -> None:
     low, high = interval
     axes.errorbar(

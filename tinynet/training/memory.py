@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ def estimate(prepared: Prepared, picture: Sequence[int] | None = None) -> int | 
         total = shapes.infer(prepared.train_net, schema.TRAIN, picture).training_memory
         for net in prepared.test_nets:
             blobs = shapes.infer(net, schema.TEST, picture).blobs
-            total += shapes.FLOAT32 * sum(map(shapes.prod, blobs.values()))
+            total += shapes.FLOAT32 * sum(map(math.prod, blobs.values()))
     except TinynetError:
         return None  # a layer whose shape only its data or code tells
     return total
@@ -100,7 +101,7 @@ def _largest_layer(prepared: Prepared) -> tuple[str, int]:
     """The layer of the training net that takes most, and its bytes."""
     sizes = {
         layer.name: shapes.FLOAT32
-        * (3 * layer.parameter_count + 2 * sum(shapes.prod(shape) for _, shape in layer.tops))
+        * (3 * layer.parameter_count + 2 * sum(math.prod(shape) for _, shape in layer.tops))
         for layer in shapes.infer(prepared.train_net, schema.TRAIN, picture_of(prepared)).layers
     }
     return max(sizes.items(), key=lambda item: item[1])
