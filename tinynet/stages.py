@@ -132,6 +132,11 @@ class Stage:
         return next(layer for layer in self.layers if isinstance(layer, Data))
 
     @property
+    def label(self) -> str:
+        """What tables and figures call it: its number and its title in the paper's table."""
+        return f"{self.number} {self.title}"
+
+    @property
     def heading(self) -> str:
         """What its generated files say they are of."""
         return f"Stage {self.number}, {self.title.removeprefix('+ ')}"

@@ -5,7 +5,6 @@ All of it is in the run directory's files, so that what is measured is what was 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ def newest_weights(run: RunPaths, iteration: int | None = None) -> tuple[Weights
     for number in sorted(found, reverse=True):
         fault = _fault(found[number], number)
         if fault is None:
-            return Weights(found[number], number, sha256_of(found[number])), reasons
+            return Weights(found[number], number, snapshots.sha256_of(found[number])), reasons
         reasons.append(fault)
     return None, reasons
 
@@ -109,19 +108,13 @@ def _fault(model: Path, iteration: int) -> str | None:
 
 
 def weights_file(path: Path) -> Weights:
-    """A .caffemodel that the user named."""
+    """A .caffemodel that the user named; its iteration is what Caffe's name for it says, or -1.
+
+    Raises TinynetError where it is no whole .caffemodel.
+    """
     snapshots.require_whole_model(path)
     match = _ITERATION.search(path.name)
-    return Weights(path, int(match[1]) if match else -1, sha256_of(path))
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return Weights(path, int(match[1]) if match else -1, snapshots.sha256_of(path))
 
 
 def require_weights_fit(weights: Weights, deploy: Path) -> None:

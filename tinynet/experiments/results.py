@@ -162,6 +162,11 @@ class Ensemble:
     flattered: Subset | None = None
     so_far: Score | None = None
 
+    @property
+    def label(self) -> str:
+        """What a table calls it where it is the ladder's last stage."""
+        return f"{self.number} {self.title}"
+
 
 @dataclass(frozen=True)
 class Split:

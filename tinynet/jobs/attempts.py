@@ -50,6 +50,7 @@ class Attempt:
 
 
 def attempt_path(folder: Path, job: Job, number: int) -> Path:
+    """The file of a job's attempt, counted from 1, in the list ``folder``."""
     return ListPaths(folder).attempts(job.name) / f"{number:04d}.json"
 
 

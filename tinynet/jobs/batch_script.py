@@ -102,6 +102,11 @@ def require_one_line(words: Sequence[str]) -> None:
 
 
 def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
+    """The script's first lines: bash, the command that made it, and what is asked of the system.
+
+    ``prefix`` begins a line that the batch system reads (``#SBATCH``, ``#$``).  Raises UsageError
+    for a directive of more than one line.
+    """
     require_one_line(directives)
     return [
         "#!/bin/bash",

@@ -31,6 +31,8 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*types: str) -> Callable[[Rule], Rule]:
+    """Decorator: make a function the rule of these layer types; one that has one already fails."""
+
     def register(function: Rule) -> Rule:
         for name in types:
             if name in RULES:

@@ -76,6 +76,10 @@ def run_links(
 
 
 def number(value: float | None, digits: int = 2, sign: bool = False, missing: str = "—") -> Cell:
+    """A number to ``digits`` decimals, with a true minus sign; it sorts by all its digits.
+
+    ``sign``: with a plus as well; ``missing`` stands for None, which sorts last.
+    """
     if value is None:
         return Cell(missing, "")
     text = f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
@@ -83,6 +87,7 @@ def number(value: float | None, digits: int = 2, sign: bool = False, missing: st
 
 
 def percent(value: float | None, sign: bool = False, missing: str = "—") -> Cell:
+    """A share (0 to 1), or a difference of two, as percent to two decimals."""
     return number(None if value is None else 100 * value, sign=sign, missing=missing)
 
 

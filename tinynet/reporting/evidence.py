@@ -138,15 +138,11 @@ class RunEvidence:
         return None
 
 
-def stage_label(stage: Stage) -> str:
-    return f"{stage.number} {stage.title}"
-
-
 def label_of(name: str) -> str:
     """How a figure calls the stage or variant of a folder name; another folder by that name."""
     found = next((stage for stage in STAGES if stage.name == name), None)
     if found is not None:
-        return stage_label(found)
+        return found.label
     variant = next((variant for variant in VARIANTS if variant.name == name), None)
     return f"variant of {variant.number}: {variant.title}" if variant else name
 

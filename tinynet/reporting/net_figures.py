@@ -13,7 +13,7 @@ from tinynet.prototxt import dataset, nets, schema, text
 from tinynet.reporting import feature_maps as maps_figure
 from tinynet.reporting import filters as filters_figure
 from tinynet.reporting.architecture import describe, draw_architecture
-from tinynet.reporting.evidence import Evidence, RunEvidence, stage_label
+from tinynet.reporting.evidence import Evidence, RunEvidence
 from tinynet.reporting.figure import Absent, Choice, Figure
 from tinynet.stages import STAGES
 
@@ -45,7 +45,7 @@ def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
             done.add(run.label)
             yield run.label, run.stage_name, text.read(run.paths.deploy, schema.NetParameter)
     for stage in STAGES:
-        label = stage_label(stage)
+        label = stage.label
         path = StagePaths(choice.prototxt, stage.name).deploy
         asked = choice.stage == stage.number or (choice.stage is None and not stage.is_ensemble)
         if asked and label not in done and path.exists():

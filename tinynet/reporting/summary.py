@@ -19,7 +19,7 @@ from tinynet.experiments.results import FINISHED as EVALUATED
 from tinynet.experiments.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
 from tinynet.experiments.table import BySeed, ensemble_scores, estimate, gain
 from tinynet.reporting.bars import Bar, Interval
-from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence, stage_label
+from tinynet.reporting.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
 from tinynet.stages import STAGES
 from tinynet.training.run import FINISHED
 
@@ -32,7 +32,7 @@ def stage_rows(evidence: Evidence) -> list[StageRow]:
     rows: list[StageRow] = []
     for stage in STAGES:
         if not stage.is_ensemble:
-            runs = evidence.by_stage.get(stage_label(stage), [])
+            runs = evidence.by_stage.get(stage.label, [])
             before = rows[-1] if rows else None
             facts = (stage.number, stage.name, stage.title, stage.change)
             rows.append(_row(evidence, runs, facts, before))
@@ -64,7 +64,7 @@ def _row(
         if found:
             row[key] = estimate(found)
     if before is not None and one:
-        earlier = evidence.by_stage.get(f"{before.number} {before.title}", [])
+        earlier = evidence.by_stage.get(before.label, [])
         earlier = [run for run in earlier if run.record.state == FINISHED]
         row["gain"] = gain(_correct(earlier, evidence.reported, CENTER), one)
         row["gain_over"] = before.name if row["gain"] else ""
@@ -197,7 +197,7 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
     ensemble = ensemble_of(evidence)
     if ensemble is not None:
         found = ensemble.full
-        title = f"{ensemble.number} {ensemble.title}"
+        title = ensemble.label
         if evidence.dissection is None:
             title = f"{len(ensemble.members)} averaged"
         bars.append(

@@ -120,7 +120,7 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
 
 def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
     gain, full = ensemble.gain_over_mean, ensemble.full
-    title = f"{ensemble.number} {ensemble.title}"
+    title = ensemble.label
     if evidence.dissection is None:
         title = ensemble.title
     done = [run.run for run in ensemble.members if run.state == "finished"]

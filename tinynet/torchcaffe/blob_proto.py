@@ -34,6 +34,7 @@ def length_delimited(field: int, payload: bytes) -> bytes:
 
 
 def field_number(message_class: Any, name: str) -> int:
+    """The number by which the wire format knows a field of a message class of ``schema``."""
     return message_class.DESCRIPTOR.fields_by_name[name].number
 
 

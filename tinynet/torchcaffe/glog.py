@@ -122,10 +122,12 @@ def info(source: str, message: str) -> None:
 
 
 def warning(source: str, message: str) -> None:
+    """Log a warning as printed by Caffe's file ``source``."""
     _write(1, source, message)
 
 
 def error(source: str, message: str) -> None:
+    """Log an error, which ends nothing, as printed by Caffe's file ``source``."""
     _write(2, source, message)
 
 

@@ -41,6 +41,7 @@ def require() -> Any:
 
 
 def is_hdf5(path: str | Path) -> bool:
+    """Whether a file begins as HDF5 files do, whatever it is called.  Raises OSError."""
     with open(path, "rb") as file:
         return file.read(len(_SIGNATURE)) == _SIGNATURE
 
@@ -124,6 +125,10 @@ class State:
 
 
 def save_state(path: str | Path, state: State) -> None:
+    """Write a solver state as Caffe's ``SnapshotSolverStateToHDF5`` (sgd_solver.cpp) lays it out.
+
+    Raises CaffeError where h5py is not installed.
+    """
     with _created(path) as file:
         file["iter"] = np.array([state.iteration], dtype=np.int32)
         # a string of fixed length, as H5LTmake_dataset_string makes it

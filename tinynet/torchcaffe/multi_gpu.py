@@ -14,18 +14,22 @@ _ADVICE = "this engine trains on one GPU; raise batch_size or iter_size instead"
 
 
 def solver_count() -> int:
+    """How many solvers train together: always 1 here."""
     return 1
 
 
 def set_solver_count(count: int) -> None:
+    """Take 1; raises CaffeError for more."""
     check(count == 1, f"solver_count must be 1; got {count}: {_ADVICE}")
 
 
 def solver_rank() -> int:
+    """Which of the solvers this process runs: always 0, the one that saves and displays."""
     return 0
 
 
 def set_solver_rank(rank: int) -> None:
+    """Take 0; raises CaffeError for another."""
     check(rank == 0, f"solver_rank must be 0; got {rank}: {_ADVICE}")
 
 
@@ -34,6 +38,7 @@ def set_multiprocess(multiprocess: bool) -> None:
 
 
 def has_nccl() -> bool:
+    """Whether ``NCCL`` can be used: never here."""
     return False
 
 

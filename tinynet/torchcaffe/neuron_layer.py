@@ -9,5 +9,7 @@ from tinynet.torchcaffe.layer import Blobs, Layer
 
 
 class NeuronLayer(Layer):
+    """One bottom, one top of its shape; a subclass adds ``forward`` and ``backward``."""
+
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         top[0].resize(bottom[0].shape)

@@ -140,7 +140,7 @@ def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) ->
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """SHA-256 of a file's bytes, in hex; of any size, read in parts.  Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
