@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 from pathlib import Path
 
@@ -221,3 +223,17 @@ def test_deep_nesting_is_an_error_at_the_first_level_that_no_message_has() -> No
 def test_a_long_number_is_out_of_range_and_not_slow_to_refuse() -> None:
     with pytest.raises(PrototxtError, match="input_dim"):
         text.parse("input_dim: " + "9" * 100_000, schema.NetParameter, "long")
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "solver.prototxt"
+    text.write(path, schema.SolverParameter(base_lr=0.5))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=str(path)):
+        text.write(path, schema.SolverParameter(base_lr=0.25))
+    assert path.read_text() == "base_lr: 0.5\n" and os.listdir(tmp_path) == [path.name]
