@@ -255,6 +255,10 @@ def test_an_option_that_train_does_not_take_is_refused_when_the_list_is_made(fol
     Path("small/deploy.prototxt").write_text("")  # for the evaluation
     done = command.run("jobs", "create", folder, "small/solver.prototxt", "--train", "--max-it 5")
     assert done.status == 2 and "--max-it" in done.stderr and not folder.exists()
+    done = command.run(
+        "jobs", "create", folder, "small/solver.prototxt", "--train", "--set base_lr=nan"
+    )
+    assert done.status == 2 and "base_lr is nan" in done.stderr and not folder.exists()
     done = command.run("jobs", "create", folder, "small/solver.prototxt", "--train", "'")
     assert done.status == 2 and "--train '" in done.stderr
     done = command.run("jobs", "create", folder, "none/solver.prototxt", "--seeds", "1")

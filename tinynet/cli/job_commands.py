@@ -18,9 +18,20 @@ if TYPE_CHECKING:
 
 
 def require_understood(job: Job) -> None:
-    """Raise UsageError where a command would not be understood: now, rather than in the night."""
+    """Raise where a command would not be understood: now, rather than in the night.
+
+    UsageError for its options, TinynetError for a solver file that cannot be used.  Nets and data
+    may come later.
+    """
+    from tinynet.cli.train import request_of
+    from tinynet.training import prepare
+
     for command in job.commands:
-        _parsed(command)
+        given = dict(_parsed(command).params)
+        if command[0] == "train":
+            del given["as_json"]
+            request = request_of(**given)
+            prepare.load_solvers(request.solver, request.overrides)
 
 
 def _parsed(command: tuple[str, ...]) -> click.Context:

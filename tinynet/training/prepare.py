@@ -146,6 +146,15 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
     Raises TinynetError naming file and line of what cannot be read, or file and field of a value
     that no solver has; UsageError for an override that is no solver field, or no value of it.
     """
+    solver, warm_up = load_solvers(path, overrides)
+    return replace(_with_nets(path, solver), warm_up=warm_up)
+
+
+def load_solvers(path: Path, overrides: Mapping[str, str] | None = None) -> tuple[Any, Any]:
+    """The solver and its warm-up (None where it has none) as ``load`` has them, without nets.
+
+    Raises as ``load`` does.
+    """
     if not path.exists():
         raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
     solver = _read_solver(path)
@@ -157,7 +166,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
         solver.random_seed = 1
     if not solver.HasField("max_iter"):
         raise TinynetError(f"{path}: max_iter is not set; it says how long to train")
-    return replace(_with_nets(path, solver), warm_up=_goes_before(path, warm_up, solver))
+    return solver, _goes_before(path, warm_up, solver)
 
 
 def _read_solver(path: Path) -> Any:
