@@ -347,6 +347,27 @@ def test_a_log_that_cannot_be_written_is_named_and_ends_the_run(folder: Path) ->
     assert resumed.returncode == 0, resumed.stderr
 
 
+def test_a_resumption_that_cannot_write_leaves_the_prototxt_as_run(folder: Path) -> None:
+    with (folder / "small/train_val.prototxt").open("a") as net:  # longer than the limit below
+        net.writelines(
+            f'layer {{ name: "more{i}" type: "Silence" bottom: "label" }}\n' for i in range(9)
+        )
+    assert train(folder, "--max-iter=8", "--cpu", "--engine=torch").returncode == 0
+    before = {path.name: path.read_bytes() for path in (folder / RUN).glob("*.prototxt")}
+    assert len(before["train_val.prototxt"]) > 1024
+    words = small_runs.command("small/solver.prototxt", "--resume", "--max-iter=30", "--cpu")
+    child = subprocess.run(
+        ["bash", "-c", f"ulimit -f 1; exec {shlex.join(words)}"],
+        cwd=folder,
+        env=small_runs.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 1
+    assert last_line(child).startswith(f"tinynet: {RUN}/train_val.prototxt: "), child.stderr
+    assert {p.name: p.read_bytes() for p in (folder / RUN).glob("*.prototxt")} == before
+
+
 def test_stage_8_without_a_member_says_which_there_are(folder: Path) -> None:
     child = train(folder, "--stage", "8")
     assert child.returncode == 2 and "--member 1 to --member 11" in last_line(child)
