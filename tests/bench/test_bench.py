@@ -55,9 +55,21 @@ def test_a_contestant_that_dies_is_skipped_with_its_reason_and_the_others_go_on(
 
 
 def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_products():
-    rows = [Row("gemm", "float32", "FLOP", [100.0]), Row("t", "ours", "img", [8.0], flop=10.0)]
-    assert cli._fraction(rows[1], rows) == 0.8
-    assert cli._fraction(rows[0], rows) is None
+    limit = Row("t", parts.LIMIT, "FLOP", [100.0])
+    other = Row("u", parts.LIMIT, "FLOP", [10.0])
+    rows = [other, limit, Row("t", "ours", "img", [8.0], flop=10.0)]
+    assert cli._fraction(rows[2], rows) == 0.8
+    assert cli._fraction(limit, rows) is None
+    assert cli._fraction(rows[2], rows[2:]) is None
+
+
+def test_what_is_compared_worked_in_the_same_round_on_a_machine_that_slows_down():
+    ours, theirs = Row("p", "a", "img", [8.0, 4.0, 2.0], of="b"), Row("p", "b", "img", [4, 2, 1])
+    limit = Row("p", parts.LIMIT, "FLOP", [10.0, 5.0, 2.5])
+    ours.flop = 1.0
+    assert cli._ratio(ours, [ours, theirs]) == 2
+    assert cli._fraction(ours, [ours, theirs, limit]) == pytest.approx(0.8)
+    assert ours.times(Row("p", "c", "img")) is None
 
 
 def test_the_parts_that_the_command_offers_are_those_that_there_are():

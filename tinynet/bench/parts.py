@@ -22,6 +22,8 @@ from tinynet.paths import DataPaths, StagePaths
 
 PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
 BATCH = 128
+#: the contestant of a part whose rate is the limit of the others
+LIMIT = "GEMM float32"
 _PLAIN_TORCH = Path(__file__).with_name("plain_torch.py")
 
 
@@ -134,13 +136,15 @@ class Bench:
         ours, real, plain, bf16 = (
             Row(part, name, "img", flop=flop, of="real Caffe") for name in names
         )
+        limit = Row(part, LIMIT, "FLOP")
         entries: list[tuple[Row, Start, int]] = []
         torch, caffe = self._torch(), self._caffe()
         size = 1 if self.quick else 2
         solver = f"--solver={paths.solver}"
         if torch is None:
-            _skip([ours, plain, bf16], "torch is not installed")
+            _skip([limit, ours, plain, bf16], "torch is not installed")
         else:
+            entries.append((limit, self._plain("gemm", "float32"), 6))
             entries.append((ours, self._worker(torch, "train", solver), size))
             entries.append((plain, self._plain("train", str(number), self.folder), size))
             bf16.skipped = self._no_bfloat16()
@@ -155,7 +159,7 @@ class Bench:
         alternate(entries, self.rounds, self.say)
         if ours.rate:
             self._steps[part] = ours.rate
-        return [ours, real, plain, bf16]
+        return [limit, ours, real, plain, bf16]
 
     def reader(self) -> list[Row]:
         from tinynet.prototxt import schema, text

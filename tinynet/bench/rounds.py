@@ -34,6 +34,15 @@ class Row:
         """The median over the rounds."""
         return statistics.median(self.rates) if self.rates else None
 
+    def times(self, other: Row) -> float | None:
+        """The ratio of the rates, round by round, and of that the median; None if not measured.
+
+        Both worked right after one another in a round, so that a machine that is slower for a while
+        slows both.
+        """
+        ratios = [ours / theirs for ours, theirs in zip(self.rates, other.rates)]
+        return statistics.median(ratios) if ratios else None
+
 
 class Contestant:
     """A child that works a round at a time; see ``worker/bench.py`` for what is said."""

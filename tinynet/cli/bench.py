@@ -46,9 +46,10 @@ def bench(
 ) -> None:
     """Measure this machine: tinynet beside real Caffe and a plain PyTorch script.
 
-    Contestants work in turn, a round each, and the median over the rounds counts.  Without --data
-    the pictures are drawn.  What is not here is skipped, with the reason.  Where training was
-    measured too, reader also says what share of a training step the Data layer alone would take.
+    Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
+    median over the rounds counts.  Without --data the pictures are drawn.  What is not here is
+    skipped, with the reason.  Where training was measured too, reader also says what share of a
+    training step the Data layer alone would take.
     """
     from tinynet import engines
     from tinynet.bench.parts import Bench, machine, unpacked
@@ -87,14 +88,17 @@ def _progress(line: str) -> None:
 def _ratio(row: Row, rows: list[Row]) -> float | None:
     for other in rows:
         if other.part == row.part and other.name == row.of and other is not row:
-            return row.rate / other.rate if row.rate and other.rate else None
+            return row.times(other)
     return None
 
 
 def _fraction(row: Row, rows: list[Row]) -> float | None:
     """Useful operations a second by the rate of the machine's own float32 products."""
-    limit = next((r.rate for r in rows if r.part == "gemm" and r.name == "float32"), None)
-    return row.rate * row.flop / limit if row.rate and row.flop and limit else None
+    from tinynet.bench.parts import LIMIT
+
+    limit = next((r for r in rows if r.part == row.part and r.name == LIMIT), None)
+    share = row.times(limit) if limit and row.flop else None
+    return share * row.flop if share else None
 
 
 def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
