@@ -130,6 +130,22 @@ def test_what_was_measured_before_a_part_fails_is_printed_all_the_same(form, mon
     assert "first" in done.stdout and "7.0" in done.stdout
 
 
+def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("convert_imageset", "compute_image_mean"):
+        (tools / name).write_text(
+            f"#!/bin/sh\necho {name} >> {tmp_path}/ran\necho lost >&2\nexit 3\n"
+        )
+        (tools / name).chmod(0o755)
+    folder = parts.unpacked(None, tmp_path, quick=True)
+    work = parts.Bench(tmp_path, folder, 2, True, None, tools, lambda _: None)
+    ours, real = work.run("convert")
+    assert len(ours.rates) == 2 and not ours.skipped
+    assert real.rates == [] and real.skipped == "convert_imageset ended with status 3: lost"
+    assert (tmp_path / "ran").read_text() == "convert_imageset\n"
+
+
 def test_useful_operations_are_three_products_less_the_pictures_gradient(tmp_path):
     folder = parts.unpacked(None, tmp_path, quick=True)
     work = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)

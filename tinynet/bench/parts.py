@@ -230,13 +230,16 @@ class Bench:
             ways.append((real, partial(self._convert_in_caffe, converter, averager)))
         for number in range(self.rounds):
             for row, way in ways:
+                if row.skipped:
+                    continue
                 self.say(f"{part}: round {number + 1} of {self.rounds}, {row.name}")
                 out = self.scratch / "converted"
                 start = time.perf_counter()
                 try:
                     count = way(out)
                 except (OSError, subprocess.CalledProcessError) as error:
-                    row.skipped = f"failed: {error}"
+                    row.skipped = _failure(error)
+                    row.rates.clear()
                     continue
                 finally:
                     seconds = time.perf_counter() - start
@@ -318,6 +321,15 @@ def draw_members(count: int, pictures: int, classes: int) -> tuple[list[np.ndarr
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         members.append((scores / scores.sum(axis=1, keepdims=True)).astype(np.float32))
     return members, labels
+
+
+def _failure(error: OSError | subprocess.CalledProcessError) -> str:
+    """One line: what failed, and the last that it said."""
+    if isinstance(error, OSError):
+        return f"failed: {error}"
+    said = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
+    tail = f": {said[-1]}" if said else ""
+    return f"{Path(error.cmd[0]).name} ended with status {error.returncode}{tail}"
 
 
 def _skip(rows: list[Row], reason: str) -> list[Row]:
