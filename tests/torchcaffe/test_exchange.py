@@ -172,3 +172,42 @@ def test_a_solver_never_makes_up_for_a_relu_that_nobody_misses(tmp_path: Path) -
 def test_where_the_order_matters_it_is_caffes(pool: str, more: str, tmp_path: Path) -> None:
     made = _made(tmp_path, _layers(pool, 0.01, more))
     assert not Exchange(made.graph).pairs_backward | Exchange(made.graph).pairs_forward
+
+
+@pytest.mark.parametrize("changes", ["Sigmoid", "BatchNorm"])
+def test_a_layer_in_place_on_the_memory_of_a_poolings_top_changes_no_diff(
+    changes: str, tmp_path: Path
+) -> None:
+    flat = layer("Flatten", "p", "f", "", "f") + layer(changes, "f", "f", "", "s")
+    layers = _layers("pool: MAX kernel_size: 2 stride: 2", 0.0, flat)
+    layers = layers.replace('type: "InnerProduct" bottom: "p"', 'type: "InnerProduct" bottom: "f"')
+    exchanged, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
+    in_order.after_backward(lambda _: None)
+    expected, found = _diffs(in_order), _diffs(exchanged)
+    assert np.count_nonzero(expected["c"]) > 10
+    for name, diff in expected.items():
+        np.testing.assert_array_equal(found[name], diff, err_msg=name)
+
+
+def test_a_blob_of_another_shape_in_the_same_memory_shows_the_relu_too(tmp_path: Path) -> None:
+    gives = f"inner_product_param {{ num_output: 32 {GAUSSIAN} }}"
+    layers = "".join(
+        [
+            layer("InnerProduct", "x", "i", gives, "i"),
+            layer("Reshape", "i", "c", "reshape_param { shape { dim: [0, 2, 4, 4] } }", "c"),
+            layer("ReLU", "c", "c", "", "r"),
+            layer("Pooling", "c", "p", "pooling_param { kernel_size: 2 stride: 2 }", "p"),
+        ]
+    )
+    exchanged, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
+    in_order.after_backward(lambda _: None)
+    for made in (exchanged, in_order):
+        made.blobs["x"].data[...] = np.random.default_rng(5).normal(size=_SHAPE)
+        made.run_forward()
+        made.blobs["p"].set_diff(made.blobs["p"].tensor + 1)
+    assert _waits(exchanged, "i")
+    np.testing.assert_array_equal(exchanged.blobs["i"].data, in_order.blobs["i"].data)
+    assert in_order.blobs["i"].data.min() == 0
+    for made in (exchanged, in_order):
+        made.run_backward()
+    np.testing.assert_array_equal(exchanged.blobs["x"].diff, in_order.blobs["x"].diff)

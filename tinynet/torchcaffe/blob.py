@@ -38,7 +38,8 @@ class _Part:
     SyncedMemory makes the same assumption for ``mutable_cpu_data``.
 
     ``pending`` is a change in place of the values that waits until somebody asks for them, and is
-    never made if others are set before.
+    never made if others are set before.  It is given them in the shape that they have by then, not
+    in that of the blob that asks, which may be another's (Reshape's top and bottom share a part).
 
     As in Caffe a blob that is reshaped keeps its memory as long as the new shape fits into it:
     ``whole`` (and ``host_whole``) is that memory, of which ``tensor`` then shows the start.
@@ -74,20 +75,23 @@ class _Part:
 
     def computed(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The current values in the type in which they were computed."""
+        if self.pending is not None and self.pending is not _ZERO:
+            assert self.tensor is not None
+            change, self.pending = self.pending, None
+            change(self.tensor)
         tensor = self.tensor
         if tensor is None or tensor.numel() != math.prod(shape):
             tensor = self._resized(shape)
         elif tensor.shape != shape:
             tensor = self.tensor = tensor.reshape(shape)
             self.host = None if self.host is None else self.host.reshape(shape)
-        if self.host_is_newer:
-            if self.pending is not _ZERO:
-                assert self.host is not None
-                tensor.copy_(self.host)
+        if self.pending is _ZERO:
+            tensor.zero_()
+            self.pending, self.host_is_newer = None, False
+        elif self.host_is_newer:
+            assert self.host is not None
+            tensor.copy_(self.host)
             self.host_is_newer = False
-        if self.pending is not None:
-            change, self.pending = self.pending, None
-            change(tensor)
         return tensor
 
     def _resized(self, shape: tuple[int, ...]) -> torch.Tensor:
@@ -260,6 +264,10 @@ class Blob:
     def data_is_watched(self) -> bool:
         """Whether a script holds an array of the data."""
         return self._data.exposed
+
+    def shares_data_with(self, other: Blob) -> bool:
+        """Whether a change of ``other``'s data changes this blob's, by ``share_data``."""
+        return self._data is other._data
 
     def set_diff(self, value: torch.Tensor) -> None:
         self._diff.set(value)

@@ -31,9 +31,15 @@ class Exchange:
 
     def __init__(self, graph: NetGraph) -> None:
         self._graph = graph
+        self._changed_in_place = [
+            top
+            for bottoms, tops in zip(graph.bottoms, graph.tops)
+            for top in tops
+            if any(top is bottom for bottom in bottoms)
+        ]
         pairs = [i for i in range(len(graph.layers) - 1) if _is_pair(graph, i)]
         #: of each pair the index of its first layer, the ReLU
-        self.pairs_backward = frozenset(i for i in pairs if _can_change_backward(graph, i))
+        self.pairs_backward = frozenset(i for i in pairs if self._can_change_backward(i))
         self.pairs_forward = frozenset(
             i
             for i in pairs
@@ -70,11 +76,11 @@ class Exchange:
     def backward(self, i: int) -> bool:
         """Run layers ``i + 1``, a pooling, and ``i`` backward; False where they keep their order.
 
-        They keep it where a script could have changed the values by which a ReLU decides, or holds
-        the diff in between.
+        They keep it where a script, or a layer that works in place, could have changed the values
+        by which a ReLU decides, and where a script holds the diff in between.
         """
         graph = self._graph
-        if i not in self.pairs_backward:
+        if i not in self.pairs_backward or not self._top_stays(i):
             return False
         below, top = graph.bottoms[i], graph.tops[i + 1]
         if below[0].data_is_watched or top[0].data_is_watched or top[0].diff_is_watched:
@@ -85,6 +91,20 @@ class Exchange:
         pool.backward(top, [True], below)
         top[0].set_diff(above)
         return True
+
+    def _can_change_backward(self, i: int) -> bool:
+        graph = self._graph
+        return self._top_stays(i) and all(
+            graph.layer_need_backward[j] and graph.bottom_need_backward[j][0] for j in (i, i + 1)
+        )
+
+    def _top_stays(self, i: int) -> bool:
+        """Whether no layer works in place on the top of the pooling ``i + 1``, or on its memory.
+
+        Flatten shares that from its first forward on, so that this has to be asked again.
+        """
+        top = self._graph.tops[i + 1][0]
+        return not any(top.shares_data_with(other) for other in self._changed_in_place)
 
 
 def _pair(graph: NetGraph, i: int) -> tuple[ReLU, Pooling]:
@@ -102,12 +122,3 @@ def _is_pair(graph: NetGraph, i: int) -> bool:
     in_place = graph.tops[i][0] is blob and graph.bottoms[i][0] is blob
     no_loss = not any(relu.loss_weights) and not any(pool.loss_weights)
     return pool.takes_one_of_each_window and in_place and no_loss
-
-
-def _can_change_backward(graph: NetGraph, i: int) -> bool:
-    top = graph.tops[i + 1][0]
-    # a later layer that works in place leaves other values in the pooling's top
-    stays = not any(top is other for tops in graph.tops[i + 2 :] for other in tops)
-    return stays and all(
-        graph.layer_need_backward[j] and graph.bottom_need_backward[j][0] for j in (i, i + 1)
-    )
