@@ -139,6 +139,26 @@ def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tm
     assert found[-1].gain == pytest.approx(2 / 9) and "A variant's gain is over its own" in note
 
 
+def test_error_bars_are_by_picture_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_path):
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1, 2])
+    add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0, 1, 2, 3])
+    found, note = stage_bars(Evidence([], dissection=build(results)))
+    assert "seeds that both stages have" not in note
+    add_run(results, "stage1_simple/seed2", 2, one_crop=range(6))
+    table = build(results)
+    found, note = stage_bars(Evidence([], dissection=table))
+    assert found[0].interval == table.stages[0].one_crop.by_picture
+    assert table.stages[0].one_crop.by_seed is not None
+    assert "by picture" in note and "seeds that both stages have" in note
+
+
+def test_curves_say_of_which_pictures_they_are(drawn, tmp_path):
+    draw_curves({"run": [HISTORY]}, tmp_path / "curves.png", "tuning")
+    labels = [axes.get_ylabel() for part in drawn[0].subfigs for axes in part.axes]
+    assert "tuning accuracy (top-1, %)" in labels
+
+
 def test_an_accuracy_curve_is_the_mean_where_all_runs_have_a_value():
     other = [{"iteration": 0, "val_accuracy": 0.15}, {"iteration": 10, "val_accuracy": 0.3}]
     assert mean_points([HISTORY, other], "val_accuracy") == [(0, pytest.approx(0.1))]

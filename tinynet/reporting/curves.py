@@ -24,13 +24,16 @@ _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 
 @canvas.styled
-def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
+def draw_curves(
+    histories: Mapping[str, Sequence[History]], path: Path, pictures: str = "validation"
+) -> None:
     """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 
     Above, a panel for each stage with its losses: training (a running mean of what the solver
     displayed) and validation.  Below, the validation accuracy of every stage, the mean of its runs
-    at the iterations that all of them have.  Values that are missing or
-    not finite leave a gap.  Raises TinynetError where no history holds anything to draw.
+    at the iterations that all of them have.  ``pictures``: what val is called.
+    Values that are missing or not finite leave a gap.
+    Raises TinynetError where no history holds anything to draw.
     """
     every = [history for runs in histories.values() for history in runs]
     if not any(points(history, key) for history in every for key in _KEYS):
@@ -67,12 +70,12 @@ def draw_curves(histories: Mapping[str, Sequence[History]], path: Path) -> None:
     above.legend(
         handles=[
             Line2D([], [], color=canvas.ORANGE, **_THIN, label="training"),
-            Line2D([], [], color=canvas.BLUE, **_BOLD, label="validation"),
+            Line2D([], [], color=canvas.BLUE, **_BOLD, label=pictures),
         ],
         loc="outside upper right",
         ncols=2,
     )
-    _draw_accuracies(below, dict(zip(names, stages.values())))
+    _draw_accuracies(below, dict(zip(names, stages.values())), pictures)
     canvas.save(made, path)
 
 
@@ -80,14 +83,14 @@ _THIN: dict[str, Any] = {"linewidth": 1.1, "linestyle": "-"}
 _BOLD: dict[str, Any] = {"linewidth": 1.7, "linestyle": (0, (4, 1.2))}
 
 
-def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]]) -> None:
+def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], pictures: str) -> None:
     axes = part.subplots()
     handles = []
     for number, (label, runs) in enumerate(stages.items()):
         look = canvas.series_style(number)
         _plot(axes, [(x, 100 * y) for x, y in mean_points(runs, "val_accuracy")], **look)
         handles.append(Line2D([], [], **look, label=label))
-    axes.set_ylabel("validation accuracy (top-1, %)")
+    axes.set_ylabel(f"{pictures} accuracy (top-1, %)")
     axes.set_xlabel("iteration")
     axes.set_ylim(bottom=0)
     _iterations(axes)

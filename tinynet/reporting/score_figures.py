@@ -26,6 +26,10 @@ from tinynet.stages import STAGES
 def subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     """Figure 5: every subset of the ensemble."""
     members = evidence.members
+    ensemble = evidence.dissection.ensemble if evidence.dissection else None
+    if not members and ensemble is not None:
+        done = sum(row.state == "finished" for row in ensemble.members)
+        raise Absent(f"{done} of the ensemble's {len(ensemble.members)} models; subsets need two")
     if not members:
         raise Absent(
             "no stage has two runs with ten-crop probabilities; 'tinynet evaluate RUN --oversample'"
@@ -138,6 +142,8 @@ def dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
 
 def curves(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     """Losses and accuracies while training."""
+    # what a solver's TEST phase sees is val, which an honest split fills with tuning pictures
+    pictures = "tuning" if evidence.choosing != evidence.reported else "validation"
     histories = {label: [run.history for run in runs] for label, runs in evidence.by_stage.items()}
     if not any(history for each in histories.values() for history in each):
         raise Absent("no run has a history yet")
@@ -145,11 +151,11 @@ def curves(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         "curves",
         "Learning curves",
         "One line for each run; of accuracies the mean of a stage's runs. The training loss is a "
-        "running mean of what the solver displays, under dropout and augmentation; the validation "
-        "loss is without them.",
+        "running mean of what the solver displays, under dropout and augmentation; the "
+        f"{pictures} loss is without them.",
         curves_figure.describe(histories),
         [run.name for run in evidence.runs],
-        lambda out: curves_figure.draw_curves(histories, out),
+        lambda out: curves_figure.draw_curves(histories, out, pictures),
     )
 
 

@@ -161,8 +161,8 @@ def ensemble_of(evidence: Evidence) -> Ensemble | None:
 
 
 def interval(estimate: Estimate | None) -> Interval | None:
-    """The wider question's interval: over seeds where there are two, else over pictures."""
-    return None if estimate is None else estimate.by_seed or estimate.by_picture
+    """By picture, which there is from one seed on: error bars of one figure answer one question."""
+    return None if estimate is None else estimate.by_picture
 
 
 def _bar(row: StageRow) -> Bar:
@@ -213,16 +213,27 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
     others = [row for row in rows if not row.is_step]
     bars += [_bar(row) for row in others]
     seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
-    bars_are = "95 % over seeds where a stage has two, else over pictures"
+    bars_are = "95 % by picture (paired bootstrap)"
     note = (
         f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
         f"error bars: {bars_are}.\n"
         "The ensemble's gain is over its mean member, the paper's over its best; the paper has 200 "
         "classes."
     )
+    if any(_is_of_fewer_seeds(row, rows) for row in rows):
+        note += (
+            "\nA gain compares the seeds that both stages have, so that bars may differ by more."
+        )
     if any(row.gain for row in others):
         note += "\nA variant's gain is over its own stage."
     return bars, note
+
+
+def _is_of_fewer_seeds(row: StageRow, rows: Sequence[StageRow]) -> bool:
+    """Whether a gain leaves out seeds of its stage or of the one before."""
+    before = [other for other in rows if other.name == row.gain_over]
+    one = [each.one_crop for each in (row, *before) if each.one_crop is not None]
+    return row.gain is not None and any(found.seeds != row.gain.seeds for found in one)
 
 
 def _share(percent: float | None) -> float | None:

@@ -30,7 +30,6 @@ from tinynet.reporting.score_figures import confused
 from tinynet.reporting.summary import (
     Oversampling,
     ensemble_of,
-    interval,
     oversampling,
     stage_rows,
 )
@@ -47,7 +46,8 @@ def stages(evidence: Evidence) -> Table:
         Column("over crops (%)", "number"),
         Column("paper's accuracy (%)", "number"),
         Column("gain (points)", "number"),
-        Column("95 % of the gain", "number"),
+        Column("gain, 95 % by picture", "number"),
+        Column("gain, 95 % by seed", "number"),
         Column("paper's gain", "number"),
         Column("training (%)", "number"),
         Column("paper's training (%)", "number"),
@@ -65,9 +65,8 @@ def stages(evidence: Evidence) -> Table:
         "stages",
         f"Accuracy (top-1) on the {evidence.pictures} pictures, means over seeds. By picture: a "
         "paired bootstrap over the pictures, these runs being as they are. By seed: Student's t "
-        "over seeds, these pictures being what they are. Of a gain the interval is by seed where "
-        "two seeds are shared, else by picture. The paper's accuracy is of one crop where ours is, "
-        "else over crops.",
+        "over seeds, these pictures being what they are. A gain compares the seeds that both "
+        "stages have. The paper's accuracy is of one crop where ours is, else over crops.",
         columns,
         rows,
     )
@@ -88,7 +87,8 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
         percent(row.ten_crop.mean if row.ten_crop else None),
         number(row.paper.validation),
         percent(row.gain.mean if row.gain else None, sign=True),
-        interval_cell(interval(row.gain), sign=True),
+        interval_cell(row.gain.by_picture if row.gain else None, sign=True),
+        interval_cell(row.gain.by_seed if row.gain else None, sign=True),
         number(row.paper.gain, sign=True),
         percent(row.training.mean if row.training else None),
         number(row.paper.training),
@@ -112,7 +112,8 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
         percent(ten.mean if ten else None, missing=NOT_RUN),
         number(accuracy),
         percent(gain.mean if gain else None, sign=True),
-        interval_cell(interval(gain), sign=True),
+        interval_cell(gain.by_picture if gain else None, sign=True),
+        interval_cell(gain.by_seed if gain else None, sign=True),
         number(over.paper_gain, sign=True),
         *(none, none, none, none),
     ]
@@ -134,6 +135,7 @@ def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
         number(ensemble.paper.validation),
         percent(gain.mean if gain else None, sign=True),
         interval_cell(gain.by_picture if gain else None, sign=True),
+        Cell("—", ""),
         number(ensemble.paper.gain, sign=True),
         Cell("—", ""),
         number(ensemble.paper.training),
