@@ -34,8 +34,8 @@ def test_mangled_snapshots_are_whole_or_have_a_fault(
 
 def test_a_model_that_states_a_giant_shape_takes_no_memory(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from tinynet.torchcaffe import blob_proto
     from tinynet.torchcaffe.errors import CaffeError
+    from tinynet.torchcaffe.snapshots import blob_proto
 
     for dims in ([2**31, 2**31], [2**62], [-1, -6], [0] * 3):
         blob = schema.BlobProto()
@@ -50,7 +50,7 @@ def test_a_model_that_states_a_giant_shape_takes_no_memory(tmp_path: Path) -> No
 @given(data=mangled(small_state()))
 def test_a_mangled_solverstate_is_refused_by_the_solver(tmp_path: Path, data: bytes) -> None:
     pytest.importorskip("torch")
-    from tinynet.torchcaffe import snapshot
+    from tinynet.torchcaffe.snapshots import snapshot
 
     path = tmp_path / "x_iter_10.solverstate"
     path.write_bytes(data)
@@ -63,7 +63,7 @@ def test_a_mangled_solverstate_is_refused_by_the_solver(tmp_path: Path, data: by
 def test_an_hdf5_solverstate_cut_short_is_refused_by_name(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("h5py")
-    from tinynet.torchcaffe import hdf5
+    from tinynet.torchcaffe.snapshots import hdf5
 
     whole = tmp_path / "whole.h5"
     hdf5.save_state(whole, hdf5.State(10, 0, "x.caffemodel", [np.ones(6, np.float32)]))

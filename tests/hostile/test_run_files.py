@@ -50,7 +50,7 @@ def test_a_sealed_complete_state_of_any_content_is_applied_or_refused(
 ) -> None:
     """The seal keeps out accidents; whoever wants to can seal anything."""
     pytest.importorskip("torch")
-    from tinynet.torchcaffe import complete_state
+    from tinynet.torchcaffe.snapshots import complete_state
 
     class Solver:
         iter = 10

@@ -11,7 +11,7 @@ from tests.torchcaffe import random_requests as asked
 from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import fillers
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
 
 def parse(filler: str) -> Any:

@@ -13,7 +13,7 @@ from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, RealCaffe
 from tests.torchcaffe.test_solvers_against_caffe import OTHERS, SGD, inputs, solver
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto
+from tinynet.torchcaffe.snapshots import blob_proto
 
 HALF = 30
 CASES = {

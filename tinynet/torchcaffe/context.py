@@ -13,7 +13,7 @@ import threading
 import torch
 
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
 
 class Context(threading.local):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.net_builder import NetGraph
+from tinynet.torchcaffe.graph.net_graph import NetGraph
 
 _SOURCE = "net.cpp"
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tinynet.torchcaffe import complete_state, max_norm, precision
+from tinynet.torchcaffe import max_norm, precision
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.shared_crops import predict_crops as predict_crops
 from tinynet.torchcaffe.signals import SolverAction
+from tinynet.torchcaffe.snapshots import complete_state
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.solver import Solver

@@ -11,8 +11,8 @@ from typing import Any, Callable
 import numpy as np
 
 from tinynet.torchcaffe.errors import CaffeError, check
-from tinynet.torchcaffe.mt19937 import Mt19937
-from tinynet.torchcaffe.random import rng_bernoulli, rng_gaussian, rng_uniform
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers.random import rng_bernoulli, rng_gaussian, rng_uniform
 
 _F = np.float32
 Filler = Callable[[Any, "tuple[int, ...]", Mt19937], np.ndarray]

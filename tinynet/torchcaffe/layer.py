@@ -31,11 +31,12 @@ from typing import Any, Callable, ClassVar
 
 import torch
 
-from tinynet.torchcaffe import blob_proto, fillers, glog
+from tinynet.torchcaffe import fillers, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.set_once import SetOnce
+from tinynet.torchcaffe.snapshots import blob_proto
 
 Blobs = list[Blob]
 

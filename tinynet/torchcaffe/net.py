@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -16,14 +15,15 @@ import numpy as np
 import torch
 
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import glog, hdf5, weights
+from tinynet.torchcaffe import batches, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
-from tinynet.torchcaffe.exchange import Exchange
+from tinynet.torchcaffe.graph.exchange import Exchange
+from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
-from tinynet.torchcaffe.net_builder import NetGraph
 from tinynet.torchcaffe.set_once import SetOnce
+from tinynet.torchcaffe.snapshots import hdf5, weights
 
 TRAIN: int = schema.TRAIN
 TEST: int = schema.TEST
@@ -313,7 +313,7 @@ class Net:
         _require_names(inputs, self.inputs, "input")
         if not inputs:
             raise CaffeError("forward_all: the net has no inputs to give batches of; use forward")
-        return self._in_batches(list(blobs or ()), None, inputs)[0]
+        return batches.run(self, arrays=inputs, blobs=blobs or ())[0]
 
     def forward_backward_all(
         self,
@@ -322,44 +322,7 @@ class Net:
         **arrays: np.ndarray,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Forward and backward in batches; ``arrays`` names inputs (data) and outputs (diffs)."""
-        return self._in_batches(list(blobs or ()), list(diffs or ()), arrays)
-
-    def _in_batches(
-        self, blobs: list[str], diffs: list[str] | None, arrays: dict[str, np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        data: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *blobs}}
-        grads: dict[str, list[np.ndarray]] = {}
-        forwards = self._batch({k: arrays[k] for k in self.inputs if k in arrays})
-        backwards: Iterator[dict[str, Any]] = iter(())
-        if diffs is not None:
-            grads = {name: [] for name in {*self.inputs, *diffs}}
-            backwards = self._batch({k: arrays[k] for k in self.outputs if k in arrays})
-        nothing: dict[str, Any] = {}
-        for inputs, outputs in zip_longest(forwards, backwards, fillvalue=nothing):
-            for name, array in self.forward(blobs=blobs, **inputs).items():
-                data[name].extend(array.copy())
-            if diffs is not None:
-                for name, array in self.backward(diffs=diffs, **outputs).items():
-                    grads[name].extend(array.copy())
-        count = len(next(iter(arrays.values())))
-        return (
-            {name: np.asarray(rows)[:count] for name, rows in data.items()},
-            {name: np.asarray(rows)[:count] for name, rows in grads.items()},
-        )
-
-    def _batch(self, arrays: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-        """Slices of the net's batch size; the last one padded with zeros."""
-        if not arrays:
-            return
-        size = next(iter(self.blobs.values())).shape[0]
-        for begin in range(0, len(next(iter(arrays.values()))), size):
-            batch = {name: np.asarray(rows[begin : begin + size]) for name, rows in arrays.items()}
-            yield {
-                name: np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]))])
-                if len(rows) < size
-                else rows
-                for name, rows in batch.items()
-            }
+        return batches.run(self, arrays=arrays, blobs=blobs or (), diffs=diffs or ())
 
     def reshape(self) -> None:
         """Let every layer set its tops' shapes again, after an input blob was reshaped."""

@@ -15,13 +15,14 @@ from typing import Any, Callable
 
 import torch
 
-from tinynet.torchcaffe import glog, layer_states, snapshot, solver_nets, solver_param
+from tinynet.torchcaffe import glog, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.signals import SolverAction
+from tinynet.torchcaffe.snapshots import layer_states, snapshot
 
 _SOURCE = "solver.cpp"
 

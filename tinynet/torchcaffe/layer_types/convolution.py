@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tinynet.torchcaffe import window_products, winograd, winograd_rows
+from tinynet.torchcaffe.convolution import window_products, winograd, winograd_rows
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _NAMED_AXES = ("h", "w")

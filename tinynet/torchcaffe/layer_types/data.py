@@ -10,16 +10,18 @@ import weakref
 from typing import Any
 
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, glog, mt19937, random
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.data_reader import DataReader, Position
-from tinynet.torchcaffe.data_transformer import (
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.random_numbers import mt19937, random
+from tinynet.torchcaffe.reading.data_reader import DataReader, Position
+from tinynet.torchcaffe.reading.data_transformer import (
     DataTransformer,
     colour_of_encoded,
     needs_random,
 )
-from tinynet.torchcaffe.device_pictures import upload
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.reading.device_pictures import upload
+from tinynet.torchcaffe.snapshots import blob_proto
 
 
 @register("Data")

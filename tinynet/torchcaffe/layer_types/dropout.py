@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 
 from tinynet.prototxt import schema
-from tinynet.torchcaffe import random
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.random_numbers import random
 
 
 @register("Dropout")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tinynet.torchcaffe import glog, random
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.data_transformer import needs_random
 from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.random_numbers import random
+from tinynet.torchcaffe.reading.data_transformer import needs_random
 
 
 @register("MemoryData")

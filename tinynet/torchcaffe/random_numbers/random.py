@@ -47,9 +47,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinynet.torchcaffe import boost_normal
 from tinynet.torchcaffe.errors import check
-from tinynet.torchcaffe.mt19937 import WORD_MAX, Mt19937
+from tinynet.torchcaffe.random_numbers import boost_normal
+from tinynet.torchcaffe.random_numbers.mt19937 import WORD_MAX, Mt19937
 
 _F = np.float32
 # words per pass of the gaussian: few enough that all its temporaries stay in the cache

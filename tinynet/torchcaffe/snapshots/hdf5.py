@@ -22,7 +22,7 @@ import torch
 from tinynet import whole_file
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
-from tinynet.torchcaffe.net_builder import NetGraph
+from tinynet.torchcaffe.graph.net_graph import NetGraph
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # what h5py raises, as the damage lies in the file's frame, in its groups or in an array

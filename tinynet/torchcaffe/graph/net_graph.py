@@ -13,8 +13,8 @@ from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.allocator import keep_freed_memory
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.graph.rewrites import prepare
 from tinynet.torchcaffe.layer import Layer, create_layer
-from tinynet.torchcaffe.net_graph import prepare
 
 _SOURCE = "net.cpp"
 

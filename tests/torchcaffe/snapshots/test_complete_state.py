@@ -16,10 +16,11 @@ pytest.importorskip("torch")
 from tests.training import small_stages
 from tinynet.errors import TinynetError
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import complete_state, extensions
+from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe import solver as solvers
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.snapshots import complete_state
 
 LAST = 16
 _TIME = re.compile(r"^\S+ \S+ +\d+ |\(\S+ iter/s, \S+s/")

@@ -11,10 +11,11 @@ from typing import Any
 
 from tinynet import whole_file
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, glog, hdf5
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import check
-from tinynet.torchcaffe.net_builder import NetGraph
+from tinynet.torchcaffe.graph.net_graph import NetGraph
+from tinynet.torchcaffe.snapshots import blob_proto, hdf5
 
 
 def save(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:

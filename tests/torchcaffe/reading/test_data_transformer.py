@@ -9,10 +9,12 @@ import pytest
 
 from tests.torchcaffe import random_requests as asked
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import data_transformer, fillers, random
-from tinynet.torchcaffe.data_transformer import DataTransformer
+from tinynet.torchcaffe import fillers
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers import random
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading import data_transformer
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 
 
 def parse(transform: str) -> Any:

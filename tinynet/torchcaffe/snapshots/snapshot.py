@@ -17,8 +17,9 @@ import torch
 
 from tinynet import whole_file
 from tinynet.prototxt import binary, schema
-from tinynet.torchcaffe import blob_proto, complete_state, glog, hdf5, weights
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
+from tinynet.torchcaffe.snapshots import blob_proto, complete_state, hdf5, weights
 
 
 class Snapshotted(complete_state.Trained, Protocol):

@@ -13,14 +13,15 @@ import pytest
 import torch
 
 from tests.torchcaffe import random_requests as asked
-from tests.torchcaffe.test_data_transformer import mean_of, parse
+from tests.torchcaffe.reading.test_data_transformer import mean_of, parse
 from tinynet.data.store import encode_datum, write_store
 from tinynet.prototxt import schema
-from tinynet.torchcaffe import data_transformer, device_pictures, random
-from tinynet.torchcaffe.data_reader import DataReader
-from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
-from tinynet.torchcaffe.device_pictures import DevicePictures, Plan
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers import random
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading import data_transformer, device_pictures
+from tinynet.torchcaffe.reading.data_reader import DataReader
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random
+from tinynet.torchcaffe.reading.device_pictures import DevicePictures, Plan
 
 CPU = torch.device("cpu")
 BYTES = [name for name, (store, *_) in asked.TRANSFORMS.items() if store in ("bytes", "square")]

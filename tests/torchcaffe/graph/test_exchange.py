@@ -9,7 +9,7 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
-from tinynet.torchcaffe.exchange import Exchange
+from tinynet.torchcaffe.graph.exchange import Exchange
 
 _SHAPE = (3, 2, 9, 7)
 

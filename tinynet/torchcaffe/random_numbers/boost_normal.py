@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from tinynet.torchcaffe import ziggurat
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers import ziggurat
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
 # float32(word) / 2^32 reaches 1 from this word on: Boost then draws again
 _ROUNDS_TO_ONE = 0xFFFFFF80

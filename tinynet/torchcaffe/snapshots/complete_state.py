@@ -29,10 +29,12 @@ import numpy as np
 import torch
 
 from tinynet import sealed_json
-from tinynet.torchcaffe import glog, layer_states, mt19937
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.random_numbers import mt19937
+from tinynet.torchcaffe.snapshots import layer_states
 
 SUFFIX = ".complete.json"
 FORMAT = "tinynet complete state 1"

@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import torch
 
+from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.layer_types.pooling import Pooling
 from tinynet.torchcaffe.layer_types.relu import ReLU
-from tinynet.torchcaffe.net_builder import NetGraph
 
 
 class Exchange:

@@ -19,7 +19,7 @@ import torch
 from tinynet.torchcaffe import glog
 
 if TYPE_CHECKING:
-    from tinynet.torchcaffe.data_transformer import DataTransformer, Windows
+    from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
 
 _SHARE = 4  # of the free memory, one part in so many may be taken by a set of pictures
 

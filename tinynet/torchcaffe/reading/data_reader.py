@@ -28,9 +28,9 @@ import torch
 
 from tinynet.data.store import DatumReader, Store, open_store
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.data_transformer import DataTransformer
-from tinynet.torchcaffe.device_pictures import DevicePictures, Plan
 from tinynet.torchcaffe.errors import check
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer
+from tinynet.torchcaffe.reading.device_pictures import DevicePictures, Plan
 
 # how long the reader waits for room before it looks whether it should stop, in seconds
 _POLL = 0.2

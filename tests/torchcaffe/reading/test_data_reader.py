@@ -13,11 +13,12 @@ import torch
 
 from tinynet.data.store import Store, encode_datum, write_store
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import data_reader, mt19937
-from tinynet.torchcaffe.data_reader import DataReader, Position
-from tinynet.torchcaffe.data_transformer import DataTransformer, needs_random
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers import mt19937
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading import data_reader
+from tinynet.torchcaffe.reading.data_reader import DataReader, Position
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random
 
 RECORDS, BATCH = 23, 4  # of which no epoch ends with a batch
 AUGMENTED = "mirror: true crop_size: 5 mean_value: 100 scale: 0.5"
@@ -121,8 +122,8 @@ def test_a_batch_lies_channels_last(reader: Callable[..., DataReader]) -> None:
 
 WORKS_ALONE = """
 import sys, os, torch
-from tinynet.torchcaffe.data_reader import DataReader
-from tinynet.torchcaffe.data_transformer import DataTransformer
+from tinynet.torchcaffe.reading.data_reader import DataReader
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.prototxt import schema, text
 
 torch.set_num_threads(4)

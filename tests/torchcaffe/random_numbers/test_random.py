@@ -10,9 +10,11 @@ import pytest
 
 from tests.torchcaffe import random_requests as asked
 from tinynet.prototxt import schema, text
-from tinynet.torchcaffe import data_transformer, fillers, random, ziggurat
+from tinynet.torchcaffe import fillers
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers import random, ziggurat
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading import data_transformer
 
 
 class Script(Mt19937):

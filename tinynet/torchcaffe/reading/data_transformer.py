@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from tinynet.torchcaffe.errors import check
-from tinynet.torchcaffe.mt19937 import Mt19937
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
 _F = np.float32
 TRAIN = 0

@@ -1,0 +1,63 @@
+"""Arrays of any length through a net, one batch after the other: pycaffe's ``forward_all``.
+
+Semantics: ``_Net_forward_all``, ``_Net_forward_backward_all`` and ``_Net_batch`` of Caffe's
+``pycaffe.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.net import Net
+
+Arrays = dict[str, np.ndarray]
+
+
+def run(
+    net: Net, *, arrays: Arrays, blobs: Sequence[str], diffs: Sequence[str] | None = None
+) -> tuple[Arrays, Arrays]:
+    """Run ``arrays`` through ``net``, forward, and backward unless ``diffs`` is None.
+
+    ``arrays`` are of equal length: data by input name and, for backward, diffs by output name.
+    Returns the data of the outputs and of ``blobs``, and the diffs of the inputs and of ``diffs``,
+    each as long as the arrays.
+    """
+    data: dict[str, list[np.ndarray]] = {name: [] for name in {*net.outputs, *blobs}}
+    grads: dict[str, list[np.ndarray]] = {}
+    forwards = _split(net, {k: arrays[k] for k in net.inputs if k in arrays})
+    backwards: Iterator[Arrays] = iter(())
+    if diffs is not None:
+        grads = {name: [] for name in {*net.inputs, *diffs}}
+        backwards = _split(net, {k: arrays[k] for k in net.outputs if k in arrays})
+    nothing: dict[str, Any] = {}
+    for inputs, outputs in zip_longest(forwards, backwards, fillvalue=nothing):
+        for name, array in net.forward(blobs=blobs, **inputs).items():
+            data[name].extend(array.copy())
+        if diffs is not None:
+            for name, array in net.backward(diffs=diffs, **outputs).items():
+                grads[name].extend(array.copy())
+    count = len(next(iter(arrays.values())))
+    return (
+        {name: np.asarray(rows)[:count] for name, rows in data.items()},
+        {name: np.asarray(rows)[:count] for name, rows in grads.items()},
+    )
+
+
+def _split(net: Net, arrays: Arrays) -> Iterator[Arrays]:
+    """Slices of the net's batch size; the last one padded with zeros."""
+    if not arrays:
+        return
+    size = next(iter(net.blobs.values())).shape[0]
+    for begin in range(0, len(next(iter(arrays.values()))), size):
+        batch = {name: np.asarray(rows[begin : begin + size]) for name, rows in arrays.items()}
+        yield {
+            name: np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]))])
+            if len(rows) < size
+            else rows
+            for name, rows in batch.items()
+        }

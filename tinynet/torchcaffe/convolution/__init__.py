@@ -1,0 +1,1 @@
+"""Products of a Convolution layer: by windows, and by Winograd's minimal filtering."""

@@ -1,0 +1,1 @@
+"""Caffe's random numbers, bit for bit."""

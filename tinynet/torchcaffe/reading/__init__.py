@@ -1,0 +1,1 @@
+"""Records on their way from LMDB to a Data layer's tops."""
