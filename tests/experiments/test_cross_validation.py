@@ -12,7 +12,7 @@ from scipy import stats
 
 from tests.cli.command import run
 from tests.experiments.made_results import begin, probabilities
-from tests.experiments.test_dissection import request
+from tests.experiments.small_dissection import request
 from tinynet.data.manifest import read_manifest
 from tinynet.evaluation.probabilities import write_probabilities
 from tinynet.experiments.cross_validation import requests, summarize
