@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.net import Net
-
 Arrays = dict[str, np.ndarray]
+
+
+class Net(Protocol):
+    """What running batches asks of ``net.Net``, which imports this module."""
+
+    inputs: Any
+    outputs: Any
+    blobs: Any
+
+    def forward(self, blobs: Sequence[str] | None = None, **inputs: Any) -> Arrays: ...
+
+    def backward(self, diffs: Sequence[str] | None = None, **outputs: Any) -> Arrays: ...
 
 
 def run(
