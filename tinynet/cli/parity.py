@@ -90,7 +90,7 @@ def parity(
     """
     from tinynet.experiments import parity as experiment
 
-    if nudge is not None and not (nudge and math.isfinite(nudge)):
+    if nudge == 0:
         raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
     if nudge and threads:
         raise UsageError("--nudge and --threads: give one of them; there is one yardstick a run")
