@@ -7,6 +7,7 @@ real Caffe is looked at in a child process, since it can abort the process that 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
-from tinynet.interpreters import PLACEHOLDER, ask, probe_caffe
+from tinynet.interpreters import PLACEHOLDER, probe_caffe
 
 NAMES = ("auto", "caffe", "torch")
 ENVIRONMENT_VARIABLE = "TINYNET_CAFFE_PYTHON"
@@ -168,6 +169,20 @@ def start_worker(
     )
 
 
+def error_in(events: Iterable[bytes]) -> str | None:
+    """The message of the ``error`` event in a worker's stdout; lines that are no events are left.
+
+    Reads a stream to its end.
+    """
+    message = None
+    for line in events:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if event.get("event") == "error":
+                message = str(event.get("message"))
+    return message
+
+
 def explain_failure(
     engine: Engine, status: int, log: Iterable[str], error: str | None = None
 ) -> str:
@@ -239,21 +254,3 @@ def cpu_has_bfloat16() -> bool:
     except OSError:
         return True
     return "bf16" in flags  # avx512_bf16, amx_bf16, and bf16 on ARM
-
-
-def cuda_devices(python: str) -> list[str]:
-    """Names of the CUDA devices that torch sees under an interpreter, [] for none.
-
-    Asked of a child, which takes seconds to import torch: only where the system has a GPU driver.
-    """
-    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
-        return []
-    code = (
-        "import json, torch; c = torch.cuda; "
-        "print(json.dumps([c.get_device_name(i) for i in range(c.device_count())]"
-        " if c.is_available() else []))"
-    )
-    try:
-        return list(json.loads(ask([python, "-c", code]).stdout))
-    except (TypeError, ValueError):
-        return []

@@ -321,6 +321,24 @@ def test_a_cpu_only_caffe_asked_for_a_gpu_is_one_clear_line(
     assert "built for the CPU only" in last_line(child) and caffe_python in last_line(child)
 
 
+def test_a_gpu_that_the_engine_cannot_use_is_refused_before_anything_is_written(
+    trained: Trained, engine: str, tmp_path: Path
+) -> None:
+    trained(engine, tmp_path)
+
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    before = content()
+    wrong = ("--engine", engine, "--gpu", "99")
+    for arguments in (["--name", "new"], ["--resume", "--max-iter", "32"]):
+        child = train(tmp_path, *arguments, *wrong)
+        assert child.returncode == 1
+        assert child.stderr.count("\n") == 1 and "GPU" in child.stderr, child.stderr
+        assert not (tmp_path / "runs/small/new").exists()
+        assert content() == before
+
+
 def test_a_missing_database_is_named_before_anything_is_made(folder: Path) -> None:
     shutil.rmtree(folder / "data/val_lmdb")
     child = train(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -133,19 +132,6 @@ def _compute(
         events, log = worker.communicate(pixels.tobytes())
         if worker.returncode != 0:
             lines = log.decode("utf-8", "replace").splitlines()
-            raise TinynetError(
-                engines.explain_failure(engine, worker.returncode, lines, _error(events))
-            )
+            error = engines.error_in(events.splitlines())
+            raise TinynetError(engines.explain_failure(engine, worker.returncode, lines, error))
         return np.load(folder / "out.npy", allow_pickle=False)
-
-
-def _error(events: bytes) -> str | None:
-    """The message of the worker's error event."""
-    for line in events.splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if event.get("event") == "error":
-            return str(event.get("message"))
-    return None

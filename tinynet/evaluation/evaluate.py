@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from tinynet import engines
+from tinynet import devices, engines
 from tinynet.errors import TinynetError
 from tinynet.evaluation import inputs
 from tinynet.evaluation.crops import view_count
@@ -200,7 +199,7 @@ def _predict(
             f"--scale={transform.scale!r}",
             f"--out={folder / 'out.npy'}",
         ]
-        gpu = _device(request, engine)
+        gpu = devices.choose(engine, request.gpu, request.cpu)
         engines.require_precision(request.precision, engine, gpu)
         if request.precision != "float32":
             arguments.append(f"--precision={request.precision}")
@@ -209,9 +208,10 @@ def _predict(
         worker = engines.start_worker(
             engine, arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
         )
+        assert worker.stdout is not None
         try:
             labels = _send(worker, pictures, progress)
-            error = _error(worker)
+            error = engines.error_in(worker.stdout)
             status = worker.wait()
         finally:
             worker.kill()
@@ -223,13 +223,6 @@ def _predict(
         if status != 0 or labels is None:
             raise TinynetError(engines.explain_failure(engine, status, _tail(log), error))
         return np.load(folder / "out.npy", allow_pickle=False), labels
-
-
-def _device(request: Request, engine: engines.Engine) -> int | None:
-    """The GPU's number, or None for the CPU: asked for, or where torch sees one, the first."""
-    if request.gpu is not None or request.cpu:
-        return request.gpu
-    return 0 if engine.name == "torch" and engines.cuda_devices(engine.python) else None
 
 
 def _send(
@@ -253,20 +246,6 @@ def _send(
                 progress(len(pending) // each, pictures.count)
                 pending.clear()
     return labels
-
-
-def _error(worker: subprocess.Popen[bytes]) -> str | None:
-    """The message of the worker's error event; waits for the end of its events."""
-    assert worker.stdout is not None
-    message = None
-    for line in worker.stdout:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if event.get("event") == "error":
-            message = str(event.get("message"))
-    return message
 
 
 def _tail(log: IO[bytes]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinynet import engines, whole_file
+from tinynet import devices, engines, whole_file
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.paths import RunPaths
 from tinynet.training import checks, lock, memory, positions, prepare, retention, snapshots
@@ -54,11 +54,13 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     for weights in request.weights:
         snapshots.require_whole_model(Path(weights))
     engine = engines.find(request.engine, request.caffe_python)
-    gpu = _device(request, engine)
+    gpu = devices.choose(engine, request.gpu, request.cpu)
     precision = request.precision or (stored.precision if stored else "float32")
     engines.require_precision(precision, engine, gpu)
     if stored is None:
         memory.require(prepared, gpu is not None)
+    if request.gpu is not None:
+        devices.require(engine, request.gpu)
     checks.require_writable(paths)
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
@@ -82,7 +84,10 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def require_startable(request: Request) -> None:
-    """Raise what ``train`` would before anything is read at length: no data, say, or no engine."""
+    """Raise what ``train`` would before anything is read at length: no data, say, or no engine.
+
+    The device is not looked at: a job list's runs may be for another machine's.
+    """
     stored = runs.load(request.paths.run_json)
     prepared = _prepare(request, stored)
     if stored is not None and is_finished(request, stored, prepared):
@@ -98,13 +103,6 @@ def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
         # a resumed run goes on with what it was begun with, unless told otherwise now
         overrides = {**stored.overrides, **overrides}
     return prepare.load(request.solver, overrides)
-
-
-def _device(request: Request, engine: engines.Engine) -> int | None:
-    """The GPU's number, or None for the CPU: asked for, or where torch sees one, the first."""
-    if request.gpu is not None or request.cpu:
-        return request.gpu
-    return 0 if engine.name == "torch" and engines.cuda_devices(engine.python) else None
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""Starts a worker: ``PYTHON .../tinynet/worker train|predict|activations|tool|parity ARGUMENTS``.
+"""Starts a worker: ``PYTHON .../tinynet/worker COMMAND ARGUMENTS``.
 
 The parent runs this folder by its path, not as ``-m tinynet.worker``: the interpreter of a real
 Caffe has no tinynet installed, and a PYTHONPATH that leads to ours would show it our numpy too.
@@ -14,7 +14,7 @@ import os
 import sys
 from errno import ENOSPC
 
-COMMANDS = ("train", "predict", "activations", "tool", "parity", "bench")
+COMMANDS = ("train", "predict", "activations", "device", "tool", "parity", "bench")
 
 
 def load_package():
