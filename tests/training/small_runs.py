@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -73,12 +74,20 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **variables}
 
 
-def train(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``tinynet train`` in ``folder``, on the small solver unless the arguments name one."""
+def train(
+    folder: Path, *arguments: str, largest_file: int | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``tinynet train`` in ``folder``, on the small solver unless the arguments name one.
+
+    ``largest_file``: a limit on the size of every file that it writes, in blocks of 1024 bytes.
+    """
     if not any(argument.startswith("--stage") or "/" in argument for argument in arguments[:1]):
         arguments = ("small/solver.prototxt", *arguments)
+    words = command(*arguments)
+    if largest_file is not None:
+        words = ["bash", "-c", f"ulimit -f {largest_file}; exec {shlex.join(words)}"]
     return subprocess.run(
-        command(*arguments),
+        words,
         cwd=folder,
         env=environment(**variables),
         capture_output=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -349,14 +348,7 @@ def test_a_missing_database_is_named_before_anything_is_made(folder: Path) -> No
 
 def test_a_log_that_cannot_be_written_is_named_and_ends_the_run(folder: Path) -> None:
     """Under a limit on the size of files, smaller than the log and larger than what precedes it."""
-    words = small_runs.command("small/solver.prototxt", "--cpu", "--engine", "torch")
-    child = subprocess.run(
-        ["bash", "-c", f"ulimit -f 6; exec {shlex.join(words)}"],
-        cwd=folder,
-        env=small_runs.environment(),
-        capture_output=True,
-        text=True,
-    )
+    child = train(folder, "--cpu", "--engine", "torch", largest_file=6)
     assert child.returncode == 1
     said = last_line(child)
     assert said.startswith(f"tinynet: {RUN}/train.log: larger than this shell"), child.stderr
@@ -373,14 +365,7 @@ def test_a_resumption_that_cannot_write_leaves_the_prototxt_as_run(folder: Path)
     assert train(folder, "--max-iter=8", "--cpu", "--engine=torch").returncode == 0
     before = {path.name: path.read_bytes() for path in (folder / RUN).glob("*.prototxt")}
     assert len(before["train_val.prototxt"]) > 1024
-    words = small_runs.command("small/solver.prototxt", "--resume", "--max-iter=30", "--cpu")
-    child = subprocess.run(
-        ["bash", "-c", f"ulimit -f 1; exec {shlex.join(words)}"],
-        cwd=folder,
-        env=small_runs.environment(),
-        capture_output=True,
-        text=True,
-    )
+    child = train(folder, "--resume", "--max-iter=30", "--cpu", largest_file=1)
     assert child.returncode == 1
     assert last_line(child).startswith(f"tinynet: {RUN}/train_val.prototxt: "), child.stderr
     assert {p.name: p.read_bytes() for p in (folder / RUN).glob("*.prototxt")} == before
