@@ -14,6 +14,7 @@ import pytest
 from tests.cli.command import run
 from tests.experiments.made_results import add_run, begin
 from tests.experiments.small_dissection import request
+from tests.jobs.test_job_list import end
 from tinynet.data import split as splitting
 from tinynet.data.manifest import read_manifest
 from tinynet.data.split import HalfVal, Tuning
@@ -23,6 +24,8 @@ from tinynet.experiments.dissection import planned_runs, prepare
 from tinynet.experiments.recipes import differences, read_recipe
 from tinynet.experiments.results import ResultsPaths, read_dissection
 from tinynet.experiments.settings import load, save
+from tinynet.jobs import states
+from tinynet.jobs.job_list import read
 from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt.solvers import Overrides
 from tinynet.training.run import FINISHED, Run
@@ -54,6 +57,28 @@ def test_what_is_in_the_results_is_not_done_again(lmdb: Path, tmp_path: Path) ->
     _, left = prepare(asked)
     gone = {job.name for job in jobs} - {job.name for job in left}
     assert gone == {"stage1_simple-seed2"}
+
+
+def test_what_is_done_for_other_results_or_was_lost_from_them_is_left(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ("dissect", lmdb, "--stage", 1, "--seeds", 1, "--batch-size", 8, "--jobs")
+    assert run(*command).status == 0
+    folder = Path("runs/dissection/jobs")
+    job = read(folder).jobs[0]
+    assert job.leaves is not None and job.run is not None
+    job.run.mkdir(parents=True)
+    job.leaves.parent.mkdir(parents=True)
+    job.leaves.write_text("{}")
+    end(folder, job, 0)
+    assert states.states(folder)[job.name].name == "done"
+    job.leaves.unlink()
+    assert states.states(folder)[job.name].name == "waiting"
+    job.leaves.write_text("{}")
+    elsewhere = run(*command, "--results", "elsewhere", "--cpu")
+    assert elsewhere.status == 0, elsewhere.stderr
+    assert states.states(folder)[job.name].name == "waiting"
 
 
 def test_more_seeds_and_stages_add_to_what_is_there(lmdb: Path, tmp_path: Path) -> None:

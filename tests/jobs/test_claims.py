@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_a_job_whose_run_was_removed_waits_again(folder: Path) -> None:
     assert state(folder) == "done"
     Path("runs/x").rmdir()
     assert state(folder) == "waiting"
+
+
+def test_a_job_that_leaves_a_file_is_done_while_that_is_there_with_or_without_its_run(
+    folder: Path,
+) -> None:
+    leaving = replace(job("a"), run=Path("runs/x"), leaves=Path("results/x/scores.json"))
+    add_jobs(folder, [leaving])
+    Path("results/x").mkdir(parents=True)
+    Path("results/x/scores.json").write_text("{}")
+    end(folder, leaving, 0)
+    assert state(folder) == "done"
+    Path("results/x/scores.json").unlink()
+    found = states.states(folder)["a"]
+    assert found.name == "waiting" and found.message == f"{leaving.leaves} has been removed"
 
 
 CLAIMER = """

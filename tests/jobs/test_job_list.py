@@ -29,6 +29,7 @@ def end(folder: Path, which: Job, status: int, message: str = "") -> None:
 def test_a_list_is_read_as_it_was_written(folder: Path) -> None:
     jobs = [
         Job("a 'b' \"c\" $(d)", (("train", "it's; `x`"), ("evaluate", "x y")), Path("runs/x y")),
+        Job("b", (("stages",),), Path("runs/z"), leaves=Path("results/z/scores.json")),
         job("last", "a 'b' \"c\" $(d)"),
     ]  # fmt: skip
     add_jobs(folder, jobs)
@@ -60,6 +61,22 @@ def test_other_commands_replace_what_waits_or_failed_and_nothing_else(folder: Pa
         with pytest.raises(UsageError, match=f"'{name}' is {name} with other commands"):
             add_jobs(folder, [job(name, words=("doctor",))])
     held.finish(0)
+
+
+def test_what_the_caller_has_seen_to_be_left_takes_the_place_of_whatever_was_done(
+    folder: Path,
+) -> None:
+    add_jobs(folder, [job("done"), job("stopped"), job("running")])
+    end(folder, job("done"), 0)
+    end(folder, job("stopped"), 75)
+    held = claim(folder, job("running"), read(folder))
+    assert held is not None
+    others = [job(name, words=("doctor",)) for name in ("done", "stopped", "running")]
+    add_jobs(folder, others, are_left=True)
+    assert list(read(folder).jobs) == others
+    assert [s.name for s in states.states(folder).values()] == ["waiting", "waiting", "running"]
+    held.finish(0)
+    assert states.states(folder)["running"].name == "waiting", "the other commands are still to do"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "-x", "a/b", "a\nb", "a\0b", "x" * 121])

@@ -76,6 +76,13 @@ def test_what_failed_is_begun_again_once_when_asked(folder: Path) -> None:
     assert len(list((folder / "attempts/fails").iterdir())) == 2
 
 
+def test_a_job_that_ends_well_without_what_it_leaves_has_failed_once(folder: Path) -> None:
+    add_jobs(folder, [Job("a", (("stages",),), leaves=Path("scores.json"))])
+    report = local.run(folder, Cores(1), print, again=True)
+    assert report.states["a"].message == "ended well, but scores.json is not there"
+    assert len(list((folder / "attempts/a").iterdir())) == 1
+
+
 def test_single_jobs_are_done_without_the_others(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages", after=("a",))])
     report = local.run(folder, One(None, True, None), print, only=["c"])

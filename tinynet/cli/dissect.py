@@ -243,7 +243,7 @@ def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) ->
 
     if not jobs:
         return None
-    add_jobs(folders.jobs, jobs)
+    add_jobs(folders.jobs, jobs, are_left=True)
     if jobs_only:
         click.echo(
             f"{folders.jobs}: {len(jobs)} jobs; begin them with 'tinynet jobs local "

@@ -342,4 +342,5 @@ def _job(training: Training, request: Request, settings: Settings) -> Job:
         commands.append(("evaluate", run, "--split", split_name, *crops, *request.engine))
     out = ("--out", os.fspath(folders.root), "--results", os.fspath(folders.results.root))
     commands.append(("dissect", "--collect", *out))
-    return Job(f"{stage_name}-{name}", tuple(commands), Path(run))
+    scores = folders.results.scores(training.run)
+    return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)

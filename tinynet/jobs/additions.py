@@ -15,12 +15,14 @@ from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read, require_fit, require_order
 
 
-def add_jobs(folder: Path, jobs: Sequence[Job]) -> JobList:
+def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobList:
     """Add ``jobs`` to the list in ``folder``, which is made where there is none.
 
     Jobs that are there already stay as they are, and so does what was done of them.  One of the
     same name with other commands takes the old one's place where nothing of that has been done
-    (it waits or has failed), and is refused where it is done, stopped half-way or running.
+    (it waits or has failed), and is refused where it is done, stopped half-way or running; unless
+    ``are_left``: the caller has seen that they are still to be done, by the commands given now,
+    each of which goes on from what others have done (a run that was stopped, on another device).
     Relative paths in the commands start where this process runs, from the first call on.
     Raises UsageError for a name that is no file name, a name given twice, an ``after`` that names
     no job or leads back to itself, and for a list that was begun in another directory.
@@ -40,7 +42,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job]) -> JobList:
             known = {job.name: job for job in before.jobs}
         for job in jobs:
             old = known.get(job.name)
-            if old is not None and old.digest() != job.digest():
+            if old is not None and old.digest() != job.digest() and not are_left:
                 state = states.state(folder, old, before)
                 if state.name not in (states.WAITING, states.FAILED):
                     raise UsageError(
@@ -64,6 +66,7 @@ def _as_json(found: JobList, folder: Path) -> dict[str, Any]:
             "commands": [list(command) for command in job.commands],
             "run": None if job.run is None else os.fspath(job.run),
             "after": list(job.after),
+            "leaves": None if job.leaves is None else os.fspath(job.leaves),
         }
         for job in found.jobs
     ]

@@ -6,6 +6,7 @@ submitted by hand.  Every name and path stands in the script in quotes.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shlex
@@ -54,7 +55,7 @@ def groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """The jobs in arrays: one array after another, where jobs come after others among them."""
     names = {job.name for job in jobs}
     among = [
-        Job(job.name, job.commands, job.run, tuple(name for name in job.after if name in names))
+        dataclasses.replace(job, after=tuple(name for name in job.after if name in names))
         for job in jobs
     ]
     return levels(among)

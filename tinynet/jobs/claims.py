@@ -106,7 +106,7 @@ def _begin(folder: Path, job: Job, found: JobList, again: bool, descriptor: int)
         return None
     previous = last_attempt(folder, job)
     alive = previous is not None and previous.ended is None and not is_dead(previous, bool(locked))
-    state = states.after_attempt(job, previous, alive, found.run_directory(job)).name
+    state = states.after_attempt(job, previous, alive, found).name
     open_to_us = state in (states.WAITING, states.STOPPED) or (again and state == states.FAILED)
     if not open_to_us:
         return None

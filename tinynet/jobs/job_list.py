@@ -32,6 +32,8 @@ class Job:
                   a job that was stopped is begun again from its first command
     ``run``       the run directory that the commands make, if they make one: a job whose run has
                   been removed is no longer done
+    ``leaves``    a file that is there when all is done, instead: its run may be removed then, and
+                  without the file the job is no longer done
     ``after``     names of jobs that must be done before this one begins
 
     Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their starter gives them.
@@ -41,6 +43,7 @@ class Job:
     commands: tuple[tuple[str, ...], ...]
     run: Path | None = None
     after: tuple[str, ...] = ()
+    leaves: Path | None = None
 
     def digest(self) -> str:
         """Changes when what is done changes: an attempt at other commands does not count."""
@@ -89,6 +92,11 @@ class JobList:
         """The job's run directory, seen from here."""
         return None if job.run is None else self.directory / job.run
 
+    def removed(self, job: Job) -> Path | None:
+        """What a job that was done must have left and is not there; None where nothing is amiss."""
+        left = job.leaves or job.run
+        return left if left is not None and not (self.directory / left).exists() else None
+
 
 def read(folder: Path) -> JobList:
     """Read a list.  Raises TinynetError where there is none, or where ``jobs.json`` is damaged."""
@@ -117,7 +125,14 @@ def _job(entry: Mapping[str, Any]) -> Job:
     if not all(isinstance(word, str) for word in words):
         raise ValueError("a job's words are not all text")
     run = None if entry["run"] is None else Path(entry["run"])
-    return Job(entry["name"], commands, run, tuple(entry["after"]))
+    leaves = entry.get("leaves")  # lists of earlier versions have none
+    return Job(
+        entry["name"],
+        commands,
+        run,
+        tuple(entry["after"]),
+        None if leaves is None else Path(leaves),
+    )
 
 
 def require_fit(jobs: Iterable[Job]) -> None:

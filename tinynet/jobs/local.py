@@ -165,6 +165,9 @@ class _Starter:
 
     def _finish(self, commands: Commands, status: int) -> None:
         message = commands.message(status)
+        missing = self._list.removed(commands.job)
+        if status == 0 and missing is not None:  # else it would be begun for ever
+            status, message = 1, f"ended well, but {missing} is not there"
         if status == states.STOPPED_STATUS and not commands.told_to_stop:
             self._left_alone.add(commands.job.name)
         iteration = self._iteration(commands.job)

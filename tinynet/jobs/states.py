@@ -36,11 +36,11 @@ def state(folder: Path, job: Job, found: JobList) -> State:
     """The state of one job of the list ``found``, which lies in ``folder``."""
     attempt = last_attempt(folder, job)
     alive = attempt is not None and is_alive(folder, job, attempt)
-    return after_attempt(job, attempt, alive, found.run_directory(job))
+    return after_attempt(job, attempt, alive, found)
 
 
-def after_attempt(job: Job, attempt: Attempt | None, alive: bool, run: Path | None) -> State:
-    """The state that the newest attempt leaves a job in; ``run``: its run directory."""
+def after_attempt(job: Job, attempt: Attempt | None, alive: bool, found: JobList) -> State:
+    """The state that the newest attempt leaves a job of the list ``found`` in."""
     if attempt is None:
         return State(WAITING)
     if alive:
@@ -54,8 +54,10 @@ def after_attempt(job: Job, attempt: Attempt | None, alive: bool, run: Path | No
         return State(STOPPED, attempt.message, attempt)
     if attempt.status != 0:
         return State(FAILED, attempt.message, attempt)
-    if run is not None and not run.exists():
-        return State(WAITING, f"its run {job.run} has been removed", attempt)
+    removed = found.removed(job)
+    if removed is not None:
+        what = "its run " if removed == job.run else ""
+        return State(WAITING, f"{what}{removed} has been removed", attempt)
     return State(DONE, "", attempt)
 
 
