@@ -28,8 +28,10 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace DIR if it e
 def data() -> None:
     """Fetch, draw, verify, convert or split a data set.
 
+    A data set is a folder or zip in the Tiny ImageNet-200 layout (data/README.md).
+
     \b
-    A data set is a folder or zip in the Tiny ImageNet-200 layout (data/README.md):
+    Example:
       tinynet data synthesize --out data/shapes
       tinynet data verify data/shapes
       tinynet data convert data/shapes --out data/lmdb

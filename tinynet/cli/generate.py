@@ -35,7 +35,7 @@ def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
     elif field.kind == "enum":
         kind = click.Choice(list(field.values))
     elif field.kind == "float":
-        kind = shared_options.FiniteRange()  # its range, if any, is solver_values' to check
+        kind = shared_options.Finite()  # its range, if any, is solver_values' to check
     elif field.kind != "string":
         kind = click.IntRange(solver_values.lowest(field.name), solver_values.largest(field.name))
     return click.option(flag, field.name, type=kind, multiple=field.repeated, help=help_line)

@@ -33,11 +33,14 @@ _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed
 def jobs() -> None:
     """Run many trainings: over the GPUs or cores of this machine, or through a batch system.
 
-    \b
     A job list is a folder; every job trains a run and evaluates it.  Any number of starters may
-    work on one list, and what is done is not done again:
+    work on one list, and what is done is not done again.  'local' needs no scheduler: it takes the
+    free GPUs, or the cores.
+
+    \b
+    Example:
       tinynet jobs create lists/seeds --stage 7 --seeds 1-5
-      tinynet jobs local lists/seeds                  # no scheduler: the free GPUs, or the cores
+      tinynet jobs local lists/seeds
       tinynet jobs slurm lists/seeds --time 8:00:00 --gpu --submit
       tinynet jobs status lists/seeds
     """
@@ -243,9 +246,9 @@ def local(
     """Do the jobs of LIST on this machine, as many at once as there are free GPUs.
 
     A job that fails is reported and does not keep the others from being done; where none could
-    begin, for want of data, say, none is begun.  Start it again, or
-    several at once, whenever you like: what is done is not done again, and what was stopped or
-    killed goes on.  Ctrl-C, or SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
+    begin, for want of data, say, none is begun.  The command may be started again, and several
+    times at once: what is done is not done again, and what was stopped or killed goes on.  Ctrl-C,
+    or SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
     """
     from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import local as starter

@@ -43,7 +43,7 @@ _ROWS = 20
 )
 @click.option(
     "--nudge",
-    type=shared_options.FiniteRange(),
+    type=shared_options.Finite(),
     metavar="X",
     help="Run real Caffe once more with X (say 1e-6) added to one weight: the yardstick.",
 )

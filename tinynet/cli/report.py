@@ -22,7 +22,12 @@ NAMES = (
 
 @click.command(epilog=shared_options.example("tinynet report runs --out report.html"))
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[RUNS|RESULTS]...")
-@click.option("--only", type=click.Choice(NAMES), help="Draw this figure alone.")
+@click.option(
+    "--only",
+    type=click.Choice(NAMES),
+    metavar="FIGURE",
+    help=f"Draw this figure alone: {', '.join(NAMES)}.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -16,11 +16,8 @@ from tinynet.paths import PROTOTXT_ROOT, component_fault
 Option = Callable[[Any], Any]
 
 
-class FiniteRange(click.FloatRange):
-    """A number that a float32 holds, as Caffe's fields must, in a range or in none.
-
-    No comparison with nan would refuse it.
-    """
+class Finite(click.types.FloatParamType):
+    """A number that a float32 holds, as Caffe's fields must."""
 
     name = "number"
 
@@ -31,6 +28,12 @@ class FiniteRange(click.FloatRange):
         if 0 < abs(number) < 1.2e-38:  # FLT_MIN: what is less has not all its digits, or none
             self.fail(f"{value!r} is too near to 0 for a float32", param, ctx)
         return number
+
+
+class FiniteRange(click.FloatRange, Finite):
+    """Such a number in a range; no comparison with nan would refuse it."""
+
+    name = Finite.name
 
 
 class PathComponent(click.ParamType):
