@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tinynet.experiments.statistics import bootstrap_mean, deviation, t_interval
+from tinynet.experiments.statistics import (
+    bootstrap_mean,
+    deviation,
+    t_interval,
+    unpaired_interval,
+)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -40,6 +45,22 @@ def test_the_bootstrap_covers_the_true_mean_in_nineteen_of_twenty() -> None:
         low, high = bootstrap_mean((generator.random(300) < 0.4).astype(float), draws=1000)
         covered += low <= 0.4 <= high
     assert stats.binomtest(covered, 300, 0.95).pvalue > 0.001
+
+
+def test_the_interval_of_different_pictures_is_scipys_bootstrap_of_two_samples() -> None:
+    generator = np.random.default_rng(7)
+    first, second = generator.integers(0, 4, 900) / 3, generator.integers(0, 3, 400) / 3
+
+    def difference(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+        return a.mean(axis=axis) - b.mean(axis=axis)
+
+    theirs = stats.bootstrap(
+        (first, second), difference, n_resamples=10_000, method="percentile", rng=generator
+    )
+    found = unpaired_interval(first, second)
+    ends = tuple(theirs.confidence_interval)
+    assert found == pytest.approx(ends, abs=0.1 * theirs.standard_error)
+    assert np.mean(found) == pytest.approx(first.mean() - second.mean())
 
 
 @pytest.mark.parametrize("values", [[0.4, 0.42], [0.1, 0.5, 0.3, 0.35], [0.2, 0.2, 0.2001]])

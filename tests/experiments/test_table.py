@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,12 @@ from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError
 from tinynet.evaluation.metrics import rank_of_label
 from tinynet.experiments.collect import rounded, smaller
-from tinynet.experiments.results import OVERSAMPLE, ResultsPaths
+from tinynet.experiments.results import (
+    OVERSAMPLE,
+    ResultsPaths,
+    read_dissection,
+    write_dissection,
+)
 from tinynet.experiments.table import build
 
 MEMBERS = ["stage7_dropout2/seed1", "stage7_dropout2/seed2", "stage8_ensemble/member03"]
@@ -47,6 +54,42 @@ def test_a_gain_is_over_the_seeds_that_both_stages_have(tmp_path: Path) -> None:
     gain = build(results).stages[1].gain
     assert gain is not None and gain.seeds == [2] and gain.mean == pytest.approx(1 / 9)
     assert gain.by_seed is None
+
+
+def test_the_tuning_pictures_are_compared_with_the_held_out_ones_over_crops(tmp_path: Path) -> None:
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed1", 1, one_crop=[], ten_crop=[0, 1], tuning=[0, 1, 2])
+    add_run(results, "stage1_simple/seed2", 2, one_crop=[], ten_crop=[0, 1, 2], tuning=range(8))
+    first, second = build(results).stages
+    assert first.tuning is not None and first.tuning.mean == pytest.approx(5.5 / 9)
+    less = first.tuning_less_reported
+    # by hand: seed 1 has 1 of 9 more, seed 2 has 5 of 9 more
+    assert less is not None and less.mean == pytest.approx(3 / 9) and less.seeds == [1, 2]
+    theirs = stats.ttest_rel([3 / 9, 8 / 9], [2 / 9, 3 / 9]).confidence_interval()
+    assert less.by_seed == pytest.approx((theirs.low, theirs.high))
+    # tuning: three pictures right in both, five in one; held out: two in both, one in one
+    tuning, held_out = [1.0] * 3 + [0.5] * 5 + [0], [1.0] * 2 + [0.5] + [0] * 6
+    half = 1.96 * (np.var(tuning) / 9 + np.var(held_out) / 9) ** 0.5
+    assert less.by_picture == pytest.approx((3 / 9 - half, 3 / 9 + half), abs=1e-4)
+    assert second.tuning is None and second.tuning_less_reported is None
+    line = re.compile(r"1 Simple model +61.11 ± \S+ +27.78 ± \S+ +\+33.33 \[")
+    assert line.search(dissect_report.text(build(results)))
+
+
+def test_without_tuning_pictures_nothing_is_compared_with_them(tmp_path: Path) -> None:
+    results = begin(tmp_path, tuning=None)
+    add_run(results, "stage1_simple/seed1", 1, one_crop=[0])
+    assert build(results).stages[0].tuning is None
+
+
+def test_a_table_of_another_version_says_how_it_is_made_again(tmp_path: Path) -> None:
+    results = begin(tmp_path)
+    write_dissection(tmp_path, build(results))
+    assert read_dissection(tmp_path) == build(results)
+    content = json.loads(results.table.read_text())
+    results.table.write_text(json.dumps({**content, "version": 1}))
+    with pytest.raises(TinynetError, match="version 1, not 2; .*--collect"):
+        read_dissection(tmp_path)
 
 
 def test_what_has_not_run_reads_so_and_has_no_gain(tmp_path: Path) -> None:

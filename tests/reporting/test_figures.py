@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,12 +12,17 @@ from tests.evaluation.test_subsets import some_members
 from tests.experiments.made_results import add_run, begin
 from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation.subsets import score_subsets
+from tinynet.experiments.results import FINISHED, ResultsPaths
 from tinynet.experiments.table import build
+from tinynet.reporting import figures
 from tinynet.reporting.bars import Bar, draw_bars
 from tinynet.reporting.curves import draw_curves, mean_points
-from tinynet.reporting.evidence import Evidence
+from tinynet.reporting.evidence import Evidence, RunEvidence
+from tinynet.reporting.figure import Choice
 from tinynet.reporting.subsets import draw_subsets
 from tinynet.reporting.summary import stage_bars
+from tinynet.reporting.tables import tuning_and_held_out
+from tinynet.training.run import Run
 
 HISTORY = [
     {"iteration": 0, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.05},
@@ -137,6 +144,47 @@ def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tm
     add_run(results, "stage4_leaky_relu/seed1", 1, one_crop=[0])
     found, note = stage_bars(Evidence([], dissection=build(results)))
     assert found[-1].gain == pytest.approx(2 / 9) and "A variant's gain is over its own" in note
+
+
+def evidence_of(results: ResultsPaths) -> Evidence:
+    """The results folder's table, and its runs as finished ones."""
+    table = build(results)
+    rows = [row for row in table.ensemble.members if row.state == FINISHED]
+    runs = [RunEvidence(results.root / row.run, Run(FINISHED, seed=row.seed)) for row in rows]
+    return Evidence(runs, dissection=table)
+
+
+def test_a_part_of_an_ensemble_never_passes_for_the_whole(drawn, tmp_path):
+    members = [f"stage7_dropout2/seed{seed}" for seed in (1, 2, 3)]
+    results = begin(tmp_path, stages=[7, 8], members=members, seeds=[1, 2, 3])
+
+    def texts() -> list[str]:
+        (figure,) = figures.make("subsets", evidence_of(results), Choice())
+        figure.draw(tmp_path / "subsets.png")
+        (axes,) = drawn[-1].axes
+        legend = [text.get_text() for text in axes.get_legend().get_texts()]
+        return [axes.get_title(loc="left"), legend[-1], figure.caption, figure.alt]
+
+    for number, name in enumerate(members[:2], 1):
+        add_run(results, name, number, one_crop=range(number))
+    part = re.compile("2 (models )?of (the ensemble's )?3")
+    assert all(part.search(text) for text in texts()), texts()
+    add_run(results, members[2], 3, one_crop=range(3))
+    assert all("3 models" in text and not part.search(text) for text in texts()), texts()
+
+
+def test_what_may_choose_stands_beside_what_is_reported(tmp_path):
+    run = "stage7_dropout2/seed1"
+    results = begin(tmp_path, stages=[1, 7, 8], members=[run, "stage7_dropout2/seed2"])
+    add_run(results, run, 1, one_crop=[], ten_crop=[0, 1, 2], tuning=range(6))
+    (row,) = tuning_and_held_out(evidence_of(results)).rows
+    # of nine pictures: six, three, three more; +- 1.96 sqrt(2 (2/9) / 9) = 43.56 points
+    assert [cell.text for cell in row.cells] == [
+        *("7 + dropout 2", "1", "66.67", "33.33", "+33.33", "\N{MINUS SIGN}10.22 … +76.89", "—")
+    ]
+    no_tuning = begin(tmp_path / "none", stages=[7], tuning=None)
+    add_run(no_tuning, run, 1, one_crop=[0])
+    assert tuning_and_held_out(Evidence([], dissection=build(no_tuning))) is None
 
 
 def test_error_bars_are_by_picture_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_path):

@@ -33,11 +33,10 @@ from tinynet.experiments.results import (
     ResultsPaths,
     read_run_probabilities,
 )
-from tinynet.experiments.statistics import t_interval
+from tinynet.experiments.statistics import t_interval, unpaired_interval
 from tinynet.json_form import fields_in
 
 FOLDS = "folds.json"
-_NORMAL = 1.959964  # two-sided 95 %
 
 
 @dataclass(frozen=True)
@@ -136,14 +135,12 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None
     made = StageFolds(name, accuracies, fmean(ran), t_interval(ran))
     if not len(train) or not len(val):
         return made
-    less = float(train.mean() - val.mean())
-    half = _NORMAL * float(np.sqrt(train.var() / len(train) + val.var() / len(val)))
     return replace(
         made,
         from_train=Origin(len(train), float(train.mean())),
         from_val=Origin(len(val), float(val.mean())),
-        train_less_val=less,
-        train_less_val_interval=(less - half, less + half),
+        train_less_val=float(train.mean() - val.mean()),
+        train_less_val_interval=unpaired_interval(train, val),
     )
 
 

@@ -31,7 +31,7 @@ from tinynet.json_form import fields_in
 from tinynet.paths import RunPaths
 from tinynet.stages import STAGES
 
-VERSION = 1
+VERSION = 2
 FINISHED, NOT_RUN = "finished", "not run"
 CENTER, OVERSAMPLE = "center", "oversample"
 TAKEN_AGAIN = (
@@ -93,7 +93,9 @@ class StageRow:
     ``one_crop``, ``ten_crop``: accuracy on the reported split; ``training``: on the training
     pictures in the TEST phase; ``loss``: on the reported split, one crop.  They are means over the
     seeds that have run, None where none has.  ``gain``: in one-crop accuracy over the stage
-    ``gain_over``, over the seeds that both have.
+    ``gain_over``, over the seeds that both have.  ``tuning``: accuracy over crops on the tuning
+    pictures, None where none were held out; ``tuning_less_reported``: how much more that is than
+    ``ten_crop``, its ``by_picture`` that of two independent samples of pictures.
     """
 
     number: int
@@ -109,6 +111,8 @@ class StageRow:
     loss: float | None = None
     gain: Estimate | None = None
     gain_over: str = ""
+    tuning: Estimate | None = None
+    tuning_less_reported: Estimate | None = None
 
     @property
     def finished(self) -> list[RunRow]:
@@ -231,7 +235,10 @@ def read_dissection(root: Path) -> Dissection:
         raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
     try:
         if content["version"] != VERSION:
-            raise ValueError(f"is of version {content['version']}, not {VERSION}")
+            raise ValueError(
+                f"it is of version {content['version']}, not {VERSION}; the 'tinynet dissect' "
+                "command of its experiment.json, with --collect, makes it again"
+            )
         return _dissection(content)
     except (KeyError, TypeError, ValueError) as error:
         raise TinynetError(f"{path}: is no dissection of ours ({error})") from None
@@ -306,6 +313,9 @@ def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:
 # ----------------------------------------------------------------- from parsed JSON to the classes
 
 
+_ESTIMATES = ("one_crop", "ten_crop", "training", "gain", "tuning", "tuning_less_reported")
+
+
 def _dissection(content: dict[str, Any]) -> Dissection:
     ensemble = content["ensemble"]
     return Dissection(
@@ -320,12 +330,11 @@ def _dissection(content: dict[str, Any]) -> Dissection:
 
 
 def _stage(content: dict[str, Any]) -> StageRow:
-    estimates = {key: _estimate(content[key]) for key in ("one_crop", "ten_crop", "training")}
+    estimates = {key: _estimate(content[key]) for key in _ESTIMATES}
     return StageRow(
         **{
             **fields_in(StageRow, content),
             **estimates,
-            "gain": _estimate(content["gain"]),
             "runs": [run_row(row) for row in content["runs"]],
             "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
         }

@@ -7,7 +7,8 @@ by picture  the pictures are a sample.  The paired bootstrap draws the same pict
 by seed     each seed is a draw of initial weights, order, crops and masks.  Student's t over the
             seeds' values; for a gain, over the differences of nets trained from the same seed.
 
-Neither includes the other's chance.
+Neither includes the other's chance.  Accuracies on different pictures can't be paired: theirs are
+two independent samples.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 LEVEL = 0.95
 DRAWS = 10_000
+_NORMAL = 1.959964  # two-sided 95 %
 _SEED = 2015  # one result for one input
 _BLOCK = 200  # draws made together
 
@@ -44,6 +46,16 @@ def bootstrap_mean(
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def unpaired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """95 % interval of mean(``first``) - mean(``second``), of values of different pictures.
+
+    Normal approximation of two independent samples: the variances of the two means add.
+    """
+    difference = float(np.mean(first) - np.mean(second))
+    half = _NORMAL * float(np.sqrt(np.var(first) / len(first) + np.var(second) / len(second)))
+    return difference - half, difference + half
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:

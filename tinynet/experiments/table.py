@@ -32,7 +32,12 @@ from tinynet.experiments.results import (
     Subset,
 )
 from tinynet.experiments.settings import Settings
-from tinynet.experiments.statistics import bootstrap_mean, deviation, t_interval
+from tinynet.experiments.statistics import (
+    bootstrap_mean,
+    deviation,
+    t_interval,
+    unpaired_interval,
+)
 from tinynet.stages import STAGES, Stage, stage
 
 BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
@@ -50,7 +55,7 @@ class _Builder:
     def __init__(self, results: ResultsPaths, settings: Settings) -> None:
         self._results = results
         self._settings = settings
-        self._right: dict[tuple[str, str], np.ndarray] = {}
+        self._right: dict[tuple[str, str, str], np.ndarray] = {}
 
     def dissection(self) -> Dissection:
         settings = self._settings
@@ -86,6 +91,11 @@ class _Builder:
             row["ten_crop"] = estimate(self._by_seed(finished, OVERSAMPLE))
             row["training"] = _of_values({run.seed: _score(run, "train").top1 for run in finished})
             row["loss"] = fmean(_score(run, reported).loss for run in finished)
+            if self._settings.tuning is not None:
+                tuning = self._by_seed(finished, OVERSAMPLE, self._settings.tuning.name)
+                row["tuning"] = estimate(tuning)
+                over = self._by_seed(finished, OVERSAMPLE)
+                row["tuning_less_reported"] = unpaired(tuning, over)
         if before is not None:
             row["gain"] = self._gain(finished, before.finished)
             row["gain_over"] = before.name if row["gain"] else ""
@@ -114,16 +124,16 @@ class _Builder:
         runs = row.finished
         return gain(self._by_seed(runs, CENTER), self._by_seed(runs, OVERSAMPLE))
 
-    def _by_seed(self, runs: Sequence[RunRow], crop: str) -> BySeed:
-        return {run.seed: self._correct(run.run, crop) for run in runs}
+    def _by_seed(self, runs: Sequence[RunRow], crop: str, split: str = "") -> BySeed:
+        """Of the reported split where none is named."""
+        return {run.seed: self._correct(run.run, split or self._reported, crop) for run in runs}
 
-    def _correct(self, run: str, crop: str) -> np.ndarray:
-        """Of each reported picture whether a run is right, in the order of the split's keys."""
-        if (run, crop) not in self._right:
-            member = self._member(run, self._settings.reported.name, crop)
-            p = member.probabilities
-            self._right[run, crop] = is_right(p.probabilities, p.labels)
-        return self._right[run, crop]
+    def _correct(self, run: str, split: str, crop: str) -> np.ndarray:
+        """Of each of a split's pictures whether a run is right, in the order of its keys."""
+        if (run, split, crop) not in self._right:
+            p = self._member(run, split, crop).probabilities
+            self._right[run, split, crop] = is_right(p.probabilities, p.labels)
+        return self._right[run, split, crop]
 
     def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
         path = self._results.run(run).probabilities(split, crop == OVERSAMPLE)
@@ -220,6 +230,16 @@ def gain(before: BySeed, after: BySeed) -> Estimate | None:
     if not shared:
         return None
     return estimate({seed: after[seed] - before[seed] for seed in shared})
+
+
+def unpaired(first: BySeed, second: BySeed) -> Estimate:
+    """What the same runs' accuracy is more on ``first``'s pictures than on ``second``'s.
+
+    Paired by seed, for a net is compared with itself; the pictures are two independent samples.
+    """
+    found = _of_values({seed: float(first[seed].mean() - second[seed].mean()) for seed in first})
+    means = [np.mean(list(side.values()), axis=0) for side in (first, second)]
+    return replace(found, by_picture=unpaired_interval(*means))
 
 
 def _subset(mask: int, reported: SubsetScores, tuning: SubsetScores | None) -> Subset:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from tinynet import __version__, whole_file
 from tinynet.errors import TinynetError
 from tinynet.experiments.settings import choices
-from tinynet.reporting import figures, inline_svg, search_and_folds, tables
+from tinynet.reporting import ensemble_tables, figures, inline_svg, search_and_folds, tables
 from tinynet.reporting.cells import Link, Table, run_links
 from tinynet.reporting.evidence import Evidence
 from tinynet.reporting.figure import Choice, Figure
@@ -92,8 +92,9 @@ def render(evidence: Evidence, choice: Choice, path: Path) -> str:
     by_id = {part.id: part for part in parts}
     by_id["dissection"].tables.append(tables.stages(evidence))
     for name, made in (
-        ("subsets", tables.ensemble_facts(evidence)),
-        ("subsets", tables.subset_sizes(evidence)),
+        ("subsets", ensemble_tables.ensemble_facts(evidence)),
+        ("subsets", ensemble_tables.subset_sizes(evidence)),
+        ("accuracies", tables.tuning_and_held_out(evidence)),
         ("confusion", tables.confusions(evidence)),
     ):
         if made is not None:
@@ -268,8 +269,9 @@ def _optimism(evidence: Evidence) -> list[str]:
         ]
     if ensemble is None or ensemble.chosen is None or ensemble.flattered is None:
         return [
-            "Pictures were held out; the optimism of choosing on what one reports needs the whole "
-            "ensemble, which has not run."
+            "Pictures were held out, and the table has what each stage reaches on both kinds. How "
+            "much choosing a subset on the reported pictures flatters needs the whole ensemble, "
+            "which has not run."
         ]
     chosen, flattered = ensemble.chosen, ensemble.flattered
     return [

@@ -34,17 +34,19 @@ def subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         raise Absent(
             "no stage has two runs with ten-crop probabilities; 'tinynet evaluate RUN --oversample'"
         )
+    wanted = 0 if ensemble is None else len(ensemble.members)
+    share = f" of the ensemble's {wanted}" if len(members) < wanted else ""
     members = members[:MAX_MEMBERS]
     found = [_labelled(run.of(evidence.reported, OVERSAMPLE)) for run in members]
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
     yield Figure(
         "subsets",
         "Accuracy of every subset of the models",
-        f"{len(members)} models ({members[0].label}), their ten-crop probabilities averaged. The "
-        "best of each size is chosen on these very pictures, and so flatters.",
-        subsets_figure.describe(scores),
+        f"{len(members)} models{share} ({members[0].label}), their ten-crop probabilities "
+        "averaged. The best of each size is chosen on these very pictures, and so flatters.",
+        subsets_figure.describe(scores, wanted),
         [run.name for run in members],
-        lambda out: subsets_figure.draw_subsets(scores, out, evidence.pictures),
+        lambda out: subsets_figure.draw_subsets(scores, out, evidence.pictures, wanted),
     )
 
 

@@ -12,10 +12,13 @@ from tinynet.reporting import canvas
 
 
 @canvas.styled
-def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation") -> None:
-    """Draw every subset as a dot, the best of each size as a line, and mark the full ensemble.
+def draw_subsets(
+    scores: SubsetScores, path: Path, pictures: str = "validation", wanted: int = 0
+) -> None:
+    """Draw every subset as a dot, the best of each size as a line, and mark all of them together.
 
-    ``pictures`` says of which split the accuracy is.  Writes a PNG.
+    ``pictures`` says of which split the accuracy is; ``wanted`` of how many models the ensemble is
+    to be, where more than these are.  Writes a PNG or SVG, by ``path``'s suffix.
     """
     made, (axes,) = canvas.figure()
     sizes = scores.sizes[1:]
@@ -23,6 +26,7 @@ def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation")
     dots = np.unique(np.stack([sizes, scores.correct[1:]]), axis=1)
     percent = 100 / scores.images
     members = scores.members
+    models = _models(members, wanted)
     axes.plot(
         dots[0],
         dots[1] * percent,
@@ -55,11 +59,11 @@ def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation")
         markerfacecolor="none",
         markeredgewidth=1.8,
         markeredgecolor=canvas.ORANGE,
-        label=f"all {members} models: {full:.2f} %",
+        label=f"{'all ' if members >= wanted else ''}{models} averaged: {full:.2f} %",
     )
     axes.set_xlabel("models averaged")
     axes.set_ylabel(f"{pictures} accuracy (top-1, %)")
-    axes.set_title(f"Accuracy of every subset of {members} models, {scores.images:,} pictures")
+    axes.set_title(f"Accuracy of every subset of {models}, {scores.images:,} pictures")
     axes.set_xlim(0.5, members + 0.5)
     axes.set_ylim(*canvas.padded_range(list(dots[1] * percent), least=1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
@@ -69,17 +73,23 @@ def draw_subsets(scores: SubsetScores, path: Path, pictures: str = "validation")
     canvas.save(made, path)
 
 
+def _models(members: int, wanted: int) -> str:
+    """An unfinished ensemble never passes for the whole one."""
+    return f"{members} models" if members >= wanted else f"{members} of {wanted} models"
+
+
 def _argmax(values: list[float]) -> int:
     return values.index(max(values))
 
 
-def describe(scores: SubsetScores) -> str:
-    """The figure in words, for those who do not see it."""
+def describe(scores: SubsetScores, wanted: int = 0) -> str:
+    """The figure in words, for those who do not see it; ``wanted`` as in ``draw_subsets``."""
     best = [scores.accuracy(scores.best_of_size(n + 1)) for n in range(scores.members)]
     singles = [scores.accuracy(1 << m) for m in range(scores.members)]
     return (
-        f"A dot for each of {len(scores.correct) - 1:,} subsets of {scores.members} models. Single "
-        f"models reach {100 * min(singles):.2f} to {100 * max(singles):.2f} %, the best subset "
-        f"{100 * max(best):.2f} % with {_argmax(best) + 1} models, all of them together "
+        f"A dot for each of {len(scores.correct) - 1:,} subsets of "
+        f"{_models(scores.members, wanted)}. Single models reach {100 * min(singles):.2f} to "
+        f"{100 * max(singles):.2f} %, the best subset {100 * max(best):.2f} % with "
+        f"{_argmax(best) + 1} averaged, those {scores.members} together "
         f"{100 * scores.accuracy(scores.full):.2f} %."
     )

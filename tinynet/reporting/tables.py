@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tinynet.evaluation.subsets import members_of
 from tinynet.experiments import paper
 from tinynet.experiments.results import Ensemble, StageRow
 from tinynet.reporting import confusion
@@ -75,12 +74,8 @@ def stages(evidence: Evidence) -> Table:
 def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
     one = row.one_crop
     missing = NOT_RUN if one is None else "—"
-    done = [run.run for run in row.finished]
-    links = run_links(evidence, done, [str(run.seed) for run in row.finished])
-    place = row.number if row.is_step else 100 + row.number  # behind the ladder
     return [
-        Cell(row.label, f"{place:03d}"),
-        Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
+        *_named_cells(evidence, row),
         percent(one.mean if one else None, missing=missing),
         interval_cell(one.by_picture if one else None),
         interval_cell(one.by_seed if one else None),
@@ -94,6 +89,17 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
         number(row.paper.training),
         number(row.loss, 3),
         number(row.paper.loss, 3),
+    ]
+
+
+def _named_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+    """Which stage, and the seeds that have run as links to their runs."""
+    done = [run.run for run in row.finished]
+    links = run_links(evidence, done, [str(run.seed) for run in row.finished])
+    place = row.number if row.is_step else 100 + row.number  # behind the ladder
+    return [
+        Cell(row.label, f"{place:03d}"),
+        Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
     ]
 
 
@@ -144,129 +150,38 @@ def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
     ]
 
 
-def ensemble_facts(evidence: Evidence) -> Table | None:
-    """What the paper says of its ensemble, and the same of ours."""
-    ensemble = ensemble_of(evidence)
-    if ensemble is None:
+def tuning_and_held_out(evidence: Evidence) -> Table | None:
+    """Both kinds of pictures that no net was trained on, by stage; None where none chose."""
+    rows = [row for row in stage_rows(evidence) if row.tuning is not None]
+    if not rows:
         return None
-    singles = [
-        s.top1 for row in ensemble.members if (s := row.score(evidence.reported, OVERSAMPLE))
-    ]
-    flattered, chosen, full = ensemble.flattered, ensemble.chosen, ensemble.full
-    both = [
-        ("models of the ensemble", _member_links(evidence, ensemble), Cell("11")),
-        (
-            "all of them (%)",
-            percent(full.top1 if full else None, missing=NOT_RUN),
-            number(paper.ENSEMBLE),
-        ),
-        (
-            f"those {len(singles)} that have run, averaged (%): not the full ensemble",
-            percent(ensemble.so_far.top1 if ensemble.so_far else None),
-            Cell("—", ""),
-        ),
-        (
-            "single models over crops, lowest and highest (%)",
-            interval_cell((min(singles), max(singles)) if singles else None),
-            interval_cell((paper.MEMBERS_RANGE[0] / 100, paper.MEMBERS_RANGE[1] / 100)),
-        ),
-        (
-            "their standard deviation (points)",
-            percent(ensemble.deviation),
-            number(paper.MEMBERS_DEVIATION),
-        ),
-        (
-            "gain over the best of them on these very pictures (points)",
-            percent(full.top1 - max(singles) if full and singles else None, sign=True),
-            number(ensemble.paper.gain, sign=True),
-        ),
-        (
-            "gain over the best of them by the tuning pictures (points)",
-            percent(ensemble.gain_over_best, sign=True),
-            Cell("—", ""),
-        ),
-        (
-            "best subset, chosen on these very pictures (%)",
-            percent(flattered.reported if flattered else None),
-            number(paper.BEST_SUBSET),
-        ),
-        (
-            "its members",
-            Cell(_members(flattered.members) if flattered else "—"),
-            Cell(f"{paper.BEST_SUBSET_SIZE} models"),
-        ),
-        (
-            "best subset by the tuning pictures, on the held-out ones (%)",
-            percent(chosen.reported if chosen else None),
-            Cell("—", ""),
-        ),
-        (
-            "optimism of choosing on what is reported (points)",
-            percent(flattered.reported - chosen.reported if flattered and chosen else None, True),
-            Cell("—", ""),
-        ),
-        (
-            "pictures of the challenge's test set (%)",
-            Cell(NOT_RUN, ""),
-            number(paper.ENSEMBLE_TEST),
-        ),
-    ]
-    if ensemble.so_far is None:
-        del both[2]
-    columns = [Column("quantity", "name"), Column("ours", "number"), Column("paper's", "number")]
-    rows = [Row([Cell(what), ours, theirs]) for what, ours, theirs in both]
-    return Table("ensemble", "The ensemble beside the paper's, of 200 classes.", columns, rows)
-
-
-def _member_links(evidence: Evidence, ensemble: Ensemble) -> Cell:
-    """How many there are, or their numbers as links where all have run."""
-    names = [row.run for row in ensemble.members]
-    links = run_links(evidence, names, [str(n) for n in range(1, len(names) + 1)])
-    return Cell(str(len(names)), None, links if len(links) == len(names) else [])
-
-
-def _members(members: Sequence[int]) -> str:
-    return f"{len(members)}: " + " ".join(map(str, members))
-
-
-def subset_sizes(evidence: Evidence) -> Table | None:
-    """The best subset of each size."""
-    from tinynet.evaluation.subsets import MAX_MEMBERS, score_subsets
-
-    members = evidence.members[:MAX_MEMBERS]
-    found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
-    if len(found) < 2:
-        return None
-    scores = score_subsets([p.probabilities for p in found], found[0].labels)
-    rows = []
-    for size in range(1, len(found) + 1):
-        mask = scores.best_of_size(size)
-        at_size = scores.correct[scores.sizes == size] / scores.images
-        best = members_of(mask)
-        names = [members[m].name for m in best]
-        rows.append(
-            Row(
-                [
-                    Cell(str(size)),
-                    number(len(at_size), 0),
-                    percent(scores.accuracy(mask)),
-                    percent(float(at_size.mean())),
-                    percent(float(at_size.min())),
-                    Cell(
-                        "", ", ".join(names), run_links(evidence, names, [str(m + 1) for m in best])
-                    ),
-                ]
-            )
-        )
     columns = [
-        *(Column(name, "number") for name in ("models", "subsets", "best %", "mean %", "worst %")),
-        Column("models of the best", "runs"),
+        Column("stage", "name"),
+        Column("seeds", "runs"),
+        Column("tuning pictures (%)", "number"),
+        Column("held-out pictures (%)", "number"),
+        Column("difference (points)", "number"),
+        Column("95 % by picture", "number"),
+        Column("95 % by seed", "number"),
     ]
     caption = (
-        "Every subset by its size; the best is chosen on these very pictures. Models are numbered "
-        "in the ensemble's order."
+        "Accuracy (top-1) over crops on the pictures that may choose and on those that are "
+        "reported, means over seeds; no net was trained on either. By picture: two independent "
+        "samples of pictures. What only one seed has run has no interval by seed."
     )
-    return Table("subset-sizes", caption, columns, rows)
+    return Table("tuning", caption, columns, [Row(_both_cells(evidence, row)) for row in rows])
+
+
+def _both_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+    less = row.tuning_less_reported
+    return [
+        *_named_cells(evidence, row),
+        percent(row.tuning.mean if row.tuning else None),
+        percent(row.ten_crop.mean if row.ten_crop else None),
+        percent(less.mean if less else None, sign=True),
+        interval_cell(less.by_picture if less else None, sign=True),
+        interval_cell(less.by_seed if less else None, sign=True),
+    ]
 
 
 def confusions(evidence: Evidence, limit: int = 20) -> Table | None:
