@@ -94,10 +94,28 @@ def test_members_differ_in_seed_learning_rate_and_weight_decay_only() -> None:
 
 
 def test_overrides_have_the_last_word_also_over_a_members_variation() -> None:
-    changed = Overrides(solver={"base_lr": 0.5, "random_seed": 7, "test_iter": (3,)})
-    paths = StagePaths(Path("prototxt"), "stage8_ensemble", 2)
-    solver = solvers.solver(stage(8), member(2), DataSet(), paths, changed)
-    assert (solver.base_lr, solver.random_seed, list(solver.test_iter)) == (0.5, 7, [3])
+    changed = Overrides(solver={"base_lr": 0.5, "test_iter": (3,)})
+    paths = StagePaths(Path("prototxt"), "stage8_ensemble", 4)
+    solver = solvers.solver(stage(8), member(4), DataSet(), paths, changed)
+    assert (solver.base_lr, list(solver.test_iter)) == (0.5, [3])
+
+
+@pytest.mark.parametrize("first", [1, 7])
+def test_the_members_count_on_from_a_seed_so_that_no_two_are_the_same_net(first: int) -> None:
+    paths = StagePaths(Path("prototxt"), "stage8_ensemble", 1)
+    asked = Overrides(solver={"random_seed": first, "base_lr": 0.01, "weight_decay": 0.0})
+    made = [solvers.solver(stage(8), one, DataSet(), paths, asked) for one in MEMBERS]
+    assert [s.random_seed - first for s in made] == [one.random_seed - 1 for one in MEMBERS]
+    assert len({s.random_seed for s in made}) == len(MEMBERS)
+
+
+def test_members_whose_seeds_would_go_beyond_caffes_are_refused_and_caffe_may_draw_them() -> None:
+    paths = StagePaths(Path("prototxt"), "stage8_ensemble", 11)
+    with pytest.raises(UsageError, match="--random-seed 4294967290: the ensemble's members count"):
+        asked = Overrides(solver={"random_seed": 2**32 - 6})
+        solvers.solver(stage(8), member(11), DataSet(), paths, asked)
+    drawn = Overrides(solver={"random_seed": -1})
+    assert solvers.solver(stage(8), member(11), DataSet(), paths, drawn).random_seed == -1
 
 
 def test_a_policy_has_exactly_the_fields_that_caffe_reads_for_it() -> None:

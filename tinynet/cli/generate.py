@@ -124,7 +124,8 @@ def generate(
     """Write the stages' train_val, deploy and solver prototxt.
 
     Plain, it writes the files that the repository holds.  An option that is left out leaves the
-    value that the stage has in tinynet/hyperparameters.py.
+    value that the stage has in tinynet/hyperparameters.py.  From --random-seed N the members of
+    stage 8 count on.
 
     \b
     Examples:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinynet.errors import UsageError
-from tinynet.hyperparameters import BATCH_SIZE, LARGEST_COUNT, MOMENTUM, RANDOM_SEED, Member
+from tinynet.hyperparameters import (
+    BATCH_SIZE,
+    LARGEST_COUNT,
+    LARGEST_SEED,
+    MOMENTUM,
+    RANDOM_SEED,
+    Member,
+)
 from tinynet.paths import StagePaths
 from tinynet.prototxt import schema
 from tinynet.prototxt.dataset import DataSet
@@ -23,9 +30,10 @@ DISPLAYS = (100, 50, 20, 10, 5, 2, 1)
 class Overrides:
     """What a user changes: None, or absent from ``solver``, leaves the stage's own value.
 
-    ``solver`` maps fields of SolverParameter to values; it has the last word.  ``found``: those
-    that a search found; they stand in for the stage's own, so that the ensemble's members vary
-    around them.
+    ``solver`` maps fields of SolverParameter to values; it has the last word.  Only a random_seed
+    stands in for the stage's own, from which the ensemble's members count on: of one seed for all
+    some would be the same net.  ``found``: values that a search found; they too stand in for the
+    stage's own, so that the members vary around them.
     """
 
     batch_size: int | None = None
@@ -63,6 +71,8 @@ def solver(
     chosen = {**found, **overrides.solver}
     if overrides.epochs is not None and "max_iter" in chosen:
         raise UsageError("--epochs and --max-iter both give the length of training: choose one")
+    if member and "random_seed" in chosen:
+        chosen["random_seed"] = _members_seed(member, chosen["random_seed"])
     settings = stage.hyperparameters
     epoch = max(1, round(data.train_images / batch_size(overrides)))
     epochs = overrides.epochs or settings.epochs
@@ -121,6 +131,19 @@ def warm_up(stage: Stage, main: Any) -> Any:
     message.gamma, message.power = 1.0, -1.0
     message.max_iter = iterations
     return message
+
+
+def _members_seed(member: Member, first: int) -> int:
+    """The seed of one of the ensemble's members where that of the first is ``first``."""
+    if first < 0:
+        return first  # Caffe draws one, for each another
+    seed = first + member.random_seed - RANDOM_SEED
+    if seed > LARGEST_SEED:
+        raise UsageError(
+            f"--random-seed {first}: the ensemble's members count on from it, and beyond "
+            f"{LARGEST_SEED}; give a smaller one"
+        )
+    return seed
 
 
 def _test_interval(epoch: int, max_iter: int) -> int:
