@@ -22,6 +22,8 @@ from tinynet.experiments.results import (
     Split,
 )
 from tinynet.experiments.settings import Settings
+from tinynet.training.run import FINISHED as TRAINED
+from tinynet.training.run import Run
 
 LABELS = np.arange(9) % 3
 
@@ -82,6 +84,8 @@ def add_run(
         p = probabilities(right, split, crop, sure)
         scores[f"{split}_{crop}"] = Score(**asdict(score(p.probabilities, p.labels)), views=p.views)
         write_probabilities(results.run(run).probabilities(split, crop == OVERSAMPLE), p)
+    results.run(run).history.write_text("")
+    Run(state=TRAINED, iteration=40).save(results.run(run).run_json)
     row = RunRow(run, seed, FINISHED, 40, scores)
     results.scores(run).write_text(json.dumps(asdict(row)))
 

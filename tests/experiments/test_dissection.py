@@ -287,6 +287,37 @@ def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
     assert not results.run(name).root.exists()
 
 
+@pytest.mark.parametrize("lost", ["test_10crop.npz", "history.jsonl", "run.json", "scores.json"])
+def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
+    name, results = "stage1_simple/seed1", asked.folders.results
+    prepare(asked)
+    add_run(results, name, 1, one_crop=[0])
+    (results.run(name).root / lost).unlink()
+    with pytest.raises(TinynetError, match=f"{lost}: is missing; remove its folder"):
+        prepare(asked)  # the run is gone: nothing is trained that was not asked for
+    # a run that is trained, but not evaluated as it should be, is left to do
+    paths = RunPaths(asked.folders.runs / name)
+    add_run(ResultsPaths(asked.folders.runs), name, 1, one_crop=[0, 1])
+    (paths.root / "val.npz").unlink()
+    with pytest.raises(TinynetError, match="is missing"):
+        prepare(asked)  # without its snapshot it cannot be evaluated
+    monkeypatch.setattr(collect, "newest_weights", lambda run, iteration: (iteration == 40, []))
+    _, jobs = prepare(asked)
+    assert [job.name for job in jobs] == ["stage1_simple-seed1"]
+    assert not results.run(name).root.exists()
+    # one that is evaluated is taken over at once, with or without its snapshot
+    monkeypatch.setattr(collect, "newest_weights", lambda run, iteration: (None, []))
+    add_run(ResultsPaths(asked.folders.runs), name, 1, one_crop=[0, 1])
+    add_run(results, name, 1, one_crop=[0])
+    (results.run(name).root / lost).unlink()
+    _, jobs = prepare(asked)
+    assert jobs == [] and (results.run(name).root / lost).exists()
+
+
 def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:
     done = run("dissect", "--collect", "--out", tmp_path)
     assert done.status == 2 and "tinynet dissect DATA" in done.stderr

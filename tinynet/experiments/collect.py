@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import TinynetError
+from tinynet.evaluation.inputs import newest_weights
 from tinynet.evaluation.metrics import rank_of_label, score
 from tinynet.evaluation.probabilities import (
     Probabilities,
@@ -28,6 +29,7 @@ from tinynet.experiments.results import (
     NOT_RUN,
     OVERSAMPLE,
     TAKEN_AGAIN,
+    Dissection,
     ResultsPaths,
     RunRow,
     Score,
@@ -44,7 +46,7 @@ _PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "devic
 _PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
 
 
-def wanted(settings: Settings) -> Iterator[tuple[str, str]]:
+def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
     """The (split, crop) whose scores the table needs of each run."""
     yield "train", CENTER
     for split in (settings.reported, settings.tuning):
@@ -53,24 +55,56 @@ def wanted(settings: Settings) -> Iterator[tuple[str, str]]:
             yield split.name, OVERSAMPLE
 
 
-def is_kept(split: str, crop: str, settings: Settings) -> bool:
+def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
     """Whether the probabilities too are kept: those whose pictures are compared or averaged."""
     return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
+
+
+def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -> list[Path]:
+    """Files that a run (STAGE/NAME) has in the results and that are gone; [] where it is whole, or
+    not there at all.
+    """
+    kept = results.run(name)
+    if not kept.root.exists():
+        return []
+    files = [kept.run_json, kept.history, results.scores(name)]
+    files += [
+        kept.probabilities(split, crop == OVERSAMPLE)
+        for split, crop in wanted(settings)
+        if is_kept(split, crop, settings)
+    ]
+    return [path for path in files if not path.exists()]
+
+
+def drop_incomplete(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> None:
+    """Remove from the results a run that has lost files there, if it can be evaluated again.
+
+    That is, if the run directory is there with its last snapshot.
+    """
+    if missing(results, name, settings):
+        record = runs.load(run.run_json)
+        if record is not None and record.state == runs.FINISHED:
+            weights, _ = newest_weights(run, record.iteration)
+            if weights is not None:
+                shutil.rmtree(results.run(name).root)
 
 
 def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> bool:
     """Take over a run (STAGE/NAME) if it is finished and evaluated; whether it is there now.
 
-    What is there already stays.  Raises TinynetError where the run was trained by another recipe,
-    or on other data, than the results are of.
+    What is there already stays, if it is whole.  Raises TinynetError where it is not, and the run
+    cannot replace it, or where the run was trained by another recipe, or on other data, than the
+    results are of.
     """
-    if results.scores(name).exists():
+    lost = missing(results, name, settings)
+    if results.run(name).root.exists() and not lost:
         return True
     record = runs.load(run.run_json)
-    if record is None or record.state != runs.FINISHED:
-        return False
     files = {key: run.probabilities(key[0], key[1] == OVERSAMPLE) for key in wanted(settings)}
-    if not all(path.exists() for path in files.values()):
+    is_evaluated = all(path.exists() for path in files.values())
+    if record is None or record.state != runs.FINISHED or not is_evaluated:
+        if lost:
+            raise TinynetError(f"{lost[0]}: is missing; {TAKEN_AGAIN}")
         return False
     _require_recipe(run, name, record, settings)
     found = {
@@ -85,6 +119,8 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     try:
         _write(folder, run, name, record, found, settings)
         folder.chmod(0o755)
+        if lost:
+            shutil.rmtree(target)
         folder.rename(target)  # whoever collects holds the lock of the results
     finally:
         shutil.rmtree(folder, ignore_errors=True)

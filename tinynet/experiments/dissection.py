@@ -148,6 +148,9 @@ def _prepare(request: Request) -> tuple[Settings, list[Job]]:
     )
     settings = experiment.merged(known, asked, os.fspath(results.root))
     generate.write(files)  # not before: trainings of what is there may be under way
+    for name in planned_runs(settings):
+        run = RunPaths(request.folders.runs / name)
+        collect.drop_incomplete(run, name, results, settings)
     collect_finished(request.folders, settings)
     experiment.save(settings, results)
     left = [t for t in trainings if not results.scores(t.run).exists()]
