@@ -15,7 +15,7 @@ from tests.experiments.made_results import begin, probabilities
 from tests.experiments.small_dissection import request
 from tinynet.data.manifest import read_manifest
 from tinynet.evaluation.probabilities import write_probabilities
-from tinynet.experiments.cross_validation import requests, summarize
+from tinynet.experiments.cross_validation import read_folds, requests, summarize
 from tinynet.experiments.dissection import Folders, prepare
 from tinynet.experiments.results import (
     CENTER,
@@ -25,6 +25,7 @@ from tinynet.experiments.results import (
     Score,
     Split,
 )
+from tinynet.experiments.settings import load
 
 STAGE = "stage1_simple"
 
@@ -92,6 +93,13 @@ def test_the_folds_are_one_job_list(lmdb: Path, tmp_path: Path) -> None:
         "fold1-stage1_simple-seed1",
         "fold2-stage1_simple-seed1",
     ]
+    # whoever ends a training brings the summary of all folds up to date
+    collect = ["dissect", "--collect", "--folds", "2", "--out", f"{out}"]
+    assert jobs[0]["commands"][-1][:-2] == jobs[1]["commands"][-1][:-2] == collect
+    summary = run(*collect)
+    assert summary.status == 0 and "not run" in summary.stdout
+    settings = load(ResultsPaths(out / "results" / "fold1"))
+    assert settings is not None and read_folds(out / "results")[1] == settings.command
 
 
 @pytest.mark.long

@@ -115,5 +115,7 @@ def write_folds(folder: Path) -> None:
     keys += ("train_less_val", "train_less_val_interval")
     part = {"name": "stage7_dropout2", "folds": [0.45, None, 0.47], **dict.fromkeys(keys)}
     folder.mkdir(parents=True)
-    (folder / "folds.json").write_text(json.dumps({"folds": 3, "stages": [whole, part]}))
+    command = "tinynet dissect data/lmdb --folds 3"
+    content = {"folds": 3, "stages": [whole, part], "command": command}
+    (folder / "folds.json").write_text(json.dumps(content))
     write_run(folder / "fold1/stage1_simple/seed1", classes=4)  # of another split of the data

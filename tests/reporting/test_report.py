@@ -190,6 +190,7 @@ def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
     assert "0.015, weight_decay 0.0001 won, of 5 trials, on 1000 pictures" in html
     folds = re.search(r'<table id="folds-1">.*?</table>', html, re.DOTALL)[0]
     assert all(text in folds for text in ("41.00", "38.00 … 45.00", "+4.00", "not run"))
+    assert "tinynet dissect data/lmdb --folds 3" in html
     assert "trial" not in re.search(r'<table id="runs">.*?</table>', html, re.DOTALL)[0]
 
 
@@ -209,6 +210,12 @@ def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(
         assert all(run.folder.parts[-3] == "results" for run in found.runs)
         assert [run.whole.parts[-3] for run in found.runs] == ["runs", "runs"]
         assert found.class_names == {"n00000001": "second"}
+    some_runs.write_folds(tmp_path / "folds")  # a cross-validation with the same --out
+    shutil.copytree(tmp_path / "folds", out / "results", dirs_exist_ok=True)
+    write_dissection(out / "results" / "fold1", table)
+    both = collect([out])
+    assert both.dissection == table and len(both.runs) == 2
+    assert [found.folder for found in both.folds] == [out / "results"]
     write_run(tmp_path / "runs" / "stage2_dropout1" / "seed1")
     done = run("report", tmp_path / "runs", "--out", tmp_path / "r.html")
     assert done.status == 2 and done.stderr.count("\n") == 1 and "name it alone" in done.stderr

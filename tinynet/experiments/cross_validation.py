@@ -81,6 +81,7 @@ def requests(request: Request, folds: int, split_seed: int) -> Iterator[Request]
             request,
             folders=fold_folders(request.folders, number),
             plan=Fold(number, folds, split_seed),
+            collect=("--folds", str(folds), *request.folders.options),
         )
 
 
@@ -91,20 +92,25 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
     """
     known = [(number, fold_folders(folders, number).results) for number in range(1, folds + 1)]
     settings = [(results, experiment.load(results)) for _, results in known]
+    command = next((found.command for _, found in settings if found), "")
     names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
     made = [_stage(name, settings) for name in names]
-    content = {"folds": folds, "stages": [asdict(stage) for stage in made]}
+    content = {"folds": folds, "stages": [asdict(stage) for stage in made], "command": command}
     path = folders.results.root / FOLDS
     folders.results.root.mkdir(parents=True, exist_ok=True)
     whole_file.write_text(path, json.dumps(content, indent=1) + "\n")
     return made
 
 
-def read_folds(root: Path) -> list[StageFolds]:
-    """What ``summarize`` wrote.  Raises TinynetError where the file is of another form."""
+def read_folds(root: Path) -> tuple[list[StageFolds], str]:
+    """What ``summarize`` wrote, and the command that makes it, "" where it does not say.
+
+    Raises TinynetError where the file is of another form.
+    """
     path = Path(root) / FOLDS
     try:
-        return [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))["stages"]]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [_read(row) for row in content["stages"]], str(content.get("command", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TinynetError(f"{path}: is no cross-validation of ours ({error})") from None
 

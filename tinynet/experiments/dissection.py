@@ -64,6 +64,11 @@ class Folders(ExperimentPaths):
     def jobs(self) -> Path:
         return self.root / "jobs"
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What names these folders to ``tinynet dissect``."""
+        return ("--out", os.fspath(self.root), "--results", os.fspath(self.results.root))
+
     def changing_results(self) -> contextlib.AbstractContextManager[None]:
         """Held by whoever reads RESULTS and writes what follows from that."""
         return locked(self.root / "results.lock")
@@ -77,6 +82,7 @@ class Request:
     ``found``: solver values that a search found, by the folder name of the stage they are for;
     ``chosen_on``: on which pictures, where that is known.
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
+    ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
     """
 
     data: Path
@@ -91,6 +97,7 @@ class Request:
     chosen_on: Mapping[str, ChosenOn] = field(default_factory=dict)
     engine: Sequence[str] = ()
     command: str = ""
+    collect: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -343,7 +350,6 @@ def _job(training: Training, request: Request, settings: Settings) -> Job:
     for split_name, crop in collect.wanted(settings):
         crops = ("--oversample",) if crop == OVERSAMPLE else ()
         commands.append(("evaluate", run, "--split", split_name, *crops, *request.engine))
-    out = ("--out", os.fspath(folders.root), "--results", os.fspath(folders.results.root))
-    commands.append(("dissect", "--collect", *out))
+    commands.append(("dissect", "--collect", *(request.collect or folders.options)))
     scores = folders.results.scores(training.run)
     return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)

@@ -279,7 +279,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
         dissection,
         manifest,
         [read_search(folder) for folder in seen.searches],
-        [Folds(folder, read_folds(folder)) for folder in seen.folds],
+        [Folds(folder, *read_folds(folder)) for folder in seen.folds],
     )
 
 

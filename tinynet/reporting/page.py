@@ -290,6 +290,11 @@ def _repeat(evidence: Evidence) -> Part:
         command = evidence.dissection.settings.get("command")
         if command:
             part.commands.append(Command("The experiment", str(command)))
+    part.commands += [
+        Command(f"The cross-validation in {found.folder}", found.command)
+        for found in evidence.folds
+        if found.command
+    ]
     lines = [shlex.join(run.record.command) for run in evidence.runs if run.record.command]
     if lines:
         part.commands.append(Command("Every run's training", "\n".join(dict.fromkeys(lines))))

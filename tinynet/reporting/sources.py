@@ -48,6 +48,7 @@ class Folds:
 
     folder: Path
     stages: list[StageFolds]
+    command: str = ""
 
 
 @dataclass
@@ -87,12 +88,13 @@ def _look(folder: Path, depth: int, found: Found) -> None:
     below = folder / RESULTS
     if (folder / RunPaths(folder).run_json.name).is_file():
         found.runs.append(folder)
-    elif ResultsPaths(folder).table.is_file():
-        beside = folder.parent / "runs"
-        is_out = folder.name == RESULTS and beside.is_dir()
-        found.dissections.append((folder, beside if is_out else None))
-    elif (folder / FOLDS).is_file():
-        found.folds.append(folder)
+    elif ResultsPaths(folder).table.is_file() or (folder / FOLDS).is_file():
+        if ResultsPaths(folder).table.is_file():
+            beside = folder.parent / "runs"
+            is_out = folder.name == RESULTS and beside.is_dir()
+            found.dissections.append((folder, beside if is_out else None))
+        if (folder / FOLDS).is_file():  # both lie in one folder where --out was the same
+            found.folds.append(folder)
     elif ResultsPaths(below).table.is_file() or (below / FOLDS).is_file():
         _look(below, depth, found)
     elif (folder / TRIALS).is_file():
