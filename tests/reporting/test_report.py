@@ -16,11 +16,12 @@ from tests.reporting.some_runs import HOSTILE, write_run
 from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.experiments.results import Dissection, Split, Subset, write_dissection
-from tinynet.paths import RunPaths
+from tinynet.paths import PROTOTXT_ROOT, RunPaths, StagePaths
 from tinynet.reporting.evidence import collect
 from tinynet.reporting.figure import Choice
 from tinynet.reporting.figures import make
 from tinynet.reporting.summary import ensemble_of, stage_rows
+from tinynet.stages import STAGES
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,14 @@ def test_an_architecture_has_as_many_classes_as_the_data(runs, tmp_path):
     (figure, *_) = make("architecture", collect([runs]), Choice())
     assert figure.title == "Stage 1 Simple model"
     assert "fc2 5" in figure.alt.replace("(", "").replace(")", "").replace(":", "")
+
+
+def test_architectures_stand_in_the_ladders_order_whatever_has_run(tmp_path):
+    for name in ("mine", "stage4_leaky_relu"):
+        run_paths = write_run(tmp_path / name / "seed1")
+        shutil.copyfile(StagePaths(PROTOTXT_ROOT, "stage4_leaky_relu").deploy, run_paths.deploy)
+    titles = [figure.title for figure in make("architecture", collect([tmp_path]), Choice())]
+    assert titles == [*(f"Stage {stage.label}" for stage in STAGES[:7]), "mine"]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def draw_filters(filters: np.ndarray, path: Path, title: str) -> None:
         part.imshow(transparent(tile(pictures, columns)), interpolation="nearest")
         part.set_title(name, fontsize=9)
         part.set_axis_off()
-    made.suptitle(f"{title}: {count} filters of {high}×{wide} pixels", x=0.01, ha="left", size=11)
+    made.suptitle(f"{title}: {count} filters of {high}×{wide} pixels", x=0.022, ha="left", size=11)
+    made.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
     canvas.save(made, path)
 
 

@@ -19,8 +19,17 @@ from tinynet.stages import STAGES
 
 
 def architecture(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
-    """Figures 1 and 2: every stage that has run (all, where nothing has), from its prototxt."""
-    for label, stem, net in _nets(evidence, choice):
+    """Figures 1 and 2: every stage in order, then what else has run, each from its prototxt."""
+    order = [stage.label for stage in STAGES]
+    found = sorted(
+        _nets(evidence, choice),
+        key=lambda net: order.index(net[0]) if net[0] in order else len(order),
+    )
+    if not found:
+        raise Absent(
+            "no deploy.prototxt of a stage is here; run from the checkout, or 'tinynet generate'"
+        )
+    for label, stem, net in found:
         yield Figure(
             f"architecture_{stem}",
             f"Stage {label}" if label[:1].isdigit() else label,
@@ -55,10 +64,6 @@ def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
             if evidence.classes not in (0, units):
                 net = nets.deploy(stage, dataset.describe(None, evidence.classes))
             yield label, stage.name, net
-    if not done:
-        raise Absent(
-            "no deploy.prototxt of a stage is here; run from the checkout, or 'tinynet generate'"
-        )
 
 
 def _chosen(evidence: Evidence) -> RunEvidence:
