@@ -34,8 +34,9 @@ def test_the_csv_has_a_line_for_each_run_and_leaves_empty_what_has_not_run(tmp_p
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 99}, {"stages": [{}]}, {"reported": None}, {"ensemble": {"members": 3}}],
-)
+    [{"version": 99}, {"stages": [{}]}, {"reported": None},
+     {"reported": {"name": "../x", "role": "", "images": 1}}, {"ensemble": {"members": 3}}],
+)  # fmt: skip
 def test_another_form_of_table_is_refused_in_one_line(tmp_path: Path, change: dict) -> None:
     write_dissection(tmp_path, TABLE)
     path = ResultsPaths(tmp_path).table

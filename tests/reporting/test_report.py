@@ -159,7 +159,7 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
             "choices": {"stage1_simple": {"images": 50, "role": "tuning pictures", "reported": 7}},
         },
         reported=Split("val", "pictures that choose nothing", 60),
-        tuning=Split("tune", "held out of the training pictures", 50),
+        tuning=Split("test", "held out of the training pictures", 50),
         stages=stage_rows(evidence),
         variants=[],
         oversampling=None,
@@ -211,11 +211,16 @@ def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(
         assert all(run.folder.parts[-3] == "results" for run in found.runs)
         assert [run.whole.parts[-3] for run in found.runs] == ["runs", "runs"]
         assert found.class_names == {"n00000001": "second"}
+    assert collect([out]).lost[0] == out / "results" / "stage1_simple" / "seed1" / "scores.json"
+    shutil.rmtree(out / "results" / "stage1_simple" / "seed2")
+    assert run("report", out, "--out", tmp_path / "lost.html").status == 0
+    notes = re.findall(r'<p class="note">(.*?)</p>', (tmp_path / "lost.html").read_text())
+    assert sum("stage1_simple/seed2 is missing: figures" in note for note in notes) == 1
     some_runs.write_folds(tmp_path / "folds")  # a cross-validation with the same --out
     shutil.copytree(tmp_path / "folds", out / "results", dirs_exist_ok=True)
     write_dissection(out / "results" / "fold1", table)
     both = collect([out])
-    assert both.dissection == table and len(both.runs) == 2
+    assert both.dissection == table and len(both.runs) == 1
     assert [found.folder for found in both.folds] == [out / "results"]
     write_run(tmp_path / "runs" / "stage2_dropout1" / "seed1")
     done = run("report", tmp_path / "runs", "--out", tmp_path / "r.html")

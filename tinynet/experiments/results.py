@@ -28,7 +28,7 @@ from tinynet.errors import TinynetError
 from tinynet.evaluation.probabilities import Probabilities, read_probabilities
 from tinynet.experiments.paper import PaperStage
 from tinynet.json_form import fields_in
-from tinynet.paths import RunPaths
+from tinynet.paths import SPLITS, RunPaths
 from tinynet.stages import STAGES
 
 VERSION = 2
@@ -180,6 +180,10 @@ class Split:
     role: str
     images: int
 
+    def __post_init__(self) -> None:
+        if self.name not in SPLITS:
+            raise ValueError(f"no split {self.name!r}; the splits are {', '.join(SPLITS)}")
+
 
 @dataclass(frozen=True)
 class Dissection:
@@ -275,6 +279,11 @@ def as_csv(dissection: Dissection) -> str:
         ran = row.iterations if row.state == FINISHED else ""
         writer.writerow([number, name, row.run, row.seed, row.state, epochs, ran, *cells])
     return out.getvalue()
+
+
+def finished_runs(dissection: Dissection) -> list[str]:
+    """STAGE/NAME of every run that the table has scores of, each once."""
+    return [row.run for _, _, _, row in _all_runs(dissection) if row.state == FINISHED]
 
 
 def _all_runs(dissection: Dissection) -> Iterator[tuple[int, str, int, RunRow]]:

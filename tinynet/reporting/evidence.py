@@ -16,8 +16,15 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.evaluation import inputs
 from tinynet.evaluation.metrics import Metrics, score
 from tinynet.evaluation.probabilities import EVALUATE_AGAIN, Probabilities, read_probabilities
+from tinynet.experiments.collect import missing
 from tinynet.experiments.cross_validation import read_folds
-from tinynet.experiments.results import TAKEN_AGAIN, Dissection, ResultsPaths, read_dissection
+from tinynet.experiments.results import (
+    TAKEN_AGAIN,
+    Dissection,
+    ResultsPaths,
+    finished_runs,
+    read_dissection,
+)
 from tinynet.paths import RunPaths
 from tinynet.reporting.sources import Folds, Found, Search, look, read_search
 from tinynet.stages import STAGES, Stage
@@ -157,6 +164,7 @@ class Evidence:
     data: Manifest | None = None  # of the converted data set that was named
     searches: list[Search] = field(default_factory=list)
     folds: list[Folds] = field(default_factory=list)
+    lost: list[Path] = field(default_factory=list)  # files of its runs that a dissection lacks
 
     @property
     def reported(self) -> str:
@@ -258,8 +266,13 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
     _require_one_table(seen)
     found: dict[Path, RunEvidence] = {}
     dissection = None
+    lost: list[Path] = []
     for results, whole in seen.dissections:
         dissection = read_dissection(results)
+        for name in finished_runs(dissection):
+            folder = results / name
+            gone = missing(ResultsPaths(results), name, dissection)
+            lost += gone if folder.exists() else [folder]
         for folder in look(results, inside=True).runs:
             snapshots = whole / folder.relative_to(results) if whole else None
             _add(found, folder, snapshots)
@@ -280,6 +293,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
         manifest,
         [read_search(folder) for folder in seen.searches],
         [Folds(folder, *read_folds(folder)) for folder in seen.folds],
+        lost,
     )
 
 

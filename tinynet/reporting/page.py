@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from tinynet import __version__, whole_file
 from tinynet.errors import TinynetError
+from tinynet.experiments.results import TAKEN_AGAIN
 from tinynet.experiments.settings import choices
 from tinynet.reporting import ensemble_tables, figures, inline_svg, search_and_folds, tables
 from tinynet.reporting.cells import Link, Table, run_links
@@ -219,6 +220,10 @@ def _warnings(evidence: Evidence) -> list[str]:
     if evidence.dissection is not None:
         found = choices(evidence.dissection.settings)
         out += [f"{choice.text}." for choice in found if not choice.is_honest]
+    out += [
+        f"{path} is missing: figures and tables leave out what it held; {TAKEN_AGAIN}."
+        for path in evidence.lost
+    ]
     for run in evidence.runs:
         record = run.record
         if record.state == DIVERGED:
