@@ -174,6 +174,17 @@ def trainings(folder: Path) -> list[str]:
     return found
 
 
+def test_a_training_that_fails_for_another_reason_than_its_values_spends_no_trial(
+    tmp_path: Path,
+) -> None:
+    arguments = small_search(tmp_path)
+    place = arguments.index("--cpu")
+    done = run(*arguments[:place], "--gpu", 99, *arguments[place + 1 :])
+    assert done.status == 1
+    assert "trial 0 could not be trained (cannot use GPU 99: " in done.stderr
+    assert [trial.state for trial in read_trials(tmp_path / "s/trials.csv")] == ["running"]
+
+
 @pytest.mark.long
 def test_a_search_that_is_told_to_stop_stops_its_training_and_can_be_resumed(
     tmp_path: Path,
@@ -187,6 +198,7 @@ def test_a_search_that_is_told_to_stop_stops_its_training_and_can_be_resumed(
     assert trainings(tmp_path) == []
     state = json.loads((tmp_path / "s/runs/stage1_simple/trial0000/run.json").read_text())["state"]
     assert state == "stopped"
+    assert [trial.state for trial in read_trials(tmp_path / "s/trials.csv")] == ["running"]
     done = run(*arguments, "--json")
     assert done.status == 0, done.stderr
     assert "trial 0: was left by another worker" in done.stderr

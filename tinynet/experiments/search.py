@@ -34,6 +34,7 @@ from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiments.search_space import DEFAULT_RANGES, Range, draw
 from tinynet.experiments.trials import Trial, winner, write_trials
 from tinynet.jobs import attempts, children
+from tinynet.jobs.commands import last_line
 from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt import dataset, generate
 from tinynet.prototxt.solvers import Overrides, batch_size
@@ -79,14 +80,19 @@ def run(request: Request, say: Say) -> list[Trial]:
     """Work on the study until its trials are done or others work on those that are left.
 
     Raises StoppedEarly after a signal (the same command goes on), UsageError where the study was
-    begun with other settings, TinynetError where no trial could be completed.
+    begun with other settings, TinynetError where a training failed for another reason than its
+    values, or no trial could be completed.
     """
     worker = _Worker(request, say)
-    with children.stop_signals_noted(worker.signals):
-        worker.work()
-    found = trials(request)
-    write_trials(request.trials_file, found, [searched.name for searched in request.ranges])
-    best = winner(found)
+    try:
+        with children.stop_signals_noted(worker.signals):
+            worker.work()
+    finally:  # a search that was stopped shows what it has found so far
+        found = trials(request)
+        best = winner(found)
+        write_trials(request.trials_file, found, [searched.name for searched in request.ranges])
+        if best is not None:
+            write_overrides(request, best, found)
     running = sum(trial.state == "running" for trial in found)
     if running:
         say(
@@ -97,7 +103,6 @@ def run(request: Request, say: Say) -> list[Trial]:
         if running:
             return found
         raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
-    write_overrides(request, best, found)
     return found
 
 
@@ -175,6 +180,7 @@ class _Worker:
         self._request = request
         self._say = say
         self.signals: list[int] = []
+        self._said = ""  # by the last training
         self._study = _study(request)
         self._described = dataset.describe(request.data)
         self._require_same_study()
@@ -280,7 +286,14 @@ class _Worker:
             raise StoppedEarly(f"{self._request.out}: stopped; the same command goes on")
         else:
             record = runs.load(paths.run_json)
-            why = record.message if record and record.message else f"status {status}"
+            if status and (record is None or record.state != runs.DIVERGED):
+                # no fault of its values: the next trials would fail like it, and all be spent
+                raise TinynetError(
+                    f"{self._request.out}: trial {trial.number} could not be trained "
+                    f"({self._said or f'status {status}'}); once that is mended, the same command "
+                    "goes on with it"
+                )
+            why = record.message if record and record.message else "it has no tuning accuracy"
             self._study.tell(trial.number, state=state.FAIL)
             self._say(f"trial {trial.number}: failed: {why}")
 
@@ -312,6 +325,7 @@ class _Worker:
         log = request.out / "runs" / f"trial{trial.number:04d}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
+            start = out.tell()
             child = children.start(command, out, descriptors=(lock,))
             given_up = False
             try:
@@ -323,6 +337,7 @@ class _Worker:
                 if child.poll() is None:
                     child.send_signal(signal.SIGTERM)
                     child.wait()
+        self._said = last_line(log, start)
         self._stop_if_told()
         return child.returncode, given_up
 

@@ -94,7 +94,7 @@ class Commands:
         """What to say of a job that ended with ``status``: its last line, where it has one."""
         if status == 0:
             return ""
-        last = self._last_line()
+        last = last_line(Path(self._log.name), self._from)
         if status == -signal.SIGKILL:  # which leaves no time for a last line
             return "ended by SIGKILL: by somebody, or because the memory was full"
         if status < 0:
@@ -110,15 +110,17 @@ class Commands:
             self._log.write(text.encode("utf-8", "replace"))
             self._log.flush()
 
-    def _last_line(self) -> str:
-        try:
-            with open(self._log.name, "rb") as file:
-                file.seek(max(self._from, os.fstat(file.fileno()).st_size - 4096))
-                lines = file.read().decode("utf-8", "replace").split("\n")
-        except OSError:
-            return ""
-        found = [line.strip() for line in lines if line.strip()]
-        return found[-1].removeprefix("tinynet: ")[:_LONGEST_MESSAGE] if found else ""
+
+def last_line(log: Path, start: int) -> str:
+    """What a command said last, of a log in which its output begins at byte ``start``; else ""."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    found = [line.strip() for line in lines if line.strip()]
+    return found[-1].removeprefix("tinynet: ")[:_LONGEST_MESSAGE] if found else ""
 
 
 def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str, ...]:
