@@ -13,6 +13,7 @@ import pytest
 from tests.cli.command import run
 from tests.reporting import browser, some_runs
 from tests.reporting.some_runs import HOSTILE, write_run
+from tinynet.errors import TinynetError
 from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.experiments.results import Dissection, Split, Subset, write_dissection
@@ -128,6 +129,8 @@ def test_a_report_of_one_run_without_probabilities_says_what_has_not_run(tmp_pat
         (["one", "--out", "x.pdf"], "the page is an .html file"),
         (["one", "--only", "curves", "--out", "x.jpg"], ".png, .svg, .pdf"),
         (["one", "--only", "curve"], "'curves'"),
+        (["one", "--only", "filters", "--stage", 2], "--stage goes with --only architecture"),
+        (["one", "--only", "curves", "--picture", "x"], "--picture goes with --only feature-maps"),
     ],
 )
 def test_a_users_mistake_gets_one_line_and_writes_nothing(arguments, says, tmp_path, monkeypatch):
@@ -211,6 +214,14 @@ def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(
         assert all(run.folder.parts[-3] == "results" for run in found.runs)
         assert [run.whole.parts[-3] for run in found.runs] == ["runs", "runs"]
         assert found.class_names == {"n00000001": "second"}
+    net = "layer { name: 'prob' type: 'Input' top: 'prob' input_param { shape { dim: 1 dim: 3 } } }"
+    (out / "runs/stage1_simple/seed1/deploy.prototxt").write_text(net)
+    alone = Choice(prototxt=tmp_path)
+    assert [f.stem for f in make("architecture", collect([out]), alone)] == [
+        "architecture_stage1_simple"
+    ]
+    with pytest.raises(TinynetError, match="'tinynet dissect --stage 8' adds it"):
+        make("subsets", collect([out]), alone)
     assert collect([out]).lost[0] == out / "results" / "stage1_simple" / "seed1" / "scores.json"
     shutil.rmtree(out / "results" / "stage1_simple" / "seed2")
     assert run("report", out, "--out", tmp_path / "lost.html").status == 0

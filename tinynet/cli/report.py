@@ -68,6 +68,12 @@ def report(
     from tinynet.reporting.evidence import Evidence, collect
     from tinynet.reporting.figure import Choice
 
+    for name, given, its in (
+        ("--stage", stage is not None, "architecture"),
+        ("--picture", picture is not None, "feature-maps"),
+    ):
+        if given and only not in (None, its):
+            raise UsageError(f"{name} goes with --only {its}, or with the whole page")
     choice = Choice(stage=stage, picture=picture, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
-from tinynet.paths import StagePaths
+from tinynet.paths import RunPaths, StagePaths
 from tinynet.prototxt import dataset, nets, schema, text
 from tinynet.reporting import feature_maps as maps_figure
 from tinynet.reporting import filters as filters_figure
@@ -27,7 +27,8 @@ def architecture(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     )
     if not found:
         raise Absent(
-            "no deploy.prototxt of a stage is here; run from the checkout, or 'tinynet generate'"
+            f"no deploy.prototxt of a stage is in {choice.prototxt} or the runs; 'tinynet "
+            "generate' writes them, --prototxt DIR says where they lie"
         )
     for label, stem, net in found:
         yield Figure(
@@ -50,9 +51,10 @@ def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
     done = set()
     for run in evidence.runs:
         wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
-        if wanted and run.label not in done and run.paths.deploy.exists():
+        deploy = RunPaths(run.whole or run.folder).deploy  # a results folder has none
+        if wanted and run.label not in done and deploy.exists():
             done.add(run.label)
-            yield run.label, run.stage_name, text.read(run.paths.deploy, schema.NetParameter)
+            yield run.label, run.stage_name, text.read(deploy, schema.NetParameter)
     for stage in STAGES:
         label = stage.label
         path = StagePaths(choice.prototxt, stage.name).deploy

@@ -30,6 +30,8 @@ def subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     if not members and ensemble is not None:
         done = sum(row.state == "finished" for row in ensemble.members)
         raise Absent(f"{done} of the ensemble's {len(ensemble.members)} models; subsets need two")
+    if not members and evidence.dissection is not None:
+        raise Absent("this dissection has no ensemble; 'tinynet dissect --stage 8' adds it")
     if not members:
         raise Absent(
             "no stage has two runs with ten-crop probabilities; 'tinynet evaluate RUN --oversample'"
