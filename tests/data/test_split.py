@@ -145,6 +145,16 @@ def test_one_seed_splits_alike_and_another_otherwise(tmp_path: Path) -> None:
     assert made[0] == made[1] != made[2]
 
 
+@pytest.mark.parametrize("plan", [Tuning(0.2, 2), HalfVal(1)])
+def test_tuning_pictures_are_not_split_into_pictures_that_choose_nothing(
+    tmp_path: Path, plan: Plan
+) -> None:
+    split(write_set(tmp_path / "a"), tmp_path / "b", Tuning(0.2, 1))
+    with pytest.raises(UsageError, match="b: has been split already, and its val are tuning"):
+        split(tmp_path / "b", tmp_path / "c", plan)
+    assert not (tmp_path / "c").exists()
+
+
 @pytest.mark.parametrize("plan", [Tuning(0.99, 1), Fold(1, 27, 1), Fold(4, 3, 1), Fold(1, 1, 1)])
 def test_more_than_there_is_is_refused_and_leaves_nothing(tmp_path: Path, plan: Plan) -> None:
     source = write_set(tmp_path / "a")

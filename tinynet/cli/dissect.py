@@ -242,12 +242,14 @@ def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) ->
     from tinynet.jobs.additions import add_jobs
 
     if not jobs:
+        if jobs_only:
+            _say(f"{folders.results.root}: has all of it; no job is left")
         return None
     add_jobs(folders.jobs, jobs, are_left=True)
     if jobs_only:
-        click.echo(
-            f"{folders.jobs}: {len(jobs)} jobs; begin them with 'tinynet jobs local "
-            f"{folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
+        _say(
+            f"{folders.jobs}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}; begin with "
+            f"'tinynet jobs local {folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
         )
         return None
     return local.run(folders.jobs, places, _say, only=[job.name for job in jobs], again=True)

@@ -142,12 +142,19 @@ def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Ma
     """Write the converted folder ``source``, split by ``plan``, as the converted folder ``out``.
 
     One plan gives the same files on every machine.  ``out`` appears when all is written.
-    Raises TinynetError where ``source`` is no conversion, and UsageError where the plan asks for
-    more pictures than there are.
+    Raises TinynetError where ``source`` is no conversion, and UsageError where it has tuning
+    pictures already or the plan asks for more pictures than there are.
     """
     manifest = read_manifest(source)
     if not manifest.labelled["val"]:
         raise TinynetError(f"{source}: its val pictures have no labels, so they score nothing")
+    before = manifest.options.get("split", {}).get("plan")
+    if before in (Tuning.__name__, HalfVal.__name__) and not isinstance(plan, Fold):
+        # what would be reported as choosing nothing is what has chosen, and its test would be lost
+        raise UsageError(
+            f"{source}: has been split already, and its val are {manifest.options['roles']['val']};"
+            " take it as it is, or split the folder that it was made from"
+        )
     check_absent(out, overwrite, CONTENTS)
     entries = list(_entries(source, manifest))
     placed, leaks = without_leaks(plan.assign(entries))
