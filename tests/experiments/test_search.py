@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_several_workers_take_the_trials_that_one_would(lmdb: Path, tmp_path: Pa
         assert (trial.number, trial.params) == (0, values[-1][0])
         os.close(lock)
     assert values[0] == values[1] and len(values[0]) == 6
+
+
+def test_a_folder_holds_one_search(lmdb: Path, tmp_path: Path) -> None:
+    asked = Request(stage(1), lmdb, tmp_path / "s", trials=1, levels=1)
+    search._Worker(asked, print)
+    search._Worker(asked, print)
+    with pytest.raises(UsageError, match="s: holds a search of stage1_simple; name another"):
+        search._Worker(replace(asked, stage=stage(2)), print)
+    for change in ({"seed": 2}, {"ranges": asked.ranges[:1]}):
+        with pytest.raises(UsageError, match=f"with other settings .{next(iter(change))}."):
+            search._Worker(replace(asked, **change), print)
 
 
 def test_the_winner_was_trained_to_the_end_and_is_the_earliest_of_equals() -> None:

@@ -151,6 +151,9 @@ def _study(request: Request) -> Any:
     journal = os.fspath(request.out / STUDY)
     # a lock file, since links (Optuna's default) are refused by some network file systems
     storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
+    names = [study.study_name for study in storage.get_all_studies()]
+    if names and request.stage.name not in names:
+        raise UsageError(f"{request.out}: holds a search of {names[0]}; name another --out")
     return optuna.create_study(
         storage=storage,
         study_name=request.stage.name,
@@ -191,17 +194,20 @@ class _Worker:
             "ranges": {r.name: [r.low, r.high] for r in request.ranges},
             "epochs": request.overrides.epochs,
             "batch_size": request.overrides.batch_size,
+            "seed": request.seed,
             "train_images": self._described.train_images,
             "mean_values": list(self._described.mean_values),
         }
-        # round trip: the journal holds JSON
         known = self._study.user_attrs.get("settings")
         if known is None:
             self._study.set_user_attr("settings", asked)
-        elif known != json.loads(json.dumps(asked)):
-            keys = [key for key in asked if known.get(key) != json.loads(json.dumps(asked[key]))]
+            return
+        asked = json.loads(json.dumps(asked))  # as the journal has it
+        # studies of earlier versions do not say their seed
+        other = [key for key, value in asked.items() if known.get(key, value) != value]
+        if other:
             raise UsageError(
-                f"{request.out}: holds a search with other settings ({', '.join(keys)}); give the "
+                f"{request.out}: holds a search with other settings ({', '.join(other)}); give the "
                 "same, or name another --out"
             )
 
