@@ -194,6 +194,25 @@ def test_comparison_shows_what_changed_and_not_where_it_lies() -> None:
     assert [compare.is_schedule(change) for change in found].count(False) == 2  # - and + of std
 
 
+def test_data_of_the_same_content_may_lie_elsewhere() -> None:
+    paths = RunPaths(Path("runs/small/seed7"))
+    Path(paths.root).mkdir(parents=True)
+    for name, content in prepare.load(SOLVER).texts(paths).items():
+        (Path(paths.root) / name).write_text(content)
+    before = checks.require_data(prepare.load(SOLVER))
+    Path("data").rename("new")
+    net = Path("small/train_val.prototxt")
+    net.write_text(net.read_text().replace("data/", "new/"))
+    prepared = prepare.load(SOLVER)
+    moved = compare.moved_data(before, checks.require_data(prepared))
+    assert moved == {f"data/{name}_lmdb": f"new/{name}_lmdb" for name in ("train", "val")}
+    assert compare.changes(paths, prepared, moved) == []
+    assert len(compare.changes(paths, prepared)) == 4
+    before[0]["digest"] = "of other pictures"
+    moved = compare.moved_data(before, checks.require_data(prepared))
+    assert len(compare.changes(paths, prepared, moved)) == 2
+
+
 def test_a_copy_that_is_no_text_any_more_is_told_as_a_change() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     Path(paths.root).mkdir(parents=True)

@@ -161,7 +161,7 @@ def _prepare(request: Request) -> tuple[Settings, list[Job]]:
     collect_finished(request.folders, settings)
     experiment.save(settings, results)
     left = [t for t in trainings if not results.scores(t.run).exists()]
-    return settings, [_job(training, request, settings) for training in left]
+    return settings, [_job(training, request, settings, data) for training in left]
 
 
 def collect_finished(folders: Folders, settings: Settings) -> list[str]:
@@ -338,7 +338,7 @@ def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[t
         yield training.recipe_name, recipe(net, solver, training.max_norm, warm_up)
 
 
-def _job(training: Training, request: Request, settings: Settings) -> Job:
+def _job(training: Training, request: Request, settings: Settings, data: Path) -> Job:
     folders = request.folders
     stage_name, name = training.run.split("/")
     run = os.fspath(RunPaths.of(folders.runs, stage_name, name).root)
@@ -349,7 +349,9 @@ def _job(training: Training, request: Request, settings: Settings) -> Job:
     commands = [tuple(train)]
     for split_name, crop in collect.wanted(settings):
         crops = ("--oversample",) if crop == OVERSAMPLE else ()
-        commands.append(("evaluate", run, "--split", split_name, *crops, *request.engine))
+        # a run that was trained before the data moved knows where they lay
+        where = ("--data", os.fspath(data), *request.engine)
+        commands.append(("evaluate", run, "--split", split_name, *crops, *where))
     commands.append(("dissect", "--collect", *(request.collect or folders.options)))
     scores = folders.results.scores(training.run)
     return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)

@@ -21,8 +21,13 @@ _LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
 _SCHEDULE = ("max_iter", "display", "test_interval", "test_iter", "snapshot", "average_loss")
 
 
-def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
-    """Differences between the run directory's prototxt and the prepared one, a phrase each."""
+def changes(
+    paths: RunPaths, prepared: Prepared, moved: Mapping[str, str] | None = None
+) -> list[str]:
+    """Differences between the run directory's prototxt and the prepared one, a phrase each.
+
+    ``moved``: what ``moved_data`` found; its data is the same wherever it lies.
+    """
     found: list[str] = []
     begun = paths.solver.exists()
     if begun and paths.warm_up.exists() != (prepared.warm_up is not None):
@@ -42,8 +47,33 @@ def changes(paths: RunPaths, prepared: Prepared) -> list[str]:
             ours = [c for c in changed if c.split(" ")[0] in (*RATE_FIELDS, "max_iter")]
             found += [f"the warm-up's {change}" for change in ours]
         else:
-            found += _net_changes(old, new, name)
+            found += _net_changes(_with_data(old, moved or {}, name), new, name)
     return found
+
+
+def moved_data(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """By the path of data that a run was begun with, where the same content lies now."""
+    now = {entry["digest"]: entry["path"] for entry in after if "digest" in entry}
+    kept = {entry["path"] for entry in after}
+    return {
+        entry["path"]: now[entry["digest"]]
+        for entry in before
+        if entry["path"] not in kept and entry.get("digest") in now
+    }
+
+
+def _with_data(net_text: str, moved: Mapping[str, str], name: str) -> str:
+    """The text of a net whose Data layers read what has moved from where it lies now."""
+    if not moved:
+        return net_text
+    try:
+        net = text.parse(net_text, schema.NetParameter, name)
+    except TinynetError:
+        return net_text  # damaged: its lines tell
+    for layer in net.layer:
+        if layer.data_param.source in moved:
+            layer.data_param.source = moved[layer.data_param.source]
+    return text.format(net)
 
 
 def damaged_copies(paths: RunPaths, prepared: Prepared, hashes: Mapping[str, str]) -> list[str]:

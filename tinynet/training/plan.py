@@ -8,6 +8,7 @@ changed     the prototxt or the data are not those that the run was begun with: 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 from tinynet import engines
 from tinynet.errors import TinynetError
 from tinynet.paths import RunPaths
-from tinynet.training import compare, prepare, snapshots
+from tinynet.training import checks, compare, prepare, snapshots
 from tinynet.training import log as logs
 from tinynet.training import resume as resuming
 from tinynet.training import run as runs
@@ -61,6 +62,10 @@ def is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> bo
     if stored.state != runs.FINISHED:
         return False
     changes = compare.changes(request.paths, prepared)
+    if changes:
+        with contextlib.suppress(TinynetError):  # data that is not there has not moved
+            moved = compare.moved_data(stored.data, checks.require_data(prepared))
+            changes = compare.changes(request.paths, prepared, moved)
     changes += _changed_options(request, stored)
     longer = prepared.solver.max_iter > stored.max_iter and request.resume
     if changes and not longer:
@@ -115,7 +120,8 @@ def decide(
             data=data,
         )
         return Plan(run, prepared, None, [])
-    changes = compare.changes(paths, prepared) + compare.data_changes(stored.data, data)
+    changes = compare.changes(paths, prepared, compare.moved_data(stored.data, data))
+    changes += compare.data_changes(stored.data, data)
     changes += compare.damaged_copies(paths, prepared, stored.hashes)
     changes += _changed_options(request, stored)
     if request.resume:
@@ -142,6 +148,7 @@ def decide(
             f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
             f"{prepared.solver.max_iter}; give a larger --max-iter"
         )
+    stored.data = data  # where it lies now
     if request.keep is not None:
         stored.keep = request.keep
     if request.overrides:
