@@ -21,6 +21,7 @@ from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.set_once import SetOnce
+from tinynet.torchcaffe.shown_parameters import ShownParameters
 from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.snapshots import layer_states, snapshot
 
@@ -35,15 +36,17 @@ class Solver:
     """
 
     type: str = ""
-    param = SetOnce[Any]()
+    parameters = SetOnce[Any]()  # the whole SolverParameter; pycaffe shows a script `param`
     net = SetOnce[Net]()
     test_nets = SetOnce["list[Net]"]()
 
     def __init__(self, param_file: str | Path | Any) -> None:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
-        self.param = param_file
-        glog.info(_SOURCE, f"Initializing solver from parameters: \n{glog.parameters(self.param)}")
+        self.parameters = param_file
+        glog.info(
+            _SOURCE, f"Initializing solver from parameters: \n{glog.parameters(self.parameters)}"
+        )
         self._iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
@@ -57,22 +60,27 @@ class Solver:
         self._last_display = 0
         self._timer: float | None = None  # when the first step or the last display was
         check(
-            self.param.average_loss >= 1,
-            f"average_loss must be at least 1; got {self.param.average_loss}",
+            self.parameters.average_loss >= 1,
+            f"average_loss must be at least 1; got {self.parameters.average_loss}",
         )
-        if self.param.snapshot:
+        if self.parameters.snapshot:
             snapshot.check_writable(self)
-        if self.param.random_seed >= 0:
-            CONTEXT.seed(self.param.random_seed)  # its low 32 bits
+        if self.parameters.random_seed >= 0:
+            CONTEXT.seed(self.parameters.random_seed)  # its low 32 bits
         self.net = solver_nets.train_net(param_file)
         self.test_nets = solver_nets.test_nets(param_file)
         for net in (self.net, *self.test_nets):
             if net.debug_info:
-                net.debug_info.enabled = self.param.debug_info
-            elif self.param.debug_info:
+                net.debug_info.enabled = self.parameters.debug_info
+            elif self.parameters.debug_info:
                 net.log_values()
         glog.info(_SOURCE, "Solver scaffolding done.")
         self.prepare()
+
+    @property
+    def param(self) -> ShownParameters:
+        """What pycaffe shows of ``parameters``."""
+        return ShownParameters(self.parameters)
 
     @property
     def iter(self) -> int:
@@ -126,7 +134,7 @@ class Solver:
 
     @torch.no_grad()
     def _iterate(self) -> None:
-        param = self.param
+        param = self.parameters
         self.net.clear_param_diffs()
         if (
             param.test_interval
@@ -166,7 +174,7 @@ class Solver:
 
         Where the action function says STOP: a snapshot at the iteration reached, and no more.
         """
-        param = self.param
+        param = self.parameters
         glog.info(_SOURCE, f"Solving {self.net.name}")
         glog.info(_SOURCE, f"Learning Rate Policy: {param.lr_policy}")
         if resume_file is not None:
@@ -191,7 +199,7 @@ class Solver:
 
     def _remember_loss(self, loss: torch.Tensor) -> None:
         self._losses.append(loss)
-        if len(self._losses) > self.param.average_loss:
+        if len(self._losses) > self.parameters.average_loss:
             self._losses.popleft()
 
     def _smoothed_loss(self) -> float:
@@ -207,7 +215,7 @@ class Solver:
         glog.info(
             _SOURCE,
             f"Iteration {self.iter} ({glog.number(rate)} iter/s, {glog.number(seconds)}s/"
-            f"{self.param.display} iters), loss = {glog.number(self._smoothed_loss())}",
+            f"{self.parameters.display} iters), loss = {glog.number(self._smoothed_loss())}",
         )
         index = 0
         for name, blob, weight in self.net.output_blobs:
@@ -231,7 +239,7 @@ class Solver:
         glog.info(_SOURCE, f"Iteration {self.iter}, Testing net (#{index})")
         net = self.test_nets[index]
         net.share_with(self.net)
-        batches = self.param.test_iter[index]
+        batches = self.parameters.test_iter[index]
         sums: list[torch.Tensor] = []
         losses = []
         for batch in range(batches):
@@ -242,7 +250,7 @@ class Solver:
             losses.append(net.run_forward())
             scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
             sums = [s + t for s, t in zip(sums, scores)] if batch else [s.clone() for s in scores]
-        if self.param.test_compute_loss:
+        if self.parameters.test_compute_loss:
             glog.info(_SOURCE, f"Test loss: {glog.number(float(sum(losses)) / batches)}")
         number = 0
         for (name, _, weight), total in zip(net.output_blobs, sums):
@@ -285,13 +293,13 @@ class Solver:
     @property
     def lr(self) -> float:
         """The learning rate of the current iteration."""
-        rate, self.current_step = learning_rate(self.param, self.iter, self.current_step)
+        rate, self.current_step = learning_rate(self.parameters, self.iter, self.current_step)
         return rate
 
     @property
     def stopped(self) -> bool:
         """Whether the action function ended the last ``step`` or ``solve`` before max_iter."""
-        return self._stopping and self.iter < self.param.max_iter
+        return self._stopping and self.iter < self.parameters.max_iter
 
     def share_weights(self, net: Net) -> None:
         """Let ``net`` use this solver's weights."""

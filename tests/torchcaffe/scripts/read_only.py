@@ -46,6 +46,7 @@ NAMES = {
         ["data", "diff", "shape", "count", "num", "channels", "height", "width"],
     ),
     "layer": (net.layers[1], ["blobs"]),
+    "param": (solver.param, ["max_iter", "display", "layer_wise_reduce", "base_lr"]),
 }
 
 
@@ -74,5 +75,9 @@ def add():
 
 
 print(outcome(add), solver.iter)
+print([name for name in dir(solver.param) if name[0] != "_"], hasattr(solver.param, "net"))
+print(solver.param.max_iter, solver.param.display, solver.param.layer_wise_reduce)
+print(outcome(setattr, solver.param, "base_lr", 0.25), solver.param.base_lr)
 solver.step(2)
+print(solver.lr)
 print(solver.iter, sorted(net.blobs), len(net.layers))

@@ -40,7 +40,7 @@ def start(path: Path) -> Any:
 
 
 def state_at(solver: Any, iteration: int) -> Path:
-    return Path(f"{solver.param.snapshot_prefix}_iter_{iteration}.solverstate")
+    return Path(f"{solver.parameters.snapshot_prefix}_iter_{iteration}.solverstate")
 
 
 def resume(path: Path, iteration: int) -> Any:
@@ -56,7 +56,7 @@ def resume(path: Path, iteration: int) -> Any:
 def result(solver: Any) -> dict[str, str]:
     """Hashes of what a snapshot writes."""
     solver.snapshot()
-    stem = f"{solver.param.snapshot_prefix}_iter_{solver.iter}"
+    stem = f"{solver.parameters.snapshot_prefix}_iter_{solver.iter}"
     return {
         suffix: hashlib.sha256(Path(stem + suffix).read_bytes()).hexdigest()
         for suffix in (".caffemodel", ".solverstate", ".complete.json")
@@ -141,7 +141,7 @@ def test_a_snapshot_in_hdf5_goes_on_to_the_bit(folder: Path) -> None:
     solver.snapshot()
     CONTEXT.seed(5)
     solver = start(path)
-    state = Path(f"{solver.param.snapshot_prefix}_iter_5.solverstate.h5")
+    state = Path(f"{solver.parameters.snapshot_prefix}_iter_5.solverstate.h5")
     solver.restore(state)
     extensions.restore_complete(solver, state)
     solver.step(3)

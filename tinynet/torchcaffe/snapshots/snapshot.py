@@ -29,7 +29,7 @@ class Snapshotted(complete_state.Trained, Protocol):
     resumable: bool
 
     @property
-    def param(self) -> Any: ...
+    def parameters(self) -> Any: ...
 
     @property
     def history(self) -> Sequence[torch.Tensor]: ...
@@ -38,15 +38,15 @@ class Snapshotted(complete_state.Trained, Protocol):
 
 
 def _path(solver: Snapshotted, extension: str) -> Path:
-    return Path(f"{solver.param.snapshot_prefix}_iter_{solver.iter}{extension}")
+    return Path(f"{solver.parameters.snapshot_prefix}_iter_{solver.iter}{extension}")
 
 
 def check_writable(solver: Snapshotted) -> None:
     """Find out before the long work starts whether snapshots can be written."""
-    if solver.param.snapshot_format == schema.SolverParameter.HDF5:
+    if solver.parameters.snapshot_format == schema.SolverParameter.HDF5:
         hdf5.require()
     check(
-        solver.param.HasField("snapshot_prefix"),
+        solver.parameters.HasField("snapshot_prefix"),
         "the solver gives snapshot but no snapshot_prefix",
     )
     probe = _path(solver, ".tempfile")
@@ -56,7 +56,7 @@ def check_writable(solver: Snapshotted) -> None:
         os.remove(probe)
     except OSError as error:
         raise CaffeError(
-            f"cannot write to snapshot_prefix '{solver.param.snapshot_prefix}': "
+            f"cannot write to snapshot_prefix '{solver.parameters.snapshot_prefix}': "
             f"{error.strerror}; make sure that the folder exists and is writable"
         ) from error
 
@@ -66,7 +66,7 @@ def write(solver: Snapshotted) -> None:
 
     Of a resumable solver, then its complete state, which is bound to the two by their hashes.
     """
-    is_hdf5 = solver.param.snapshot_format == schema.SolverParameter.HDF5
+    is_hdf5 = solver.parameters.snapshot_format == schema.SolverParameter.HDF5
     model, state = (_write_hdf5 if is_hdf5 else _write_binary)(solver)
     if solver.resumable:
         complete_state.write(solver, state, {"model": model, "state": state})
@@ -76,7 +76,7 @@ def write(solver: Snapshotted) -> None:
 def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel")
     glog.info("solver.cpp", f"Snapshotting to binary proto file {model}")
-    weights.save(solver.net.graph, model, solver.param.snapshot_diff)
+    weights.save(solver.net.graph, model, solver.parameters.snapshot_diff)
     message = schema.SolverState(
         iter=solver.iter, learned_net=str(model), current_step=solver.current_step
     )
@@ -90,7 +90,7 @@ def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
 def _write_hdf5(solver: Snapshotted) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel.h5")
     glog.info("solver.cpp", f"Snapshotting to HDF5 file {model}")
-    hdf5.save_weights(solver.net.graph, model, solver.param.snapshot_diff)
+    hdf5.save_weights(solver.net.graph, model, solver.parameters.snapshot_diff)
     path = _path(solver, ".solverstate.h5")
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to HDF5 file {path}")
     history = [tensor.cpu().numpy() for tensor in solver.history]

@@ -23,7 +23,7 @@ class AdaDeltaSolver(SGDSolver):
         self._history += [torch.zeros_like(gradients) for gradients in self._history]
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
-        momentum, delta = self.param.momentum, self.param.delta
+        momentum, delta = self.parameters.momentum, self.parameters.delta
         gradients = self._history[index]
         updates = self._history[len(self.net.learnable_params) + index]
         gradients.mul_(momentum).addcmul_(grad, grad, value=1 - momentum)

@@ -17,11 +17,11 @@ from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 class AdaGradSolver(SGDSolver):
     def prepare(self) -> None:
         check(
-            self.param.momentum == 0,
-            f"momentum cannot be used with AdaGrad; got {self.param.momentum}",
+            self.parameters.momentum == 0,
+            f"momentum cannot be used with AdaGrad; got {self.parameters.momentum}",
         )
         super().prepare()
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
         history = self._history[index].addcmul_(grad, grad)
-        grad.div_(history.sqrt().add_(self.param.delta)).mul_(rate)
+        grad.div_(history.sqrt().add_(self.parameters.delta)).mul_(rate)

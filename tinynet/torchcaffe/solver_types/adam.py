@@ -25,10 +25,10 @@ class AdamSolver(SGDSolver):
         self._history += [torch.zeros_like(mean) for mean in self._history]
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
-        beta1, beta2, t = self.param.momentum, self.param.momentum2, self.iter + 1
+        beta1, beta2, t = self.parameters.momentum, self.parameters.momentum2, self.iter + 1
         mean = self._history[index].mul_(beta1).add_(grad, alpha=1 - beta1)
         square = self._history[len(self.net.learnable_params) + index]
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
-        torch.div(mean, square.sqrt().add_(self.param.delta), out=grad)
+        torch.div(mean, square.sqrt().add_(self.parameters.delta), out=grad)
         grad.mul_(rate * correction)

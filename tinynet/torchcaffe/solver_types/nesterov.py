@@ -15,7 +15,7 @@ from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 @register("Nesterov")
 class NesterovSolver(SGDSolver):
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
-        momentum, history = self.param.momentum, self._history[index]
+        momentum, history = self.parameters.momentum, self._history[index]
         step_back = history * -momentum
         history.mul_(momentum).add_(grad, alpha=rate)
         grad.copy_(step_back.add_(history, alpha=1 + momentum))

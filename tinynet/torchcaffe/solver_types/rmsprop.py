@@ -16,7 +16,7 @@ from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 @register("RMSProp")
 class RMSPropSolver(SGDSolver):
     def prepare(self) -> None:
-        param = self.param
+        param = self.parameters
         check(param.momentum == 0, f"momentum cannot be used with RMSProp; got {param.momentum}")
         check(
             0 <= param.rms_decay < 1,
@@ -25,6 +25,6 @@ class RMSPropSolver(SGDSolver):
         super().prepare()
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
-        decay = self.param.rms_decay
+        decay = self.parameters.rms_decay
         history = self._history[index].mul_(decay).addcmul_(grad, grad, value=1 - decay)
-        grad.div_(history.sqrt().add_(self.param.delta)).mul_(rate)
+        grad.div_(history.sqrt().add_(self.parameters.delta)).mul_(rate)

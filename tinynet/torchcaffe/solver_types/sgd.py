@@ -35,12 +35,12 @@ class SGDSolver(Solver):
     @torch.no_grad()
     def apply_update(self) -> None:
         rate = self.lr
-        if self.param.display and self.iter % self.param.display == 0:
+        if self.parameters.display and self.iter % self.parameters.display == 0:
             glog.info("sgd_solver.cpp", f"Iteration {self.iter}, lr = {glog.number(rate)}")
         self._clip_gradients()
         for index, blob in enumerate(self.net.learnable_params):
-            if self.param.iter_size != 1:
-                blob.grad.mul_(1.0 / self.param.iter_size)
+            if self.parameters.iter_size != 1:
+                blob.grad.mul_(1.0 / self.parameters.iter_size)
             self._regularize(index, blob)
             self.compute_update(index, blob.grad, rate * self.net.params_lr[index])
             blob.tensor.sub_(blob.grad)
@@ -52,11 +52,11 @@ class SGDSolver(Solver):
         In place: after an update a parameter's diff is the step that was taken, as in Caffe.
         ``rate`` is the learning rate times the parameter's lr_mult.
         """
-        history = self._history[index].mul_(self.param.momentum).add_(grad, alpha=rate)
+        history = self._history[index].mul_(self.parameters.momentum).add_(grad, alpha=rate)
         grad.copy_(history)
 
     def _clip_gradients(self) -> None:
-        limit = self.param.clip_gradients
+        limit = self.parameters.clip_gradients
         if limit < 0:
             return
         squares = [blob.grad.square().sum() for blob in self.net.learnable_params]
@@ -72,10 +72,10 @@ class SGDSolver(Solver):
                 blob.grad.mul_(scale)
 
     def _regularize(self, index: int, blob: Blob) -> None:
-        decay = self.param.weight_decay * self.net.params_decay[index]
+        decay = self.parameters.weight_decay * self.net.params_decay[index]
         if not decay:
             return
-        kind = self.param.regularization_type
+        kind = self.parameters.regularization_type
         if kind == "L2":
             blob.grad.add_(blob.tensor, alpha=decay)
         elif kind == "L1":
