@@ -14,6 +14,7 @@ import numpy as np
 from tinynet.errors import TinynetError
 from tinynet.evaluation.crops import crop_origins, views
 from tinynet.worker import channel, engine
+from tinynet.worker.predict import forward
 
 _PICTURES = 20  # of a round of crops: a batch or a few for every way
 
@@ -87,16 +88,6 @@ def _pictures():
     return np.random.RandomState(2).randint(0, 256, (_PICTURES, 3, 64, 64)).astype(np.float32)
 
 
-def _forward(net, inputs):
-    name = net.inputs[0]
-    if net.blobs[name].data.shape != inputs.shape:
-        net.blobs[name].reshape(*inputs.shape)
-        net.reshape()
-    net.blobs[name].data[...] = inputs
-    net.forward()
-    return net.blobs[net.outputs[0]].data
-
-
 def classifier(caffe, options):
     """What a user of pycaffe calls: ``Classifier.predict(pictures, oversample=True)``."""
     weights = _net(caffe, options)[1]
@@ -122,7 +113,7 @@ def _on_views(oversample):
         def predict(count):
             for _ in range(count):
                 for start in range(0, _PICTURES, 10):
-                    _forward(net, views(pictures[start : start + 10], size, oversample))
+                    forward(net, views(pictures[start : start + 10], size, oversample))
             return count * _PICTURES
 
         return predict

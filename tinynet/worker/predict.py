@@ -107,7 +107,7 @@ def _predictor(caffe, net, transform, oversample):
         return predict_crops(net, transform.whole(pictures), transform.origins(pictures), True)
 
     def plain(pictures):
-        p = _forward(net, transform(pictures))
+        p = forward(net, transform(pictures))
         return p.reshape(len(pictures), -1, p.shape[1])
 
     return shared if oversample and predict_crops else plain
@@ -127,7 +127,8 @@ def _check_input(net, options, transform):
         )
 
 
-def _forward(net, values):
+def forward(net, values):
+    """The output of a deploy net (float32, N×classes) for N inputs, however many those are."""
     name = net.inputs[0]
     if net.blobs[name].data.shape != values.shape:
         net.blobs[name].reshape(*values.shape)
