@@ -185,6 +185,9 @@ def test_stored_probabilities_do_not_serve_for_the_pictures_of_other_data(run, d
     write_manifest(dataclasses.replace(manifest, names=names), other)
     assert stored(Request(run.root, data=other)) is None
     assert obtain(Request(run.root, cpu=True, data=other)).names[0].startswith("other_")
+    # nor do those of the other data for the run's own, where that is at hand
+    assert stored(Request(run.root)) is None
+    assert obtain(Request(run.root, cpu=True)).names.tolist() == first.names.tolist()
 
 
 def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):

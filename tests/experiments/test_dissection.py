@@ -289,11 +289,31 @@ def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
     assert not results.run(name).root.exists()
 
 
+def test_probabilities_of_other_pictures_are_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
+    name = "stage1_simple/seed1"
+    data = {"source": "drawn", "counts": {"train": 9, "val": 9, "test": 40}}
+    results = begin(tmp_path / "results", data=data)
+    settings = load(results)
+    assert settings is not None
+    paths = RunPaths(tmp_path / "runs" / name)
+    add_run(ResultsPaths(tmp_path / "runs"), name, 1, [0, 1])
+    says = f"test.npz: is of 9 labelled pictures, not of the 40 .*; delete it and run '.*{name}"
+    with pytest.raises(TinynetError, match=says):
+        collect.collect(paths, name, results, settings)
+    assert not results.run(name).root.exists()
+    sound = replace(settings, data={**data, "counts": {"train": 9, "val": 9, "test": 9}})
+    assert collect.collect(paths, name, results, sound)
+
+
 @pytest.mark.parametrize("lost", ["test_10crop.npz", "history.jsonl", "run.json", "scores.json"])
 def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
     lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
+    for check in ("_require_recipe", "_require_pictures"):
+        monkeypatch.setattr(collect, check, lambda *arguments: None)
     asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
     name, results = "stage1_simple/seed1", asked.folders.results
     prepare(asked)

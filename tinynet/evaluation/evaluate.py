@@ -66,8 +66,8 @@ def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     """Probabilities that lie in the run already, if they are of the weights asked for.
 
     And of the engine asked for, unless that is "auto", of the precision, and of the pictures and
-    classes of ``request.data``, where that is given.  Where the run has no snapshots any more, what
-    lies there is taken as it is.
+    classes of ``request.data`` or, without it, of the run's own data.  Where that is not at hand,
+    or the run has no snapshots any more, what lies there is taken as it is.
     """
     if not request.out.exists():
         return None
@@ -84,10 +84,10 @@ def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     # "torch 2.0 bf16": what was computed in another precision is another result
     if (*found.engine.split(" ")[2:], "float32")[0] != request.precision:
         return False
-    if request.data is not None:
-        pictures = inputs.find_pictures(request.paths, request.split, request.data)
-        if (pictures.names, pictures.wnids) != (found.names.tolist(), found.wnids.tolist()):
-            return False
+    pictures = _pictures_at_hand(request)
+    theirs = (found.names.tolist(), found.wnids.tolist())
+    if pictures is not None and (pictures.names, pictures.wnids) != theirs:
+        return False
     if request.weights is None and request.iteration is None:
         weights, reasons = inputs.newest_weights(request.paths)
         if weights is None and not reasons:
@@ -97,6 +97,15 @@ def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     else:
         weights = _weights(request, _silent)
     return weights is not None and weights.sha256 == found.model_sha256
+
+
+def _pictures_at_hand(request: Request) -> Pictures | None:
+    try:
+        return inputs.find_pictures(request.paths, request.split, request.data)
+    except (TinynetError, OSError):
+        if request.data is not None:
+            raise
+        return None  # where the run's own lay
 
 
 def obtain(request: Request, say: Say = _silent, progress: Progress = _silent) -> Probabilities:

@@ -112,6 +112,7 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
         for key, path in files.items()
     }
     _require_one_model(found, files, record, run)
+    _require_pictures(found, files, run, settings)
     read_history(run.history)  # a damaged one would stay so
     target = results.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,6 +221,24 @@ def _require_one_model(
             raise TinynetError(
                 f"{files[key]}: is of iteration {p.iteration}, the run ended at "
                 f"{record.iteration}; run '{_evaluation(run, *key)}'"
+            )
+
+
+def _require_pictures(
+    found: dict[tuple[str, str], Probabilities],
+    files: dict[tuple[str, str], Path],
+    run: RunPaths,
+    settings: Settings,
+) -> None:
+    """An evaluation with --data writes the same files, of other pictures."""
+    counts = settings.data.get("counts", {})
+    for key, p in found.items():
+        wanted = counts.get(key[0])
+        if wanted is not None and (not p.labelled or len(p.labels) != wanted):
+            what = "labelled pictures" if p.labelled else "pictures without labels"
+            raise TinynetError(
+                f"{files[key]}: is of {len(p.labels):,} {what}, not of the {wanted:,} of these "
+                f"results; delete it and run '{_evaluation(run, *key)}'"
             )
 
 
