@@ -151,6 +151,11 @@ class Stage:
         return None
 
     @property
+    def train_options(self) -> tuple[str, ...]:
+        """What ``tinynet train`` has to be told, since no prototxt can say it."""
+        return () if self.max_norm is None else ("--max-norm", f"{self.max_norm:g}")
+
+    @property
     def hyperparameters(self) -> Hyperparameters:
         return HYPERPARAMETERS[self.number]
 

@@ -26,6 +26,7 @@ from tinynet.experiments.trials import Trial, read_trials, winner
 from tinynet.prototxt import schema, text
 from tinynet.prototxt.overrides import read_overrides
 from tinynet.stages import stage
+from tinynet.variants import variant
 
 
 def test_a_level_has_a_quarter_of_the_sides_of_the_one_before_in_the_logarithm() -> None:
@@ -73,6 +74,23 @@ def test_several_workers_take_the_trials_that_one_would(lmdb: Path, tmp_path: Pa
         assert (trial.number, trial.params) == (0, values[-1][0])
         os.close(lock)
     assert values[0] == values[1] and len(values[0]) == 6
+
+
+def test_a_trial_of_a_variant_is_trained_as_the_variant_is(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def start(command: list[str], *arguments: object, **options: object) -> object:
+        commands.append(command)
+        return subprocess.Popen(["false"])
+
+    monkeypatch.setattr(search.children, "start", start)
+    asked = Request(variant("dropout_everywhere"), lmdb, tmp_path / "s", trials=1, levels=1)
+    with pytest.raises(TinynetError, match="could not be trained"):
+        search.run(asked, print)
+    place = commands[0].index("--max-norm")
+    assert commands[0][place + 1] == f"{asked.stage.max_norm:g}"
 
 
 def test_a_folder_holds_one_search(lmdb: Path, tmp_path: Path) -> None:

@@ -292,8 +292,7 @@ def _trainings(request: Request, members: Sequence[str]) -> Iterator[Training]:
 def _seeds(found: Stage, request: Request, seeds: int) -> Iterator[Training]:
     solver = StagePaths(request.folders.prototxt, found.name).solver
     for seed in range(1, seeds + 1):
-        norm = () if found.max_norm is None else ("--max-norm", f"{found.max_norm:g}")
-        arguments = (os.fspath(solver), "--seed", str(seed), *norm)
+        arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
         yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
 
 

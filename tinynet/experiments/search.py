@@ -326,7 +326,7 @@ class _Worker:
         command = [
             *("train", os.fspath(solver)),
             *("--runs", os.fspath(request.out / "runs"), "--name", Path(paths.root).name),
-            *("--seed", str(request.seed), "--quiet", *request.train),
+            *("--seed", str(request.seed), "--quiet", *request.stage.train_options, *request.train),
         ]
         log = request.out / "runs" / f"trial{trial.number:04d}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)

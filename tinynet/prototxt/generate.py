@@ -79,9 +79,9 @@ def train_command(stage: Stage, solver: Path) -> str:
 
     Caffe has no max-norm, and would refuse a solver file with a field that it does not know.
     """
-    if stage.max_norm is None:
+    if not stage.train_options:
         return f"caffe train --solver={solver.as_posix()}"
-    return f"tinynet train {solver.as_posix()} --max-norm {stage.max_norm:g}"
+    return " ".join(("tinynet train", solver.as_posix(), *stage.train_options))
 
 
 def _check_fit(net: Any, data: DataSet, paths: StagePaths) -> None:
