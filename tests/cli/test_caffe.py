@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests import children
 from tinynet import foreground
 from tinynet.cli.caffe import caffe
 from tinynet.prototxt import binary, schema
@@ -100,13 +101,10 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     (folder / "solver.prototxt").write_text(SOLVER)
     environment = {k: v for k, v in os.environ.items() if k != "GLOG_minloglevel"}
     environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.Popen(
+    return children.start(
         [sys.executable, "-m", "tinynet", "caffe", *arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        folder,
+        environment=environment,
     )
 
 

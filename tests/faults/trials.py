@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests import children
 from tests.training import small_runs
 
 RUN = Path("runs/fault/seed1")
@@ -49,16 +50,10 @@ class Job:
         self.child: subprocess.Popen[str] | None = None
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        self.child = subprocess.Popen(
+        self.child = children.start(
             small_runs.command(*self._arguments, *arguments),
-            cwd=self.folder,
-            env=small_runs.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=own_signals,
+            self.folder,
+            environment=small_runs.environment(),
         )
         return self.child
 
@@ -146,9 +141,3 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         return False
     return state not in "ZX"
-
-
-def own_signals() -> None:
-    """A shell that starts pytest in the background has it ignore SIGINT."""
-    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGTERM"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import children
 from tests.cli import command
 from tests.training import small_runs
 from tinynet.cli.job_commands import common_fault
@@ -133,14 +134,9 @@ def create(*arguments: str, lists: str = "lists/first") -> list[str]:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tinynet", "jobs", "local", "lists/first", *arguments],
-        env=small_runs.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    return children.start(
+        [sys.executable, "-m", "tinynet", "jobs", *arguments],
+        environment=small_runs.environment(),
     )
 
 
@@ -157,7 +153,7 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(folder: Path, name:
     pytest.importorskip("torch")
     small_runs.write_files(Path())
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
-    starter = start("--processes", "2")
+    starter = start("local", "lists/first", "--processes", "2")
     wait_for_history("seed1", "seed2")
     os.kill(starter.pid, getattr(signal, name))
     _, errors = starter.communicate()
@@ -180,10 +176,7 @@ def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(fold
     solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 100000000\n"))
     create("--seeds", "1", "--no-evaluate")
     for status, words in ((75, "the same command goes on"), (1, "give more time")):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tinynet", "jobs", "run", folder, "small-seed1", "--cpu"],
-            env=small_runs.environment(), stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        child = start("run", str(folder), "small-seed1", "--cpu")
         log = Path("runs/small/seed1/train.log")
         while not (log.exists() and "Testing net" in log.read_text()):
             time.sleep(0.05)
@@ -198,9 +191,9 @@ def test_two_starters_share_a_list_and_a_killed_ones_job_goes_on_elsewhere(folde
     pytest.importorskip("torch")
     small_runs.write_files(Path())
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
-    first = start("--processes", "1")
+    first = start("local", "lists/first", "--processes", "1")
     wait_for_history("seed1")
-    second = start("--processes", "1")
+    second = start("local", "lists/first", "--processes", "1")
     wait_for_history("seed2")  # so the second left the first job alone
     assert named(folder) == {"small-seed1": "running", "small-seed2": "running"}
     first.kill()
@@ -209,7 +202,7 @@ def test_two_starters_share_a_list_and_a_killed_ones_job_goes_on_elsewhere(folde
         time.sleep(0.05)
     killed = small_runs.record(Path(), Path("runs/small/seed1"))
     assert killed["state"] == "stopped" and killed["iteration"] > 0
-    third = start("--processes", "1")
+    third = start("local", "lists/first", "--processes", "1")
     while len(small_runs.record(Path(), Path("runs/small/seed1"))["sessions"]) < 2:
         time.sleep(0.05)
     assert small_runs.record(Path(), Path("runs/small/seed1"))["sessions"][1]["from"] > 0

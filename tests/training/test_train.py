@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import children
 from tests.training import small_runs
 from tests.training.small_runs import RUN, history, last_line, record, train
 from tinynet.prototxt import binary, schema
@@ -115,20 +116,11 @@ LONG = ("--max-iter", "100000000", "--snapshot", "0", "--set", "display=100")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    def own_signals() -> None:
-        # a shell that starts pytest in the background has it ignore SIGINT
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    return subprocess.Popen(
+    return children.start(
         small_runs.command("small/solver.prototxt", *LONG, *arguments),
-        cwd=folder,
-        env=small_runs.environment(),
-        stdin=subprocess.DEVNULL,
+        folder,
+        environment=small_runs.environment(),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=own_signals,
     )
 
 

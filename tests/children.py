@@ -1,0 +1,48 @@
+"""Processes that tests start and leave to run: they end with the tests, however those end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def start(
+    words: Sequence[str | os.PathLike[str]],
+    folder: Path | None = None,
+    *,
+    environment: Mapping[str, str],
+    stdout: int | None = subprocess.DEVNULL,
+) -> subprocess.Popen[str]:
+    """Start a command in ``folder`` in a session of its own, with no signals ignored.
+
+    Its stderr is a pipe.  Many would go on for ever: where the tests are killed (Linux), so is it.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if hasattr(_libc, "prctl"):
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+        # a shell that starts pytest in the background has it ignore SIGINT
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=prepare,
+    )

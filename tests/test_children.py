@@ -1,0 +1,27 @@
+"""What tests start ends with them."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+
+import pytest
+
+KILLED = """
+import os, time
+from tests import children
+children.start(["sleep", "600"], environment=os.environ, stdout=None)
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_a_process_ends_with_the_tests_that_are_killed() -> None:
+    tests = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
+    with tests:
+        assert tests.stdout is not None and tests.stdout.readline() == b"started\n"
+        tests.kill()
+        # the pipe ends when nobody has it any more, who would write to it
+        assert select.select([tests.stdout], [], [], 60)[0] and tests.stdout.read() == b""
