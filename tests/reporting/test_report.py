@@ -18,10 +18,10 @@ from tinynet.evaluation.metrics import score
 from tinynet.evaluation.probabilities import read_probabilities
 from tinynet.experiments.results import Dissection, Split, Subset, write_dissection
 from tinynet.paths import PROTOTXT_ROOT, RunPaths, StagePaths
-from tinynet.reporting.evidence import collect
+from tinynet.reporting.evidence import Evidence, collect
 from tinynet.reporting.figure import Choice
 from tinynet.reporting.figures import make
-from tinynet.reporting.summary import ensemble_of, stage_rows
+from tinynet.reporting.summary import ensemble_of, oversampling, stage_rows
 from tinynet.stages import STAGES
 
 
@@ -182,6 +182,18 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
     assert "<script>alert" not in html
     both = run("report", folder, runs, "--out", tmp_path / "both.html")
     assert both.status == 2 and "name it alone" in both.stderr
+
+
+def test_the_ten_crops_of_a_variant_are_not_its_stages(runs):
+    table = stage_rows(collect([runs]))
+    variant = replace(table[0], number=7, name="variant_msra", title="MSRA initialization")
+    split = Split("val", "the validation pictures", 60)
+    dissection = Dissection({}, split, None, table, [variant], None, None)
+    assert variant.ten_crop is not None and not variant.is_step
+    assert oversampling(Evidence([], dissection=dissection)).ten_crop is None
+    seventh = replace(variant, name="stage7_dropout2", ten_crop=replace(variant.ten_crop, mean=0.9))
+    dissection = replace(dissection, stages=[*table, seventh])
+    assert oversampling(Evidence([], dissection=dissection)).ten_crop == seventh.ten_crop
 
 
 def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):

@@ -115,7 +115,9 @@ class Oversampling:
 def oversampling(evidence: Evidence) -> Oversampling:
     """Of the last single stage, as in the paper; of run directories, of the last that has run."""
     wanted = STAGES[-2].number
-    rows = {row.number: row for row in stage_rows(evidence) if row.ten_crop is not None}
+    # a variant has its stage's number, and is not that stage
+    steps = [row for row in stage_rows(evidence) if row.is_step]
+    rows = {row.number: row for row in steps if row.ten_crop is not None}
     if evidence.dissection is not None:
         ten = rows[wanted].ten_crop if wanted in rows else None
         gained = evidence.dissection.oversampling
