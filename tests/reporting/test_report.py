@@ -188,12 +188,12 @@ def test_the_ten_crops_of_a_variant_are_not_its_stages(runs):
     table = stage_rows(collect([runs]))
     variant = replace(table[0], number=7, name="variant_msra", title="MSRA initialization")
     split = Split("val", "the validation pictures", 60)
-    dissection = Dissection({}, split, None, table, [variant], None, None)
-    assert variant.ten_crop is not None and not variant.is_step
-    assert oversampling(Evidence([], dissection=dissection)).ten_crop is None
-    seventh = replace(variant, name="stage7_dropout2", ten_crop=replace(variant.ten_crop, mean=0.9))
-    dissection = replace(dissection, stages=[*table, seventh])
-    assert oversampling(Evidence([], dissection=dissection)).ten_crop == seventh.ten_crop
+    whole = Dissection({}, split, None, table, [variant], None, None)
+    (seventh,) = [row for row in table if row.number == 7]
+    assert None not in (seventh.ten_crop, variant.ten_crop)
+    assert oversampling(Evidence([], dissection=whole)).ten_crop == seventh.ten_crop
+    without = replace(whole, stages=[row for row in table if row.number != 7])
+    assert oversampling(Evidence([], dissection=without)).ten_crop is None
 
 
 def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
