@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
+import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,10 +21,12 @@ def start(
     *,
     environment: Mapping[str, str],
     stdout: int | None = subprocess.DEVNULL,
+    terminal: int | None = None,
 ) -> subprocess.Popen[str]:
     """Start a command in ``folder`` in a session of its own, with no signals ignored.
 
-    Its stderr is a pipe.  Many would go on for ever: where the tests are killed (Linux), so is it.
+    Its stderr is a pipe, or all three streams are the ``terminal`` that it is started from.  Many
+    would go on for ever: where the tests are killed (Linux), so is it.
     """
     parent = os.getpid()
 
@@ -34,14 +38,16 @@ def start(
         # a shell that starts pytest in the background has it ignore SIGINT
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        if terminal is not None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     return subprocess.Popen(
         words,
         cwd=folder,
         env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL if terminal is None else terminal,
+        stdout=stdout if terminal is None else terminal,
+        stderr=subprocess.PIPE if terminal is None else terminal,
         text=True,
         start_new_session=True,
         preexec_fn=prepare,

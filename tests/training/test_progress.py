@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+
+import pytest
 
 from tinynet.training.progress import Progress
 
@@ -51,3 +54,21 @@ def test_quiet_shows_messages_alone() -> None:
         progress.message("SIGINT: stopping")
         progress.close()
         assert stream.getvalue() == "SIGINT: stopping\n"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "gone"), RuntimeError("reentrant call")])
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_what_cannot_be_shown_ends_no_training(
+    stream: type[io.StringIO], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = Progress("small", 0, 100, stream=(shown := stream()))
+
+    def fail(text: str) -> int:
+        raise error
+
+    monkeypatch.setattr(shown, "write", fail)
+    progress.log_line("W1122 23:00:00.000000 1 net.cpp:86] an old field")
+    progress.iteration(20)
+    progress.record(RECORD)
+    progress.message("SIGHUP: stopping after this iteration")
+    progress.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -97,12 +98,16 @@ def test_a_run_resumes_on_the_other_engine(trained: Trained, tmp_path: Path, sec
     np.testing.assert_allclose(weights(tmp_path, 32), whole, rtol=1e-4, atol=1e-6)
 
 
-def wait_for(folder: Path, iteration: int, child: subprocess.Popen[Any]) -> None:
-    """Wait until the run has displayed an iteration."""
+def wait_for(
+    folder: Path, iteration: int, child: subprocess.Popen[Any], terminal: int | None = None
+) -> None:
+    """Wait until the run has displayed an iteration; meanwhile read what its terminal shows."""
     path = folder / RUN / "history.jsonl"
     while child.poll() is None:
         if path.exists() and any(e["iteration"] >= iteration for e in history_so_far(path)):
             return
+        if terminal is not None and select.select([terminal], [], [], 0)[0]:
+            os.read(terminal, 1 << 16)
         time.sleep(0.02)
     raise AssertionError(f"the run ended early: {child.communicate()}")
 
@@ -115,12 +120,13 @@ def history_so_far(path: Path) -> list[dict[str, Any]]:
 LONG = ("--max-iter", "100000000", "--snapshot", "0", "--set", "display=100")
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
     return children.start(
         small_runs.command("small/solver.prototxt", *LONG, *arguments),
         folder,
         environment=small_runs.environment(),
         stdout=subprocess.PIPE,
+        terminal=terminal,
     )
 
 
@@ -141,6 +147,20 @@ def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
     assert binary.read(state, schema.SolverState).iter == run["iteration"]
     numbers = [entry["iteration"] for entry in history(folder)]
     assert numbers == sorted(set(numbers)) and numbers[-1] < run["iteration"]
+
+
+def test_a_terminal_that_is_closed_stops_the_run_with_a_snapshot(folder: Path) -> None:
+    """As where a connection breaks: SIGHUP, and nothing can be shown any longer."""
+    pytest.importorskip("torch")
+    ours, terminal = os.openpty()
+    child = start(folder, "--engine", "torch", "--cpu", terminal=terminal)
+    os.close(terminal)
+    wait_for(folder, 100, child, ours)
+    os.close(ours)
+    assert child.wait() == 75
+    run = record(folder)
+    assert (run["state"], run["message"]) == ("stopped", "stopped by SIGHUP")
+    assert (folder / RUN / f"snapshots/snapshot_iter_{run['iteration']}.caffemodel").exists()
 
 
 def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:

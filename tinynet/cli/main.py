@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
-from tinynet import __version__
+from tinynet import __version__, lost_streams
 from tinynet.errors import TinynetError
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
@@ -168,6 +168,14 @@ def _print_every_name() -> None:
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
+def _complain(line: str) -> None:
+    """Say on stderr what went wrong; where nobody can read it any longer, the exit status does."""
+    try:
+        print(f"tinynet: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        lost_streams.swallow(sys.stderr)
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable.
 
@@ -185,26 +193,26 @@ def main(args: list[str] | None = None) -> NoReturn:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" (see '{error.ctx.command_path} --help')"
-        print(f"tinynet: {error.format_message()}{hint}", file=sys.stderr)
+        _complain(f"{error.format_message()}{hint}")
         status = error.exit_code
     except TinynetError as error:
-        print(f"tinynet: {error}", file=sys.stderr)
+        _complain(str(error))
         status = error.exit_status
     except BrokenPipeError:  # the reader of our output has gone, as under `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lost_streams.swallow(sys.stdout)
         status = 1
     except OSError as error:
-        print(f"tinynet: {_one_line(error)}", file=sys.stderr)
+        _complain(_one_line(error))
         status = 1
     except UnicodeEncodeError as error:
         if not any("\ud800" <= sign <= "\udfff" for sign in error.object):
             raise
-        print(f"tinynet: {_not_utf8(error.object)}", file=sys.stderr)
+        _complain(_not_utf8(error.object))
         status = 1
     except _Ended as ended:
-        print(f"tinynet: ended by {signal.Signals(ended.args[0]).name}", file=sys.stderr)
+        _complain(f"ended by {signal.Signals(ended.args[0]).name}")
         status = 128 + ended.args[0]
     except (click.Abort, KeyboardInterrupt):
-        print("tinynet: interrupted", file=sys.stderr)
+        _complain("interrupted")
         status = 130
     sys.exit(status if isinstance(status, int) else 0)

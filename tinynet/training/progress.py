@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from tinynet import lost_streams
 from tinynet.training.log import Record
 
 # tqdm itself puts a comma before the postfix
@@ -14,7 +17,10 @@ _FORMAT = "{desc}: {n_fmt}/{total_fmt} |{bar:20}| {remaining} left{postfix}"
 
 
 class Progress:
-    """Shows iteration, loss, validation accuracy, images/s and time left."""
+    """Shows iteration, loss, validation accuracy, images/s and time left.
+
+    No training ends because it cannot be shown: what nobody can see is lost, and no more.
+    """
 
     def __init__(
         self, title: str, first: int, last: int, quiet: bool = False, stream: TextIO | None = None
@@ -38,7 +44,8 @@ class Progress:
     def iteration(self, number: int) -> None:
         """Move the live line on to an iteration."""
         if self._bar is not None and number > self._bar.n:
-            self._bar.update(number - self._bar.n)
+            with self._showing():
+                self._bar.update(number - self._bar.n)
 
     def record(self, record: Record) -> None:
         """Show the newest values of the history."""
@@ -52,7 +59,8 @@ class Progress:
             ordered = [self._values[key] for key in ("loss", "val", "speed") if key in self._values]
             self._bar.set_postfix_str(", ".join(ordered), refresh=False)
             self.iteration(record["iteration"])
-            self._bar.refresh()
+            with self._showing():
+                self._bar.refresh()
 
     def log_line(self, line: str) -> None:
         """Pass on a line of the log where no terminal shows the live one.
@@ -63,15 +71,27 @@ class Progress:
             return
         self._solving = self._solving or "] Solving " in line
         if self._solving or (line[:1] in "WEF" and line[1:5].isdigit()):
-            print(line, file=self._stream, flush=True)
+            with self._showing():
+                print(line, file=self._stream, flush=True)
 
     def message(self, text: str) -> None:
         """A line of ours, above the live line."""
-        if self._bar is not None:
-            self._bar.write(text, file=self._stream)
-        else:
-            print(text, file=self._stream, flush=True)
+        with self._showing():
+            if self._bar is not None:
+                self._bar.write(text, file=self._stream)
+            else:
+                print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with self._showing():
+                self._bar.close()
+
+    @contextlib.contextmanager
+    def _showing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:  # a connection broke, which closed the terminal; or a pager was left
+            lost_streams.swallow(self._stream)
+        except RuntimeError:  # a signal's message in the middle of a write, which Python refuses
+            pass
