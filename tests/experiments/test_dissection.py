@@ -305,7 +305,10 @@ def test_probabilities_of_other_pictures_are_not_taken_over(
         collect.collect(paths, name, results, settings)
     assert not results.run(name).root.exists()
     sound = replace(settings, data={**data, "counts": {"train": 9, "val": 9, "test": 9}})
+    half = results.root / "stage1_simple" / ".seed1.killed"
+    half.mkdir(parents=True)
     assert collect.collect(paths, name, results, sound)
+    assert not half.exists()
 
 
 @pytest.mark.parametrize("lost", ["test_10crop.npz", "history.jsonl", "run.json", "scores.json"])

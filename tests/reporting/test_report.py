@@ -219,6 +219,8 @@ def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(
     split = Split("val", "the validation pictures", 60)
     table = Dissection(settings, split, None, stage_rows(evidence)[:1], [], None, None)
     write_dissection(out / "results", table)
+    half = out / "results" / "stage1_simple" / ".seed1.killed"  # while it was taken over
+    shutil.copytree(out / "results" / "stage1_simple" / "seed1", half)
     for named in (tmp_path / "runs", out, out / "results"):
         found = collect([named])
         assert found.dissection == table

@@ -116,6 +116,8 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     read_history(run.history)  # a damaged one would stay so
     target = results.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*"):  # by one that was killed
+        shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         _write(folder, run, name, record, found, settings)

@@ -101,7 +101,8 @@ def _look(folder: Path, depth: int, found: Found) -> None:
         found.searches.append(folder)
     elif depth and folder.is_dir() and not (folder / STUDY).is_file():
         for child in sorted(folder.iterdir()):
-            if child.is_dir() and not child.is_symlink():
+            is_hidden = child.name.startswith(".")  # and so half-written
+            if child.is_dir() and not child.is_symlink() and not is_hidden:
                 _look(child, depth - 1, found)
 
 
