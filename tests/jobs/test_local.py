@@ -133,10 +133,11 @@ def create(*arguments: str, lists: str = "lists/first") -> list[str]:
     return [job.name for job in read(Path(lists)).jobs]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
     return children.start(
         [sys.executable, "-m", "tinynet", "jobs", *arguments],
         environment=small_runs.environment(),
+        terminal=terminal,
     )
 
 
@@ -166,6 +167,20 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(folder: Path, name:
         assert (
             Path("runs/small") / seed / f"snapshots/snapshot_iter_{run['iteration']}.caffemodel"
         ).exists()
+
+
+def test_a_terminal_that_is_closed_stops_every_run_as_any_stop_does(folder: Path) -> None:
+    pytest.importorskip("torch")
+    small_runs.write_files(Path())
+    create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
+    ours, terminal = os.openpty()
+    starter = start("local", "lists/first", "--processes", "2", terminal=terminal)
+    os.close(terminal)
+    wait_for_history("seed1", "seed2")
+    os.close(ours)
+    assert starter.wait() == 75
+    for name, found in states.states(folder).items():
+        assert found.name == "stopped" and "SIGHUP" in found.message, name
 
 
 def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(folder: Path) -> None:

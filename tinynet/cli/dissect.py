@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
 from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
@@ -194,7 +195,7 @@ def _jobs(asked: list[Request]) -> list[Job]:
         jobs += [dataclasses.replace(job, name=prefix + job.name) for job in left]
         for choice in choices(dataclasses.asdict(settings)):
             if not choice.is_honest:
-                _say(prefix.replace("-", ": ") + choice.text)
+                say(prefix.replace("-", ": ") + choice.text)
     return jobs
 
 
@@ -217,7 +218,7 @@ def _collect(request: Request) -> None:
             experiment.save(settings, folders.results)
         collect_finished(folders, settings)
     if not settings.data.get("class_names"):
-        _say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
+        say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
 
 
 def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
@@ -243,16 +244,16 @@ def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) ->
 
     if not jobs:
         if jobs_only:
-            _say(f"{folders.results.root}: has all of it; no job is left")
+            say(f"{folders.results.root}: has all of it; no job is left")
         return None
     add_jobs(folders.jobs, jobs, are_left=True)
     if jobs_only:
-        _say(
+        say(
             f"{folders.jobs}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}; begin with "
             f"'tinynet jobs local {folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
         )
         return None
-    return local.run(folders.jobs, places, _say, only=[job.name for job in jobs], again=True)
+    return local.run(folders.jobs, places, say, only=[job.name for job in jobs], again=True)
 
 
 def _places(cpu: bool, processes: int | None) -> Places:
@@ -301,7 +302,3 @@ def _overrides(batch_size: int | None) -> Any:
     from tinynet.prototxt.solvers import Overrides
 
     return Overrides(batch_size=batch_size)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

@@ -12,6 +12,7 @@ import click
 
 from tinynet import whole_file
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.engines import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
@@ -100,7 +101,7 @@ def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
         raise UsageError(f"{run}: no such run directory")
     with _progress(request) as progress:
         compute = module.evaluate if again else module.obtain
-        result = compute(request, _say, progress)
+        result = compute(request, say, progress)
     summary = _facts(result) | {"run": str(run), "file": str(request.out)}
     if result.labelled:
         metrics = score(result.probabilities, result.labels)
@@ -246,7 +247,7 @@ def _members(
     for run in runs:
         request = _request(run, split=split, oversample=oversample, **options)
         with _progress(request) as progress:
-            members.append(load_member(request, _say, progress))
+            members.append(load_member(request, say, progress))
     require_agreement(members, oversample)
     return members
 
@@ -303,10 +304,6 @@ def _line(description: str, unit: str) -> Iterator[Progress]:
             bar.update(more)
 
         yield advance
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _facts(result: Probabilities) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
+from tinynet.cli.messages import say
 from tinynet.errors import TinynetError, UsageError
 from tinynet.hyperparameters import LARGEST_SEED
 from tinynet.paths import RUNS_ROOT
@@ -259,7 +260,7 @@ def local(
     fault = common_fault(folder, retry)
     if fault is not None:
         raise TinynetError(fault)
-    _conclude(starter.run(folder, places, _say, again=retry), folder, as_json)
+    _conclude(starter.run(folder, places, say, again=retry), folder, as_json)
 
 
 def _places(
@@ -308,7 +309,7 @@ def run(
     if gpu is not None and cpu:
         raise UsageError("--gpu and --cpu: choose one")
     place = One(gpu, cpu, threads)
-    _conclude(starter.run(folder, place, _say, only=names, again=retry), folder, as_json)
+    _conclude(starter.run(folder, place, say, only=names, again=retry), folder, as_json)
 
 
 def _conclude(report: Report, folder: Path, as_json: bool) -> None:
@@ -371,10 +372,6 @@ def _duration(seconds: float | None) -> str:
     if minutes < 1:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 jobs.add_command(slurm)

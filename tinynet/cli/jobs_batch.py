@@ -10,13 +10,10 @@ import click
 
 from tinynet import whole_file
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.errors import UsageError
 
 LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -131,13 +128,13 @@ def _batch(
         others = [job.name for job in found.jobs if known[job.name].name == state]
         if others and state not in wanted:
             more_to_do = "; --retry takes them too" if state == states.FAILED else ""
-            _say(f"left out, {state}: {', '.join(others)}{more_to_do}")
+            say(f"left out, {state}: {', '.join(others)}{more_to_do}")
     if not left:
-        _say(f"{folder}: nothing is left to submit")
+        say(f"{folder}: nothing is left to submit")
         return
     fault = common_fault(folder, retry)
     if fault is not None:  # of this machine: a node of the cluster may have what is not here
-        _say(f"as seen from here, {fault}")
+        say(f"as seen from here, {fault}")
     around = batch_script.Surroundings(found.directory.resolve(), folder.resolve())
     request = batch_script.Request(seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry)
     texts = [system.render(group, around, request) for group in batch_script.groups(left)]
@@ -149,5 +146,5 @@ def _batch(
         click.echo(system.submission_commands(scripts))
         return
     for script, identifier in zip(scripts, system.submit(scripts, Path.cwd())):
-        _say(f"{script}: submitted")
+        say(f"{script}: submitted")
         click.echo(identifier)

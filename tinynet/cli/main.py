@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from tinynet import __version__, lost_streams
+from tinynet.cli.messages import say
 from tinynet.errors import TinynetError
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
@@ -168,14 +169,6 @@ def _print_every_name() -> None:
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
-def _complain(line: str) -> None:
-    """Say on stderr what went wrong; where nobody can read it any longer, the exit status does."""
-    try:
-        print(f"tinynet: {line}", file=sys.stderr, flush=True)
-    except OSError:
-        lost_streams.swallow(sys.stderr)
-
-
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable.
 
@@ -193,26 +186,26 @@ def main(args: list[str] | None = None) -> NoReturn:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" (see '{error.ctx.command_path} --help')"
-        _complain(f"{error.format_message()}{hint}")
+        say(f"tinynet: {error.format_message()}{hint}")
         status = error.exit_code
     except TinynetError as error:
-        _complain(str(error))
+        say(f"tinynet: {error}")
         status = error.exit_status
     except BrokenPipeError:  # the reader of our output has gone, as under `| head`
         lost_streams.swallow(sys.stdout)
         status = 1
     except OSError as error:
-        _complain(_one_line(error))
+        say(f"tinynet: {_one_line(error)}")
         status = 1
     except UnicodeEncodeError as error:
         if not any("\ud800" <= sign <= "\udfff" for sign in error.object):
             raise
-        _complain(_not_utf8(error.object))
+        say(f"tinynet: {_not_utf8(error.object)}")
         status = 1
     except _Ended as ended:
-        _complain(f"ended by {signal.Signals(ended.args[0]).name}")
+        say(f"tinynet: ended by {signal.Signals(ended.args[0]).name}")
         status = 128 + ended.args[0]
     except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted")
+        say("tinynet: interrupted")
         status = 130
     sys.exit(status if isinstance(status, int) else 0)

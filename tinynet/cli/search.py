@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
 from tinynet.errors import UsageError
 from tinynet.paths import DATA_ROOT
@@ -138,7 +139,7 @@ def search(
         train=shared_options.engine_words(engine, caffe_python, cpu, gpu),
         command=command_line(),
     )
-    made = module.run(request, lambda line: click.echo(line, err=True))
+    made = module.run(request, say)
     figure = _draw(request, made)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(trial) for trial in made]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.engines import PRECISIONS
 from tinynet.errors import UsageError
 
@@ -92,7 +93,7 @@ def train(as_json: bool, **given: Any) -> None:
     """
     from tinynet.training import driver
 
-    result = driver.train(request_of(**given), lambda line: click.echo(line, err=True))
+    result = driver.train(request_of(**given), say)
     click.echo(json.dumps(result) if as_json else _sentence(result))
 
 

@@ -1,0 +1,15 @@
+"""Messages for the user, which are no results."""
+
+from __future__ import annotations
+
+import sys
+
+from tinynet import lost_streams
+
+
+def say(line: str) -> None:
+    """Print a line on stderr; where nobody can read it any longer, it is lost, and no more."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:  # a terminal that was closed, a pipe whose reader has gone
+        lost_streams.swallow(sys.stderr)
