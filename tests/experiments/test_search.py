@@ -93,6 +93,26 @@ def test_a_trial_of_a_variant_is_trained_as_the_variant_is(
     assert commands[0][place + 1] == f"{asked.stage.max_norm:g}"
 
 
+def test_a_torn_or_damaged_journal_is_mended_or_one_clear_line(lmdb: Path, tmp_path: Path) -> None:
+    asked = Request(stage(1), lmdb, tmp_path / "s", trials=2, levels=1)
+    first = search._Worker(asked, print)._take()
+    assert first is not None
+    os.close(first[1])
+    journal = asked.out / "study.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + whole.splitlines(keepends=True)[-1][:20])  # a full disk
+    again = search._Worker(asked, print)._take()
+    assert again is not None and again[0].number == 0
+    os.close(again[1])
+    assert [trial.number for trial in search.trials(asked)] == [0]
+    journal.write_bytes(whole[40:])
+    with pytest.raises(TinynetError, match="study.journal: is damaged .*; move it away"):
+        search._Worker(asked, print)
+    journal.write_bytes(whole[:40] + b"\n" + whole)
+    with pytest.raises(TinynetError, match="study.journal: is damaged .*; move it away"):
+        search._Worker(asked, print)
+
+
 def test_a_folder_holds_one_search(lmdb: Path, tmp_path: Path) -> None:
     asked = Request(stage(1), lmdb, tmp_path / "s", trials=1, levels=1)
     search._Worker(asked, print)

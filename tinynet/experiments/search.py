@@ -31,6 +31,7 @@ from filelock import FileLock
 from tinynet import whole_file
 from tinynet.data.chosen_on import chosen_on
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
+from tinynet.experiments import study
 from tinynet.experiments.search_space import DEFAULT_RANGES, Range, draw
 from tinynet.experiments.trials import Trial, winner, write_trials
 from tinynet.jobs import attempts, children
@@ -143,39 +144,14 @@ def trials(request: Request) -> list[Trial]:
 
 
 def _study(request: Request) -> Any:
-    optuna = _optuna()
     request.out.mkdir(parents=True, exist_ok=True)
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    journal = os.fspath(request.out / STUDY)
-    # a lock file, since links (Optuna's default) are refused by some network file systems
-    storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
-    names = [study.study_name for study in storage.get_all_studies()]
-    if names and request.stage.name not in names:
-        raise UsageError(f"{request.out}: holds a search of {names[0]}; name another --out")
-    return optuna.create_study(
-        storage=storage,
-        study_name=request.stage.name,
-        direction="maximize",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=_trusted(request)),
-    )
+    return study.join(request.out / STUDY, request.stage.name, _trusted(request))
 
 
 def _trusted(request: Request) -> int:
     """The first epoch whose accuracy may end a trial: a fifth of its length, at least the first."""
     epochs = request.overrides.epochs or request.stage.hyperparameters.epochs
     return max(1, epochs // 5)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise TinynetError("tinynet search needs Optuna: pip install 'tinynet[search]'") from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
 
 
 class _Worker:
@@ -225,7 +201,7 @@ class _Worker:
 
     def _take(self) -> tuple[Any, int] | None:
         """A trial that nobody works on: one that was left, or a new one."""
-        optuna = _optuna()
+        optuna = study.optuna()
         folder = self._request.out / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         # one worker at a time decides: what a trial is drawn from depends on those before it
@@ -256,7 +232,7 @@ class _Worker:
 
     def _drawn(self, number: int) -> Any:
         """The trial of a number, with its values, about to be worked on."""
-        optuna = _optuna()
+        optuna = study.optuna()
         request = self._request
         level, place = divmod(number, request.trials)
         best = winner(trials(request)) if level else None
@@ -275,7 +251,7 @@ class _Worker:
     # ------------------------------------------------------------------ one trial
 
     def _do(self, trial: Any, lock: int) -> None:
-        optuna = _optuna()
+        optuna = study.optuna()
         state = optuna.trial.TrialState
         paths = self._generate(trial)
         values = ", ".join(f"{name} {value:.3g}" for name, value in trial.params.items())
