@@ -78,7 +78,7 @@ def test_a_library_is_imported_in_its_one_place(library: str, place: str | tuple
          ("stages", "hyperparameters", "assumptions", "paths", "prototxt", "data", "errors",
           "sealed_json", "whole_file")),
         (("torchcaffe",), ("torchcaffe", "prototxt", "data.store", "errors", "glog_line",
-                           "sealed_json", "whole_file")),
+                           "lost_streams", "sealed_json", "whole_file")),
         (("worker",), ("worker", "errors", "glog_line", "evaluation.crops")),
     ],
 )  # fmt: skip

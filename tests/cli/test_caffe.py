@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def test_the_log_goes_to_files_where_glog_would_write_them(
     assert json.loads(given[0][3]).get("log_dir") == folder
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
     (folder / "net.prototxt").write_text(NET)
     (folder / "solver.prototxt").write_text(SOLVER)
     environment = {k: v for k, v in os.environ.items() if k != "GLOG_minloglevel"}
@@ -105,6 +106,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         [sys.executable, "-m", "tinynet", "caffe", *arguments],
         folder,
         environment=environment,
+        terminal=terminal,
     )
 
 
@@ -146,6 +148,24 @@ def test_one_signal_snapshots_and_one_stops_with_a_snapshot_to_resume_from(
     assert int(first[1]) < int(last[1])
     state = binary.read(tmp_path / last[0], schema.SolverState)
     assert state.iter == int(last[1])
+
+
+def test_a_terminal_that_is_closed_is_a_signal_and_no_failure(tmp_path: Path) -> None:
+    ours, terminal = os.openpty()
+    process = start(tmp_path, "train", "-solver=solver.prototxt", terminal=terminal)
+    os.close(terminal)
+    shown = b""
+    while b"Iteration 500 " not in shown:
+        shown += os.read(ours, 1 << 16)
+    os.close(ours)
+    while not list(tmp_path.glob("*.solverstate")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)  # it goes on, and tries to log
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 75
+    assert len(list(tmp_path.glob("*.solverstate"))) == 2
 
 
 @pytest.mark.parametrize(

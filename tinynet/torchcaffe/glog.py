@@ -9,6 +9,7 @@ The file names are those of the Caffe source that prints the same message; the l
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import platform
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from tinynet import lost_streams
 from tinynet.glog_line import glog_line
 
 _SEVERITIES = "IWEF"
@@ -110,8 +112,13 @@ def _write(severity: int, source: str, message: str) -> None:
         return
     thread = threading.get_native_id()
     line = glog_line(message, _SEVERITIES[severity], f"{source}:0", thread) + "\n"
-    sys.stderr.write(line)
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        lost_streams.swallow(sys.stderr)  # its terminal was closed: glog too goes on without
     if _files is not None:
         _files.write(severity, line)
 
