@@ -228,6 +228,7 @@ def test_collect_adds_the_names_of_the_classes_to_older_results(lmdb: Path, tmp_
         {"members": None},
         {"data": 3},
         {"members": ["../../x/y"]},
+        {"epochs": {}},
     ],
 )
 def test_a_damaged_experiment_is_refused_in_one_line(tmp_path: Path, change: Any) -> None:

@@ -34,7 +34,7 @@ def test_the_csv_has_a_line_for_each_run_and_leaves_empty_what_has_not_run(tmp_p
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 99}, {"stages": [{}]}, {"reported": None},
+    [{"version": 99}, {"stages": [{}]}, {"reported": None}, {"settings": [1]},
      {"reported": {"name": "../x", "role": "", "images": 1}}, {"ensemble": {"members": 3}}],
 )  # fmt: skip
 def test_another_form_of_table_is_refused_in_one_line(tmp_path: Path, change: dict) -> None:
@@ -44,6 +44,16 @@ def test_another_form_of_table_is_refused_in_one_line(tmp_path: Path, change: di
     with pytest.raises(TinynetError, match="is no dissection of ours") as caught:
         read_dissection(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_damaged_scores_of_a_run_are_refused_in_one_line(tmp_path: Path) -> None:
+    write_dissection(tmp_path, TABLE)
+    path = ResultsPaths(tmp_path).table
+    content = json.loads(path.read_text())
+    content["stages"][0]["runs"][0]["scores"] = [1]
+    path.write_text(json.dumps(content))
+    with pytest.raises(TinynetError, match="is no dissection of ours .*scores is"):
+        read_dissection(tmp_path)
 
 
 def test_a_folder_without_a_table_says_what_writes_it(tmp_path: Path) -> None:

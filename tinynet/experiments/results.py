@@ -326,6 +326,7 @@ _ESTIMATES = ("one_crop", "ten_crop", "training", "gain", "tuning", "tuning_less
 
 
 def _dissection(content: dict[str, Any]) -> Dissection:
+    content = fields_in(Dissection, content)
     ensemble = content["ensemble"]
     return Dissection(
         settings=content["settings"],
@@ -352,8 +353,9 @@ def _stage(content: dict[str, Any]) -> StageRow:
 
 def run_row(content: dict[str, Any]) -> RunRow:
     """A run's row from parsed JSON."""
-    scores = {key: Score(**fields_in(Score, score)) for key, score in content["scores"].items()}
-    return RunRow(**{**fields_in(RunRow, content), "scores": scores})
+    found = fields_in(RunRow, content)
+    scores = {key: Score(**fields_in(Score, score)) for key, score in found["scores"].items()}
+    return RunRow(**{**found, "scores": scores})
 
 
 def _ensemble(content: dict[str, Any]) -> Ensemble:

@@ -18,6 +18,7 @@ from tinynet.experiments.recipes import Recipe, differences
 from tinynet.experiments.results import ResultsPaths, Split
 from tinynet.json_form import fields_in
 from tinynet.paths import component_fault
+from tinynet.stages import stage
 
 VERSION = 1
 
@@ -91,6 +92,7 @@ def load(results: ResultsPaths) -> Settings | None:
             raise ValueError(f"is of version {content['version']}, not {VERSION}")
         found = fields_in(Settings, content)
         _require_names(found["members"])
+        _require_epochs(found)
         found["reported"] = Split(**fields_in(Split, found["reported"]))
         tuning = found["tuning"]
         found["tuning"] = None if tuning is None else Split(**fields_in(Split, tuning))
@@ -106,6 +108,13 @@ def _require_names(members: list[str]) -> None:
         parts = run.split("/")
         if len(parts) != 2 or any(component_fault(part) for part in parts):
             raise ValueError(f"member {run!r} is no STAGE/NAME")
+
+
+def _require_epochs(found: Mapping[str, Any]) -> None:
+    stages = [stage(number) for number in found["stages"]]
+    for name in (*(each.name for each in stages if not each.is_ensemble), *found["variants"]):
+        if name not in found["epochs"]:
+            raise ValueError(f"says no epochs of {name}")
 
 
 def save(settings: Settings, results: ResultsPaths) -> None:
