@@ -73,3 +73,23 @@ def test_fields_that_caffe_reads_and_does_nothing_with_are_refused(
     np.testing.assert_array_equal(real["0/data/x"][0], pixels)
     with pytest.raises(torchcaffe.CaffeError, match=f"Data layer l: data_param.*{said}"):
         both_engines.answer(torchcaffe, {"net": text}, {})
+
+
+def test_arrays_of_several_lengths_are_not_run_side_by_side(tmp_path: Path) -> None:
+    shape = "input_param { shape { dim: 4 dim: 3 } }"
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        f"""force_backward: true
+        layer {{ name: "a" type: "Input" top: "a" {shape} }}
+        layer {{ name: "b" type: "Input" top: "b" {shape} }}
+        layer {{ name: "s" type: "Eltwise" bottom: "a" bottom: "b" top: "s" }}"""
+    )
+    net = torchcaffe.Net(path, torchcaffe.TEST)
+    six, five = np.ones((6, 3), np.float32), np.ones((5, 3), np.float32)
+    with pytest.raises(torchcaffe.CaffeError, match="of one length; got a 6, b 5"):
+        net.forward_all(a=six, b=five)
+    with pytest.raises(torchcaffe.CaffeError, match="of one length; got a 6, b 6, s 5"):
+        net.forward_backward_all(a=six, b=six, s=five)
+    with pytest.raises(torchcaffe.CaffeError, match="of one length; got none"):
+        net.forward_backward_all()
+    assert net.forward_all(a=six, b=six)["s"].tolist() == [[2.0] * 3] * 6

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinynet.torchcaffe.errors import check
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -34,8 +36,12 @@ def run(
 
     ``arrays`` are of equal length: data by input name and, for backward, diffs by output name.
     Returns the data of the outputs and of ``blobs``, and the diffs of the inputs and of ``diffs``,
-    each as long as the arrays.
+    each as long as the arrays.  Raises CaffeError where there are none, or of several lengths,
+    which pycaffe would put beside one another as they do not belong.
     """
+    lengths = {name: len(rows) for name, rows in arrays.items()}
+    shown = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "none"
+    check(len(set(lengths.values())) == 1, f"arrays must be of one length; got {shown}")
     data: dict[str, list[np.ndarray]] = {name: [] for name in {*net.outputs, *blobs}}
     grads: dict[str, list[np.ndarray]] = {}
     forwards = _split(net, {k: arrays[k] for k in net.inputs if k in arrays})
@@ -50,7 +56,7 @@ def run(
         if diffs is not None:
             for name, array in net.backward(diffs=diffs, **outputs).items():
                 grads[name].extend(array.copy())
-    count = len(next(iter(arrays.values())))
+    (count,) = set(lengths.values())
     return (
         {name: np.asarray(rows)[:count] for name, rows in data.items()},
         {name: np.asarray(rows)[:count] for name, rows in grads.items()},
