@@ -164,6 +164,9 @@ def test_effective_batch_counts_iter_size() -> None:
     [
         (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss"'), 87.3),
         (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: 0.5'), 43.65),
+        # of a loss that counts for nothing, or is to grow, each value would be beyond it
+        (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: 0'), None),
+        (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: -1'), None),
         # a sum over the labels of a picture, and a loss of another kind, have no such bound
         (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_param { normalize: false }'),
          None),

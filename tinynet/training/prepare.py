@@ -87,7 +87,7 @@ class Prepared:
         is_mean = parameter.normalization in averages
         if parameter.HasField("normalize") and not parameter.HasField("normalization"):
             is_mean = parameter.normalize  # the older field: false divides by the batch alone
-        if not is_mean:
+        if not is_mean or weight <= 0:
             return None
         return SOFTMAX_LOSS_LIMIT * weight
 
