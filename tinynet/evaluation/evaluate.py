@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -191,22 +190,15 @@ def _predict(
     """Float32 probabilities N×classes and int64 labels of all pictures, through a worker."""
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name, tempfile.TemporaryFile() as log:
         folder = Path(name)
-        mean = transform.mean
-        if mean.shape == (1,):  # one value for all channels
-            mean = np.repeat(mean, pictures.shape[0])
-        np.save(folder / "mean.npy", mean)
-        arguments: list[str | os.PathLike[str]] = [
+        out = folder / "out.npy"
+        arguments = [
             "predict",
             f"--model={request.paths.deploy}",
             f"--weights={weights.path}",
-            f"--shape={','.join(map(str, pictures.shape))}",
-            f"--count={pictures.count}",
             f"--batch={request.batch_size}",
             f"--crop={'oversample' if request.oversample else 'center'}",
-            f"--crop-size={transform.crop_size}",
-            f"--mean={folder / 'mean.npy'}",
-            f"--scale={transform.scale!r}",
-            f"--out={folder / 'out.npy'}",
+            f"--out={out}",
+            *_described(pictures, transform, folder),
         ]
         gpu = devices.choose(engine, request.gpu, request.cpu)
         engines.require_precision(request.precision, engine, gpu)
@@ -231,7 +223,22 @@ def _predict(
                     pipe.close()
         if status != 0 or labels is None:
             raise TinynetError(engines.explain_failure(engine, status, _tail(log), error))
-        return np.load(folder / "out.npy", allow_pickle=False), labels
+        return np.load(out, allow_pickle=False), labels
+
+
+def _described(pictures: Pictures, transform: Transform, folder: Path) -> list[str]:
+    """What pictures come, and what becomes of them, as the worker is told; writes to ``folder``."""
+    mean = transform.mean
+    if mean.shape == (1,):  # one value for all channels
+        mean = np.repeat(mean, pictures.shape[0])
+    np.save(folder / "mean.npy", mean)
+    return [
+        f"--shape={','.join(map(str, pictures.shape))}",
+        f"--count={pictures.count}",
+        f"--crop-size={transform.crop_size}",
+        f"--mean={folder / 'mean.npy'}",
+        f"--scale={transform.scale!r}",
+    ]
 
 
 def _send(

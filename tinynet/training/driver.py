@@ -115,33 +115,8 @@ def _run(
 ) -> dict[str, Any] | None:
     """One session, recorded.  The run's summary; None where its warm-up alone is done."""
     paths, prepared, run = request.paths, plan.prepared, plan.run
-    first = plan.snapshot.iteration if plan.snapshot else 0
-    texts = prepared.texts(paths)
-    for name, text in texts.items():
-        whole_file.write_text(Path(paths.root) / name, text)
-    snapshots.unseal_after(paths.snapshots, first)
-    if plan.snapshot is None:
-        paths.log.write_bytes(b"")
-    else:
-        resuming.write_to_log(paths, plan.snapshot, engine.name, plan.exact, plan.notes)
-    run.max_iter = prepared.solver.max_iter
-    run.effective_batch = prepared.effective_batch
-    run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
-    run.device = "cpu" if gpu is None else f"gpu {gpu}"
-    run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
-    run.command = list(request.command)
-    solver, last = prepared.at(first)
-    is_warm_up = solver is prepared.warm_up
-    run.begin_session(
-        first,
-        solver=(paths.warm_up if is_warm_up else paths.solver).name,
-        engine=engine.name,
-        engine_version=engine.version,
-        device=run.device,
-        precision=run.precision,
-    )
-    run.save(paths.run_json)
-
+    first = plan.first
+    _begin(request, plan, engine, gpu)
     keeper = retention.Keeper(
         paths, prepared.solver.type, retention.KEEP if run.keep is None else run.keep
     )
@@ -165,7 +140,7 @@ def _run(
         progress.close()
         if outcome.state == runs.FAILED and memory.is_shortage(outcome.message):
             outcome.message += f"; {memory.advice(prepared)}"
-        if is_warm_up and outcome.state == runs.FINISHED:
+        if plan.is_warm_up and outcome.state == runs.FINISHED:
             outcome.state, outcome.message = runs.STOPPED, "warmed up"
             warm = True
         _record(run, outcome, paths)
@@ -176,10 +151,37 @@ def _run(
     raise _unfinished(run, outcome, paths)
 
 
+def _begin(request: Request, plan: Plan, engine: engines.Engine, gpu: int | None) -> None:
+    """Write what a session needs in the run directory, then that it has begun."""
+    paths, prepared, run = request.paths, plan.prepared, plan.run
+    texts = prepared.texts(paths)
+    for name, text in texts.items():
+        whole_file.write_text(Path(paths.root) / name, text)
+    snapshots.unseal_after(paths.snapshots, plan.first)
+    if plan.snapshot is None:
+        paths.log.write_bytes(b"")
+    else:
+        resuming.write_to_log(paths, plan.snapshot, engine.name, plan.exact, plan.notes)
+    run.max_iter = prepared.solver.max_iter
+    run.effective_batch = prepared.effective_batch
+    run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
+    run.device = "cpu" if gpu is None else f"gpu {gpu}"
+    run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
+    run.command = list(request.command)
+    run.begin_session(
+        plan.first,
+        solver=(paths.warm_up if plan.is_warm_up else paths.solver).name,
+        engine=engine.name,
+        engine_version=engine.version,
+        device=run.device,
+        precision=run.precision,
+    )
+    run.save(paths.run_json)
+
+
 def _arguments(request: Request, plan: Plan, gpu: int | None) -> list[str]:
-    solver, last = plan.prepared.at(plan.snapshot.iteration if plan.snapshot else 0)
-    is_warm_up = solver is plan.prepared.warm_up
-    file = request.paths.warm_up if is_warm_up else request.paths.solver
+    solver, last = plan.prepared.at(plan.first)
+    file = request.paths.warm_up if plan.is_warm_up else request.paths.solver
     arguments = ["train", os.fspath(file)]
     if gpu is not None:
         arguments += ["--gpu", str(gpu)]

@@ -56,6 +56,16 @@ class Plan:
     notes: list[str]
     exact: bool = False  # the snapshot's complete state is whole, and the engine can use it
 
+    @property
+    def first(self) -> int:
+        """The iteration that the session starts at."""
+        return self.snapshot.iteration if self.snapshot else 0
+
+    @property
+    def is_warm_up(self) -> bool:
+        """Whether the session is the warm-up's, by a solver of its own."""
+        return self.prepared.at(self.first)[0] is self.prepared.warm_up
+
 
 def is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> bool:
     """Whether nothing is left to do.  Raises TinynetError where the run was another's."""
@@ -102,39 +112,10 @@ def decide(
 
     ``data``: what ``checks.require_data`` found.  Raises TinynetError where it holds another run.
     """
-    paths = request.paths
     if stored is None:
-        if snapshots.snapshots(paths.snapshots):
-            raise TinynetError(
-                f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
-                "belong to; move them away or take another --name"
-            )
-        run = Run(
-            seed=prepared.solver.random_seed,
-            source=os.fspath(request.solver),
-            overrides=dict(request.overrides),
-            weights=list(request.weights),
-            keep=request.keep,
-            precision=request.precision or "float32",
-            max_norm=request.max_norm,
-            data=data,
-        )
-        return Plan(run, prepared, None, [])
-    changes = compare.changes(paths, prepared, compare.moved_data(stored.data, data))
-    changes += compare.data_changes(stored.data, data)
-    changes += compare.damaged_copies(paths, prepared, stored.hashes)
-    changes += _changed_options(request, stored)
-    if request.resume:
-        changes = [change for change in changes if not compare.is_schedule(change)]
-    if changes:
-        raise TinynetError(_changed(request, changes, "unfinished"))
-    if request.weights and list(request.weights) != stored.weights:
-        raise TinynetError(_changed(request, ["--weights"], "unfinished"))
-    if stored.state == runs.DIVERGED and not request.resume:
-        raise TinynetError(
-            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
-            "and --name, or go on from the last sound snapshot with --resume"
-        )
+        return _fresh(request, prepared, data)
+    _require_same(request, stored, prepared, data)
+    paths = request.paths
     last = stored.last_good if stored.state == runs.DIVERGED else None
     by_torch = bool(stored.sessions) and stored.sessions[-1].get("engine") == "torch"
     snapshot, reasons = snapshots.newest_whole(
@@ -156,6 +137,49 @@ def decide(
     return Plan(stored, prepared, snapshot, notes)
 
 
+def _fresh(request: Request, prepared: prepare.Prepared, data: list[dict[str, Any]]) -> Plan:
+    """A run that begins.  Raises TinynetError where its directory has another's snapshots."""
+    paths = request.paths
+    if snapshots.snapshots(paths.snapshots):
+        raise TinynetError(
+            f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
+            "belong to; move them away or take another --name"
+        )
+    run = Run(
+        seed=prepared.solver.random_seed,
+        source=os.fspath(request.solver),
+        overrides=dict(request.overrides),
+        weights=list(request.weights),
+        keep=request.keep,
+        precision=request.precision or "float32",
+        max_norm=request.max_norm,
+        data=data,
+    )
+    return Plan(run, prepared, None, [])
+
+
+def _require_same(
+    request: Request, stored: Run, prepared: prepare.Prepared, data: list[dict[str, Any]]
+) -> None:
+    """Raise TinynetError where an unfinished run cannot go on as it is asked to."""
+    paths = request.paths
+    changes = compare.changes(paths, prepared, compare.moved_data(stored.data, data))
+    changes += compare.data_changes(stored.data, data)
+    changes += compare.damaged_copies(paths, prepared, stored.hashes)
+    changes += _changed_options(request, stored)
+    if request.resume:
+        changes = [change for change in changes if not compare.is_schedule(change)]
+    if changes:
+        raise TinynetError(_changed(request, changes, "unfinished"))
+    if request.weights and list(request.weights) != stored.weights:
+        raise TinynetError(_changed(request, ["--weights"], "unfinished"))
+    if stored.state == runs.DIVERGED and not request.resume:
+        raise TinynetError(
+            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
+            "and --name, or go on from the last sound snapshot with --resume"
+        )
+
+
 def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record]:
     """How exactly a run goes on, noted in the plan, and its history so far."""
     if plan.snapshot is not None:
@@ -164,7 +188,7 @@ def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record
     kept, notes = resuming.history_before(
         paths,
         plan.prepared,
-        plan.snapshot.iteration if plan.snapshot else 0,
+        plan.first,
         plan.run.sessions[-1]["from"] if plan.run.sessions else 0,
     )
     plan.notes += notes
@@ -174,7 +198,6 @@ def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record
 def headline(plan: Plan, engine: engines.Engine, gpu: int | None) -> str:
     """What is about to happen, with the effective batch."""
     prepared = plan.prepared
-    first = plan.snapshot.iteration if plan.snapshot else 0
     where = "CPU" if gpu is None else f"GPU {gpu}"
     if plan.run.precision != "float32":
         where += f" in {plan.run.precision}"
@@ -183,9 +206,8 @@ def headline(plan: Plan, engine: engines.Engine, gpu: int | None) -> str:
     batch = f"batch {prepared.batch_size}"
     if prepared.solver.iter_size > 1:
         batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
-    goes = f"resuming at iteration {first}" if first else f"seed {plan.run.seed}"
-    solver, last = prepared.at(first)
+    goes = f"resuming at iteration {plan.first}" if plan.first else f"seed {plan.run.seed}"
     to = f"to iteration {prepared.solver.max_iter}"
-    if solver is prepared.warm_up:
-        to = f"warming up to iteration {last} of {prepared.solver.max_iter}"
+    if plan.is_warm_up:
+        to = f"warming up to iteration {prepared.at(plan.first)[1]} of {prepared.solver.max_iter}"
     return f"{prepared.net_name}: {engine} on {where}, {goes}, {to}, {batch} pictures per update"
