@@ -95,7 +95,8 @@ def _ensemble(found: Ensemble, table: Dissection) -> Iterator[str]:
     done = sum(row.state == "finished" for row in found.members)
     name = f"ensemble of {len(found.members)}"
     if found.full is None:
-        yield f"{name}: {NOT_RUN} ({done} of its members have) (paper: {paper.ENSEMBLE:.2f})"
+        members = f"{done} of {len(found.members)} members so far"
+        yield f"{name}: {NOT_RUN} ({members}) (paper: {paper.ENSEMBLE:.2f})"
         if found.so_far is not None:
             yield f"  those {done} averaged: {100 * found.so_far.top1:.2f} %"
         return

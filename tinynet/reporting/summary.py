@@ -215,20 +215,20 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
     others = [row for row in rows if not row.is_step]
     bars += [_bar(row) for row in others]
     seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
-    bars_are = "95 % by picture (paired bootstrap)"
-    note = (
+    notes = [
         f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
-        f"error bars: {bars_are}.\n"
-        "The ensemble's gain is over its mean member, the paper's over its best; the paper has 200 "
-        "classes."
-    )
+        "error bars: 95 % by picture (paired bootstrap).",
+        "The paper has 200 classes.",
+    ]
+    if ensemble is not None:
+        notes[1] += " Its ensemble's gain is over its best member, ours over the mean member."
     if any(_is_of_fewer_seeds(row, rows) for row in rows):
-        note += (
-            "\nA gain compares the seeds that both stages have, so that bars may differ by more."
+        notes.append(
+            "A gain compares the seeds that both stages have, so that bars may differ by more."
         )
     if any(row.gain for row in others):
-        note += "\nA variant's gain is over its own stage."
-    return bars, note
+        notes.append("A variant's gain is over its own stage.")
+    return bars, "\n".join(notes)
 
 
 def _is_of_fewer_seeds(row: StageRow, rows: Sequence[StageRow]) -> bool:
