@@ -235,11 +235,11 @@ def _require_pictures(
     """An evaluation with --data writes the same files, of other pictures."""
     counts = settings.data.get("counts", {})
     for key, p in found.items():
-        wanted = counts.get(key[0])
-        if wanted is not None and (not p.labelled or len(p.labels) != wanted):
+        count = counts.get(key[0])
+        if count is not None and (not p.labelled or len(p.labels) != count):
             what = "labelled pictures" if p.labelled else "pictures without labels"
             raise TinynetError(
-                f"{files[key]}: is of {len(p.labels):,} {what}, not of the {wanted:,} of these "
+                f"{files[key]}: is of {len(p.labels):,} {what}, not of the {count:,} of these "
                 f"results; delete it and run '{_evaluation(run, *key)}'"
             )
 
