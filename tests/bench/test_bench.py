@@ -50,7 +50,7 @@ def test_a_contestant_that_dies_is_skipped_with_its_reason_and_the_others_go_on(
     alternate([(bad, child("bad", 1), 1), (good, child("good"), 1)], 3)
     assert bad.rate is None and bad.skipped == "lost its way"
     assert len(good.rates) == 3
-    text = cli._table([bad, good], {"processor": "P", "cores": 2, "instructions": []})
+    text = cli._table([bad, good], {"processor": "P", "cores": 2, "instructions": [], "gpu": ""})
     assert "skipped: lost its way" in text and text.startswith("P, 2 cores")
 
 
@@ -61,6 +61,37 @@ def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_product
     assert cli._fraction(rows[2], rows) == 0.8
     assert cli._fraction(limit, rows) is None
     assert cli._fraction(rows[2], rows[2:]) is None
+
+
+def test_on_a_gpu_rounds_are_longer_and_tf32_is_measured_too(tmp_path, monkeypatch):
+    work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None, gpu=1)
+    work.folder = parts.unpacked(None, tmp_path, quick=True)
+    worked = {}
+
+    def alternate(entries, *_):
+        for row, start, size in entries:
+            given = start.args[1] if hasattr(start, "args") else start.__closure__[0].cell_contents
+            worked[row.part, row.name] = [str(word) for word in given], size
+            row.rates = [7.0]
+
+    monkeypatch.setattr(parts, "alternate", alternate)
+    monkeypatch.setattr(parts.Bench, "_caffe", lambda self: "none here")
+    rows = [row for part in ("gemm", "train", "reader", "crops") for row in work.run(part)]
+    assert {size for _, size in worked.values()} <= {100, 400, 600, 2000}
+    for (part, name), (given, _) in worked.items():
+        assert "--gpu=1" in given or "cuda:1" in given, (part, name)
+    tf32, _ = worked["train stage 7", "torchcaffe tf32"]
+    assert "--precision=tf32" in tf32 and ("gemm", "tf32") in worked
+    # without real Caffe the peer is the plain script
+    ours = next(row for row in rows if row.name == "torchcaffe float32")
+    assert cli._ratio(ours, [row for row in rows if row.part == ours.part]) == 1
+    here = {"processor": "P", "cores": 2, "instructions": [], "gpu": "H100"}
+    assert cli._table(rows, here).startswith("P, 2 cores; H100\n")
+
+
+def test_a_gpu_that_is_not_here_is_refused_before_anything_is_measured():
+    done = CliRunner().invoke(cli.bench, ["--gpu", "63", "--only", "gemm"])
+    assert isinstance(done.exception, TinynetError) and "GPU 63" in str(done.exception)
 
 
 def test_what_is_compared_worked_in_the_same_round_on_a_machine_that_slows_down():
@@ -95,7 +126,7 @@ def test_the_data_layers_share_is_its_time_for_a_picture_by_that_of_a_training_s
     work.run("train")
     rows = work.run("reader")
     assert rows[0].shares == {"train stage 1": 0.05, "train stage 7": 0.0125}
-    text = cli._table(rows, {"processor": "P", "cores": 2, "instructions": []})
+    text = cli._table(rows, {"processor": "P", "cores": 2, "instructions": [], "gpu": ""})
     assert "5.0 % of a step of train stage 1" in " ".join(text.split())
     assert cli._as_dict(rows[0], rows)["share_of_step"]["train stage 7"] == 0.0125
 

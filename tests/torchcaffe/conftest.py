@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
+import torch
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
@@ -18,6 +20,29 @@ from tests.torchcaffe.small_nets import one
 
 Answer = dict[str, np.ndarray]
 Ask = Callable[..., tuple[Answer, Answer]]
+
+
+needs_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="this machine has no CUDA device"
+)
+
+
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=needs_gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once in CPU mode and, where there is a GPU, once on the first."""
+    with on_gpu() if request.param == "gpu" else contextlib.nullcontext():
+        yield request.param
+
+
+@contextlib.contextmanager
+def on_gpu() -> Iterator[None]:
+    """Nets are made on the first GPU meanwhile."""
+    torchcaffe.set_device(0)
+    torchcaffe.set_mode_gpu()
+    try:
+        yield
+    finally:
+        torchcaffe.set_mode_cpu()
 
 
 class RealCaffe:

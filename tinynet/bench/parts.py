@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import engines
+from tinynet import devices, engines
 from tinynet.bench.rounds import Row, Say, Start, alternate
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DataPaths, StagePaths
 
 PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
 BATCH = 128
+# on a GPU a round is so many times as long, or most of it would be the wait for its end
+_ON_GPU = 100
 #: the contestant of a part whose rate is the limit of the others
 LIMIT = "GEMM float32"
 _PLAIN_TORCH = Path(__file__).with_name("plain_torch.py")
@@ -38,6 +40,7 @@ class Bench:
     caffe_python: str | None
     caffe_tools: Path | None
     say: Say
+    gpu: int | None = None  # on which nets and products are measured; None: on the CPU
     _gemm: tuple[float, ...] = (0.0, 0.0)  # operations a second, float32 and bfloat16
     _steps: dict[str, float] = field(default_factory=dict)  # img/s of training, by the part's name
 
@@ -95,36 +98,49 @@ class Bench:
 
     def _worker(self, engine: engines.Engine, *arguments: str | Path) -> Start:
         given = ["bench", *map(str, arguments), f"--scratch={self.scratch}"]
+        if self.gpu is not None:
+            given.append(f"--gpu={self.gpu}")
         return partial(engines.start_worker, engine, given)
 
     def _plain(self, *arguments: str | Path) -> Start:
-        command = [sys.executable, str(_PLAIN_TORCH), *map(str, arguments)]
+        device = "cpu" if self.gpu is None else f"cuda:{self.gpu}"
+        command = [sys.executable, str(_PLAIN_TORCH), device, *map(str, arguments)]
 
         def start(**popen: Any) -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, **popen)
 
         return start
 
+    def _size(self, quick: int, full: int) -> int:
+        """How much a round is of."""
+        return (quick if self.quick else full) * (1 if self.gpu is None else _ON_GPU)
+
     # --- the parts
 
     def gemm(self) -> list[Row]:
-        rows = [Row("gemm", "float32", "FLOP"), Row("gemm", "bfloat16", "FLOP", of="float32")]
+        rows = [
+            Row("gemm", name, "FLOP", of="float32")
+            for name in ("float32", "bfloat16", *self._gpus_own())
+        ]
         if self._torch() is None:
             return _skip(rows, "torch is not installed")
-        entries = [(row, self._plain("gemm", row.name), 4) for row in rows]
+        entries = [(row, self._plain("gemm", row.name), self._size(4, 4)) for row in rows]
         alternate(entries, self.rounds, self.say)
-        self._gemm = tuple(row.rate or 0.0 for row in rows)
+        self._gemm = tuple(row.rate or 0.0 for row in rows[:2])
         return rows
+
+    def _gpus_own(self) -> tuple[str, ...]:
+        """Arithmetics that a GPU has and a CPU has not."""
+        return () if self.gpu is None else ("tf32",)
 
     def _no_bfloat16(self) -> str:
         """Why bfloat16 is not measured; "" where the processor is at least as fast in it."""
         single, half = self._gemm
         if half >= single:
             return ""
-        return (
-            f"this processor multiplies matrices in bfloat16 at {half / (single or 1):.3f} of "
-            "float32's rate"
-        )
+        which = "processor" if self.gpu is None else "GPU"
+        share = half / (single or 1)
+        return f"this {which} multiplies matrices in bfloat16 at {share:.3f} of float32's rate"
 
     def train(self) -> list[Row]:
         return [row for number in (1, 7) for row in self._train(number)]
@@ -136,16 +152,23 @@ class Bench:
         ours, real, plain, bf16 = (
             Row(part, name, "img", flop=flop, of="real Caffe") for name in names
         )
+        faster = [
+            Row(part, f"torchcaffe {name}", "img", flop=flop, of="real Caffe")
+            for name in self._gpus_own()
+        ]
         limit = Row(part, LIMIT, "FLOP")
         entries: list[tuple[Row, Start, int]] = []
         torch, caffe = self._torch(), self._caffe()
-        size = 1 if self.quick else 2
+        size = self._size(1, 2)
         solver = f"--solver={paths.solver}"
         if torch is None:
-            _skip([limit, ours, plain, bf16], "torch is not installed")
+            _skip([limit, ours, plain, bf16, *faster], "torch is not installed")
         else:
-            entries.append((limit, self._plain("gemm", "float32"), 6))
+            entries.append((limit, self._plain("gemm", "float32"), self._size(6, 6)))
             entries.append((ours, self._worker(torch, "train", solver), size))
+            for row in faster:
+                precision = f"--precision={row.name.split()[1]}"
+                entries.append((row, self._worker(torch, "train", solver, precision), size))
             entries.append((plain, self._plain("train", str(number), self.folder), size))
             bf16.skipped = self._no_bfloat16()
             if not bf16.skipped:
@@ -157,9 +180,13 @@ class Bench:
         else:
             entries.append((real, self._worker(caffe, "train", solver), size))
         alternate(entries, self.rounds, self.say)
+        if real.rate is None:
+            for row in (ours, bf16, *faster):
+                row.of = plain.name
+            plain.of = ""
         if ours.rate:
             self._steps[part] = ours.rate
-        return [limit, ours, real, plain, bf16]
+        return [limit, ours, real, plain, *faster, bf16]
 
     def reader(self) -> list[Row]:
         from tinynet.prototxt import schema, text
@@ -169,7 +196,7 @@ class Bench:
         del net.layer[1:]
         alone = self.scratch / "reader.prototxt"
         text.write(alone, net)
-        rows = self._in_both("reader", "reader", f"--model={alone}", 20 if self.quick else 100)
+        rows = self._in_both("reader", "reader", f"--model={alone}", self._size(20, 100))
         if rows[0].rate:
             rows[0].shares = {part: rate / rows[0].rate for part, rate in self._steps.items()}
         return rows
@@ -205,15 +232,16 @@ class Bench:
         if torch is None:
             _skip([*(row for row, _ in ours), bf16], "torch is not installed")
         else:
-            entries += [(row, self._worker(torch, work, model), 1) for row, work in ours]
+            size = self._size(1, 1)
+            entries += [(row, self._worker(torch, work, model), size) for row, work in ours]
             bf16.skipped = self._no_bfloat16()
             if not bf16.skipped:
                 start = self._worker(torch, "shared-crops", model, "--precision=bf16")
-                entries.append((bf16, start, 1))
+                entries.append((bf16, start, size))
         if isinstance(caffe, str):
             real.skipped = caffe
         else:
-            entries.append((real, self._worker(caffe, "classifier", model), 1))
+            entries.append((real, self._worker(caffe, "classifier", model), self._size(1, 1)))
         alternate(entries, self.rounds, self.say)
         return [*(row for row, _ in ours), bf16, real]
 
@@ -359,8 +387,8 @@ def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
     return found[0].parent
 
 
-def machine() -> dict[str, Any]:
-    """This machine in words: processor, cores that may be used."""
+def machine(gpu: int | None = None) -> dict[str, Any]:
+    """This machine in words: processor, cores that may be used, the GPU of that number."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name, instructions = "", []
     try:
@@ -374,4 +402,5 @@ def machine() -> dict[str, Any]:
         elif key.strip() in ("flags", "Features"):
             known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
             instructions = [word for word in known if word in value.split()]
-    return {"processor": name, "cores": cores, "instructions": instructions}
+    gpu_name = "" if gpu is None else devices.cuda_devices(engines.find_torch().python)[gpu]
+    return {"processor": name, "cores": cores, "instructions": instructions, "gpu": gpu_name}

@@ -1,7 +1,8 @@
 """The script that a user of PyTorch would write instead, and the machine's own matrix products.
 
-Run by its path, in a process of its own: ``python plain_torch.py train STAGE FOLDER`` or ``gemm``.
-NCHW, a DataLoader over the JPEG folder, torch's SGD; nothing is tuned.  It follows the protocol of
+Run by its path, in a process of its own: ``python plain_torch.py DEVICE train STAGE FOLDER``, or
+``DEVICE gemm float32|tf32|bfloat16``.  NCHW, a DataLoader over the JPEG folder, torch's SGD;
+nothing is tuned, but that training is in float32 on a GPU, too.  It follows the protocol of
 ``worker bench``: ``ready``, then one event for each line on stdin.
 """
 
@@ -68,14 +69,14 @@ def model(stage: int, classes: int) -> nn.Module:
     )  # fmt: skip
 
 
-def train(stage: int, root: Path) -> Callable[[int], int]:
+def train(device: torch.device, stage: int, root: Path) -> Callable[[int], int]:
     data = JpegFolder(root, 60 if stage == 7 else 0)
     loader = torch.utils.data.DataLoader(
         data, BATCH, shuffle=True, num_workers=os.cpu_count() or 1, drop_last=True,
-        persistent_workers=True,
+        persistent_workers=True, pin_memory=device.type == "cuda",
     )  # fmt: skip
-    net = model(stage, 1 + data.items[-1][1])
-    net(torch.zeros(1, *data[0][0].shape))  # sizes the lazy layer
+    net = model(stage, 1 + data.items[-1][1]).to(device)
+    net(torch.zeros(1, *data[0][0].shape, device=device))  # sizes the lazy layer
     solver = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
     loss_of = nn.CrossEntropyLoss()
 
@@ -87,32 +88,48 @@ def train(stage: int, root: Path) -> Callable[[int], int]:
 
     def iterate(count: int) -> int:
         for _ in range(count):
-            pictures, labels = next(source)
+            pictures, labels = (part.to(device, non_blocking=True) for part in next(source))
             solver.zero_grad()
-            loss_of(net(pictures), labels).backward()
+            loss = loss_of(net(pictures), labels)
+            loss.backward()
             solver.step()
+        wait_for(device)
         return count * BATCH
 
     return iterate
 
 
-def gemm(dtype: torch.dtype) -> Callable[[int], int]:
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def gemm(device: torch.device, name: str) -> Callable[[int], int]:
     """Square matrix products; an item is one floating-point operation."""
-    size = 256
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    taken = []
-    for _ in range(5):
-        start = time.perf_counter()
-        a @ b
-        taken.append(time.perf_counter() - start)
-    if min(taken) * 8**3 < 2:  # else 2048 would take minutes
-        size = 2048
-        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    out = torch.empty(size, size, dtype=dtype)
+    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    dtype = torch.bfloat16 if name == "bfloat16" else torch.float32
+
+    def operands(size: int) -> list[torch.Tensor]:
+        return [torch.randn(size, size, device=device).to(dtype) for _ in range(2)]
+
+    size = 4096
+    if device.type == "cpu":
+        size = 256
+        a, b = operands(size)
+        taken = []
+        for _ in range(5):
+            start = time.perf_counter()
+            a @ b
+            taken.append(time.perf_counter() - start)
+        if min(taken) * 8**3 < 2:  # else 2048 would take minutes
+            size = 2048
+    a, b = operands(size)
+    out = torch.empty_like(a)
 
     def multiply(count: int) -> int:
         for _ in range(count):
             torch.mm(a, b, out=out)
+        wait_for(device)
         return 2 * size**3 * count
 
     return multiply
@@ -123,10 +140,12 @@ def say(**event: object) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    if arguments[0] == "gemm":
-        work = gemm(getattr(torch, arguments[1]))
+    device, what = torch.device(arguments[0]), arguments[1]
+    torch.backends.cudnn.allow_tf32 = False
+    if what == "gemm":
+        work = gemm(device, arguments[2])
     else:
-        work = train(int(arguments[1]), Path(arguments[2]))
+        work = train(device, int(arguments[2]), Path(arguments[3]))
     work(2)
     say(event="ready")
     for line in iter(sys.stdin.readline, ""):

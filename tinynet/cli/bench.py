@@ -27,6 +27,7 @@ PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each."
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data set, folder or zip.")
+@shared_options.gpu("Measure nets and products on")
 @shared_options.caffe_python
 @click.option(
     "--caffe-tools",
@@ -40,6 +41,7 @@ def bench(
     quick: bool,
     rounds: int,
     data: Path | None,
+    gpu: int | None,
     caffe_python: str | None,
     caffe_tools: Path | None,
     as_json: bool,
@@ -51,11 +53,13 @@ def bench(
     skipped, with the reason.  Where training was measured too, reader also says what share of a
     training step the Data layer alone would take.
     """
-    from tinynet import engines
+    from tinynet import devices, engines
     from tinynet.bench.parts import Bench, machine, unpacked
 
     if caffe_python is not None:
         engines.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
+    if gpu is not None:
+        devices.require(engines.find_torch(), gpu)
     parts = [part for part in PARTS if not only or part in only]
     if {"train", "crops"}.intersection(parts) and "gemm" not in parts:
         parts.insert(0, "gemm")  # the limit of training, and whether bfloat16 is worth a try
@@ -67,16 +71,16 @@ def bench(
         with tempfile.TemporaryDirectory(prefix="tinynet-bench-") as name:
             scratch = Path(name)
             folder = unpacked(data, scratch, quick)
-            work = Bench(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress)
+            work = Bench(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress, gpu)
             for part in parts:
                 rows += work.run(part)
     finally:  # what was measured before a part failed, or was interrupted, counts all the same
         _progress("")
         if rows and as_json:
-            record = {"machine": machine(), "rounds": rounds, "quick": quick}
+            record = {"machine": machine(gpu), "rounds": rounds, "quick": quick}
             click.echo(json.dumps({**record, "rows": [_as_dict(row, rows) for row in rows]}))
         elif rows:
-            click.echo(_table(rows, machine()))
+            click.echo(_table(rows, machine(gpu)))
 
 
 def _progress(line: str) -> None:
@@ -138,5 +142,7 @@ def _table(rows: list[Row], here: dict[str, Any]) -> str:
     head = f"{here['processor'] or 'unknown processor'}, {here['cores']} cores"
     if here["instructions"]:
         head += f" ({', '.join(here['instructions'])})"
+    if here["gpu"]:
+        head += f"; {here['gpu']}"
     columns = ["part", "what", "median", "", "rounds", "of GEMM", "beside"]
     return head + "\n\n" + render(columns, cells, right=(2, 5), wrap=(6,))

@@ -60,6 +60,8 @@ def set_mode_gpu() -> None:
     # PyTorch lets cuDNN round to TF32 by itself: whoever wants that says so (precision.py)
     torch.backends.cuda.matmul.allow_tf32 = CONTEXT.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = CONTEXT.precision == "tf32"
+    # a resumed run must give the bits of one that never stopped
+    torch.backends.cudnn.deterministic = True
 
 
 def set_device(device_id: int) -> None:

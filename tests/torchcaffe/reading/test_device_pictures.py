@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.torchcaffe import random_requests as asked
+from tests.torchcaffe.conftest import needs_gpu
 from tests.torchcaffe.reading.test_data_transformer import mean_of, parse
 from tinynet.data.store import encode_datum, write_store
 from tinynet.prototxt import schema
@@ -154,7 +155,7 @@ def test_a_set_is_stored_in_a_quarter_of_the_free_memory_or_not_at_all(
     assert asked_for == [gpu, gpu]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@needs_gpu
 @pytest.mark.parametrize("stored", [True, False])
 def test_a_gpu_gives_the_batches_of_the_cpu(
     database: Path, monkeypatch: pytest.MonkeyPatch, stored: bool

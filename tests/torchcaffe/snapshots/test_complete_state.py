@@ -72,7 +72,11 @@ def displayed(log: str) -> list[str]:
 @pytest.mark.parametrize("stops", [(1, 6, 7, 12)], ids=["stopped 4 times"])
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a_stage_goes_on_to_the_bit_and_shows_the_same_losses(
-    folder: Path, number: int, stops: tuple[int, ...], capfd: pytest.CaptureFixture[str]
+    folder: Path,
+    number: int,
+    stops: tuple[int, ...],
+    capfd: pytest.CaptureFixture[str],
+    device: str,
 ) -> None:
     path = small_stages.write_stage(folder, number)
     straight = start(path)
@@ -96,7 +100,7 @@ def test_a_stage_goes_on_to_the_bit_and_shows_the_same_losses(
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdaDelta", "Nesterov", "RMSProp"])
-def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str) -> None:
+def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str, device: str) -> None:
     extra = {"momentum": 0.0} if kind == "RMSProp" else {}
     path = small_stages.write_stage(folder, 7, type=f'"{kind}"', iter_size=2, **extra)
     straight = start(path)
@@ -109,7 +113,7 @@ def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str) -
     assert result(solver) == result(straight)
 
 
-def test_bf16_goes_on_to_the_bit(folder: Path) -> None:
+def test_bf16_goes_on_to_the_bit(folder: Path, device: str) -> None:
     try:
         extensions.set_precision("bf16")
     except CaffeError as error:

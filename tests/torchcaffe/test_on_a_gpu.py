@@ -1,0 +1,136 @@
+"""A GPU computes what the CPU computes, and keeps no host waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import tinynet.torchcaffe as torchcaffe
+from tests.torchcaffe import both_engines
+from tests.torchcaffe.conftest import assert_same, needs_gpu, on_gpu
+from tests.torchcaffe.layer_cases import LAYERS
+from tests.training import small_stages
+from tinynet.evaluation.crops import crop_origins
+from tinynet.prototxt import schema, text
+from tinynet.torchcaffe import extensions
+from tinynet.torchcaffe.solver import get_solver
+
+pytestmark = needs_gpu
+UPDATES = 5
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    yield
+    torchcaffe.set_mode_cpu()
+    extensions.set_precision("float32")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stages")
+    small_stages.write_data(path)
+    return path
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_gives_the_cpus_values_and_diffs(name: str) -> None:
+    case = LAYERS[name]
+    cpu = both_engines.answer(torchcaffe, case.request, case.arrays)
+    with on_gpu():
+        gpu = both_engines.run_net(torchcaffe, case.request, case.arrays)
+    assert_same(cpu, gpu, 1e-4)
+
+
+def _without_dropout(path: Path) -> None:
+    """Its mask is drawn on the GPU, and so is another there."""
+    net = path.with_name("train_val.prototxt")
+    message = text.read(net, schema.NetParameter)
+    for layer in message.layer:
+        if layer.type == "Dropout":
+            layer.dropout_param.dropout_ratio = 0
+    text.write(net, message)
+
+
+def _moved(path: Path) -> dict[str, np.ndarray]:
+    """How far each parameter went in UPDATES updates."""
+    solver = get_solver(path)
+    params = {
+        f"{name}/{number}": blob
+        for name, blobs in solver.net.params.items()
+        for number, blob in enumerate(blobs)
+    }
+    before = {name: blob.data.copy() for name, blob in params.items()}
+    solver.step(UPDATES)
+    return {name: blob.data - before[name] for name, blob in params.items()}
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_stage_of_full_size_moves_its_weights_as_on_the_cpu(folder: Path, number: int) -> None:
+    path = small_stages.write_stage(folder, number, full_size=True, base_lr=1e-3, weight_decay=0.01)
+    _without_dropout(path)
+    cpu = _moved(path)
+    with on_gpu():
+        gpu = _moved(path)
+    assert set(gpu) == set(cpu) and len(cpu) >= 8
+    for name, expected in cpu.items():
+        norm = float(np.linalg.norm(expected))
+        assert norm > 0, name
+        assert np.linalg.norm(gpu[name] - expected) <= 2e-3 * norm, name
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+def test_nothing_in_a_training_iteration_waits_for_the_gpu(folder: Path, precision: str) -> None:
+    path = small_stages.write_stage(folder, 7, display=0, test_interval=1000)
+    with on_gpu():
+        extensions.set_precision(precision)
+        solver = get_solver(path)
+        solver.step(12)  # the first epoch brings the pictures, and cuDNN makes its plans
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            solver.step(12)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert np.isfinite(solver.net.blobs["loss"].data).all()
+
+
+@pytest.mark.parametrize(("precision", "off"), [("tf32", 5e-3), ("bf16", 3e-2)])
+def test_a_faster_arithmetic_is_used_and_stays_near_float32(
+    folder: Path, precision: str, off: float
+) -> None:
+    path = small_stages.write_stage(folder, 5, full_size=True)
+    _without_dropout(path)
+    found = []
+    for name in ("float32", precision):
+        with on_gpu():
+            extensions.set_precision(name)
+            solver = get_solver(path)
+            solver.net.forward()
+            found.append(solver.net.blobs["fc2"].data.copy())
+    exact, rounded = found
+    difference = float(np.linalg.norm(rounded - exact) / np.linalg.norm(exact))
+    assert 1e-6 < difference < off
+
+
+def test_ten_shared_crops_give_the_cpus_probabilities(tmp_path: Path) -> None:
+    model = str(small_stages.ROOT / "prototxt/stage7_dropout2/deploy.prototxt")
+    cpu = torchcaffe.Net(model, torchcaffe.TEST)
+    numbers = np.random.default_rng(1)
+    for blobs in cpu.params.values():
+        for blob in blobs:
+            inputs = np.prod(blob.data.shape[1:])
+            blob.data[...] = numbers.normal(0, (2.0 / inputs) ** 0.5, blob.data.shape)
+    weights = str(tmp_path / "weights.caffemodel")
+    cpu.save(weights)
+    pictures = numbers.integers(-100, 100, (6, 3, 64, 64)).astype(np.float32)
+    origins = crop_origins(64, 64, 60)
+    expected = extensions.predict_crops(cpu, pictures, origins, True)
+    with on_gpu():
+        gpu = torchcaffe.Net(model, torchcaffe.TEST, weights=weights)
+        found = extensions.predict_crops(gpu, pictures, origins, True)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
