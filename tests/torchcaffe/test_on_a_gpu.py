@@ -13,6 +13,7 @@ import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import assert_same, needs_gpu, on_gpu
 from tests.torchcaffe.layer_cases import LAYERS
+from tests.torchcaffe.small_nets import layer, net
 from tests.training import small_stages
 from tinynet.evaluation.crops import crop_origins
 from tinynet.prototxt import schema, text
@@ -47,14 +48,66 @@ def test_a_layer_gives_the_cpus_values_and_diffs(name: str) -> None:
     assert_same(cpu, gpu, 1e-4)
 
 
+@pytest.mark.parametrize("count", [4, 128])
+@pytest.mark.parametrize(
+    ("channels", "outputs", "size", "kernel", "padding"),
+    [
+        (3, 64, 60, 5, 0),
+        (50, 100, 30, 5, 0),
+        (32, 64, 16, 5, 2),
+        (64, 128, 28, 3, 0),
+        (64, 192, 28, 3, 1),
+        (3, 96, 67, 11, 0),
+        (64, 64, 14, 1, 0),
+    ],
+)
+def test_a_convolutions_diffs_are_those_of_float64(
+    count: int, channels: int, outputs: int, size: int, kernel: int, padding: int, tmp_path: Path
+) -> None:
+    """cuDNN has faster algorithms for a float32 convolution that are off by 1e-3."""
+    text_of_net = net(
+        layer(
+            "Convolution",
+            "x",
+            "y",
+            f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {padding} "
+            'weight_filler { type: "gaussian" std: 0.05 } }',
+            "conv",
+        ),
+        ("x", (count, channels, size, size)),
+    )
+    (tmp_path / "net.prototxt").write_text(text_of_net)
+    numbers = np.random.default_rng(2)
+    with on_gpu():
+        made = torchcaffe.Net(str(tmp_path / "net.prototxt"), torchcaffe.TRAIN)
+        for blob in made.blobs.values():
+            blob.data[...] = numbers.normal(size=blob.shape)
+        made.forward()
+        diff = numbers.normal(size=made.blobs["y"].shape).astype(np.float32)
+        made.blobs["y"].diff[...] = diff
+        made.backward()
+        found = [made.blobs["y"].data, made.blobs["x"].diff, made.params["conv"][0].diff]
+        x, weights = (
+            torch.tensor(values, dtype=torch.float64, device="cuda", requires_grad=True)
+            for values in (made.blobs["x"].data, made.params["conv"][0].data)
+        )
+    y = torch.nn.functional.conv2d(x, weights, padding=padding)
+    y.backward(torch.tensor(diff, dtype=torch.float64, device="cuda"))
+    assert x.grad is not None and weights.grad is not None
+    for name, ours, exact in zip("yxw", found, (y.detach(), x.grad, weights.grad)):
+        expected = exact.cpu().numpy()
+        off = float(np.linalg.norm(ours - expected) / np.linalg.norm(expected))
+        assert off < 5e-5, (name, off)
+
+
 def _without_dropout(path: Path) -> None:
     """Its mask is drawn on the GPU, and so is another there."""
-    net = path.with_name("train_val.prototxt")
-    message = text.read(net, schema.NetParameter)
-    for layer in message.layer:
-        if layer.type == "Dropout":
-            layer.dropout_param.dropout_ratio = 0
-    text.write(net, message)
+    where = path.with_name("train_val.prototxt")
+    message = text.read(where, schema.NetParameter)
+    for each in message.layer:
+        if each.type == "Dropout":
+            each.dropout_param.dropout_ratio = 0
+    text.write(where, message)
 
 
 def _moved(path: Path) -> dict[str, np.ndarray]:
@@ -96,7 +149,7 @@ def test_a_stage_of_full_size_moves_its_weights_as_on_the_cpu(folder: Path, numb
         )
         _without_dropout(path)
         found.append(_furthest(path))
-    assert min(found) < 1e-4, found
+    assert min(found) < 3e-4, found
     print(f"stage {number}: {', '.join(f'{value:.1e}' for value in found)}")
 
 

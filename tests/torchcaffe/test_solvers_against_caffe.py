@@ -14,6 +14,7 @@ from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, Ask, assert_same
 from tests.torchcaffe.golden import SOLVERS as GOLDEN
 from tinynet.torchcaffe.context import Context
+from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 UPDATES = 60
 
@@ -112,6 +113,26 @@ SGD = {
 def test_sgd_takes_real_caffes_path(case: str, ask_both: Ask, tmp_path: Path) -> None:
     request = {"solver": solver(SGD[case], tmp_path), "steps": UPDATES}
     assert_same_path(*ask_both(request, inputs()))
+
+
+@pytest.mark.parametrize("case", [case for case in SGD if case != "L1"])
+def test_sgd_updates_in_groups_as_one_by_one_to_the_bit(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU, where both ways go: weights, history, and the diffs, which show the step taken."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    (tmp_path / "solver.prototxt").write_text(solver(SGD[case], tmp_path))
+    found = []
+    for in_groups in (False, True):
+        monkeypatch.setattr(SGDSolver, "_in_groups", lambda self, way=in_groups: way)
+        made = caffe.get_solver(tmp_path / "solver.prototxt")
+        for name, values in inputs().items():
+            made.net.blobs[name].data[...] = values
+        made.step(4)
+        blobs = made.net.learnable_params
+        found.append([*[b.data for b in blobs], *[b.diff for b in blobs], *made.history])
+    for expected, values in zip(*found):
+        np.testing.assert_array_equal(values, expected)
 
 
 OTHERS = {

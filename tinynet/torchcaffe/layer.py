@@ -64,6 +64,7 @@ class Layer:
         self.blobs = [] if blobs is None else blobs
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
+        self._float32 = CONTEXT.precision == "float32"
         self._bfloat16 = CONTEXT.precision == "bf16"
 
     @property

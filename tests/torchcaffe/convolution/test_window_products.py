@@ -65,9 +65,25 @@ def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=1e-5)
 
 
+def test_on_a_gpu_windows_of_any_layer_are_gathered_whole(monkeypatch) -> None:
+    """On the meta device: the way that CPUs take for few channels goes picture by picture."""
+    monkeypatch.setattr(window_products, "_by_planes", None)
+    monkeypatch.setattr(window_products, "_by_rows_of_windows", None)
+    for channels in (3, 64):
+        pictures = torch.empty(2, channels, 30, 30, device="meta")
+        diff = torch.empty(2, 7, 26, 26, device="meta")
+        weights, bias = window_products.weight_and_bias_diff(pictures, diff, [5, 5], [1, 1])
+        assert weights.shape == (7, channels, 5, 5) and bias.shape == (7,)
+
+
 def test_the_choice_depends_on_kind_and_device_alone() -> None:
-    pictures = torch.zeros(1, 3, 5, 5)
-    assert window_products.suits(pictures)
-    assert not window_products.suits(pictures.bfloat16())
-    assert not window_products.suits(pictures[..., 0])
-    assert not window_products.suits(pictures.to("meta"))
+    pictures = torch.zeros(1, 3, 7, 7)
+    assert window_products.suits(pictures, [3, 3], False)
+    assert not window_products.suits(pictures, [3, 3], True)
+    assert not window_products.suits(pictures.bfloat16(), [3, 3], False)
+    assert not window_products.suits(pictures[..., 0], [3, 3], False)
+    on_gpu = pictures.to("meta")
+    assert not window_products.suits(on_gpu, [3, 3], False)
+    assert not window_products.suits(on_gpu, [5, 3], False)
+    assert window_products.suits(on_gpu, [5, 5], False)
+    assert window_products.suits(on_gpu, [5, 5], True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from tinynet.torchcaffe.convolution import window_products, winograd, winograd_rows
 from tinynet.torchcaffe.layer import Blobs, Layer, register
@@ -65,16 +66,15 @@ class Convolution(Layer):
             [0] * max(1, self.spatial),
             self.group,
         )
-        # a convolution whose windows lie whole inside the picture
-        self._plain = (
+        # a convolution whose windows are blocks of the padded picture
+        self._blocks = (
             self.spatial == 2
             and self.axis == 1
             and self.group == 1
-            and not any(self.pad)
             and all(value == 1 for value in self.dilation)
         )
-        # one that begins at every pixel
-        self._dense = self._plain and self.stride == [1, 1]
+        # one that begins at every pixel of the picture itself
+        self._dense = self._blocks and not any(self.pad) and self.stride == [1, 1]
         self._small = self._dense and self.kernel == [3, 3]
         self.add_blob(shape, param.weight_filler)
         if param.bias_term:
@@ -140,9 +140,7 @@ class Convolution(Layer):
         for below, above in zip(bottom, top):
             pictures = self._pictures(below.computed, self.channels)
             if pictures.dim() == 4:
-                # the faster order in memory; every layer above keeps to it, so that only the
-                # pictures themselves, which a script wrote, are ever copied
-                pictures = pictures.contiguous(memory_format=torch.channels_last)
+                pictures = pictures.contiguous(memory_format=self._order(pictures))
             if self._small and winograd.suits(pictures, above.shape, backward=False):
                 out = winograd.forward(pictures, self._weights(), bias)
             elif self._dense and winograd_rows.suits(pictures, above.shape, self.kernel):
@@ -150,6 +148,18 @@ class Convolution(Layer):
             else:
                 out = torch.convolution(pictures, self._weights(), bias, *self._settings)
             above.set_data(out.reshape(above.shape))
+
+    def _order(self, pictures: torch.Tensor) -> torch.memory_format:
+        """The faster order in memory.
+
+        Every layer above keeps to it, so that only the pictures themselves, which a script wrote,
+        are ever copied.  Channels last; but cuDNN's float32 kernels want them first, and turn the
+        others around and back: stage 7's convolutions take 5.4 ms that way, and 4.4 this way (H200,
+        128 pictures).
+        """
+        if pictures.device.type == "cpu" or not self._float32:
+            return torch.channels_last
+        return torch.contiguous_format
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         for below, above, down in zip(bottom, top, propagate_down):
@@ -177,12 +187,19 @@ class Convolution(Layer):
             return winograd.backward(pictures, diff, self._weights(), down, learn)
         if self._dense and winograd_rows.suits(pictures, tuple(diff.shape), self.kernel):
             return winograd_rows.backward(pictures, diff, self._weights(), down, learn)
-        if learn and self._plain and window_products.suits(pictures):
+        if (
+            learn
+            and self._blocks
+            and self._float32
+            and window_products.suits(pictures, self.kernel, any(self.pad))
+        ):
             below_diff = (
                 self._convolution_backward(pictures, diff, [True, False, False])[0]
                 if down
                 else None
             )
+            if any(self.pad):
+                pictures = pad(pictures, (self.pad[1], self.pad[1], self.pad[0], self.pad[0]))
             return below_diff, *window_products.weight_and_bias_diff(
                 pictures, diff, self.kernel, self.stride
             )

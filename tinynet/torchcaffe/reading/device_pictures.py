@@ -74,7 +74,11 @@ class DevicePictures:
         """``shape``: C×H×W of a stored picture; ``records``: their number in the database."""
         self.shape = shape
         self._device = device
-        self._cropped = transformer.output_shape(shape)
+        channels, height, width = transformer.output_shape(shape)
+        self._channels, self._down, self._across = (
+            torch.arange(count, device=device) for count in (channels, height, width)
+        )
+        self._mirrored = self._across.flip(0)
         self._mean_picture = None if transformer.mean is None else upload(transformer.mean, device)
         values = transformer.mean_values
         self._mean_values = upload(values, device) if len(values) else None
@@ -131,15 +135,11 @@ class DevicePictures:
         columns: torch.Tensor,
     ) -> torch.Tensor:
         """What ``DataTransformer.transform`` makes of these windows, channels last as there."""
-        channels, height, width = self._cropped
-        device = self._device
-        down = torch.arange(height, device=device)
-        across = torch.arange(width, device=device)
-        across = torch.where(mirrors[:, None] != 0, width - 1 - across, across)
+        across = torch.where(mirrors[:, None] != 0, self._mirrored, self._across)
         place = (
             records[:, None, None, None],
-            torch.arange(channels, device=device),
-            (rows[:, None] + down)[:, :, None, None],
+            self._channels,
+            (rows[:, None] + self._down)[:, :, None, None],
             (columns[:, None] + across)[:, None, :, None],
         )
         data = pictures[place].to(torch.float32)
