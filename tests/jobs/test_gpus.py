@@ -59,6 +59,13 @@ def test_the_gpu_with_most_free_memory_on_which_nobody_computes_is_taken(tmp_pat
     assert [taken(places) for _ in range(3)] == ["GPU 2", "GPU 0", None]
 
 
+def test_where_processes_are_not_seen_memory_tells_an_idle_gpu_from_a_small_training() -> None:
+    assert gpu(0, 615, total=143_771).is_idle  # as an H200 shows itself
+    assert not gpu(0, 1500, total=143_771).is_idle
+    assert gpu(0, 900, total=24_000).is_idle
+    assert not gpu(0, 900, total=8_000).is_idle
+
+
 def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None:
     place = starter(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
     assert place is not None and place.arguments == ("--gpu", "0")

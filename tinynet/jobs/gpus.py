@@ -26,8 +26,9 @@ from tinynet.jobs.places import Place, thread_counts, usable_cores
 
 LOCKS = "TINYNET_GPU_LOCKS"  # names another folder for the locks
 DEFAULT_LOCKS = Path("/tmp/tinynet-gpus")
-# What the driver itself takes of an idle GPU stays below this share and amount.
-_IDLE_SHARE, _IDLE_MIB = 0.02, 600
+# What the driver itself takes of an idle GPU stays below this amount and share (an idle H200 shows
+# 615 MiB of 143,771 as used), but below no more than the last: it would hide a small training.
+_IDLE_MIB, _IDLE_SHARE, _IDLE_MOST = 600, 0.02, 1100
 # Others must have been without a free GPU for so long before a job of ours makes room: one that is
 # being started on, or a process that has just ended, is seen as neither free nor used for a moment.
 _YIELD_SECONDS = 20.0
@@ -47,7 +48,8 @@ class Gpu:
     @property
     def is_idle(self) -> bool:
         used = self.total - self.free
-        return not self.processes and used <= _IDLE_MIB + _IDLE_SHARE * self.total
+        most = min(_IDLE_MIB + _IDLE_SHARE * self.total, _IDLE_MOST)
+        return not self.processes and used <= most
 
 
 Look = Callable[[], Sequence[Gpu]]
