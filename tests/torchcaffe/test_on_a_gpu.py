@@ -39,6 +39,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_the_gpu_has_a_name() -> None:
+    assert extensions.device_name() == "cpu"
+    with on_gpu():
+        assert extensions.device_name() == torch.cuda.get_device_name(0)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_gives_the_cpus_values_and_diffs(name: str) -> None:
     case = LAYERS[name]

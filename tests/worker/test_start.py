@@ -92,6 +92,23 @@ def test_a_gpu_is_set_before_the_solver_is_made_device_first(stand_in: Path) -> 
     assert events(child)[0]["device"] == "gpu 3"
 
 
+def test_an_engine_that_can_name_its_gpu_is_asked_and_others_are_not(stand_in: Path) -> None:
+    assert "gpu_name" not in events(work(sys.executable, "--gpu", "3", "--max-iter", "3"))[0]
+    module = stand_in.parent / "modules/caffe.py"
+    module.write_text(
+        STAND_IN
+        + """
+class extensions:
+    set_precision = staticmethod(lambda name: _note("set_precision", name))
+    device_name = staticmethod(lambda: "Stand-in 3000")
+    make_resumable = health = stop_when = staticmethod(lambda *a: None)
+"""
+    )
+    for arguments, name in ((["--gpu", "3"], "Stand-in 3000"), ([], None)):
+        child = work(sys.executable, *arguments, "--max-iter", "3")
+        assert events(child)[0].get("gpu_name") == name
+
+
 def test_without_a_gpu_the_mode_is_cpu_and_no_device_is_touched(stand_in: Path) -> None:
     assert work(sys.executable, "--max-iter", "3").returncode == 0
     assert [c[0] for c in calls(stand_in)] == ["set_mode_cpu", "get_solver", "solve"]

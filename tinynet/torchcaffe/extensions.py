@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tinynet.torchcaffe import max_norm, precision
+from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.shared_crops import predict_crops as predict_crops
 from tinynet.torchcaffe.signals import SolverAction
@@ -30,6 +31,11 @@ def set_precision(name: str) -> None:
     name, and for tf32 on a CPU.
     """
     precision.set_precision(name)
+
+
+def device_name() -> str:
+    """What this thread's nets compute on: a GPU's name as its driver gives it, or "cpu"."""
+    return torch.cuda.get_device_name(CONTEXT.device) if CONTEXT.gpu else "cpu"
 
 
 def make_resumable(solver: Solver) -> None:

@@ -219,6 +219,8 @@ def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:
         iteration = found[-1] if found else 0
     if outcome.engine:
         run.sessions[-1]["worker"] = outcome.engine
+        if "gpu_name" in outcome.engine:
+            run.versions["gpu"] = outcome.engine["gpu_name"]
     run.last_good = outcome.last_good if outcome.state == runs.DIVERGED else None
     run.end_session(outcome.state, iteration, outcome.message)
     run.save(paths.run_json)

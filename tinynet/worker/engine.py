@@ -36,8 +36,11 @@ def load(options):
         caffe.set_mode_gpu()
     precision = getattr(options, "precision", "float32")
     extensions = getattr(caffe, "extensions", None)
+    named = {}
     if extensions is not None:
         extensions.set_precision(precision)
+        if options.gpu is not None:
+            named["gpu_name"] = extensions.device_name()
     elif precision != "float32":
         raise TinynetError("real Caffe computes in float32 only; it has no %s" % precision)
     channel.emit(
@@ -47,5 +50,6 @@ def load(options):
         version=str(getattr(caffe, "__version__", "")),
         python=platform.python_version(),
         device="cpu" if options.gpu is None else "gpu %d" % options.gpu,
+        **named,
     )
     return caffe
