@@ -200,6 +200,6 @@ def _draw(request: Request, made: list[Trial]) -> Path | None:
     names = (request.ranges[0].name, request.ranges[1].name)
     path = request.out / "plane.png"
     points = points_of(made, names)
-    title = f"{request.stage.title}: {len(points)} trials"
+    title = f"{request.stage.title}: {len(points)} trial{'' if len(points) == 1 else 's'}"
     draw_search_plane(points, points_of([best], names)[0], names, title, path)
     return path

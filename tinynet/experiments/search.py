@@ -96,9 +96,10 @@ def run(request: Request, say: Say) -> list[Trial]:
             write_overrides(request, best, found)
     running = sum(trial.state == "running" for trial in found)
     if running:
+        which = "1 trial is" if running == 1 else f"{running} trials are"
         say(
-            f"{running} of the trials are worked on by others, or were left by one that was "
-            "killed; the same command, given again, goes on with those"
+            f"{which} worked on elsewhere, or left by a search that was killed; the same command, "
+            "given again, goes on with what was left"
         )
     if best is None:
         if running:

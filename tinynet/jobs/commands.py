@@ -100,6 +100,8 @@ class Commands:
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
             last = f"ended by {name}" + (f": {last}" if last else "")
+        if not last and self._stopped_by is not None:
+            last = f"stopped by {self._stopped_by}"
         return last or f"exit status {status}"
 
     def close(self) -> None:

@@ -1,0 +1,34 @@
+"""What is said of a job by how its commands ended."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from tinynet.jobs.commands import Commands
+from tinynet.jobs.job_list import Job
+from tinynet.jobs.places import Place
+from tinynet.jobs.states import STOPPED_STATUS
+
+
+def begun(folder: Path, said: str) -> Commands:
+    """A job of which no process was started, and whose log holds ``said``."""
+    claim: Any = None
+    job = Job("one", (("train",),))
+    commands = Commands(job, claim, Place("core 0", (), {}), folder, folder / "log")
+    (folder / "log").write_text(said)
+    return commands
+
+
+def test_what_a_command_said_last_is_the_jobs_message(tmp_path: Path) -> None:
+    assert begun(tmp_path, "first\ntinynet: the disk is full\n").message(1) == "the disk is full"
+    assert begun(tmp_path, "").message(3) == "exit status 3"
+    assert begun(tmp_path, "").message(0) == ""
+
+
+def test_a_stopped_command_that_said_nothing_yet_was_stopped(tmp_path: Path) -> None:
+    commands = begun(tmp_path, "")
+    commands.send(signal.SIGTERM)
+    assert commands.message(STOPPED_STATUS) == "stopped by SIGTERM"
+    assert commands.message(-signal.SIGTERM) == "ended by SIGTERM"
