@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import devices, engines
+from tinynet import engines
 from tinynet.bench.rounds import Row, Say, Start, alternate
 from tinynet.errors import TinynetError, UsageError
 from tinynet.paths import DataPaths, StagePaths
@@ -385,22 +385,3 @@ def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
     if not found:
         raise TinynetError(f"{data}: holds no wnids.txt, so this is no Tiny ImageNet layout")
     return found[0].parent
-
-
-def machine(gpu: int | None = None) -> dict[str, Any]:
-    """This machine in words: processor, cores that may be used, the GPU of that number."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    name, instructions = "", []
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            name = value.strip()
-        elif key.strip() in ("flags", "Features"):
-            known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
-            instructions = [word for word in known if word in value.split()]
-    gpu_name = "" if gpu is None else devices.cuda_devices(engines.find_torch().python)[gpu]
-    return {"processor": name, "cores": cores, "instructions": instructions, "gpu": gpu_name}

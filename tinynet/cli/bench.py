@@ -54,7 +54,8 @@ def bench(
     training step the Data layer alone would take.
     """
     from tinynet import devices, engines
-    from tinynet.bench.parts import Bench, machine, unpacked
+    from tinynet.bench.machine import machine
+    from tinynet.bench.parts import Bench, unpacked
 
     if caffe_python is not None:
         engines.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
