@@ -20,7 +20,7 @@ from tinynet.data.manifest import read_manifest
 from tinynet.data.split import HalfVal, Tuning
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiments import collect, dissection
-from tinynet.experiments.dissection import planned_runs, prepare
+from tinynet.experiments.dissection import Folders, planned_runs, prepare
 from tinynet.experiments.recipes import differences, read_recipe
 from tinynet.experiments.results import ResultsPaths, read_dissection
 from tinynet.experiments.settings import load, save
@@ -211,11 +211,31 @@ def test_collect_adds_the_names_of_the_classes_to_older_results(lmdb: Path, tmp_
     arguments = ("dissect", "--collect", "--results", results.root)
     done = run(*arguments, "--out", tmp_path / "elsewhere")  # without the data
     assert done.status == 0 and "has no class names; 'tinynet dissect DATA" in done.stderr
+    assert not (tmp_path / "elsewhere").exists()  # nothing of it was needed
     for where in ((tmp_path / "out", ()), (tmp_path / "elsewhere", (lmdb,))):
         save(replace(settings, data=older), results)
         done = run(*arguments, "--out", where[0], *where[1])
         assert (done.status, done.stderr) == (0, "")
         assert load(results) == settings
+
+
+def test_two_dissections_of_the_same_results_change_them_one_after_the_other(
+    tmp_path: Path,
+) -> None:
+    results = ResultsPaths(tmp_path / "results")
+    first, second = (Folders(tmp_path / name, results) for name in ("one", "two"))
+    entered = threading.Event()
+
+    def enter() -> None:
+        with second.changing_results():
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    with first.changing_results():
+        other.start()
+        assert not entered.wait(0.5)
+    other.join(30)
+    assert entered.is_set()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
     OUT/prototxt/  the stages at this experiment's lengths and batch size
     OUT/runs/      run directories: snapshots, logs
     OUT/jobs/      the job list: one job a training
-    OUT/results.lock  held while RESULTS is changed: jobs of a list end at the same time
     RESULTS/       what is kept of finished runs, and the table (``experiments.results``)
+    RESULTS/.lock  held while RESULTS is changed: jobs of a list end at the same time
 
 Every training is a job of ``tinynet train`` and ``tinynet evaluate`` commands, done here or by a
 batch system.  One whose results are there is not in the list any more.
@@ -71,7 +71,7 @@ class Folders(ExperimentPaths):
 
     def changing_results(self) -> contextlib.AbstractContextManager[None]:
         """Held by whoever reads RESULTS and writes what follows from that."""
-        return locked(self.root / "results.lock")
+        return locked(self.results.root / ".lock")
 
 
 @dataclass(frozen=True)
