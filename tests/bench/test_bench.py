@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.command import run
+from tinynet import devices
 from tinynet.bench import parts
+from tinynet.bench.machine import machine
 from tinynet.bench.rounds import Row, alternate
 from tinynet.cli import bench as cli
 from tinynet.errors import TinynetError
@@ -87,6 +89,13 @@ def test_on_a_gpu_rounds_are_longer_and_tf32_is_measured_too(tmp_path, monkeypat
     assert cli._ratio(ours, [row for row in rows if row.part == ours.part]) == 1
     here = {"processor": "P", "cores": 2, "instructions": [], "gpu": "H100"}
     assert cli._table(rows, here).startswith("P, 2 cores; H100\n")
+
+
+@pytest.mark.parametrize(("names", "shown"), [([], "GPU 1"), (["A", "B"], "B")])
+def test_what_was_measured_on_a_gpu_without_a_known_name_is_not_lost(names, shown, monkeypatch):
+    monkeypatch.setattr(devices, "cuda_devices", lambda python: names)
+    assert machine(1)["gpu"] == shown
+    assert machine()["gpu"] == ""
 
 
 def test_a_gpu_that_is_not_here_is_refused_before_anything_is_measured():

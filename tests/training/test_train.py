@@ -19,11 +19,8 @@ import pytest
 from tests import children
 from tests.training import small_runs
 from tests.training.small_runs import RUN, history, last_line, record, train
-from tinynet.paths import RunPaths
 from tinynet.prototxt import binary, schema
-from tinynet.training import driver, snapshots
-from tinynet.training.run import Run
-from tinynet.training.session import Outcome
+from tinynet.training import snapshots
 
 Trained = Callable[[str, Path], Path]
 
@@ -333,15 +330,6 @@ def test_a_cpu_only_caffe_asked_for_a_gpu_is_one_clear_line(
     child = train(folder, "--engine", "caffe", "--gpu", "0")
     assert child.returncode == 1
     assert "built for the CPU only" in last_line(child) and caffe_python in last_line(child)
-
-
-def test_the_record_names_the_gpu_that_the_worker_named(tmp_path: Path) -> None:
-    paths = RunPaths(tmp_path)
-    run = Run()
-    run.begin_session(0)
-    outcome = Outcome("finished", 24, engine={"device": "gpu 1", "gpu_name": "Stand-in 3000"})
-    driver._record(run, outcome, paths)
-    assert json.loads(paths.run_json.read_text())["versions"]["gpu"] == "Stand-in 3000"
 
 
 def test_a_gpu_that_the_engine_cannot_use_is_refused_before_anything_is_written(

@@ -24,5 +24,15 @@ def machine(gpu: int | None = None) -> dict[str, Any]:
         elif key.strip() in ("flags", "Features"):
             known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
             instructions = [word for word in known if word in value.split()]
-    gpu_name = "" if gpu is None else devices.cuda_devices(engines.find_torch().python)[gpu]
-    return {"processor": name, "cores": cores, "instructions": instructions, "gpu": gpu_name}
+    return {
+        "processor": name,
+        "cores": cores,
+        "instructions": instructions,
+        "gpu": "" if gpu is None else _gpu_name(gpu),
+    }
+
+
+def _gpu_name(gpu: int) -> str:
+    """As torch names it; its number where no driver's tool is at hand to ask for."""
+    names = devices.cuda_devices(engines.find_torch().python)
+    return names[gpu] if gpu < len(names) else f"GPU {gpu}"
