@@ -11,18 +11,19 @@ import pytest
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, Ask, assert_same
-from tests.torchcaffe.golden import LAYERS as GOLDEN
-from tests.torchcaffe.layer_cases import LAYERS
+from tests.torchcaffe.golden import layers_of
+from tests.torchcaffe.layer_cases import FAMILIES, LAYERS
 
 
 @cache
 def golden() -> dict[str, Answer]:
     """Real Caffe's answer to each case's second pass, by the case's name."""
     answers: dict[str, Answer] = defaultdict(dict)
-    with np.load(GOLDEN) as stored:
-        for key in stored.files:
-            case, _, name = key.rpartition(":")
-            answers[case][f"1/{name}"] = stored[key]
+    for family in FAMILIES:
+        with np.load(layers_of(family)) as stored:
+            for key in stored.files:
+                case, _, name = key.rpartition(":")
+                answers[case][f"1/{name}"] = stored[key]
     return answers
 
 

@@ -1,0 +1,91 @@
+"""What a case is, and the values that cases share."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tests.torchcaffe.small_nets import Shape, layer, net, normal
+
+Inputs = dict[str, "Shape | np.ndarray"]
+
+_LOSS_TYPES = ("EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss", "SoftmaxWithLoss")
+
+
+class Case(NamedTuple):
+    """One layer from ``inputs`` (name → shape, or values) to ``tops``.
+
+    ``learned`` names the inputs to which the diff goes, for layers that refuse to hand it to others
+    or to any; without it all have one, or of a loss those that it has one for.
+    """
+
+    type: str
+    parameters: str = ""
+    inputs: Inputs = {"x": (2, 3, 3, 4)}
+    tops: str = "y"
+    phase: int = 0
+    learned: tuple[str, ...] | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            name: given if isinstance(given, np.ndarray) else normal(7 + number, given)
+            for number, (name, given) in enumerate(self.inputs.items())
+        }
+
+    @property
+    def driven_tops(self) -> list[str]:
+        """The tops whose diff is given; a loss has its own."""
+        return [] if self.type in _LOSS_TYPES else self.tops.split()
+
+    @property
+    def learned_inputs(self) -> list[str]:
+        """The inputs that have a gradient: labels and logistic targets (t) have none."""
+        if self.learned is not None:
+            return list(self.learned)
+        both = self.type not in _LOSS_TYPES or self.type == "EuclideanLoss"
+        return [name for name in self.inputs if both or name == "x"]
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """Two passes whose parameter diffs add up; what is written over a diff shows by that."""
+        return {
+            "net": self.text,
+            "top_diffs": self.driven_tops,
+            "phase": self.phase,
+            "passes": 2,
+            "clear": False,
+        }
+
+    @property
+    def normalizes_by_batch(self) -> bool:
+        """Whether this is a BatchNorm that uses its batch's own mean and variance."""
+        if self.type != "BatchNorm" or "use_global_stats: true" in self.parameters:
+            return False
+        return self.phase == 0 or "use_global_stats: false" in self.parameters
+
+    @property
+    def text(self) -> str:
+        shapes = [(name, array.shape) for name, array in self.arrays.items()]
+        parameters = self.parameters
+        for name in self.inputs if self.learned else ():
+            parameters += f" propagate_down: {str(name in self.learned_inputs).lower()}"
+        one = layer(self.type, " ".join(self.inputs), self.tops, parameters)
+        return net(one, *shapes, force_backward=self.learned is None)
+
+
+def positive(seed: int, shape: Shape) -> np.ndarray:
+    return np.abs(normal(seed, shape)) + np.float32(0.1)
+
+
+def whole(seed: int, shape: Shape, end: int, start: int = 0) -> np.ndarray:
+    """Whole numbers from ``start`` up to, but not with, ``end``."""
+    return np.random.default_rng(seed).integers(start, end, shape).astype(np.float32)
+
+
+ROW: Inputs = {"x": (4, 7)}
+WIDE: Inputs = {"x": (2, 6, 3, 4)}
+PAIR: Inputs = {"a": (2, 3, 4), "b": (2, 3, 4)}
+THREE: Inputs = {**PAIR, "c": (2, 3, 4)}
+UNIFORM = 'filler { type: "uniform" min: -1 max: 1 }'

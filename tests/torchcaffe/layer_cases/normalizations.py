@@ -1,0 +1,65 @@
+"""Layers that scale and shift: by statistics, and by what they learn."""
+
+from __future__ import annotations
+
+from tests.torchcaffe.layer_cases.case import ROW, UNIFORM, WIDE, Case
+
+NORMALIZATIONS = {
+    "lrn": Case("LRN", inputs=WIDE),
+    "lrn k alpha beta": Case("LRN", "lrn_param { local_size: 3 alpha: 0.9 beta: 0.4 k: 2 }", WIDE),
+    "lrn beyond all channels": Case("LRN", "lrn_param { local_size: 11 alpha: 2 }"),
+    "lrn 1": Case("LRN", "lrn_param { local_size: 1 alpha: 2 }"),
+    "lrn within": Case(
+        "LRN", "lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 0.9 k: 5 }"
+    ),
+    "lrn within wider than the picture": Case(
+        "LRN", "lrn_param { norm_region: WITHIN_CHANNEL local_size: 7 alpha: 3 beta: 0.5 }"
+    ),
+    "batch norm": Case("BatchNorm"),
+    "batch norm rows": Case("BatchNorm", inputs={"x": (6, 3)}),
+    "batch norm five axes": Case("BatchNorm", inputs={"x": (2, 3, 2, 3, 2)}),
+    "batch norm one value": Case("BatchNorm", "batch_norm_param { eps: 0.1 }", {"x": (1, 4)}),
+    "batch norm fraction eps": Case(
+        "BatchNorm", "batch_norm_param { moving_average_fraction: 0.6 eps: 0.01 }"
+    ),
+    "batch norm in test, without statistics": Case("BatchNorm", phase=1),
+    "batch norm of the batch in test": Case(
+        "BatchNorm", "batch_norm_param { use_global_stats: false }", phase=1
+    ),
+    "batch norm global in train": Case(
+        "BatchNorm",
+        "batch_norm_param { use_global_stats: true } blobs { shape { dim: 3 } data: [1, -1, 2] } "
+        "blobs { shape { dim: 3 } data: [4, 1, 9] } blobs { shape { dim: 1 } data: 2.5 }",
+        {"x": (2, 3, 2)},
+    ),
+    "scale": Case("Scale"),
+    "scale filler bias": Case(
+        "Scale",
+        f"scale_param {{ {UNIFORM} bias_term: true bias_{UNIFORM} }}",
+    ),
+    "scale rows": Case("Scale", f"scale_param {{ {UNIFORM} bias_term: true }}", ROW),
+    "scale scalar": Case(
+        "Scale", f"scale_param {{ axis: 0 num_axes: 0 {UNIFORM} bias_term: true }}"
+    ),
+    "scale two axes": Case("Scale", f"scale_param {{ num_axes: 2 {UNIFORM} bias_term: true }}"),
+    "scale to the end": Case("Scale", f"scale_param {{ axis: -2 num_axes: -1 {UNIFORM} }}"),
+    "scale everything": Case("Scale", f"scale_param {{ axis: 0 num_axes: -1 {UNIFORM} }}"),
+    "scale one picture": Case("Scale", f"scale_param {{ {UNIFORM} }}", {"x": (1, 3, 2, 2)}),
+    "scale by a bottom": Case("Scale", "", {"x": (3, 4, 2, 2), "s": (4,)}),
+    "scale by a bottom, biased": Case(
+        "Scale",
+        f"scale_param {{ axis: 0 bias_term: true bias_{UNIFORM} }}",
+        {"x": (3, 4, 5), "s": (3, 4)},
+    ),
+    "scale by a scalar bottom": Case("Scale", "", {"x": (3, 4, 5), "s": ()}),
+    "scale by a bottom of its shape": Case(
+        "Scale", "scale_param { axis: 0 }", {"x": (3, 4), "s": (3, 4)}
+    ),
+    "bias": Case("Bias", f"bias_param {{ {UNIFORM} }}"),
+    "bias default": Case("Bias"),
+    "bias scalar": Case("Bias", f"bias_param {{ num_axes: 0 {UNIFORM} }}"),
+    "bias axes": Case("Bias", f"bias_param {{ axis: -3 num_axes: 2 {UNIFORM} }}"),
+    "bias everything": Case("Bias", f"bias_param {{ axis: 0 num_axes: -1 {UNIFORM} }}", ROW),
+    "bias by a bottom": Case("Bias", "bias_param { axis: 2 }", {"x": (2, 4, 5, 2), "b": (5,)}),
+    "bias by a scalar bottom": Case("Bias", "", {"x": (3, 4), "b": ()}),
+}
