@@ -38,7 +38,8 @@ def run_net(caffe, request, inputs):
 
     ``shapes`` reshapes blobs before a pass ([{name: shape} per pass]): they take as many values as
     they need from the start of their input.  ``clear`` false lets the passes' diffs add up.
-    ``arrays`` names the inputs that go to ``set_input_arrays``, data and labels.
+    ``arrays`` names the inputs that go to ``set_input_arrays``, data and labels.  ``save`` is the
+    path of a .caffemodel to write at the end.
     """
     caffe.set_random_seed(request.get("seed", 1))
     with _file(request["net"]) as path:
@@ -71,6 +72,8 @@ def run_net(caffe, request, inputs):
                 net.blobs[name].diff[...] = ramp.reshape(shape)
             net.backward()
         _keep(result, str(number), net)
+    if "save" in request:
+        net.save(request["save"])
     result["outputs"] = np.array(list(net.outputs))
     result["layers"] = np.array(list(net._layer_names))
     result["blobs"] = np.array(list(net.blobs))
@@ -81,7 +84,7 @@ def run_solver(caffe, request, inputs):
     """``steps`` updates one by one; per step the loss, after the last one every parameter.
 
     With ``pass`` true it goes on through one more forward and backward pass, without an update, and
-    keeps of it what ``run_net`` keeps of its first.
+    keeps of it what ``run_net`` keeps of its first.  ``test_pass``: a forward of its test net, too.
     """
     with _file(request["solver"]) as path:
         solver = caffe.get_solver(path)
@@ -109,6 +112,9 @@ def run_solver(caffe, request, inputs):
         solver.net.forward()
         solver.net.backward()
         _keep(result, "0", solver.net)
+    if request.get("test_pass"):
+        solver.test_nets[0].forward()
+        _keep(result, "test", solver.test_nets[0])
     result["losses"] = np.array(losses)
     result["iter"] = np.array(solver.iter)
     return result

@@ -8,6 +8,7 @@ import pytest
 
 from tests.torchcaffe.gradient_check import check_gradients
 from tests.torchcaffe.layer_cases import LAYERS, Case, whole
+from tests.torchcaffe.layer_cases.recurrent import RECURRENT
 from tests.torchcaffe.small_nets import GAUSSIAN
 
 _CONV = f"num_output: 4 {GAUSSIAN}"
@@ -49,7 +50,9 @@ _STAGES = {
 }
 # at a kink, or where whole numbers tie, there is no slope to compare with
 _KINKS = ("max of ties", "reduction asum of zeros")
-CASES = {name: case for name, case in {**LAYERS, **_STAGES}.items() if name not in _KINKS}
+# a hidden state carries over from one energy to the next: their own test begins its sequences anew
+_ELSEWHERE = (*_KINKS, *RECURRENT)
+CASES = {name: case for name, case in {**LAYERS, **_STAGES}.items() if name not in _ELSEWHERE}
 
 
 @pytest.mark.parametrize("name", CASES)

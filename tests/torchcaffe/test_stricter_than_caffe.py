@@ -20,15 +20,10 @@ OURS = {
     "a hinge label out of range": refused(
         "HingeLoss", "", (2, 3), (2,), message="labels must be in 0 … 2; got 3"
     ),
-    # it divides 0 by 0, and by 0
-    "dropout of everything": refused(
-        "Dropout", "dropout_param { dropout_ratio: 1 }", X, message="got 1"
-    ),
     "a stride in one direction": refused_convolution(
         "num_output: 1 kernel_size: 1 stride_h: 2", "stride"
     ),
     # it computes from what it has overwritten
-    "eltwise in place": refused("Eltwise", "", X, X, tops="a", message=_IN_PLACE),
     "concat in place": refused("Concat", "", X, X, tops="a", message=_IN_PLACE),
     "lrn in place": refused("LRN", "", X, tops="a", message=_IN_PLACE),
     "reduction in place": refused("Reduction", "", X, tops="a", message=_IN_PLACE),

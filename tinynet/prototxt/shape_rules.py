@@ -229,6 +229,35 @@ def embed(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     return Result([(*bottoms[0], p.num_output)], parameters)
 
 
+# ------------------------------------------------------------------------------- sequences
+
+
+@rule("RNN", "LSTM")
+def recurrent(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+    p = layer.recurrent_param
+    steps, streams = bottoms[0][:2]
+    parts = (1 if layer.type == "RNN" else 2) if p.expose_hidden else 0
+    rows = p.num_output if layer.type == "RNN" else 4 * p.num_output
+    of_inputs, of_state = (rows, prod(bottoms[0][2:])), (rows, p.num_output)
+    parameters: list[Shape] = [of_inputs, (rows,)]
+    multiply_adds = steps * streams * (prod(of_inputs) + prod(of_state))
+    if len(bottoms) > 2 + parts:
+        of_static = (rows, prod(bottoms[2][1:]))
+        parameters.append(of_static)
+        multiply_adds += streams * prod(of_static)
+    parameters.append(of_state)
+    if layer.type == "RNN":
+        parameters += [(rows, rows), (rows,)]
+        multiply_adds += steps * streams * rows * rows
+    tops = [(steps, streams, p.num_output), *[(1, streams, p.num_output)] * parts]
+    return Result(tops, parameters, multiply_adds)
+
+
+@rule("LSTMUnit")
+def lstm_unit(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+    return Result([bottoms[0]] * 2)
+
+
 # --------------------------------------------------------------------------- value by value
 
 

@@ -45,9 +45,10 @@ class Layer:
     """Base class of all layer types. A subclass states its numbers of blobs as class attributes."""
 
     type: str = ""
-    # (least, most) numbers of bottoms and tops; None for no upper bound
-    num_bottom: ClassVar[tuple[int, int | None]] = (1, 1)
-    num_top: ClassVar[tuple[int, int | None]] = (1, 1)
+    # (least, most) numbers of bottoms and tops; None for no upper bound.  Of a layer whose own
+    # parameters decide, __init__ sets them.
+    num_bottom: tuple[int, int | None] = (1, 1)
+    num_top: tuple[int, int | None] = (1, 1)
     equal_num_bottom_top: ClassVar[bool] = False
     # whether a top may be the blob of a bottom
     works_in_place: ClassVar[bool] = True

@@ -8,6 +8,7 @@ from tests.torchcaffe.layer_cases.convolutions import CONVOLUTIONS
 from tests.torchcaffe.layer_cases.losses import LOSSES
 from tests.torchcaffe.layer_cases.neurons import NEURONS
 from tests.torchcaffe.layer_cases.normalizations import NORMALIZATIONS
+from tests.torchcaffe.layer_cases.recurrent import RECURRENT
 
 __all__ = ["FAMILIES", "LAYERS", "Case", "positive", "whole"]
 
@@ -18,5 +19,6 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "losses": LOSSES,
     "neurons": NEURONS,
     "normalizations": NORMALIZATIONS,
+    "recurrent": RECURRENT,
 }
 LAYERS = {name: case for family in FAMILIES.values() for name, case in family.items()}

@@ -54,6 +54,7 @@ class NetGraph:
         self._latest: dict[str, int] = {}  # blob name → number of the blob that now has it
         self._available: set[str] = set()  # tops that no layer has read yet
         self._owners: dict[str, tuple[int, int]] = {}  # shared parameter's name → (layer, index)
+        self._shared: list[tuple[Blob, Blob]] = []  # (parameter, the one whose memory it uses)
         self._learnable_index: dict[tuple[int, int], int] = {}
         self._stated: set[tuple[int, str]] = set()  # multipliers that a prototxt states, by param
 
@@ -190,6 +191,7 @@ class NetGraph:
             f"cannot share param '{spec.name}' of layer {self.layer_names[owner_id]} (shape "
             f"{owner.shape}) with layer {param.name} (shape {blob.shape})",
         )
+        self._shared.append((blob, owner))
         blob.share_data(owner)
         blob.share_diff(owner)
         learnable = self._learnable_index[owner_id, owner_index]
@@ -203,6 +205,15 @@ class NetGraph:
                 )
                 values[learnable] = getattr(spec, field)
         self._note_stated(spec, learnable)
+
+    def share_parameters(self) -> None:
+        """Let every parameter that is shared by name use its owner's memory again.
+
+        Needed after an owner was given other memory (Net::ShareWeights).
+        """
+        for blob, owner in self._shared:
+            blob.share_data(owner)
+            blob.share_diff(owner)
 
     def _note_stated(self, spec: Any, learnable: int) -> None:
         for field in ("lr_mult", "decay_mult"):

@@ -2,6 +2,8 @@
 
 In TRAIN each element is kept with probability 1 − dropout_ratio and divided by it; in TEST the
 layer is the identity.  On the CPU the mask is real Caffe's, drawn from the main stream.
+
+A ratio of 1 keeps nothing and divides by 0: as in Caffe, 0 · ∞ makes every value NaN in TRAIN.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import torch
 
 from tinynet.prototxt import schema
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import random
@@ -18,7 +21,13 @@ from tinynet.torchcaffe.random_numbers import random
 class Dropout(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.ratio = self.param.dropout_param.dropout_ratio
-        self.require(0 <= self.ratio < 1, f"dropout_ratio must be in [0, 1); got {self.ratio}")
+        self.require(0 <= self.ratio <= 1, f"dropout_ratio must be in [0, 1]; got {self.ratio}")
+        if self.ratio == 1 and self.phase == schema.TRAIN:
+            glog.warning(
+                "dropout_layer.cpp",
+                f"{self.name}: dropout_ratio 1 keeps nothing and divides it by 0; as in Caffe, "
+                "all that comes out in TRAIN is nan",
+            )
         self.scale = random.dropout_scale(self.ratio)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

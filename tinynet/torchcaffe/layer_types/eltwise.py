@@ -3,6 +3,10 @@
 Source: Caffe's src/caffe/layers/eltwise_layer.cpp.  The gradient of a maximum goes to one bottom:
 the last one that was greater than what came before it, where of the first two the second wins a
 tie.
+
+In place (the top is one of the bottoms) Caffe reads what it has overwritten already, data and diff:
+a sum, which begins by setting the top to 0, loses that bottom.  The same steps in the same order on
+the same memory give the same here.
 """
 
 from __future__ import annotations
@@ -10,17 +14,17 @@ from __future__ import annotations
 import torch
 
 from tinynet.prototxt import schema
+from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _PROD = schema.EltwiseParameter.PROD
 _SUM = schema.EltwiseParameter.SUM
+_LOWEST = torch.finfo(torch.float32).min
 
 
 @register("Eltwise")
 class Eltwise(Layer):
     num_bottom = (2, None)
-    # Caffe lets it, and computes from what it has overwritten
-    works_in_place = False
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.eltwise_param
@@ -44,49 +48,54 @@ class Eltwise(Layer):
         top[0].resize(shapes[0])
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
+        in_place = any(below is top[0] for below in bottom)
+        out = top[0].tensor if in_place else torch.empty_like(bottom[0].tensor)
         values = [below.tensor for below in bottom]
         if self.operation == _PROD:
-            top[0].set_data(_product(values))
+            torch.mul(values[0], values[1], out=out)
+            for value in values[2:]:
+                out.mul_(value)
         elif self.operation == _SUM:
-            total = values[0] * self.coefficients[0]
-            for value, coefficient in zip(values[1:], self.coefficients[1:]):
-                total.add_(value, alpha=coefficient)
-            top[0].set_data(total)
+            out.zero_()
+            for value, coefficient in zip(values, self.coefficients):
+                out.add_(value, alpha=coefficient)
         else:
-            self._forward_max(values, top)
+            if in_place:
+                out.fill_(_LOWEST)
+            self._forward_max(values, out)
+        top[0].set_data(out)
 
-    def _forward_max(self, values: list[torch.Tensor], top: Blobs) -> None:
+    def _forward_max(self, values: list[torch.Tensor], out: torch.Tensor) -> None:
         first = values[0] > values[1]
-        best = torch.where(first, values[0], values[1])
+        torch.where(first, values[0], values[1], out=out)
         winner = (~first).to(torch.int32)
         for i, value in enumerate(values[2:], 2):
-            better = value > best
-            best = torch.where(better, value, best)
+            better = value > out
+            torch.where(better, value, out, out=out)
             winner.masked_fill_(better, i)
         self._winner = winner
-        top[0].set_data(best)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         above = top[0].grad
         for i, below in enumerate(bottom):
             if not propagate_down[i]:
                 continue
+            out = above if below is top[0] else torch.empty_like(above)
             if self.operation == _PROD:
-                below.set_diff(self._other_factors(i, top, bottom) * above)
+                self._slope_of_product(i, top[0], bottom, out)
+                out.mul_(above)
             elif self.operation == _SUM:
-                below.set_diff(above * self.coefficients[i])
+                torch.mul(above, self.coefficients[i], out=out)
             else:
-                below.set_diff(above * (self._winner == i))
+                torch.mul(above, self._winner == i, out=out)
+            below.set_diff(out)
 
-    def _other_factors(self, i: int, top: Blobs, bottom: Blobs) -> torch.Tensor:
+    def _slope_of_product(self, i: int, top: Blob, bottom: Blobs, out: torch.Tensor) -> None:
         """∂y/∂x_i of a product; by division, and so not where x_i is 0, unless ``stable``."""
-        if self.stable:
-            return _product([below.tensor for j, below in enumerate(bottom) if j != i])
-        return top[0].tensor / bottom[i].tensor
-
-
-def _product(values: list[torch.Tensor]) -> torch.Tensor:
-    product = values[0]
-    for value in values[1:]:
-        product = product * value
-    return product
+        if not self.stable:
+            torch.div(top.tensor, bottom[i].tensor, out=out)
+            return
+        first, *others = (below for j, below in enumerate(bottom) if j != i)
+        out.copy_(first.tensor)
+        for below in others:
+            out.mul_(below.tensor)

@@ -45,6 +45,8 @@ layers/base_data_layer.cpp, layers/dropout_layer.cpp; the distributions as Boost
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinynet.torchcaffe.errors import check
@@ -100,8 +102,9 @@ def dropout_mask(stream: Mt19937, count: int, ratio: float) -> np.ndarray:
 
 
 def dropout_scale(ratio: float) -> float:
-    """1 / (1 − ratio), rounded to float32 as Dropout's ``scale_`` is."""
-    return float(_F(1.0 / (1.0 - float(_F(ratio)))))
+    """1 / (1 − ratio), rounded to float32 as Dropout's ``scale_`` is; of ratio 1, infinity."""
+    kept = 1.0 - float(_F(ratio))
+    return float(_F(1.0 / kept)) if kept else math.inf
 
 
 def rng_uniform(stream: Mt19937, count: int, low: float, high: float) -> np.ndarray:
