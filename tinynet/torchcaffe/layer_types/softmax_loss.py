@@ -52,20 +52,11 @@ class SoftmaxWithLoss(LossLayer):
         valid = labels != self.ignore_label
         return torch.where(valid, labels, 0), valid
 
-    def _check_range(self, labels: torch.Tensor) -> None:
-        if labels.device.type == "cpu" and labels.numel():
-            low, high = int(labels.min()), int(labels.max())
-            self.require(
-                low >= 0 and high < self.classes,
-                f"labels must be in 0 … {self.classes - 1}, one per class score; "
-                f"got {low if low < 0 else high}",
-            )
-
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         prob = torch.softmax(bottom[0].tensor, self.axis)
         self._prob = prob
         labels, valid = self._labels(bottom)
-        self._check_range(labels)
+        self.require_labels(labels, self.classes)
         picked = prob.reshape(self.rows[0], self.classes, self.rows[1]).gather(1, labels)
         losses = -picked.clamp(min=_FLT_MIN).log()
         if valid is not None:

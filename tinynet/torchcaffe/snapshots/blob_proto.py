@@ -8,12 +8,14 @@ is one length-delimited run of little-endian float32, ``shape`` (field 7) a Blob
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinynet.prototxt import schema
-from tinynet.torchcaffe.errors import CaffeError
+from tinynet.errors import TinynetError
+from tinynet.prototxt import binary, schema
+from tinynet.torchcaffe.errors import CaffeError, require_file
 
 _LENGTH_DELIMITED = 2
 _FLOAT32 = np.dtype("<f4")
@@ -82,6 +84,19 @@ def decode(blob: Any, what: str, field: str = "data") -> np.ndarray:
     if values.size != count or any(dim < 0 for dim in shape):
         raise CaffeError(f"{what}: shape {shape} needs {count} values; the file has {values.size}")
     return values.reshape(shape)
+
+
+def read(path: str | Path) -> np.ndarray:
+    """The array in a .binaryproto, a mean or a matrix, at ``path``.
+
+    Raises CaffeError where it cannot be read or holds no BlobProto.
+    """
+    require_file(path)
+    try:
+        stored = binary.read(path, schema.BlobProto)
+    except (TinynetError, OSError) as error:
+        raise CaffeError(str(error)) from error
+    return decode(stored, str(path))
 
 
 def _packed_floats(blob: Any, field: str) -> np.ndarray:
