@@ -388,6 +388,6 @@ def argmax(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     return Result([(bottoms[0][0], 2 if p.out_max_val else 1, p.top_k, *trailing)])
 
 
-@rule("Silence")
+@rule("Silence", "HDF5Output")
 def silence(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     return Result([])

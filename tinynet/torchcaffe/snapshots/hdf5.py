@@ -10,7 +10,7 @@ Defined by ``Net::ToHDF5``, ``CopyTrainedLayersFromHDF5`` (src/caffe/net.cpp) an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch
 
 from tinynet import whole_file
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.graph.net_graph import NetGraph
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -152,3 +152,41 @@ def load_state(path: str | Path) -> State:
             learned_net=learned.rstrip(b"\0").decode(),
             history=[np.asarray(history[str(j)]) for j in range(len(history))],
         )
+
+
+def load_datasets(path: str | Path, names: Sequence[str]) -> list[np.ndarray]:
+    """The datasets of these names, float32 and of one axis at least, read whole.
+
+    HDF5 itself converts other kinds of numbers, as it does for Caffe (``hdf5_load_nd_dataset`` in
+    src/caffe/util/hdf5.cpp).  Raises CaffeError where the file cannot be read, a dataset is
+    missing, or holds no numbers.
+    """
+    require_file(path)
+    with _opened(path) as file:
+        return [_numbers(file, str(path), name) for name in names]
+
+
+def _numbers(file: Any, path: str, name: str) -> np.ndarray:
+    h5py = require()
+    found = file[name] if name in list(file) else None
+    check(isinstance(found, h5py.Dataset), f"{path} has no dataset '{name}'")
+    kind = found.id.get_type().get_class()
+    check(
+        kind in (h5py.h5t.FLOAT, h5py.h5t.INTEGER),
+        f"{path}: the dataset '{name}' must hold floats or integers; it has type {found.dtype}",
+    )
+    check(found.ndim > 0, f"{path}: the dataset '{name}' must have an axis, the first for rows")
+    values = np.empty(found.shape, np.float32)
+    if values.size:
+        found.read_direct(values)
+    return values
+
+
+def save_datasets(path: str | Path, datasets: dict[str, np.ndarray]) -> None:
+    """Write a file of these datasets, whole or not at all.  Raises CaffeError where it cannot."""
+    try:
+        with _created(path) as file:
+            for name, values in datasets.items():
+                file[name] = values
+    except OSError as error:
+        raise CaffeError(f"cannot write the HDF5 file {path}: {error.strerror or error}") from None
