@@ -13,7 +13,7 @@ import pytest
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Ask, RealCaffe, assert_same
-from tests.torchcaffe.small_nets import layer, net
+from tests.torchcaffe.small_nets import layer, net, normal
 from tinynet.torchcaffe.random_numbers import c_rand
 from tinynet.torchcaffe.random_numbers.c_rand import CRand
 
@@ -189,7 +189,7 @@ def test_output_writes_the_file_that_real_caffe_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    values = {name: np.random.rand(*shape).astype(np.float32) for name, shape in zip("ab", shapes)}
+    values = {name: normal(1, shape) for name, shape in zip("ab", shapes)}
     request = {"net": output(tmp_path / "real.h5", *shapes), "backward": False}
     caffe = RealCaffe(caffe_python)
     try:

@@ -82,6 +82,19 @@ def memory_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     return Result([(p.batch_size, p.channels, p.height, p.width), (p.batch_size,)])
 
 
+@rule("WindowData")
+def window_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+    batch, crop = layer.window_data_param.batch_size, layer.transform_param.crop_size
+    if not crop:
+        raise ValueError("crop_size must be positive")
+    return Result([(batch, 3, crop, crop), (batch,)])
+
+
+@rule("HDF5Data")
+def hdf5_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+    raise ValueError("its shapes are those of the datasets in its files")
+
+
 @rule("Input")
 def input(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     return Result(_one_each(layer, [tuple(shape.dim) for shape in layer.input_param.shape]))
