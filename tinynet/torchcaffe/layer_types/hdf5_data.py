@@ -41,6 +41,9 @@ class HDF5Data(Layer):
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._file_order)
         self._file = 0  # place in the order of the files
+        self._rows: list[np.ndarray] = []  # of the file that is open, by tops
+        self._row_order: list[int] = []
+        self._row = 0  # place in the order of the rows
         self._open(len(top))
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._row_order)
@@ -66,7 +69,7 @@ class HDF5Data(Layer):
             f"the datasets of {path} must have the same number of rows, one at least; got "
             f"{', '.join(map(str, counts))}",
         )
-        if hasattr(self, "_rows"):
+        if self._rows:
             before = [values.shape[1:] for values in self._rows]
             found = [values.shape[1:] for values in rows]
             self.require(
@@ -75,7 +78,7 @@ class HDF5Data(Layer):
                 f"{found}",
             )
         self._rows = rows
-        self._row = 0  # place in the order of the rows
+        self._row = 0
         self._row_order = list(range(counts[0]))
 
     def _next(self) -> None:

@@ -168,7 +168,7 @@ def load_datasets(path: str | Path, names: Sequence[str]) -> list[np.ndarray]:
 
 def _numbers(file: Any, path: str, name: str) -> np.ndarray:
     h5py = require()
-    found = file[name] if name in list(file) else None
+    found: Any = file[name] if name in list(file) else None
     check(isinstance(found, h5py.Dataset), f"{path} has no dataset '{name}'")
     kind = found.id.get_type().get_class()
     check(
