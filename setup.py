@@ -20,7 +20,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["tinynet", "tinynet.*"]),
-    package_data={"tinynet.reporting": ["page_files/*"]},
+    package_data={"tinynet.report": ["page_files/*"]},
     python_requires=">=3.9",
     install_requires=[
         "numpy>=1.20",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tinynet import engines
+from tinynet.engine import engines
 from tinynet.errors import TinynetError
 
 # the suite compares small nets: threads only get in each other's way

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.experiments.made_results import settings
+from tests.study.made_results import settings
 from tinynet.errors import TinynetError
-from tinynet.experiments import settings as experiment
-from tinynet.experiments.results import ResultsPaths, read_dissection
-from tinynet.json_form import fields_in
-from tinynet.training import run as runs
+from tinynet.files import fields_in
+from tinynet.run import record as runs
+from tinynet.study import settings as experiment
+from tinynet.study.results import ResultsPaths, read_dissection
 
 ROOT = Path(__file__).parent.parent
 

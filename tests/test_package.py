@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from tinynet import doctor
+from tinynet.engine import doctor
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tinynet.paths import DataPaths, RunPaths, StagePaths
+from tinynet.dataset.paths import DataPaths
+from tinynet.experiment.paths import StagePaths
+from tinynet.run.paths import RunPaths
 
 REPOSITORY = Path(__file__).parents[1]
 

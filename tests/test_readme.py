@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import run
 from tinynet.cli.main import COMMANDS
-from tinynet.stages import ASSUMPTIONS, STAGES
+from tinynet.experiment.stages import ASSUMPTIONS, STAGES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

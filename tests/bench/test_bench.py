@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.command import run
-from tinynet import devices
 from tinynet.bench import parts
 from tinynet.bench.machine import machine
 from tinynet.bench.rounds import Row, alternate
 from tinynet.cli import bench as cli
+from tinynet.engine import devices
 from tinynet.errors import TinynetError
 
 CHILD = """
@@ -226,7 +226,7 @@ def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tm
     ],
 )
 def test_every_work_of_the_worker_does_a_round(work, tmp_path):
-    from tinynet import engines
+    from tinynet.engine import engines
 
     folder = parts.unpacked(None, tmp_path, quick=True)
     bench = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests import children
-from tinynet import foreground
+from tinynet.caffeformat import binary, schema
 from tinynet.cli.caffe import caffe
-from tinynet.prototxt import binary, schema
+from tinynet.engine import foreground
 
 ROOT = Path(__file__).parent.parent.parent
 NET = """

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli import caffe_uses
 from tests.cli.command import Done, run
-from tinynet import foreground
+from tinynet.engine import foreground
 from tinynet.torchcaffe import context, glog, tool
 
 GOLDEN = caffe_uses.golden()

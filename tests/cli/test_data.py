@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.layouts import save_picture, write_layout, write_zip
+from tests.dataset.layouts import save_picture, write_layout, write_zip
 from tinynet.cli.main import main
-from tinynet.data.convert import CONTENTS
+from tinynet.dataset.convert import CONTENTS
 
 
 @pytest.fixture

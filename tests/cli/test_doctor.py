@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tests.test_engines import CAFFE, interpreter
-from tinynet import doctor, engines
-from tinynet.interpreters import PLACEHOLDER
+from tests.engine.test_engines import CAFFE, interpreter
+from tinynet.engine import doctor, engines
+from tinynet.engine.interpreters import PLACEHOLDER
 
 
 @pytest.fixture(autouse=True)

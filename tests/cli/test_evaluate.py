@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.cli.command import run
-from tests.evaluation import small_run
-from tests.evaluation.test_probabilities import some
-from tests.evaluation.test_subsets import some_members
-from tinynet.evaluation.probabilities import read_probabilities, write_probabilities
+from tests.predict import small_run
+from tests.predict.test_probabilities import some
+from tests.predict.test_subsets import some_members
+from tinynet.predict.probabilities import read_probabilities, write_probabilities
 
 
 @pytest.fixture
@@ -159,10 +159,10 @@ def test_a_place_that_cannot_take_the_result_is_refused_before_the_work(tmp_path
 
 
 def test_the_best_snapshot_is_that_of_the_highest_accuracy_in_the_history(tmp_path: Path) -> None:
-    from tests.training.test_snapshots import write_snapshot
+    from tests.run.test_snapshots import write_snapshot
     from tinynet.cli.evaluate import _iteration
     from tinynet.errors import TinynetError, UsageError
-    from tinynet.training.log import append_history
+    from tinynet.run.log import append_history
 
     (tmp_path / "snapshots").mkdir()
     for iteration in (10, 20):

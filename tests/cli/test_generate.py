@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tinynet.data.manifest import Manifest, write_manifest
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
+from tinynet.dataset.manifest import Manifest, write_manifest
 
 
 def solver_of(folder: Path) -> object:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tinynet.prototxt.solver_values import WORDS
+from tinynet.experiment.solver_values import WORDS
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import command
-from tests.data.layouts import save_picture, write_layout
+from tests.dataset.layouts import save_picture, write_layout
 
 
 def run(encoding: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:

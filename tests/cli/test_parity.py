@@ -9,8 +9,8 @@ from statistics import fmean
 import pytest
 
 from tests.cli.command import run
-from tests.experiments.small_solver import write_small_solver
-from tinynet import engines
+from tests.study.small_solver import write_small_solver
+from tinynet.engine import engines
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_strict_ends_with_1_where_the_engines_part(
     caffe_python: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tinynet.experiments.parity.DISPLACEMENT_LIMIT", 0.0)
+    monkeypatch.setattr("tinynet.study.parity.DISPLACEMENT_LIMIT", 0.0)
     done = run("parity", solver, "--iterations", 3, "--strict")
     assert done.status == 1 and "torch apart" in done.stdout
     assert done.stderr.startswith(f"tinynet: {solver}: initial weights equal to the bit")

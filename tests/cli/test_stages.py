@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.cli.command import run
-from tinynet.stages import ASSUMPTIONS, STAGES
+from tinynet.experiment.stages import ASSUMPTIONS, STAGES
 
 
 def test_the_table_has_every_stage_with_its_change_and_cost() -> None:

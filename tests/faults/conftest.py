@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.trials import Job, Tally
-from tests.training import small_stages
+from tests.run import small_stages
 
 ITERATIONS = 40
 

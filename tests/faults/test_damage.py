@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.conftest import ITERATIONS
 from tests.faults.trials import Job, Tally
-from tests.training import small_runs, small_stages
+from tests.run import small_runs, small_stages
 
 Unfinished = Callable[[], Job]
 LONG = pytest.mark.long
@@ -128,8 +128,8 @@ def test_damaged_prototxt_and_run_json_are_refused(
 @pytest.fixture
 def own_data(tmp_path: Path) -> Job:
     """A run with data of its own to be damaged, from a conversion with a manifest."""
-    from tinynet.data.manifest import Manifest, write_manifest
-    from tinynet.training import record_digest
+    from tinynet.dataset.manifest import Manifest, write_manifest
+    from tinynet.run import record_digest
 
     small_stages.write_data(tmp_path)
     data = tmp_path / "data"
@@ -170,7 +170,7 @@ def test_a_damaged_lmdb_is_refused_or_was_not_touched_where_it_counts(
     assert "Traceback" not in errors
     if status == 0:
         # a page that is not in use, or behind the last record
-        from tinynet.training import checks
+        from tinynet.run import checks
 
         assert checks.record_digest.of(path.parent)
     else:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import ITERATIONS
 from tests.faults.trials import Job, Tally
-from tests.training import small_stages
+from tests.run import small_stages
 
 
 def carry_to_its_end(job: Job, kills: int, kind: str, tally: Tally, longest: float) -> None:

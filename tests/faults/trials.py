@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import children
-from tests.training import small_runs
+from tests.run import small_runs
 
 RUN = Path("runs/fault/seed1")
 _WRITING = ".snapshot_iter_"  # how the torch engine's temporary names begin

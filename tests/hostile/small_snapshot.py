@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 
 
 def small_net() -> bytes:

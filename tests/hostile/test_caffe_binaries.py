@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.hostile.mangling import FUZZ, bounded_memory, mangled
 from tests.hostile.small_snapshot import small_net, small_state
+from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
-from tinynet.prototxt import schema
-from tinynet.training import snapshots
+from tinynet.run import snapshots
 
 
 @FUZZ

@@ -15,7 +15,7 @@ SOURCES = sorted(
 
 
 def test_names_of_runs_and_folders_are_never_shell_text(tmp_path: Path) -> None:
-    from tests.training import small_runs
+    from tests.run import small_runs
 
     pytest.importorskip("torch")
     name = "a; touch pwned $(touch pwned) '\"`ü"

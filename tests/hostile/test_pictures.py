@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hostile.mangling import FUZZ, bounded_memory, mangled
-from tinynet.data.pictures import BadPicture, decode_jpeg
-from tinynet.data.store import decode_datum, encode_datum
+from tinynet.caffeformat import schema
+from tinynet.caffeformat.datum import decode_datum, encode_datum
+from tinynet.dataset.decoding import BadPicture, decode_jpeg
 from tinynet.errors import TinynetError
-from tinynet.prototxt import schema
 
 ROOT = Path(__file__).parents[2]
 

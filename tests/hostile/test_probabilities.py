@@ -11,7 +11,7 @@ import pytest
 
 from tests.hostile.mangling import bounded_memory
 from tinynet.errors import TinynetError
-from tinynet.evaluation.probabilities import read_probabilities
+from tinynet.predict.probabilities import read_probabilities
 
 
 def npy(descr: str, shape: str, data: bytes = b"") -> bytes:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from tests.hostile.mangling import FUZZ, bounded_memory, mangled
-from tinynet import sealed_json
+from tinynet import files
+from tinynet.caffeformat import binary, schema, text
 from tinynet.errors import TinynetError
-from tinynet.prototxt import binary, schema, text
 
 ROOT = Path(__file__).parents[2]
 NET = (ROOT / "prototxt/stage7_dropout2/train_val.prototxt").read_bytes()
@@ -63,7 +63,7 @@ def test_a_file_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) ->
     for read in (
         lambda: text.read(path, schema.NetParameter),
         lambda: binary.read(path, schema.NetParameter),
-        lambda: sealed_json.read(path, 1 << 20),
+        lambda: files.read_sealed_json(path, 1 << 20),
     ):
         with bounded_memory(), pytest.raises(TinynetError, match="longer than"):
             read()

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from tests.hostile.mangling import FUZZ, mangled
 from tests.hostile.small_snapshot import small_net, small_state
-from tinynet import sealed_json
+from tinynet import files
 from tinynet.errors import TinynetError
-from tinynet.paths import RunPaths
-from tinynet.training import log, run, snapshots
+from tinynet.run import log, snapshots
+from tinynet.run import record as run
+from tinynet.run.paths import RunPaths
 
 STATE = {
     "format": "tinynet complete state 1", "iteration": 10, "losses": [1.5],
@@ -31,7 +32,7 @@ def test_what_was_not_sealed_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x_iter_10.complete.json"
     path.write_bytes(data)
     with pytest.raises(TinynetError, match="complete.json"):
-        sealed_json.read(path, 1 << 20)
+        files.read_sealed_json(path, 1 << 20)
 
 
 json_values = st.recursive(
@@ -61,7 +62,7 @@ def test_a_sealed_complete_state_of_any_content_is_applied_or_refused(
             assert all(isinstance(loss, float) for loss in losses)
 
     state = tmp_path / "x_iter_10.solverstate"
-    sealed_json.write(tmp_path / "x_iter_10.complete.json", {**STATE, **changes})
+    files.write_sealed_json(tmp_path / "x_iter_10.complete.json", {**STATE, **changes})
     with pytest.raises(TinynetError):
         complete_state.restore(Solver(), state)  # type: ignore[arg-type]
     assert {path.name for path in tmp_path.iterdir()} == {"x_iter_10.complete.json"}

@@ -14,7 +14,7 @@ import pytest
 
 from tests import children
 from tests.cli import command
-from tests.training import small_runs
+from tests.run import small_runs
 from tinynet.cli.job_commands import common_fault
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states

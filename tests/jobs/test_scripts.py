@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training import small_runs
+from tests.run import small_runs
 from tinynet.jobs.job_list import read
 
 ROOT = Path(__file__).parents[2]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation import small_run
 from tests.jobs.small_slurm import Cluster, missing
-from tests.training import small_runs
-from tinynet.evaluation.probabilities import read_probabilities
+from tests.predict import small_run
+from tests.run import small_runs
 from tinynet.jobs import states
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.job_list import Job
-from tinynet.paths import RunPaths
-from tinynet.training.log import read_history
+from tinynet.predict.probabilities import read_probabilities
+from tinynet.run.log import read_history
+from tinynet.run.paths import RunPaths
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 

@@ -34,8 +34,8 @@ from torch.nn import functional
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, RealCaffe
-from tinynet import engines
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
+from tinynet.engine import engines
 
 Gradients = dict[str, np.ndarray]  # by LAYER/INDEX
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import run_python
-from tinynet import engines
+from tinynet.caffeformat import binary, schema
+from tinynet.engine import engines
 from tinynet.errors import TinynetError
-from tinynet.prototxt import binary, schema
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden" / "random.json"

@@ -14,8 +14,9 @@ import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe.layer_cases import LAYERS
 from tests.torchcaffe.small_nets import layer
 from tests.torchcaffe.test_gradients import CASES
-from tinynet.data.store import encode_datum, write_store
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.context import Context
 from tinynet.torchcaffe.solver import create_solver

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.torchcaffe import random_requests as asked
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import fillers
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937

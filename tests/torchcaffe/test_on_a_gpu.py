@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import tinynet.torchcaffe as torchcaffe
+from tests.run import small_stages
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import assert_same, needs_gpu, on_gpu
 from tests.torchcaffe.layer_cases import LAYERS
 from tests.torchcaffe.small_nets import layer, net
-from tests.training import small_stages
-from tinynet.evaluation.crops import crop_origins
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
+from tinynet.caffeformat.transform import crop_origins
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.solver import get_solver
 

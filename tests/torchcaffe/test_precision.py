@@ -10,7 +10,7 @@ import torch
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import precision
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.solver import create_solver

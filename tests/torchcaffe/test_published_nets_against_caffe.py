@@ -11,7 +11,7 @@ import pytest
 from tests.torchcaffe.conftest import Ask, assert_same
 from tests.torchcaffe.layer_cases import whole
 from tests.torchcaffe.small_nets import Shape, normal
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 
 # file in Caffe's source, shape of a small batch, classes
 NETS: dict[str, tuple[str, Shape, int]] = {

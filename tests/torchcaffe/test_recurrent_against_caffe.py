@@ -17,7 +17,7 @@ from tests.torchcaffe.layer_cases.recurrent import CONT, recurrent
 from tests.torchcaffe.layer_cases.recurrent import RECURRENT as LAYERS
 from tests.torchcaffe.refused_nets import refused
 from tests.torchcaffe.small_nets import layer, net, normal
-from tinynet.prototxt import schema, shapes, text
+from tinynet.caffeformat import schema, shapes, text
 
 TWO = ("RNN", "LSTM")
 # without what Caffe's diffs leave out: an exposed state's, cont between 0 and 1, overwritten cells

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinynet.torchcaffe as caffe
-from tinynet.evaluation.crops import crop_origins, views
+from tinynet.caffeformat.transform import crop_origins, views
 from tinynet.torchcaffe import shared_crops
 from tinynet.torchcaffe.extensions import predict_crops
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from tests.torchcaffe.user_scripts import Said, assert_says_the_same, in_real_caffe, in_torchcaffe
-from tinynet.data.store import encode_datum, write_store
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 
 Solved = Callable[[str], tuple[Said, Said]]
 ParseLog = Callable[[str], tuple[list[dict[str, Any]], list[dict[str, Any]]]]

@@ -18,12 +18,15 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.conftest import Answer, Ask
-from tinynet.data.pictures import decode_jpeg
-from tinynet.data.store import encode_datum, write_store
-from tinynet.data.tiny_imagenet import TinyImagenet
-from tinynet.prototxt import dataset, generate, schema, text
-from tinynet.prototxt.solvers import Overrides
-from tinynet.stages import stage
+from tinynet.caffeformat import schema, text
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
+from tinynet.dataset.decoding import decode_jpeg
+from tinynet.dataset.tiny_imagenet import TinyImagenet
+from tinynet.experiment import data_description as dataset
+from tinynet.experiment import generate
+from tinynet.experiment.solvers import Overrides
+from tinynet.experiment.stages import stage
 
 CLASSES = 10
 PICTURES = 40

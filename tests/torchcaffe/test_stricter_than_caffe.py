@@ -12,7 +12,8 @@ from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.refused_nets import X, refused, refused_convolution
 from tests.torchcaffe.small_nets import layer
-from tinynet.data.store import encode_datum, write_store
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 
 _IN_PLACE = "cannot work in place"
 OURS = {

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tinynet import devices, engines
+from tinynet.engine import devices, engines
 
 
 def machine(gpu: int | None = None) -> dict[str, Any]:

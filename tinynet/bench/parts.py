@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import engines
 from tinynet.bench.rounds import Row, Say, Start, alternate
+from tinynet.dataset.paths import DataPaths
+from tinynet.engine import engines
 from tinynet.errors import TinynetError, UsageError
-from tinynet.paths import DataPaths, StagePaths
+from tinynet.experiment.paths import StagePaths
 
 PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
 BATCH = 128
@@ -52,7 +53,7 @@ class Bench:
     @cached_property
     def data(self) -> DataPaths:
         """The data set, converted once."""
-        from tinynet.data.convert import convert
+        from tinynet.dataset.convert import convert
 
         self.say("converting the data set")
         convert(self.folder, self.scratch / "lmdb", jobs=1)
@@ -77,9 +78,10 @@ class Bench:
         Three products for each multiply-add of the forward pass (outputs, gradients of the weights
         and of the inputs), less the gradient of the pictures themselves, which nobody needs.
         """
-        from tinynet.prototxt import generate, schema, shapes, text
-        from tinynet.prototxt.dataset import describe
-        from tinynet.stages import STAGES
+        from tinynet.caffeformat import schema, shapes, text
+        from tinynet.experiment import generate
+        from tinynet.experiment.data_description import describe
+        from tinynet.experiment.stages import STAGES
 
         root = self.scratch / "prototxt"
         stage = next(stage for stage in STAGES if stage.number == number)
@@ -188,7 +190,7 @@ class Bench:
         return [limit, ours, real, plain, *faster, bf16]
 
     def reader(self) -> list[Row]:
-        from tinynet.prototxt import schema, text
+        from tinynet.caffeformat import schema, text
 
         paths, _ = self._prototxt(7)
         net = text.read(paths.train_val, schema.NetParameter)
@@ -280,7 +282,7 @@ class Bench:
     @cached_property
     def _lists(self) -> dict[str, Path]:
         """convert_imageset's lists: a path and a label a line, for each split."""
-        from tinynet.data.tiny_imagenet import TinyImagenet
+        from tinynet.dataset.tiny_imagenet import TinyImagenet
 
         lists = {}
         with TinyImagenet(self.folder) as dataset:
@@ -314,7 +316,7 @@ class Bench:
         return [self._subsets(11, few, self.rounds), self._subsets(20, few, 1)]
 
     def _subsets(self, count: int, pictures: int, rounds: int) -> Row:
-        from tinynet.evaluation.subsets import score_subsets
+        from tinynet.predict.subsets import score_subsets
 
         what = f"{2**count - 1:,} subsets of {count} models, {pictures:,} x 200"
         row = Row("subset search", what, "search")
@@ -367,8 +369,8 @@ def _skip(rows: list[Row], reason: str) -> list[Row]:
 
 def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
     """The folder of the data set: the one given, a zip's content, or newly drawn pictures."""
-    from tinynet.data import synthetic
-    from tinynet.data.zip_members import open_zip
+    from tinynet.dataset import synthetic
+    from tinynet.dataset.zip_members import open_zip
 
     if data is None:
         sizes = synthetic.Sizes(10, 30, 10, 10) if quick else synthetic.Sizes(20, 75, 50, 10)

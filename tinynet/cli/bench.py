@@ -53,9 +53,9 @@ def bench(
     skipped, with the reason.  Where training was measured too, reader also says what share of a
     training step the Data layer alone would take.
     """
-    from tinynet import devices, engines
     from tinynet.bench.machine import machine
     from tinynet.bench.parts import Bench, unpacked
+    from tinynet.engine import devices, engines
 
     if caffe_python is not None:
         engines.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap

@@ -147,7 +147,7 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
         raise click.UsageError(f"name one action of {', '.join(ACTIONS)}; got {got}")
     (action,) = actions
 
-    from tinynet import engines, foreground
+    from tinynet.engine import engines, foreground
 
     flags = {name: given[name] for name in FLAGS if given[name] is not None}
     flags.setdefault("minloglevel", _level_of_environment())

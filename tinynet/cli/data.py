@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
+from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
-from tinynet.paths import DATA_ROOT
 
 if TYPE_CHECKING:
-    from tinynet.data.verify import Report
+    from tinynet.dataset.verify import Report
 
 _JOBS = click.option(
     "--jobs", type=click.IntRange(min=1), help="Decoding threads (default: one per core)."
@@ -52,7 +52,7 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
     Example:
       tinynet data verify data/tiny-imagenet-200.zip
     """
-    from tinynet.data import verify as verification
+    from tinynet.dataset import verify as verification
 
     if verification.is_converted(dataset):
         report = verification.verify_converted(dataset)
@@ -63,7 +63,7 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
     else:
         _print_report(report)
     if report.problems:
-        from tinynet.data.convert import bad_pictures
+        from tinynet.dataset.convert import bad_pictures
 
         if report.kind == "data set":
             raise TinynetError(f"{dataset}: {bad_pictures(report.problems)}")
@@ -125,8 +125,8 @@ def convert(
     Example:
       tinynet data convert data/tiny-imagenet-200.zip --out data/lmdb
     """
-    from tinynet.data.convert import Options
-    from tinynet.data.convert import convert as convert_dataset
+    from tinynet.dataset.convert import Options
+    from tinynet.dataset.convert import convert as convert_dataset
 
     options = Options(seed=seed, crop_to_box=crop_to_box, skip_bad=skip_bad)
     manifest = convert_dataset(dataset, out, options, overwrite=overwrite, jobs=jobs)
@@ -185,7 +185,7 @@ def split(
     Example:
       tinynet data split data/lmdb --hold-out 0.1 --out data/honest
     """
-    from tinynet.data import split as splitting
+    from tinynet.dataset import split as splitting
 
     if (hold_out is not None) + half_val + (fold is not None) != 1:
         raise UsageError("say how to split: one of --hold-out PART, --half-val and --fold K/N")
@@ -248,7 +248,7 @@ def synthesize(
     Example:
       tinynet data synthesize --out data/shapes --classes 20
     """
-    from tinynet.data import synthetic
+    from tinynet.dataset import synthetic
 
     sizes = synthetic.Sizes(classes, train_per_class, val_per_class, test_per_class)
     synthetic.synthesize(out, sizes, seed=seed, overwrite=overwrite)
@@ -279,7 +279,7 @@ def fetch(out: Path, url: str | None, md5: str | None, overwrite: bool) -> None:
     Example:
       tinynet data fetch --out data
     """
-    from tinynet.data import download
+    from tinynet.dataset import download
 
     archive, folder = download.fetch(
         out,

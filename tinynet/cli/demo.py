@@ -32,10 +32,10 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     command is shown as it runs.  Started again, the demo goes on where it was.
     """
     from tinynet.cli.table import render
-    from tinynet.data.manifest import read_manifest
-    from tinynet.experiments import demo as experiment
-    from tinynet.reporting.bars import Bar, draw_bars
-    from tinynet.reporting.curves import draw_curves
+    from tinynet.dataset.manifest import read_manifest
+    from tinynet.report.bars import Bar, draw_bars
+    from tinynet.report.curves import draw_curves
+    from tinynet.study import demo as experiment
 
     folders = experiment.Folders(out)
     experiment.require_same_data(dataset, folders)

@@ -12,14 +12,14 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
+from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
-from tinynet.paths import DATA_ROOT
 
 if TYPE_CHECKING:
-    from tinynet.data.split import Plan
-    from tinynet.experiments.dissection import Folders, Request
+    from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
     from tinynet.jobs.places import Places
+    from tinynet.study.dissection import Folders, Request
 
 OUT = Path("runs/dissection")
 HOLD_OUT = 0.1
@@ -140,9 +140,9 @@ def dissect(
     --results; the same command goes on, and more seeds or stages are added to what is there.  What
     has not run reads "not run".  The ensemble's first members are the last single stage's runs.
     """
-    from tinynet.experiments.dissection import Folders, Request
-    from tinynet.experiments.results import ResultsPaths
-    from tinynet.prototxt.overrides import read_choices, read_overrides_by_stage
+    from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
+    from tinynet.study.dissection import Folders, Request
+    from tinynet.study.results import ResultsPaths
 
     if jobs_only and collect:
         raise UsageError("--jobs and --collect: choose one")
@@ -165,7 +165,7 @@ def dissect(
     if folds is None:
         asked = [request]
     else:
-        from tinynet.experiments.cross_validation import requests
+        from tinynet.study.cross_validation import requests
 
         asked = list(requests(request, folds, 1 if split_seed is None else split_seed))
     done = None
@@ -185,8 +185,8 @@ def dissect(
 
 def _jobs(asked: list[Request]) -> list[Job]:
     """What is left to do of one dissection, or of one for each fold."""
-    from tinynet.experiments.dissection import prepare
-    from tinynet.experiments.settings import choices
+    from tinynet.study.dissection import prepare
+    from tinynet.study.settings import choices
 
     jobs = []
     for request in asked:
@@ -201,8 +201,8 @@ def _jobs(asked: list[Request]) -> list[Job]:
 
 def _collect(request: Request) -> None:
     """Take over what is finished."""
-    from tinynet.experiments import settings as experiment
-    from tinynet.experiments.dissection import collect_finished, with_class_names
+    from tinynet.study import settings as experiment
+    from tinynet.study.dissection import collect_finished, with_class_names
 
     folders = request.folders
     where = folders.results.experiment
@@ -224,8 +224,8 @@ def _collect(request: Request) -> None:
 def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
     """Write the table of what there is; it as plain data and as text."""
     from tinynet.cli import dissect_report
-    from tinynet.experiments import cross_validation, table
-    from tinynet.experiments.results import write_dissection
+    from tinynet.study import cross_validation, table
+    from tinynet.study.results import write_dissection
 
     with folders.changing_results():
         if folds is not None:
@@ -268,7 +268,7 @@ def _places(cpu: bool, processes: int | None) -> Places:
 
 
 def _numbers(stages: tuple[int, ...], folds: int | None) -> list[int]:
-    from tinynet.stages import STAGES, stage
+    from tinynet.experiment.stages import STAGES, stage
 
     found = list(dict.fromkeys(stage(n).number for n in stages))
     if folds is None:
@@ -279,13 +279,13 @@ def _numbers(stages: tuple[int, ...], folds: int | None) -> list[int]:
 
 
 def _variants(names: tuple[str, ...]) -> list[str]:
-    from tinynet.variants import variant
+    from tinynet.experiment.variants import variant
 
     return list(dict.fromkeys(variant(name).name for name in names))
 
 
 def _plan(split_seed: int | None, hold_out: float | None, half_val: bool) -> Plan | None:
-    from tinynet.data.split import HalfVal, Tuning
+    from tinynet.dataset.split import HalfVal, Tuning
 
     if split_seed is None:
         if hold_out is not None or half_val:
@@ -299,6 +299,6 @@ def _plan(split_seed: int | None, hold_out: float | None, half_val: bool) -> Pla
 
 
 def _overrides(batch_size: int | None) -> Any:
-    from tinynet.prototxt.solvers import Overrides
+    from tinynet.experiment.solvers import Overrides
 
     return Overrides(batch_size=batch_size)

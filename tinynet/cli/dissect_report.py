@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tinynet.cli.table import render
-from tinynet.experiments import paper
-from tinynet.experiments.cross_validation import StageFolds
-from tinynet.experiments.results import (
-    OVERSAMPLE,
-    Dissection,
-    Ensemble,
-    Estimate,
-    StageRow,
-)
-from tinynet.experiments.settings import choices
+from tinynet.experiment import paper
+from tinynet.study.cross_validation import StageFolds
+from tinynet.study.results import OVERSAMPLE, Dissection, Ensemble, Estimate, StageRow
+from tinynet.study.settings import choices
 
 NOT_RUN = "not run"
 

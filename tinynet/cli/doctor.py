@@ -12,7 +12,7 @@ import click
 from tinynet.cli import shared_options
 
 if TYPE_CHECKING:
-    from tinynet.doctor import Findings
+    from tinynet.engine.doctor import Findings
 
 
 @click.command(epilog=shared_options.example("tinynet doctor --json"))
@@ -23,7 +23,7 @@ def doctor(caffe_python: str | None, as_json: bool) -> int:
 
     Exit status 0 where at least one engine works, 1 where none does.
     """
-    from tinynet.doctor import examine
+    from tinynet.engine.doctor import examine
 
     findings = examine(caffe_python)
     if as_json:

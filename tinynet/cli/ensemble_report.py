@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.cli.table import render
-from tinynet.evaluation.ensemble import Member
-from tinynet.evaluation.metrics import Metrics, score
-from tinynet.evaluation.probabilities import Probabilities
-from tinynet.evaluation.subsets import SubsetScores, members_of
+from tinynet.predict.ensemble import Member
+from tinynet.predict.metrics import Metrics, score
+from tinynet.predict.probabilities import Probabilities
+from tinynet.predict.subsets import SubsetScores, members_of
 
 
 @dataclass

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinynet import whole_file
+from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.engines import PRECISIONS
+from tinynet.engine.engines import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
-    from tinynet.evaluation.ensemble import Member
-    from tinynet.evaluation.evaluate import Progress, Request
-    from tinynet.evaluation.probabilities import Probabilities
+    from tinynet.predict.ensemble import Member
+    from tinynet.predict.evaluate import Progress, Request
+    from tinynet.predict.probabilities import Probabilities
 
 SPLITS = ("val", "train", "test")
 
@@ -93,8 +93,8 @@ def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
     loss, top-1 and top-5 as Caffe counts them.  On --split train that is the TEST phase's accuracy:
     no dropout, centre crop.
     """
-    from tinynet.evaluation import evaluate as module
-    from tinynet.evaluation.metrics import score
+    from tinynet.predict import evaluate as module
+    from tinynet.predict.metrics import score
 
     request = _request(run, **options)
     if not run.is_dir():
@@ -158,10 +158,10 @@ def ensemble(
     ensemble; writes the averaged probabilities and the figure into --out.
     """
     from tinynet.cli import ensemble_report
-    from tinynet.evaluation import subsets
-    from tinynet.evaluation.ensemble import average
-    from tinynet.evaluation.probabilities import write_probabilities
-    from tinynet.paths import RunPaths
+    from tinynet.predict import subsets
+    from tinynet.predict.ensemble import average
+    from tinynet.predict.probabilities import write_probabilities
+    from tinynet.run.paths import RunPaths
 
     if not average_only and len(runs) > subsets.MAX_MEMBERS:
         raise UsageError(
@@ -179,7 +179,7 @@ def ensemble(
         click.echo(json.dumps(report.as_dict()) if as_json else report.unscored())
         return
     if not average_only and len(members) > 1:
-        from tinynet.reporting.subsets import draw_subsets
+        from tinynet.report.subsets import draw_subsets
 
         with _line(f"{2 ** len(members) - 1:,} subsets", " comparisons") as advance:
             report.scores = subsets.score_subsets(
@@ -215,9 +215,9 @@ def predict(
     run directory or an .npz; 10-crop probabilities are used, and computed where a run has none of
     its newest snapshot.
     """
-    from tinynet.evaluation.ensemble import average
-    from tinynet.evaluation.submission import submission
-    from tinynet.paths import RunPaths
+    from tinynet.predict.ensemble import average
+    from tinynet.predict.submission import submission
+    from tinynet.run.paths import RunPaths
 
     if out is None and len(runs) > 1:
         raise UsageError("several RUNs: name the file to write with --out FILE")
@@ -233,14 +233,14 @@ def predict(
         beside = runs[0] if runs[0].is_dir() else runs[0].parent
         out = RunPaths(beside).probabilities(split, not one_crop).with_suffix(".txt")
     out.parent.mkdir(parents=True, exist_ok=True)
-    whole_file.write_text(out, text)
+    files.write_text(out, text)
     click.echo(f"{out}: {len(result.names):,} predictions")
 
 
 def _members(
     runs: tuple[Path, ...], split: str, oversample: bool, options: dict[str, Any]
 ) -> list[Member]:
-    from tinynet.evaluation.ensemble import load_member, require_agreement, require_distinct
+    from tinynet.predict.ensemble import load_member, require_agreement, require_distinct
 
     require_distinct(runs)
     members = []
@@ -253,7 +253,7 @@ def _members(
 
 
 def _request(run: Path, **options: Any) -> Request:
-    from tinynet.evaluation.evaluate import Request
+    from tinynet.predict.evaluate import Request
 
     if options.get("gpu") is not None and options.get("cpu"):
         raise UsageError("--gpu and --cpu: choose one")
@@ -266,9 +266,9 @@ def _request(run: Path, **options: Any) -> Request:
 
 def _iteration(run: Path, given: str) -> int:
     """The iteration that ``--iteration`` names: a number, or that of the run's best snapshot."""
-    from tinynet.paths import RunPaths
-    from tinynet.training import retention, snapshots
-    from tinynet.training.log import read_history
+    from tinynet.run import retention, snapshots
+    from tinynet.run.log import read_history
+    from tinynet.run.paths import RunPaths
 
     if given.isdecimal():
         return int(given)

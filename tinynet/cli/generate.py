@@ -8,16 +8,19 @@ from typing import Any
 
 import click
 
+from tinynet.caffeformat import schema
 from tinynet.cli import shared_options
+from tinynet.dataset.paths import DATA_ROOT, DataPaths
 from tinynet.errors import TinynetError, UsageError
-from tinynet.hyperparameters import LARGEST_COUNT
-from tinynet.paths import DATA_ROOT, PROTOTXT_ROOT, DataPaths, StagePaths
-from tinynet.prototxt import dataset, schema, solver_values
-from tinynet.prototxt import generate as generator
-from tinynet.prototxt.overrides import read_chosen_on, read_overrides, read_stage
-from tinynet.prototxt.solvers import Overrides
-from tinynet.stages import STAGES, Stage, stage
-from tinynet.variants import variant
+from tinynet.experiment import data_description as dataset
+from tinynet.experiment import generate as generator
+from tinynet.experiment import solver_values
+from tinynet.experiment.hyperparameters import LARGEST_COUNT
+from tinynet.experiment.overrides import read_chosen_on, read_overrides, read_stage
+from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
+from tinynet.experiment.solvers import Overrides
+from tinynet.experiment.stages import STAGES, Stage, stage
+from tinynet.experiment.variants import variant
 
 # What names nets, and what Caffe has replaced: every other field of the solver has its option.
 NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
@@ -191,9 +194,9 @@ def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
     chosen = read_chosen_on(file)
     if chosen is None or not DataPaths(data).manifest.exists():
         return
-    from tinynet.data.chosen_on import overlap
-    from tinynet.data.manifest import read_manifest
-    from tinynet.experiments.settings import splits_of
+    from tinynet.dataset.manifest import read_manifest
+    from tinynet.dataset.selection_set import overlap
+    from tinynet.study.settings import splits_of
 
     reported, _ = splits_of(read_manifest(data))
     if not DataPaths(data).lmdb(reported.name).is_dir():

@@ -24,7 +24,7 @@ def require_understood(job: Job) -> None:
     may come later.
     """
     from tinynet.cli.train import request_of
-    from tinynet.training import prepare
+    from tinynet.run import prepare
 
     for command in job.commands:
         given = dict(_parsed(command).params)
@@ -81,7 +81,7 @@ def common_fault(folder: Path, again: bool) -> str | None:
 
 def _require_startable(job: Job) -> None:
     from tinynet.cli.train import request_of
-    from tinynet.training import driver
+    from tinynet.run import driver
 
     if job.commands[0][0] == "train":
         given = dict(_parsed(job.commands[0]).params)

@@ -15,8 +15,8 @@ from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.cli.messages import say
 from tinynet.errors import TinynetError, UsageError
-from tinynet.hyperparameters import LARGEST_SEED
-from tinynet.paths import RUNS_ROOT
+from tinynet.experiment.hyperparameters import LARGEST_SEED
+from tinynet.run.paths import RUNS_ROOT
 
 if TYPE_CHECKING:
     from tinynet.jobs.job_list import Job

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tinynet import whole_file
+from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.errors import UsageError
@@ -141,7 +141,7 @@ def _batch(
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)
     for script, text in zip(scripts, texts):
-        whole_file.write_text(script, text)
+        files.write_text(script, text)
     if not submit:
         click.echo(system.submission_commands(scripts))
         return

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
-from tinynet import __version__, lost_streams
+from tinynet import __version__, files
 from tinynet.cli.messages import say
 from tinynet.errors import TinynetError
 
@@ -192,7 +192,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         say(f"tinynet: {error}")
         status = error.exit_status
     except BrokenPipeError:  # the reader of our output has gone, as under `| head`
-        lost_streams.swallow(sys.stdout)
+        files.swallow(sys.stdout)
         status = 1
     except OSError as error:
         say(f"tinynet: {_one_line(error)}")

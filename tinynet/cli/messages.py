@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tinynet import lost_streams
+from tinynet import files
 
 
 def say(line: str) -> None:
@@ -12,4 +12,4 @@ def say(line: str) -> None:
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:  # a terminal that was closed, a pipe whose reader has gone
-        lost_streams.swallow(sys.stderr)
+        files.swallow(sys.stderr)

@@ -15,7 +15,7 @@ from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
-    from tinynet.experiments.parity import Comparison, Report
+    from tinynet.study.parity import Comparison, Report
 
 _ROWS = 20
 
@@ -88,14 +88,14 @@ def parity(
     Caffe also runs against itself: rounding grows with every update, and two right engines need be
     no nearer.  Another number of threads changes nothing but the order in which its BLAS adds up.
     """
-    from tinynet.experiments import parity as experiment
+    from tinynet.study import parity as experiment
 
     if nudge == 0:
         raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
     if nudge and threads:
         raise UsageError("--nudge and --threads: give one of them; there is one yardstick a run")
     if figure is not None:
-        from tinynet.reporting.canvas import require_format
+        from tinynet.report.canvas import require_format
 
         require_format(figure)
     overrides = shared_options.overrides(assignments, random_seed=seed)
@@ -112,7 +112,7 @@ def parity(
     with _Progress(iterations) as progress:
         report = experiment.run(request, progress.tell)
     if figure is not None:
-        from tinynet.reporting.parity import draw_parity
+        from tinynet.report.parity import draw_parity
 
         draw_parity(report, figure)
     click.echo(json.dumps(_as_dict(report), allow_nan=False) if as_json else _text(report, every))
@@ -201,7 +201,7 @@ def _shown(count: int, every: int | None) -> list[int]:
 
 
 def _verdict(found: Comparison) -> str:
-    from tinynet.experiments.parity import LOSS_LIMIT
+    from tinynet.study.parity import LOSS_LIMIT
 
     start = ""
     if found.run.nudged is None:

@@ -11,7 +11,7 @@ from tinynet.cli import shared_options
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinynet.reporting.figure import Figure
+    from tinynet.report.figure import Figure
 
 # the names of tinynet.reporting.figures, here too so that --help needs no matplotlib
 NAMES = (
@@ -64,9 +64,9 @@ def report(
     what 'tinynet dissect' or 'tinynet search' wrote, with or without --folds.  The page is one file
     that needs no network.  What has not run reads "not run".
     """
-    from tinynet.reporting import figures
-    from tinynet.reporting.evidence import Evidence, collect
-    from tinynet.reporting.figure import Choice
+    from tinynet.report import figures
+    from tinynet.report.evidence import Evidence, collect
+    from tinynet.report.figure import Choice
 
     for name, given, its in (
         ("--stage", stage is not None, "architecture"),
@@ -80,7 +80,7 @@ def report(
         raise UsageError("no RUNS named, and no folder 'runs' is here")
     evidence = collect(named, data) if named else Evidence([])
     if only is None:
-        from tinynet.reporting.page import write_report
+        from tinynet.report.page import write_report
 
         page = out or Path("report.html")
         if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
@@ -95,7 +95,7 @@ def report(
 
 def _targets(figures: list[Figure], only: str, out: Path | None) -> list[tuple[Figure, Path]]:
     """Where each figure goes: the file named, or files in the folder named."""
-    from tinynet.reporting.canvas import require_format
+    from tinynet.report.canvas import require_format
 
     if out is not None and out.suffix and not out.is_dir():
         require_format(out)

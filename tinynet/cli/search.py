@@ -12,12 +12,12 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
+from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
-from tinynet.paths import DATA_ROOT
 
 if TYPE_CHECKING:
-    from tinynet.experiments.search import Request
-    from tinynet.experiments.trials import Trial
+    from tinynet.study.search import Request
+    from tinynet.study.trials import Trial
 
 
 @click.command(
@@ -108,11 +108,11 @@ def search(
     one study and goes on with what was left.  Writes DIR/overrides.json, which 'tinynet generate
     --overrides' and 'tinynet dissect --overrides' take, DIR/trials.csv and DIR/plane.png.
     """
-    from tinynet.experiments import search as module
-    from tinynet.experiments.search_space import DEFAULT_RANGES, parse_range
-    from tinynet.prototxt.solvers import Overrides
-    from tinynet.stages import stage
-    from tinynet.variants import variant
+    from tinynet.experiment.solvers import Overrides
+    from tinynet.experiment.stages import stage
+    from tinynet.experiment.variants import variant
+    from tinynet.study import search as module
+    from tinynet.study.search_space import DEFAULT_RANGES, parse_range
 
     if (number is None) == (variant_name is None):
         raise UsageError("name one of --stage N and --variant NAME")
@@ -153,10 +153,10 @@ def search(
 
 def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
     """DATA where its val may choose, else DATA with tuning pictures held out, under ``out``."""
-    from tinynet.data.manifest import read_manifest
-    from tinynet.data.output import locked
-    from tinynet.data.split import Tuning, split
-    from tinynet.paths import DataPaths
+    from tinynet.dataset.manifest import read_manifest
+    from tinynet.dataset.paths import DataPaths
+    from tinynet.dataset.split import Tuning, split
+    from tinynet.files import locked
 
     if "roles" in read_manifest(data).options:
         return data
@@ -173,7 +173,7 @@ def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
 
 def _table(request: Request, made: list[Trial]) -> str:
     from tinynet.cli.table import render
-    from tinynet.experiments.trials import ranked
+    from tinynet.study.trials import ranked
 
     names = [searched.name for searched in request.ranges]
     rows = [
@@ -190,12 +190,12 @@ def _table(request: Request, made: list[Trial]) -> str:
 
 
 def _draw(request: Request, made: list[Trial]) -> Path | None:
-    from tinynet.experiments.trials import winner
+    from tinynet.study.trials import winner
 
     best = winner(made)
     if best is None or len(request.ranges) < 2:
         return None
-    from tinynet.reporting.search_plane import draw_search_plane, points_of
+    from tinynet.report.search_plane import draw_search_plane, points_of
 
     names = (request.ranges[0].name, request.ranges[1].name)
     path = request.out / "plane.png"

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from tinynet.errors import UsageError
-from tinynet.hyperparameters import LARGEST_COUNT, LARGEST_SEED
-from tinynet.paths import PROTOTXT_ROOT, component_fault
+from tinynet.experiment.hyperparameters import LARGEST_COUNT, LARGEST_SEED
+from tinynet.experiment.paths import PROTOTXT_ROOT
+from tinynet.files import component_fault
 
 Option = Callable[[Any], Any]
 

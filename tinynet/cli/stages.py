@@ -10,14 +10,16 @@ from typing import Any
 
 import click
 
+from tinynet.caffeformat import schema, shapes
 from tinynet.cli import table
-from tinynet.hyperparameters import BATCH_SIZE
-from tinynet.paths import PROTOTXT_ROOT, StagePaths
-from tinynet.prototxt import dataset, nets, schema, shapes
-from tinynet.prototxt import generate as generator
-from tinynet.stages import ASSUMPTIONS, STAGES, Stage
-from tinynet.stages import member as member_of
-from tinynet.stages import stage as stage_of
+from tinynet.experiment import data_description as dataset
+from tinynet.experiment import generate as generator
+from tinynet.experiment import nets
+from tinynet.experiment.hyperparameters import BATCH_SIZE
+from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
+from tinynet.experiment.stages import ASSUMPTIONS, STAGES, Stage
+from tinynet.experiment.stages import member as member_of
+from tinynet.experiment.stages import stage as stage_of
 
 DATA_OPTION = click.option(
     "--data",

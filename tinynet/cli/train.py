@@ -12,11 +12,11 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.engines import PRECISIONS
+from tinynet.engine.engines import PRECISIONS
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinynet.training.plan import Request
+    from tinynet.run.plan import Request
 
 
 @click.command(
@@ -91,7 +91,7 @@ def train(as_json: bool, **given: Any) -> None:
     engine wrote it; one that is finished says so.  SOLVER may also be a run directory, which goes
     on as it was begun.  Ctrl-C stops after the iteration and leaves a snapshot.
     """
-    from tinynet.training import driver
+    from tinynet.run import driver
 
     result = driver.train(request_of(**given), say)
     click.echo(json.dumps(result) if as_json else _sentence(result))
@@ -111,7 +111,7 @@ def request_of(
     **options: Any,
 ) -> Request:
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
-    from tinynet.training.plan import Request
+    from tinynet.run.plan import Request
 
     if options["gpu"] is not None and options["cpu"]:
         raise UsageError("--gpu and --cpu: choose one")
@@ -139,8 +139,9 @@ def _target(
     overrides: dict[str, str],
 ) -> tuple[Path, Any]:
     """The solver file and the run directory that the arguments name."""
-    from tinynet.paths import RunPaths, StagePaths, member_name
-    from tinynet.stages import stage as stage_by_number
+    from tinynet.experiment.paths import StagePaths, member_name
+    from tinynet.experiment.stages import stage as stage_by_number
+    from tinynet.run.paths import RunPaths
 
     if (solver is None) == (stage is None):
         raise UsageError("name either --stage N or a SOLVER.prototxt")
@@ -171,7 +172,7 @@ def _target(
 
 def _seed(solver: Path, overrides: dict[str, str]) -> int:
     """The seed that names the run: given, or in the solver, or 1."""
-    from tinynet.prototxt import schema, text
+    from tinynet.caffeformat import schema, text
 
     if "random_seed" in overrides:
         if not overrides["random_seed"].isdecimal():
@@ -186,7 +187,7 @@ def _seed(solver: Path, overrides: dict[str, str]) -> int:
 
 
 def _run_directory(folder: Path) -> tuple[Path, Any]:
-    from tinynet.paths import RunPaths
+    from tinynet.run.paths import RunPaths
 
     paths = RunPaths(folder)
     if not paths.run_json.exists():

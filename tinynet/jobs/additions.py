@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinynet import whole_file
-from tinynet.data.output import locked
+from tinynet import files
 from tinynet.errors import UsageError
+from tinynet.files import locked
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read, require_fit, require_order
 
@@ -53,7 +53,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobLi
         require_order(list(known.values()))
         found = JobList(tuple(known.values()), Path.cwd())
         content = _as_json(found, folder)
-        whole_file.write_text(paths.jobs, json.dumps(content, indent=1) + "\n")
+        files.write_text(paths.jobs, json.dumps(content, indent=1) + "\n")
     return found
 
 

@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tinynet import whole_file
+from tinynet import files
 from tinynet.jobs import states
 from tinynet.jobs.attempts import Attempt, attempt_path, boot_id, is_dead, last_attempt, try_lock
 from tinynet.jobs.job_list import Job, JobList, ListPaths
-from tinynet.training.run import now
+from tinynet.run.record import now
 
 HEARTBEAT_SECONDS = 15.0
 # whoever looks whether a job is alive has its lock for a moment, which must not look like a holder
@@ -75,7 +75,7 @@ class Claim:
             if not self._is_lost():
                 ended = {"ended": now(), "status": status, "message": message}
                 ended = {**self._content, **ended, "iteration": iteration}
-                whole_file.write_text(self._attempt, json.dumps(ended, indent=1) + "\n")
+                files.write_text(self._attempt, json.dumps(ended, indent=1) + "\n")
         finally:
             os.close(self.descriptor)
 

@@ -15,7 +15,7 @@ from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.places import Place
 from tinynet.jobs.states import STOPPED_STATUS
-from tinynet.training.run import now
+from tinynet.run.record import now
 
 # commands that take --gpu N and --cpu
 _ON_A_DEVICE = ("train", "evaluate", "ensemble", "predict")

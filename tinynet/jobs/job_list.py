@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
-from tinynet.paths import component_fault
+from tinynet.files import component_fault
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read
 from tinynet.jobs.places import Place, Places
 from tinynet.jobs.states import State
-from tinynet.paths import RunPaths
-from tinynet.training import run as runs
+from tinynet.run import record as runs
+from tinynet.run.paths import RunPaths
 
 Say = Callable[[str], None]
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths, member_name
+from tinynet.experiment.stages import Stage, stage
 from tinynet.jobs.job_list import Job
-from tinynet.paths import PROTOTXT_ROOT, RUNS_ROOT, RunPaths, StagePaths, member_name
-from tinynet.stages import Stage, stage
+from tinynet.run.paths import RUNS_ROOT, RunPaths
 
 ENSEMBLE = "ensemble"
 
@@ -56,7 +57,7 @@ def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list
     what = [os.fspath(solver)]
     if seeds:
         return [_training(solver, what, folder, f"seed{seed}", seed, options) for seed in seeds]
-    from tinynet.prototxt import schema, text
+    from tinynet.caffeformat import schema, text
 
     seed = max(int(text.read(solver, schema.SolverParameter).random_seed), -1)
     name = f"seed{1 if seed < 0 else seed}"

@@ -12,9 +12,9 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
-from tinynet.paths import RunPaths
-from tinynet.training import run as runs
-from tinynet.training.log import Record, read_history
+from tinynet.run import record as runs
+from tinynet.run.log import Record, read_history
+from tinynet.run.paths import RunPaths
 
 # a run on another machine, begun without a list, that has logged nothing for so long is not running
 _SILENT_SECONDS = 1800.0

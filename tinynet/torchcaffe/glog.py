@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from tinynet import lost_streams
-from tinynet.glog_line import glog_line
+from tinynet import files
+from tinynet.caffeformat.glog import glog_line
 
 _SEVERITIES = "IWEF"
 _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
@@ -118,7 +118,7 @@ def _write(severity: int, source: str, message: str) -> None:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        lost_streams.swallow(sys.stderr)  # its terminal was closed: glog too goes on without
+        files.swallow(sys.stderr)  # its terminal was closed: glog too goes on without
     if _files is not None:
         _files.write(severity, line)
 

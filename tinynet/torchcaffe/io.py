@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, check
 from tinynet.torchcaffe.resize import resize_like_skimage, resize_like_zoom
 

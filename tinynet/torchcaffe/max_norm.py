@@ -1,7 +1,7 @@
 """The max-norm constraint on the device: each unit's incoming weights have at most a given norm.
 
-Srivastava et al. 2014, section 5.1.  The same as ``tinynet.worker.max_norm``, which does it through
-pycaffe alone.
+Srivastava et al. 2014, section 5.1.  The same as ``tinynet.engine.worker.max_norm``, which does it
+through pycaffe alone.
 """
 
 from __future__ import annotations

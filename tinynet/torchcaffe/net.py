@@ -14,7 +14,7 @@ from typing import Any, Callable
 import numpy as np
 import torch
 
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import batches, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo

@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 
 _Layers = OrderedDict["Function", Any]
 _Names = dict[Any, str]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check, require_file
 from tinynet.torchcaffe.net import TEST, TRAIN, Net

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check, require_file
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.errors import UsageError
-from tinynet.prototxt import schema
 from tinynet.torchcaffe import context, glog, solver_param
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.net import TEST, TRAIN, Net

@@ -16,7 +16,7 @@ import numpy as np
 from tests.torchcaffe import test_batch_norm_by_hand as case
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.golden import BATCH_NORM
-from tinynet import engines
+from tinynet.engine import engines
 
 caffe = RealCaffe(engines.find_caffe().python)
 with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(BATCH_NORM, "w") as archive:

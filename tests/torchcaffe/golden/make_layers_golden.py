@@ -18,7 +18,7 @@ import numpy as np
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.golden import layers_of
 from tests.torchcaffe.layer_cases import FAMILIES
-from tinynet import engines
+from tinynet.engine import engines
 
 caffe = RealCaffe(engines.find_caffe().python)
 with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ From the repository root: python -m tests.torchcaffe.golden.make_random_golden
 import json
 
 from tests.torchcaffe import random_requests
-from tinynet import engines
+from tinynet.engine import engines
 
 answers = random_requests.ask(engines.find_caffe().python)
 text = json.dumps({key: random_requests.describe(answers[key]) for key in answers}, indent=0)

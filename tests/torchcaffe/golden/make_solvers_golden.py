@@ -15,7 +15,7 @@ import numpy as np
 from tests.torchcaffe import test_solvers_against_caffe as cases
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.golden import SOLVERS
-from tinynet import engines
+from tinynet.engine import engines
 
 caffe = RealCaffe(engines.find_caffe().python)
 with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(SOLVERS, "w") as archive:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tinynet.data.store import Store, encode_datum, write_store
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import Store, write_store
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.random_numbers import mt19937
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937

@@ -15,8 +15,9 @@ import torch
 from tests.torchcaffe import random_requests as asked
 from tests.torchcaffe.conftest import needs_gpu
 from tests.torchcaffe.reading.test_data_transformer import mean_of, parse
-from tinynet.data.store import encode_datum, write_store
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 from tinynet.torchcaffe.random_numbers import random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading import data_transformer, device_pictures

@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.training import small_stages
+from tests.run import small_stages
+from tinynet.caffeformat import schema, text
 from tinynet.errors import TinynetError
-from tinynet.prototxt import schema, text
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe import solver as solvers
 from tinynet.torchcaffe.context import CONTEXT

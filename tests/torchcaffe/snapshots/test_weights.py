@@ -10,7 +10,7 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe, in_torchcaffe
-from tinynet.prototxt import binary, schema
+from tinynet.caffeformat import binary, schema
 from tinynet.torchcaffe.errors import CaffeError
 
 NET = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.allocator import keep_freed_memory
 from tinynet.torchcaffe.blob import Blob

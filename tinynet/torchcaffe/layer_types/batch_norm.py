@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import torch
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from tinynet.prototxt import binary, schema
+from tinynet.caffeformat import binary, schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import torch
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d, pad
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import register
 from tinynet.torchcaffe.recurrent import Recurrent
 

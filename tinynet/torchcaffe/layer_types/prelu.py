@@ -5,7 +5,7 @@ One slope per channel (axis 1), or one for all if ``channel_shared``; they start
 
 from __future__ import annotations
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.neuron_layer import NeuronLayer
 from tinynet.torchcaffe.span import Span

@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _OPERATIONS = schema.ReductionParameter

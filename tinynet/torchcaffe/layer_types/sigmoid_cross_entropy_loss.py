@@ -13,7 +13,7 @@ import math
 
 import torch
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.loss_layer import LossLayer, normalization_mode, normalizer
 

@@ -1,8 +1,8 @@
 """Caffe's message classes and enums, under the names that its generated module gives them.
 
 ``caffe_pb2.NetParameter()``, ``caffe_pb2.TRAIN``, ``caffe_pb2.PoolingParameter.MAX``,
-``caffe_pb2.Phase.Name(0)``.  The classes are those of ``tinynet.prototxt.schema``; protobuf's own
-``text_format`` and ``json_format`` work on them.
+``caffe_pb2.Phase.Name(0)``.  The classes are those of ``tinynet.caffeformat.schema``; protobuf's
+own ``text_format`` and ``json_format`` work on them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.internal import enum_type_wrapper
 
-from tinynet.prototxt import schema
+from tinynet.caffeformat import schema
 
 Phase = enum_type_wrapper.EnumTypeWrapper(
     schema.NetState.DESCRIPTOR.fields_by_name["phase"].enum_type

@@ -26,7 +26,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tinynet.data.store import DatumReader, Store, open_store
+from tinynet.caffeformat.datum import DatumReader
+from tinynet.caffeformat.lmdb import Store, open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer

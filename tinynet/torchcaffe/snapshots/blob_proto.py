@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.caffeformat import binary, schema
 from tinynet.errors import TinynetError
-from tinynet.prototxt import binary, schema
 from tinynet.torchcaffe.errors import CaffeError, require_file
 
 _LENGTH_DELIMITED = 2

@@ -14,7 +14,7 @@ rate.  A resumed run differs from one that was never interrupted by all the rest
 * ``made_with``  torch, threads, device and precision: other ones give other last bits.
 * ``files``      name, length and SHA-256 of the pair that it belongs to.
 
-The file is JSON sealed with its own hash (``tinynet.sealed_json``): nothing in it is executed.
+The file is JSON sealed with its own hash (``tinynet.files``): nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from tinynet import sealed_json
+from tinynet import files
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
@@ -69,16 +69,16 @@ def path_beside(state: Path) -> Path:
     return state.with_name(stem + SUFFIX)
 
 
-def write(solver: Trained, state: Path, files: dict[str, Path]) -> None:
-    """Write the complete state beside ``state``, bound to the ``files`` just written.
+def write(solver: Trained, state: Path, pair: dict[str, Path]) -> None:
+    """Write the complete state beside ``state``, bound to the ``pair`` of files just written.
 
-    ``files``: "model" and "state".  Raises OSError.
+    ``pair``: "model" and "state".  Raises OSError.
     """
     path = path_beside(state)
     glog.info(_SOURCE, f"Snapshotting complete state to {path}")
     content = {"format": FORMAT, **collect(solver)}
-    content["files"] = {key: _described(file) for key, file in files.items()}
-    sealed_json.write(path, content)
+    content["files"] = {key: _described(file) for key, file in pair.items()}
+    files.write_sealed_json(path, content)
 
 
 def collect(solver: Trained) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def restore(solver: Trained, state: Path) -> None:
     threads or device are others a warning says that the last bits may differ.
     """
     path = path_beside(state)
-    content = sealed_json.read(path, LARGEST)
+    content = files.read_sealed_json(path, LARGEST)
     check(content.get("format") == FORMAT, f"{path}: its format is {content.get('format')!r}")
     check(
         content.get("iteration") == solver.iter,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinynet import whole_file
+from tinynet import files
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.graph.net_graph import NetGraph
@@ -49,7 +49,7 @@ def is_hdf5(path: str | Path) -> bool:
 @contextmanager
 def _created(path: str | Path) -> Iterator[Any]:
     """A new file, complete under its name or absent."""
-    with whole_file.replacing(path) as temporary, require().File(temporary, "w") as file:
+    with files.replacing(path) as temporary, require().File(temporary, "w") as file:
         yield file
 
 

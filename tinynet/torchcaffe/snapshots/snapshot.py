@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import torch
 
-from tinynet import whole_file
-from tinynet.prototxt import binary, schema
+from tinynet import files
+from tinynet.caffeformat import binary, schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.snapshots import blob_proto, complete_state, hdf5, weights
@@ -70,7 +70,7 @@ def write(solver: Snapshotted) -> None:
     model, state = (_write_hdf5 if is_hdf5 else _write_binary)(solver)
     if solver.resumable:
         complete_state.write(solver, state, {"model": model, "state": state})
-    whole_file.sync_folder(state.parent)
+    files.sync_folder(state.parent)
 
 
 def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
@@ -83,7 +83,7 @@ def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
     path = _path(solver, ".solverstate")
     glog.info("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {path}")
     history = [(tensor.cpu().numpy(), None) for tensor in solver.history]
-    whole_file.write_bytes(path, blob_proto.encode_all(message, "history", history))
+    files.write_bytes(path, blob_proto.encode_all(message, "history", history))
     return model, path
 
 

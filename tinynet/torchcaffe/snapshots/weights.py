@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinynet import whole_file
-from tinynet.prototxt import binary, schema
+from tinynet import files
+from tinynet.caffeformat import binary, schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import check
@@ -30,7 +30,7 @@ def save(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
         ]
         encoded = blob_proto.encode_all(layer.param, "blobs", blobs)
         parts.append(blob_proto.length_delimited(layer_field, encoded))
-    whole_file.write_bytes(path, b"".join(parts))
+    files.write_bytes(path, b"".join(parts))
 
 
 def load(net: NetGraph, path: str | Path) -> None:

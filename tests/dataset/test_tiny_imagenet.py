@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.dataset.layouts import TEST, TRAIN_PER_CLASS, VAL, WNIDS, save_picture, write_zip
+from tinynet.dataset.annotations import Box
+from tinynet.dataset.tiny_imagenet import UNKNOWN, TinyImagenet
+from tinynet.errors import TinynetError
+
+
+def test_class_index_is_the_line_in_wnids_not_the_sorted_order(layout: Path) -> None:
+    with TinyImagenet(layout) as dataset:
+        assert dataset.wnids == ["n03", "n01", "n02"]
+        assert dataset.class_names == ["fish", "cat, house cat", "dog"]
+        for picture in dataset.pictures["train"]:
+            assert picture.path.split("/")[1] == WNIDS[picture.label]
+        labels = {picture.name: picture.label for picture in dataset.pictures["val"]}
+        assert labels == {f"val_{j}.JPEG": j % 3 for j in range(VAL)}
+
+
+def test_every_picture_is_found_with_its_box_and_test_has_no_labels(layout: Path) -> None:
+    with TinyImagenet(layout) as dataset:
+        assert {split: len(found) for split, found in dataset.pictures.items()} == {
+            "train": 3 * TRAIN_PER_CLASS,
+            "val": VAL,
+            "test": TEST,
+        }
+        boxes = {picture.name: picture.box for picture in dataset.pictures["train"]}
+        assert boxes["n02_2.JPEG"] == Box(2, 4, 42, 52)
+        assert {picture.label for picture in dataset.pictures["test"]} == {UNKNOWN}
+        assert dataset.labelled == {"train": True, "val": True, "test": False}
+
+
+@pytest.mark.parametrize("folder_entries", [False, True])
+def test_a_zip_holds_the_same_data_set_as_its_folder(
+    layout: Path, tmp_path: Path, folder_entries: bool
+) -> None:
+    path = write_zip(layout, tmp_path / "renamed.zip", folder_entries)
+    with TinyImagenet(layout) as folder, TinyImagenet(path) as zipped:
+        assert zipped.pictures == folder.pictures
+        assert zipped.class_names == folder.class_names
+        assert zipped.text_digests == folder.text_digests
+        assert zipped.files.name == folder.files.name == "small"
+        for picture in zipped.pictures["val"]:
+            assert zipped.files.read(picture.path) == folder.files.read(picture.path)
+
+
+def test_a_test_split_may_have_annotations(layout: Path) -> None:
+    lines = [f"test_{j}.JPEG\t{WNIDS[j]}\n" for j in range(TEST)]
+    (layout / "test" / "test_annotations.txt").write_text("".join(lines))
+    with TinyImagenet(layout) as dataset:
+        assert [picture.label for picture in dataset.pictures["test"]] == [0, 1, 2]
+        assert dataset.labelled["test"]
+
+
+def test_names_and_boxes_may_be_missing_and_desktop_leavings_are_passed_over(layout: Path) -> None:
+    (layout / "words.txt").unlink()
+    (layout / "train" / "n01" / "n01_boxes.txt").unlink()
+    (layout / "train" / ".DS_Store").touch()
+    (layout / "val" / "images" / ".DS_Store").touch()
+    with TinyImagenet(layout) as dataset:
+        assert dataset.class_names == WNIDS
+        assert len(dataset.pictures["val"]) == VAL
+        assert sum(picture.box is None for picture in dataset.pictures["train"]) == TRAIN_PER_CLASS
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+# what is wrong: how to make it so, and what the error must say
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no wnids": (lambda root: (root / "wnids.txt").unlink(), "wnids.txt: no such file"),
+    "no train": (lambda root: shutil.rmtree(root / "train"), "train: no such folder"),
+    "no val": (lambda root: shutil.rmtree(root / "val"), "val: no such folder"),
+    "no test": (lambda root: shutil.rmtree(root / "test"), "test: no such folder"),
+    "train wnid unknown": (
+        lambda root: save_picture(root / "train" / "n77" / "images" / "n77_0.JPEG", 1),
+        "train/n77: is not in wnids.txt",
+    ),
+    "val wnid unknown": (
+        lambda root: replace(root / "val" / "val_annotations.txt", "n01", "n77"),
+        "val_annotations.txt: gives val_1.JPEG the wnid n77, not in wnids.txt",
+    ),
+    "val annotation names no file": (
+        lambda root: (root / "val" / "images" / "val_4.JPEG").unlink(),
+        "val_annotations.txt: names val_4.JPEG, not in val/images",
+    ),
+    "box names no file": (
+        lambda root: (root / "train" / "n02" / "images" / "n02_1.JPEG").unlink(),
+        "n02_boxes.txt: names n02_1.JPEG, not in train/n02/images",
+    ),
+    "val picture not annotated": (
+        lambda root: save_picture(root / "val" / "images" / "val_99.JPEG", 1),
+        "val_annotations.txt: does not name val/images/val_99.JPEG",
+    ),
+    "no val annotations": (
+        lambda root: (root / "val" / "val_annotations.txt").unlink(),
+        "val_annotations.txt: no such file",
+    ),
+    "empty class": (
+        lambda root: [file.unlink() for file in (root / "train" / "n02" / "images").iterdir()],
+        "train/n02/images: class n02 of wnids.txt has no training picture",
+    ),
+    "absent class": (
+        lambda root: (root / "wnids.txt").open("a").write("n04\n"),
+        "class n04 of wnids.txt has no training picture",
+    ),
+    "no test picture": (
+        lambda root: [file.unlink() for file in (root / "test" / "images").iterdir()],
+        "test/images: holds no picture",
+    ),
+    "wnids not text": (
+        lambda root: (root / "wnids.txt").write_bytes(b"\xff\xfe"),
+        "wnids.txt: is not text",
+    ),
+    "a picture's name that is no line": (
+        lambda root: (root / "val" / "images" / "a\nb.JPEG").touch(),
+        r"val/images/a\nb.JPEG: its name is not printable UTF-8; rename it",
+    ),
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_wrong_is_said_in_one_line(
+    layout: Path, tmp_path: Path, damage: str, zipped: bool
+) -> None:
+    make, message = DAMAGES[damage]
+    make(layout)
+    path = write_zip(layout, tmp_path / "small.zip") if zipped else layout
+    if zipped and damage == "no test picture":
+        message = "test: no such folder"  # a zip of files alone has no empty folders
+    with pytest.raises(TinynetError) as error:
+        TinyImagenet(path)
+    assert message in str(error.value) and str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_picture_whose_name_is_not_utf8_is_refused(layout: Path) -> None:
+    (layout / "train/n01/images" / os.fsdecode(b"\xff.JPEG")).touch()
+    with pytest.raises(TinynetError, match=r"n01/images/\\udcff.JPEG: its name is not printable"):
+        TinyImagenet(layout)
+
+
+def test_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TinynetError, match="absent: no such folder or zip"):
+        TinyImagenet(tmp_path / "absent")
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(TinynetError, match=r"text\.zip: is not a whole zip"):
+        TinyImagenet(tmp_path / "text.zip")
+
+
+def test_a_zip_cut_short_is_refused(layout: Path, tmp_path: Path) -> None:
+    path = write_zip(layout, tmp_path / "small.zip")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(TinynetError, match="is not a whole zip"):
+        TinyImagenet(path)

@@ -1,0 +1,198 @@
+"""Finding engines: search order, what is no Caffe, and one line for every failure."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinynet.engine import engines, interpreters
+from tinynet.engine.interpreters import probe_caffe
+from tinynet.errors import TinynetError, UsageError
+
+CAFFE = "__version__ = '{}'\ndef get_solver(path): pass\n"
+
+
+def interpreter(folder: Path, module: str | None = None, placeholder: bool = False) -> str:
+    """An interpreter of its own that has ``module`` as its ``caffe``, or the placeholder."""
+    modules = folder / "modules"
+    modules.mkdir(parents=True)
+    if module is not None:
+        (modules / "caffe.py").write_text(module)
+    if placeholder:
+        (modules / "caffe-0.1.0.dist-info").mkdir()
+        metadata = "Metadata-Version: 2.1\nName: caffe\nVersion: 0.1.0\n"
+        (modules / "caffe-0.1.0.dist-info/METADATA").write_text(metadata)
+    python = folder / "bin/python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+@pytest.fixture(autouse=True)
+def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(engines, "VENV", ".venv-of-this-test")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def test_the_option_comes_before_the_variable_before_the_environment_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
+    variable = interpreter(tmp_path / "variable", CAFFE.format("variable"))
+    option = interpreter(tmp_path / "option", CAFFE.format("option"))
+    assert engines.find("caffe").version == "venv"
+    monkeypatch.setenv(engines.ENVIRONMENT_VARIABLE, variable)
+    assert engines.find("caffe").version == "variable"
+    assert engines.find("caffe", option) == engines.Engine("caffe", "caffe", option, "option")
+
+
+def test_an_environment_may_be_named_by_its_folder_or_relative_to_here(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "here/env", CAFFE.format("1"))
+    assert engines.find("caffe", "env").python == python
+    assert engines.find("caffe", "env/bin/python").python == python
+
+
+NO_CAFFE = "--caffe-python names {}, which is not a Python that imports caffe: "
+
+
+def refusal(named: object) -> str:
+    """The one line that refuses ``--caffe-python NAMED``."""
+    with pytest.raises(TinynetError) as error:
+        engines.find("caffe", str(named))
+    line = str(error.value)
+    assert "\n" not in line and "import json" not in line and len(line) < 700
+    return line
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_named_interpreter_without_caffe_is_an_error_not_a_detour(tmp_path: Path) -> None:
+    interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
+    empty = interpreter(tmp_path / "empty")
+    assert refusal(empty).startswith(NO_CAFFE.format(empty) + "ModuleNotFoundError: No module")
+    for absent in ("no/such/python", ""):
+        assert "No such file or directory" in refusal(absent)
+
+
+def test_what_is_no_python_is_told_by_what_it_says_of_itself_and_gets_no_code_to_run(
+    tmp_path: Path,
+) -> None:
+    assert refusal("/bin/ls").startswith(NO_CAFFE.format("/bin/ls") + "it is no Python (")
+    complains = program(tmp_path / "complains", "echo first >&2; echo last line >&2; exit 3")
+    assert refusal(complains).endswith("it is no Python (last line)")
+    ran = tmp_path / "ran"
+    shell = program(tmp_path / "shell", f'[ "$1" = --version ] || touch {ran}; echo sh 5.2')
+    assert refusal(shell).endswith("it is no Python (sh 5.2)") and not ran.exists()
+    old = program(tmp_path / "old", "echo Python 2.7.18 >&2")
+    assert refusal(old).endswith("it is Python 2.7.18; workers need 3.6 or newer")
+
+
+def test_a_path_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert f"{tmp_path}/folder/bin/python" in refusal(tmp_path / "folder")
+    plain = program(tmp_path / "plain", "")
+    plain.chmod(0o644)
+    assert refusal(plain).endswith("(Permission denied)")
+    data = program(tmp_path / "data", "")
+    data.write_bytes(b"\x00\x01 no program")
+    assert refusal(data).endswith("(Exec format error)")
+    assert "null" in refusal("a/\0b")
+
+
+def test_a_python_that_never_answers_is_given_up_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "LIMIT_SECONDS", 0.5)
+    hangs = program(tmp_path / "hangs", "sleep 1000; true")  # its child holds the pipe
+    assert refusal(hangs).endswith("(it has not answered within 0.5 s)")
+    later = program(tmp_path / "later", '[ "$1" = --version ] && echo Python 3.9.1 || sleep 1000')
+    assert refusal(later).endswith("caffe: it has not answered within 0.5 s")
+
+
+def test_a_caffe_without_numpy_or_with_a_talkative_start_is_told_as_it_is(tmp_path: Path) -> None:
+    hidden = "import sys\nsys.modules['numpy'] = None\n" + CAFFE.format("1")
+    assert "it has no numpy" in refusal(interpreter(tmp_path / "bare", hidden))
+    several = "raise ImportError('first line\\nsecond line')\n"
+    assert refusal(interpreter(tmp_path / "s", several)).endswith("first line second line")
+    talks = interpreter(tmp_path / "talks", CAFFE.format("7"))
+    (tmp_path / "talks/modules/sitecustomize.py").write_text("print('welcome')\n")
+    assert engines.find("caffe", talks).version == "7"
+
+
+def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "placeholder", placeholder=True)
+    assert probe_caffe(python).placeholder == "0.1.0"
+    with pytest.raises(TinynetError, match="empty placeholder.*kendryte-caffe"):
+        engines.find("caffe", python)
+
+
+def test_a_folder_named_caffe_here_is_not_taken_for_the_module(tmp_path: Path) -> None:
+    (tmp_path / "here/caffe").mkdir()
+    python = interpreter(tmp_path / "empty")
+    assert "No module named 'caffe'" in probe_caffe(python).error
+
+
+def test_a_module_that_aborts_its_interpreter_is_reported(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "aborts", "import os\nos.abort()\n")
+    assert probe_caffe(python).caffe is None
+    assert probe_caffe(python).error
+
+
+def test_real_caffe_is_found_with_its_version(caffe_python: str) -> None:
+    probe = probe_caffe(caffe_python)
+    assert (probe.caffe, probe.error) == ("1.0.0", "") and probe.file is not None
+
+
+def test_auto_is_torch_where_it_is_installed_and_caffe_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
+    installed = engines.importlib.util.find_spec("torch") is not None
+    assert engines.find("auto").name == ("torch" if installed else "caffe")
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    assert engines.find("auto").name == "caffe"
+    shutil.rmtree(tmp_path / "here/.venv-of-this-test")
+    with pytest.raises(TinynetError, match="no engine found: pip install .*setup_caffe.sh"):
+        engines.find("auto")
+
+
+def test_an_unknown_engine_lists_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no engine 'pytorch'; the engines are auto, caffe, torch"):
+        engines.find("pytorch")
+
+
+ENGINE = engines.Engine("caffe", "caffe", "/usr/bin/python3", "1.0.0")
+CHECK = "F1122 23:11:43.123456 12345 {} Check failed: {}"
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "expected"),
+    [
+        (-6, [CHECK.format("net.cpp:1]", "a == b (1 vs. 2) bad")],
+         "caffe gave up: Check failed: a == b (1 vs. 2) bad"),
+        (-6, ["F20261122 23:11:43.1 1 common.cpp:66] Cannot use GPU in CPU-only Caffe: check mode.",
+              "*** Check failure stack trace: ***", "    @ 0x7f google::LogMessage::Fail()"],
+         "built for the CPU only"),
+        (-6, [CHECK.format("syncedmem.cpp:71]", "error == cudaSuccess (2 vs. 0)  out of memory")],
+         "the GPU is out of memory"),
+        (-6, ["terminate called after throwing an instance of 'std::bad_alloc'"], "out of memory"),
+        (-7, ["I1122 23:11:43.123456 12345 solver.cpp:1] Iteration 0"], "SIGBUS.*cut short"),
+        (-9, ["I1122 23:11:43.123456 12345 solver.cpp:1] Iteration 0"], "SIGKILL.*out of memory"),
+        (3, ["what it said last", ""], "status 3: what it said last"),
+    ],
+)  # fmt: skip
+def test_every_failure_of_a_worker_is_one_line(status: int, log: list[str], expected: str) -> None:
+    message = engines.explain_failure(ENGINE, status, log)
+    assert "\n" not in message
+    assert re.search(expected.replace("(", r"\(").replace(")", r"\)"), message), message

@@ -1,0 +1,189 @@
+"""Starting a worker in an interpreter that has nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.worker.old_pythons import old_pythons
+from tests.test_imports import worker_files
+from tinynet.engine import engines
+
+# a solver of three iterations that writes glog lines, and a record of every call
+STAND_IN = """
+import json, os, sys
+__version__ = "stand-in"
+def _note(*call):
+    with open(os.environ["CALLS"], "a") as file:
+        file.write(json.dumps(call) + "\\n")
+def set_device(number): _note("set_device", number)
+def set_mode_gpu(): _note("set_mode_gpu")
+def set_mode_cpu(): _note("set_mode_cpu")
+class Net:
+    blob_loss_weights = {}
+    params = {}
+    def copy_from(self, path): _note("copy_from", path)
+class Solver:
+    iter = 0
+    net = Net()
+    test_nets = []
+    def step(self, n):
+        assert n == 1
+        self.iter += n
+        print("printed by the engine itself")
+    def solve(self): _note("solve", self.iter)
+    def snapshot(self): _note("snapshot", self.iter)
+    def restore(self, path): _note("restore", path); self.iter = 2
+def get_solver(path):
+    _note("get_solver", path)
+    return Solver()
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on PYTHONPATH with a module ``caffe``; returns the file of recorded calls."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/caffe.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    return tmp_path / "calls"
+
+
+def work(
+    python: str, *arguments: str, control: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a worker on the stand-in; stdin stays open until it has ended, unless ``control``."""
+    engine = engines.Engine("caffe", "caffe", python, "stand-in")
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    worker = engines.start_worker(engine, ["train", "s.prototxt", *arguments], **pipes)
+    assert worker.stdin and worker.stdout and worker.stderr
+    if control is not None:
+        worker.stdin.write(control)
+        worker.stdin.flush()
+    out, err = worker.stdout.read(), worker.stderr.read()
+    status = worker.wait()
+    for pipe in (worker.stdin, worker.stdout, worker.stderr):
+        pipe.close()
+    return subprocess.CompletedProcess([], status, out, err)
+
+
+def calls(path: Path) -> list[list[object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def events(child: subprocess.CompletedProcess[bytes]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in child.stdout.splitlines()]
+
+
+def test_a_gpu_is_set_before_the_solver_is_made_device_first(stand_in: Path) -> None:
+    child = work(sys.executable, "--gpu", "3", "--max-iter", "3")
+    assert child.returncode == 0, child.stderr
+    assert calls(stand_in)[:3] == [
+        ["set_device", 3],
+        ["set_mode_gpu"],
+        ["get_solver", "s.prototxt"],
+    ]
+    assert events(child)[0]["device"] == "gpu 3"
+
+
+def test_an_engine_that_can_name_its_gpu_is_asked_and_others_are_not(stand_in: Path) -> None:
+    assert "gpu_name" not in events(work(sys.executable, "--gpu", "3", "--max-iter", "3"))[0]
+    module = stand_in.parent / "modules/caffe.py"
+    module.write_text(
+        STAND_IN
+        + """
+class extensions:
+    set_precision = staticmethod(lambda name: _note("set_precision", name))
+    device_name = staticmethod(lambda: "Stand-in 3000")
+    make_resumable = health = stop_when = staticmethod(lambda *a: None)
+"""
+    )
+    for arguments, name in ((["--gpu", "3"], "Stand-in 3000"), ([], None)):
+        child = work(sys.executable, *arguments, "--max-iter", "3")
+        assert events(child)[0].get("gpu_name") == name
+
+
+def test_without_a_gpu_the_mode_is_cpu_and_no_device_is_touched(stand_in: Path) -> None:
+    assert work(sys.executable, "--max-iter", "3").returncode == 0
+    assert [c[0] for c in calls(stand_in)] == ["set_mode_cpu", "get_solver", "solve"]
+    assert calls(stand_in)[-1] == ["solve", 3]  # Caffe's own last snapshot, display and test
+
+
+def test_stdout_is_for_events_alone(stand_in: Path) -> None:
+    child = work(sys.executable, "--max-iter", "3", "--net-name", "small")
+    kinds = [event["event"] for event in events(child)]
+    assert (kinds[0], kinds[-1]) == ("engine", "done")
+    assert b"printed by the engine itself" in child.stderr
+    assert b"] Solving small\n" in child.stderr
+
+
+def test_stop_leaves_a_snapshot_only_of_what_is_new(stand_in: Path) -> None:
+    # the word is there before the first iteration: nothing was learned, nothing is to be saved
+    child = work(sys.executable, "--max-iter", "3", control=b"stop\n")
+    assert child.returncode == 75
+    assert events(child)[-1] == {"event": "stopped", "iteration": 0}
+    assert "snapshot" not in [c[0] for c in calls(stand_in)]
+
+
+def test_snapshot_is_taken_when_asked_for(stand_in: Path) -> None:
+    child = work(sys.executable, "--max-iter", "3", control=b"snapshot\n")
+    assert child.returncode == 0
+    assert ["snapshot", 0] in calls(stand_in)
+
+
+def test_restore_comes_after_the_weights_and_the_solving_line(stand_in: Path) -> None:
+    arguments = ("--max-iter", "3", "--weights", "w.caffemodel", "--restore", "x.solverstate")
+    child = work(sys.executable, *arguments)
+    found = [c[0] for c in calls(stand_in)]
+    assert found == ["set_mode_cpu", "get_solver", "copy_from", "restore", "solve"]
+    assert {"event": "solving", "iteration": 2} in events(child)
+
+
+def test_an_exception_is_an_error_event_and_a_traceback_in_the_log(stand_in: Path) -> None:
+    module = Path(os.environ["PYTHONPATH"]) / "caffe.py"
+    module.write_text(STAND_IN.replace("assert n == 1", "raise ValueError('no such blob')"))
+    child = work(sys.executable, "--max-iter", "3")
+    assert child.returncode == 1
+    assert events(child)[-1] == {"event": "error", "message": "ValueError: no such blob"}
+    assert b"Traceback" in child.stderr
+
+
+def test_a_module_that_is_not_pycaffe_is_named(stand_in: Path) -> None:
+    module = Path(os.environ["PYTHONPATH"]) / "caffe.py"
+    module.write_text("")
+    child = work(sys.executable, "--max-iter", "3")
+    assert child.returncode == 1
+    assert "is not pycaffe" in str(events(child)[-1]["message"])
+
+
+@pytest.mark.parametrize("python", old_pythons() or [None])
+def test_the_worker_runs_under_an_old_python_without_our_packages(
+    stand_in: Path, python: str | None
+) -> None:
+    if python is None:
+        pytest.skip("no Python 3.6 to 3.9 on PATH or under ~/.pyenv/versions")
+    child = work(python, "--max-iter", "3", "--gpu", "0")
+    assert child.returncode == 0, child.stderr.decode()
+    assert events(child)[-1] == {"event": "done", "iteration": 3}
+    # every file a worker may import compiles there, with its oldest syntax
+    code = "import sys\nfor p in sys.argv[1:]: compile(open(p, encoding='utf-8').read(), p, 'exec')"
+    subprocess.run([python, "-c", code, *map(str, worker_files())], check=True)
+
+
+def test_this_interpreters_packages_are_not_shown_to_the_engines(
+    stand_in: Path, tmp_path: Path
+) -> None:
+    """The worker's module path gains tinynet and nothing else of where it was found."""
+    module = Path(os.environ["PYTHONPATH"]) / "caffe.py"
+    module.write_text(STAND_IN + "\n_note('path', sys.path)\n")
+    child = work(sys.executable, "--max-iter", "3")
+    assert child.returncode == 0
+    ((_, path),) = [c for c in calls(stand_in) if c[0] == "path"]
+    root = Path(engines.__file__).parents[1]
+    assert str(root) not in path and str(engines.WORKER) not in path

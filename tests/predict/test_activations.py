@@ -1,0 +1,71 @@
+"""Feature maps of the first layer against a convolution by hand, in both engines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinynet.caffeformat import binary, schema
+from tinynet.errors import TinynetError, UsageError
+from tinynet.predict import inputs
+from tinynet.predict.activations import first_layer
+
+
+def by_hand(run, pixels: np.ndarray) -> np.ndarray:
+    """conv1 and its ReLU over uint8 pixels (B, G, R × height × width), from the run's files."""
+    transform = inputs.read_transform(run)
+    x = (pixels.astype(np.float64) - transform.mean.reshape(-1, 1, 1)) * transform.scale
+    if transform.crop_size:
+        top, left = ((extent - transform.crop_size) // 2 for extent in x.shape[1:])
+        x = x[:, top : top + transform.crop_size, left : left + transform.crop_size]
+    weights, _ = inputs.newest_weights(run)
+    net = binary.read(weights.path, schema.NetParameter)
+    layer = next(layer for layer in net.layer if layer.type == "Convolution")
+    w, bias = (
+        np.array(blob.data, np.float64).reshape(tuple(blob.shape.dim)) for blob in layer.blobs
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(1, 2))
+    return np.maximum(np.einsum("chwij,ncij->nhw", windows, w) + bias[:, None, None], 0)
+
+
+def first_picture(run) -> np.ndarray:
+    pictures = inputs.find_pictures(run, "val")
+    pixels, _ = next(pictures.records())
+    return np.frombuffer(pixels, np.uint8).reshape(pictures.shape)
+
+
+@pytest.mark.parametrize("engine", ["torch", "caffe"])
+def test_feature_maps_are_those_of_a_convolution_by_hand(engine, trained, request):
+    if engine == "caffe":
+        request.getfixturevalue("caffe_python")
+    found = first_layer(trained.root, engine=engine)
+    expected = by_hand(trained, first_picture(trained))
+    assert found.maps.shape == expected.shape and expected.max() > 0
+    np.testing.assert_allclose(found.maps, expected, atol=1e-4 * expected.max())
+    assert found.picture.shape[:2] == tuple(inputs_size(trained))
+
+
+def inputs_size(run) -> tuple[int, int]:
+    crop = inputs.read_transform(run).crop_size
+    return (crop, crop) if crop else inputs.find_pictures(run, "val").shape[1:]
+
+
+def test_a_picture_of_any_size_is_taken_from_a_file(trained, tmp_path):
+    height, width = inputs.find_pictures(trained, "val").shape[1:]
+    Image.new("RGB", (3 * width, 2 * height), (200, 10, 30)).save(tmp_path / "red.png")
+    found = first_layer(trained.root, str(tmp_path / "red.png"))
+    assert found.name == "red.png" and (found.picture[..., 0] == 200).all()
+    red_last = np.full((3, height, width), 0, np.uint8)
+    red_last[:] = np.array([30, 10, 200])[:, None, None]
+    np.testing.assert_allclose(found.maps, by_hand(trained, red_last), atol=1e-3)
+
+
+def test_a_picture_that_is_nowhere_or_no_picture_is_refused(trained, tmp_path):
+    with pytest.raises(UsageError, match="absent.JPEG: neither a picture of the validation split"):
+        first_layer(trained.root, "absent.JPEG")
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(TinynetError, match="x.png: cannot be read as a picture"):
+        first_layer(trained.root, str(tmp_path / "x.png"))
+    with pytest.raises(TinynetError, match="is no run directory"):
+        first_layer(tmp_path)

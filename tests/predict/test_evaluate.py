@@ -1,0 +1,245 @@
+"""Runs, evaluated: against the training log, and against real Caffe on the same weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import run_python
+from tests.predict import small_run
+from tinynet.dataset.manifest import read_manifest, write_manifest
+from tinynet.errors import TinynetError
+from tinynet.predict import evaluate as module
+from tinynet.predict.evaluate import Request, evaluate, obtain, stored
+from tinynet.predict.inputs import newest_weights, weights_file
+from tinynet.predict.metrics import score
+from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
+from tinynet.run.log import read_history
+from tinynet.run.paths import RunPaths
+
+CAFFE_CLASSIFIER = """
+import sys
+import numpy as np
+import caffe
+deploy, weights, val, mean, out = sys.argv[1:]
+arrays = np.load(val)
+net = caffe.Classifier(deploy, weights, image_dims=arrays["pixels"].shape[2:],
+                       mean=np.array([float(m) for m in mean.split()]), raw_scale=255,
+                       channel_swap=(2, 1, 0))
+# as a user's script has them: H x W x RGB, 0 to 1
+pictures = arrays["pixels"].transpose(0, 2, 3, 1)[..., ::-1].astype(np.float32) / 255
+np.savez(out, ten=net.predict(list(pictures), oversample=True),
+         one=net.predict(list(pictures), oversample=False))
+"""
+CAFFE_DATA_LAYER = """
+import sys
+import numpy as np
+import caffe
+net = caffe.Net(sys.argv[1], sys.argv[2], caffe.TEST)
+batches = []
+for _ in range(2):
+    net.forward()
+    batches.append(net.blobs["fc2"].data.copy())
+scores = np.concatenate(batches)
+scores = np.exp(scores - scores.max(1, keepdims=True))
+np.save(sys.argv[3], scores / scores.sum(1, keepdims=True))
+"""
+
+
+@pytest.fixture
+def run(trained: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy of the trained run that the test may change."""
+    shutil.copytree(trained.root, tmp_path / "run")
+    return RunPaths(tmp_path / "run")
+
+
+def pixels_of(data: Path, split: str) -> np.ndarray:
+    run = small_run.write_nets(data.parent / "nets", data)
+    pictures = module.inputs.find_pictures(run, split)
+    raw = b"".join(pixels for pixels, _ in pictures.records())
+    return np.frombuffer(raw, np.uint8).reshape(-1, *pictures.shape)
+
+
+def classify(caffe_python: str, run: RunPaths, data: Path, folder: Path) -> dict[str, np.ndarray]:
+    """What caffe.Classifier says of the val split, with one crop and with ten."""
+    np.savez(folder / "val.npz", pixels=pixels_of(data, "val"))
+    (folder / "classify.py").write_text(CAFFE_CLASSIFIER)
+    weights, _ = newest_weights(run)
+    assert weights is not None
+    arguments = (run.deploy, weights.path, folder / "val.npz", "101.5 110 127.25", folder / "o.npz")
+    run_python(caffe_python, folder / "classify.py", *arguments)
+    return dict(np.load(folder / "o.npz"))
+
+
+def test_one_crop_scores_are_those_of_the_training_logs_last_test(run):
+    last = [record for record in read_history(run.history) if "val_accuracy" in record][-1]
+    result = evaluate(Request(run.root, cpu=True))
+    metrics = score(result.probabilities, result.labels)
+    assert last["iteration"] == result.iteration == 40
+    assert metrics.top1 == pytest.approx(last["val_accuracy"], abs=1e-9)
+    assert metrics.top5 == pytest.approx(last["val_accuracy_top5"], abs=1e-9)
+    assert metrics.loss == pytest.approx(last["val_loss"], rel=1e-5)
+    assert 0.25 < metrics.top1 < 1  # it has learned, and something is left to get wrong
+    assert run.probabilities("val") == run.root / "val.npz"
+    kept = read_probabilities(run.root / "val.npz")
+    np.testing.assert_array_equal(kept.probabilities, result.probabilities)
+
+
+@pytest.mark.parametrize("engine", ["torch", "caffe"])
+def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caffe_python):
+    theirs = classify(caffe_python, run, data, tmp_path)
+    for oversample, key in ((True, "ten"), (False, "one")):
+        request = Request(
+            run.root, "val", oversample, engine, caffe_python, cpu=True, batch_size=70
+        )
+        ours = evaluate(request)
+        assert ours.views == (10 if oversample else 1)
+        np.testing.assert_allclose(ours.probabilities, theirs[key], atol=1e-5)
+    assert np.abs(theirs["ten"] - theirs["one"]).max() > 1e-3  # so that order and mean matter
+
+
+def test_another_precision_is_another_result_and_never_taken_for_the_one_asked_for(run):
+    rounded = obtain(Request(run.root, cpu=True, precision="bf16"))
+    assert rounded.engine.endswith(" bf16")
+    said: list[str] = []
+    exact = obtain(Request(run.root, cpu=True), said.append)
+    assert any("precision; computing it again" in line for line in said)
+    assert len(exact.engine.split(" ")) == 2
+    difference = np.abs(exact.probabilities - rounded.probabilities).max()
+    assert 0 < difference < 0.05
+    for wrong in ({"precision": "tf32"}, {"precision": "bf16", "engine": "caffe"}):
+        with pytest.raises(TinynetError, match="--precision"):
+            evaluate(Request(run.root, cpu=True, **wrong))
+
+
+@pytest.mark.parametrize("crop", [small_run.CROP, 0])
+def test_mean_picture_scale_and_crop_agree_with_caffes_data_layer(
+    crop, run, data, tmp_path, caffe_python
+):
+    mean = small_run.write_mean_picture(tmp_path / "mean.binaryproto")
+    transform = f'mean_file: "{mean}" scale: 0.0078125'
+    other = small_run.train(tmp_path, data, transform=transform, crop=crop)
+    weights, _ = newest_weights(other)
+    (tmp_path / "script.py").write_text(CAFFE_DATA_LAYER)
+    arguments = (other.train_val, weights.path, tmp_path / "out.npy")
+    run_python(caffe_python, tmp_path / "script.py", *arguments)
+    ours = evaluate(Request(other.root, cpu=True))
+    np.testing.assert_allclose(ours.probabilities, np.load(tmp_path / "out.npy"), atol=1e-5)
+
+
+def test_without_a_crop_the_picture_and_its_mirror_are_averaged_and_said_so(data, tmp_path):
+    run = small_run.train(tmp_path, data, crop=0)
+    said: list[str] = []
+    both = evaluate(Request(run.root, oversample=True, cpu=True), said.append)
+    assert both.views == 2 and both.crop == "oversample"
+    assert any("the picture and its mirror" in line for line in said)
+
+
+def test_training_pictures_are_scored_in_the_test_phase_and_test_pictures_have_no_labels(run):
+    training = evaluate(Request(run.root, "train", cpu=True))
+    assert len(training.names) == small_run.COUNTS["train"] and training.labelled
+    test = evaluate(Request(run.root, "test", cpu=True))
+    assert (test.labels == -1).all() and len(test.names) == small_run.COUNTS["test"]
+    assert test.names[0].startswith("test_")
+
+
+def test_stored_probabilities_serve_as_long_as_the_weights_are_the_same(run, monkeypatch):
+    first = evaluate(Request(run.root, cpu=True))
+
+    def never(*_args, **_kwargs):
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "evaluate", never)
+        np.testing.assert_array_equal(obtain(Request(run.root)).probabilities, first.probabilities)
+        for request in (
+            Request(run.root, oversample=True),
+            Request(run.root, "train"),
+            Request(run.root, iteration=20),
+            Request(run.root, engine="caffe"),
+        ):
+            with pytest.raises(AssertionError):
+                obtain(request)
+        write_probabilities(run.root / "val.npz", dataclasses.replace(first, model_sha256="00"))
+        with pytest.raises(AssertionError):
+            obtain(Request(run.root))
+    shutil.rmtree(run.snapshots)
+    assert obtain(Request(run.root)).iteration == 40  # nothing is left to compare with
+
+
+def test_stored_probabilities_do_not_serve_for_the_pictures_of_other_data(run, data, tmp_path):
+    first = evaluate(Request(run.root, cpu=True))
+    same = shutil.copytree(data, tmp_path / "moved")
+    assert stored(Request(run.root, data=same)).names.tolist() == first.names.tolist()
+    other = small_run.write_data(tmp_path / "other")
+    manifest = read_manifest(other)
+    names = {**manifest.names, "val": [f"other_{name}" for name in manifest.names["val"]]}
+    write_manifest(dataclasses.replace(manifest, names=names), other)
+    assert stored(Request(run.root, data=other)) is None
+    assert obtain(Request(run.root, cpu=True, data=other)).names[0].startswith("other_")
+    # nor do those of the other data for the run's own, where that is at hand
+    assert stored(Request(run.root)) is None
+    assert obtain(Request(run.root, cpu=True)).names.tolist() == first.names.tolist()
+
+
+def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):
+    newest = run.snapshots / "snapshot_iter_40.caffemodel"
+    newest.write_bytes(newest.read_bytes()[:-200])
+    weights, reasons = newest_weights(run)
+    assert weights.iteration == 20
+    assert len(reasons) == 1 and "snapshot_iter_40" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda run: shutil.rmtree(run.snapshots), "holds no whole .caffemodel; train the run"),
+        (lambda run: run.deploy.unlink(), "deploy.prototxt: no such file"),
+        (lambda run: replace(run.deploy, '"fc2"', '"fc9"'), "no weights for the layers fc9"),
+        (lambda run: replace(run.deploy, "dim: 12", "dim: 14"), "layer 'fc2'"),
+        (lambda run: replace(run.train_val, "crop_size: 12", "crop_size: 9"), "12x12, but"),
+        (lambda run: replace(run.deploy, "num_output: 6", "num_output: 5"), "fc2"),
+        (lambda run: replace(run.train_val, "val_lmdb", "absent_lmdb"), "--data DIR"),
+    ],
+)
+def test_what_keeps_a_run_from_being_evaluated_is_one_clear_line(run, damage, says):
+    damage(run)
+    with pytest.raises(TinynetError) as caught:
+        evaluate(Request(run.root, cpu=True))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(run.root.glob("*.npz*"))
+
+
+def test_a_net_of_other_classes_than_the_data_is_refused(run, tmp_path):
+    data = small_run.write_data(tmp_path / "lmdb", classes=5)
+    with pytest.raises(TinynetError, match="has 6 outputs, but .* has 5 classes"):
+        evaluate(Request(run.root, cpu=True, data=data))
+
+
+def test_real_caffe_without_a_gpu_asked_for_one_ends_in_one_line(run, caffe_python):
+    with pytest.raises(TinynetError, match="CPU only") as caught:
+        evaluate(Request(run.root, engine="caffe", caffe_python=caffe_python, gpu=0))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_iteration_and_a_solverstate_as_weights_are_named(run):
+    with pytest.raises(TinynetError, match="of iteration 30"):
+        evaluate(Request(run.root, iteration=30))
+    with pytest.raises(TinynetError, match="solver's state"):
+        weights_file(run.snapshots / "snapshot_iter_40.solverstate")
+
+
+def test_data_that_moved_is_found_with_the_data_option(run, data, tmp_path):
+    replace(run.train_val, str(data), "no/such/folder")
+    result: Probabilities = evaluate(Request(run.root, cpu=True, data=data))
+    assert len(result.names) == small_run.COUNTS["val"]
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from tests.cli.command import run
+from tests.report import some_runs
+from tests.report.some_runs import HOSTILE, write_run
+from tinynet.report import canvas
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures as they are saved, to look into."""
+    figures: list[Figure] = []
+    save = canvas.save
+
+    def keep(made, path):
+        figures.append(made)
+        save(made, path)
+
+    monkeypatch.setattr(canvas, "save", keep)
+    return figures
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stages 1 (two seeds), 2 (unfinished) and 7 (three seeds), one of a hostile name."""
+    root = tmp_path_factory.mktemp("runs")
+    names = [HOSTILE[:20].replace("/", "-"), *some_runs.wnids(5)[1:]]
+    for seed in (1, 2):
+        write_run(root / "stage1_simple" / f"seed{seed}", seed, skill=0.3, names=names)
+    write_run(root / "stage2_dropout1" / "seed1", state="stopped", evaluated=False)
+    for seed in (1, 2):
+        write_run(root / "stage7_dropout2" / f"seed{seed}", seed, skill=0.6, names=names)
+    write_run(root / "stage7_dropout2" / HOSTILE.replace("/", "-"), 3, skill=0.6, names=names)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    others = tmp_path_factory.mktemp("others")
+    some_runs.write_search(others / "search")
+    some_runs.write_folds(others / "folds")
+    done = run("report", runs, others, "--out", out)
+    assert (done.status, done.stderr) == (0, "")
+    return out

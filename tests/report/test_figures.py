@@ -1,0 +1,214 @@
+"""Figures: what they show is what the numbers say, and they reach their files whole."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.predict.test_subsets import some_members
+from tests.study.made_results import add_run, begin
+from tinynet.errors import TinynetError, UsageError
+from tinynet.predict.subsets import score_subsets
+from tinynet.report import figures
+from tinynet.report.bars import Bar, draw_bars
+from tinynet.report.curves import draw_curves, mean_points
+from tinynet.report.evidence import Evidence, RunEvidence
+from tinynet.report.figure import Choice
+from tinynet.report.subsets import draw_subsets
+from tinynet.report.summary import stage_bars
+from tinynet.report.tables import tuning_and_held_out
+from tinynet.run.record import Run
+from tinynet.study.results import FINISHED, ResultsPaths
+from tinynet.study.table import build
+
+HISTORY = [
+    {"iteration": 0, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.05},
+    {"iteration": 10, "train_loss": 2.0, "lr": 0.1},
+    {"iteration": 20, "train_loss": None, "val_loss": 2.5, "val_accuracy": 0.4},
+    {"iteration": 30, "train_loss": 1.0},
+]
+BARS = [
+    Bar("1 simple", 0.30, (0.29, 0.31)),
+    Bar("2 + dropout", 0.34, gain=0.04, paper_gain=0.0488),
+    Bar("3 + crops", None),
+    Bar("4 + leaky", 0.375),
+]
+
+
+def lines_of(axes) -> list[tuple[list[float], list[float]]]:
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()]
+
+
+def texts_of(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_figure_5_shows_every_subset_the_best_of_each_size_and_the_full_ensemble(drawn, tmp_path):
+    members, labels = some_members(5, 200, 6)
+    scores = score_subsets(members, labels)
+    draw_subsets(scores, tmp_path / "subsets.png")
+    axes = drawn[0].axes[0]
+    (sizes, accuracies), (best_sizes, best), (full_size, full) = lines_of(axes)
+    everything = {(scores.sizes[mask], int(scores.correct[mask])) for mask in range(1, 32)}
+    shown = {(int(x), round(y * 2)) for x, y in zip(sizes, accuracies)}
+    assert shown == {(int(size), count) for size, count in everything}
+    assert best_sizes == [1, 2, 3, 4, 5]
+    assert best == [100 * scores.accuracy(scores.best_of_size(size)) for size in best_sizes]
+    assert (full_size, full) == ([5], [pytest.approx(100 * scores.accuracy(31))])
+    low, high = axes.get_ylim()
+    assert low < min(accuracies) and high > max(accuracies)
+    assert axes.get_xlabel() and "validation accuracy" in axes.get_ylabel()
+
+
+def test_learning_curves_leave_out_what_is_missing_or_not_finite(drawn, tmp_path):
+    draw_curves(
+        {"stage1": [HISTORY], "stage2": [HISTORY[:1]], "new": [[]]}, tmp_path / "curves.png"
+    )
+    loss, _, accuracy = drawn[0].axes
+    training, validation = lines_of(loss)[:2]
+    assert training == ([0, 10, 30], [3.0, 2.0, 1.0])
+    assert validation == ([0, 20], [3.1, 2.5])
+    assert lines_of(accuracy)[0] == ([0, 20], [5.0, 40.0])
+    (legend,) = drawn[0].subfigs[1].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["stage1", "stage2"]
+
+
+def test_a_spike_of_the_loss_does_not_flatten_the_curves(drawn, tmp_path):
+    records = [{"iteration": i, "train_loss": 3.0 - i / 10} for i in range(9)]
+    records.append({"iteration": 9, "train_loss": 87.3})
+    draw_curves({"run": [records]}, tmp_path / "curves.png")
+    assert drawn[0].axes[0].get_ylim()[1] < 4
+
+
+def test_learning_curves_of_nothing_are_refused(tmp_path):
+    with pytest.raises(TinynetError, match="no learning curves"):
+        draw_curves({"run": [[]]}, tmp_path / "curves.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bars_show_values_gains_and_what_has_not_run(drawn, tmp_path):
+    draw_bars(BARS, tmp_path / "bars.png", "Validation accuracy", chance=0.05)
+    axes, gains = drawn[0].axes
+    assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 34.0, 37.5])
+    assert texts_of(axes)[:4] == ["30.00", "34.00", "not run", "37.50"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [bar.label for bar in BARS]
+    top = axes.transData.transform((0, 0))[1]
+    assert top > axes.transData.transform((0, 2))[1]  # the first stage stands on top
+    dots = [(x[0], round(y[0])) for x, y in lines_of(gains) if len(x) == 1 and x != y]
+    assert sorted(dots) == [(pytest.approx(4.0), 1), (pytest.approx(4.88), 1)]
+
+
+def test_a_figure_of_another_kind_of_file_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"bars.jpg: .*\.png, \.svg, \.pdf"):
+        draw_bars(BARS, tmp_path / "bars.jpg", "Accuracy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_path):
+    members, labels = some_members(3, 50, 4)
+    scores = score_subsets(members, labels)
+    draws = {
+        "subsets.png": lambda path: draw_subsets(scores, path),
+        "curves.png": lambda path: draw_curves({"run": [HISTORY]}, path),
+        "bars.png": lambda path: draw_bars(BARS, path, "Accuracy", note="of one seed"),
+    }
+    for name, draw in draws.items():
+        path = tmp_path / "new" / name
+        draw(path)
+        first = path.read_bytes()
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+        draw(path)
+        assert path.read_bytes() == first
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(draws)
+
+
+def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tmp_path):
+    names = ["variant_slope010", "variant_slope030"]
+    epochs = dict.fromkeys(("stage4_leaky_relu", "stage5_more_parameters", *names), 16)
+    results = begin(tmp_path, stages=[4, 5], variants=names, epochs=epochs)
+    for number, name in enumerate(names):
+        add_run(results, f"{name}/seed1", 1, one_crop=range(2 + number))
+    add_run(results, "stage5_more_parameters/seed1", 1, one_crop=range(7))
+    found, note = stage_bars(Evidence([], dissection=build(results)))
+    assert [bar.label for bar in found] == [
+        *("4 + leaky ReLU", "5 + more parameters", "7 over crops"),
+        *("variant of 4: leaky ReLU of slope 0.1", "variant of 4: leaky ReLU of slope 0.3"),
+    ]
+    # stage 4 has not run, so that nothing is known of a gain: not over the line above either
+    assert [bar.gain for bar in found] == 5 * [None] and "variant" not in note
+    add_run(results, "stage4_leaky_relu/seed1", 1, one_crop=[0])
+    found, note = stage_bars(Evidence([], dissection=build(results)))
+    assert found[-1].gain == pytest.approx(2 / 9) and "A variant's gain is over its own" in note
+
+
+def evidence_of(results: ResultsPaths) -> Evidence:
+    """The results folder's table, and its runs as finished ones."""
+    table = build(results)
+    rows = [row for row in table.ensemble.members if row.state == FINISHED]
+    runs = [RunEvidence(results.root / row.run, Run(FINISHED, seed=row.seed)) for row in rows]
+    return Evidence(runs, dissection=table)
+
+
+def test_a_part_of_an_ensemble_never_passes_for_the_whole(drawn, tmp_path):
+    members = [f"stage7_dropout2/seed{seed}" for seed in (1, 2, 3)]
+    results = begin(tmp_path, stages=[7, 8], members=members, seeds=[1, 2, 3])
+
+    def texts() -> list[str]:
+        (figure,) = figures.make("subsets", evidence_of(results), Choice())
+        figure.draw(tmp_path / "subsets.png")
+        (axes,) = drawn[-1].axes
+        legend = [text.get_text() for text in axes.get_legend().get_texts()]
+        return [axes.get_title(loc="left"), legend[-1], figure.caption, figure.alt]
+
+    for number, name in enumerate(members[:2], 1):
+        add_run(results, name, number, one_crop=range(number))
+    part = re.compile("2 (models )?of (the ensemble's )?3")
+    assert all(part.search(text) for text in texts()), texts()
+    add_run(results, members[2], 3, one_crop=range(3))
+    assert all("3 models" in text and not part.search(text) for text in texts()), texts()
+
+
+def test_what_may_choose_stands_beside_what_is_reported(tmp_path):
+    run = "stage7_dropout2/seed1"
+    results = begin(tmp_path, stages=[1, 7, 8], members=[run, "stage7_dropout2/seed2"])
+    add_run(results, run, 1, one_crop=[], ten_crop=[0, 1, 2], tuning=range(6))
+    (row,) = tuning_and_held_out(evidence_of(results)).rows
+    # of nine pictures: six, three, three more; +- 1.96 sqrt(2 (2/9) / 9) = 43.56 points
+    assert [cell.text for cell in row.cells] == [
+        *("7 + dropout 2", "1", "66.67", "33.33", "+33.33", "\N{MINUS SIGN}10.22 … +76.89", "—")
+    ]
+    no_tuning = begin(tmp_path / "none", stages=[7], tuning=None)
+    add_run(no_tuning, run, 1, one_crop=[0])
+    assert tuning_and_held_out(Evidence([], dissection=build(no_tuning))) is None
+
+
+def test_error_bars_are_by_picture_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_path):
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1, 2])
+    add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0, 1, 2, 3])
+    found, note = stage_bars(Evidence([], dissection=build(results)))
+    assert "seeds that both stages have" not in note and "ensemble" not in note
+    add_run(results, "stage1_simple/seed2", 2, one_crop=range(6))
+    table = build(results)
+    found, note = stage_bars(Evidence([], dissection=table))
+    assert found[0].interval == table.stages[0].one_crop.by_picture
+    assert table.stages[0].one_crop.by_seed is not None
+    assert "by picture" in note and "seeds that both stages have" in note
+
+
+def test_curves_say_of_which_pictures_they_are(drawn, tmp_path):
+    draw_curves({"run": [HISTORY]}, tmp_path / "curves.png", "tuning")
+    labels = [axes.get_ylabel() for part in drawn[0].subfigs for axes in part.axes]
+    assert "tuning accuracy (top-1, %)" in labels
+
+
+def test_an_accuracy_curve_is_the_mean_where_all_runs_have_a_value():
+    other = [{"iteration": 0, "val_accuracy": 0.15}, {"iteration": 10, "val_accuracy": 0.3}]
+    assert mean_points([HISTORY, other], "val_accuracy") == [(0, pytest.approx(0.1))]
+    assert mean_points([HISTORY, []], "val_accuracy") == [(0, 0.05), (20, 0.4)]
+    assert mean_points([[]], "val_accuracy") == []

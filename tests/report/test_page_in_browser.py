@@ -1,0 +1,138 @@
+"""The page in a browser: it works, fits, and can be used by keyboard and screen reader."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.report import browser
+
+
+@pytest.fixture(scope="module")
+def chrome(page, tmp_path_factory):
+    for driver in browser.start(tmp_path_factory.mktemp("profile")):
+        driver.get(page.as_uri())
+        yield driver
+
+
+def column(chrome, table: str, number: int) -> list[str]:
+    script = (
+        "return [...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
+        ".map(row => row.cells[arguments[1]].textContent.trim())"
+    )
+    return chrome.execute_script(script, table, number)
+
+
+def test_it_loads_with_no_error_in_the_console(chrome):
+    assert chrome.get_log("browser") == []
+    assert chrome.execute_script("return document.readyState") == "complete"
+    assert chrome.execute_script("return window.alerted") is None
+
+
+def test_tables_sort_by_mouse_and_by_keyboard_both_ways(chrome):
+    button = chrome.find_element("css selector", "#runs thead th:nth-child(6) button")
+    chrome.execute_script("arguments[0].scrollIntoView()", button)
+    header = chrome.find_element("css selector", "#runs thead th:nth-child(6)")
+    button.click()
+    ascending = [float(text) for text in column(chrome, "runs", 5) if text != "not run"]
+    assert ascending == sorted(ascending) and len(set(ascending)) > 2
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert column(chrome, "runs", 5)[-1] == "not run"  # what is missing comes last
+    button.send_keys("\n")
+    assert [float(t) for t in column(chrome, "runs", 5) if t != "not run"] == ascending[::-1]
+    assert header.get_attribute("aria-sort") == "descending"
+    assert column(chrome, "runs", 5)[-1] == "not run"
+    names = chrome.find_element("css selector", "#runs thead th button")
+    names.send_keys(" ")
+    assert column(chrome, "runs", 0)[0].startswith("stage1")
+    assert header.get_attribute("aria-sort") is None
+
+
+@pytest.mark.parametrize("width", [320, 400, 800, 1400])
+def test_nothing_overflows(chrome, width):
+    browser.resize(chrome, width)
+    page_width = chrome.execute_script("return document.documentElement.scrollWidth")
+    assert page_width <= width
+    # what is wider than its place scrolls there, and can be reached by keyboard
+    outside = chrome.execute_script(
+        "const edge = document.documentElement.clientWidth + 1;"
+        "return [...document.querySelectorAll('main *')].filter(e =>"
+        " !e.closest('.scroll, pre') && e.getBoundingClientRect().right > edge)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert outside == []
+    wide = "return [...document.querySelectorAll('.scroll, pre')].every(e => e.tabIndex === 0)"
+    assert chrome.execute_script(wide)
+
+
+CONTRAST = """
+const channel = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const parse = text => text.match(/[\\d.]+/g).map(Number);
+const ground = e => {
+  for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] > 0) return c;
+  }
+  return [255, 255, 255];
+};
+const low = [];
+for (const e of document.querySelectorAll('body *:not(svg *)')) {
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  if (!own || e.matches('script, style')) continue;
+  const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(ground(e))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) low.push(ratio.toFixed(2) + ' ' + e.outerHTML.slice(0, 60));
+}
+return low;
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_the_contrast_that_wcag_asks_for(chrome, scheme):
+    browser.prefer(chrome, scheme)
+    assert chrome.execute_script(CONTRAST) == []
+    body = chrome.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert body == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
+    ink = chrome.execute_script(
+        "return getComputedStyle(document.documentElement).getPropertyValue('--figure-ink')"
+    )
+    assert ink.strip() == {"light": "#222222", "dark": "#e8e8e8"}[scheme]
+
+
+AXE = """
+const done = arguments[arguments.length - 1];
+const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+axe.run(document, {runOnly: {type: 'tag', values: tags}}).then(
+  found => done(found.violations.map(v =>
+    v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html.slice(0, 90)).join(' | '))
+    .concat(found.passes.length > 20 ? [] : ['only ' + found.passes.length + ' rules applied'])),
+  error => done(['axe failed: ' + error]));
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing_to_complain_of(chrome, width, scheme):
+    script = browser.axe()
+    browser.prefer(chrome, scheme)
+    browser.resize(chrome, width)
+    chrome.execute_script(script)
+    assert chrome.execute_async_script(AXE) == []
+
+
+def test_every_picture_has_a_name_for_a_screen_reader(chrome):
+    tree = chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})
+    images = [n for n in tree["nodes"] if n.get("role", {}).get("value") in ("image", "img")
+              and not n.get("ignored")]  # fmt: skip
+    assert len(images) >= 6
+    assert all(n["name"]["value"].strip() for n in images), json.dumps(images)[:500]
+
+
+def test_the_skip_link_is_first_and_leads_to_the_content(chrome):
+    chrome.execute_script("window.scrollTo(0, 0); document.activeElement.blur()")
+    link = chrome.find_element("css selector", "a")
+    assert link.text.strip() == "Skip to the content" or link.get_attribute("class") == "skip"
+    link.send_keys("\n")
+    assert chrome.current_url.endswith("#content")

@@ -1,0 +1,211 @@
+"""Architecture, filters, feature maps and confusions: what is drawn is what the files hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from tests.predict.test_probabilities import some
+from tests.report.overlaps import faults
+from tinynet.caffeformat import binary, schema, text
+from tinynet.errors import TinynetError
+from tinynet.experiment.stages import STAGES
+from tinynet.experiment.variants import VARIANTS
+from tinynet.predict.activations import Activations
+from tinynet.report import architecture, confusion, feature_maps, filters, inline_svg
+from tinynet.report.accuracies import Accuracy, draw_accuracies
+from tinynet.report.bars import Bar, draw_bars
+from tinynet.report.curves import draw_curves
+from tinynet.report.evidence import label_of
+
+BRANCHES = """
+name: "two ways" layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "a" type: "ReLU" bottom: "data" top: "a" }
+layer { name: "b" type: "ReLU" bottom: "data" top: "b" }
+"""
+# words.txt of the official set has names like the first; the others are hostile
+NAMES = ["European fire salamander", "$100 bill_x^2", "<b>bold</b> & co", "x" * 30, "y" * 60]
+
+
+def deploy(stage):
+    path = f"prototxt/{stage.name}/deploy.prototxt"
+    return text.read(path if not stage.is_ensemble else "prototxt/stage7_dropout2/deploy.prototxt",
+                     schema.NetParameter)  # fmt: skip
+
+
+def test_the_boxes_of_stages_1_and_7_have_the_sizes_that_the_paper_leads_to():
+    # by hand: 5x5 without padding takes 4 off, pooling halves and rounds up
+    sizes = {
+        1: "64×64×3 60×60×50 30×30×50 26×26×100 13×13×100 11×11×200 6×6×200 400 200",
+        7: "60×60×3 56×56×64 28×28×64 26×26×128 24×24×128 22×22×128 11×11×128 9×9×256 5×5×256"
+        " 2,048 200",
+    }
+    for number, expected in sizes.items():
+        blocks = architecture.blocks_of(deploy(STAGES[number - 1]))
+        assert [block.size for block in blocks] == expected.split()
+    assert blocks[1].words == ["5×5 conv", "leaky 0.01"] and blocks[1].kernel == (5, 5)
+    assert blocks[8].words == ["2×2 max", "dropout 0.5"]
+    assert blocks[-1].words == ["full", "softmax"]
+
+
+@pytest.mark.parametrize("number", [1, 6, 7])
+def test_no_words_of_an_architecture_overlap(number, drawn, tmp_path):
+    path = tmp_path / "net.png"
+    architecture.draw_architecture(deploy(STAGES[number - 1]), path, f"{number} of 7")
+    assert faults(drawn[0]) == []
+
+
+def test_a_net_with_branches_is_refused_by_name():
+    with pytest.raises(TinynetError, match="'two ways': layer b reads data.*one chain"):
+        architecture.blocks_of(text.parse(BRANCHES, schema.NetParameter, "net"))
+
+
+@pytest.fixture
+def weights():
+    """Filters of three colours: small ones and a peak, as the paper has them."""
+    values = np.random.default_rng(3).normal(0, 0.01, (7, 3, 5, 5)).astype(np.float32)
+    values[2, 1, 0, 4] = 1.0
+    return values
+
+
+def written(path, values):
+    net = schema.NetParameter(name="net")
+    layer = net.layer.add(name="conv1", type="Convolution")
+    blob = layer.blobs.add(data=values.ravel().tolist())
+    blob.shape.dim.extend(values.shape)
+    binary.write(path, net)
+    return path
+
+
+def test_filters_are_read_from_the_caffemodel_with_red_first(weights, tmp_path):
+    name, found = filters.first_filters(written(tmp_path / "x.caffemodel", weights))
+    assert name == "conv1"
+    np.testing.assert_array_equal(found[:, 0], weights[:, 2])  # Caffe's channels are B, G, R
+    np.testing.assert_array_equal(found[:, 2], weights[:, 0])
+
+
+def test_filters_of_a_diverged_run_and_of_no_colours_are_refused(weights, tmp_path):
+    broken = weights.copy()
+    broken[0, 0, 0, 0] = np.nan
+    with pytest.raises(TinynetError, match="conv1 holds values that are not finite"):
+        filters.first_filters(written(tmp_path / "nan.caffemodel", broken))
+    with pytest.raises(TinynetError, match="no convolution that reads three channels"):
+        filters.first_filters(written(tmp_path / "gray.caffemodel", weights[:, :1]))
+
+
+def test_a_peak_hides_the_other_filters_in_the_papers_view_alone(weights):
+    paper, robust, own = filters.views(weights).values()
+    for view in (paper, robust, own):
+        assert view.min() >= 0 and view.max() <= 1
+    quiet = [0, 1, 3, 4, 5, 6]
+    assert np.ptp(paper[quiet]) < 0.1  # the contrast that the paper complains of
+    assert np.ptp(robust[quiet]) > 0.9
+    assert all(np.ptp(own[number]) > 0.5 for number in quiet)
+    np.testing.assert_allclose(paper * np.ptp(weights) + weights.min(), weights, atol=1e-6)
+
+
+def test_filters_all_zero_are_drawn_and_not_divided_by_nothing(tmp_path, drawn):
+    with np.errstate(all="raise"):
+        filters.draw_filters(np.zeros((4, 3, 5, 5), np.float32), tmp_path / "f.png", "conv1")
+    assert faults(drawn[0]) == []
+
+
+def test_tiles_stand_in_their_order_row_by_row():
+    tiles = filters.tile(np.arange(5.0)[:, None, None, None] * np.ones((5, 1, 2, 2)), columns=3)
+    assert tiles.shape == (5, 8, 1)
+    assert [tiles[0, 0, 0], tiles[0, 3, 0], tiles[0, 6, 0], tiles[3, 0, 0]] == [0, 1, 2, 3]
+    assert np.isnan(tiles[2]).all() and np.isnan(tiles[3, 6])
+
+
+def test_every_feature_map_is_scaled_by_its_own_range():
+    maps = np.zeros((3, 20, 20), np.float32)
+    maps[0] = np.linspace(-5, 5, 400).reshape(20, 20)
+    maps[1] = maps[0] / 1000
+    scaled = feature_maps.scaled(maps)
+    np.testing.assert_allclose(scaled[0], scaled[1], atol=1e-6)
+    assert scaled[0].min() == 0 and scaled[0].max() == 1 and not scaled[2].any()
+
+
+def test_feature_maps_are_drawn_beside_the_picture(tmp_path, drawn):
+    found = Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
+                        np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab")  # fmt: skip
+    feature_maps.draw_feature_maps(found, tmp_path / "m.png", "conv1 of stage7, val_3.JPEG")
+    picture, maps = drawn[0].axes
+    assert picture.images[0].get_array().shape == (60, 60, 3)
+    assert faults(drawn[0]) == []
+    # by hand: 10 columns of 56 with gaps of 2, 7 rows
+    assert maps.images[0].get_array().shape == (7 * 58 - 2, 10 * 58 - 2)
+
+
+def test_a_confusion_matrix_counts_each_picture_once_where_it_belongs():
+    p = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 0, 0]]
+    labels = np.array([0, 1, 0, 2, 2, -1])
+    found = some(count=6, classes=3, probabilities=p, labels=labels)
+    matrix = confusion.confusion_matrix(found)
+    assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
+    pairs = [(c.label, c.answer, c.count, c.share) for c in confusion.top_confusions(matrix)]
+    assert pairs == [(0, 1, 1, 0.5), (2, 0, 1, 0.5)]
+
+
+def block_matrix(classes: int, size: int, seed: int = 0) -> np.ndarray:
+    """Classes that are confused within hidden groups of ``size``, spread over all numbers."""
+    generator = np.random.default_rng(seed)
+    group = generator.permutation(classes) // size
+    shares = np.where(group[:, None] == group[None], 0.3 / size, 0.1 / classes)
+    shares += 0.6 * np.eye(classes)
+    return np.stack([generator.multinomial(200, row / row.sum()) for row in shares])
+
+
+def test_many_classes_are_grouped_by_who_is_confused_with_whom():
+    matrix = block_matrix(200, 10)
+    generator = np.random.default_rng(0)
+    hidden = generator.permutation(200) // 10
+    groups = confusion.similar_order(matrix)
+    assert sorted(n for group in groups for n in group) == list(range(200))
+    assert len(groups) == confusion.GROUPS
+    assert all(len(set(hidden[group])) == 1 for group in groups)
+
+
+def test_no_group_swallows_all_classes_where_nothing_is_confused():
+    groups = confusion.similar_order(np.eye(200, dtype=int) * 50)
+    assert max(map(len, groups)) <= 30 and sum(map(len, groups)) == 200
+
+
+@pytest.mark.parametrize("classes", [2, 20, 40, 41, 200])
+def test_names_of_a_confusion_matrix_can_be_read(classes, drawn, tmp_path):
+    names = [f"{NAMES[n % len(NAMES)]}" for n in range(classes)]
+    matrix = block_matrix(classes, 2)
+    confusion.draw_confusion(matrix, names, tmp_path / "c.png", "Answers of stage7_dropout2/seed1")
+    assert faults(drawn[0]) == []
+    for text_in_cell in drawn[0].axes[0].texts:  # legible on its cell on a dark page too
+        assert to_hex(text_in_cell.get_color()) not in inline_svg.VARIABLES
+    shares = drawn[0].axes[0].images[0].get_array()
+    np.testing.assert_allclose(shares.sum(axis=1), 100)
+
+
+STAGE_TITLES = [f"{stage.number} {stage.title}" for stage in STAGES]
+
+
+def test_no_words_of_bars_accuracies_and_curves_overlap(drawn, tmp_path):
+    long = [Bar(title, 0.4, (0.38, 0.42), paper_gain=0.01) for title in STAGE_TITLES]
+    draw_bars(long, tmp_path / "b.png", "Validation accuracy", 0.005, "a note\nof two lines")
+    draw_bars([Bar("1 simple", 0.9999), Bar("2", None)], tmp_path / "c.png", "Two", chance=0.5)
+    draw_bars([Bar("1 simple", None)], tmp_path / "d.png", "Nothing has run")
+    draw_accuracies(
+        [Accuracy("training\n1 crop", 0.99, 10_000, (0.98, 1.0), 0.6628), Accuracy("test", None)],
+        tmp_path / "e.png",
+        "Ensemble",
+        note="of what",
+    )
+    history = [{"iteration": i, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.5}
+               for i in range(0, 100_000, 9000)]  # fmt: skip
+    draw_curves({title: [history] for title in STAGE_TITLES}, tmp_path / "f.png")
+    draw_curves({STAGE_TITLES[5]: [history]}, tmp_path / "g.png")
+    everything = [*STAGE_TITLES, *(label_of(variant.name) for variant in VARIANTS)]
+    draw_curves({label: [history] for label in everything}, tmp_path / "h.png")
+    bars = [Bar(label, 0.4, (0.38, 0.42), 0.01, (0.0, 0.02), 0.02) for label in everything]
+    draw_bars(bars, tmp_path / "i.png", "With variants", 0.05, "a note\nof\nthree lines")
+    for figure in drawn:
+        assert faults(figure) == []

@@ -1,0 +1,128 @@
+"""What a run takes of memory: refused before it is taken, advised on where it was not there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.run import small_runs
+from tinynet.engine import engines
+from tinynet.errors import TinynetError
+from tinynet.run import driver, memory, prepare
+from tinynet.run.paths import RunPaths
+from tinynet.run.plan import Request
+
+SOLVER = Path("small/solver.prototxt")
+NET = Path("small/train_val.prototxt")
+
+
+@pytest.fixture(autouse=True)
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def edited(old: str, new: str) -> prepare.Prepared:
+    assert old in small_runs.NET
+    NET.write_text(small_runs.NET.replace(old, new))
+    return prepare.load(SOLVER)
+
+
+def test_the_estimate_is_that_of_the_sizes_by_hand() -> None:
+    prepared = prepare.load(SOLVER)
+    assert memory.picture_of(prepared) == (1, 6, 6)
+    data, fc1 = 10 * 36, 10 * 4
+    train = 2 * (data + 10 + fc1 + 1) + 3 * (36 * 4 + 4)
+    test = data + 10 + fc1 + 1 + 1
+    assert memory.estimate(prepared) == 4 * (train + test)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "layer"),
+    [
+        ("num_output: 4", "num_output: 2000000000", "fc1"),
+        ("batch_size: 10 backend: LMDB } }\nlayer { name: \"fc1\"",
+         "batch_size: 1000000000 backend: LMDB } }\nlayer { name: \"fc1\"", "test"),
+        ("batch_size: 10", "batch_size: 1000000000", "data"),
+    ],
+)  # fmt: skip
+def test_sizes_that_no_machine_has_are_refused_with_the_estimate(
+    old: str, new: str, layer: str
+) -> None:
+    prepared = edited(old, new)
+    needed = memory.estimate(prepared)
+    assert needed is not None and needed > 10**11
+    for on_gpu in (False, True):
+        if on_gpu and needed < 1 << 40:
+            continue
+        with pytest.raises(
+            TinynetError, match=r"training would take about [\d.]+ [TGP]B, more"
+        ) as e:
+            memory.require(prepared, on_gpu)
+        assert layer == "test" or f"layer '{layer}'" in str(e.value)
+
+
+def test_a_picture_of_100000_by_100000_is_refused() -> None:
+    prepared = edited(
+        'type: "Data" top: "data" top: "label" include { phase: TRAIN }',
+        'type: "DummyData" top: "data" top: "label" include { phase: TRAIN } '
+        "dummy_data_param { shape { dim: 1 dim: 3 dim: 100000 dim: 100000 } shape { dim: 1 } }",
+    )
+    with pytest.raises(TinynetError, match="TB, more than the"):
+        memory.require(prepared, on_gpu=False)
+
+
+def test_such_a_run_is_refused_before_anything_is_made(folder: Path) -> None:
+    edited("num_output: 4", "num_output: 2000000000")
+    child = small_runs.train(folder)
+    assert child.returncode == 1, child.stderr
+    line = small_runs.last_line(child)
+    assert "TB" in line and "fc1" in line and "Traceback" not in child.stderr
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 10.76 GiB total)",
+        "[enforce fail at alloc_cpu.cpp:114] . DefaultCPUAllocator: can't allocate memory: you "
+        "tried to allocate 8000000000 bytes. Error code 12 (Cannot allocate memory)",
+        "_ArrayMemoryError: Unable to allocate 7.45 GiB for an array with shape (1000000000,)",
+        "MemoryError: ",
+        "the GPU is out of memory (Check failed: error == cudaSuccess (2 vs. 0)  out of memory)",
+        "the worker (caffe) is out of memory (std::bad_alloc)",
+    ],
+)
+def test_every_engines_words_for_it_are_known(message: str) -> None:
+    assert memory.is_shortage(message)
+
+
+def test_other_failures_are_no_shortage() -> None:
+    assert not memory.is_shortage("caffe gave up: Check failed: a == b (1 vs. 2) bad")
+
+
+def test_the_advice_keeps_the_effective_batch() -> None:
+    prepared = prepare.load(SOLVER, {"iter_size": "3"})
+    half = memory.estimate(prepared.with_batch_size(5))
+    advice = memory.advice(prepared)
+    assert f"batch_size 5 ({half:,} bytes) with iter_size 6" in advice
+    assert "effective batch of 30" in advice and half < memory.estimate(prepared)  # type: ignore
+
+
+def test_a_worker_without_memory_gets_the_advice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address space of the worker is limited, so that the engine itself fails."""
+    pytest.importorskip("torch")
+    edited("num_output: 4", "num_output: 50000000")  # weights of 7.2 GB
+    monkeypatch.setattr(memory, "_memory_here", lambda: None)
+    limited = folder / "limited-python"
+    limited.write_text(f'#!/bin/sh\nulimit -v 6000000\nexec {sys.executable} "$@"\n')
+    limited.chmod(0o755)
+    engine = engines.Engine("torch", "tinynet.torchcaffe", str(limited), "limited")
+    monkeypatch.setattr(engines, "find", lambda *_: engine)
+    request = Request(SOLVER, RunPaths(folder / "run"), engine="torch", cpu=True, quiet=True)
+    with pytest.raises(TinynetError, match="iter_size 2 keeps the effective batch of 10"):
+        driver.train(request, lambda _: None)

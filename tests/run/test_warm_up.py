@@ -1,0 +1,160 @@
+"""A solver beside the solver goes first: its rate, then the other's, one run in either engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.run.small_runs import RUN, environment, history, last_line, record, train
+from tinynet.caffeformat import binary, schema
+
+LENGTH = 6  # iterations: one epoch, so that Caffe's tool, which begins the data anew, agrees
+LAST = "snapshots/snapshot_iter_24.caffemodel"
+
+
+def warm_up(folder: Path, *changes: tuple[str, str]) -> Path:
+    """Write the warm-up of the small solver: 0.1 / 6 at first, and as much more each iteration."""
+    content = (folder / "small/solver.prototxt").read_text()
+    own = f'base_lr: {0.1 / LENGTH}\nlr_policy: "inv"\ngamma: 1\npower: -1'
+    for old, new in (
+        ('base_lr: 0.1\nlr_policy: "fixed"', own),
+        ("max_iter: 24", f"max_iter: {LENGTH}"),
+        *changes,
+    ):
+        assert old in content
+        content = content.replace(old, new)
+    path = folder / "small/warm_up_solver.prototxt"
+    path.write_text(content)
+    return path
+
+
+def weights(folder: Path, run: Path = RUN) -> list[np.ndarray]:
+    net = binary.read(folder / run / LAST, schema.NetParameter)
+    return [np.array(blob.data) for layer in net.layer for blob in layer.blobs]
+
+
+def test_the_rate_rises_then_the_solver_goes_on_in_one_run(folder: Path, engine: str) -> None:
+    solver = folder / "small/solver.prototxt"
+    solver.write_text(solver.read_text().replace("display: 4", "display: 1"))
+    warm_up(folder)
+    child = train(folder, "--engine", engine, "--cpu")
+    assert child.returncode == 0, child.stderr
+    assert "warming up to iteration 6 of 24" in child.stderr
+    rates = {r["iteration"]: r["lr"] for r in history(folder) if "lr" in r}
+    expected = [0.1 * (i + 1) / LENGTH for i in range(LENGTH)] + 18 * [0.1]
+    assert [rates[i] for i in range(24)] == pytest.approx(expected, rel=1e-5)
+    iterations = [r["iteration"] for r in history(folder)]
+    assert iterations == sorted(set(iterations))  # none twice where one solver follows the other
+    sessions = record(folder)["sessions"]
+    assert [(s["from"], s["to"], s["solver"]) for s in sessions] == [
+        (0, 6, "warm_up_solver.prototxt"),
+        (6, 24, "solver.prototxt"),
+    ]
+    assert "warm_up_solver.prototxt" in record(folder)["hashes"]
+    again = train(folder, "--engine", engine, "--cpu")
+    assert again.returncode == 0 and "is finished" in again.stderr
+
+
+def test_it_is_what_caffes_own_tool_does_with_the_two_files(folder: Path) -> None:
+    pytest.importorskip("torch")
+    warm_up(folder)
+    child = train(folder, "--engine", "torch", "--cpu")
+    assert child.returncode == 0, child.stderr
+    state = f"small/snapshot_iter_{LENGTH}.solverstate"
+    for options in (
+        ("--solver=small/warm_up_solver.prototxt",),
+        ("--solver=small/solver.prototxt", f"--snapshot={state}"),
+    ):
+        tool = subprocess.run(
+            [sys.executable, "-m", "tinynet", "caffe", "train", *options],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert tool.returncode == 0, tool.stderr
+    net = binary.read(folder / "small/snapshot_iter_24.caffemodel", schema.NetParameter)
+    theirs = [np.array(blob.data) for layer in net.layer for blob in layer.blobs]
+    assert all((a == b).all() for a, b in zip(weights(folder), theirs))
+
+
+def test_both_engines_do_the_same(folder: Path, caffe_python: str) -> None:
+    pytest.importorskip("torch")
+    warm_up(folder)
+    for engine in ("caffe", "torch"):
+        child = train(folder, "--engine", engine, "--cpu", "--name", engine)
+        assert child.returncode == 0, child.stderr
+    found = [weights(folder, Path("runs/small") / engine) for engine in ("caffe", "torch")]
+    for mine, theirs in zip(*found):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("lost", [3, 9])  # within the warm-up, and behind it
+def test_a_run_cut_short_goes_on_exactly_where_it_was(folder: Path, lost: int) -> None:
+    pytest.importorskip("torch")
+    warm_up(folder)
+    options = ("--engine", "torch", "--cpu", "--keep", "0", "--snapshot", "3")
+    child = train(folder, *options)
+    assert child.returncode == 0, child.stderr
+    whole = (folder / RUN / LAST).read_bytes()
+    told = history(folder)
+    # as a kill would have left it
+    for path in (folder / RUN / "snapshots").iterdir():
+        if int(path.name.split("_")[2].split(".")[0]) > lost:
+            path.unlink()
+    content = record(folder)
+    (folder / RUN / "run.json").write_text(json.dumps({**content, "state": "running"}))
+    moved = folder / "runs/small/moved"
+    shutil.move(folder / RUN, moved)
+    child = train(folder, "runs/small/moved", "--engine", "torch", "--cpu")
+    assert child.returncode == 0, child.stderr
+    assert f"resuming at iteration {lost}" in child.stderr
+    assert ("warming up" in child.stderr) == (lost < LENGTH)
+    assert (moved / LAST).read_bytes() == whole
+    losses = [(r["iteration"], r["train_loss"]) for r in told if "train_loss" in r]
+    again = [r for r in history(folder, Path("runs/small/moved")) if "train_loss" in r]
+    assert [(r["iteration"], r["train_loss"]) for r in again] == losses
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "says"),
+    [
+        (("momentum: 0.9", "momentum: 0.5"), (), "differs from solver.prototxt in momentum"),
+        (("display: 4", "display: 4"), ("--set", "base_lr=0.2"), "would not follow"),
+        (("display: 4", "display: 4"), ("--max-iter", "6"), "is 6 iterations long"),
+    ],
+)
+def test_a_warm_up_that_does_not_fit_is_refused_in_one_line(
+    folder: Path, change: tuple[str, str], options: tuple[str, ...], says: str
+) -> None:
+    warm_up(folder, change)
+    child = train(folder, "--cpu", *options)
+    assert child.returncode in (1, 2) and says in last_line(child)
+    assert child.stderr.count("\n") == 1 and not (folder / "runs").exists()
+
+
+def test_a_warm_up_that_comes_goes_or_changes_is_another_run(folder: Path) -> None:
+    pytest.importorskip("torch")
+    file = warm_up(folder)
+    options = ("--engine", "torch", "--cpu")
+    assert train(folder, *options).returncode == 0
+    file.write_text(file.read_text().replace("gamma: 1", "gamma: 0.5"))
+    changed = train(folder, *options)
+    assert changed.returncode == 1 and "the warm-up's gamma 1 -> 0.5" in last_line(changed)
+    file.unlink()
+    gone = train(folder, *options)
+    assert gone.returncode == 1 and "a warm-up was left out" in last_line(gone)
+    assert train(folder, *options, "--name", "plain").returncode == 0
+    warm_up(folder)
+    come = train(folder, *options, "--name", "plain")
+    assert come.returncode == 1 and "a warm-up was added" in last_line(come)
+    # what only says how far and how often may still change, as in any run
+    (folder / RUN).rename(folder / "runs/small/longer")
+    longer = ("--name", "longer", "--resume", "--max-iter", "30", "--snapshot", "5")
+    assert train(folder, *options, *longer).returncode == 0

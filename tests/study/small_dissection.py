@@ -1,0 +1,33 @@
+"""A request for a small dissection, and what it generates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import schema, text
+from tinynet.dataset.split import Tuning
+from tinynet.experiment.paths import StagePaths
+from tinynet.experiment.solvers import Overrides
+from tinynet.study.dissection import Folders, Request
+from tinynet.study.results import ResultsPaths
+
+
+def request(lmdb: Path, folder: Path) -> Request:
+    return Request(
+        data=lmdb,
+        folders=Folders(folder / "out", ResultsPaths(folder / "results")),
+        stages=[1, 7, 8],
+        seeds=2,
+        plan=Tuning(0.2, 1),
+        epochs_factor=0.1,
+        overrides=Overrides(batch_size=8),
+        engine=("--cpu",),
+        command="tinynet dissect",
+    )
+
+
+def solver_of(asked: Request, name: str, member: int | None = None) -> Any:
+    return text.read(
+        StagePaths(asked.folders.prototxt, name, member).solver, schema.SolverParameter
+    )

@@ -1,0 +1,105 @@
+"""Every picture is held out once, and what the folds say is what one would count by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.cli.command import run
+from tests.study.made_results import begin, probabilities
+from tests.study.small_dissection import request
+from tinynet.dataset.manifest import read_manifest
+from tinynet.predict.probabilities import write_probabilities
+from tinynet.study.cross_validation import read_folds, requests, summarize
+from tinynet.study.dissection import Folders, prepare
+from tinynet.study.results import CENTER, FINISHED, ResultsPaths, RunRow, Score, Split
+from tinynet.study.settings import load
+
+STAGE = "stage1_simple"
+
+
+def add_fold(root: Path, number: int, right: list[int]) -> None:
+    """A fold of nine held-out pictures, the last three from val."""
+    results = begin(
+        root / f"fold{number}",
+        reported=Split("val", f"fold {number}", 9),
+        tuning=None,
+        seeds=[1],
+        stages=[1],
+        epochs={STAGE: 8},
+    )
+    made = probabilities(right, "val", CENTER)
+    names = [f"n0_{n}.JPEG" for n in range(6)] + [f"val_{n}.JPEG" for n in range(3)]
+    run_name = f"{STAGE}/seed1"
+    path = results.run(run_name).probabilities("val")
+    write_probabilities(path, replace(made, names=np.array(names)))
+    row = RunRow(run_name, 1, FINISHED, 40, {"val_center": Score(9, 1.0, 0.5, 1.0, 1)})
+    content = {**vars(row), "scores": {key: vars(s) for key, s in row.scores.items()}}
+    results.scores(run_name).write_text(json.dumps(content))
+
+
+def test_the_summary_is_that_of_counting(tmp_path: Path) -> None:
+    add_fold(tmp_path, 1, [0, 1, 2, 3, 6])
+    add_fold(tmp_path, 2, [0, 1, 2, 3, 4, 7, 8])
+    (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
+    assert found.folds == pytest.approx([5 / 9, 7 / 9])
+    theirs = stats.ttest_1samp([5 / 9, 7 / 9], 0).confidence_interval()
+    assert found.by_fold == pytest.approx(tuple(theirs))
+    assert found.from_train is not None and found.from_val is not None
+    assert (found.from_train.images, found.from_val.images) == (12, 6)
+    assert found.from_train.accuracy == pytest.approx(9 / 12)
+    assert found.from_val.accuracy == pytest.approx(3 / 6)
+    assert found.train_less_val == pytest.approx(9 / 12 - 3 / 6)
+    assert json.loads((tmp_path / "folds.json").read_text())["folds"] == 2
+
+
+def test_a_fold_that_has_not_run_leaves_the_mean_open(tmp_path: Path) -> None:
+    add_fold(tmp_path, 1, [0, 1, 2])
+    (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
+    assert found.folds == [pytest.approx(3 / 9), None] and found.mean is None
+
+
+def test_each_fold_reports_what_it_holds_out(lmdb: Path, tmp_path: Path) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
+    held: list[str] = []
+    for fold in requests(asked, 3, split_seed=1):
+        settings, jobs = prepare(fold)
+        assert settings.reported.name == "val" and settings.tuning is None
+        assert [job.name for job in jobs] == [f"{STAGE}-seed1"]
+        held += read_manifest(fold.folders.data).names["val"]
+    manifest = read_manifest(lmdb)
+    assert sorted(held) == sorted(manifest.names["train"] + manifest.names["val"])
+
+
+def test_the_folds_are_one_job_list(lmdb: Path, tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    options = ("--stage", 1, "--epochs-factor", 0.05, "--batch-size", 8, "--cpu")
+    done = run("dissect", lmdb, "--folds", 2, "--out", out, *options, "--jobs")
+    assert done.status == 0, done.stderr
+    jobs = json.loads((out / "jobs" / "jobs.json").read_text())["jobs"]
+    assert [job["name"] for job in jobs] == [
+        "fold1-stage1_simple-seed1",
+        "fold2-stage1_simple-seed1",
+    ]
+    # whoever ends a training brings the summary of all folds up to date
+    collect = ["dissect", "--collect", "--folds", "2", "--out", f"{out}"]
+    assert jobs[0]["commands"][-1][:-2] == jobs[1]["commands"][-1][:-2] == collect
+    summary = run(*collect)
+    assert summary.status == 0 and "not run" in summary.stdout
+    settings = load(ResultsPaths(out / "results" / "fold1"))
+    assert settings is not None and read_folds(out / "results")[1] == settings.command
+
+
+@pytest.mark.long
+def test_two_folds_from_pictures_to_summary(lmdb: Path, tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    options = ("--stage", 1, "--epochs-factor", 0.05, "--batch-size", 8, "--cpu")
+    done = run("dissect", lmdb, "--folds", 2, "--out", out, *options, "--json")
+    assert done.status == 0, done.stderr
+    (stage,) = json.loads(done.stdout)
+    assert stage["mean"] is not None and stage["from_train"]["images"] == 30

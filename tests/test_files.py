@@ -1,0 +1,96 @@
+"""A file is the old one or the new one, and nothing is left beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tinynet import files
+
+
+def test_the_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with files.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_a_full_disk_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with pytest.raises(OSError) as caught, files.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_read_only_folder_is_said_of_the_file_that_was_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    path = tmp_path / "run.json"
+    monkeypatch.setattr(Path, "unlink", refuse)  # as such a system does for what is not there
+    with pytest.raises(OSError) as caught, files.replacing(path) as temporary:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
+    assert caught.value.filename == str(path)
+
+
+def test_a_missing_folder_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "run.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        files.write_text(path, "new")
+    assert caught.value.filename == str(path)
+
+
+def test_a_pipe_or_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.write_text(pipe, "new")
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_device_is_named() -> None:
+    with pytest.raises(OSError, match="/dev/full"):
+        files.write_text("/dev/full", "new")
+    assert not os.path.isfile("/dev/full")
+
+
+def test_what_is_written_bit_by_bit_is_named_too_and_other_names_stay() -> None:
+    with pytest.raises(OSError, match="No space left.*'a.log'"), files.naming("a.log"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="'nowhere'"), files.naming("a.log"):
+        Path("nowhere").read_text()
+    with pytest.raises(OSError, match="^of no number$"), files.naming("a.log"):
+        raise OSError("of no number")
+
+
+def test_a_link_stays_one_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to("target")
+    files.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["link", "target"]

@@ -1,0 +1,61 @@
+"""Caffe's binary files (.caffemodel, .solverstate, .binaryproto): protobuf's wire form."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tinynet import files
+from tinynet.errors import TinynetError
+
+LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
+
+
+def parse(data: bytes, message_class: Any, name: str) -> Any:
+    """Read a message of ``message_class`` from bytes; ``name`` stands for the file in errors.
+
+    Fields that the schema does not know, as a fork of Caffe may write, are left alone.
+    Raises TinynetError if the bytes are not such a message.
+    """
+    message = message_class()
+    kind = message.DESCRIPTOR.name
+    try:
+        message.ParseFromString(data)
+    except Exception as error:  # protobuf's releases raise different classes on bad bytes
+        reason = f"{name}: no {kind} ({len(data)} bytes): truncated, or of another kind"
+        raise TinynetError(reason) from error
+    return message
+
+
+def read(path: str | Path, message_class: Any) -> Any:
+    """Read a binary message file of at most 2 GiB.
+
+    Raises TinynetError, and OSError if it cannot be opened.
+    """
+    return parse(read_bytes(path, LARGEST), message_class, str(path))
+
+
+def read_bytes(path: str | Path, largest: int) -> bytes:
+    """The content of a file of at most ``largest`` bytes, however long it says it is.
+
+    Raises TinynetError for a longer one, before it is read, and OSError.
+    """
+    with open(path, "rb") as file:
+        # what has no size of its own, /dev/zero say, shows its length when it is read
+        if os.fstat(file.fileno()).st_size <= largest:
+            data = file.read(largest + 1)
+            if len(data) <= largest:
+                return data
+    raise TinynetError(f"{path}: is longer than {largest:,} bytes, so it is no such file")
+
+
+def write(path: str | Path, message: Any) -> None:
+    """Write a message with ``files.write_bytes``.
+
+    Raises OSError, and TinynetError if a required field is missing.
+    """
+    missing = message.FindInitializationErrors()
+    if missing:
+        raise TinynetError(f"{path}: {message.DESCRIPTOR.name} needs the field '{missing[0]}'")
+    files.write_bytes(path, message.SerializeToString(deterministic=True))

@@ -1,0 +1,135 @@
+"""Caffe's Datum: one image and its label, raw or encoded (``src/caffe/util/io.cpp``)."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from functools import lru_cache
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from tinynet.caffeformat import schema
+from tinynet.errors import TinynetError
+
+_LARGEST_PICTURE = 1 << 26  # pixels of an encoded Datum: 8192×8192
+# what Pillow raises on bytes that are no picture
+_BAD_PICTURE = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
+                struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
+
+
+def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[np.ndarray, int]:
+    """Read a Datum: (pixels C×H×W, label).
+
+    Pixels are uint8 in 0..255 (read-only), or float32 where the Datum holds ``float_data``.  An
+    encoded picture (JPEG, PNG) is decoded to BGR, or to one channel where it is grayscale and
+    ``force_color`` is off, as Caffe's ``DecodeDatumNative`` does.
+    Raises TinynetError where the bytes are no Datum or their number is not channels·height·width.
+    """
+    datum = schema.Datum()
+    try:
+        datum.ParseFromString(bytes(value))
+    except DecodeError:
+        raise TinynetError("record is not a Caffe Datum; convert the data set again") from None
+    if datum.encoded:
+        return _decode_picture(datum.data, force_color), datum.label
+    shape = (datum.channels, datum.height, datum.width)
+    data = datum.data
+    if data or not datum.float_data:
+        pixels = np.frombuffer(data, np.uint8)
+    else:
+        pixels = np.array(datum.float_data, np.float32)
+    if min(shape) < 1 or pixels.size != shape[0] * shape[1] * shape[2]:
+        raise TinynetError(
+            f"Datum of {shape[0]}×{shape[1]}×{shape[2]} holds {pixels.size} values; "
+            "convert the data set again"
+        )
+    return pixels.reshape(shape), datum.label
+
+
+class DatumReader:
+    """Reads the Datums of one data set, whose pictures are mostly alike, without copying them.
+
+    A protobuf message cut in two is the merge of both parts.  So where a record begins with the
+    very bytes that announce pixels of the last record's shape, and what follows these pixels says
+    nothing of pixels, the pixels stand between the two; every other record is parsed whole.
+    """
+
+    def __init__(self, force_color: bool = False) -> None:
+        """``force_color``: as in ``decode_datum``."""
+        self._force_color = force_color
+        self._shape: tuple[int, ...] = ()
+        self._head = b"\0"  # begins no message
+        self._start = 1
+        self._end = 1
+
+    def read(self, value: bytes | memoryview) -> tuple[np.ndarray, int]:
+        """What ``decode_datum`` reads, but uint8 pixels are a read-only view into ``value``."""
+        start, end = self._start, self._end
+        if value[:start] == self._head and len(value) >= end:
+            label = _label_behind(bytes(value[end:]))
+            if label is not None:
+                return np.ndarray(self._shape, np.uint8, value, start), label
+        pixels, label = decode_datum(value, self._force_color)
+        if pixels.dtype == np.uint8:
+            self._shape = pixels.shape
+            self._head, _ = _around_pixels(pixels.shape, 0)
+            self._start = len(self._head)
+            self._end = self._start + pixels.size
+        return pixels, label
+
+
+@lru_cache(maxsize=4096)
+def _label_behind(rest: bytes) -> int | None:
+    """The label that the end of a Datum states, None where it is no message or states more."""
+    datum = schema.Datum()
+    try:
+        datum.ParseFromString(rest)
+    except DecodeError:
+        return None
+    stated = {field.name for field, _ in datum.ListFields()}
+    return int(datum.label) if stated <= {"label", "encoded"} and not datum.encoded else None
+
+
+def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            # before any pixel is decoded: a header of 100 bytes can ask for gigabytes
+            if picture.width * picture.height > _LARGEST_PICTURE:
+                raise ValueError(f"it is {picture.width}×{picture.height}, too large")
+            if picture.mode == "L" and not force_color:
+                return np.asarray(picture)[None]
+            return np.ascontiguousarray(
+                np.asarray(picture.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
+            )
+    except UnidentifiedImageError:  # its message names an object in memory
+        raise TinynetError(
+            f"encoded Datum cannot be decoded: its {len(data)} bytes are no picture"
+        ) from None
+    except (*_BAD_PICTURE, Image.DecompressionBombError) as error:
+        raise TinynetError(f"encoded Datum cannot be decoded: {error}") from None
+
+
+def encode_datum(pixels: np.ndarray, label: int) -> bytes:
+    """Write pixels (C×H×W; uint8, or anything else as float32) and a label as a Datum."""
+    if pixels.dtype == np.uint8:
+        before, behind = _around_pixels(pixels.shape, label)
+        return before + pixels.tobytes() + behind
+    datum = schema.Datum(label=label)
+    datum.channels, datum.height, datum.width = pixels.shape
+    datum.float_data.extend(pixels.astype(np.float32).ravel().tolist())
+    return datum.SerializeToString()
+
+
+@lru_cache(maxsize=4096)
+def _around_pixels(shape: tuple[int, ...], label: int) -> tuple[bytes, bytes]:
+    """The bytes of a Datum before and behind its uint8 pixels: the same for a whole class."""
+    datum = schema.Datum(label=label)
+    behind = datum.SerializeToString()  # the label is the last field
+    datum.channels, datum.height, datum.width = shape
+    datum.data = bytes(datum.channels * datum.height * datum.width)
+    whole = datum.SerializeToString()
+    return whole[: len(whole) - len(datum.data) - len(behind)], behind

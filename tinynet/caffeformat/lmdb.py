@@ -1,0 +1,230 @@
+"""LMDBs of Caffe Datums: the only module that imports lmdb.
+
+A store is a folder with ``data.mdb``, as Caffe's own tools write it: one unnamed database whose
+keys, in byte order, give the order in which Caffe's Data layer walks the records
+(``src/caffe/util/db_lmdb.cpp``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import lmdb
+
+from tinynet.caffeformat import mapped_pages
+from tinynet.caffeformat.local_copy import readable_path
+from tinynet.errors import TinynetError
+
+# Records go in by transactions of about this many bytes: large enough that a commit costs little,
+# small enough that repeating one after the map was full costs little too.
+_COMMIT_BYTES = 16 << 20
+_FIRST_MAP_BYTES = 64 << 20
+_LONGEST_KEY = 511  # LMDB's own limit
+
+
+@dataclass
+class _Shared:
+    """One open environment and the number of stores that use it."""
+
+    environment: lmdb.Environment
+    users: int = 0
+
+
+# LMDB must not be opened twice in one process, but the nets of one solver may well read the same
+# database, each from a thread of its own: they share the environment.  A forked child opens anew.
+_open: dict[tuple[int, str], _Shared] = {}
+_open_lock = threading.Lock()
+
+
+class Store:
+    """A read-only LMDB of records, for any number of iterators in any thread.
+
+    Opened without LMDB's lock file, so that read-only folders and network file systems do; the
+    folder must not be written meanwhile.  A context manager; ``close`` may be called twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._key = (os.getpid(), os.path.realpath(path))
+        with _open_lock:
+            shared = _open.get(self._key)
+            if shared is None:
+                shared = _open[self._key] = _Shared(_open_environment(path))
+            shared.users += 1
+        self._environment = shared.environment
+        self._closed = False
+
+    def __len__(self) -> int:
+        return int(self._environment.stat()["entries"])
+
+    def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) in key order, from record number ``start`` to the end."""
+        with self._environment.begin() as transaction, transaction.cursor() as cursor:
+            if _at(cursor, start):
+                yield from cursor.iternext()
+
+    def mapped_values(self, start: int = 0) -> Iterator[memoryview]:
+        """Yield the values in key order, from record number ``start`` on, where the map has them.
+
+        Nothing is copied.  A view may be read until the store, and every other one of this folder
+        in this process, is closed.
+        """
+        environment = self._environment
+        with environment.begin(buffers=True) as transaction, transaction.cursor() as cursor:
+            if _at(cursor, start):
+                yield from cursor.iternext(keys=False)
+
+    def keys(self) -> Iterator[bytes]:
+        """Yield the keys in order, without reading the values."""
+        with self._environment.begin() as transaction, transaction.cursor() as cursor:
+            yield from cursor.iternext(keys=True, values=False)
+
+    def give_back_pages(self) -> None:
+        """Take what was read so far out of this process's resident memory (not of the cache)."""
+        mapped_pages.give_back(Path(self._environment.path()) / "data.mdb")
+
+    def first(self) -> tuple[bytes, bytes]:
+        """Return the first record; raises TinynetError where there is none."""
+        for record in self.records():
+            return record
+        raise TinynetError(f"{self.path}: holds no record; convert the data set again")
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with _open_lock:
+            shared = _open.get(self._key)
+            if shared is not None:
+                shared.users -= 1
+                if shared.users == 0:
+                    del _open[self._key]
+                    if self._key[0] == os.getpid():
+                        shared.environment.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _at(cursor: lmdb.Cursor[Any], start: int) -> bool:
+    """Move the cursor to record number ``start``; False where there is none."""
+    if start < 0:
+        raise ValueError(f"start is {start}, less than 0")
+    return cursor.first() and all(cursor.next() for _ in range(start))
+
+
+def open_store(path: Path | str) -> Store:
+    """Open the LMDB folder ``path`` for reading; raises TinynetError where it is not one."""
+    return Store(Path(path))
+
+
+def _open_environment(path: Path) -> lmdb.Environment:
+    if not (path / "data.mdb").is_file():
+        what = "is not an LMDB folder (no data.mdb)" if path.exists() else "no such LMDB folder"
+        raise TinynetError(f"{path}: {what}; make it with 'tinynet data convert'")
+    location = _lmdb_path(readable_path(path))
+    try:
+        # readahead: records lie in the file in the order in which they are read
+        return lmdb.open(
+            location,
+            readonly=True,
+            lock=False,
+            readahead=True,
+            create=False,
+            max_spare_txns=8,
+        )
+    except lmdb.Error as error:
+        raise TinynetError(f"{path}: cannot be read as an LMDB: {error}") from None
+
+
+def _lmdb_path(path: Path) -> str:
+    """The path as LMDB takes it; so does a prototxt, whose strings are UTF-8 as well."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        raise TinynetError(f"{path}: an LMDB's path must be UTF-8; rename the folder") from None
+    return str(path)
+
+
+def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Write (key, value) records into a new LMDB folder and return their number.
+
+    The map grows as needed.  Keys in rising order are written fastest and smallest; in any other
+    order they are sorted by LMDB.  Raises TinynetError for a key that is too long or occurs twice,
+    and OSError (with the path) where the device is full or the folder cannot be made.
+    """
+    folder = Path(path)
+    location = _lmdb_path(folder)
+    folder.mkdir(parents=True)
+    # sync once, at the end: an unfinished folder is worth nothing anyway
+    try:
+        environment = lmdb.open(location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
+    except lmdb.Error as error:
+        raise _as_os_error(error, folder) from None
+    count = 0
+    try:
+        batch: list[tuple[bytes, bytes]] = []
+        size = 0
+        for key, value in records:
+            if not 0 < len(key) <= _LONGEST_KEY:
+                raise TinynetError(
+                    f"{folder}: a key has 1 to {_LONGEST_KEY} bytes, but {key[:40]!r}… {len(key)}"
+                )
+            batch.append((key, value))
+            size += len(key) + len(value)
+            if size >= _COMMIT_BYTES:
+                _commit(environment, folder, batch)
+                count += len(batch)
+                batch, size = [], 0
+        _commit(environment, folder, batch)
+        environment.sync(True)
+        return count + len(batch)
+    except lmdb.Error as error:
+        raise _as_os_error(error, folder) from None
+    finally:
+        environment.close()
+
+
+def _commit(environment: lmdb.Environment, folder: Path, batch: list[tuple[bytes, bytes]]) -> None:
+    while True:
+        try:
+            with environment.begin(write=True) as transaction:
+                for key, value in batch:
+                    if not transaction.put(key, value, overwrite=False):
+                        raise TinynetError(f"{folder}: two records have the key {key!r}")
+            return
+        except lmdb.MapFullError:
+            environment.set_mapsize(2 * environment.info()["map_size"])
+
+
+def _as_os_error(error: lmdb.Error, folder: Path) -> Exception:
+    """LMDB names an errno only in words: find it, so that a full device is reported as one."""
+    text = str(error)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+        if os.strerror(number) in text:
+            # LMDB calls a write that was cut short an input/output error: by the end of the device,
+            # or by a limit on the size of files
+            if number == errno.EIO:
+                if shutil.disk_usage(folder).free < 2 * _COMMIT_BYTES:
+                    number = errno.ENOSPC
+                elif resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+                    number = errno.EFBIG
+            return OSError(number, os.strerror(number), str(folder))
+    return TinynetError(f"{folder}: LMDB failed: {text}")

@@ -1,0 +1,131 @@
+"""Shapes, parameters and cost of a net, from its prototxt alone.
+
+The cost model, so that its figures can be read:
+
+* **parameters** counts every weight and bias once, also when layers share it.
+* **multiply-adds** are those of convolutions and inner products in one forward pass, each output
+  value costing one per weight that it reads.  Biases, pooling and nonlinearities are left out, and
+  a backward pass costs about twice as much again.
+* **memory** is what training has to hold in float32: every blob with its gradient (in-place layers
+  share theirs), and every parameter with its gradient and its momentum.  The convolutions' column
+  buffers or cuDNN's workspace, and prefetched batches, come on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from tinynet.caffeformat.phases import layers_of
+from tinynet.caffeformat.shape_rules import RULES, Shape
+from tinynet.errors import TinynetError
+
+FLOAT32 = 4  # bytes
+
+
+@dataclass(frozen=True)
+class LayerShapes:
+    """What one layer makes and holds.  ``multiply_adds`` are those of the whole batch."""
+
+    name: str
+    type: str
+    tops: tuple[tuple[str, Shape], ...]
+    parameters: tuple[Shape, ...] = ()
+    multiply_adds: int = 0
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(map(prod, self.parameters))
+
+
+@dataclass(frozen=True)
+class NetShapes:
+    """The layers of a net that run in one phase, in order, and their sums."""
+
+    layers: tuple[LayerShapes, ...]
+    parameters: int
+
+    @property
+    def blobs(self) -> dict[str, Shape]:
+        """The shape of every blob by name; of two of one name, the later."""
+        return dict(top for layer in self.layers for top in layer.tops)
+
+    @property
+    def multiply_adds(self) -> int:
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
+    def training_memory(self) -> int:
+        """Bytes, by the model that the module describes."""
+        values = sum(map(prod, self.blobs.values()))
+        return FLOAT32 * (2 * values + 3 * self.parameters)
+
+
+def infer(net: Any, phase: int, picture: Sequence[int] = (3, 64, 64)) -> NetShapes:
+    """The shapes of a NetParameter's layers in a phase.
+
+    ``picture`` (channels, height, width) is what a Data layer's records hold, which no prototxt
+    says.  Raises TinynetError naming the layer where the net is inconsistent, and on a layer whose
+    shape cannot be known without its data or code.
+    """
+    if len(net.layers):
+        raise TinynetError(
+            f"net '{net.name}' is in Caffe's old format ('layers' with types in capitals); "
+            "convert it with Caffe's upgrade_net_proto_text"
+        )
+    blobs = _inputs(net)
+    found = []
+    shared: dict[str, Shape] = {}
+    parameters = 0
+    for layer in layers_of(net, phase):
+        shapes = _infer_layer(layer, blobs, tuple(picture))
+        blobs.update(shapes.tops)
+        parameters += shapes.parameter_count - _already_counted(layer, shapes, shared)
+        found.append(shapes)
+    return NetShapes(tuple(found), parameters)
+
+
+def _inputs(net: Any) -> dict[str, Shape]:
+    """The blobs of a deploy net that names them with ``input`` instead of an Input layer."""
+    if len(net.input_shape):
+        shapes = [tuple(shape.dim) for shape in net.input_shape]
+    else:
+        shapes = [tuple(net.input_dim[at : at + 4]) for at in range(0, len(net.input_dim), 4)]
+    if len(shapes) != len(net.input):
+        raise TinynetError(f"net '{net.name}' has {len(net.input)} inputs and {len(shapes)} shapes")
+    return dict(zip(net.input, shapes))
+
+
+def _infer_layer(layer: Any, blobs: dict[str, Shape], picture: Shape) -> LayerShapes:
+    rule = RULES.get(layer.type)
+    if rule is None:
+        raise TinynetError(f"layer {layer.name}: the shape of a '{layer.type}' layer is not known")
+    for bottom in layer.bottom:
+        if bottom not in blobs:
+            raise TinynetError(f"layer {layer.name}: no blob '{bottom}' before it")
+    try:
+        result = rule(layer, [blobs[bottom] for bottom in layer.bottom], picture)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise TinynetError(f"layer {layer.name} ({layer.type}): {error}") from error
+    if any(size < 0 for shape in result.tops for size in shape):
+        raise TinynetError(f"layer {layer.name} ({layer.type}): its bottom is too small")
+    return LayerShapes(
+        layer.name,
+        layer.type,
+        tuple(zip(layer.top, result.tops)),
+        tuple(result.parameters),
+        result.multiply_adds,
+    )
+
+
+def _already_counted(layer: Any, shapes: LayerShapes, shared: dict[str, Shape]) -> int:
+    """Values of the parameters that an earlier layer owns under the same name."""
+    counted = 0
+    for spec, shape in zip(layer.param, shapes.parameters):
+        if spec.name and spec.name in shared:
+            counted += prod(shape)
+        elif spec.name:
+            shared[spec.name] = shape
+    return counted

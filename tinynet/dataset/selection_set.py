@@ -1,0 +1,84 @@
+"""Which pictures a choice was made on, told by their content wherever they turn up again.
+
+A search writes this beside what it chose.  Whoever reports accuracies with the chosen values asks
+here how many of the reported pictures had a say: by what the pictures are, and not by their names
+or LMDBs, since the same ones may lie in another conversion, half or fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat.datum import decode_datum
+from tinynet.caffeformat.lmdb import open_store
+from tinynet.dataset.manifest import read_manifest
+from tinynet.dataset.paths import DataPaths
+from tinynet.dataset.split import content_of
+
+_DIGITS = 12  # hex digits of a SHA-256: two sets of 10,000 meet by chance once in 3 million times
+
+
+@dataclass(frozen=True)
+class ChosenOn:
+    """The pictures of one split.
+
+    ``source``, ``source_sha256``: the data set that they are of; ``role``: what they are in it;
+    ``split``: how they were held out (plan, seed, part), None where they were not; ``digest``: that
+    of their LMDB; ``contents``: of each picture the first digits of its pixels' SHA-256, sorted.
+    """
+
+    images: int
+    role: str
+    source: str
+    source_sha256: str
+    split: dict[str, Any] | None
+    digest: str
+    contents: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the contents, which are only good for comparing."""
+        return {key: value for key, value in asdict(self).items() if key != "contents"}
+
+
+def chosen_on(folder: Path, split: str = "val") -> ChosenOn:
+    """What identifies the pictures of a converted folder's split."""
+    manifest = read_manifest(folder)
+    roles = manifest.options.get("roles") or {"val": "the validation pictures"}
+    return ChosenOn(
+        images=manifest.counts[split],
+        role=roles.get(split, f"the {split} pictures"),
+        source=manifest.source,
+        source_sha256=manifest.source_sha256,
+        split=manifest.options.get("split"),
+        digest=manifest.digests[split],
+        contents=" ".join(sorted(_contents(folder, split))),
+    )
+
+
+def overlap(chosen: ChosenOn, folder: Path, split: str) -> int:
+    """How many pictures of a converted folder's split are among those that chose."""
+    known = set(chosen.contents.split())
+    return sum(content in known for content in _contents(folder, split))
+
+
+def parse(content: Any) -> ChosenOn:
+    """From parsed JSON.  Raises ValueError, TypeError or KeyError where it is of another form."""
+    found = ChosenOn(**{name: content[name] for name in ChosenOn.__dataclass_fields__})
+    texts = (found.role, found.source, found.source_sha256, found.digest, found.contents)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is none")
+    if type(found.images) is not int or len(found.contents.split()) != found.images:
+        raise ValueError("it does not count its pictures")
+    if not (found.split is None or isinstance(found.split, dict)):
+        raise TypeError("split is no object")
+    return found
+
+
+def _contents(folder: Path, split: str) -> Iterator[str]:
+    with open_store(DataPaths(folder).lmdb(split)) as store:
+        for _, value in store.records():
+            yield content_of(decode_datum(value)[0]).hex()[:_DIGITS]

@@ -1,0 +1,121 @@
+"""Reads the files of a data set alike from a folder and from its zip."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+from tinynet.dataset.zip_members import open_zip
+from tinynet.errors import TinynetError
+
+
+class Files:
+    """Files by their path within the data set, as ``train/n02124075/images/n02124075_0.JPEG``."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name  # of the data set, without .zip
+
+    def listing(self) -> set[str]:
+        """Paths of all files, and of folders with a closing slash."""
+        raise NotImplementedError
+
+    def source(self, path: str) -> str | bytes:
+        """What a decoding process needs of a file: where it is, or else what is in it.
+
+        Raises OSError where it cannot be read.
+        """
+        raise NotImplementedError
+
+    def read(self, path: str) -> bytes:
+        source = self.source(path)
+        return source if isinstance(source, bytes) else Path(source).read_bytes()
+
+    def show(self, path: str) -> str:
+        """The path as an error message names it."""
+        return f"{self.path}/{path}"
+
+    def close(self) -> None:
+        pass
+
+
+class FolderFiles(Files):
+    """The files of a folder.  Looks only where the layout has files, however large the rest is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, path.resolve().name)
+
+    def listing(self) -> set[str]:
+        found: set[str] = set()
+        self._list("", found)
+        for split in ("train/", "val/", "test/"):
+            if split in found:
+                self._list(split, found)
+        for folder in [name for name in found if name.startswith("train/") and name[-1] == "/"]:
+            self._list(folder, found)
+        for folder in [name for name in found if name.endswith("/images/")]:
+            self._list(folder, found)
+        return found
+
+    def _list(self, folder: str, found: set[str]) -> None:
+        with os.scandir(self.path / folder) as entries:
+            for entry in entries:
+                found.add(folder + entry.name + ("/" if entry.is_dir() else ""))
+
+    def source(self, path: str) -> str | bytes:
+        return f"{self.path}/{path}"  # Path would take longer than reading the picture
+
+
+class ZipFiles(Files):
+    """The files of a zip, below the folder that holds ``wnids.txt`` (usually its only one)."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = open_zip(path)
+        names = self._archive.namelist()
+        roots = [name[: -len("wnids.txt")] for name in names if f"/{name}".endswith("/wnids.txt")]
+        roots = [root for root in roots if not root.startswith("__MACOSX/")]
+        self._root = min(roots, key=len, default="")
+        super().__init__(path, self._root.rstrip("/").rpartition("/")[2] or path.stem)
+
+    def listing(self) -> set[str]:
+        start = len(self._root)
+        found = {name[start:] for name in self._archive.namelist() if name.startswith(self._root)}
+        found.discard("")
+        # folders need no entry of their own in a zip
+        for name in list(found):
+            while "/" in name[:-1]:
+                name = name[: name[:-1].rindex("/") + 1]
+                if name in found:
+                    break
+                found.add(name)
+        return found
+
+    def source(self, path: str) -> str | bytes:
+        try:
+            return self._archive.read(self._root + path)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise OSError(f"damaged in the zip: {error}") from None
+
+    def show(self, path: str) -> str:
+        return f"{self.path}:{self._root}{path}"
+
+    def unpacked_size(self, block: int) -> int:
+        """Bytes that all the files take, in blocks of that many."""
+        return sum(-(-info.file_size // block) * block for info in self._archive.infolist())
+
+    def close(self) -> None:
+        self._archive.close()
+
+
+def open_files(path: Path) -> Files:
+    """Open a data set, folder or zip; raises TinynetError where ``path`` is neither."""
+    if path.is_dir():
+        return FolderFiles(path)
+    if not path.exists():
+        raise TinynetError(
+            f"{path}: no such folder or zip; get one with 'tinynet data fetch' or "
+            "'tinynet data synthesize'"
+        )
+    return ZipFiles(path)

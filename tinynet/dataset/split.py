@@ -1,0 +1,328 @@
+"""Splits a converted data set anew, into a folder that is a converted data set like any other.
+
+Pictures that choose something (hyper-parameters, a subset of an ensemble) must not be those whose
+accuracy is reported.  Every command takes its choices from ``val``; so in a split folder ``val`` is
+what may choose, and what is reported lies in ``test``, with labels:
+
+tuning      train: the training pictures less some of each class; val: those; test: all of val
+half-val    train: as it was; val: one half of val; test: the other half
+fold k of K  train: train and val together, less fold k; val: fold k; test: as it was
+
+Each class is divided alike.  Pictures of equal content (the SHA-256 of their pixels) go to one
+side; a picture whose content is also in a split of higher rank (test, then val, then train) is left
+out of the lower one and named in the manifest's ``skipped``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+
+from tinynet.caffeformat.datum import decode_datum
+from tinynet.caffeformat.lmdb import Store, open_store, write_store
+from tinynet.caffeformat.mean import MeanSum, channel_means, write_mean
+from tinynet.dataset.convert import CONTENTS, record_key
+from tinynet.dataset.manifest import Manifest, read_manifest, write_manifest
+from tinynet.dataset.paths import SPLITS, DataPaths
+from tinynet.errors import TinynetError, UsageError
+from tinynet.files import check_absent, whole_folder
+
+RANKS = ("test", "val", "train")  # in which of them a picture that is in two of them stays
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """``fraction`` of each class's training pictures, at least one, are held out for choosing."""
+
+    fraction: float
+    seed: int
+
+    def roles(self) -> dict[str, str]:
+        return {
+            "train": "training pictures without the tuning pictures",
+            "val": "tuning pictures, held out of the training pictures",
+            "test": "the validation pictures, which choose nothing",
+        }
+
+    def assign(self, entries: list[Entry]) -> dict[Entry, str]:
+        placed = {entry: "test" for entry in entries if entry.split == "val"}
+        for label, groups in _groups(entries, ("train",), f"tuning {self.seed}").items():
+            count = sum(map(len, groups))
+            wanted = max(1, round(self.fraction * count))
+            if wanted >= count:
+                raise UsageError(
+                    f"class {label} has {count} training pictures: holding {wanted} of them out "
+                    "leaves none; hold a smaller part out"
+                )
+            placed.update(_divide(groups, [wanted, count - wanted], ["val", "train"]))
+        return placed
+
+
+@dataclass(frozen=True)
+class HalfVal:
+    """One half of each class's validation pictures is for choosing, the other for reporting."""
+
+    seed: int
+
+    def roles(self) -> dict[str, str]:
+        return {
+            "train": "the training pictures",
+            "val": "tuning pictures, one half of the validation pictures",
+            "test": "the other half of the validation pictures, which chooses nothing",
+        }
+
+    def assign(self, entries: list[Entry]) -> dict[Entry, str]:
+        placed = {entry: "train" for entry in entries if entry.split == "train"}
+        for label, groups in _groups(entries, ("val",), f"half-val {self.seed}").items():
+            count = sum(map(len, groups))
+            if count < 2:
+                raise UsageError(
+                    f"class {label} has {count} validation picture: it has no halves; "
+                    "hold tuning pictures out of the training pictures instead"
+                )
+            placed.update(_divide(groups, [count // 2, count - count // 2], ["val", "test"]))
+        return placed
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Fold ``number`` (from 1) of ``folds`` over the training and validation pictures together."""
+
+    number: int
+    folds: int
+    seed: int
+
+    def roles(self) -> dict[str, str]:
+        where = f"fold {self.number} of {self.folds} of the training and validation pictures"
+        return {
+            "train": f"the training and validation pictures without fold {self.number}",
+            "val": where,
+            "test": "the test pictures",
+        }
+
+    def assign(self, entries: list[Entry]) -> dict[Entry, str]:
+        if not 1 <= self.number <= self.folds:
+            raise UsageError(f"no fold {self.number} of {self.folds}; folds count from 1")
+        placed = {entry: "test" for entry in entries if entry.split == "test"}
+        names = ["val" if n == self.number else "train" for n in range(1, self.folds + 1)]
+        for label, groups in _groups(entries, ("train", "val"), f"fold {self.seed}").items():
+            count = sum(map(len, groups))
+            if self.folds < 2 or count < self.folds:
+                raise UsageError(
+                    f"{self.folds} folds: class {label} has {count} pictures, which make 2 to "
+                    f"{count} folds"
+                )
+            # what does not divide falls to other folds in other classes
+            bounds = [(count * n + label % self.folds) // self.folds for n in range(self.folds + 1)]
+            sizes = [after - before for before, after in zip(bounds, bounds[1:])]
+            placed.update(_divide(groups, sizes, names))
+        return placed
+
+
+class Entry(NamedTuple):
+    """A record of the source: its split, its number there, its label and its pixels' SHA-256."""
+
+    split: str
+    number: int
+    label: int
+    content: bytes
+
+
+Plan = Union[Tuning, HalfVal, Fold]
+
+
+def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Manifest:
+    """Write the converted folder ``source``, split by ``plan``, as the converted folder ``out``.
+
+    One plan gives the same files on every machine.  ``out`` appears when all is written.
+    Raises TinynetError where ``source`` is no conversion, and UsageError where it has tuning
+    pictures already or the plan asks for more pictures than there are.
+    """
+    manifest = read_manifest(source)
+    if not manifest.labelled["val"]:
+        raise TinynetError(f"{source}: its val pictures have no labels, so they score nothing")
+    before = manifest.options.get("split", {}).get("plan")
+    if before in (Tuning.__name__, HalfVal.__name__) and not isinstance(plan, Fold):
+        # what would be reported as choosing nothing is what has chosen, and its test would be lost
+        raise UsageError(
+            f"{source}: has been split already, and its val are {manifest.options['roles']['val']};"
+            " take it as it is, or split the folder that it was made from"
+        )
+    check_absent(out, overwrite, CONTENTS)
+    entries = list(_entries(source, manifest))
+    placed, leaks = without_leaks(plan.assign(entries))
+    labelled = {"train": True, "val": True, "test": _is_labelled(placed, manifest)}
+    with whole_folder(out, overwrite, CONTENTS) as folder:
+        _check_space(source, out, folder)
+        paths = DataPaths(folder)
+        mean = MeanSum(manifest.shape)
+        names: dict[str, list[str]] = {}
+        digests: dict[str, str] = {}
+        for name in SPLITS:
+            order = _order(entries, placed, name)
+            origins = {entry.split for entry in order}
+            written = _Written([], hashlib.sha256(), mean if name == "train" else None)
+            records = _records(source, manifest, order, written, len(origins) > 1)
+            write_store(paths.lmdb(name), records)
+            names[name], digests[name] = written.names, written.digest.hexdigest()
+        write_mean(mean.image(), paths.mean_binaryproto)
+        blue, green, red = channel_means(mean.image())
+        made = replace(
+            manifest,
+            counts={name: len(names[name]) for name in SPLITS},
+            mean_values=(blue, green, red),
+            names=names,
+            labelled=labelled,
+            digests=digests,
+            options={**manifest.options, **_provenance(plan, manifest)},
+            skipped=[*manifest.skipped, *(_shown(entry, manifest) for entry in leaks)],
+        )
+        write_manifest(made, folder)
+    return made
+
+
+def _provenance(plan: Plan, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "split": {"plan": type(plan).__name__, **asdict(plan)},
+        "roles": plan.roles(),
+        "split_of": manifest.digests,
+    }
+
+
+def without_leaks(placed: dict[Entry, str]) -> tuple[dict[Entry, str], list[Entry]]:
+    """The placement without any content that is in two splits, and the entries taken out."""
+    owner: dict[bytes, str] = {}
+    for name in RANKS:
+        for entry, place in placed.items():
+            if place == name:
+                owner.setdefault(entry.content, name)
+    leaks = [entry for entry, place in placed.items() if owner[entry.content] != place]
+    return {e: place for e, place in placed.items() if owner[e.content] == place}, leaks
+
+
+def _entries(source: Path, manifest: Manifest) -> Iterator[Entry]:
+    for name in SPLITS:
+        with open_store(DataPaths(source).lmdb(name)) as store:
+            if len(store) != manifest.counts[name]:
+                raise TinynetError(
+                    f"{store.path}: holds {len(store)} records, the manifest says "
+                    f"{manifest.counts[name]}; convert the data set again"
+                )
+            for number, (_, value) in enumerate(store.records()):
+                pixels, label = decode_datum(value)
+                yield Entry(name, number, label, content_of(pixels))
+
+
+def content_of(pixels: np.ndarray) -> bytes:
+    """What makes two pictures the same: the SHA-256 of their C·H·W pixels."""
+    return hashlib.sha256(pixels.tobytes()).digest()
+
+
+def _groups(entries: list[Entry], pool: Sequence[str], seed: str) -> dict[int, list[list[Entry]]]:
+    """By class, in shuffled order: the pool's entries, those of equal content in one group."""
+    by_content: dict[bytes, list[Entry]] = {}
+    for entry in entries:
+        if entry.split in pool:
+            by_content.setdefault(entry.content, []).append(entry)
+    by_class: dict[int, list[list[Entry]]] = {}
+    for group in by_content.values():
+        by_class.setdefault(group[0].label, []).append(group)
+    for label, groups in by_class.items():
+        random.Random(f"{seed} {label}").shuffle(groups)
+    return dict(sorted(by_class.items()))
+
+
+def _divide(
+    groups: list[list[Entry]], sizes: Sequence[int], names: Sequence[str]
+) -> dict[Entry, str]:
+    """Fill the named parts one after the other with whole groups, each to its size or just over."""
+    placed: dict[Entry, str] = {}
+    part, filled = 0, 0
+    for group in groups:
+        if filled >= sizes[part] and part + 1 < len(sizes):
+            part, filled = part + 1, filled - sizes[part]
+        placed.update(dict.fromkeys(group, names[part]))
+        filled += len(group)
+    return placed
+
+
+def _order(entries: list[Entry], placed: dict[Entry, str], name: str) -> list[Entry]:
+    """The entries of a new split, in the order of the source's keys."""
+    return [entry for entry in entries if placed.get(entry) == name]
+
+
+@dataclass
+class _Written:
+    """What is learnt of a split while it is written."""
+
+    names: list[str]
+    digest: Any
+    mean: MeanSum | None
+
+
+def _records(
+    source: Path, manifest: Manifest, order: list[Entry], written: _Written, mixed: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """The records of a new split under new keys.
+
+    Records of two source splits are mixed evenly, each split's own order kept: it is shuffled
+    already, and so every batch of a fold's training set has pictures of both.
+    """
+    queues = {name: [entry for entry in order if entry.split == name] for name in SPLITS}
+    with ExitStack() as stack:
+        streams = {
+            name: _chosen(stack.enter_context(open_store(DataPaths(source).lmdb(name))), queue)
+            for name, queue in queues.items()
+            if queue
+        }
+        for entry in _mixed(queues) if mixed else order:
+            value = next(streams[entry.split])
+            name = manifest.names[entry.split][entry.number]
+            key = record_key(len(written.names), name)
+            written.names.append(name)
+            written.digest.update(key)
+            written.digest.update(value)
+            if written.mean is not None:
+                written.mean.add(decode_datum(value)[0])
+            yield key, value
+
+
+def _chosen(store: Store, queue: list[Entry]) -> Iterator[bytes]:
+    wanted = {entry.number for entry in queue}
+    return (value for number, (_, value) in enumerate(store.records()) if number in wanted)
+
+
+def _mixed(queues: dict[str, list[Entry]]) -> Iterator[Entry]:
+    places = [
+        ((position + 0.5) / len(queue), name, position)
+        for name, queue in queues.items()
+        for position in range(len(queue))
+    ]
+    return (queues[name][position] for _, name, position in sorted(places))
+
+
+def _is_labelled(placed: dict[Entry, str], manifest: Manifest) -> bool:
+    origins = {entry.split for entry, place in placed.items() if place == "test"}
+    return all(manifest.labelled[origin] for origin in origins)
+
+
+def _shown(entry: Entry, manifest: Manifest) -> str:
+    return f"{entry.split}/{manifest.names[entry.split][entry.number]}"
+
+
+def _check_space(source: Path, out: Path, folder: Path) -> None:
+    needed = sum((DataPaths(source).lmdb(name) / "data.mdb").stat().st_size for name in SPLITS)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TinynetError(
+            f"{out}: no space left: the split needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are "
+            "free; free some or choose another --out"
+        )

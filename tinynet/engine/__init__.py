@@ -1,0 +1,1 @@
+"""Engines: which there are, their devices, and the worker processes that run inside them."""

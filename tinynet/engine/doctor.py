@@ -1,0 +1,200 @@
+"""Looks at what this machine has: engines, interpreters, devices, versions; and what to do.
+
+Whatever may abort or hang on to a device (importing Caffe, starting CUDA) is asked of a child.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinynet import __version__
+from tinynet.engine import engines
+from tinynet.engine.interpreters import PLACEHOLDER, Answer, ask, last_line, probe_caffe
+from tinynet.errors import TinynetError
+
+# what setup.py requires, then what its extras bring
+REQUIRED = (
+    *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
+    *("scipy", "jinja2"),
+)
+# the platform decides whether there is a simplejpeg: Pillow decodes without it
+OPTIONAL = ("simplejpeg", "torch", "h5py", "optuna", "nvidia-ml-py")
+
+_TORCH = """
+import json, torch
+c = torch.cuda
+out = {"cuda_build": torch.version.cuda, "devices": [], "threads": torch.get_num_threads()}
+if c.is_available():
+    for i in range(c.device_count()):
+        p = c.get_device_properties(i)
+        torch.zeros(1, device="cuda:%d" % i).add_(1).item()  # do its kernels run on this device?
+        out["devices"].append({"number": i, "name": p.name, "bytes": p.total_memory,
+                               "capability": "%d.%d" % (p.major, p.minor)})
+print(json.dumps(out))
+"""
+_CAFFE_GPU = "import caffe; caffe.set_device(0); caffe.set_mode_gpu(); print('gpu')"
+
+
+@dataclass
+class Findings:
+    """Everything that ``tinynet doctor`` reports; ``advice`` is a list of lines to act on."""
+
+    tinynet: str
+    python: dict[str, str]
+    engines: dict[str, dict[str, Any]]
+    interpreters: list[dict[str, Any]]
+    devices: dict[str, Any]
+    versions: dict[str, str | None]
+    advice: list[str] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether at least one engine works, and everything that is required is installed."""
+        missing = [package for package in REQUIRED if self.versions[package] is None]
+        return not missing and any(entry["works"] for entry in self.engines.values())
+
+
+def examine(caffe_python: str | None = None) -> Findings:
+    """Look at everything; takes some seconds, most of them torch's import in a child."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        torch = pool.submit(_torch)
+        nvidia = pool.submit(_nvidia)
+        probes = list(pool.map(probe_caffe, _interpreters(caffe_python)))
+    findings = Findings(
+        tinynet=__version__,
+        python={"version": platform.python_version(), "path": sys.executable},
+        engines={"torch": torch.result(), "caffe": _caffe(caffe_python)},
+        interpreters=[probe.as_dict() for probe in probes],
+        devices={"cpu": {"cores": os.cpu_count()}, "nvidia": nvidia.result()},
+        versions={package: _version(package) for package in (*REQUIRED, *OPTIONAL)},
+    )
+    findings.advice = list(_advice(findings))
+    return findings
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _interpreters(caffe_python: str | None) -> list[str]:
+    """Interpreters in which Caffe may live, or may be installed (3.6 to 3.9): each once.
+
+    Those that `engines.find` looks at, then every pythonN.M on PATH and under ~/.pyenv/versions.
+    """
+    found = [python for python, _, _ in engines.caffe_candidates(caffe_python)]
+    for minor in range(6, 10):
+        on_path = shutil.which(f"python3.{minor}")
+        if on_path and "/shims/" not in on_path:  # a shim may have nothing behind it
+            found.append(on_path)
+        home = os.path.expanduser(f"~/.pyenv/versions/3.{minor}.*/bin/python")
+        found += sorted(glob.glob(home))
+    return list(dict.fromkeys(found))
+
+
+def _said(found: Answer) -> str:
+    """The last words of a child that failed."""
+    return found.fault or last_line(found.stderr) or "it said nothing"
+
+
+def _torch() -> dict[str, Any]:
+    try:
+        engine = engines.find_torch()
+    except TinynetError as error:
+        return {"works": False, "reason": str(error)}
+    child = ask([engine.python, "-c", _TORCH])
+    try:
+        answer = json.loads(child.stdout)
+    except ValueError:
+        reason = f"torch {engine.version} does not start: {_said(child)}"
+        return {"works": False, "reason": reason}
+    return {"works": True, "version": engine.version, "python": engine.python, **answer}
+
+
+def _caffe(caffe_python: str | None) -> dict[str, Any]:
+    try:
+        engine = engines.find_caffe(caffe_python)
+    except TinynetError as error:
+        return {"works": False, "reason": str(error)}
+    entry: dict[str, Any] = {"works": True, "version": engine.version, "python": engine.python}
+    child = ask([engine.python, "-c", _CAFFE_GPU], GLOG_logtostderr="1")
+    entry["gpu"] = not child.fault
+    if not entry["gpu"]:
+        cpu_only = "CPU-only" in child.stderr
+        entry["gpu_reason"] = "built for the CPU only" if cpu_only else _fatal(child)
+    return entry
+
+
+def _fatal(found: Answer) -> str:
+    lines = [line for line in found.stderr.splitlines() if "] " in line and line[:1] == "F"]
+    return lines[0].partition("] ")[2] if lines else _said(found)
+
+
+def _nvidia() -> dict[str, Any]:
+    """What the driver's own tool says; {} where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return {}
+    query = "index,name,memory.total,memory.free,driver_version"
+    child = ask(["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"])
+    if child.fault:
+        return {"error": last_line(child.stderr or child.stdout) or child.fault}
+    rows = [[cell.strip() for cell in line.split(",")] for line in child.stdout.splitlines()]
+    return {
+        "driver": rows[0][4] if rows and len(rows[0]) > 4 else "",
+        "gpus": [
+            {"number": row[0], "name": row[1], "mebibytes": row[2], "free_mebibytes": row[3]}
+            for row in rows
+            if len(row) > 4
+        ],
+    }
+
+
+def _advice(findings: Findings) -> Iterable[str]:
+    """What to do about each thing that is missing, the most needed first."""
+    for package in REQUIRED:
+        if findings.versions[package] is None:
+            yield f"{package} is missing: pip install {package}"
+    torch, caffe = findings.engines["torch"], findings.engines["caffe"]
+    if not torch["works"]:
+        yield f"no torch engine: {torch['reason']}"
+    if any(probe["placeholder"] and not probe["caffe"] for probe in findings.interpreters):
+        where = next(p["python"] for p in findings.interpreters if p["placeholder"])
+        yield f"{where}: {PLACEHOLDER}"
+    if not caffe["works"]:
+        yield f"no real Caffe (only needed to compare with, or for builds of your own): {_how()}"
+    gpus = findings.devices["nvidia"].get("gpus", [])
+    if gpus and torch["works"] and not torch["devices"]:
+        if torch["cuda_build"] is None:
+            yield "a GPU is here, but torch is a build for the CPU: install a CUDA build of torch"
+        else:
+            yield (
+                f"a GPU is here, but torch (CUDA {torch['cuda_build']}) does not see it: is the "
+                f"driver {findings.devices['nvidia']['driver']} too old for that CUDA, or "
+                "CUDA_VISIBLE_DEVICES set?"
+            )
+    if "error" in findings.devices["nvidia"]:
+        yield f"nvidia-smi fails: {findings.devices['nvidia']['error']}; is the driver loaded?"
+
+
+def _how() -> str:
+    """What is missing for ``scripts/setup_caffe.sh``, which a wheel does not bring."""
+    script = Path(__file__).resolve().parents[2] / "scripts" / "setup_caffe.sh"
+    if script.exists():
+        return engines.GET_CAFFE
+    return (
+        "with a Python 3.6 to 3.9: python3.9 -m venv .venv-caffe && .venv-caffe/bin/pip install "
+        "kendryte-caffe 'numpy<2' 'protobuf<3.21'"
+    )

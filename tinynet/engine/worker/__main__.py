@@ -1,0 +1,72 @@
+"""Starts a worker: ``PYTHON .../tinynet/engine/worker COMMAND ARGUMENTS``.
+
+The parent runs this folder by its path, not as ``-m tinynet.engine.worker``: the interpreter of a
+real Caffe has no tinynet installed, and a PYTHONPATH that leads to ours would show it our numpy
+too. So the package is loaded from the folder that this file lies in, and from nowhere else.
+
+Exit status: 0 done, 1 failed (an ``error`` event says why), 2 wrong arguments, 75 stopped early.
+A failed CHECK of real Caffe ends in SIGABRT.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from errno import ENOSPC
+
+COMMANDS = ("train", "predict", "activations", "device", "tool", "parity", "bench")
+
+
+def load_package():
+    """Make ``tinynet`` importable from here, and take this folder itself off the module path."""
+    if __package__:
+        return
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]
+    spec = importlib.util.spec_from_file_location(
+        "tinynet", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
+    )
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.modules["tinynet"] = module
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+
+
+def main():
+    load_package()
+    from tinynet.engine.worker import channel
+    from tinynet.errors import TinynetError
+
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.stderr.write("worker: the first argument is %s\n" % " or ".join(COMMANDS))
+        return 2
+    channel.open_events()
+    channel.die_with_parent()
+    channel.leave_signals_to_parent()
+    try:
+        command = importlib.import_module("tinynet.engine.worker." + sys.argv[1])
+        return command.main(sys.argv[2:]) or 0
+    except TinynetError as error:
+        channel.emit("error", message=str(error))
+        return error.exit_status
+    except BrokenPipeError:
+        return 1  # the parent has gone, and nobody is there to be told
+    except OSError as error:
+        where = "%s: " % error.filename if error.filename else ""
+        hint = "; free some space, and the same command goes on" if error.errno == ENOSPC else ""
+        channel.emit("error", message="%s%s%s" % (where, error.strerror or error, hint))
+        return 1
+    except Exception as error:
+        # the traceback goes to the log; the parent's one line is the error itself
+        importlib.import_module("traceback").print_exc()
+        channel.emit("error", message="%s: %s" % (type(error).__name__, error))
+        return 1
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit(): the prefetching threads of a net that still stands can hang or crash
+    # an interpreter that takes itself down around them.
+    os._exit(status)

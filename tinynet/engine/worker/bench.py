@@ -1,0 +1,148 @@
+"""``worker bench``: does one kind of work by rounds, as its parent asks, and times each.
+
+The work is prepared and warmed up, then ``ready`` is emitted.  Each line on stdin is the size of a
+round; each round ends in an event ``round`` with ``items`` (pictures) and ``seconds``.
+"""
+
+import argparse
+import os
+import sys
+import time
+
+import numpy as np
+
+from tinynet.caffeformat.transform import crop_origins, views
+from tinynet.engine.worker import channel, engine
+from tinynet.engine.worker.predict import forward
+from tinynet.errors import TinynetError
+
+_PICTURES = 20  # of a round of crops: a batch or a few for every way
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="tinynet.engine.worker bench")
+    engine.add_arguments(parser)
+    parser.add_argument("work", choices=sorted(WORKS))
+    parser.add_argument("--solver", help="prototxt, for train")
+    parser.add_argument("--model", help="prototxt of a deploy net, or of a Data layer for reader")
+    parser.add_argument("--scratch", help="folder for a .caffemodel")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Work until stdin ends; return 0."""
+    options = parse(argv)
+    caffe = engine.load(options)
+    work = WORKS[options.work](caffe, options)
+    work(2)
+    channel.emit("ready")
+    for line in iter(sys.stdin.readline, ""):
+        start = time.time()
+        items = work(int(line))
+        channel.emit("round", items=items, seconds=time.time() - start)
+    return 0
+
+
+def train(caffe, options):
+    solver = caffe.get_solver(options.solver)
+    blobs = solver.net.blobs
+
+    def iterate(count):
+        solver.step(count)
+        # reading the loss waits for the work on a GPU
+        loss = float(blobs["loss"].data)
+        if loss != loss:
+            raise TinynetError("the training diverged while it was measured")
+        return count * len(blobs["label"].data)
+
+    return iterate
+
+
+def reader(caffe, options):
+    net = caffe.Net(options.model, caffe.TRAIN)
+
+    def read(count):
+        for _ in range(count):
+            # not forward(), which also hands every output to the script, as training does not
+            net._forward(0, 0)
+        return count * len(net.blobs["label"].data)
+
+    read(8)  # what was read ahead
+    return read
+
+
+def _net(caffe, options):
+    """A deploy net with drawn weights, and the file that holds them."""
+    net = caffe.Net(options.model, caffe.TEST)
+    generator = np.random.RandomState(1)
+    for blobs in net.params.values():
+        for blob in blobs:
+            inputs = np.prod(blob.data.shape[1:])
+            blob.data[...] = generator.normal(0, (2.0 / inputs) ** 0.5, blob.data.shape)
+    weights = os.path.join(options.scratch, "weights-%d.caffemodel" % os.getpid())
+    net.save(weights)
+    return net, weights
+
+
+def _pictures():
+    return np.random.RandomState(2).randint(0, 256, (_PICTURES, 3, 64, 64)).astype(np.float32)
+
+
+def classifier(caffe, options):
+    """What a user of pycaffe calls: ``Classifier.predict(pictures, oversample=True)``."""
+    weights = _net(caffe, options)[1]
+    net = caffe.Classifier(
+        options.model, weights, image_dims=(64, 64), raw_scale=255, channel_swap=(2, 1, 0)
+    )
+    pictures = list(_pictures().transpose(0, 2, 3, 1)[..., ::-1] / 255)
+
+    def predict(count):
+        for _ in range(count):
+            net.predict(pictures, oversample=True)
+        return count * _PICTURES
+
+    return predict
+
+
+def _on_views(oversample):
+    def prepare(caffe, options):
+        net = _net(caffe, options)[0]
+        size = net.blobs[net.inputs[0]].data.shape[2]
+        pictures = _pictures()
+
+        def predict(count):
+            for _ in range(count):
+                for start in range(0, _PICTURES, 10):
+                    forward(net, views(pictures[start : start + 10], size, oversample))
+            return count * _PICTURES
+
+        return predict
+
+    return prepare
+
+
+def shared(caffe, options):
+    predict_crops = getattr(getattr(caffe, "extensions", None), "predict_crops", None)
+    if predict_crops is None:
+        raise TinynetError("this engine has no crops with shared computation")
+    net = _net(caffe, options)[0]
+    pictures = _pictures()
+    origins = crop_origins(64, 64, net.blobs[net.inputs[0]].data.shape[2])
+
+    def predict(count):
+        for _ in range(count):
+            for start in range(0, _PICTURES, 10):  # as `tinynet evaluate` does by default
+                predict_crops(net, pictures[start : start + 10], origins, True)
+        return count * _PICTURES
+
+    return predict
+
+
+WORKS = {
+    "train": train,
+    "reader": reader,
+    "classifier": classifier,
+    "one-crop": _on_views(False),
+    "plain-crops": _on_views(True),
+    "shared-crops": shared,
+}

@@ -1,0 +1,98 @@
+"""The worker's lines to its parent: events on stdout, control on stdin, and the parent's life.
+
+Events are JSON objects, one a line, with the key ``event``.  Control lines are words.
+Everything else that is printed, by the engine or its libraries, goes to stderr, which is the log.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+
+from tinynet.caffeformat.glog import glog_line
+
+_PR_SET_PDEATHSIG = 1
+
+_events = None
+
+
+def open_events():
+    """Keep stdout for events alone: whatever else writes to descriptor 1 lands in the log."""
+    global _events
+    sys.stdout.flush()
+    _events = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+
+def emit(event, **values):
+    """Send one event to the parent; before ``open_events`` (in a test) it goes to stdout."""
+    stream = _events or sys.stdout
+    stream.write(json.dumps(dict(values, event=event), sort_keys=True) + "\n")
+    stream.flush()
+
+
+def log(text, source="train.py:1"):
+    """Write one INFO line to stderr, in order with what the engine itself writes there."""
+    sys.stderr.write(glog_line(text, "I", source) + "\n")
+    sys.stderr.flush()
+
+
+def die_with_parent():
+    """Ask the kernel (Linux) to kill this process when its parent dies.
+
+    Where the parent is not the one that started us, as behind a wrapper script, or the system
+    has no such call, the end of stdin says the same a little later.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+_sigterm = {"seen": False}
+
+
+def leave_signals_to_parent():
+    """Ignore what a terminal or a batch system sends to the whole group: the parent decides.
+
+    SIGTERM counts as ``stop``, for it may be sent to this process alone.
+    """
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+    def on_sigterm(number, frame):
+        _sigterm["seen"] = True
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+
+
+class Control(object):
+    """Reads control words from stdin without waiting for them."""
+
+    def __init__(self, descriptor=0):
+        self._descriptor = descriptor
+        self._rest = b""
+        self._words = set()  # type: set
+        self._stop = False
+
+    def poll(self):
+        """Return the set of words that came since the last call (``stop`` stays once said).
+
+        Ends the process when stdin has ended: nobody is left who would read the log.
+        """
+        stopping = self.stopping()
+        words, self._words = self._words, set()
+        return words | {"stop"} if stopping else words
+
+    def stopping(self):
+        """Whether ``stop`` was said; other words are kept for ``poll``."""
+        while select.select([self._descriptor], [], [], 0)[0]:
+            data = os.read(self._descriptor, 4096)
+            if not data:
+                os._exit(1)
+            lines = (self._rest + data).split(b"\n")
+            self._rest = lines.pop()
+            self._words.update(line.decode("ascii", "replace").strip() for line in lines)
+        self._stop = self._stop or _sigterm["seen"] or "stop" in self._words
+        return self._stop

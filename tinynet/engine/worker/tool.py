@@ -1,0 +1,34 @@
+"""``worker tool``: what Caffe's command line does, by the engine's own ``tool`` module.
+
+Only the torch engine has one; real Caffe comes with the program itself.
+"""
+
+import argparse
+import importlib
+import json
+import signal
+
+from tinynet.errors import TinynetError
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="tinynet.engine.worker tool")
+    parser.add_argument("--engine", required=True, metavar="MODULE")
+    parser.add_argument("action")
+    parser.add_argument("--flags", type=json.loads, default={}, metavar="JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Run an action; return its exit status. Its parent passes SIGINT and SIGHUP on to it."""
+    options = parse(argv)
+    # as in Caffe, a signal ends the process wherever the tool itself waits for none
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        tool = importlib.import_module(options.engine + ".tool")
+    except ImportError as error:
+        raise TinynetError(
+            "the engine '%s' has no command line of Caffe: %s" % (options.engine, error)
+        ) from error
+    return tool.run(options.action, options.flags)

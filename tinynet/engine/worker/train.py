@@ -1,0 +1,253 @@
+"""``worker train``: steps a solver to its end, or to the iteration at which it is told to stop.
+
+The parent has read the solver's prototxt, which pycaffe does not show, and passes on what matters.
+"""
+
+import argparse
+import math
+import time
+
+from tinynet.engine.worker import channel, engine, max_norm
+
+STOPPED = 75
+_LOOK = 100  # iterations, where nothing is displayed
+_EVENT_SECONDS = 0.2  # iteration events are for a progress line that a person reads
+
+
+class _Stop(Exception):
+    """Raised inside ``solver.step`` by a callback, to leave it between two iterations."""
+
+
+class _Diverged(Exception):
+    """Loss or weights are not finite any more, or the loss has come to its bound."""
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="tinynet.engine.worker train")
+    parser.add_argument("solver", help="prototxt, as pycaffe's get_solver takes it")
+    engine.add_arguments(parser)
+    parser.add_argument("--net-name", default="")
+    parser.add_argument("--max-iter", type=int, required=True)
+    parser.add_argument("--display", type=int, default=0)
+    parser.add_argument("--average-loss", type=int, default=1)
+    parser.add_argument("--test-interval", type=int, default=0)
+    parser.add_argument("--test-iter", type=int, action="append", default=[])
+    parser.add_argument("--snapshot", type=int, default=0, help="interval, to report them")
+    parser.add_argument("--restore", metavar="SOLVERSTATE")
+    parser.add_argument("--exactly", action="store_true", help="from its complete state, too")
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="NET:LAYER:BATCHES",
+        help="batches that a Data layer has given before the snapshot; net 0 is the training net, "
+        "net K the test net K - 1",
+    )
+    parser.add_argument("--max-norm", type=float, metavar="C", help="of each unit's weights")
+    parser.add_argument("--divergence-limit", type=float, metavar="LOSS")
+    parser.add_argument("--weights", action="append", default=[], metavar="CAFFEMODEL")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Train; return 0 at max_iter, 75 when stopped before (a snapshot is written then)."""
+    options = parse(argv)
+    control = channel.Control()
+    caffe = engine.load(options)
+    extensions = getattr(caffe, "extensions", None)
+    solver = caffe.get_solver(options.solver)
+    for weights in options.weights:
+        channel.log("Finetuning from " + weights)
+        solver.net.copy_from(weights)
+    # solver.step() prints no such line, and Caffe's log tools take their start time from it
+    channel.log("Solving " + options.net_name)
+    if extensions is not None:
+        extensions.make_resumable(solver)
+        extensions.stop_when(solver, control.stopping)
+    if options.restore:
+        channel.log("Restoring previous solver status from " + options.restore)
+        solver.restore(options.restore)
+        if options.exactly and extensions is not None:
+            extensions.restore_complete(solver, options.restore)
+        for skip in options.skip:
+            _skip(solver, skip)
+    if options.max_norm is not None:
+        # also where the last process was killed after its snapshot, before the weights' constraint
+        max_norm.limit(solver.net, options.max_norm)
+        if extensions is not None:
+            extensions.limit_norms(solver, options.max_norm)
+    first = solver.iter
+    channel.emit("solving", iteration=first)
+    steps = _Steps(solver, options, control, extensions)
+    try:
+        whole = steps.run()
+    except _Diverged as diverged:
+        # no snapshot: one of these weights would be worth nothing
+        channel.emit("diverged", iteration=solver.iter, message=str(diverged))
+        return 1
+    if not whole:
+        # nothing was learned since the last snapshot, or since what this process began with
+        if solver.iter > steps.saved:
+            solver.snapshot()
+            channel.emit("snapshot", iteration=solver.iter)
+        channel.log("Optimization stopped early.")
+        channel.emit("stopped", iteration=solver.iter)
+        return STOPPED
+    # at max_iter no iteration is left: this is Caffe's own last snapshot, display and test
+    solver.solve()
+    channel.emit("snapshot", iteration=solver.iter)
+    if extensions is not None and control.stopping():  # in the last test, perhaps
+        channel.emit("stopped", iteration=solver.iter)
+        return STOPPED
+    if options.test_interval and solver.iter % options.test_interval:
+        for index in range(len(solver.test_nets)):
+            _test(solver, index, options.test_iter[index])
+    channel.emit("done", iteration=solver.iter)
+    return 0
+
+
+def _skip(solver, skip):
+    """Run a Data layer alone until it has given as many batches as before the snapshot."""
+    number, _, rest = skip.partition(":")
+    name, _, batches = rest.rpartition(":")
+    net = solver.net if number == "0" else solver.test_nets[int(number) - 1]
+    layer = list(net._layer_names).index(name)
+    if int(batches):
+        channel.log("Skipping %s batches of layer %s of net #%s" % (batches, name, number))
+    for _ in range(int(batches)):
+        net._forward(layer, layer)
+
+
+class _Steps(object):
+    """Steps a solver to max_iter, and looks at stop requests and snapshots between iterations.
+
+    One iteration a call.  Each call of real Caffe's ``step`` starts ``average_loss`` anew, though,
+    so with an average over several iterations its calls must be longer: one call to the end where
+    the solver takes callbacks, which then watch for the stop, and otherwise one call up to the
+    next display, so that what is displayed averages the iterations since the last one.
+
+    With ``--max-norm`` real Caffe steps one iteration a call all the same, since the constraint
+    follows every update: what it displays is then one iteration's loss.
+    """
+
+    def __init__(self, solver, options, control, extensions):
+        """``extensions``: with them calls of ``step`` follow one another as if they were one."""
+        self._solver = solver
+        self._options = options
+        self._control = control
+        self._extensions = extensions
+        self._norm = options.max_norm if extensions is None else None
+        self._long = options.average_loss > 1 and extensions is None and self._norm is None
+        self._time = 0.0
+        self.saved = solver.iter  # the iteration that is on the disk
+        self._looked = solver.iter
+
+    def run(self):
+        """Step to max_iter; False if a stop was asked for before."""
+        solver, options = self._solver, self._options
+        whole = self._long and hasattr(solver, "add_callback")
+        if whole:
+            solver.add_callback(self._watch, lambda: None)
+        try:
+            while solver.iter < options.max_iter:
+                self._watch()
+                left = options.max_iter - solver.iter
+                if whole:
+                    solver.step(left)
+                elif self._long and options.display:
+                    to_display = -solver.iter % options.display
+                    solver.step(min(left, to_display + 1))
+                else:
+                    solver.step(1)
+                    self._constrain()
+            self._look(at_end=True)
+            self._report()
+        except _Stop:
+            return False
+        return True
+
+    def _constrain(self):
+        """What real Caffe's update leaves out, and its snapshot of the same step therefore too."""
+        if self._norm is not None:
+            max_norm.limit(self._solver.net, self._norm)
+            if self._options.snapshot and self._solver.iter % self._options.snapshot == 0:
+                self._solver.snapshot()  # over the one without the constraint
+
+    def _watch(self):
+        self._look()
+        self._report()
+        words = self._control.poll()
+        if "stop" in words:
+            raise _Stop()
+        if "snapshot" in words:
+            self._solver.snapshot()
+            self.saved = self._solver.iter
+            channel.emit("snapshot", iteration=self.saved)
+        now = time.time()
+        if now - self._time >= _EVENT_SECONDS:
+            self._time = now
+            channel.emit("iteration", iteration=self._solver.iter)
+
+    def _look(self, at_end=False):
+        """Once a display interval, at snapshots and at the end: are loss and weights sound?"""
+        reached, options = self._solver.iter, self._options
+        every = options.display or _LOOK
+        # what is displayed is the iteration before its update
+        due = at_end or (reached - 1) // every > (self._looked - 1) // every
+        due = due or (options.snapshot and reached % options.snapshot == 0)
+        if not due or reached == self._looked:
+            return
+        self._looked = reached
+        loss, layer = (self._extensions.health if self._extensions else _health)(self._solver)
+        if not math.isfinite(loss):
+            raise _Diverged("the training loss is not finite at iteration %d" % (reached - 1))
+        if options.divergence_limit is not None and loss >= options.divergence_limit:
+            raise _Diverged("the training loss is %.4g at iteration %d" % (loss, reached - 1))
+        if layer is not None:
+            raise _Diverged(
+                "the weights of layer '%s' are not finite after iteration %d" % (layer, reached - 1)
+            )
+
+    def _report(self):
+        """Tell the parent of a snapshot that the solver has just written by itself."""
+        every, reached = self._options.snapshot, self._solver.iter
+        if every and reached // every > self.saved // every:
+            self.saved = reached - reached % every
+            channel.emit("snapshot", iteration=self.saved)
+
+
+def _health(solver):
+    """The loss of the last forward pass, and the first layer whose weights are not all finite."""
+    net = solver.net
+    loss = 0.0
+    for name, weight in net.blob_loss_weights.items():
+        if weight:
+            loss += weight * float(net.blobs[name].data.sum())
+    for name, blobs in net.params.items():
+        # a single NaN or infinity makes the sum one
+        if not all(math.isfinite(blob.data.sum(dtype="float64")) for blob in blobs):
+            return loss, name
+    return loss, None
+
+
+def _test(solver, index, iterations):
+    """Test as the solver does, and log it in its words: mean of every output over test_iter."""
+    net = solver.test_nets[index]
+    net.share_with(solver.net)
+    channel.log("Iteration %d, Testing net (#%d)" % (solver.iter, index), "train.py:2")
+    sums = {}  # type: dict
+    for _ in range(iterations):
+        net.forward()
+        for name in net.outputs:
+            values = net.blobs[name].data.flatten().astype("float64")
+            sums[name] = sums[name] + values if name in sums else values
+    weights = net.blob_loss_weights
+    number = 0
+    for name in net.outputs:
+        for total in sums.get(name, []):
+            mean = total / iterations
+            text = "    Test net output #%d: %s = %g" % (number, name, mean)
+            if weights[name]:
+                text += " (* %g = %g loss)" % (weights[name], weights[name] * mean)
+            channel.log(text, "train.py:3")
+            number += 1

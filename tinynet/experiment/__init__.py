@@ -1,0 +1,1 @@
+"""The paper: stages, variants, hyperparameters, and the generator of their prototxt."""

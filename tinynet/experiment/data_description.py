@@ -1,0 +1,80 @@
+"""What a net has to know of the data set that it is generated for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinynet.dataset.manifest import read_manifest
+from tinynet.dataset.paths import DATA_ROOT, DataPaths
+from tinynet.errors import TinynetError, UsageError
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Sizes, mean and place of a converted data set; by default Tiny ImageNet-200's own.
+
+    The mean (B, G, R; pixels 0 to 255) is over all 64x64 pixels of the 100,000 training pictures,
+    decoded by Pillow and grayscale ones taken as RGB: the sums of R, G and B are 50,159,788,269,
+    46,799,705,873 and 41,518,460,411.
+    """
+
+    classes: int = 200
+    train_images: int = 100_000
+    val_images: int = 10_000
+    image_size: int = 64
+    mean_values: tuple[float, float, float] = (101.363, 114.257, 122.460)
+    paths: DataPaths = DataPaths(DATA_ROOT)
+
+
+TRAIN_PER_CLASS, VAL_PER_CLASS = 500, 50  # in Tiny ImageNet-200, for a subset of its classes
+
+
+def describe(folder: Path | None, classes: int | None = None) -> DataSet:
+    """The data set in ``folder`` by its manifest; Tiny ImageNet-200 where there is none.
+
+    ``classes`` overrides the number of classes, and without a manifest stands for that many whole
+    classes of Tiny ImageNet.  Mean values are rounded to three decimals, so that the same pictures
+    always give the same prototxt.
+    Raises TinynetError on a data set of which no net of ours can be trained.
+    """
+    paths = DataPaths(folder or DATA_ROOT)
+    if folder is None or not paths.manifest.exists():
+        known = DataSet(paths=paths)
+        if classes is None:
+            return known
+        return replace(
+            known,
+            classes=classes,
+            train_images=classes * TRAIN_PER_CLASS,
+            val_images=classes * VAL_PER_CLASS,
+        )
+    known = _from_manifest(paths)
+    if classes is not None and classes < known.classes:
+        raise UsageError(
+            f"{folder} has {known.classes} classes, and a net for {classes} cannot learn them: "
+            "leave --classes out"
+        )
+    return replace(known, classes=classes or known.classes)
+
+
+def _from_manifest(paths: DataPaths) -> DataSet:
+    manifest = read_manifest(paths.root)
+    channels, height, width = manifest.shape
+    if channels != 3 or height != width:
+        raise TinynetError(
+            f"{paths.manifest}: pictures are {channels}x{height}x{width}; the stages need square "
+            "ones of 3 channels"
+        )
+    for split in ("train", "val"):
+        if not manifest.counts[split]:
+            raise TinynetError(f"{paths.manifest}: no {split} pictures, and a solver needs some")
+    blue, green, red = (round(value, 3) for value in manifest.mean_values)
+    return DataSet(
+        classes=len(manifest.wnids),
+        train_images=manifest.counts["train"],
+        val_images=manifest.counts["val"],
+        image_size=height,
+        mean_values=(blue, green, red),
+        paths=paths,
+    )

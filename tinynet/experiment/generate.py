@@ -1,0 +1,140 @@
+"""Which prototxt files there are, what each holds, and which of those on disk differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tinynet import files
+from tinynet.caffeformat import schema, shapes, text
+from tinynet.errors import TinynetError
+from tinynet.experiment import nets, solvers
+from tinynet.experiment.data_description import DataSet
+from tinynet.experiment.paths import StagePaths, member_name
+from tinynet.experiment.solvers import Overrides
+from tinynet.experiment.stages import MEMBERS, STAGES, Member, Stage
+
+
+def generate(
+    root: Path,
+    data: DataSet,
+    stages: Iterable[Stage] = STAGES,
+    overrides: Overrides | None = None,
+) -> dict[Path, str]:
+    """The text of every file of the stages, by its path under ``root``.
+
+    It depends on the arguments alone: the same ones give the same bytes.
+    Raises UsageError on overrides that contradict each other, and TinynetError where the data
+    set's pictures are too small.
+    """
+    files: dict[Path, str] = {}
+    for stage in stages:
+        for member in MEMBERS if stage.is_ensemble else (None,):
+            files.update(_files(root, data, stage, member, overrides or Overrides()))
+    return files
+
+
+def _files(
+    root: Path, data: DataSet, stage: Stage, member: Member | None, overrides: Overrides
+) -> dict[Path, str]:
+    paths = StagePaths(root, stage.name, member.number if member else None)
+    std = stage.hyperparameters.std if overrides.std is None else overrides.std
+    test_batch = solvers.test_batch(data.val_images)
+    train_batch = solvers.batch_size(overrides)
+    solver = solvers.solver(stage, member, data, paths, overrides)
+    # a std that was asked for is a gaussian's
+    filler = stage.hyperparameters.filler if overrides.std is None else "gaussian"
+    net = nets.train_val(stage, data, train_batch, test_batch, std, filler)
+    _check_fit(net, data, paths)
+    what = stage.heading
+    if member:
+        what += f", {member_name(member.number)}"
+    files = {
+        paths.train_val: _file(f"{what}: {stage.change}.", net),
+        paths.deploy: _file(f"{what}: the net in use.", nets.deploy(stage, data)),
+    }
+    header = f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
+    warm_up = solvers.warm_up(stage, solver)
+    if warm_up is None:
+        header += f"Train it: {train_command(stage, paths.solver)}"
+    else:
+        first = f"caffe train --solver={paths.warm_up.as_posix()}"
+        header += (
+            f"Train it: tinynet train {paths.solver.as_posix()}\n"
+            f"or in Caffe itself: {first}\n"
+            f"and then: {train_command(stage, paths.solver)} "
+            f"--snapshot={paths.snapshot_prefix.as_posix()}_iter_{warm_up.max_iter}.solverstate"
+        )
+        files[paths.warm_up] = _file(
+            f"{what}: its warm-up, {_length(warm_up.max_iter, train_batch, data)}.\n"
+            "The rate rises by base_lr at each iteration; then solver.prototxt goes on.",
+            warm_up,
+        )
+    files[paths.solver] = _file(header, solver)
+    return files
+
+
+def train_command(stage: Stage, solver: Path) -> str:
+    """What trains a stage from its solver file: real Caffe's tool, or ours where that falls short.
+
+    Caffe has no max-norm, and would refuse a solver file with a field that it does not know.
+    """
+    if not stage.train_options:
+        return f"caffe train --solver={solver.as_posix()}"
+    return " ".join(("tinynet train", solver.as_posix(), *stage.train_options))
+
+
+def _check_fit(net: Any, data: DataSet, paths: StagePaths) -> None:
+    """Raise TinynetError where the data set's pictures are too small for the net."""
+    size = data.image_size
+    try:
+        shapes.infer(net, schema.TRAIN, (3, size, size))
+    except TinynetError as error:
+        what = f"{paths.train_val}: no net for pictures of {size}x{size}: {error}"
+        raise TinynetError(what) from error
+
+
+def _length(max_iter: int, train_batch: int, data: DataSet) -> str:
+    epochs = max_iter * train_batch / data.train_images
+    return f"{max_iter} iterations of {train_batch} pictures, {epochs:.3g} epochs"
+
+
+def _file(header: str, message: Any) -> str:
+    lines = [
+        *header.splitlines(),
+        "Written by 'tinynet generate'; edit tinynet/experiment/stages.py instead.",
+    ]
+    return "".join(f"# {line}\n" for line in lines) + text.format(message)
+
+
+def write(texts: dict[Path, str]) -> None:
+    """Write the files, each whole or not at all, making folders.  Raises OSError."""
+    for path, content in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(path, content)
+
+
+def drifted(files: dict[Path, str], root: Path, stages: Iterable[Stage] = STAGES) -> list[str]:
+    """One line for each file on disk that is not as generated: changed, missing or surplus.
+
+    Surplus is any other prototxt in the folders of ``stages``, and under ``root`` altogether when
+    ``stages`` are all of them.
+    """
+    lines = []
+    for path, content in files.items():
+        if not path.exists():
+            lines.append(f"{path}: missing")
+        elif path.read_bytes() != content.encode("utf-8"):
+            lines.append(f"{path}: changed")
+    lines += [f"{path}: surplus" for path in _prototxt(root, list(stages)) if path not in files]
+    return lines
+
+
+def _prototxt(root: Path, stages: list[Stage]) -> Iterator[Path]:
+    folders = [root] if len(stages) == len(STAGES) else [root / stage.name for stage in stages]
+    for folder in folders:
+        for path in sorted(folder.rglob("*.prototxt")):
+            # variants are generated when they are wanted, and so are no drift of the stages
+            if folder != root or not path.relative_to(root).parts[0].startswith("variant_"):
+                yield path

@@ -1,0 +1,104 @@
+"""Solver values in a file: what a search found, for the generator to take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinynet.caffeformat import schema
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment.solver_values import fault
+
+if TYPE_CHECKING:
+    from tinynet.dataset.selection_set import ChosenOn
+
+
+def read_overrides(path: Path) -> dict[str, float]:
+    """The solver fields that ``path`` sets, under its key "solver", with their values.
+
+    Raises UsageError where there is no such file, TinynetError that names what in it is wrong.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        values = content["solver"]
+        items = list(values.items())
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; 'tinynet search' writes one") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TinynetError(
+            f'{path}: is no file of overrides; it holds {{"solver": {{"base_lr": 0.01}}}}'
+        ) from None
+    return _checked(path, items)
+
+
+def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
+    """The solver fields that each file sets, by the folder name of the stage that it was found for.
+
+    Raises UsageError where a file names no stage or two files the same one, and as
+    ``read_overrides`` does.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for path in paths:
+        values = read_overrides(path)
+        name = read_stage(path)
+        if not name:
+            raise UsageError(
+                f"{path}: names no stage; 'tinynet search' writes "
+                '{"stage": "stage7_dropout2", "solver": …}'
+            )
+        if name in found:
+            raise UsageError(f"{path}: is a second file for {name}; give one a stage")
+        found[name] = values
+    return found
+
+
+def read_stage(path: Path) -> str:
+    """The folder name of the stage that the values of ``path`` were found for; "" if it names none.
+
+    Raises as ``read_overrides`` does.
+    """
+    read_overrides(path)
+    name = json.loads(path.read_text(encoding="utf-8")).get("stage")
+    return name if isinstance(name, str) else ""
+
+
+def read_choices(paths: Iterable[Path]) -> dict[str, ChosenOn]:
+    """The pictures on which each file's values were chosen, by stage, where the files say."""
+    found = {read_stage(path): read_chosen_on(path) for path in paths}
+    return {name: chosen for name, chosen in found.items() if chosen is not None}
+
+
+def read_chosen_on(path: Path) -> ChosenOn | None:
+    """The pictures on which the values of ``path`` were chosen; None where it does not say.
+
+    Raises TinynetError where what it says of them is damaged, else as ``read_overrides`` does.
+    """
+    from tinynet.dataset import selection_set as chosen_on
+
+    read_overrides(path)
+    content = json.loads(path.read_text(encoding="utf-8")).get("chosen_on")
+    if content is None:
+        return None
+    try:
+        return chosen_on.parse(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(
+            f"{path}: what it says under chosen_on is damaged ({error}); 'tinynet search' with "
+            "its options writes the file again"
+        ) from None
+
+
+def _checked(path: Path, items: list[tuple[str, Any]]) -> dict[str, float]:
+    known = schema.FIELDS["SolverParameter"]
+    for name, value in items:
+        if name not in known:
+            raise TinynetError(f"{path}: '{name}' is no field of the solver")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if known[name].kind != "float" or known[name].repeated:
+            raise TinynetError(f"{path}: {name} is no single number that a search may set")
+        what = fault(name, value) if is_number else f"{name} is {value!r}, no number"
+        if what is not None:
+            raise TinynetError(f"{path}: {what}")
+    return {name: float(value) for name, value in items}

@@ -1,0 +1,143 @@
+"""What the paper tried or named beside its eight stages (sections 4.2 and 5), as stages.
+
+Each variant changes one thing in a stage and is compared with that stage.  They are generated,
+trained and scored like the eight, and are no part of the ladder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tinynet.errors import UsageError
+from tinynet.experiment.hyperparameters import Hyperparameters
+from tinynet.experiment.stages import (
+    Convolution,
+    Dropout,
+    Layers,
+    ReLU,
+    Stage,
+    change_each,
+    insert_after,
+    replace_layers,
+    stage,
+)
+
+PREFIX = "variant_"
+
+
+@dataclass(frozen=True)
+class Variant(Stage):
+    """A stage that is no step of the ladder.
+
+    ``base``: the folder name of the stage that it is compared with.  ``learning``: how it learns;
+    None as its base does.  ``norm``: see ``max_norm``.
+    """
+
+    base: str = ""
+    learning: Hyperparameters | None = None
+    norm: float | None = None
+
+    @property
+    def max_norm(self) -> float | None:
+        return self.norm
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        return self.learning or super().hyperparameters
+
+    @property
+    def heading(self) -> str:
+        return f"A variant of {self.base}, {self.title}"
+
+
+def _of(
+    base: Stage,
+    name: str,
+    title: str,
+    change: str,
+    layers: Layers | None = None,
+    learning: Hyperparameters | None = None,
+    norm: float | None = None,
+) -> Variant:
+    return Variant(
+        number=base.number,
+        name=PREFIX + name,
+        title=title,
+        change=change,
+        layers=layers or base.layers,
+        base=base.name,
+        learning=learning,
+        norm=norm,
+    )
+
+
+def _with_slope(base: Stage, slope: float) -> Variant:
+    return _of(
+        base,
+        f"slope{round(100 * slope):03d}",
+        f"leaky ReLU of slope {slope:g}",
+        f"negative slope {slope:g} in every ReLU",
+        change_each(base.layers, ReLU, lambda relu: replace(relu, negative_slope=slope)),
+    )
+
+
+_LEAKY, _MORE, _LAST = stage(4), stage(5), stage(7)
+# He et al.'s factor for leaky slopes is 1.0001 at 0.01: Caffe's plain MSRA filler serves
+_MSRA = replace(_LAST.hyperparameters, filler="msra")
+# Srivastava et al. 2014, section 5.1 and appendices: early conv layers keep a unit with probability
+# 0.75, norms are limited to 3 or 4, and the learning rate is raised, tenfold or more.  Three times
+# is a careful first step: none of these values has been searched here.
+_RAISED = replace(_LAST.hyperparameters, base_lr=3 * _LAST.hyperparameters.base_lr)
+# Goyal et al. 2017, section 2.2: five epochs in which the rate rises from near 0 in a straight line
+_MODERN = replace(_MSRA, lr_policy="poly", power=1.0, drops=(), warm_up=5)
+
+VARIANTS: tuple[Variant, ...] = (
+    _of(
+        _MORE,
+        "conv2_in_two",
+        "second conv layer in two",
+        "two 3x3 layers, each with its ReLU, for conv2",
+        replace_layers(
+            _MORE.layers,
+            "conv2",
+            "relu2",
+            Convolution("conv2a", filter_size=3, filters=128),
+            ReLU("relu2a", negative_slope=0.01),
+            Convolution("conv2b", filter_size=3, filters=128),
+            ReLU("relu2b", negative_slope=0.01),
+        ),
+    ),
+    *(_with_slope(_LEAKY, slope) for slope in (0.1, 0.3)),
+    _of(_LAST, "msra", "MSRA initialization", "every layer's std from its fan-in", learning=_MSRA),
+    _of(
+        _LAST,
+        "dropout_everywhere",
+        "dropout after every block, with max-norm",
+        "dropout 0.25 after pool1 and pool2 too, and three times the learning rate; each unit's "
+        "weights are to be kept to a norm of 4, which is no part of these files",
+        insert_after(
+            insert_after(_LAST.layers, "pool2", Dropout("drop4", probability=0.25)),
+            "pool1",
+            Dropout("drop3", probability=0.25),
+        ),
+        _RAISED,
+        norm=4.0,
+    ),
+    _of(
+        _LAST,
+        "modern",
+        "trained with what is known today",
+        "MSRA initialization, and a learning rate that rises for five epochs and then falls to 0, "
+        "both in straight lines",
+        learning=_MODERN,
+    ),
+)
+
+
+def variant(name: str) -> Variant:
+    """The variant of a name, with or without its prefix.  Raises UsageError on another."""
+    for candidate in VARIANTS:
+        if name in (candidate.name, candidate.name.removeprefix(PREFIX)):
+            return candidate
+    known = ", ".join(found.name.removeprefix(PREFIX) for found in VARIANTS)
+    raise UsageError(f"no variant '{name}'; the variants are {known}")

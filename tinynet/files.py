@@ -1,0 +1,353 @@
+"""Files and folders: atomic writes, locks, names, and JSON that is checked when it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TextIO
+
+from filelock import FileLock
+
+from tinynet.errors import TinynetError
+
+_LONGEST_COMPONENT = 120  # bytes; a file system takes 255, and suffixes are added
+
+
+# ----------------------------------------------------------------------------------------- files
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a name beside ``path``; the file that the block writes there then becomes ``path``.
+
+    It is synced to the disk first, so that ``path`` is the old file or the new one also after a
+    power cut.  Where the block raises, ``path`` stays as it was and nothing else is left.  An
+    OSError that does not say where (a full disk) leaves the block with the name ``path``.
+
+    A link keeps its name and its target is replaced.  What is no regular file (a device, a pipe)
+    is written to as it is: a rename would put a file in the place of /dev/null.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    replaced = not target.exists() or target.is_file() or target.is_dir()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}") if replaced else path
+    try:
+        yield temporary
+        if replaced:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, os.fspath(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    finally:
+        if replaced:
+            with contextlib.suppress(OSError):  # a read-only system refuses what is not there, too
+                temporary.unlink()
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let an OSError that does not say where (a full disk) leave the block with the name ``path``.
+
+    For what is written bit by bit, as logs are.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Make the names of files just renamed into ``folder`` outlast a power cut, where it can."""
+    with contextlib.suppress(OSError):  # some network file systems sync no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write ``data`` as ``path``, whole or not at all.  Raises OSError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` in UTF-8 as ``path``, whole or not at all.  Raises OSError."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def component_fault(name: str) -> str | None:
+    """Why ``name`` may not name one file or folder, as "has a '/' …"; None where it may."""
+    if not name or name[0] in ".-":
+        return "is empty or starts with '.' or '-'"
+    if "/" in name or not name.isprintable():
+        return "has a '/' or a character that cannot be printed"
+    try:
+        length = len(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "is not proper Unicode"
+    if length > _LONGEST_COMPONENT:
+        return f"has {length} bytes, more than {_LONGEST_COMPONENT}"
+    return None
+
+
+def swallow(stream: TextIO) -> None:
+    """Let what is still written to a stream, and what waits in it, go nowhere instead of failing.
+
+    A stream that is no file is left as it is.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # ValueError: closed
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+# --------------------------------------------------------------------------------------- folders
+
+
+_LOCK = ".lock"
+
+
+def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
+    """Raise TinynetError if ``out`` may not be written.
+
+    An empty folder may.  With ``overwrite`` so may a folder that holds nothing but ``contents``
+    (file names): a mistyped path must not cost anyone their files.
+    """
+    if not os.path.lexists(out):
+        return
+    if not out.is_dir():
+        raise TinynetError(f"{out}: is a file; choose another folder with --out")
+    found = {entry.name for entry in out.iterdir()}
+    if not found:
+        return
+    foreign = sorted(found - contents)
+    if foreign:
+        raise TinynetError(
+            f"{out}: holds other files, such as {foreign[0]}; choose another folder with --out"
+        )
+    if not overwrite:
+        raise TinynetError(f"{out}: exists; pass --overwrite to replace it")
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterator[Path]:
+    """Yield a new folder beside ``out`` that becomes ``out`` when the block ends well.
+
+    When it ends by an exception (an error, Ctrl-C, or SIGTERM, which the command line turns into
+    one), the folder is removed and ``out`` stays as it was.  What a killed process left is removed
+    by the next one.  ``contents`` as in ``check_absent``.
+    """
+    out = Path(os.path.abspath(out))
+    check_absent(out, overwrite, contents)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(out)
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
+    except OSError as error:  # of a name that nobody gave
+        raise OSError(error.errno, error.strerror, str(out)) from None
+    try:
+        with open(partial / _LOCK, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield partial
+            check_absent(out, overwrite, contents)  # it may have appeared meanwhile
+            (partial / _LOCK).unlink()
+            partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
+            _exchange(partial, out)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        # a write that failed does not say where
+        raise OSError(error.errno, error.strerror, str(out)) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Hold the lock file ``lock``, in a folder that is made for it where there is none.
+
+    Where the block fails before it has put anything else there, the folders that were made go too.
+    """
+    lock = Path(os.path.abspath(lock))
+    made = [folder for folder in lock.parents if not folder.exists()]
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(str(lock)):
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty: others are at work there
+            if made and os.listdir(lock.parent) == [lock.name]:
+                lock.unlink()
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+def _prefix(out: Path) -> str:
+    return f".{out.name}.partial-"
+
+
+def _exchange(partial: Path, out: Path) -> None:
+    """Put ``partial`` in the place of ``out``; at every moment ``out`` is whole or absent."""
+    replaced = partial.with_name(partial.name + "-replaced")
+    if out.exists():
+        out.rename(replaced)
+    try:
+        partial.rename(out)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(out)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what killed processes left of ``out``; a running one holds the lock of its folder."""
+    for partial in out.parent.glob(f"{_prefix(out)}*"):
+        with contextlib.suppress(OSError), open(partial / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# ------------------------------------------------------------------------------------------ JSON
+
+
+SEAL = "sha256"
+
+
+def hash_of(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object without its seal."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
+    """Write ``content``, sealed; whole or not at all.  Raises OSError."""
+    sealed = {**content, SEAL: hash_of(content)}
+    write_text(path, json.dumps(sealed, indent=1) + "\n")
+
+
+def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:
+    """The content, without the seal, of a file of at most ``largest`` bytes.
+
+    Raises TinynetError where the file is longer, no JSON object, or not what was sealed; OSError
+    where it cannot be opened.
+    """
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise TinynetError(f"{path}: is longer than {largest:,} bytes")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise TinynetError(f"{path}: is not a JSON object")
+    seal = content.pop(SEAL, None)
+    try:
+        whole = seal == hash_of(content)
+    except RecursionError:
+        whole = False
+    if not whole:
+        raise TinynetError(f"{path}: is not what was written (its SHA-256 differs)")
+    return content
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "dict": (dict,),
+    "list": (list,),
+    "tuple": (list,),  # JSON has no tuples
+    "None": (type(None),),
+}
+
+
+def fields_in(kind: Any, content: Any) -> dict[str, Any]:
+    """The values of ``content`` that the dataclass ``kind`` has fields for.
+
+    Raises ValueError, which names the field, where one has another type than the field states, in
+    JSON's terms, down to the elements of lists and objects.  What another dataclass is to be made
+    from is left to that.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"{_shown(content)} stands for an object")
+    found = {}
+    for entry in fields(kind):
+        if entry.name in content:
+            value = content[entry.name]
+            if not _fits(str(entry.type), value):
+                raise ValueError(f"{entry.name} is {_shown(value)}, not {entry.type}")
+            found[entry.name] = value
+    return found
+
+
+def _fits(annotation: str, value: Any) -> bool:
+    """Whether a value has the type of an annotation, which is text: ``dict[str, int] | None``."""
+    return any(_fits_one(part.strip(), value) for part in _split(annotation, "|"))
+
+
+def _fits_one(annotation: str, value: Any) -> bool:
+    name, _, inner = annotation.partition("[")
+    if name not in _KINDS:  # Any, or a dataclass
+        return True
+    if type(value) not in _KINDS[name] or (isinstance(value, float) and math.isnan(value)):
+        return False
+    if not inner:
+        return True
+    elements = [part.strip() for part in _split(inner.removesuffix("]"), ",")]
+    if isinstance(value, dict):
+        return all(_fits(elements[1], item) for item in value.values())
+    if name == "tuple" and elements[-1] != "...":
+        same_length = len(value) == len(elements)
+        return same_length and all(_fits(part, item) for part, item in zip(elements, value))
+    return all(_fits(elements[0], item) for item in value)
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """The parts of an annotation between marks that stand in no bracket."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += {"[": 1, "]": -1}.get(sign, 0)
+        if sign == mark and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else shown[:37] + "..."

@@ -1,0 +1,137 @@
+"""What a run's net makes of one picture, blob by blob, computed by a worker."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.caffeformat import schema, text
+from tinynet.caffeformat.phases import layers_of
+from tinynet.engine import engines
+from tinynet.errors import TinynetError, UsageError
+from tinynet.predict import inputs
+from tinynet.run.paths import RunPaths
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """``maps`` (float32, channels × height × width) of the blob ``blob`` for one picture.
+
+    ``picture`` is what the net saw: uint8, height × width × 3, channels R, G, B.
+    """
+
+    blob: str
+    maps: np.ndarray
+    picture: np.ndarray
+    name: str  # the picture's
+    iteration: int  # of the weights
+    model_sha256: str
+
+
+def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Activations:
+    """The first convolution's feature maps, behind its nonlinearity, of a validation picture.
+
+    ``name`` is a picture of the validation split, or a file of any size; None: the first of the
+    split.  Computed on the CPU.  Raises TinynetError where run, weights or picture are missing.
+    """
+    paths = RunPaths(run)
+    for file in (paths.train_val, paths.deploy):
+        if not file.exists():
+            raise TinynetError(f"{file}: no such file, so {run} is no run directory")
+    weights, reasons = inputs.newest_weights(paths)
+    if weights is None:
+        why = f" ({reasons[0]})" if reasons else ""
+        raise TinynetError(f"{paths.snapshots}: holds no whole .caffemodel{why}; train it first")
+    net = text.read(paths.deploy, schema.NetParameter)
+    convolutions = [x for x in layers_of(net, schema.TEST) if x.type == "Convolution"]
+    if not convolutions:
+        raise TinynetError(f"{paths.deploy}: has no convolution, so there are no feature maps")
+    blob = convolutions[0].top[0]
+    name, pixels = _picture(paths, name)
+    transform = inputs.read_transform(paths)
+    found = engines.find(engine)
+    maps = _compute(paths, found, weights.path, blob, pixels, transform)
+    crop = transform.crop_size or min(pixels.shape[1:])
+    top, left = (pixels.shape[1] - crop) // 2, (pixels.shape[2] - crop) // 2
+    seen = pixels[::-1] if transform.crop_size == 0 else pixels[
+        ::-1, top : top + crop, left : left + crop
+    ]  # fmt: skip
+    return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration, weights.sha256)
+
+
+def _picture(paths: RunPaths, name: str | None) -> tuple[str, np.ndarray]:
+    """Name and uint8 pixels (B, G, R × height × width) of a picture."""
+    pictures: inputs.Pictures | None = None
+    fault: TinynetError | None = None
+    try:
+        pictures = inputs.find_pictures(paths, "val")
+    except TinynetError as error:  # the data may be gone; a file still serves
+        fault = error
+    if pictures is not None and (name is None or name in pictures.names):
+        wanted = 0 if name is None else pictures.names.index(name)
+        for number, (pixels, _) in enumerate(pictures.records()):
+            if number == wanted:
+                return pictures.names[wanted], np.frombuffer(pixels, np.uint8).reshape(
+                    pictures.shape
+                )
+    if name is None:
+        raise fault or TinynetError(f"{paths.root}: its validation split has no pictures")
+    if not Path(name).is_file():
+        raise UsageError(
+            f"--picture {name}: neither a picture of the validation split nor a file that is there"
+        )
+    size = pictures.shape[1:] if pictures is not None else (64, 64)
+    return Path(name).name, _read_file(Path(name), (size[0], size[1]))
+
+
+def _read_file(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """A picture file as the net takes it: its central square, scaled to ``size``."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.fit(file.convert("RGB"), size[::-1], Image.Resampling.BILINEAR)
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise TinynetError(f"{path}: cannot be read as a picture ({error})") from None
+    return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1].transpose(2, 0, 1))
+
+
+def _compute(
+    paths: RunPaths,
+    engine: engines.Engine,
+    model: Path,
+    blob: str,
+    pixels: np.ndarray,
+    transform: inputs.Transform,
+) -> np.ndarray:
+    with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
+        folder = Path(name)
+        mean = transform.mean
+        np.save(folder / "mean.npy", np.repeat(mean, len(pixels)) if mean.shape == (1,) else mean)
+        worker = engines.start_worker(
+            engine,
+            [
+                "activations",
+                f"--model={paths.deploy}",
+                f"--weights={model}",
+                f"--shape={','.join(map(str, pixels.shape))}",
+                f"--crop-size={transform.crop_size}",
+                f"--mean={folder / 'mean.npy'}",
+                f"--scale={transform.scale!r}",
+                f"--blob={blob}",
+                f"--out={folder / 'out.npy'}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        events, log = worker.communicate(pixels.tobytes())
+        if worker.returncode != 0:
+            lines = log.decode("utf-8", "replace").splitlines()
+            error = engines.error_in(events.splitlines())
+            raise TinynetError(engines.explain_failure(engine, worker.returncode, lines, error))
+        return np.load(folder / "out.npy", allow_pickle=False)

@@ -1,0 +1,265 @@
+"""From a run to the probabilities of a split: pictures go to a worker, probabilities come back."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from tinynet.caffeformat.transform import view_count
+from tinynet.engine import devices, engines
+from tinynet.errors import TinynetError
+from tinynet.predict import inputs
+from tinynet.predict.inputs import Pictures, Transform, Weights
+from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
+from tinynet.run.paths import RunPaths
+
+BATCH_SIZE = 100  # inputs of the net in one forward pass
+_CHUNK = 1 << 18  # bytes of pictures handed over at once: a fraction of a second of work
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], Any]  # told how many more pictures went out, and of how many
+
+
+def _silent(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be evaluated, on what."""
+
+    run: Path
+    split: str = "val"
+    oversample: bool = False
+    engine: str = "auto"
+    caffe_python: str | None = None
+    gpu: int | None = None
+    cpu: bool = False
+    precision: str = "float32"  # or tf32, bf16: see engines.require_precision
+    batch_size: int = BATCH_SIZE
+    iteration: int | None = None  # instead of the newest snapshot
+    weights: Path | None = None  # instead of one of the run's snapshots
+    data: Path | None = None  # instead of where the run's data layers read
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.run)
+
+    @property
+    def out(self) -> Path:
+        return self.paths.probabilities(self.split, self.oversample)
+
+
+def stored(request: Request, say: Say = _silent) -> Probabilities | None:
+    """Probabilities that lie in the run already, if they are of the weights asked for.
+
+    And of the engine asked for, unless that is "auto", of the precision, and of the pictures and
+    classes of ``request.data`` or, without it, of the run's own data.  Where that is not at hand,
+    or the run has no snapshots any more, what lies there is taken as it is.
+    """
+    if not request.out.exists():
+        return None
+    found = read_probabilities(request.out)
+    if _matches(request, found, say):
+        return found
+    say(f"{request.out}: is of other weights, pictures, engine or precision; computing it again")
+    return None
+
+
+def _matches(request: Request, found: Probabilities, say: Say) -> bool:
+    if request.engine != "auto" and found.engine.split(" ")[0] != request.engine:
+        return False
+    # "torch 2.0 bf16": what was computed in another precision is another result
+    if (*found.engine.split(" ")[2:], "float32")[0] != request.precision:
+        return False
+    pictures = _pictures_at_hand(request)
+    theirs = (found.names.tolist(), found.wnids.tolist())
+    if pictures is not None and (pictures.names, pictures.wnids) != theirs:
+        return False
+    if request.weights is None and request.iteration is None:
+        weights, reasons = inputs.newest_weights(request.paths)
+        if weights is None and not reasons:
+            return True
+        for reason in reasons:
+            say(f"passed over {reason}")
+    else:
+        weights = _weights(request, _silent)
+    return weights is not None and weights.sha256 == found.model_sha256
+
+
+def _pictures_at_hand(request: Request) -> Pictures | None:
+    try:
+        return inputs.find_pictures(request.paths, request.split, request.data)
+    except (TinynetError, OSError):
+        if request.data is not None:
+            raise
+        return None  # where the run's own lay
+
+
+def obtain(request: Request, say: Say = _silent, progress: Progress = _silent) -> Probabilities:
+    """The stored probabilities where they are of the right weights, else newly computed ones."""
+    return stored(request, say) or evaluate(request, say, progress)
+
+
+def evaluate(request: Request, say: Say = _silent, progress: Progress = _silent) -> Probabilities:
+    """Compute the probabilities of a split and write them into the run directory.
+
+    Raises TinynetError (one line: what, where, what to do) where anything is missing or fails.
+    """
+    paths = request.paths
+    if not paths.train_val.exists():
+        raise TinynetError(f"{paths.train_val}: no such file, so {request.run} is no run directory")
+    if not paths.deploy.exists():
+        raise TinynetError(
+            f"{paths.deploy}: no such file, and an evaluation runs this net: the solver that was "
+            "trained had none beside it; write it, ending in the probabilities"
+        )
+    weights = _weights(request, say)
+    inputs.require_weights_fit(weights, paths.deploy)
+    transform = inputs.read_transform(paths)
+    pictures = inputs.find_pictures(paths, request.split, request.data)
+    views = view_count(*pictures.shape[1:], transform.crop_size, request.oversample)
+    if request.oversample and views == 2:
+        say(
+            f"{request.run}: its nets see whole pictures, so that oversampling has no crops: "
+            "averaging the picture and its mirror"
+        )
+    engine = engines.find(request.engine, request.caffe_python)
+    p, labels = _predict(request, engine, weights, transform, pictures, progress)
+    if p.shape[1] != len(pictures.wnids):
+        raise TinynetError(
+            f"{paths.deploy}: has {p.shape[1]} outputs, but {pictures.source.parent} has "
+            f"{len(pictures.wnids)} classes; name the data set that it was trained on with --data"
+        )
+    result = Probabilities(
+        probabilities=p,
+        labels=labels,
+        names=np.array(pictures.names),
+        wnids=np.array(pictures.wnids),
+        crop="oversample" if request.oversample else "center",
+        views=views,
+        split=request.split,
+        iteration=weights.iteration,
+        model_sha256=weights.sha256,
+        engine=f"{engine.name} {engine.version}"
+        + (f" {request.precision}" if request.precision != "float32" else ""),
+    )
+    try:
+        write_probabilities(request.out, result)
+    except ValueError as error:
+        raise TinynetError(
+            f"{weights.path}: gives no probabilities ({error}); the training may have diverged"
+        ) from None
+    return result
+
+
+def _weights(request: Request, say: Say) -> Weights:
+    if request.weights is not None:
+        return inputs.weights_file(request.weights)
+    weights, reasons = inputs.newest_weights(request.paths, request.iteration)
+    for reason in reasons:
+        say(f"passed over {reason}")
+    if weights is None:
+        of = "" if request.iteration is None else f" of iteration {request.iteration}"
+        raise TinynetError(
+            f"{request.paths.snapshots}: holds no whole .caffemodel{of}; train the run first, or "
+            "name one with --weights"
+        )
+    return weights
+
+
+def _predict(
+    request: Request,
+    engine: engines.Engine,
+    weights: Weights,
+    transform: Transform,
+    pictures: Pictures,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Float32 probabilities N×classes and int64 labels of all pictures, through a worker."""
+    with tempfile.TemporaryDirectory(prefix="tinynet-") as name, tempfile.TemporaryFile() as log:
+        folder = Path(name)
+        out = folder / "out.npy"
+        arguments = [
+            "predict",
+            f"--model={request.paths.deploy}",
+            f"--weights={weights.path}",
+            f"--batch={request.batch_size}",
+            f"--crop={'oversample' if request.oversample else 'center'}",
+            f"--out={out}",
+            *_described(pictures, transform, folder),
+        ]
+        gpu = devices.choose(engine, request.gpu, request.cpu)
+        engines.require_precision(request.precision, engine, gpu)
+        if request.precision != "float32":
+            arguments.append(f"--precision={request.precision}")
+        if gpu is not None:
+            arguments.append(f"--gpu={gpu}")
+        worker = engines.start_worker(
+            engine, arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
+        assert worker.stdout is not None
+        try:
+            labels = _send(worker, pictures, progress)
+            error = engines.error_in(worker.stdout)
+            status = worker.wait()
+        finally:
+            worker.kill()
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                assert pipe is not None
+                with contextlib.suppress(BrokenPipeError):  # closing writes what is left
+                    pipe.close()
+        if status != 0 or labels is None:
+            raise TinynetError(engines.explain_failure(engine, status, _tail(log), error))
+        return np.load(out, allow_pickle=False), labels
+
+
+def _described(pictures: Pictures, transform: Transform, folder: Path) -> list[str]:
+    """What pictures come, and what becomes of them, as the worker is told; writes to ``folder``."""
+    mean = transform.mean
+    if mean.shape == (1,):  # one value for all channels
+        mean = np.repeat(mean, pictures.shape[0])
+    np.save(folder / "mean.npy", mean)
+    return [
+        f"--shape={','.join(map(str, pictures.shape))}",
+        f"--count={pictures.count}",
+        f"--crop-size={transform.crop_size}",
+        f"--mean={folder / 'mean.npy'}",
+        f"--scale={transform.scale!r}",
+    ]
+
+
+def _send(
+    worker: subprocess.Popen[bytes], pictures: Pictures, progress: Progress
+) -> np.ndarray | None:
+    """Write every picture to the worker's stdin; return the labels, None if it went away."""
+    assert worker.stdin is not None
+    labels = np.empty(pictures.count, dtype=np.int64)
+    each = int(np.prod(pictures.shape))
+    pending = bytearray()
+    with contextlib.closing(pictures.records()) as records:
+        for number, (pixels, label) in enumerate(records):
+            labels[number] = label
+            pending += pixels
+            if len(pending) >= _CHUNK or number + 1 == pictures.count:
+                try:
+                    worker.stdin.write(pending)
+                    worker.stdin.flush()
+                except BrokenPipeError:
+                    return None
+                progress(len(pending) // each, pictures.count)
+                pending.clear()
+    return labels
+
+
+def _tail(log: IO[bytes]) -> list[str]:
+    log.seek(0)
+    return log.read().decode("utf-8", "replace").splitlines()[-200:]

@@ -1,0 +1,217 @@
+"""What an evaluation reads: a run's weights, how its TEST phase transforms pictures, the pictures.
+
+All of it is in the run directory's files, so that what is measured is what was trained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet.caffeformat import binary, phases, schema, text
+from tinynet.caffeformat.datum import decode_datum
+from tinynet.caffeformat.lmdb import open_store
+from tinynet.dataset.manifest import read_manifest
+from tinynet.dataset.paths import DataPaths
+from tinynet.errors import TinynetError
+from tinynet.run import record as runs
+from tinynet.run import snapshots
+from tinynet.run.paths import RunPaths
+
+_ITERATION = re.compile(r"_iter_(\d+)\.caffemodel$")
+# layer types whose parameters a .caffemodel must bring: without them a net keeps its fillers'
+_LEARNED = {"Convolution", "Deconvolution", "InnerProduct", "Embed", "PReLU", "Scale", "Bias"}
+_LEARNED |= {"BatchNorm"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A .caffemodel, the iteration that it was written at (-1 unknown), and its SHA-256."""
+
+    path: Path
+    iteration: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Caffe's data transform of the TEST phase: (pixel - mean) * scale, then the centre crop."""
+
+    mean: np.ndarray  # float32, one value a channel or a whole picture C×H×W
+    scale: float
+    crop_size: int  # 0: no crop
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a split, in key order, as they lie in the LMDB."""
+
+    source: Path
+    count: int
+    shape: tuple[int, int, int]  # channels, height, width
+    names: list[str]
+    wnids: list[str]
+    labelled: bool
+
+    def records(self) -> Generator[tuple[bytes, int], None, None]:
+        """Yield (uint8 pixels as C·H·W bytes, label), label -1 where the split has none."""
+        with open_store(self.source) as store:
+            for number, (_, value) in enumerate(store.records()):
+                pixels, label = decode_datum(value)
+                if pixels.dtype != np.uint8 or pixels.shape != self.shape:
+                    raise TinynetError(
+                        f"{self.source}: picture {self.names[number]} is {pixels.dtype} "
+                        f"{'x'.join(map(str, pixels.shape))}, not uint8 "
+                        f"{'x'.join(map(str, self.shape))}; convert the data set again"
+                    )
+                if self.labelled and not 0 <= label < len(self.wnids):
+                    raise TinynetError(
+                        f"{self.source}: picture {self.names[number]} has the label {label}, but "
+                        f"there are {len(self.wnids)} classes; convert the data set again"
+                    )
+                yield pixels.tobytes(), label if self.labelled else -1
+
+
+def newest_weights(run: RunPaths, iteration: int | None = None) -> tuple[Weights | None, list[str]]:
+    """The newest whole .caffemodel of a run (or that of ``iteration``), and which were passed over.
+
+    (None, reasons) where there is none.
+    """
+    found = {}
+    for path in run.snapshots.glob("*.caffemodel"):
+        match = _ITERATION.search(path.name)
+        if match:
+            found[int(match[1])] = path
+    if iteration is not None:
+        found = {number: path for number, path in found.items() if number == iteration}
+    reasons: list[str] = []
+    for number in sorted(found, reverse=True):
+        fault = _fault(found[number], number)
+        if fault is None:
+            return Weights(found[number], number, snapshots.sha256_of(found[number])), reasons
+        reasons.append(fault)
+    return None, reasons
+
+
+def _fault(model: Path, iteration: int) -> str | None:
+    state = model.with_suffix(".solverstate")
+    if state.exists():
+        return snapshots.fault(snapshots.Snapshot(iteration, state, model))
+    try:
+        snapshots.require_whole_model(model)
+    except TinynetError as error:
+        return str(error)
+    return None
+
+
+def weights_file(path: Path) -> Weights:
+    """A .caffemodel that the user named; its iteration is what Caffe's name for it says, or -1.
+
+    Raises TinynetError where it is no whole .caffemodel.
+    """
+    snapshots.require_whole_model(path)
+    match = _ITERATION.search(path.name)
+    return Weights(path, int(match[1]) if match else -1, snapshots.sha256_of(path))
+
+
+def require_weights_fit(weights: Weights, deploy: Path) -> None:
+    """Raise TinynetError where the net has a learned layer for which the file holds no weights.
+
+    Caffe loads by name and leaves the others as they were made: random, or zero.
+    """
+    net = text.read(deploy, schema.NetParameter)
+    model = binary.read(weights.path, schema.NetParameter)
+    held = {layer.name for layer in (*model.layer, *model.layers) if layer.blobs}
+    missing = [layer.name for layer in phases.layers_of(net, schema.TEST) if layer.type in _LEARNED]
+    missing = [name for name in missing if name not in held]
+    if missing:
+        raise TinynetError(
+            f"{weights.path}: holds no weights for the layers {', '.join(missing)} of {deploy}, "
+            "so it is of another net or cut off; name another with --weights or --iteration"
+        )
+
+
+def read_transform(run: RunPaths) -> Transform:
+    """The transform of the run's TEST data layer.  Raises TinynetError where there is none."""
+    parameters = _data_layer(run, schema.TEST).transform_param
+    if parameters.mean_file:
+        path = _as_seen_from_here(run, Path(parameters.mean_file))
+        mean = _mean_picture(path)
+    else:
+        mean = np.array(list(parameters.mean_value) or [0], dtype=np.float32)
+    return Transform(mean, float(parameters.scale), int(parameters.crop_size))
+
+
+def _mean_picture(path: Path) -> np.ndarray:
+    blob = binary.read(path, schema.BlobProto)
+    shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
+    mean = np.array(blob.data, dtype=np.float32)
+    while len(shape) > 3 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 3 or mean.size != int(np.prod(shape)):
+        raise TinynetError(f"{path}: holds {mean.size} values of shape {shape}, no mean picture")
+    return mean.reshape(shape)
+
+
+def find_pictures(run: RunPaths, split: str, data: Path | None = None) -> Pictures:
+    """The pictures of ``split``: where the run's data layers read them, or in the folder ``data``.
+
+    Names, wnids and counts come from the manifest beside the LMDB.
+    """
+    if data is not None:
+        source = DataPaths(data).lmdb(split)
+    else:
+        layer = _data_layer(run, schema.TRAIN if split == "train" else schema.TEST)
+        source = _as_seen_from_here(run, Path(layer.data_param.source))
+        if split == "test":
+            source = DataPaths(source.parent).test_lmdb
+    if not source.exists():
+        raise TinynetError(
+            f"{source}: no such LMDB, from which {run.train_val} takes its pictures; run from the "
+            "folder in which it was trained, or name the converted data with --data DIR"
+        )
+    manifest = read_manifest(source.parent)
+    with open_store(source) as store:
+        count = len(store)
+    if count == 0:
+        raise TinynetError(f"{source}: holds no pictures, so there is nothing to evaluate")
+    if count != len(manifest.names[split]):
+        raise TinynetError(
+            f"{source}: holds {count} pictures, but the manifest names "
+            f"{len(manifest.names[split])}; convert the data set again"
+        )
+    return Pictures(
+        source,
+        count,
+        manifest.shape,
+        manifest.names[split],
+        manifest.wnids,
+        manifest.labelled[split],
+    )
+
+
+def _data_layer(run: RunPaths, phase: int) -> Any:
+    net = text.read(run.train_val, schema.NetParameter)
+    layers = [layer for layer in phases.layers_of(net, phase) if layer.type == "Data"]
+    if len(layers) != 1:
+        name = "TRAIN" if phase == schema.TRAIN else "TEST"
+        raise TinynetError(
+            f"{run.train_val}: has {len(layers)} Data layers in the {name} phase; an evaluation "
+            "takes its pictures from exactly one"
+        )
+    return layers[0]
+
+
+def _as_seen_from_here(run: RunPaths, path: Path) -> Path:
+    """A relative path as Caffe reads it, from here, or else from where the run was trained."""
+    if path.exists() or path.is_absolute():
+        return path
+    record = runs.load(run.run_json)
+    if record is not None and record.folder and (Path(record.folder) / path).exists():
+        return Path(record.folder) / path
+    return path

@@ -1,0 +1,93 @@
+"""Figure 6 of the paper: training, validation and test-like accuracy side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.patches import Patch
+
+from tinynet.report import canvas
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One bar: what was measured, on how many pictures; accuracies from 0 to 1, None: not run.
+
+    ``paper``: what the paper states for it.  ``interval``: ends of an error bar.
+    """
+
+    label: str
+    value: float | None
+    images: int = 0
+    interval: tuple[float, float] | None = None
+    paper: float | None = None
+
+
+@canvas.styled
+def draw_accuracies(found: Sequence[Accuracy], path: Path, title: str, note: str = "") -> None:
+    """Draw the accuracies as bars, those of the paper as hollow ones behind them."""
+    lines = note.count("\n") + 1 if note else 0
+    made, (axes,) = canvas.figure(height=3.5 + 0.17 * lines)
+    tallest = 0.0
+    has_paper = any(bar.paper is not None for bar in found)
+    width = 0.36 if has_paper else 0.55
+    shift = width / 2 if has_paper else 0.0
+    for place, bar in enumerate(found):
+        if bar.value is None:
+            text = axes.text(place - shift, 1.0, "not run", ha="center", fontsize=9, style="italic")
+            if has_paper:  # beside the paper's bar there is room for no more
+                text.set_rotation(90)
+        else:
+            percent = 100 * bar.value
+            axes.bar(place - shift, percent, width, color=canvas.BLUE)
+            top = percent
+            if bar.interval is not None:
+                low, high = (100 * end for end in bar.interval)
+                middle = (low + high) / 2
+                axes.errorbar(
+                    place - shift, middle, yerr=(high - low) / 2, ecolor=canvas.INK, capsize=3
+                )
+                top = max(high, percent)
+            axes.text(place - shift, top + 0.8, f"{percent:.2f}", ha="center", fontsize=9)
+            tallest = max(tallest, top)
+        if bar.paper is not None:
+            percent = 100 * bar.paper
+            axes.bar(
+                place + shift,
+                percent,
+                width,
+                facecolor="none",
+                edgecolor=canvas.ORANGE,
+                linewidth=1.4,
+            )
+            axes.text(place + shift, percent + 0.8, f"{percent:.4g}", ha="center", fontsize=9)
+            tallest = max(tallest, percent)
+    labels = [f"{bar.label}\n{bar.images:,} pictures" if bar.images else bar.label for bar in found]
+    axes.set_xticks(range(len(found)), labels, fontsize=8.5)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(-0.6, len(found) - 0.4)
+    axes.set_ylim(0, 1.12 * (tallest or 1))
+    axes.set_ylabel("accuracy (top-1, %)")
+    axes.set_title(title)
+    canvas.grid(axes)
+    if has_paper:
+        ours = Patch(color=canvas.BLUE, label="ours")
+        theirs = Patch(facecolor="none", edgecolor=canvas.ORANGE, label="the paper's (200 classes)")
+        axes.legend(handles=[ours, theirs], loc="upper right", bbox_to_anchor=(1.0, 1.12), ncols=2)
+    if note:
+        made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
+        share = (0.17 * lines + 0.02) / made.get_figheight()
+        made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
+    canvas.save(made, path)
+
+
+def describe(found: Sequence[Accuracy]) -> str:
+    """The figure in words, for those who do not see it."""
+    parts = []
+    for bar in found:
+        value = "not run" if bar.value is None else f"{100 * bar.value:.2f} %"
+        paper = "" if bar.paper is None else f" (the paper's {100 * bar.paper:.4g} %)"
+        parts.append(f"{bar.label}: {value}{paper}")
+    return "; ".join(parts) + "."

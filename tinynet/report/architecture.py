@@ -1,0 +1,250 @@
+"""Figures 1 and 2 of the paper: a net as boxes, with the sizes that its prototxt makes.
+
+Every box is a blob: as tall as its feature maps are high, as wide as the square root of their
+number; a fully connected layer is a bar as tall as the logarithm of its units.  Layers that change
+no shape (ReLU, dropout, softmax) are words below the box that they work on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon
+
+from tinynet.caffeformat import schema, shapes
+from tinynet.caffeformat.phases import layers_of
+from tinynet.caffeformat.shape_rules import window_of
+from tinynet.errors import TinynetError
+from tinynet.report import canvas
+
+_LINE = 0.145  # inches between lines of text
+_TALLEST = 1.35  # inches of the highest feature map
+_DEPTH = (0.2, 0.13)  # of a box's height: how far back its rear edge lies, to the right and up
+_SIZE = 7.5  # points
+
+
+@dataclass
+class Block:
+    """One box: a blob, the layer that makes it and the words below it."""
+
+    name: str
+    type: str  # of the layer that makes it; "Input" for what comes in
+    shape: tuple[int, ...]  # without the batch: channels, height, width, or units
+    words: list[str] = field(default_factory=list)
+    parameters: int = 0
+    kernel: tuple[int, ...] = ()  # what a value of it sees of the box before
+
+    @property
+    def size(self) -> str:
+        """Height × width × channels, as the paper counts, or the number of units."""
+        if len(self.shape) == 3:
+            channels, height, width = self.shape
+            return f"{height}×{width}×{channels}"
+        return f"{prod(self.shape):,}"
+
+    @property
+    def lines(self) -> list[str]:
+        return [self.name, self.size, *self.words]
+
+
+def blocks_of(net: Any) -> list[Block]:
+    """The boxes of a net in use (a deploy NetParameter), from its first blob to its last.
+
+    Raises TinynetError where the net is no chain: with two inputs or branches.
+    """
+    layers = list(layers_of(net, schema.TEST))
+    inferred = shapes.infer(net, schema.TEST)
+    by_layer = {layer.name: layer for layer in inferred.layers}
+    blocks = [_input_block(net, inferred)] if len(net.input) else []
+    last = net.input[0] if len(net.input) else None
+    for layer in layers:
+        if list(layer.bottom) != ([last] if last else []) or len(layer.top) != 1:
+            raise TinynetError(
+                f"net '{net.name}': layer {layer.name} reads {', '.join(layer.bottom) or 'nothing'}"
+                f" and makes {', '.join(layer.top)}; only nets that are one chain are drawn"
+            )
+        last = layer.top[0]
+        words, kernel = _words(layer)
+        top = dict(by_layer[layer.name].tops)[last]
+        if layer.type in _SHAPELESS and blocks:
+            blocks[-1].words += words
+        else:
+            count = by_layer[layer.name].parameter_count
+            blocks.append(Block(layer.name, layer.type, tuple(top[1:]), words, count, kernel))
+    if not blocks:
+        raise TinynetError(f"net '{net.name}' has no layers to draw")
+    return blocks
+
+
+_SHAPELESS = {"ReLU", "Dropout", "Softmax", "PReLU", "Sigmoid", "TanH", "LRN", "BatchNorm", "Scale"}
+
+
+def _input_block(net: Any, inferred: shapes.NetShapes) -> Block:
+    shape = tuple(net.input_shape[0].dim) if len(net.input_shape) else tuple(net.input_dim[:4])
+    return Block(net.input[0], "Input", tuple(shape[1:]))
+
+
+def _words(layer: Any) -> tuple[list[str], tuple[int, ...]]:
+    """What to say of a layer, a few short lines, and its kernel."""
+    if layer.type == "Convolution":
+        window = window_of(layer.convolution_param, 2)
+        words = ["×".join(map(str, window.kernel)) + " conv"]
+        words += [f"stride {window.stride[0]}"] if max(window.stride) > 1 else []
+        words += [f"pad {window.pad[0]}"] if max(window.pad) else []
+        return words, window.kernel
+    if layer.type == "Pooling":
+        p = layer.pooling_param
+        kind = {0: "max", 1: "mean"}.get(p.pool, "stochastic")
+        size = p.kernel_size or p.kernel_h
+        stride = p.stride_h or p.stride
+        words = [f"{size}×{size} {kind}"] if size else [f"{kind} of all"]
+        words += [f"stride {stride}"] if stride not in (1, size) else []
+        return words, (size, size) if size else ()
+    if layer.type == "ReLU":
+        slope = layer.relu_param.negative_slope
+        return [f"leaky {slope:g}" if slope else "ReLU"], ()
+    if layer.type == "Dropout":
+        return [f"dropout {layer.dropout_param.dropout_ratio:g}"], ()
+    if layer.type == "Input":
+        return [], ()
+    return [{"InnerProduct": "full"}.get(layer.type, layer.type.lower())], ()
+
+
+@canvas.styled
+def draw_architecture(net: Any, path: Path, title: str) -> None:
+    """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain."""
+    blocks = blocks_of(net)
+    inferred = shapes.infer(net, schema.TEST)
+    tallest = max([block.shape[1] for block in blocks if len(block.shape) == 3], default=1)
+    columns = [_column_width(block, tallest) for block in blocks]
+    slack = canvas.WIDTH - sum(columns)
+    if slack > 0:
+        columns = [column + slack / len(columns) for column in columns]
+    width = sum(columns)
+    lines = max(len(block.lines) for block in blocks)
+    below = 0.25 + lines * _LINE
+    height = below + _TALLEST * (1 + _DEPTH[1]) + 0.42
+    made = canvas.empty(width, height)
+    made.set_layout_engine("none")
+    axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    middle = below + _TALLEST / 2 - 0.05
+    left = 0.0
+    before: _Box | None = None
+    for block, column in zip(blocks, columns):
+        box = _Box(block, left + column / 2, middle, tallest)
+        if before is not None:
+            _connect(axes, before, box)
+        before = box
+        left += column
+    left = 0.0
+    for block, column in zip(blocks, columns):
+        _Box(block, left + column / 2, middle, tallest).draw(axes)
+        _label(axes, block, left + column / 2, below - 0.2)
+        left += column
+    batch = max(1, next(iter(inferred.blobs.values()))[0])
+    cost = inferred.multiply_adds / batch
+    axes.text(0.06, height - 0.08, title, fontsize=11, va="top")
+    summary = f"{inferred.parameters:,} parameters, {cost / 1e6:,.1f} M multiply-adds a picture"
+    axes.text(0.06, height - 0.28, summary, fontsize=8.5, va="top")
+    canvas.save(made, path)
+
+
+class _Box:
+    """Where a block stands, in inches: a cuboid, or a bar for a vector."""
+
+    def __init__(self, block: Block, x: float, y: float, tallest: int) -> None:
+        self.block = block
+        self.width, self.height = _extent(block, tallest)
+        self.is_volume = len(block.shape) == 3
+        dx, dy = _DEPTH if self.is_volume else (0.03, 0.02)
+        self.back = (dx * self.height, dy * self.height)
+        self.left = x - (self.width + self.back[0]) / 2
+        self.bottom = y - (self.height + self.back[1]) / 2
+
+    @property
+    def colour(self) -> str:
+        kinds = {"Convolution": canvas.BLUE, "Pooling": canvas.SKY, "InnerProduct": canvas.ORANGE}
+        return kinds.get(self.block.type, canvas.FAINT)
+
+    def on_side(self, across: float, up: float) -> tuple[float, float]:
+        """A point of the right side, on which the feature maps lie; both from 0 to 1."""
+        return (
+            self.left + self.width + across * self.back[0],
+            self.bottom + up * self.height + across * self.back[1],
+        )
+
+    def draw(self, axes: Axes) -> None:
+        x, y, w, h = self.left, self.bottom, self.width, self.height
+        dx, dy = self.back
+        front = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
+        top = [(x, y + h), (x + w, y + h), (x + w + dx, y + h + dy), (x + dx, y + h + dy)]
+        side = [self.on_side(0, 0), self.on_side(1, 0), self.on_side(1, 1), self.on_side(0, 1)]
+        for corners, alpha in ((front, 0.75), (top, 0.5), (side, 0.35)):
+            axes.add_patch(Polygon(corners, facecolor=canvas.PAPER, edgecolor="none", zorder=2))
+            axes.add_patch(
+                Polygon(corners, facecolor=self.colour, alpha=alpha, edgecolor="none", zorder=3)
+            )
+            axes.add_patch(
+                Polygon(corners, fill=False, edgecolor=canvas.INK, linewidth=0.6, zorder=4)
+            )
+
+
+def _extent(block: Block, tallest: int) -> tuple[float, float]:
+    """Width and height of a block's front, in inches."""
+    if len(block.shape) == 3:
+        return 0.026 * math.sqrt(block.shape[0]), max(0.06, _TALLEST * block.shape[1] / tallest)
+    return 0.1, 0.12 * math.log2(max(2, prod(block.shape)))
+
+
+def _column_width(block: Block, tallest: int) -> float:
+    width, height = _extent(block, tallest)
+    text = max(len(line) for line in block.lines) * _SIZE * 0.62 / 72
+    return max(text, width + _DEPTH[0] * height) + 0.1
+
+
+def _connect(axes: Axes, before: _Box, box: _Box) -> None:
+    """Lines from what one value sees of the box before to the box; an arrow between vectors."""
+    target = (box.left, box.bottom + box.height / 2)
+    kernel = box.block.kernel
+    if before.is_volume and kernel and len(kernel) == 2:
+        high, wide = (min(1.0, k / extent) for k, extent in zip(kernel, before.block.shape[1:]))
+        corners = [(0.5 - wide / 2, 0.5 - high / 2), (0.5 + wide / 2, 0.5 - high / 2)]
+        corners += [(0.5 + wide / 2, 0.5 + high / 2), (0.5 - wide / 2, 0.5 + high / 2)]
+        patch = [before.on_side(*corner) for corner in corners]
+        axes.add_patch(Polygon(patch, fill=False, edgecolor=canvas.INK, linewidth=0.8, zorder=5))
+        starts = (patch[2], patch[1])
+    else:
+        starts = (before.on_side(1, 1), before.on_side(1, 0))
+    for start in starts:
+        axes.plot(*zip(start, target), color=canvas.INK, linewidth=0.5, alpha=0.7, zorder=5)
+
+
+def _label(axes: Axes, block: Block, x: float, top: float) -> None:
+    for number, line in enumerate(block.lines):
+        axes.text(
+            x,
+            top - number * _LINE,
+            line,
+            ha="center",
+            va="center",
+            fontsize=_SIZE,
+            fontweight="bold" if number == 0 else "normal",
+        )
+
+
+def describe(net: Any) -> str:
+    """The figure in words, for those who do not see it."""
+    parts: Sequence[str] = [
+        f"{block.name} {block.size}" + (f" ({', '.join(block.words)})" if block.words else "")
+        for block in blocks_of(net)
+    ]
+    return "From left to right: " + "; ".join(parts) + "."

@@ -1,0 +1,154 @@
+"""Figure 7 of the paper: the accuracy of every stage, and what each one gains over the last."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from tinynet.report import canvas
+
+Interval = tuple[float, float]
+
+_LABEL_WIDTH = 32  # characters in a line beside a bar
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a stage table; accuracies and gains from 0 to 1.
+
+    ``accuracy`` None stands for a stage that has not run.  ``interval`` and ``gain_interval`` are
+    the ends of error bars (of what, the figure's note says), None for none.  ``gain``: over what it
+    is a step from, None where there is none; ``paper_gain``: what the paper states.
+    """
+
+    label: str
+    accuracy: float | None
+    interval: Interval | None = None
+    gain: float | None = None
+    gain_interval: Interval | None = None
+    paper_gain: float | None = None
+
+
+@canvas.styled
+def draw_bars(
+    bars: Sequence[Bar],
+    path: Path,
+    title: str,
+    chance: float | None = None,
+    note: str = "",
+    pictures: str = "validation",
+) -> None:
+    """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
+
+    ``chance`` draws the accuracy of guessing; ``pictures`` names the split that was measured.
+    Gains, ours and the paper's, stand in a panel of their own, where any bar has one.
+    """
+    lines = note.count("\n") + 1 if note else 0
+    made = canvas.empty(height=1.55 + 0.4 * len(bars) + 0.17 * lines)
+    if any(gain is not None for bar in bars for gain in (bar.gain, bar.paper_gain)):
+        left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
+        _draw_gains(right, bars)
+    else:
+        left = made.subplots()
+    _draw_accuracies(left, bars, chance)
+    left.set_xlabel(f"{pictures} accuracy (top-1, %)")
+    made.suptitle(title, x=0.01, ha="left", fontsize=11)
+    if note:
+        made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
+        share = (0.17 * lines + 0.02) / made.get_figheight()
+        made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
+    canvas.save(made, path)
+
+
+def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> None:
+    ends = [bar.interval[1] if bar.interval else bar.accuracy or 0 for bar in bars]
+    reach = 100 * max(ends, default=0) or 1.0
+    for row, bar in enumerate(bars):
+        if bar.accuracy is None:
+            left = max(0.025 * reach, 100 * (chance or 0) + 0.02 * reach)
+            axes.text(left, row, "not run", va="center", fontsize=9, style="italic")
+            continue
+        percent = 100 * bar.accuracy
+        axes.barh(row, percent, height=0.62, color=canvas.BLUE)
+        end = percent
+        if bar.interval is not None and all(map(math.isfinite, bar.interval)):
+            low, high = (100 * value for value in bar.interval)
+            _error(axes, row, low, high, canvas.INK)
+            end = max(high, percent)
+        axes.text(end + 0.015 * reach, row, f"{percent:.2f}", va="center", fontsize=9)
+    if chance is not None:
+        axes.axvline(100 * chance, color=canvas.ORANGE, linewidth=1.2, linestyle=(0, (4, 2)))
+        axes.annotate(
+            f"chance {100 * chance:.3g} %",
+            (100 * chance, len(bars) - 0.52),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=canvas.ORANGE,
+            va="top",
+        )
+    labels = [textwrap.fill(bar.label, _LABEL_WIDTH) for bar in bars]
+    axes.set_yticks(range(len(bars)), labels, fontsize=9)
+    axes.set_ylim(len(bars) - (0.1 if chance is not None else 0.4), -0.6)
+    axes.set_xlim(0, 1.22 * reach)
+    axes.tick_params(axis="y", length=0)
+
+
+def _draw_gains(axes: Axes, bars: Sequence[Bar]) -> None:
+    """A dot for every gain, in percentage points, and a hollow diamond for the paper's."""
+    axes.axvline(0, color=canvas.FAINT, linewidth=0.8)
+    papers = 0
+    for row, bar in enumerate(bars):
+        if bar.paper_gain is not None:
+            papers += 1
+            axes.plot(100 * bar.paper_gain, row - 0.2, "D", **_PAPER)
+        if bar.gain is None:
+            continue
+        if bar.gain_interval is not None and all(map(math.isfinite, bar.gain_interval)):
+            low, high = (100 * value for value in bar.gain_interval)
+            _error(axes, row + 0.1, low, high, canvas.BLUE)
+        axes.plot(100 * bar.gain, row + 0.1, "o", markersize=5, color=canvas.BLUE)
+    axes.plot([], [], "o", markersize=5, color=canvas.BLUE, label="ours")
+    if papers:
+        axes.plot([], [], "D", **_PAPER, label="the paper's")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.1)
+    axes.set_xlabel("gain (percentage points)")
+    axes.margins(x=0.12)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0, labelleft=False)
+    canvas.grid(axes, "x")
+
+
+_PAPER: dict[str, Any] = {
+    "markersize": 5.5,
+    "markerfacecolor": "none",
+    "markeredgecolor": canvas.ORANGE,
+    "markeredgewidth": 1.4,
+    "linestyle": "none",
+}
+
+
+def _error(axes: Axes, row: float, low: float, high: float, colour: str) -> None:
+    middle = (low + high) / 2
+    axes.errorbar(
+        middle, row, xerr=(high - low) / 2, fmt="none", ecolor=colour, capsize=3, elinewidth=1.1
+    )
+
+
+def describe(bars: Sequence[Bar]) -> str:
+    """The figure in words, for those who do not see it."""
+    parts = []
+    for bar in bars:
+        if bar.accuracy is None:
+            parts.append(f"{bar.label}: not run")
+            continue
+        more = "" if bar.gain is None else f", a gain of {100 * bar.gain:+.2f} points"
+        paper = "" if bar.paper_gain is None else f" (the paper's {100 * bar.paper_gain:+.2f})"
+        parts.append(f"{bar.label}: {100 * bar.accuracy:.2f} %{more}{paper}")
+    return "; ".join(parts) + "."

@@ -1,0 +1,146 @@
+"""How every figure looks, and how it reaches its file: PNG, SVG or PDF, by the file's suffix."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tinynet import files
+from tinynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart
+INK = "#222222"
+FAINT = "#8a8a8a"
+GRID = "#e6e6e6"
+PAPER = "#ffffff"  # what a part is drawn on where it has to cover another
+BLUE = "#0072b2"
+ORANGE = "#d55e00"
+GREEN = "#009e73"
+PINK = "#cc79a7"
+YELLOW = "#e69f00"
+SKY = "#56b4e9"
+SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, INK)
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
+# the same on a dark page: light enough to read, in the same order of hues
+DARK = {
+    INK: "#e8e8e8",
+    FAINT: "#9c9c9c",
+    GRID: "#3d3d3d",
+    PAPER: "#161616",
+    BLUE: "#58aaf0",
+    ORANGE: "#ff8b45",
+    GREEN: "#35c99d",
+    PINK: "#e7a3c8",
+    YELLOW: "#f2b93b",
+    SKY: "#a9def8",
+}
+
+WIDTH = 7.2
+"""Inches that a figure is wide: one width, so that text is of one size on a page."""
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.facecolor": PAPER,
+    "svg.fonttype": "path",  # a page looks the same whatever fonts the reader has
+    "svg.hashsalt": "tinynet",
+    "pdf.fonttype": 42,
+    # a class may be called '$100'; nothing that a file says is mathematics
+    "text.parse_math": False,
+}
+
+_FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"dpi": 150, "metadata": {"Software": None}},
+    ".svg": {"metadata": dict.fromkeys(("Date", "Creator", "Format", "Type")), "transparent": True},
+    ".pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
+}
+FORMATS = tuple(_FORMATS)
+
+
+def styled(draw: Callable[P, None]) -> Callable[P, None]:
+    """Decorator: draw under the settings above (matplotlib reads them as each part is made)."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        with matplotlib.rc_context(_STYLE):
+            draw(*args, **kwargs)
+
+    return drawn
+
+
+def empty(width: float = WIDTH, height: float = 4.3) -> Figure:
+    """A figure (inches) without axes, on Agg: no display is needed."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def figure(
+    width: float = WIDTH, height: float = 4.3, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure (inches) with ``columns`` axes side by side."""
+    made = empty(width, height)
+    return made, [made.add_subplot(1, columns, column + 1) for column in range(columns)]
+
+
+def require_format(path: Path) -> None:
+    """Raise UsageError where ``path`` does not end in one of FORMATS."""
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{path}: a figure is written as {', '.join(FORMATS)}; name one of these")
+
+
+def save(made: Figure, path: Path) -> None:
+    """Write the file, whole or not at all.  The same figure gives the same file.
+
+    The suffix chooses the format; an SVG has no background.  Makes the folder where it is missing.
+    Raises OSError, and UsageError on another suffix.
+    """
+    require_format(path)
+    suffix = path.suffix.lower()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as temporary:
+        made.savefig(temporary, format=suffix[1:], **_FORMATS[suffix])
+
+
+def series_style(number: int) -> dict[str, Any]:
+    """Colour and dash of the n-th line: more lines than colours differ in their dashes."""
+    return {
+        "color": SERIES[number % len(SERIES)],
+        "linestyle": DASHES[number // len(SERIES) % len(DASHES)],
+    }
+
+
+def grid(axes: Axes, which: str = "y") -> None:
+    """Faint lines behind what is drawn, across the axis ``which``."""
+    axes.grid(axis=which, color=GRID, linewidth=0.7)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def padded_range(values: Sequence[float], least: float) -> tuple[float, float]:
+    """Limits that hold all values with some air, at least ``least`` apart."""
+    low, high = min(values), max(values)
+    air = max(0.08 * (high - low), (least - (high - low)) / 2)
+    return low - air, high + air

@@ -1,0 +1,163 @@
+"""Learning curves: how loss and accuracy of every stage went, from the histories of its runs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from tinynet.errors import TinynetError
+from tinynet.report import canvas
+
+History = Sequence[Mapping[str, Any]]
+
+_SMOOTH = 25  # displayed training losses averaged, at most a tenth of all there are
+_LOSS_CEILING = 1.15  # of the largest first loss: one spike must not flatten everything else
+_PER_ROW = 4
+_TITLE_WIDTH = 28  # characters in a line above a panel
+_KEYS = ("train_loss", "val_loss", "val_accuracy")
+
+
+@canvas.styled
+def draw_curves(
+    histories: Mapping[str, Sequence[History]], path: Path, pictures: str = "validation"
+) -> None:
+    """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
+
+    Above, a panel for each stage with its losses: training (a running mean of what the solver
+    displayed) and validation.  Below, the validation accuracy of every stage, the mean of its runs
+    at the iterations that all of them have.  ``pictures``: what val is called.
+    Values that are missing or not finite leave a gap.
+    Raises TinynetError where no history holds anything to draw.
+    """
+    every = [history for runs in histories.values() for history in runs]
+    if not any(points(history, key) for history in every for key in _KEYS):
+        raise TinynetError("no run has a history yet, so there are no learning curves to draw")
+    stages = {
+        label: runs
+        for label, runs in histories.items()
+        if any(points(history, key) for history in runs for key in _KEYS)
+    }
+    rows = -(-len(stages) // _PER_ROW)
+    columns = -(-len(stages) // rows)
+    names = [textwrap.fill(label, _TITLE_WIDTH) for label in stages]
+    lines = sum(name.count("\n") + 1 for name in names)
+    heights = 0.5 + 1.9 * rows, max(3.4, 0.4 + 0.14 * lines + 0.06 * len(names))
+    made = canvas.empty(height=sum(heights))
+    parts: Any = made.subfigures(2, 1, height_ratios=heights)
+    above, below = parts
+    panels = above.subplots(rows, columns, squeeze=False, sharey=True)
+    top = _LOSS_CEILING * max(_first_losses(every), default=1.0)
+    losses = [y for h in every for key in _KEYS[:2] for _, y in _smooth(h, key) if y <= top]
+    low, high = canvas.padded_range(losses or [0.0, 1.0], least=0.1)
+    for number, axes in enumerate(panels.flat):
+        if number >= len(stages):
+            axes.set_axis_off()
+            continue
+        for history in list(stages.values())[number]:
+            _plot(axes, _smooth(history, "train_loss"), color=canvas.ORANGE, **_THIN)
+            _plot(axes, points(history, "val_loss"), color=canvas.BLUE, **_BOLD)
+        axes.set_title(names[number], fontsize=8)
+        axes.set_ylim(max(0.0, low), min(top, high))
+        if number % columns == 0:
+            axes.set_ylabel("loss (nats)")
+        _iterations(axes)
+    above.legend(
+        handles=[
+            Line2D([], [], color=canvas.ORANGE, **_THIN, label="training"),
+            Line2D([], [], color=canvas.BLUE, **_BOLD, label=pictures),
+        ],
+        loc="outside upper right",
+        ncols=2,
+    )
+    _draw_accuracies(below, dict(zip(names, stages.values())), pictures)
+    canvas.save(made, path)
+
+
+_THIN: dict[str, Any] = {"linewidth": 1.1, "linestyle": "-"}
+_BOLD: dict[str, Any] = {"linewidth": 1.7, "linestyle": (0, (4, 1.2))}
+
+
+def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], pictures: str) -> None:
+    axes = part.subplots()
+    handles = []
+    for number, (label, runs) in enumerate(stages.items()):
+        look = canvas.series_style(number)
+        _plot(axes, [(x, 100 * y) for x, y in mean_points(runs, "val_accuracy")], **look)
+        handles.append(Line2D([], [], **look, label=label))
+    axes.set_ylabel(f"{pictures} accuracy (top-1, %)")
+    axes.set_xlabel("iteration")
+    axes.set_ylim(bottom=0)
+    _iterations(axes)
+    part.legend(handles=handles, loc="outside right upper", fontsize=8)
+
+
+def _iterations(axes: Axes) -> None:
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    canvas.grid(axes)
+
+
+def _first_losses(every: Sequence[History]) -> Iterator[float]:
+    for history in every:
+        for key in _KEYS[:2]:
+            yield from (y for _, y in points(history, key)[:1])
+
+
+Points = list[tuple[int, float]]
+
+
+def points(history: History, key: str) -> Points:
+    """(iteration, value) of the records that have one."""
+    return [
+        (record["iteration"], float(record[key]))
+        for record in history
+        if isinstance(record.get(key), (int, float))
+    ]
+
+
+def mean_points(runs: Sequence[History], key: str) -> Points:
+    """(iteration, mean of the runs) where all runs that have values at all have one."""
+    each = [dict(found) for history in runs if (found := points(history, key))]
+    shared = [x for x in each[0] if all(x in one for one in each)] if each else []
+    return [(x, sum(one[x] for one in each) / len(each)) for x in shared]
+
+
+def _smooth(history: History, key: str) -> Points:
+    """Training losses averaged over a short window, each with those before it; others as is."""
+    found = points(history, key)
+    if key != "train_loss":
+        return found
+    window = max(1, min(_SMOOTH, len(found) // 10))
+    out = []
+    for end in range(1, len(found) + 1):
+        part = [value for _, value in found[max(0, end - window) : end]]
+        out.append((found[end - 1][0], sum(part) / len(part)))
+    return out
+
+
+def _plot(axes: Axes, found: Points, **look: Any) -> None:
+    if found:
+        axes.plot([x for x, _ in found], [y for _, y in found], **look)
+
+
+def describe(histories: Mapping[str, Sequence[History]]) -> str:
+    """The figure in words, for those who do not see it."""
+    parts = []
+    for label, runs in histories.items():
+        ends = [points(history, "val_accuracy")[-1:] for history in runs]
+        shown = [f"{100 * end[0][1]:.1f} % at iteration {end[0][0]:,}" for end in ends if end]
+        if shown:
+            parts.append(f"{label}: {', '.join(shown)}")
+    if not parts:
+        return "Training and validation losses against iterations; no accuracy was measured."
+    return (
+        "Training and validation losses of every stage against iterations, then the validation "
+        "accuracies, which end thus. " + "; ".join(parts) + "."
+    )

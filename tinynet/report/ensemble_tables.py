@@ -1,0 +1,160 @@
+"""The tables of an ensemble: its figures beside the paper's, and its best subsets by size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tinynet.experiment import paper
+from tinynet.predict.subsets import members_of
+from tinynet.report.cells import (
+    NOT_RUN,
+    Cell,
+    Column,
+    Row,
+    Table,
+    interval_cell,
+    number,
+    percent,
+    run_links,
+)
+from tinynet.report.evidence import OVERSAMPLE, Evidence
+from tinynet.report.summary import ensemble_of
+from tinynet.study.results import Ensemble
+
+_Fact = tuple[str, Cell, Cell]  # what, ours, the paper's
+_NONE = Cell("—", "")
+
+
+def ensemble_facts(evidence: Evidence) -> Table | None:
+    """What the paper says of its ensemble, and the same of ours."""
+    ensemble = ensemble_of(evidence)
+    if ensemble is None:
+        return None
+    singles = [
+        s.top1 for row in ensemble.members if (s := row.score(evidence.reported, OVERSAMPLE))
+    ]
+    facts = [
+        ("models of the ensemble", _member_links(evidence, ensemble), Cell("11")),
+        *_averages(ensemble, singles),
+        *_best_subsets(ensemble),
+        (
+            "pictures of the challenge's test set (%)",
+            Cell(NOT_RUN, ""),
+            number(paper.ENSEMBLE_TEST),
+        ),
+    ]
+    columns = [Column("quantity", "name"), Column("ours", "number"), Column("paper's", "number")]
+    rows = [Row([Cell(what), ours, theirs]) for what, ours, theirs in facts]
+    return Table("ensemble", "The ensemble beside the paper's, of 200 classes.", columns, rows)
+
+
+def _averages(ensemble: Ensemble, singles: Sequence[float]) -> Iterator[_Fact]:
+    """All members averaged, beside the single ones, whose ten-crop accuracies are ``singles``."""
+    full = ensemble.full
+    yield (
+        "all of them (%)",
+        percent(full.top1 if full else None, missing=NOT_RUN),
+        number(paper.ENSEMBLE),
+    )
+    if ensemble.so_far is not None:
+        yield (
+            f"those {len(singles)} that have run, averaged (%): not the full ensemble",
+            percent(ensemble.so_far.top1),
+            _NONE,
+        )
+    yield (
+        "single models over crops, lowest and highest (%)",
+        interval_cell((min(singles), max(singles)) if singles else None),
+        interval_cell((paper.MEMBERS_RANGE[0] / 100, paper.MEMBERS_RANGE[1] / 100)),
+    )
+    yield (
+        "their standard deviation (points)",
+        percent(ensemble.deviation),
+        number(paper.MEMBERS_DEVIATION),
+    )
+    yield (
+        "gain over the best of them on these very pictures (points)",
+        percent(full.top1 - max(singles) if full and singles else None, sign=True),
+        number(ensemble.paper.gain, sign=True),
+    )
+    yield (
+        "gain over the best of them by the tuning pictures (points)",
+        percent(ensemble.gain_over_best, sign=True),
+        _NONE,
+    )
+
+
+def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
+    """The best subset by either kind of pictures, and what choosing on the reported ones adds."""
+    flattered, chosen = ensemble.flattered, ensemble.chosen
+    yield (
+        "best subset, chosen on these very pictures (%)",
+        percent(flattered.reported if flattered else None),
+        number(paper.BEST_SUBSET),
+    )
+    yield (
+        "its members",
+        Cell(_members(flattered.members) if flattered else "—"),
+        Cell(f"{paper.BEST_SUBSET_SIZE} models"),
+    )
+    yield (
+        "best subset by the tuning pictures, on the held-out ones (%)",
+        percent(chosen.reported if chosen else None),
+        _NONE,
+    )
+    yield (
+        "optimism of choosing on what is reported (points)",
+        percent(flattered.reported - chosen.reported if flattered and chosen else None, True),
+        _NONE,
+    )
+
+
+def _member_links(evidence: Evidence, ensemble: Ensemble) -> Cell:
+    """How many there are, or their numbers as links where all have run."""
+    names = [row.run for row in ensemble.members]
+    links = run_links(evidence, names, [str(n) for n in range(1, len(names) + 1)])
+    return Cell(str(len(names)), None, links if len(links) == len(names) else [])
+
+
+def _members(members: Sequence[int]) -> str:
+    return f"{len(members)}: " + " ".join(map(str, members))
+
+
+def subset_sizes(evidence: Evidence) -> Table | None:
+    """The best subset of each size."""
+    from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
+
+    members = evidence.members[:MAX_MEMBERS]
+    found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
+    if len(found) < 2:
+        return None
+    scores = score_subsets([p.probabilities for p in found], found[0].labels)
+    rows = []
+    for size in range(1, len(found) + 1):
+        mask = scores.best_of_size(size)
+        at_size = scores.correct[scores.sizes == size] / scores.images
+        best = members_of(mask)
+        names = [members[m].name for m in best]
+        rows.append(
+            Row(
+                [
+                    Cell(str(size)),
+                    number(len(at_size), 0),
+                    percent(scores.accuracy(mask)),
+                    percent(float(at_size.mean())),
+                    percent(float(at_size.min())),
+                    Cell(
+                        "", ", ".join(names), run_links(evidence, names, [str(m + 1) for m in best])
+                    ),
+                ]
+            )
+        )
+    columns = [
+        *(Column(name, "number") for name in ("models", "subsets", "best %", "mean %", "worst %")),
+        Column("models of the best", "runs"),
+    ]
+    caption = (
+        "Every subset by its size; the best is chosen on these very pictures. Models are numbered "
+        "in the ensemble's order."
+    )
+    return Table("subset-sizes", caption, columns, rows)

@@ -1,0 +1,40 @@
+"""What a figure of a report is, and what its reader may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinynet.errors import TinynetError
+from tinynet.experiment.paths import PROTOTXT_ROOT
+
+
+class Absent(TinynetError):
+    """What a figure needs has not been run, or is not here; says what and how to get it."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that can be drawn.
+
+    ``stem`` names its file; ``caption`` says what is drawn and how; ``alt`` what it shows;
+    ``runs`` are those whose numbers are in it; ``draw`` writes it, in the format of the suffix.
+    """
+
+    stem: str
+    title: str
+    caption: str
+    alt: str
+    runs: list[str]
+    draw: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a reader may choose: a stage for the architecture, a picture for the feature maps."""
+
+    stage: int | None = None
+    picture: str | None = None
+    engine: str = "auto"
+    prototxt: Path = field(default=PROTOTXT_ROOT)

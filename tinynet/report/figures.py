@@ -1,0 +1,27 @@
+"""Every figure by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tinynet.report import net_figures, score_figures, search_and_folds
+from tinynet.report.evidence import Evidence
+from tinynet.report.figure import Choice, Figure
+
+FIGURES: dict[str, Callable[[Evidence, Choice], Iterator[Figure]]] = {
+    "architecture": net_figures.architecture,
+    "filters": net_figures.filters,
+    "feature-maps": net_figures.feature_maps,
+    "subsets": score_figures.subsets,
+    "accuracies": score_figures.accuracies,
+    "dissection": score_figures.dissection,
+    "curves": score_figures.curves,
+    "confusion": score_figures.confusion,
+    "search": search_and_folds.search_figures,
+    "folds": search_and_folds.folds_figures,
+}
+
+
+def make(name: str, evidence: Evidence, choice: Choice) -> list[Figure]:
+    """The figures called ``name``.  Raises Absent where their runs are not there."""
+    return list(FIGURES[name](evidence, choice))

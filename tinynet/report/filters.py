@@ -1,0 +1,114 @@
+"""Figure 3 of the paper: the filters of the first convolutional layer, read from a .caffemodel.
+
+The paper scales all filters by the one range of all their values, and finds its figure low in
+contrast because some filters are peaked.  Beside that view stand two without the fault: the range
+that holds all but the most extreme values, and each filter by a range of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet.caffeformat import binary, schema
+from tinynet.errors import TinynetError
+from tinynet.report import canvas
+
+_OUTSIDE = 1.0  # percent of the values that the robust range cuts off at either end
+
+
+def first_filters(model: Path) -> tuple[str, np.ndarray]:
+    """Name and filters (float32, N×3×k×k, channels R, G, B) of the first convolution of colours.
+
+    The files of this project are trained on BGR pictures, as Caffe's are.  Raises TinynetError
+    where the file has no layer that reads three channels.
+    """
+    net = binary.read(model, schema.NetParameter)
+    for layer in net.layer:
+        if layer.type == "Convolution" and layer.blobs:
+            filters = _array(layer.blobs[0])
+            if filters.ndim == 4 and filters.shape[1] == 3 and filters.size:
+                if not np.isfinite(filters).all():
+                    raise TinynetError(
+                        f"{model}: layer {layer.name} holds values that are not finite; the run "
+                        "had diverged"
+                    )
+                return layer.name, filters[:, ::-1]
+    raise TinynetError(f"{model}: has no convolution that reads three channels, so no filters")
+
+
+def _array(blob: Any) -> np.ndarray:
+    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
+    values = np.array(blob.data, dtype=np.float32)
+    return values.reshape(shape) if values.size == math.prod(shape) else values
+
+
+def views(filters: np.ndarray) -> dict[str, np.ndarray]:
+    """The filters as pictures (float, N×3×k×k, from 0 to 1), by what they are scaled with."""
+    low, high = np.percentile(filters, [_OUTSIDE, 100 - _OUTSIDE])
+    reach = max(abs(low), abs(high))
+    own = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    return {
+        "one range for all values\n(as in the paper)": _scaled(
+            filters, filters.min(), filters.max()
+        ),
+        f"range of {100 - 2 * _OUTSIDE:g} % of the values\n(grey is 0)": _scaled(
+            filters, -reach, reach
+        ),
+        "each filter by its own range\n(grey is 0)": _scaled(filters, -own, own),
+    }
+
+
+def _scaled(values: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    span = np.maximum(high - low, np.finfo(np.float32).tiny)
+    return np.clip((values - low) / span, 0, 1)
+
+
+def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """One picture (H×W×C, gaps NaN) of N×C×h×w ones, row by row."""
+    count, channels, height, width = pictures.shape
+    rows = -(-count // columns)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    out = np.full(size, np.nan)
+    for number, picture in enumerate(pictures):
+        top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
+        out[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
+    return out
+
+
+def transparent(pixels: np.ndarray) -> np.ndarray:
+    """RGBA of an H×W×3 picture: where it is NaN, nothing."""
+    hole = np.isnan(pixels).any(axis=2, keepdims=True)
+    return np.concatenate([np.nan_to_num(pixels), np.where(hole, 0.0, 1.0)], axis=2)
+
+
+@canvas.styled
+def draw_filters(filters: np.ndarray, path: Path, title: str) -> None:
+    """Draw N×3×k×k filters (channels R, G, B) in the three views, side by side."""
+    count, _, high, wide = filters.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    made, axes = canvas.figure(height=0.75 + 2.2 * rows / columns, columns=3)
+    for part, (name, pictures) in zip(axes, views(filters).items()):
+        part.imshow(transparent(tile(pictures, columns)), interpolation="nearest")
+        part.set_title(name, fontsize=9)
+        part.set_axis_off()
+    made.suptitle(f"{title}: {count} filters of {high}×{wide} pixels", x=0.022, ha="left", size=11)
+    made.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
+    canvas.save(made, path)
+
+
+def describe(filters: np.ndarray) -> str:
+    """The figure in words, for those who do not see it."""
+    size = np.abs(filters).max(axis=(1, 2, 3))
+    low, high = np.percentile(filters, [_OUTSIDE, 100 - _OUTSIDE])
+    weak = int((size < 0.1 * size.max()).sum())
+    return (
+        f"{len(filters)} small colour pictures, three times: scaled together, by a robust range, "
+        f"and each by itself. The weights run from {filters.min():.3g} to {filters.max():.3g}, "
+        f"{100 - 2 * _OUTSIDE:g} % of them from {low:.3g} to {high:.3g}; {weak} of the filters "
+        "stay below a tenth of the strongest."
+    )

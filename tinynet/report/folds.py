@@ -1,0 +1,79 @@
+"""Cross-validation: held-out accuracy of every fold, and how alike two kinds of pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from tinynet.report import canvas
+from tinynet.study.cross_validation import StageFolds
+
+
+@canvas.styled
+def draw_folds(stages: Sequence[StageFolds], path: Path) -> None:
+    """A line for each stage: its folds as dots, their mean with its interval; then the difference.
+
+    The panel on the right is how much more accurate the same nets are on held-out training pictures
+    than on held-out validation pictures.  Writes ``path``.
+    """
+    made = canvas.empty(height=1.5 + 0.6 * len(stages))
+    left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
+    for place, stage in enumerate(stages):
+        ran = [100 * value for value in stage.folds if value is not None]
+        left.scatter(ran, [place] * len(ran), s=34, color=canvas.SKY, edgecolors=canvas.BLUE)
+        if stage.mean is None:
+            missing = len(stage.folds) - len(ran)
+            text = f"{missing} of {len(stage.folds)} folds not run"
+            left.text(0.02, place + 0.34, text, fontsize=8, style="italic",
+                      transform=left.get_yaxis_transform())  # fmt: skip
+            continue
+        if stage.by_fold is not None:
+            _interval(left, stage.mean, stage.by_fold, place + 0.24, canvas.BLUE)
+        less, interval = stage.train_less_val, stage.train_less_val_interval
+        if less is not None and interval is not None:
+            _interval(right, less, interval, place, canvas.ORANGE)
+    left.set_yticks(range(len(stages)), [stage.name for stage in stages])
+    left.set_ylim(len(stages) - 0.4, -0.6)
+    left.tick_params(axis="y", length=0)
+    left.set_xlabel("held-out accuracy (top-1, %)")
+    right.set_xlabel("training less validation\npictures (points)")
+    right.tick_params(axis="y", length=0)
+    right.axvline(0, color=canvas.FAINT, linewidth=1)
+    canvas.grid(left, "x")
+    canvas.grid(right, "x")
+    made.suptitle("Cross-validation: each fold held out once", x=0.01, ha="left", fontsize=11)
+    canvas.save(made, path)
+
+
+def _interval(
+    axes: Axes, middle: float, interval: tuple[float, float], place: float, color: str
+) -> None:
+    low, high = interval
+    axes.errorbar(
+        100 * middle,
+        place,
+        xerr=[[100 * (middle - low)], [100 * (high - middle)]],
+        fmt="D",
+        markersize=5,
+        color=color,
+        capsize=3,
+    )
+
+
+def describe(stages: Sequence[StageFolds]) -> str:
+    """The figure in words, for those who do not see it."""
+    parts = []
+    for stage in stages:
+        folds = ", ".join("not run" if a is None else f"{100 * a:.2f} %" for a in stage.folds)
+        text = f"{stage.name}: folds {folds}"
+        if stage.mean is not None:
+            text += f", mean {100 * stage.mean:.2f} %"
+        if stage.train_less_val is not None:
+            text += (
+                f"; on held-out training pictures {100 * stage.train_less_val:+.2f} points against "
+                "held-out validation pictures"
+            )
+        parts.append(text)
+    return ". ".join(parts) + "."

@@ -1,0 +1,123 @@
+"""The figures of a net itself: its architecture, its first layer's filters and feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import schema, text
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment import data_description as dataset
+from tinynet.experiment import nets
+from tinynet.experiment.paths import StagePaths
+from tinynet.experiment.stages import STAGES
+from tinynet.report import feature_maps as maps_figure
+from tinynet.report import filters as filters_figure
+from tinynet.report.architecture import describe, draw_architecture
+from tinynet.report.evidence import Evidence, RunEvidence
+from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.run.paths import RunPaths
+
+
+def architecture(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figures 1 and 2: every stage in order, then what else has run, each from its prototxt."""
+    order = [stage.label for stage in STAGES]
+    found = sorted(
+        _nets(evidence, choice),
+        key=lambda net: order.index(net[0]) if net[0] in order else len(order),
+    )
+    if not found:
+        raise Absent(
+            f"no deploy.prototxt of a stage is in {choice.prototxt} or the runs; 'tinynet "
+            "generate' writes them, --prototxt DIR says where they lie"
+        )
+    for label, stem, net in found:
+        yield Figure(
+            f"architecture_{stem}",
+            f"Stage {label}" if label[:1].isdigit() else label,
+            "Boxes are feature maps (height × width × channels), bars are fully connected layers; "
+            "ReLU and dropout stand below what they work on.",
+            describe(net),
+            [],
+            partial(_draw_architecture, net, label),
+        )
+
+
+def _draw_architecture(net: Any, label: str, out: Path) -> None:
+    draw_architecture(net, out, label)
+
+
+def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
+    """(label, stem, net) of each stage: as run, else as generated, for as many classes as here."""
+    done = set()
+    for run in evidence.runs:
+        wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
+        deploy = RunPaths(run.whole or run.folder).deploy  # a results folder has none
+        if wanted and run.label not in done and deploy.exists():
+            done.add(run.label)
+            yield run.label, run.stage_name, text.read(deploy, schema.NetParameter)
+    for stage in STAGES:
+        label = stage.label
+        path = StagePaths(choice.prototxt, stage.name).deploy
+        asked = choice.stage == stage.number or (choice.stage is None and not stage.is_ensemble)
+        if asked and label not in done and path.exists():
+            done.add(label)
+            net = text.read(path, schema.NetParameter)
+            units = net.layer[-2].inner_product_param.num_output
+            if evidence.classes not in (0, units):
+                net = nets.deploy(stage, dataset.describe(None, evidence.classes))
+            yield label, stage.name, net
+
+
+def _chosen(evidence: Evidence) -> RunEvidence:
+    """The best single model that has weights, or the last run that has."""
+    best = evidence.best
+    if best is not None and best.weights is not None:
+        return best
+    for run in reversed(evidence.runs):
+        if run.weights is not None:
+            return run
+    raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
+
+
+def filters(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 3: the first layer of the best single model."""
+    run = _chosen(evidence)
+    assert run.weights is not None
+    layer, found = filters_figure.first_filters(run.weights.path)
+    yield Figure(
+        "filters",
+        "Filters of the first layer",
+        f"{layer} of {run.name} at iteration {run.weights.iteration:,}. Left as the paper scales "
+        "them, by one range, which a few peaked filters widen until all look grey; then without "
+        "that fault.",
+        filters_figure.describe(found),
+        [run.name],
+        lambda out: filters_figure.draw_filters(found, out, f"{layer} of {run.name}"),
+    )
+
+
+def feature_maps(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 4: what the first layer makes of one picture, computed by a worker."""
+    from tinynet.predict.activations import first_layer
+
+    run = _chosen(evidence)
+    try:
+        found = first_layer(run.whole or run.folder, choice.picture, choice.engine)
+    except UsageError:
+        raise
+    except TinynetError as error:
+        raise Absent(str(error)) from error
+    yield Figure(
+        "feature_maps",
+        "Feature maps of the first layer",
+        f"Blob {found.blob} of {run.name} at iteration {found.iteration:,}, behind its "
+        f"nonlinearity, for the picture {found.name}; each map by its own range, black to white.",
+        maps_figure.describe(found),
+        [run.name],
+        lambda out: maps_figure.draw_feature_maps(
+            found, out, f"{found.blob} of {run.name}, picture {found.name}"
+        ),
+    )

@@ -1,0 +1,200 @@
+"""The figures of what runs reached: subsets, kinds of pictures, steps, curves, confusions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from tinynet.experiment import paper
+from tinynet.experiment.stages import STAGES
+from tinynet.predict.ensemble import Member, average
+from tinynet.predict.metrics import score
+from tinynet.predict.probabilities import Probabilities
+from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
+from tinynet.report import accuracies as accuracies_figure
+from tinynet.report import bars
+from tinynet.report import confusion as confusion_figure
+from tinynet.report import curves as curves_figure
+from tinynet.report import subsets as subsets_figure
+from tinynet.report.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
+from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.summary import ensemble_of, stage_bars
+
+
+def subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 5: every subset of the ensemble."""
+    members = evidence.members
+    ensemble = evidence.dissection.ensemble if evidence.dissection else None
+    if not members and ensemble is not None:
+        done = sum(row.state == "finished" for row in ensemble.members)
+        raise Absent(f"{done} of the ensemble's {len(ensemble.members)} models; subsets need two")
+    if not members and evidence.dissection is not None:
+        raise Absent("this dissection has no ensemble; 'tinynet dissect --stage 8' adds it")
+    if not members:
+        raise Absent(
+            "no stage has two runs with ten-crop probabilities; 'tinynet evaluate RUN --oversample'"
+        )
+    wanted = 0 if ensemble is None else len(ensemble.members)
+    share = f" of the ensemble's {wanted}" if len(members) < wanted else ""
+    members = members[:MAX_MEMBERS]
+    found = [_labelled(run.of(evidence.reported, OVERSAMPLE)) for run in members]
+    scores = score_subsets([p.probabilities for p in found], found[0].labels)
+    yield Figure(
+        "subsets",
+        "Accuracy of every subset of the models",
+        f"{len(members)} models{share} ({members[0].label}), their ten-crop probabilities "
+        "averaged. The best of each size is chosen on these very pictures, and so flatters.",
+        subsets_figure.describe(scores, wanted),
+        [run.name for run in members],
+        lambda out: subsets_figure.draw_subsets(scores, out, evidence.pictures, wanted),
+    )
+
+
+def _labelled(found: Probabilities | None) -> Probabilities:
+    assert found is not None
+    return found
+
+
+def accuracies(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 6: training, validation and test-like accuracy, of the best single model and of all.
+
+    A split that chose nothing is the test-like one; only a results folder has it.
+    """
+    run = evidence.best
+    if run is None:
+        raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
+    found = [_accuracy(run, "train", CENTER, "training\n(single)")]
+    honest = evidence.choosing != evidence.reported
+    name = "tuning" if honest else "validation"
+    ten = _accuracy(run, evidence.choosing, OVERSAMPLE, f"{name}\n(single, crops)")
+    if run.stage is not None and run.stage.layers == STAGES[-1].layers:  # the paper's net too
+        found[0] = replace(found[0], paper=_percent(paper.STAGES[7].training))
+        ten = replace(ten, paper=paper.BEST_MEMBER_TEN_CROPS / 100)
+    found.append(ten)
+    if honest:
+        found.append(_accuracy(run, evidence.reported, OVERSAMPLE, "held out\n(single, crops)"))
+    ensemble = ensemble_of(evidence)
+    if ensemble is not None:
+        found.append(
+            _ensemble_accuracy(
+                evidence, evidence.choosing, f"{name}\n(ensemble)", paper.ENSEMBLE / 100
+            )
+        )
+        held = f"{'held out' if honest else 'test'}\n(ensemble)"
+        test = evidence.reported if honest else "test"
+        found.append(_ensemble_accuracy(evidence, test, held, paper.ENSEMBLE_TEST / 100))
+    yield Figure(
+        "accuracies",
+        "Training, validation and test-like accuracy",
+        f"The single model is {run.name}, the best on the pictures that choose. Training accuracy "
+        "is that of the TEST phase. The paper's test accuracy came from the challenge's server; "
+        "ours comes from pictures that chose nothing, where some were held out.",
+        accuracies_figure.describe(found),
+        [run.name, *(member.name for member in evidence.members)],
+        lambda out: accuracies_figure.draw_accuracies(found, out, "Accuracy by kind of pictures"),
+    )
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else value / 100
+
+
+def _accuracy(run: RunEvidence, split: str, crop: str, label: str) -> accuracies_figure.Accuracy:
+    metrics = run.metrics(split, crop)
+    if metrics is None:
+        return accuracies_figure.Accuracy(label, run.scored(split, crop))
+    return accuracies_figure.Accuracy(label, metrics.top1, metrics.images)
+
+
+def _ensemble_accuracy(
+    evidence: Evidence, split: str, label: str, of_paper: float
+) -> accuracies_figure.Accuracy:
+    """The average of all members on a split; None where a member is missing there."""
+    found = [run.of(split, OVERSAMPLE) for run in evidence.members]
+    ensemble = ensemble_of(evidence)
+    wanted = len(ensemble.members) if ensemble else 0
+    present = [p for p in found if p is not None]
+    if not present or len(present) < wanted:
+        return accuracies_figure.Accuracy(label, None, paper=of_paper)
+    mean = average([Member(run.folder, p) for run, p in zip(evidence.members, present)])
+    metrics = score(mean.probabilities, mean.labels)
+    return accuracies_figure.Accuracy(label, metrics.top1, metrics.images, paper=of_paper)
+
+
+def dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Figure 7: what each stage reaches and gains."""
+    found, note = stage_bars(evidence)
+    if all(bar.accuracy is None for bar in found):
+        raise Absent(
+            "no finished run has probabilities of the reported pictures; 'tinynet evaluate RUN'"
+        )
+    chance = 1 / evidence.classes if evidence.classes else None
+    yield Figure(
+        "dissection",
+        "Accuracy of every stage, and what each step gains",
+        f"Left, the top-1 accuracy on the {evidence.pictures} pictures; right, what each step "
+        "gains over the one before it, beside what the paper says; a variant, over its stage.",
+        bars.describe(found),
+        [run.name for run in evidence.runs],
+        lambda out: bars.draw_bars(
+            found, out, "What each step of the dissection adds", chance, note, evidence.pictures
+        ),
+    )
+
+
+def curves(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Losses and accuracies while training."""
+    # what a solver's TEST phase sees is val, which an honest split fills with tuning pictures
+    pictures = "tuning" if evidence.choosing != evidence.reported else "validation"
+    histories = {label: [run.history for run in runs] for label, runs in evidence.by_stage.items()}
+    if not any(history for each in histories.values() for history in each):
+        raise Absent("no run has a history yet")
+    yield Figure(
+        "curves",
+        "Learning curves",
+        "One line for each run; of accuracies the mean of a stage's runs. The training loss is a "
+        "running mean of what the solver displays, under dropout and augmentation; the "
+        f"{pictures} loss is without them.",
+        curves_figure.describe(histories),
+        [run.name for run in evidence.runs],
+        lambda out: curves_figure.draw_curves(histories, out, pictures),
+    )
+
+
+def confusion(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Which classes are taken for which."""
+    name, found = confused(evidence)
+    matrix = confusion_figure.confusion_matrix(found)
+    names = [evidence.class_names.get(wnid, wnid) for wnid in found.wnids.tolist()]
+    top = confusion_figure.top_confusions(matrix, 3)
+    right = int(np.trace(matrix))
+    pairs = [
+        f"{100 * pair.share:.0f} % of {confusion_figure.short(names[pair.label])} are taken for "
+        + confusion_figure.short(names[pair.answer])
+        for pair in top
+    ]
+    alt = f"{right:,} of {int(matrix.sum()):,} pictures lie on the diagonal. Confused most: "
+    alt += "; ".join(pairs) or "none"
+    yield Figure(
+        "confusion",
+        "What each class is taken for",
+        f"The {evidence.pictures} pictures, answered by {name}. A row is a class, a column the "
+        "answer; colours follow the square root of the share, to show what is off the diagonal.",
+        alt + ".",
+        [name],
+        lambda out: confusion_figure.draw_confusion(matrix, names, out, f"Answers of {name}"),
+    )
+
+
+def confused(evidence: Evidence) -> tuple[str, Probabilities]:
+    """Whose confusions are shown: the best single model's, over crops where they are there."""
+    run = evidence.best
+    if run is None:
+        raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
+    ten, one = run.of(evidence.reported, OVERSAMPLE), run.of(evidence.reported)
+    found = ten if ten is not None else one
+    if found is None:
+        raise Absent(f"{run.name} has no probabilities of the reported pictures")
+    return run.name, found

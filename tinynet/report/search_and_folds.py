@@ -1,0 +1,124 @@
+"""The tables and figures of a cross-validation and of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tinynet.report import folds as folds_figure
+from tinynet.report import search_plane
+from tinynet.report.cells import NOT_RUN, Cell, Column, Row, Table, interval_cell, percent
+from tinynet.report.evidence import Evidence, label_of
+from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.sources import Folds, Search
+from tinynet.study.cross_validation import StageFolds
+from tinynet.study.trials import ranked
+
+
+def folds_table(found: Folds, number: int) -> Table:
+    """Every stage over its folds, and held-out training against held-out validation pictures."""
+    count = max((len(stage.folds) for stage in found.stages), default=0)
+    columns = [
+        Column("stage", "name"),
+        *(Column(f"fold {number} (%)", "number") for number in range(1, count + 1)),
+        *(Column("mean (%)", "number"), Column("95 % over folds", "number")),
+        *(Column("training pictures (%)", "number"), Column("validation pictures (%)", "number")),
+        *(Column("difference (points)", "number"), Column("95 % of it", "number")),
+    ]
+    rows = []
+    for stage in found.stages:
+        kinds = (stage.from_train, stage.from_val)
+        cells = [percent(accuracy, missing=NOT_RUN) for accuracy in stage.folds]
+        cells += [percent(stage.mean), interval_cell(stage.by_fold)]
+        cells += [percent(kind.accuracy if kind else None) for kind in kinds]
+        cells += [percent(stage.train_less_val, sign=True)]
+        cells += [interval_cell(stage.train_less_val_interval, sign=True)]
+        rows.append(Row([Cell(label_of(stage.name)), *cells]))
+    caption = (
+        f"One-crop accuracy on the pictures that were held out, from {found.folder}. The interval "
+        "over folds is Student's t, somewhat too narrow, as folds share training pictures; that of "
+        "the difference takes the two kinds as independent samples (normal approximation)."
+    )
+    return Table(f"folds-{number}", caption, columns, rows)
+
+
+def trials_table(search: Search, number: int) -> Table:
+    """Every trial of a search, best first."""
+    columns = [
+        *(Column("trial", "number"), Column("state")),
+        *(Column(name, "number") for name in search.names),
+        Column("tuning accuracy (%)", "number"),
+    ]
+    rows = [
+        Row(
+            [
+                Cell(str(trial.number), str(trial.number)),
+                Cell(trial.state),
+                *(Cell(f"{value:.4g}", f"{value:.9g}") for value in trial.values.values()),
+                percent(trial.score),
+            ]
+        )
+        for trial in ranked(search.trials)
+    ]
+    caption = f"The trials of {search.folder}; what was given up early has its last accuracy."
+    return Table(f"trials-{number}", caption, columns, rows)
+
+
+def search_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """The plane of two searched values, of each search."""
+    drawn = False
+    for number, found in enumerate(evidence.searches, 1):
+        best = found.best
+        if best is None or len(found.names) < 2:
+            continue
+        names = (found.names[0], found.names[1])
+        points = search_plane.points_of(found.trials, names)
+        ringed = search_plane.points_of([best], names)[0]
+        title = f"Search of {label_of(found.stage_name)}: {len(points)} trials"
+        drawn = True
+        yield Figure(
+            f"search_{number}_{found.stage_name}",
+            title,
+            "Each trial at its values, coloured by its accuracy on the tuning pictures: a small "
+            "square was given up early, and has its last one. Each level of trials is drawn around "
+            "the best so far.",
+            search_plane.describe(points, ringed, names),
+            [],
+            partial(_draw_search, points, ringed, names, title),
+        )
+    if not drawn:
+        raise Absent("no search of two values with a completed trial is here; 'tinynet search'")
+
+
+def _draw_search(
+    points: list[search_plane.Point],
+    best: search_plane.Point,
+    names: tuple[str, str],
+    title: str,
+    out: Path,
+) -> None:
+    search_plane.draw_search_plane(points, best, names, title, out)
+
+
+def folds_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+    """Cross-validation: held-out accuracy by fold."""
+    if not any(found.stages for found in evidence.folds):
+        raise Absent("no cross-validation is here; 'tinynet dissect --folds K'")
+    for number, found in enumerate(evidence.folds, 1):
+        named = [replace(stage, name=label_of(stage.name)) for stage in found.stages]
+        yield Figure(
+            f"folds_{number}",
+            "Accuracy on the fold that was held out",
+            "A dot is a fold, a diamond their mean with its 95 % interval (Student's t). Right: "
+            "the same nets on pictures that came from the training set, less those from the "
+            "validation set; an interval that leaves out 0 says that the two kinds differ.",
+            folds_figure.describe(named),
+            [],
+            partial(_draw_folds, named),
+        )
+
+
+def _draw_folds(stages: list[StageFolds], out: Path) -> None:
+    folds_figure.draw_folds(stages, out)

@@ -1,0 +1,123 @@
+"""What lies in the folders that a report was told of: runs, and what experiments left as a whole.
+
+A run's folder has a run.json.  A dissection's results (dissection.json), a cross-validation's
+(folds.json) and a search (trials.csv) have runs inside them that are theirs alone: trials and folds
+are no runs to be averaged, and a dissection's have a table already.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import TinynetError
+from tinynet.run.paths import RunPaths
+from tinynet.study.cross_validation import FOLDS, StageFolds
+from tinynet.study.results import ResultsPaths
+from tinynet.study.search import OVERRIDES, STUDY, TRIALS
+from tinynet.study.trials import Trial, read_trials, winner
+
+_DEPTH = 4  # folders below one that was named in which is looked
+RESULTS = "results"  # where ``tinynet dissect --out OUT`` puts them, if not told otherwise
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search: its trials, and what its overrides.json says of the winner and of who chose."""
+
+    folder: Path
+    stage_name: str
+    trials: list[Trial]
+    facts: dict[str, Any]
+
+    @property
+    def best(self) -> Trial | None:
+        return winner(self.trials)
+
+    @property
+    def names(self) -> list[str]:
+        """The solver fields that were searched."""
+        return list(self.trials[0].values) if self.trials else []
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A cross-validation's results folder: each stage over the folds."""
+
+    folder: Path
+    stages: list[StageFolds]
+    command: str = ""
+
+
+@dataclass
+class Found:
+    """``dissections``: results folder, and the folder of its whole runs where that is there."""
+
+    runs: list[Path] = field(default_factory=list)
+    dissections: list[tuple[Path, Path | None]] = field(default_factory=list)
+    folds: list[Path] = field(default_factory=list)
+    searches: list[Path] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.dissections or self.folds or self.searches)
+
+    def add(self, other: Found) -> None:
+        self.runs += other.runs
+        self.dissections += other.dissections
+        self.folds += other.folds
+        self.searches += other.searches
+
+
+def look(source: Path, inside: bool = False) -> Found:
+    """What lies in ``source`` or, to a depth of four folders, below it.
+
+    ``inside``: the runs within a dissection's results, which else are its own.
+    """
+    found = Found()
+    if inside:
+        for child in sorted(source.iterdir()):
+            _look(child, _DEPTH, found)
+    else:
+        _look(source, _DEPTH, found)
+    return found
+
+
+def _look(folder: Path, depth: int, found: Found) -> None:
+    below = folder / RESULTS
+    if (folder / RunPaths(folder).run_json.name).is_file():
+        found.runs.append(folder)
+    elif ResultsPaths(folder).table.is_file() or (folder / FOLDS).is_file():
+        if ResultsPaths(folder).table.is_file():
+            beside = folder.parent / "runs"
+            is_out = folder.name == RESULTS and beside.is_dir()
+            found.dissections.append((folder, beside if is_out else None))
+        if (folder / FOLDS).is_file():  # both lie in one folder where --out was the same
+            found.folds.append(folder)
+    elif ResultsPaths(below).table.is_file() or (below / FOLDS).is_file():
+        _look(below, depth, found)
+    elif (folder / TRIALS).is_file():
+        found.searches.append(folder)
+    elif depth and folder.is_dir() and not (folder / STUDY).is_file():
+        for child in sorted(folder.iterdir()):
+            is_hidden = child.name.startswith(".")  # and so half-written
+            if child.is_dir() and not child.is_symlink() and not is_hidden:
+                _look(child, depth - 1, found)
+
+
+def read_search(folder: Path) -> Search:
+    """Raises TinynetError where a file of the search cannot be read."""
+    path = folder / OVERRIDES
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        stage_name = facts["stage"]
+        if not isinstance(stage_name, str):
+            raise TypeError("its stage is no name")
+    except FileNotFoundError:
+        facts, stage_name = {}, folder.name  # no trial was completed
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(
+            f"{path}: is no winner as 'tinynet search' writes it ({error})"
+        ) from None
+    return Search(folder, stage_name, read_trials(folder / TRIALS), facts)

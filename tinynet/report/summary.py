@@ -1,0 +1,242 @@
+"""The numbers of a report: what every stage reaches and gains, from its runs.
+
+A results folder brings its table; of run directories the same table is made here, from those that
+are finished: a run that is under way never stands for one of full length.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from tinynet.experiment import paper
+from tinynet.experiment.stages import STAGES
+from tinynet.predict.ensemble import Member
+from tinynet.predict.metrics import is_right
+from tinynet.report.bars import Bar, Interval
+from tinynet.report.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
+from tinynet.run.record import FINISHED
+from tinynet.study.results import FINISHED as EVALUATED
+from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
+from tinynet.study.table import BySeed, ensemble_scores, estimate, gain
+
+
+@functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
+def stage_rows(evidence: Evidence) -> list[StageRow]:
+    """The table's rows: every single stage in order, then what else has run."""
+    if evidence.dissection is not None:
+        return [*evidence.dissection.stages, *evidence.dissection.variants]
+    rows: list[StageRow] = []
+    for stage in STAGES:
+        if not stage.is_ensemble:
+            runs = evidence.by_stage.get(stage.label, [])
+            before = rows[-1] if rows else None
+            facts = (stage.number, stage.name, stage.title, stage.change)
+            rows.append(_row(evidence, runs, facts, before))
+    for label, runs in evidence.by_stage.items():
+        if runs[0].stage is None:
+            rows.append(_row(evidence, runs, (0, label, label, ""), None))
+    return rows
+
+
+def _row(
+    evidence: Evidence,
+    runs: Sequence[RunEvidence],
+    facts: tuple[int, str, str, str],
+    before: StageRow | None,
+) -> StageRow:
+    number, name, title, change = facts
+    done = [run for run in runs if run.record.state == FINISHED]
+    row: dict[str, Any] = {}
+    one = _correct(done, evidence.reported, CENTER)
+    if one:
+        row["one_crop"] = estimate(one)
+        losses = [m.loss for run in done if (m := run.metrics(evidence.reported)) is not None]
+        row["loss"] = fmean(losses)
+    for key, split, crop in (
+        ("ten_crop", evidence.reported, OVERSAMPLE),
+        ("training", "train", CENTER),
+    ):
+        found = _correct(done, split, crop)
+        if found:
+            row[key] = estimate(found)
+    if before is not None and one:
+        earlier = evidence.by_stage.get(before.label, [])
+        earlier = [run for run in earlier if run.record.state == FINISHED]
+        row["gain"] = gain(_correct(earlier, evidence.reported, CENTER), one)
+        row["gain_over"] = before.name if row["gain"] else ""
+    return StageRow(
+        number=number,
+        name=name,
+        title=title,
+        change=change,
+        epochs=0,
+        runs=[_run_row(run) for run in runs],
+        paper=paper.STAGES.get(number, paper.PaperStage()),
+        **row,
+    )
+
+
+def _run_row(run: RunEvidence) -> RunRow:
+    scores = {}
+    for (split, crop), p in run.probabilities.items():
+        m = run.metrics(split, crop)
+        if m is not None:
+            scores[f"{split}_{crop}"] = Score(m.images, m.loss, m.top1, m.top5, p.views)
+    state = EVALUATED if run.record.state == FINISHED and scores else NOT_RUN
+    return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)
+
+
+def _correct(runs: Sequence[RunEvidence], split: str, crop: str) -> BySeed:
+    found: BySeed = {}
+    for run in runs:
+        p = run.of(split, crop)
+        if p is not None and run.record.seed not in found:
+            found[run.record.seed] = is_right(p.probabilities, p.labels)
+    return found
+
+
+@dataclass(frozen=True)
+class Oversampling:
+    """A stage's accuracy over crops, and the gain over one crop; both None where it has not run.
+
+    ``paper_gain``, percentage points, is the paper's where the stage is the paper's too.
+    """
+
+    label: str
+    ten_crop: Estimate | None = None
+    gain: Estimate | None = None
+    paper_gain: float | None = None
+
+
+def oversampling(evidence: Evidence) -> Oversampling:
+    """Of the last single stage, as in the paper; of run directories, of the last that has run."""
+    wanted = STAGES[-2].number
+    # a variant has its stage's number, and is not that stage
+    steps = [row for row in stage_rows(evidence) if row.is_step]
+    rows = {row.number: row for row in steps if row.ten_crop is not None}
+    if evidence.dissection is not None:
+        ten = rows[wanted].ten_crop if wanted in rows else None
+        gained = evidence.dissection.oversampling
+        return Oversampling(f"{wanted} over crops", ten, gained, paper.OVERSAMPLING_GAIN)
+    number = max((number for number in rows if number), default=0)
+    if not number:
+        return Oversampling(f"{wanted} over crops", paper_gain=paper.OVERSAMPLING_GAIN)
+    row = rows[number]
+    done = [
+        run
+        for run in evidence.by_stage.get(f"{number} {row.title}", [])
+        if run.record.state == FINISHED
+    ]
+    views = {p.views for run in done if (p := run.of(evidence.reported, OVERSAMPLE)) is not None}
+    label = f"{number} with mirror image" if views == {2} else f"{number} over crops"
+    gained = gain(
+        _correct(done, evidence.reported, CENTER), _correct(done, evidence.reported, OVERSAMPLE)
+    )
+    stated = paper.OVERSAMPLING_GAIN if number == wanted else None
+    return Oversampling(label, row.ten_crop, gained, stated)
+
+
+@functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
+def ensemble_of(evidence: Evidence) -> Ensemble | None:
+    """The ensemble's scores, or None where there is none; of run directories, all that agree."""
+    if evidence.dissection is not None:
+        return evidence.dissection.ensemble
+    members = evidence.members
+    if not members:
+        return None
+    found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
+    return Ensemble(
+        number=STAGES[-1].number,
+        name=STAGES[-1].name,
+        title=f"{len(members)} averaged ({members[0].label})",
+        members=[_run_row(run) for run in members],
+        paper=paper.STAGES[STAGES[-1].number],
+        **ensemble_scores(
+            [Member(run.folder, p) for run, p in zip(members, found)],
+            [run.record.seed for run in members],
+        ),
+    )
+
+
+def interval(estimate: Estimate | None) -> Interval | None:
+    """By picture, which there is from one seed on: error bars of one figure answer one question."""
+    return None if estimate is None else estimate.by_picture
+
+
+def _bar(row: StageRow) -> Bar:
+    return Bar(
+        row.label,
+        row.one_crop.mean if row.one_crop else None,
+        interval(row.one_crop),
+        row.gain.mean if row.gain else None,
+        interval(row.gain),
+        _share(row.paper.gain),
+    )
+
+
+def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
+    """Figure 7's bars and a note on what they are.
+
+    Every stage in order with what has not run, as in the paper; then what is no step: variants.
+    """
+    rows = stage_rows(evidence)
+    bars = [_bar(row) for row in rows if row.is_step]
+    over = oversampling(evidence)
+    bars.append(
+        Bar(
+            over.label,
+            over.ten_crop.mean if over.ten_crop else None,
+            interval(over.ten_crop),
+            over.gain.mean if over.gain else None,
+            interval(over.gain),
+            _share(over.paper_gain),
+        )
+    )
+    ensemble = ensemble_of(evidence)
+    if ensemble is not None:
+        found = ensemble.full
+        title = ensemble.label
+        if evidence.dissection is None:
+            title = f"{len(ensemble.members)} averaged"
+        bars.append(
+            Bar(
+                title,
+                found.top1 if found else None,
+                ensemble.full_by_picture,
+                ensemble.gain_over_mean.mean if ensemble.gain_over_mean else None,
+                ensemble.gain_over_mean.by_picture if ensemble.gain_over_mean else None,
+                _share(ensemble.paper.gain),
+            )
+        )
+    others = [row for row in rows if not row.is_step]
+    bars += [_bar(row) for row in others]
+    seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
+    notes = [
+        f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
+        "error bars: 95 % by picture (paired bootstrap).",
+        "The paper has 200 classes.",
+    ]
+    if ensemble is not None:
+        notes[1] += " Its ensemble's gain is over its best member, ours over the mean member."
+    if any(_is_of_fewer_seeds(row, rows) for row in rows):
+        notes.append(
+            "A gain compares the seeds that both stages have, so that bars may differ by more."
+        )
+    if any(row.gain for row in others):
+        notes.append("A variant's gain is over its own stage.")
+    return bars, "\n".join(notes)
+
+
+def _is_of_fewer_seeds(row: StageRow, rows: Sequence[StageRow]) -> bool:
+    """Whether a gain leaves out seeds of its stage or of the one before."""
+    before = [other for other in rows if other.name == row.gain_over]
+    one = [each.one_crop for each in (row, *before) if each.one_crop is not None]
+    return row.gain is not None and any(found.seeds != row.gain.seeds for found in one)
+
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100

@@ -1,0 +1,264 @@
+"""The tables of a report: stages beside the paper, ensemble, confusions, and every run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from tinynet.experiment import paper
+from tinynet.report import confusion
+from tinynet.report.cells import (
+    NOT_RUN,
+    Cell,
+    Column,
+    Link,
+    Row,
+    Table,
+    interval_cell,
+    number,
+    percent,
+    run_id,
+    run_links,
+)
+from tinynet.report.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
+from tinynet.report.figure import Absent
+from tinynet.report.score_figures import confused
+from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
+from tinynet.study.results import Ensemble, StageRow
+
+
+def stages(evidence: Evidence) -> Table:
+    """What every stage reaches and gains, beside what the paper's text says of it."""
+    columns = [
+        Column("stage", "name"),
+        Column("seeds", "runs"),
+        Column("accuracy, one crop (%)", "number"),
+        Column("95 % by picture", "number"),
+        Column("95 % by seed", "number"),
+        Column("over crops (%)", "number"),
+        Column("paper's accuracy (%)", "number"),
+        Column("gain (points)", "number"),
+        Column("gain, 95 % by picture", "number"),
+        Column("gain, 95 % by seed", "number"),
+        Column("paper's gain", "number"),
+        Column("training (%)", "number"),
+        Column("paper's training (%)", "number"),
+        Column("loss (nats)", "number"),
+        Column("paper's loss", "number"),
+    ]
+    found = stage_rows(evidence)
+    rows = [Row(_stage_cells(evidence, row)) for row in found if row.is_step]
+    rows.append(Row(_crops_cells(oversampling(evidence))))
+    ensemble = ensemble_of(evidence)
+    if ensemble is not None:
+        rows.append(Row(_ensemble_cells(evidence, ensemble)))
+    rows += [Row(_stage_cells(evidence, row)) for row in found if not row.is_step]
+    return Table(
+        "stages",
+        f"Accuracy (top-1) on the {evidence.pictures} pictures, means over seeds. By picture: a "
+        "paired bootstrap over the pictures, these runs being as they are. By seed: Student's t "
+        "over seeds, these pictures being what they are. A gain compares the seeds that both "
+        "stages have. The paper's accuracy is of one crop where ours is, else over crops.",
+        columns,
+        rows,
+    )
+
+
+def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+    one = row.one_crop
+    missing = NOT_RUN if one is None else "—"
+    return [
+        *_named_cells(evidence, row),
+        percent(one.mean if one else None, missing=missing),
+        interval_cell(one.by_picture if one else None),
+        interval_cell(one.by_seed if one else None),
+        percent(row.ten_crop.mean if row.ten_crop else None),
+        number(row.paper.validation),
+        percent(row.gain.mean if row.gain else None, sign=True),
+        interval_cell(row.gain.by_picture if row.gain else None, sign=True),
+        interval_cell(row.gain.by_seed if row.gain else None, sign=True),
+        number(row.paper.gain, sign=True),
+        percent(row.training.mean if row.training else None),
+        number(row.paper.training),
+        number(row.loss, 3),
+        number(row.paper.loss, 3),
+    ]
+
+
+def _named_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+    """Which stage, and the seeds that have run as links to their runs."""
+    done = [run.run for run in row.finished]
+    links = run_links(evidence, done, [str(run.seed) for run in row.finished])
+    place = row.number if row.is_step else 100 + row.number  # behind the ladder
+    return [
+        Cell(row.label, f"{place:03d}"),
+        Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
+    ]
+
+
+def _crops_cells(over: Oversampling) -> list[Cell]:
+    none = Cell("—", "")
+    ten, gain = over.ten_crop, over.gain
+    accuracy = paper.BEST_MEMBER_TEN_CROPS if over.paper_gain is not None else None
+    return [
+        *(
+            Cell(over.label, f"{over.label[:1]:0>3}.5"),
+            Cell("as above" if over.ten_crop else NOT_RUN, ""),
+        ),
+        none,
+        interval_cell(ten.by_picture if ten else None),
+        interval_cell(ten.by_seed if ten else None),
+        percent(ten.mean if ten else None, missing=NOT_RUN),
+        number(accuracy),
+        percent(gain.mean if gain else None, sign=True),
+        interval_cell(gain.by_picture if gain else None, sign=True),
+        interval_cell(gain.by_seed if gain else None, sign=True),
+        number(over.paper_gain, sign=True),
+        *(none, none, none, none),
+    ]
+
+
+def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
+    gain, full = ensemble.gain_over_mean, ensemble.full
+    title = ensemble.label
+    if evidence.dissection is None:
+        title = ensemble.title
+    done = [run.run for run in ensemble.members if run.state == "finished"]
+    return [
+        Cell(title, f"{ensemble.number:03d}"),
+        Cell(f"{len(done)} of {len(ensemble.members)} models", str(len(done))),
+        Cell("—", ""),
+        interval_cell(ensemble.full_by_picture),
+        Cell("—", ""),
+        percent(full.top1 if full else None, missing=NOT_RUN),
+        number(ensemble.paper.validation),
+        percent(gain.mean if gain else None, sign=True),
+        interval_cell(gain.by_picture if gain else None, sign=True),
+        Cell("—", ""),
+        number(ensemble.paper.gain, sign=True),
+        Cell("—", ""),
+        number(ensemble.paper.training),
+        number(full.loss if full else None, 3),
+        number(ensemble.paper.loss, 3),
+    ]
+
+
+def tuning_and_held_out(evidence: Evidence) -> Table | None:
+    """Both kinds of pictures that no net was trained on, by stage; None where none chose."""
+    rows = [row for row in stage_rows(evidence) if row.tuning is not None]
+    if not rows:
+        return None
+    columns = [
+        Column("stage", "name"),
+        Column("seeds", "runs"),
+        Column("tuning pictures (%)", "number"),
+        Column("held-out pictures (%)", "number"),
+        Column("difference (points)", "number"),
+        Column("95 % by picture", "number"),
+        Column("95 % by seed", "number"),
+    ]
+    caption = (
+        "Accuracy (top-1) over crops on the pictures that may choose and on those that are "
+        "reported, means over seeds; no net was trained on either. By picture: two independent "
+        "samples of pictures. What only one seed has run has no interval by seed."
+    )
+    return Table("tuning", caption, columns, [Row(_both_cells(evidence, row)) for row in rows])
+
+
+def _both_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+    less = row.tuning_less_reported
+    return [
+        *_named_cells(evidence, row),
+        percent(row.tuning.mean if row.tuning else None),
+        percent(row.ten_crop.mean if row.ten_crop else None),
+        percent(less.mean if less else None, sign=True),
+        interval_cell(less.by_picture if less else None, sign=True),
+        interval_cell(less.by_seed if less else None, sign=True),
+    ]
+
+
+def confusions(evidence: Evidence, limit: int = 20) -> Table | None:
+    """The pairs of classes that are confused most."""
+    try:
+        name, found = confused(evidence)
+    except Absent:
+        return None
+    matrix = confusion.confusion_matrix(found)
+    wnids = found.wnids.tolist()
+    names = [evidence.class_names.get(wnid, wnid) for wnid in wnids]
+    rows = [
+        Row(
+            [
+                Cell(names[pair.label]),
+                Cell(names[pair.answer]),
+                percent(pair.share),
+                number(pair.count, 0),
+                number(pair.pictures, 0),
+            ]
+        )
+        for pair in confusion.top_confusions(matrix, limit)
+    ]
+    columns = [
+        Column("class", "name"),
+        Column("taken for", "name"),
+        Column("% of its pictures", "number"),
+        Column("pictures", "number"),
+        Column("of", "number"),
+    ]
+    return Table("confusions", f"The {len(rows)} pairs confused most, by {name}.", columns, rows)
+
+
+def runs(evidence: Evidence, page: Path) -> Table:
+    """Every run: where it lies, how it ended, what it is made of."""
+    columns = [
+        *(Column("run", "runs"), Column("state"), Column("iteration", "number")),
+        *(Column("of", "number"), Column("seed", "number")),
+        Column("accuracy, one crop (%)", "number"),
+        Column("over crops (%)", "number"),
+        *(Column("engine"), Column("device")),
+        *(Column("weights (SHA-256)", "hash"), Column("solver (SHA-256)", "hash")),
+        Column("folder", "path"),
+    ]
+    rows = [
+        Row(_run_cells(evidence, run, page), run_id(evidence, run.name)) for run in evidence.runs
+    ]
+    caption = (
+        "Every run, finished or not. The hashes are of the weights that were measured and of the "
+        "solver.prototxt as run; point at one to see it whole."
+    )
+    return Table("runs", caption, columns, rows)
+
+
+def _run_cells(evidence: Evidence, run: RunEvidence, page: Path) -> list[Cell]:
+    record = run.record
+    state = record.state + (f": {record.message}" if record.message else "")
+    engine = record.engine or _session_engine(record.sessions)
+    link = quote(Path(os.path.relpath(run.folder.resolve(), page.resolve().parent)).as_posix())
+    return [
+        Cell(run.name),
+        Cell(state),
+        number(record.iteration, 0),
+        number(record.max_iter, 0),
+        Cell(str(record.seed), str(record.seed)),
+        percent(run.scored_or_measured(evidence.reported, CENTER), missing=NOT_RUN),
+        percent(run.scored_or_measured(evidence.reported, OVERSAMPLE), missing=NOT_RUN),
+        Cell(" ".join(engine.get(key, "") for key in ("name", "version")).strip() or "—"),
+        Cell(record.device),
+        _hash(run.model_sha256),
+        _hash(str(record.hashes.get("solver.prototxt", ""))),
+        Cell(str(run.folder), None, [Link(str(run.folder), f"{link}/")]),
+    ]
+
+
+def _session_engine(sessions: Sequence[dict[str, object]]) -> dict[str, str]:
+    """A published record has no engine of its own, but its sessions say."""
+    if not sessions:
+        return {}
+    last = sessions[-1]
+    return {"name": str(last.get("engine", "")), "version": str(last.get("engine_version", ""))}
+
+
+def _hash(digest: str) -> Cell:
+    return Cell(digest[:12], digest, is_code=True, title=digest) if digest else Cell("—", "")

@@ -1,0 +1,163 @@
+"""Looks for what would fail, before the long work starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import phases, schema
+from tinynet.dataset.manifest import Manifest, read_manifest
+from tinynet.dataset.paths import DataPaths
+from tinynet.errors import TinynetError, UsageError
+from tinynet.run import record_digest
+from tinynet.run.paths import RunPaths
+from tinynet.run.prepare import Prepared, Source, batch_size
+
+# bytes of an LMDB without manifest up to which its records are read before training: seconds
+_LARGEST_UNKNOWN = 4 << 30
+
+
+def require_data(prepared: Prepared) -> list[dict[str, Any]]:
+    """Check every file and database that the nets read; return what they are.
+
+    An entry has ``path`` and ``bytes``, and of an LMDB the ``digest`` of its records, so that a
+    later resume can tell whether the data is still the same.  LMDB has no checksums: the records
+    are read once, here, and held against the data set's manifest where there is one.
+    Raises TinynetError that names the layer and the path.
+    """
+    entries = []
+    for source, file in require_sources(prepared):
+        path = Path(source.path)
+        entry: dict[str, Any] = {"path": source.path}
+        if file.exists():
+            entry["bytes"] = file.stat().st_size
+        manifest = manifest_of(path) if source.is_database else None
+        if file.name == "data.mdb" and (manifest or entry["bytes"] <= _LARGEST_UNKNOWN):
+            entry["digest"] = record_digest.of(path)
+        if manifest is not None and entry["digest"] != manifest.digests[split_of(path) or ""]:
+            raise TinynetError(
+                f"{path}: its records are not those that its manifest.json states (SHA-256 "
+                f"differs); 'tinynet data verify {path.parent}' says more; convert the data again"
+            )
+        entries.append(entry)
+    return entries
+
+
+def require_sources(prepared: Prepared) -> list[tuple[Source, Path]]:
+    """Check that every file and database that the nets read is there; each with its data file.
+
+    Raises TinynetError that names the layer and the path.
+    """
+    found = []
+    for source in prepared.sources():
+        path = Path(source.path)
+        if not path.exists():
+            raise TinynetError(_missing(prepared, source))
+        file = path
+        if source.is_database and path.is_dir():
+            file = path / "data.mdb"
+            if not file.exists() and not (path / "CURRENT").exists():
+                raise TinynetError(
+                    f"{path}: holds no database (data.mdb), so its conversion is not finished; "
+                    "run 'tinynet data convert' again"
+                )
+        found.append((source, file))
+    return found
+
+
+def _missing(prepared: Prepared, source: Source) -> str:
+    phase = "TRAIN" if source.phase == schema.TRAIN else "TEST"
+    what = "mean file" if source.is_mean else "database" if source.is_database else "file"
+    where = "" if os.path.isabs(source.path) else f" in {os.getcwd()}"
+    folder = Path(source.path).parent
+    return (
+        f"{source.path}: no such {what}{where}, which layer '{source.layer}' ({phase}) of "
+        f"{prepared.net_name or prepared.path} reads; make it with 'tinynet data convert DATASET "
+        f"--out {folder}', or name your data with 'tinynet generate --data DIR'"
+    )
+
+
+def require_rows(prepared: Prepared) -> None:
+    """Raise UsageError where a layer's weights do not lie in a row a unit, as max-norm needs."""
+    for layer in phases.layers_of(prepared.train_net, schema.TRAIN):
+        if layer.inner_product_param.transpose:
+            raise UsageError(
+                f"--max-norm: layer '{layer.name}' has transpose: true, so that a unit's weights "
+                "are no row of its matrix; leave one of the two out"
+            )
+
+
+def split_of(database: Path) -> str | None:
+    """Which split of a converted data set the path is: "train", "val", "test", or None."""
+    name = Path(database).name
+    for split in ("train", "val", "test"):
+        if name == DataPaths(Path(database).parent).lmdb(split).name:
+            return split
+    return None
+
+
+def manifest_of(database: Path) -> Manifest | None:
+    """The manifest beside a database that is one of ours, or None."""
+    folder = Path(database).parent
+    if split_of(database) is None or not DataPaths(folder).manifest.exists():
+        return None
+    return read_manifest(folder)
+
+
+def warnings(prepared: Prepared) -> Iterator[str]:
+    """What will run, but hardly as it was meant."""
+    for index, net in enumerate(prepared.test_nets):
+        if index < len(prepared.solver.test_iter):
+            yield from _coverage(net, prepared.solver.test_iter[index])
+    classes = _classes(prepared.train_net)
+    for source in prepared.sources():
+        manifest = manifest_of(Path(source.path)) if source.is_database else None
+        if manifest is not None and classes is not None and classes != manifest.classes:
+            if manifest.classes > classes:
+                # the labels would index past the scores, which Caffe does not check
+                raise TinynetError(
+                    f"{source.path} has {manifest.classes} classes and the net {classes}; run "
+                    f"'tinynet generate --data {Path(source.path).parent}'"
+                )
+            yield f"the net has {classes} classes, {source.path} only {manifest.classes}"
+            return
+
+
+def _coverage(net: Any, iterations: int) -> Iterator[str]:
+    """A test over other than the whole set goes on, next time, where this one left off."""
+    size = batch_size(net, schema.TEST)
+    for layer in phases.layers_of(net, schema.TEST):
+        if layer.type != "Data":
+            continue
+        path = Path(layer.data_param.source)
+        manifest = manifest_of(path)
+        count = manifest.counts[split_of(path) or ""] if manifest else 0
+        if count and size * iterations != count:
+            yield (
+                f"a test sees {iterations} × {size} = {size * iterations} pictures of the {count} "
+                f"in {path}, so that each test sees others; test_iter × batch_size should be equal"
+            )
+
+
+def _classes(net: Any) -> int | None:
+    """Number of scores that a softmax loss is computed from, where one layer states it."""
+    layers = phases.layers_of(net, schema.TRAIN)
+    for loss in layers:
+        if loss.type == "SoftmaxWithLoss" and loss.bottom:
+            for layer in layers:
+                if layer.type == "InnerProduct" and loss.bottom[0] in layer.top:
+                    return layer.inner_product_param.num_output
+    return None
+
+
+def require_writable(paths: RunPaths) -> None:
+    """Make the run directory and its snapshot folder, and write a file there to be sure.
+
+    Real Caffe aborts where the folder of its snapshot_prefix is not there.  Raises OSError.
+    """
+    paths.snapshots.mkdir(parents=True, exist_ok=True)
+    probe = paths.snapshots / f".probe.{os.getpid()}"
+    probe.write_bytes(b"0")
+    probe.unlink()

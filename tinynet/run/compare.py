@@ -1,0 +1,145 @@
+"""What differs between the prototxt and data that a run was begun with and those of now."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import schema, text
+from tinynet.errors import TinynetError
+from tinynet.experiment.solver_values import RATE_FIELDS
+from tinynet.run.paths import RunPaths
+from tinynet.run.prepare import Prepared, as_run
+from tinynet.run.record import sha256
+
+# where things lie, not what is trained: a moved run is the same run
+_LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
+# fields that a run may change on its way when it is asked to (--resume): how far it goes, and
+# when it shows, tests and saves
+_SCHEDULE = ("max_iter", "display", "test_interval", "test_iter", "snapshot", "average_loss")
+
+
+def changes(
+    paths: RunPaths, prepared: Prepared, moved: Mapping[str, str] | None = None
+) -> list[str]:
+    """Differences between the run directory's prototxt and the prepared one, a phrase each.
+
+    ``moved``: what ``moved_data`` found; its data is the same wherever it lies.
+    """
+    found: list[str] = []
+    begun = paths.solver.exists()
+    if begun and paths.warm_up.exists() != (prepared.warm_up is not None):
+        found.append("a warm-up was " + ("left out" if prepared.warm_up is None else "added"))
+    for name, new in prepared.texts(paths).items():
+        try:
+            old = (Path(paths.root) / name).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            continue  # begun, but not yet written
+        if old == new or name == paths.deploy.name:
+            continue
+        if name == paths.solver.name:
+            found += _solver_changes(old, new, str(paths.solver))
+        elif name == paths.warm_up.name:
+            changed = _solver_changes(old, new, str(paths.warm_up))
+            # all else in it follows the solver, whose changes are told already
+            ours = [c for c in changed if c.split(" ")[0] in (*RATE_FIELDS, "max_iter")]
+            found += [f"the warm-up's {change}" for change in ours]
+        else:
+            found += _net_changes(_with_data(old, moved or {}, name), new, name)
+    return found
+
+
+def moved_data(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """By the path of data that a run was begun with, where the same content lies now."""
+    now = {entry["digest"]: entry["path"] for entry in after if "digest" in entry}
+    kept = {entry["path"] for entry in after}
+    return {
+        entry["path"]: now[entry["digest"]]
+        for entry in before
+        if entry["path"] not in kept and entry.get("digest") in now
+    }
+
+
+def _with_data(net_text: str, moved: Mapping[str, str], name: str) -> str:
+    """The text of a net whose Data layers read what has moved from where it lies now."""
+    if not moved:
+        return net_text
+    try:
+        net = text.parse(net_text, schema.NetParameter, name)
+    except TinynetError:
+        return net_text  # damaged: its lines tell
+    for layer in net.layer:
+        if layer.data_param.source in moved:
+            layer.data_param.source = moved[layer.data_param.source]
+    return text.format(net)
+
+
+def damaged_copies(paths: RunPaths, prepared: Prepared, hashes: Mapping[str, str]) -> list[str]:
+    """Files of the run directory that are neither as they were written nor as they will be."""
+    found = []
+    for name, text_now in prepared.texts(paths).items():
+        path = Path(paths.root) / name
+        if name in hashes and path.exists() and sha256(text_now) != hashes[name]:
+            try:
+                stored = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                stored = ""
+            if sha256(stored) != hashes[name]:
+                found.append(f"{path} is not as it was written (its SHA-256 differs)")
+    return found
+
+
+def _solver_changes(old: str, new: str, name: str) -> list[str]:
+    try:
+        before = as_run(text.parse(old, schema.SolverParameter, name))
+    except TinynetError:
+        return [f"{name} cannot be read any more"]
+    after = text.parse(new, schema.SolverParameter, name)
+    found = []
+    for field in schema.fields_of(before):
+        if field not in _LOCATIONS and getattr(before, field) != getattr(after, field):
+            found.append(f"{field} {_shown(before, field)} -> {_shown(after, field)}")
+    return found
+
+
+def _shown(solver: Any, field: str) -> str:
+    part = schema.SolverParameter()
+    other = schema.SolverParameter()
+    other.CopyFrom(solver)
+    for name in schema.fields_of(part):
+        if name != field:
+            other.ClearField(name)
+    values = [line.partition(": ")[2] for line in text.format(other).splitlines()]
+    return " ".join(values) if values else f"{getattr(part, field)}"
+
+
+def _net_changes(old: str, new: str, name: str) -> list[str]:
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
+    found = []
+    for line in lines:
+        if line[:1] in "+-" and not line.startswith(("+++", "---")):
+            found.append(f"{name}: {line[0]} {line[1:].strip()}")
+    return found
+
+
+def is_schedule(change: str) -> bool:
+    """Whether a difference found by ``changes`` only concerns how far and how often."""
+    return change.split(" ")[0] in _SCHEDULE
+
+
+def data_changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
+    """Differences between the data that two sessions read: by content where it is known."""
+    found = []
+    old = {entry["path"]: entry for entry in before}
+    for entry in after:
+        known = old.get(entry["path"])
+        if known is None:
+            continue  # the prototxt changed, which `changes` tells
+        for key in ("digest", "bytes"):
+            if key in known and key in entry:
+                if known[key] != entry[key]:
+                    found.append(f"the data in {entry['path']} is not the same")
+                break
+    return found

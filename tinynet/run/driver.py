@@ -1,0 +1,246 @@
+"""Trains: does what the run directory needs (``plan``), session by session, and records the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinynet import files
+from tinynet.engine import devices, engines
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
+from tinynet.run import checks, lock, memory, positions, prepare, retention, snapshots
+from tinynet.run import log as logs
+from tinynet.run import record as runs
+from tinynet.run import resume as resuming
+from tinynet.run.log import LogParser
+from tinynet.run.paths import RunPaths
+from tinynet.run.plan import Plan, Request, decide, headline, history_before, is_finished
+from tinynet.run.progress import Progress
+from tinynet.run.record import Run
+from tinynet.run.session import Outcome, Session
+from tinynet.run.summary import summary
+
+
+def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
+    """Carry a run to its end, and return its summary (see ``summary``).
+
+    ``say`` gets each message for the user, a line each.  Raises StoppedEarly after a signal,
+    TinynetError where the run cannot start, fails or diverges.
+    """
+    paths = request.paths
+    stored = runs.load(paths.run_json)
+    if request.resume and stored is None:
+        raise UsageError(f"{paths.root}: no run is here that could go on; leave out --resume")
+    prepared = _prepare(request, stored)
+    if stored is not None and is_finished(request, stored, prepared):
+        say(
+            f"{paths.root}: is finished ({stored.iteration} iterations); "
+            "--resume --max-iter N takes it further, --name starts another"
+        )
+        return _summary(paths, prepared, say)
+    max_norm = request.max_norm or (stored.max_norm if stored else None)
+    if max_norm is not None:
+        checks.require_rows(prepared)
+    data = checks.require_data(prepared)
+    warnings = list(checks.warnings(prepared))
+    for weights in request.weights:
+        snapshots.require_whole_model(Path(weights))
+    engine = engines.find(request.engine, request.caffe_python)
+    gpu = devices.choose(engine, request.gpu, request.cpu)
+    precision = request.precision or (stored.precision if stored else "float32")
+    engines.require_precision(precision, engine, gpu)
+    if stored is None:
+        memory.require(prepared, gpu is not None)
+    if request.gpu is not None:
+        devices.require(engine, request.gpu)
+    checks.require_writable(paths)
+    with lock.hold(paths):
+        stored = runs.load(paths.run_json)  # as the last holder of the lock left it
+        if precision == "bf16" and gpu is None and not engines.cpu_has_bfloat16():
+            warnings.append(
+                "this processor has no bfloat16 instructions: bf16 will be many times slower than "
+                "float32 here; train on a GPU, or start another run without --precision"
+            )
+        for warning in warnings:
+            say(warning)
+        while True:  # once, and once more where a warm-up goes before
+            plan = decide(request, stored, prepared, data)
+            kept = history_before(plan, paths, engine.name)
+            for note in plan.notes:
+                say(note)
+            say(headline(plan, engine, gpu))
+            result = _run(request, plan, engine, gpu, kept, say)
+            if result is not None:
+                return result
+            stored = runs.load(paths.run_json)
+
+
+def require_startable(request: Request) -> None:
+    """Raise what ``train`` would before anything is read at length: no data, say, or no engine.
+
+    The device is not looked at: a job list's runs may be for another machine's.
+    """
+    stored = runs.load(request.paths.run_json)
+    prepared = _prepare(request, stored)
+    if stored is not None and is_finished(request, stored, prepared):
+        return
+    checks.require_sources(prepared)
+    list(checks.warnings(prepared))  # which finds a net of too few classes
+    engines.find(request.engine, request.caffe_python)
+
+
+def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
+    overrides = dict(request.overrides)
+    if stored is not None and request.resume:
+        # a resumed run goes on with what it was begun with, unless told otherwise now
+        overrides = {**stored.overrides, **overrides}
+    return prepare.load(request.solver, overrides)
+
+
+def _run(
+    request: Request,
+    plan: Plan,
+    engine: engines.Engine,
+    gpu: int | None,
+    kept: Sequence[logs.Record],
+    say: Callable[[str], None],
+) -> dict[str, Any] | None:
+    """One session, recorded.  The run's summary; None where its warm-up alone is done."""
+    paths, prepared, run = request.paths, plan.prepared, plan.run
+    first = plan.first
+    _begin(request, plan, engine, gpu)
+    keeper = retention.Keeper(
+        paths, prepared.solver.type, retention.KEEP if run.keep is None else run.keep
+    )
+    progress = Progress(prepared.net_name, first, run.max_iter, request.quiet)
+    seconds = kept[-1].get("seconds", 0.0) if kept else 0.0
+    session = Session(
+        engine,
+        _arguments(request, plan, gpu),
+        paths,
+        LogParser(prepared.effective_batch, seconds),
+        progress,
+        prepared.divergence_limit,
+        first,
+        keeper.take,
+    )
+    outcome = Outcome(runs.FAILED, first, "ended by an error of the driver")
+    warm = False
+    try:
+        outcome = session.run()
+    finally:
+        progress.close()
+        if outcome.state == runs.FAILED and memory.is_shortage(outcome.message):
+            outcome.message += f"; {memory.advice(prepared)}"
+        if plan.is_warm_up and outcome.state == runs.FINISHED:
+            outcome.state, outcome.message = runs.STOPPED, "warmed up"
+            warm = True
+        _record(run, outcome, paths)
+    if warm:
+        return None
+    if outcome.state == runs.FINISHED:
+        return _summary(paths, prepared, say)
+    raise _unfinished(run, outcome, paths)
+
+
+def _begin(request: Request, plan: Plan, engine: engines.Engine, gpu: int | None) -> None:
+    """Write what a session needs in the run directory, then that it has begun."""
+    paths, prepared, run = request.paths, plan.prepared, plan.run
+    texts = prepared.texts(paths)
+    for name, text in texts.items():
+        files.write_text(Path(paths.root) / name, text)
+    snapshots.unseal_after(paths.snapshots, plan.first)
+    if plan.snapshot is None:
+        paths.log.write_bytes(b"")
+    else:
+        resuming.write_to_log(paths, plan.snapshot, engine.name, plan.exact, plan.notes)
+    run.max_iter = prepared.solver.max_iter
+    run.effective_batch = prepared.effective_batch
+    run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
+    run.device = "cpu" if gpu is None else f"gpu {gpu}"
+    run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
+    run.command = list(request.command)
+    run.begin_session(
+        plan.first,
+        solver=(paths.warm_up if plan.is_warm_up else paths.solver).name,
+        engine=engine.name,
+        engine_version=engine.version,
+        device=run.device,
+        precision=run.precision,
+    )
+    run.save(paths.run_json)
+
+
+def _arguments(request: Request, plan: Plan, gpu: int | None) -> list[str]:
+    solver, last = plan.prepared.at(plan.first)
+    file = request.paths.warm_up if plan.is_warm_up else request.paths.solver
+    arguments = ["train", os.fspath(file)]
+    if gpu is not None:
+        arguments += ["--gpu", str(gpu)]
+    if plan.run.precision != "float32":
+        arguments += ["--precision", plan.run.precision]
+    if plan.run.max_norm is not None:
+        arguments += ["--max-norm", repr(plan.run.max_norm)]
+    arguments += ["--net-name", plan.prepared.net_name, "--max-iter", str(last)]
+    arguments += ["--display", str(solver.display), "--average-loss", str(solver.average_loss)]
+    arguments += ["--test-interval", str(solver.test_interval)]
+    for iterations in solver.test_iter:
+        arguments += ["--test-iter", str(iterations)]
+    arguments += ["--snapshot", str(solver.snapshot)]
+    if plan.prepared.divergence_limit is not None:
+        arguments += ["--divergence-limit", repr(plan.prepared.divergence_limit)]
+    if plan.snapshot is None:
+        for weights in plan.run.weights:
+            arguments += ["--weights", weights]
+    elif plan.exact:
+        # this engine looks for the model beside the state; its hash is that of the complete state
+        arguments += ["--restore", os.fspath(plan.snapshot.state), "--exactly"]
+    else:
+        arguments += ["--restore", os.fspath(snapshots.resumable_state(plan.snapshot))]
+        for skip in positions.skips(plan.prepared, plan.snapshot.iteration):
+            arguments.append(f"--skip={skip}")
+    return arguments
+
+
+def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:
+    iteration = outcome.iteration
+    if outcome.state != runs.FINISHED:
+        last = outcome.last_good if outcome.state == runs.DIVERGED else None
+        found = [s.iteration for s in snapshots.snapshots(paths.snapshots)]
+        found = [number for number in found if last is None or number <= last]
+        iteration = found[-1] if found else 0
+    if outcome.engine:
+        run.sessions[-1]["worker"] = outcome.engine
+        if "gpu_name" in outcome.engine:
+            run.versions["gpu"] = outcome.engine["gpu_name"]
+    run.last_good = outcome.last_good if outcome.state == runs.DIVERGED else None
+    run.end_session(outcome.state, iteration, outcome.message)
+    run.save(paths.run_json)
+
+
+def _summary(
+    paths: RunPaths, prepared: prepare.Prepared, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The run's summary, its history made again from its log where that is damaged."""
+    mended = resuming.mend_history(paths, prepared)
+    if mended is not None:
+        say(mended)
+    return summary(paths)
+
+
+def _unfinished(run: Run, outcome: Outcome, paths: RunPaths) -> TinynetError:
+    """What to raise of a session that did not reach the end."""
+    at = f"the snapshot of iteration {run.iteration}" if run.iteration else "the start"
+    if outcome.state == runs.STOPPED:
+        return StoppedEarly(
+            f"{paths.root}: {outcome.message} at iteration {outcome.iteration} of {run.max_iter}; "
+            f"the same command goes on from {at}"
+        )
+    if outcome.state == runs.DIVERGED:
+        return TinynetError(
+            f"{paths.root}: diverged: {outcome.message}; start another run (--name) with a lower "
+            f"base_lr, say a third, or a smaller std of the weight fillers; {at} is kept"
+        )
+    return TinynetError(f"{outcome.message}; the log is {paths.log}")

@@ -1,0 +1,273 @@
+"""Reads Caffe's training log, line by line, into the records of ``history.jsonl``.
+
+Both engines write the same lines, so that one parser serves both.  A record holds what the log
+said about one iteration, keys without a value left out:
+
+    {"iteration": 200, "lr": 0.01, "train_loss": 4.1, "val_loss": 4.3, "val_accuracy": 0.11,
+     "val_accuracy_top5": 0.31, "images_per_second": 812.4, "seconds": 31.6}
+
+``train_loss`` is the loss that the solver displays (smoothed where average_loss says so).  Every
+other output of the training net is ``train_NAME``, of the first test net ``val_NAME``, of a
+further one ``valK_NAME``.  A value that is not finite is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tinynet import files
+from tinynet.errors import TinynetError
+from tinynet.run.paths import RunPaths
+
+Record = dict[str, Any]
+RESUME_SOURCE = "driver.py:1"  # of the line that begins a resumed session
+
+# I1122 23:11:43.123456 12345 solver.cpp:239] text; since glog 0.6 the year stands before 1122
+_GLOG = re.compile(
+    r"([IWEF])(?:\d{4})?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6}) +(\d+) ([^\] ]+:\d+)\] (.*)"
+)
+_YEAR = re.compile(r"^([IWEF])\d{4}(\d{4} \d\d:\d\d:\d\d\.\d{6} )")
+_ITERATION = re.compile(r"Iteration (\d+)\b(.*)")
+_LOSS = re.compile(r"(?: \(.*\))?, loss = (\S+)$")
+_RATE = re.compile(r", lr = (\S+)$")
+_TESTING = re.compile(r", Testing net \(#(\d+)\)$")
+_RESUMING = re.compile(r"Resuming at iteration (\d+) ")
+_OUTPUT = re.compile(r"    (Train|Test) net output #\d+: (\S+) = (\S+)")
+
+
+def without_year(line: str) -> str:
+    """The line as older glogs write it: Caffe's own log tools take 1122 from columns 1 to 4."""
+    return _YEAR.sub(r"\1\2", line)
+
+
+class LogParser:
+    """Turns log lines into records, in the order in which they are complete.
+
+    ``batch_size``: pictures per iteration (0 where unknown: no images_per_second).
+    ``seconds``: what earlier parts of the same run took; the record's seconds go on from there,
+    counted from the line ``Solving NAME``.
+    """
+
+    def __init__(self, batch_size: int = 0, seconds: float = 0.0) -> None:
+        self.batch_size = batch_size
+        self.seconds = seconds
+        self.record: Record | None = None
+        self._when: datetime | None = None
+        self._clock: float | None = None  # seconds of this session, None before `Solving`
+        self._prefix = "val_"
+        self._display: tuple[int, float] | None = None  # iteration and time of the last one
+        self._test_start: float | None = None
+        self._test_end = 0.0
+        self._testing = 0.0  # seconds of tests since the last display
+
+    def feed(self, line: str) -> list[Record]:
+        """Take one line (a line that glog did not write is passed over); return whole records."""
+        match = _GLOG.match(line)
+        if not match:
+            return []
+        now = self._advance(match)
+        text = match[10]
+        if text.startswith("Solving ") and self._clock is None:
+            self._clock = 0.0
+            return []
+        output = _OUTPUT.match(text)
+        if output and self.record is not None:
+            self._take_output(output, now)
+            return []
+        if self._test_start is not None and text.startswith("Test loss: "):
+            self._test_end = now
+            return []
+        self._leave_test()
+        iteration = _ITERATION.match(text)
+        return self._take_iteration(int(iteration[1]), iteration[2], now) if iteration else []
+
+    def close(self) -> list[Record]:
+        """The record that was still open, if it says anything."""
+        record, self.record = self.record, None
+        return [_ordered(record)] if record and len(record) > 2 else []
+
+    def _advance(self, match: re.Match[str]) -> float:
+        month, day, hour, minute, second, microsecond = (int(match[i]) for i in range(2, 8))
+        # the line has no year: 2000 has every day that there is
+        when = datetime(2000, month, day, hour, minute, second, microsecond)
+        if self._when is not None and self._clock is not None:
+            step = when - self._when
+            if step < timedelta(days=-180):
+                step += timedelta(days=366)
+            self._clock += max(step.total_seconds(), 0.0)
+        self._when = when
+        return self._clock or 0.0
+
+    def _take_iteration(self, number: int, rest: str, now: float) -> list[Record]:
+        done: list[Record] = []
+        loss, rate, testing = _LOSS.match(rest), _RATE.match(rest), _TESTING.match(rest)
+        if not (loss or rate or testing):
+            return done
+        if self.record is None or self.record["iteration"] != number:
+            done = self.close()
+            self.record = {"iteration": number}
+        if testing:
+            self._prefix = "val_" if testing[1] == "0" else f"val{testing[1]}_"
+            self._test_start = self._test_end = now
+        elif loss:
+            self.record["train_loss"] = _number(loss[1])
+            self._take_speed(number, now)
+        elif rate:
+            self.record["lr"] = _number(rate[1])
+        self.record["seconds"] = round(self.seconds + now, 3)
+        if rate:  # the last line of an iteration that is displayed
+            done += self.close()
+        return done
+
+    def _take_speed(self, number: int, now: float) -> None:
+        if self._display is not None and self.batch_size and self.record is not None:
+            iterations = number - self._display[0]
+            elapsed = now - self._display[1] - self._testing
+            if iterations > 0 and elapsed > 0:
+                rate = iterations * self.batch_size / elapsed
+                self.record["images_per_second"] = round(rate, 1)
+        self._display = (number, now)
+        self._testing = 0.0
+
+    def _take_output(self, output: re.Match[str], now: float) -> None:
+        assert self.record is not None
+        if output[1] == "Test":
+            self._test_end = now
+            key = self._prefix + output[2]
+        else:
+            key = "train_" + output[2]
+        if key != "train_loss":
+            self.record.setdefault(key, _number(output[3]))
+        self.record["seconds"] = round(self.seconds + now, 3)
+
+    def _leave_test(self) -> None:
+        if self._test_start is not None:
+            self._testing += self._test_end - self._test_start
+            self._test_start = None
+
+
+def _ordered(record: Record) -> Record:
+    first = [key for key in ("iteration", "lr", "train_loss") if key in record]
+    last = [key for key in ("images_per_second", "seconds") if key in record]
+    middle = [key for key in record if key not in first and key not in last]
+    return {key: record[key] for key in (*first, *middle, *last)}
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:  # "-nan(ind)" and the like
+        return None
+    return value if math.isfinite(value) else None
+
+
+def read_history(path: Path) -> list[Record]:
+    """The records of ``history.jsonl``; [] where there is none.
+
+    Raises TinynetError, which names file and line, where one is damaged: what stands there would
+    else be taken for the whole.  A last line that a kill cut off is left out.
+    """
+    records, fault = scan_history(path)
+    if fault is None:
+        return records
+    folder = path.parent
+    if (folder / RunPaths(folder).log.name).exists():
+        raise TinynetError(f"{fault}; 'tinynet train {folder}' makes it again from train.log")
+    raise TinynetError(f"{fault}; take the file again from the run that it was copied from")
+
+
+def scan_history(path: Path) -> tuple[list[Record], str | None]:
+    """The records of ``history.jsonl`` before the first damage, and what that is, "FILE:LINE: …".
+
+    None where there is no damage.  What follows the last newline is no damage, but what a killed
+    process was about to write.
+    """
+    records: list[Record] = []
+    try:
+        *lines, unfinished = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return records, None
+    for number, line in enumerate(lines, 1):
+        record = _record(line)
+        if record is None:
+            return records, f"{path}:{number}: is damaged: no record of a history"
+        records.append(record)
+    last = _record(unfinished)
+    return records + ([] if last is None else [last]), None
+
+
+def _record(line: str) -> Record | None:
+    """The record in a line; None where there is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or type(record.get("iteration")) is not int:
+        return None
+    values = [value for value in record.values() if value is not None]
+    is_sound = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    return record if is_sound and record["iteration"] >= 0 else None
+
+
+def append_history(path: Path, records: Iterable[Record]) -> None:
+    """Add records to the history, each one line, written at once."""
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    if lines:
+        with files.naming(path), path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+
+
+def rebuild_history(log: Path, batch_size: int = 0) -> list[Record]:
+    """The records that the whole of a ``train.log`` makes, resumed sessions included.
+
+    [] where there is no log.
+    """
+    records: list[Record] = []
+    parser = LogParser(batch_size)
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return records
+    for line in lines:
+        match = _GLOG.match(line)
+        resuming = _RESUMING.match(match[10]) if match and match[9] == RESUME_SOURCE else None
+        if resuming is None:
+            # of what the driver itself says the parser of a running session sees nothing either
+            records += [] if match and match[9].startswith("driver.py:") else parser.feed(line)
+            continue
+        records = _before(records + parser.close(), int(resuming[1]))
+        parser = LogParser(batch_size, records[-1].get("seconds", 0.0) if records else 0.0)
+    return records + parser.close()
+
+
+def _before(records: Iterable[Record], iteration: int) -> list[Record]:
+    return [record for record in records if record["iteration"] < iteration]
+
+
+def missing_displays(records: Iterable[Record], display: int, iteration: int) -> list[int]:
+    """Iterations before ``iteration`` that are displayed, and of which there is no record."""
+    seen = {record["iteration"] for record in records if "train_loss" in record}
+    return [n for n in range(0, iteration, display) if n not in seen] if display > 0 else []
+
+
+def truncate_history(path: Path, iteration: int) -> list[Record]:
+    """Keep what lies before ``iteration``, from which a resumed run goes on; return it.
+
+    The solver tests and displays iteration N before its update, and a snapshot at N comes after
+    the update N - 1: a run that resumes there tests and displays N again.  What follows a damaged
+    record is cut too.
+    """
+    kept = _before(scan_history(path)[0], iteration)
+    write_history(path, kept)
+    return kept
+
+
+def write_history(path: Path, records: Iterable[Record]) -> None:
+    """Write the whole history: the file is old or new, never half."""
+    files.write_text(path, "".join(json.dumps(record) + "\n" for record in records))

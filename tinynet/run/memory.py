@@ -1,0 +1,131 @@
+"""What a run takes of memory: refused before it is taken, and advised on where it was not there."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinynet.caffeformat import phases, schema, shapes
+from tinynet.caffeformat.datum import decode_datum
+from tinynet.caffeformat.lmdb import open_store
+from tinynet.errors import TinynetError
+from tinynet.run.prepare import Prepared
+
+PICTURE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
+_LARGEST_GPU = 1 << 40  # bytes; no GPU has more, and which one will run it is not known here
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+_SHORTAGE = re.compile(
+    r"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Unable to allocate"
+    r"|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED",
+    re.IGNORECASE,
+)
+
+
+def is_shortage(message: str) -> bool:
+    """Whether a failure's message speaks of memory that was not there, in any engine's words."""
+    return _SHORTAGE.search(message) is not None
+
+
+def estimate(prepared: Prepared, picture: Sequence[int] | None = None) -> int | None:
+    """Bytes that training takes by the model of ``prototxt.shapes``; None where it can't tell.
+
+    The training net with its gradients and momentum, and the blobs of the test nets, whose weights
+    are shared.  Column buffers, cuDNN's workspace and what is read ahead come on top.
+    """
+    picture = picture or picture_of(prepared)
+    try:
+        total = shapes.infer(prepared.train_net, schema.TRAIN, picture).training_memory
+        for net in prepared.test_nets:
+            blobs = shapes.infer(net, schema.TEST, picture).blobs
+            total += shapes.FLOAT32 * sum(map(math.prod, blobs.values()))
+    except TinynetError:
+        return None  # a layer whose shape only its data or code tells
+    return total
+
+
+def require(prepared: Prepared, on_gpu: bool) -> None:
+    """Raise TinynetError, with the estimate, where a run cannot fit this machine.
+
+    Only what cannot fit is refused: the whole of the memory counts, free or not.
+    """
+    needed = estimate(prepared)
+    limit = _LARGEST_GPU if on_gpu else _memory_here()
+    if needed is None or limit is None or needed <= limit:
+        return
+    name, size = _largest_layer(prepared)
+    where = "any GPU has" if on_gpu else "this machine has"
+    raise TinynetError(
+        f"{prepared.path}: training would take about {_shown(needed)}, more than the "
+        f"{_shown(limit)} that {where}; layer '{name}' alone takes {_shown(size)}: check its "
+        f"sizes, and batch_size, which is {prepared.batch_size}"
+    )
+
+
+def advice(prepared: Prepared) -> str:
+    """What to do after a shortage: batch size, estimate, and the iter_size that keeps the batch."""
+    batch, iterations = prepared.batch_size, prepared.solver.iter_size
+    needed = estimate(prepared)
+    about = "" if needed is None else f", for which training takes at least {_shown(needed)}"
+    text = f"batch_size is {batch}{about}"
+    if batch % 2:
+        return f"{text}; make it smaller, and iter_size larger by as much"
+    half = estimate(prepared.with_batch_size(batch // 2))
+    less = "" if half is None else f" ({_shown(half)})"
+    return (
+        f"{text}; batch_size {batch // 2}{less} with iter_size {2 * iterations} keeps the "
+        f"effective batch of {batch * iterations}"
+    )
+
+
+def picture_of(prepared: Prepared) -> tuple[int, ...]:
+    """Channels, height and width of the training pictures, from the first record where it is there.
+
+    Raises TinynetError where that is no Datum.
+    """
+    for layer in phases.layers_of(prepared.train_net, schema.TRAIN):
+        path = Path(layer.data_param.source)
+        if layer.type == "Data" and (path / "data.mdb").exists():
+            try:
+                with open_store(path) as store:
+                    _, value = store.first()
+                return decode_datum(value)[0].shape
+            except TinynetError as error:
+                raise TinynetError(f"{path}: its first record: {error}") from None
+    return PICTURE
+
+
+def _largest_layer(prepared: Prepared) -> tuple[str, int]:
+    """The layer of the training net that takes most, and its bytes."""
+    sizes = {
+        layer.name: shapes.FLOAT32
+        * (3 * layer.parameter_count + 2 * sum(math.prod(shape) for _, shape in layer.tops))
+        for layer in shapes.infer(prepared.train_net, schema.TRAIN, picture_of(prepared)).layers
+    }
+    return max(sizes.items(), key=lambda item: item[1])
+
+
+def _memory_here() -> int | None:
+    """Bytes of this machine's memory, or of what this process may use of it."""
+    try:
+        limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+    for name in _CGROUPS:
+        try:
+            limit = min(limit, int(Path(name).read_text()))
+        except (OSError, ValueError):  # "max": no limit
+            continue
+    return limit
+
+
+def _shown(size: int) -> str:
+    for unit, bytes_of in (("PB", 10**15), ("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if size >= bytes_of:
+            return (
+                f"{size / bytes_of:.3g} {unit}" if size < 1000 * bytes_of else f"{size:.1e} bytes"
+            )
+    return f"{size:,} bytes"

@@ -1,0 +1,213 @@
+"""Decides what a run directory needs.
+
+fresh       nothing there: the prototxt is written and training starts at iteration 0
+unfinished  goes on from the newest whole snapshot, whichever engine wrote it
+finished    says so
+changed     the prototxt or the data are not those that the run was begun with: refused
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinynet.engine import engines
+from tinynet.errors import TinynetError
+from tinynet.run import checks, compare, prepare, snapshots
+from tinynet.run import log as logs
+from tinynet.run import record as runs
+from tinynet.run import resume as resuming
+from tinynet.run.paths import RunPaths
+from tinynet.run.record import Run
+from tinynet.run.snapshots import Snapshot
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet train`` was asked for."""
+
+    solver: Path
+    paths: RunPaths
+    engine: str = "auto"
+    caffe_python: str | None = None
+    gpu: int | None = None
+    cpu: bool = False
+    precision: str | None = None  # float32, tf32, bf16; None: as before, or float32
+    max_norm: float | None = None  # of each unit's incoming weights; None: as before, or no limit
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    resume: bool = False
+    weights: Sequence[str] = ()
+    keep: int | None = None  # snapshots; None: as before, or 3
+    quiet: bool = False
+    command: Sequence[str] = ()
+
+
+@dataclass
+class Plan:
+    """What the run directory needs."""
+
+    run: Run
+    prepared: prepare.Prepared
+    snapshot: Snapshot | None  # None: from iteration 0
+    notes: list[str]
+    exact: bool = False  # the snapshot's complete state is whole, and the engine can use it
+
+    @property
+    def first(self) -> int:
+        """The iteration that the session starts at."""
+        return self.snapshot.iteration if self.snapshot else 0
+
+    @property
+    def is_warm_up(self) -> bool:
+        """Whether the session is the warm-up's, by a solver of its own."""
+        return self.prepared.at(self.first)[0] is self.prepared.warm_up
+
+
+def is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> bool:
+    """Whether nothing is left to do.  Raises TinynetError where the run was another's."""
+    if stored.state != runs.FINISHED:
+        return False
+    changes = compare.changes(request.paths, prepared)
+    if changes:
+        with contextlib.suppress(TinynetError):  # data that is not there has not moved
+            moved = compare.moved_data(stored.data, checks.require_data(prepared))
+            changes = compare.changes(request.paths, prepared, moved)
+    changes += _changed_options(request, stored)
+    longer = prepared.solver.max_iter > stored.max_iter and request.resume
+    if changes and not longer:
+        raise TinynetError(_changed(request, changes, "finished"))
+    return not longer
+
+
+def _changed_options(request: Request, stored: Run) -> list[str]:
+    """What changes how a run learns without being in its prototxt."""
+    return [
+        f"{name} {before} -> {now}"
+        for name, before, now in (
+            ("precision", stored.precision, request.precision),
+            ("max-norm", stored.max_norm, request.max_norm),
+        )
+        if now not in (None, before)
+    ]
+
+
+def _changed(request: Request, changes: Sequence[str], state: str) -> str:
+    shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
+    schedule = not request.resume and all(compare.is_schedule(change) for change in changes)
+    way = "add --resume to go on with it all the same" if schedule else "undo the change"
+    return (
+        f"{request.paths.root}: holds a run that is {state} and was begun with other settings "
+        f"({shown}); {way}, or start another run with --name"
+    )
+
+
+def decide(
+    request: Request, stored: Run | None, prepared: prepare.Prepared, data: list[dict[str, Any]]
+) -> Plan:
+    """What to do with the run directory, of which ``stored`` is the run.json (None: no run yet).
+
+    ``data``: what ``checks.require_data`` found.  Raises TinynetError where it holds another run.
+    """
+    if stored is None:
+        return _fresh(request, prepared, data)
+    _require_same(request, stored, prepared, data)
+    paths = request.paths
+    last = stored.last_good if stored.state == runs.DIVERGED else None
+    by_torch = bool(stored.sessions) and stored.sessions[-1].get("engine") == "torch"
+    snapshot, reasons = snapshots.newest_whole(
+        paths.snapshots, prepared.solver.type, last, by_torch
+    )
+    notes = [f"passed over {reason}" for reason in reasons]
+    if snapshot is None:
+        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
+    elif snapshot.iteration > prepared.solver.max_iter:
+        raise TinynetError(
+            f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
+            f"{prepared.solver.max_iter}; give a larger --max-iter"
+        )
+    stored.data = data  # where it lies now
+    if request.keep is not None:
+        stored.keep = request.keep
+    if request.overrides:
+        stored.overrides = {**stored.overrides, **request.overrides}
+    return Plan(stored, prepared, snapshot, notes)
+
+
+def _fresh(request: Request, prepared: prepare.Prepared, data: list[dict[str, Any]]) -> Plan:
+    """A run that begins.  Raises TinynetError where its directory has another's snapshots."""
+    paths = request.paths
+    if snapshots.snapshots(paths.snapshots):
+        raise TinynetError(
+            f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
+            "belong to; move them away or take another --name"
+        )
+    run = Run(
+        seed=prepared.solver.random_seed,
+        source=os.fspath(request.solver),
+        overrides=dict(request.overrides),
+        weights=list(request.weights),
+        keep=request.keep,
+        precision=request.precision or "float32",
+        max_norm=request.max_norm,
+        data=data,
+    )
+    return Plan(run, prepared, None, [])
+
+
+def _require_same(
+    request: Request, stored: Run, prepared: prepare.Prepared, data: list[dict[str, Any]]
+) -> None:
+    """Raise TinynetError where an unfinished run cannot go on as it is asked to."""
+    paths = request.paths
+    changes = compare.changes(paths, prepared, compare.moved_data(stored.data, data))
+    changes += compare.data_changes(stored.data, data)
+    changes += compare.damaged_copies(paths, prepared, stored.hashes)
+    changes += _changed_options(request, stored)
+    if request.resume:
+        changes = [change for change in changes if not compare.is_schedule(change)]
+    if changes:
+        raise TinynetError(_changed(request, changes, "unfinished"))
+    if request.weights and list(request.weights) != stored.weights:
+        raise TinynetError(_changed(request, ["--weights"], "unfinished"))
+    if stored.state == runs.DIVERGED and not request.resume:
+        raise TinynetError(
+            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
+            "and --name, or go on from the last sound snapshot with --resume"
+        )
+
+
+def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record]:
+    """How exactly a run goes on, noted in the plan, and its history so far."""
+    if plan.snapshot is not None:
+        plan.exact, notes = resuming.exactness(plan.snapshot, plan.prepared, engine)
+        plan.notes += notes
+    kept, notes = resuming.history_before(
+        paths,
+        plan.prepared,
+        plan.first,
+        plan.run.sessions[-1]["from"] if plan.run.sessions else 0,
+    )
+    plan.notes += notes
+    return kept
+
+
+def headline(plan: Plan, engine: engines.Engine, gpu: int | None) -> str:
+    """What is about to happen, with the effective batch."""
+    prepared = plan.prepared
+    where = "CPU" if gpu is None else f"GPU {gpu}"
+    if plan.run.precision != "float32":
+        where += f" in {plan.run.precision}"
+    if plan.run.max_norm is not None:
+        where += f", max-norm {plan.run.max_norm:g}"
+    batch = f"batch {prepared.batch_size}"
+    if prepared.solver.iter_size > 1:
+        batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
+    goes = f"resuming at iteration {plan.first}" if plan.first else f"seed {plan.run.seed}"
+    to = f"to iteration {prepared.solver.max_iter}"
+    if plan.is_warm_up:
+        to = f"warming up to iteration {prepared.at(plan.first)[1]} of {prepared.solver.max_iter}"
+    return f"{prepared.net_name}: {engine} on {where}, {goes}, {to}, {batch} pictures per update"

@@ -1,0 +1,371 @@
+"""Turns a solver.prototxt and the command line's overrides into the prototxt of a run.
+
+The copies in the run directory are what runs: net and snapshot paths lead into the directory, all
+other paths (LMDBs, mean files) stay relative to where the command runs, as Caffe reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import phases, schema, text
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment.paths import WARM_UP
+from tinynet.experiment.solver_values import RATE_FIELDS, WORDS, faults
+from tinynet.run.paths import RunPaths
+
+# layers that take their batch size from a parameter message of their own
+_BATCHED = {
+    "Data": "data_param",
+    "ImageData": "image_data_param",
+    "HDF5Data": "hdf5_data_param",
+    "MemoryData": "memory_data_param",
+    "WindowData": "window_data_param",
+}
+_SHAPED = {"DummyData": "dummy_data_param", "Input": "input_param"}
+SOFTMAX_LOSS_LIMIT = 87.3  # -ln(FLT_MIN) = 87.3365: where Caffe's softmax loss saturates
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder that a data layer reads."""
+
+    path: str
+    layer: str
+    phase: int
+    is_database: bool
+    is_mean: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A solver with its nets, overrides applied, not yet tied to a run directory."""
+
+    path: Path
+    solver: Any
+    train_net: Any
+    test_nets: list[Any]
+    files: dict[str, Any] = field(default_factory=dict)  # name in the run directory -> NetParameter
+    deploy: str | None = None  # text of the deploy.prototxt beside the solver
+    warm_up: Any = None  # the solver up to its max_iter, from that beside the solver; or None
+
+    @property
+    def net_name(self) -> str:
+        return self.train_net.name
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per forward pass of the training net; 0 where no layer states it."""
+        return batch_size(self.train_net, schema.TRAIN)
+
+    @property
+    def effective_batch(self) -> int:
+        """Pictures per update: a worker drives one device, which makes ``iter_size`` passes."""
+        return self.batch_size * self.solver.iter_size
+
+    @property
+    def divergence_limit(self) -> float | None:
+        """Training loss from which on the run has diverged, or None where only NaN says so.
+
+        A softmax loss over valid labels cannot exceed 87.3365 per picture; a net with other or
+        more losses has no such bound.
+        """
+        losses = [
+            layer
+            for layer in phases.layers_of(self.train_net, schema.TRAIN)
+            if layer.type.endswith("Loss") or any(layer.loss_weight)
+        ]
+        if len(losses) != 1 or losses[0].type != "SoftmaxWithLoss":
+            return None
+        weight = losses[0].loss_weight[0] if losses[0].loss_weight else 1.0
+        parameter = losses[0].loss_param
+        averages = (schema.LossParameter.FULL, schema.LossParameter.VALID)
+        is_mean = parameter.normalization in averages
+        if parameter.HasField("normalize") and not parameter.HasField("normalization"):
+            is_mean = parameter.normalize  # the older field: false divides by the batch alone
+        if not is_mean or weight <= 0:
+            return None
+        return SOFTMAX_LOSS_LIMIT * weight
+
+    def with_batch_size(self, size: int) -> Prepared:
+        """The same, with ``size`` pictures in a forward pass of the training net."""
+        net = schema.NetParameter()
+        net.CopyFrom(self.train_net)
+        for layer in phases.layers_of(net, schema.TRAIN):
+            if layer.type in _BATCHED:
+                getattr(layer, _BATCHED[layer.type]).batch_size = size
+        return replace(self, train_net=net)
+
+    def texts(self, paths: RunPaths) -> dict[str, str]:
+        """The prototxt files of a run in the directory ``paths``, by file name."""
+        files = {name: text.format(net) for name, net in self.files.items()}
+        if self.deploy is not None:
+            files[paths.deploy.name] = self.deploy
+        if self.warm_up is not None:
+            files[paths.warm_up.name] = text.format(self._in(paths, self.warm_up))
+        return {**files, paths.solver.name: text.format(self._in(paths, self.solver))}
+
+    def _in(self, paths: RunPaths, settings: Any) -> Any:
+        """A solver whose nets and snapshots lie in the directory ``paths``."""
+        solver = schema.SolverParameter()
+        solver.CopyFrom(settings)
+        solver.snapshot_prefix = os.fspath(paths.snapshot_prefix)
+        root = Path(paths.root)
+        if solver.HasField("net"):
+            solver.net = os.fspath(root / "train_val.prototxt")
+        if solver.HasField("train_net"):
+            solver.train_net = os.fspath(root / "train_net.prototxt")
+        for index in range(len(solver.test_net)):
+            solver.test_net[index] = os.fspath(root / f"test_net{index}.prototxt")
+        return solver
+
+    def at(self, iteration: int) -> tuple[Any, int]:
+        """The solver that runs at ``iteration``, and the iteration to which it does."""
+        if self.warm_up is not None and iteration < self.warm_up.max_iter:
+            return self.warm_up, self.warm_up.max_iter
+        return self.solver, self.solver.max_iter
+
+    def sources(self) -> Iterator[Source]:
+        """Everything on disk that the nets read, each once."""
+        seen = set()
+        nets = [(self.train_net, schema.TRAIN), *((net, schema.TEST) for net in self.test_nets)]
+        for net, phase in nets:
+            for source in _sources(net, phase):
+                if source.path not in seen:
+                    seen.add(source.path)
+                    yield source
+
+
+def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
+    """Read a solver and its nets and apply ``overrides`` (solver field: value as in prototxt).
+
+    Raises TinynetError naming file and line of what cannot be read, or file and field of a value
+    that no solver has; UsageError for an override that is no solver field, or no value of it.
+    """
+    solver, warm_up = load_solvers(path, overrides)
+    return replace(_with_nets(path, solver), warm_up=warm_up)
+
+
+def load_solvers(path: Path, overrides: Mapping[str, str] | None = None) -> tuple[Any, Any]:
+    """The solver and its warm-up (None where it has none) as ``load`` has them, without nets.
+
+    Raises as ``load`` does.
+    """
+    if not path.exists():
+        raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
+    solver = _read_solver(path)
+    warm_up = _warm_up(path, solver, overrides or {})
+    apply_overrides(solver, overrides or {})
+    for what in faults(solver):  # of the file: an override takes the place of what is wrong in it
+        raise TinynetError(f"{path}: {what}")
+    if not solver.random_seed >= 0:
+        solver.random_seed = 1
+    if not solver.HasField("max_iter"):
+        raise TinynetError(f"{path}: max_iter is not set; it says how long to train")
+    return solver, _goes_before(path, warm_up, solver)
+
+
+def _read_solver(path: Path) -> Any:
+    """The solver in a file, the older ``solver_type`` upgraded as Caffe does.
+
+    Raises TinynetError that names what cannot be read, or where it has both types.
+    """
+    solver = text.read(path, schema.SolverParameter)
+    if solver.HasField("solver_type") and solver.HasField("type"):
+        raise TinynetError(f"{path}: has type and the older solver_type; leave one of them out")
+    return as_run(solver)
+
+
+def as_run(solver: Any) -> Any:
+    """The solver as every run has it, whatever its file says; it is changed in place.
+
+    Its older ``solver_type`` (an enum) becomes ``type``, as in Caffe.  Snapshots are Caffe's binary
+    files, which resume and evaluation read, whichever engine wrote them; and the last iteration has
+    one, without which what was trained would be lost.
+    """
+    if solver.HasField("solver_type"):
+        solver.type = WORDS["type"][solver.solver_type]
+        solver.ClearField("solver_type")
+    if solver.HasField("snapshot_format"):
+        solver.snapshot_format = schema.SolverParameter.BINARYPROTO
+    if solver.HasField("snapshot_after_train"):
+        solver.snapshot_after_train = True
+    return solver
+
+
+def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
+    """The warm-up that lies beside a solver, None where none does: another rate, and no more."""
+    beside = path.with_name(WARM_UP)
+    if not beside.exists():
+        return None
+    found = _read_solver(beside)
+    for what in faults(found):
+        raise TinynetError(f"{beside}: {what}")
+    apart = [
+        name
+        for name in schema.fields_of(found)
+        if name not in (*RATE_FIELDS, "max_iter") and getattr(found, name) != getattr(solver, name)
+    ]
+    if apart:
+        raise TinynetError(
+            f"{beside}: differs from {path.name} in {', '.join(apart)}; a warm-up has a learning "
+            "rate and a max_iter of its own, and all else of the solver that goes on from it"
+        )
+    for name in overrides:
+        if name in RATE_FIELDS:
+            raise UsageError(
+                f"--set {name}: {beside} has a rate of its own, which would not follow; "
+                "'tinynet generate' with that option writes both"
+            )
+    return found
+
+
+def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
+    """The warm-up with all that was overridden in the solver that it goes before."""
+    if warm_up is None:
+        return None
+    if not 0 < warm_up.max_iter < solver.max_iter:
+        raise TinynetError(
+            f"{path.with_name(WARM_UP)}: is {warm_up.max_iter} iterations long, where all of "
+            f"training has {solver.max_iter}; 'tinynet generate --max-iter {solver.max_iter}' "
+            "writes a shorter one"
+        )
+    made = schema.SolverParameter()
+    made.CopyFrom(solver)
+    for name in (*RATE_FIELDS, "max_iter"):
+        made.ClearField(name)
+        if schema.is_set(warm_up, schema.FIELDS["SolverParameter"][name]):
+            if schema.FIELDS["SolverParameter"][name].repeated:
+                getattr(made, name).extend(getattr(warm_up, name))
+            else:
+                setattr(made, name, getattr(warm_up, name))
+    return made
+
+
+# what is for the run to decide, where to set it would change nothing; or has another place
+_NOT_TO_SET = {
+    "snapshot_prefix": "a run's snapshots lie in its directory; --runs and --name say where",
+    "snapshot_format": "a run keeps Caffe's binary files, which both engines read",
+    "snapshot_after_train": "a run ends with a snapshot, which is what is evaluated",
+    "solver_mode": "--cpu and --gpu N choose the device",
+    "device_id": "--gpu N chooses the device",
+    **dict.fromkeys(
+        ("net_param", "train_net_param", "test_net_param"),
+        "a net is a file; --set net=FILE names another",
+    ),
+    "solver_type": "give the newer type, as in --set type=Adam",
+}
+
+
+def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
+    """Set solver fields from texts as they would stand in a prototxt.
+
+    Raises UsageError that names the field and the values that it may have.
+    """
+    for name, value in overrides.items():
+        shown = f"--set {name}={value}"
+        known = schema.fields_of(solver)
+        if name not in known:
+            raise UsageError(f"no solver field '{name}' (as in --set base_lr=0.01)")
+        if name in _NOT_TO_SET:
+            raise UsageError(f"{shown}: {_NOT_TO_SET[name]}")
+        part = _one_field(name, value, shown)
+        if set(_fields_set(part)) != {name}:
+            raise UsageError(f"{shown}: sets more than {name}; give --set for each field")
+        solver.ClearField(name)
+        solver.MergeFrom(part)
+    for what in faults(solver, overrides):
+        name = what.split(" ")[0]
+        shown = f"--set {name}={overrides[name]}" if name in overrides else "--set"
+        raise UsageError(f"{shown}: {what}")
+    if "random_seed" in overrides and solver.random_seed < 0:
+        raise UsageError(f"--set random_seed={solver.random_seed}: a run has a seed, from 0 on")
+
+
+def _one_field(name: str, value: str, shown: str) -> Any:
+    """A SolverParameter with what the text says of one field."""
+    try:
+        return text.parse(f"{name}: {value}", schema.SolverParameter, shown)
+    except TinynetError as error:
+        if schema.FIELDS["SolverParameter"][name].kind != "string":
+            raise UsageError(re.sub(r":1: ", ": ", str(error), count=1)) from None
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')  # given without its quotes
+    return text.parse(f'{name}: "{quoted}"', schema.SolverParameter, shown)
+
+
+def _fields_set(part: Any) -> list[str]:
+    return [field.name for field in schema.fields_of(part).values() if schema.is_set(part, field)]
+
+
+def _with_nets(path: Path, solver: Any) -> Prepared:
+    files: dict[str, Any] = {}
+
+    # a run directory is whole in itself: its nets are those beside its solver, moved or not
+    is_run = (path.parent / RunPaths(path.parent).run_json.name).exists()
+
+    def read(net_path: str, name: str) -> Any:
+        if is_run:
+            net_path = os.fspath(path.parent / name)
+        if not Path(net_path).exists():
+            raise TinynetError(
+                f"{path}: its net {net_path} is not there; paths in a solver start where the "
+                f"command runs, which is {os.getcwd()}"
+            )
+        files[name] = text.read(net_path, schema.NetParameter)
+        return files[name]
+
+    if solver.HasField("net"):
+        train = read(solver.net, "train_val.prototxt")
+    elif solver.HasField("train_net"):
+        train = read(solver.train_net, "train_net.prototxt")
+    elif solver.HasField("net_param"):
+        train = solver.net_param
+    elif solver.HasField("train_net_param"):
+        train = solver.train_net_param
+    else:
+        raise TinynetError(f"{path}: names no net; set 'net' to the train_val.prototxt")
+    tests = [read(name, f"test_net{index}.prototxt") for index, name in enumerate(solver.test_net)]
+    tests += solver.test_net_param
+    # the net of the solver is tested too, for as many test_iter as are left
+    if solver.HasField("net") or solver.HasField("net_param"):
+        tests += [train] * max(len(solver.test_iter) - len(tests), 0)
+    deploy = path.with_name("deploy.prototxt")
+    return Prepared(
+        path=path,
+        solver=solver,
+        train_net=train,
+        test_nets=tests,
+        files=files,
+        # read here, so that what evaluation would refuse is refused before the training
+        deploy=text.format(text.read(deploy, schema.NetParameter)) if deploy.exists() else None,
+    )
+
+
+def batch_size(net: Any, phase: int) -> int:
+    """Batch size of the first data layer in ``phase``; 0 where none states it."""
+    for layer in phases.layers_of(net, phase):
+        if layer.type in _BATCHED:
+            return getattr(layer, _BATCHED[layer.type]).batch_size
+        if layer.type in _SHAPED:
+            parameter = getattr(layer, _SHAPED[layer.type])
+            if parameter.shape and parameter.shape[0].dim:
+                return int(parameter.shape[0].dim[0])
+            if layer.type == "DummyData" and parameter.num:
+                return parameter.num[0]
+    return 0
+
+
+def _sources(net: Any, phase: int) -> Iterator[Source]:
+    for layer in phases.layers_of(net, phase):
+        if layer.type in _BATCHED and layer.type != "MemoryData":
+            path = getattr(layer, _BATCHED[layer.type]).source
+            if path:
+                yield Source(path, layer.name, phase, is_database=layer.type == "Data")
+        if layer.transform_param.mean_file:
+            path = layer.transform_param.mean_file
+            yield Source(path, layer.name, phase, is_database=False, is_mean=True)

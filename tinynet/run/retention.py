@@ -1,0 +1,60 @@
+"""Which snapshots a run keeps: each is sealed once it is seen to be whole, then old ones go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tinynet.run import snapshots
+from tinynet.run.log import Record, scan_history
+from tinynet.run.paths import RunPaths
+from tinynet.run.snapshots import Snapshot
+
+KEEP = 3  # newest snapshots, besides the best
+
+
+def best_iteration(history: Iterable[Record], iterations: Iterable[int]) -> int | None:
+    """Which of ``iterations`` has the highest validation accuracy; of equal ones the first.
+
+    A test at iteration N scores the weights of the snapshot at N.  None where none was tested.
+    """
+    candidates = set(iterations)
+    tested = [
+        (record["val_accuracy"], -record["iteration"])
+        for record in history
+        if record.get("val_accuracy") is not None and record["iteration"] in candidates
+    ]
+    return -max(tested)[1] if tested else None
+
+
+def at(found: Sequence[Snapshot], iteration: int) -> Snapshot:
+    """The snapshot of an iteration."""
+    return next(snapshot for snapshot in found if snapshot.iteration == iteration)
+
+
+class Keeper:
+    """Takes note of the snapshots of a running session."""
+
+    def __init__(self, paths: RunPaths, solver_type: str, keep: int) -> None:
+        self._paths = paths
+        self._solver_type = solver_type
+        self._keep = keep
+
+    def take(self, iteration: int, warn: Callable[[str], None]) -> None:
+        """Seal what was written up to ``iteration``, then delete what is no longer kept.
+
+        What is not whole is told and left, and nothing is deleted for it.  Raises OSError.
+        """
+        found = snapshots.snapshots(self._paths.snapshots)
+        for snapshot in found:
+            # one of this very iteration may have been written over one from before a fallback
+            if snapshot.iteration > iteration or (
+                snapshot.iteration < iteration and snapshot.seal.exists()
+            ):
+                continue
+            reason = snapshots.seal(snapshot, self._solver_type)
+            if reason is not None:
+                warn(f"the snapshot of iteration {snapshot.iteration} is not whole: {reason}")
+        # damage in the history is no reason to end a training; its end makes it again
+        history, _ = scan_history(self._paths.history)
+        best = best_iteration(history, [snapshot.iteration for snapshot in found])
+        snapshots.prune(self._paths.snapshots, self._keep, best)

@@ -1,0 +1,270 @@
+"""Caffe's snapshots of a run: sealing and keeping them, and finding the newest whole one.
+
+A snapshot is Caffe's pair, ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; from the torch
+engine also ``PREFIX_iter_N.complete.json``, without which no run can go on exactly.  Once it is
+seen to be whole it gets ``PREFIX_iter_N.sha256``, in the format that ``sha256sum -c`` reads: from
+then on a bit that flips in any of the files is seen.  Real Caffe writes in place, so only this seal
+tells a snapshot that was finished from one that a kill or a full disk cut short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinynet import files
+from tinynet.caffeformat import binary, schema
+from tinynet.errors import TinynetError
+
+_LARGEST = 64 << 20  # bytes of a complete state or a seal; they have 25 KB
+_SEALED = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
+_NAME = re.compile(r"(.*)_iter_(\d+)\.solverstate$")
+# history blobs per parameter, by solver type (the two that keep a second moment)
+_SLOTS = {"adadelta": 2, "adam": 2}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A ``.solverstate`` and the ``.caffemodel`` beside it, after ``iteration`` updates."""
+
+    iteration: int
+    state: Path
+    model: Path
+
+    @property
+    def complete(self) -> Path:
+        """What the torch engine saves besides, to go on exactly."""
+        return self.state.with_suffix(".complete.json")
+
+    @property
+    def seal(self) -> Path:
+        """The hashes of the files, written when they had been seen to be whole."""
+        return self.state.with_suffix(".sha256")
+
+    @property
+    def files(self) -> list[Path]:
+        """Those of its files that are there, without the seal."""
+        return [path for path in (self.model, self.state, self.complete) if path.exists()]
+
+
+def snapshots(folder: Path) -> list[Snapshot]:
+    """Every pair in a folder, oldest first, not looked into."""
+    return sorted(_pairs(folder), key=lambda snapshot: snapshot.iteration)
+
+
+def _pairs(folder: Path) -> Iterator[Snapshot]:
+    for state in folder.glob("*.solverstate"):
+        match = _NAME.match(state.name)
+        model = state.with_suffix(".caffemodel")
+        if match and model.exists():
+            yield Snapshot(int(match[2]), state, model)
+
+
+def seal(snapshot: Snapshot, solver_type: str = "SGD") -> str | None:
+    """Make sure that a snapshot just written is whole and on the disk, and write its seal.
+
+    Returns what is wrong with it instead, where anything is.  Raises OSError (a full disk).
+    """
+    hashes = {path: sha256_of(path) for path in snapshot.files}
+    reason = _pair_fault(snapshot, solver_type) or complete_fault(snapshot, hashes)
+    if reason is not None:
+        return reason
+    for path in hashes:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    lines = "".join(f"{digest}  {path.name}\n" for path, digest in hashes.items())
+    files.write_bytes(snapshot.seal, lines.encode("utf-8"))
+    files.sync_folder(snapshot.seal.parent)
+    return None
+
+
+def fault(snapshot: Snapshot, solver_type: str = "SGD", pair_only: bool = False) -> str | None:
+    """What keeps a snapshot from being whole, or None.
+
+    With a seal its hashes decide.  Without one (a kill came before, or ``caffe train`` wrote it)
+    the files are read.  ``pair_only``: the complete state may be missing or damaged.
+    """
+    try:
+        if not snapshot.seal.exists():
+            reason = _pair_fault(snapshot, solver_type)
+            if reason is None and not pair_only:
+                reason = complete_fault(snapshot)
+            return reason
+        return _broken_seal(snapshot, pair_only)
+    except OSError as error:
+        return f"{error.filename or snapshot.state}: {error.strerror}"
+
+
+def _broken_seal(snapshot: Snapshot, pair_only: bool) -> str | None:
+    lines = snapshot.seal.read_text(encoding="utf-8", errors="replace").splitlines()
+    stated = {match[2]: match[1] for line in lines if (match := _SEALED.fullmatch(line))}
+    known = {path.name for path in (snapshot.model, snapshot.state, snapshot.complete)}
+    here = {path.name for path in snapshot.files}
+    if len(stated) != len(lines) or not here <= set(stated) <= known:
+        return f"{snapshot.seal}: is damaged"
+    for path in (snapshot.model, snapshot.state, snapshot.complete):
+        if path.name not in stated or (pair_only and path == snapshot.complete):
+            continue
+        if not path.exists():
+            return f"{path}: is missing"
+        if sha256_of(path) != stated[path.name]:
+            return f"{path}: is not what was written (its SHA-256 differs)"
+    return None
+
+
+def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) -> str | None:
+    """What is wrong with the complete state, where there is one."""
+    path = snapshot.complete
+    if not path.exists():
+        return None
+    try:
+        content = files.read_sealed_json(path, _LARGEST)
+        if content["iteration"] != snapshot.iteration:
+            return f"{path}: is of iteration {content['iteration']}"
+        for key, file in (("model", snapshot.model), ("state", snapshot.state)):
+            found = hashes[file] if hashes else sha256_of(file)
+            if content["files"][key]["sha256"] != found:
+                return f"{path}: belongs to another {file.name} than the one beside it"
+    except TinynetError as error:
+        return str(error)
+    except (KeyError, TypeError) as error:
+        return f"{path}: is no complete state ({error!r})"
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex; of any size, read in parts.  Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:
+    """What keeps Caffe's pair from being whole, as far as its own files tell.
+
+    Caffe writes straight to the final name, so that a kill or a full disk leaves a torn file,
+    which may still parse: the wire format has no end mark.  ``current_step`` comes last in a
+    solverstate, and a history that is longer than the parameters gives a torn model away.
+    """
+    try:
+        state = binary.read(snapshot.state, schema.SolverState)
+        net = binary.read(snapshot.model, schema.NetParameter)
+    except (TinynetError, OSError) as error:
+        return str(error)
+    if not state.HasField("current_step") or state.iter != snapshot.iteration:
+        return f"{snapshot.state}: is cut off, or not of iteration {snapshot.iteration}"
+    parameters = [blob for layer in net.layer for blob in layer.blobs]
+    held = sum(len(blob.data) for blob in parameters)
+    history = sum(len(blob.data) for blob in state.history)
+    if history > held * _SLOTS.get(solver_type.lower(), 1) or not held:
+        return f"{snapshot.model}: is cut off ({held} values, the solver's history has {history})"
+    # one sum over each blob is cheap, and a single NaN or infinity makes it one
+    if not all(math.isfinite(np.sum(blob.data, dtype=np.float64)) for blob in parameters):
+        return f"{snapshot.model}: holds values that are not finite (the run had diverged)"
+    return None
+
+
+def newest_whole(
+    folder: Path, solver_type: str = "SGD", last: int | None = None, by_torch: bool = False
+) -> tuple[Snapshot | None, list[str]]:
+    """The newest snapshot that is whole (at most of iteration ``last``), and why newer ones fell.
+
+    Where none is, the newest one of which at least Caffe's pair is.  (None, reasons) where there
+    is none of that kind either.  ``by_torch``: the last session was one of the torch engine, so
+    that a snapshot with neither seal nor complete state was cut short before the latter.
+    """
+    reasons: list[str] = []
+    for snapshot in reversed(snapshots(folder)):
+        if last is not None and snapshot.iteration > last:
+            reasons.append(f"{snapshot.state}: comes after iteration {last}, the last sound one")
+            continue
+        reason = fault(snapshot, solver_type)
+        is_bare = not (snapshot.seal.exists() or snapshot.complete.exists())
+        if reason is None and by_torch and is_bare:
+            reason = f"{snapshot.complete}: is missing, so the writing was cut short"
+        if reason is None:
+            return snapshot, reasons
+        reasons.append(reason)
+    for snapshot in reversed(snapshots(folder)):
+        if last is not None and snapshot.iteration > last:
+            continue
+        if fault(snapshot, solver_type, pair_only=True) is None:
+            return snapshot, reasons
+    return None, reasons
+
+
+def prune(folder: Path, keep: int, best: int | None) -> list[Snapshot]:
+    """Delete all sealed snapshots but the newest ``keep`` and that of iteration ``best``.
+
+    What has no seal is neither counted nor touched.  Returns what was deleted.  0 keeps all.
+    """
+    sealed = sorted(_sealed(folder), key=lambda snapshot: snapshot.iteration)
+    whole = [snapshot for snapshot in sealed if len(snapshot.files) >= 2]
+    kept = {snapshot.iteration for snapshot in (whole[-keep:] if keep else whole)} | {best}
+    spare = [snapshot for snapshot in sealed if snapshot.iteration not in kept]
+    for snapshot in spare:
+        # the seal last: what a kill leaves of them has one, and is deleted the next time
+        for path in (snapshot.complete, snapshot.state, snapshot.model, snapshot.seal):
+            path.unlink(missing_ok=True)
+    return spare
+
+
+def unseal_after(folder: Path, iteration: int) -> None:
+    """Take the seals off what lies beyond ``iteration``, where a run is about to go on.
+
+    It will be written anew, by whichever engine, and a seal would then speak of other bytes.
+    """
+    for snapshot in _sealed(folder):
+        if snapshot.iteration > iteration:
+            snapshot.seal.unlink(missing_ok=True)
+            snapshot.complete.unlink(missing_ok=True)
+
+
+def _sealed(folder: Path) -> Iterator[Snapshot]:
+    for path in folder.glob("*.sha256"):
+        state = path.with_suffix(".solverstate")
+        if match := _NAME.match(state.name):
+            yield Snapshot(int(match[2]), state, state.with_suffix(".caffemodel"))
+
+
+def resumable_state(snapshot: Snapshot) -> Path:
+    """A solverstate whose ``learned_net`` leads to the model beside it, seen from here.
+
+    Caffe stores that path relative to where it ran, so that a moved run, or a command from
+    elsewhere, would not find the model, or find another.  Where it leads astray, a corrected copy
+    is written (``resume.solverstate`` in the same folder) and its path returned.
+    """
+    state = binary.read(snapshot.state, schema.SolverState)
+    learned = Path(state.learned_net)
+    try:
+        if state.learned_net and learned.samefile(snapshot.model):
+            return snapshot.state
+    except OSError:
+        pass
+    state.learned_net = os.fspath(snapshot.model)
+    corrected = snapshot.state.with_name("resume.solverstate")
+    binary.write(corrected, state)
+    return corrected
+
+
+def require_whole_model(path: Path) -> None:
+    """Raise TinynetError where ``path`` is no .caffemodel that weights can be taken from."""
+    if path.suffix == ".solverstate":
+        raise TinynetError(
+            f"{path}: is a solver's state; --weights takes the .caffemodel beside it, and a run "
+            "goes on with --resume"
+        )
+    if not path.exists():
+        raise TinynetError(f"{path}: no such file of weights")
+    net = binary.read(path, schema.NetParameter)
+    if not any(layer.blobs for layer in net.layer) and not any(la.blobs for la in net.layers):
+        raise TinynetError(f"{path}: holds no layer with weights")

@@ -1,0 +1,246 @@
+"""Takes what is worth keeping of a finished run into the results folder: small, and portable."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import TinynetError
+from tinynet.predict.inputs import newest_weights
+from tinynet.predict.metrics import rank_of_label, score
+from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
+from tinynet.run import record as runs
+from tinynet.run.log import read_history
+from tinynet.run.paths import RunPaths
+from tinynet.study.recipes import differences, read_recipe
+from tinynet.study.results import (
+    CENTER,
+    FINISHED,
+    NOT_RUN,
+    OVERSAMPLE,
+    TAKEN_AGAIN,
+    Dissection,
+    ResultsPaths,
+    RunRow,
+    Score,
+    run_row,
+)
+from tinynet.study.settings import Settings
+
+_KEPT_BITS = 12  # of a float32's 24: an error of 1 in 4,000 at most, and half the size on disk
+# What a run's record says that holds on any machine; the rest are paths, hosts and processes.
+_PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "device", "versions")
+_PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
+
+
+def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
+    """The (split, crop) whose scores the table needs of each run."""
+    yield "train", CENTER
+    for split in (settings.reported, settings.tuning):
+        if split is not None:
+            yield split.name, CENTER
+            yield split.name, OVERSAMPLE
+
+
+def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
+    """Whether the probabilities too are kept: those whose pictures are compared or averaged."""
+    return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
+
+
+def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -> list[Path]:
+    """Files that a run (STAGE/NAME) has in the results and that are gone; [] where it is whole, or
+    not there at all.
+    """
+    kept = results.run(name)
+    if not kept.root.exists():
+        return []
+    files = [kept.run_json, kept.history, results.scores(name)]
+    files += [
+        kept.probabilities(split, crop == OVERSAMPLE)
+        for split, crop in wanted(settings)
+        if is_kept(split, crop, settings)
+    ]
+    return [path for path in files if not path.exists()]
+
+
+def drop_incomplete(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> None:
+    """Remove from the results a run that has lost files there, if it can be evaluated again.
+
+    That is, if the run directory is there with its last snapshot.
+    """
+    if missing(results, name, settings):
+        record = runs.load(run.run_json)
+        if record is not None and record.state == runs.FINISHED:
+            weights, _ = newest_weights(run, record.iteration)
+            if weights is not None:
+                shutil.rmtree(results.run(name).root)
+
+
+def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> bool:
+    """Take over a run (STAGE/NAME) if it is finished and evaluated; whether it is there now.
+
+    What is there already stays, if it is whole.  Raises TinynetError where it is not, and the run
+    cannot replace it, or where the run was trained by another recipe, or on other data, than the
+    results are of.
+    """
+    lost = missing(results, name, settings)
+    if results.run(name).root.exists() and not lost:
+        return True
+    record = runs.load(run.run_json)
+    files = {key: run.probabilities(key[0], key[1] == OVERSAMPLE) for key in wanted(settings)}
+    is_evaluated = all(path.exists() for path in files.values())
+    if record is None or record.state != runs.FINISHED or not is_evaluated:
+        if lost:
+            raise TinynetError(f"{lost[0]}: is missing; {TAKEN_AGAIN}")
+        return False
+    _require_recipe(run, name, record, settings)
+    found = {
+        key: read_probabilities(path, f"delete it and run '{_evaluation(run, *key)}'")
+        for key, path in files.items()
+    }
+    _require_one_model(found, files, record, run)
+    _require_pictures(found, files, run, settings)
+    read_history(run.history)  # a damaged one would stay so
+    target = results.root / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*"):  # by one that was killed
+        shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        _write(folder, run, name, record, found, settings)
+        folder.chmod(0o755)
+        if lost:
+            shutil.rmtree(target)
+        folder.rename(target)  # whoever collects holds the lock of the results
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _write(
+    folder: Path,
+    run: RunPaths,
+    name: str,
+    record: runs.Run,
+    found: dict[tuple[str, str], Probabilities],
+    settings: Settings,
+) -> None:
+    kept = RunPaths(folder)
+    shutil.copyfile(run.history, kept.history)
+    kept.run_json.write_text(json.dumps(portable(record), indent=1) + "\n", encoding="utf-8")
+    scores = {}
+    for (split, crop), p in found.items():
+        metrics = score(p.probabilities, p.labels)
+        scores[f"{split}_{crop}"] = Score(**asdict(metrics), views=p.views)
+        if is_kept(split, crop, settings):
+            write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), smaller(p))
+    row = RunRow(name, record.seed, FINISHED, record.iteration, scores)
+    content = json.dumps(asdict(row), indent=1) + "\n"
+    (folder / "scores.json").write_text(content, encoding="utf-8")
+
+
+def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
+    """A run's row: its scores where it is finished, "not run" where it is not there."""
+    path = results.scores(name)
+    try:
+        return run_row(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return RunRow(name, seed, NOT_RUN)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
+
+
+def smaller(p: Probabilities) -> Probabilities:
+    """With rounded probabilities; a picture keeps its own where rounding would change its rank."""
+    small = rounded(p.probabilities)
+    changed = rank_of_label(small, p.labels) != rank_of_label(p.probabilities, p.labels)
+    small[changed] = p.probabilities[changed]
+    return replace(p, probabilities=small)
+
+
+def rounded(probabilities: np.ndarray) -> np.ndarray:
+    """Float32 with the last 12 bits zero, rounded to nearest: it packs to half the size."""
+    dropped = 24 - _KEPT_BITS
+    bits = np.ascontiguousarray(probabilities, np.float32).view(np.uint32)
+    half = np.uint32(1 << (dropped - 1))
+    mask = np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    return ((bits + half) & mask).view(np.float32)
+
+
+def portable(record: runs.Run) -> dict[str, Any]:
+    """A run's record without what is of one machine."""
+    content = asdict(record)
+    kept: dict[str, Any] = {key: content[key] for key in _PORTABLE}
+    kept["engine"] = {key: record.engine.get(key, "") for key in ("name", "version")}
+    kept["hashes"] = record.hashes
+    kept["data"] = [
+        {"name": Path(entry["path"]).name, **{k: v for k, v in entry.items() if k != "path"}}
+        for entry in record.data
+    ]
+    kept["sessions"] = [
+        {key: session[key] for key in _PORTABLE_SESSION if key in session}
+        for session in record.sessions
+    ]
+    return kept
+
+
+def _require_recipe(run: RunPaths, name: str, record: runs.Run, settings: Settings) -> None:
+    folder = name if name in settings.recipes else os.path.dirname(name)
+    found = differences(
+        read_recipe(run.train_val, run.solver, record.max_norm), settings.recipes[folder]
+    )
+    digests = {settings.data["digests"][split] for split in ("train", "val")}
+    if {entry.get("digest") for entry in record.data} - digests:
+        found.append("other training or validation data")
+    if found:
+        raise TinynetError(
+            f"{run.root}: was not trained as the results are ({'; '.join(found[:3])}); remove it, "
+            "or name another --out"
+        )
+
+
+def _require_one_model(
+    found: dict[tuple[str, str], Probabilities],
+    files: dict[tuple[str, str], Path],
+    record: runs.Run,
+    run: RunPaths,
+) -> None:
+    for key, p in found.items():
+        if p.iteration != record.iteration:
+            raise TinynetError(
+                f"{files[key]}: is of iteration {p.iteration}, the run ended at "
+                f"{record.iteration}; run '{_evaluation(run, *key)}'"
+            )
+
+
+def _require_pictures(
+    found: dict[tuple[str, str], Probabilities],
+    files: dict[tuple[str, str], Path],
+    run: RunPaths,
+    settings: Settings,
+) -> None:
+    """An evaluation with --data writes the same files, of other pictures."""
+    counts = settings.data.get("counts", {})
+    for key, p in found.items():
+        count = counts.get(key[0])
+        if count is not None and (not p.labelled or len(p.labels) != count):
+            what = "labelled pictures" if p.labelled else "pictures without labels"
+            raise TinynetError(
+                f"{files[key]}: is of {len(p.labels):,} {what}, not of the {count:,} of these "
+                f"results; delete it and run '{_evaluation(run, *key)}'"
+            )
+
+
+def _evaluation(run: RunPaths, split: str, crop: str) -> str:
+    """The command that makes one file of probabilities."""
+    words = ["tinynet", "evaluate", os.fspath(run.root), "--split", split]
+    return shlex.join(words + (["--oversample"] if crop == OVERSAMPLE else []))

@@ -1,0 +1,162 @@
+"""K-fold cross-validation over training and validation pictures, for which the paper had no time.
+
+Fold k is held out of a training on all the others, so that every picture is predicted once by nets
+that have not seen it.  Each fold is a dissection of its own, under OUT/foldK and RESULTS/foldK;
+this module sets them up and puts them together.
+
+It also answers the paper's question whether its splits have the same statistics: in every fold,
+pictures that came from ``train`` and from ``val`` are predicted by the same nets.  Where one kind
+is easier, that is how much accuracy a number on the other would miss.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from tinynet import files
+from tinynet.dataset.split import Fold
+from tinynet.errors import TinynetError
+from tinynet.files import fields_in
+from tinynet.predict.metrics import is_right
+from tinynet.study import settings as experiment
+from tinynet.study.collect import read_row
+from tinynet.study.dissection import Folders, Request
+from tinynet.study.results import CENTER, FINISHED, ResultsPaths, read_run_probabilities
+from tinynet.study.statistics import t_interval, unpaired_interval
+
+FOLDS = "folds.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One-crop accuracy on the held-out pictures that came from one split of the source."""
+
+    images: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class StageFolds:
+    """A stage's cross-validation; None where a fold has not run.
+
+    ``folds``: held-out accuracy of each, averaged over its seeds.  ``mean`` and ``by_fold``: over
+    the folds (Student's t; folds share training pictures, so that it is somewhat too narrow).
+    ``train_less_val``: how much more accurate the nets are on held-out training pictures than on
+    held-out validation pictures; ``train_less_val_interval``: two independent samples of pictures,
+    normal approximation.
+    """
+
+    name: str
+    folds: list[float | None]
+    mean: float | None = None
+    by_fold: tuple[float, float] | None = None
+    from_train: Origin | None = None
+    from_val: Origin | None = None
+    train_less_val: float | None = None
+    train_less_val_interval: tuple[float, float] | None = None
+
+
+def fold_folders(folders: Folders, number: int) -> Folders:
+    """Where fold ``number`` (from 1) has its files."""
+    name = f"fold{number}"
+    return Folders(folders.root / name, ResultsPaths(folders.results.root / name))
+
+
+def requests(request: Request, folds: int, split_seed: int) -> Iterator[Request]:
+    """The dissection of each fold."""
+    for number in range(1, folds + 1):
+        yield replace(
+            request,
+            folders=fold_folders(request.folders, number),
+            plan=Fold(number, folds, split_seed),
+            collect=("--folds", str(folds), *request.folders.options),
+        )
+
+
+def summarize(folders: Folders, folds: int) -> list[StageFolds]:
+    """What the folds that have run say, by stage; writes RESULTS/folds.json.
+
+    Raises TinynetError where a fold's results cannot be read.
+    """
+    known = [(number, fold_folders(folders, number).results) for number in range(1, folds + 1)]
+    settings = [(results, experiment.load(results)) for _, results in known]
+    command = next((found.command for _, found in settings if found), "")
+    names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
+    made = [_stage(name, settings) for name in names]
+    content = {"folds": folds, "stages": [asdict(stage) for stage in made], "command": command}
+    path = folders.results.root / FOLDS
+    folders.results.root.mkdir(parents=True, exist_ok=True)
+    files.write_text(path, json.dumps(content, indent=1) + "\n")
+    return made
+
+
+def read_folds(root: Path) -> tuple[list[StageFolds], str]:
+    """What ``summarize`` wrote, and the command that makes it, "" where it does not say.
+
+    Raises TinynetError where the file is of another form.
+    """
+    path = Path(root) / FOLDS
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [_read(row) for row in content["stages"]], str(content.get("command", ""))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TinynetError(f"{path}: is no cross-validation of ours ({error})") from None
+
+
+def _read(row: dict[str, Any]) -> StageFolds:
+    content = fields_in(StageFolds, row)
+    for key in ("by_fold", "train_less_val_interval"):
+        content[key] = tuple(content[key]) if content[key] else None
+    for key in ("from_train", "from_val"):
+        content[key] = Origin(**fields_in(Origin, content[key])) if content[key] else None
+    return StageFolds(**content)
+
+
+def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None]]) -> StageFolds:
+    accuracies: list[float | None] = []
+    right: dict[str, list[np.ndarray]] = {"train": [], "val": []}
+    for results, settings in folds:
+        found = _held_out(name, results, settings)
+        accuracies.append(None if found is None else float(found[0].mean()))
+        if found is not None:
+            values, from_val = found
+            right["val"].append(values[from_val])
+            right["train"].append(values[~from_val])
+    ran = [accuracy for accuracy in accuracies if accuracy is not None]
+    if len(ran) < len(folds):
+        return StageFolds(name, accuracies)
+    train, val = (np.concatenate(right[key]) for key in ("train", "val"))
+    made = StageFolds(name, accuracies, fmean(ran), t_interval(ran))
+    if not len(train) or not len(val):
+        return made
+    return replace(
+        made,
+        from_train=Origin(len(train), float(train.mean())),
+        from_val=Origin(len(val), float(val.mean())),
+        train_less_val=float(train.mean() - val.mean()),
+        train_less_val_interval=unpaired_interval(train, val),
+    )
+
+
+def _held_out(
+    name: str, results: ResultsPaths, settings: experiment.Settings | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Of each held-out picture: the share of seeds that are right, and whether it is from val."""
+    if settings is None:
+        return None
+    rows = [read_row(results, f"{name}/seed{seed}", seed) for seed in settings.seeds]
+    if any(row.state != FINISHED for row in rows):
+        return None
+    split = settings.reported.name
+    found = [read_run_probabilities(results.root, row.run, split, CENTER) for row in rows]
+    right = [is_right(p.probabilities, p.labels) for p in found]
+    # Tiny ImageNet's layout names validation pictures val_N.JPEG, training ones after their wnid
+    from_val = np.array([item.startswith("val_") for item in found[0].names.tolist()])
+    return np.mean(right, axis=0), from_val

@@ -1,0 +1,217 @@
+"""The whole experiment in minutes: data set → LMDB → prototxt → runs → ten crops → ensemble.
+
+The demo is a list of ``tinynet`` commands, shown before they run, so that what it does can be
+repeated by hand.  What is done already is kept: an interrupted demo goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinynet.caffeformat import schema, text
+from tinynet.dataset.manifest import read_manifest
+from tinynet.dataset.paths import DataPaths
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
+from tinynet.experiment.stages import stage
+from tinynet.jobs import children
+from tinynet.predict.metrics import Metrics, score
+from tinynet.predict.probabilities import Probabilities, read_probabilities
+from tinynet.run.log import Record, read_history
+from tinynet.run.paths import RunPaths
+from tinynet.study.paths import ExperimentPaths
+
+Say = Callable[[str], None]
+
+AGAIN = "delete it, and the demo, started again, makes it anew"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One run of the demo."""
+
+    stage: int
+    seed: int
+    member: bool  # of the demo's small ensemble
+
+    def run(self, runs: Path) -> Path:
+        return runs / stage(self.stage).name / f"seed{self.seed}"
+
+
+# Two stages show what one change does; two seeds of the one with crops make the ensemble, since
+# stage 8's own members, stage 7, cost twice as much an iteration.
+TRAININGS = (
+    Training(1, 1, False),
+    Training(3, 1, True),
+    Training(3, 2, True),
+)
+# Small batches, and a rate to suit them, learn most from the few pictures that minutes allow.
+BATCH_SIZE = 16
+BASE_LR = 0.005
+ITERATIONS = {1: 480, 3: 480}  # of each stage
+
+
+@dataclass(frozen=True)
+class Folders(ExperimentPaths):
+    """Where the demo puts things, under one folder."""
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    @property
+    def lmdb(self) -> Path:
+        return self.root / "lmdb"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+
+def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
+    """Iterations of each stage: those asked for, those that the folder's runs have, or the usual.
+
+    Raises UsageError where the folder's runs have another length than is asked for: a schedule
+    follows its length, so that no run of one could become one of the other.
+    """
+    found = {}
+    for number, usual in ITERATIONS.items():
+        paths = [RunPaths(t.run(folders.runs)) for t in TRAININGS if t.stage == number]
+        begun = {
+            int(text.read(path.solver, schema.SolverParameter).max_iter)
+            for path in paths
+            if path.solver.exists()
+        }
+        found[number] = iterations or min(begun, default=usual)
+        if begun - {found[number]}:
+            raise UsageError(
+                f"{folders.root}: holds a demo of {max(begun):,} iterations, not of "
+                f"{found[number]:,}; leave out --iterations to go on with it, name another folder "
+                "with --out, or remove this one"
+            )
+    return found
+
+
+def commands(
+    dataset: Path | None, folders: Folders, iterations: dict[int, int]
+) -> Iterator[list[str]]:
+    """The ``tinynet`` commands of the demo, in order, without those whose work is done."""
+    if dataset is None and not folders.pictures.exists():
+        yield ["data", "synthesize", "--out", str(folders.pictures)]
+    if not DataPaths(folders.lmdb).manifest.exists():
+        yield ["data", "convert", str(dataset or folders.pictures), "--out", str(folders.lmdb)]
+    for number, length in iterations.items():
+        yield [
+            *("generate", "--stage", str(number)),
+            *("--data", str(folders.lmdb), "--out", str(folders.prototxt)),
+            *("--batch-size", str(BATCH_SIZE), "--base-lr", str(BASE_LR)),
+            *("--max-iter", str(length), "--test-interval", str(max(1, length // 2))),
+            *("--display", "20"),
+        ]
+    for training in TRAININGS:
+        yield [
+            *("train", "--stage", str(training.stage), "--seed", str(training.seed)),
+            *("--prototxt", str(folders.prototxt), "--runs", str(folders.runs), "--cpu"),
+        ]
+    for training in TRAININGS:
+        run = str(training.run(folders.runs))
+        yield ["evaluate", run, "--oversample", "--cpu"]
+    members = [str(training.run(folders.runs)) for training in TRAININGS if training.member]
+    yield ["ensemble", *members, "--out", str(folders.results), "--cpu"]
+
+
+def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say) -> None:
+    """Run the demo's commands one after the other, each in a process of its own.
+
+    Raises UsageError where the folder holds a demo of another length; StoppedEarly after a signal,
+    which the command that runs gets too and ends in its own way; TinynetError, naming the command,
+    if one fails.  The reason stands above it.
+    """
+    goes_on = "the demo goes on from here when it is started again"
+    asked = lengths(folders, iterations)
+    signals: list[int] = []
+    with children.stop_signals_noted(signals):
+        for command in commands(dataset, folders, asked):
+            say(f"\n$ tinynet {shlex.join(command)}")
+            status = _status(command, signals)
+            if signals:
+                name = signal.Signals(signals[0]).name
+                raise StoppedEarly(f"{folders.root}: stopped by {name}; {goes_on}")
+            if status != 0:
+                raise TinynetError(
+                    f"'tinynet {command[0]}' ended with status {status}; the reason stands above; "
+                    f"once that is mended, {goes_on}"
+                )
+
+
+def _status(command: list[str], signals: Sequence[int]) -> int:
+    """Run a command to its end, passing on each signal that comes meanwhile."""
+    child = children.start(command, None)
+    passed_on = 0
+    while True:
+        try:
+            return child.wait(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            for number in signals[passed_on:]:
+                child.send_signal(number)
+                passed_on += 1
+
+
+def require_same_data(dataset: Path | None, folders: Folders) -> None:
+    """Raise TinynetError if the folder holds a demo of another data set."""
+    if not DataPaths(folders.lmdb).manifest.exists():
+        return
+    found = read_manifest(folders.lmdb).source
+    path = (dataset or folders.pictures).resolve()
+    wanted = path.stem if path.suffix == ".zip" else path.name
+    if found != wanted:
+        raise TinynetError(
+            f"{folders.root} holds the demo of {found}, not of {wanted}; remove it, "
+            "or name another folder with --out"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """Validation scores: of one crop as training logged it, and of ``views`` averaged crops."""
+
+    label: str
+    one_crop: float | None  # 0…1
+    oversampled: Metrics
+    views: int
+
+
+def results(folders: Folders) -> list[Result]:
+    """The demo's table, from the files that its commands left: every run, then the ensemble."""
+    rows = []
+    for training in TRAININGS:
+        paths = RunPaths(training.run(folders.runs))
+        many = read_probabilities(paths.probabilities("val", oversample=True), AGAIN)
+        logged = [r for r in read_history(paths.history) if "val_accuracy" in r]
+        # the stages train for different lengths, which their accuracies must be read with
+        label = f"{_label(training)}, {logged[-1]['iteration']} iterations"
+        rows.append(Result(label, logged[-1]["val_accuracy"], _score(many), many.views))
+    mean = read_probabilities(folders.results / "val_10crop.npz", AGAIN)
+    members = sum(training.member for training in TRAININGS)
+    rows.append(Result(f"ensemble of {members}", None, _score(mean), mean.views))
+    return rows
+
+
+def _score(found: Probabilities) -> Metrics:
+    return score(found.probabilities, found.labels)
+
+
+def histories(folders: Folders) -> dict[str, list[Record]]:
+    """Label of each run → its history, for learning curves."""
+    return {
+        _label(training): read_history(RunPaths(training.run(folders.runs)).history)
+        for training in TRAININGS
+    }
+
+
+def _label(training: Training) -> str:
+    return f"{stage(training.stage).title}, seed {training.seed}"

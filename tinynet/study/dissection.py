@@ -1,0 +1,354 @@
+"""The paper's section 4.2, as it wished for: what is to be run, and where it lies.
+
+    OUT/data/      the data split anew, where a tuning set is held out (tinynet data split)
+    OUT/prototxt/  the stages at this experiment's lengths and batch size
+    OUT/runs/      run directories: snapshots, logs
+    OUT/jobs/      the job list: one job a training
+    RESULTS/       what is kept of finished runs, and the table (``experiments.results``)
+    RESULTS/.lock  held while RESULTS is changed: jobs of a list end at the same time
+
+Every training is a job of ``tinynet train`` and ``tinynet evaluate`` commands, done here or by a
+batch system.  One whose results are there is not in the list any more.
+
+The ensemble averages as many models as stage 8 has members.  Its first ones are the last single
+stage's own runs, one a seed, which differ in initialization; the others are stage 8's members of
+those numbers, which differ in hyper-parameters too.  So no model is trained twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import schema, text
+from tinynet.dataset.manifest import Manifest, read_manifest
+from tinynet.dataset.paths import DataPaths
+from tinynet.dataset.selection_set import ChosenOn, overlap
+from tinynet.dataset.split import Plan, split
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment import data_description as dataset
+from tinynet.experiment import generate
+from tinynet.experiment.paths import WARM_UP, StagePaths, member_name
+from tinynet.experiment.solvers import Overrides, batch_size
+from tinynet.experiment.stages import MEMBERS, STAGES, Stage, stage
+from tinynet.files import locked
+from tinynet.jobs.job_list import Job
+from tinynet.run.paths import RunPaths
+from tinynet.study import collect
+from tinynet.study import settings as experiment
+from tinynet.study.paths import ExperimentPaths
+from tinynet.study.recipes import Recipe, recipe
+from tinynet.study.results import OVERSAMPLE, ResultsPaths, Split
+from tinynet.study.settings import Settings
+
+LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
+
+
+@dataclass(frozen=True)
+class Folders(ExperimentPaths):
+    """Where a dissection's own files lie."""
+
+    results: ResultsPaths
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What names these folders to ``tinynet dissect``."""
+        return ("--out", os.fspath(self.root), "--results", os.fspath(self.results.root))
+
+    def changing_results(self) -> contextlib.AbstractContextManager[None]:
+        """Held by whoever reads RESULTS and writes what follows from that."""
+        return locked(self.results.root / ".lock")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet dissect`` was asked for.
+
+    ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
+    ``found``: solver values that a search found, by the folder name of the stage they are for;
+    ``chosen_on``: on which pictures, where that is known.
+    ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
+    ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
+    """
+
+    data: Path
+    folders: Folders
+    stages: Sequence[int]
+    seeds: int = 3
+    variants: Sequence[str] = ()
+    plan: Plan | None = None
+    epochs_factor: float = 1.0
+    overrides: Overrides = Overrides()
+    found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    chosen_on: Mapping[str, ChosenOn] = field(default_factory=dict)
+    engine: Sequence[str] = ()
+    command: str = ""
+    collect: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its run (STAGE/NAME), seed and solver, and what ``train`` is told of it."""
+
+    run: str
+    seed: int
+    solver: Path
+    arguments: tuple[str, ...]
+    max_norm: float | None = None
+
+    @property
+    def recipe_name(self) -> str:
+        """Seeds of a stage share a recipe; each ensemble member has its own."""
+        return self.run if "--member" in self.arguments else os.path.dirname(self.run)
+
+
+def prepare(request: Request) -> tuple[Settings, list[Job]]:
+    """Split the data, write the prototxt and ``experiment.json``; the jobs that are left to do.
+
+    What is there is checked and kept.  Raises UsageError where the results folder holds another
+    experiment or a reported picture of an honest split has chosen, TinynetError where the data or
+    what lies in the folders is not usable.
+    """
+    _require_stages_of_found(request)
+    read_manifest(request.data)  # without data no folder is begun
+    with request.folders.changing_results():
+        return _prepare(request)
+
+
+def _prepare(request: Request) -> tuple[Settings, list[Job]]:
+    results = request.folders.results
+    known = experiment.load(results)
+    data, manifest = _data(request)
+    files, epochs = _generate(request, data)
+    members = _members(request, known) if ENSEMBLE.number in request.stages else []
+    trainings = list(_trainings(request, members))
+    reported, tuning = experiment.splits_of(manifest)
+    asked = Settings(
+        data=experiment.describe_data(manifest),
+        reported=reported,
+        tuning=tuning,
+        seeds=list(range(1, request.seeds + 1)),
+        stages=sorted(request.stages),
+        variants=list(request.variants),
+        members=members,
+        epochs=epochs,
+        epochs_factor=request.epochs_factor,
+        batch_size=batch_size(request.overrides),
+        recipes=dict(_recipes(trainings, files)),
+        overrides={name: dict(values) for name, values in request.found.items()},
+        choices=_choices(request, data, reported, tuning is not None),
+        command=request.command,
+    )
+    settings = experiment.merged(known, asked, os.fspath(results.root))
+    generate.write(files)  # not before: trainings of what is there may be under way
+    for name in planned_runs(settings):
+        run = RunPaths(request.folders.runs / name)
+        collect.drop_incomplete(run, name, results, settings)
+    collect_finished(request.folders, settings)
+    experiment.save(settings, results)
+    left = [t for t in trainings if not results.scores(t.run).exists()]
+    return settings, [_job(training, request, settings, data) for training in left]
+
+
+def collect_finished(folders: Folders, settings: Settings) -> list[str]:
+    """Take over what has been finished in the run directories; the runs that are there now."""
+    found = []
+    for name in planned_runs(settings):
+        if collect.collect(RunPaths(folders.runs / name), name, folders.results, settings):
+            found.append(name)
+    return found
+
+
+def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settings:
+    """The settings with the names of the classes, which files of earlier versions lack.
+
+    They are taken from the data that the experiment is of, where it is at hand; else ``settings``
+    is returned as it is.
+    """
+    if settings.data.get("class_names"):
+        return settings
+    for folder in (folders.data, data):
+        with contextlib.suppress(TinynetError):
+            manifest = read_manifest(folder)
+            if manifest.source_sha256 == settings.data.get("source_sha256"):
+                names = experiment.describe_data(manifest)["class_names"]
+                return replace(settings, data={**settings.data, "class_names": names})
+    return settings
+
+
+def planned_runs(settings: Settings) -> list[str]:
+    """Every run (STAGE/NAME) of the table, each once."""
+    singles = [stage(n).name for n in settings.stages if not stage(n).is_ensemble]
+    names = [f"{name}/seed{s}" for name in (*singles, *settings.variants) for s in settings.seeds]
+    return list(dict.fromkeys([*names, *settings.members]))
+
+
+def _choices(
+    request: Request, data: Path, reported: Split, is_honest: bool
+) -> dict[str, dict[str, Any]]:
+    made = {}
+    for name, chosen in request.chosen_on.items():
+        shared = overlap(chosen, data, reported.name)
+        if shared and is_honest:
+            raise UsageError(
+                f"--overrides: of the {reported.images:,} pictures that would be reported, "
+                f"{shared:,} chose {name}'s values ({chosen.role} of {chosen.source}); search on "
+                "the tuning pictures of this split"
+            )
+        made[name] = {**chosen.facts, "reported": shared}
+    return made
+
+
+# ---------------------------------------------------------------------- data and prototxt
+
+
+def _data(request: Request) -> tuple[Path, Manifest]:
+    source = read_manifest(request.data)
+    if request.plan is None:
+        return request.data, source
+    folder = request.folders.data
+    if not DataPaths(folder).manifest.exists():
+        return folder, split(request.data, folder, request.plan)
+    found = read_manifest(folder)
+    asked = {"plan": type(request.plan).__name__, **vars(request.plan)}
+    if found.options.get("split") != asked or found.options.get("split_of") != source.digests:
+        raise UsageError(
+            f"{folder}: holds {request.data} split otherwise, or other data; name another --out"
+        )
+    return folder, found
+
+
+def _generate(request: Request, data: Path) -> tuple[dict[Path, str], dict[str, int]]:
+    """The prototxt of every stage and variant asked for, by path; the epochs of each."""
+    described = dataset.describe(data)
+    files: dict[Path, str] = {}
+    epochs = {}
+    for found in _nets(request):
+        length = max(1, round(found.hyperparameters.epochs * request.epochs_factor))
+        if request.overrides.epochs is not None:
+            length = request.overrides.epochs
+        epochs[found.name] = length
+        # the ensemble's first members are the last single stage's runs: the others vary around it
+        searched = LAST_SINGLE.name if found.is_ensemble else found.name
+        overrides = replace(request.overrides, found=request.found.get(searched, {}))
+        if "max_iter" not in overrides.solver:
+            overrides = replace(overrides, epochs=length)
+        files |= generate.generate(request.folders.prototxt, described, [found], overrides)
+    return files, epochs
+
+
+def _require_stages_of_found(request: Request) -> None:
+    names = [net.name for net in _nets(request) if not net.is_ensemble]
+    for name in request.found:
+        if name not in names:
+            raise UsageError(
+                f"--overrides: '{name}' is none of what is trained ({', '.join(names)}); leave "
+                "its file out, or add its --stage or --variant"
+            )
+
+
+def _nets(request: Request) -> Iterator[Stage]:
+    from tinynet.experiment.variants import variant
+
+    numbers = list(request.stages)
+    if ENSEMBLE.number in numbers and LAST_SINGLE.number not in numbers:
+        numbers.append(LAST_SINGLE.number)  # the first members are its runs
+    yield from (stage(number) for number in numbers)
+    yield from (variant(name) for name in request.variants)
+
+
+# ------------------------------------------------------------------------ trainings and jobs
+
+
+def _trainings(request: Request, members: Sequence[str]) -> Iterator[Training]:
+    """In the order of work, each once."""
+    seen = set()
+    for found in _nets(request):
+        if found.is_ensemble:
+            wanted = _own_members(request, members)
+        else:  # a stage whose runs are members runs from all of those seeds
+            its_own = sum(run.startswith(f"{found.name}/") for run in members)
+            wanted = _seeds(found, request, max(request.seeds, its_own))
+        for training in wanted:
+            if training.run not in seen:
+                seen.add(training.run)
+                yield training
+
+
+def _seeds(found: Stage, request: Request, seeds: int) -> Iterator[Training]:
+    solver = StagePaths(request.folders.prototxt, found.name).solver
+    for seed in range(1, seeds + 1):
+        arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
+        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
+
+
+def _own_members(request: Request, members: Sequence[str]) -> Iterator[Training]:
+    """Those of the members that are no run of the last single stage."""
+    root = request.folders.prototxt
+    for member in MEMBERS:
+        run = _own_member(member.number)
+        if run in members:
+            which = ("--stage", str(ENSEMBLE.number), "--member", str(member.number))
+            solver = StagePaths(root, ENSEMBLE.name, member.number).solver
+            yield Training(run, member.random_seed, solver, (*which, "--prototxt", os.fspath(root)))
+
+
+def _own_member(number: int) -> str:
+    return f"{ENSEMBLE.name}/{member_name(number)}"
+
+
+def _members(request: Request, known: Settings | None) -> list[str]:
+    """The runs that the ensemble averages: the last single stage's, then stage 8's own.
+
+    The members that a results folder has stay when seeds are added.
+    """
+    if known is not None and known.members:
+        return known.members
+    numbers = range(1, len(MEMBERS) + 1)
+    first = [f"{LAST_SINGLE.name}/seed{n}" for n in numbers if n <= request.seeds]
+    return [*first, *(_own_member(number) for number in numbers[request.seeds :])]
+
+
+def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[tuple[str, Recipe]]:
+    for training in trainings:
+        path = training.solver.with_name("train_val.prototxt")
+        net = text.parse(files[path], schema.NetParameter, os.fspath(path))
+        solver = text.parse(
+            files[training.solver], schema.SolverParameter, os.fspath(training.solver)
+        )
+        beside = training.solver.with_name(WARM_UP)
+        warm_up = None
+        if beside in files:
+            warm_up = text.parse(files[beside], schema.SolverParameter, os.fspath(beside))
+        yield training.recipe_name, recipe(net, solver, training.max_norm, warm_up)
+
+
+def _job(training: Training, request: Request, settings: Settings, data: Path) -> Job:
+    folders = request.folders
+    stage_name, name = training.run.split("/")
+    run = os.fspath(RunPaths.of(folders.runs, stage_name, name).root)
+    train = [
+        *("train", *training.arguments, "--runs", os.fspath(folders.runs), "--name", name),
+        *("--quiet", *request.engine),
+    ]
+    commands = [tuple(train)]
+    for split_name, crop in collect.wanted(settings):
+        crops = ("--oversample",) if crop == OVERSAMPLE else ()
+        # a run that was trained before the data moved knows where they lay
+        where = ("--data", os.fspath(data), *request.engine)
+        commands.append(("evaluate", run, "--split", split_name, *crops, *where))
+    commands.append(("dissect", "--collect", *(request.collect or folders.options)))
+    scores = folders.results.scores(training.run)
+    return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)

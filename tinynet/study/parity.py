@@ -1,0 +1,363 @@
+"""Runs one solver in real Caffe and in the torch engine from one seed, and measures how they part.
+
+The measure of what is near is real Caffe itself: rounding grows with every update, so a second run
+of it, with one weight nudged or on another number of threads, shows how far two right engines may
+be apart.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from tinynet.caffeformat import binary, schema
+from tinynet.engine import engines
+from tinynet.errors import TinynetError, UsageError
+from tinynet.run import checks, prepare
+from tinynet.run.paths import RunPaths
+
+LOSS_LIMIT = 1e-3  # relative difference of the loss from which on two runs have parted
+DISPLACEMENT_LIMIT = 0.01  # relative L2 difference of a parameter's displacement
+_NEVER = 2**31 - 1
+_TAIL = 200
+# where a BLAS that Caffe may be built with looks for its number of threads
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet parity`` was asked for."""
+
+    solver: Path
+    iterations: int = 100
+    start: Path | None = None  # a .caffemodel or a .solverstate
+    nudge: float = 0.0  # of the second run of real Caffe; there is none without it or threads
+    threads: int | None = None  # of that run's BLAS: it then only adds up in another order
+    caffe_python: str | None = None
+    gpu: int | None = None  # of the torch engine
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Run:
+    """What one engine did: ``losses`` and ``inputs`` (checksums) by iteration, and the parameters.
+
+    ``start`` and ``end``: parameters before the first and after the last update, by
+    ``LAYER[INDEX]``.
+    """
+
+    label: str
+    engine: engines.Engine
+    first: int = 0
+    losses: list[float] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    start: dict[str, np.ndarray] = field(default_factory=dict)
+    end: dict[str, np.ndarray] = field(default_factory=dict)
+    nudged: str | None = None  # name of the parameter that was nudged
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far a parameter moved in the reference, and how far apart the other run ended.
+
+    ``apart`` is relative, in L2: ‖Δ' − Δ‖ / ‖Δ‖ with Δ = W_n − W_0.
+    """
+
+    parameter: str
+    displacement: float
+    apart: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run against the reference, real Caffe's."""
+
+    run: Run
+    differences: list[float]  # of the loss, relative, by iteration
+    moved: list[Moved]
+    same_start: bool  # every parameter of the start, to the bit
+    inputs_part: int | None  # first iteration whose inputs differ
+    losses_part: int | None  # first iteration whose losses are more than LOSS_LIMIT apart
+
+    @property
+    def largest(self) -> float:
+        """The largest relative difference of the loss."""
+        return max(self.differences)
+
+    @property
+    def largest_at(self) -> int:
+        return self.run.first + self.differences.index(self.largest)
+
+    @property
+    def farthest(self) -> Moved:
+        """The parameter whose displacement differs most."""
+        return max(self.moved, key=lambda moved: moved.apart)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether losses and displacements are within the limits."""
+        return self.losses_part is None and self.farthest.apart <= DISPLACEMENT_LIMIT
+
+
+@dataclass(frozen=True)
+class Report:
+    """Real Caffe's run, the torch engine against it, and the yardstick where it was asked for."""
+
+    net: str
+    seed: int
+    batch: int
+    nudge: float
+    threads: int | None
+    reference: Run
+    torch: Comparison
+    yardstick: Comparison | None
+
+    @property
+    def yardstick_differs_by(self) -> str:
+        """What sets the yardstick's run apart from the reference."""
+        if self.nudge:
+            return f"nudged by {self.nudge:g}"
+        return "1 thread" if self.threads == 1 else f"{self.threads} threads"
+
+
+Tell = Callable[[str, int], None]
+
+
+def compare(reference: Run, other: Run) -> Comparison:
+    """Measure how far ``other`` is from ``reference``.
+
+    Raises TinynetError where they are runs of different length or nets.
+    """
+    shapes = [{name: a.shape for name, a in run.start.items()} for run in (reference, other)]
+    if shapes[0] != shapes[1] or len(reference.losses) != len(other.losses):
+        raise TinynetError(f"{reference.label} and {other.label} did not run the same net")
+    differences = [_relative(a, b) for a, b in zip(reference.losses, other.losses)]
+    return Comparison(
+        run=other,
+        differences=differences,
+        moved=[_moved(name, reference, other) for name in reference.start],
+        same_start=all(np.array_equal(reference.start[n], other.start[n]) for n in other.start),
+        inputs_part=_first(reference, [a != b for a, b in zip(reference.inputs, other.inputs)]),
+        losses_part=_first(reference, [not d <= LOSS_LIMIT for d in differences]),
+    )
+
+
+def _first(run: Run, parted: Sequence[bool]) -> int | None:
+    return run.first + parted.index(True) if True in parted else None
+
+
+def _relative(reference: float, other: float) -> float:
+    """|other − reference| / |reference|; infinite where only one of them is finite."""
+    if reference == other or (math.isnan(reference) and math.isnan(other)):
+        return 0.0
+    difference = abs(other - reference) / abs(reference) if reference else math.inf
+    return difference if math.isfinite(difference) else math.inf
+
+
+def _moved(name: str, reference: Run, other: Run) -> Moved:
+    way = reference.end[name].astype(np.float64) - reference.start[name]
+    others = other.end[name].astype(np.float64) - other.start[name]
+    length = float(np.linalg.norm(way))
+    apart = float(np.linalg.norm(others - way))
+    if apart:
+        apart = apart / length if length and math.isfinite(apart) else math.inf
+    return Moved(name, length, apart)
+
+
+def run(request: Request, tell: Tell) -> Report:
+    """Run the engines at once and compare; ``tell(label, iterations)`` hears how far each is.
+
+    Raises TinynetError where there is no real Caffe, where data or weights are missing, and where
+    an engine fails; UsageError where there are fewer cores than threads asked for.
+    """
+    _require_cores(request.threads)
+    caffe = _find_caffe(request.caffe_python)
+    torch = engines.find_torch()
+    prepared = _prepare(request)
+    checks.require_data(prepared)
+    runs = [Run("caffe", caffe), Run("torch", torch)]
+    again = bool(request.nudge) or request.threads is not None
+    if again:
+        runs.append(Run("nudged" if request.nudge else "threads", caffe))
+    with tempfile.TemporaryDirectory(prefix="tinynet-parity-") as name:
+        folder = Path(name)
+        arguments = _arguments(request, prepared, folder)
+        workers = [_Worker(made, folder, tell) for made in runs]
+        try:
+            for worker in workers:
+                own = list(arguments)
+                threads = None
+                if worker.run.engine is torch and request.gpu is not None:
+                    own.append(f"--gpu={request.gpu}")
+                if again and worker.run is runs[-1]:
+                    threads = request.threads
+                    own += [f"--nudge={request.nudge!r}"] if request.nudge else []
+                worker.start(own, threads)
+            for worker in workers:
+                worker.finish()
+        finally:
+            for worker in workers:
+                worker.kill()
+    return Report(
+        net=prepared.net_name,
+        seed=prepared.solver.random_seed,
+        batch=prepared.effective_batch,
+        nudge=request.nudge,
+        threads=request.threads,
+        reference=runs[0],
+        torch=compare(runs[0], runs[1]),
+        yardstick=compare(runs[0], runs[2]) if again else None,
+    )
+
+
+def _require_cores(threads: int | None) -> None:
+    """A BLAS takes no more threads than cores: it would add up in its usual order, and so agree."""
+    # what it goes by is the affinity: a container's quota only makes its threads wait
+    bound = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UsageError(f"--threads {threads}: this process may use {cores} core(s) only")
+
+
+def _find_caffe(caffe_python: str | None) -> engines.Engine:
+    try:
+        return engines.find_caffe(caffe_python)
+    except TinynetError as error:
+        raise TinynetError(f"parity compares with real Caffe: {error}") from None
+
+
+def _prepare(request: Request) -> prepare.Prepared:
+    """The solver as it is, but that it neither tests nor saves, which changes nothing it learns.
+
+    Its test nets stay: they draw random numbers when they are made.
+    """
+    prepared = prepare.load(request.solver, request.overrides)
+    solver = prepared.solver
+    solver.snapshot = 0
+    solver.display = 0
+    solver.test_initialization = False
+    if prepared.test_nets:
+        solver.test_interval = _NEVER
+    return prepared
+
+
+def _arguments(request: Request, prepared: prepare.Prepared, folder: Path) -> list[str]:
+    """A worker's arguments, the same for all engines; writes the prototxt that they run."""
+    paths = RunPaths(folder)
+    paths.snapshots.mkdir()
+    for name, text in prepared.texts(paths).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    arguments = [
+        *("parity", os.fspath(paths.solver), f"--iterations={request.iterations}"),
+        f"--iter-size={prepared.solver.iter_size}",
+    ]
+    start = request.start
+    if start is None:
+        return arguments
+    if not start.is_file():
+        raise TinynetError(f"{start}: no such snapshot; --from takes a .caffemodel or .solverstate")
+    if ".solverstate" in start.name:
+        return [*arguments, "--restore", os.fspath(_plain_state(start, folder))]
+    return [*arguments, "--weights", os.fspath(start)]
+
+
+def _plain_state(path: Path, folder: Path) -> Path:
+    """A copy of the solverstate whose ``learned_net`` leads to the model beside the original.
+
+    A copy also leaves behind what this engine stores beside a state to resume exactly: real Caffe
+    goes on with fresh random numbers and at the first record, and so must both.
+    """
+    copy = folder / path.name
+    if path.suffix == ".h5":
+        shutil.copyfile(path, copy)  # its learned_net is read as it stands
+        return copy
+    state = binary.read(path, schema.SolverState)
+    beside = path.parent / Path(state.learned_net).name
+    model = beside if beside.is_file() else Path(state.learned_net)
+    if not model.is_file():
+        raise TinynetError(f"{path}: its weights {state.learned_net} are neither there nor beside")
+    state.learned_net = os.fspath(model)
+    binary.write(copy, state)
+    return copy
+
+
+class _Worker:
+    """One engine at work; a thread of ours reads what it says."""
+
+    def __init__(self, run: Run, folder: Path, tell: Tell) -> None:
+        self.run = run
+        self._out = folder / f"{run.label}.npz"
+        self._log = folder / f"{run.label}.log"
+        self._tell = tell
+        self._error: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def start(self, arguments: Sequence[str], threads: int | None) -> None:
+        environment = dict(os.environ)
+        if threads is not None:
+            environment.update(dict.fromkeys(_THREADS, str(threads)))
+        with self._log.open("wb") as log:
+            self._process = engines.start_worker(
+                self.run.engine,
+                [*arguments, "--out", self._out],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+            )
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process is not None and self._process.stdout is not None
+        for line in self._process.stdout:
+            self._take(json.loads(line))
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["event"] == "solving":
+            self.run.first = event["iteration"]
+        elif event["event"] == "iteration":
+            self.run.losses.append(event["loss"])
+            self.run.inputs.append(event["inputs"])
+            self._tell(self.run.label, len(self.run.losses))
+        elif event["event"] == "nudged":
+            self.run.nudged = event["parameter"]
+        elif event["event"] == "error":
+            self._error = event["message"]
+
+    def finish(self) -> None:
+        """Wait for the end and take the parameters. Raises TinynetError if the worker failed."""
+        assert self._process is not None
+        status = self._process.wait()
+        self._reader.join()
+        if status != 0:
+            log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
+            raise TinynetError(engines.explain_failure(self.run.engine, status, log, self._error))
+        with np.load(self._out) as stored:
+            for key in stored.files:
+                when, _, rest = key.partition("/")
+                layer, _, index = rest.rpartition("/")
+                getattr(self.run, when)[f"{layer}[{index}]"] = stored[key]
+        self._out.unlink()
+
+    def kill(self) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()

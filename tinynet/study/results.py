@@ -1,0 +1,390 @@
+"""What a finished experiment leaves: one folder of small files, the only thing a report reads.
+
+    RESULTS/
+      experiment.json                the question: data, splits, schedules, seeds, command
+      STAGE/RUN/run.json             how the run went (no paths, no host: it may be published)
+      STAGE/RUN/history.jsonl        its learning curves
+      STAGE/RUN/scores.json          loss, top-1 and top-5 of each split and crop mode
+      STAGE/RUN/SPLIT[_10crop].npz   its probabilities, rounded to 12 bits where no answer changes
+      dissection.json, .csv          the answer: every stage and seed, gains and intervals
+
+The files of a run are there when it is finished, and only then.  A stage and seed without them is
+"not run" in the table.  Accuracies lie between 0 and 1, losses are in nats.  The reported split is
+the one whose pictures chose nothing; the tuning split is the one that may choose.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinynet import files
+from tinynet.dataset.paths import SPLITS
+from tinynet.errors import TinynetError
+from tinynet.experiment.paper import PaperStage
+from tinynet.experiment.stages import STAGES
+from tinynet.files import fields_in
+from tinynet.predict.probabilities import Probabilities, read_probabilities
+from tinynet.run.paths import RunPaths
+
+VERSION = 2
+FINISHED, NOT_RUN = "finished", "not run"
+CENTER, OVERSAMPLE = "center", "oversample"
+TAKEN_AGAIN = (
+    "remove its folder from the results, and the same 'tinynet dissect' command takes it from the "
+    "run again, or trains it where that is gone"
+)
+
+
+# ------------------------------------------------------------------------- what the table holds
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one run (or an average of runs) on one split: mean loss, accuracies from 0 to 1."""
+
+    images: int
+    loss: float
+    top1: float
+    top5: float
+    views: int  # inputs averaged a picture: 1, 2 (picture and mirror) or 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, with two 95 % intervals that answer two questions.
+
+    ``by_picture``: were other pictures of the kind reported, these runs being as they are (paired
+    bootstrap over pictures); None where the pictures' own results are not kept.  ``by_seed``: were
+    it trained from other seeds, the pictures being what they are (Student's t over the seeds'
+    values); None with fewer than two seeds.  ``deviation``: standard deviation of the seeds'
+    values, None likewise.  ``seeds``: which.
+    """
+
+    mean: float
+    seeds: list[int]
+    by_picture: tuple[float, float] | None
+    by_seed: tuple[float, float] | None
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One training.  ``scores``: "SPLIT_CROP", such as "test_oversample", → its score."""
+
+    run: str  # STAGE/NAME, its folder here
+    seed: int
+    state: str  # FINISHED or NOT_RUN
+    iterations: int = 0
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    def score(self, split: str, crop: str = CENTER) -> Score | None:
+        return self.scores.get(f"{split}_{crop}")
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage, or a variant, of the dissection.
+
+    ``one_crop``, ``ten_crop``: accuracy on the reported split; ``training``: on the training
+    pictures in the TEST phase; ``loss``: on the reported split, one crop.  They are means over the
+    seeds that have run, None where none has.  ``gain``: in one-crop accuracy over the stage
+    ``gain_over``, over the seeds that both have.  ``tuning``: accuracy over crops on the tuning
+    pictures, None where none were held out; ``tuning_less_reported``: how much more that is than
+    ``ten_crop``, its ``by_picture`` that of two independent samples of pictures.
+    """
+
+    number: int
+    name: str
+    title: str
+    change: str
+    epochs: int
+    runs: list[RunRow]
+    paper: PaperStage
+    one_crop: Estimate | None = None
+    ten_crop: Estimate | None = None
+    training: Estimate | None = None
+    loss: float | None = None
+    gain: Estimate | None = None
+    gain_over: str = ""
+    tuning: Estimate | None = None
+    tuning_less_reported: Estimate | None = None
+
+    @property
+    def finished(self) -> list[RunRow]:
+        return [run for run in self.runs if run.state == FINISHED]
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a stage of the ladder, and no variant and no other net."""
+        return any(stage.name == self.name for stage in STAGES)
+
+    @property
+    def label(self) -> str:
+        """What a table calls it: a stage by number and title, a variant by its stage and title."""
+        if self.is_step:
+            return f"{self.number} {self.title}"
+        return f"variant of {self.number}: {self.title}" if self.number else self.title
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A subset of the members, counted from 1, and its ten-crop accuracy on both splits."""
+
+    members: list[int]
+    reported: float
+    tuning: float | None
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The last stage: the average of all members' ten-crop probabilities.
+
+    ``members`` are in order; those of the stage before it that serve as the first ones have that
+    stage's run folders.  Where some have not run, ``full`` and all that follows are None, and
+    ``so_far`` is the average of those that have (never to be shown as the full one).
+    ``gain_over_mean``: over the mean member.  ``chosen``: the best subset by the tuning split,
+    ``flattered``: by the reported pictures themselves.  What the second has more of on those
+    pictures is the optimism of choosing on what one reports.
+    """
+
+    number: int
+    name: str
+    title: str
+    members: list[RunRow]
+    paper: PaperStage
+    full: Score | None = None
+    full_by_picture: tuple[float, float] | None = None
+    gain_over_mean: Estimate | None = None
+    gain_over_best: float | None = None  # over the member that is best on the tuning split
+    deviation: float | None = None  # of the members' ten-crop accuracies
+    chosen: Subset | None = None
+    flattered: Subset | None = None
+    so_far: Score | None = None
+
+    @property
+    def label(self) -> str:
+        """What a table calls it where it is the ladder's last stage."""
+        return f"{self.number} {self.title}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as the table names it: its LMDB's name, what it is, how many pictures it has."""
+
+    name: str
+    role: str
+    images: int
+
+    def __post_init__(self) -> None:
+        if self.name not in SPLITS:
+            raise ValueError(f"no split {self.name!r}; the splits are {', '.join(SPLITS)}")
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """The whole table.  ``settings`` are those of experiment.json."""
+
+    settings: dict[str, Any]
+    reported: Split
+    tuning: Split | None
+    stages: list[StageRow]
+    variants: list[StageRow]
+    oversampling: Estimate | None  # gain of ten crops over one, last single stage, same runs
+    ensemble: Ensemble | None
+    version: int = VERSION
+
+
+# ------------------------------------------------------------------------------- the files
+
+
+@dataclass(frozen=True)
+class ResultsPaths:
+    """Every file name of a results folder."""
+
+    root: Path
+
+    @property
+    def experiment(self) -> Path:
+        return self.root / "experiment.json"
+
+    @property
+    def table(self) -> Path:
+        return self.root / "dissection.json"
+
+    @property
+    def csv(self) -> Path:
+        return self.root / "dissection.csv"
+
+    def run(self, run: str) -> RunPaths:
+        """The files of a run, by STAGE/NAME: named as in a run directory."""
+        return RunPaths(self.root / run)
+
+    def scores(self, run: str) -> Path:
+        return self.root / run / "scores.json"
+
+
+def read_dissection(root: Path) -> Dissection:
+    """Read ``dissection.json``.  Raises TinynetError where it is missing or of another form."""
+    path = ResultsPaths(Path(root)).table
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TinynetError(f"{path}: no such file; 'tinynet dissect' writes it") from None
+    except ValueError as error:
+        raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
+    try:
+        if content["version"] != VERSION:
+            raise ValueError(
+                f"it is of version {content['version']}, not {VERSION}; the 'tinynet dissect' "
+                "command of its experiment.json, with --collect, makes it again"
+            )
+        return _dissection(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TinynetError(f"{path}: is no dissection of ours ({error})") from None
+
+
+def write_dissection(root: Path, dissection: Dissection) -> None:
+    """Write ``dissection.json`` and ``dissection.csv``, each whole or not at all."""
+    paths = ResultsPaths(Path(root))
+    paths.root.mkdir(parents=True, exist_ok=True)
+    files.write_text(paths.table, json.dumps(asdict(dissection), indent=1) + "\n")
+    files.write_text(paths.csv, as_csv(dissection))
+
+
+def read_run_probabilities(root: Path, run: str, split: str, crop: str) -> Probabilities:
+    """What a finished run says of a split.  Raises OSError or TinynetError where there is none."""
+    path = ResultsPaths(Path(root)).run(run).probabilities(split, crop == OVERSAMPLE)
+    return read_probabilities(path, TAKEN_AGAIN)
+
+
+CSV_COLUMNS = (
+    *("stage", "name", "run", "seed", "state", "epochs", "iterations"),
+    *("one_crop_accuracy", "one_crop_loss", "ten_crop_accuracy", "training_accuracy"),
+    *("tuning_one_crop_accuracy", "tuning_ten_crop_accuracy"),
+)
+
+
+def as_csv(dissection: Dissection) -> str:
+    """One line for each stage and seed, then the members; empty cells where nothing was run."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for number, name, epochs, row in _all_runs(dissection):
+        cells = _csv_scores(row, dissection)
+        ran = row.iterations if row.state == FINISHED else ""
+        writer.writerow([number, name, row.run, row.seed, row.state, epochs, ran, *cells])
+    return out.getvalue()
+
+
+def finished_runs(dissection: Dissection) -> list[str]:
+    """STAGE/NAME of every run that the table has scores of, each once."""
+    return [row.run for _, _, _, row in _all_runs(dissection) if row.state == FINISHED]
+
+
+def _all_runs(dissection: Dissection) -> Iterator[tuple[int, str, int, RunRow]]:
+    for stage in (*dissection.stages, *dissection.variants):
+        for row in stage.runs:
+            yield stage.number, stage.name, stage.epochs, row
+    ensemble = dissection.ensemble
+    if ensemble is not None:
+        epochs = dissection.stages[-1].epochs if dissection.stages else 0
+        seen = {row.run for stage in dissection.stages for row in stage.runs}
+        for row in ensemble.members:
+            if row.run not in seen:
+                yield ensemble.number, ensemble.name, epochs, row
+
+
+def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:
+    reported = dissection.reported.name
+    tuning = dissection.tuning.name if dissection.tuning else ""
+    one = row.score(reported)
+    wanted = [
+        one and one.top1,
+        one and one.loss,
+        *(
+            score and score.top1
+            for score in (
+                row.score(reported, OVERSAMPLE),
+                row.score("train"),
+                row.score(tuning),
+                row.score(tuning, OVERSAMPLE),
+            )
+        ),
+    ]
+    return ["" if value is None else f"{value:.6g}" for value in wanted]
+
+
+# ----------------------------------------------------------------- from parsed JSON to the classes
+
+
+_ESTIMATES = ("one_crop", "ten_crop", "training", "gain", "tuning", "tuning_less_reported")
+
+
+def _dissection(content: dict[str, Any]) -> Dissection:
+    content = fields_in(Dissection, content)
+    ensemble = content["ensemble"]
+    return Dissection(
+        settings=content["settings"],
+        reported=Split(**fields_in(Split, content["reported"])),
+        tuning=_maybe(Split, content["tuning"]),
+        stages=[_stage(row) for row in content["stages"]],
+        variants=[_stage(row) for row in content["variants"]],
+        oversampling=_estimate(content["oversampling"]),
+        ensemble=None if ensemble is None else _ensemble(ensemble),
+    )
+
+
+def _stage(content: dict[str, Any]) -> StageRow:
+    estimates = {key: _estimate(content[key]) for key in _ESTIMATES}
+    return StageRow(
+        **{
+            **fields_in(StageRow, content),
+            **estimates,
+            "runs": [run_row(row) for row in content["runs"]],
+            "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
+        }
+    )
+
+
+def run_row(content: dict[str, Any]) -> RunRow:
+    """A run's row from parsed JSON."""
+    found = fields_in(RunRow, content)
+    scores = {key: Score(**fields_in(Score, score)) for key, score in found["scores"].items()}
+    return RunRow(**{**found, "scores": scores})
+
+
+def _ensemble(content: dict[str, Any]) -> Ensemble:
+    interval = content["full_by_picture"]
+    return Ensemble(
+        **{
+            **fields_in(Ensemble, content),
+            "members": [run_row(row) for row in content["members"]],
+            "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
+            "full": _maybe(Score, content["full"]),
+            "full_by_picture": None if interval is None else tuple(interval),
+            "gain_over_mean": _estimate(content["gain_over_mean"]),
+            "chosen": _maybe(Subset, content["chosen"]),
+            "flattered": _maybe(Subset, content["flattered"]),
+            "so_far": _maybe(Score, content["so_far"]),
+        }
+    )
+
+
+def _estimate(content: dict[str, Any] | None) -> Estimate | None:
+    if content is None:
+        return None
+    intervals = {
+        key: None if content[key] is None else tuple(content[key])
+        for key in ("by_picture", "by_seed")
+    }
+    return Estimate(**{**fields_in(Estimate, content), **intervals})
+
+
+def _maybe(kind: Any, content: dict[str, Any] | None) -> Any:
+    return None if content is None else kind(**fields_in(kind, content))

@@ -1,0 +1,343 @@
+"""Coarse to fine over solver values, as the paper tuned its nets, on pictures that may choose.
+
+    OUT/data/            the data with tuning pictures held out, unless DATA is split already
+    OUT/study.journal    Optuna's journal: any number of workers, on any machine, share it
+    OUT/prototxt, runs/  of each trial, trial0000 …
+    OUT/locks/           held by the worker of a trial: one that died leaves its trial to the next
+    OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes, with the
+                         search that found them and the pictures that chose
+    OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
+
+A level of trials is spread over a box around the best trial so far (``search_space``); the first
+level's box is what was asked for, and each next one has a quarter of its sides.
+A trial that does worse at an epoch than the median of the others did there is given up, after a
+fifth of its length at the earliest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tinynet import files
+from tinynet.dataset.selection_set import chosen_on
+from tinynet.errors import StoppedEarly, TinynetError, UsageError
+from tinynet.experiment import data_description as dataset
+from tinynet.experiment import generate
+from tinynet.experiment.paths import StagePaths
+from tinynet.experiment.solvers import Overrides, batch_size
+from tinynet.experiment.stages import Stage
+from tinynet.jobs import attempts, children
+from tinynet.jobs.commands import last_line
+from tinynet.run import record as runs
+from tinynet.run.log import read_history
+from tinynet.run.paths import RunPaths
+from tinynet.study import optuna_study as study
+from tinynet.study.search_space import DEFAULT_RANGES, Range, draw
+from tinynet.study.trials import Trial, winner, write_trials
+
+Say = Callable[[str], None]
+
+OVERRIDES, TRIALS, STUDY = "overrides.json", "trials.csv", "study.journal"
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``tinynet search`` was asked for.  ``trials``: of every level."""
+
+    stage: Stage
+    data: Path  # a split folder: its val chooses
+    out: Path
+    ranges: Sequence[Range] = DEFAULT_RANGES
+    trials: int = 10
+    levels: int = 2
+    seed: int = 1
+    overrides: Overrides = field(default_factory=Overrides)
+    train: Sequence[str] = ()  # options of tinynet train
+    command: str = ""
+
+    @property
+    def total(self) -> int:
+        return self.trials * self.levels
+
+    @property
+    def overrides_file(self) -> Path:
+        return self.out / OVERRIDES
+
+    @property
+    def trials_file(self) -> Path:
+        return self.out / TRIALS
+
+
+def run(request: Request, say: Say) -> list[Trial]:
+    """Work on the study until its trials are done or others work on those that are left.
+
+    Raises StoppedEarly after a signal (the same command goes on), UsageError where the study was
+    begun with other settings, TinynetError where a training failed for another reason than its
+    values, or no trial could be completed.
+    """
+    worker = _Worker(request, say)
+    try:
+        with children.stop_signals_noted(worker.signals):
+            worker.work()
+    finally:  # a search that was stopped shows what it has found so far
+        found = trials(request)
+        best = winner(found)
+        write_trials(request.trials_file, found, [searched.name for searched in request.ranges])
+        if best is not None:
+            write_overrides(request, best, found)
+    running = sum(trial.state == "running" for trial in found)
+    if running:
+        which = "1 trial is" if running == 1 else f"{running} trials are"
+        say(
+            f"{which} worked on elsewhere, or left by a search that was killed; the same command, "
+            "given again, goes on with what was left"
+        )
+    if best is None:
+        if running:
+            return found
+        raise TinynetError(f"{request.out}: no trial was completed; the logs are in its runs/")
+    return found
+
+
+def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> None:
+    """Write the winner for ``tinynet generate --overrides``, with what is needed to judge it."""
+    states = [trial.state for trial in found]
+    content = {
+        "solver": best.values,
+        "stage": request.stage.name,
+        "trial": best.number,
+        "tuning_accuracy": best.score,
+        "search": {
+            "ranges": {r.name: [r.low, r.high] for r in request.ranges},
+            "trials": {state: states.count(state) for state in dict.fromkeys(states)},
+            "trials_a_level": request.trials,
+            "levels": request.levels,
+            "epochs": request.overrides.epochs or request.stage.hyperparameters.epochs,
+            "batch_size": batch_size(request.overrides),
+            "seed": request.seed,
+            "command": request.command,
+        },
+        "chosen_on": asdict(chosen_on(request.data)),
+    }
+    files.write_text(request.overrides_file, json.dumps(content, indent=1) + "\n")
+
+
+def trials(request: Request) -> list[Trial]:
+    """Every trial of the study so far, by number."""
+    states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    found = []
+    for trial in _study(request).get_trials(deepcopy=False):
+        reported = trial.intermediate_values
+        last = reported[max(reported)] if reported else None
+        score = trial.value if trial.state.name == "COMPLETE" else last
+        state = states.get(trial.state.name, "running")
+        found.append(Trial(trial.number, state, dict(trial.params), score))
+    return found
+
+
+def _study(request: Request) -> Any:
+    request.out.mkdir(parents=True, exist_ok=True)
+    return study.join(request.out / STUDY, request.stage.name, _trusted(request))
+
+
+def _trusted(request: Request) -> int:
+    """The first epoch whose accuracy may end a trial: a fifth of its length, at least the first."""
+    epochs = request.overrides.epochs or request.stage.hyperparameters.epochs
+    return max(1, epochs // 5)
+
+
+class _Worker:
+    def __init__(self, request: Request, say: Say) -> None:
+        self._request = request
+        self._say = say
+        self.signals: list[int] = []
+        self._said = ""  # by the last training
+        self._study = _study(request)
+        self._described = dataset.describe(request.data)
+        self._require_same_study()
+
+    def _require_same_study(self) -> None:
+        request = self._request
+        asked = {
+            "ranges": {r.name: [r.low, r.high] for r in request.ranges},
+            "epochs": request.overrides.epochs,
+            "batch_size": request.overrides.batch_size,
+            "seed": request.seed,
+            "train_images": self._described.train_images,
+            "mean_values": list(self._described.mean_values),
+        }
+        known = self._study.user_attrs.get("settings")
+        if known is None:
+            self._study.set_user_attr("settings", asked)
+            return
+        asked = json.loads(json.dumps(asked))  # as the journal has it
+        # studies of earlier versions do not say their seed
+        other = [key for key, value in asked.items() if known.get(key, value) != value]
+        if other:
+            raise UsageError(
+                f"{request.out}: holds a search with other settings ({', '.join(other)}); give the "
+                "same, or name another --out"
+            )
+
+    def work(self) -> None:
+        while True:
+            self._stop_if_told()
+            taken = self._take()
+            if taken is None:
+                return
+            trial, lock = taken
+            try:
+                self._do(trial, lock)
+            finally:
+                os.close(lock)
+
+    def _take(self) -> tuple[Any, int] | None:
+        """A trial that nobody works on: one that was left, or a new one."""
+        optuna = study.optuna()
+        folder = self._request.out / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        # one worker at a time decides: what a trial is drawn from depends on those before it
+        with FileLock(os.fspath(folder / "next.lock")):
+            known = self._study.get_trials(deepcopy=False)
+            for frozen in known:
+                if frozen.state == optuna.trial.TrialState.RUNNING:
+                    lock = self._lock(frozen.number)
+                    if lock is not None:
+                        self._say(f"trial {frozen.number}: was left by another worker; going on")
+                        return optuna.trial.Trial(self._study, frozen._trial_id), lock
+            if len(known) >= self._request.total:
+                return None
+            lock = self._lock(len(known))
+            assert lock is not None  # a number that nobody knew
+            self._study.add_trial(self._drawn(len(known)))
+            frozen = self._study.get_trials(deepcopy=False)[len(known)]
+            return optuna.trial.Trial(self._study, frozen._trial_id), lock
+
+    def _lock(self, number: int) -> int | None:
+        """The descriptor of a trial's lock, None where another worker, or its training, has it."""
+        path = self._request.out / "locks" / f"trial{number:04d}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if attempts.try_lock(descriptor, fcntl.LOCK_EX) is False:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def _drawn(self, number: int) -> Any:
+        """The trial of a number, with its values, about to be worked on."""
+        optuna = study.optuna()
+        request = self._request
+        level, place = divmod(number, request.trials)
+        best = winner(trials(request)) if level else None
+        box = list(request.ranges)
+        if best is not None:
+            box = [side.around(best.values[side.name], level) for side in box]
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=draw(box, place, (request.seed, level)),
+            distributions={
+                side.name: optuna.distributions.FloatDistribution(side.low, side.high, log=True)
+                for side in box
+            },
+        )
+
+    # ------------------------------------------------------------------ one trial
+
+    def _do(self, trial: Any, lock: int) -> None:
+        optuna = study.optuna()
+        state = optuna.trial.TrialState
+        paths = self._generate(trial)
+        values = ", ".join(f"{name} {value:.3g}" for name, value in trial.params.items())
+        self._say(f"trial {trial.number}: {values}")
+        status, pruned = self._train(trial, paths, lock)
+        last = self._report(trial, paths)
+        if pruned:
+            self._study.tell(trial.number, state=state.PRUNED)
+            self._say(f"trial {trial.number}: given up at {100 * (last or 0):.2f} %")
+        elif status == 0 and last is not None:
+            self._study.tell(trial.number, last)
+            self._say(f"trial {trial.number}: {100 * last:.2f} %")
+        elif status == StoppedEarly.exit_status:
+            raise StoppedEarly(f"{self._request.out}: stopped; the same command goes on")
+        else:
+            record = runs.load(paths.run_json)
+            if status and (record is None or record.state != runs.DIVERGED):
+                # no fault of its values: the next trials would fail like it, and all be spent
+                raise TinynetError(
+                    f"{self._request.out}: trial {trial.number} could not be trained "
+                    f"({self._said or f'status {status}'}); once that is mended, the same command "
+                    "goes on with it"
+                )
+            why = record.message if record and record.message else "it has no tuning accuracy"
+            self._study.tell(trial.number, state=state.FAIL)
+            self._say(f"trial {trial.number}: failed: {why}")
+
+    def _generate(self, trial: Any) -> RunPaths:
+        request = self._request
+        root = request.out / "prototxt" / f"trial{trial.number:04d}"
+        solver = {**request.overrides.solver, **trial.params}
+        overrides = Overrides(
+            request.overrides.batch_size, request.overrides.epochs, request.overrides.std, solver
+        )
+        generate.write(generate.generate(root, self._described, [request.stage], overrides))
+        runs_root = request.out / "runs"
+        return RunPaths.of(runs_root, request.stage.name, f"trial{trial.number:04d}")
+
+    def _train(self, trial: Any, paths: RunPaths, lock: int) -> tuple[int, bool]:
+        """Train, watching the tuning accuracy; (exit status, whether it was given up).
+
+        The training inherits the trial's lock: what a killed worker leaves is no other's before it
+        has stopped.
+        """
+        request = self._request
+        root = request.out / "prototxt" / f"trial{trial.number:04d}"
+        solver = StagePaths(root, request.stage.name).solver
+        command = [
+            *("train", os.fspath(solver)),
+            *("--runs", os.fspath(request.out / "runs"), "--name", Path(paths.root).name),
+            *("--seed", str(request.seed), "--quiet", *request.stage.train_options, *request.train),
+        ]
+        log = request.out / "runs" / f"trial{trial.number:04d}.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            start = out.tell()
+            child = children.start(command, out, descriptors=(lock,))
+            given_up = False
+            try:
+                while child.poll() is None and not self.signals and not given_up:
+                    time.sleep(_LOOK_SECONDS)
+                    self._report(trial, paths)
+                    given_up = trial.should_prune() and child.poll() is None
+            finally:  # it stops with a snapshot
+                if child.poll() is None:
+                    child.send_signal(signal.SIGTERM)
+                    child.wait()
+        self._said = last_line(log, start)
+        self._stop_if_told()
+        return child.returncode, given_up
+
+    def _stop_if_told(self) -> None:
+        if self.signals:
+            name = signal.Signals(self.signals[0]).name
+            raise StoppedEarly(f"{self._request.out}: stopped by {name}; the same command goes on")
+
+    def _report(self, trial: Any, paths: RunPaths) -> float | None:
+        """Tell the study each tuning accuracy that the history holds; the last one."""
+        if not paths.history.exists():
+            return None
+        tested = [r for r in read_history(paths.history) if r.get("val_accuracy") is not None]
+        known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        for step, record in enumerate(tested):
+            if step not in known:
+                trial.report(record["val_accuracy"], step)
+        return float(tested[-1]["val_accuracy"]) if tested else None

@@ -1,0 +1,207 @@
+"""``experiment.json``: what is asked of a dissection, so that a later session adds to the same one.
+
+It holds nothing of a machine: data by its digests, schedules by their values.  Seeds, stages and
+variants may be added; everything else must stay, or the table would mix two experiments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from tinynet import files
+from tinynet.dataset.manifest import Manifest
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment.stages import stage
+from tinynet.files import component_fault, fields_in
+from tinynet.study.recipes import Recipe, differences
+from tinynet.study.results import ResultsPaths, Split
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The content of ``experiment.json``.
+
+    ``data``: the source's name and digest, classes and their names, of each split its digest.
+    ``reported``, ``tuning``: splits of that data; no tuning split means that nothing is chosen on
+    any pictures but the reported ones.  ``recipes``: by the folder of a stage's, variant's or
+    member's prototxt.  ``members``: the runs that the ensemble averages, in order.  ``overrides``:
+    what a search found, by stage; what became of it is in the recipes, which are what is compared.
+    ``choices``: on which pictures each search chose, and how many of those are "reported", by
+    stage; a stage of ``overrides`` is missing where nothing is known of that.  ``command``: one a
+    line, where it took several.
+    """
+
+    data: dict[str, Any]
+    reported: Split
+    tuning: Split | None
+    seeds: list[int]
+    stages: list[int]
+    variants: list[str]
+    members: list[str]
+    epochs: dict[str, int]
+    epochs_factor: float
+    batch_size: int
+    recipes: dict[str, Recipe]
+    command: str
+    version: int = VERSION
+    overrides: dict[str, dict[str, float]] = field(default_factory=dict)
+    choices: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def describe_data(manifest: Manifest) -> dict[str, Any]:
+    """What identifies a converted data set, without where it lies."""
+    return {
+        "source": manifest.source,
+        "source_sha256": manifest.source_sha256,
+        "classes": manifest.classes,
+        "class_names": dict(zip(manifest.wnids, manifest.class_names)),
+        "counts": manifest.counts,
+        "digests": manifest.digests,
+        "split": manifest.options.get("split"),
+    }
+
+
+def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
+    """The reported split and the tuning split of a converted folder.
+
+    A folder of ``tinynet data split`` says what its splits are for; in any other one ``val`` is
+    reported, as in the paper, and there is no tuning split.
+    """
+    roles = manifest.options.get("roles")
+    if roles is None:
+        return Split("val", "the validation pictures", manifest.counts["val"]), None
+    tuning = Split("val", roles["val"], manifest.counts["val"])
+    is_fold = manifest.options["split"]["plan"] == "Fold"
+    if is_fold or not manifest.labelled["test"]:
+        return tuning, None  # a fold is held out to be reported
+    return Split("test", roles["test"], manifest.counts["test"]), tuning
+
+
+def load(results: ResultsPaths) -> Settings | None:
+    """Read ``experiment.json``; None where there is none.  Raises TinynetError on another form."""
+    path = results.experiment
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise ValueError(f"is of version {content['version']}, not {VERSION}")
+        found = fields_in(Settings, content)
+        _require_names(found["members"])
+        _require_epochs(found)
+        found["reported"] = Split(**fields_in(Split, found["reported"]))
+        tuning = found["tuning"]
+        found["tuning"] = None if tuning is None else Split(**fields_in(Split, tuning))
+        return Settings(**found)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TinynetError(f"{path}: is no experiment of ours ({error})") from None
+
+
+def _require_names(members: list[str]) -> None:
+    for run in members:
+        parts = run.split("/")
+        if len(parts) != 2 or any(component_fault(part) for part in parts):
+            raise ValueError(f"member {run!r} is no STAGE/NAME")
+
+
+def _require_epochs(found: Mapping[str, Any]) -> None:
+    stages = [stage(number) for number in found["stages"]]
+    for name in (*(each.name for each in stages if not each.is_ensemble), *found["variants"]):
+        if name not in found["epochs"]:
+            raise ValueError(f"says no epochs of {name}")
+
+
+def save(settings: Settings, results: ResultsPaths) -> None:
+    """Write ``experiment.json``, whole or not at all."""
+    results.root.mkdir(parents=True, exist_ok=True)
+    files.write_text(results.experiment, json.dumps(asdict(settings), indent=1) + "\n")
+
+
+def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
+    """What was asked before and what is asked now, together.
+
+    Raises UsageError, naming what differs, where the two are not one experiment.
+    """
+    if known is None:
+        return asked
+    found = []
+    if known.data["digests"] != asked.data["digests"]:
+        found.append(f"data of {asked.data['source']} split otherwise or of other pictures")
+    for key in ("reported", "tuning"):
+        if getattr(known, key) != getattr(asked, key):
+            found.append(f"another {key} split")
+    for key in ("epochs_factor", "batch_size"):
+        mine, theirs = getattr(asked, key), getattr(known, key)
+        if mine != theirs:
+            found.append(f"--{key.replace('_', '-')} {mine:g}, not {theirs:g}")
+    for name in known.recipes.keys() & asked.recipes.keys():
+        found += [
+            f"{name}: {what}" for what in differences(asked.recipes[name], known.recipes[name])
+        ]
+    if found:
+        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if found[3:] else "")
+        raise UsageError(
+            f"{where}: holds results of another experiment ({shown}); give the same options, or "
+            "name another --results"
+        )
+    return replace(
+        asked,
+        seeds=sorted({*known.seeds, *asked.seeds}),
+        stages=sorted({*known.stages, *asked.stages}),
+        variants=list(dict.fromkeys([*known.variants, *asked.variants])),
+        members=known.members or asked.members,
+        epochs={**known.epochs, **asked.epochs},
+        recipes={**known.recipes, **asked.recipes},
+        overrides={**known.overrides, **asked.overrides},
+        choices={**known.choices, **asked.choices},
+        command=_commands(known, asked),
+    )
+
+
+def _commands(known: Settings, asked: Settings) -> str:
+    """What makes all of it: the later command where it asks for everything, else one a line."""
+    if _covers(asked, known):
+        return asked.command
+    if _covers(known, asked):
+        return known.command
+    return f"{known.command}\n{asked.command}"
+
+
+def _covers(one: Settings, other: Settings) -> bool:
+    return all(
+        set(getattr(one, key)) >= set(getattr(other, key))
+        for key in ("stages", "seeds", "variants")
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is known of a stage's searched values.  ``is_honest``: no reported picture chose."""
+
+    text: str
+    is_honest: bool
+
+
+def choices(settings: Mapping[str, Any]) -> list[Choice]:
+    """Of every stage whose values a search found, on which pictures; ``settings``: as JSON."""
+    made = []
+    for name, values in (settings.get("overrides") or {}).items():
+        found = (settings.get("choices") or {}).get(name)
+        what = f"{name}: {', '.join(f'{key} {value:.4g}' for key, value in values.items())}"
+        if found is None:
+            text = f"{what}: on which pictures these were chosen is not known"
+            made.append(Choice(text, False))
+            continue
+        where = f"{what}: chosen on {found['images']:,} pictures ({found['role']})"
+        reported = found["reported"]
+        if reported:
+            text = f"{where}, of which {reported:,} are reported: they flatter"
+        else:
+            text = f"{where}, none of which is reported"
+        made.append(Choice(text, not reported))
+    return made

@@ -1,0 +1,288 @@
+"""Makes the table of a results folder from the runs that lie in it: nothing is trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import TinynetError
+from tinynet.experiment import paper
+from tinynet.experiment.stages import STAGES, Stage, stage
+from tinynet.predict.ensemble import Member, average, require_agreement
+from tinynet.predict.metrics import is_right, score
+from tinynet.predict.probabilities import read_probabilities
+from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
+from tinynet.study import settings as experiment
+from tinynet.study.collect import read_row
+from tinynet.study.results import (
+    CENTER,
+    FINISHED,
+    OVERSAMPLE,
+    TAKEN_AGAIN,
+    Dissection,
+    Ensemble,
+    Estimate,
+    ResultsPaths,
+    RunRow,
+    Score,
+    StageRow,
+    Subset,
+)
+from tinynet.study.settings import Settings
+from tinynet.study.statistics import bootstrap_mean, deviation, t_interval, unpaired_interval
+
+BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
+
+
+def build(results: ResultsPaths) -> Dissection:
+    """The table of what has run so far.  Raises TinynetError where the folder holds no results."""
+    settings = experiment.load(results)
+    if settings is None:
+        raise TinynetError(f"{results.root}: holds no experiment; 'tinynet dissect' begins one")
+    return _Builder(results, settings).dissection()
+
+
+class _Builder:
+    def __init__(self, results: ResultsPaths, settings: Settings) -> None:
+        self._results = results
+        self._settings = settings
+        self._right: dict[tuple[str, str, str], np.ndarray] = {}
+
+    def dissection(self) -> Dissection:
+        settings = self._settings
+        singles = [stage(n) for n in settings.stages if not stage(n).is_ensemble]
+        rows: dict[str, StageRow] = {}
+        for found in singles:
+            before = STAGES[found.number - 2].name if found.number > 1 else ""
+            rows[found.name] = self._stage_row(found, rows.get(before))
+        variants = [self._variant_row(name, rows) for name in settings.variants]
+        last = STAGES[-2].name
+        return Dissection(
+            settings=asdict(settings),
+            reported=settings.reported,
+            tuning=settings.tuning,
+            stages=list(rows.values()),
+            variants=variants,
+            oversampling=self._oversampling(rows[last]) if last in rows else None,
+            ensemble=self._ensemble() if settings.members else None,
+        )
+
+    # ------------------------------------------------------------------ single nets
+
+    def _stage_row(self, found: Stage, before: StageRow | None) -> StageRow:
+        runs = [
+            read_row(self._results, f"{found.name}/seed{seed}", seed)
+            for seed in self._settings.seeds
+        ]
+        finished = [row for row in runs if row.state == FINISHED]
+        row: dict[str, Any] = {}
+        if finished:
+            reported = self._settings.reported.name
+            row["one_crop"] = estimate(self._by_seed(finished, CENTER))
+            row["ten_crop"] = estimate(self._by_seed(finished, OVERSAMPLE))
+            row["training"] = _of_values({run.seed: _score(run, "train").top1 for run in finished})
+            row["loss"] = fmean(_score(run, reported).loss for run in finished)
+            if self._settings.tuning is not None:
+                tuning = self._by_seed(finished, OVERSAMPLE, self._settings.tuning.name)
+                row["tuning"] = estimate(tuning)
+                over = self._by_seed(finished, OVERSAMPLE)
+                row["tuning_less_reported"] = unpaired(tuning, over)
+        if before is not None:
+            row["gain"] = self._gain(finished, before.finished)
+            row["gain_over"] = before.name if row["gain"] else ""
+        return StageRow(
+            number=found.number,
+            name=found.name,
+            title=found.title,
+            change=found.change,
+            epochs=self._settings.epochs[found.name],
+            runs=runs,
+            paper=paper.STAGES.get(found.number, paper.PaperStage()),
+            **row,
+        )
+
+    def _variant_row(self, name: str, rows: dict[str, StageRow]) -> StageRow:
+        from tinynet.experiment.variants import variant
+
+        found = variant(name)
+        # the paper's figures are its stages' own
+        return replace(self._stage_row(found, rows.get(found.base)), paper=paper.PaperStage())
+
+    def _gain(self, after: list[RunRow], before: list[RunRow]) -> Estimate | None:
+        return gain(self._by_seed(before, CENTER), self._by_seed(after, CENTER))
+
+    def _oversampling(self, row: StageRow) -> Estimate | None:
+        runs = row.finished
+        return gain(self._by_seed(runs, CENTER), self._by_seed(runs, OVERSAMPLE))
+
+    def _by_seed(self, runs: Sequence[RunRow], crop: str, split: str = "") -> BySeed:
+        """Of the reported split where none is named."""
+        return {run.seed: self._correct(run.run, split or self._reported, crop) for run in runs}
+
+    def _correct(self, run: str, split: str, crop: str) -> np.ndarray:
+        """Of each of a split's pictures whether a run is right, in the order of its keys."""
+        if (run, split, crop) not in self._right:
+            p = self._member(run, split, crop).probabilities
+            self._right[run, split, crop] = is_right(p.probabilities, p.labels)
+        return self._right[run, split, crop]
+
+    def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
+        path = self._results.run(run).probabilities(split, crop == OVERSAMPLE)
+        return Member(path, read_probabilities(path, TAKEN_AGAIN))
+
+    # ------------------------------------------------------------------ the ensemble
+
+    def _ensemble(self) -> Ensemble:
+        found = STAGES[-1]
+        rows = [read_row(self._results, run, _seed_of(run)) for run in self._settings.members]
+        finished = [row for row in rows if row.state == FINISHED]
+        out: dict[str, Any] = {}
+        if len(finished) == len(rows):
+            tuning = self._settings.tuning
+            out = ensemble_scores(
+                [self._member(row.run, self._settings.reported.name) for row in rows],
+                [row.seed for row in rows],
+                [self._member(row.run, tuning.name) for row in rows] if tuning else None,
+            )
+        elif len(finished) > 1:
+            out["so_far"] = _score_of([self._member(r.run, self._reported) for r in finished])
+        return Ensemble(
+            number=found.number,
+            name=found.name,
+            title=found.title,
+            members=rows,
+            paper=paper.STAGES[found.number],
+            **out,
+        )
+
+    @property
+    def _reported(self) -> str:
+        return self._settings.reported.name
+
+
+def ensemble_scores(
+    reported: list[Member], seeds: list[int], tuning: list[Member] | None = None
+) -> dict[str, Any]:
+    """What an ``Ensemble`` says of members that have all run, two at least.
+
+    ``reported``, ``tuning``: their ten-crop probabilities of the two splits, in one order.
+    """
+    mean = average(reported)
+    right = is_right(mean.probabilities, mean.labels)
+    arrays = [member.probabilities.probabilities for member in reported]
+    singles = [is_right(array, mean.labels) for array in arrays]
+    over_mean = right - np.mean(singles, axis=0)
+    out: dict[str, Any] = {
+        "full": _score_of(reported),
+        "full_by_picture": bootstrap_mean(right),
+        "gain_over_mean": Estimate(
+            mean=float(over_mean.mean()),
+            seeds=seeds,
+            by_picture=bootstrap_mean(over_mean),
+            by_seed=None,
+            deviation=None,
+        ),
+        "deviation": deviation([float(single.mean()) for single in singles]),
+    }
+    if len(reported) <= MAX_MEMBERS:
+        out |= _subsets(reported, tuning, float(right.mean()))
+    return out
+
+
+def _subsets(reported: list[Member], tuning: list[Member] | None, full: float) -> dict[str, Any]:
+    scores = _subset_scores(reported)
+    choosing = None if tuning is None else _subset_scores(tuning)
+    out: dict[str, Any] = {"flattered": _subset(scores.best, scores, choosing)}
+    if choosing is not None:
+        out["chosen"] = _subset(choosing.best, scores, choosing)
+        out["gain_over_best"] = full - scores.accuracy(choosing.best_of_size(1))
+    return out
+
+
+def estimate(by_seed: BySeed) -> Estimate:
+    """The mean over seeds of per-picture values, with both intervals."""
+    values = list(by_seed.values())
+    means = [float(value.mean()) for value in values]
+    return Estimate(
+        mean=fmean(means),
+        seeds=list(by_seed),
+        by_picture=bootstrap_mean(np.mean(values, axis=0)),
+        by_seed=t_interval(means),
+        deviation=deviation(means) if len(means) > 1 else None,
+    )
+
+
+def gain(before: BySeed, after: BySeed) -> Estimate | None:
+    """What ``after`` is more than ``before``, over the seeds of both; None where there is none.
+
+    Paired twice: a picture with itself, and a seed with itself.
+    """
+    shared = [seed for seed in after if seed in before]
+    if not shared:
+        return None
+    return estimate({seed: after[seed] - before[seed] for seed in shared})
+
+
+def unpaired(first: BySeed, second: BySeed) -> Estimate:
+    """What the same runs' accuracy is more on ``first``'s pictures than on ``second``'s.
+
+    Paired by seed, for a net is compared with itself; the pictures are two independent samples.
+    """
+    found = _of_values({seed: float(first[seed].mean() - second[seed].mean()) for seed in first})
+    means = [np.mean(list(side.values()), axis=0) for side in (first, second)]
+    return replace(found, by_picture=unpaired_interval(*means))
+
+
+def _subset(mask: int, reported: SubsetScores, tuning: SubsetScores | None) -> Subset:
+    return Subset(
+        members=[m + 1 for m in members_of(mask)],
+        reported=reported.accuracy(mask),
+        tuning=None if tuning is None else tuning.accuracy(mask),
+    )
+
+
+def _subset_scores(members: list[Member]) -> SubsetScores:
+    require_agreement(members, oversample=True)
+    arrays = [member.probabilities.probabilities for member in members]
+    return score_subsets(arrays, members[0].probabilities.labels)
+
+
+def _score_of(members: list[Member]) -> Score:
+    require_agreement(members, oversample=True)
+    mean = average(members)
+    return Score(**asdict(score(mean.probabilities, mean.labels)), views=mean.views)
+
+
+def _of_values(values: dict[int, float]) -> Estimate:
+    """The mean of one value a seed, where the pictures' own results are not kept."""
+    found = list(values.values())
+    return Estimate(
+        mean=fmean(found),
+        seeds=list(values),
+        by_picture=None,
+        by_seed=t_interval(found),
+        deviation=deviation(found) if len(found) > 1 else None,
+    )
+
+
+def _score(run: RunRow, split: str) -> Score:
+    found = run.score(split)
+    if found is None:
+        raise TinynetError(
+            f"{run.run}: has no score of the {split} split; remove it and collect again"
+        )
+    return found
+
+
+def _seed_of(run: str) -> int:
+    """The seed that a member's run has or will have, by its name."""
+    from tinynet.experiment.stages import MEMBERS
+
+    name = run.rsplit("/", 1)[1]
+    if name.startswith("seed"):
+        return int(name.removeprefix("seed"))
+    return MEMBERS[int(name.removeprefix("member")) - 1].random_seed

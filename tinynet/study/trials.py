@@ -1,0 +1,65 @@
+"""The trials of a search, as a file keeps them: values, what became of them, tuning accuracy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinynet import files
+from tinynet.errors import TinynetError
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one trial; ``score``: its last tuning accuracy, None where it has none."""
+
+    number: int
+    state: str  # "complete", "pruned", "failed" or "running"
+    values: dict[str, float]
+    score: float | None
+
+
+def winner(found: Sequence[Trial]) -> Trial | None:
+    """The completed trial of the best score; of equal ones the earliest."""
+    complete = [t for t in found if t.state == "complete" and t.score is not None]
+    return max(complete, key=lambda t: (t.score, -t.number), default=None)
+
+
+def ranked(found: Sequence[Trial]) -> list[Trial]:
+    """Best first: those that were trained to the end, then the others by their last accuracy."""
+    return sorted(found, key=lambda t: (t.state != "complete", -(t.score or 0), t.number))
+
+
+def write_trials(path: Path, found: Sequence[Trial], names: Sequence[str]) -> None:
+    """Write a table of ``names``' values; accuracies from 0 to 1, each trial's last."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["trial", "state", *names, "tuning_accuracy"])
+    for trial in found:
+        values = [f"{trial.values[name]:.6g}" for name in names]
+        score = "" if trial.score is None else f"{trial.score:.6g}"
+        writer.writerow([trial.number, trial.state, *values, score])
+    files.write_text(path, out.getvalue())
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """What ``write_trials`` wrote.  Raises TinynetError where the file is of another form."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_trial(row) for row in csv.DictReader(file, strict=True)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise TinynetError(
+            f"{path}: is no list of trials as 'tinynet search' writes it ({error})"
+        ) from None
+
+
+def _trial(row: dict[str, str]) -> Trial:
+    number, state, score = int(row.pop("trial")), row.pop("state"), row.pop("tuning_accuracy")
+    values = {name: float(value) for name, value in row.items()}
+    if not all(math.isfinite(value) and value > 0 for value in values.values()):
+        raise ValueError(f"trial {number} has a value that is not above 0")
+    return Trial(number, state, values, float(score) if score else None)
