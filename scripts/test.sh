@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Install what the suite needs, then run the linters, the type checker and all tests.
 #   scripts/test.sh [PYTEST OPTION...]
-# TINYNET_TEST_DATA names a folder with zips of real Tiny ImageNet pictures; without it the tests on
-# real pictures are skipped, and say so.
+# TINYNET_TEST_DATA names a folder with zips of real Tiny ImageNet images; without it the tests on
+# real images are skipped, and say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train one stage and score it with ten crops; run it again to go on where it was.
+# Train one stage and score it with ten crops; run it again to resume where it was.
 #   scripts/train_stage.sh STAGE [OPTION of 'tinynet train'...]     scripts/train_stage.sh 7 --gpu 0
 # On Slurm:  sbatch --gres=gpu:1 --time=8:00:00 scripts/train_stage.sh 7 --gpu 0
 # (for a run that a time limit may interrupt, scripts/slurm.sh puts itself back into the queue)

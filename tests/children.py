@@ -26,7 +26,7 @@ def start(
     """Start a command in ``folder`` in a session of its own, with no signals ignored.
 
     Its stderr is a pipe, or all three streams are the ``terminal`` that it is started from.  Many
-    would go on for ever: where the tests are killed (Linux), so is it.
+    would run for ever: where the tests are killed (Linux), so is it.
     """
     parent = os.getpid()
 

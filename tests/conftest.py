@@ -17,7 +17,7 @@ from tinynet.errors import TinynetError
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that:
-# those that the tests interrupt would go on for ever.
+# those that the tests interrupt would run for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -53,11 +53,11 @@ def caffe_python() -> str:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Path:
-    """Folder with zips of real Tiny ImageNet pictures, from TINYNET_TEST_DATA."""
+def images() -> Path:
+    """Folder with zips of real Tiny ImageNet images, from TINYNET_TEST_DATA."""
     folder = os.environ.get("TINYNET_TEST_DATA")
     if not folder:
-        pytest.skip("TINYNET_TEST_DATA names no folder with zips of real pictures")
+        pytest.skip("TINYNET_TEST_DATA names no folder with zips of real images")
     return Path(folder)
 
 

@@ -49,6 +49,6 @@ def test_every_command_that_it_shows_exists_with_the_options_shown(line: str) ->
             assert word in shown.stdout, f"{' '.join(subcommand)} has no {word}"
 
 
-def test_files_and_pictures_that_it_names_are_there() -> None:
+def test_files_and_images_that_it_names_are_there() -> None:
     for path in re.findall(r"\]\(([^)#:]+)\)|`((?:scripts|data|tinynet)/[\w/.]+\.\w+)`", README):
         assert (ROOT / (path[0] or path[1])).exists(), path

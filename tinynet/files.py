@@ -15,8 +15,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
-from filelock import FileLock
-
 from tinynet.errors import TinynetError
 
 _LONGEST_COMPONENT = 120  # bytes; a file system takes 255, and suffixes are added
@@ -187,6 +185,8 @@ def locked(lock: Path) -> Iterator[None]:
 
     Where the block fails before it has put anything else there, the folders that were made go too.
     """
+    from filelock import FileLock  # the schema works where protobuf is all there is
+
     lock = Path(os.path.abspath(lock))
     made = [folder for folder in lock.parents if not folder.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)

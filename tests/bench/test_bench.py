@@ -117,7 +117,7 @@ def test_the_parts_that_the_command_offers_are_those_that_there_are():
     assert all(hasattr(parts.Bench, part) for part in parts.PARTS)
 
 
-def test_the_data_layers_share_is_its_time_for_a_picture_by_that_of_a_training_step(
+def test_the_data_layers_share_is_its_time_for_a_image_by_that_of_a_training_step(
     tmp_path, monkeypatch
 ):
     work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None)
@@ -186,7 +186,7 @@ def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_
     assert (tmp_path / "ran").read_text() == "convert_imageset\n"
 
 
-def test_useful_operations_are_three_products_less_the_pictures_gradient(tmp_path):
+def test_useful_operations_are_three_products_less_the_images_gradient(tmp_path):
     folder = parts.unpacked(None, tmp_path, quick=True)
     work = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
     _, flop = work._prototxt(1)

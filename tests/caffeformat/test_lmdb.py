@@ -82,7 +82,7 @@ def read_alike(values: Sequence[bytes]) -> None:
 
 
 FEW_SHAPES = st.sampled_from([(1, 1, 1), (3, 2, 2), (3, 4, 1), (2, 8, 9)])
-PICTURES = FEW_SHAPES.flatmap(lambda shape: npst.arrays(np.uint8, shape))
+IMAGES = FEW_SHAPES.flatmap(lambda shape: npst.arrays(np.uint8, shape))
 # what may stand behind the pixels: labels, Caffe's own "encoded: false", and what changes them all
 TAILS = st.sampled_from(
     [
@@ -99,7 +99,7 @@ TAILS = st.sampled_from(
 )
 
 
-@given(st.lists(st.builds(lambda p, n, t: encode_datum(p, n) + t, PICTURES, LABELS, TAILS)))
+@given(st.lists(st.builds(lambda p, n, t: encode_datum(p, n) + t, IMAGES, LABELS, TAILS)))
 def test_records_read_in_a_row_are_read_as_each_by_itself(values: list[bytes]) -> None:
     read_alike(values)
 
@@ -123,10 +123,10 @@ def test_pixels_read_in_a_row_are_where_they_were_stored() -> None:
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_an_encoded_picture_is_decoded_to_bgr(mode: str, channels: int) -> None:
-    picture = Image.new(mode, (3, 2), (250, 100, 3) if mode == "RGB" else 77)
+def test_an_encoded_image_is_decoded_to_bgr(mode: str, channels: int) -> None:
+    image = Image.new(mode, (3, 2), (250, 100, 3) if mode == "RGB" else 77)
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     value = schema.Datum(data=file.getvalue(), encoded=True, label=4).SerializeToString()
     pixels, label = decode_datum(value)
     assert pixels.shape == (channels, 2, 3) and label == 4
@@ -134,11 +134,11 @@ def test_an_encoded_picture_is_decoded_to_bgr(mode: str, channels: int) -> None:
     assert decode_datum(value, force_color=True)[0].shape == (3, 2, 3)
 
 
-def test_an_encoded_picture_that_is_none_is_refused() -> None:
-    value = schema.Datum(data=b"no picture", encoded=True).SerializeToString()
+def test_an_encoded_image_that_is_none_is_refused() -> None:
+    value = schema.Datum(data=b"no image", encoded=True).SerializeToString()
     with pytest.raises(TinynetError) as refused:
         decode_datum(value)
-    assert str(refused.value) == "encoded Datum cannot be decoded: its 10 bytes are no picture"
+    assert str(refused.value) == "encoded Datum cannot be decoded: its 8 bytes are no image"
 
 
 def test_a_path_that_is_not_utf8_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def fill(
 ) -> subprocess.CompletedProcess[str]:
     """Write 20 MB of records in a child process, which prints errno and path of its OSError."""
     script = """import sys
-from tinynet.data.store import write_store
+from tinynet.caffeformat.lmdb import write_store
 try:
     write_store(sys.argv[1], ((b"%04d" % i, b"x" * 9999) for i in range(2000)))
 except OSError as error:

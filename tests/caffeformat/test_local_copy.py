@@ -100,7 +100,7 @@ def test_a_store_reads_the_copy(
 
 def test_processes_that_want_one_copy_at_once_make_one(lmdb: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tinynet.data import local_copy;"
+        "import sys; from pathlib import Path; from tinynet.caffeformat import local_copy;"
         "print(local_copy._copy(Path(sys.argv[1]), Path(sys.argv[2])))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -10,7 +10,7 @@ from tinynet.caffeformat.mean import MeanSum, channel_means, read_mean, write_me
 from tinynet.errors import TinynetError
 
 
-def test_a_mean_picture_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_a_mean_image_reads_back_as_it_was(tmp_path: Path) -> None:
     image = np.random.default_rng(1).uniform(0, 255, (3, 4, 5)).astype(np.float32)
     write_mean(image, tmp_path / "mean.binaryproto")
     np.testing.assert_array_equal(read_mean(tmp_path / "mean.binaryproto"), image)

@@ -23,9 +23,10 @@ import sys
 sys.path[:0] = sys.argv[1:3]
 import google.protobuf
 from pathlib import Path
-from tinynet.prototxt import binary, dataset, generate, schema, text
+from tinynet.caffeformat import binary, schema, text
+from tinynet.experiment import data_description, generate
 assert google.protobuf.__version__ == sys.argv[3], google.protobuf.__version__
-files = generate.generate(Path("prototxt"), dataset.DataSet())
+files = generate.generate(Path("prototxt"), data_description.DataSet())
 for path, content in files.items():
     kind = schema.SolverParameter if path.name == "solver.prototxt" else schema.NetParameter
     message = text.parse(content, kind, str(path))

@@ -131,8 +131,8 @@ def test_stage_1_counts_are_those_of_a_hand_calculation() -> None:
     weights = 50 * 3 * 25 + 100 * 50 * 25 + 200 * 100 * 9 + 400 * 7200 + 200 * 400
     biases = 50 + 100 + 200 + 400 + 200
     assert found.parameters == weights + biases == 3_269_700
-    per_picture = 60 * 60 * 3_750 + 26 * 26 * 125_000 + 11 * 11 * 180_000 + 2_880_000 + 80_000
-    assert found.multiply_adds == 128 * per_picture == 128 * 122_740_000
+    per_image = 60 * 60 * 3_750 + 26 * 26 * 125_000 + 11 * 11 * 180_000 + 2_880_000 + 80_000
+    assert found.multiply_adds == 128 * per_image == 128 * 122_740_000
 
 
 def test_stage_7_counts_are_those_of_a_hand_calculation() -> None:

@@ -1,4 +1,4 @@
-"""Views of a picture, compared with Caffe's own functions and with counting by hand."""
+"""Views of an image, compared with Caffe's own functions and with counting by hand."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ CAFFE_OVERSAMPLE = """
 import sys
 import numpy as np
 import caffe
-pictures = np.load(sys.argv[1])
+images = np.load(sys.argv[1])
 for size in (60, 59, 7):
     np.save(sys.argv[2] + "/%d.npy" % size,
-            caffe.io.oversample(pictures.transpose(0, 2, 3, 1), (size, size)))
+            caffe.io.oversample(images.transpose(0, 2, 3, 1), (size, size)))
 """
 
 
 def test_ten_views_are_those_of_real_caffe_in_its_order(caffe_python, tmp_path):
-    pictures = np.random.default_rng(3).integers(0, 256, (2, 3, 64, 64)).astype(np.uint8)
-    np.save(tmp_path / "in.npy", pictures)
+    images = np.random.default_rng(3).integers(0, 256, (2, 3, 64, 64)).astype(np.uint8)
+    np.save(tmp_path / "in.npy", images)
     (tmp_path / "script.py").write_text(CAFFE_OVERSAMPLE)
     run_python(caffe_python, tmp_path / "script.py", tmp_path / "in.npy", tmp_path)
     for size in (60, 59, 7):
         theirs = np.load(tmp_path / f"{size}.npy").transpose(0, 3, 1, 2)
-        np.testing.assert_array_equal(views(pictures, size, oversample=True), theirs)
+        np.testing.assert_array_equal(views(images, size, oversample=True), theirs)
 
 
 def test_one_view_is_the_centre_crop_rounded_down():
-    pictures = np.arange(2 * 1 * 9 * 9).reshape(2, 1, 9, 9)
-    np.testing.assert_array_equal(views(pictures, 4, oversample=False), pictures[:, :, 2:6, 2:6])
+    images = np.arange(2 * 1 * 9 * 9).reshape(2, 1, 9, 9)
+    np.testing.assert_array_equal(views(images, 4, oversample=False), images[:, :, 2:6, 2:6])
     assert crop_origins(9, 9, 4) == [(0, 0), (0, 5), (5, 0), (5, 5), (2, 2)]
 
 
 @pytest.mark.parametrize("size", [0, 8])
-def test_without_a_crop_only_the_picture_and_its_mirror_remain(size):
-    pictures = np.arange(3 * 2 * 8 * 8).reshape(3, 2, 8, 8)
+def test_without_a_crop_only_the_image_and_its_mirror_remain(size):
+    images = np.arange(3 * 2 * 8 * 8).reshape(3, 2, 8, 8)
     assert view_count(8, 8, size, oversample=True) == 2
-    both = views(pictures, size, oversample=True).reshape(3, 2, 2, 8, 8)
-    np.testing.assert_array_equal(both[:, 0], pictures)
-    np.testing.assert_array_equal(both[:, 1], pictures[..., ::-1])
-    np.testing.assert_array_equal(views(pictures, size, oversample=False), pictures)
+    both = views(images, size, oversample=True).reshape(3, 2, 2, 8, 8)
+    np.testing.assert_array_equal(both[:, 0], images)
+    np.testing.assert_array_equal(both[:, 1], images[..., ::-1])
+    np.testing.assert_array_equal(views(images, size, oversample=False), images)
 
 
-def test_a_picture_wider_than_the_crop_still_has_ten_views():
+def test_a_image_wider_than_the_crop_still_has_ten_views():
     assert view_count(8, 12, 8, oversample=True) == 10
     assert views(np.zeros((1, 1, 8, 12)), 8, oversample=True).shape == (10, 1, 8, 8)
     assert views(np.zeros((1, 1, 8, 12)), 0, oversample=True).shape == (2, 1, 8, 12)
 
 
-def test_a_crop_larger_than_the_picture_is_refused():
-    with pytest.raises(TinynetError, match="60x60 does not fit in pictures of 32x64"):
+def test_a_crop_larger_than_the_image_is_refused():
+    with pytest.raises(TinynetError, match="60x60 does not fit in images of 32x64"):
         views(np.zeros((1, 3, 32, 64)), 60, oversample=False)

@@ -137,7 +137,7 @@ def test_one_signal_snapshots_and_one_stops_with_a_snapshot_to_resume_from(
     process.send_signal(saves)
     line = wait_for(process, r"Snapshotting solver state")
     first = re.search(r"endless_iter_(\d+)\.solverstate", line)
-    wait_for(process, r"Iteration \d+ ")  # it goes on
+    wait_for(process, r"Iteration \d+ ")  # it resumes
     process.send_signal(stops)
     line = wait_for(process, r"Snapshotting solver state")
     last = re.search(r"endless_iter_(\d+)\.solverstate", line)
@@ -161,7 +161,7 @@ def test_a_terminal_that_is_closed_is_a_signal_and_no_failure(tmp_path: Path) ->
     while not list(tmp_path.glob("*.solverstate")):
         assert process.poll() is None
         time.sleep(0.02)
-    time.sleep(0.5)  # it goes on, and tries to log
+    time.sleep(0.5)  # it resumes, and tries to log
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 75

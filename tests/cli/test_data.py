@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataset.layouts import save_picture, write_layout, write_zip
+from tests.dataset.layouts import save_image, write_layout, write_zip
 from tinynet.cli.main import main
 from tinynet.dataset.convert import CONTENTS
 
@@ -36,11 +36,11 @@ def test_verify_convert_and_verify_again(
     status, out, err = run(capsys, "verify", layout)
     assert (status, err) == (0, "")
     assert "data set of 3 classes" in out
-    assert "train       12 pictures, 1 grayscale, 12 with a box" in out
+    assert "train       12 images, 1 grayscale, 12 with a box" in out
     assert "no labels" in out
     status, out, err = run(capsys, "convert", layout, "--out", tmp_path / "out")
     assert (status, err) == (0, "")
-    assert "3 classes; 12 train, 6 val, 3 test pictures" in out
+    assert "3 classes; 12 train, 6 val, 3 test images" in out
     assert {path.name for path in (tmp_path / "out").iterdir()} == CONTENTS
     status, out, err = run(capsys, "verify", tmp_path / "out")
     assert (status, err) == (0, "") and "converted data set of 3 classes" in out
@@ -73,7 +73,7 @@ def test_synthesize_then_convert_needs_no_download(
 ) -> None:
     sizes = ["--classes", "3", "--train-per-class", "2", "--val-per-class", "1"]
     status, out, err = run(capsys, "synthesize", "--out", tmp_path / "shapes", *sizes)
-    assert (status, err) == (0, "") and "3 classes; 6 train, 3 val, 30 test pictures" in out
+    assert (status, err) == (0, "") and "3 classes; 6 train, 3 val, 30 test images" in out
     assert run(capsys, "convert", tmp_path / "shapes", "--out", tmp_path / "out")[0] == 0
 
 
@@ -100,12 +100,12 @@ def truncated(root: Path) -> Path:
 
 
 def no_jpeg(root: Path) -> Path:
-    (root / "test" / "images" / "test_2.JPEG").write_text("no picture")
+    (root / "test" / "images" / "test_2.JPEG").write_text("no image")
     return root
 
 
 def another_size(root: Path) -> Path:
-    save_picture(root / "val" / "images" / "val_0.JPEG", 1, size=(48, 64))
+    save_image(root / "val" / "images" / "val_0.JPEG", 1, size=(48, 64))
     return root
 
 
@@ -130,10 +130,10 @@ MISTAKES = {
     no_split: "val: no such folder",
     unknown_wnid: "train/n03: is not in wnids.txt",
     annotation_without_file: "names val_0.JPEG, not in val/images",
-    truncated: "1 picture cannot be used: train/n01/images/n01_0.JPEG is truncated",
-    no_jpeg: "1 picture cannot be used: test/images/test_2.JPEG is not a JPEG",
-    another_size: "1 picture cannot be used: val/images/val_0.JPEG is 48×64, not 64×64",
-    empty_class: "class n03 of wnids.txt has no training picture",
+    truncated: "1 image cannot be used: train/n01/images/n01_0.JPEG is truncated",
+    no_jpeg: "1 image cannot be used: test/images/test_2.JPEG is not a JPEG",
+    another_size: "1 image cannot be used: val/images/val_0.JPEG is 48×64, not 64×64",
+    empty_class: "class n03 of wnids.txt has no training image",
     zip_outside: "leads outside",
     absent: "absent.zip: no such folder or zip",
 }
@@ -159,14 +159,14 @@ def test_a_mistake_gets_one_line_and_status_1_and_nothing_is_written(
     assert not (tmp_path / "made").exists() or not any((tmp_path / "made").iterdir())
 
 
-def test_skip_bad_goes_on_and_names_what_was_left_out(
+def test_skip_bad_continues_and_names_what_was_left_out(
     layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     truncated(layout)
     arguments = ["convert", layout, "--out", tmp_path / "out", "--skip-bad"]
     status, out, err = run(capsys, *arguments)
     assert status == 0 and "11 train" in out
-    assert err == "tinynet: left out 1 bad picture: train/n01/images/n01_0.JPEG\n"
+    assert err == "tinynet: left out 1 bad image: train/n01/images/n01_0.JPEG\n"
 
 
 def test_an_existing_output_is_refused_without_overwrite(
@@ -259,7 +259,7 @@ def test_a_converted_set_is_not_converted_again_and_says_so(
     ]:
         status, _, err = run(capsys, "convert", source, *rest)
         assert (status, err.count("\n")) == (1, 1)
-        assert f"{source}: is converted already, and no pictures" in err and f"--data {out}'" in err
+        assert f"{source}: is converted already, and no images" in err and f"--data {out}'" in err
     assert sorted(path for path in out.rglob("*")) == before
 
 

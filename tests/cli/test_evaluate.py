@@ -18,7 +18,7 @@ from tinynet.predict.probabilities import read_probabilities, write_probabilitie
 
 @pytest.fixture
 def members(tmp_path: Path) -> list[Path]:
-    """Four files of 10-crop probabilities on the same 300 pictures of 8 classes."""
+    """Four files of 10-crop probabilities on the same 300 images of 8 classes."""
     stack, labels = some_members(4, 300, 8, seed=11)
     for number, p in enumerate(stack):
         path = tmp_path / f"member{number + 1:02d}.npz"
@@ -43,8 +43,8 @@ def test_ensemble_prints_members_best_subsets_and_all_and_draws_figure_5(members
     assert f"all 4: {100 * exact_top1(members):.2f} %" in done.stdout
     assert "best subset: " in done.stdout
     assert sorted(p.name for p in out.iterdir()) == ["val_10crop.npz", "val_10crop_subsets.png"]
-    with Image.open(out / "val_10crop_subsets.png") as picture:
-        assert picture.format == "PNG" and picture.width >= 900
+    with Image.open(out / "val_10crop_subsets.png") as image:
+        assert image.format == "PNG" and image.width >= 900
     mean = read_probabilities(out / "val_10crop.npz")
     stack = [read_probabilities(path).probabilities.astype(np.float64) for path in members]
     np.testing.assert_allclose(mean.probabilities, np.mean(stack, axis=0), atol=1e-7)
@@ -112,7 +112,7 @@ def test_an_ensemble_without_labels_is_averaged_and_not_scored(tmp_path):
     assert read_probabilities(tmp_path / "o" / "test_10crop.npz").split == "test"
 
 
-def test_predict_writes_one_line_a_picture_of_the_average(members, tmp_path):
+def test_predict_writes_one_line_a_image_of_the_average(members, tmp_path):
     done = run("predict", *members, "--split", "val", "--out", tmp_path / "val.txt")
     assert done.status == 0, done.stderr
     lines = (tmp_path / "val.txt").read_text().splitlines()

@@ -68,7 +68,7 @@ def test_the_manifest_gives_classes_sizes_and_mean(tmp_path: Path) -> None:
     net = text.read(out / "stage1_simple" / "train_val.prototxt", schema.NetParameter)
     layers = {layer.name: layer for layer in net.layer}
     assert layers["fc2"].inner_product_param.num_output == 7
-    # the mean is rounded, so that the same pictures always give the same file
+    # the mean is rounded, so that the same images always give the same file
     assert [text.format_float(v) for v in net.layer[0].transform_param.mean_value] == [
         "100.123",
         "110",
@@ -95,11 +95,11 @@ def test_fewer_classes_than_the_data_has_are_wrong_use(tmp_path: Path) -> None:
     assert not (tmp_path / "n").exists()
 
 
-def test_a_data_set_without_validation_pictures_is_one_line(tmp_path: Path) -> None:
+def test_a_data_set_without_validation_images_is_one_line(tmp_path: Path) -> None:
     a_manifest(tmp_path / "lmdb", classes=7, val=0)
     done = run("generate", "--data", tmp_path / "lmdb", "--out", tmp_path / "nets")
     assert (done.status, done.stderr.count("\n")) == (1, 1)
-    assert "no val pictures" in done.stderr
+    assert "no val images" in done.stderr
 
 
 def test_data_without_a_manifest_says_whose_numbers_are_taken(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ SEEDS = [
     ("search", "--stage", "1", "--seed"),
     ("search", "--stage", "1", "--split-seed"),
     ("dissect", "--split-seed"),
-    ("data", "convert", "pictures", "--seed"),
+    ("data", "convert", "images", "--seed"),
     ("data", "split", "lmdb", "--out", "out", "--hold-out", "0.1", "--split-seed"),
     ("data", "synthesize", "--out", "out", "--seed"),
     ("generate", "--random-seed"),
@@ -74,7 +74,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize("command", COUNTS, ids=lambda command: " ".join(command))
-def test_a_number_of_iterations_or_pictures_is_one_that_caffe_can_count(
+def test_a_number_of_iterations_or_images_is_one_that_caffe_can_count(
     here: Path, command: tuple[str, ...]
 ) -> None:
     for count in ("2147483648", "-1"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import command
-from tests.dataset.layouts import save_picture, write_layout
+from tests.dataset.layouts import save_image, write_layout
 
 
 def run(encoding: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
@@ -44,7 +44,7 @@ def test_a_name_that_would_stand_in_a_prototxt_and_is_not_utf8_gets_one_line(
 
 def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:
     layout = write_layout(tmp_path / "small")
-    save_picture(layout / "train/n01/images/n01_0.JPEG", seed=0, size=(9, 9))
+    save_image(layout / "train/n01/images/n01_0.JPEG", seed=0, size=(9, 9))
     child = run("cp437", "data", "verify", layout)  # (as ASCII click writes UTF-8)
     assert child.returncode == 1
     assert b"n01_0.JPEG is 9\\xd79, not 64\\xd764\n" in child.stdout

@@ -15,18 +15,16 @@ VAL = 6
 TEST = 3
 
 
-def save_picture(
-    path: Path, seed: int, size: tuple[int, int] = (64, 64), mode: str = "RGB"
-) -> None:
-    """A smooth random picture: a JPEG of noise would say little about colour order."""
+def save_image(path: Path, seed: int, size: tuple[int, int] = (64, 64), mode: str = "RGB") -> None:
+    """A smooth random image: a JPEG of noise would say little about colour order."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, "JPEG", quality=90)
+    image.save(path, "JPEG", quality=90)
 
 
 def write_layout(root: Path) -> Path:
-    """Three classes, with boxes; the first training picture of n01 is grayscale."""
+    """Three classes, with boxes; the first training image of n01 is grayscale."""
     root.mkdir(parents=True)
     (root / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
     (root / "words.txt").write_text("n01\tcat, house cat\nn02\tdog\nn03\tfish\nn99\tunused\n")
@@ -35,16 +33,16 @@ def write_layout(root: Path) -> Path:
         lines = []
         for j in range(TRAIN_PER_CLASS):
             mode = "L" if (wnid, j) == ("n01", 0) else "RGB"
-            save_picture(folder / "images" / f"{wnid}_{j}.JPEG", seed=10 * i + j, mode=mode)
+            save_image(folder / "images" / f"{wnid}_{j}.JPEG", seed=10 * i + j, mode=mode)
             lines.append(f"{wnid}_{j}.JPEG\t{j}\t{2 * j}\t{40 + j}\t{50 + j}")
         (folder / f"{wnid}_boxes.txt").write_text("\n".join(lines) + "\n")
     lines = []
     for j in range(VAL):
-        save_picture(root / "val" / "images" / f"val_{j}.JPEG", seed=100 + j)
+        save_image(root / "val" / "images" / f"val_{j}.JPEG", seed=100 + j)
         lines.append(f"val_{j}.JPEG\t{WNIDS[j % 3]}\t0\t0\t63\t63")
     (root / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
     for j in range(TEST):
-        save_picture(root / "test" / "images" / f"test_{j}.JPEG", seed=200 + j)
+        save_image(root / "test" / "images" / f"test_{j}.JPEG", seed=200 + j)
     return root
 
 

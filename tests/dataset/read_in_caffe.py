@@ -3,7 +3,7 @@
     CAFFE_PYTHON read_in_caffe.py CONVERTED OUT.npz
 
 OUT.npz: the first batches that Caffe's Data layer gives from each LMDB (``SPLIT_data``,
-``SPLIT_label``), one batch after subtracting the mean file (``centred``), and the mean picture as
+``SPLIT_label``), one batch after subtracting the mean file (``centred``), and the mean image as
 Caffe's own protobuf classes read it (``mean``).
 """
 

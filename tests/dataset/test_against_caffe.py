@@ -50,10 +50,10 @@ def test_caffes_data_layer_reads_the_same_pixels_and_labels(
     )
 
 
-def test_caffes_data_layer_reads_real_pictures(
-    caffe_python: str, pictures: Path, tmp_path: Path
+def test_caffes_data_layer_reads_real_images(
+    caffe_python: str, images: Path, tmp_path: Path
 ) -> None:
-    convert(pictures / "tiny-imagenet-200-sample.zip", tmp_path / "out")
+    convert(images / "tiny-imagenet-200-sample.zip", tmp_path / "out")
     check_reads_alike(
         tmp_path / "out", in_caffe(caffe_python, tmp_path / "out", tmp_path / "found.npz")
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.dataset.layouts import TEST, TRAIN_PER_CLASS, VAL, WNIDS, save_picture, write_zip
+from tests.dataset.layouts import TEST, TRAIN_PER_CLASS, VAL, WNIDS, save_image, write_zip
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.dataset import convert as convert_module
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_every_record_holds_its_picture_in_bgr_and_its_label(layout: Path, tmp_path: Path) -> None:
+def test_every_record_holds_its_image_in_bgr_and_its_label(layout: Path, tmp_path: Path) -> None:
     manifest = convert(layout, tmp_path / "out")
     assert manifest == read_manifest(tmp_path / "out")
     assert manifest.counts == {"train": 3 * TRAIN_PER_CLASS, "val": VAL, "test": TEST}
@@ -61,7 +61,7 @@ def test_every_record_holds_its_picture_in_bgr_and_its_label(layout: Path, tmp_p
     assert manifest.wnids == WNIDS
 
 
-def test_the_mean_is_that_of_the_training_pictures(layout: Path, tmp_path: Path) -> None:
+def test_the_mean_is_that_of_the_training_images(layout: Path, tmp_path: Path) -> None:
     manifest = convert(layout, tmp_path / "out")
     pixels = np.stack([pixels for _, pixels, _ in records(tmp_path / "out", "train")])
     np.testing.assert_allclose(manifest.mean_values, pixels.mean((0, 2, 3)), rtol=1e-6)
@@ -76,9 +76,7 @@ def test_one_seed_gives_the_same_bytes_from_folder_and_zip_with_any_number_of_pr
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_another_seed_gives_another_order_of_the_same_pictures(
-    layout: Path, tmp_path: Path
-) -> None:
+def test_another_seed_gives_another_order_of_the_same_images(layout: Path, tmp_path: Path) -> None:
     one = convert(layout, tmp_path / "one")
     two = convert(layout, tmp_path / "two", Options(seed=2))
     assert one.names["train"] != two.names["train"] != sorted(two.names["train"])
@@ -86,14 +84,14 @@ def test_another_seed_gives_another_order_of_the_same_pictures(
     assert one.source_sha256 == two.source_sha256 and (one.seed, two.seed) == (1, 2)
 
 
-def test_the_source_hash_tells_a_changed_picture(layout: Path, tmp_path: Path) -> None:
+def test_the_source_hash_tells_a_changed_image(layout: Path, tmp_path: Path) -> None:
     before = convert(layout, tmp_path / "before")
-    save_picture(layout / "val" / "images" / "val_0.JPEG", seed=999)
+    save_image(layout / "val" / "images" / "val_0.JPEG", seed=999)
     after = convert(layout, tmp_path / "after")
     assert before.source_sha256 != after.source_sha256
 
 
-def test_crop_to_box_changes_training_pictures_alone(layout: Path, tmp_path: Path) -> None:
+def test_crop_to_box_changes_training_images_alone(layout: Path, tmp_path: Path) -> None:
     convert(layout, tmp_path / "whole")
     manifest = convert(layout, tmp_path / "box", Options(crop_to_box=True))
     assert manifest.options["crop_to_box"] is True
@@ -115,7 +113,7 @@ def test_crop_to_box_changes_training_pictures_alone(layout: Path, tmp_path: Pat
     np.testing.assert_array_equal(found, rgb[:, :, ::-1].transpose(2, 0, 1))
 
 
-def test_crop_to_box_needs_a_box_for_every_training_picture(layout: Path, tmp_path: Path) -> None:
+def test_crop_to_box_needs_a_box_for_every_training_image(layout: Path, tmp_path: Path) -> None:
     (layout / "train" / "n02" / "n02_boxes.txt").unlink()
     with pytest.raises(TinynetError, match=r"n02_0\.JPEG: has no box .* nor have 3 others"):
         convert(layout, tmp_path / "out", Options(crop_to_box=True))
@@ -126,10 +124,10 @@ def damage_three(layout: Path) -> None:
     whole = (layout / "train" / "n01" / "images" / "n01_2.JPEG").read_bytes()
     (layout / "train" / "n01" / "images" / "n01_2.JPEG").write_bytes(whole[:-100])
     (layout / "val" / "images" / "val_3.JPEG").write_bytes(b"<html>not found</html>")
-    save_picture(layout / "test" / "images" / "test_1.JPEG", seed=1, size=(80, 64))
+    save_image(layout / "test" / "images" / "test_1.JPEG", seed=1, size=(80, 64))
 
 
-def test_bad_pictures_are_counted_and_named_and_nothing_is_written(
+def test_bad_images_are_counted_and_named_and_nothing_is_written(
     layout: Path, tmp_path: Path
 ) -> None:
     damage_three(layout)
@@ -137,7 +135,7 @@ def test_bad_pictures_are_counted_and_named_and_nothing_is_written(
         convert(layout, tmp_path / "out")
     message = str(error.value)
     for part in (
-        "3 pictures cannot be used",
+        "3 images cannot be used",
         "train/n01/images/n01_2.JPEG is truncated",
         "val/images/val_3.JPEG is not a JPEG",
         "test/images/test_1.JPEG is 80×64, not 64×64",
@@ -162,10 +160,10 @@ def test_skip_bad_leaves_them_out_and_says_which(layout: Path, tmp_path: Path) -
     assert [int(key[:8]) for key in keys] == list(range(manifest.counts["train"]))
 
 
-def test_a_class_without_one_good_picture_is_refused_even_so(layout: Path, tmp_path: Path) -> None:
+def test_a_class_without_one_good_image_is_refused_even_so(layout: Path, tmp_path: Path) -> None:
     for path in (layout / "train" / "n02" / "images").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(TinynetError, match="train/n02: no picture of this class can be used"):
+    with pytest.raises(TinynetError, match="train/n02: no image of this class can be used"):
         convert(layout, tmp_path / "out", Options(skip_bad=True))
     assert_nothing_left(tmp_path)
 
@@ -211,7 +209,7 @@ def test_no_space_is_said_before_the_work_starts(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(TinynetError, match="out: no space left: 21 pictures need 0 MB"):
+    with pytest.raises(TinynetError, match="out: no space left: 21 images need 0 MB"):
         convert(layout, tmp_path / "out")
     assert_nothing_left(tmp_path)
 
@@ -236,11 +234,11 @@ def test_an_error_half_way_leaves_nothing(
     assert_nothing_left(tmp_path)
 
 
-# Converts, and stops for good between the training and the validation pictures.
+# Converts, and stops for good between the training and the validation images.
 STOPPING = """
 import sys, time
 from tinynet.cli.main import main
-from tinynet.data import convert
+from tinynet.dataset import convert
 write = convert.write_store
 def stop_at_val(path, found):
     if path.name == "val_lmdb":

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.dataset.layouts import write_zip
-from tinynet.dataset import decoding as pictures
+from tinynet.dataset import decoding as images
 from tinynet.dataset.annotations import Box
-from tinynet.dataset.decoding import BadPicture, decode_all, decode_jpeg, jpeg_frame
+from tinynet.dataset.decoding import BadImage, decode_all, decode_jpeg, jpeg_frame
 from tinynet.dataset.source_files import open_files
-from tinynet.dataset.tiny_imagenet import Picture, TinyImagenet
+from tinynet.dataset.tiny_imagenet import ImageFile, TinyImagenet
 
 
-def jpeg(picture: Image.Image, kind: str = "JPEG") -> bytes:
+def jpeg(image: Image.Image, kind: str = "JPEG") -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, quality=95)
+    image.save(file, kind, quality=95)
     return file.getvalue()
 
 
@@ -32,32 +32,32 @@ def test_channels_come_in_the_order_blue_green_red() -> None:
 
 
 def test_rows_are_height_and_columns_are_width() -> None:
-    picture = Image.new("RGB", (64, 64))
-    picture.paste((255, 255, 255), (40, 0, 64, 8))  # right, top
-    pixels, _ = decode_jpeg(jpeg(picture))
+    image = Image.new("RGB", (64, 64))
+    image.paste((255, 255, 255), (40, 0, 64, 8))  # right, top
+    pixels, _ = decode_jpeg(jpeg(image))
     assert pixels[:, 2, 60].min() > 200 and pixels[:, 60, 2].max() < 50
 
 
-def test_a_grayscale_picture_has_three_equal_channels() -> None:
+def test_a_grayscale_image_has_three_equal_channels() -> None:
     gradient = Image.linear_gradient("L").resize((64, 64))
     pixels, was_gray = decode_jpeg(jpeg(gradient))
     assert was_gray and pixels.shape == (3, 64, 64)
     assert (pixels == pixels[0]).all() and len(np.unique(pixels)) > 50
 
 
-def test_the_box_is_cut_out_and_scaled_to_the_whole_picture() -> None:
-    picture = Image.new("RGB", (64, 64), (0, 0, 255))
-    picture.paste((255, 0, 0), (8, 16, 40, 48))
-    picture.paste((0, 255, 0), (8, 16, 40, 32))  # upper half of the box
-    pixels, _ = decode_jpeg(jpeg(picture), Box(8, 16, 39, 47))
+def test_the_box_is_cut_out_and_scaled_to_the_whole_image() -> None:
+    image = Image.new("RGB", (64, 64), (0, 0, 255))
+    image.paste((255, 0, 0), (8, 16, 40, 48))
+    image.paste((0, 255, 0), (8, 16, 40, 32))  # upper half of the box
+    pixels, _ = decode_jpeg(jpeg(image), Box(8, 16, 39, 47))
     assert pixels.shape == (3, 64, 64)
     np.testing.assert_allclose(pixels[:, 4:28, 4:60].mean((1, 2)), [0, 255, 0], atol=12)
     np.testing.assert_allclose(pixels[:, 36:60, 4:60].mean((1, 2)), [0, 0, 255], atol=12)
 
 
-def test_a_box_of_one_column_still_makes_a_picture() -> None:
-    picture = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
-    assert decode_jpeg(jpeg(picture), Box(63, 0, 63, 63))[0].shape == (3, 64, 64)
+def test_a_box_of_one_column_still_makes_a_image() -> None:
+    image = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+    assert decode_jpeg(jpeg(image), Box(63, 0, 63, 63))[0].shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_box_of_one_column_still_makes_a_picture() -> None:
         (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:100], "is truncated"),
     ],
 )
-def test_why_a_picture_cannot_be_used_is_said(data: bytes, reason: str) -> None:
-    with pytest.raises(BadPicture) as error:
+def test_why_a_image_cannot_be_used_is_said(data: bytes, reason: str) -> None:
+    with pytest.raises(BadImage) as error:
         decode_jpeg(data)
     assert str(error.value) == reason
 
@@ -82,9 +82,9 @@ def test_why_a_picture_cannot_be_used_is_said(data: bytes, reason: str) -> None:
 def test_every_kind_of_jpeg_is_decoded_as_pillow_opens_it(
     mode: str, options: dict[str, bool]
 ) -> None:
-    picture = Image.merge("RGB", [Image.effect_noise((64, 64), 90) for _ in range(3)])
+    image = Image.merge("RGB", [Image.effect_noise((64, 64), 90) for _ in range(3)])
     file = io.BytesIO()
-    picture.convert(mode).save(file, "JPEG", quality=80, comment=b"a comment", **options)
+    image.convert(mode).save(file, "JPEG", quality=80, comment=b"a comment", **options)
     with Image.open(io.BytesIO(file.getvalue())) as opened:
         rgb = np.asarray(opened.convert("RGB"))
     pixels, was_gray = decode_jpeg(file.getvalue())
@@ -109,7 +109,7 @@ WHOLE = jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))
 
 @given(st.integers(0, len(WHOLE) - 20))
 def test_a_jpeg_cut_anywhere_is_refused(length: int) -> None:
-    with pytest.raises(BadPicture):
+    with pytest.raises(BadImage):
         decode_jpeg(WHOLE[:length])
 
 
@@ -120,47 +120,45 @@ def test_any_damage_is_decoded_or_refused_with_one_line(changes: list[tuple[int,
         data[position] = value
     try:
         assert decode_jpeg(bytes(data))[0].shape == (3, 64, 64)
-    except BadPicture as error:
+    except BadImage as error:
         assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_any_number_of_threads_gives_the_same_pictures_in_order(
+def test_any_number_of_threads_gives_the_same_images_in_order(
     layout: Path, tmp_path: Path, jobs: int, zipped: bool
 ) -> None:
     (layout / "val" / "images" / "val_2.JPEG").write_bytes(b"no JPEG")
     path = write_zip(layout, tmp_path / "small.zip") if zipped else layout
     with TinyImagenet(path) as dataset:
-        wanted = dataset.pictures["val"] * 60  # several tasks for each thread
+        wanted = dataset.images["val"] * 60  # several tasks for each thread
         with closing(decode_all(dataset.files, wanted, jobs=jobs)) as decoded:
-            for picture, item in zip(wanted, decoded):
-                assert item.picture == picture
-                if picture.name == "val_2.JPEG":
+            for image, item in zip(wanted, decoded):
+                assert item.image == image
+                if image.name == "val_2.JPEG":
                     assert item.pixels is None and item.reason == "is not a JPEG"
                     continue
-                with Image.open(layout / picture.path) as plain:
+                with Image.open(layout / image.path) as plain:
                     rgb = np.asarray(plain.convert("RGB"))
                 np.testing.assert_array_equal(item.pixels, rgb[:, :, ::-1].transpose(2, 0, 1))
 
 
-def test_a_file_that_vanishes_is_a_bad_picture(layout: Path) -> None:
+def test_a_file_that_vanishes_is_a_bad_image(layout: Path) -> None:
     files = open_files(layout)
-    items = list(decode_all(files, [Picture("val/images/absent.JPEG", 0, None)]))
+    items = list(decode_all(files, [ImageFile("val/images/absent.JPEG", 0, None)]))
     assert items[0].pixels is None and items[0].reason == (
         "cannot be read (No such file or directory)"
     )
 
 
-def test_a_picture_damaged_within_a_zip_is_a_bad_picture(layout: Path, tmp_path: Path) -> None:
+def test_a_image_damaged_within_a_zip_is_a_bad_image(layout: Path, tmp_path: Path) -> None:
     path = write_zip(layout, tmp_path / "small.zip")
     inside = (layout / "val" / "images" / "val_1.JPEG").read_bytes()
     damaged = inside[:-20] + bytes(20)
     path.write_bytes(path.read_bytes().replace(inside, damaged))
     with TinyImagenet(path) as dataset:
-        items = {
-            item.picture.name: item for item in decode_all(dataset.files, dataset.pictures["val"])
-        }
+        items = {item.image.name: item for item in decode_all(dataset.files, dataset.images["val"])}
     assert items["val_1.JPEG"].pixels is None
     assert items["val_1.JPEG"].reason.startswith("cannot be read (damaged in the zip")
     assert items["val_2.JPEG"].pixels is not None
@@ -175,14 +173,14 @@ def test_pixels_are_the_same_without_simplejpeg(monkeypatch: pytest.MonkeyPatch)
         data = file.getvalue()
         with_simplejpeg, _ = decode_jpeg(data)
         with monkeypatch.context() as without:
-            without.setattr(pictures, "simplejpeg", None)
+            without.setattr(images, "simplejpeg", None)
             np.testing.assert_array_equal(with_simplejpeg, decode_jpeg(data)[0])
 
 
 def test_closing_early_ends_the_decoding_threads(layout: Path) -> None:
     before = threading.active_count()
     with TinyImagenet(layout) as dataset:
-        decoded = decode_all(dataset.files, dataset.pictures["val"] * 200, jobs=2)
+        decoded = decode_all(dataset.files, dataset.images["val"] * 200, jobs=2)
         next(decoded)
         assert threading.active_count() == before + 2
         decoded.close()

@@ -108,9 +108,9 @@ def test_the_zip_is_downloaded_and_unpacked(server: Server, tmp_path: Path) -> N
     assert names(tmp_path / "data") == {"small.zip", "small"}
     assert (tmp_path / "data" / "small.zip").read_bytes() == server.content
     with TinyImagenet(folder) as found, TinyImagenet(tmp_path / "source" / "small") as source:
-        assert found.pictures == source.pictures
-        for picture in source.pictures["train"]:
-            assert found.files.read(picture.path) == source.files.read(picture.path)
+        assert found.images == source.images
+        for image in source.images["train"]:
+            assert found.files.read(image.path) == source.files.read(image.path)
     assert server.requests == [None]
 
 

@@ -103,7 +103,7 @@ def test_a_field_of_another_kind_is_refused_or_keeps_its_type(
     ("change", "message"),
     [
         ({"version": 2}, "has version 2, not 1"),
-        ({"counts": {"train": 3, "val": 1, "test": 0}}, "counts 3 train pictures but names 2"),
+        ({"counts": {"train": 3, "val": 1, "test": 0}}, "counts 3 train images but names 2"),
         ({"class_names": ["dog"]}, "one class name per wnid"),
         ({"mean_values": [1.0, 2.0]}, "mean_values is not three numbers"),
         ({"wnids": ["n01", "n01"]}, "one twice"),

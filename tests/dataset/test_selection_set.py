@@ -1,4 +1,4 @@
-"""Pictures that chose are known again by what they are, wherever they lie."""
+"""Images that chose are known again by what they are, wherever they lie."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.dataset.test_split import write_set
 from tinynet.caffeformat import schema
 from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.paths import DataPaths
-from tinynet.dataset.selection_set import chosen_on, overlap, parse
+from tinynet.dataset.selection_set import overlap, parse, selection_set
 from tinynet.dataset.split import Fold, HalfVal, Tuning, split
 
 
 def pixels_of(folder: Path, name: str) -> list[str]:
-    """By lmdb and the schema alone: the SHA-256 of every picture's pixels."""
+    """By lmdb and the schema alone: the SHA-256 of every image's pixels."""
     with (
         lmdb_library.open(str(DataPaths(folder).lmdb(name)), readonly=True, lock=False) as found,
         found.begin() as transaction,
@@ -38,7 +38,7 @@ def test_the_overlap_is_that_of_comparing_every_pixel(tmp_path: Path, plan: obje
     converted = write_set(tmp_path / "converted", twins)
     searched = tmp_path / "searched"
     split(converted, searched, HalfVal(1))
-    chosen = chosen_on(searched)
+    chosen = selection_set(searched)
     assert chosen.images == read_manifest(searched).counts["val"]
     split(converted, tmp_path / "other", plan)  # type: ignore[arg-type]
     chose = set(pixels_of(searched, "val"))
@@ -48,8 +48,8 @@ def test_the_overlap_is_that_of_comparing_every_pixel(tmp_path: Path, plan: obje
     assert overlap(chosen, searched, "val") == chosen.images
 
 
-def test_it_is_read_back_from_json_and_refused_when_pictures_are_lost(tmp_path: Path) -> None:
-    chosen = chosen_on(write_set(tmp_path / "converted"))
+def test_it_is_read_back_from_json_and_refused_when_images_are_lost(tmp_path: Path) -> None:
+    chosen = selection_set(write_set(tmp_path / "converted"))
     content = json.loads(json.dumps({**chosen.facts, "contents": chosen.contents}))
     assert parse(content) == chosen
     with pytest.raises(ValueError, match="count"):

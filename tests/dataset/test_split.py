@@ -1,4 +1,4 @@
-"""A set is split anew without a picture, by content, on two sides; the result is a set like any."""
+"""A set is split anew without an image, by content, on two sides; the result is a set like any."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CLASSES = 3
 COUNTS = {"train": 60, "val": 18, "test": 9}
 
 
-def picture(number: int) -> np.ndarray:
+def image(number: int) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (3, 4, 4)).astype(np.uint8)
 
 
 def write_set(folder: Path, twins: dict[tuple[str, int], tuple[str, int]] | None = None) -> Path:
-    """A converted set whose classes take turns; ``twins``: a picture → whose content it has."""
+    """A converted set whose classes take turns; ``twins``: an image → whose content it has."""
     numbers = {
         (name, n): 1000 * SPLITS.index(name) + n for name in SPLITS for n in range(COUNTS[name])
     }
@@ -40,7 +40,7 @@ def write_set(folder: Path, twins: dict[tuple[str, int], tuple[str, int]] | None
             (
                 (
                     f"{n:08d}_{names[name][n]}".encode(),
-                    encode_datum(picture(numbers[name, n]), n % CLASSES),
+                    encode_datum(image(numbers[name, n]), n % CLASSES),
                 )
                 for n in range(COUNTS[name])
             ),
@@ -72,7 +72,7 @@ PLANS = [Tuning(0.2, 1), HalfVal(1), Fold(2, 3, 1)]
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: type(plan).__name__)
-def test_a_split_set_verifies_and_shares_no_picture_between_splits(
+def test_a_split_set_verifies_and_shares_no_image_between_splits(
     tmp_path: Path, plan: Plan
 ) -> None:
     split(write_set(tmp_path / "a"), tmp_path / "b", plan)
@@ -82,7 +82,7 @@ def test_a_split_set_verifies_and_shares_no_picture_between_splits(
     assert not found["train"] & found["test"]
 
 
-def test_tuning_pictures_come_out_of_training_and_all_of_val_is_reported(tmp_path: Path) -> None:
+def test_tuning_images_come_out_of_training_and_all_of_val_is_reported(tmp_path: Path) -> None:
     source = write_set(tmp_path / "a")
     manifest = split(source, tmp_path / "b", Tuning(0.2, 1))
     assert manifest.counts == {"train": 48, "val": 12, "test": 18}
@@ -121,7 +121,7 @@ def test_a_folds_training_set_mixes_both_sources_from_the_start(tmp_path: Path) 
     assert Counter(first)["val"] == 3  # 12 of 52 are from val
 
 
-def test_equal_pictures_stay_on_one_side_and_reported_ones_leave_training(tmp_path: Path) -> None:
+def test_equal_images_stay_on_one_side_and_reported_ones_leave_training(tmp_path: Path) -> None:
     twins = {("train", 3): ("val", 0), ("train", 9): ("train", 0), ("train", 12): ("train", 0)}
     source = write_set(tmp_path / "a", twins)
     for seed in range(6):
@@ -147,7 +147,7 @@ def test_one_seed_splits_alike_and_another_otherwise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plan", [Tuning(0.2, 2), HalfVal(1)])
-def test_tuning_pictures_are_not_split_into_pictures_that_choose_nothing(
+def test_tuning_images_are_not_split_into_images_that_choose_nothing(
     tmp_path: Path, plan: Plan
 ) -> None:
     split(write_set(tmp_path / "a"), tmp_path / "b", Tuning(0.2, 1))
@@ -184,4 +184,4 @@ def test_the_command_names_what_each_split_is_for(tmp_path: Path) -> None:
         *("--hold-out", "0.2", "--split-seed", "3"),
     )
     assert done.status == 0
-    assert "val         12 pictures: tuning pictures, held out" in done.stdout
+    assert "val         12 images: tuning images, held out" in done.stdout

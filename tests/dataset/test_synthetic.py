@@ -25,12 +25,11 @@ def test_the_drawn_set_is_a_whole_data_set_in_the_layout(tmp_path: Path) -> None
     assert report.labelled == {"train": True, "val": True, "test": False}
     with TinyImagenet(tmp_path / "shapes") as dataset:
         assert dataset.wnids != sorted(dataset.wnids) and len(set(dataset.class_names)) == 4
-        counts = np.bincount([picture.label for picture in dataset.pictures["val"]])
+        counts = np.bincount([image.label for image in dataset.images["val"]])
         assert counts.tolist() == [2] * 4
         # nor does the order of the names tell the class
         labels = [
-            picture.label
-            for picture in sorted(dataset.pictures["val"], key=lambda p: int(p.name[4:-5]))
+            image.label for image in sorted(dataset.images["val"], key=lambda p: int(p.name[4:-5]))
         ]
         assert labels != sorted(labels) and labels != labels[:4] * 2
 
@@ -46,7 +45,7 @@ def test_a_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Path) -> 
     assert bytes_of("a", 1) == bytes_of("b", 1) != bytes_of("c", 2)
 
 
-def test_more_pictures_leave_the_first_ones_as_they_were() -> None:
+def test_more_images_leave_the_first_ones_as_they_were() -> None:
     few, many = choose_kinds(5, 1), choose_kinds(50, 1)
     assert len(set(many.values())) == 50
     assert len({kind.shape for kind in many.values()}) > 5  # and so shared between classes
@@ -61,7 +60,7 @@ def test_the_box_is_where_the_object_is() -> None:
         assert (box.right - box.left) * (box.bottom - box.top) > 100
 
 
-def test_pictures_of_one_class_differ_in_position_size_and_background() -> None:
+def test_images_of_one_class_differ_in_position_size_and_background() -> None:
     kind = Kind("disc", "striped", "blue")
     drawn = [draw(kind, random.Random(seed)) for seed in range(30)]
     lefts = [box.left for _, box in drawn]
@@ -70,7 +69,7 @@ def test_pictures_of_one_class_differ_in_position_size_and_background() -> None:
     assert np.std(lefts) > 4 and np.std(widths) > 3 and corners.std(0).min() > 20
 
 
-def test_some_pictures_are_grayscale_as_in_the_real_set(tmp_path: Path) -> None:
+def test_some_images_are_grayscale_as_in_the_real_set(tmp_path: Path) -> None:
     synthesize(tmp_path / "shapes", Sizes(2, 100, 50, 50))
     modes = [
         Image.open(io.BytesIO(path.read_bytes())).mode
@@ -83,7 +82,7 @@ def test_some_pictures_are_grayscale_as_in_the_real_set(tmp_path: Path) -> None:
 def test_a_number_of_classes_that_cannot_be_is_refused(tmp_path: Path, classes: int) -> None:
     with pytest.raises(UsageError, match=f"there can be 2 to {LARGEST_CLASSES}"):
         synthesize(tmp_path / "shapes", Sizes(classes=classes))
-    with pytest.raises(UsageError, match="at least one picture"):
+    with pytest.raises(UsageError, match="at least one image"):
         synthesize(tmp_path / "shapes", Sizes(val_per_class=0))
     assert list(tmp_path.iterdir()) == []
 

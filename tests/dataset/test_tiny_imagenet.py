@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataset.layouts import TEST, TRAIN_PER_CLASS, VAL, WNIDS, save_picture, write_zip
+from tests.dataset.layouts import TEST, TRAIN_PER_CLASS, VAL, WNIDS, save_image, write_zip
 from tinynet.dataset.annotations import Box
 from tinynet.dataset.tiny_imagenet import UNKNOWN, TinyImagenet
 from tinynet.errors import TinynetError
@@ -17,22 +17,22 @@ def test_class_index_is_the_line_in_wnids_not_the_sorted_order(layout: Path) -> 
     with TinyImagenet(layout) as dataset:
         assert dataset.wnids == ["n03", "n01", "n02"]
         assert dataset.class_names == ["fish", "cat, house cat", "dog"]
-        for picture in dataset.pictures["train"]:
-            assert picture.path.split("/")[1] == WNIDS[picture.label]
-        labels = {picture.name: picture.label for picture in dataset.pictures["val"]}
+        for image in dataset.images["train"]:
+            assert image.path.split("/")[1] == WNIDS[image.label]
+        labels = {image.name: image.label for image in dataset.images["val"]}
         assert labels == {f"val_{j}.JPEG": j % 3 for j in range(VAL)}
 
 
-def test_every_picture_is_found_with_its_box_and_test_has_no_labels(layout: Path) -> None:
+def test_every_image_is_found_with_its_box_and_test_has_no_labels(layout: Path) -> None:
     with TinyImagenet(layout) as dataset:
-        assert {split: len(found) for split, found in dataset.pictures.items()} == {
+        assert {split: len(found) for split, found in dataset.images.items()} == {
             "train": 3 * TRAIN_PER_CLASS,
             "val": VAL,
             "test": TEST,
         }
-        boxes = {picture.name: picture.box for picture in dataset.pictures["train"]}
+        boxes = {image.name: image.box for image in dataset.images["train"]}
         assert boxes["n02_2.JPEG"] == Box(2, 4, 42, 52)
-        assert {picture.label for picture in dataset.pictures["test"]} == {UNKNOWN}
+        assert {image.label for image in dataset.images["test"]} == {UNKNOWN}
         assert dataset.labelled == {"train": True, "val": True, "test": False}
 
 
@@ -42,19 +42,19 @@ def test_a_zip_holds_the_same_data_set_as_its_folder(
 ) -> None:
     path = write_zip(layout, tmp_path / "renamed.zip", folder_entries)
     with TinyImagenet(layout) as folder, TinyImagenet(path) as zipped:
-        assert zipped.pictures == folder.pictures
+        assert zipped.images == folder.images
         assert zipped.class_names == folder.class_names
         assert zipped.text_digests == folder.text_digests
         assert zipped.files.name == folder.files.name == "small"
-        for picture in zipped.pictures["val"]:
-            assert zipped.files.read(picture.path) == folder.files.read(picture.path)
+        for image in zipped.images["val"]:
+            assert zipped.files.read(image.path) == folder.files.read(image.path)
 
 
 def test_a_test_split_may_have_annotations(layout: Path) -> None:
     lines = [f"test_{j}.JPEG\t{WNIDS[j]}\n" for j in range(TEST)]
     (layout / "test" / "test_annotations.txt").write_text("".join(lines))
     with TinyImagenet(layout) as dataset:
-        assert [picture.label for picture in dataset.pictures["test"]] == [0, 1, 2]
+        assert [image.label for image in dataset.images["test"]] == [0, 1, 2]
         assert dataset.labelled["test"]
 
 
@@ -65,8 +65,8 @@ def test_names_and_boxes_may_be_missing_and_desktop_leavings_are_passed_over(lay
     (layout / "val" / "images" / ".DS_Store").touch()
     with TinyImagenet(layout) as dataset:
         assert dataset.class_names == WNIDS
-        assert len(dataset.pictures["val"]) == VAL
-        assert sum(picture.box is None for picture in dataset.pictures["train"]) == TRAIN_PER_CLASS
+        assert len(dataset.images["val"]) == VAL
+        assert sum(image.box is None for image in dataset.images["train"]) == TRAIN_PER_CLASS
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -80,7 +80,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no val": (lambda root: shutil.rmtree(root / "val"), "val: no such folder"),
     "no test": (lambda root: shutil.rmtree(root / "test"), "test: no such folder"),
     "train wnid unknown": (
-        lambda root: save_picture(root / "train" / "n77" / "images" / "n77_0.JPEG", 1),
+        lambda root: save_image(root / "train" / "n77" / "images" / "n77_0.JPEG", 1),
         "train/n77: is not in wnids.txt",
     ),
     "val wnid unknown": (
@@ -95,8 +95,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (root / "train" / "n02" / "images" / "n02_1.JPEG").unlink(),
         "n02_boxes.txt: names n02_1.JPEG, not in train/n02/images",
     ),
-    "val picture not annotated": (
-        lambda root: save_picture(root / "val" / "images" / "val_99.JPEG", 1),
+    "val image not annotated": (
+        lambda root: save_image(root / "val" / "images" / "val_99.JPEG", 1),
         "val_annotations.txt: does not name val/images/val_99.JPEG",
     ),
     "no val annotations": (
@@ -105,21 +105,21 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "empty class": (
         lambda root: [file.unlink() for file in (root / "train" / "n02" / "images").iterdir()],
-        "train/n02/images: class n02 of wnids.txt has no training picture",
+        "train/n02/images: class n02 of wnids.txt has no training image",
     ),
     "absent class": (
         lambda root: (root / "wnids.txt").open("a").write("n04\n"),
-        "class n04 of wnids.txt has no training picture",
+        "class n04 of wnids.txt has no training image",
     ),
-    "no test picture": (
+    "no test image": (
         lambda root: [file.unlink() for file in (root / "test" / "images").iterdir()],
-        "test/images: holds no picture",
+        "test/images: holds no image",
     ),
     "wnids not text": (
         lambda root: (root / "wnids.txt").write_bytes(b"\xff\xfe"),
         "wnids.txt: is not text",
     ),
-    "a picture's name that is no line": (
+    "an image's name that is no line": (
         lambda root: (root / "val" / "images" / "a\nb.JPEG").touch(),
         r"val/images/a\nb.JPEG: its name is not printable UTF-8; rename it",
     ),
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_said_in_one_line(
     make, message = DAMAGES[damage]
     make(layout)
     path = write_zip(layout, tmp_path / "small.zip") if zipped else layout
-    if zipped and damage == "no test picture":
+    if zipped and damage == "no test image":
         message = "test: no such folder"  # a zip of files alone has no empty folders
     with pytest.raises(TinynetError) as error:
         TinyImagenet(path)
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_picture_whose_name_is_not_utf8_is_refused(layout: Path) -> None:
+def test_a_image_whose_name_is_not_utf8_is_refused(layout: Path) -> None:
     (layout / "train/n01/images" / os.fsdecode(b"\xff.JPEG")).touch()
     with pytest.raises(TinynetError, match=r"n01/images/\\udcff.JPEG: its name is not printable"):
         TinyImagenet(layout)

@@ -34,7 +34,7 @@ def test_a_whole_data_set_has_no_problems(layout: Path, tmp_path: Path, zipped: 
     assert report.boxes == 3 * TRAIN_PER_CLASS
 
 
-def test_every_bad_picture_is_reported(layout: Path) -> None:
+def test_every_bad_image_is_reported(layout: Path) -> None:
     for j in range(4):
         (layout / "val" / "images" / f"val_{j}.JPEG").write_bytes(b"")
     report = verify_dataset(layout)
@@ -46,7 +46,7 @@ def test_a_finished_conversion_has_no_problems(converted: Path, layout: Path) ->
     assert verify_converted(converted).problems == []
 
 
-def test_so_has_one_of_boxes_that_left_bad_pictures_out(layout: Path, tmp_path: Path) -> None:
+def test_so_has_one_of_boxes_that_left_bad_images_out(layout: Path, tmp_path: Path) -> None:
     (layout / "train" / "n01" / "images" / "n01_0.JPEG").write_bytes(b"")
     convert(layout, tmp_path / "out", Options(skip_bad=True, crop_to_box=True, seed=7))
     assert verify_converted(tmp_path / "out").problems == []

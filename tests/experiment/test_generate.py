@@ -24,7 +24,7 @@ from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, stage
 
 REPOSITORY = Path(__file__).parents[2]
-SCRIPT = Path(__file__).with_name("in_caffe.py")
+SCRIPT = Path(__file__).parents[1] / "caffeformat" / "in_caffe.py"
 SMALL = DataSet(classes=3, train_images=8, val_images=6)
 
 
@@ -51,8 +51,9 @@ def test_another_process_with_another_hash_seed_writes_the_same_bytes(
     files: dict[Path, str], tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from tinynet.prototxt import generate, dataset\n"
-        "files = generate.generate(Path('prototxt'), dataset.DataSet())\n"
+        "import sys; from pathlib import Path\n"
+        "from tinynet.experiment import data_description, generate\n"
+        "files = generate.generate(Path('prototxt'), data_description.DataSet())\n"
         "sys.stdout.buffer.write(''.join(files.values()).encode())"
     )
     done = subprocess.run(
@@ -92,7 +93,7 @@ def test_drift_names_each_file_that_changed_is_missing_or_is_surplus(tmp_path: P
     assert generate.drifted(generate.generate(root, SMALL, only), root, only) == []
 
 
-def test_the_training_pictures_alone_are_augmented() -> None:
+def test_the_training_images_alone_are_augmented() -> None:
     for each in STAGES:
         net = nets.train_val(each, DataSet(), 128, 100, std=0.01)
         training, testing = net.layer[0].transform_param, net.layer[1].transform_param
@@ -121,9 +122,9 @@ def test_a_set_of_fewer_than_five_classes_asks_for_no_more_than_it_has() -> None
     assert top5.accuracy_param.top_k == 3
 
 
-def test_pictures_too_small_for_a_stage_are_an_error_that_names_the_layer() -> None:
+def test_images_too_small_for_a_stage_are_an_error_that_names_the_layer() -> None:
     tiny = replace(SMALL, image_size=32)
-    with pytest.raises(TinynetError, match="pictures of 32x32: layer data .*crop_size 60"):
+    with pytest.raises(TinynetError, match="images of 32x32: layer data .*crop_size 60"):
         generate.generate(Path("prototxt"), tiny, [stage(3)])
     generate.generate(Path("prototxt"), tiny, [stage(1)])
 
@@ -135,10 +136,10 @@ def test_real_caffe_trains_every_stage_and_a_member_from_generated_files(
     data = DataPaths(Path("data/lmdb"))
     rng = np.random.default_rng(1)
     for split, count in (("train", SMALL.train_images), ("val", SMALL.val_images)):
-        pictures = rng.integers(0, 256, (count, 3, 64, 64), dtype=np.uint8)
+        images = rng.integers(0, 256, (count, 3, 64, 64), dtype=np.uint8)
         records = [
-            (b"%08d" % index, encode_datum(picture, index % SMALL.classes))
-            for index, picture in enumerate(pictures)
+            (b"%08d" % index, encode_datum(image, index % SMALL.classes))
+            for index, image in enumerate(images)
         ]
         data.lmdb(split).parent.mkdir(parents=True, exist_ok=True)
         write_store(data.lmdb(split), records)

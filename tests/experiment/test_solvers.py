@@ -38,7 +38,7 @@ def test_epochs_become_iterations_of_whole_batches() -> None:
     assert solver.test_interval == 781  # 100,000 / 128 = 781.25
     assert solver.max_iter == 60 * 781
     assert list(solver.stepvalue) == [40 * 781, 54 * 781]
-    assert list(solver.test_iter) == [100]  # of 100 pictures each
+    assert list(solver.test_iter) == [100]  # of 100 images each
     assert solver.snapshot == 5 * 781
     assert not solver.HasField("solver_mode")
 

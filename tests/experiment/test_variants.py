@@ -81,7 +81,7 @@ def test_moderns_warm_up_rises_to_base_lr_within_a_twelfth_of_the_training(
 
     assert rate(first.max_iter - 1) == pytest.approx(then.base_lr, rel=1e-5)
     assert rate(0) == pytest.approx(then.base_lr / first.max_iter, rel=1e-5)
-    # what it leaves is what Caffe's own tool is told to go on from
+    # what it leaves is what Caffe's own tool is told to resume from
     state = f"--snapshot={first.snapshot_prefix}_iter_{first.max_iter}.solverstate"
     assert state in (folder / "solver.prototxt").read_text()
     same = [f for f in schema.fields_of(first) if getattr(first, f) == getattr(then, f)]

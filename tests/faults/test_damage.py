@@ -67,7 +67,7 @@ def test_a_damaged_snapshot_is_passed_over_and_the_bits_at_the_end_are_the_same(
 
 
 @LONG
-def test_a_moved_run_goes_on_to_the_same_bits(
+def test_a_moved_run_resumes_to_the_same_bits(
     unfinished: Unfinished, straight: Job, tally: Tally
 ) -> None:
     job = unfinished()
@@ -133,7 +133,7 @@ def own_data(tmp_path: Path) -> Job:
 
     small_stages.write_data(tmp_path)
     data = tmp_path / "data"
-    counts = {"train": small_stages.TRAIN_PICTURES, "val": small_stages.VAL_PICTURES, "test": 0}
+    counts = {"train": small_stages.TRAIN_IMAGES, "val": small_stages.VAL_IMAGES, "test": 0}
     write_manifest(
         Manifest(
             counts=counts,
@@ -237,7 +237,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     "filled", [pytest.param(kb, marks=LONG if kb != 100 else ()) for kb in (4, 60, 100, 240, 700)]
 )
-def test_a_full_disk_ends_the_run_with_a_word_and_it_goes_on_to_the_same_bits(
+def test_a_full_disk_ends_the_run_with_a_word_and_it_resumes_to_the_same_bits(
     straight: Job, job: Job, filled: int, tally: Tally
 ) -> None:
     """``filled``: KiB that are free after the first snapshot."""
@@ -318,7 +318,7 @@ def test_a_read_only_run_directory_is_refused_with_a_word(
 )
 @pytest.mark.parametrize("to", ["group", "parent"])
 @LONG
-def test_a_signal_leaves_a_snapshot_and_the_run_goes_on_to_the_same_bits(
+def test_a_signal_leaves_a_snapshot_and_the_run_resumes_to_the_same_bits(
     straight: Job, job: Job, name: str, to: str, tally: Tally
 ) -> None:
     child = job.start()

@@ -87,7 +87,7 @@ def test_kills_while_stage_7_in_full_size_writes_its_snapshots(
 def test_kills_of_real_caffe_go_on_from_the_last_whole_snapshot(
     tmp_path: Path, caffe_python: str, tally: Tally
 ) -> None:
-    """Stage 1 draws nothing at random, so that real Caffe, its data skipped, goes on exactly."""
+    """Stage 1 draws nothing at random, so that real Caffe, its data skipped, resumes exactly."""
     small_stages.write_data(tmp_path)
     solver = small_stages.write_stage(tmp_path, 1, max_iter=400, snapshot=1, display=50)
     straight = Job(tmp_path / "straight", solver, "caffe")

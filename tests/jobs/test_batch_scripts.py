@@ -20,7 +20,7 @@ from tests.cli import command
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import batch_script, grid_engine, slurm
 from tinynet.jobs.additions import add_jobs
-from tinynet.jobs.batch_script import Request, Surroundings
+from tinynet.jobs.batch_script import JobContext, Request
 from tinynet.jobs.job_list import Job
 
 SYSTEMS = {"slurm": slurm, "sge": grid_engine}
@@ -39,10 +39,10 @@ def render(request: pytest.FixtureRequest) -> Render:
 
 
 def test_bash_and_shellcheck_have_nothing_to_say(render: Render, tmp_path: Path) -> None:
-    around = Surroundings(Path("/home/me/it's a dir"), Path("/home/me/it's a dir/list $x"))
+    context = JobContext(Path("/home/me/it's a dir"), Path("/home/me/it's a dir/list $x"))
     request = Request(3600, 60, 4, 8, True, "16G", ("--partition=gpu",), True)
-    for n, text in enumerate([render(jobs(*NAMES), around, request),
-                              render(jobs("a"), around, Request())]):  # fmt: skip
+    for n, text in enumerate([render(jobs(*NAMES), context, request),
+                              render(jobs("a"), context, Request())]):  # fmt: skip
         script = tmp_path / f"{n}.sh"
         script.write_text(text)
         subprocess.run(["bash", "-n", script], check=True)
@@ -57,8 +57,8 @@ def test_bash_and_shellcheck_have_nothing_to_say(render: Render, tmp_path: Path)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co")), min_size=1),
                 min_size=1, max_size=4, unique=True))  # fmt: skip
 def test_bash_reads_every_name_as_it_is(render: Render, names: list[str]) -> None:
-    around = Surroundings(Path("/x"), Path("/x/list"))
-    text = render(jobs(*names), around, Request())
+    context = JobContext(Path("/x"), Path("/x/list"))
+    text = render(jobs(*names), context, Request())
     array = text[text.index("jobs=(") : text.index("job=${")]
     printed = subprocess.run(["bash", "-c", array + "printf '%s\\0' \"${jobs[@]}\""],
                              capture_output=True, check=True)  # fmt: skip
@@ -71,9 +71,9 @@ def directives(text: str, prefix: str) -> list[str]:
 
 
 def test_what_slurm_is_asked_for() -> None:
-    around = Surroundings(Path("/home/me"), Path("/home/me/my 50% list"))
+    context = JobContext(Path("/home/me"), Path("/home/me/my 50% list"))
     request = Request(8 * 3600 + 61, 300, 4, 8, True, "16G", ("--partition=gpu", "--qos=low"))
-    assert directives(slurm.render(jobs("a", "b", "c"), around, request), "#SBATCH") == [
+    assert directives(slurm.render(jobs("a", "b", "c"), context, request), "#SBATCH") == [
         "--job-name=tinynet-my_50_list",
         "--array=0-2%4",
         "--cpus-per-task=8",
@@ -90,9 +90,9 @@ def test_what_slurm_is_asked_for() -> None:
 
 
 def test_what_grid_engine_is_asked_for() -> None:
-    around = Surroundings(Path("/home/me"), Path("/home/me/my list"))
+    context = JobContext(Path("/home/me"), Path("/home/me/my list"))
     request = Request(3600, 300, 4, 8, True, "4G", ("-q gpu.q",))
-    assert directives(grid_engine.render(jobs("a", "b", "c"), around, request), "#$") == [
+    assert directives(grid_engine.render(jobs("a", "b", "c"), context, request), "#$") == [
         "-N tinynet-my_list",
         "-S /bin/bash",
         "-t 1-3",
@@ -110,19 +110,19 @@ def test_what_grid_engine_is_asked_for() -> None:
 
 
 def test_a_sites_own_words_take_the_place_of_ours() -> None:
-    around = Surroundings(Path("/x"), Path("/x/list"))
+    context = JobContext(Path("/x"), Path("/x/list"))
     request = Request(cpus=4, gpu=True, options=("--gpus=a100:1",))
-    assert "--gres=gpu:1" not in directives(slurm.render(jobs("a"), around, request), "#SBATCH")
+    assert "--gres=gpu:1" not in directives(slurm.render(jobs("a"), context, request), "#SBATCH")
     request = Request(cpus=4, gpu=True, options=("-pe openmp 4", "-l ngpus=1"))
-    found = directives(grid_engine.render(jobs("a"), around, request), "#$")
+    found = directives(grid_engine.render(jobs("a"), context, request), "#$")
     assert [line for line in found if line.startswith(("-pe", "-l"))] == list(request.options)
 
 
 @pytest.mark.parametrize("option", ["--x\nrm -rf ~", "--x\r", "--x\0"])
 def test_no_option_gets_a_line_of_its_own(render: Render, option: str) -> None:
-    around = Surroundings(Path("/x"), Path("/x/list"))
+    context = JobContext(Path("/x"), Path("/x/list"))
     with pytest.raises(UsageError, match="cannot stand in a batch script"):
-        render(jobs("a"), around, Request(options=(option,)))
+        render(jobs("a"), context, Request(options=(option,)))
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def start_script(
     for program, text in (("python", PYTHON), ("scontrol", SCONTROL)):
         (place / "bin" / program).write_text(text)
         (place / "bin" / program).chmod(0o755)
-    around = Surroundings(place, place / "a list", str(place / "bin/python"))
+    context = JobContext(place, place / "a list", str(place / "bin/python"))
     script = folder / "script.sh"
-    script.write_text(SYSTEMS[system].render(jobs("first", name), around, Request()))
+    script.write_text(SYSTEMS[system].render(jobs("first", name), context, Request()))
     return subprocess.Popen(
         ["bash", script],
         env={
@@ -288,7 +288,7 @@ def test_a_time_shorter_than_its_warning_is_refused(folder: Path) -> None:
 
 
 def test_a_backslash_in_the_path_is_refused_by_slurm_alone() -> None:
-    around = Surroundings(Path("/x"), Path("/x/a\\b"))
-    assert "a\\b" in grid_engine.render(jobs("a"), around, Request())
+    context = JobContext(Path("/x"), Path("/x/a\\b"))
+    assert "a\\b" in grid_engine.render(jobs("a"), context, Request())
     with pytest.raises(TinynetError, match="backslash"):
-        slurm.render(jobs("a"), around, Request())
+        slurm.render(jobs("a"), context, Request())

@@ -1,4 +1,4 @@
-"""One starter per job, whatever the others do and however one ends."""
+"""One runner per job, whatever the others do and however one ends."""
 
 from __future__ import annotations
 

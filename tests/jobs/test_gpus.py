@@ -44,7 +44,7 @@ class Machine:
         self.gpus[changed.index] = changed
 
 
-def starter(machine: Machine, locks: Path, **options: Any) -> Gpus:
+def runner(machine: Machine, locks: Path, **options: Any) -> Gpus:
     return Gpus(list(machine.gpus.values()), look=machine.look, locks=locks, **options)
 
 
@@ -55,7 +55,7 @@ def taken(places: Gpus) -> str | None:
 
 def test_the_gpu_with_most_free_memory_on_which_nobody_computes_is_taken(tmp_path: Path) -> None:
     machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 9000))
-    places = starter(machine, tmp_path)
+    places = runner(machine, tmp_path)
     assert [taken(places) for _ in range(3)] == ["GPU 2", "GPU 0", None]
 
 
@@ -67,7 +67,7 @@ def test_where_processes_are_not_seen_memory_tells_an_idle_gpu_from_a_small_trai
 
 
 def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None:
-    place = starter(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
+    place = runner(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
     assert place is not None and place.arguments == ("--gpu", "0")
     assert place.environment["CUDA_VISIBLE_DEVICES"] == "GPU-11"
     assert place.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
@@ -75,7 +75,7 @@ def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None
 
 def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
-    first, second = starter(machine, tmp_path), starter(machine, tmp_path)
+    first, second = runner(machine, tmp_path), runner(machine, tmp_path)
     mine = first.take()
     assert mine is not None and mine.label == "GPU 0"
     assert [taken(second), taken(second)] == ["GPU 1", None]
@@ -86,7 +86,7 @@ def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_p
 def test_a_gpu_that_somebody_began_on_before_we_had_its_lock_is_left(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     machine.at_look = {2: gpu(0, 5000, (77,))}  # between the first look and the recheck
-    places = starter(machine, tmp_path)
+    places = runner(machine, tmp_path)
     assert taken(places) == "GPU 1"
     machine.set(gpu(0))
     assert taken(places) == "GPU 0", "its lock was kept"
@@ -94,22 +94,22 @@ def test_a_gpu_that_somebody_began_on_before_we_had_its_lock_is_left(tmp_path: P
 
 def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
     busy = Machine(gpu(0, 9000, (77,)), gpu(1, 20000, (78,)))
-    assert taken(starter(busy, tmp_path)) is None
-    sharing = starter(busy, tmp_path, share=True, memory=8000)
+    assert taken(runner(busy, tmp_path)) is None
+    sharing = runner(busy, tmp_path, share=True, memory=8000)
     assert [taken(sharing), taken(sharing)] == ["GPU 0", None]
     idle = Machine(gpu(5, 100, total=3000))
-    assert taken(starter(idle, tmp_path, memory=4096)) is None
+    assert taken(runner(idle, tmp_path, memory=4096)) is None
 
 
 def test_so_many_free_gpus_are_left_to_others(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1), gpu(2), gpu(3, 9000, (77,)))
-    places = starter(machine, tmp_path, leave_free=1)
+    places = runner(machine, tmp_path, leave_free=1)
     assert [taken(places) for _ in range(3)] == ["GPU 0", "GPU 1", None]
 
 
 def test_gpus_are_given_up_when_others_have_none_left_for_a_while(tmp_path: Path) -> None:
     machine, now = Machine(gpu(0), gpu(1), gpu(2)), [0.0]
-    places = starter(machine, tmp_path, leave_free=1, clock=lambda: now[0])
+    places = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
     assert [taken(places), taken(places)] == ["GPU 0", "GPU 1"]
     for index in (0, 1):
         machine.set(gpu(index, 6000, (os.getpid(),)))  # our own jobs
@@ -141,22 +141,22 @@ def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Pat
         [sys.executable, "-c", code, str(tmp_path)], env=environment, stdout=subprocess.PIPE
     )
     machine = Machine(gpu(0))
-    assert taken(starter(machine, tmp_path)) is None
+    assert taken(runner(machine, tmp_path)) is None
     os.kill(int(child.stdout), 9)
-    places = starter(machine, tmp_path)
+    places = runner(machine, tmp_path)
     while taken(places) is None:
         pass
 
 
 def test_another_users_lock_file_and_a_link_in_its_place(tmp_path: Path) -> None:
     locks = tmp_path / "locks"
-    place = starter(Machine(gpu(0)), locks).take()
+    place = runner(Machine(gpu(0)), locks).take()
     assert place is not None
     assert (locks.stat().st_mode & 0o7777) == 0o1777
     (tmp_path / "precious").write_text("x")
     (locks / "GPU-11.lock").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError, match="GPU-11"):
-        starter(Machine(gpu(1)), locks).take()
+        runner(Machine(gpu(1)), locks).take()
 
 
 def test_the_gpus_that_may_be_used_are_those_named_and_visible() -> None:

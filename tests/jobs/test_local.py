@@ -1,4 +1,4 @@
-"""Starters on this machine: what they begin, what they pass on, what their death leaves."""
+"""Runners on this machine: what they begin, what they pass on, what their death leaves."""
 
 from __future__ import annotations
 
@@ -154,11 +154,11 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(folder: Path, name:
     pytest.importorskip("torch")
     small_runs.write_files(Path())
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
-    starter = start("local", "lists/first", "--processes", "2")
+    runner = start("local", "lists/first", "--processes", "2")
     wait_for_history("seed1", "seed2")
-    os.kill(starter.pid, getattr(signal, name))
-    _, errors = starter.communicate()
-    assert starter.returncode == 75, errors
+    os.kill(runner.pid, getattr(signal, name))
+    _, errors = runner.communicate()
+    assert runner.returncode == 75, errors
     assert f"stopped by {name} with 2 of 2 jobs not done" in errors.splitlines()[-1]
     assert set(named(folder).values()) == {"stopped"}
     for seed in ("seed1", "seed2"):
@@ -174,11 +174,11 @@ def test_a_terminal_that_is_closed_stops_every_run_as_any_stop_does(folder: Path
     small_runs.write_files(Path())
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
     ours, terminal = os.openpty()
-    starter = start("local", "lists/first", "--processes", "2", terminal=terminal)
+    runner = start("local", "lists/first", "--processes", "2", terminal=terminal)
     os.close(terminal)
     wait_for_history("seed1", "seed2")
     os.close(ours)
-    assert starter.wait() == 75
+    assert runner.wait() == 75
     for name, found in states.states(folder).items():
         assert found.name == "stopped" and "SIGHUP" in found.message, name
 
@@ -190,7 +190,7 @@ def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(fold
     solver = Path("small/solver.prototxt")
     solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 100000000\n"))
     create("--seeds", "1", "--no-evaluate")
-    for status, words in ((75, "the same command goes on"), (1, "give more time")):
+    for status, words in ((75, "the same command resumes it"), (1, "give more time")):
         child = start("run", str(folder), "small-seed1", "--cpu")
         log = Path("runs/small/seed1/train.log")
         while not (log.exists() and "Testing net" in log.read_text()):
@@ -202,7 +202,7 @@ def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(fold
         log.unlink()
 
 
-def test_two_starters_share_a_list_and_a_killed_ones_job_goes_on_elsewhere(folder: Path) -> None:
+def test_two_starters_share_a_list_and_a_killed_ones_job_resumes_elsewhere(folder: Path) -> None:
     pytest.importorskip("torch")
     small_runs.write_files(Path())
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
@@ -221,10 +221,10 @@ def test_two_starters_share_a_list_and_a_killed_ones_job_goes_on_elsewhere(folde
     while len(small_runs.record(Path(), Path("runs/small/seed1"))["sessions"]) < 2:
         time.sleep(0.05)
     assert small_runs.record(Path(), Path("runs/small/seed1"))["sessions"][1]["from"] > 0
-    for starter in (second, third):
-        starter.terminate()
-        assert starter.wait() == 75
-        starter.communicate()
+    for runner in (second, third):
+        runner.terminate()
+        assert runner.wait() == 75
+        runner.communicate()
 
 
 def test_the_state_of_every_run_is_shown_from_its_directory(folder: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
 
 
 @pytest.mark.long
-def test_a_run_that_hits_its_time_limit_goes_on_in_the_next_and_ends_with_the_same_bits(
+def test_a_run_that_hits_its_time_limit_resumes_in_the_next_and_ends_with_the_same_bits(
     cluster: Cluster, folder: Path, straight: Path
 ) -> None:
     """The true thing: Slurm's shortest limit is a minute, and its own signal comes before."""

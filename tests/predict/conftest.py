@@ -10,7 +10,7 @@ from tinynet.run.paths import RunPaths
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A converted data set of small pictures."""
+    """A converted data set of small images."""
     return small_run.write_data(tmp_path_factory.mktemp("data") / "lmdb")
 
 

@@ -1,4 +1,4 @@
-"""A data set of small pictures and a run trained on it, made in seconds."""
+"""A data set of small images and a run trained on it, made in seconds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ MEAN_VALUES = "mean_value: 101.5 mean_value: 110 mean_value: 127.25"
 
 
 def write_data(folder: Path, classes: int = CLASSES) -> Path:
-    """LMDBs of pictures whose class shows in where they are bright, and the manifest."""
+    """LMDBs of images whose class shows in where they are bright, and the manifest."""
     generator = np.random.default_rng(4)
     names, digests = {}, {}
     for split, count in COUNTS.items():
@@ -94,7 +94,7 @@ def write_data(folder: Path, classes: int = CLASSES) -> Path:
     return folder
 
 
-def write_mean_picture(path: Path) -> Path:
+def write_mean_image(path: Path) -> Path:
     blob = schema.BlobProto()
     blob.num, blob.channels, blob.height, blob.width = 1, CHANNELS, SIZE, SIZE
     ramp = np.arange(CHANNELS * SIZE * SIZE, dtype=np.float32)
@@ -106,7 +106,7 @@ def write_mean_picture(path: Path) -> Path:
 def write_nets(
     folder: Path, data: Path, transform: str = MEAN_VALUES, crop: int = CROP, classes: int = CLASSES
 ) -> RunPaths:
-    """train_val, deploy and solver, as they lie in a run directory; crop 0: whole pictures."""
+    """train_val, deploy and solver, as they lie in a run directory; crop 0: whole images."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = RunPaths(folder)
     if crop:

@@ -29,10 +29,10 @@ def by_hand(run, pixels: np.ndarray) -> np.ndarray:
     return np.maximum(np.einsum("chwij,ncij->nhw", windows, w) + bias[:, None, None], 0)
 
 
-def first_picture(run) -> np.ndarray:
-    pictures = inputs.find_pictures(run, "val")
-    pixels, _ = next(pictures.records())
-    return np.frombuffer(pixels, np.uint8).reshape(pictures.shape)
+def first_image(run) -> np.ndarray:
+    images = inputs.find_images(run, "val")
+    pixels, _ = next(images.records())
+    return np.frombuffer(pixels, np.uint8).reshape(images.shape)
 
 
 @pytest.mark.parametrize("engine", ["torch", "caffe"])
@@ -40,32 +40,32 @@ def test_feature_maps_are_those_of_a_convolution_by_hand(engine, trained, reques
     if engine == "caffe":
         request.getfixturevalue("caffe_python")
     found = first_layer(trained.root, engine=engine)
-    expected = by_hand(trained, first_picture(trained))
+    expected = by_hand(trained, first_image(trained))
     assert found.maps.shape == expected.shape and expected.max() > 0
     np.testing.assert_allclose(found.maps, expected, atol=1e-4 * expected.max())
-    assert found.picture.shape[:2] == tuple(inputs_size(trained))
+    assert found.image.shape[:2] == tuple(inputs_size(trained))
 
 
 def inputs_size(run) -> tuple[int, int]:
     crop = inputs.read_transform(run).crop_size
-    return (crop, crop) if crop else inputs.find_pictures(run, "val").shape[1:]
+    return (crop, crop) if crop else inputs.find_images(run, "val").shape[1:]
 
 
-def test_a_picture_of_any_size_is_taken_from_a_file(trained, tmp_path):
-    height, width = inputs.find_pictures(trained, "val").shape[1:]
+def test_a_image_of_any_size_is_taken_from_a_file(trained, tmp_path):
+    height, width = inputs.find_images(trained, "val").shape[1:]
     Image.new("RGB", (3 * width, 2 * height), (200, 10, 30)).save(tmp_path / "red.png")
     found = first_layer(trained.root, str(tmp_path / "red.png"))
-    assert found.name == "red.png" and (found.picture[..., 0] == 200).all()
+    assert found.name == "red.png" and (found.image[..., 0] == 200).all()
     red_last = np.full((3, height, width), 0, np.uint8)
     red_last[:] = np.array([30, 10, 200])[:, None, None]
     np.testing.assert_allclose(found.maps, by_hand(trained, red_last), atol=1e-3)
 
 
-def test_a_picture_that_is_nowhere_or_no_picture_is_refused(trained, tmp_path):
-    with pytest.raises(UsageError, match="absent.JPEG: neither a picture of the validation split"):
+def test_a_image_that_is_nowhere_or_no_image_is_refused(trained, tmp_path):
+    with pytest.raises(UsageError, match="absent.JPEG: neither an image of the validation split"):
         first_layer(trained.root, "absent.JPEG")
-    (tmp_path / "x.png").write_bytes(b"no picture")
-    with pytest.raises(TinynetError, match="x.png: cannot be read as a picture"):
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(TinynetError, match="x.png: cannot be read as an image"):
         first_layer(trained.root, str(tmp_path / "x.png"))
     with pytest.raises(TinynetError, match="is no run directory"):
         first_layer(tmp_path)

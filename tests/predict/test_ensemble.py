@@ -44,7 +44,7 @@ def test_one_crop_and_ten_crop_probabilities_are_not_mixed():
         require_agreement([member("a")], oversample=True)
 
 
-def test_ten_crops_and_picture_with_mirror_are_both_oversampling():
+def test_ten_crops_and_image_with_mirror_are_both_oversampling():
     require_agreement(
         [member("a", crop="oversample", views=10), member("b", crop="oversample", views=2)],
         oversample=True,
@@ -54,16 +54,16 @@ def test_ten_crops_and_picture_with_mirror_are_both_oversampling():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"names": np.array(["x"] * 6)}, "picture 0 is x, but it is val_0.JPEG in a"),
+        ({"names": np.array(["x"] * 6)}, "image 0 is x, but it is val_0.JPEG in a"),
         ({"wnids": np.array(["n1", "n2", "n3", "n4"])}, "class 0 is n1"),
         ({"labels": np.array([0, 1, 2, 3, -1, 0])}, "label"),
         ({"count": 5, "labels": np.zeros(5, int), "names": some().names[:5]},
-         "has 5 pictures, but there are 6"),
+         "has 5 images, but there are 6"),
         ({"classes": 3, "labels": np.zeros(6, int), "wnids": some().wnids[:3]},
          "has 3 classes, but there are 4"),
     ],
 )  # fmt: skip
-def test_members_of_other_pictures_or_classes_are_refused(changes, says):
+def test_members_of_other_images_or_classes_are_refused(changes, says):
     with pytest.raises(TinynetError) as caught:
         require_agreement([member("a"), member("b", **changes)], oversample=False)
     assert says in str(caught.value) and str(caught.value).startswith("b: ")

@@ -31,9 +31,9 @@ net = caffe.Classifier(deploy, weights, image_dims=arrays["pixels"].shape[2:],
                        mean=np.array([float(m) for m in mean.split()]), raw_scale=255,
                        channel_swap=(2, 1, 0))
 # as a user's script has them: H x W x RGB, 0 to 1
-pictures = arrays["pixels"].transpose(0, 2, 3, 1)[..., ::-1].astype(np.float32) / 255
-np.savez(out, ten=net.predict(list(pictures), oversample=True),
-         one=net.predict(list(pictures), oversample=False))
+images = arrays["pixels"].transpose(0, 2, 3, 1)[..., ::-1].astype(np.float32) / 255
+np.savez(out, ten=net.predict(list(images), oversample=True),
+         one=net.predict(list(images), oversample=False))
 """
 CAFFE_DATA_LAYER = """
 import sys
@@ -59,9 +59,9 @@ def run(trained: RunPaths, tmp_path: Path) -> RunPaths:
 
 def pixels_of(data: Path, split: str) -> np.ndarray:
     run = small_run.write_nets(data.parent / "nets", data)
-    pictures = module.inputs.find_pictures(run, split)
-    raw = b"".join(pixels for pixels, _ in pictures.records())
-    return np.frombuffer(raw, np.uint8).reshape(-1, *pictures.shape)
+    images = module.inputs.find_images(run, split)
+    raw = b"".join(pixels for pixels, _ in images.records())
+    return np.frombuffer(raw, np.uint8).reshape(-1, *images.shape)
 
 
 def classify(caffe_python: str, run: RunPaths, data: Path, folder: Path) -> dict[str, np.ndarray]:
@@ -117,10 +117,10 @@ def test_another_precision_is_another_result_and_never_taken_for_the_one_asked_f
 
 
 @pytest.mark.parametrize("crop", [small_run.CROP, 0])
-def test_mean_picture_scale_and_crop_agree_with_caffes_data_layer(
+def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(
     crop, run, data, tmp_path, caffe_python
 ):
-    mean = small_run.write_mean_picture(tmp_path / "mean.binaryproto")
+    mean = small_run.write_mean_image(tmp_path / "mean.binaryproto")
     transform = f'mean_file: "{mean}" scale: 0.0078125'
     other = small_run.train(tmp_path, data, transform=transform, crop=crop)
     weights, _ = newest_weights(other)
@@ -131,15 +131,15 @@ def test_mean_picture_scale_and_crop_agree_with_caffes_data_layer(
     np.testing.assert_allclose(ours.probabilities, np.load(tmp_path / "out.npy"), atol=1e-5)
 
 
-def test_without_a_crop_the_picture_and_its_mirror_are_averaged_and_said_so(data, tmp_path):
+def test_without_a_crop_the_image_and_its_mirror_are_averaged_and_said_so(data, tmp_path):
     run = small_run.train(tmp_path, data, crop=0)
     said: list[str] = []
     both = evaluate(Request(run.root, oversample=True, cpu=True), said.append)
     assert both.views == 2 and both.crop == "oversample"
-    assert any("the picture and its mirror" in line for line in said)
+    assert any("the image and its mirror" in line for line in said)
 
 
-def test_training_pictures_are_scored_in_the_test_phase_and_test_pictures_have_no_labels(run):
+def test_training_images_are_scored_in_the_test_phase_and_test_images_have_no_labels(run):
     training = evaluate(Request(run.root, "train", cpu=True))
     assert len(training.names) == small_run.COUNTS["train"] and training.labelled
     test = evaluate(Request(run.root, "test", cpu=True))
@@ -171,7 +171,7 @@ def test_stored_probabilities_serve_as_long_as_the_weights_are_the_same(run, mon
     assert obtain(Request(run.root)).iteration == 40  # nothing is left to compare with
 
 
-def test_stored_probabilities_do_not_serve_for_the_pictures_of_other_data(run, data, tmp_path):
+def test_stored_probabilities_do_not_serve_for_the_images_of_other_data(run, data, tmp_path):
     first = evaluate(Request(run.root, cpu=True))
     same = shutil.copytree(data, tmp_path / "moved")
     assert stored(Request(run.root, data=same)).names.tolist() == first.names.tolist()

@@ -16,7 +16,7 @@ from tinynet.predict.subsets import members_of, score_subsets
 
 
 def exact_count(members, labels, chosen) -> int:
-    """Right answers of one subset in exact arithmetic, picture by picture, class by class."""
+    """Right answers of one subset in exact arithmetic, image by image, class by class."""
     right = 0
     for i, label in enumerate(labels):
         sums = [
@@ -32,33 +32,33 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return (values / values.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def some_members(count, pictures, classes, seed=0):
+def some_members(count, images, classes, seed=0):
     generator = np.random.default_rng(seed)
-    labels = generator.integers(0, classes, pictures)
-    common = 1.5 * generator.normal(size=(pictures, classes))
-    common[np.arange(pictures), labels] += 1.5
-    noise = generator.normal(size=(count, pictures, classes))
+    labels = generator.integers(0, classes, images)
+    common = 1.5 * generator.normal(size=(images, classes))
+    common[np.arange(images), labels] += 1.5
+    noise = generator.normal(size=(count, images, classes))
     return list(softmax(common + noise)), labels
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     count=st.integers(1, 5),
-    pictures=st.integers(1, 8),
+    images=st.integers(1, 8),
     classes=st.integers(2, 5),
     steps=st.sampled_from([2, 4, 16, 0]),
     seed=st.integers(0, 10**6),
 )
-def test_every_subset_counts_as_in_exact_arithmetic(count, pictures, classes, steps, seed):
+def test_every_subset_counts_as_in_exact_arithmetic(count, images, classes, steps, seed):
     """Multiples of 1/2, 1/4, 1/16 tie all the time; steps = 0 gives ordinary softmax outputs."""
     generator = np.random.default_rng(seed)
-    shape = (count, pictures)
+    shape = (count, images)
     if steps:
         p = generator.multinomial(steps, np.ones(classes) / classes, shape) / np.float32(steps)
     else:
         p = softmax(4 * generator.normal(size=(*shape, classes)))
     members = list(p.astype(np.float32))
-    labels = generator.integers(0, classes, pictures)
+    labels = generator.integers(0, classes, images)
     scores = score_subsets(members, labels)
     assert scores.correct[0] == 0
     for size in range(1, count + 1):
@@ -110,7 +110,7 @@ def test_progress_ends_at_its_total():
 
 
 def test_twenty_members_are_searched():
-    """A million subsets, few pictures; sampled ones against averaging."""
+    """A million subsets, few images; sampled ones against averaging."""
     members, labels = some_members(20, 12, 8, seed=6)
     scores = score_subsets(members, labels)
     stack = np.stack(members).astype(np.float64)

@@ -88,12 +88,12 @@ def write_search(folder: Path) -> None:
         "3,pruned,0.0011,0.008,0.12\n4,complete,0.015,0.0001,0.32\n"
     )
     (folder / "trials.csv").write_text(rows)
-    chosen = {"images": 1000, "source": HOSTILE, "role": "tuning pictures"}
+    chosen = {"images": 1000, "source": HOSTILE, "role": "tuning images"}
     winner = {
         "solver": {"base_lr": 0.015, "weight_decay": 0.0001},
         "stage": "stage1_simple",
         "search": {"command": "tinynet search data/lmdb --stage 1"},
-        "chosen_on": chosen,
+        "selection_set": chosen,
     }
     (folder / "overrides.json").write_text(json.dumps(winner))
     write_run(folder / "runs/stage1_simple/trial0000")

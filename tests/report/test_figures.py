@@ -15,8 +15,8 @@ from tinynet.predict.subsets import score_subsets
 from tinynet.report import figures
 from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves, mean_points
-from tinynet.report.evidence import Evidence, RunEvidence
 from tinynet.report.figure import Choice
+from tinynet.report.report_data import ReportData, RunData
 from tinynet.report.subsets import draw_subsets
 from tinynet.report.summary import stage_bars
 from tinynet.report.tables import tuning_and_held_out
@@ -119,9 +119,9 @@ def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_p
         path = tmp_path / "new" / name
         draw(path)
         first = path.read_bytes()
-        with Image.open(path) as picture:
-            assert picture.format == "PNG"
-            assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert np.asarray(image.convert("L")).std() > 5  # something is drawn
         draw(path)
         assert path.read_bytes() == first
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(draws)
@@ -134,7 +134,7 @@ def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tm
     for number, name in enumerate(names):
         add_run(results, f"{name}/seed1", 1, one_crop=range(2 + number))
     add_run(results, "stage5_more_parameters/seed1", 1, one_crop=range(7))
-    found, note = stage_bars(Evidence([], dissection=build(results)))
+    found, note = stage_bars(ReportData([], dissection=build(results)))
     assert [bar.label for bar in found] == [
         *("4 + leaky ReLU", "5 + more parameters", "7 over crops"),
         *("variant of 4: leaky ReLU of slope 0.1", "variant of 4: leaky ReLU of slope 0.3"),
@@ -142,16 +142,16 @@ def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tm
     # stage 4 has not run, so that nothing is known of a gain: not over the line above either
     assert [bar.gain for bar in found] == 5 * [None] and "variant" not in note
     add_run(results, "stage4_leaky_relu/seed1", 1, one_crop=[0])
-    found, note = stage_bars(Evidence([], dissection=build(results)))
+    found, note = stage_bars(ReportData([], dissection=build(results)))
     assert found[-1].gain == pytest.approx(2 / 9) and "A variant's gain is over its own" in note
 
 
-def evidence_of(results: ResultsPaths) -> Evidence:
+def report_data_of(results: ResultsPaths) -> ReportData:
     """The results folder's table, and its runs as finished ones."""
     table = build(results)
     rows = [row for row in table.ensemble.members if row.state == FINISHED]
-    runs = [RunEvidence(results.root / row.run, Run(FINISHED, seed=row.seed)) for row in rows]
-    return Evidence(runs, dissection=table)
+    runs = [RunData(results.root / row.run, Run(FINISHED, seed=row.seed)) for row in rows]
+    return ReportData(runs, dissection=table)
 
 
 def test_a_part_of_an_ensemble_never_passes_for_the_whole(drawn, tmp_path):
@@ -159,7 +159,7 @@ def test_a_part_of_an_ensemble_never_passes_for_the_whole(drawn, tmp_path):
     results = begin(tmp_path, stages=[7, 8], members=members, seeds=[1, 2, 3])
 
     def texts() -> list[str]:
-        (figure,) = figures.make("subsets", evidence_of(results), Choice())
+        (figure,) = figures.make("subsets", report_data_of(results), Choice())
         figure.draw(tmp_path / "subsets.png")
         (axes,) = drawn[-1].axes
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -177,31 +177,31 @@ def test_what_may_choose_stands_beside_what_is_reported(tmp_path):
     run = "stage7_dropout2/seed1"
     results = begin(tmp_path, stages=[1, 7, 8], members=[run, "stage7_dropout2/seed2"])
     add_run(results, run, 1, one_crop=[], ten_crop=[0, 1, 2], tuning=range(6))
-    (row,) = tuning_and_held_out(evidence_of(results)).rows
-    # of nine pictures: six, three, three more; +- 1.96 sqrt(2 (2/9) / 9) = 43.56 points
+    (row,) = tuning_and_held_out(report_data_of(results)).rows
+    # of nine images: six, three, three more; +- 1.96 sqrt(2 (2/9) / 9) = 43.56 points
     assert [cell.text for cell in row.cells] == [
         *("7 + dropout 2", "1", "66.67", "33.33", "+33.33", "\N{MINUS SIGN}10.22 … +76.89", "—")
     ]
     no_tuning = begin(tmp_path / "none", stages=[7], tuning=None)
     add_run(no_tuning, run, 1, one_crop=[0])
-    assert tuning_and_held_out(Evidence([], dissection=build(no_tuning))) is None
+    assert tuning_and_held_out(ReportData([], dissection=build(no_tuning))) is None
 
 
-def test_error_bars_are_by_picture_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_path):
+def test_error_bars_are_by_image_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_path):
     results = begin(tmp_path)
     add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1, 2])
     add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0, 1, 2, 3])
-    found, note = stage_bars(Evidence([], dissection=build(results)))
+    found, note = stage_bars(ReportData([], dissection=build(results)))
     assert "seeds that both stages have" not in note and "ensemble" not in note
     add_run(results, "stage1_simple/seed2", 2, one_crop=range(6))
     table = build(results)
-    found, note = stage_bars(Evidence([], dissection=table))
-    assert found[0].interval == table.stages[0].one_crop.by_picture
+    found, note = stage_bars(ReportData([], dissection=table))
+    assert found[0].interval == table.stages[0].one_crop.by_image
     assert table.stages[0].one_crop.by_seed is not None
-    assert "by picture" in note and "seeds that both stages have" in note
+    assert "by image" in note and "seeds that both stages have" in note
 
 
-def test_curves_say_of_which_pictures_they_are(drawn, tmp_path):
+def test_curves_say_of_which_images_they_are(drawn, tmp_path):
     draw_curves({"run": [HISTORY]}, tmp_path / "curves.png", "tuning")
     labels = [axes.get_ylabel() for part in drawn[0].subfigs for axes in part.axes]
     assert "tuning accuracy (top-1, %)" in labels

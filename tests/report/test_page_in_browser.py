@@ -122,7 +122,7 @@ def test_axe_finds_nothing_to_complain_of(chrome, width, scheme):
     assert chrome.execute_async_script(AXE) == []
 
 
-def test_every_picture_has_a_name_for_a_screen_reader(chrome):
+def test_every_image_has_a_name_for_a_screen_reader(chrome):
     tree = chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})
     images = [n for n in tree["nodes"] if n.get("role", {}).get("value") in ("image", "img")
               and not n.get("ignored")]  # fmt: skip

@@ -16,9 +16,9 @@ from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import read_probabilities
-from tinynet.report.evidence import Evidence, collect
 from tinynet.report.figure import Choice
 from tinynet.report.figures import make
+from tinynet.report.report_data import ReportData, collect
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
 from tinynet.run.paths import RunPaths
 from tinynet.study.results import Dissection, Split, Subset, write_dissection
@@ -104,7 +104,7 @@ def test_a_report_of_one_run_without_probabilities_says_what_has_not_run(tmp_pat
         (["one", "--only", "curves", "--out", "x.jpg"], ".png, .svg, .pdf"),
         (["one", "--only", "curve"], "'curves'"),
         (["one", "--only", "filters", "--stage", 2], "--stage goes with --only architecture"),
-        (["one", "--only", "curves", "--picture", "x"], "--picture goes with --only feature-maps"),
+        (["one", "--only", "curves", "--image", "x"], "--image goes with --only feature-maps"),
     ],
 )
 def test_a_users_mistake_gets_one_line_and_writes_nothing(arguments, says, tmp_path, monkeypatch):
@@ -121,10 +121,10 @@ def test_a_users_mistake_gets_one_line_and_writes_nothing(arguments, says, tmp_p
 
 
 def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs, page, tmp_path):
-    evidence = collect([runs])
+    report_data = collect([runs])
     folder = shutil.copytree(runs, tmp_path / "results")
     ensemble = replace(
-        ensemble_of(evidence),
+        ensemble_of(report_data),
         chosen=Subset([1, 2], reported=0.5, tuning=0.6),
         flattered=Subset([1, 3], reported=0.52, tuning=0.58),
     )
@@ -133,11 +133,11 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
             "data": {"source": HOSTILE},
             "command": "tinynet dissect x --split-seed 1",
             "overrides": {"stage1_simple": {"base_lr": 0.02}, "stage2_dropout1": {"base_lr": 0.03}},
-            "choices": {"stage1_simple": {"images": 50, "role": "tuning pictures", "reported": 7}},
+            "choices": {"stage1_simple": {"images": 50, "role": "tuning images", "reported": 7}},
         },
-        reported=Split("val", "pictures that choose nothing", 60),
-        tuning=Split("test", "held out of the training pictures", 50),
-        stages=stage_rows(evidence),
+        reported=Split("val", "images that choose nothing", 60),
+        tuning=Split("test", "held out of the training images", 50),
+        stages=stage_rows(report_data),
         variants=[],
         oversampling=None,
         ensemble=ensemble,
@@ -150,8 +150,8 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
     assert first.search(html)[0] == first.search(page.read_text())[0]
     assert "flatters by +2.00 points" in html and "5.02 points" in html
     notes = re.findall(r'<p class="note">(.*?)</p>', html)
-    assert any("50 pictures (tuning pictures), of which 7 are reported" in note for note in notes)
-    assert any("stage2_dropout1: base_lr 0.03: on which pictures" in note for note in notes)
+    assert any("50 images (tuning images), of which 7 are reported" in note for note in notes)
+    assert any("stage2_dropout1: base_lr 0.03: on which images" in note for note in notes)
     assert "tinynet dissect x --split-seed 1" in html
     assert "<script>alert" not in html
     both = run("report", folder, runs, "--out", tmp_path / "both.html")
@@ -161,13 +161,13 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
 def test_the_ten_crops_of_a_variant_are_not_its_stages(runs):
     table = stage_rows(collect([runs]))
     variant = replace(table[0], number=7, name="variant_msra", title="MSRA initialization")
-    split = Split("val", "the validation pictures", 60)
+    split = Split("val", "the validation images", 60)
     whole = Dissection({}, split, None, table, [variant], None, None)
     (seventh,) = [row for row in table if row.number == 7]
     assert None not in (seventh.ten_crop, variant.ten_crop)
-    assert oversampling(Evidence([], dissection=whole)).ten_crop == seventh.ten_crop
+    assert oversampling(ReportData([], dissection=whole)).ten_crop == seventh.ten_crop
     without = replace(whole, stages=[row for row in table if row.number != 7])
-    assert oversampling(Evidence([], dissection=without)).ten_crop is None
+    assert oversampling(ReportData([], dissection=without)).ten_crop is None
 
 
 def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
@@ -177,7 +177,7 @@ def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
     cells = re.findall(r"<(?:th scope=\"row\"|td)[^>]*>(.*?)</t[hd]>", trials)
     assert cells[:5] == ["4", "complete", "0.015", "0.0001", "32.00"]  # best first
     assert trials.count("<tr>") == 1 + 5 and "—" in trials  # the failed one has no accuracy
-    assert "0.015, weight_decay 0.0001 won, of 5 trials, on 1000 pictures" in html
+    assert "0.015, weight_decay 0.0001 won, of 5 trials, on 1000 images" in html
     folds = re.search(r'<table id="folds-1">.*?</table>', html, re.DOTALL)[0]
     assert all(text in folds for text in ("41.00", "38.00 … 45.00", "+4.00", "not run"))
     assert "tinynet dissect data/lmdb --folds 3" in html
@@ -188,10 +188,10 @@ def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(
     out = tmp_path / "runs" / "dissection"
     shutil.copytree(runs / "stage1_simple", out / "results" / "stage1_simple")
     shutil.copytree(runs / "stage1_simple", out / "runs" / "stage1_simple")
-    evidence = collect([runs])
+    report_data = collect([runs])
     settings = {"data": {"source": "drawn", "class_names": {"n00000001": "second"}}}
-    split = Split("val", "the validation pictures", 60)
-    table = Dissection(settings, split, None, stage_rows(evidence)[:1], [], None, None)
+    split = Split("val", "the validation images", 60)
+    table = Dissection(settings, split, None, stage_rows(report_data)[:1], [], None, None)
     write_dissection(out / "results", table)
     half = out / "results" / "stage1_simple" / ".seed1.killed"  # while it was taken over
     shutil.copytree(out / "results" / "stage1_simple" / "seed1", half)

@@ -1,4 +1,4 @@
-"""A solver so small that both engines train it in a second, on an LMDB of 60 drawn pictures."""
+"""A solver so small that both engines train it in a second, on an LMDB of 60 drawn images."""
 
 from __future__ import annotations
 

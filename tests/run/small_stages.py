@@ -1,4 +1,4 @@
-"""The stages as they are generated, with few filters, few pictures and small batches."""
+"""The stages as they are generated, with few filters, few images and small batches."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tinynet.caffeformat.lmdb import write_store
 from tinynet.experiment.stages import stage
 
 ROOT = Path(__file__).parents[2]
-TRAIN_PICTURES, VAL_PICTURES, CLASSES = 37, 12, 5
+TRAIN_IMAGES, VAL_IMAGES, CLASSES = 37, 12, 5
 BATCH, TEST_BATCH = 4, 6
 
 
 def write_data(folder: Path) -> None:
     """``data/{train,val}_lmdb``: noise in 64×64, of which no epoch ends with a batch."""
     numbers = np.random.RandomState(1)
-    for split, count in (("train", TRAIN_PICTURES), ("val", VAL_PICTURES)):
-        pictures = numbers.randint(0, 256, (count, 3, 64, 64)).astype(np.uint8)
+    for split, count in (("train", TRAIN_IMAGES), ("val", VAL_IMAGES)):
+        images = numbers.randint(0, 256, (count, 3, 64, 64)).astype(np.uint8)
         labels = numbers.randint(0, CLASSES, count)
         write_store(
             folder / "data" / f"{split}_lmdb",
             (
-                (b"%05d" % i, encode_datum(picture, int(label)))
-                for i, (picture, label) in enumerate(zip(pictures, labels))
+                (b"%05d" % i, encode_datum(image, int(label)))
+                for i, (image, label) in enumerate(zip(images, labels))
             ),
         )
 
@@ -64,7 +64,7 @@ def write_stage(folder: Path, number: int, full_size: bool = False, **fields: ob
         "snapshot_prefix": f'"{where}/snapshot"',
         "lr_policy": '"multistep"',
         "stepvalue": 15,
-        "test_iter": 3,  # 18 of the 12 pictures
+        "test_iter": 3,  # 18 of the 12 images
         "test_interval": 6,
         "max_iter": 24,
         "display": 3,

@@ -15,8 +15,8 @@ from tinynet.run.paths import RunPaths
 
 HOLD = """
 import sys
-from tinynet.paths import RunPaths
-from tinynet.training import lock
+from tinynet.run.paths import RunPaths
+from tinynet.run import lock
 with lock.hold(RunPaths(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

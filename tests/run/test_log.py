@@ -38,7 +38,7 @@ def parse(lines: list[str], parser: LogParser) -> list[log.Record]:
 def test_records_hold_what_the_log_says_and_speed_leaves_tests_out() -> None:
     first, second = parse(LINES, LogParser(batch_size=50))
     assert first == {"iteration": 10, "lr": 0.01, "train_loss": 4.5, "seconds": 0.5}
-    # 10 s from display to display over midnight, 3 of them a test: 10 × 50 pictures in 7 s
+    # 10 s from display to display over midnight, 3 of them a test: 10 × 50 images in 7 s
     assert second == {
         "iteration": 20,
         "lr": 1e-05,

@@ -32,7 +32,7 @@ def edited(old: str, new: str) -> prepare.Prepared:
 
 def test_the_estimate_is_that_of_the_sizes_by_hand() -> None:
     prepared = prepare.load(SOLVER)
-    assert memory.picture_of(prepared) == (1, 6, 6)
+    assert memory.image_of(prepared) == (1, 6, 6)
     data, fc1 = 10 * 36, 10 * 4
     train = 2 * (data + 10 + fc1 + 1) + 3 * (36 * 4 + 4)
     test = data + 10 + fc1 + 1 + 1
@@ -64,7 +64,7 @@ def test_sizes_that_no_machine_has_are_refused_with_the_estimate(
         assert layer == "test" or f"layer '{layer}'" in str(e.value)
 
 
-def test_a_picture_of_100000_by_100000_is_refused() -> None:
+def test_a_image_of_100000_by_100000_is_refused() -> None:
     prepared = edited(
         'type: "Data" top: "data" top: "label" include { phase: TRAIN }',
         'type: "DummyData" top: "data" top: "label" include { phase: TRAIN } '

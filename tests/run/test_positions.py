@@ -71,7 +71,7 @@ def test_skipping_leads_to_the_record_where_an_unbroken_run_is(
     assert train_skip.batches < 15 and test_skip.batches < 10
 
 
-def test_real_caffe_goes_on_exactly_where_nothing_is_random(
+def test_real_caffe_resumes_exactly_where_nothing_is_random(
     folder: Path, caffe_python: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the middle of an epoch, with tests that leave the validation set in its middle."""

@@ -167,7 +167,7 @@ def test_effective_batch_counts_iter_size() -> None:
         # of a loss that counts for nothing, or is to grow, each value would be beyond it
         (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: 0'), None),
         (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_weight: -1'), None),
-        # a sum over the labels of a picture, and a loss of another kind, have no such bound
+        # a sum over the labels of an image, and a loss of another kind, have no such bound
         (('type: "SoftmaxWithLoss"', 'type: "SoftmaxWithLoss" loss_param { normalize: false }'),
          None),
         (('type: "SoftmaxWithLoss"', 'type: "EuclideanLoss"'), None),
@@ -211,7 +211,7 @@ def test_data_of_the_same_content_may_lie_elsewhere() -> None:
     assert moved == {f"data/{name}_lmdb": f"new/{name}_lmdb" for name in ("train", "val")}
     assert compare.changes(paths, prepared, moved) == []
     assert len(compare.changes(paths, prepared)) == 4
-    before[0]["digest"] = "of other pictures"
+    before[0]["digest"] = "of other images"
     moved = compare.moved_data(before, checks.require_data(prepared))
     assert len(compare.changes(paths, prepared, moved)) == 2
 

@@ -108,7 +108,7 @@ def test_a_snapshot_cut_short_before_its_complete_state_is_passed_over(tmp_path:
     assert found is not None and found.iteration == 10 and "cut short" in reasons[0]
 
 
-def test_the_seals_beyond_where_a_run_goes_on_are_taken_off(tmp_path: Path) -> None:
+def test_the_seals_beyond_where_a_run_resumes_are_taken_off(tmp_path: Path) -> None:
     sealed(tmp_path, 10, 20, 30)
     snapshots.unseal_after(tmp_path, 10)
     assert [path.name for path in tmp_path.glob("*.sha256")] == ["snapshot_iter_10.sha256"]

@@ -83,8 +83,8 @@ def test_both_engines_write_the_same_history_from_the_same_weights(
 def test_a_run_resumes_on_the_other_engine(trained: Trained, tmp_path: Path, second: str) -> None:
     first = "torch" if second == "caffe" else "caffe"
     trained(first, tmp_path)
-    # 24 iterations of 10 pictures are four passes over the data, so that a resumed reader, which
-    # starts again at the first record, goes on where an unbroken one would be
+    # 24 iterations of 10 images are four passes over the data, so that a resumed reader, which
+    # starts again at the first record, resumes where an unbroken one would be
     child = train(tmp_path, "--engine", second, "--max-iter", "32", "--resume")
     assert child.returncode == 0, child.stderr
     assert "resuming at iteration 24" in child.stderr
@@ -140,7 +140,7 @@ def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
     _, errors = child.communicate()
     assert child.returncode == 75, errors
     final = errors.strip().splitlines()[-1]
-    assert name in final and "the same command goes on" in final
+    assert name in final and "the same command resumes it" in final
     run = record(folder)
     assert run["state"] == "stopped" and run["iteration"] >= 100
     state = folder / RUN / "snapshots" / f"snapshot_iter_{run['iteration']}.solverstate"
@@ -241,7 +241,7 @@ def test_changed_prototxt_and_changed_data_are_refused_and_shown(
     assert "the data in data/train_lmdb is not the same" in last_line(child)
 
 
-def test_a_moved_run_goes_on_from_its_own_directory(
+def test_a_moved_run_resumes_from_its_own_directory(
     trained: Trained, engine: str, tmp_path: Path
 ) -> None:
     trained(engine, tmp_path)

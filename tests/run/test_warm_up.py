@@ -39,7 +39,7 @@ def weights(folder: Path, run: Path = RUN) -> list[np.ndarray]:
     return [np.array(blob.data) for layer in net.layer for blob in layer.blobs]
 
 
-def test_the_rate_rises_then_the_solver_goes_on_in_one_run(folder: Path, engine: str) -> None:
+def test_the_rate_rises_then_the_solver_resumes_in_one_run(folder: Path, engine: str) -> None:
     solver = folder / "small/solver.prototxt"
     solver.write_text(solver.read_text().replace("display: 4", "display: 1"))
     warm_up(folder)
@@ -96,7 +96,7 @@ def test_both_engines_do_the_same(folder: Path, caffe_python: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [3, 9])  # within the warm-up, and behind it
-def test_a_run_cut_short_goes_on_exactly_where_it_was(folder: Path, lost: int) -> None:
+def test_a_run_cut_short_resumes_exactly_where_it_was(folder: Path, lost: int) -> None:
     pytest.importorskip("torch")
     warm_up(folder)
     options = ("--engine", "torch", "--cpu", "--keep", "0", "--snapshot", "3")

@@ -1,4 +1,4 @@
-"""A results folder written by hand: nine pictures of three classes, and who gets which right."""
+"""A results folder written by hand: nine images of three classes, and who gets which right."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LABELS = np.arange(9) % 3
 def settings(**changes: object) -> Settings:
     values: dict = {
         "data": {"source": "drawn", "digests": {"train": "a", "val": "b", "test": "c"}},
-        "reported": Split("test", "the validation pictures", 9),
-        "tuning": Split("val", "tuning pictures", 9),
+        "reported": Split("test", "the validation images", 9),
+        "tuning": Split("val", "tuning images", 9),
         "seeds": [1, 2],
         "stages": [1, 2],
         "variants": [],
@@ -39,10 +39,10 @@ def settings(**changes: object) -> Settings:
 
 
 def probabilities(right: Sequence[int], split: str, crop: str, sure: float = 0.8) -> Probabilities:
-    """The label's class gets ``sure`` for the pictures in ``right``, the next class elsewhere."""
+    """The label's class gets ``sure`` for the images in ``right``, the next class elsewhere."""
     p = np.full((9, 3), (1 - sure) / 2, np.float32)
-    for picture, label in enumerate(LABELS):
-        p[picture, label if picture in right else (label + 1) % 3] = sure
+    for image, label in enumerate(LABELS):
+        p[image, label if image in right else (label + 1) % 3] = sure
     return Probabilities(
         probabilities=p,
         labels=LABELS.astype(np.int64),
@@ -64,7 +64,7 @@ def add_run(
     tuning: Sequence[int] = (),
     sure: float = 0.8,
 ) -> None:
-    """Write a finished run; the sequences name the pictures that it gets right."""
+    """Write a finished run; the sequences name the images that it gets right."""
     scores = {}
     for split, crop, right in (
         ("train", CENTER, range(9)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.torchcaffe.test_stages_against_caffe import write_pictures
+from tests.torchcaffe.test_stages_against_caffe import write_images
 
 BATCH = 8
 NET = """
@@ -32,8 +32,8 @@ snapshot_prefix: "{folder}/snapshot" iter_size: {passes}
 
 
 def write_small_solver(folder: Path, passes: int = 1) -> Path:
-    """Write pictures, net and solver into ``folder``; an iteration makes ``passes`` passes."""
-    write_pictures(folder, real=False)
+    """Write images, net and solver into ``folder``; an iteration makes ``passes`` passes."""
+    write_images(folder, real=False)
     (folder / "net.prototxt").write_text(NET.format(folder=folder))
     path = folder / "solver.prototxt"
     path.write_text(SOLVER.format(folder=folder, passes=passes))

@@ -25,11 +25,11 @@ RUN = RunRow(
     scores={"test_center": SCORE, "train_center": SCORE},
 )
 MISSING = RunRow(run="stage1_simple/seed2", seed=2, state=NOT_RUN)
-ESTIMATE = Estimate(0.5, [1], by_picture=(0.4, 0.6), by_seed=None, deviation=None)
+ESTIMATE = Estimate(0.5, [1], by_image=(0.4, 0.6), by_seed=None, deviation=None)
 TABLE = Dissection(
     settings={"seeds": [1, 2]},
-    reported=Split("test", "the validation pictures", 40),
-    tuning=Split("val", "tuning pictures", 40),
+    reported=Split("test", "the validation images", 40),
+    tuning=Split("val", "tuning images", 40),
     stages=[
         StageRow(
             number=1,
@@ -51,7 +51,7 @@ TABLE = Dissection(
         title="+ ensemble model",
         members=[RUN, RunRow("stage8_ensemble/member04", 804, NOT_RUN)],
         paper=STAGES[8],
-        full_by_picture=(0.45, 0.55),
+        full_by_image=(0.45, 0.55),
         chosen=Subset([1, 2], 0.5, 0.6),
     ),
 )

@@ -1,4 +1,4 @@
-"""Every picture is held out once, and what the folds say is what one would count by hand."""
+"""Every image is held out once, and what the folds say is what one would count by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAGE = "stage1_simple"
 
 
 def add_fold(root: Path, number: int, right: list[int]) -> None:
-    """A fold of nine held-out pictures, the last three from val."""
+    """A fold of nine held-out images, the last three from val."""
     results = begin(
         root / f"fold{number}",
         reported=Split("val", f"fold {number}", 9),
@@ -96,7 +96,7 @@ def test_the_folds_are_one_job_list(lmdb: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_two_folds_from_pictures_to_summary(lmdb: Path, tmp_path: Path) -> None:
+def test_two_folds_from_images_to_summary(lmdb: Path, tmp_path: Path) -> None:
     out = tmp_path / "d"
     options = ("--stage", 1, "--epochs-factor", 0.05, "--batch-size", 8, "--cpu")
     done = run("dissect", lmdb, "--folds", 2, "--out", out, *options, "--json")

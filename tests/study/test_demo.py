@@ -29,11 +29,11 @@ def test_the_whole_demo_ends_with_its_table_and_leaves_its_figures(tmp_path: Pat
     stdout, stderr = child.communicate()
     assert child.returncode == 0, stderr
     assert stdout.count("\n$ tinynet ") == 10
-    assert "small: 3 classes, 12 training and 6 validation pictures; chance is 33.3 %" in stdout
+    assert "small: 3 classes, 12 training and 6 validation images; chance is 33.3 %" in stdout
     named = [line.split(":")[1].strip() for line in stdout.splitlines()[-3:]]
     assert all(name.startswith("demo/results/") for name in named)
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in named)
-    # another length is another demo; without one it is this that goes on
+    # another length is another demo; without one it is this that resumes
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     child = start(tmp_path, "--iterations", "2")
     stdout, stderr = child.communicate()
@@ -44,7 +44,7 @@ def test_the_whole_demo_ends_with_its_table_and_leaves_its_figures(tmp_path: Pat
     assert demo.lengths(demo.Folders(tmp_path / "elsewhere"), None) == demo.ITERATIONS
 
 
-def test_a_demo_that_is_interrupted_keeps_what_was_trained_and_goes_on(tmp_path: Path) -> None:
+def test_a_demo_that_is_interrupted_keeps_what_was_trained_and_resumes(tmp_path: Path) -> None:
     write_layout(tmp_path / "small")
     child = start(tmp_path, "--iterations", "100000")
     run = tmp_path / "demo/runs/stage1_simple/seed1"
@@ -55,7 +55,7 @@ def test_a_demo_that_is_interrupted_keeps_what_was_trained_and_goes_on(tmp_path:
     _, stderr = child.communicate()
     assert child.returncode == 75, stderr
     assert stderr.endswith(
-        "tinynet: demo: stopped by SIGINT; the demo goes on from here when it is started again\n"
+        "tinynet: demo: stopped by SIGINT; the demo resumes from here when it is started again\n"
     )
     (snapshot,) = snapshots.snapshots(run / "snapshots")
     assert snapshots.fault(snapshot) is None

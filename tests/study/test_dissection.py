@@ -311,7 +311,7 @@ def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
     assert not results.run(name).root.exists()
 
 
-def test_probabilities_of_other_pictures_are_not_taken_over(
+def test_probabilities_of_other_images_are_not_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
@@ -322,7 +322,7 @@ def test_probabilities_of_other_pictures_are_not_taken_over(
     assert settings is not None
     paths = RunPaths(tmp_path / "runs" / name)
     add_run(ResultsPaths(tmp_path / "runs"), name, 1, [0, 1])
-    says = f"test.npz: is of 9 labelled pictures, not of the 40 .*; delete it and run '.*{name}"
+    says = f"test.npz: is of 9 labelled images, not of the 40 .*; delete it and run '.*{name}"
     with pytest.raises(TinynetError, match=says):
         collect.collect(paths, name, results, settings)
     assert not results.run(name).root.exists()
@@ -337,7 +337,7 @@ def test_probabilities_of_other_pictures_are_not_taken_over(
 def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
     lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    for check in ("_require_recipe", "_require_pictures"):
+    for check in ("_require_recipe", "_require_images"):
         monkeypatch.setattr(collect, check, lambda *arguments: None)
     asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
     name, results = "stage1_simple/seed1", asked.folders.results
@@ -371,7 +371,7 @@ def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> No
 
 
 @pytest.mark.long
-def test_a_small_dissection_from_pictures_to_table(lmdb: Path, tmp_path: Path) -> None:
+def test_a_small_dissection_from_images_to_table(lmdb: Path, tmp_path: Path) -> None:
     command = (
         *("dissect", lmdb, "--out", tmp_path / "d", "--split-seed", 1, "--hold-out", 0.2),
         *("--stage", 1, "--stage", 2, "--seeds", 2, "--epochs-factor", 0.05),

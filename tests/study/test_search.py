@@ -1,4 +1,4 @@
-"""A search narrows around its best, is shared by workers, and goes on where one was stopped."""
+"""A search narrows around its best, is shared by workers, and resumes where one was stopped."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_a_search_that_is_told_to_stop_stops_its_training_and_can_be_resumed(
     first.send_signal(signal.SIGTERM)
     _, said = first.communicate(timeout=300)
     assert first.returncode == 75
-    assert said.splitlines()[-1].endswith("stopped by SIGTERM; the same command goes on")
+    assert said.splitlines()[-1].endswith("stopped by SIGTERM; the same command resumes it")
     assert trainings(tmp_path) == []
     state = json.loads((tmp_path / "s/runs/stage1_simple/trial0000/run.json").read_text())["state"]
     assert state == "stopped"
@@ -274,7 +274,7 @@ def test_a_trial_whose_worker_was_killed_is_carried_on_by_the_next(tmp_path: Pat
     assert [trial.score for trial in trials] == pytest.approx([t["score"] for t in found])
     content = json.loads((tmp_path / "s" / "overrides.json").read_text())
     assert content["search"]["trials"] == {"complete": 2} and content["search"]["epochs"] == 3
-    # who chose: the tuning pictures that the search held out, and no others
-    chose = parse(content["chosen_on"])
+    # who chose: the tuning images that the search held out, and no others
+    chose = parse(content["selection_set"])
     folder = tmp_path / "s" / "data"
     assert [overlap(chose, folder, split) for split in ("train", "val", "test")] == [0, 4, 0]

@@ -1,4 +1,4 @@
-"""What a search found is trained with; that the pictures that chose it are reported is said."""
+"""What a search found is trained with; that the images that chose it are reported is said."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.command import run
 from tests.study.small_dissection import request, solver_of
-from tinynet.dataset.selection_set import chosen_on
+from tinynet.dataset.selection_set import selection_set
 from tinynet.dataset.split import HalfVal, Plan, Tuning, split
 from tinynet.errors import UsageError
 from tinynet.study.dissection import prepare
@@ -73,7 +73,11 @@ def searched(data: Path, out: Path, plan: Plan | None, stage: str = "stage1_simp
         folder = out / "searched"
         split(data, folder, plan)
     file = out / "overrides.json"
-    content = {"solver": {"base_lr": 0.02}, "stage": stage, "chosen_on": asdict(chosen_on(folder))}
+    content = {
+        "solver": {"base_lr": 0.02},
+        "stage": stage,
+        "selection_set": asdict(selection_set(folder)),
+    }
     file.write_text(json.dumps(content))
     return file
 
@@ -81,7 +85,7 @@ def searched(data: Path, out: Path, plan: Plan | None, stage: str = "stage1_simp
 JOBS = ("--stage", 1, "--seeds", 1, "--jobs")
 
 
-def test_a_search_on_the_tuning_pictures_of_the_same_split_is_recorded_as_honest(
+def test_a_search_on_the_tuning_images_of_the_same_split_is_recorded_as_honest(
     lmdb: Path, tmp_path: Path
 ) -> None:
     file = searched(lmdb, tmp_path, Tuning(0.1, 1))
@@ -93,12 +97,12 @@ def test_a_search_on_the_tuning_pictures_of_the_same_split_is_recorded_as_honest
     choice = settings.choices["stage1_simple"]
     assert choice["reported"] == 0 and choice["split"]["seed"] == 1 and choice["images"] == 3
     shown = run("dissect", lmdb, "--stage", 1, "--collect", "--out", out)
-    assert "base_lr 0.02: chosen on 3 pictures (tuning pictures" in shown.stdout
+    assert "base_lr 0.02: chosen on 3 images (tuning images" in shown.stdout
     assert "none of which is reported" in shown.stdout
 
 
 @pytest.mark.parametrize("options", [("--split-seed", 1), ("--split-seed", 1, "--half-val")])
-def test_reported_pictures_that_chose_are_refused_in_an_honest_split(
+def test_reported_images_that_chose_are_refused_in_an_honest_split(
     lmdb: Path, tmp_path: Path, options: tuple
 ) -> None:
     file = searched(lmdb, tmp_path, HalfVal(2))  # halves of val: the other experiment reports it
@@ -118,12 +122,12 @@ def test_without_an_honest_split_they_are_said_and_recorded(lmdb: Path, tmp_path
     assert "of which 6 are reported" in shown.stdout
 
 
-def test_folds_say_how_many_of_each_folds_pictures_chose(lmdb: Path, tmp_path: Path) -> None:
+def test_folds_say_how_many_of_each_folds_images_chose(lmdb: Path, tmp_path: Path) -> None:
     file = searched(lmdb, tmp_path, Tuning(0.3, 1))
     options = (*JOBS, "--folds", 2, "--out", tmp_path / "d", "--overrides", file)
     done = run("dissect", lmdb, *options)
     counts = [int(n) for n in re.findall(r"of which (\d+) are reported", done.stderr)]
-    assert done.status == 0 and sum(counts) == 9  # every tuning picture is in one fold
+    assert done.status == 0 and sum(counts) == 9  # every tuning image is in one fold
 
 
 def test_overrides_that_do_not_say_who_chose_are_taken_and_said(lmdb: Path, tmp_path: Path) -> None:
@@ -131,16 +135,16 @@ def test_overrides_that_do_not_say_who_chose_are_taken_and_said(lmdb: Path, tmp_
     file.write_text('{"solver": {"base_lr": 0.02}, "stage": "stage1_simple"}')
     options = (*JOBS, "--split-seed", 1, "--out", tmp_path / "d", "--overrides", file)
     done = run("dissect", lmdb, *options)
-    assert done.status == 0 and "on which pictures these were chosen is not known" in done.stderr
+    assert done.status == 0 and "on which images these were chosen is not known" in done.stderr
 
 
 def test_damaged_provenance_is_refused_in_one_line(lmdb: Path, tmp_path: Path) -> None:
     file = searched(lmdb, tmp_path, None)
     content = json.loads(file.read_text())
-    content["chosen_on"]["contents"] = "abc"
+    content["selection_set"]["contents"] = "abc"
     file.write_text(json.dumps(content))
     done = run("dissect", lmdb, *JOBS, "--out", tmp_path / "d", "--overrides", file)
-    assert done.status == 1 and done.stderr.count("\n") == 1 and "chosen_on" in done.stderr
+    assert done.status == 1 and done.stderr.count("\n") == 1 and "selection_set" in done.stderr
     assert not (tmp_path / "d").exists()
 
 
@@ -152,7 +156,7 @@ def test_generate_says_where_searched_values_go_further_than_the_search(
     done = run(*arguments, "--stage", 1, "--stage", 2)
     assert done.status == 0 and done.stderr.count("\n") == 2
     assert "was found for stage1_simple; stage2_dropout1 take it too" in done.stderr
-    assert "chosen on 12 of the 12 pictures" in done.stderr
+    assert "chosen on 12 of the 12 images" in done.stderr
     folder = tmp_path / "honest"
     split(lmdb, folder, Tuning(0.2, 1))
     file = searched(folder, tmp_path, None, "stage7_dropout2")

@@ -1,4 +1,4 @@
-"""The stages as generated, on real pictures, for as long as rounding lets two engines agree."""
+"""The stages as generated, on real images, for as long as rounding lets two engines agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tinynet.torchcaffe as caffe
-from tests.torchcaffe.test_stages_against_caffe import CLASSES, write_pictures, write_solver
+from tests.torchcaffe.test_stages_against_caffe import CLASSES, write_images, write_solver
 from tinynet.caffeformat import schema, text
 from tinynet.dataset.convert import convert
 from tinynet.experiment import data_description as dataset
@@ -35,10 +35,10 @@ def silent(label: str, done: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def solvers(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the stages as generated for 20 classes of real pictures, in small batches."""
+def solvers(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the stages as generated for 20 classes of real images, in small batches."""
     folder = tmp_path_factory.mktemp("stages")
-    convert(pictures / "tiny-imagenet-20.zip", folder / "lmdb")
+    convert(images / "tiny-imagenet-20.zip", folder / "lmdb")
     data = dataset.describe(folder / "lmdb")
     stages = [stage(number) for number in range(1, 8)]
     overrides = Overrides(batch_size=BATCH)
@@ -113,15 +113,15 @@ def test_a_thousand_iterations_stay_as_near_as_real_caffe_to_itself(
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_stage_that_has_learned_goes_on_as_near_as_real_caffe_to_itself(
+def test_a_stage_that_has_learned_resumes_as_near_as_real_caffe_to_itself(
     number: int, caffe_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At its own learning rate; and at small steps within 1e-3 of the loss and 1 % of the way.
 
-    On drawn pictures, which a stage with dropout and random crops learns in minutes.
+    On drawn images, which a stage with dropout and random crops learns in minutes.
     """
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    write_pictures(tmp_path, real=False)
+    write_images(tmp_path, real=False)
     solver = write_solver(number, tmp_path, plain=False, base_lr=0.01, batch=BATCH)
     start = learned_snapshot(solver)
     # from the weights alone: the velocity of large steps would carry small ones far away
@@ -131,7 +131,7 @@ def test_a_stage_that_has_learned_goes_on_as_near_as_real_caffe_to_itself(
     assert found.torch.same_start and found.torch.inputs_part is None
     assert found.torch.agrees, (found.torch.largest, found.torch.farthest)
     assert statistics.fmean(found.reference.losses) < 0.85 * math.log(CLASSES)
-    # large steps on few pictures: one run may spring away from what it learned, and another not
+    # large steps on few images: one run may spring away from what it learned, and another not
     large = parity.run(parity.Request(solver, ITERATIONS // 2, start, nudge=1e-6), silent)
     assert large.torch.same_start and large.torch.inputs_part is None
     assert_parts_no_sooner(large)

@@ -22,7 +22,7 @@ def test_the_bootstrap_is_scipys_percentile_bootstrap(seed: int) -> None:
     assert bootstrap_mean(values) == pytest.approx(tuple(theirs), abs=0.15 * error)
 
 
-def test_the_paired_interval_is_narrower_than_that_of_independent_pictures() -> None:
+def test_the_paired_interval_is_narrower_than_that_of_independent_images() -> None:
     generator = np.random.default_rng(5)
     easy = generator.random(1000)
     before = (easy > 0.5).astype(float)
@@ -42,7 +42,7 @@ def test_the_bootstrap_covers_the_true_mean_in_nineteen_of_twenty() -> None:
     assert stats.binomtest(covered, 300, 0.95).pvalue > 0.001
 
 
-def test_the_interval_of_different_pictures_is_scipys_bootstrap_of_two_samples() -> None:
+def test_the_interval_of_different_images_is_scipys_bootstrap_of_two_samples() -> None:
     generator = np.random.default_rng(7)
     first, second = generator.integers(0, 4, 900) / 3, generator.integers(0, 3, 400) / 3
 

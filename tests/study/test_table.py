@@ -37,8 +37,8 @@ def test_accuracies_and_gains_are_means_over_seeds_paired_by_seed(tmp_path: Path
     assert second.gain is not None and second.gain.mean == pytest.approx(2 / 9)
     theirs = stats.ttest_rel([4 / 9, 8 / 9], [3 / 9, 5 / 9]).confidence_interval()
     assert second.gain.by_seed == pytest.approx((theirs.low, theirs.high))
-    # each picture's difference, averaged over the seeds: 0 for five of them or more, never below
-    assert second.gain.by_picture is not None and second.gain.by_picture[0] >= 0
+    # each image's difference, averaged over the seeds: 0 for five of them or more, never below
+    assert second.gain.by_image is not None and second.gain.by_image[0] >= 0
 
 
 def test_a_gain_is_over_the_seeds_that_both_stages_have(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_gain_is_over_the_seeds_that_both_stages_have(tmp_path: Path) -> None:
     assert gain.by_seed is None
 
 
-def test_the_tuning_pictures_are_compared_with_the_held_out_ones_over_crops(tmp_path: Path) -> None:
+def test_the_tuning_images_are_compared_with_the_held_out_ones_over_crops(tmp_path: Path) -> None:
     results = begin(tmp_path)
     add_run(results, "stage1_simple/seed1", 1, one_crop=[], ten_crop=[0, 1], tuning=[0, 1, 2])
     add_run(results, "stage1_simple/seed2", 2, one_crop=[], ten_crop=[0, 1, 2], tuning=range(8))
@@ -62,16 +62,16 @@ def test_the_tuning_pictures_are_compared_with_the_held_out_ones_over_crops(tmp_
     assert less is not None and less.mean == pytest.approx(3 / 9) and less.seeds == [1, 2]
     theirs = stats.ttest_rel([3 / 9, 8 / 9], [2 / 9, 3 / 9]).confidence_interval()
     assert less.by_seed == pytest.approx((theirs.low, theirs.high))
-    # tuning: three pictures right in both, five in one; held out: two in both, one in one
+    # tuning: three images right in both, five in one; held out: two in both, one in one
     tuning, held_out = [1.0] * 3 + [0.5] * 5 + [0], [1.0] * 2 + [0.5] + [0] * 6
     half = 1.96 * (np.var(tuning) / 9 + np.var(held_out) / 9) ** 0.5
-    assert less.by_picture == pytest.approx((3 / 9 - half, 3 / 9 + half), abs=1e-4)
+    assert less.by_image == pytest.approx((3 / 9 - half, 3 / 9 + half), abs=1e-4)
     assert second.tuning is None and second.tuning_less_reported is None
     line = re.compile(r"1 Simple model +61.11 ± \S+ +27.78 ± \S+ +\+33.33 \[")
     assert line.search(dissect_report.text(build(results)))
 
 
-def test_without_tuning_pictures_nothing_is_compared_with_them(tmp_path: Path) -> None:
+def test_without_tuning_images_nothing_is_compared_with_them(tmp_path: Path) -> None:
     results = begin(tmp_path, tuning=None)
     add_run(results, "stage1_simple/seed1", 1, one_crop=[0])
     assert build(results).stages[0].tuning is None
@@ -133,9 +133,9 @@ def test_the_ensemble_and_its_subsets_are_those_of_trying_each(tmp_path: Path) -
     chosen = tuple(m - 1 for m in found.chosen.members)
     assert found.chosen.reported == pytest.approx(accuracy(chosen, "test"))
     assert found.flattered.reported == pytest.approx(max(accuracy(s, "test") for s in subsets))
-    # choosing on the reported pictures can only flatter
+    # choosing on the reported images can only flatter
     assert found.flattered.reported >= found.chosen.reported
-    # over member 2, which is best on the tuning pictures and right on 3 of 9
+    # over member 2, which is best on the tuning images and right on 3 of 9
     assert found.gain_over_best == pytest.approx(found.full.top1 - 3 / 9)
 
 

@@ -6,7 +6,7 @@ A table for any solver whose net is made of a stage's layers, from the repositor
         [--seeds N | --after N]
 
 Both engines run one forward and backward pass, the first or that after N updates.  The same pass is
-then computed from the same weights, pictures and dropout masks in float64, by PyTorch's own
+then computed from the same weights, images and dropout masks in float64, by PyTorch's own
 functions and its autograd, and without any code of the torch engine.
 
 A gradient can be off in two ways.  Sums round: by some 1e-7.  And a net has kinks: where the two
@@ -77,7 +77,7 @@ class Exact:
 def compute(net_text: str, answer: Answer, kinks: Answer | None = None) -> Exact:
     """What ``gradients(answer)`` would be without rounding.
 
-    ``answer`` is of one pass of the net in TRAIN: its weights and pictures are taken, and what its
+    ``answer`` is of one pass of the net in TRAIN: its weights and images are taken, and what its
     dropout layers dropped.  With ``kinks``, an engine's answer, max pooling and ReLU decide as they
     did there, else as float64 does.
     """

@@ -55,7 +55,7 @@ def cifar10_full() -> str:
 
 
 def caffenet() -> str:
-    """An eighth of the channels, on pictures of 131 × 131."""
+    """An eighth of the channels, on images of 131 × 131."""
 
     def convolution(bottom: str, top: str, outputs: int, shape: str, bias: float) -> str:
         fillers = (

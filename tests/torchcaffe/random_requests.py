@@ -54,7 +54,7 @@ DROPOUT_RATIOS = (0.5, 0.2, 0.7, 0.1)
 DROPOUT_SHAPE = (4, 30)
 DROPOUT_SEED = 2**32 - 1
 
-# store of pictures, phase, transform_param
+# store of images, phase, transform_param
 TRANSFORMS: dict[str, tuple[str, int, str]] = {
     "as is": ("bytes", 0, ""),
     "crop and mirror": ("bytes", 0, "crop_size: 6 mirror: true mean_value: 104.25 scale: 0.017"),
@@ -65,8 +65,8 @@ TRANSFORMS: dict[str, tuple[str, int, str]] = {
     "mirror in TEST": ("bytes", 1, "crop_size: 5 mirror: true scale: 2"),
     "mean file": ("bytes", 0, "crop_size: 6 mirror: true mean_file: '{folder}/mean.binaryproto'"),
     "mean file in TEST": ("bytes", 1, "crop_size: 5 mean_file: '{folder}/mean.binaryproto'"),
-    "float pictures": ("floats", 0, "crop_size: 6 mirror: true mean_value: 0.3 scale: 0.7"),
-    "pictures of several sizes": ("sizes", 0, "crop_size: 5 mirror: true mean_value: 9"),
+    "float images": ("floats", 0, "crop_size: 6 mirror: true mean_value: 0.3 scale: 0.7"),
+    "images of several sizes": ("sizes", 0, "crop_size: 5 mirror: true mean_value: 9"),
     "several sizes in TEST": ("sizes", 1, "crop_size: 5"),
 }
 TRANSFORM_SEED = 1701
@@ -114,13 +114,13 @@ REFUSED: dict[str, str] = {
     "bilinear of 2 axes": "filler type: 'bilinear'",
     "mean file and values": "data mean_file: '{folder}/mean.binaryproto' mean_value: 1",
     "2 mean values": "data mean_value: 1 mean_value: 2",
-    "crop beyond picture": "data crop_size: 9",
+    "crop beyond image": "data crop_size: 9",
     "mean of other shape": "data mean_file: '{folder}/small.binaryproto'",
 }
 
 
-def pictures(store: str) -> list[np.ndarray]:
-    """The pictures of a store, C×H×W; 7 of them, so that batches of 4 wrap around."""
+def images(store: str) -> list[np.ndarray]:
+    """The images of a store, C×H×W; 7 of them, so that batches of 4 wrap around."""
     random = np.random.RandomState(5)
     sizes = [(9, 8)] * 7
     if store == "square":
@@ -132,7 +132,7 @@ def pictures(store: str) -> list[np.ndarray]:
     return [random.randint(0, 256, (3, *size)).astype(np.uint8) for size in sizes]
 
 
-def mean_picture(height: int = 9, width: int = 8) -> np.ndarray:
+def mean_image(height: int = 9, width: int = 8) -> np.ndarray:
     """The content of the mean files, C×H×W."""
     return (np.random.RandomState(6).rand(3, height, width) * 200).astype(np.float32)
 
@@ -143,15 +143,15 @@ def write_inputs(folder: Path) -> None:
         (folder / store).mkdir()
         database = lmdb.open(str(folder / store), map_size=1 << 20)
         with database, database.begin(write=True) as transaction:
-            for number, picture in enumerate(pictures(store)):
-                channels, height, width = picture.shape
+            for number, image in enumerate(images(store)):
+                channels, height, width = image.shape
                 datum = schema.Datum(channels=channels, height=height, width=width, label=1)
                 if store == "floats":
-                    datum.float_data.extend(picture.ravel().tolist())
+                    datum.float_data.extend(image.ravel().tolist())
                 else:
-                    datum.data = picture.tobytes()
+                    datum.data = image.tobytes()
                 transaction.put(b"%03d" % number, datum.SerializeToString())
-    for name, mean in (("mean", mean_picture()), ("small", mean_picture(6, 6))):
+    for name, mean in (("mean", mean_image()), ("small", mean_image(6, 6))):
         channels, height, width = mean.shape
         blob = schema.BlobProto(num=1, channels=channels, height=height, width=width)
         blob.data.extend(mean.ravel().tolist())

@@ -95,8 +95,8 @@ def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
     extensions.limit_norms(solver, 3.0)
     with Crossings() as crossings:
         solver.step(1)
-    plan, pictures = "_to_copy torch.int64 (5, 4)", "_to_copy torch.uint8 (4, 3, 8, 8)"
-    assert crossings.seen == [plan, pictures] * 2  # each epoch of 5 is read in two batches of 4
+    plan, images = "_to_copy torch.int64 (5, 4)", "_to_copy torch.uint8 (4, 3, 8, 8)"
+    assert crossings.seen == [plan, images] * 2  # each epoch of 5 is read in two batches of 4
     solver.step(2)  # what was read ahead
     with Crossings() as crossings:
         solver.step(3)

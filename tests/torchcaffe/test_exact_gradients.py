@@ -11,7 +11,7 @@ import pytest
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines, exact_gradients
 from tests.torchcaffe.conftest import Ask
-from tests.torchcaffe.test_stages_against_caffe import write_pictures, write_solver
+from tests.torchcaffe.test_stages_against_caffe import write_images, write_solver
 from tinynet.torchcaffe.convolution import winograd_rows
 
 ROUNDING = 3e-6  # relative; a float32's last digit is 6e-8, and sums have thousands of terms
@@ -20,10 +20,10 @@ AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
 
 @pytest.fixture
 def asked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """One pass of a stage as generated, on four drawn pictures, computed as many are."""
+    """One pass of a stage as generated, on four drawn images, computed as many are."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setattr(winograd_rows, "_PLACES", 0)
-    write_pictures(tmp_path, real=False)
+    write_images(tmp_path, real=False)
     return exact_gradients.request(
         write_solver(number, tmp_path, plain=False, base_lr=0.01), seed=3
     )
@@ -38,7 +38,7 @@ def test_every_gradient_of_a_stage_is_that_of_float64_but_for_rounding(
     found = exact_gradients.distances(exact.gradients, exact_gradients.gradients(ours))
     assert max(found.values()) < ROUNDING, found
     assert all(np.linalg.norm(gradient) > 1e-4 for gradient in exact.gradients.values())
-    # drawn pictures have no flat regions, in which windows tie
+    # drawn images have no flat regions, in which windows tie
     assert exact.otherwise < 10
 
 
@@ -60,7 +60,7 @@ def test_after_some_updates_too_a_gradient_is_that_of_float64_but_for_rounding(
 ) -> None:
     """Of the fourth batch then, and of weights that three updates have moved."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    write_pictures(tmp_path, real=False)
+    write_images(tmp_path, real=False)
     solver = write_solver(2, tmp_path, plain=False, base_lr=0.01)
     first = both_engines.answer(torchcaffe, exact_gradients.request_after(0, solver), {})
     asked = exact_gradients.request_after(3, solver)

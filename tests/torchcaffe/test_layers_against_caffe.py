@@ -111,7 +111,7 @@ LARGE = {
     "3x3 backward only": ("num_output: 72 kernel_size: 3", (30, 64, 14, 14)),
     "5x5 of few channels": ("num_output: 50 kernel_size: 5", (3, 3, 20, 18)),
     "5x5 of odd channels": ("num_output: 100 kernel_size: 5", (2, 50, 14, 13)),
-    "5x5 with stride, one picture": ("num_output: 20 kernel_size: 5 stride: 2", (1, 7, 20, 21)),
+    "5x5 with stride, one image": ("num_output: 20 kernel_size: 5 stride: 2", (1, 7, 20, 21)),
 }
 
 

@@ -165,7 +165,7 @@ def test_nothing_in_a_training_iteration_waits_for_the_gpu(folder: Path, precisi
     with on_gpu():
         extensions.set_precision(precision)
         solver = get_solver(path)
-        solver.step(12)  # the first epoch brings the pictures, and cuDNN makes its plans
+        solver.step(12)  # the first epoch brings the images, and cuDNN makes its plans
         torch.cuda.set_sync_debug_mode("error")
         try:
             solver.step(12)
@@ -202,10 +202,10 @@ def test_ten_shared_crops_give_the_cpus_probabilities(tmp_path: Path) -> None:
             blob.data[...] = numbers.normal(0, (2.0 / inputs) ** 0.5, blob.data.shape)
     weights = str(tmp_path / "weights.caffemodel")
     cpu.save(weights)
-    pictures = numbers.integers(-100, 100, (6, 3, 64, 64)).astype(np.float32)
+    images = numbers.integers(-100, 100, (6, 3, 64, 64)).astype(np.float32)
     origins = crop_origins(64, 64, 60)
-    expected = extensions.predict_crops(cpu, pictures, origins, True)
+    expected = extensions.predict_crops(cpu, images, origins, True)
     with on_gpu():
         gpu = torchcaffe.Net(model, torchcaffe.TEST, weights=weights)
-        found = extensions.predict_crops(gpu, pictures, origins, True)
+        found = extensions.predict_crops(gpu, images, origins, True)
     np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -62,7 +62,7 @@ def test_everything_that_pycaffe_offers_is_offered(caffe_python: str, tmp_path: 
     assert "forward" in real["net"] and "apply_update" in real["solver"]
 
 
-PICTURES = {
+IMAGES = {
     "rgb.png": lambda p: Image.fromarray(p, "RGB"),
     "rgba.png": lambda p: Image.fromarray(np.dstack([p, p[:, :, :1]]), "RGBA"),
     "gray.png": lambda p: Image.fromarray(p[:, :, 0], "L"),
@@ -83,20 +83,20 @@ for name in sys.argv[1:]:
 """
 
 
-def test_pictures_load_to_the_numbers_that_scikit_image_gives(
+def test_images_load_to_the_numbers_that_scikit_image_gives(
     caffe_python: str, tmp_path: Path
 ) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)
-    for name, make in PICTURES.items():
+    for name, make in IMAGES.items():
         make(pixels).save(tmp_path / name)
     (tmp_path / "read.py").write_text(READ)
     child = subprocess.run(
-        [caffe_python, "read.py", *PICTURES], cwd=tmp_path, capture_output=True, text=True
+        [caffe_python, "read.py", *IMAGES], cwd=tmp_path, capture_output=True, text=True
     )
     if "No module named 'skimage'" in child.stderr:
         pytest.skip("scikit-image is not beside this Caffe")
     assert child.returncode == 0, child.stderr
-    for name in PICTURES:
+    for name in IMAGES:
         for color in (True, False):
             expected = np.load(tmp_path / f"{name}{color}.npy")
             expected = expected[:, :, np.newaxis] if expected.ndim == 2 else expected[:, :, :3]
@@ -107,21 +107,21 @@ def test_pictures_load_to_the_numbers_that_scikit_image_gives(
             np.testing.assert_allclose(found, expected + 0 * found, atol=tolerance, err_msg=name)
 
 
-def test_what_is_no_picture_is_said_to_be_none(tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(caffe.CaffeError, match=r"text\.png is no picture"):
+def test_what_is_no_image_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(caffe.CaffeError, match=r"text\.png is no image"):
         caffe.io.load_image(tmp_path / "text.png")
 
 
-def test_preprocess_leaves_the_picture_as_it_was() -> None:
-    """pycaffe's scales a float32 picture of the right size in place: a second call then differs."""
+def test_preprocess_leaves_the_image_as_it_was() -> None:
+    """pycaffe's scales a float32 image of the right size in place: a second call then differs."""
     transformer = caffe.io.Transformer({"data": (1, 3, 4, 4)})
     transformer.set_transpose("data", (2, 0, 1))
     transformer.set_raw_scale("data", 255)
-    picture = np.ones((4, 4, 3), np.float32)
-    first = transformer.preprocess("data", picture)
-    np.testing.assert_array_equal(transformer.preprocess("data", picture), first)
-    assert picture.max() == 1
+    image = np.ones((4, 4, 3), np.float32)
+    first = transformer.preprocess("data", image)
+    np.testing.assert_array_equal(transformer.preprocess("data", image), first)
+    assert image.max() == 1
 
 
 def test_protobufs_own_text_format_reads_and_writes_the_messages() -> None:

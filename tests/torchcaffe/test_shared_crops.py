@@ -1,4 +1,4 @@
-"""All crops of a picture from one pass, against running the same net on each crop by itself."""
+"""All crops of an image from one pass, against running the same net on each crop by itself."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def give_weights(net, seed: int = 0) -> None:
             blob.data[...] = spread * generator.normal(size=shape)
 
 
-def one_by_one(net, pictures, origins, mirror) -> np.ndarray:
+def one_by_one(net, images, origins, mirror) -> np.ndarray:
     """The net's outputs N×V×K, every crop cut out and run by itself."""
     name = net.inputs[0]
     _, channels, height, width = net.blobs[name].data.shape
     net.blobs[name].reshape(1, channels, height, width)
     out = []
-    for picture in pictures:
-        crops = [picture[:, r : r + height, c : c + width] for r, c in origins]
+    for image in images:
+        crops = [image[:, r : r + height, c : c + width] for r, c in origins]
         for crop in crops + [crop[:, :, ::-1] for crop in crops] * mirror:
             net.blobs[name].data[0] = crop
             net.forward()
             out.append(net.blobs[net.outputs[0]].data[0].ravel().copy())
-    return np.array(out).reshape(len(pictures), len(origins) * (1 + mirror), -1)
+    return np.array(out).reshape(len(images), len(origins) * (1 + mirror), -1)
 
 
 def net_of(tmp_path: Path, layers: str, size: tuple[int, int], channels: int = 2):
@@ -61,12 +61,12 @@ def net_of(tmp_path: Path, layers: str, size: tuple[int, int], channels: int = 2
 def test_probabilities_of_a_stage_are_those_of_its_ten_crops(stage):
     net = caffe.Net(str(ROOT / "prototxt" / stage / "deploy.prototxt"), caffe.TEST)
     give_weights(net)
-    pictures = np.random.default_rng(1).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    images = np.random.default_rng(1).normal(size=(2, 3, 64, 64)).astype(np.float32)
     size = net.blobs["data"].shape[2]
     origins = crop_origins(64, 64, size) if size < 64 else [(0, 0)]
-    shared = predict_crops(net, pictures, origins, mirror=True)
-    net.blobs["data"].reshape(len(pictures) * 2 * len(origins), 3, size, size)
-    plain = net.forward(data=views(pictures, size % 64, oversample=True))["prob"]
+    shared = predict_crops(net, images, origins, mirror=True)
+    net.blobs["data"].reshape(len(images) * 2 * len(origins), 3, size, size)
+    plain = net.forward(data=views(images, size % 64, oversample=True))["prob"]
     plain = plain.reshape(shared.shape)
     np.testing.assert_allclose(shared, plain, atol=1e-5)
     assert np.abs(plain - plain[:, :1]).max() > 1e-3  # the views differ, so their order matters
@@ -111,7 +111,7 @@ def stacks(draw) -> str:
             )
         elif kind == "Pooling":
             method = draw(st.sampled_from(["MAX", "AVE"]))
-            stride = min(stride, kernel)  # a last window beyond the picture has no maximum
+            stride = min(stride, kernel)  # a last window beyond the image has no maximum
             text = (
                 f"pooling_param {{ pool: {method} kernel_size: {kernel} stride: {stride} "
                 f"pad: {pad} }}"
@@ -135,16 +135,16 @@ def stacks(draw) -> str:
 @settings(max_examples=80)
 @given(
     layers=stacks(),
-    picture=st.tuples(st.integers(8, 20), st.integers(8, 20)),
+    image=st.tuples(st.integers(8, 20), st.integers(8, 20)),
     margin=st.tuples(st.integers(0, 7), st.integers(0, 7)),
     places=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=5),
     mirror=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_any_net_and_any_crops_give_what_each_crop_gives_by_itself(
-    tmp_path_factory, layers, picture, margin, places, mirror, seed
+    tmp_path_factory, layers, image, margin, places, mirror, seed
 ):
-    height, width = picture[0] - margin[0], picture[1] - margin[1]
+    height, width = image[0] - margin[0], image[1] - margin[1]
     assume(min(height, width) >= 3)
     try:
         net = net_of(tmp_path_factory.getbasetemp(), layers, (height, width))
@@ -158,11 +158,11 @@ def test_any_net_and_any_crops_give_what_each_crop_gives_by_itself(
             for blob in blobs:
                 blob.data[...] = np.abs(blob.data) + 0.5
     origins = [(row % (margin[0] + 1), column % (margin[1] + 1)) for row, column in places]
-    pictures = np.random.default_rng(seed).normal(size=(2, 2, *picture)).astype(np.float32)
-    before = pictures.copy()
-    shared = predict_crops(net, pictures, origins, mirror)
-    np.testing.assert_array_equal(pictures, before)
-    expected = one_by_one(net, pictures, origins, mirror)
+    images = np.random.default_rng(seed).normal(size=(2, 2, *image)).astype(np.float32)
+    before = images.copy()
+    shared = predict_crops(net, images, origins, mirror)
+    np.testing.assert_array_equal(images, before)
+    expected = one_by_one(net, images, origins, mirror)
     scale = max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(shared, expected, atol=1e-5 * scale)
 
@@ -177,7 +177,7 @@ FC = (
 )
 
 
-def cells_run(net, pictures, origins, monkeypatch) -> list[tuple[int, int]]:
+def cells_run(net, images, origins, monkeypatch) -> list[tuple[int, int]]:
     """Height and width of each map that a layer was run on while sharing."""
     seen = []
     run = shared_crops._Group.run
@@ -188,23 +188,23 @@ def cells_run(net, pictures, origins, monkeypatch) -> list[tuple[int, int]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(shared_crops._Group, "run", watch)
-        predict_crops(net, pictures, origins)
+        predict_crops(net, images, origins)
     return seen
 
 
 def test_padding_is_not_shared_and_small_crops_far_apart_are_not_either(tmp_path, monkeypatch):
-    pictures = np.zeros((1, 2, 12, 12), np.float32)
+    images = np.zeros((1, 2, 12, 12), np.float32)
     corners = [(0, 0), (0, 2), (2, 0), (2, 2)]
     shares = net_of(tmp_path, CONV % "" + FC % "conv", (10, 10))
-    assert cells_run(shares, pictures, corners, monkeypatch) == [(12, 12)]
+    assert cells_run(shares, images, corners, monkeypatch) == [(12, 12)]
     padded = net_of(tmp_path, CONV % "pad: 1" + FC % "conv", (10, 10))
-    assert cells_run(padded, pictures, corners, monkeypatch) == []
+    assert cells_run(padded, images, corners, monkeypatch) == []
     strided = net_of(tmp_path, CONV % "stride: 2" + FC % "conv", (9, 9))
     odd = [(0, 0), (1, 0), (2, 2)]
-    assert cells_run(strided, pictures, odd, monkeypatch) == [(11, 11), (9, 9)]
+    assert cells_run(strided, images, odd, monkeypatch) == [(11, 11), (9, 9)]
     small = net_of(tmp_path, CONV % "" + FC % "conv", (4, 4))
     far = [(0, 0), (0, 8), (8, 0), (8, 8)]
-    assert cells_run(small, pictures, far, monkeypatch) == [(4, 4)] * 4
+    assert cells_run(small, images, far, monkeypatch) == [(4, 4)] * 4
 
 
 def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
@@ -212,31 +212,31 @@ def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
     same_shape = CONV.replace("num_output: 4 kernel_size: 3 %s", "num_output: 2 kernel_size: 1")
     net = net_of(tmp_path, same_shape + both + FC % "sum", (5, 5))
     give_weights(net)
-    pictures = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
     assert shared_crops._shared_layers(net) == []
     origins = [(0, 0), (2, 1)]
     np.testing.assert_allclose(
-        predict_crops(net, pictures, origins, True),
-        one_by_one(net, pictures, origins, True),
+        predict_crops(net, images, origins, True),
+        one_by_one(net, images, origins, True),
         atol=1e-5,
     )
 
 
-def test_many_pictures_go_through_in_passes(tmp_path, monkeypatch):
+def test_many_images_go_through_in_passes(tmp_path, monkeypatch):
     net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
     give_weights(net)
-    pictures = np.random.default_rng(0).normal(size=(7, 2, 6, 6)).astype(np.float32)
-    whole = predict_crops(net, pictures, [(0, 0), (1, 1)])
+    images = np.random.default_rng(0).normal(size=(7, 2, 6, 6)).astype(np.float32)
+    whole = predict_crops(net, images, [(0, 0), (1, 1)])
     monkeypatch.setattr(shared_crops, "_MAP_BYTES", 3 * 4 * 4 * 25)
-    np.testing.assert_allclose(predict_crops(net, pictures, [(0, 0), (1, 1)]), whole, atol=1e-6)
+    np.testing.assert_allclose(predict_crops(net, images, [(0, 0), (1, 1)]), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("shape", "origins", "says"),
     [
-        ((1, 2, 6, 6), [(0, 2)], "does not lie within pictures of 6x6"),
+        ((1, 2, 6, 6), [(0, 2)], "does not lie within images of 6x6"),
         ((1, 2, 6, 6), [], "no crops"),
-        ((0, 2, 6, 6), [(0, 0)], "no pictures"),
+        ((0, 2, 6, 6), [(0, 0)], "no images"),
         ((1, 3, 6, 6), [(0, 0)], "takes inputs of shape"),
     ],
 )

@@ -55,7 +55,7 @@ def state_of(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_goes_on_in_the_other_engine(
+def test_a_run_resumes_in_the_other_engine(
     case: str, real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLOG_minloglevel", "2")

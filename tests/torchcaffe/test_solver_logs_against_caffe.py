@@ -65,13 +65,13 @@ SOLVERS = {
 
 @pytest.fixture(scope="module")
 def lmdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 30 pictures of 3×8×8 in four classes as ``train_lmdb``."""
+    """A folder with 30 images of 3×8×8 in four classes as ``train_lmdb``."""
     folder = tmp_path_factory.mktemp("logs")
     draw = np.random.default_rng(8)
-    pictures = draw.integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
+    images = draw.integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
     write_store(
         folder / "train_lmdb",
-        [(b"%04d" % i, encode_datum(pixels, i % 4)) for i, pixels in enumerate(pictures)],
+        [(b"%04d" % i, encode_datum(pixels, i % 4)) for i, pixels in enumerate(images)],
     )
     return folder
 

@@ -47,8 +47,8 @@ _MEMORY = "memory_data_param { batch_size: 2 channels: 3 height: 2 width: 1 }"
 def test_memory_data_walks_round_the_arrays(label_shape: tuple[int, ...], ask_both: Ask) -> None:
     text = layer("MemoryData", "", "data label", f"{_MEMORY} transform_param {{ mirror: true }}")
     text += layer("InnerProduct", "data", "y", f"inner_product_param {{ {_FC} }}", "fc")
-    arrays = {"pictures": normal(1, (6, 3, 2, 1)), "labels": whole(2, label_shape, 9)}
-    request = {"net": text, "arrays": ["pictures", "labels"], "passes": 5, "backward": False}
+    arrays = {"images": normal(1, (6, 3, 2, 1)), "labels": whole(2, label_shape, 9)}
+    request = {"net": text, "arrays": ["images", "labels"], "passes": 5, "backward": False}
     assert_same(*ask_both(request, arrays))
 
 
@@ -59,9 +59,9 @@ def test_memory_data_shows_the_scripts_own_array(
     path = tmp_path / "net.prototxt"
     path.write_text(layer("MemoryData", "", "data label", _MEMORY))
     memory = torchcaffe.Net(path, torchcaffe.TEST)
-    pictures, labels = normal(1, (4, 3, 2, 1)), whole(2, (4,), 9)
-    memory.set_input_arrays(pictures, labels)
-    pictures[0] = 5
+    images, labels = normal(1, (4, 3, 2, 1)), whole(2, (4,), 9)
+    memory.set_input_arrays(images, labels)
+    images[0] = 5
     assert (memory.forward()["data"][0] == 5).all()
 
 
@@ -111,7 +111,7 @@ IN_PLACE = {
     "power": ("Power", "power_param { power: 1 scale: 3 shift: 1 }"),
     "power 3, whose slope is that of its output": ("Power", "power_param { power: 3 shift: 2 }"),
     "scale": ("Scale", 'scale_param { filler { type: "uniform" } bias_term: true }'),
-    "scale one picture": ("Scale", "scale_param { axis: 0 num_axes: 1 }"),
+    "scale one image": ("Scale", "scale_param { axis: 0 num_axes: 1 }"),
     "bias": ("Bias", 'bias_param { filler { type: "uniform" } }'),
     "global batch norm": ("BatchNorm", "batch_norm_param { use_global_stats: true eps: 0.1 }"),
     "batch norm": ("BatchNorm", ""),

@@ -29,40 +29,38 @@ from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import stage
 
 CLASSES = 10
-PICTURES = 40
+IMAGES = 40
 BATCH = 4
 
 
-def drawn_pictures() -> Iterator[tuple[np.ndarray, int]]:
+def drawn_images() -> Iterator[tuple[np.ndarray, int]]:
     """Noise around each class's own colour, in a random order: (uint8 3×64×64 pixels, label)."""
     rng = np.random.default_rng(5)
     colours = rng.uniform(60, 190, (CLASSES, 3, 1, 1))
-    for _ in range(PICTURES):
+    for _ in range(IMAGES):
         label = int(rng.integers(CLASSES))
         coarse = rng.normal(0, 40, (3, 16, 16)).repeat(4, 1).repeat(4, 2)
         fine = rng.normal(0, 20, (3, 64, 64))
         yield np.clip(colours[label] + coarse + fine, 0, 255).astype(np.uint8), label
 
 
-def real_pictures(archive: Path) -> Iterator[tuple[np.ndarray, int]]:
-    """The first training pictures of each of the first classes: (uint8 3×64×64 BGR, label)."""
+def real_images(archive: Path) -> Iterator[tuple[np.ndarray, int]]:
+    """The first training images of each of the first classes: (uint8 3×64×64 BGR, label)."""
     with TinyImagenet(archive) as dataset:
         for label in range(CLASSES):
-            own = [p for p in dataset.pictures["train"] if p.label == label]
-            for picture in own[: PICTURES // CLASSES]:
-                yield decode_jpeg(dataset.files.read(picture.path))[0], label
+            own = [p for p in dataset.images["train"] if p.label == label]
+            for image in own[: IMAGES // CLASSES]:
+                yield decode_jpeg(dataset.files.read(image.path))[0], label
 
 
-def write_pictures(folder: Path, real: bool) -> None:
-    """An LMDB of drawn pictures, or of ``real`` ones where they are at hand."""
-    pictures = list(drawn_pictures())
+def write_images(folder: Path, real: bool) -> None:
+    """An LMDB of drawn images, or of ``real`` ones where they are at hand."""
+    images = list(drawn_images())
     archive = Path(os.environ.get("TINYNET_TEST_DATA", "")) / "tiny-imagenet-20.zip"
     if real and archive.is_file():
-        pictures = list(real_pictures(archive))
-        random.Random(7).shuffle(pictures)
-    records = [
-        (b"%08d" % number, encode_datum(*picture)) for number, picture in enumerate(pictures)
-    ]
+        images = list(real_images(archive))
+        random.Random(7).shuffle(images)
+    records = [(b"%08d" % number, encode_datum(*image)) for number, image in enumerate(images)]
     for name in ("train_lmdb", "val_lmdb"):
         write_store(folder / name, records)
 
@@ -70,11 +68,11 @@ def write_pictures(folder: Path, real: bool) -> None:
 def write_solver(
     number: int, folder: Path, plain: bool, base_lr: float, batch: int = BATCH
 ) -> Path:
-    """Stage ``number`` as generated for the pictures; ``plain`` turns everything random off."""
+    """Stage ``number`` as generated for the images; ``plain`` turns everything random off."""
     data = dataset.DataSet(
         classes=CLASSES,
-        train_images=PICTURES,
-        val_images=PICTURES,
+        train_images=IMAGES,
+        val_images=IMAGES,
         image_size=64,
         mean_values=(120.0, 121.0, 122.0),
         paths=dataset.DataPaths(folder),
@@ -103,9 +101,9 @@ def write_solver(
 
 
 def train_until_learning(solver_path: Path, folder: Path) -> Path:
-    """Weights whose loss over the last pass through the pictures is a fifth below ln(classes)."""
+    """Weights whose loss over the last pass through the images is a fifth below ln(classes)."""
     solver = caffe.get_solver(solver_path)
-    epoch = PICTURES // BATCH
+    epoch = IMAGES // BATCH
     for _ in range(60):
         losses = []
         for _ in range(epoch):
@@ -150,8 +148,8 @@ def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    # forty real pictures behind dropout and random crops take too long to learn
-    write_pictures(tmp_path, real=plain)
+    # forty real images behind dropout and random crops take too long to learn
+    write_images(tmp_path, real=plain)
     weights = train_until_learning(write_solver(number, tmp_path, plain, warm_up_lr), tmp_path)
     # small steps, which yet take a third off stage 1's loss: at large ones any rounding grows into
     # another way, also between two real Caffes
@@ -166,7 +164,7 @@ def test_every_stage_as_generated_starts_and_draws_as_real_caffe(
 ) -> None:
     """Initial weights to the bit; crops, mirrors and masks show in the losses of four updates."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
-    write_pictures(tmp_path, real=True)
+    write_images(tmp_path, real=True)
     solver = write_solver(number, tmp_path, plain=False, base_lr=1e-3)
     real, ours = ask_both({"solver": solver.read_text(), "steps": 4})
     for name in real:

@@ -78,7 +78,7 @@ def test_train_logs_what_real_caffes_solver_logs(
     assert [row["NumIters"] for row in test] == [0, 10, 20]
 
 
-def test_train_goes_on_from_a_snapshot_or_from_weights(folder: Path) -> None:
+def test_train_resumes_from_a_snapshot_or_from_weights(folder: Path) -> None:
     run("train", solver="solver.prototxt")
     _, log = run("train", solver="solver.prototxt", snapshot="small_iter_10.solverstate")
     assert "Resuming from small_iter_10.solverstate" in log

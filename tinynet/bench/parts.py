@@ -76,7 +76,7 @@ class Bench:
         """The files of a stage, and the useful operations of its training an image.
 
         Three products for each multiply-add of the forward pass (outputs, gradients of the weights
-        and of the inputs), less the gradient of the pictures themselves, which nobody needs.
+        and of the inputs), less the gradient of the images themselves, which nobody needs.
         """
         from tinynet.caffeformat import schema, shapes, text
         from tinynet.experiment import generate
@@ -286,9 +286,9 @@ class Bench:
 
         lists = {}
         with TinyImagenet(self.folder) as dataset:
-            for split, pictures in dataset.pictures.items():
+            for split, images in dataset.images.items():
                 lists[split] = self.scratch / f"{split}.txt"
-                lines = [f"{picture.path} {max(picture.label, 0)}\n" for picture in pictures]
+                lines = [f"{image.path} {max(image.label, 0)}\n" for image in images]
                 lists[split].write_text("".join(lines))
         return lists
 
@@ -315,13 +315,13 @@ class Bench:
         few = 100 if self.quick else 10_000
         return [self._subsets(11, few, self.rounds), self._subsets(20, few, 1)]
 
-    def _subsets(self, count: int, pictures: int, rounds: int) -> Row:
+    def _subsets(self, count: int, images: int, rounds: int) -> Row:
         from tinynet.predict.subsets import score_subsets
 
-        what = f"{2**count - 1:,} subsets of {count} models, {pictures:,} x 200"
+        what = f"{2**count - 1:,} subsets of {count} models, {images:,} x 200"
         row = Row("subset search", what, "search")
         self.say(f"subset search: drawing the answers of {count} models")
-        members, labels = draw_members(count, pictures, 200)
+        members, labels = draw_members(count, images, 200)
         for number in range(rounds):
             self.say(f"subset search: round {number + 1} of {rounds}, {count} models")
             start = time.perf_counter()
@@ -331,7 +331,7 @@ class Bench:
         return row
 
 
-def draw_members(count: int, pictures: int, classes: int) -> tuple[list[np.ndarray], np.ndarray]:
+def draw_members(count: int, images: int, classes: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Probabilities as an ensemble's: models that err alike, on classes that resemble each other.
 
     Scores are 1.2 for the label, what its neighbours among classes (12 hidden features) resemble
@@ -339,11 +339,11 @@ def draw_members(count: int, pictures: int, classes: int) -> tuple[list[np.ndarr
     36 % right singly and 42 % averaged over 11.
     """
     generator = np.random.default_rng(0)
-    labels = generator.integers(0, classes, pictures)
+    labels = generator.integers(0, classes, images)
     features = generator.normal(size=(classes, 12))
-    shared = 1.5 * generator.normal(size=(pictures, classes))
+    shared = 1.5 * generator.normal(size=(images, classes))
     shared += (features @ features.T / 12**0.5)[labels]
-    shared[np.arange(pictures), labels] += 1.2
+    shared[np.arange(images), labels] += 1.2
     members = []
     for _ in range(count):
         scores = shared + 0.8 * generator.normal(size=shared.shape)
@@ -368,7 +368,7 @@ def _skip(rows: list[Row], reason: str) -> list[Row]:
 
 
 def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
-    """The folder of the data set: the one given, a zip's content, or newly drawn pictures."""
+    """The folder of the data set: the one given, a zip's content, or newly drawn images."""
     from tinynet.dataset import synthetic
     from tinynet.dataset.zip_members import open_zip
 

@@ -41,13 +41,13 @@ class JpegFolder(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         path, label = self.items[index]
         pixels = np.asarray(Image.open(path).convert("RGB"), np.float32)
-        picture = torch.from_numpy((pixels - 117) / 64).permute(2, 0, 1)
+        image = torch.from_numpy((pixels - 117) / 64).permute(2, 0, 1)
         if self.crop:
             row, column = torch.randint(64 - self.crop + 1, (2,)).tolist()
-            picture = picture[:, row : row + self.crop, column : column + self.crop]
+            image = image[:, row : row + self.crop, column : column + self.crop]
             if torch.rand(()) < 0.5:
-                picture = picture.flip(2)
-        return picture.contiguous(), label
+                image = image.flip(2)
+        return image.contiguous(), label
 
 
 def model(stage: int, classes: int) -> nn.Module:
@@ -88,9 +88,9 @@ def train(device: torch.device, stage: int, root: Path) -> Callable[[int], int]:
 
     def iterate(count: int) -> int:
         for _ in range(count):
-            pictures, labels = (part.to(device, non_blocking=True) for part in next(source))
+            images, labels = (part.to(device, non_blocking=True) for part in next(source))
             solver.zero_grad()
-            loss = loss_of(net(pictures), labels)
+            loss = loss_of(net(images), labels)
             loss.backward()
             solver.step()
         wait_for(device)

@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
 
-_LARGEST_PICTURE = 1 << 26  # pixels of an encoded Datum: 8192×8192
-# what Pillow raises on bytes that are no picture
-_BAD_PICTURE = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
+_LARGEST_IMAGE = 1 << 26  # pixels of an encoded Datum: 8192×8192
+# what Pillow raises on bytes that are no image
+_BAD_IMAGE = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
                 struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[
     """Read a Datum: (pixels C×H×W, label).
 
     Pixels are uint8 in 0..255 (read-only), or float32 where the Datum holds ``float_data``.  An
-    encoded picture (JPEG, PNG) is decoded to BGR, or to one channel where it is grayscale and
+    encoded image (JPEG, PNG) is decoded to BGR, or to one channel where it is grayscale and
     ``force_color`` is off, as Caffe's ``DecodeDatumNative`` does.
     Raises TinynetError where the bytes are no Datum or their number is not channels·height·width.
     """
@@ -33,7 +33,7 @@ def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[
     except DecodeError:
         raise TinynetError("record is not a Caffe Datum; convert the data set again") from None
     if datum.encoded:
-        return _decode_picture(datum.data, force_color), datum.label
+        return _decode_image(datum.data, force_color), datum.label
     shape = (datum.channels, datum.height, datum.width)
     data = datum.data
     if data or not datum.float_data:
@@ -49,7 +49,7 @@ def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[
 
 
 class DatumReader:
-    """Reads the Datums of one data set, whose pictures are mostly alike, without copying them.
+    """Reads the Datums of one data set, whose images are mostly alike, without copying them.
 
     A protobuf message cut in two is the merge of both parts.  So where a record begins with the
     very bytes that announce pixels of the last record's shape, and what follows these pixels says
@@ -92,24 +92,24 @@ def _label_behind(rest: bytes) -> int | None:
     return int(datum.label) if stated <= {"label", "encoded"} and not datum.encoded else None
 
 
-def _decode_picture(data: bytes, force_color: bool) -> np.ndarray:
+def _decode_image(data: bytes, force_color: bool) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data)) as image:
             # before any pixel is decoded: a header of 100 bytes can ask for gigabytes
-            if picture.width * picture.height > _LARGEST_PICTURE:
-                raise ValueError(f"it is {picture.width}×{picture.height}, too large")
-            if picture.mode == "L" and not force_color:
-                return np.asarray(picture)[None]
+            if image.width * image.height > _LARGEST_IMAGE:
+                raise ValueError(f"it is {image.width}×{image.height}, too large")
+            if image.mode == "L" and not force_color:
+                return np.asarray(image)[None]
             return np.ascontiguousarray(
-                np.asarray(picture.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
+                np.asarray(image.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
             )
     except UnidentifiedImageError:  # its message names an object in memory
         raise TinynetError(
-            f"encoded Datum cannot be decoded: its {len(data)} bytes are no picture"
+            f"encoded Datum cannot be decoded: its {len(data)} bytes are no image"
         ) from None
-    except (*_BAD_PICTURE, Image.DecompressionBombError) as error:
+    except (*_BAD_IMAGE, Image.DecompressionBombError) as error:
         raise TinynetError(f"encoded Datum cannot be decoded: {error}") from None
 
 

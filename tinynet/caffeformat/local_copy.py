@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 VARIABLE = "TINYNET_LOCAL_LMDB"
-# as /proc/mounts calls them; a name may go on with a version ("nfs4", "smb3")
+# as /proc/mounts calls them; a name may continue with a version ("nfs4", "smb3")
 _NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "fuse.ceph", "gpfs", "beegfs", "afs", "9p",
             "panfs", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "orangefs", "pvfs2", "wekafs",
             "fuse.juicefs", "ocfs2", "gfs2", "virtiofs")  # fmt: skip

@@ -1,7 +1,7 @@
 """Giving mapped pages back: a file read through a memory map stays out of the resident memory.
 
 LMDB maps its whole file, and every page that was ever read counts as resident: after one epoch of
-100,000 pictures 1.7 GB, which a batch system's memory limit may well end the run for.  The pages
+100,000 images 1.7 GB, which a batch system's memory limit may well end the run for.  The pages
 stay in the system's cache, so that reading them again costs next to nothing.
 """
 

@@ -1,4 +1,4 @@
-"""The mean picture and the mean of each channel, as Caffe's ``compute_image_mean`` makes them.
+"""The mean image and the mean of each channel, as Caffe's ``compute_image_mean`` makes them.
 
 It sums in float32, in key order; a sum of many thousand pixels is then rounded at every step, so
 that only the same order and precision give the same digits (``tools/compute_image_mean.cpp``).
@@ -15,25 +15,25 @@ from tinynet.errors import TinynetError
 
 
 class MeanSum:
-    """Adds up pictures of one shape C×H×W."""
+    """Adds up images of one shape C×H×W."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self._sum = np.zeros(shape, np.float32)
         self.count = 0
 
     def add(self, pixels: np.ndarray) -> None:
-        """Add one picture (C×H×W); the order of the calls matters in the last digits."""
+        """Add one image (C×H×W); the order of the calls matters in the last digits."""
         # adding uint8 to float32 at once is several times slower: numpy converts it piece by piece
         self._sum += pixels.astype(np.float32)
         self.count += 1
 
     def image(self) -> np.ndarray:
-        """The mean picture, float32 C×H×W, in the range of the pixels."""
+        """The mean image, float32 C×H×W, in the range of the pixels."""
         return self._sum / np.float32(self.count)
 
 
 def channel_means(image: np.ndarray) -> tuple[float, ...]:
-    """The mean of each channel of a mean picture (C×H×W), as ``compute_image_mean`` prints it."""
+    """The mean of each channel of a mean image (C×H×W), as ``compute_image_mean`` prints it."""
     channels = image.reshape(len(image), -1)
     # accumulate adds one after the other, where sum would add pairwise
     totals = np.add.accumulate(channels, axis=1, dtype=np.float32)[:, -1]
@@ -41,7 +41,7 @@ def channel_means(image: np.ndarray) -> tuple[float, ...]:
 
 
 def write_mean(image: np.ndarray, path: Path) -> None:
-    """Write a mean picture (C×H×W) as the BlobProto that ``mean_file`` names: 1×C×H×W."""
+    """Write a mean image (C×H×W) as the BlobProto that ``mean_file`` names: 1×C×H×W."""
     blob = schema.BlobProto(num=1)
     blob.channels, blob.height, blob.width = image.shape
     blob.data.extend(image.astype(np.float32).ravel().tolist())
@@ -49,10 +49,10 @@ def write_mean(image: np.ndarray, path: Path) -> None:
 
 
 def read_mean(path: Path) -> np.ndarray:
-    """Read a mean picture as float32 C×H×W; raises TinynetError where the file is none."""
+    """Read a mean image as float32 C×H×W; raises TinynetError where the file is none."""
     blob = binary.read(path, schema.BlobProto)
     shape = tuple(blob.shape.dim)[-3:] or (blob.channels, blob.height, blob.width)
     data = np.array(blob.data, np.float32)
     if len(shape) != 3 or data.size != np.prod(shape):
-        raise TinynetError(f"{path}: {data.size} values do not make a picture of {shape}")
+        raise TinynetError(f"{path}: {data.size} values do not make an image of {shape}")
     return data.reshape(shape)

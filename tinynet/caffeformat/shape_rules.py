@@ -1,6 +1,6 @@
 """Caffe's shape rules: what each layer type makes of its bottoms, and the parameters it holds.
 
-A rule takes (layer, shapes of the bottoms, shape of a record's picture) and returns the shapes of
+A rule takes (layer, shapes of the bottoms, shape of a record's image) and returns the shapes of
 the tops and of the parameters, and the multiply-adds of a forward pass.  It raises ValueError where
 Caffe would abort.  ``RULES`` finds a rule by layer type.
 
@@ -53,37 +53,37 @@ def canonical(axis: int, shape: Shape) -> int:
 # ------------------------------------------------------------------------------- data layers
 
 
-def _cropped(parameter: Any, picture: Shape) -> Shape:
-    channels, height, width = picture
+def _cropped(parameter: Any, image: Shape) -> Shape:
+    channels, height, width = image
     crop = parameter.crop_size
     if crop > min(height, width):
-        raise ValueError(f"crop_size {crop} of a picture of {height}x{width}")
-    return (channels, crop, crop) if crop else picture
+        raise ValueError(f"crop_size {crop} of an image of {height}x{width}")
+    return (channels, crop, crop) if crop else image
 
 
 @rule("Data")
-def data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     batch = layer.data_param.batch_size
-    return Result([(batch, *_cropped(layer.transform_param, picture)), (batch,)])
+    return Result([(batch, *_cropped(layer.transform_param, image)), (batch,)])
 
 
 @rule("ImageData")
-def image_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def image_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     parameter = layer.image_data_param
     size = (parameter.new_height, parameter.new_width)
-    resized = (3 if parameter.is_color else 1, *(size if all(size) else picture[1:]))
+    resized = (3 if parameter.is_color else 1, *(size if all(size) else image[1:]))
     batch = parameter.batch_size
     return Result([(batch, *_cropped(layer.transform_param, resized)), (batch,)])
 
 
 @rule("MemoryData")
-def memory_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def memory_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.memory_data_param
     return Result([(p.batch_size, p.channels, p.height, p.width), (p.batch_size,)])
 
 
 @rule("WindowData")
-def window_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def window_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     batch, crop = layer.window_data_param.batch_size, layer.transform_param.crop_size
     if not crop:
         raise ValueError("crop_size must be positive")
@@ -91,17 +91,17 @@ def window_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("HDF5Data")
-def hdf5_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def hdf5_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     raise ValueError("its shapes are those of the datasets in its files")
 
 
 @rule("Input")
-def input(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def input(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result(_one_each(layer, [tuple(shape.dim) for shape in layer.input_param.shape]))
 
 
 @rule("DummyData")
-def dummy_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def dummy_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.dummy_data_param
     shapes = [tuple(shape.dim) for shape in p.shape]
     if not shapes:
@@ -110,7 +110,7 @@ def dummy_data(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Parameter")
-def parameter(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def parameter(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     shape = tuple(layer.parameter_param.shape.dim)
     return Result([shape], [shape])
 
@@ -164,7 +164,7 @@ def _slide(sizes: Shape, window: Window) -> Shape:
 
 
 @rule("Convolution", "Deconvolution")
-def convolution(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def convolution(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.convolution_param
     axis = canonical(p.axis, bottoms[0])
     outer, channels, sizes = bottoms[0][:axis], bottoms[0][axis], bottoms[0][axis + 1 :]
@@ -191,14 +191,14 @@ def convolution(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Im2col")
-def im2col(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def im2col(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     number, channels, *sizes = bottoms[0]
     window = window_of(layer.convolution_param, len(sizes))
     return Result([(number, channels * prod(window.kernel), *_slide(tuple(sizes), window))])
 
 
 @rule("Pooling")
-def pooling(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def pooling(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.pooling_param
     number, channels, *sizes = bottoms[0]
     out = []
@@ -214,7 +214,7 @@ def pooling(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
         reach = size + 2 * pad - kernel
         ceil = p.round_mode == schema.PoolingParameter.CEIL
         pooled = (-(-reach // stride) if ceil else reach // stride) + 1
-        # a last window that would begin in the padding behind the picture is dropped
+        # a last window that would begin in the padding behind the image is dropped
         if any(pads) and (pooled - 1) * stride >= size + pad:
             pooled -= 1
         if pooled < 1:
@@ -224,7 +224,7 @@ def pooling(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("InnerProduct")
-def inner_product(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def inner_product(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.inner_product_param
     axis = canonical(p.axis, bottoms[0])
     inputs = prod(bottoms[0][axis:])
@@ -235,7 +235,7 @@ def inner_product(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Embed")
-def embed(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def embed(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.embed_param
     weight = (p.input_dim, p.num_output)
     parameters = [weight, (p.num_output,)] if p.bias_term else [weight]
@@ -246,7 +246,7 @@ def embed(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("RNN", "LSTM")
-def recurrent(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def recurrent(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.recurrent_param
     steps, streams = bottoms[0][:2]
     parts = (1 if layer.type == "RNN" else 2) if p.expose_hidden else 0
@@ -267,7 +267,7 @@ def recurrent(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("LSTMUnit")
-def lstm_unit(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def lstm_unit(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]] * 2)
 
 
@@ -278,23 +278,23 @@ def lstm_unit(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     *("AbsVal", "BNLL", "Clip", "Dropout", "ELU", "Exp", "Log", "Power", "ReLU", "Sigmoid"),
     *("Swish", "TanH", "Threshold", "LRN", "MVN", "Softmax", "Split", "Eltwise"),
 )
-def same(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def same(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]] * len(layer.top))
 
 
 @rule("PReLU")
-def prelu(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def prelu(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]], [() if layer.prelu_param.channel_shared else (bottoms[0][1],)])
 
 
 @rule("BatchNorm")
-def batch_norm(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def batch_norm(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
     return Result([bottoms[0]], [(channels,), (channels,), (1,)])
 
 
 @rule("Scale", "Bias")
-def scale(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def scale(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.scale_param if layer.type == "Scale" else layer.bias_param
     parameters = []
     operand = bottoms[1] if len(bottoms) > 1 else None
@@ -311,7 +311,7 @@ def scale(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Concat")
-def concat(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def concat(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.concat_param
     axis = canonical(p.concat_dim if p.HasField("concat_dim") else p.axis, bottoms[0])
     for shape in bottoms:
@@ -322,7 +322,7 @@ def concat(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Slice")
-def slice(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def slice(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.slice_param
     axis = canonical(p.slice_dim if p.HasField("slice_dim") else p.axis, bottoms[0])
     size, tops = bottoms[0][axis], len(layer.top)
@@ -334,14 +334,14 @@ def slice(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Flatten")
-def flatten(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def flatten(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     start = canonical(layer.flatten_param.axis, bottoms[0])
     end = canonical(layer.flatten_param.end_axis, bottoms[0]) + 1
     return Result([(*bottoms[0][:start], prod(bottoms[0][start:end]), *bottoms[0][end:])])
 
 
 @rule("Reshape")
-def reshape(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def reshape(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.reshape_param
     bottom = bottoms[0]
     start = p.axis if p.axis >= 0 else len(bottom) + p.axis + 1
@@ -357,20 +357,20 @@ def reshape(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Tile")
-def tile(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def tile(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     axis = canonical(layer.tile_param.axis, bottoms[0])
     tiled = bottoms[0][axis] * layer.tile_param.tiles
     return Result([(*bottoms[0][:axis], tiled, *bottoms[0][axis + 1 :])])
 
 
 @rule("Crop")
-def crop(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def crop(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     axis = canonical(layer.crop_param.axis, bottoms[0])
     return Result([(*bottoms[0][:axis], *bottoms[1][axis:])])
 
 
 @rule("Reduction")
-def reduction(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def reduction(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0][: canonical(layer.reduction_param.axis, bottoms[0])]])
 
 
@@ -381,18 +381,18 @@ def reduction(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
     *("SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss", "ContrastiveLoss"),
     *("MultinomialLogisticLoss", "SigmoidCrossEntropyLoss"),
 )
-def loss(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def loss(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([(), bottoms[0]][: max(1, len(layer.top))])
 
 
 @rule("Accuracy")
-def accuracy(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def accuracy(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     classes = bottoms[0][canonical(layer.accuracy_param.axis, bottoms[0])]
     return Result([(), (classes,)][: max(1, len(layer.top))])
 
 
 @rule("ArgMax")
-def argmax(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def argmax(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.argmax_param
     if p.HasField("axis"):
         axis = canonical(p.axis, bottoms[0])
@@ -402,5 +402,5 @@ def argmax(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
 
 
 @rule("Silence", "HDF5Output")
-def silence(layer: Any, bottoms: list[Shape], picture: Shape) -> Result:
+def silence(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([])

@@ -63,10 +63,10 @@ class NetShapes:
         return FLOAT32 * (2 * values + 3 * self.parameters)
 
 
-def infer(net: Any, phase: int, picture: Sequence[int] = (3, 64, 64)) -> NetShapes:
+def infer(net: Any, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes:
     """The shapes of a NetParameter's layers in a phase.
 
-    ``picture`` (channels, height, width) is what a Data layer's records hold, which no prototxt
+    ``image`` (channels, height, width) is what a Data layer's records hold, which no prototxt
     says.  Raises TinynetError naming the layer where the net is inconsistent, and on a layer whose
     shape cannot be known without its data or code.
     """
@@ -80,7 +80,7 @@ def infer(net: Any, phase: int, picture: Sequence[int] = (3, 64, 64)) -> NetShap
     shared: dict[str, Shape] = {}
     parameters = 0
     for layer in layers_of(net, phase):
-        shapes = _infer_layer(layer, blobs, tuple(picture))
+        shapes = _infer_layer(layer, blobs, tuple(image))
         blobs.update(shapes.tops)
         parameters += shapes.parameter_count - _already_counted(layer, shapes, shared)
         found.append(shapes)
@@ -98,7 +98,7 @@ def _inputs(net: Any) -> dict[str, Shape]:
     return dict(zip(net.input, shapes))
 
 
-def _infer_layer(layer: Any, blobs: dict[str, Shape], picture: Shape) -> LayerShapes:
+def _infer_layer(layer: Any, blobs: dict[str, Shape], image: Shape) -> LayerShapes:
     rule = RULES.get(layer.type)
     if rule is None:
         raise TinynetError(f"layer {layer.name}: the shape of a '{layer.type}' layer is not known")
@@ -106,7 +106,7 @@ def _infer_layer(layer: Any, blobs: dict[str, Shape], picture: Shape) -> LayerSh
         if bottom not in blobs:
             raise TinynetError(f"layer {layer.name}: no blob '{bottom}' before it")
     try:
-        result = rule(layer, [blobs[bottom] for bottom in layer.bottom], picture)
+        result = rule(layer, [blobs[bottom] for bottom in layer.bottom], image)
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise TinynetError(f"layer {layer.name} ({layer.type}): {error}") from error
     if any(size < 0 for shape in result.tops for size in shape):

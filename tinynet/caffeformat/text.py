@@ -31,7 +31,7 @@ INTEGER_RANGES = {
 BOOLEANS = {"true": True, "True": True, "t": True, "1": True}
 BOOLEANS.update({"false": False, "False": False, "f": False, "0": False})
 
-# What is one thing to a reader goes on one line where it fits.  Layers and their parameters stay
+# What is one thing to a reader stands on one line where it fits.  Layers and their parameters stay
 # open, one field to a line, so that grep, sed and diff work on them as on Caffe's own files.
 ONE_LINE = {"BlobShape", "FillerParameter", "NetStateRule", "ParamSpec"}
 COLUMNS = 76

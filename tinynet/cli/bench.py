@@ -49,7 +49,7 @@ def bench(
     """Measure this machine: tinynet beside real Caffe and a plain PyTorch script.
 
     Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
-    median over the rounds counts.  Without --data the pictures are drawn.  What is not here is
+    median over the rounds counts.  Without --data the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
     training step the Data layer alone would take.
     """

@@ -38,12 +38,12 @@ def data() -> None:
     """
 
 
-@data.command(short_help="Check every picture, or every record of a converted set.")
+@data.command(short_help="Check every image, or every record of a converted set.")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @_JOBS
 @_JSON
 def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
-    """Check every picture of DATASET, or every record of a converted one.
+    """Check every image of DATASET, or every record of a converted one.
 
     DATASET is a folder or zip in the Tiny ImageNet-200 layout, or the folder that
     'tinynet data convert' wrote.  Exit status 1 if anything is wrong with it.
@@ -63,17 +63,17 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
     else:
         _print_report(report)
     if report.problems:
-        from tinynet.dataset.convert import bad_pictures
+        from tinynet.dataset.convert import bad_images
 
         if report.kind == "data set":
-            raise TinynetError(f"{dataset}: {bad_pictures(report.problems)}")
+            raise TinynetError(f"{dataset}: {bad_images(report.problems)}")
         raise TinynetError(f"{report.problems[0]}; convert the data set again")
 
 
 def _print_report(report: Report) -> None:
     click.echo(f"{report.kind} of {report.classes} classes")
     for split, count in report.counts.items():
-        line = f"{split:<6}{count:>8} pictures"
+        line = f"{split:<6}{count:>8} images"
         if report.grayscale:
             line += f", {report.grayscale[split]} grayscale"
         if split == "train" and report.boxes:
@@ -101,8 +101,8 @@ def _print_report(report: Report) -> None:
     show_default=True,
     help="Seed of the shuffled order.",
 )
-@click.option("--crop-to-box", is_flag=True, help="Keep of a training picture its box, scaled up.")
-@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be used.")
+@click.option("--crop-to-box", is_flag=True, help="Keep of a training image its box, scaled up.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be used.")
 @_OVERWRITE
 @_JOBS
 @_JSON
@@ -133,16 +133,16 @@ def convert(
     if manifest.skipped:
         count = len(manifest.skipped)
         named = ", ".join(manifest.skipped[:5]) + (", …" if count > 5 else "")
-        noun = "picture" if count == 1 else "pictures"
+        noun = "image" if count == 1 else "images"
         print(f"tinynet: left out {count} bad {noun}: {named}", file=sys.stderr)
     if as_json:
         content = dataclasses.asdict(manifest)
-        del content["names"]  # as many as there are pictures, and in manifest.json
+        del content["names"]  # as many as there are images, and in manifest.json
         click.echo(json.dumps({"out": str(out), **content}))
         return
     counts = ", ".join(f"{count} {split}" for split, count in manifest.counts.items())
     b, g, r = manifest.mean_values
-    click.echo(f"{out}: {manifest.classes} classes; {counts} pictures")
+    click.echo(f"{out}: {manifest.classes} classes; {counts} images")
     click.echo(f"mean B {b:.4f}, G {g:.4f}, R {r:.4f}")
 
 
@@ -153,10 +153,10 @@ def convert(
     "--hold-out",
     type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="PART",
-    help="Hold this part of each class's training pictures out, for choosing (as 0.1).",
+    help="Hold this part of each class's training images out, for choosing (as 0.1).",
 )
 @click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
-@click.option("--fold", metavar="K/N", help="Fold K of N over training and validation pictures.")
+@click.option("--fold", metavar="K/N", help="Fold K of N over training and validation images.")
 @click.option(
     "--split-seed",
     type=shared_options.SEED,
@@ -205,11 +205,9 @@ def split(
         click.echo(json.dumps({"out": str(out), "counts": manifest.counts, **manifest.options}))
         return
     for name, role in plan.roles().items():
-        click.echo(f"{name:<6}{manifest.counts[name]:>8} pictures: {role}")
+        click.echo(f"{name:<6}{manifest.counts[name]:>8} images: {role}")
     if leaks:
-        print(
-            f"tinynet: left out {leaks} pictures (see 'skipped' in the manifest)", file=sys.stderr
-        )
+        print(f"tinynet: left out {leaks} images (see 'skipped' in the manifest)", file=sys.stderr)
 
 
 @data.command(short_help="Draw a data set of shapes, for use without a download.")
@@ -217,17 +215,15 @@ def split(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the data set."
 )
 @click.option("--classes", type=int, default=20, show_default=True, help="Classes, 2 to 400.")
-@click.option(
-    "--train-per-class", type=int, default=75, show_default=True, help="Pictures of each."
-)
-@click.option("--val-per-class", type=int, default=50, show_default=True, help="Pictures of each.")
-@click.option("--test-per-class", type=int, default=10, show_default=True, help="Pictures of each.")
+@click.option("--train-per-class", type=int, default=75, show_default=True, help="Images of each.")
+@click.option("--val-per-class", type=int, default=50, show_default=True, help="Images of each.")
+@click.option("--test-per-class", type=int, default=10, show_default=True, help="Images of each.")
 @click.option(
     "--seed",
     type=shared_options.SEED,
     default=1,
     show_default=True,
-    help="Another one, other pictures.",
+    help="Another one, other images.",
 )
 @_OVERWRITE
 def synthesize(
@@ -254,7 +250,7 @@ def synthesize(
     synthetic.synthesize(out, sizes, seed=seed, overwrite=overwrite)
     click.echo(
         f"{out}: {classes} classes; {classes * train_per_class} train, "
-        f"{classes * val_per_class} val, {classes * test_per_class} test pictures"
+        f"{classes * val_per_class} val, {classes * test_per_class} test images"
     )
 
 

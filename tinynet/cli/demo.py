@@ -29,7 +29,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     """Run the whole experiment in minutes, on the CPU: data set to ensemble.
 
     DATASET is a folder or zip in the Tiny ImageNet layout; without it a data set is drawn.  Every
-    command is shown as it runs.  Started again, the demo goes on where it was.
+    command is shown as it runs.  Started again, the demo resumes where it was.
     """
     from tinynet.cli.table import render
     from tinynet.dataset.manifest import read_manifest
@@ -65,7 +65,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     draw_bars(
         [Bar(row.label, row.oversampled.top1) for row in rows],
         figures["accuracy"],
-        f"Validation accuracy over crops, {manifest.counts['val']:,} pictures",
+        f"Validation accuracy over crops, {manifest.counts['val']:,} images",
         chance=1 / manifest.classes,
     )
     draw_curves(
@@ -74,7 +74,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     )
     click.echo(
         f"\n{manifest.source}: {manifest.classes} classes, "
-        f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation pictures"
+        f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation images"
         f"; chance is {100 / manifest.classes:.1f} %\n\n{table}\n"
     )
     for what, path in figures.items():

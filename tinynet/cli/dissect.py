@@ -73,20 +73,20 @@ HOLD_OUT = 0.1
     "--folds",
     type=click.IntRange(2),
     metavar="K",
-    help="K-fold cross-validation over training and validation pictures instead, of stage 7 or "
+    help="K-fold cross-validation over training and validation images instead, of stage 7 or "
     "those named.",
 )
 @click.option(
     "--split-seed",
     type=shared_options.SEED,
     metavar="S",
-    help="Hold tuning pictures out, which alone may choose; without it, val is reported and chose.",
+    help="Hold tuning images out, which alone may choose; without it, val is reported and chose.",
 )
 @click.option(
     "--hold-out",
     type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="PART",
-    help=f"With --split-seed: this part of the training pictures.  [default: {HOLD_OUT}]",
+    help=f"With --split-seed: this part of the training images.  [default: {HOLD_OUT}]",
 )
 @click.option("--half-val", is_flag=True, help="With --split-seed: one half of val instead.")
 @click.option(
@@ -101,7 +101,7 @@ HOLD_OUT = 0.1
     "--batch-size",
     type=shared_options.COUNT,
     metavar="B",
-    help="Pictures in each update; default 128.",
+    help="Images in each update; default 128.",
 )
 @shared_options.engine("For training and evaluation.")
 @shared_options.caffe_python
@@ -137,8 +137,9 @@ def dissect(
     """Train and evaluate every stage from several seeds, and show what each change is worth.
 
     DATA is what 'tinynet data convert' wrote (default data/lmdb).  What is done is kept, here or in
-    --results; the same command goes on, and more seeds or stages are added to what is there.  What
-    has not run reads "not run".  The ensemble's first members are the last single stage's runs.
+    --results; the same command resumes it, and more seeds or stages are added to what is there.
+    What has not run reads "not run".  The ensemble's first members are the last single stage's
+    runs.
     """
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
     from tinynet.study.dissection import Folders, Request
@@ -158,7 +159,7 @@ def dissect(
         epochs_factor=epochs_factor,
         overrides=_overrides(batch_size),
         found=read_overrides_by_stage(overrides_files),
-        chosen_on=read_choices(overrides_files),
+        selection_set=read_choices(overrides_files),
         engine=shared_options.engine_words(engine, caffe_python, cpu),
         command=command_line(),
     )

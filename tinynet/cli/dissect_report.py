@@ -21,30 +21,30 @@ def text(table: Dissection) -> str:
 def _lines(table: Dissection) -> Iterator[str]:
     settings = table.settings
     yield (
-        f"reported on {table.reported.images:,} pictures ({table.reported.role}); epochs x "
+        f"reported on {table.reported.images:,} images ({table.reported.role}); epochs x "
         f"{settings['epochs_factor']:g}, batch {settings['batch_size']}"
     )
     for choice in choices(settings):
         yield choice.text
     header = ["stage", "epochs", "seeds", "1 crop %", "10 crops %", "training %", "loss"]
-    header += ["gain, 95 % by picture; by seed", "paper"]
+    header += ["gain, 95 % by image; by seed", "paper"]
     every = (*table.stages, *table.variants)
     yield render(header, [_row(row, table) for row in every], right=(1, 2, 3, 4, 5, 6))
     if any(_has_no_crops(row, table) for row in every):
-        yield "*: sees whole pictures, which have no crops: the picture and its mirror"
+        yield "*: sees whole images, which have no crops: the image and its mirror"
     if table.oversampling is not None:
         gain = _gain(table.oversampling)
         yield f"oversampling, stage 7: {gain} (paper: +{paper.OVERSAMPLING_GAIN:g})"
     if table.ensemble is not None:
         yield from _ensemble(table.ensemble, table)
     if any(row.gain for row in every):
-        yield "by picture: paired bootstrap over the reported pictures; by seed: Student's t"
+        yield "by image: paired bootstrap over the reported images; by seed: Student's t"
     yield from _tuning(every)
 
 
 def _tuning(rows: Sequence[StageRow]) -> Iterator[str]:
-    """What the pictures that may choose say beside those that are reported."""
-    header = ["stage, over crops", "tuning %", "reported %", "difference, 95 % by picture; by seed"]
+    """What the images that may choose say beside those that are reported."""
+    header = ["stage, over crops", "tuning %", "reported %", "difference, 95 % by image; by seed"]
     cells = [
         [row.label, _percent(row.tuning), _percent(row.ten_crop), _gain(row.tuning_less_reported)]
         for row in rows
@@ -52,7 +52,7 @@ def _tuning(rows: Sequence[StageRow]) -> Iterator[str]:
     ]
     if cells:
         yield render(header, cells, right=(1, 2))
-        yield "difference: of two independent samples of pictures; no net was trained on either"
+        yield "difference: of two independent samples of images; no net was trained on either"
 
 
 def _has_no_crops(row: StageRow, table: Dissection) -> bool:
@@ -100,19 +100,19 @@ def _ensemble(found: Ensemble, table: Dissection) -> Iterator[str]:
     if found.gain_over_best is not None:
         stated = found.paper.gain
         yield (
-            f"  over the member that is best on the tuning pictures: "
+            f"  over the member that is best on the tuning images: "
             f"{100 * found.gain_over_best:+.2f} (paper, over the best: {stated:+.2f})"
         )
     if found.chosen is not None:
         size = len(found.chosen.members)
         yield (
-            f"  best subset by the tuning pictures, {size} members: "
+            f"  best subset by the tuning images, {size} members: "
             f"{100 * found.chosen.reported:.2f} %"
         )
     if found.flattered is not None:
         size = len(found.flattered.members)
         yield (
-            f"  best subset by the reported pictures themselves, {size} members: "
+            f"  best subset by the reported images themselves, {size} members: "
             f"{100 * found.flattered.reported:.2f} %, which flatters "
             f"(paper: {paper.BEST_SUBSET:.2f} with {paper.BEST_SUBSET_SIZE})"
         )
@@ -126,7 +126,7 @@ def _percent(found: Estimate | None) -> str:
 
 
 def _gain(found: Estimate) -> str:
-    parts = [_interval(found.by_picture), _interval(found.by_seed)]
+    parts = [_interval(found.by_image), _interval(found.by_seed)]
     return f"{100 * found.mean:+.2f} " + "; ".join(part for part in parts if part)
 
 
@@ -139,7 +139,7 @@ def _interval(interval: tuple[float, float] | None) -> str:
 def folds_text(made: list[StageFolds]) -> str:
     """The folds as text, percent."""
     count = max((len(stage.folds) for stage in made), default=0)
-    header = ["stage", *(f"fold {n}" for n in range(1, count + 1)), "mean", "train - val pictures"]
+    header = ["stage", *(f"fold {n}" for n in range(1, count + 1)), "mean", "train - val images"]
     rows = []
     for stage in made:
         cells = ["not run" if a is None else f"{100 * a:.2f}" for a in stage.folds]
@@ -155,5 +155,5 @@ def folds_text(made: list[StageFolds]) -> str:
     return (
         f"{table}\n"
         "percent, one crop, on the fold held out; in brackets 95 %: of the mean by Student's t\n"
-        "over folds, of the difference by the two kinds of pictures as independent samples"
+        "over folds, of the difference by the two kinds of images as independent samples"
     )

@@ -28,7 +28,7 @@ class EnsembleReport:
     def unscored(self) -> str:
         return (
             f"{self.file}: average of {len(self.members)} members on {len(self.mean.names):,} "
-            "pictures; no scores, since they have no labels"
+            "images; no scores, since they have no labels"
         )
 
     def text(self) -> str:
@@ -76,7 +76,7 @@ class EnsembleReport:
         size = len(members_of(best))
         yield (
             f"best subset: {size} of {scores.members}, {100 * scores.accuracy(best):.2f} % "
-            "(chosen on these very pictures, so it flatters)"
+            "(chosen on these very images, so it flatters)"
         )
         yield f"all {scores.members}: {100 * scores.accuracy(scores.full):.2f} %"
 

@@ -64,7 +64,7 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
         type=click.Choice(SPLITS),
         default=default,
         show_default=True,
-        help="Which pictures.",
+        help="Which images.",
     )
 
 
@@ -110,7 +110,7 @@ def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(summary))
         return
     click.echo(
-        f"{run}, iteration {result.iteration}, {result.split}: {len(result.names):,} pictures, "
+        f"{run}, iteration {result.iteration}, {result.split}: {len(result.names):,} images, "
         f"{_views(result.views)} each, on {result.engine}"
     )
     if result.labelled:
@@ -119,7 +119,7 @@ def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
             f"top-5 {_percent(metrics.top5)}"
         )
     else:
-        click.echo(f"no scores: the pictures of the {result.split} split have no labels")
+        click.echo(f"no scores: the images of the {result.split} split have no labels")
     click.echo(f"probabilities: {request.out}")
 
 
@@ -211,7 +211,7 @@ def predict(
 ) -> None:
     """Write the submission file of a run, or of the average of several.
 
-    One line per picture, `test_0.JPEG n01443537`, in the order of the pictures' numbers.  RUN is a
+    One line per image, `test_0.JPEG n01443537`, in the order of the images' numbers.  RUN is a
     run directory or an .npz; 10-crop probabilities are used, and computed where a run has none of
     its newest snapshot.
     """
@@ -286,8 +286,8 @@ def _iteration(run: Path, given: str) -> int:
 
 
 def _progress(request: Request) -> AbstractContextManager[Progress]:
-    """A live line of the pictures handed to the worker."""
-    return _line(f"{request.run} {request.split}", " pictures")
+    """A live line of the images handed to the worker."""
+    return _line(f"{request.run} {request.split}", " images")
 
 
 @contextmanager
@@ -319,7 +319,7 @@ def _facts(result: Probabilities) -> dict[str, Any]:
 
 
 def _views(views: int) -> str:
-    return {1: "1 crop", 2: "picture and mirror"}.get(views, f"{views} crops")
+    return {1: "1 crop", 2: "image and mirror"}.get(views, f"{views} crops")
 
 
 def _percent(value: float) -> str:

@@ -16,7 +16,7 @@ from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import solver_values
 from tinynet.experiment.hyperparameters import LARGEST_COUNT
-from tinynet.experiment.overrides import read_chosen_on, read_overrides, read_stage
+from tinynet.experiment.overrides import read_overrides, read_selection_set, read_stage
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, Stage, stage
@@ -93,7 +93,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 1 and name each file that drifted."
 )
-@click.option("--batch-size", type=shared_options.COUNT, help="Pictures per training iteration.")
+@click.option("--batch-size", type=shared_options.COUNT, help="Images per training iteration.")
 @click.option(
     "--epochs", type=shared_options.COUNT, help="Length of training; schedules scale with it."
 )
@@ -127,8 +127,8 @@ def generate(
     """Write the stages' train_val, deploy and solver prototxt.
 
     Plain, it writes the files that the repository holds.  An option that is left out leaves the
-    value that the stage has in tinynet/hyperparameters.py.  From --random-seed N the members of
-    stage 8 count on.
+    value that the stage has in tinynet/experiment/hyperparameters.py.  From --random-seed N the
+    members of stage 8 count on.
 
     \b
     Examples:
@@ -191,7 +191,7 @@ def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
     others = [s.name for s in stages if (STAGES[-2] if s.is_ensemble else s).name != searched]
     if searched and others:
         click.echo(f"{file} was found for {searched}; {', '.join(others)} take it too", err=True)
-    chosen = read_chosen_on(file)
+    chosen = read_selection_set(file)
     if chosen is None or not DataPaths(data).manifest.exists():
         return
     from tinynet.dataset.manifest import read_manifest
@@ -204,7 +204,7 @@ def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
     shared = overlap(chosen, data, reported.name)
     if shared:
         click.echo(
-            f"{file}: was chosen on {shared:,} of the {reported.images:,} pictures of {data}'s "
+            f"{file}: was chosen on {shared:,} of the {reported.images:,} images of {data}'s "
             f"{reported.name}, which flatters what is measured there",
             err=True,
         )

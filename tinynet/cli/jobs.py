@@ -34,7 +34,7 @@ _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed
 def jobs() -> None:
     """Run many trainings: over the GPUs or cores of this machine, or through a batch system.
 
-    A job list is a folder; every job trains a run and evaluates it.  Any number of starters may
+    A job list is a folder; every job trains a run and evaluates it.  Any number of runners may
     work on one list, and what is done is not done again.  'local' needs no scheduler: it takes the
     free GPUs, or the cores.
 
@@ -248,11 +248,11 @@ def local(
 
     A job that fails is reported and does not keep the others from being done; where none could
     begin, for want of data, say, none is begun.  The command may be started again, and several
-    times at once: what is done is not done again, and what was stopped or killed goes on.  Ctrl-C,
+    times at once: what is done is not done again, and what was stopped or killed resumes.  Ctrl-C,
     or SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
     """
     from tinynet.cli.job_commands import common_fault
-    from tinynet.jobs import local as starter
+    from tinynet.jobs import local as runner
 
     if processes is not None and gpus is not None:
         raise UsageError("--processes and --gpus: choose one")
@@ -260,7 +260,7 @@ def local(
     fault = common_fault(folder, retry)
     if fault is not None:
         raise TinynetError(fault)
-    _conclude(starter.run(folder, places, say, again=retry), folder, as_json)
+    _conclude(runner.run(folder, places, say, again=retry), folder, as_json)
 
 
 def _places(
@@ -301,15 +301,15 @@ def run(
 ) -> None:
     """Do single jobs of LIST, one after the other: what batch scripts call.
 
-    Waits where another starter works on one of them; one that is done already is left as it is.
+    Waits where another runner works on one of them; one that is done already is left as it is.
     """
-    from tinynet.jobs import local as starter
+    from tinynet.jobs import local as runner
     from tinynet.jobs.places import One
 
     if gpu is not None and cpu:
         raise UsageError("--gpu and --cpu: choose one")
     place = One(gpu, cpu, threads)
-    _conclude(starter.run(folder, place, say, only=names, again=retry), folder, as_json)
+    _conclude(runner.run(folder, place, say, only=names, again=retry), folder, as_json)
 
 
 def _conclude(report: Report, folder: Path, as_json: bool) -> None:

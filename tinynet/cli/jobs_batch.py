@@ -74,7 +74,7 @@ def slurm(folder: Path, submit: bool, **options: Any) -> None:
     One array of tasks, and a further one for each group of jobs that comes after others (the
     ensemble's average).  Before its time limit a run is told to stop, leaves a snapshot, and its
     task is put back into the queue; so is one that is preempted or whose node fails.  scancel
-    leaves runs that can go on: submit the list again.
+    leaves runs that can resume: submit the list again.
     """
     from tinynet.jobs import slurm as system
 
@@ -135,9 +135,9 @@ def _batch(
     fault = common_fault(folder, retry)
     if fault is not None:  # of this machine: a node of the cluster may have what is not here
         say(f"as seen from here, {fault}")
-    around = batch_script.Surroundings(found.directory.resolve(), folder.resolve())
+    context = batch_script.JobContext(found.directory.resolve(), folder.resolve())
     request = batch_script.Request(seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry)
-    texts = [system.render(group, around, request) for group in batch_script.groups(left)]
+    texts = [system.render(group, context, request) for group in batch_script.groups(left)]
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)
     for script, text in zip(scripts, texts):

@@ -39,10 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),
     "parity": ("parity", "Run a solver in both engines from one seed; show how they part."),
     "dissect": ("dissect", "Train every stage from several seeds, and show each change's gain."),
-    "search": ("search", "Search learning rate and weight decay on tuning pictures."),
+    "search": ("search", "Search learning rate and weight decay on tuning images."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
     "bench": ("bench", "Measure this machine beside real Caffe and plain PyTorch."),
-    "demo": ("demo", "Run the whole experiment in minutes, on drawn pictures or on yours."),
+    "demo": ("demo", "Run the whole experiment in minutes, on drawn images or on yours."),
 }
 
 
@@ -132,7 +132,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _ending_signals_unwind() -> Iterator[None]:
     """Let SIGTERM and SIGHUP leave the block by ``_Ended``, unless somebody ignores them.
 
-    Commands that can stop and go on later take these signals themselves while they work.
+    Commands that can stop and resume later take these signals themselves while they work.
     """
     before = {
         number: signal.signal(number, _end)

@@ -13,7 +13,7 @@ from tinynet.errors import UsageError
 if TYPE_CHECKING:
     from tinynet.report.figure import Figure
 
-# the names of tinynet.reporting.figures, here too so that --help needs no matplotlib
+# the names of tinynet.report.figures, here too so that --help needs no matplotlib
 NAMES = (
     *("architecture", "filters", "feature-maps", "subsets", "accuracies"),
     *("dissection", "curves", "confusion", "search", "folds"),
@@ -36,9 +36,9 @@ NAMES = (
 )
 @click.option("--stage", type=click.IntRange(1, 8), metavar="N", help="Architecture of stage N.")
 @click.option(
-    "--picture",
+    "--image",
     metavar="NAME",
-    help="Picture of the feature maps: of the validation split, or any file.",
+    help="Image of the feature maps: of the validation split, or any file.",
 )
 @shared_options.prototxt_root
 @click.option(
@@ -53,7 +53,7 @@ def report(
     only: str | None,
     out: Path | None,
     stage: int | None,
-    picture: str | None,
+    image: str | None,
     prototxt: Path,
     data: Path | None,
     engine: str,
@@ -65,30 +65,30 @@ def report(
     that needs no network.  What has not run reads "not run".
     """
     from tinynet.report import figures
-    from tinynet.report.evidence import Evidence, collect
     from tinynet.report.figure import Choice
+    from tinynet.report.report_data import ReportData, collect
 
     for name, given, its in (
         ("--stage", stage is not None, "architecture"),
-        ("--picture", picture is not None, "feature-maps"),
+        ("--image", image is not None, "feature-maps"),
     ):
         if given and only not in (None, its):
             raise UsageError(f"{name} goes with --only {its}, or with the whole page")
-    choice = Choice(stage=stage, picture=picture, engine=engine, prototxt=prototxt)
+    choice = Choice(stage=stage, image=image, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":
         raise UsageError("no RUNS named, and no folder 'runs' is here")
-    evidence = collect(named, data) if named else Evidence([])
+    report_data = collect(named, data) if named else ReportData([])
     if only is None:
         from tinynet.report.page import write_report
 
         page = out or Path("report.html")
         if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
             raise UsageError(f"--out {page}: the page is an .html file; a figure takes --only NAME")
-        write_report(evidence, choice, page)
+        write_report(report_data, choice, page)
         click.echo(str(page))
         return
-    for figure, path in _targets(figures.make(only, evidence, choice), only, out):
+    for figure, path in _targets(figures.make(only, report_data, choice), only, out):
         figure.draw(path)
         click.echo(str(path))
 

@@ -1,4 +1,4 @@
-"""``tinynet search``: solver values, coarse to fine, on pictures that may choose."""
+"""``tinynet search``: solver values, coarse to fine, on images that may choose."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     "--batch-size",
     type=shared_options.COUNT,
     metavar="B",
-    help="Pictures in each update; default 128.",
+    help="Images in each update; default 128.",
 )
 @click.option(
     "--seed",
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     metavar="S",
-    help="Which tenth of training is held out as tuning pictures, unless DATA is split.",
+    help="Which tenth of training is held out as tuning images, unless DATA is split.",
 )
 @shared_options.engine()
 @shared_options.caffe_python
@@ -102,10 +102,10 @@ def search(
     gpu: int | None,
     as_json: bool,
 ) -> None:
-    """Search solver values of a stage on tuning pictures, which are no part of what is reported.
+    """Search solver values of a stage on tuning images, which are no part of what is reported.
 
     The same command, started again or many times at once (on any machines that share DIR), joins
-    one study and goes on with what was left.  Writes DIR/overrides.json, which 'tinynet generate
+    one study and resumes with what was left.  Writes DIR/overrides.json, which 'tinynet generate
     --overrides' and 'tinynet dissect --overrides' take, DIR/trials.csv and DIR/plane.png.
     """
     from tinynet.experiment.solvers import Overrides
@@ -152,7 +152,7 @@ def search(
 
 
 def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
-    """DATA where its val may choose, else DATA with tuning pictures held out, under ``out``."""
+    """DATA where its val may choose, else DATA with tuning images held out, under ``out``."""
     from tinynet.dataset.manifest import read_manifest
     from tinynet.dataset.paths import DataPaths
     from tinynet.dataset.split import Tuning, split

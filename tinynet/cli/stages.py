@@ -39,7 +39,7 @@ CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number 
     type=click.IntRange(1),
     default=BATCH_SIZE,
     show_default=True,
-    help="Pictures per training iteration, which memory depends on.",
+    help="Images per training iteration, which memory depends on.",
 )
 @CLASSES_OPTION
 @DATA_OPTION
@@ -54,7 +54,7 @@ def stages(
 ) -> None:
     """Show the eight stages of the dissection.
 
-    Multiply-adds are those of one picture's forward pass.  Memory is what training holds in
+    Multiply-adds are those of one image's forward pass.  Memory is what training holds in
     float32: blobs and parameters with their gradients, and the momentum; buffers of the convolution
     come on top.
 
@@ -79,10 +79,10 @@ def stages(
 
 
 def _summary(stage: Stage, data: dataset.DataSet, batch_size: int) -> dict[str, Any]:
-    """A stage in figures; shapes and multiply-adds of one picture, memory in bytes."""
+    """A stage in figures; shapes and multiply-adds of one image, memory in bytes."""
     net = nets.train_val(stage, data, batch_size, test_batch=1, std=stage.hyperparameters.std)
-    picture = (len(data.mean_values), data.image_size, data.image_size)
-    found = shapes.infer(net, schema.TRAIN, picture)
+    image = (len(data.mean_values), data.image_size, data.image_size)
+    found = shapes.infer(net, schema.TRAIN, image)
     return {
         "stage": stage.number,
         "name": stage.name,
@@ -134,7 +134,7 @@ def _show_all(summaries: list[dict[str, Any]], batch_size: int) -> None:
     click.echo(table.render(header, rows, right=(3, 4, 5), wrap=(1, 2)))
     click.echo(
         "\nOutput shapes: after each pooling and fully connected layer.  Multiply-adds: one "
-        f"picture, forward.\nMemory: training with a batch of {batch_size}, one model at a time."
+        f"image, forward.\nMemory: training with a batch of {batch_size}, one model at a time."
     )
 
 

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     help="Snapshot every N iterations; default the solver's.",
 )
 @shared_options.assignments
-@click.option("--resume", is_flag=True, help="Only go on with a run, as it was begun.")
+@click.option("--resume", is_flag=True, help="Only resume a run, as it was begun.")
 @click.option(
     "--weights",
     multiple=True,
@@ -87,7 +87,7 @@ if TYPE_CHECKING:
 def train(as_json: bool, **given: Any) -> None:
     """Train a stage, an ensemble member, or any solver.prototxt.
 
-    The run lies in RUNS/STAGE/NAME.  One that was begun goes on from its newest snapshot, whichever
+    The run lies in RUNS/STAGE/NAME.  One that was begun resumes from its newest snapshot, whichever
     engine wrote it; one that is finished says so.  SOLVER may also be a run directory, which goes
     on as it was begun.  Ctrl-C stops after the iteration and leaves a snapshot.
     """
@@ -151,7 +151,7 @@ def _target(
             raise UsageError("--member goes with --stage 8")
         if solver.is_dir() or (solver.parent / "run.json").exists():
             if name is not None:
-                raise UsageError(f"--name {name}: {solver} is a run, which goes on where it is")
+                raise UsageError(f"--name {name}: {solver} is a run, which resumes where it is")
             return _run_directory(solver if solver.is_dir() else solver.parent)
         folder = Path(os.path.abspath(solver)).parent.name
         return solver, RunPaths.of(runs, folder, name or f"seed{_seed(solver, overrides)}")

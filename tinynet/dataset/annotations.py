@@ -57,9 +57,9 @@ def parse_words(text: str, name: str) -> dict[str, str]:
 
 
 def parse_boxes(text: str, name: str, size: int) -> dict[str, Box]:
-    """``WNID_boxes.txt``: file name and box of each training picture of a class.
+    """``WNID_boxes.txt``: file name and box of each training image of a class.
 
-    Boxes must lie within pictures of size×size pixels.
+    Boxes must lie within images of size×size pixels.
     """
     boxes: dict[str, Box] = {}
     for number, line in _lines(text):
@@ -74,7 +74,7 @@ def parse_boxes(text: str, name: str, size: int) -> dict[str, Box]:
 
 
 def parse_labels(text: str, name: str, size: int) -> dict[str, tuple[str, Box | None]]:
-    """``val_annotations.txt``: file name, wnid and (if given) box of each picture of the split."""
+    """``val_annotations.txt``: file name, wnid and (if given) box of each image of the split."""
     labels: dict[str, tuple[str, Box | None]] = {}
     for number, line in _lines(text):
         where = f"{name}:{number}"

@@ -19,11 +19,11 @@ from tinynet.caffeformat.mean import MeanSum, channel_means, write_mean
 from tinynet.dataset.decoding import Decoded, decode_all
 from tinynet.dataset.manifest import Manifest, write_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
-from tinynet.dataset.tiny_imagenet import PICTURE_SIZE, UNKNOWN, Picture, TinyImagenet
+from tinynet.dataset.tiny_imagenet import IMAGE_SIZE, UNKNOWN, ImageFile, TinyImagenet
 from tinynet.errors import TinynetError
 from tinynet.files import check_absent, whole_folder
 
-SHAPE = (3, PICTURE_SIZE, PICTURE_SIZE)
+SHAPE = (3, IMAGE_SIZE, IMAGE_SIZE)
 CONTENTS = frozenset({"train_lmdb", "val_lmdb", "test_lmdb", "mean.binaryproto", "manifest.json"})
 # LMDB gives a Datum of 3·64·64 bytes four pages of its own, and needs a few for its tree.
 _BYTES_PER_RECORD = 4 * 4096 + 128
@@ -61,26 +61,26 @@ def convert(
 ) -> Manifest:
     """Convert the data set ``source`` (folder or zip) into the folder ``out``.
 
-    Pictures become uint8 BGR Datums under keys ``NNNNNNNN_NAME`` that number them in an order
+    Images become uint8 BGR Datums under keys ``NNNNNNNN_NAME`` that number them in an order
     shuffled by ``options.seed``; for one seed, every file comes out the same.  ``out`` appears
     when all is written.  Raises TinynetError for anything wrong with the data set, and, unless
-    ``options.skip_bad``, for pictures that cannot be used.
+    ``options.skip_bad``, for images that cannot be used.
     """
     out = Path(out)
     with TinyImagenet(source) as dataset:
         check_absent(out, overwrite, CONTENTS)
         if options.crop_to_box:
             _check_boxes(dataset)
-        total = sum(len(pictures) for pictures in dataset.pictures.values())
+        total = sum(len(images) for images in dataset.images.values())
         with whole_folder(out, overwrite, CONTENTS) as folder:
             _check_space(out, folder, total)
             paths = DataPaths(folder)
             mean = MeanSum(SHAPE)
             tallies = {split: _Tally() for split in SPLITS}
-            with tqdm(total=total, unit=" pictures", file=sys.stderr, disable=None) as progress:
+            with tqdm(total=total, unit=" images", file=sys.stderr, disable=None) as progress:
                 for split in SPLITS:
                     progress.set_description(split)
-                    order = shuffled(dataset.pictures[split], split, options.seed)
+                    order = shuffled(dataset.images[split], split, options.seed)
                     records = _records(dataset, split, order, options, jobs, tallies[split], mean)
                     with closing(records):
                         write_store(paths.lmdb(split), _counted(records, progress))
@@ -91,9 +91,9 @@ def convert(
     return manifest
 
 
-def shuffled(pictures: list[Picture], split: str, seed: int) -> list[Picture]:
+def shuffled(images: list[ImageFile], split: str, seed: int) -> list[ImageFile]:
     """The order of a split's records: the same on every machine for one seed."""
-    order = list(pictures)
+    order = list(images)
     random.Random(f"{split} {seed}").shuffle(order)
     return order
 
@@ -106,21 +106,21 @@ def record_key(number: int, name: str) -> bytes:
 def _records(
     dataset: TinyImagenet,
     split: str,
-    order: list[Picture],
+    order: list[ImageFile],
     options: Options,
     jobs: int | None,
     tally: _Tally,
     mean: MeanSum,
 ) -> Generator[tuple[bytes, bytes] | None, None, None]:
-    """Yield a record for each picture in order, or None for one that is left out."""
+    """Yield a record for each image in order, or None for one that is left out."""
     digest = hashlib.sha256()
     crop = options.crop_to_box and split == "train"
     with closing(decode_all(dataset.files, order, crop_to_box=crop, jobs=jobs)) as decoded:
         for item in decoded:
-            tally.file_digests[item.picture.path] = item.digest
+            tally.file_digests[item.image.path] = item.digest
             if item.pixels is None:
-                tally.bad.append(f"{item.picture.path} {item.reason}")
-                tally.skipped.append(item.picture.path)
+                tally.bad.append(f"{item.image.path} {item.reason}")
+                tally.skipped.append(item.image.path)
                 yield None
                 continue
             key, value = _record(item, len(tally.names))
@@ -128,17 +128,17 @@ def _records(
                 mean.add(item.pixels)
             digest.update(key)
             digest.update(value)
-            tally.names.append(item.picture.name)
-            tally.labels.add(item.picture.label)
+            tally.names.append(item.image.name)
+            tally.labels.add(item.image.label)
             yield key, value
     tally.digest = digest.hexdigest()
 
 
 def _record(item: Decoded, number: int) -> tuple[bytes, bytes]:
     assert item.pixels is not None
-    label = item.picture.label
+    label = item.image.label
     return (
-        record_key(number, item.picture.name),
+        record_key(number, item.image.name),
         encode_datum(item.pixels, 0 if label == UNKNOWN else label),
     )
 
@@ -153,7 +153,7 @@ def _counted(
 
 
 def _check_boxes(dataset: TinyImagenet) -> None:
-    missing = [picture.path for picture in dataset.pictures["train"] if picture.box is None]
+    missing = [image.path for image in dataset.images["train"] if image.box is None]
     if missing:
         raise TinynetError(
             f"{dataset.files.show(missing[0])}: has no box in its class's boxes.txt, nor have "
@@ -161,12 +161,12 @@ def _check_boxes(dataset: TinyImagenet) -> None:
         )
 
 
-def _check_space(out: Path, folder: Path, pictures: int) -> None:
-    needed = pictures * _BYTES_PER_RECORD
+def _check_space(out: Path, folder: Path, images: int) -> None:
+    needed = images * _BYTES_PER_RECORD
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise TinynetError(
-            f"{out}: no space left: {pictures} pictures need {needed / 1e6:.0f} MB, "
+            f"{out}: no space left: {images} images need {needed / 1e6:.0f} MB, "
             f"{free / 1e6:.0f} MB are free; free some or choose another --out"
         )
 
@@ -175,23 +175,23 @@ def _check_result(dataset: TinyImagenet, tallies: dict[str, _Tally], options: Op
     bad = [line for split in SPLITS for line in tallies[split].bad]
     if bad and not options.skip_bad:
         raise TinynetError(
-            f"{dataset.files.path}: {bad_pictures(bad)}; repair or remove them, or pass --skip-bad"
+            f"{dataset.files.path}: {bad_images(bad)}; repair or remove them, or pass --skip-bad"
         )
     for split in SPLITS:
         if not tallies[split].names:
-            raise TinynetError(f"{dataset.files.show(split)}: no picture of it can be used")
+            raise TinynetError(f"{dataset.files.show(split)}: no image of it can be used")
     for label, wnid in enumerate(dataset.wnids):
         if label not in tallies["train"].labels:
             raise TinynetError(
-                f"{dataset.files.show(f'train/{wnid}')}: no picture of this class can be used"
+                f"{dataset.files.show(f'train/{wnid}')}: no image of this class can be used"
             )
 
 
-def bad_pictures(bad: list[str]) -> str:
-    """Say how many pictures are bad, and name the first few."""
+def bad_images(bad: list[str]) -> str:
+    """Say how many images are bad, and name the first few."""
     named = ", ".join(bad[:_NAMED_IN_ERROR])
     more = f", and {len(bad) - _NAMED_IN_ERROR} more" if len(bad) > _NAMED_IN_ERROR else ""
-    count = "1 picture" if len(bad) == 1 else f"{len(bad)} pictures"
+    count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
     return f"{count} cannot be used: {named}{more}"
 
 

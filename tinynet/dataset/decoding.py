@@ -1,4 +1,4 @@
-"""Decodes pictures, in as many threads as there are cores.
+"""Decodes images, in as many threads as there are cores.
 
 Threads, not processes: simplejpeg lets go of Python's lock while it decodes, and no pixels have to
 be sent.  On a platform without simplejpeg Pillow decodes, to the same pixels, at a third of the
@@ -27,20 +27,20 @@ except ImportError:  # no wheel for this platform
 
 from tinynet.dataset.annotations import Box
 from tinynet.dataset.source_files import Files
-from tinynet.dataset.tiny_imagenet import PICTURE_SIZE, Picture
+from tinynet.dataset.tiny_imagenet import IMAGE_SIZE, ImageFile
 
-_CHUNK = 128  # pictures that one task decodes: about 1.5 MB
+_CHUNK = 128  # images that one task decodes: about 1.5 MB
 _TOO_FEW = 2 * _CHUNK  # not worth starting threads for
 
 
-class BadPicture(Exception):
-    """The picture cannot be used; the message says why, as what follows its name."""
+class BadImage(Exception):
+    """The image cannot be used; the message says why, as what follows its name."""
 
 
 class Decoded(NamedTuple):
-    """A picture read: its pixels, or the reason why there are none."""
+    """An image read: its pixels, or the reason why there are none."""
 
-    picture: Picture
+    image: ImageFile
     pixels: np.ndarray | None  # uint8 C×H×W, BGR
     reason: str
     was_gray: bool
@@ -56,10 +56,10 @@ class _Result(NamedTuple):
 def decode_jpeg(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
     """Decode a JPEG of 64×64 pixels: (uint8 BGR pixels 3×64×64, whether it was grayscale).
 
-    With a ``box``, that part of it is scaled to 64×64 (bilinear).  Raises BadPicture where the
+    With a ``box``, that part of it is scaled to 64×64 (bilinear).  Raises BadImage where the
     bytes are not a whole JPEG of that size.
     """
-    target = np.empty((PICTURE_SIZE, PICTURE_SIZE, 3), np.uint8)
+    target = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     was_gray = _decode_into(target, data, box)
     return np.ascontiguousarray(target.transpose(2, 0, 1)), was_gray
 
@@ -67,7 +67,7 @@ def decode_jpeg(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
 def _decode_into(target: np.ndarray, data: bytes, box: Box | None) -> bool:
     """Decode into ``target`` (uint8 64×64×3, BGR) as ``decode_jpeg``; was the JPEG grayscale?"""
     height, width, channels = jpeg_frame(data)
-    plain = (height, width) == (PICTURE_SIZE, PICTURE_SIZE) and channels in (1, 3)
+    plain = (height, width) == (IMAGE_SIZE, IMAGE_SIZE) and channels in (1, 3)
     if plain and _decode_plain(target, data):
         was_gray = channels == 1
     else:
@@ -77,7 +77,7 @@ def _decode_into(target: np.ndarray, data: bytes, box: Box | None) -> bool:
         # cut first: resize(box=…) alone would let the pixels around the box bleed in; the order of
         # the channels makes no difference
         part = Image.fromarray(target).crop((box.left, box.top, box.right + 1, box.bottom + 1))
-        target[...] = part.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BILINEAR)
+        target[...] = part.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
     return was_gray
 
 
@@ -89,7 +89,7 @@ def _decode_plain(target: np.ndarray, data: bytes) -> bool:
             simplejpeg.decode_jpeg(data, "BGR", buffer=target)
         else:
             # the decoder alone takes half the time: Image.open reads every header in Python
-            size = (PICTURE_SIZE, PICTURE_SIZE)
+            size = (IMAGE_SIZE, IMAGE_SIZE)
             target[...] = np.asarray(Image.frombytes("RGB", size, data, "jpeg", "RGB", ""))[
                 ..., ::-1
             ]
@@ -117,43 +117,43 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int]:
 def _open_jpeg(data: bytes) -> tuple[Image.Image, bool]:
     """Decode with all of Pillow's care, which also tells what is wrong; as ``decode_jpeg``."""
     if not data:
-        raise BadPicture("is empty")
+        raise BadImage("is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             # before any pixel is decoded: the size in a damaged header can be anything
-            if picture.size != (PICTURE_SIZE, PICTURE_SIZE):
-                width, height = picture.size
-                raise BadPicture(f"is {width}×{height}, not {PICTURE_SIZE}×{PICTURE_SIZE}")
-            return picture.convert("RGB"), picture.mode == "L"
+            if image.size != (IMAGE_SIZE, IMAGE_SIZE):
+                width, height = image.size
+                raise BadImage(f"is {width}×{height}, not {IMAGE_SIZE}×{IMAGE_SIZE}")
+            return image.convert("RGB"), image.mode == "L"
     except UnidentifiedImageError:
-        raise BadPicture("is not a JPEG") from None
+        raise BadImage("is not a JPEG") from None
     except Image.DecompressionBombError:
-        raise BadPicture(f"is far larger than {PICTURE_SIZE}×{PICTURE_SIZE}") from None
+        raise BadImage(f"is far larger than {IMAGE_SIZE}×{IMAGE_SIZE}") from None
     except (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error) as error:
         reason = f"cannot be decoded ({error})"
         if "truncated" in str(error).lower():  # of the data, or of the header
             reason = "is truncated"
-        raise BadPicture(reason) from None
+        raise BadImage(reason) from None
 
 
 def decode_all(
-    files: Files, pictures: Sequence[Picture], *, crop_to_box: bool = False, jobs: int | None = None
+    files: Files, images: Sequence[ImageFile], *, crop_to_box: bool = False, jobs: int | None = None
 ) -> Generator[Decoded, None, None]:
-    """Decode pictures in their order, holding a bounded number of them at a time.
+    """Decode images in their order, holding a bounded number of them at a time.
 
-    ``jobs``: decoding threads, by default as many as this process may use cores; few pictures
+    ``jobs``: decoding threads, by default as many as this process may use cores; few images
     are decoded by the caller.  Close the generator, if not run to its end, to end the threads.
     """
     if jobs is None:
-        jobs = 1 if len(pictures) <= _TOO_FEW else _usable_cores()
-    chunks = [pictures[start : start + _CHUNK] for start in range(0, len(pictures), _CHUNK)]
+        jobs = 1 if len(images) <= _TOO_FEW else _usable_cores()
+    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     if jobs == 1:
         for chunk in chunks:
             sources = _sources(files, chunk)
             yield from _joined(chunk, *_decode_chunk(sources, chunk, crop_to_box))
         return
     pool = ThreadPoolExecutor(jobs, "decoder")
-    waiting: deque[tuple[Sequence[Picture], Future[tuple[np.ndarray, list[_Result]]]]] = deque()
+    waiting: deque[tuple[Sequence[ImageFile], Future[tuple[np.ndarray, list[_Result]]]]] = deque()
     try:
         upcoming = iter(chunks)
         while True:
@@ -175,25 +175,25 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _sources(files: Files, pictures: Sequence[Picture]) -> list[str | bytes | OSError]:
-    """Where each picture is, or what is in it, or why it cannot be read."""
+def _sources(files: Files, images: Sequence[ImageFile]) -> list[str | bytes | OSError]:
+    """Where each image is, or what is in it, or why it cannot be read."""
     sources: list[str | bytes | OSError] = []
-    for picture in pictures:
+    for image in images:
         try:
-            sources.append(files.source(picture.path))
+            sources.append(files.source(image.path))
         except OSError as error:
             sources.append(error)
     return sources
 
 
 def _decode_chunk(
-    sources: list[str | bytes | OSError], pictures: Sequence[Picture], crop_to_box: bool
+    sources: list[str | bytes | OSError], images: Sequence[ImageFile], crop_to_box: bool
 ) -> tuple[np.ndarray, list[_Result]]:
-    """Pixels (N×3×64×64; anything where a picture is bad) and what else is known of each."""
-    block = np.empty((len(pictures), PICTURE_SIZE, PICTURE_SIZE, 3), np.uint8)
+    """Pixels (N×3×64×64; anything where an image is bad) and what else is known of each."""
+    block = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     results = [
-        _decode(source, picture.box if crop_to_box else None, target)
-        for source, picture, target in zip(sources, pictures, block)
+        _decode(source, image.box if crop_to_box else None, target)
+        for source, image, target in zip(sources, images, block)
     ]
     return np.ascontiguousarray(block.transpose(0, 3, 1, 2)), results
 
@@ -208,15 +208,15 @@ def _decode(source: str | bytes | OSError, box: Box | None, target: np.ndarray) 
     digest = hashlib.sha256(data).hexdigest()
     try:
         return _Result("", _decode_into(target, data, box), digest)
-    except BadPicture as error:
+    except BadImage as error:
         return _Result(str(error), False, digest)
 
 
 def _joined(
-    pictures: Sequence[Picture], block: np.ndarray, results: list[_Result]
+    images: Sequence[ImageFile], block: np.ndarray, results: list[_Result]
 ) -> Generator[Decoded, None, None]:
-    for picture, pixels, result in zip(pictures, block, results):
-        yield Decoded(picture, None if result.reason else pixels, *result)
+    for image, pixels, result in zip(images, block, results):
+        yield Decoded(image, None if result.reason else pixels, *result)
 
 
 def _read(path: str) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files
+from tinynet.dataset.old_names import renamed
 from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
 
@@ -32,8 +33,8 @@ class Manifest:
     counts: dict[str, int]
     wnids: list[str]
     class_names: list[str]
-    shape: tuple[int, int, int]  # channels, height, width of every picture
-    mean_values: tuple[float, float, float]  # B, G, R over the training pictures, 0..255
+    shape: tuple[int, int, int]  # channels, height, width of every image
+    mean_values: tuple[float, float, float]  # B, G, R over the training images, 0..255
     seed: int
     source: str  # name of the folder or zip that was converted
     source_sha256: str  # over the names and bytes of every file read, whether in a folder or a zip
@@ -41,7 +42,7 @@ class Manifest:
     labelled: dict[str, bool]
     digests: dict[str, str]
     options: dict[str, Any] = field(default_factory=dict)  # those of the conversion
-    skipped: list[str] = field(default_factory=list)  # pictures left out by --skip-bad
+    skipped: list[str] = field(default_factory=list)  # images left out by --skip-bad
     version: int = VERSION
 
     @property
@@ -72,7 +73,7 @@ def read_manifest(folder: Path | str) -> Manifest:
             f"{path}: is not what was written (its SHA-256 differs); convert the data set again"
         )
     try:
-        return _checked(content)
+        return _checked(renamed(content))  # the seal is that of the old words
     except ValueError as error:
         raise TinynetError(f"{path}: {error}; convert the data set again") from None
 
@@ -112,7 +113,7 @@ def _checked(content: Any) -> Manifest:
     for split in SPLITS:
         if len(content["names"][split]) != content["counts"][split]:
             raise ValueError(
-                f"counts {content['counts'][split]} {split} pictures "
+                f"counts {content['counts'][split]} {split} images "
                 f"but names {len(content['names'][split])}"
             )
     if len(content["class_names"]) != len(content["wnids"]):

@@ -1,7 +1,7 @@
-"""Which pictures a choice was made on, told by their content wherever they turn up again.
+"""Which images a choice was made on, told by their content wherever they turn up again.
 
 A search writes this beside what it chose.  Whoever reports accuracies with the chosen values asks
-here how many of the reported pictures had a say: by what the pictures are, and not by their names
+here how many of the reported images had a say: by what the images are, and not by their names
 or LMDBs, since the same ones may lie in another conversion, half or fold.
 """
 
@@ -22,12 +22,12 @@ _DIGITS = 12  # hex digits of a SHA-256: two sets of 10,000 meet by chance once 
 
 
 @dataclass(frozen=True)
-class ChosenOn:
-    """The pictures of one split.
+class SelectionSet:
+    """The images of one split.
 
     ``source``, ``source_sha256``: the data set that they are of; ``role``: what they are in it;
     ``split``: how they were held out (plan, seed, part), None where they were not; ``digest``: that
-    of their LMDB; ``contents``: of each picture the first digits of its pixels' SHA-256, sorted.
+    of their LMDB; ``contents``: of each image the first digits of its pixels' SHA-256, sorted.
     """
 
     images: int
@@ -44,13 +44,13 @@ class ChosenOn:
         return {key: value for key, value in asdict(self).items() if key != "contents"}
 
 
-def chosen_on(folder: Path, split: str = "val") -> ChosenOn:
-    """What identifies the pictures of a converted folder's split."""
+def selection_set(folder: Path, split: str = "val") -> SelectionSet:
+    """What identifies the images of a converted folder's split."""
     manifest = read_manifest(folder)
-    roles = manifest.options.get("roles") or {"val": "the validation pictures"}
-    return ChosenOn(
+    roles = manifest.options.get("roles") or {"val": "the validation images"}
+    return SelectionSet(
         images=manifest.counts[split],
-        role=roles.get(split, f"the {split} pictures"),
+        role=roles.get(split, f"the {split} images"),
         source=manifest.source,
         source_sha256=manifest.source_sha256,
         split=manifest.options.get("split"),
@@ -59,20 +59,20 @@ def chosen_on(folder: Path, split: str = "val") -> ChosenOn:
     )
 
 
-def overlap(chosen: ChosenOn, folder: Path, split: str) -> int:
-    """How many pictures of a converted folder's split are among those that chose."""
+def overlap(chosen: SelectionSet, folder: Path, split: str) -> int:
+    """How many images of a converted folder's split are among those that chose."""
     known = set(chosen.contents.split())
     return sum(content in known for content in _contents(folder, split))
 
 
-def parse(content: Any) -> ChosenOn:
+def parse(content: Any) -> SelectionSet:
     """From parsed JSON.  Raises ValueError, TypeError or KeyError where it is of another form."""
-    found = ChosenOn(**{name: content[name] for name in ChosenOn.__dataclass_fields__})
+    found = SelectionSet(**{name: content[name] for name in SelectionSet.__dataclass_fields__})
     texts = (found.role, found.source, found.source_sha256, found.digest, found.contents)
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a text is none")
     if type(found.images) is not int or len(found.contents.split()) != found.images:
-        raise ValueError("it does not count its pictures")
+        raise ValueError("it does not count its images")
     if not (found.split is None or isinstance(found.split, dict)):
         raise TypeError("split is no object")
     return found

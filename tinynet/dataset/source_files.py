@@ -65,7 +65,7 @@ class FolderFiles(Files):
                 found.add(folder + entry.name + ("/" if entry.is_dir() else ""))
 
     def source(self, path: str) -> str | bytes:
-        return f"{self.path}/{path}"  # Path would take longer than reading the picture
+        return f"{self.path}/{path}"  # Path would take longer than reading the image
 
 
 class ZipFiles(Files):

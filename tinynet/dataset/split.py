@@ -1,15 +1,15 @@
 """Splits a converted data set anew, into a folder that is a converted data set like any other.
 
-Pictures that choose something (hyper-parameters, a subset of an ensemble) must not be those whose
+Images that choose something (hyper-parameters, a subset of an ensemble) must not be those whose
 accuracy is reported.  Every command takes its choices from ``val``; so in a split folder ``val`` is
 what may choose, and what is reported lies in ``test``, with labels:
 
-tuning      train: the training pictures less some of each class; val: those; test: all of val
+tuning      train: the training images less some of each class; val: those; test: all of val
 half-val    train: as it was; val: one half of val; test: the other half
 fold k of K  train: train and val together, less fold k; val: fold k; test: as it was
 
-Each class is divided alike.  Pictures of equal content (the SHA-256 of their pixels) go to one
-side; a picture whose content is also in a split of higher rank (test, then val, then train) is left
+Each class is divided alike.  Images of equal content (the SHA-256 of their pixels) go to one
+side; an image whose content is also in a split of higher rank (test, then val, then train) is left
 out of the lower one and named in the manifest's ``skipped``.
 """
 
@@ -35,21 +35,21 @@ from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError, UsageError
 from tinynet.files import check_absent, whole_folder
 
-RANKS = ("test", "val", "train")  # in which of them a picture that is in two of them stays
+RANKS = ("test", "val", "train")  # in which of them an image that is in two of them stays
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """``fraction`` of each class's training pictures, at least one, are held out for choosing."""
+    """``fraction`` of each class's training images, at least one, are held out for choosing."""
 
     fraction: float
     seed: int
 
     def roles(self) -> dict[str, str]:
         return {
-            "train": "training pictures without the tuning pictures",
-            "val": "tuning pictures, held out of the training pictures",
-            "test": "the validation pictures, which choose nothing",
+            "train": "training images without the tuning images",
+            "val": "tuning images, held out of the training images",
+            "test": "the validation images, which choose nothing",
         }
 
     def assign(self, entries: list[Entry]) -> dict[Entry, str]:
@@ -59,7 +59,7 @@ class Tuning:
             wanted = max(1, round(self.fraction * count))
             if wanted >= count:
                 raise UsageError(
-                    f"class {label} has {count} training pictures: holding {wanted} of them out "
+                    f"class {label} has {count} training images: holding {wanted} of them out "
                     "leaves none; hold a smaller part out"
                 )
             placed.update(_divide(groups, [wanted, count - wanted], ["val", "train"]))
@@ -68,15 +68,15 @@ class Tuning:
 
 @dataclass(frozen=True)
 class HalfVal:
-    """One half of each class's validation pictures is for choosing, the other for reporting."""
+    """One half of each class's validation images is for choosing, the other for reporting."""
 
     seed: int
 
     def roles(self) -> dict[str, str]:
         return {
-            "train": "the training pictures",
-            "val": "tuning pictures, one half of the validation pictures",
-            "test": "the other half of the validation pictures, which chooses nothing",
+            "train": "the training images",
+            "val": "tuning images, one half of the validation images",
+            "test": "the other half of the validation images, which chooses nothing",
         }
 
     def assign(self, entries: list[Entry]) -> dict[Entry, str]:
@@ -85,8 +85,8 @@ class HalfVal:
             count = sum(map(len, groups))
             if count < 2:
                 raise UsageError(
-                    f"class {label} has {count} validation picture: it has no halves; "
-                    "hold tuning pictures out of the training pictures instead"
+                    f"class {label} has {count} validation image: it has no halves; "
+                    "hold tuning images out of the training images instead"
                 )
             placed.update(_divide(groups, [count // 2, count - count // 2], ["val", "test"]))
         return placed
@@ -94,18 +94,18 @@ class HalfVal:
 
 @dataclass(frozen=True)
 class Fold:
-    """Fold ``number`` (from 1) of ``folds`` over the training and validation pictures together."""
+    """Fold ``number`` (from 1) of ``folds`` over the training and validation images together."""
 
     number: int
     folds: int
     seed: int
 
     def roles(self) -> dict[str, str]:
-        where = f"fold {self.number} of {self.folds} of the training and validation pictures"
+        where = f"fold {self.number} of {self.folds} of the training and validation images"
         return {
-            "train": f"the training and validation pictures without fold {self.number}",
+            "train": f"the training and validation images without fold {self.number}",
             "val": where,
-            "test": "the test pictures",
+            "test": "the test images",
         }
 
     def assign(self, entries: list[Entry]) -> dict[Entry, str]:
@@ -117,7 +117,7 @@ class Fold:
             count = sum(map(len, groups))
             if self.folds < 2 or count < self.folds:
                 raise UsageError(
-                    f"{self.folds} folds: class {label} has {count} pictures, which make 2 to "
+                    f"{self.folds} folds: class {label} has {count} images, which make 2 to "
                     f"{count} folds"
                 )
             # what does not divide falls to other folds in other classes
@@ -144,11 +144,11 @@ def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Ma
 
     One plan gives the same files on every machine.  ``out`` appears when all is written.
     Raises TinynetError where ``source`` is no conversion, and UsageError where it has tuning
-    pictures already or the plan asks for more pictures than there are.
+    images already or the plan asks for more images than there are.
     """
     manifest = read_manifest(source)
     if not manifest.labelled["val"]:
-        raise TinynetError(f"{source}: its val pictures have no labels, so they score nothing")
+        raise TinynetError(f"{source}: its val images have no labels, so they score nothing")
     before = manifest.options.get("split", {}).get("plan")
     if before in (Tuning.__name__, HalfVal.__name__) and not isinstance(plan, Fold):
         # what would be reported as choosing nothing is what has chosen, and its test would be lost
@@ -222,7 +222,7 @@ def _entries(source: Path, manifest: Manifest) -> Iterator[Entry]:
 
 
 def content_of(pixels: np.ndarray) -> bytes:
-    """What makes two pictures the same: the SHA-256 of their C·H·W pixels."""
+    """What makes two images the same: the SHA-256 of their C·H·W pixels."""
     return hashlib.sha256(pixels.tobytes()).digest()
 
 
@@ -274,7 +274,7 @@ def _records(
     """The records of a new split under new keys.
 
     Records of two source splits are mixed evenly, each split's own order kept: it is shuffled
-    already, and so every batch of a fold's training set has pictures of both.
+    already, and so every batch of a fold's training set has images of both.
     """
     queues = {name: [entry for entry in order if entry.split == name] for name in SPLITS}
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
 """Draws a data set in the Tiny ImageNet layout: coloured, textured shapes in clutter.
 
 A class is a shape, a texture and a hue.  No single one of the three tells the classes apart, each
-varies within a class, and now and then one of them is another class's: like real pictures, some
+varies within a class, and now and then one of them is another class's: like real images, some
 can be learnt by heart but not understood.  So a net without regularisation ends well above chance
 and well below its training accuracy.
 """
@@ -23,15 +23,15 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from tinynet.dataset.annotations import Box
-from tinynet.dataset.tiny_imagenet import PICTURE_SIZE
+from tinynet.dataset.tiny_imagenet import IMAGE_SIZE
 from tinynet.errors import UsageError
 from tinynet.files import whole_folder
 
 CONTENTS = frozenset({"wnids.txt", "words.txt", "train", "val", "test"})
 
-# Each is drawn this much larger than the picture, then averaged down, for smooth edges.
+# Each is drawn this much larger than the image, then averaged down, for smooth edges.
 _FINER = 3
-# How often a picture's shape, texture or hue is drawn from all of them, whatever its class.
+# How often an image's shape, texture or hue is drawn from all of them, whatever its class.
 _STRAY = 0.1
 # As often as in Tiny ImageNet.
 _GRAYSCALE = 0.018
@@ -120,7 +120,7 @@ def synthesize(out: Path | str, sizes: Sizes, *, seed: int = 1, overwrite: bool 
     if not 2 <= sizes.classes <= LARGEST_CLASSES:
         raise UsageError(f"{sizes.classes} classes: there can be 2 to {LARGEST_CLASSES}")
     if min(sizes.train_per_class, sizes.val_per_class, sizes.test_per_class) < 1:
-        raise UsageError("a class needs at least one picture in each split")
+        raise UsageError("a class needs at least one image in each split")
     kinds = choose_kinds(sizes.classes, seed)
     with whole_folder(Path(out), overwrite, CONTENTS) as folder:
         (folder / "wnids.txt").write_text("".join(f"{wnid}\n" for wnid in kinds))
@@ -129,7 +129,7 @@ def synthesize(out: Path | str, sizes: Sizes, *, seed: int = 1, overwrite: bool 
         (folder / "words.txt").write_text(words)
         per_class = sizes.train_per_class + sizes.val_per_class + sizes.test_per_class
         total = sizes.classes * per_class
-        with tqdm(total=total, unit=" pictures", file=sys.stderr, disable=None) as progress:
+        with tqdm(total=total, unit=" images", file=sys.stderr, disable=None) as progress:
             for wnid in kinds:
                 _draw_train(folder, wnid, kinds, sizes.train_per_class, seed, progress)
             _draw_mixed(folder, "val", kinds, sizes.val_per_class, seed, progress)
@@ -161,7 +161,7 @@ def _draw_train(
 def _draw_mixed(
     folder: Path, split: str, kinds: dict[str, Kind], per_class: int, seed: int, progress: tqdm
 ) -> None:
-    """Draw the pictures of val or test, whose names do not tell the class."""
+    """Draw the images of val or test, whose names do not tell the class."""
     images = folder / split / "images"
     images.mkdir(parents=True)
     wnids = list(kinds) * per_class
@@ -178,15 +178,15 @@ def _draw_mixed(
 
 def _save(kind: Kind, rng: random.Random, path: Path) -> Box:
     pixels, box = draw(kind, rng)
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     if rng.random() < _GRAYSCALE:
-        picture = picture.convert("L")
-    picture.save(path, "JPEG", quality=90)
+        image = image.convert("L")
+    image.save(path, "JPEG", quality=90)
     return box
 
 
 def draw(kind: Kind, rng: random.Random) -> tuple[np.ndarray, Box]:
-    """Draw one picture of a class: (uint8 64×64×3 RGB pixels, the box of its object)."""
+    """Draw one image of a class: (uint8 64×64×3 RGB pixels, the box of its object)."""
     noise = np.random.default_rng(rng.getrandbits(64))
     canvas = _background(rng, noise)
     for _ in range(rng.randint(0, 3)):
@@ -212,14 +212,14 @@ def _background(rng: random.Random, noise: np.random.Generator) -> np.ndarray:
     """A soft mixture of two colours, float 64×64×3."""
     cells = rng.choice([3, 5, 9])
     coarse = Image.fromarray(noise.integers(0, 256, (cells, cells), dtype=np.uint8))
-    part = np.asarray(coarse.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BICUBIC)) / 255
+    part = np.asarray(coarse.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)) / 255
     colors = [_color(rng.random(), rng.uniform(0, 0.45), rng.uniform(0.2, 0.9)) for _ in range(2)]
     return colors[0] + part[..., None] * (colors[1] - colors[0])
 
 
 def _place(canvas: np.ndarray, kind: Kind, rng: random.Random, radius: float) -> Box:
     """Draw one object somewhere on the canvas (changed in place); return its box."""
-    size = PICTURE_SIZE
+    size = IMAGE_SIZE
     x, y = (rng.uniform(min(radius, 20), size - min(radius, 20)) for _ in range(2))
     turn, squeeze = rng.uniform(-0.45, 0.45), rng.uniform(0.75, 1.0)
     # only the window that the object can reach is worked on

@@ -1,10 +1,10 @@
-"""Reads the Tiny ImageNet-200 layout: which pictures there are, and what is known of each.
+"""Reads the Tiny ImageNet-200 layout: which images there are, and what is known of each.
 
 ::
 
     wnids.txt                          the classes, one wnid a line, in class order
     words.txt                          their names (may be missing)
-    train/WNID/images/*.JPEG           training pictures by class
+    train/WNID/images/*.JPEG           training images by class
     train/WNID/WNID_boxes.txt          their bounding boxes (may be missing)
     val/images/*.JPEG  val/val_annotations.txt
     test/images/*.JPEG                 without labels, unless test/test_annotations.txt is there
@@ -31,12 +31,12 @@ from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.dataset.source_files import Files, open_files
 from tinynet.errors import TinynetError
 
-PICTURE_SIZE = 64  # pixels, width and height
-UNKNOWN = -1  # label of a picture whose class is not known
+IMAGE_SIZE = 64  # pixels, width and height
+UNKNOWN = -1  # label of an image whose class is not known
 
 
-class Picture(NamedTuple):
-    """One picture file, ``path`` within the data set; ``label`` is its class index or UNKNOWN."""
+class ImageFile(NamedTuple):
+    """One image file, ``path`` within the data set; ``label`` is its class index or UNKNOWN."""
 
     path: str
     label: int
@@ -48,9 +48,9 @@ class Picture(NamedTuple):
 
 
 class TinyImagenet:
-    """A data set whose structure has been checked; pictures are not read yet.
+    """A data set whose structure has been checked; images are not read yet.
 
-    ``pictures[split]`` are sorted by path.  A context manager, since a zip stays open.
+    ``images[split]`` are sorted by path.  A context manager, since a zip stays open.
     Raises TinynetError at the first thing that is missing or contradicts another.
     """
 
@@ -74,8 +74,8 @@ class TinyImagenet:
         for split in SPLITS:
             if f"{split}/" not in listing:
                 raise self._error(split, f"no such folder; the layout needs {', '.join(SPLITS)}")
-        # every picture by the images folder that holds it
-        images: dict[str, list[str]] = defaultdict(list)
+        # every image by the images folder that holds it
+        listed: dict[str, list[str]] = defaultdict(list)
         for path in listing:
             folder, _, name = path.rpartition("/")
             # hidden files are leavings of a desktop
@@ -84,66 +84,65 @@ class TinyImagenet:
                 if not name.isprintable():
                     shown = path.encode("unicode_escape").decode()
                     raise self._error(shown, "its name is not printable UTF-8; rename it")
-                images[folder].append(name)
-        self.pictures: dict[str, list[Picture]] = {
-            "train": self._train(listing, images),
-            "val": self._annotated("val", listing, images),
-            "test": self._annotated("test", listing, images),
+                listed[folder].append(name)
+        self.images: dict[str, list[ImageFile]] = {
+            "train": self._train(listing, listed),
+            "val": self._annotated("val", listing, listed),
+            "test": self._annotated("test", listing, listed),
         }
         self.labelled = {
-            split: all(picture.label != UNKNOWN for picture in self.pictures[split])
-            for split in SPLITS
+            split: all(image.label != UNKNOWN for image in self.images[split]) for split in SPLITS
         }
 
-    def _train(self, listing: set[str], images: dict[str, list[str]]) -> list[Picture]:
+    def _train(self, listing: set[str], listed: dict[str, list[str]]) -> list[ImageFile]:
         for path in sorted(listing):
             split, _, rest = path.partition("/")
             wnid, slash, _ = rest.partition("/")
             if split == "train" and slash and wnid[0] != "." and wnid not in self._index:
                 raise self._error(f"train/{wnid}", "is not in wnids.txt; add it there or remove it")
-        pictures = []
+        images = []
         for wnid in sorted(self.wnids):
             folder = f"train/{wnid}/images"
-            if not images[folder]:
+            if not listed[folder]:
                 raise self._error(
                     folder,
-                    f"class {wnid} of wnids.txt has no training picture; "
+                    f"class {wnid} of wnids.txt has no training image; "
                     "add some or take it out of wnids.txt",
                 )
             boxes: dict[str, Box] = {}
             boxes_file = f"train/{wnid}/{wnid}_boxes.txt"
             if boxes_file in listing:
-                boxes = parse_boxes(*self._text(boxes_file), PICTURE_SIZE)
-                self._check_named(boxes_file, boxes, images[folder], folder)
-            pictures += [
-                Picture(f"{folder}/{name}", self._index[wnid], boxes.get(name))
-                for name in sorted(images[folder])
+                boxes = parse_boxes(*self._text(boxes_file), IMAGE_SIZE)
+                self._check_named(boxes_file, boxes, listed[folder], folder)
+            images += [
+                ImageFile(f"{folder}/{name}", self._index[wnid], boxes.get(name))
+                for name in sorted(listed[folder])
             ]
-        return pictures
+        return images
 
     def _annotated(
-        self, split: str, listing: set[str], images: dict[str, list[str]]
-    ) -> list[Picture]:
+        self, split: str, listing: set[str], listed: dict[str, list[str]]
+    ) -> list[ImageFile]:
         folder = f"{split}/images"
-        names = sorted(images[folder])
+        names = sorted(listed[folder])
         if not names:
-            raise self._error(folder, "holds no picture")
+            raise self._error(folder, "holds no image")
         annotations = f"{split}/{split}_annotations.txt"
         if annotations not in listing:
             if split == "test":
-                return [Picture(f"{folder}/{name}", UNKNOWN, None) for name in names]
+                return [ImageFile(f"{folder}/{name}", UNKNOWN, None) for name in names]
             raise self._error(annotations, "no such file")
-        labels = parse_labels(*self._text(annotations), PICTURE_SIZE)
+        labels = parse_labels(*self._text(annotations), IMAGE_SIZE)
         self._check_named(annotations, labels, names, folder)
-        pictures = []
+        images = []
         for name in names:
             if name not in labels:
                 raise self._error(annotations, f"does not name {folder}/{name}")
             wnid, box = labels[name]
             if wnid not in self._index:
                 raise self._error(annotations, f"gives {name} the wnid {wnid}, not in wnids.txt")
-            pictures.append(Picture(f"{folder}/{name}", self._index[wnid], box))
-        return pictures
+            images.append(ImageFile(f"{folder}/{name}", self._index[wnid], box))
+        return images
 
     def _check_named(
         self, annotations: str, named: Iterable[str], names: list[str], folder: str
@@ -170,7 +169,7 @@ class TinyImagenet:
         if databases & listing or "data.mdb" in listing:
             whole = folder.absolute().parent if "data.mdb" in listing else folder
             return TinynetError(
-                f"{folder}: is converted already, and no pictures are in it; 'tinynet generate "
+                f"{folder}: is converted already, and no images are in it; 'tinynet generate "
                 f"--data {whole}' takes it as it is"
             )
         message = "no such file, so this is no Tiny ImageNet layout"

@@ -1,4 +1,4 @@
-"""Checks a data set picture by picture, or a converted folder record by record."""
+"""Checks a data set image by image, or a converted folder record by record."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Report:
     counts: dict[str, int]
     labelled: dict[str, bool]
     grayscale: dict[str, int] = field(default_factory=dict)  # of a data set only
-    boxes: int = 0  # training pictures that have one; of a data set only
+    boxes: int = 0  # training images that have one; of a data set only
     problems: list[str] = field(default_factory=list)
 
 
@@ -42,27 +42,27 @@ def is_converted(path: Path | str) -> bool:
 
 
 def verify_dataset(path: Path | str, jobs: int | None = None) -> Report:
-    """Read every picture of a data set (folder or zip).
+    """Read every image of a data set (folder or zip).
 
-    Raises TinynetError where the structure is wrong; pictures that cannot be used are the problems.
+    Raises TinynetError where the structure is wrong; images that cannot be used are the problems.
     """
     with TinyImagenet(path) as dataset:
         report = Report(
             kind="data set",
             classes=len(dataset.wnids),
-            counts={split: len(dataset.pictures[split]) for split in SPLITS},
+            counts={split: len(dataset.images[split]) for split in SPLITS},
             labelled=dataset.labelled,
-            boxes=sum(picture.box is not None for picture in dataset.pictures["train"]),
+            boxes=sum(image.box is not None for image in dataset.images["train"]),
         )
         with _progress(sum(report.counts.values())) as progress:
             for split in SPLITS:
                 report.grayscale[split] = 0
-                with closing(decode_all(dataset.files, dataset.pictures[split], jobs=jobs)) as all_:
+                with closing(decode_all(dataset.files, dataset.images[split], jobs=jobs)) as all_:
                     for item in all_:
                         progress.update()
                         report.grayscale[split] += item.was_gray
                         if item.pixels is None:
-                            report.problems.append(f"{item.picture.path} {item.reason}")
+                            report.problems.append(f"{item.image.path} {item.reason}")
     return report
 
 
@@ -134,4 +134,4 @@ def _verify_mean(path: Path, manifest: Manifest, mean: MeanSum) -> list[str]:
 
 
 def _progress(total: int) -> tqdm:
-    return tqdm(total=total, unit=" pictures", file=sys.stderr, disable=None, leave=False)
+    return tqdm(total=total, unit=" images", file=sys.stderr, disable=None, leave=False)

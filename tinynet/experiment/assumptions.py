@@ -69,13 +69,13 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Crop and mirror at test",
-        "centre crop of 60x60, no mirror; the whole picture in stages 1 and 2",
+        "centre crop of 60x60, no mirror; the whole image in stages 1 and 2",
         "'Feeding each image to the network' once. Caffe's TEST phase takes the centre.",
     ),
     Assumption(
         "Oversampling",
         "Caffe's ten crops: four corners, centre, and the mirror images of those five",
-        "'The default Caffe option'. Stages 1 and 2 see whole pictures: two crops, not ten.",
+        "'The default Caffe option'. Stages 1 and 2 see whole images: two crops, not ten.",
     ),
     Assumption(
         "Input scaling",
@@ -91,7 +91,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Initial weights",
-        "gaussian, mean 0, one std for every layer of a stage (tinynet/hyperparameters.py)",
+        "gaussian, mean 0, one std for every layer of a stage "
+        "(tinynet/experiment/hyperparameters.py)",
         "'A similar gaussian initialization for the weights, independently of the layer'; the "
         "value is not stated. Measured: see data/results/hyperparameters.md.",
     ),
@@ -107,7 +108,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Learning rate, weight decay, length and schedule",
-        "per stage, in epochs (tinynet/hyperparameters.py)",
+        "per stage, in epochs (tinynet/experiment/hyperparameters.py)",
         "'Fine-tuned ... coarse to fine' and 'a larger training time was usually needed' further "
         "down; no value is given. Measured: see data/results/hyperparameters.md.",
     ),
@@ -119,7 +120,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "An epoch",
-        "training pictures / batch size, rounded: 781 iterations of 128",
+        "training images / batch size, rounded: 781 iterations of 128",
         "Schedules have to divide into whole iterations.",
     ),
     Assumption(

@@ -14,7 +14,7 @@ from tinynet.errors import TinynetError, UsageError
 class DataSet:
     """Sizes, mean and place of a converted data set; by default Tiny ImageNet-200's own.
 
-    The mean (B, G, R; pixels 0 to 255) is over all 64x64 pixels of the 100,000 training pictures,
+    The mean (B, G, R; pixels 0 to 255) is over all 64x64 pixels of the 100,000 training images,
     decoded by Pillow and grayscale ones taken as RGB: the sums of R, G and B are 50,159,788,269,
     46,799,705,873 and 41,518,460,411.
     """
@@ -34,7 +34,7 @@ def describe(folder: Path | None, classes: int | None = None) -> DataSet:
     """The data set in ``folder`` by its manifest; Tiny ImageNet-200 where there is none.
 
     ``classes`` overrides the number of classes, and without a manifest stands for that many whole
-    classes of Tiny ImageNet.  Mean values are rounded to three decimals, so that the same pictures
+    classes of Tiny ImageNet.  Mean values are rounded to three decimals, so that the same images
     always give the same prototxt.
     Raises TinynetError on a data set of which no net of ours can be trained.
     """
@@ -63,12 +63,12 @@ def _from_manifest(paths: DataPaths) -> DataSet:
     channels, height, width = manifest.shape
     if channels != 3 or height != width:
         raise TinynetError(
-            f"{paths.manifest}: pictures are {channels}x{height}x{width}; the stages need square "
+            f"{paths.manifest}: images are {channels}x{height}x{width}; the stages need square "
             "ones of 3 channels"
         )
     for split in ("train", "val"):
         if not manifest.counts[split]:
-            raise TinynetError(f"{paths.manifest}: no {split} pictures, and a solver needs some")
+            raise TinynetError(f"{paths.manifest}: no {split} images, and a solver needs some")
     blue, green, red = (round(value, 3) for value in manifest.mean_values)
     return DataSet(
         classes=len(manifest.wnids),

@@ -26,7 +26,7 @@ def generate(
 
     It depends on the arguments alone: the same ones give the same bytes.
     Raises UsageError on overrides that contradict each other, and TinynetError where the data
-    set's pictures are too small.
+    set's images are too small.
     """
     files: dict[Path, str] = {}
     for stage in stages:
@@ -68,7 +68,7 @@ def _files(
         )
         files[paths.warm_up] = _file(
             f"{what}: its warm-up, {_length(warm_up.max_iter, train_batch, data)}.\n"
-            "The rate rises by base_lr at each iteration; then solver.prototxt goes on.",
+            "The rate rises by base_lr at each iteration; then solver.prototxt continues.",
             warm_up,
         )
     files[paths.solver] = _file(header, solver)
@@ -86,18 +86,18 @@ def train_command(stage: Stage, solver: Path) -> str:
 
 
 def _check_fit(net: Any, data: DataSet, paths: StagePaths) -> None:
-    """Raise TinynetError where the data set's pictures are too small for the net."""
+    """Raise TinynetError where the data set's images are too small for the net."""
     size = data.image_size
     try:
         shapes.infer(net, schema.TRAIN, (3, size, size))
     except TinynetError as error:
-        what = f"{paths.train_val}: no net for pictures of {size}x{size}: {error}"
+        what = f"{paths.train_val}: no net for images of {size}x{size}: {error}"
         raise TinynetError(what) from error
 
 
 def _length(max_iter: int, train_batch: int, data: DataSet) -> str:
     epochs = max_iter * train_batch / data.train_images
-    return f"{max_iter} iterations of {train_batch} pictures, {epochs:.3g} epochs"
+    return f"{max_iter} iterations of {train_batch} images, {epochs:.3g} epochs"
 
 
 def _file(header: str, message: Any) -> str:

@@ -14,7 +14,7 @@ MOMENTUM = 0.9
 BATCH_SIZE = 128
 RANDOM_SEED = 1
 LARGEST_SEED = 2**32 - 1  # Caffe's generator, mt19937, is seeded by 32 bits
-LARGEST_COUNT = 2**31 - 1  # Caffe counts in int32: iterations, intervals, pictures of a batch
+LARGEST_COUNT = 2**31 - 1  # Caffe counts in int32: iterations, intervals, images of a batch
 # (pixel − mean) · 1/64 has a standard deviation of about 1: with whole pixels no one std serves
 # every stage, since stage 5 diverges at one that leaves stages 6 and 7 on the plateau
 INPUT_SCALE = 1 / 64

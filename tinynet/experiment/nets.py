@@ -10,7 +10,7 @@ from tinynet.experiment.data_description import DataSet
 from tinynet.experiment.hyperparameters import INPUT_SCALE
 from tinynet.experiment.stages import Stage
 
-DEPLOY_BATCH = 10  # one picture's ten crops at a time, as in Caffe's own deploy nets
+DEPLOY_BATCH = 10  # one image's ten crops at a time, as in Caffe's own deploy nets
 
 
 class Filler(NamedTuple):

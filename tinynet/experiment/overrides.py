@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinynet.caffeformat import schema
+from tinynet.dataset.old_names import renamed
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.solver_values import fault
 
 if TYPE_CHECKING:
-    from tinynet.dataset.selection_set import ChosenOn
+    from tinynet.dataset.selection_set import SelectionSet
 
 
 def read_overrides(path: Path) -> dict[str, float]:
@@ -64,28 +65,28 @@ def read_stage(path: Path) -> str:
     return name if isinstance(name, str) else ""
 
 
-def read_choices(paths: Iterable[Path]) -> dict[str, ChosenOn]:
-    """The pictures on which each file's values were chosen, by stage, where the files say."""
-    found = {read_stage(path): read_chosen_on(path) for path in paths}
+def read_choices(paths: Iterable[Path]) -> dict[str, SelectionSet]:
+    """The images on which each file's values were chosen, by stage, where the files say."""
+    found = {read_stage(path): read_selection_set(path) for path in paths}
     return {name: chosen for name, chosen in found.items() if chosen is not None}
 
 
-def read_chosen_on(path: Path) -> ChosenOn | None:
-    """The pictures on which the values of ``path`` were chosen; None where it does not say.
+def read_selection_set(path: Path) -> SelectionSet | None:
+    """The images on which the values of ``path`` were chosen; None where it does not say.
 
     Raises TinynetError where what it says of them is damaged, else as ``read_overrides`` does.
     """
-    from tinynet.dataset import selection_set as chosen_on
+    from tinynet.dataset import selection_set
 
     read_overrides(path)
-    content = json.loads(path.read_text(encoding="utf-8")).get("chosen_on")
+    content = renamed(json.loads(path.read_text(encoding="utf-8"))).get("selection_set")
     if content is None:
         return None
     try:
-        return chosen_on.parse(content)
+        return selection_set.parse(content)
     except (ValueError, KeyError, TypeError) as error:
         raise TinynetError(
-            f"{path}: what it says under chosen_on is damaged ({error}); 'tinynet search' with "
+            f"{path}: what it says under selection_set is damaged ({error}); 'tinynet search' with "
             "its options writes the file again"
         ) from None
 

@@ -1,6 +1,6 @@
 """The figures that the paper states in its text (section 4), in percent, to stand beside ours.
 
-Its figures 5 to 7 are pictures; only what the text says in digits is here.
+Its figures 5 to 7 are images; only what the text says in digits is here.
 """
 
 from __future__ import annotations

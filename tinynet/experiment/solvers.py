@@ -44,7 +44,7 @@ class Overrides:
 
 
 def batch_size(overrides: Overrides) -> int:
-    """Pictures per training iteration."""
+    """Images per training iteration."""
     return overrides.batch_size or BATCH_SIZE
 
 
@@ -52,7 +52,7 @@ def test_batch(val_images: int) -> int:
     """The largest batch up to 100 that divides the validation set.
 
     Caffe's TEST cursor never rewinds: only when test_iter x batch is the validation set does every
-    test see the same pictures.
+    test see the same images.
     """
     return max(b for b in range(1, TEST_BATCH_LIMIT + 1) if val_images % b == 0)
 
@@ -113,7 +113,7 @@ def warm_up(stage: Stage, main: Any) -> Any:
     """The SolverParameter of a stage's warm-up before ``main``; None where it has none.
 
     Caffe has no lr_policy that rises and then falls, so a warm-up is a solver of its own, from
-    whose snapshot (with the momentum in its history) ``main`` goes on: at base_lr / W · (1 + iter),
+    whose snapshot (with the momentum in its history) ``main`` resumes: at base_lr / W · (1 + iter),
     which is policy inv with gamma 1 and power -1, its W iterations rise to main's base_lr.
     """
     settings = stage.hyperparameters

@@ -24,7 +24,7 @@ CLASSES = 0
 
 @dataclass(frozen=True)
 class Data:
-    """Pictures and labels, in training mirrored and cropped at random; crop 0 is the whole one."""
+    """Images and labels, in training mirrored and cropped at random; crop 0 is the whole one."""
 
     mirror: bool = False
     crop: int = 0
@@ -160,7 +160,7 @@ class Stage:
         return HYPERPARAMETERS[self.number]
 
     def input_size(self, image_size: int) -> int:
-        """Height and width of what the net sees of a picture, in pixels."""
+        """Height and width of what the net sees of an image, in pixels."""
         return self.data.crop or image_size
 
 

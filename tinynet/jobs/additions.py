@@ -22,7 +22,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobLi
     same name with other commands takes the old one's place where nothing of that has been done
     (it waits or has failed), and is refused where it is done, stopped half-way or running; unless
     ``are_left``: the caller has seen that they are still to be done, by the commands given now,
-    each of which goes on from what others have done (a run that was stopped, on another device).
+    each of which resumes from what others have done (a run that was stopped, on another device).
     Relative paths in the commands start where this process runs, from the first call on.
     Raises UsageError for a name that is no file name, a name given twice, an ``after`` that names
     no job or leads back to itself, and for a list that was begun in another directory.

@@ -1,9 +1,9 @@
 """Attempts: each time that a job was begun is a numbered file, and tells who did and how it ended.
 
 The highest number counts.  An attempt that has no end is either still being worked on or was left
-by a starter that died; which of the two is told in two ways:
+by a runner that died; which of the two is told in two ways:
 
-- The kernel's lock (``flock``) on the job's lock file, held by the starter and by the commands that
+- The kernel's lock (``flock``) on the job's lock file, held by the runner and by the commands that
   it started, so that it falls when the last of them is gone, however they ended.  On a local file
   system, and where NFS locks work between machines, this alone decides, at once.
 - A heartbeat, the attempt file's time of change, for machines whose locks do not reach each other

@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class JobContext:
     """Where the jobs run: what the script says of this machine's folders."""
 
     directory: Path  # where the commands' relative paths start; absolute
@@ -112,7 +112,7 @@ def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
     return [
         "#!/bin/bash",
         f"# Made by '{made_by}'.  Each task of the array does one job of a list; one that is",
-        "# stopped by its time limit, or loses its machine, goes on where it was.",
+        "# stopped by its time limit, or loses its machine, resumes where it was.",
         *(f"{prefix} {directive}" for directive in directives),
         "",
     ]
@@ -120,7 +120,7 @@ def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
 
 def body(
     jobs: Sequence[Job],
-    around: Surroundings,
+    context: JobContext,
     request: Request,
     task: str,
     signals: Sequence[str],
@@ -134,9 +134,9 @@ def body(
     values = {
         "jobs": "\n".join(f"    {shlex.quote(job.name)}" for job in jobs),
         "task": task,
-        "list": shlex.quote(os.fspath(around.folder)),
-        "python": shlex.quote(around.python),
-        "directory": shlex.quote(os.fspath(around.directory)),
+        "list": shlex.quote(os.fspath(context.folder)),
+        "python": shlex.quote(context.python),
+        "directory": shlex.quote(os.fspath(context.directory)),
         "traps": "\n".join(f"trap 'pass_on {name}' {name}" for name in signals),
         "device": "--gpu 0" if request.gpu else "--cpu",
         "threads": threads,

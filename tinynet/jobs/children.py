@@ -1,4 +1,4 @@
-"""``tinynet`` commands as processes of a starter: they stop when it is told to, or is gone."""
+"""``tinynet`` commands as processes of a runner: they stop when it is told to, or is gone."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
     """What a command's process does before it becomes the command."""
 
     def prepare() -> None:
-        # a starter that is killed by force takes its commands along; they stop as they do on any
-        # SIGTERM, with a snapshot, and hold the locks until then (Linux; elsewhere they go on)
+        # a runner that is killed by force takes its commands along; they stop as they do on any
+        # SIGTERM, with a snapshot, and hold the locks until then (Linux; elsewhere they continue)
         with contextlib.suppress(AttributeError):
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:

@@ -1,13 +1,13 @@
-"""Claims: of any number of starters on any number of machines, one works on a job.
+"""Claims: of any number of runners on any number of machines, one works on a job.
 
 Who wants a job takes the kernel's lock on its lock file, makes sure that the last attempt has ended
 or its maker is dead (``attempts``), and creates the attempt file of the next number exclusively
 (O_EXCL, which local file systems and NFS from version 3 on do in one step): whoever creates attempt
-n + 1 has the job.  A starter that was suspended so long that it was taken for dead finds, when it
+n + 1 has the job.  A runner that was suspended so long that it was taken for dead finds, when it
 wakes, that a later attempt has begun, and ends its commands.
 
 So no job is done by two at once on one machine, nor where locks work between machines.  Where they
-do not, it takes a starter that was cut off from the file server for longer than ``STALE_SECONDS``.
+do not, it takes a runner that was cut off from the file server for longer than ``STALE_SECONDS``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Claim:
         self._content = content
         self._beat = time.monotonic()
         # Commands inherit it (Popen's pass_fds), and with it the lock: a command that outlives a
-        # starter killed by force keeps others off until it is gone itself.  This is why the lock
+        # runner killed by force keeps others off until it is gone itself.  This is why the lock
         # is not filelock's, which shows no descriptor.
         self.descriptor = descriptor
 

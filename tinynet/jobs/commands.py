@@ -60,7 +60,7 @@ class Commands:
         return None
 
     def poll(self) -> int | None:
-        """Go on to the next command where one has ended; the job's exit status at its end."""
+        """Resume to the next command where one has ended; the job's exit status at its end."""
         assert self._process is not None
         status = self._process.poll()
         if status is None:
@@ -126,6 +126,6 @@ def last_line(log: Path, start: int) -> str:
 
 
 def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str, ...]:
-    """The command with its starter's ``--gpu N`` or ``--cpu``, where it takes one and has none."""
+    """The command with its runner's ``--gpu N`` or ``--cpu``, where it takes one and has none."""
     named = any(word in ("--gpu", "--cpu") or word.startswith("--gpu=") for word in command)
     return command if named or command[0] not in _ON_A_DEVICE else (*command, *device)

@@ -2,7 +2,7 @@
 
 A GPU is free when no process computes on it and its memory is all but empty (in a container NVML
 may see the memory of others, but not their processes).  The one with the most free memory is
-taken first.  Between looking and starting lies time, and other starters look too: so a lock per GPU
+taken first.  Between looking and starting lies time, and other runners look too: so a lock per GPU
 is taken, the GPU is looked at again, and only then is it ours.  The lock is the kernel's, lies in a
 folder that all users share, and is held by the commands too, until the last of them is gone.
 """

@@ -14,23 +14,23 @@ from pathlib import Path
 
 from tinynet.errors import StoppedEarly
 from tinynet.jobs import batch_script
-from tinynet.jobs.batch_script import Request, Surroundings
+from tinynet.jobs.batch_script import JobContext, Request
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.submission import run_submission
 
 _REQUEUE = 99
 
 
-def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
+def render(jobs: Sequence[Job], context: JobContext, request: Request) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
     directives = [
-        f"-N {batch_script.plain_name(around.folder)}",
+        f"-N {batch_script.plain_name(context.folder)}",
         "-S /bin/bash",
         f"-t 1-{len(jobs)}",
         "-notify",
         "-r y",
         "-j y",
-        f"-o {shlex.quote(around.logs)}",
+        f"-o {shlex.quote(context.logs)}",
     ]
     if request.at_once is not None:
         directives.append(f"-tc {request.at_once}")
@@ -47,14 +47,14 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
     directives += request.options
     lines = batch_script.head("tinynet jobs sge", "#$", directives)
     lines += batch_script.body(
-        jobs, around, request, "SGE_TASK_ID - 1", ("USR1", "USR2", "TERM"), '"${NSLOTS:-1}"'
+        jobs, context, request, "SGE_TASK_ID - 1", ("USR1", "USR2", "TERM"), '"${NSLOTS:-1}"'
     )
     return "\n".join([*lines, *_END, ""])
 
 
 _END = [
     f'if [ "$status" -eq {StoppedEarly.exit_status} ] && [ -n "$signalled" ]; then',
-    '    echo "$job goes on when the task is started again"',
+    '    echo "$job resumes when the task is started again"',
     f"    exit {_REQUEUE} # back into the queue",
     "fi",
     'exit "$status"',

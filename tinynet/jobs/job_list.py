@@ -36,7 +36,7 @@ class Job:
                   without the file the job is no longer done
     ``after``     names of jobs that must be done before this one begins
 
-    Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their starter gives them.
+    Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their runner gives them.
     """
 
     name: str

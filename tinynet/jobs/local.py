@@ -1,7 +1,7 @@
 """Works on a job list with this machine alone: its GPUs, or its cores in equal shares.
 
-Any number of starters may work on one list.  One that dies is replaced by starting another: what
-it worked on goes on from its newest snapshot.
+Any number of runners may work on one list.  One that dies is replaced by starting another: what
+it worked on continues from its newest snapshot.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tinynet.run.paths import RunPaths
 Say = Callable[[str], None]
 
 _TICK_SECONDS = 0.2
-_LOOK_SECONDS = 3.0  # between two looks at what other starters have done
+_LOOK_SECONDS = 3.0  # between two looks at what other runners have done
 
 
 @dataclass
 class Report:
-    """What became of the jobs that a starter was asked for, and what it did itself."""
+    """What became of the jobs that a runner was asked for, and what it did itself."""
 
     states: dict[str, State]
     blocked: dict[str, list[str]]  # job: jobs that it comes after and that are not done
@@ -57,7 +57,7 @@ class Report:
         if self.signal is not None:
             raise StoppedEarly(
                 f"{folder}: stopped by {self.signal} with {left} of {len(self.states)} jobs not "
-                "done; the same command goes on"
+                "done; the same command resumes it"
             )
         failed = self.names(states.FAILED)
         parts = []
@@ -72,7 +72,7 @@ class Report:
                          f"{', '.join(because)})")  # fmt: skip
         stopped = self.names(states.STOPPED)
         if stopped and not parts:
-            raise StoppedEarly(f"{folder}: {_jobs(stopped)} stopped; the same command goes on")
+            raise StoppedEarly(f"{folder}: {_jobs(stopped)} stopped; the same command resumes it")
         raise TinynetError(f"{folder}: {'; '.join(parts) or f'{left} jobs are not done'}")
 
 
@@ -116,7 +116,7 @@ class _Starter:
         )
         self._active: list[Commands] = []
         self._begun: list[str] = []
-        # stopped by others than us: begun again by the next starter, as somebody wanted it so
+        # stopped by others than us: begun again by the next runner, as somebody wanted it so
         self._left_alone: set[str] = set()
         self._stuck: list[str] = []
         self._signals: list[int] = []
@@ -141,7 +141,7 @@ class _Starter:
                         next_look = time.monotonic() + _LOOK_SECONDS
                     time.sleep(_TICK_SECONDS)
             finally:
-                for commands in self._active:  # an error of ours: leave what can go on
+                for commands in self._active:  # an error of ours: leave what can continue
                     commands.stop()
                     self._finish(commands, states.STOPPED_STATUS)
         return self._report()
@@ -154,7 +154,7 @@ class _Starter:
         for commands in list(self._active):
             status = commands.poll()
             if status is None and not commands.claim.beat():
-                self._say(f"{commands.job.name}: was taken over by another starter; left to it")
+                self._say(f"{commands.job.name}: was taken over by another runner; left to it")
                 commands.stop()
                 status = states.STOPPED_STATUS
             if status is not None:
@@ -222,7 +222,7 @@ class _Starter:
             return True
         others = [name for name in self._needed() if known[name].name == states.RUNNING]
         if others:
-            self._say_waiting(f"waiting for {_jobs(others)}, which other starters work on")
+            self._say_waiting(f"waiting for {_jobs(others)}, which other runners work on")
         return bool(others)
 
     def _jobs(self) -> list[Job]:

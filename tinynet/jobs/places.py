@@ -23,7 +23,7 @@ class Place:
 
 
 class Places(Protocol):
-    """The places of this machine that a starter may use."""
+    """The places of this machine that a runner may use."""
 
     def take(self) -> Place | None:
         """A free place, now ours; None where there is none at this moment."""

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from tinynet.errors import StoppedEarly, UsageError
 from tinynet.jobs import batch_script
-from tinynet.jobs.batch_script import Request, Surroundings
+from tinynet.jobs.batch_script import JobContext, Request
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.submission import run_submission
 
 
-def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
+def render(jobs: Sequence[Job], context: JobContext, request: Request) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
     array = f"0-{len(jobs) - 1}"
     if request.at_once is not None:
         array += f"%{request.at_once}"
-    log = around.logs.replace("%", "%%") + "slurm-%A_%a.log"
+    log = context.logs.replace("%", "%%") + "slurm-%A_%a.log"
     directives = [
-        f"--job-name={batch_script.plain_name(around.folder)}",
+        f"--job-name={batch_script.plain_name(context.folder)}",
         f"--array={array}",
         f"--cpus-per-task={request.cpus}",
         f"--signal=B:USR1@{request.warning}",
@@ -39,7 +39,7 @@ def render(jobs: Sequence[Job], around: Surroundings, request: Request) -> str:
     lines = batch_script.head("tinynet jobs slurm", "#SBATCH", directives)
     lines += batch_script.body(
         jobs,
-        around,
+        context,
         request,
         "SLURM_ARRAY_TASK_ID",
         ("USR1", "TERM"),
@@ -55,7 +55,7 @@ _END = [
     "task=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
     f'if [ "$status" -eq {StoppedEarly.exit_status} ] && [ -n "$signalled" ]; then',
     '    if scontrol show job "$SLURM_JOB_ID" | grep -q JobState=RUNNING; then',
-    '        scontrol requeue "$task" && echo "$job goes on when $task is started again"',
+    '        scontrol requeue "$task" && echo "$job resumes when $task is started again"',
     "    else",
     '        echo "$job was ended by Slurm; submit the list again unless it starts $task again"',
     "    fi",

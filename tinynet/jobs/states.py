@@ -12,7 +12,7 @@ WAITING = "waiting"  # never begun, or to be done anew
 RUNNING = "running"
 DONE = "done"
 FAILED = "failed"
-STOPPED = "stopped"  # half-way: goes on where it was
+STOPPED = "stopped"  # half-way: resumes where it was
 
 STOPPED_STATUS = 75
 

@@ -87,7 +87,7 @@ def _message(state: states.State, run: runs.Run) -> str:
 
 
 def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.State:
-    """The state of a job that no starter has begun, but whose run is there."""
+    """The state of a job that no runner has begun, but whose run is there."""
     if run.state == runs.RUNNING:
         if _is_alive(run, paths):
             return states.State(states.RUNNING, f"process {run.pid} on {run.host}")

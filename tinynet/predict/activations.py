@@ -1,4 +1,4 @@
-"""What a run's net makes of one picture, blob by blob, computed by a worker."""
+"""What a run's net makes of one image, blob by blob, computed by a worker."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from tinynet.run.paths import RunPaths
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """``maps`` (float32, channels × height × width) of the blob ``blob`` for one picture.
+    """``maps`` (float32, channels × height × width) of the blob ``blob`` for one image.
 
-    ``picture`` is what the net saw: uint8, height × width × 3, channels R, G, B.
+    ``image`` is what the net saw: uint8, height × width × 3, channels R, G, B.
     """
 
     blob: str
     maps: np.ndarray
-    picture: np.ndarray
-    name: str  # the picture's
+    image: np.ndarray
+    name: str  # the image's
     iteration: int  # of the weights
     model_sha256: str
 
 
 def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Activations:
-    """The first convolution's feature maps, behind its nonlinearity, of a validation picture.
+    """The first convolution's feature maps, behind its nonlinearity, of a validation image.
 
-    ``name`` is a picture of the validation split, or a file of any size; None: the first of the
-    split.  Computed on the CPU.  Raises TinynetError where run, weights or picture are missing.
+    ``name`` is an image of the validation split, or a file of any size; None: the first of the
+    split.  Computed on the CPU.  Raises TinynetError where run, weights or image are missing.
     """
     paths = RunPaths(run)
     for file in (paths.train_val, paths.deploy):
@@ -51,7 +51,7 @@ def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Act
     if not convolutions:
         raise TinynetError(f"{paths.deploy}: has no convolution, so there are no feature maps")
     blob = convolutions[0].top[0]
-    name, pixels = _picture(paths, name)
+    name, pixels = _image(paths, name)
     transform = inputs.read_transform(paths)
     found = engines.find(engine)
     maps = _compute(paths, found, weights.path, blob, pixels, transform)
@@ -63,41 +63,39 @@ def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Act
     return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration, weights.sha256)
 
 
-def _picture(paths: RunPaths, name: str | None) -> tuple[str, np.ndarray]:
-    """Name and uint8 pixels (B, G, R × height × width) of a picture."""
-    pictures: inputs.Pictures | None = None
+def _image(paths: RunPaths, name: str | None) -> tuple[str, np.ndarray]:
+    """Name and uint8 pixels (B, G, R × height × width) of an image."""
+    images: inputs.Images | None = None
     fault: TinynetError | None = None
     try:
-        pictures = inputs.find_pictures(paths, "val")
+        images = inputs.find_images(paths, "val")
     except TinynetError as error:  # the data may be gone; a file still serves
         fault = error
-    if pictures is not None and (name is None or name in pictures.names):
-        wanted = 0 if name is None else pictures.names.index(name)
-        for number, (pixels, _) in enumerate(pictures.records()):
+    if images is not None and (name is None or name in images.names):
+        wanted = 0 if name is None else images.names.index(name)
+        for number, (pixels, _) in enumerate(images.records()):
             if number == wanted:
-                return pictures.names[wanted], np.frombuffer(pixels, np.uint8).reshape(
-                    pictures.shape
-                )
+                return images.names[wanted], np.frombuffer(pixels, np.uint8).reshape(images.shape)
     if name is None:
-        raise fault or TinynetError(f"{paths.root}: its validation split has no pictures")
+        raise fault or TinynetError(f"{paths.root}: its validation split has no images")
     if not Path(name).is_file():
         raise UsageError(
-            f"--picture {name}: neither a picture of the validation split nor a file that is there"
+            f"--image {name}: neither an image of the validation split nor a file that is there"
         )
-    size = pictures.shape[1:] if pictures is not None else (64, 64)
+    size = images.shape[1:] if images is not None else (64, 64)
     return Path(name).name, _read_file(Path(name), (size[0], size[1]))
 
 
 def _read_file(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """A picture file as the net takes it: its central square, scaled to ``size``."""
+    """An image file as the net takes it: its central square, scaled to ``size``."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as file:
-            picture = ImageOps.fit(file.convert("RGB"), size[::-1], Image.Resampling.BILINEAR)
+            image = ImageOps.fit(file.convert("RGB"), size[::-1], Image.Resampling.BILINEAR)
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise TinynetError(f"{path}: cannot be read as a picture ({error})") from None
-    return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1].transpose(2, 0, 1))
+        raise TinynetError(f"{path}: cannot be read as an image ({error})") from None
+    return np.ascontiguousarray(np.asarray(image)[:, :, ::-1].transpose(2, 0, 1))
 
 
 def _compute(

@@ -54,7 +54,7 @@ def require_distinct(paths: Sequence[Path]) -> None:
 
 
 def require_agreement(members: Sequence[Member], oversample: bool) -> None:
-    """Raise TinynetError unless all members speak of the same pictures, classes and kind of crops.
+    """Raise TinynetError unless all members speak of the same images, classes and kind of crops.
 
     Different numbers of views (10, or 2 where a stage has no crops) are one kind: oversampling.
     """
@@ -69,7 +69,7 @@ def require_agreement(members: Sequence[Member], oversample: bool) -> None:
                 f"{member.path}: holds probabilities of {kinds[theirs.crop]}, not of "
                 f"{kinds[wanted]}; the two are not averaged (give {option} for the other kind)"
             )
-        for key, what in (("wnids", "class"), ("names", "picture"), ("labels", "label")):
+        for key, what in (("wnids", "class"), ("names", "image"), ("labels", "label")):
             difference = _difference(getattr(mine, key), getattr(theirs, key), what)
             if difference:
                 raise TinynetError(

@@ -1,4 +1,4 @@
-"""From a run to the probabilities of a split: pictures go to a worker, probabilities come back."""
+"""From a run to the probabilities of a split: images go to a worker, probabilities come back."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tinynet.caffeformat.transform import view_count
 from tinynet.engine import devices, engines
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
-from tinynet.predict.inputs import Pictures, Transform, Weights
+from tinynet.predict.inputs import Images, Transform, Weights
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
 from tinynet.run.paths import RunPaths
 
 BATCH_SIZE = 100  # inputs of the net in one forward pass
-_CHUNK = 1 << 18  # bytes of pictures handed over at once: a fraction of a second of work
+_CHUNK = 1 << 18  # bytes of images handed over at once: a fraction of a second of work
 
 Say = Callable[[str], None]
-Progress = Callable[[int, int], Any]  # told how many more pictures went out, and of how many
+Progress = Callable[[int, int], Any]  # told how many more images went out, and of how many
 
 
 def _silent(*_: Any) -> None:
@@ -60,7 +60,7 @@ class Request:
 def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     """Probabilities that lie in the run already, if they are of the weights asked for.
 
-    And of the engine asked for, unless that is "auto", of the precision, and of the pictures and
+    And of the engine asked for, unless that is "auto", of the precision, and of the images and
     classes of ``request.data`` or, without it, of the run's own data.  Where that is not at hand,
     or the run has no snapshots any more, what lies there is taken as it is.
     """
@@ -69,7 +69,7 @@ def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     found = read_probabilities(request.out)
     if _matches(request, found, say):
         return found
-    say(f"{request.out}: is of other weights, pictures, engine or precision; computing it again")
+    say(f"{request.out}: is of other weights, images, engine or precision; computing it again")
     return None
 
 
@@ -79,9 +79,9 @@ def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     # "torch 2.0 bf16": what was computed in another precision is another result
     if (*found.engine.split(" ")[2:], "float32")[0] != request.precision:
         return False
-    pictures = _pictures_at_hand(request)
+    images = _images_at_hand(request)
     theirs = (found.names.tolist(), found.wnids.tolist())
-    if pictures is not None and (pictures.names, pictures.wnids) != theirs:
+    if images is not None and (images.names, images.wnids) != theirs:
         return False
     if request.weights is None and request.iteration is None:
         weights, reasons = inputs.newest_weights(request.paths)
@@ -94,9 +94,9 @@ def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     return weights is not None and weights.sha256 == found.model_sha256
 
 
-def _pictures_at_hand(request: Request) -> Pictures | None:
+def _images_at_hand(request: Request) -> Images | None:
     try:
-        return inputs.find_pictures(request.paths, request.split, request.data)
+        return inputs.find_images(request.paths, request.split, request.data)
     except (TinynetError, OSError):
         if request.data is not None:
             raise
@@ -124,25 +124,25 @@ def evaluate(request: Request, say: Say = _silent, progress: Progress = _silent)
     weights = _weights(request, say)
     inputs.require_weights_fit(weights, paths.deploy)
     transform = inputs.read_transform(paths)
-    pictures = inputs.find_pictures(paths, request.split, request.data)
-    views = view_count(*pictures.shape[1:], transform.crop_size, request.oversample)
+    images = inputs.find_images(paths, request.split, request.data)
+    views = view_count(*images.shape[1:], transform.crop_size, request.oversample)
     if request.oversample and views == 2:
         say(
-            f"{request.run}: its nets see whole pictures, so that oversampling has no crops: "
-            "averaging the picture and its mirror"
+            f"{request.run}: its nets see whole images, so that oversampling has no crops: "
+            "averaging the image and its mirror"
         )
     engine = engines.find(request.engine, request.caffe_python)
-    p, labels = _predict(request, engine, weights, transform, pictures, progress)
-    if p.shape[1] != len(pictures.wnids):
+    p, labels = _predict(request, engine, weights, transform, images, progress)
+    if p.shape[1] != len(images.wnids):
         raise TinynetError(
-            f"{paths.deploy}: has {p.shape[1]} outputs, but {pictures.source.parent} has "
-            f"{len(pictures.wnids)} classes; name the data set that it was trained on with --data"
+            f"{paths.deploy}: has {p.shape[1]} outputs, but {images.source.parent} has "
+            f"{len(images.wnids)} classes; name the data set that it was trained on with --data"
         )
     result = Probabilities(
         probabilities=p,
         labels=labels,
-        names=np.array(pictures.names),
-        wnids=np.array(pictures.wnids),
+        names=np.array(images.names),
+        wnids=np.array(images.wnids),
         crop="oversample" if request.oversample else "center",
         views=views,
         split=request.split,
@@ -180,10 +180,10 @@ def _predict(
     engine: engines.Engine,
     weights: Weights,
     transform: Transform,
-    pictures: Pictures,
+    images: Images,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 probabilities N×classes and int64 labels of all pictures, through a worker."""
+    """Float32 probabilities N×classes and int64 labels of all images, through a worker."""
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name, tempfile.TemporaryFile() as log:
         folder = Path(name)
         out = folder / "out.npy"
@@ -194,7 +194,7 @@ def _predict(
             f"--batch={request.batch_size}",
             f"--crop={'oversample' if request.oversample else 'center'}",
             f"--out={out}",
-            *_described(pictures, transform, folder),
+            *_described(images, transform, folder),
         ]
         gpu = devices.choose(engine, request.gpu, request.cpu)
         engines.require_precision(request.precision, engine, gpu)
@@ -207,7 +207,7 @@ def _predict(
         )
         assert worker.stdout is not None
         try:
-            labels = _send(worker, pictures, progress)
+            labels = _send(worker, images, progress)
             error = engines.error_in(worker.stdout)
             status = worker.wait()
         finally:
@@ -222,40 +222,38 @@ def _predict(
         return np.load(out, allow_pickle=False), labels
 
 
-def _described(pictures: Pictures, transform: Transform, folder: Path) -> list[str]:
-    """What pictures come, and what becomes of them, as the worker is told; writes to ``folder``."""
+def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
+    """What images come, and what becomes of them, as the worker is told; writes to ``folder``."""
     mean = transform.mean
     if mean.shape == (1,):  # one value for all channels
-        mean = np.repeat(mean, pictures.shape[0])
+        mean = np.repeat(mean, images.shape[0])
     np.save(folder / "mean.npy", mean)
     return [
-        f"--shape={','.join(map(str, pictures.shape))}",
-        f"--count={pictures.count}",
+        f"--shape={','.join(map(str, images.shape))}",
+        f"--count={images.count}",
         f"--crop-size={transform.crop_size}",
         f"--mean={folder / 'mean.npy'}",
         f"--scale={transform.scale!r}",
     ]
 
 
-def _send(
-    worker: subprocess.Popen[bytes], pictures: Pictures, progress: Progress
-) -> np.ndarray | None:
-    """Write every picture to the worker's stdin; return the labels, None if it went away."""
+def _send(worker: subprocess.Popen[bytes], images: Images, progress: Progress) -> np.ndarray | None:
+    """Write every image to the worker's stdin; return the labels, None if it went away."""
     assert worker.stdin is not None
-    labels = np.empty(pictures.count, dtype=np.int64)
-    each = int(np.prod(pictures.shape))
+    labels = np.empty(images.count, dtype=np.int64)
+    each = int(np.prod(images.shape))
     pending = bytearray()
-    with contextlib.closing(pictures.records()) as records:
+    with contextlib.closing(images.records()) as records:
         for number, (pixels, label) in enumerate(records):
             labels[number] = label
             pending += pixels
-            if len(pending) >= _CHUNK or number + 1 == pictures.count:
+            if len(pending) >= _CHUNK or number + 1 == images.count:
                 try:
                     worker.stdin.write(pending)
                     worker.stdin.flush()
                 except BrokenPipeError:
                     return None
-                progress(len(pending) // each, pictures.count)
+                progress(len(pending) // each, images.count)
                 pending.clear()
     return labels
 

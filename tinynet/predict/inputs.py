@@ -1,4 +1,4 @@
-"""What an evaluation reads: a run's weights, how its TEST phase transforms pictures, the pictures.
+"""What an evaluation reads: a run's weights, how its TEST phase transforms images, the images.
 
 All of it is in the run directory's files, so that what is measured is what was trained.
 """
@@ -42,14 +42,14 @@ class Weights:
 class Transform:
     """Caffe's data transform of the TEST phase: (pixel - mean) * scale, then the centre crop."""
 
-    mean: np.ndarray  # float32, one value a channel or a whole picture C×H×W
+    mean: np.ndarray  # float32, one value a channel or a whole image C×H×W
     scale: float
     crop_size: int  # 0: no crop
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The pictures of a split, in key order, as they lie in the LMDB."""
+class Images:
+    """The images of a split, in key order, as they lie in the LMDB."""
 
     source: Path
     count: int
@@ -65,13 +65,13 @@ class Pictures:
                 pixels, label = decode_datum(value)
                 if pixels.dtype != np.uint8 or pixels.shape != self.shape:
                     raise TinynetError(
-                        f"{self.source}: picture {self.names[number]} is {pixels.dtype} "
+                        f"{self.source}: image {self.names[number]} is {pixels.dtype} "
                         f"{'x'.join(map(str, pixels.shape))}, not uint8 "
                         f"{'x'.join(map(str, self.shape))}; convert the data set again"
                     )
                 if self.labelled and not 0 <= label < len(self.wnids):
                     raise TinynetError(
-                        f"{self.source}: picture {self.names[number]} has the label {label}, but "
+                        f"{self.source}: image {self.names[number]} has the label {label}, but "
                         f"there are {len(self.wnids)} classes; convert the data set again"
                     )
                 yield pixels.tobytes(), label if self.labelled else -1
@@ -141,25 +141,25 @@ def read_transform(run: RunPaths) -> Transform:
     parameters = _data_layer(run, schema.TEST).transform_param
     if parameters.mean_file:
         path = _as_seen_from_here(run, Path(parameters.mean_file))
-        mean = _mean_picture(path)
+        mean = _mean_image(path)
     else:
         mean = np.array(list(parameters.mean_value) or [0], dtype=np.float32)
     return Transform(mean, float(parameters.scale), int(parameters.crop_size))
 
 
-def _mean_picture(path: Path) -> np.ndarray:
+def _mean_image(path: Path) -> np.ndarray:
     blob = binary.read(path, schema.BlobProto)
     shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
     mean = np.array(blob.data, dtype=np.float32)
     while len(shape) > 3 and shape[0] == 1:
         shape = shape[1:]
     if len(shape) != 3 or mean.size != int(np.prod(shape)):
-        raise TinynetError(f"{path}: holds {mean.size} values of shape {shape}, no mean picture")
+        raise TinynetError(f"{path}: holds {mean.size} values of shape {shape}, no mean image")
     return mean.reshape(shape)
 
 
-def find_pictures(run: RunPaths, split: str, data: Path | None = None) -> Pictures:
-    """The pictures of ``split``: where the run's data layers read them, or in the folder ``data``.
+def find_images(run: RunPaths, split: str, data: Path | None = None) -> Images:
+    """The images of ``split``: where the run's data layers read them, or in the folder ``data``.
 
     Names, wnids and counts come from the manifest beside the LMDB.
     """
@@ -172,20 +172,20 @@ def find_pictures(run: RunPaths, split: str, data: Path | None = None) -> Pictur
             source = DataPaths(source.parent).test_lmdb
     if not source.exists():
         raise TinynetError(
-            f"{source}: no such LMDB, from which {run.train_val} takes its pictures; run from the "
+            f"{source}: no such LMDB, from which {run.train_val} takes its images; run from the "
             "folder in which it was trained, or name the converted data with --data DIR"
         )
     manifest = read_manifest(source.parent)
     with open_store(source) as store:
         count = len(store)
     if count == 0:
-        raise TinynetError(f"{source}: holds no pictures, so there is nothing to evaluate")
+        raise TinynetError(f"{source}: holds no images, so there is nothing to evaluate")
     if count != len(manifest.names[split]):
         raise TinynetError(
-            f"{source}: holds {count} pictures, but the manifest names "
+            f"{source}: holds {count} images, but the manifest names "
             f"{len(manifest.names[split])}; convert the data set again"
         )
-    return Pictures(
+    return Images(
         source,
         count,
         manifest.shape,
@@ -202,7 +202,7 @@ def _data_layer(run: RunPaths, phase: int) -> Any:
         name = "TRAIN" if phase == schema.TRAIN else "TEST"
         raise TinynetError(
             f"{run.train_val}: has {len(layers)} Data layers in the {name} phase; an evaluation "
-            "takes its pictures from exactly one"
+            "takes its images from exactly one"
         )
     return layers[0]
 

@@ -32,7 +32,7 @@ def rank_of_label(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def is_right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Of each picture (float64, N) 1 where the label's class wins alone, else 0."""
+    """Of each image (float64, N) 1 where the label's class wins alone, else 0."""
     return (rank_of_label(probabilities, labels) < 1).astype(np.float64)
 
 

@@ -2,7 +2,7 @@
 
 Arrays of the file: ``probabilities`` float32 N×C, ``labels`` int64 N (-1 unknown), ``names`` and
 ``wnids`` text, ``crop`` (``center`` or ``oversample``); and for the record ``views`` (inputs
-averaged per picture), ``split``, ``iteration``, ``model_sha256`` and ``engine``.  Files from
+averaged per image), ``split``, ``iteration``, ``model_sha256`` and ``engine``.  Files from
 elsewhere are read as data from a stranger: nothing is executed, and every size is checked before
 memory is taken for it.
 """
@@ -24,7 +24,7 @@ from tinynet import files
 from tinynet.errors import TinynetError
 
 CROPS = ("center", "oversample")
-MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 pictures of 1,000 classes
+MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 images of 1,000 classes
 MAX_TEXT = 4 * 1024  # bytes of a name: 1,024 characters
 MAX_HEADER = 10_000  # numpy's own limit for a header of an untrusted .npy
 SUM_TOLERANCE = 1e-3
@@ -33,7 +33,7 @@ EVALUATE_AGAIN = "delete it and run 'tinynet evaluate' again"
 
 @dataclass(frozen=True, eq=False)
 class Probabilities:
-    """What a model says of every picture of a split; valid by construction of :meth:`check`."""
+    """What a model says of every image of a split; valid by construction of :meth:`check`."""
 
     probabilities: np.ndarray  # float32 N×C, rows sum to 1
     labels: np.ndarray  # int64 N, class index or -1
@@ -48,7 +48,7 @@ class Probabilities:
 
     @property
     def labelled(self) -> bool:
-        """Whether every picture has a known label."""
+        """Whether every image has a known label."""
         return bool((self.labels >= 0).all())
 
     def check(self) -> None:

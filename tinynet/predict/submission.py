@@ -1,4 +1,4 @@
-"""The file that the Tiny ImageNet server takes: a line ``test_0.JPEG n01443537`` per picture."""
+"""The file that the Tiny ImageNet server takes: a line ``test_0.JPEG n01443537`` per image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinynet.predict.probabilities import Probabilities
 
 
 def submission(probabilities: Probabilities) -> str:
-    """The text of the file, pictures in the natural order of their names (2 before 10).
+    """The text of the file, images in the natural order of their names (2 before 10).
 
     Of classes with the same probability the last is chosen, as by Caffe's ArgMax layer.
     """

@@ -1,12 +1,12 @@
 """Accuracy of the average of every non-empty subset of models: section 4.1 of the paper, figure 5.
 
-A picture is right for a subset where the label's summed probability exceeds that of every other
+An image is right for a subset where the label's summed probability exceeds that of every other
 class (ties count against it, as in Caffe's Accuracy layer).  Three things make this fast and keep
 it exact:
 
 - Only rivals count.  A class that the label beats in every model can never win; a class that some
   other class equals or beats in every model need not be looked at; and where a class equals or
-  beats the label in every model, the picture is wrong for every subset.
+  beats the label in every model, the image is wrong for every subset.
 - Probabilities are fixed-point integers (multiples of 2^-58, which holds every float32 above
   3e-11 without rounding), so that sums are exact and do not depend on their order.
 - A subset is one of the first models' subsets and one of the last ones'.  A rival wins wherever the
@@ -29,9 +29,9 @@ MAX_MEMBERS = 20  # a million subsets
 _FIXED_POINT = 2.0**58  # 31 sums of 1 stay below 2^63
 _LOW_MEMBERS = 8  # a set of their subsets is four words
 _BLOCK_BYTES = 1 << 20  # of sums held at a time: small enough for a processor's cache
-_BYTE_MAX = 255  # pictures that a byte can count
-_PRUNE_PICTURES = 2000  # pictures looked at together
-_PRUNE_TOGETHER = 100  # pictures whose rivals are compared together
+_BYTE_MAX = 255  # images that a byte can count
+_PRUNE_IMAGES = 2000  # images looked at together
+_PRUNE_TOGETHER = 100  # images whose rivals are compared together
 _STRONGEST = 16  # rivals that every other one is compared with
 _NO_RIVAL = np.int64(3) << 57  # a margin larger than any: 20 of them stay below 2^63
 
@@ -40,7 +40,7 @@ _NO_RIVAL = np.int64(3) << 57  # a margin larger than any: 20 of them stay below
 class SubsetScores:
     """Right answers of every subset; a subset is a bit mask, bit m for member m.
 
-    ``correct[mask]`` counts pictures; ``correct[0]``, of no model at all, is 0.
+    ``correct[mask]`` counts images; ``correct[0]``, of no model at all, is 0.
     """
 
     correct: np.ndarray  # int64, 2^members
@@ -88,7 +88,7 @@ def score_subsets(
     """Score every subset of ``members`` (each float32 N×C, in [0, 1]) against N labels.
 
     ``progress`` is told how many more comparisons are done, and of how many: those of rivals of
-    the pictures whose answer depends on the subset.
+    the images whose answer depends on the subset.
 
     Memory beyond the inputs is bounded by a few megabytes and the surviving rivals.
     Raises UsageError for more than MAX_MEMBERS members.
@@ -110,15 +110,15 @@ def score_subsets(
 
 
 def _rivals(members: list[np.ndarray], labels: np.ndarray) -> tuple[int, list[np.ndarray]]:
-    """Return how many pictures every subset gets right, and the margins that decide the rest.
+    """Return how many images every subset gets right, and the margins that decide the rest.
 
-    Margins are int64 (models, rivals, pictures): the label's probability less the rival's.
-    Pictures are grouped by their number of rivals, one array a group.
+    Margins are int64 (models, rivals, images): the label's probability less the rival's.
+    Images are grouped by their number of rivals, one array a group.
     """
     always = 0
     groups: dict[int, list[np.ndarray]] = {}
-    for start in range(0, len(labels), _PRUNE_PICTURES):
-        block = slice(start, start + _PRUNE_PICTURES)
+    for start in range(0, len(labels), _PRUNE_IMAGES):
+        block = slice(start, start + _PRUNE_IMAGES)
         pieces, certain = _contested([member[block] for member in members], labels[block])
         always += certain
         for margins in pieces:
@@ -127,19 +127,19 @@ def _rivals(members: list[np.ndarray], labels: np.ndarray) -> tuple[int, list[np
 
 
 def _contested(members: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.ndarray], int]:
-    """The margins of the pictures whose answer depends on the subset; how many are always right."""
-    pictures = np.arange(len(labels))
+    """The margins of the images whose answer depends on the subset; how many are always right."""
+    images = np.arange(len(labels))
     threatened = np.zeros(members[0].shape, dtype=bool)
     beaten = np.ones(members[0].shape, dtype=bool)
     for p in members:
-        threat = p >= p[pictures, labels][:, None]
-        threat[pictures, labels] = False  # the label is no rival of its own
+        threat = p >= p[images, labels][:, None]
+        threat[images, labels] = False  # the label is no rival of its own
         threatened |= threat
         beaten &= threat
     rivals = threatened.sum(axis=1)
     is_open = (rivals > 0) & ~beaten.any(axis=1)
     certain = int((rivals == 0).sum())
-    # pictures of similar numbers of rivals together, since arrays are as wide as the widest
+    # images of similar numbers of rivals together, since arrays are as wide as the widest
     order = np.flatnonzero(is_open)[np.argsort(rivals[is_open], kind="stable")]
     pieces = []
     for rows in np.array_split(order, max(1, len(order) // _PRUNE_TOGETHER)):
@@ -163,7 +163,7 @@ def _margins(p: np.ndarray, labels: np.ndarray, columns: np.ndarray) -> np.ndarr
 def _undominated(margins: np.ndarray) -> list[np.ndarray]:
     """Drop rivals that another one equals or undercuts in every model.
 
-    ``margins`` (models, pictures, rivals); returns arrays (models, rivals, pictures).  Compares
+    ``margins`` (models, images, rivals); returns arrays (models, rivals, images).  Compares
     with the strongest few alone: any rival may stay, it only costs time.
     """
     strongest_first = np.argsort(margins.sum(axis=0, dtype=np.float64), axis=1, kind="stable")
@@ -183,43 +183,43 @@ def _undominated(margins: np.ndarray) -> list[np.ndarray]:
 
 
 class _Counter:
-    """Counts, for each high mask and low mask, the pictures that are right."""
+    """Counts, for each high mask and low mask, the images that are right."""
 
     def __init__(self, high_masks: int, low_masks: int) -> None:
         self._totals = np.zeros((high_masks, low_masks), np.int64)
-        self._recent = np.zeros((high_masks, low_masks), np.uint8)  # of the last few pictures
-        self._pictures = 0
+        self._recent = np.zeros((high_masks, low_masks), np.uint8)  # of the last few images
+        self._images = 0
         # the set of each low mask alone, as bits in bytes, or in words where they fill them
         self.single = np.packbits(np.eye(low_masks, dtype=np.uint8), axis=1)
         if self.single.shape[1] % 8 == 0:
             self.single = self.single.view(np.uint64)
 
     def add(self, wrong: np.ndarray) -> None:
-        """Add ≤ 255 pictures: ``wrong`` (pictures, high masks, words) holds sets as ``single``."""
-        if self._pictures + len(wrong) > _BYTE_MAX:
+        """Add ≤ 255 images: ``wrong`` (images, high masks, words) holds sets as ``single``."""
+        if self._images + len(wrong) > _BYTE_MAX:
             self.totals()
         low_masks = self._recent.shape[1]
         right = np.unpackbits(~wrong.view(np.uint8), axis=2, count=low_masks)
         self._recent += np.add.reduce(right, axis=0, dtype=np.uint8)
-        self._pictures += len(wrong)
+        self._images += len(wrong)
 
     def totals(self) -> np.ndarray:
         """The counts so far, int64 (high masks, low masks)."""
         self._totals += self._recent
         self._recent[:] = 0
-        self._pictures = 0
+        self._images = 0
         return self._totals
 
 
 def _count(
     margins: np.ndarray, low: int, counter: _Counter, progress: Callable[[int], object]
 ) -> None:
-    """Count the pictures of one group; ``margins`` (models, rivals, pictures)."""
-    members, rivals, pictures = margins.shape
+    """Count the images of one group; ``margins`` (models, rivals, images)."""
+    members, rivals, images = margins.shape
     words = counter.single.shape[1]
     table = 8 * rivals << max(low + words.bit_length(), members - low)
     step = min(max(1, _BLOCK_BYTES // table), _BYTE_MAX)
-    for start in range(0, pictures, step):
+    for start in range(0, images, step):
         block = margins[:, :, start : start + step]
         sums, thresholds = _sums(block[:low]), _sums(-block[low:])
         order = np.argsort(sums, axis=2)
@@ -245,7 +245,7 @@ def _count(
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
-    """Sums of (models, rivals, pictures) over every subset: (rivals, pictures, masks)."""
+    """Sums of (models, rivals, images) over every subset: (rivals, images, masks)."""
     out = np.zeros((*values.shape[1:], 1 << len(values)), dtype=np.int64)
     for m, value in enumerate(values):
         np.add(out[..., : 1 << m], value[..., None], out=out[..., 1 << m : 2 << m])

@@ -13,7 +13,7 @@ from tinynet.report import canvas
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One bar: what was measured, on how many pictures; accuracies from 0 to 1, None: not run.
+    """One bar: what was measured, on how many images; accuracies from 0 to 1, None: not run.
 
     ``paper``: what the paper states for it.  ``interval``: ends of an error bar.
     """
@@ -64,7 +64,7 @@ def draw_accuracies(found: Sequence[Accuracy], path: Path, title: str, note: str
             )
             axes.text(place + shift, percent + 0.8, f"{percent:.4g}", ha="center", fontsize=9)
             tallest = max(tallest, percent)
-    labels = [f"{bar.label}\n{bar.images:,} pictures" if bar.images else bar.label for bar in found]
+    labels = [f"{bar.label}\n{bar.images:,} images" if bar.images else bar.label for bar in found]
     axes.set_xticks(range(len(found)), labels, fontsize=8.5)
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.6, len(found) - 0.4)

@@ -153,7 +153,7 @@ def draw_architecture(net: Any, path: Path, title: str) -> None:
     batch = max(1, next(iter(inferred.blobs.values()))[0])
     cost = inferred.multiply_adds / batch
     axes.text(0.06, height - 0.08, title, fontsize=11, va="top")
-    summary = f"{inferred.parameters:,} parameters, {cost / 1e6:,.1f} M multiply-adds a picture"
+    summary = f"{inferred.parameters:,} parameters, {cost / 1e6:,.1f} M multiply-adds an image"
     axes.text(0.06, height - 0.28, summary, fontsize=8.5, va="top")
     canvas.save(made, path)
 

@@ -42,11 +42,11 @@ def draw_bars(
     title: str,
     chance: float | None = None,
     note: str = "",
-    pictures: str = "validation",
+    images: str = "validation",
 ) -> None:
     """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
 
-    ``chance`` draws the accuracy of guessing; ``pictures`` names the split that was measured.
+    ``chance`` draws the accuracy of guessing; ``images`` names the split that was measured.
     Gains, ours and the paper's, stand in a panel of their own, where any bar has one.
     """
     lines = note.count("\n") + 1 if note else 0
@@ -57,7 +57,7 @@ def draw_bars(
     else:
         left = made.subplots()
     _draw_accuracies(left, bars, chance)
-    left.set_xlabel(f"{pictures} accuracy (top-1, %)")
+    left.set_xlabel(f"{images} accuracy (top-1, %)")
     made.suptitle(title, x=0.01, ha="left", fontsize=11)
     if note:
         made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)

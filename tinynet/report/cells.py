@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tinynet.report.evidence import Evidence
+from tinynet.report.report_data import ReportData
 
 NOT_RUN = "not run"
 
@@ -54,20 +54,20 @@ class Table:
     rows: list[Row]
 
 
-def run_id(evidence: Evidence, name: str) -> str:
+def run_id(report_data: ReportData, name: str) -> str:
     """The id of a run's row in the table of runs: by its place, since names may hold anything."""
-    names = [run.name for run in evidence.runs]
+    names = [run.name for run in report_data.runs]
     return f"run-{names.index(name) + 1}" if name in names else ""
 
 
 def run_links(
-    evidence: Evidence, names: Sequence[str], texts: Sequence[str] | None = None
+    report_data: ReportData, names: Sequence[str], texts: Sequence[str] | None = None
 ) -> list[Link]:
     """Links to the rows of runs, by their names or by ``texts``, which then say them when asked.
 
     A name that is no run's (a prototxt) is left out.
     """
-    found = [(name, run_id(evidence, name)) for name in names]
+    found = [(name, run_id(report_data, name)) for name in names]
     return [
         Link(text, f"#{anchor}", "" if text == name else name)
         for text, (name, anchor) in zip(texts or names, found)

@@ -28,10 +28,10 @@ _LONGEST = 30  # characters of a name on an axis
 
 
 def confusion_matrix(found: Probabilities) -> np.ndarray:
-    """Pictures (int64, C×C) of each class (row) by what they are taken for (column).
+    """Images (int64, C×C) of each class (row) by what they are taken for (column).
 
     Of equally likely classes the last counts as the answer, as in Caffe's ArgMax layer.
-    Pictures without a known label are left out.
+    Images without a known label are left out.
     """
     known = found.labels >= 0
     classes = found.probabilities.shape[1]
@@ -43,20 +43,20 @@ def confusion_matrix(found: Probabilities) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Confusion:
-    """``count`` of the ``pictures`` of class ``label`` were taken for class ``answer``."""
+    """``count`` of the ``images`` of class ``label`` were taken for class ``answer``."""
 
     label: int
     answer: int
     count: int
-    pictures: int
+    images: int
 
     @property
     def share(self) -> float:
-        return self.count / self.pictures
+        return self.count / self.images
 
 
 def top_confusions(matrix: np.ndarray, limit: int = 20) -> list[Confusion]:
-    """The pairs of different classes that are confused most, by share of the label's pictures."""
+    """The pairs of different classes that are confused most, by share of the label's images."""
     totals = matrix.sum(axis=1)
     pairs = [
         Confusion(int(row), int(column), int(matrix[row, column]), int(totals[row]))
@@ -70,7 +70,7 @@ def similar_order(matrix: np.ndarray) -> list[list[int]]:
     """The classes in groups of those that are confused, at most GROUPS of them.
 
     Groups are joined two by two, those that are confused most first, by the mean share of their
-    pictures that go from one to the other; a group that has grown beyond three times its fair size
+    images that go from one to the other; a group that has grown beyond three times its fair size
     joins no more, so that no group swallows all.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -102,7 +102,7 @@ def short(name: str, longest: int = _LONGEST) -> str:
 
 @canvas.styled
 def draw_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
-    """Draw the matrix (C×C pictures, rows are labels) as shares of each label's pictures."""
+    """Draw the matrix (C×C images, rows are labels) as shares of each label's images."""
     if len(matrix) <= NAMED:
         made = _named(matrix, [short(name) for name in names], title)
     else:
@@ -170,7 +170,7 @@ def _grouped(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
 
 
 def _group_name(group: list[int], matrix: np.ndarray, names: Sequence[str]) -> str:
-    """The names of the group's two classes that its pictures are taken for most, and how many."""
+    """The names of the group's two classes that its images are taken for most, and how many."""
     inside = matrix[np.ix_(group, group)].sum(axis=0)
     first = [short(names[group[at]], 17) for at in np.argsort(-inside, kind="stable")[:2]]
     more = f" +{len(group) - 2}" if len(group) > 2 else ""
@@ -201,9 +201,9 @@ def _heat(made: Figure, matrix: np.ndarray, place: tuple[float, float, float], t
     )
     shares = _shares(matrix)
     norm = PowerNorm(0.5, vmin=0, vmax=max(1.0, shares.max()))
-    picture = axes.imshow(shares, cmap=_BLUES, norm=norm, interpolation="nearest")
-    bar = made.colorbar(picture, cax=scale)
-    bar.set_label("% of the label's pictures")
+    image = axes.imshow(shares, cmap=_BLUES, norm=norm, interpolation="nearest")
+    bar = made.colorbar(image, cax=scale)
+    bar.set_label("% of the label's images")
     bar.outline.set_visible(False)
     axes.set_title(title)
     axes.tick_params(length=0)

@@ -25,13 +25,13 @@ _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 @canvas.styled
 def draw_curves(
-    histories: Mapping[str, Sequence[History]], path: Path, pictures: str = "validation"
+    histories: Mapping[str, Sequence[History]], path: Path, images: str = "validation"
 ) -> None:
     """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 
     Above, a panel for each stage with its losses: training (a running mean of what the solver
     displayed) and validation.  Below, the validation accuracy of every stage, the mean of its runs
-    at the iterations that all of them have.  ``pictures``: what val is called.
+    at the iterations that all of them have.  ``images``: what val is called.
     Values that are missing or not finite leave a gap.
     Raises TinynetError where no history holds anything to draw.
     """
@@ -70,12 +70,12 @@ def draw_curves(
     above.legend(
         handles=[
             Line2D([], [], color=canvas.ORANGE, **_THIN, label="training"),
-            Line2D([], [], color=canvas.BLUE, **_BOLD, label=pictures),
+            Line2D([], [], color=canvas.BLUE, **_BOLD, label=images),
         ],
         loc="outside upper right",
         ncols=2,
     )
-    _draw_accuracies(below, dict(zip(names, stages.values())), pictures)
+    _draw_accuracies(below, dict(zip(names, stages.values())), images)
     canvas.save(made, path)
 
 
@@ -83,14 +83,14 @@ _THIN: dict[str, Any] = {"linewidth": 1.1, "linestyle": "-"}
 _BOLD: dict[str, Any] = {"linewidth": 1.7, "linestyle": (0, (4, 1.2))}
 
 
-def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], pictures: str) -> None:
+def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], images: str) -> None:
     axes = part.subplots()
     handles = []
     for number, (label, runs) in enumerate(stages.items()):
         look = canvas.series_style(number)
         _plot(axes, [(x, 100 * y) for x, y in mean_points(runs, "val_accuracy")], **look)
         handles.append(Line2D([], [], **look, label=label))
-    axes.set_ylabel(f"{pictures} accuracy (top-1, %)")
+    axes.set_ylabel(f"{images} accuracy (top-1, %)")
     axes.set_xlabel("iteration")
     axes.set_ylim(bottom=0)
     _iterations(axes)

@@ -17,7 +17,7 @@ from tinynet.report.cells import (
     percent,
     run_links,
 )
-from tinynet.report.evidence import OVERSAMPLE, Evidence
+from tinynet.report.report_data import OVERSAMPLE, ReportData
 from tinynet.report.summary import ensemble_of
 from tinynet.study.results import Ensemble
 
@@ -25,20 +25,20 @@ _Fact = tuple[str, Cell, Cell]  # what, ours, the paper's
 _NONE = Cell("—", "")
 
 
-def ensemble_facts(evidence: Evidence) -> Table | None:
+def ensemble_facts(report_data: ReportData) -> Table | None:
     """What the paper says of its ensemble, and the same of ours."""
-    ensemble = ensemble_of(evidence)
+    ensemble = ensemble_of(report_data)
     if ensemble is None:
         return None
     singles = [
-        s.top1 for row in ensemble.members if (s := row.score(evidence.reported, OVERSAMPLE))
+        s.top1 for row in ensemble.members if (s := row.score(report_data.reported, OVERSAMPLE))
     ]
     facts = [
-        ("models of the ensemble", _member_links(evidence, ensemble), Cell("11")),
+        ("models of the ensemble", _member_links(report_data, ensemble), Cell("11")),
         *_averages(ensemble, singles),
         *_best_subsets(ensemble),
         (
-            "pictures of the challenge's test set (%)",
+            "images of the challenge's test set (%)",
             Cell(NOT_RUN, ""),
             number(paper.ENSEMBLE_TEST),
         ),
@@ -73,22 +73,22 @@ def _averages(ensemble: Ensemble, singles: Sequence[float]) -> Iterator[_Fact]:
         number(paper.MEMBERS_DEVIATION),
     )
     yield (
-        "gain over the best of them on these very pictures (points)",
+        "gain over the best of them on these very images (points)",
         percent(full.top1 - max(singles) if full and singles else None, sign=True),
         number(ensemble.paper.gain, sign=True),
     )
     yield (
-        "gain over the best of them by the tuning pictures (points)",
+        "gain over the best of them by the tuning images (points)",
         percent(ensemble.gain_over_best, sign=True),
         _NONE,
     )
 
 
 def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
-    """The best subset by either kind of pictures, and what choosing on the reported ones adds."""
+    """The best subset by either kind of images, and what choosing on the reported ones adds."""
     flattered, chosen = ensemble.flattered, ensemble.chosen
     yield (
-        "best subset, chosen on these very pictures (%)",
+        "best subset, chosen on these very images (%)",
         percent(flattered.reported if flattered else None),
         number(paper.BEST_SUBSET),
     )
@@ -98,7 +98,7 @@ def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
         Cell(f"{paper.BEST_SUBSET_SIZE} models"),
     )
     yield (
-        "best subset by the tuning pictures, on the held-out ones (%)",
+        "best subset by the tuning images, on the held-out ones (%)",
         percent(chosen.reported if chosen else None),
         _NONE,
     )
@@ -109,10 +109,10 @@ def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
     )
 
 
-def _member_links(evidence: Evidence, ensemble: Ensemble) -> Cell:
+def _member_links(report_data: ReportData, ensemble: Ensemble) -> Cell:
     """How many there are, or their numbers as links where all have run."""
     names = [row.run for row in ensemble.members]
-    links = run_links(evidence, names, [str(n) for n in range(1, len(names) + 1)])
+    links = run_links(report_data, names, [str(n) for n in range(1, len(names) + 1)])
     return Cell(str(len(names)), None, links if len(links) == len(names) else [])
 
 
@@ -120,12 +120,12 @@ def _members(members: Sequence[int]) -> str:
     return f"{len(members)}: " + " ".join(map(str, members))
 
 
-def subset_sizes(evidence: Evidence) -> Table | None:
+def subset_sizes(report_data: ReportData) -> Table | None:
     """The best subset of each size."""
     from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
 
-    members = evidence.members[:MAX_MEMBERS]
-    found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
+    members = report_data.members[:MAX_MEMBERS]
+    found = [p for run in members if (p := run.of(report_data.reported, OVERSAMPLE)) is not None]
     if len(found) < 2:
         return None
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
@@ -144,7 +144,9 @@ def subset_sizes(evidence: Evidence) -> Table | None:
                     percent(float(at_size.mean())),
                     percent(float(at_size.min())),
                     Cell(
-                        "", ", ".join(names), run_links(evidence, names, [str(m + 1) for m in best])
+                        "",
+                        ", ".join(names),
+                        run_links(report_data, names, [str(m + 1) for m in best]),
                     ),
                 ]
             )
@@ -154,7 +156,7 @@ def subset_sizes(evidence: Evidence) -> Table | None:
         Column("models of the best", "runs"),
     ]
     caption = (
-        "Every subset by its size; the best is chosen on these very pictures. Models are numbered "
+        "Every subset by its size; the best is chosen on these very images. Models are numbered "
         "in the ensemble's order."
     )
     return Table("subset-sizes", caption, columns, rows)

@@ -1,4 +1,4 @@
-"""Figure 4 of the paper: what the first layer makes of one picture."""
+"""Figure 4 of the paper: what the first layer makes of one image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BRIGHTEST = 99.5  # percentile of a map's values that is drawn white: one peak 
 
 @canvas.styled
 def draw_feature_maps(found: Activations, path: Path, title: str) -> None:
-    """Draw the picture that the net saw, and every feature map by its own range."""
+    """Draw the image that the net saw, and every feature map by its own range."""
     count = len(found.maps)
     columns = max(1, math.ceil(math.sqrt(count * 1.5)))
     rows = -(-count // columns)
@@ -27,9 +27,9 @@ def draw_feature_maps(found: Activations, path: Path, title: str) -> None:
     made.set_layout_engine("none")
     top = height - 0.45
     shown = made.add_axes((0.02, (top - 1.35) / height, 1.35 / canvas.WIDTH, 1.35 / height))
-    shown.imshow(found.picture, interpolation="nearest")
+    shown.imshow(found.image, interpolation="nearest")
     shown.set_axis_off()
-    sizes = f"{found.picture.shape[0]}×{found.picture.shape[1]} pixels seen"
+    sizes = f"{found.image.shape[0]}×{found.image.shape[1]} pixels seen"
     made.text(0.02, (top - 1.52) / height, sizes, fontsize=8)
     maps = made.add_axes(
         (left / canvas.WIDTH, 0.05 / height, side / canvas.WIDTH, (top - 0.05) / height)
@@ -64,7 +64,7 @@ def describe(found: Activations) -> str:
     flat = found.maps.reshape(len(found.maps), -1)
     silent = int((flat.max(axis=1) - flat.min(axis=1) < 1e-6).sum())
     return (
-        f"The picture {found.name} and {len(flat)} grey pictures of {found.maps.shape[1]} by "
+        f"The image {found.name} and {len(flat)} grey images of {found.maps.shape[1]} by "
         f"{found.maps.shape[2]} pixels, each the response of one filter; {silent} of them are of "
         "one value throughout."
     )

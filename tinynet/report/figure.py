@@ -32,9 +32,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader may choose: a stage for the architecture, a picture for the feature maps."""
+    """What a reader may choose: a stage for the architecture, an image for the feature maps."""
 
     stage: int | None = None
-    picture: str | None = None
+    image: str | None = None
     engine: str = "auto"
     prototxt: Path = field(default=PROTOTXT_ROOT)

@@ -23,7 +23,7 @@ _OUTSIDE = 1.0  # percent of the values that the robust range cuts off at either
 def first_filters(model: Path) -> tuple[str, np.ndarray]:
     """Name and filters (float32, N×3×k×k, channels R, G, B) of the first convolution of colours.
 
-    The files of this project are trained on BGR pictures, as Caffe's are.  Raises TinynetError
+    The files of this project are trained on BGR images, as Caffe's are.  Raises TinynetError
     where the file has no layer that reads three channels.
     """
     net = binary.read(model, schema.NetParameter)
@@ -47,7 +47,7 @@ def _array(blob: Any) -> np.ndarray:
 
 
 def views(filters: np.ndarray) -> dict[str, np.ndarray]:
-    """The filters as pictures (float, N×3×k×k, from 0 to 1), by what they are scaled with."""
+    """The filters as images (float, N×3×k×k, from 0 to 1), by what they are scaled with."""
     low, high = np.percentile(filters, [_OUTSIDE, 100 - _OUTSIDE])
     reach = max(abs(low), abs(high))
     own = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
@@ -67,20 +67,20 @@ def _scaled(values: np.ndarray, low: Any, high: Any) -> np.ndarray:
     return np.clip((values - low) / span, 0, 1)
 
 
-def tile(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """One picture (H×W×C, gaps NaN) of N×C×h×w ones, row by row."""
-    count, channels, height, width = pictures.shape
+def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """One image (H×W×C, gaps NaN) of N×C×h×w ones, row by row."""
+    count, channels, height, width = images.shape
     rows = -(-count // columns)
     size = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
     out = np.full(size, np.nan)
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
-        out[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
+        out[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     return out
 
 
 def transparent(pixels: np.ndarray) -> np.ndarray:
-    """RGBA of an H×W×3 picture: where it is NaN, nothing."""
+    """RGBA of an H×W×3 image: where it is NaN, nothing."""
     hole = np.isnan(pixels).any(axis=2, keepdims=True)
     return np.concatenate([np.nan_to_num(pixels), np.where(hole, 0.0, 1.0)], axis=2)
 
@@ -92,8 +92,8 @@ def draw_filters(filters: np.ndarray, path: Path, title: str) -> None:
     columns = math.ceil(math.sqrt(count))
     rows = -(-count // columns)
     made, axes = canvas.figure(height=0.75 + 2.2 * rows / columns, columns=3)
-    for part, (name, pictures) in zip(axes, views(filters).items()):
-        part.imshow(transparent(tile(pictures, columns)), interpolation="nearest")
+    for part, (name, images) in zip(axes, views(filters).items()):
+        part.imshow(transparent(tile(images, columns)), interpolation="nearest")
         part.set_title(name, fontsize=9)
         part.set_axis_off()
     made.suptitle(f"{title}: {count} filters of {high}×{wide} pixels", x=0.022, ha="left", size=11)
@@ -107,7 +107,7 @@ def describe(filters: np.ndarray) -> str:
     low, high = np.percentile(filters, [_OUTSIDE, 100 - _OUTSIDE])
     weak = int((size < 0.1 * size.max()).sum())
     return (
-        f"{len(filters)} small colour pictures, three times: scaled together, by a robust range, "
+        f"{len(filters)} small colour images, three times: scaled together, by a robust range, "
         f"and each by itself. The weights run from {filters.min():.3g} to {filters.max():.3g}, "
         f"{100 - 2 * _OUTSIDE:g} % of them from {low:.3g} to {high:.3g}; {weak} of the filters "
         "stay below a tenth of the strongest."

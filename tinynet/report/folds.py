@@ -1,4 +1,4 @@
-"""Cross-validation: held-out accuracy of every fold, and how alike two kinds of pictures are."""
+"""Cross-validation: held-out accuracy of every fold, and how alike two kinds of images are."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tinynet.study.cross_validation import StageFolds
 def draw_folds(stages: Sequence[StageFolds], path: Path) -> None:
     """A line for each stage: its folds as dots, their mean with its interval; then the difference.
 
-    The panel on the right is how much more accurate the same nets are on held-out training pictures
-    than on held-out validation pictures.  Writes ``path``.
+    The panel on the right is how much more accurate the same nets are on held-out training images
+    than on held-out validation images.  Writes ``path``.
     """
     made = canvas.empty(height=1.5 + 0.6 * len(stages))
     left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
@@ -38,7 +38,7 @@ def draw_folds(stages: Sequence[StageFolds], path: Path) -> None:
     left.set_ylim(len(stages) - 0.4, -0.6)
     left.tick_params(axis="y", length=0)
     left.set_xlabel("held-out accuracy (top-1, %)")
-    right.set_xlabel("training less validation\npictures (points)")
+    right.set_xlabel("training less validation\nimages (points)")
     right.tick_params(axis="y", length=0)
     right.axvline(0, color=canvas.FAINT, linewidth=1)
     canvas.grid(left, "x")
@@ -72,8 +72,8 @@ def describe(stages: Sequence[StageFolds]) -> str:
             text += f", mean {100 * stage.mean:.2f} %"
         if stage.train_less_val is not None:
             text += (
-                f"; on held-out training pictures {100 * stage.train_less_val:+.2f} points against "
-                "held-out validation pictures"
+                f"; on held-out training images {100 * stage.train_less_val:+.2f} points against "
+                "held-out validation images"
             )
         parts.append(text)
     return ". ".join(parts) + "."

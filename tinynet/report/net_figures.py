@@ -16,16 +16,16 @@ from tinynet.experiment.stages import STAGES
 from tinynet.report import feature_maps as maps_figure
 from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import describe, draw_architecture
-from tinynet.report.evidence import Evidence, RunEvidence
 from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.report_data import ReportData, RunData
 from tinynet.run.paths import RunPaths
 
 
-def architecture(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figures 1 and 2: every stage in order, then what else has run, each from its prototxt."""
     order = [stage.label for stage in STAGES]
     found = sorted(
-        _nets(evidence, choice),
+        _nets(report_data, choice),
         key=lambda net: order.index(net[0]) if net[0] in order else len(order),
     )
     if not found:
@@ -49,10 +49,10 @@ def _draw_architecture(net: Any, label: str, out: Path) -> None:
     draw_architecture(net, out, label)
 
 
-def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
+def _nets(report_data: ReportData, choice: Choice) -> Iterator[tuple[str, str, Any]]:
     """(label, stem, net) of each stage: as run, else as generated, for as many classes as here."""
     done = set()
-    for run in evidence.runs:
+    for run in report_data.runs:
         wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
         deploy = RunPaths(run.whole or run.folder).deploy  # a results folder has none
         if wanted and run.label not in done and deploy.exists():
@@ -66,25 +66,25 @@ def _nets(evidence: Evidence, choice: Choice) -> Iterator[tuple[str, str, Any]]:
             done.add(label)
             net = text.read(path, schema.NetParameter)
             units = net.layer[-2].inner_product_param.num_output
-            if evidence.classes not in (0, units):
-                net = nets.deploy(stage, dataset.describe(None, evidence.classes))
+            if report_data.classes not in (0, units):
+                net = nets.deploy(stage, dataset.describe(None, report_data.classes))
             yield label, stage.name, net
 
 
-def _chosen(evidence: Evidence) -> RunEvidence:
+def _chosen(report_data: ReportData) -> RunData:
     """The best single model that has weights, or the last run that has."""
-    best = evidence.best
+    best = report_data.best
     if best is not None and best.weights is not None:
         return best
-    for run in reversed(evidence.runs):
+    for run in reversed(report_data.runs):
         if run.weights is not None:
             return run
     raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
 
 
-def filters(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 3: the first layer of the best single model."""
-    run = _chosen(evidence)
+    run = _chosen(report_data)
     assert run.weights is not None
     layer, found = filters_figure.first_filters(run.weights.path)
     yield Figure(
@@ -99,13 +99,13 @@ def filters(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def feature_maps(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
-    """Figure 4: what the first layer makes of one picture, computed by a worker."""
+def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+    """Figure 4: what the first layer makes of one image, computed by a worker."""
     from tinynet.predict.activations import first_layer
 
-    run = _chosen(evidence)
+    run = _chosen(report_data)
     try:
-        found = first_layer(run.whole or run.folder, choice.picture, choice.engine)
+        found = first_layer(run.whole or run.folder, choice.image, choice.engine)
     except UsageError:
         raise
     except TinynetError as error:
@@ -114,10 +114,10 @@ def feature_maps(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         "feature_maps",
         "Feature maps of the first layer",
         f"Blob {found.blob} of {run.name} at iteration {found.iteration:,}, behind its "
-        f"nonlinearity, for the picture {found.name}; each map by its own range, black to white.",
+        f"nonlinearity, for the image {found.name}; each map by its own range, black to white.",
         maps_figure.describe(found),
         [run.name],
         lambda out: maps_figure.draw_feature_maps(
-            found, out, f"{found.blob} of {run.name}, picture {found.name}"
+            found, out, f"{found.blob} of {run.name}, image {found.name}"
         ),
     )

@@ -19,8 +19,8 @@ from tinynet import __version__, files
 from tinynet.errors import TinynetError
 from tinynet.report import ensemble_tables, figures, inline_svg, search_and_folds, tables
 from tinynet.report.cells import Link, Table, run_links
-from tinynet.report.evidence import Evidence
 from tinynet.report.figure import Choice, Figure
+from tinynet.report.report_data import ReportData
 from tinynet.report.sources import Search
 from tinynet.run.record import DIVERGED, FINISHED
 from tinynet.study.results import TAKEN_AGAIN
@@ -76,48 +76,48 @@ _SECTIONS = (
 )
 
 
-def write_report(evidence: Evidence, choice: Choice, path: Path) -> None:
+def write_report(report_data: ReportData, choice: Choice, path: Path) -> None:
     """Draw everything that the runs allow, and write the page, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, render(evidence, choice, path))
+    files.write_text(path, render(report_data, choice, path))
 
 
-def render(evidence: Evidence, choice: Choice, path: Path) -> str:
+def render(report_data: ReportData, choice: Choice, path: Path) -> str:
     """The page's HTML; ``path`` is where it will lie, from which links to the runs lead."""
-    asked = {"folds": evidence.folds, "search": evidence.searches}  # others are always shown
+    asked = {"folds": report_data.folds, "search": report_data.searches}  # others are always shown
     parts = [
-        _section(name, title, evidence, choice)
+        _section(name, title, report_data, choice)
         for name, title in _SECTIONS
         if asked.get(name, True)
     ]
     by_id = {part.id: part for part in parts}
-    by_id["dissection"].tables.append(tables.stages(evidence))
+    by_id["dissection"].tables.append(tables.stages(report_data))
     for name, made in (
-        ("subsets", ensemble_tables.ensemble_facts(evidence)),
-        ("subsets", ensemble_tables.subset_sizes(evidence)),
-        ("accuracies", tables.tuning_and_held_out(evidence)),
-        ("confusion", tables.confusions(evidence)),
+        ("subsets", ensemble_tables.ensemble_facts(report_data)),
+        ("subsets", ensemble_tables.subset_sizes(report_data)),
+        ("accuracies", tables.tuning_and_held_out(report_data)),
+        ("confusion", tables.confusions(report_data)),
     ):
         if made is not None:
             by_id[name].tables.append(made)
-    for number, folds in enumerate(evidence.folds, 1):
+    for number, folds in enumerate(report_data.folds, 1):
         by_id["folds"].tables.append(search_and_folds.folds_table(folds, number))
-    for number, search in enumerate(evidence.searches, 1):
+    for number, search in enumerate(report_data.searches, 1):
         by_id["search"].texts.append(_searched(search))
         by_id["search"].tables.append(search_and_folds.trials_table(search, number))
     by_id["architecture"].open = 1
-    by_id["accuracies"].texts += _optimism(evidence)
-    runs = Part("all-runs", "Every run", tables=[tables.runs(evidence, path)])
-    parts += [runs, _repeat(evidence)]
+    by_id["accuracies"].texts += _optimism(report_data)
+    runs = Part("all-runs", "Every run", tables=[tables.runs(report_data, path)])
+    parts += [runs, _repeat(report_data)]
     script = (_FILES / "report.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FILES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("report.html").render(
-        title=_title(evidence),
-        facts=_facts(evidence),
-        warnings=_warnings(evidence),
+        title=_title(report_data),
+        facts=_facts(report_data),
+        warnings=_warnings(report_data),
         parts=parts,
         style=Markup(_style()),
         script=Markup(script),
@@ -136,17 +136,17 @@ def _style() -> str:
     )
 
 
-def _section(name: str, title: str, evidence: Evidence, choice: Choice) -> Part:
+def _section(name: str, title: str, report_data: ReportData, choice: Choice) -> Part:
     part = Part(name, title)
     try:
-        found = figures.make(name, evidence, choice)
-        part.figures = [_drawn(figure, evidence) for figure in found]
+        found = figures.make(name, report_data, choice)
+        part.figures = [_drawn(figure, report_data) for figure in found]
     except TinynetError as error:  # this figure alone is missing; the page says why
         part.absent = str(error)
     return part
 
 
-def _drawn(figure: Figure, evidence: Evidence) -> Drawn:
+def _drawn(figure: Figure, report_data: ReportData) -> Drawn:
     name = f"figure-{figure.stem.replace('_', '-')}"
     name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in name)
     with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
@@ -158,73 +158,73 @@ def _drawn(figure: Figure, evidence: Evidence) -> Drawn:
         figure.title,
         figure.caption,
         Markup(inline_svg.inline(svg, name, figure.title, figure.alt)),
-        _sources(evidence, figure.runs),
+        _sources(report_data, figure.runs),
     )
 
 
-def _sources(evidence: Evidence, names: list[str]) -> list[Link]:
+def _sources(report_data: ReportData, names: list[str]) -> list[Link]:
     """Links to the runs of a figure; one to the table of runs where they are many."""
-    links = run_links(evidence, list(dict.fromkeys(names)))
+    links = run_links(report_data, list(dict.fromkeys(names)))
     return links if len(links) <= _NAMED_RUNS else [Link(f"{len(links)} runs", "#runs")]
 
 
-def _title(evidence: Evidence) -> str:
-    name = _data_set(evidence)
+def _title(report_data: ReportData) -> str:
+    name = _data_set(report_data)
     return f"Dissection of a convolutional net on {name}" if name else "tinynet report"
 
 
-def _data_set(evidence: Evidence) -> str:
-    if evidence.manifest is not None:
-        return evidence.manifest.source
-    if evidence.dissection is not None:
-        data: Any = evidence.dissection.settings.get("data")
+def _data_set(report_data: ReportData) -> str:
+    if report_data.manifest is not None:
+        return report_data.manifest.source
+    if report_data.dissection is not None:
+        data: Any = report_data.dissection.settings.get("data")
         if isinstance(data, dict):
             return str(data.get("source", ""))
-    for search in evidence.searches:
-        chosen = search.facts.get("chosen_on")
+    for search in report_data.searches:
+        chosen = search.facts.get("selection_set")
         if isinstance(chosen, dict):
             return str(chosen.get("source", ""))
     return ""
 
 
-def _facts(evidence: Evidence) -> list[tuple[str, str]]:
+def _facts(report_data: ReportData) -> list[tuple[str, str]]:
     """What a reader wants to know first."""
-    facts = [("data set", _data_set(evidence) or "unknown")]
-    if evidence.classes:
-        chance = 100 / evidence.classes
-        facts.append(("classes", f"{evidence.classes:,} (chance is {chance:.3g} %)"))
-    manifest = evidence.manifest
+    facts = [("data set", _data_set(report_data) or "unknown")]
+    if report_data.classes:
+        chance = 100 / report_data.classes
+        facts.append(("classes", f"{report_data.classes:,} (chance is {chance:.3g} %)"))
+    manifest = report_data.manifest
     if manifest is not None:
         counts = ", ".join(f"{manifest.counts[split]:,} {split}" for split in manifest.counts)
-        facts.append(("pictures", counts))
+        facts.append(("images", counts))
     states: dict[str, int] = {}
-    for run in evidence.runs:
+    for run in report_data.runs:
         states[run.record.state] = states.get(run.record.state, 0) + 1
     facts.append(("runs", ", ".join(f"{n} {state}" for state, n in states.items()) or "none"))
-    dissection = evidence.dissection
+    dissection = report_data.dissection
     if dissection is not None:
-        facts.append(("reported on", f"{dissection.reported.images:,} pictures: "
+        facts.append(("reported on", f"{dissection.reported.images:,} images: "
                       f"{dissection.reported.role}"))  # fmt: skip
         if dissection.tuning:
             tuning = dissection.tuning
-            facts.append(("chosen on", f"{tuning.images:,} pictures: {tuning.role}"))
+            facts.append(("chosen on", f"{tuning.images:,} images: {tuning.role}"))
         found = choices(dissection.settings)
         facts += [("searched", choice.text) for choice in found if choice.is_honest]
-    facts.append(("made from", ", ".join(map(str, evidence.sources)) or "nothing"))
+    facts.append(("made from", ", ".join(map(str, report_data.sources)) or "nothing"))
     return facts
 
 
-def _warnings(evidence: Evidence) -> list[str]:
+def _warnings(report_data: ReportData) -> list[str]:
     """What a reader must know before trusting a number."""
     out = []
-    if evidence.dissection is not None:
-        found = choices(evidence.dissection.settings)
+    if report_data.dissection is not None:
+        found = choices(report_data.dissection.settings)
         out += [f"{choice.text}." for choice in found if not choice.is_honest]
     out += [
         f"{path} is missing: figures and tables leave out what it held; {TAKEN_AGAIN}."
-        for path in evidence.lost
+        for path in report_data.lost
     ]
-    for run in evidence.runs:
+    for run in report_data.runs:
         record = run.record
         if record.state == DIVERGED:
             out.append(f"{run.name} diverged ({record.message}); it counts in no mean.")
@@ -234,7 +234,7 @@ def _warnings(evidence: Evidence) -> list[str]:
                 f"{record.max_iter:,}); it counts in no mean."
             )
     lengths: dict[str, set[int]] = {}
-    for run in evidence.runs:
+    for run in report_data.runs:
         if run.record.state == FINISHED:
             lengths.setdefault(run.label, set()).add(run.record.max_iter)
     out += [
@@ -253,9 +253,9 @@ def _searched(search: Search) -> str:
         return f"{search.folder}: no trial was completed."
     values = ", ".join(f"{name} {value:.4g}" for name, value in best.values.items())
     text = f"{search.stage_name}: {values} won, of {len(search.trials)} trials"
-    chosen = search.facts.get("chosen_on")
+    chosen = search.facts.get("selection_set")
     if isinstance(chosen, dict):
-        text += f", on {chosen.get('images')} pictures of {chosen.get('source')}"
+        text += f", on {chosen.get('images')} images of {chosen.get('source')}"
         text += f" ({chosen.get('role')})"
     asked = search.facts.get("search")
     if isinstance(asked, dict) and asked.get("command"):
@@ -263,57 +263,57 @@ def _searched(search: Search) -> str:
     return text + "."
 
 
-def _optimism(evidence: Evidence) -> list[str]:
+def _optimism(report_data: ReportData) -> list[str]:
     """The honest split's answer to the paper's puzzle, where there is one."""
-    dissection = evidence.dissection
+    dissection = report_data.dissection
     ensemble = dissection.ensemble if dissection else None
     if dissection is None or dissection.tuning is None:
         return [
-            "No pictures were held out: models were chosen, where any were, on the pictures that "
+            "No images were held out: models were chosen, where any were, on the images that "
             "are reported, as in the paper. 'tinynet dissect --split-seed' keeps some apart."
         ]
     if ensemble is None or ensemble.chosen is None or ensemble.flattered is None:
         return [
-            "Pictures were held out, and the table has what each stage reaches on both kinds. How "
-            "much choosing a subset on the reported pictures flatters needs the whole ensemble, "
+            "Images were held out, and the table has what each stage reaches on both kinds. How "
+            "much choosing a subset on the reported images flatters needs the whole ensemble, "
             "which has not run."
         ]
     chosen, flattered = ensemble.chosen, ensemble.flattered
     return [
-        f"The best subset by the tuning pictures reaches {100 * chosen.reported:.2f} % on the "
-        f"pictures that chose nothing; the best by those very pictures "
+        f"The best subset by the tuning images reaches {100 * chosen.reported:.2f} % on the "
+        f"images that chose nothing; the best by those very images "
         f"{100 * flattered.reported:.2f} %. So choosing on what one reports flatters by "
         f"{100 * (flattered.reported - chosen.reported):+.2f} points here; the paper's gap between "
         "validation and test is 5.02 points."
     ]
 
 
-def _repeat(evidence: Evidence) -> Part:
+def _repeat(report_data: ReportData) -> Part:
     """The commands and versions that lead to these numbers once more."""
     part = Part("repeat", "To repeat it")
-    if evidence.dissection is not None:
-        command = evidence.dissection.settings.get("command")
+    if report_data.dissection is not None:
+        command = report_data.dissection.settings.get("command")
         if command:
             part.commands.append(Command("The experiment", str(command)))
     part.commands += [
         Command(f"The cross-validation in {found.folder}", found.command)
-        for found in evidence.folds
+        for found in report_data.folds
         if found.command
     ]
-    lines = [shlex.join(run.record.command) for run in evidence.runs if run.record.command]
+    lines = [shlex.join(run.record.command) for run in report_data.runs if run.record.command]
     if lines:
         part.commands.append(Command("Every run's training", "\n".join(dict.fromkeys(lines))))
         evaluations = []
-        for run in evidence.runs:
+        for run in report_data.runs:
             for split, crop in run.probabilities:
                 words = ["tinynet", "evaluate", str(run.folder), "--split", split]
                 words += ["--oversample"] if crop == "oversample" else []
                 evaluations.append(shlex.join(words))
         part.commands.append(Command("Their evaluation", "\n".join(evaluations) or "not run"))
-    sources = " ".join(shlex.quote(os.fspath(source)) for source in evidence.sources)
+    sources = " ".join(shlex.quote(os.fspath(source)) for source in report_data.sources)
     part.commands.append(Command("This page", f"tinynet report {sources} --out report.html"))
     versions: dict[str, set[str]] = {}
-    for run in evidence.runs:
+    for run in report_data.runs:
         for package, version in run.record.versions.items():
             versions.setdefault(package, set()).add(version)
     text = "\n".join(f"{name} {', '.join(sorted(found))}" for name, found in versions.items())

@@ -1,4 +1,4 @@
-"""The figures of what runs reached: subsets, kinds of pictures, steps, curves, confusions."""
+"""The figures of what runs reached: subsets, kinds of images, steps, curves, confusions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tinynet.report import bars
 from tinynet.report import confusion as confusion_figure
 from tinynet.report import curves as curves_figure
 from tinynet.report import subsets as subsets_figure
-from tinynet.report.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
 from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.report.summary import ensemble_of, stage_bars
 
 
-def subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 5: every subset of the ensemble."""
-    members = evidence.members
-    ensemble = evidence.dissection.ensemble if evidence.dissection else None
+    members = report_data.members
+    ensemble = report_data.dissection.ensemble if report_data.dissection else None
     if not members and ensemble is not None:
         done = sum(row.state == "finished" for row in ensemble.members)
         raise Absent(f"{done} of the ensemble's {len(ensemble.members)} models; subsets need two")
-    if not members and evidence.dissection is not None:
+    if not members and report_data.dissection is not None:
         raise Absent("this dissection has no ensemble; 'tinynet dissect --stage 8' adds it")
     if not members:
         raise Absent(
@@ -39,16 +39,16 @@ def subsets(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     wanted = 0 if ensemble is None else len(ensemble.members)
     share = f" of the ensemble's {wanted}" if len(members) < wanted else ""
     members = members[:MAX_MEMBERS]
-    found = [_labelled(run.of(evidence.reported, OVERSAMPLE)) for run in members]
+    found = [_labelled(run.of(report_data.reported, OVERSAMPLE)) for run in members]
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
     yield Figure(
         "subsets",
         "Accuracy of every subset of the models",
         f"{len(members)} models{share} ({members[0].label}), their ten-crop probabilities "
-        "averaged. The best of each size is chosen on these very pictures, and so flatters.",
+        "averaged. The best of each size is chosen on these very images, and so flatters.",
         subsets_figure.describe(scores, wanted),
         [run.name for run in members],
-        lambda out: subsets_figure.draw_subsets(scores, out, evidence.pictures, wanted),
+        lambda out: subsets_figure.draw_subsets(scores, out, report_data.images, wanted),
     )
 
 
@@ -57,43 +57,43 @@ def _labelled(found: Probabilities | None) -> Probabilities:
     return found
 
 
-def accuracies(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 6: training, validation and test-like accuracy, of the best single model and of all.
 
     A split that chose nothing is the test-like one; only a results folder has it.
     """
-    run = evidence.best
+    run = report_data.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
     found = [_accuracy(run, "train", CENTER, "training\n(single)")]
-    honest = evidence.choosing != evidence.reported
+    honest = report_data.choosing != report_data.reported
     name = "tuning" if honest else "validation"
-    ten = _accuracy(run, evidence.choosing, OVERSAMPLE, f"{name}\n(single, crops)")
+    ten = _accuracy(run, report_data.choosing, OVERSAMPLE, f"{name}\n(single, crops)")
     if run.stage is not None and run.stage.layers == STAGES[-1].layers:  # the paper's net too
         found[0] = replace(found[0], paper=_percent(paper.STAGES[7].training))
         ten = replace(ten, paper=paper.BEST_MEMBER_TEN_CROPS / 100)
     found.append(ten)
     if honest:
-        found.append(_accuracy(run, evidence.reported, OVERSAMPLE, "held out\n(single, crops)"))
-    ensemble = ensemble_of(evidence)
+        found.append(_accuracy(run, report_data.reported, OVERSAMPLE, "held out\n(single, crops)"))
+    ensemble = ensemble_of(report_data)
     if ensemble is not None:
         found.append(
             _ensemble_accuracy(
-                evidence, evidence.choosing, f"{name}\n(ensemble)", paper.ENSEMBLE / 100
+                report_data, report_data.choosing, f"{name}\n(ensemble)", paper.ENSEMBLE / 100
             )
         )
         held = f"{'held out' if honest else 'test'}\n(ensemble)"
-        test = evidence.reported if honest else "test"
-        found.append(_ensemble_accuracy(evidence, test, held, paper.ENSEMBLE_TEST / 100))
+        test = report_data.reported if honest else "test"
+        found.append(_ensemble_accuracy(report_data, test, held, paper.ENSEMBLE_TEST / 100))
     yield Figure(
         "accuracies",
         "Training, validation and test-like accuracy",
-        f"The single model is {run.name}, the best on the pictures that choose. Training accuracy "
+        f"The single model is {run.name}, the best on the images that choose. Training accuracy "
         "is that of the TEST phase. The paper's test accuracy came from the challenge's server; "
-        "ours comes from pictures that chose nothing, where some were held out.",
+        "ours comes from images that chose nothing, where some were held out.",
         accuracies_figure.describe(found),
-        [run.name, *(member.name for member in evidence.members)],
-        lambda out: accuracies_figure.draw_accuracies(found, out, "Accuracy by kind of pictures"),
+        [run.name, *(member.name for member in report_data.members)],
+        lambda out: accuracies_figure.draw_accuracies(found, out, "Accuracy by kind of images"),
     )
 
 
@@ -101,7 +101,7 @@ def _percent(value: float | None) -> float | None:
     return None if value is None else value / 100
 
 
-def _accuracy(run: RunEvidence, split: str, crop: str, label: str) -> accuracies_figure.Accuracy:
+def _accuracy(run: RunData, split: str, crop: str, label: str) -> accuracies_figure.Accuracy:
     metrics = run.metrics(split, crop)
     if metrics is None:
         return accuracies_figure.Accuracy(label, run.scored(split, crop))
@@ -109,46 +109,48 @@ def _accuracy(run: RunEvidence, split: str, crop: str, label: str) -> accuracies
 
 
 def _ensemble_accuracy(
-    evidence: Evidence, split: str, label: str, of_paper: float
+    report_data: ReportData, split: str, label: str, of_paper: float
 ) -> accuracies_figure.Accuracy:
     """The average of all members on a split; None where a member is missing there."""
-    found = [run.of(split, OVERSAMPLE) for run in evidence.members]
-    ensemble = ensemble_of(evidence)
+    found = [run.of(split, OVERSAMPLE) for run in report_data.members]
+    ensemble = ensemble_of(report_data)
     wanted = len(ensemble.members) if ensemble else 0
     present = [p for p in found if p is not None]
     if not present or len(present) < wanted:
         return accuracies_figure.Accuracy(label, None, paper=of_paper)
-    mean = average([Member(run.folder, p) for run, p in zip(evidence.members, present)])
+    mean = average([Member(run.folder, p) for run, p in zip(report_data.members, present)])
     metrics = score(mean.probabilities, mean.labels)
     return accuracies_figure.Accuracy(label, metrics.top1, metrics.images, paper=of_paper)
 
 
-def dissection(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 7: what each stage reaches and gains."""
-    found, note = stage_bars(evidence)
+    found, note = stage_bars(report_data)
     if all(bar.accuracy is None for bar in found):
         raise Absent(
-            "no finished run has probabilities of the reported pictures; 'tinynet evaluate RUN'"
+            "no finished run has probabilities of the reported images; 'tinynet evaluate RUN'"
         )
-    chance = 1 / evidence.classes if evidence.classes else None
+    chance = 1 / report_data.classes if report_data.classes else None
     yield Figure(
         "dissection",
         "Accuracy of every stage, and what each step gains",
-        f"Left, the top-1 accuracy on the {evidence.pictures} pictures; right, what each step "
+        f"Left, the top-1 accuracy on the {report_data.images} images; right, what each step "
         "gains over the one before it, beside what the paper says; a variant, over its stage.",
         bars.describe(found),
-        [run.name for run in evidence.runs],
+        [run.name for run in report_data.runs],
         lambda out: bars.draw_bars(
-            found, out, "What each step of the dissection adds", chance, note, evidence.pictures
+            found, out, "What each step of the dissection adds", chance, note, report_data.images
         ),
     )
 
 
-def curves(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Losses and accuracies while training."""
-    # what a solver's TEST phase sees is val, which an honest split fills with tuning pictures
-    pictures = "tuning" if evidence.choosing != evidence.reported else "validation"
-    histories = {label: [run.history for run in runs] for label, runs in evidence.by_stage.items()}
+    # what a solver's TEST phase sees is val, which an honest split fills with tuning images
+    images = "tuning" if report_data.choosing != report_data.reported else "validation"
+    histories = {
+        label: [run.history for run in runs] for label, runs in report_data.by_stage.items()
+    }
     if not any(history for each in histories.values() for history in each):
         raise Absent("no run has a history yet")
     yield Figure(
@@ -156,18 +158,18 @@ def curves(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         "Learning curves",
         "One line for each run; of accuracies the mean of a stage's runs. The training loss is a "
         "running mean of what the solver displays, under dropout and augmentation; the "
-        f"{pictures} loss is without them.",
+        f"{images} loss is without them.",
         curves_figure.describe(histories),
-        [run.name for run in evidence.runs],
-        lambda out: curves_figure.draw_curves(histories, out, pictures),
+        [run.name for run in report_data.runs],
+        lambda out: curves_figure.draw_curves(histories, out, images),
     )
 
 
-def confusion(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Which classes are taken for which."""
-    name, found = confused(evidence)
+    name, found = confused(report_data)
     matrix = confusion_figure.confusion_matrix(found)
-    names = [evidence.class_names.get(wnid, wnid) for wnid in found.wnids.tolist()]
+    names = [report_data.class_names.get(wnid, wnid) for wnid in found.wnids.tolist()]
     top = confusion_figure.top_confusions(matrix, 3)
     right = int(np.trace(matrix))
     pairs = [
@@ -175,12 +177,12 @@ def confusion(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         + confusion_figure.short(names[pair.answer])
         for pair in top
     ]
-    alt = f"{right:,} of {int(matrix.sum()):,} pictures lie on the diagonal. Confused most: "
+    alt = f"{right:,} of {int(matrix.sum()):,} images lie on the diagonal. Confused most: "
     alt += "; ".join(pairs) or "none"
     yield Figure(
         "confusion",
         "What each class is taken for",
-        f"The {evidence.pictures} pictures, answered by {name}. A row is a class, a column the "
+        f"The {report_data.images} images, answered by {name}. A row is a class, a column the "
         "answer; colours follow the square root of the share, to show what is off the diagonal.",
         alt + ".",
         [name],
@@ -188,13 +190,13 @@ def confusion(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def confused(evidence: Evidence) -> tuple[str, Probabilities]:
+def confused(report_data: ReportData) -> tuple[str, Probabilities]:
     """Whose confusions are shown: the best single model's, over crops where they are there."""
-    run = evidence.best
+    run = report_data.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
-    ten, one = run.of(evidence.reported, OVERSAMPLE), run.of(evidence.reported)
+    ten, one = run.of(report_data.reported, OVERSAMPLE), run.of(report_data.reported)
     found = ten if ten is not None else one
     if found is None:
-        raise Absent(f"{run.name} has no probabilities of the reported pictures")
+        raise Absent(f"{run.name} has no probabilities of the reported images")
     return run.name, found

@@ -10,21 +10,21 @@ from pathlib import Path
 from tinynet.report import folds as folds_figure
 from tinynet.report import search_plane
 from tinynet.report.cells import NOT_RUN, Cell, Column, Row, Table, interval_cell, percent
-from tinynet.report.evidence import Evidence, label_of
 from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.report_data import ReportData, label_of
 from tinynet.report.sources import Folds, Search
 from tinynet.study.cross_validation import StageFolds
 from tinynet.study.trials import ranked
 
 
 def folds_table(found: Folds, number: int) -> Table:
-    """Every stage over its folds, and held-out training against held-out validation pictures."""
+    """Every stage over its folds, and held-out training against held-out validation images."""
     count = max((len(stage.folds) for stage in found.stages), default=0)
     columns = [
         Column("stage", "name"),
         *(Column(f"fold {number} (%)", "number") for number in range(1, count + 1)),
         *(Column("mean (%)", "number"), Column("95 % over folds", "number")),
-        *(Column("training pictures (%)", "number"), Column("validation pictures (%)", "number")),
+        *(Column("training images (%)", "number"), Column("validation images (%)", "number")),
         *(Column("difference (points)", "number"), Column("95 % of it", "number")),
     ]
     rows = []
@@ -37,8 +37,8 @@ def folds_table(found: Folds, number: int) -> Table:
         cells += [interval_cell(stage.train_less_val_interval, sign=True)]
         rows.append(Row([Cell(label_of(stage.name)), *cells]))
     caption = (
-        f"One-crop accuracy on the pictures that were held out, from {found.folder}. The interval "
-        "over folds is Student's t, somewhat too narrow, as folds share training pictures; that of "
+        f"One-crop accuracy on the images that were held out, from {found.folder}. The interval "
+        "over folds is Student's t, somewhat too narrow, as folds share training images; that of "
         "the difference takes the two kinds as independent samples (normal approximation)."
     )
     return Table(f"folds-{number}", caption, columns, rows)
@@ -66,10 +66,10 @@ def trials_table(search: Search, number: int) -> Table:
     return Table(f"trials-{number}", caption, columns, rows)
 
 
-def search_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def search_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """The plane of two searched values, of each search."""
     drawn = False
-    for number, found in enumerate(evidence.searches, 1):
+    for number, found in enumerate(report_data.searches, 1):
         best = found.best
         if best is None or len(found.names) < 2:
             continue
@@ -81,7 +81,7 @@ def search_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
         yield Figure(
             f"search_{number}_{found.stage_name}",
             title,
-            "Each trial at its values, coloured by its accuracy on the tuning pictures: a small "
+            "Each trial at its values, coloured by its accuracy on the tuning images: a small "
             "square was given up early, and has its last one. Each level of trials is drawn around "
             "the best so far.",
             search_plane.describe(points, ringed, names),
@@ -102,17 +102,17 @@ def _draw_search(
     search_plane.draw_search_plane(points, best, names, title, out)
 
 
-def folds_figures(evidence: Evidence, choice: Choice) -> Iterator[Figure]:
+def folds_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Cross-validation: held-out accuracy by fold."""
-    if not any(found.stages for found in evidence.folds):
+    if not any(found.stages for found in report_data.folds):
         raise Absent("no cross-validation is here; 'tinynet dissect --folds K'")
-    for number, found in enumerate(evidence.folds, 1):
+    for number, found in enumerate(report_data.folds, 1):
         named = [replace(stage, name=label_of(stage.name)) for stage in found.stages]
         yield Figure(
             f"folds_{number}",
             "Accuracy on the fold that was held out",
             "A dot is a fold, a diamond their mean with its 95 % interval (Student's t). Right: "
-            "the same nets on pictures that came from the training set, less those from the "
+            "the same nets on images that came from the training set, less those from the "
             "validation set; an interval that leaves out 0 says that the two kinds differ.",
             folds_figure.describe(named),
             [],

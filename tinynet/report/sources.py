@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinynet.dataset.old_names import renamed
 from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 from tinynet.study.cross_validation import FOLDS, StageFolds
@@ -110,7 +111,7 @@ def read_search(folder: Path) -> Search:
     """Raises TinynetError where a file of the search cannot be read."""
     path = folder / OVERRIDES
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = renamed(json.loads(path.read_text(encoding="utf-8")))
         stage_name = facts["stage"]
         if not isinstance(stage_name, str):
             raise TypeError("its stage is no name")

@@ -13,11 +13,11 @@ from tinynet.report import canvas
 
 @canvas.styled
 def draw_subsets(
-    scores: SubsetScores, path: Path, pictures: str = "validation", wanted: int = 0
+    scores: SubsetScores, path: Path, images: str = "validation", wanted: int = 0
 ) -> None:
     """Draw every subset as a dot, the best of each size as a line, and mark all of them together.
 
-    ``pictures`` says of which split the accuracy is; ``wanted`` of how many models the ensemble is
+    ``images`` says of which split the accuracy is; ``wanted`` of how many models the ensemble is
     to be, where more than these are.  Writes a PNG or SVG, by ``path``'s suffix.
     """
     made, (axes,) = canvas.figure()
@@ -62,8 +62,8 @@ def draw_subsets(
         label=f"{'all ' if members >= wanted else ''}{models} averaged: {full:.2f} %",
     )
     axes.set_xlabel("models averaged")
-    axes.set_ylabel(f"{pictures} accuracy (top-1, %)")
-    axes.set_title(f"Accuracy of every subset of {models}, {scores.images:,} pictures")
+    axes.set_ylabel(f"{images} accuracy (top-1, %)")
+    axes.set_title(f"Accuracy of every subset of {models}, {scores.images:,} images")
     axes.set_xlim(0.5, members + 0.5)
     axes.set_ylim(*canvas.padded_range(list(dots[1] * percent), least=1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))

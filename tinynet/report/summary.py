@@ -17,7 +17,7 @@ from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member
 from tinynet.predict.metrics import is_right
 from tinynet.report.bars import Bar, Interval
-from tinynet.report.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
+from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.run.record import FINISHED
 from tinynet.study.results import FINISHED as EVALUATED
 from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
@@ -25,48 +25,48 @@ from tinynet.study.table import BySeed, ensemble_scores, estimate, gain
 
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
-def stage_rows(evidence: Evidence) -> list[StageRow]:
+def stage_rows(report_data: ReportData) -> list[StageRow]:
     """The table's rows: every single stage in order, then what else has run."""
-    if evidence.dissection is not None:
-        return [*evidence.dissection.stages, *evidence.dissection.variants]
+    if report_data.dissection is not None:
+        return [*report_data.dissection.stages, *report_data.dissection.variants]
     rows: list[StageRow] = []
     for stage in STAGES:
         if not stage.is_ensemble:
-            runs = evidence.by_stage.get(stage.label, [])
+            runs = report_data.by_stage.get(stage.label, [])
             before = rows[-1] if rows else None
             facts = (stage.number, stage.name, stage.title, stage.change)
-            rows.append(_row(evidence, runs, facts, before))
-    for label, runs in evidence.by_stage.items():
+            rows.append(_row(report_data, runs, facts, before))
+    for label, runs in report_data.by_stage.items():
         if runs[0].stage is None:
-            rows.append(_row(evidence, runs, (0, label, label, ""), None))
+            rows.append(_row(report_data, runs, (0, label, label, ""), None))
     return rows
 
 
 def _row(
-    evidence: Evidence,
-    runs: Sequence[RunEvidence],
+    report_data: ReportData,
+    runs: Sequence[RunData],
     facts: tuple[int, str, str, str],
     before: StageRow | None,
 ) -> StageRow:
     number, name, title, change = facts
     done = [run for run in runs if run.record.state == FINISHED]
     row: dict[str, Any] = {}
-    one = _correct(done, evidence.reported, CENTER)
+    one = _correct(done, report_data.reported, CENTER)
     if one:
         row["one_crop"] = estimate(one)
-        losses = [m.loss for run in done if (m := run.metrics(evidence.reported)) is not None]
+        losses = [m.loss for run in done if (m := run.metrics(report_data.reported)) is not None]
         row["loss"] = fmean(losses)
     for key, split, crop in (
-        ("ten_crop", evidence.reported, OVERSAMPLE),
+        ("ten_crop", report_data.reported, OVERSAMPLE),
         ("training", "train", CENTER),
     ):
         found = _correct(done, split, crop)
         if found:
             row[key] = estimate(found)
     if before is not None and one:
-        earlier = evidence.by_stage.get(before.label, [])
+        earlier = report_data.by_stage.get(before.label, [])
         earlier = [run for run in earlier if run.record.state == FINISHED]
-        row["gain"] = gain(_correct(earlier, evidence.reported, CENTER), one)
+        row["gain"] = gain(_correct(earlier, report_data.reported, CENTER), one)
         row["gain_over"] = before.name if row["gain"] else ""
     return StageRow(
         number=number,
@@ -80,7 +80,7 @@ def _row(
     )
 
 
-def _run_row(run: RunEvidence) -> RunRow:
+def _run_row(run: RunData) -> RunRow:
     scores = {}
     for (split, crop), p in run.probabilities.items():
         m = run.metrics(split, crop)
@@ -90,7 +90,7 @@ def _run_row(run: RunEvidence) -> RunRow:
     return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)
 
 
-def _correct(runs: Sequence[RunEvidence], split: str, crop: str) -> BySeed:
+def _correct(runs: Sequence[RunData], split: str, crop: str) -> BySeed:
     found: BySeed = {}
     for run in runs:
         p = run.of(split, crop)
@@ -112,15 +112,15 @@ class Oversampling:
     paper_gain: float | None = None
 
 
-def oversampling(evidence: Evidence) -> Oversampling:
+def oversampling(report_data: ReportData) -> Oversampling:
     """Of the last single stage, as in the paper; of run directories, of the last that has run."""
     wanted = STAGES[-2].number
     # a variant has its stage's number, and is not that stage
-    steps = [row for row in stage_rows(evidence) if row.is_step]
+    steps = [row for row in stage_rows(report_data) if row.is_step]
     rows = {row.number: row for row in steps if row.ten_crop is not None}
-    if evidence.dissection is not None:
+    if report_data.dissection is not None:
         ten = rows[wanted].ten_crop if wanted in rows else None
-        gained = evidence.dissection.oversampling
+        gained = report_data.dissection.oversampling
         return Oversampling(f"{wanted} over crops", ten, gained, paper.OVERSAMPLING_GAIN)
     number = max((number for number in rows if number), default=0)
     if not number:
@@ -128,27 +128,28 @@ def oversampling(evidence: Evidence) -> Oversampling:
     row = rows[number]
     done = [
         run
-        for run in evidence.by_stage.get(f"{number} {row.title}", [])
+        for run in report_data.by_stage.get(f"{number} {row.title}", [])
         if run.record.state == FINISHED
     ]
-    views = {p.views for run in done if (p := run.of(evidence.reported, OVERSAMPLE)) is not None}
+    views = {p.views for run in done if (p := run.of(report_data.reported, OVERSAMPLE)) is not None}
     label = f"{number} with mirror image" if views == {2} else f"{number} over crops"
     gained = gain(
-        _correct(done, evidence.reported, CENTER), _correct(done, evidence.reported, OVERSAMPLE)
+        _correct(done, report_data.reported, CENTER),
+        _correct(done, report_data.reported, OVERSAMPLE),
     )
     stated = paper.OVERSAMPLING_GAIN if number == wanted else None
     return Oversampling(label, row.ten_crop, gained, stated)
 
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
-def ensemble_of(evidence: Evidence) -> Ensemble | None:
+def ensemble_of(report_data: ReportData) -> Ensemble | None:
     """The ensemble's scores, or None where there is none; of run directories, all that agree."""
-    if evidence.dissection is not None:
-        return evidence.dissection.ensemble
-    members = evidence.members
+    if report_data.dissection is not None:
+        return report_data.dissection.ensemble
+    members = report_data.members
     if not members:
         return None
-    found = [p for run in members if (p := run.of(evidence.reported, OVERSAMPLE)) is not None]
+    found = [p for run in members if (p := run.of(report_data.reported, OVERSAMPLE)) is not None]
     return Ensemble(
         number=STAGES[-1].number,
         name=STAGES[-1].name,
@@ -163,8 +164,8 @@ def ensemble_of(evidence: Evidence) -> Ensemble | None:
 
 
 def interval(estimate: Estimate | None) -> Interval | None:
-    """By picture, which there is from one seed on: error bars of one figure answer one question."""
-    return None if estimate is None else estimate.by_picture
+    """By image, which there is from one seed on: error bars of one figure answer one question."""
+    return None if estimate is None else estimate.by_image
 
 
 def _bar(row: StageRow) -> Bar:
@@ -178,14 +179,14 @@ def _bar(row: StageRow) -> Bar:
     )
 
 
-def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
+def stage_bars(report_data: ReportData) -> tuple[list[Bar], str]:
     """Figure 7's bars and a note on what they are.
 
     Every stage in order with what has not run, as in the paper; then what is no step: variants.
     """
-    rows = stage_rows(evidence)
+    rows = stage_rows(report_data)
     bars = [_bar(row) for row in rows if row.is_step]
-    over = oversampling(evidence)
+    over = oversampling(report_data)
     bars.append(
         Bar(
             over.label,
@@ -196,28 +197,28 @@ def stage_bars(evidence: Evidence) -> tuple[list[Bar], str]:
             _share(over.paper_gain),
         )
     )
-    ensemble = ensemble_of(evidence)
+    ensemble = ensemble_of(report_data)
     if ensemble is not None:
         found = ensemble.full
         title = ensemble.label
-        if evidence.dissection is None:
+        if report_data.dissection is None:
             title = f"{len(ensemble.members)} averaged"
         bars.append(
             Bar(
                 title,
                 found.top1 if found else None,
-                ensemble.full_by_picture,
+                ensemble.full_by_image,
                 ensemble.gain_over_mean.mean if ensemble.gain_over_mean else None,
-                ensemble.gain_over_mean.by_picture if ensemble.gain_over_mean else None,
+                ensemble.gain_over_mean.by_image if ensemble.gain_over_mean else None,
                 _share(ensemble.paper.gain),
             )
         )
     others = [row for row in rows if not row.is_step]
     bars += [_bar(row) for row in others]
-    seeds = max([len(row.finished) for row in stage_rows(evidence)], default=0)
+    seeds = max([len(row.finished) for row in stage_rows(report_data)], default=0)
     notes = [
         f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
-        "error bars: 95 % by picture (paired bootstrap).",
+        "error bars: 95 % by image (paired bootstrap).",
         "The paper has 200 classes.",
     ]
     if ensemble is not None:

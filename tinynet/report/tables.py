@@ -22,25 +22,25 @@ from tinynet.report.cells import (
     run_id,
     run_links,
 )
-from tinynet.report.evidence import CENTER, OVERSAMPLE, Evidence, RunEvidence
 from tinynet.report.figure import Absent
+from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.report.score_figures import confused
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
 from tinynet.study.results import Ensemble, StageRow
 
 
-def stages(evidence: Evidence) -> Table:
+def stages(report_data: ReportData) -> Table:
     """What every stage reaches and gains, beside what the paper's text says of it."""
     columns = [
         Column("stage", "name"),
         Column("seeds", "runs"),
         Column("accuracy, one crop (%)", "number"),
-        Column("95 % by picture", "number"),
+        Column("95 % by image", "number"),
         Column("95 % by seed", "number"),
         Column("over crops (%)", "number"),
         Column("paper's accuracy (%)", "number"),
         Column("gain (points)", "number"),
-        Column("gain, 95 % by picture", "number"),
+        Column("gain, 95 % by image", "number"),
         Column("gain, 95 % by seed", "number"),
         Column("paper's gain", "number"),
         Column("training (%)", "number"),
@@ -48,36 +48,36 @@ def stages(evidence: Evidence) -> Table:
         Column("loss (nats)", "number"),
         Column("paper's loss", "number"),
     ]
-    found = stage_rows(evidence)
-    rows = [Row(_stage_cells(evidence, row)) for row in found if row.is_step]
-    rows.append(Row(_crops_cells(oversampling(evidence))))
-    ensemble = ensemble_of(evidence)
+    found = stage_rows(report_data)
+    rows = [Row(_stage_cells(report_data, row)) for row in found if row.is_step]
+    rows.append(Row(_crops_cells(oversampling(report_data))))
+    ensemble = ensemble_of(report_data)
     if ensemble is not None:
-        rows.append(Row(_ensemble_cells(evidence, ensemble)))
-    rows += [Row(_stage_cells(evidence, row)) for row in found if not row.is_step]
+        rows.append(Row(_ensemble_cells(report_data, ensemble)))
+    rows += [Row(_stage_cells(report_data, row)) for row in found if not row.is_step]
     return Table(
         "stages",
-        f"Accuracy (top-1) on the {evidence.pictures} pictures, means over seeds. By picture: a "
-        "paired bootstrap over the pictures, these runs being as they are. By seed: Student's t "
-        "over seeds, these pictures being what they are. A gain compares the seeds that both "
+        f"Accuracy (top-1) on the {report_data.images} images, means over seeds. By image: a "
+        "paired bootstrap over the images, these runs being as they are. By seed: Student's t "
+        "over seeds, these images being what they are. A gain compares the seeds that both "
         "stages have. The paper's accuracy is of one crop where ours is, else over crops.",
         columns,
         rows,
     )
 
 
-def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+def _stage_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
     one = row.one_crop
     missing = NOT_RUN if one is None else "—"
     return [
-        *_named_cells(evidence, row),
+        *_named_cells(report_data, row),
         percent(one.mean if one else None, missing=missing),
-        interval_cell(one.by_picture if one else None),
+        interval_cell(one.by_image if one else None),
         interval_cell(one.by_seed if one else None),
         percent(row.ten_crop.mean if row.ten_crop else None),
         number(row.paper.validation),
         percent(row.gain.mean if row.gain else None, sign=True),
-        interval_cell(row.gain.by_picture if row.gain else None, sign=True),
+        interval_cell(row.gain.by_image if row.gain else None, sign=True),
         interval_cell(row.gain.by_seed if row.gain else None, sign=True),
         number(row.paper.gain, sign=True),
         percent(row.training.mean if row.training else None),
@@ -87,10 +87,10 @@ def _stage_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
     ]
 
 
-def _named_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+def _named_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
     """Which stage, and the seeds that have run as links to their runs."""
     done = [run.run for run in row.finished]
-    links = run_links(evidence, done, [str(run.seed) for run in row.finished])
+    links = run_links(report_data, done, [str(run.seed) for run in row.finished])
     place = row.number if row.is_step else 100 + row.number  # behind the ladder
     return [
         Cell(row.label, f"{place:03d}"),
@@ -108,34 +108,34 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
             Cell("as above" if over.ten_crop else NOT_RUN, ""),
         ),
         none,
-        interval_cell(ten.by_picture if ten else None),
+        interval_cell(ten.by_image if ten else None),
         interval_cell(ten.by_seed if ten else None),
         percent(ten.mean if ten else None, missing=NOT_RUN),
         number(accuracy),
         percent(gain.mean if gain else None, sign=True),
-        interval_cell(gain.by_picture if gain else None, sign=True),
+        interval_cell(gain.by_image if gain else None, sign=True),
         interval_cell(gain.by_seed if gain else None, sign=True),
         number(over.paper_gain, sign=True),
         *(none, none, none, none),
     ]
 
 
-def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
+def _ensemble_cells(report_data: ReportData, ensemble: Ensemble) -> list[Cell]:
     gain, full = ensemble.gain_over_mean, ensemble.full
     title = ensemble.label
-    if evidence.dissection is None:
+    if report_data.dissection is None:
         title = ensemble.title
     done = [run.run for run in ensemble.members if run.state == "finished"]
     return [
         Cell(title, f"{ensemble.number:03d}"),
         Cell(f"{len(done)} of {len(ensemble.members)} models", str(len(done))),
         Cell("—", ""),
-        interval_cell(ensemble.full_by_picture),
+        interval_cell(ensemble.full_by_image),
         Cell("—", ""),
         percent(full.top1 if full else None, missing=NOT_RUN),
         number(ensemble.paper.validation),
         percent(gain.mean if gain else None, sign=True),
-        interval_cell(gain.by_picture if gain else None, sign=True),
+        interval_cell(gain.by_image if gain else None, sign=True),
         Cell("—", ""),
         number(ensemble.paper.gain, sign=True),
         Cell("—", ""),
@@ -145,49 +145,49 @@ def _ensemble_cells(evidence: Evidence, ensemble: Ensemble) -> list[Cell]:
     ]
 
 
-def tuning_and_held_out(evidence: Evidence) -> Table | None:
-    """Both kinds of pictures that no net was trained on, by stage; None where none chose."""
-    rows = [row for row in stage_rows(evidence) if row.tuning is not None]
+def tuning_and_held_out(report_data: ReportData) -> Table | None:
+    """Both kinds of images that no net was trained on, by stage; None where none chose."""
+    rows = [row for row in stage_rows(report_data) if row.tuning is not None]
     if not rows:
         return None
     columns = [
         Column("stage", "name"),
         Column("seeds", "runs"),
-        Column("tuning pictures (%)", "number"),
-        Column("held-out pictures (%)", "number"),
+        Column("tuning images (%)", "number"),
+        Column("held-out images (%)", "number"),
         Column("difference (points)", "number"),
-        Column("95 % by picture", "number"),
+        Column("95 % by image", "number"),
         Column("95 % by seed", "number"),
     ]
     caption = (
-        "Accuracy (top-1) over crops on the pictures that may choose and on those that are "
-        "reported, means over seeds; no net was trained on either. By picture: two independent "
-        "samples of pictures. What only one seed has run has no interval by seed."
+        "Accuracy (top-1) over crops on the images that may choose and on those that are "
+        "reported, means over seeds; no net was trained on either. By image: two independent "
+        "samples of images. What only one seed has run has no interval by seed."
     )
-    return Table("tuning", caption, columns, [Row(_both_cells(evidence, row)) for row in rows])
+    return Table("tuning", caption, columns, [Row(_both_cells(report_data, row)) for row in rows])
 
 
-def _both_cells(evidence: Evidence, row: StageRow) -> list[Cell]:
+def _both_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
     less = row.tuning_less_reported
     return [
-        *_named_cells(evidence, row),
+        *_named_cells(report_data, row),
         percent(row.tuning.mean if row.tuning else None),
         percent(row.ten_crop.mean if row.ten_crop else None),
         percent(less.mean if less else None, sign=True),
-        interval_cell(less.by_picture if less else None, sign=True),
+        interval_cell(less.by_image if less else None, sign=True),
         interval_cell(less.by_seed if less else None, sign=True),
     ]
 
 
-def confusions(evidence: Evidence, limit: int = 20) -> Table | None:
+def confusions(report_data: ReportData, limit: int = 20) -> Table | None:
     """The pairs of classes that are confused most."""
     try:
-        name, found = confused(evidence)
+        name, found = confused(report_data)
     except Absent:
         return None
     matrix = confusion.confusion_matrix(found)
     wnids = found.wnids.tolist()
-    names = [evidence.class_names.get(wnid, wnid) for wnid in wnids]
+    names = [report_data.class_names.get(wnid, wnid) for wnid in wnids]
     rows = [
         Row(
             [
@@ -195,7 +195,7 @@ def confusions(evidence: Evidence, limit: int = 20) -> Table | None:
                 Cell(names[pair.answer]),
                 percent(pair.share),
                 number(pair.count, 0),
-                number(pair.pictures, 0),
+                number(pair.images, 0),
             ]
         )
         for pair in confusion.top_confusions(matrix, limit)
@@ -203,14 +203,14 @@ def confusions(evidence: Evidence, limit: int = 20) -> Table | None:
     columns = [
         Column("class", "name"),
         Column("taken for", "name"),
-        Column("% of its pictures", "number"),
-        Column("pictures", "number"),
+        Column("% of its images", "number"),
+        Column("images", "number"),
         Column("of", "number"),
     ]
     return Table("confusions", f"The {len(rows)} pairs confused most, by {name}.", columns, rows)
 
 
-def runs(evidence: Evidence, page: Path) -> Table:
+def runs(report_data: ReportData, page: Path) -> Table:
     """Every run: where it lies, how it ended, what it is made of."""
     columns = [
         *(Column("run", "runs"), Column("state"), Column("iteration", "number")),
@@ -222,7 +222,8 @@ def runs(evidence: Evidence, page: Path) -> Table:
         Column("folder", "path"),
     ]
     rows = [
-        Row(_run_cells(evidence, run, page), run_id(evidence, run.name)) for run in evidence.runs
+        Row(_run_cells(report_data, run, page), run_id(report_data, run.name))
+        for run in report_data.runs
     ]
     caption = (
         "Every run, finished or not. The hashes are of the weights that were measured and of the "
@@ -231,7 +232,7 @@ def runs(evidence: Evidence, page: Path) -> Table:
     return Table("runs", caption, columns, rows)
 
 
-def _run_cells(evidence: Evidence, run: RunEvidence, page: Path) -> list[Cell]:
+def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
     record = run.record
     state = record.state + (f": {record.message}" if record.message else "")
     engine = record.engine or _session_engine(record.sessions)
@@ -242,8 +243,8 @@ def _run_cells(evidence: Evidence, run: RunEvidence, page: Path) -> list[Cell]:
         number(record.iteration, 0),
         number(record.max_iter, 0),
         Cell(str(record.seed), str(record.seed)),
-        percent(run.scored_or_measured(evidence.reported, CENTER), missing=NOT_RUN),
-        percent(run.scored_or_measured(evidence.reported, OVERSAMPLE), missing=NOT_RUN),
+        percent(run.scored_or_measured(report_data.reported, CENTER), missing=NOT_RUN),
+        percent(run.scored_or_measured(report_data.reported, OVERSAMPLE), missing=NOT_RUN),
         Cell(" ".join(engine.get(key, "") for key in ("name", "version")).strip() or "—"),
         Cell(record.device),
         _hash(run.model_sha256),

@@ -126,7 +126,7 @@ def warnings(prepared: Prepared) -> Iterator[str]:
 
 
 def _coverage(net: Any, iterations: int) -> Iterator[str]:
-    """A test over other than the whole set goes on, next time, where this one left off."""
+    """A test over other than the whole set resumes, next time, where this one left off."""
     size = batch_size(net, schema.TEST)
     for layer in phases.layers_of(net, schema.TEST):
         if layer.type != "Data":
@@ -136,7 +136,7 @@ def _coverage(net: Any, iterations: int) -> Iterator[str]:
         count = manifest.counts[split_of(path) or ""] if manifest else 0
         if count and size * iterations != count:
             yield (
-                f"a test sees {iterations} × {size} = {size * iterations} pictures of the {count} "
+                f"a test sees {iterations} × {size} = {size * iterations} images of the {count} "
                 f"in {path}, so that each test sees others; test_iter × batch_size should be equal"
             )
 

@@ -32,7 +32,7 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     paths = request.paths
     stored = runs.load(paths.run_json)
     if request.resume and stored is None:
-        raise UsageError(f"{paths.root}: no run is here that could go on; leave out --resume")
+        raise UsageError(f"{paths.root}: no run is here that could resume; leave out --resume")
     prepared = _prepare(request, stored)
     if stored is not None and is_finished(request, stored, prepared):
         say(
@@ -94,7 +94,7 @@ def require_startable(request: Request) -> None:
 def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
     overrides = dict(request.overrides)
     if stored is not None and request.resume:
-        # a resumed run goes on with what it was begun with, unless told otherwise now
+        # a resumed run resumes with what it was begun with, unless told otherwise now
         overrides = {**stored.overrides, **overrides}
     return prepare.load(request.solver, overrides)
 
@@ -236,7 +236,7 @@ def _unfinished(run: Run, outcome: Outcome, paths: RunPaths) -> TinynetError:
     if outcome.state == runs.STOPPED:
         return StoppedEarly(
             f"{paths.root}: {outcome.message} at iteration {outcome.iteration} of {run.max_iter}; "
-            f"the same command goes on from {at}"
+            f"the same command resumes it from {at}"
         )
     if outcome.state == runs.DIVERGED:
         return TinynetError(

@@ -49,8 +49,8 @@ def without_year(line: str) -> str:
 class LogParser:
     """Turns log lines into records, in the order in which they are complete.
 
-    ``batch_size``: pictures per iteration (0 where unknown: no images_per_second).
-    ``seconds``: what earlier parts of the same run took; the record's seconds go on from there,
+    ``batch_size``: images per iteration (0 where unknown: no images_per_second).
+    ``seconds``: what earlier parts of the same run took; the record's seconds continue from there,
     counted from the line ``Solving NAME``.
     """
 
@@ -257,7 +257,7 @@ def missing_displays(records: Iterable[Record], display: int, iteration: int) ->
 
 
 def truncate_history(path: Path, iteration: int) -> list[Record]:
-    """Keep what lies before ``iteration``, from which a resumed run goes on; return it.
+    """Keep what lies before ``iteration``, from which a resumed run resumes; return it.
 
     The solver tests and displays iteration N before its update, and a snapshot at N comes after
     the update N - 1: a run that resumes there tests and displays N again.  What follows a damaged

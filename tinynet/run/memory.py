@@ -14,7 +14,7 @@ from tinynet.caffeformat.lmdb import open_store
 from tinynet.errors import TinynetError
 from tinynet.run.prepare import Prepared
 
-PICTURE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
+IMAGE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
 _LARGEST_GPU = 1 << 40  # bytes; no GPU has more, and which one will run it is not known here
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -30,17 +30,17 @@ def is_shortage(message: str) -> bool:
     return _SHORTAGE.search(message) is not None
 
 
-def estimate(prepared: Prepared, picture: Sequence[int] | None = None) -> int | None:
+def estimate(prepared: Prepared, image: Sequence[int] | None = None) -> int | None:
     """Bytes that training takes by the model of ``prototxt.shapes``; None where it can't tell.
 
     The training net with its gradients and momentum, and the blobs of the test nets, whose weights
     are shared.  Column buffers, cuDNN's workspace and what is read ahead come on top.
     """
-    picture = picture or picture_of(prepared)
+    image = image or image_of(prepared)
     try:
-        total = shapes.infer(prepared.train_net, schema.TRAIN, picture).training_memory
+        total = shapes.infer(prepared.train_net, schema.TRAIN, image).training_memory
         for net in prepared.test_nets:
-            blobs = shapes.infer(net, schema.TEST, picture).blobs
+            blobs = shapes.infer(net, schema.TEST, image).blobs
             total += shapes.FLOAT32 * sum(map(math.prod, blobs.values()))
     except TinynetError:
         return None  # a layer whose shape only its data or code tells
@@ -81,8 +81,8 @@ def advice(prepared: Prepared) -> str:
     )
 
 
-def picture_of(prepared: Prepared) -> tuple[int, ...]:
-    """Channels, height and width of the training pictures, from the first record where it is there.
+def image_of(prepared: Prepared) -> tuple[int, ...]:
+    """Channels, height and width of the training images, from the first record where it is there.
 
     Raises TinynetError where that is no Datum.
     """
@@ -95,7 +95,7 @@ def picture_of(prepared: Prepared) -> tuple[int, ...]:
                 return decode_datum(value)[0].shape
             except TinynetError as error:
                 raise TinynetError(f"{path}: its first record: {error}") from None
-    return PICTURE
+    return IMAGE
 
 
 def _largest_layer(prepared: Prepared) -> tuple[str, int]:
@@ -103,7 +103,7 @@ def _largest_layer(prepared: Prepared) -> tuple[str, int]:
     sizes = {
         layer.name: shapes.FLOAT32
         * (3 * layer.parameter_count + 2 * sum(math.prod(shape) for _, shape in layer.tops))
-        for layer in shapes.infer(prepared.train_net, schema.TRAIN, picture_of(prepared)).layers
+        for layer in shapes.infer(prepared.train_net, schema.TRAIN, image_of(prepared)).layers
     }
     return max(sizes.items(), key=lambda item: item[1])
 

@@ -1,7 +1,7 @@
 """Decides what a run directory needs.
 
 fresh       nothing there: the prototxt is written and training starts at iteration 0
-unfinished  goes on from the newest whole snapshot, whichever engine wrote it
+unfinished  resumes from the newest whole snapshot, whichever engine wrote it
 finished    says so
 changed     the prototxt or the data are not those that the run was begun with: refused
 """
@@ -98,7 +98,7 @@ def _changed_options(request: Request, stored: Run) -> list[str]:
 def _changed(request: Request, changes: Sequence[str], state: str) -> str:
     shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
     schedule = not request.resume and all(compare.is_schedule(change) for change in changes)
-    way = "add --resume to go on with it all the same" if schedule else "undo the change"
+    way = "add --resume to resume it all the same" if schedule else "undo the change"
     return (
         f"{request.paths.root}: holds a run that is {state} and was begun with other settings "
         f"({shown}); {way}, or start another run with --name"
@@ -161,7 +161,7 @@ def _fresh(request: Request, prepared: prepare.Prepared, data: list[dict[str, An
 def _require_same(
     request: Request, stored: Run, prepared: prepare.Prepared, data: list[dict[str, Any]]
 ) -> None:
-    """Raise TinynetError where an unfinished run cannot go on as it is asked to."""
+    """Raise TinynetError where an unfinished run cannot resume as it is asked to."""
     paths = request.paths
     changes = compare.changes(paths, prepared, compare.moved_data(stored.data, data))
     changes += compare.data_changes(stored.data, data)
@@ -176,12 +176,12 @@ def _require_same(
     if stored.state == runs.DIVERGED and not request.resume:
         raise TinynetError(
             f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
-            "and --name, or go on from the last sound snapshot with --resume"
+            "and --name, or resume from the last sound snapshot with --resume"
         )
 
 
 def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record]:
-    """How exactly a run goes on, noted in the plan, and its history so far."""
+    """How exactly a run resumes, noted in the plan, and its history so far."""
     if plan.snapshot is not None:
         plan.exact, notes = resuming.exactness(plan.snapshot, plan.prepared, engine)
         plan.notes += notes
@@ -210,4 +210,4 @@ def headline(plan: Plan, engine: engines.Engine, gpu: int | None) -> str:
     to = f"to iteration {prepared.solver.max_iter}"
     if plan.is_warm_up:
         to = f"warming up to iteration {prepared.at(plan.first)[1]} of {prepared.solver.max_iter}"
-    return f"{prepared.net_name}: {engine} on {where}, {goes}, {to}, {batch} pictures per update"
+    return f"{prepared.net_name}: {engine} on {where}, {goes}, {to}, {batch} images per update"

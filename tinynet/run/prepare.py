@@ -60,19 +60,19 @@ class Prepared:
 
     @property
     def batch_size(self) -> int:
-        """Pictures per forward pass of the training net; 0 where no layer states it."""
+        """Images per forward pass of the training net; 0 where no layer states it."""
         return batch_size(self.train_net, schema.TRAIN)
 
     @property
     def effective_batch(self) -> int:
-        """Pictures per update: a worker drives one device, which makes ``iter_size`` passes."""
+        """Images per update: a worker drives one device, which makes ``iter_size`` passes."""
         return self.batch_size * self.solver.iter_size
 
     @property
     def divergence_limit(self) -> float | None:
         """Training loss from which on the run has diverged, or None where only NaN says so.
 
-        A softmax loss over valid labels cannot exceed 87.3365 per picture; a net with other or
+        A softmax loss over valid labels cannot exceed 87.3365 per image; a net with other or
         more losses has no such bound.
         """
         losses = [
@@ -93,7 +93,7 @@ class Prepared:
         return SOFTMAX_LOSS_LIMIT * weight
 
     def with_batch_size(self, size: int) -> Prepared:
-        """The same, with ``size`` pictures in a forward pass of the training net."""
+        """The same, with ``size`` images in a forward pass of the training net."""
         net = schema.NetParameter()
         net.CopyFrom(self.train_net)
         for layer in phases.layers_of(net, schema.TRAIN):
@@ -214,7 +214,7 @@ def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
     if apart:
         raise TinynetError(
             f"{beside}: differs from {path.name} in {', '.join(apart)}; a warm-up has a learning "
-            "rate and a max_iter of its own, and all else of the solver that goes on from it"
+            "rate and a max_iter of its own, and all else of the solver that continues from it"
         )
     for name in overrides:
         if name in RATE_FIELDS:

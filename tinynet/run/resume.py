@@ -1,4 +1,4 @@
-"""What a resumed run goes on with: how exactly, with which history, and what the log says of it."""
+"""What a resumed run resumes with: how exactly, with which history, and what the log says of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinynet.run.snapshots import Snapshot
 
 
 def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool, list[str]]:
-    """Whether the run can go on exactly, and what to say of what it loses where it can't."""
+    """Whether the run can resume exactly, and what to say of what it loses where it can't."""
     notes = []
     if engine == "torch" and snapshot.complete.exists():
         reason = snapshots.complete_fault(snapshot)
@@ -27,9 +27,9 @@ def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool
     who = "real Caffe" if engine == "caffe" else "this snapshot"
     notes.append(
         f"{who} cannot restore random states: {', '.join(lost)} will not be those of an unbroken "
-        "run; the data goes on where it was"
+        "run; the data resumes where it was"
         if lost
-        else "nothing in this net is drawn at random, and the data goes on where it was"
+        else "nothing in this net is drawn at random, and the data resumes where it was"
     )
     return False, notes
 
@@ -89,7 +89,7 @@ def _displayed_as_now(paths: RunPaths, prepared: Prepared) -> bool:
 def write_to_log(
     paths: RunPaths, snapshot: Snapshot, engine: str, exact: bool, notes: Sequence[str]
 ) -> None:
-    """Say in the log from where the run goes on, and what is not as in an unbroken one."""
+    """Say in the log from where the run resumes, and what is not as in an unbroken one."""
     how = "exactly, from its complete state" if exact else "from Caffe's files alone"
     line = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
     lines = [glog_line(line, "I" if exact else "W", logs.RESUME_SOURCE)]

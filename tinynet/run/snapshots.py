@@ -1,7 +1,7 @@
 """Caffe's snapshots of a run: sealing and keeping them, and finding the newest whole one.
 
 A snapshot is Caffe's pair, ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; from the torch
-engine also ``PREFIX_iter_N.complete.json``, without which no run can go on exactly.  Once it is
+engine also ``PREFIX_iter_N.complete.json``, without which no run can resume exactly.  Once it is
 seen to be whole it gets ``PREFIX_iter_N.sha256``, in the format that ``sha256sum -c`` reads: from
 then on a bit that flips in any of the files is seen.  Real Caffe writes in place, so only this seal
 tells a snapshot that was finished from one that a kill or a full disk cut short.
@@ -40,7 +40,7 @@ class Snapshot:
 
     @property
     def complete(self) -> Path:
-        """What the torch engine saves besides, to go on exactly."""
+        """What the torch engine saves besides, to resume exactly."""
         return self.state.with_suffix(".complete.json")
 
     @property
@@ -219,7 +219,7 @@ def prune(folder: Path, keep: int, best: int | None) -> list[Snapshot]:
 
 
 def unseal_after(folder: Path, iteration: int) -> None:
-    """Take the seals off what lies beyond ``iteration``, where a run is about to go on.
+    """Take the seals off what lies beyond ``iteration``, where a run is about to resume.
 
     It will be written anew, by whichever engine, and a seal would then speak of other bytes.
     """
@@ -261,7 +261,7 @@ def require_whole_model(path: Path) -> None:
     if path.suffix == ".solverstate":
         raise TinynetError(
             f"{path}: is a solver's state; --weights takes the .caffemodel beside it, and a run "
-            "goes on with --resume"
+            "resumes with --resume"
         )
     if not path.exists():
         raise TinynetError(f"{path}: no such file of weights")

@@ -52,7 +52,7 @@ def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
 
 
 def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
-    """Whether the probabilities too are kept: those whose pictures are compared or averaged."""
+    """Whether the probabilities too are kept: those whose images are compared or averaged."""
     return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
 
 
@@ -108,7 +108,7 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
         for key, path in files.items()
     }
     _require_one_model(found, files, record, run)
-    _require_pictures(found, files, run, settings)
+    _require_images(found, files, run, settings)
     read_history(run.history)  # a damaged one would stay so
     target = results.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
 
 
 def smaller(p: Probabilities) -> Probabilities:
-    """With rounded probabilities; a picture keeps its own where rounding would change its rank."""
+    """With rounded probabilities; an image keeps its own where rounding would change its rank."""
     small = rounded(p.probabilities)
     changed = rank_of_label(small, p.labels) != rank_of_label(p.probabilities, p.labels)
     small[changed] = p.probabilities[changed]
@@ -222,18 +222,18 @@ def _require_one_model(
             )
 
 
-def _require_pictures(
+def _require_images(
     found: dict[tuple[str, str], Probabilities],
     files: dict[tuple[str, str], Path],
     run: RunPaths,
     settings: Settings,
 ) -> None:
-    """An evaluation with --data writes the same files, of other pictures."""
+    """An evaluation with --data writes the same files, of other images."""
     counts = settings.data.get("counts", {})
     for key, p in found.items():
         count = counts.get(key[0])
         if count is not None and (not p.labelled or len(p.labels) != count):
-            what = "labelled pictures" if p.labelled else "pictures without labels"
+            what = "labelled images" if p.labelled else "images without labels"
             raise TinynetError(
                 f"{files[key]}: is of {len(p.labels):,} {what}, not of the {count:,} of these "
                 f"results; delete it and run '{_evaluation(run, *key)}'"

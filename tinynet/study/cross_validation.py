@@ -1,11 +1,11 @@
-"""K-fold cross-validation over training and validation pictures, for which the paper had no time.
+"""K-fold cross-validation over training and validation images, for which the paper had no time.
 
-Fold k is held out of a training on all the others, so that every picture is predicted once by nets
+Fold k is held out of a training on all the others, so that every image is predicted once by nets
 that have not seen it.  Each fold is a dissection of its own, under OUT/foldK and RESULTS/foldK;
 this module sets them up and puts them together.
 
 It also answers the paper's question whether its splits have the same statistics: in every fold,
-pictures that came from ``train`` and from ``val`` are predicted by the same nets.  Where one kind
+images that came from ``train`` and from ``val`` are predicted by the same nets.  Where one kind
 is easier, that is how much accuracy a number on the other would miss.
 """
 
@@ -36,7 +36,7 @@ FOLDS = "folds.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """One-crop accuracy on the held-out pictures that came from one split of the source."""
+    """One-crop accuracy on the held-out images that came from one split of the source."""
 
     images: int
     accuracy: float
@@ -47,9 +47,9 @@ class StageFolds:
     """A stage's cross-validation; None where a fold has not run.
 
     ``folds``: held-out accuracy of each, averaged over its seeds.  ``mean`` and ``by_fold``: over
-    the folds (Student's t; folds share training pictures, so that it is somewhat too narrow).
-    ``train_less_val``: how much more accurate the nets are on held-out training pictures than on
-    held-out validation pictures; ``train_less_val_interval``: two independent samples of pictures,
+    the folds (Student's t; folds share training images, so that it is somewhat too narrow).
+    ``train_less_val``: how much more accurate the nets are on held-out training images than on
+    held-out validation images; ``train_less_val_interval``: two independent samples of images,
     normal approximation.
     """
 
@@ -148,7 +148,7 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None
 def _held_out(
     name: str, results: ResultsPaths, settings: experiment.Settings | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of each held-out picture: the share of seeds that are right, and whether it is from val."""
+    """Of each held-out image: the share of seeds that are right, and whether it is from val."""
     if settings is None:
         return None
     rows = [read_row(results, f"{name}/seed{seed}", seed) for seed in settings.seeds]
@@ -157,6 +157,6 @@ def _held_out(
     split = settings.reported.name
     found = [read_run_probabilities(results.root, row.run, split, CENTER) for row in rows]
     right = [is_right(p.probabilities, p.labels) for p in found]
-    # Tiny ImageNet's layout names validation pictures val_N.JPEG, training ones after their wnid
+    # Tiny ImageNet's layout names validation images val_N.JPEG, training ones after their wnid
     from_val = np.array([item.startswith("val_") for item in found[0].names.tolist()])
     return np.mean(right, axis=0), from_val

@@ -1,7 +1,7 @@
 """The whole experiment in minutes: data set → LMDB → prototxt → runs → ten crops → ensemble.
 
 The demo is a list of ``tinynet`` commands, shown before they run, so that what it does can be
-repeated by hand.  What is done already is kept: an interrupted demo goes on where it was.
+repeated by hand.  What is done already is kept: an interrupted demo resumes where it was.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TRAININGS = (
     Training(3, 1, True),
     Training(3, 2, True),
 )
-# Small batches, and a rate to suit them, learn most from the few pictures that minutes allow.
+# Small batches, and a rate to suit them, learn most from the few images that minutes allow.
 BATCH_SIZE = 16
 BASE_LR = 0.005
 ITERATIONS = {1: 480, 3: 480}  # of each stage
@@ -60,8 +60,8 @@ class Folders(ExperimentPaths):
     """Where the demo puts things, under one folder."""
 
     @property
-    def pictures(self) -> Path:
-        return self.root / "pictures"
+    def images(self) -> Path:
+        return self.root / "images"
 
     @property
     def lmdb(self) -> Path:
@@ -90,7 +90,7 @@ def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
         if begun - {found[number]}:
             raise UsageError(
                 f"{folders.root}: holds a demo of {max(begun):,} iterations, not of "
-                f"{found[number]:,}; leave out --iterations to go on with it, name another folder "
+                f"{found[number]:,}; leave out --iterations to resume it, name another folder "
                 "with --out, or remove this one"
             )
     return found
@@ -100,10 +100,10 @@ def commands(
     dataset: Path | None, folders: Folders, iterations: dict[int, int]
 ) -> Iterator[list[str]]:
     """The ``tinynet`` commands of the demo, in order, without those whose work is done."""
-    if dataset is None and not folders.pictures.exists():
-        yield ["data", "synthesize", "--out", str(folders.pictures)]
+    if dataset is None and not folders.images.exists():
+        yield ["data", "synthesize", "--out", str(folders.images)]
     if not DataPaths(folders.lmdb).manifest.exists():
-        yield ["data", "convert", str(dataset or folders.pictures), "--out", str(folders.lmdb)]
+        yield ["data", "convert", str(dataset or folders.images), "--out", str(folders.lmdb)]
     for number, length in iterations.items():
         yield [
             *("generate", "--stage", str(number)),
@@ -131,7 +131,7 @@ def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say
     which the command that runs gets too and ends in its own way; TinynetError, naming the command,
     if one fails.  The reason stands above it.
     """
-    goes_on = "the demo goes on from here when it is started again"
+    resumes = "the demo resumes from here when it is started again"
     asked = lengths(folders, iterations)
     signals: list[int] = []
     with children.stop_signals_noted(signals):
@@ -140,11 +140,11 @@ def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say
             status = _status(command, signals)
             if signals:
                 name = signal.Signals(signals[0]).name
-                raise StoppedEarly(f"{folders.root}: stopped by {name}; {goes_on}")
+                raise StoppedEarly(f"{folders.root}: stopped by {name}; {resumes}")
             if status != 0:
                 raise TinynetError(
                     f"'tinynet {command[0]}' ended with status {status}; the reason stands above; "
-                    f"once that is mended, {goes_on}"
+                    f"once that is mended, {resumes}"
                 )
 
 
@@ -166,7 +166,7 @@ def require_same_data(dataset: Path | None, folders: Folders) -> None:
     if not DataPaths(folders.lmdb).manifest.exists():
         return
     found = read_manifest(folders.lmdb).source
-    path = (dataset or folders.pictures).resolve()
+    path = (dataset or folders.images).resolve()
     wanted = path.stem if path.suffix == ".zip" else path.name
     if found != wanted:
         raise TinynetError(

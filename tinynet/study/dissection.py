@@ -27,7 +27,7 @@ from typing import Any
 from tinynet.caffeformat import schema, text
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
-from tinynet.dataset.selection_set import ChosenOn, overlap
+from tinynet.dataset.selection_set import SelectionSet, overlap
 from tinynet.dataset.split import Plan, split
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
@@ -78,7 +78,7 @@ class Request:
 
     ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
     ``found``: solver values that a search found, by the folder name of the stage they are for;
-    ``chosen_on``: on which pictures, where that is known.
+    ``selection_set``: on which images, where that is known.
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
     ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
     """
@@ -92,7 +92,7 @@ class Request:
     epochs_factor: float = 1.0
     overrides: Overrides = Overrides()
     found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    chosen_on: Mapping[str, ChosenOn] = field(default_factory=dict)
+    selection_set: Mapping[str, SelectionSet] = field(default_factory=dict)
     engine: Sequence[str] = ()
     command: str = ""
     collect: Sequence[str] = ()
@@ -118,7 +118,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
     """Split the data, write the prototxt and ``experiment.json``; the jobs that are left to do.
 
     What is there is checked and kept.  Raises UsageError where the results folder holds another
-    experiment or a reported picture of an honest split has chosen, TinynetError where the data or
+    experiment or a reported image of an honest split has chosen, TinynetError where the data or
     what lies in the folders is not usable.
     """
     _require_stages_of_found(request)
@@ -199,13 +199,13 @@ def _choices(
     request: Request, data: Path, reported: Split, is_honest: bool
 ) -> dict[str, dict[str, Any]]:
     made = {}
-    for name, chosen in request.chosen_on.items():
+    for name, chosen in request.selection_set.items():
         shared = overlap(chosen, data, reported.name)
         if shared and is_honest:
             raise UsageError(
-                f"--overrides: of the {reported.images:,} pictures that would be reported, "
+                f"--overrides: of the {reported.images:,} images that would be reported, "
                 f"{shared:,} chose {name}'s values ({chosen.role} of {chosen.source}); search on "
-                "the tuning pictures of this split"
+                "the tuning images of this split"
             )
         made[name] = {**chosen.facts, "reported": shared}
     return made

@@ -276,7 +276,7 @@ def _plain_state(path: Path, folder: Path) -> Path:
     """A copy of the solverstate whose ``learned_net`` leads to the model beside the original.
 
     A copy also leaves behind what this engine stores beside a state to resume exactly: real Caffe
-    goes on with fresh random numbers and at the first record, and so must both.
+    resumes with fresh random numbers and at the first record, and so must both.
     """
     copy = folder / path.name
     if path.suffix == ".h5":

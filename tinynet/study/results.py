@@ -10,7 +10,7 @@
 
 The files of a run are there when it is finished, and only then.  A stage and seed without them is
 "not run" in the table.  Accuracies lie between 0 and 1, losses are in nats.  The reported split is
-the one whose pictures chose nothing; the tuning split is the one that may choose.
+the one whose images chose nothing; the tuning split is the one that may choose.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files
+from tinynet.dataset.old_names import renamed
 from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
@@ -52,23 +53,23 @@ class Score:
     loss: float
     top1: float
     top5: float
-    views: int  # inputs averaged a picture: 1, 2 (picture and mirror) or 10
+    views: int  # inputs averaged an image: 1, 2 (image and mirror) or 10
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A mean over seeds, with two 95 % intervals that answer two questions.
 
-    ``by_picture``: were other pictures of the kind reported, these runs being as they are (paired
-    bootstrap over pictures); None where the pictures' own results are not kept.  ``by_seed``: were
-    it trained from other seeds, the pictures being what they are (Student's t over the seeds'
+    ``by_image``: were other images of the kind reported, these runs being as they are (paired
+    bootstrap over images); None where the images' own results are not kept.  ``by_seed``: were
+    it trained from other seeds, the images being what they are (Student's t over the seeds'
     values); None with fewer than two seeds.  ``deviation``: standard deviation of the seeds'
     values, None likewise.  ``seeds``: which.
     """
 
     mean: float
     seeds: list[int]
-    by_picture: tuple[float, float] | None
+    by_image: tuple[float, float] | None
     by_seed: tuple[float, float] | None
     deviation: float | None
 
@@ -92,11 +93,11 @@ class StageRow:
     """One stage, or a variant, of the dissection.
 
     ``one_crop``, ``ten_crop``: accuracy on the reported split; ``training``: on the training
-    pictures in the TEST phase; ``loss``: on the reported split, one crop.  They are means over the
+    images in the TEST phase; ``loss``: on the reported split, one crop.  They are means over the
     seeds that have run, None where none has.  ``gain``: in one-crop accuracy over the stage
     ``gain_over``, over the seeds that both have.  ``tuning``: accuracy over crops on the tuning
-    pictures, None where none were held out; ``tuning_less_reported``: how much more that is than
-    ``ten_crop``, its ``by_picture`` that of two independent samples of pictures.
+    images, None where none were held out; ``tuning_less_reported``: how much more that is than
+    ``ten_crop``, its ``by_image`` that of two independent samples of images.
     """
 
     number: int
@@ -149,8 +150,8 @@ class Ensemble:
     stage's run folders.  Where some have not run, ``full`` and all that follows are None, and
     ``so_far`` is the average of those that have (never to be shown as the full one).
     ``gain_over_mean``: over the mean member.  ``chosen``: the best subset by the tuning split,
-    ``flattered``: by the reported pictures themselves.  What the second has more of on those
-    pictures is the optimism of choosing on what one reports.
+    ``flattered``: by the reported images themselves.  What the second has more of on those
+    images is the optimism of choosing on what one reports.
     """
 
     number: int
@@ -159,7 +160,7 @@ class Ensemble:
     members: list[RunRow]
     paper: PaperStage
     full: Score | None = None
-    full_by_picture: tuple[float, float] | None = None
+    full_by_image: tuple[float, float] | None = None
     gain_over_mean: Estimate | None = None
     gain_over_best: float | None = None  # over the member that is best on the tuning split
     deviation: float | None = None  # of the members' ten-crop accuracies
@@ -175,7 +176,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Split:
-    """A split as the table names it: its LMDB's name, what it is, how many pictures it has."""
+    """A split as the table names it: its LMDB's name, what it is, how many images it has."""
 
     name: str
     role: str
@@ -233,7 +234,7 @@ def read_dissection(root: Path) -> Dissection:
     """Read ``dissection.json``.  Raises TinynetError where it is missing or of another form."""
     path = ResultsPaths(Path(root)).table
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = renamed(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise TinynetError(f"{path}: no such file; 'tinynet dissect' writes it") from None
     except ValueError as error:
@@ -360,14 +361,14 @@ def run_row(content: dict[str, Any]) -> RunRow:
 
 
 def _ensemble(content: dict[str, Any]) -> Ensemble:
-    interval = content["full_by_picture"]
+    interval = content["full_by_image"]
     return Ensemble(
         **{
             **fields_in(Ensemble, content),
             "members": [run_row(row) for row in content["members"]],
             "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
             "full": _maybe(Score, content["full"]),
-            "full_by_picture": None if interval is None else tuple(interval),
+            "full_by_image": None if interval is None else tuple(interval),
             "gain_over_mean": _estimate(content["gain_over_mean"]),
             "chosen": _maybe(Subset, content["chosen"]),
             "flattered": _maybe(Subset, content["flattered"]),
@@ -381,7 +382,7 @@ def _estimate(content: dict[str, Any] | None) -> Estimate | None:
         return None
     intervals = {
         key: None if content[key] is None else tuple(content[key])
-        for key in ("by_picture", "by_seed")
+        for key in ("by_image", "by_seed")
     }
     return Estimate(**{**fields_in(Estimate, content), **intervals})
 

@@ -1,11 +1,11 @@
-"""Coarse to fine over solver values, as the paper tuned its nets, on pictures that may choose.
+"""Coarse to fine over solver values, as the paper tuned its nets, on images that may choose.
 
-    OUT/data/            the data with tuning pictures held out, unless DATA is split already
+    OUT/data/            the data with tuning images held out, unless DATA is split already
     OUT/study.journal    Optuna's journal: any number of workers, on any machine, share it
     OUT/prototxt, runs/  of each trial, trial0000 …
     OUT/locks/           held by the worker of a trial: one that died leaves its trial to the next
     OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes, with the
-                         search that found them and the pictures that chose
+                         search that found them and the images that chose
     OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
 
 A level of trials is spread over a box around the best trial so far (``search_space``); the first
@@ -29,7 +29,7 @@ from typing import Any
 from filelock import FileLock
 
 from tinynet import files
-from tinynet.dataset.selection_set import chosen_on
+from tinynet.dataset.selection_set import selection_set
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate
@@ -82,7 +82,7 @@ class Request:
 def run(request: Request, say: Say) -> list[Trial]:
     """Work on the study until its trials are done or others work on those that are left.
 
-    Raises StoppedEarly after a signal (the same command goes on), UsageError where the study was
+    Raises StoppedEarly after a signal (the same command resumes it), UsageError where the study was
     begun with other settings, TinynetError where a training failed for another reason than its
     values, or no trial could be completed.
     """
@@ -101,7 +101,7 @@ def run(request: Request, say: Say) -> list[Trial]:
         which = "1 trial is" if running == 1 else f"{running} trials are"
         say(
             f"{which} worked on elsewhere, or left by a search that was killed; the same command, "
-            "given again, goes on with what was left"
+            "given again, resumes with what was left"
         )
     if best is None:
         if running:
@@ -128,7 +128,7 @@ def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> No
             "seed": request.seed,
             "command": request.command,
         },
-        "chosen_on": asdict(chosen_on(request.data)),
+        "selection_set": asdict(selection_set(request.data)),
     }
     files.write_text(request.overrides_file, json.dumps(content, indent=1) + "\n")
 
@@ -214,7 +214,7 @@ class _Worker:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
                     lock = self._lock(frozen.number)
                     if lock is not None:
-                        self._say(f"trial {frozen.number}: was left by another worker; going on")
+                        self._say(f"trial {frozen.number}: was left by another worker; resuming")
                         return optuna.trial.Trial(self._study, frozen._trial_id), lock
             if len(known) >= self._request.total:
                 return None
@@ -268,7 +268,7 @@ class _Worker:
             self._study.tell(trial.number, last)
             self._say(f"trial {trial.number}: {100 * last:.2f} %")
         elif status == StoppedEarly.exit_status:
-            raise StoppedEarly(f"{self._request.out}: stopped; the same command goes on")
+            raise StoppedEarly(f"{self._request.out}: stopped; the same command resumes it")
         else:
             record = runs.load(paths.run_json)
             if status and (record is None or record.state != runs.DIVERGED):
@@ -276,7 +276,7 @@ class _Worker:
                 raise TinynetError(
                     f"{self._request.out}: trial {trial.number} could not be trained "
                     f"({self._said or f'status {status}'}); once that is mended, the same command "
-                    "goes on with it"
+                    "resumes it"
                 )
             why = record.message if record and record.message else "it has no tuning accuracy"
             self._study.tell(trial.number, state=state.FAIL)
@@ -329,7 +329,9 @@ class _Worker:
     def _stop_if_told(self) -> None:
         if self.signals:
             name = signal.Signals(self.signals[0]).name
-            raise StoppedEarly(f"{self._request.out}: stopped by {name}; the same command goes on")
+            raise StoppedEarly(
+                f"{self._request.out}: stopped by {name}; the same command resumes it"
+            )
 
     def _report(self, trial: Any, paths: RunPaths) -> float | None:
         """Tell the study each tuning accuracy that the history holds; the last one."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from tinynet import files
 from tinynet.dataset.manifest import Manifest
+from tinynet.dataset.old_names import renamed
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import stage
 from tinynet.files import component_fault, fields_in
@@ -28,10 +29,10 @@ class Settings:
 
     ``data``: the source's name and digest, classes and their names, of each split its digest.
     ``reported``, ``tuning``: splits of that data; no tuning split means that nothing is chosen on
-    any pictures but the reported ones.  ``recipes``: by the folder of a stage's, variant's or
+    any images but the reported ones.  ``recipes``: by the folder of a stage's, variant's or
     member's prototxt.  ``members``: the runs that the ensemble averages, in order.  ``overrides``:
     what a search found, by stage; what became of it is in the recipes, which are what is compared.
-    ``choices``: on which pictures each search chose, and how many of those are "reported", by
+    ``choices``: on which images each search chose, and how many of those are "reported", by
     stage; a stage of ``overrides`` is missing where nothing is known of that.  ``command``: one a
     line, where it took several.
     """
@@ -74,7 +75,7 @@ def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
     """
     roles = manifest.options.get("roles")
     if roles is None:
-        return Split("val", "the validation pictures", manifest.counts["val"]), None
+        return Split("val", "the validation images", manifest.counts["val"]), None
     tuning = Split("val", roles["val"], manifest.counts["val"])
     is_fold = manifest.options["split"]["plan"] == "Fold"
     if is_fold or not manifest.labelled["test"]:
@@ -86,7 +87,7 @@ def load(results: ResultsPaths) -> Settings | None:
     """Read ``experiment.json``; None where there is none.  Raises TinynetError on another form."""
     path = results.experiment
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = renamed(json.loads(path.read_text(encoding="utf-8")))
         if content["version"] != VERSION:
             raise ValueError(f"is of version {content['version']}, not {VERSION}")
         found = fields_in(Settings, content)
@@ -131,7 +132,7 @@ def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
         return asked
     found = []
     if known.data["digests"] != asked.data["digests"]:
-        found.append(f"data of {asked.data['source']} split otherwise or of other pictures")
+        found.append(f"data of {asked.data['source']} split otherwise or of other images")
     for key in ("reported", "tuning"):
         if getattr(known, key) != getattr(asked, key):
             found.append(f"another {key} split")
@@ -181,23 +182,23 @@ def _covers(one: Settings, other: Settings) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is known of a stage's searched values.  ``is_honest``: no reported picture chose."""
+    """What is known of a stage's searched values.  ``is_honest``: no reported image chose."""
 
     text: str
     is_honest: bool
 
 
 def choices(settings: Mapping[str, Any]) -> list[Choice]:
-    """Of every stage whose values a search found, on which pictures; ``settings``: as JSON."""
+    """Of every stage whose values a search found, on which images; ``settings``: as JSON."""
     made = []
     for name, values in (settings.get("overrides") or {}).items():
         found = (settings.get("choices") or {}).get(name)
         what = f"{name}: {', '.join(f'{key} {value:.4g}' for key, value in values.items())}"
         if found is None:
-            text = f"{what}: on which pictures these were chosen is not known"
+            text = f"{what}: on which images these were chosen is not known"
             made.append(Choice(text, False))
             continue
-        where = f"{what}: chosen on {found['images']:,} pictures ({found['role']})"
+        where = f"{what}: chosen on {found['images']:,} images ({found['role']})"
         reported = found["reported"]
         if reported:
             text = f"{where}, of which {reported:,} are reported: they flatter"

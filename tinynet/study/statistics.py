@@ -1,13 +1,13 @@
-"""What may be said of accuracies measured on some pictures, from a few seeds.
+"""What may be said of accuracies measured on some images, from a few seeds.
 
 Two things are chance here, and each has its interval:
 
-by picture  the pictures are a sample.  The paired bootstrap draws the same pictures anew for both
-            nets, whose per-picture results are averaged over the seeds first.
+by image  the images are a sample.  The paired bootstrap draws the same images anew for both
+            nets, whose per-image results are averaged over the seeds first.
 by seed     each seed is a draw of initial weights, order, crops and masks.  Student's t over the
             seeds' values; for a gain, over the differences of nets trained from the same seed.
 
-Neither includes the other's chance.  Accuracies on different pictures can't be paired: theirs are
+Neither includes the other's chance.  Accuracies on different images can't be paired: theirs are
 two independent samples.
 """
 
@@ -30,13 +30,13 @@ def bootstrap_mean(
 ) -> tuple[float, float]:
     """Percentile interval of the mean of N ``values``, by drawing N of them anew, ``draws`` times.
 
-    Drawing pictures with their values is a multinomial draw of how often each is taken.  For a
-    paired comparison ``values`` are the pictures' differences.
+    Drawing images with their values is a multinomial draw of how often each is taken.  For a
+    paired comparison ``values`` are the images' differences.
     """
     values = np.asarray(values, dtype=np.float64)
     count = len(values)
     generator = np.random.default_rng(_SEED)
-    # pictures of equal value are alike: a few values make the draw a small multinomial
+    # images of equal value are alike: a few values make the draw a small multinomial
     distinct, occurrences = np.unique(values, return_counts=True)
     means = np.empty(draws)
     for start in range(0, draws, _BLOCK):
@@ -49,7 +49,7 @@ def bootstrap_mean(
 
 
 def unpaired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """95 % interval of mean(``first``) - mean(``second``), of values of different pictures.
+    """95 % interval of mean(``first``) - mean(``second``), of values of different images.
 
     Normal approximation of two independent samples: the variances of the two means add.
     """

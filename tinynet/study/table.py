@@ -35,7 +35,7 @@ from tinynet.study.results import (
 from tinynet.study.settings import Settings
 from tinynet.study.statistics import bootstrap_mean, deviation, t_interval, unpaired_interval
 
-BySeed = dict[int, np.ndarray]  # seed → 1.0 where a picture was right, 0.0 where it was wrong
+BySeed = dict[int, np.ndarray]  # seed → 1.0 where an image was right, 0.0 where it was wrong
 
 
 def build(results: ResultsPaths) -> Dissection:
@@ -124,7 +124,7 @@ class _Builder:
         return {run.seed: self._correct(run.run, split or self._reported, crop) for run in runs}
 
     def _correct(self, run: str, split: str, crop: str) -> np.ndarray:
-        """Of each of a split's pictures whether a run is right, in the order of its keys."""
+        """Of each of a split's images whether a run is right, in the order of its keys."""
         if (run, split, crop) not in self._right:
             p = self._member(run, split, crop).probabilities
             self._right[run, split, crop] = is_right(p.probabilities, p.labels)
@@ -178,11 +178,11 @@ def ensemble_scores(
     over_mean = right - np.mean(singles, axis=0)
     out: dict[str, Any] = {
         "full": _score_of(reported),
-        "full_by_picture": bootstrap_mean(right),
+        "full_by_image": bootstrap_mean(right),
         "gain_over_mean": Estimate(
             mean=float(over_mean.mean()),
             seeds=seeds,
-            by_picture=bootstrap_mean(over_mean),
+            by_image=bootstrap_mean(over_mean),
             by_seed=None,
             deviation=None,
         ),
@@ -204,13 +204,13 @@ def _subsets(reported: list[Member], tuning: list[Member] | None, full: float) -
 
 
 def estimate(by_seed: BySeed) -> Estimate:
-    """The mean over seeds of per-picture values, with both intervals."""
+    """The mean over seeds of per-image values, with both intervals."""
     values = list(by_seed.values())
     means = [float(value.mean()) for value in values]
     return Estimate(
         mean=fmean(means),
         seeds=list(by_seed),
-        by_picture=bootstrap_mean(np.mean(values, axis=0)),
+        by_image=bootstrap_mean(np.mean(values, axis=0)),
         by_seed=t_interval(means),
         deviation=deviation(means) if len(means) > 1 else None,
     )
@@ -219,7 +219,7 @@ def estimate(by_seed: BySeed) -> Estimate:
 def gain(before: BySeed, after: BySeed) -> Estimate | None:
     """What ``after`` is more than ``before``, over the seeds of both; None where there is none.
 
-    Paired twice: a picture with itself, and a seed with itself.
+    Paired twice: an image with itself, and a seed with itself.
     """
     shared = [seed for seed in after if seed in before]
     if not shared:
@@ -228,13 +228,13 @@ def gain(before: BySeed, after: BySeed) -> Estimate | None:
 
 
 def unpaired(first: BySeed, second: BySeed) -> Estimate:
-    """What the same runs' accuracy is more on ``first``'s pictures than on ``second``'s.
+    """What the same runs' accuracy is more on ``first``'s images than on ``second``'s.
 
-    Paired by seed, for a net is compared with itself; the pictures are two independent samples.
+    Paired by seed, for a net is compared with itself; the images are two independent samples.
     """
     found = _of_values({seed: float(first[seed].mean() - second[seed].mean()) for seed in first})
     means = [np.mean(list(side.values()), axis=0) for side in (first, second)]
-    return replace(found, by_picture=unpaired_interval(*means))
+    return replace(found, by_image=unpaired_interval(*means))
 
 
 def _subset(mask: int, reported: SubsetScores, tuning: SubsetScores | None) -> Subset:
@@ -258,12 +258,12 @@ def _score_of(members: list[Member]) -> Score:
 
 
 def _of_values(values: dict[int, float]) -> Estimate:
-    """The mean of one value a seed, where the pictures' own results are not kept."""
+    """The mean of one value a seed, where the images' own results are not kept."""
     found = list(values.values())
     return Estimate(
         mean=fmean(found),
         seeds=list(values),
-        by_picture=None,
+        by_image=None,
         by_seed=t_interval(found),
         deviation=deviation(found) if len(found) > 1 else None,
     )

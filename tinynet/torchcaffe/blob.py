@@ -7,7 +7,7 @@ Everybody sees float32.  Only layers that also know bfloat16 ask for ``computed`
 under ``--precision bf16`` stay in that type from one of them to the next.
 
 A layer hands the tensor that an operation produced to ``set_data``, and the blob adopts it without
-a copy.  Once a script has asked for the numpy face, the array it holds must go on showing what
+a copy.  Once a script has asked for the numpy face, the array it holds must keep showing what
 Caffe's would show: from then on the part keeps one contiguous buffer and copies results into it.
 So only blobs that somebody looks at pay for it.
 """
@@ -134,7 +134,7 @@ class _Part:
             self._adopt(value)
 
     def point_to(self, value: torch.Tensor) -> None:
-        """Show ``value`` itself; views handed out before go on showing the memory that they had."""
+        """Show ``value`` itself; views handed out before keep showing the memory that they had."""
         self.exposed = False
         self.set(value)
 

@@ -1,4 +1,4 @@
-"""pycaffe's ``caffe.Classifier``: class probabilities of pictures, with one crop or with ten.
+"""pycaffe's ``caffe.Classifier``: class probabilities of images, with one crop or with ten.
 
 Behaviour: ``python/caffe/classifier.py``.
 """
@@ -17,7 +17,7 @@ from tinynet.torchcaffe.net import TEST, Net
 class Classifier(Net):
     """A deploy net with its preprocessing.
 
-    ``image_dims``: (height, width) to which pictures are scaled before they are cropped; the size
+    ``image_dims``: (height, width) to which images are scaled before they are cropped; the size
     of the net's input by default.  ``mean``, ``input_scale``, ``raw_scale`` and ``channel_swap``
     go to the ``transformer``, see ``io.Transformer``.
     """
@@ -38,18 +38,18 @@ class Classifier(Net):
         self.image_dims = self.crop_dims if image_dims is None else image_dims
 
     def predict(self, inputs: Sequence[np.ndarray], oversample: bool = True) -> np.ndarray:
-        """Probabilities (N × classes) of N pictures (H×W×K, as ``io.load_image`` gives them).
+        """Probabilities (N × classes) of N images (H×W×K, as ``io.load_image`` gives them).
 
         ``oversample``: average over corners, centre and mirrors; otherwise the centre crop alone.
         """
         size = tuple(self.image_dims)
-        pictures = np.stack([io.resize_image(picture, size) for picture in inputs])
+        images = np.stack([io.resize_image(image, size) for image in inputs])
         if oversample:
-            crops = io.oversample(pictures, self.crop_dims)
+            crops = io.oversample(images, self.crop_dims)
         else:
             top, left = ((np.array(size) - self.crop_dims) / 2.0).astype(int)
             height, width = self.crop_dims
-            crops = pictures[:, top : top + height, left : left + width, :]
+            crops = images[:, top : top + height, left : left + width, :]
         name = self.inputs[0]
         blobs = np.stack([self.transformer.preprocess(name, crop) for crop in crops])
         predictions = self.forward_all(None, **{name: blobs})[self.outputs[0]]

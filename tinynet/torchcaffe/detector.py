@@ -1,4 +1,4 @@
-"""pycaffe's ``caffe.Detector``: class scores of windows in pictures, as R-CNN takes them.
+"""pycaffe's ``caffe.Detector``: class scores of windows in images, as R-CNN takes them.
 
 Behaviour: ``python/caffe/detector.py``.
 """
@@ -38,7 +38,7 @@ class Detector(Net):
         self.configure_crop(context_pad)
 
     def configure_crop(self, context_pad: int | None) -> None:
-        """Set the width of the context, and what fills it where a picture ends: the mean."""
+        """Set the width of the context, and what fills it where an image ends: the mean."""
         name = self.inputs[0]
         channels, height, width = self.blobs[name].shape[1:]
         self.crop_dims = np.array((height, width, channels))
@@ -48,7 +48,7 @@ class Detector(Net):
         mean = self.transformer.mean.get(name)
         self.crop_mean: np.ndarray = np.zeros(self.crop_dims, dtype=np.float32)
         if mean is not None:
-            # the mean as a picture before the preprocessing: its channels swapped back, unscaled
+            # the mean as an image before the preprocessing: its channels swapped back, unscaled
             if name in self.transformer.channel_swap:
                 mean = mean[np.argsort(self.transformer.channel_swap[name])]
             self.crop_mean = mean.transpose((1, 2, 0)) / self.transformer.raw_scale.get(name, 1.0)
@@ -85,7 +85,7 @@ class Detector(Net):
         )
 
     def crop(self, im: np.ndarray, window: Sequence[float]) -> np.ndarray:
-        """The part of an H×W×K picture in ``window``, with its context where that is set."""
+        """The part of an H×W×K image in ``window``, with its context where that is set."""
         top, left, bottom, right = (int(edge) for edge in window)
         if not self.context_pad:
             return im[top:bottom, left:right]
@@ -95,7 +95,7 @@ class Detector(Net):
         centre = np.array((top, left)) + half
         low, high = np.round(centre - scale * half), np.round(centre + scale * half)
         zoom = size / (high - low + 1)
-        # what lies outside of the picture stays at the mean
+        # what lies outside of the image stays at the mean
         pad = np.round(np.maximum(0, -low) * zoom).astype(int)
         low, high = (np.clip(edge, 0, im.shape[:2]).astype(int) for edge in (low, high))
         inside = np.minimum(np.round((high - low + 1) * zoom).astype(int), size - pad)

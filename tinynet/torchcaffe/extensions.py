@@ -39,7 +39,7 @@ def device_name() -> str:
 
 
 def make_resumable(solver: Solver) -> None:
-    """From now on every snapshot has a third file, from which the run can go on exactly.
+    """From now on every snapshot has a third file, from which the run can resume exactly.
 
     ``PREFIX_iter_N.complete.json`` holds what Caffe forgets: positions in the data, random states,
     the window of ``average_loss``.  And calls of ``step`` follow one another as if they were one,
@@ -49,7 +49,7 @@ def make_resumable(solver: Solver) -> None:
 
 
 def restore_complete(solver: Solver, solverstate: str | Path) -> None:
-    """Go on exactly from a snapshot with a complete state; call it after ``solver.restore``.
+    """Resume exactly from a snapshot with a complete state; call it after ``solver.restore``.
 
     Then N iterations straight and any number of interruptions give the same weights to the bit, on
     the same machine with the same number of threads.  Raises CaffeError where the complete state is

@@ -118,7 +118,7 @@ def _write(severity: int, source: str, message: str) -> None:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        files.swallow(sys.stderr)  # its terminal was closed: glog too goes on without
+        files.swallow(sys.stderr)  # its terminal was closed: glog too continues without
     if _files is not None:
         _files.write(severity, line)
 

@@ -1,6 +1,6 @@
-"""pycaffe's ``caffe.io``: pictures in, blobs out, and conversions between arrays and messages.
+"""pycaffe's ``caffe.io``: images in, blobs out, and conversions between arrays and messages.
 
-Behaviour: ``python/caffe/io.py``.  Two things differ: pictures are read with Pillow instead of
+Behaviour: ``python/caffe/io.py``.  Two things differ: images are read with Pillow instead of
 scikit-image, to the same numbers; and ``preprocess`` leaves its argument as it was, where pycaffe
 scales a float32 array that needs no resizing in place.
 """
@@ -85,11 +85,11 @@ def datum_to_array(datum: Any) -> np.ndarray:
     return np.array(datum.float_data, dtype=np.float64).reshape(shape)
 
 
-# --- pictures to blobs
+# --- images to blobs
 
 
 class Transformer:
-    """Prepares pictures for the inputs of a net, and turns blobs back into pictures.
+    """Prepares images for the inputs of a net, and turns blobs back into images.
 
     ``inputs``: the shape of each input blob by name, as ``{"data": net.blobs["data"].data.shape}``.
     """
@@ -107,43 +107,43 @@ class Transformer:
             raise CaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
 
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """An H×W×K picture as the input ``in_`` takes it, float32 K×H×W.
+        """An H×W×K image as the input ``in_`` takes it, float32 K×H×W.
 
         In this order: resize to the input's size, transpose, swap channels, times raw_scale,
         minus mean, times input_scale; each only where it was set.
         """
         self._check_input(in_)
-        picture = data.astype(np.float32)
+        image = data.astype(np.float32)
         size = tuple(self.inputs[in_][2:])
-        if picture.shape[:2] != size:
-            picture = resize_image(picture, size)
+        if image.shape[:2] != size:
+            image = resize_image(image, size)
         if in_ in self.transpose:
-            picture = picture.transpose(self.transpose[in_])
+            image = image.transpose(self.transpose[in_])
         if in_ in self.channel_swap:
-            picture = picture[list(self.channel_swap[in_]), :, :]
+            image = image[list(self.channel_swap[in_]), :, :]
         if self.raw_scale.get(in_) is not None:
-            picture *= self.raw_scale[in_]
+            image *= self.raw_scale[in_]
         if in_ in self.mean:
-            picture -= self.mean[in_]
+            image -= self.mean[in_]
         if self.input_scale.get(in_) is not None:
-            picture *= self.input_scale[in_]
-        return picture
+            image *= self.input_scale[in_]
+        return image
 
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """Undo ``preprocess`` (except the resizing) on one picture of the blob."""
+        """Undo ``preprocess`` (except the resizing) on one image of the blob."""
         self._check_input(in_)
-        picture = data.copy().squeeze()
+        image = data.copy().squeeze()
         if self.input_scale.get(in_) is not None:
-            picture /= self.input_scale[in_]
+            image /= self.input_scale[in_]
         if in_ in self.mean:
-            picture += self.mean[in_]
+            image += self.mean[in_]
         if self.raw_scale.get(in_) is not None:
-            picture /= self.raw_scale[in_]
+            image /= self.raw_scale[in_]
         if in_ in self.channel_swap:
-            picture = picture[np.argsort(self.channel_swap[in_]), :, :]
+            image = image[np.argsort(self.channel_swap[in_]), :, :]
         if in_ in self.transpose:
-            picture = picture.transpose(np.argsort(self.transpose[in_]))
-        return picture
+            image = image.transpose(np.argsort(self.transpose[in_]))
+        return image
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
         """Order of the axes, for example (2, 0, 1) for H×W×K to K×H×W."""
@@ -166,12 +166,12 @@ class Transformer:
         self.channel_swap[in_] = order
 
     def set_raw_scale(self, in_: str, scale: float) -> None:
-        """Factor before the mean is subtracted: 255 for pictures from ``load_image``."""
+        """Factor before the mean is subtracted: 255 for images from ``load_image``."""
         self._check_input(in_)
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """What to subtract: one value per channel, or a K×H×W picture, resized where needed.
+        """What to subtract: one value per channel, or a K×H×W image, resized where needed.
 
         Raises ValueError for another number of channels or axes.
         """
@@ -208,7 +208,7 @@ def transformer_of(
     raw_scale: float | None,
     channel_swap: Sequence[int] | None,
 ) -> Transformer:
-    """The transformer of a net's first input for H×W×K pictures, with what is given set."""
+    """The transformer of a net's first input for H×W×K images, with what is given set."""
     in_ = net.inputs[0]
     transformer = Transformer({in_: net.blobs[in_].data.shape})
     transformer.set_transpose(in_, (2, 0, 1))
@@ -223,27 +223,27 @@ def transformer_of(
     return transformer
 
 
-# --- pictures
+# --- images
 
 
 def load_image(filename: str | Path, color: bool = True) -> np.ndarray:
-    """A picture as float32 in [0, 1]: H×W×3 in RGB, or H×W×1 where ``color`` is false.
+    """An image as float32 in [0, 1]: H×W×3 in RGB, or H×W×1 where ``color`` is false.
 
-    Gray pictures get three equal channels, an alpha channel is dropped.  Raises OSError if the
-    file cannot be read, CaffeError if it is no picture.
+    Gray images get three equal channels, an alpha channel is dropped.  Raises OSError if the
+    file cannot be read, CaffeError if it is no image.
     """
     try:
         with Image.open(filename) as stored:
-            picture = _as_float(stored)
+            image = _as_float(stored)
     except UnidentifiedImageError:
-        raise CaffeError(f"{filename} is no picture that Pillow reads") from None
-    if not color and picture.ndim == 3:
-        picture = _gray(picture)
-    picture = picture.astype(np.float32)
-    if picture.ndim == 2:
-        picture = picture[:, :, np.newaxis]
-        return np.tile(picture, (1, 1, 3)) if color else picture
-    return picture[:, :, :3]
+        raise CaffeError(f"{filename} is no image that Pillow reads") from None
+    if not color and image.ndim == 3:
+        image = _gray(image)
+    image = image.astype(np.float32)
+    if image.ndim == 2:
+        image = image[:, :, np.newaxis]
+        return np.tile(image, (1, 1, 3)) if color else image
+    return image[:, :, :3]
 
 
 def _as_float(stored: Image.Image) -> np.ndarray:
@@ -263,21 +263,21 @@ def _as_float(stored: Image.Image) -> np.ndarray:
     return np.asarray(stored) / 255.0
 
 
-def _gray(picture: np.ndarray) -> np.ndarray:
+def _gray(image: np.ndarray) -> np.ndarray:
     """Luminance with scikit-image's weights; transparent pixels lie over white."""
-    if picture.shape[2] == 4:
-        alpha = picture[:, :, 3:]
-        picture = picture[:, :, :3] * alpha + (1.0 - alpha)
-    return picture @ np.array([0.2125, 0.7154, 0.0721])
+    if image.shape[2] == 4:
+        alpha = image[:, :, 3:]
+        image = image[:, :, :3] * alpha + (1.0 - alpha)
+    return image @ np.array([0.2125, 0.7154, 0.0721])
 
 
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
     """``im`` (H×W×K) resized to ``new_dims`` (height, width), float32.
 
     ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another, and
-    CaffeError, where pycaffe raises some RuntimeError, for a picture that has no channels.
+    CaffeError, where pycaffe raises some RuntimeError, for an image that has no channels.
     """
-    check(im.ndim == 3, f"resize_image takes a picture of height, width, channels; got {im.shape}")
+    check(im.ndim == 3, f"resize_image takes an image of height, width, channels; got {im.shape}")
     height, width = (int(dim) for dim in new_dims)
     if im.shape[-1] not in (1, 3):
         resized = resize_like_zoom(im, (height, width), interp_order)
@@ -293,7 +293,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
 def oversample(
     images: Sequence[np.ndarray] | np.ndarray, crop_dims: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    """Ten crops of each H×W×K picture: four corners row by row, the centre, then their mirrors.
+    """Ten crops of each H×W×K image: four corners row by row, the centre, then their mirrors.
 
     ``crop_dims``: (height, width).  Returns float32 of shape (10·N, height, width, K).
     """

@@ -97,12 +97,12 @@ class Layer:
         check(not any(propagate_down), f"{self.type} layer {self.name} has no backward computation")
 
     def state(self) -> dict[str, Any] | None:
-        """What the layer has to be given back to go on exactly, as JSON holds it; None: nothing."""
+        """What the layer must be given back to resume exactly, as JSON holds it; None: nothing."""
         return None
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` returned.  Raises CaffeError where that is of another layer."""
-        self.require(False, "has no state to go on from")
+        """Resume from what ``state`` returned.  Raises CaffeError where it is another layer's."""
+        self.require(False, "has no state to resume from")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         """Whether ``force_backward`` may ask for the diff of this bottom (labels: no)."""

@@ -63,7 +63,7 @@ def normalizer(
     """What the sum of ``outer`` × ``inner`` losses is divided by; at least 1.
 
     VALID counts the labels that are not ignored (``valid``; None: all), FULL all of them,
-    BATCH_SIZE the pictures (``outer``), and NONE is 1.
+    BATCH_SIZE the images (``outer``), and NONE is 1.
     """
     if mode == _MODES.NONE:
         return 1.0

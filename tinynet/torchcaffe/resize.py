@@ -1,7 +1,7 @@
-"""Resizing pictures as pycaffe's ``caffe.io.resize_image`` does, as two matrix products.
+"""Resizing images as pycaffe's ``caffe.io.resize_image`` does, as two matrix products.
 
 pycaffe asks scikit-image (1 or 3 channels) or scipy (other numbers).  Neither is needed here, since
-linear interpolation, and the Gaussian that goes before it where a picture shrinks, act on rows and
+linear interpolation, and the Gaussian that goes before it where an image shrinks, act on rows and
 columns apart: each is a matrix of weights, new size × old size.
 """
 
@@ -10,32 +10,32 @@ from __future__ import annotations
 import numpy as np
 
 
-def resize_like_skimage(picture: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
+def resize_like_skimage(image: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
     """What ``skimage.transform.resize(mode="constant")`` of release 0.15 and later gives.
 
-    ``picture``: float H×W×K.  Pixels are areas: the new pixel i lies at (i + ½)·old/new − ½.
-    Beyond the border everything is 0, which darkens the edge of a picture that grows.  Where one
+    ``image``: float H×W×K.  Pixels are areas: the new pixel i lies at (i + ½)·old/new − ½.
+    Beyond the border everything is 0, which darkens the edge of an image that grows.  Where one
     that shrinks would lose every other pixel, it is blurred first.  The result stays within the
     range of the input.
     """
     rows, columns = (
         _interpolation(_area_positions(old, new), old, order) @ _blur(old, (old / new - 1) / 2)
-        for old, new in zip(picture.shape[:2], size)
+        for old, new in zip(image.shape[:2], size)
     )
-    return np.clip(_apply(rows, columns, picture), picture.min(), picture.max())
+    return np.clip(_apply(rows, columns, image), image.min(), image.max())
 
 
-def resize_like_zoom(picture: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
-    """What ``scipy.ndimage.zoom`` gives: the corner pixels of old and new picture coincide."""
+def resize_like_zoom(image: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
+    """What ``scipy.ndimage.zoom`` gives: the corner pixels of old and new image coincide."""
     rows, columns = (
         _interpolation(np.linspace(0, old - 1, new), old, order)
-        for old, new in zip(picture.shape[:2], size)
+        for old, new in zip(image.shape[:2], size)
     )
-    return _apply(rows, columns, picture)
+    return _apply(rows, columns, image)
 
 
-def _apply(rows: np.ndarray, columns: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    return np.einsum("ih,hwk,jw->ijk", rows, picture, columns, optimize=True)
+def _apply(rows: np.ndarray, columns: np.ndarray, image: np.ndarray) -> np.ndarray:
+    return np.einsum("ih,hwk,jw->ijk", rows, image, columns, optimize=True)
 
 
 def _area_positions(old: int, new: int) -> np.ndarray:

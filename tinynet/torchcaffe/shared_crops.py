@@ -1,15 +1,15 @@
-"""All views of a picture (crops and mirrors) from one pass over the picture, where a net allows it.
+"""All views of an image (crops and mirrors) from one pass over the image, where a net allows it.
 
-Crops of a picture overlap, and what a convolution without padding makes of a crop is a window of
-what it makes of the whole picture: with kernel k and stride s, the crop of size n at offset o
+Crops of an image overlap, and what a convolution without padding makes of a crop is a window of
+what it makes of the whole image: with kernel k and stride s, the crop of size n at offset o
 becomes the window of size (n - k) // s + 1 at offset o / s, if s divides o.  So the first layers
-run once on the picture (and once on its mirror image) instead of once a crop.
+run once on the image (and once on its mirror image) instead of once a crop.
 
 Crops whose offsets leave different remainders mod s lie on different grids from that layer on.
-Then each remainder gets a map of its own: the smallest part of the picture that holds its crops.
+Then each remainder gets a map of its own: the smallest part of the image that holds its crops.
 Pooling rounds its output size up, so that the last window of a crop can be a partial one, which
-ends at the crop's border although the picture goes on: from there on, each crop has its own map.
-Behind the last layer that looks at neighbours only, all crops go on as one batch.
+ends at the crop's border although the image continues: from there on, each crop has its own map.
+Behind the last layer that looks at neighbours only, all crops continue as one batch.
 
 Whether a layer allows it is decided from its parameters (``_window``), not from its name; a net
 that begins with any other layer is run on plain crops by the same code.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 
-# Bytes of the largest map of a pass: a few pictures a pass keep it in the processor's cache, and
+# Bytes of the largest map of a pass: a few images a pass keep it in the processor's cache, and
 # are enough for its matrix products.
 _MAP_BYTES = 8 << 20
 
@@ -147,7 +147,7 @@ class _Group:
 
 
 def _shared_layers(net: Net) -> list[tuple[int, _Window]]:
-    """The layers, from the input on, that a whole picture can be run through: (index, window)."""
+    """The layers, from the input on, that a whole image can be run through: (index, window)."""
     graph, found = net.graph, []
     current = graph.input_ids[0]
     for i, layer in enumerate(graph.layers):
@@ -167,28 +167,28 @@ def _shared_layers(net: Net) -> list[tuple[int, _Window]]:
 
 @torch.no_grad()
 def predict_crops(
-    net: Net, pictures: np.ndarray, origins: Sequence[Pair], mirror: bool = False
+    net: Net, images: np.ndarray, origins: Sequence[Pair], mirror: bool = False
 ) -> np.ndarray:
-    """The net's output for every crop of every picture: float32 N×V×K.
+    """The net's output for every crop of every image: float32 N×V×K.
 
-    ``pictures``: float32 N×C×H×W, transformed as the net wants it; ``origins``: upper left corners
+    ``images``: float32 N×C×H×W, transformed as the net wants it; ``origins``: upper left corners
     (row, column) of the crops, whose size is that of the net's input.  The V views are the crops
     in their order and, with ``mirror``, then the mirror image of each, as in
     ``caffe.io.oversample``.  Equal to running the net on each crop, up to float32's rounding, at
     about 3 of 10 times the cost for the ten crops of a net without padding.
 
-    The net has one input, of one size, and one output of K values a picture, in TEST phase; its
-    blobs hold no whole picture's values afterwards.  Raises CaffeError where that does not hold or
-    where a crop does not lie within the pictures.
+    The net has one input, of one size, and one output of K values an image, in TEST phase; its
+    blobs hold no whole image's values afterwards.  Raises CaffeError where that does not hold or
+    where a crop does not lie within the images.
     """
-    height, width = _check(net, pictures, origins)
-    count, _, _, full_width = pictures.shape
+    height, width = _check(net, images, origins)
+    count, _, _, full_width = images.shape
     shared = _shared_layers(net)
-    step = _pictures_in_a_pass(net, shared, pictures, (height, width))
+    step = _images_in_a_pass(net, shared, images, (height, width))
     views = len(origins) * (1 + mirror)
     out: np.ndarray | None = None
     for start in range(0, count, step):
-        values = torch.from_numpy(np.ascontiguousarray(pictures[start : start + step], np.float32))
+        values = torch.from_numpy(np.ascontiguousarray(images[start : start + step], np.float32))
         # a copy of our own, since layers work in place
         values = values.to(CONTEXT.device, memory_format=torch.channels_last, copy=True)
         groups = [_Group(values, (height, width), list(origins), list(range(len(origins))))]
@@ -228,7 +228,7 @@ def _predict(
     return found.reshape(views, len(batch) // views, -1).transpose(0, 1).cpu().numpy()
 
 
-def _check(net: Net, pictures: np.ndarray, origins: Sequence[Pair]) -> Pair:
+def _check(net: Net, images: np.ndarray, origins: Sequence[Pair]) -> Pair:
     """The size of a crop."""
     if len(net.inputs) != 1 or len(net.outputs) != 1:
         raise CaffeError(
@@ -239,28 +239,27 @@ def _check(net: Net, pictures: np.ndarray, origins: Sequence[Pair]) -> Pair:
     check(len(origins) > 0, "predict_crops: there are no crops")
     shape = net.blobs[net.inputs[0]].shape
     check(
-        len(shape) == 4 and pictures.ndim == 4 and pictures.shape[1] == shape[1],
-        f"net '{net.name}' takes inputs of shape {shape}; got pictures of {pictures.shape}",
+        len(shape) == 4 and images.ndim == 4 and images.shape[1] == shape[1],
+        f"net '{net.name}' takes inputs of shape {shape}; got images of {images.shape}",
     )
-    check(len(pictures) > 0, "predict_crops: there are no pictures")
+    check(len(images) > 0, "predict_crops: there are no images")
     for row, column in origins:
         check(
-            0 <= row <= pictures.shape[2] - shape[2]
-            and 0 <= column <= pictures.shape[3] - shape[3],
-            f"the crop of {shape[2]}x{shape[3]} at ({row}, {column}) does not lie within pictures "
-            f"of {pictures.shape[2]}x{pictures.shape[3]}",
+            0 <= row <= images.shape[2] - shape[2] and 0 <= column <= images.shape[3] - shape[3],
+            f"the crop of {shape[2]}x{shape[3]} at ({row}, {column}) does not lie within images "
+            f"of {images.shape[2]}x{images.shape[3]}",
         )
     return shape[2], shape[3]
 
 
-def _pictures_in_a_pass(
-    net: Net, shared: list[tuple[int, _Window]], pictures: np.ndarray, size: Pair
+def _images_in_a_pass(
+    net: Net, shared: list[tuple[int, _Window]], images: np.ndarray, size: Pair
 ) -> int:
     """So many that the largest map stays below _MAP_BYTES."""
-    largest = math.prod(pictures.shape[1:])
+    largest = math.prod(images.shape[1:])
     for i, _ in shared:
-        # the crop's map, and the whole picture's beside it, which is larger by less than this
+        # the crop's map, and the whole image's beside it, which is larger by less than this
         channels, *extent = net.graph.tops[i][0].shape[1:]
-        grown = [n * whole / crop for n, whole, crop in zip(extent, pictures.shape[2:], size)]
+        grown = [n * whole / crop for n, whole, crop in zip(extent, images.shape[2:], size)]
         largest = max(largest, int(channels * math.prod(grown)))
     return max(1, _MAP_BYTES // (4 * largest))

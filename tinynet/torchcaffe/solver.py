@@ -51,7 +51,7 @@ class Solver:
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._losses: deque[torch.Tensor] = deque()
-        # set by extensions.make_resumable: complete snapshots, and steps that go on as one
+        # set by extensions.make_resumable: complete snapshots, and steps that continue as one
         self.resumable = False
         self.after_update: Callable[[], None] | None = None  # see extensions.limit_norms
         self._before_test: list[dict[str, Any]] | None = None
@@ -117,7 +117,7 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Run ``iterations`` iterations. The average of ``average_loss`` starts anew.
 
-        (Of a resumable solver it goes on.)  Returns earlier where the action function says STOP.
+        (Of a resumable solver it resumes.)  Returns earlier where the action function says STOP.
         Raises TypeError, as pycaffe does, for what is no whole number.
         """
         iterations = operator.index(iterations)
@@ -310,7 +310,7 @@ class Solver:
         snapshot.write(self)
 
     def restore(self, path: str | Path) -> None:
-        """Go on from a .solverstate: iteration, weights and history."""
+        """Resume from a .solverstate: iteration, weights and history."""
         snapshot.restore(self, Path(path))
 
 

@@ -56,16 +56,16 @@ def stand_in(calls: list) -> types.ModuleType:
 
 @pytest.fixture
 def work(monkeypatch, tmp_path):
-    """work(pictures, *arguments) runs the worker in this process: (probabilities, calls)."""
+    """work(images, *arguments) runs the worker in this process: (probabilities, calls)."""
     calls: list = []
     monkeypatch.setitem(sys.modules, "stand_in_caffe", stand_in(calls))
 
-    def run(pictures: np.ndarray, *arguments: str, count: int | None = None):
-        stdin = types.SimpleNamespace(buffer=io.BytesIO(pictures.tobytes()))
+    def run(images: np.ndarray, *arguments: str, count: int | None = None):
+        stdin = types.SimpleNamespace(buffer=io.BytesIO(images.tobytes()))
         monkeypatch.setattr(sys, "stdin", stdin)
-        shape = ",".join(map(str, pictures.shape[1:]))
+        shape = ",".join(map(str, images.shape[1:]))
         given = ["--engine=stand_in_caffe", "--model=m", "--weights=w", f"--shape={shape}"]
-        given += [f"--count={len(pictures) if count is None else count}"]
+        given += [f"--count={len(images) if count is None else count}"]
         given += [f"--out={tmp_path / 'out.npy'}", *arguments]
         assert predict.main(given) == 0
         return np.load(tmp_path / "out.npy"), calls
@@ -73,35 +73,35 @@ def work(monkeypatch, tmp_path):
     return run
 
 
-def pictures_of(count: int, size: int = 5) -> np.ndarray:
+def images_of(count: int, size: int = 5) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 2, size, size)).astype(np.uint8)
 
 
 def test_on_a_gpu_the_device_is_set_then_the_mode_then_the_net_is_made(work):
-    _, calls = work(pictures_of(1), "--crop-size=3", "--gpu=2")
+    _, calls = work(images_of(1), "--crop-size=3", "--gpu=2")
     assert calls[:3] == [("set_device", 2), ("set_mode_gpu",), ("Net", "m", 1, "w")]
     assert ("set_mode_cpu",) not in calls
 
 
 def test_on_the_cpu_only_the_mode_is_set(work):
-    _, calls = work(pictures_of(1), "--crop-size=3")
+    _, calls = work(images_of(1), "--crop-size=3")
     assert [call[0] for call in calls[:2]] == ["set_mode_cpu", "Net"]
 
 
-def test_batches_hold_whole_pictures_and_the_last_one_what_is_left(work):
-    _, calls = work(pictures_of(7), "--crop-size=3", "--crop=oversample", "--batch=39")
+def test_batches_hold_whole_images_and_the_last_one_what_is_left(work):
+    _, calls = work(images_of(7), "--crop-size=3", "--crop=oversample", "--batch=39")
     assert [call[1] for call in calls if call[0] == "forward"] == [30, 30, 10]
 
 
 def test_views_are_transformed_and_averaged_as_computed_by_hand(work, tmp_path):
-    pictures = pictures_of(3)
+    images = images_of(3)
     mean = np.random.default_rng(1).random((2, 5, 5)).astype(np.float32)
     np.save(tmp_path / "mean.npy", mean)
     out, _ = work(
-        pictures, "--crop-size=3", "--crop=oversample", f"--mean={tmp_path / 'mean.npy'}",
+        images, "--crop-size=3", "--crop=oversample", f"--mean={tmp_path / 'mean.npy'}",
         "--scale=0.5",
     )  # fmt: skip
-    x = (pictures - mean) * np.float32(0.5)
+    x = (images - mean) * np.float32(0.5)
     tops = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
     expected = np.zeros((3, CLASSES))
     for top, left in tops:
@@ -111,32 +111,30 @@ def test_views_are_transformed_and_averaged_as_computed_by_hand(work, tmp_path):
     np.testing.assert_allclose(out, expected / 10, rtol=1e-5)
 
 
-def test_pictures_that_end_early_leave_no_file(work, tmp_path):
+def test_images_that_end_early_leave_no_file(work, tmp_path):
     with pytest.raises(TinynetError, match="ended early"):
-        work(pictures_of(3), "--crop-size=3", count=4)
+        work(images_of(3), "--crop-size=3", count=4)
     assert not (tmp_path / "out.npy").exists()
 
 
-def test_an_engine_with_extensions_gets_whole_pictures_and_the_places_of_the_crops(
-    work, monkeypatch
-):
+def test_an_engine_with_extensions_gets_whole_images_and_the_places_of_the_crops(work, monkeypatch):
     asked = []
 
-    def predict_crops(net, pictures, origins, mirror):
-        asked.append((pictures.copy(), origins, mirror))
-        values = np.arange(len(pictures) * 10 * CLASSES, dtype=np.float32)
-        return values.reshape(len(pictures), 10, CLASSES)
+    def predict_crops(net, images, origins, mirror):
+        asked.append((images.copy(), origins, mirror))
+        values = np.arange(len(images) * 10 * CLASSES, dtype=np.float32)
+        return values.reshape(len(images), 10, CLASSES)
 
     extensions = types.SimpleNamespace(predict_crops=predict_crops, set_precision=lambda name: None)
     monkeypatch.setattr(sys.modules["stand_in_caffe"], "extensions", extensions, raising=False)
-    pictures = pictures_of(3)
-    out, calls = work(pictures, "--crop-size=3", "--crop=oversample", "--batch=20", "--scale=0.5")
+    images = images_of(3)
+    out, calls = work(images, "--crop-size=3", "--crop=oversample", "--batch=20", "--scale=0.5")
     assert [len(values) for values, _, _ in asked] == [2, 1]
-    np.testing.assert_array_equal(asked[0][0], pictures[:2] * np.float32(0.5))
+    np.testing.assert_array_equal(asked[0][0], images[:2] * np.float32(0.5))
     assert asked[0][1:] == ([(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)], True)
     assert out[0, 0] == np.arange(0, 30, 3).mean() and not [c for c in calls if c[0] == "forward"]
     # one crop has nothing to share
-    work(pictures, "--crop-size=3")
+    work(images, "--crop-size=3")
     assert len(asked) == 2
 
 

@@ -1,6 +1,6 @@
 """What every other way of a convolution of stride 1 is held against: PyTorch's own, in float64.
 
-``way`` is a module with ``forward(pictures, weights, bias)`` and ``backward(pictures, diff,
+``way`` is a module with ``forward(images, weights, bias)`` and ``backward(images, diff,
 weights, below, of_weights)``, as ``winograd`` and ``winograd_rows`` are.
 """
 
@@ -19,7 +19,7 @@ _SETTINGS = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
 class Drawn(NamedTuple):
     """A convolution's input, weights, bias and the diff of its outputs."""
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     weights: torch.Tensor
     bias: torch.Tensor
     diff: torch.Tensor
@@ -28,12 +28,12 @@ class Drawn(NamedTuple):
         return Drawn(*(tensor.double() for tensor in self))
 
     def results(self) -> tuple[torch.Tensor, ...]:
-        """Outputs, and the diffs of pictures, weights and bias, by PyTorch's own convolution."""
+        """Outputs, and the diffs of images, weights and bias, by PyTorch's own convolution."""
         return (
-            torch.convolution(self.pictures, self.weights, self.bias, *_SETTINGS),
+            torch.convolution(self.images, self.weights, self.bias, *_SETTINGS),
             *torch.ops.aten.convolution_backward(
                 self.diff,
-                self.pictures,
+                self.images,
                 self.weights,
                 [len(self.weights)],
                 *_SETTINGS,
@@ -42,7 +42,7 @@ class Drawn(NamedTuple):
         )
 
     def summed_in_order(self) -> tuple[torch.Tensor, ...]:
-        """Outputs, and the diffs of pictures and weights, one product after the other.
+        """Outputs, and the diffs of images and weights, one product after the other.
 
         So that how it rounds is no processor's: libraries sum in as many parts as theirs has lanes.
         """
@@ -50,19 +50,19 @@ class Drawn(NamedTuple):
         around = F.pad(self.diff, (wide, wide, high, high))
         turned = self.weights.flip(2, 3).transpose(0, 1)
         return (
-            _in_order(self.pictures, self.weights) + self.bias[:, None, None],
+            _in_order(self.images, self.weights) + self.bias[:, None, None],
             _in_order(around, turned),
-            _in_order(self.pictures.transpose(0, 1), self.diff.transpose(0, 1)).transpose(0, 1),
+            _in_order(self.images.transpose(0, 1), self.diff.transpose(0, 1)).transpose(0, 1),
         )
 
 
-def _in_order(pictures: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _in_order(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """A convolution of stride 1 whose sums are made term by term."""
     outputs, channels, high, wide = weights.shape
-    rows, columns = pictures.shape[2] - high + 1, pictures.shape[3] - wide + 1
-    total = torch.zeros(len(pictures), outputs, rows, columns)
+    rows, columns = images.shape[2] - high + 1, images.shape[3] - wide + 1
+    total = torch.zeros(len(images), outputs, rows, columns)
     for c, y, x in itertools.product(range(channels), range(high), range(wide)):
-        term = pictures[:, c, None, y : y + rows, x : x + columns]
+        term = images[:, c, None, y : y + rows, x : x + columns]
         total.addcmul_(term, weights[:, c, y, x, None, None])
     return total
 
@@ -81,8 +81,8 @@ def drawn(
 
 
 def _results(way: Any, given: Drawn) -> tuple[torch.Tensor, ...]:
-    forward = way.forward(given.pictures, given.weights, given.bias)
-    return forward, *way.backward(given.pictures, given.diff, given.weights, True, True)
+    forward = way.forward(given.images, given.weights, given.bias)
+    return forward, *way.backward(given.images, given.diff, given.weights, True, True)
 
 
 def assert_same(
@@ -93,23 +93,23 @@ def assert_same(
     patch: pytest.MonkeyPatch,
     near: float = 3e-5,
 ) -> None:
-    """Outputs and gradients are those of the plain formula, however many pictures at a time.
+    """Outputs and gradients are those of the plain formula, however many images at a time.
 
     ``near``: how far an output may be off.
     """
     patch.setattr(way, "_BYTES", budget)
-    pictures, diff = (t.contiguous(memory_format=order) for t in (given.pictures, given.diff))
-    found = _results(way, given._replace(pictures=pictures, diff=diff))
+    images, diff = (t.contiguous(memory_format=order) for t in (given.images, given.diff))
+    found = _results(way, given._replace(images=images, diff=diff))
     for mine, reference, off in zip(found, given.double().results(), (near, *3 * (3e-5,))):
         assert mine.shape == reference.shape
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=off)
-    without = way.forward(pictures, given.weights, None)
+    without = way.forward(images, given.weights, None)
     torch.testing.assert_close(without + given.bias[:, None, None], found[0], rtol=1e-5, atol=near)
 
 
 def assert_only_what_is_asked_for(way: Any, given: Drawn) -> None:
     """A diff that nobody needs is not computed, and the others are as they were."""
-    operands = given.pictures, given.diff, given.weights
+    operands = given.images, given.diff, given.weights
     both = way.backward(*operands, True, True)
     below, weights_diff, bias_diff = way.backward(*operands, False, True)
     assert below is None

@@ -9,13 +9,13 @@ from tinynet.torchcaffe.convolution import window_products
 
 
 def _reference(
-    pictures: torch.Tensor, diff: torch.Tensor, kernel: list[int], stride: list[int]
+    images: torch.Tensor, diff: torch.Tensor, kernel: list[int], stride: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    outputs, channels = diff.shape[1], pictures.shape[1]
+    outputs, channels = diff.shape[1], images.shape[1]
     weights = torch.zeros(outputs, channels, *kernel, dtype=torch.float64)
     _, weights_diff, bias_diff = torch.ops.aten.convolution_backward(
         diff.double(),
-        pictures.double(),
+        images.double(),
         weights,
         [outputs],
         stride,
@@ -52,37 +52,37 @@ def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
     monkeypatch.setattr(window_products, "_WIDE", wide)
     monkeypatch.setattr(window_products, "_OUTPUTS", wide)
     generator = torch.Generator().manual_seed(3)
-    pictures = torch.randn(count, channels, *size, generator=generator)
+    images = torch.randn(count, channels, *size, generator=generator)
     out = [(s - k) // step + 1 for s, k, step in zip(size, kernel, stride)]
     diff = torch.randn(count, outputs, *out, generator=generator)
     found = window_products.weight_and_bias_diff(
-        pictures.contiguous(memory_format=order),
+        images.contiguous(memory_format=order),
         diff.contiguous(memory_format=order),
         kernel,
         stride,
     )
-    for mine, reference in zip(found, _reference(pictures, diff, kernel, stride)):
+    for mine, reference in zip(found, _reference(images, diff, kernel, stride)):
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=1e-5)
 
 
 def test_on_a_gpu_windows_of_any_layer_are_gathered_whole(monkeypatch) -> None:
-    """On the meta device: the way that CPUs take for few channels goes picture by picture."""
+    """On the meta device: the way that CPUs take for few channels goes image by image."""
     monkeypatch.setattr(window_products, "_by_planes", None)
     monkeypatch.setattr(window_products, "_by_rows_of_windows", None)
     for channels in (3, 64):
-        pictures = torch.empty(2, channels, 30, 30, device="meta")
+        images = torch.empty(2, channels, 30, 30, device="meta")
         diff = torch.empty(2, 7, 26, 26, device="meta")
-        weights, bias = window_products.weight_and_bias_diff(pictures, diff, [5, 5], [1, 1])
+        weights, bias = window_products.weight_and_bias_diff(images, diff, [5, 5], [1, 1])
         assert weights.shape == (7, channels, 5, 5) and bias.shape == (7,)
 
 
 def test_the_choice_depends_on_kind_and_device_alone() -> None:
-    pictures = torch.zeros(1, 3, 7, 7)
-    assert window_products.suits(pictures, [3, 3], False)
-    assert not window_products.suits(pictures, [3, 3], True)
-    assert not window_products.suits(pictures.bfloat16(), [3, 3], False)
-    assert not window_products.suits(pictures[..., 0], [3, 3], False)
-    on_gpu = pictures.to("meta")
+    images = torch.zeros(1, 3, 7, 7)
+    assert window_products.suits(images, [3, 3], False)
+    assert not window_products.suits(images, [3, 3], True)
+    assert not window_products.suits(images.bfloat16(), [3, 3], False)
+    assert not window_products.suits(images[..., 0], [3, 3], False)
+    on_gpu = images.to("meta")
     assert not window_products.suits(on_gpu, [3, 3], False)
     assert not window_products.suits(on_gpu, [5, 3], False)
     assert window_products.suits(on_gpu, [5, 5], False)

@@ -22,7 +22,7 @@ _SHAPES = [
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("budget", [1, 30_000, 12 << 20])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
-def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_pictures_at_a_time(
+def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_images_at_a_time(
     shape, budget, order, monkeypatch
 ) -> None:
     given = drawn(*shape, _KERNEL)
@@ -35,17 +35,17 @@ def test_only_what_is_asked_for_is_computed() -> None:
 
 def test_with_as_many_channels_as_in_training_it_rounds_no_worse_than_the_plain_formula() -> None:
     given = drawn(4, 128, 128, (12, 12), _KERNEL)
-    given = given._replace(pictures=given.pictures.relu())
+    given = given._replace(images=given.images.relu())
     plain_convolution.assert_rounds_no_worse(winograd, given)
 
 
 def test_the_choice_depends_on_shapes_and_device_alone() -> None:
-    pictures = torch.zeros(512, 128, 6, 6)
-    assert winograd.suits(pictures, (512, 128, 4, 4), backward=False)
-    assert winograd.suits(pictures[:, :64], (512, 64, 4, 4), backward=True)
-    assert not winograd.suits(pictures[:, :64], (512, 64, 4, 4), backward=False)
-    assert not winograd.suits(pictures, (512, 100, 4, 4), backward=True)
-    assert not winograd.suits(pictures, (512, 128, 3, 4), backward=True)
-    assert not winograd.suits(pictures[:1], (1, 128, 4, 4), backward=True)
-    assert not winograd.suits(pictures.to("meta"), (512, 128, 4, 4), backward=True)
-    assert not winograd.suits(pictures.bfloat16(), (512, 128, 4, 4), backward=True)
+    images = torch.zeros(512, 128, 6, 6)
+    assert winograd.suits(images, (512, 128, 4, 4), backward=False)
+    assert winograd.suits(images[:, :64], (512, 64, 4, 4), backward=True)
+    assert not winograd.suits(images[:, :64], (512, 64, 4, 4), backward=False)
+    assert not winograd.suits(images, (512, 100, 4, 4), backward=True)
+    assert not winograd.suits(images, (512, 128, 3, 4), backward=True)
+    assert not winograd.suits(images[:1], (1, 128, 4, 4), backward=True)
+    assert not winograd.suits(images.to("meta"), (512, 128, 4, 4), backward=True)
+    assert not winograd.suits(images.bfloat16(), (512, 128, 4, 4), backward=True)

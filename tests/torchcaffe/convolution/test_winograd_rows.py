@@ -22,7 +22,7 @@ _SHAPES = [
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("budget", [1, 10_000, 12 << 20])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
-def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_pictures_at_a_time(
+def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_images_at_a_time(
     shape, budget, order, monkeypatch
 ) -> None:
     plain_convolution.assert_same(winograd_rows, drawn(*shape), order, budget, monkeypatch)
@@ -39,18 +39,18 @@ def test_with_as_many_channels_as_in_training_it_rounds_no_worse_than_the_plain_
     given = drawn(4, 50, 100, (18, 18), (5, 5))
     # a max pooling above leaves one diff of four
     left = torch.rand(given.diff.shape, generator=torch.Generator().manual_seed(2)) < kept
-    given = given._replace(pictures=given.pictures.relu(), diff=given.diff * left)
+    given = given._replace(images=given.images.relu(), diff=given.diff * left)
     plain_convolution.assert_rounds_no_worse(winograd_rows, given)
 
 
 def test_the_choice_depends_on_shapes_and_device_alone() -> None:
-    pictures = torch.zeros(32, 50, 30, 30)
-    assert winograd_rows.suits(pictures, (32, 100, 26, 26), [5, 5])
-    assert not winograd_rows.suits(pictures, (32, 100, 26, 28), [3, 5])
-    assert not winograd_rows.suits(pictures[..., 1:, :], (32, 100, 25, 26), [5, 5])
-    assert not winograd_rows.suits(pictures[:, :3], (32, 100, 26, 26), [5, 5])
-    assert not winograd_rows.suits(pictures, (32, 16, 26, 26), [5, 5])
-    assert not winograd_rows.suits(pictures[..., :14], (32, 100, 26, 10), [5, 5])
-    assert not winograd_rows.suits(pictures[:1], (1, 100, 26, 26), [5, 5])
-    assert not winograd_rows.suits(pictures.to("meta"), (32, 100, 26, 26), [5, 5])
-    assert not winograd_rows.suits(pictures.bfloat16(), (32, 100, 26, 26), [5, 5])
+    images = torch.zeros(32, 50, 30, 30)
+    assert winograd_rows.suits(images, (32, 100, 26, 26), [5, 5])
+    assert not winograd_rows.suits(images, (32, 100, 26, 28), [3, 5])
+    assert not winograd_rows.suits(images[..., 1:, :], (32, 100, 25, 26), [5, 5])
+    assert not winograd_rows.suits(images[:, :3], (32, 100, 26, 26), [5, 5])
+    assert not winograd_rows.suits(images, (32, 16, 26, 26), [5, 5])
+    assert not winograd_rows.suits(images[..., :14], (32, 100, 26, 10), [5, 5])
+    assert not winograd_rows.suits(images[:1], (1, 100, 26, 26), [5, 5])
+    assert not winograd_rows.suits(images.to("meta"), (32, 100, 26, 26), [5, 5])
+    assert not winograd_rows.suits(images.bfloat16(), (32, 100, 26, 26), [5, 5])

@@ -86,7 +86,7 @@ def test_every_diff_is_what_it_is_in_caffes_order(pool: str, slope: float, tmp_p
         np.testing.assert_array_equal(found[name], diff, err_msg=name)
 
 
-def test_the_diff_that_a_script_holds_goes_on_showing_caffes(tmp_path: Path) -> None:
+def test_the_diff_that_a_script_holds_keeps_showing_caffes(tmp_path: Path) -> None:
     layers = _layers("pool: MAX kernel_size: 2 stride: 2", 0.01)
     watched, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
     in_order.after_backward(lambda _: None)
@@ -141,9 +141,9 @@ def test_values_that_a_script_changes_between_the_passes_count_as_in_caffes_orde
     exchanged, in_order = _made(tmp_path, layers), _made(tmp_path, layers)
     in_order.after_backward(lambda _: None)
     rng = np.random.default_rng(7)
-    pictures = rng.integers(-2, 3, _SHAPE)
+    images = rng.integers(-2, 3, _SHAPE)
     for made in (exchanged, in_order):
-        made.blobs["x"].data[...] = pictures
+        made.blobs["x"].data[...] = images
         made.forward()
     values = rng.normal(size=in_order.blobs[changed].shape)
     for made in (exchanged, in_order):

@@ -12,7 +12,7 @@ NORMALIZATIONS = {
     "lrn within": Case(
         "LRN", "lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 0.9 k: 5 }"
     ),
-    "lrn within wider than the picture": Case(
+    "lrn within wider than the image": Case(
         "LRN", "lrn_param { norm_region: WITHIN_CHANNEL local_size: 7 alpha: 3 beta: 0.5 }"
     ),
     "batch norm": Case("BatchNorm"),
@@ -44,7 +44,7 @@ NORMALIZATIONS = {
     "scale two axes": Case("Scale", f"scale_param {{ num_axes: 2 {UNIFORM} bias_term: true }}"),
     "scale to the end": Case("Scale", f"scale_param {{ axis: -2 num_axes: -1 {UNIFORM} }}"),
     "scale everything": Case("Scale", f"scale_param {{ axis: 0 num_axes: -1 {UNIFORM} }}"),
-    "scale one picture": Case("Scale", f"scale_param {{ {UNIFORM} }}", {"x": (1, 3, 2, 2)}),
+    "scale one image": Case("Scale", f"scale_param {{ {UNIFORM} }}", {"x": (1, 3, 2, 2)}),
     "scale by a bottom": Case("Scale", "", {"x": (3, 4, 2, 2), "s": (4,)}),
     "scale by a bottom, biased": Case(
         "Scale",

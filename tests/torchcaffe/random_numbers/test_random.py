@@ -197,7 +197,7 @@ def test_a_solver_draws_in_the_documented_order(judge: type) -> None:
         caffe.expect(f"solver/test/{key}", ours)
     # two forwards per iteration: iter_size is 2
     transformer = data_transformer.DataTransformer(transform, schema.TRAIN, None, stream)
-    stored = asked.pictures("bytes")
+    stored = asked.images("bytes")
     place = 0
     for step in range(asked.SOLVER_STEPS):
         for _ in range(2):

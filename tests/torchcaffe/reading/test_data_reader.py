@@ -29,8 +29,8 @@ AUGMENTED = "mirror: true crop_size: 5 mean_value: 100 scale: 0.5"
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("reader") / "lmdb"
     numbers = np.random.RandomState(3)
-    pictures = numbers.randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
-    write_store(path, ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(pictures)))
+    images = numbers.randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
+    write_store(path, ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(images)))
     return path
 
 
@@ -64,7 +64,7 @@ def test_batches_follow_one_another_round_and_round(reader: Callable[..., DataRe
 @pytest.mark.parametrize("prefetch", [1, 4, 40])
 @pytest.mark.parametrize("transform", [AUGMENTED, "scale: 1"])
 @pytest.mark.parametrize("taken", [0, 1, 5, 6, 23])
-def test_a_position_goes_on_with_the_batches_that_would_have_come(
+def test_a_position_resumes_with_the_batches_that_would_have_come(
     reader: Callable[..., DataReader], transform: str, prefetch: int, taken: int
 ) -> None:
     straight = reader(transform, prefetch)
@@ -125,7 +125,7 @@ WORKS_ALONE = """
 import sys, os, torch
 from tinynet.torchcaffe.reading.data_reader import DataReader
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
-from tinynet.prototxt import schema, text
+from tinynet.caffeformat import schema, text
 
 torch.set_num_threads(4)
 param = text.parse("mean_value: 100 scale: 0.5", schema.TransformationParameter, "transform")
@@ -140,11 +140,9 @@ print(len(os.listdir("/proc/self/task")) - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
 def test_the_reader_wakes_no_threads_of_pytorchs(tmp_path: Path) -> None:
-    """They would go on waiting for work, turning, on the cores that train."""
-    pictures = np.random.RandomState(0).randint(0, 256, (70, 3, 64, 64)).astype(np.uint8)
-    write_store(
-        tmp_path / "big", ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(pictures))
-    )
+    """They would keep waiting for work, turning, on the cores that train."""
+    images = np.random.RandomState(0).randint(0, 256, (70, 3, 64, 64)).astype(np.uint8)
+    write_store(tmp_path / "big", ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(images)))
     command = [sys.executable, "-c", WORKS_ALONE, str(tmp_path / "big")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"

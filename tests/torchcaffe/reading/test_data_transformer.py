@@ -1,4 +1,4 @@
-"""Data transformer: Caffe's batches from the same pictures and seed, to the bit."""
+"""Data transformer: Caffe's batches from the same images and seed, to the bit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse(transform: str) -> Any:
 
 
 def mean_of(transform: Any) -> np.ndarray | None:
-    return asked.mean_picture() if transform.mean_file else None
+    return asked.mean_image() if transform.mean_file else None
 
 
 @asked.by_both
@@ -37,7 +37,7 @@ def test_batches_and_the_draws_for_them_are_caffes(judge: type, name: str) -> No
     filler = text.parse("type: 'uniform'", schema.FillerParameter, "filler")
     caffe.expect(f"{name}/param/conv/0", fillers.fill(filler, (1, 3, 1, 1), main))
     transformer = DataTransformer(transform, phase, mean_of(transform), stream)
-    stored = asked.pictures(store)
+    stored = asked.images(store)
     for number in range(asked.BATCHES):
         first = number * asked.BATCH
         batch = [stored[(first + i) % len(stored)] for i in range(asked.BATCH)]
@@ -45,24 +45,24 @@ def test_batches_and_the_draws_for_them_are_caffes(judge: type, name: str) -> No
 
 
 @pytest.mark.parametrize("name", [n for n, case in asked.TRANSFORMS.items() if case[0] != "sizes"])
-def test_one_array_gives_the_same_batch_as_a_list_of_pictures(name: str) -> None:
+def test_one_array_gives_the_same_batch_as_a_list_of_images(name: str) -> None:
     store, phase, source = asked.TRANSFORMS[name]
     transform = parse(source)
-    pictures = asked.pictures(store)
+    images = asked.images(store)
     one, other = (
         DataTransformer(transform, phase, mean_of(transform), Mt19937(7)) for _ in range(2)
     )
-    np.testing.assert_array_equal(one.transform(pictures), other.transform(np.stack(pictures)))
+    np.testing.assert_array_equal(one.transform(images), other.transform(np.stack(images)))
 
 
-def test_a_picture_takes_mirror_then_row_then_column_from_the_stream() -> None:
-    picture = np.arange(3 * 9 * 8, dtype=np.uint8).reshape(3, 9, 8)
+def test_a_image_takes_mirror_then_row_then_column_from_the_stream() -> None:
+    image = np.arange(3 * 9 * 8, dtype=np.uint8).reshape(3, 9, 8)
     transformer = DataTransformer(parse("crop_size: 6 mirror: true"), 0, None, Mt19937(21))
     mirror, row, column = (int(word) for word in Mt19937(21).uint32s(3))
     row, column = row % 4, column % 3
-    window = picture[:, row : row + 6, column : column + 6]
+    window = image[:, row : row + 6, column : column + 6]
     expected = window[:, :, ::-1] if mirror % 2 else window
-    np.testing.assert_array_equal(transformer.transform([picture])[0], expected)
+    np.testing.assert_array_equal(transformer.transform([image])[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -86,27 +86,27 @@ def test_only_mirrors_and_crops_in_train_need_random_numbers(
     [
         ("mean file and values", "has both mean_file and mean_value"),
         ("2 mean values", r"either 1 mean_value or as many as channels \(3\); there are 2"),
-        ("crop beyond picture", r"crop_size must not be larger .* it is 9, .* 9 × 8"),
-        ("mean of other shape", r"picture's shape \(3, 9, 8\); it has \(3, 6, 6\)"),
+        ("crop beyond image", r"crop_size must not be larger .* it is 9, .* 9 × 8"),
+        ("mean of other shape", r"image's shape \(3, 9, 8\); it has \(3, 6, 6\)"),
     ],
 )
 def test_what_caffe_refuses_is_an_error(name: str, message: str) -> None:
     asked.Stored().expect(f"{name}/refused", np.array(True))
     transform = parse(asked.REFUSED[name].partition(" ")[2])
-    mean = asked.mean_picture(6, 6) if transform.mean_file else None
+    mean = asked.mean_image(6, 6) if transform.mean_file else None
     with pytest.raises(CaffeError, match=message):
-        DataTransformer(transform, 0, mean, Mt19937(0)).transform(asked.pictures("bytes"))
+        DataTransformer(transform, 0, mean, Mt19937(0)).transform(asked.images("bytes"))
 
 
-def test_pictures_of_several_sizes_without_a_crop_are_an_error() -> None:
+def test_images_of_several_sizes_without_a_crop_are_an_error() -> None:
     with pytest.raises(
         CaffeError, match=r"first one's shape \(3, 9, 8\) unless .* number 1 has \(3, 5, 5\)"
     ):
-        DataTransformer(parse(""), 0).transform(asked.pictures("sizes"))
+        DataTransformer(parse(""), 0).transform(asked.images("sizes"))
 
 
 def test_an_empty_batch_is_an_error() -> None:
-    with pytest.raises(CaffeError, match="no picture"):
+    with pytest.raises(CaffeError, match="no image"):
         DataTransformer(parse(""), 0).transform([])
 
 
@@ -120,7 +120,7 @@ def test_random_crops_without_a_stream_are_an_error() -> None:
         DataTransformer(parse("crop_size: 3"), 0)
 
 
-def test_encoded_pictures_can_be_forced_to_color_or_gray_but_not_to_both() -> None:
+def test_encoded_images_can_be_forced_to_color_or_gray_but_not_to_both() -> None:
     assert data_transformer.colour_of_encoded(parse("")) == "native"
     assert data_transformer.colour_of_encoded(parse("force_color: true")) == "color"
     assert data_transformer.colour_of_encoded(parse("force_gray: true")) == "gray"

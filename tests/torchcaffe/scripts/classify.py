@@ -24,7 +24,7 @@ caffe.Net("deploy.prototxt", caffe.TEST).save("small.caffemodel")
 net = caffe.Net("deploy.prototxt", caffe.TEST, weights="small.caffemodel")
 print(net.inputs, net.outputs, list(net.blobs), list(net.params))
 draw = np.random.RandomState(0)
-pictures = [draw.rand(16, 20, 3).astype(np.float32) for _ in range(3)]
+images = [draw.rand(16, 20, 3).astype(np.float32) for _ in range(3)]
 
 transformer = caffe.io.Transformer({"data": net.blobs["data"].data.shape})
 transformer.set_transpose("data", (2, 0, 1))
@@ -32,8 +32,8 @@ transformer.set_mean("data", np.array([104.0, 117.0, 123.0]))
 transformer.set_raw_scale("data", 255)
 transformer.set_channel_swap("data", (2, 1, 0))
 transformer.set_input_scale("data", 0.02)
-for i, picture in enumerate(pictures):
-    net.blobs["data"].data[i, ...] = transformer.preprocess("data", picture)
+for i, image in enumerate(images):
+    net.blobs["data"].data[i, ...] = transformer.preprocess("data", image)
 out = net.forward()
 print(out["prob"][:3].tolist())
 back = transformer.deprocess("data", net.blobs["data"].data[1])
@@ -49,13 +49,13 @@ for image_dims in (None, (14, 14), (15, 13)):
         channel_swap=(2, 1, 0),
     )
     for oversample in (True, False):
-        found = classifier.predict(pictures, oversample=oversample)
+        found = classifier.predict(images, oversample=oversample)
         print(image_dims, oversample, found.shape, found.dtype, found.tolist())
 
 mean = draw.rand(3, 16, 16) * 200
 classifier = caffe.Classifier("deploy.prototxt", "small.caffemodel", mean=mean, input_scale=0.5)
 print(classifier.transformer.mean["data"][:, ::6, ::6].tolist())
-print(classifier.predict(pictures).tolist())
+print(classifier.predict(images).tolist())
 
 detector = caffe.Detector("deploy.prototxt", "small.caffemodel", raw_scale=255)
-print(detector.crop(pictures[0], np.array([2, 3, 9, 12])).sum())
+print(detector.crop(images[0], np.array([2, 3, 9, 12])).sum())

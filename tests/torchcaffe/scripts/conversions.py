@@ -23,17 +23,17 @@ print(io.blobproto_to_array(legacy).shape)
 text = io.arraylist_to_blobprotovector_str([values, values[0]])
 print([array.shape for array in io.blobprotovector_str_to_arraylist(text)])
 
-picture = draw.rand(11, 9, 3).astype(np.float32)
+image = draw.rand(11, 9, 3).astype(np.float32)
 for size in ((22, 18), (11, 9), (5, 4), (3, 9), (11, 20), (1, 1)):
-    print(size, io.resize_image(picture, size).tolist())
-print(io.resize_image(picture[:, :, :1], (7, 5)).tolist())
-print(io.resize_image(picture, (7, 5), interp_order=0).tolist())
+    print(size, io.resize_image(image, size).tolist())
+print(io.resize_image(image[:, :, :1], (7, 5)).tolist())
+print(io.resize_image(image, (7, 5), interp_order=0).tolist())
 print(io.resize_image(draw.rand(6, 7, 4), (9, 5)).tolist())
 flat = io.resize_image(np.full((4, 4, 3), 0.3), (6, 2))
 print(flat.shape, flat.dtype, float(flat.min()), float(flat.max()))
 
 for crop in ((6, 6), (7, 4), (11, 9)):
-    crops = io.oversample([picture, 1 - picture], crop)
+    crops = io.oversample([image, 1 - image], crop)
     print(crop, crops.shape, crops.dtype, crops.sum(axis=(1, 2, 3)).tolist())
     print(crops[4].tolist())
 
@@ -48,7 +48,7 @@ for wrong in (np.zeros(2), np.zeros((1, 1, 1, 1))):
 for call in (
     lambda: transformer.set_transpose("data", (1, 0)),
     lambda: transformer.set_channel_swap("data", (1, 0)),
-    lambda: transformer.preprocess("other", picture),
+    lambda: transformer.preprocess("other", image),
 ):
     try:
         call()

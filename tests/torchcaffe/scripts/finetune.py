@@ -1,4 +1,4 @@
-"""The training loop of a notebook: fine-tuning, scores kept by hand, a snapshot to go on from."""
+"""The training loop of a notebook: fine-tuning, scores kept by hand, a snapshot to resume from."""
 
 import caffe
 import numpy as np
@@ -33,13 +33,13 @@ for name, text in (
         file.write(text)
 
 draw = np.random.RandomState(0)
-pictures = draw.randn(12, 1, 6, 6).astype(np.float32)
+images = draw.randn(12, 1, 6, 6).astype(np.float32)
 labels = draw.randint(0, 3, 12).astype(np.float32)
 
 
 def feed(solver):
-    solver.net.set_input_arrays(pictures, labels)
-    solver.test_nets[0].set_input_arrays(pictures[:8], labels[:8])
+    solver.net.set_input_arrays(images, labels)
+    solver.test_nets[0].set_input_arrays(images[:8], labels[:8])
 
 
 solver = caffe.SGDSolver("solver.prototxt")
@@ -88,18 +88,18 @@ def raised(call):
 
 net, blob = solver.net, solver.net.blobs["score"]
 for call in (
-    lambda: net.set_input_arrays(pictures[:5], labels[:5]),
-    lambda: net.set_input_arrays(pictures, labels[:5]),
-    lambda: net.set_input_arrays(pictures.astype(np.float64), labels),
-    lambda: net.set_input_arrays(pictures, labels.astype(np.int64)),
-    lambda: net.set_input_arrays(pictures[:, :, :, ::-1], labels),
-    lambda: net.set_input_arrays(pictures),
+    lambda: net.set_input_arrays(images[:5], labels[:5]),
+    lambda: net.set_input_arrays(images, labels[:5]),
+    lambda: net.set_input_arrays(images.astype(np.float64), labels),
+    lambda: net.set_input_arrays(images, labels.astype(np.int64)),
+    lambda: net.set_input_arrays(images[:, :, :, ::-1], labels),
+    lambda: net.set_input_arrays(images),
     lambda: caffe.Net("net.prototxt"),
     lambda: caffe.Net("net.prototxt", "tuned.caffemodel"),
     lambda: net.params["conv1"][2],
     lambda: net.params["none"],
-    lambda: net.forward(data=pictures),
-    lambda: net.backward(bar=pictures),
+    lambda: net.forward(data=images),
+    lambda: net.backward(bar=images),
     lambda: solver.step(),
     lambda: solver.step("1"),
     lambda: solver.step(1.5),

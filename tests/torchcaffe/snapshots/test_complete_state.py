@@ -44,7 +44,7 @@ def state_at(solver: Any, iteration: int) -> Path:
 
 
 def resume(path: Path, iteration: int) -> Any:
-    """A solver in the state of a new process, which goes on from a snapshot."""
+    """A solver in the state of a new process, which resumes from a snapshot."""
     CONTEXT.seed(123456)
     solver = start(path)
     state = state_at(solver, iteration)
@@ -71,7 +71,7 @@ def displayed(log: str) -> list[str]:
 
 @pytest.mark.parametrize("stops", [(1, 6, 7, 12)], ids=["stopped 4 times"])
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_stage_goes_on_to_the_bit_and_shows_the_same_losses(
+def test_a_stage_resumes_to_the_bit_and_shows_the_same_losses(
     folder: Path,
     number: int,
     stops: tuple[int, ...],
@@ -113,7 +113,7 @@ def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str, d
     assert result(solver) == result(straight)
 
 
-def test_bf16_goes_on_to_the_bit(folder: Path, device: str) -> None:
+def test_bf16_resumes_to_the_bit(folder: Path, device: str) -> None:
     try:
         extensions.set_precision("bf16")
     except CaffeError as error:
@@ -135,7 +135,7 @@ def test_bf16_goes_on_to_the_bit(folder: Path, device: str) -> None:
         resume(path, 5)
 
 
-def test_a_snapshot_in_hdf5_goes_on_to_the_bit(folder: Path) -> None:
+def test_a_snapshot_in_hdf5_resumes_to_the_bit(folder: Path) -> None:
     pytest.importorskip("h5py")
     path = small_stages.write_stage(folder, 7, snapshot_format="HDF5")
     straight = start(path)

@@ -23,7 +23,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLOG_minloglevel", "2")
 
 
-def test_a_run_goes_on_in_the_other_engine(real_caffe: RealCaffe, tmp_path: Path) -> None:
+def test_a_run_resumes_in_the_other_engine(real_caffe: RealCaffe, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     whole = run("real", real_caffe, tmp_path, OPTIONS, {"steps": 2 * HALF})
     for engine in ("real", "ours"):

@@ -53,7 +53,7 @@ def main():
         return 1  # the parent has gone, and nobody is there to be told
     except OSError as error:
         where = "%s: " % error.filename if error.filename else ""
-        hint = "; free some space, and the same command goes on" if error.errno == ENOSPC else ""
+        hint = "; free some space, and the same command resumes it" if error.errno == ENOSPC else ""
         channel.emit("error", message="%s%s%s" % (where, error.strerror or error, hint))
         return 1
     except Exception as error:

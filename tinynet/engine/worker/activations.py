@@ -1,6 +1,6 @@
-"""``worker activations``: what one blob of a net holds for one picture that comes in on stdin.
+"""``worker activations``: what one blob of a net holds for one image that comes in on stdin.
 
-The picture is raw uint8, C·H·W, channels in the order in which the net was trained (BGR); it goes
+The image is raw uint8, C·H·W, channels in the order in which the net was trained (BGR); it goes
 through the same transform as in ``predict``.
 """
 
@@ -19,8 +19,8 @@ def parse(argv):
     engine.add_arguments(parser)
     parser.add_argument("--model", required=True, help="deploy.prototxt")
     parser.add_argument("--weights", required=True, help=".caffemodel")
-    parser.add_argument("--shape", required=True, help="of the picture: C,H,W")
-    parser.add_argument("--crop-size", type=int, default=0, help="0: the whole picture")
+    parser.add_argument("--shape", required=True, help="of the image: C,H,W")
+    parser.add_argument("--crop-size", type=int, default=0, help="0: the whole image")
     parser.add_argument("--mean", metavar="NPY", help="float32 of shape C or C,H,W")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--blob", required=True, help="name of the blob")
@@ -29,7 +29,7 @@ def parse(argv):
 
 
 def main(argv):
-    """Feed the picture forward, write the blob as it stands after the whole pass; return 0."""
+    """Feed the image forward, write the blob as it stands after the whole pass; return 0."""
     options = parse(argv)
     options.crop = "center"
     caffe = engine.load(options)
@@ -40,10 +40,10 @@ def main(argv):
             % (options.model, options.blob, ", ".join(sorted(net.blobs)))
         )
     shape = tuple(int(extent) for extent in options.shape.split(","))
-    picture = np.frombuffer(sys.stdin.buffer.read(), dtype=np.uint8)
-    if picture.size != int(np.prod(shape)):
-        raise TinynetError("the picture has %d values, not %s" % (picture.size, options.shape))
-    inputs = Transform(options, shape)(picture.reshape((1,) + shape))
+    image = np.frombuffer(sys.stdin.buffer.read(), dtype=np.uint8)
+    if image.size != int(np.prod(shape)):
+        raise TinynetError("the image has %d values, not %s" % (image.size, options.shape))
+    inputs = Transform(options, shape)(image.reshape((1,) + shape))
     blob = net.blobs[net.inputs[0]]
     if tuple(blob.data.shape[1:]) != inputs.shape[1:]:
         raise TinynetError(

@@ -1,7 +1,7 @@
 """``worker bench``: does one kind of work by rounds, as its parent asks, and times each.
 
 The work is prepared and warmed up, then ``ready`` is emitted.  Each line on stdin is the size of a
-round; each round ends in an event ``round`` with ``items`` (pictures) and ``seconds``.
+round; each round ends in an event ``round`` with ``items`` (images) and ``seconds``.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from tinynet.engine.worker import channel, engine
 from tinynet.engine.worker.predict import forward
 from tinynet.errors import TinynetError
 
-_PICTURES = 20  # of a round of crops: a batch or a few for every way
+_IMAGES = 20  # of a round of crops: a batch or a few for every way
 
 
 def parse(argv):
@@ -84,22 +84,22 @@ def _net(caffe, options):
     return net, weights
 
 
-def _pictures():
-    return np.random.RandomState(2).randint(0, 256, (_PICTURES, 3, 64, 64)).astype(np.float32)
+def _images():
+    return np.random.RandomState(2).randint(0, 256, (_IMAGES, 3, 64, 64)).astype(np.float32)
 
 
 def classifier(caffe, options):
-    """What a user of pycaffe calls: ``Classifier.predict(pictures, oversample=True)``."""
+    """What a user of pycaffe calls: ``Classifier.predict(images, oversample=True)``."""
     weights = _net(caffe, options)[1]
     net = caffe.Classifier(
         options.model, weights, image_dims=(64, 64), raw_scale=255, channel_swap=(2, 1, 0)
     )
-    pictures = list(_pictures().transpose(0, 2, 3, 1)[..., ::-1] / 255)
+    images = list(_images().transpose(0, 2, 3, 1)[..., ::-1] / 255)
 
     def predict(count):
         for _ in range(count):
-            net.predict(pictures, oversample=True)
-        return count * _PICTURES
+            net.predict(images, oversample=True)
+        return count * _IMAGES
 
     return predict
 
@@ -108,13 +108,13 @@ def _on_views(oversample):
     def prepare(caffe, options):
         net = _net(caffe, options)[0]
         size = net.blobs[net.inputs[0]].data.shape[2]
-        pictures = _pictures()
+        images = _images()
 
         def predict(count):
             for _ in range(count):
-                for start in range(0, _PICTURES, 10):
-                    forward(net, views(pictures[start : start + 10], size, oversample))
-            return count * _PICTURES
+                for start in range(0, _IMAGES, 10):
+                    forward(net, views(images[start : start + 10], size, oversample))
+            return count * _IMAGES
 
         return predict
 
@@ -126,14 +126,14 @@ def shared(caffe, options):
     if predict_crops is None:
         raise TinynetError("this engine has no crops with shared computation")
     net = _net(caffe, options)[0]
-    pictures = _pictures()
+    images = _images()
     origins = crop_origins(64, 64, net.blobs[net.inputs[0]].data.shape[2])
 
     def predict(count):
         for _ in range(count):
-            for start in range(0, _PICTURES, 10):  # as `tinynet evaluate` does by default
-                predict_crops(net, pictures[start : start + 10], origins, True)
-        return count * _PICTURES
+            for start in range(0, _IMAGES, 10):  # as `tinynet evaluate` does by default
+                predict_crops(net, images[start : start + 10], origins, True)
+        return count * _IMAGES
 
     return predict
 

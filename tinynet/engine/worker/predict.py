@@ -1,6 +1,6 @@
-"""``worker predict``: probabilities of the pictures that come in on stdin.
+"""``worker predict``: probabilities of the images that come in on stdin.
 
-Pictures are raw uint8, N·C·H·W, channels in the order in which the net was trained (BGR).  They
+Images are raw uint8, N·C·H·W, channels in the order in which the net was trained (BGR).  They
 are transformed as Caffe's data transformer does in its TEST phase: (pixel - mean) * scale, then
 the crop (``src/caffe/data_transformer.cpp``).
 """
@@ -20,11 +20,11 @@ def parse(argv):
     engine.add_arguments(parser)
     parser.add_argument("--model", required=True, help="deploy.prototxt")
     parser.add_argument("--weights", required=True, help=".caffemodel")
-    parser.add_argument("--shape", required=True, help="of a picture: C,H,W")
-    parser.add_argument("--count", type=int, required=True, help="pictures on stdin")
+    parser.add_argument("--shape", required=True, help="of an image: C,H,W")
+    parser.add_argument("--count", type=int, required=True, help="images on stdin")
     parser.add_argument("--batch", type=int, default=100, help="views in one forward pass")
     parser.add_argument("--crop", choices=("center", "oversample"), default="center")
-    parser.add_argument("--crop-size", type=int, default=0, help="0: the whole picture")
+    parser.add_argument("--crop-size", type=int, default=0, help="0: the whole image")
     parser.add_argument("--mean", metavar="NPY", help="float32 of shape C or C,H,W")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--out", required=True, help=".npy of float32 probabilities, N×classes")
@@ -32,7 +32,7 @@ def parse(argv):
 
 
 def main(argv):
-    """Predict ``--count`` pictures from stdin and write their probabilities; return 0."""
+    """Predict ``--count`` images from stdin and write their probabilities; return 0."""
     options = parse(argv)
     caffe = engine.load(options)
     net = caffe.Net(options.model, caffe.TEST, weights=options.weights)
@@ -45,22 +45,22 @@ def main(argv):
     out = None
     for start in range(0, options.count, batch):
         count = min(batch, options.count - start)
-        pictures = _read(sys.stdin.buffer, (count, channels, height, width), start)
-        # as caffe.Classifier: the arithmetic mean over a picture's views
-        p = predict(pictures).mean(axis=1)
+        images = _read(sys.stdin.buffer, (count, channels, height, width), start)
+        # as caffe.Classifier: the arithmetic mean over an image's views
+        p = predict(images).mean(axis=1)
         if out is None:
             out = np.empty((options.count, p.shape[1]), dtype=np.float32)
         out[start : start + count] = p
     if out is None:
-        raise TinynetError("there are no pictures to predict")
+        raise TinynetError("there are no images to predict")
     with open(options.out, "wb") as stream:
         np.save(stream, out)
-    channel.emit("predicted", pictures=options.count, views=each)
+    channel.emit("predicted", images=options.count, views=each)
     return 0
 
 
 class Transform(object):
-    """What turns uint8 pictures into the net's input: mean, scale, views."""
+    """What turns uint8 images into the net's input: mean, scale, views."""
 
     def __init__(self, options, shape):
         self._crop_size = options.crop_size
@@ -71,44 +71,44 @@ class Transform(object):
             mean = np.load(options.mean, allow_pickle=False).astype(np.float32)
         if mean.shape not in ((shape[0],), tuple(shape)):
             raise TinynetError(
-                "the mean has the shape %s, the pictures %s" % (mean.shape, tuple(shape))
+                "the mean has the shape %s, the images %s" % (mean.shape, tuple(shape))
             )
         self._mean = mean.reshape(mean.shape + (1, 1)) if mean.ndim == 1 else mean
         self.input_size = (options.crop_size,) * 2 if options.crop_size else tuple(shape[1:])
 
-    def whole(self, pictures):
-        """Float32 pictures, less the mean and scaled.
+    def whole(self, images):
+        """Float32 images, less the mean and scaled.
 
-        A mean picture is cropped at each view's own offset, so it comes off before the crop.
+        A mean image is cropped at each view's own offset, so it comes off before the crop.
         """
-        values = pictures.astype(np.float32)
+        values = images.astype(np.float32)
         values -= self._mean
         if self._scale != 1:
             values *= self._scale
         return values
 
-    def __call__(self, pictures):
-        return views(self.whole(pictures), self._crop_size, self._oversample)
+    def __call__(self, images):
+        return views(self.whole(images), self._crop_size, self._oversample)
 
-    def origins(self, pictures):
-        """Upper left corners of the crops of a picture, before mirroring."""
-        height, width = pictures.shape[2:]
+    def origins(self, images):
+        """Upper left corners of the crops of an image, before mirroring."""
+        height, width = images.shape[2:]
         if self.input_size == (height, width):
             return [(0, 0)]
         return crop_origins(height, width, self._crop_size)
 
 
 def _predictor(caffe, net, transform, oversample):
-    """A function from uint8 pictures to the net's outputs, of shape pictures x views x classes."""
+    """A function from uint8 images to the net's outputs, of shape images x views x classes."""
     predict_crops = getattr(getattr(caffe, "extensions", None), "predict_crops", None)
 
-    def shared(pictures):
+    def shared(images):
         assert predict_crops is not None
-        return predict_crops(net, transform.whole(pictures), transform.origins(pictures), True)
+        return predict_crops(net, transform.whole(images), transform.origins(images), True)
 
-    def plain(pictures):
-        p = forward(net, transform(pictures))
-        return p.reshape(len(pictures), -1, p.shape[1])
+    def plain(images):
+        p = forward(net, transform(images))
+        return p.reshape(len(images), -1, p.shape[1])
 
     return shared if oversample and predict_crops else plain
 
@@ -140,11 +140,11 @@ def forward(net, values):
 
 
 def _read(stream, shape, start):
-    """Read a batch of pictures; the stream may end early only because the parent has gone."""
+    """Read a batch of images; the stream may end early only because the parent has gone."""
     size = int(np.prod(shape))
     data = stream.read(size)
     if len(data) != size:
         raise TinynetError(
-            "the pictures ended early, in the batch that begins with number %d" % start
+            "the images ended early, in the batch that begins with number %d" % start
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)

@@ -28,39 +28,39 @@ _BYTES_ON_GPU = 256 << 20
 _COLUMNS = 8
 # so many inputs in one row of a window are too few to be gathered one after another
 _NARROW = 32
-# inputs in one row of a window, and outputs of a picture, from which single rows are gathered
+# inputs in one row of a window, and outputs of an image, from which single rows are gathered
 _WIDE = 128
 _OUTPUTS = 256
 
 
-def suits(pictures: torch.Tensor, kernel: list[int], padded: bool) -> bool:
+def suits(images: torch.Tensor, kernel: list[int], padded: bool) -> bool:
     """Whether ``weight_and_bias_diff`` is the way to take, by shapes and device alone.
 
     By nothing that is measured: the same net must round in the same way every time.
     """
-    if pictures.dtype != torch.float32 or pictures.dim() != 4:
+    if images.dtype != torch.float32 or images.dim() != 4:
         return False
-    if pictures.device.type == "cpu":
+    if images.device.type == "cpu":
         return not padded
     return kernel == [5, 5]
 
 
 def weight_and_bias_diff(
-    pictures: torch.Tensor, diff: torch.Tensor, kernel: list[int], stride: list[int]
+    images: torch.Tensor, diff: torch.Tensor, kernel: list[int], stride: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """∂W (O×C×k_h×k_w) and ∂b (O) of a convolution without padding, dilation or groups.
 
-    ``pictures`` is N×C×H×W, ``diff`` N×O×h×w, the top's; channels last in memory, or copied so.
+    ``images`` is N×C×H×W, ``diff`` N×O×h×w, the top's; channels last in memory, or copied so.
     """
     g = diff.permute(0, 2, 3, 1).contiguous()
     _, height, width, outputs = g.shape
-    channels = pictures.shape[1]
+    channels = images.shape[1]
     row = kernel[1] * channels
-    on_cpu = pictures.device.type == "cpu"
+    on_cpu = images.device.type == "cpu"
     if on_cpu and row < _NARROW:
-        return _by_planes(pictures.contiguous(), g, kernel, stride)
+        return _by_planes(images.contiguous(), g, kernel, stride)
     bias_diff = g.view(-1, outputs).sum(0)
-    x = pictures.permute(0, 2, 3, 1).contiguous()
+    x = images.permute(0, 2, 3, 1).contiguous()
     if on_cpu and row >= _WIDE and height * width >= _OUTPUTS and stride[0] == 1:
         weight_diff = _by_rows_of_windows(x, g, kernel, stride[1])
     else:
@@ -75,23 +75,23 @@ def _by_whole_windows(
     """∂W as O × k_h·k_w·C for N×H×W×C inputs and N×h×w×O diffs."""
     count, height, width, outputs = g.shape
     channels = x.shape[3]
-    per_picture, per_row, per_pixel, _ = x.stride()
+    per_image, per_row, per_pixel, _ = x.stride()
     # the k_w·C inputs in one row of a window lie side by side
     windows = x.as_strided(
         (count, height, width, kernel[0], kernel[1] * channels),
-        (per_picture, stride[0] * per_row, stride[1] * per_pixel, per_row, 1),
+        (per_image, stride[0] * per_row, stride[1] * per_pixel, per_row, 1),
     )
     size = kernel[0] * kernel[1] * channels
     columns = _filled_up(size)
     budget = _BYTES if x.device.type == "cpu" else _BYTES_ON_GPU
     rows_at_once = max(1, budget // (width * columns * x.element_size()))
-    pictures_at_once = min(count, max(1, rows_at_once // height))
+    images_at_once = min(count, max(1, rows_at_once // height))
     rows_at_once = min(rows_at_once, height)
 
-    gathered = x.new_zeros(pictures_at_once * rows_at_once * width, columns)
+    gathered = x.new_zeros(images_at_once * rows_at_once * width, columns)
     weight_diff = x.new_zeros(outputs, columns)
-    for first in range(0, count, pictures_at_once):
-        some = slice(first, first + pictures_at_once)
+    for first in range(0, count, images_at_once):
+        some = slice(first, first + images_at_once)
         for row in range(0, height, rows_at_once):
             band = slice(row, row + rows_at_once)
             part = windows[some, band]
@@ -106,15 +106,15 @@ def _by_rows_of_windows(
 ) -> torch.Tensor:
     """The same where windows begin on every row of inputs, and so share their rows.
 
-    Row i of the kernel meets, for all windows of a picture, the rows of inputs from i on: as many
+    Row i of the kernel meets, for all windows of an image, the rows of inputs from i on: as many
     products as the kernel has rows, of a k_h-th of the gathered inputs.
     """
     count, height, width, outputs = g.shape
     size = kernel[1] * x.shape[3]
     columns = _filled_up(size)
-    per_picture, per_row, per_pixel, _ = x.stride()
+    per_image, per_row, per_pixel, _ = x.stride()
     rows = x.as_strided(
-        (count, x.shape[1], width, size), (per_picture, per_row, stride * per_pixel, 1)
+        (count, x.shape[1], width, size), (per_image, per_row, stride * per_pixel, 1)
     )
     gathered = x.new_zeros(x.shape[1], width, columns)
     weight_diff = x.new_zeros(kernel[0], outputs, columns)
@@ -130,23 +130,23 @@ def _by_planes(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """∂W as O×C×k_h×k_w, and ∂b, for few channels, as a first layer has them: ``x`` is N×C×H×W.
 
-    What lies at one place of the window, for all outputs of a picture, is a part of a plane whose
+    What lies at one place of the window, for all outputs of an image, is a part of a plane whose
     rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.  ∂b is added up
-    a picture at a time, while its diffs are in the cache.
+    an image at a time, while its diffs are in the cache.
     """
     count, height, width, outputs = g.shape
-    per_picture, per_channel, per_row, per_pixel = x.stride()
+    per_image, per_channel, per_row, per_pixel = x.stride()
     places = x.as_strided(
         (count, x.shape[1], *kernel, height, width),
-        (per_picture, per_channel, per_row, per_pixel, stride[0] * per_row, stride[1] * per_pixel),
+        (per_image, per_channel, per_row, per_pixel, stride[0] * per_row, stride[1] * per_pixel),
     )
     size = places.shape[1:4].numel()
     gathered = x.new_zeros(_filled_up(size), height * width)
     found, sums = x.new_zeros(outputs, len(gathered)), x.new_empty(count, outputs)
-    for inputs, diffs, picture_sums in zip(places, g.view(count, -1, outputs), sums):
+    for inputs, diffs, image_sums in zip(places, g.view(count, -1, outputs), sums):
         gathered[:size].view(inputs.shape).copy_(inputs)
         found.addmm_(diffs.t(), gathered.t())
-        torch.sum(diffs, 0, out=picture_sums)
+        torch.sum(diffs, 0, out=image_sums)
     weight_diff = found[:, :size].reshape(outputs, x.shape[1], *kernel)
     return weight_diff.contiguous(), sums.sum(0)
 

@@ -1,8 +1,8 @@
 """Convolution by 3×3 windows with fewer multiplications, forward and backward.
 
 Two neighbouring outputs y of a correlation of three weights g with four inputs d take four products
-instead of six, and on both axes of a picture a tile of 2×2 outputs takes 16 instead of 36
-(Winograd's minimal filtering; for pictures: A. Lavin and S. Gray, arXiv:1509.09308):
+instead of six, and on both axes of an image a tile of 2×2 outputs takes 16 instead of 36
+(Winograd's minimal filtering; for images: A. Lavin and S. Gray, arXiv:1509.09308):
 
     V = Bᵀ d B      U = G g Gᵀ      M = Σ over channels of U ⊙ V      y = Aᵀ M A
 
@@ -36,15 +36,15 @@ _CHANNELS_BACKWARD = 64
 _TILES = 1024
 
 
-def suits(pictures: torch.Tensor, shape: tuple[int, ...], backward: bool) -> bool:
+def suits(images: torch.Tensor, shape: tuple[int, ...], backward: bool) -> bool:
     """Whether this is the fast way to N×O×h×w outputs of ``shape``, by shapes and device alone.
 
     By nothing that is measured: the same net must round in the same way every time.
     """
-    if pictures.device.type != "cpu" or pictures.dtype != torch.float32:
+    if images.device.type != "cpu" or images.dtype != torch.float32:
         return False
     count, outputs, height, width = shape
-    channels = pictures.shape[1]
+    channels = images.shape[1]
     tiles = height // 2 * (width // 2)
     least = _CHANNELS_BACKWARD if backward else _CHANNELS_FORWARD
     return (
@@ -58,11 +58,9 @@ def suits(pictures: torch.Tensor, shape: tuple[int, ...], backward: bool) -> boo
     )
 
 
-def forward(
-    pictures: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """The N×O×h×w outputs, of even h and w, for N×C×(h+2)×(w+2) ``pictures``."""
-    x = _channels_last(pictures)
+def forward(images: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The N×O×h×w outputs, of even h and w, for N×C×(h+2)×(w+2) ``images``."""
+    x = _channels_last(images)
     tiles = _Tiles(x, weights.shape[0])
     products = _weights_to_products(weights)
     out = x.new_empty(x.shape[0], *tiles.size, weights.shape[0])
@@ -81,10 +79,10 @@ def forward(
 
 
 def backward(
-    pictures: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
+    images: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-    """The diffs of the pictures (if ``down``), and of weights and bias (if they ``learn``)."""
-    x, dy = _channels_last(pictures), _channels_last(diff)
+    """The diffs of the images (if ``down``), and of weights and bias (if they ``learn``)."""
+    x, dy = _channels_last(images), _channels_last(diff)
     tiles = _Tiles(x, weights.shape[0])
     products = _weights_to_products(weights)
     below = torch.empty_like(x) if down else None
@@ -111,9 +109,9 @@ def backward(
 
 
 class _Tiles:
-    """The tiles of some pictures N×H×W×C, a few pictures at a time, and memory for their products.
+    """The tiles of some images N×H×W×C, a few images at a time, and memory for their products.
 
-    ``v`` and ``m`` are 4 × 4 × pictures × rows of tiles × tiles in a row × C or O; the first axis
+    ``v`` and ``m`` are 4 × 4 × images × rows of tiles × tiles in a row × C or O; the first axis
     is that of the products along a row, the second that along a column.
     """
 
@@ -122,16 +120,16 @@ class _Tiles:
         self.outputs = outputs
         self.size = (height - 2, width - 2)
         rows, columns = height // 2 - 1, width // 2 - 1
-        per_picture = 16 * rows * columns * (channels + outputs) * x.element_size()
-        pictures = max(1, min(count, _BYTES // per_picture))
-        self.at_once = (pictures, rows, columns)
-        self.blocks = [slice(first, first + pictures) for first in range(0, count, pictures)]
+        per_image = 16 * rows * columns * (channels + outputs) * x.element_size()
+        images = max(1, min(count, _BYTES // per_image))
+        self.at_once = (images, rows, columns)
+        self.blocks = [slice(first, first + images) for first in range(0, count, images)]
         self.v = x.new_empty(4, 4, *self.at_once, channels)
         self.m = x.new_empty(4, 4, *self.at_once, outputs)
-        self._half = x.new_empty(4, pictures, rows, width, channels)
+        self._half = x.new_empty(4, images, rows, width, channels)
 
     def inputs_to_products(self, x: torch.Tensor) -> torch.Tensor:
-        """V = Bᵀ d B of every tile of a few pictures, in ``v``."""
+        """V = Bᵀ d B of every tile of a few images, in ``v``."""
         v, half = self.v[:, :, : len(x)], self._half[:, : len(x)]
         _compare(x[:, 0::2], x[:, 1::2], half, 1)
         _compare(half[..., 0::2, :], half[..., 1::2, :], v, -2)

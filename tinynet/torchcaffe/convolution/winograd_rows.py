@@ -26,7 +26,7 @@ import torch
 
 # of a block's sums of rows: they stay in the last level of cache
 _BYTES = 3 << 20
-# pictures in one matrix product: with fewer, threads wait for each other more often
+# images in one matrix product: with fewer, threads wait for each other more often
 _AT_ONCE = 4
 # inputs in one row of a window, outputs, and places in a row: with fewer, the sums cost more than
 # the products save
@@ -61,29 +61,27 @@ _TERMS = (
 )
 
 
-def suits(pictures: torch.Tensor, shape: tuple[int, ...], kernel: list[int]) -> bool:
+def suits(images: torch.Tensor, shape: tuple[int, ...], kernel: list[int]) -> bool:
     """Whether this is the fast way to N×O×h×w outputs of ``shape``, by shapes and device alone.
 
     By nothing that is measured: the same net must round in the same way every time.
     """
-    if pictures.device.type != "cpu" or pictures.dtype != torch.float32:
+    if images.device.type != "cpu" or images.dtype != torch.float32:
         return False
     count, outputs, height, width = shape
     return (
         kernel[0] == 5
         and height % 2 == 0
-        and kernel[1] * pictures.shape[1] >= _ROW
+        and kernel[1] * images.shape[1] >= _ROW
         and outputs >= _OUTPUTS
         and width >= _WIDTH
         and count * height * width >= _PLACES
     )
 
 
-def forward(
-    pictures: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """The N×O×h×w outputs, of even h, for N×C×(h+4)×W ``pictures`` and O×C×5×k_w ``weights``."""
-    x = _channels_last(pictures)
+def forward(images: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The N×O×h×w outputs, of even h, for N×C×(h+4)×W ``images`` and O×C×5×k_w ``weights``."""
+    x = _channels_last(images)
     pairs = _Pairs(x, weights)
     out = x.new_empty(len(x), *pairs.size, pairs.outputs)
     factors = _weights_to_factors(weights)
@@ -102,10 +100,10 @@ def forward(
 
 
 def backward(
-    pictures: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
+    images: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-    """The diffs of the pictures (if ``down``), and of weights and bias (if they ``learn``)."""
-    x, dy = _channels_last(pictures), _channels_last(diff)
+    """The diffs of the images (if ``down``), and of weights and bias (if they ``learn``)."""
+    x, dy = _channels_last(images), _channels_last(diff)
     pairs = _Pairs(x, weights)
     below = torch.zeros_like(x) if down else None
     factors, bias_diff = _weights_to_factors(weights), x.new_zeros(pairs.outputs)
@@ -127,10 +125,10 @@ def backward(
 
 
 class _Pairs:
-    """Pairs of rows of outputs of pictures N×H×W×C, a few pictures at a time, and memory for them.
+    """Pairs of rows of outputs of images N×H×W×C, a few images at a time, and memory for them.
 
-    A factor is O × k_w × terms·C; ``sums`` are pictures × pairs × W × terms·C, and each of the m is
-    pictures × pairs × w × O.
+    A factor is O × k_w × terms·C; ``sums`` are images × pairs × W × terms·C, and each of the m is
+    images × pairs × w × O.
     """
 
     def __init__(self, x: torch.Tensor, weights: torch.Tensor) -> None:
@@ -139,12 +137,12 @@ class _Pairs:
         self.size = (height - 4, width - self.columns + 1)
         self.rows = self.size[0] // 2
         most = 2 * self.channels
-        pictures = _BYTES // (x.element_size() * self.rows * width * max(most, self.outputs))
-        pictures = max(1, min(count, pictures))
-        self.blocks = [slice(first, first + pictures) for first in range(0, count, pictures)]
-        self._sums = x.new_empty(pictures * self.rows * width * most)
+        images = _BYTES // (x.element_size() * self.rows * width * max(most, self.outputs))
+        images = max(1, min(count, images))
+        self.blocks = [slice(first, first + images) for first in range(0, count, images)]
+        self._sums = x.new_empty(images * self.rows * width * most)
         self._windows = x.new_empty(_AT_ONCE * self.rows * self.size[1] * self.columns * most)
-        self._m = x.new_empty(4, pictures, self.rows, self.size[1], self.outputs)
+        self._m = x.new_empty(4, images, self.rows, self.size[1], self.outputs)
 
     def _rows(self, inputs: torch.Tensor, row: int) -> torch.Tensor:
         """The ``row``-th of the rows of inputs of every pair."""
@@ -170,7 +168,7 @@ class _Pairs:
                 self._rows(below, row).add_(part, alpha=factor)
 
     def share_out(self, dy: torch.Tensor) -> torch.Tensor:
-        """∂m₀ … ∂m₃ of a few pictures' ∂y."""
+        """∂m₀ … ∂m₃ of a few images' ∂y."""
         m = self._m[:, : len(dy)]
         m[0].copy_(dy[:, 0::2])
         m[3].copy_(dy[:, 1::2])
@@ -181,9 +179,9 @@ class _Pairs:
     def add_products(self, sums: torch.Tensor, m: torch.Tensor, factor_diff: torch.Tensor) -> None:
         """Add to ∂factor what ∂m makes of it: diffs by gathered windows (window_products.py)."""
         matrix = factor_diff.view(self.outputs, -1)
-        per_picture, per_row, per_pixel, _ = sums.stride()
+        per_image, per_row, per_pixel, _ = sums.stride()
         windows = sums.as_strided(
-            (*m.shape[:3], matrix.shape[1]), (per_picture, per_row, per_pixel, 1)
+            (*m.shape[:3], matrix.shape[1]), (per_image, per_row, per_pixel, 1)
         )
         for inputs, diffs in zip(windows.split(_AT_ONCE), m.split(_AT_ONCE)):
             gathered = self._windows[: inputs.numel()].view(inputs.shape).copy_(inputs)

@@ -1,6 +1,6 @@
 """ArgMax: the places (and values) of the largest values (src/caffe/layers/argmax_layer.cpp).
 
-Without ``axis`` each picture is one list of values, and the top is N × 1 × top_k of indices, or
+Without ``axis`` each image is one list of values, and the top is N × 1 × top_k of indices, or
 N × 2 × top_k of indices and values with ``out_max_val``.  With ``axis`` that axis is left with the
 top_k indices, or values with ``out_max_val``.  Of equal values the later one comes first.
 """

@@ -3,7 +3,7 @@
     output size = ⌊(H + 2·pad − (dilation·(kernel − 1) + 1)) / stride⌋ + 1
 
 Weights are num_output × channels/group × kernel…; one set serves all pairs of bottom and top.
-Axes before ``axis``, that of the channels, count pictures; those after it are spatial.  Without
+Axes before ``axis``, that of the channels, count images; those after it are spatial.  Without
 spatial axes this is a matrix product.
 """
 
@@ -66,14 +66,14 @@ class Convolution(Layer):
             [0] * max(1, self.spatial),
             self.group,
         )
-        # a convolution whose windows are blocks of the padded picture
+        # a convolution whose windows are blocks of the padded image
         self._blocks = (
             self.spatial == 2
             and self.axis == 1
             and self.group == 1
             and all(value == 1 for value in self.dilation)
         )
-        # one that begins at every pixel of the picture itself
+        # one that begins at every pixel of the image itself
         self._dense = self._blocks and not any(self.pad) and self.stride == [1, 1]
         self._small = self._dense and self.kernel == [3, 3]
         self.add_blob(shape, param.weight_filler)
@@ -124,8 +124,8 @@ class Convolution(Layer):
         for above in top:
             above.resize((*shape[: self.axis], self.num_output, *out))
 
-    def _pictures(self, values: torch.Tensor, channels: int) -> torch.Tensor:
-        """``values``, in our arithmetic, as pictures × channels × at least one spatial axis."""
+    def _images(self, values: torch.Tensor, channels: int) -> torch.Tensor:
+        """``values``, in our arithmetic, as images × channels × at least one spatial axis."""
         values = self.cast(values)
         if self.axis == 1 and self.spatial:
             return values
@@ -138,34 +138,34 @@ class Convolution(Layer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         bias = self.cast(self.blobs[1].tensor) if len(self.blobs) > 1 else None
         for below, above in zip(bottom, top):
-            pictures = self._pictures(below.computed, self.channels)
-            if pictures.dim() == 4:
-                pictures = pictures.contiguous(memory_format=self._order(pictures))
-            if self._small and winograd.suits(pictures, above.shape, backward=False):
-                out = winograd.forward(pictures, self._weights(), bias)
-            elif self._dense and winograd_rows.suits(pictures, above.shape, self.kernel):
-                out = winograd_rows.forward(pictures, self._weights(), bias)
+            images = self._images(below.computed, self.channels)
+            if images.dim() == 4:
+                images = images.contiguous(memory_format=self._order(images))
+            if self._small and winograd.suits(images, above.shape, backward=False):
+                out = winograd.forward(images, self._weights(), bias)
+            elif self._dense and winograd_rows.suits(images, above.shape, self.kernel):
+                out = winograd_rows.forward(images, self._weights(), bias)
             else:
-                out = torch.convolution(pictures, self._weights(), bias, *self._settings)
+                out = torch.convolution(images, self._weights(), bias, *self._settings)
             above.set_data(out.reshape(above.shape))
 
-    def _order(self, pictures: torch.Tensor) -> torch.memory_format:
+    def _order(self, images: torch.Tensor) -> torch.memory_format:
         """The faster order in memory.
 
-        Every layer above keeps to it, so that only the pictures themselves, which a script wrote,
+        Every layer above keeps to it, so that only the images themselves, which a script wrote,
         are ever copied.  Channels last; but cuDNN's float32 kernels want them first, and turn the
         others around and back: stage 7's convolutions take 5.4 ms that way, and 4.4 this way (H200,
-        128 pictures).
+        128 images).
         """
-        if pictures.device.type == "cpu" or not self._float32:
+        if images.device.type == "cpu" or not self._float32:
             return torch.channels_last
         return torch.contiguous_format
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         for below, above, down in zip(bottom, top, propagate_down):
-            pictures = self._pictures(below.computed, self.channels)
-            diff = self._pictures(above.computed_diff, self.num_output)
-            below_diff, *params_diff = self._diffs(pictures, diff, down)
+            images = self._images(below.computed, self.channels)
+            diff = self._images(above.computed_diff, self.num_output)
+            below_diff, *params_diff = self._diffs(images, diff, down)
             for blob, learns, param_diff in zip(self.blobs, self._params_learn(), params_diff):
                 if learns:
                     assert param_diff is not None
@@ -179,38 +179,36 @@ class Convolution(Layer):
         return [*self.param_propagate_down, False][:2]
 
     def _diffs(
-        self, pictures: torch.Tensor, diff: torch.Tensor, down: bool
+        self, images: torch.Tensor, diff: torch.Tensor, down: bool
     ) -> tuple[torch.Tensor | None, ...]:
-        """The diffs of the pictures, weights and bias, those that are wanted, the fastest way."""
+        """The diffs of the images, weights and bias, those that are wanted, the fastest way."""
         learn = any(self._params_learn())
-        if self._small and winograd.suits(pictures, tuple(diff.shape), backward=True):
-            return winograd.backward(pictures, diff, self._weights(), down, learn)
-        if self._dense and winograd_rows.suits(pictures, tuple(diff.shape), self.kernel):
-            return winograd_rows.backward(pictures, diff, self._weights(), down, learn)
+        if self._small and winograd.suits(images, tuple(diff.shape), backward=True):
+            return winograd.backward(images, diff, self._weights(), down, learn)
+        if self._dense and winograd_rows.suits(images, tuple(diff.shape), self.kernel):
+            return winograd_rows.backward(images, diff, self._weights(), down, learn)
         if (
             learn
             and self._blocks
             and self._float32
-            and window_products.suits(pictures, self.kernel, any(self.pad))
+            and window_products.suits(images, self.kernel, any(self.pad))
         ):
             below_diff = (
-                self._convolution_backward(pictures, diff, [True, False, False])[0]
-                if down
-                else None
+                self._convolution_backward(images, diff, [True, False, False])[0] if down else None
             )
             if any(self.pad):
-                pictures = pad(pictures, (self.pad[1], self.pad[1], self.pad[0], self.pad[0]))
+                images = pad(images, (self.pad[1], self.pad[1], self.pad[0], self.pad[0]))
             return below_diff, *window_products.weight_and_bias_diff(
-                pictures, diff, self.kernel, self.stride
+                images, diff, self.kernel, self.stride
             )
-        return self._convolution_backward(pictures, diff, [down, *self._params_learn()])
+        return self._convolution_backward(images, diff, [down, *self._params_learn()])
 
     def _convolution_backward(
-        self, pictures: torch.Tensor, diff: torch.Tensor, wanted: list[bool]
+        self, images: torch.Tensor, diff: torch.Tensor, wanted: list[bool]
     ) -> tuple[torch.Tensor | None, ...]:
         found: tuple[torch.Tensor | None, ...] = torch.ops.aten.convolution_backward(
             diff,
-            pictures,
+            images,
             self._weights(),
             [self.num_output] if len(self.blobs) > 1 else None,
             *self._settings,

@@ -20,7 +20,7 @@ from tinynet.torchcaffe.reading.data_transformer import (
     colour_of_encoded,
     needs_random,
 )
-from tinynet.torchcaffe.reading.device_pictures import upload
+from tinynet.torchcaffe.reading.device_images import upload
 from tinynet.torchcaffe.snapshots import blob_proto
 
 
@@ -57,7 +57,7 @@ class Data(Layer):
         # the thread lives as long as the layer: the reader knows nothing of it
         weakref.finalize(self, reader.close)
         glog.info("db_lmdb.cpp", f"Opened lmdb {param.source}")
-        top[0].resize((param.batch_size, *transformer.output_shape(reader.picture_shape)))
+        top[0].resize((param.batch_size, *transformer.output_shape(reader.image_shape)))
         glog.info("data_layer.cpp", f"output data size: {','.join(map(str, top[0].shape))}")
         if len(top) > 1:
             top[1].resize((param.batch_size,))
@@ -102,9 +102,9 @@ class Data(Layer):
         """Each batch brings its own shape."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        batch, pictures = self._reader.next_batch(), self._reader.pictures
-        if batch.plan is not None and pictures is not None:
-            data, labels = pictures.batch(batch.plan)
+        batch, images = self._reader.next_batch(), self._reader.images
+        if batch.plan is not None and images is not None:
+            data, labels = images.batch(batch.plan)
         else:
             device = CONTEXT.device
             data, labels = upload(batch.data, device), upload(batch.labels, device)

@@ -18,7 +18,7 @@ class EuclideanLoss(LossLayer):
         first, second = bottom[0].shape, bottom[1].shape
         self.require(
             math.prod(first[1:]) == math.prod(second[1:]),
-            f"bottoms must have the same dimension per picture; got shapes {first} and {second}",
+            f"bottoms must have the same dimension per image; got shapes {first} and {second}",
         )
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:

@@ -3,7 +3,7 @@
     s = k + α · W(x²)      y = x · s^−β      dx = g · s^−β − 2αβ · x · W(g · y / s)
 
 W is the mean over a window of local_size channels (ACROSS_CHANNELS) or local_size × local_size
-pixels (WITHIN_CHANNEL, where k is 1), in which what lies outside of the picture counts as 0.  The
+pixels (WITHIN_CHANNEL, where k is 1), in which what lies outside of the image counts as 0.  The
 windows are centred, so that W is its own transpose.
 """
 

@@ -26,13 +26,13 @@ class MemoryData(Layer):
         random.transformer(CONTEXT.stream, needs_random(self.param.transform_param, self.phase))
         param = self.param.memory_data_param
         self.batch_size = param.batch_size
-        self.picture_shape = (param.channels, param.height, param.width)
+        self.image_shape = (param.channels, param.height, param.width)
         self.require(
-            min(self.batch_size, *self.picture_shape) > 0,
+            min(self.batch_size, *self.image_shape) > 0,
             "batch_size, channels, height and width must be given and positive; got "
-            f"{self.batch_size}, {', '.join(map(str, self.picture_shape))}",
+            f"{self.batch_size}, {', '.join(map(str, self.image_shape))}",
         )
-        top[0].resize((self.batch_size, *self.picture_shape))
+        top[0].resize((self.batch_size, *self.image_shape))
         top[1].resize((self.batch_size,))
         self._data: np.ndarray | None = None
         self._labels: np.ndarray | None = None
@@ -47,7 +47,7 @@ class MemoryData(Layer):
         if labels.ndim == 1:
             labels = np.ascontiguousarray(labels[:, None, None, None])
         for name, array, shape in (
-            ("data", data, self.picture_shape),
+            ("data", data, self.image_shape),
             ("labels", labels, (1, 1, 1)),
         ):
             self.require(
@@ -66,7 +66,7 @@ class MemoryData(Layer):
         )
         self.require(
             len(data) > 0 and len(data) % self.batch_size == 0,
-            f"the number of pictures must be a multiple of batch_size, {self.batch_size}; "
+            f"the number of images must be a multiple of batch_size, {self.batch_size}; "
             f"got {len(data)}",
         )
         if self.param.HasField("transform_param"):
@@ -82,7 +82,7 @@ class MemoryData(Layer):
             return
         batch = slice(self._position, self._position + self.batch_size)
         device = CONTEXT.device
-        top[0].resize((self.batch_size, *self.picture_shape))
+        top[0].resize((self.batch_size, *self.image_shape))
         top[0].show_data(torch.from_numpy(self._data[batch]).to(device))
         top[1].resize((self.batch_size, 1, 1, 1))
         top[1].show_data(torch.from_numpy(self._labels[batch]).to(device))

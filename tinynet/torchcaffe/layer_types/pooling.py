@@ -20,7 +20,7 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 _MAX = schema.PoolingParameter.MAX
 _AVE = schema.PoolingParameter.AVE
 
-# pictures whose diffs max pooling hands down in one call; 2 to 8 measured alike
+# images whose diffs max pooling hands down in one call; 2 to 8 measured alike
 _TOGETHER = 4
 
 
@@ -168,7 +168,7 @@ class Pooling(Layer):
     def _hand_down(self, above: torch.Tensor) -> torch.Tensor:
         """The diff of what ``take`` was given (padded), of ``above``, that of what it gave.
 
-        On a CPU a few pictures at a time: torch first sets the diff to zero, and so finds it in the
+        On a CPU a few images at a time: torch first sets the diff to zero, and so finds it in the
         cache again.
         """
         if self._indices.is_contiguous(memory_format=torch.channels_last):

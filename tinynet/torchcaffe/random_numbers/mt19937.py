@@ -41,7 +41,7 @@ class Mt19937:
         return np.array(state["key"], np.uint32), int(state["pos"])
 
     def set_state(self, key: np.ndarray, position: int) -> None:
-        """Go on from a state that ``get_state`` returned."""
+        """Resume from a state that ``get_state`` returned."""
         key = np.asarray(key, np.uint32)
         check(
             key.shape == (624,) and 0 <= position <= 624,

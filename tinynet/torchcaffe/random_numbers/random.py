@@ -11,8 +11,8 @@ A prefetch thread has a main stream too, seeded by a third draw, but a Data laye
 The whole order of draws from the main stream over a solver's life, with ``random_seed`` S:
 
 1. ``Solver::Init`` seeds: ``main = Mt19937(S)`` (Caffe keeps the low 32 bits; on several GPUs each
-   solver adds its rank).  Without ``random_seed`` the stream goes on wherever it was; a thread that
-   has never been seeded takes 32 bits of the system's entropy.
+   solver adds its rank).  Without ``random_seed`` the stream continues wherever it was; a thread
+   that has never been seeded takes 32 bits of the system's entropy.
 2. The train net is set up, layer after layer in net order, each in ``LayerSetUp``:
 
    * Data: ``prefetching_layer(main, needs_random(transform_param, phase))`` (``needs_random`` is in

@@ -4,14 +4,14 @@ The reader walks the LMDB in key order and starts over at its end.  It works ahe
 ``data_param.prefetch`` batches; which batch comes when does not depend on timing, since the order
 of the records and the transformer's own random stream decide it.
 
-The pictures are read where LMDB's map shows them.  So the set is kept in the system's cache as far
+The images are read where LMDB's map shows them.  So the set is kept in the system's cache as far
 as there is memory for it, once for all trainings on the machine, and what does not fit comes from
 the disk, in the order in which it lies there.  A copy of the process's own would take 1.2 GB more
-for each training and save 3 µs of CPU time a picture, where a training step takes milliseconds
-(data/results/bench.md).  Only a GPU gets a copy, in its own memory (device_pictures.py).
+for each training and save 3 µs of CPU time an image, where a training step takes milliseconds
+(data/results/bench.md).  Only a GPU gets a copy, in its own memory (device_images.py).
 
 Every batch carries the ``Position`` behind it, so that ``DataReader.position`` is that of the batch
-last *taken*, however far ahead the thread is, and ``seek`` goes on from there.
+last *taken*, however far ahead the thread is, and ``seek`` resumes from there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tinynet.caffeformat.lmdb import Store, open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
-from tinynet.torchcaffe.reading.device_pictures import DevicePictures, Plan
+from tinynet.torchcaffe.reading.device_images import DeviceImages, Plan
 
 # how long the reader waits for room before it looks whether it should stop, in seconds
 _POLL = 0.2
@@ -51,7 +51,7 @@ class Position(NamedTuple):
 class Batch:
     """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position behind it.
 
-    Where the layer's device cuts its pictures itself, ``plan`` stands in their place, and the two
+    Where the layer's device cuts its images itself, ``plan`` stands in their place, and the two
     are empty.
     """
 
@@ -126,7 +126,7 @@ class DataReader:
         force_color: bool,
         device: torch.device = _CPU,
     ) -> None:
-        """Where ``device`` is a GPU, the batches are plans for its ``pictures`` to carry out."""
+        """Where ``device`` is a GPU, the batches are plans for its ``images`` to carry out."""
         self._store = open_store(source)
         self._batch_size = batch_size
         self._transformer = transformer
@@ -135,12 +135,12 @@ class DataReader:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         _, first = self._store.first()
-        picture, _ = self._datums.read(first)
-        self.picture_shape: tuple[int, ...] = picture.shape
+        image, _ = self._datums.read(first)
+        self.image_shape: tuple[int, ...] = image.shape
         self._position = self._after(0)
-        self.pictures: DevicePictures | None = None
-        if device.type != "cpu" and picture.dtype == np.uint8:
-            self.pictures = DevicePictures(transformer, self.picture_shape, self.records, device)
+        self.images: DeviceImages | None = None
+        if device.type != "cpu" and image.dtype == np.uint8:
+            self.images = DeviceImages(transformer, self.image_shape, self.records, device)
 
     @property
     def records(self) -> int:
@@ -153,7 +153,7 @@ class DataReader:
         return self._position
 
     def seek(self, position: Position) -> None:
-        """Go on from ``position``; what the thread has read ahead is dropped.
+        """Resume from ``position``; what the thread has read ahead is dropped.
 
         Raises CaffeError where there is no such record, or no such random stream.
         """
@@ -216,22 +216,22 @@ class DataReader:
                 continue
 
     def _load(self, walk: _Walk) -> Batch:
-        device, count = self.pictures, self._batch_size
+        device, count = self.images, self._batch_size
         records = walk.upcoming(count)
         if device is not None and device.has(records):
             walk.skip(count)
             return self._planned(device, records, device.labels[records], None)
         decoded = [self._datums.read(value) for value in walk.take(count)]
-        pictures = [pixels for pixels, _ in decoded]
+        images = [pixels for pixels, _ in decoded]
         labels = np.array([label for _, label in decoded])
-        if device is not None and device.takes(pictures):
-            return self._planned(device, records, labels, device.stage(pictures))
-        data = self._transformer.transform(pictures)
+        if device is not None and device.takes(images):
+            return self._planned(device, records, labels, device.stage(images))
+        data = self._transformer.transform(images)
         return Batch(data, labels.astype(np.float32), self._behind(records))
 
     def _planned(
         self,
-        device: DevicePictures,
+        device: DeviceImages,
         records: np.ndarray,
         labels: np.ndarray,
         staged: torch.Tensor | None,

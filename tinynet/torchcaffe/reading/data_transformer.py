@@ -1,9 +1,9 @@
-"""Mean, scale, crop and mirror: how Caffe turns stored pictures into a batch.
+"""Mean, scale, crop and mirror: how Caffe turns stored images into a batch.
 
-Per picture, in this order: one draw for the mirror (where ``mirror`` is set, in either phase), then
+Per image, in this order: one draw for the mirror (where ``mirror`` is set, in either phase), then
 one for the row and one for the column of the crop (where ``crop_size`` is set, in TRAIN only), each
 ``word % n``; then (pixel − mean) · scale, with the mean file read at the pixel's own place in the
-whole picture; a mirrored picture is flipped after that.  In TEST the crop is (H − crop) // 2.
+whole image; a mirrored image is flipped after that.  In TEST the crop is (H − crop) // 2.
 
 A batch lies channels last in memory: convolution and pooling keep to their bottom's order, and are
 faster in this one.
@@ -50,11 +50,11 @@ def colour_of_encoded(transform_param: Any) -> str:
 
 
 class Windows(NamedTuple):
-    """What is drawn for N pictures: where each one's crop begins, and whether it is mirrored."""
+    """What is drawn for N images: where each one's crop begins, and whether it is mirrored."""
 
     mirrors: np.ndarray  # int64 (N,), 0 or 1
     rows: np.ndarray  # int64 (N,)
-    columns: np.ndarray  # int64 (N,), in the picture as it is stored
+    columns: np.ndarray  # int64 (N,), in the image as it is stored
 
 
 class DataTransformer:
@@ -93,16 +93,16 @@ class DataTransformer:
         if self.mean is not None:
             straight = np.ascontiguousarray(self.mean.transpose(1, 2, 0))  # H×W×C
             self._means = straight, np.ascontiguousarray(straight[:, ::-1])
-        self._mean_row = np.empty(0, _F)  # mean_values, one for each value of a picture
+        self._mean_row = np.empty(0, _F)  # mean_values, one for each value of an image
         self.stream = stream
 
-    def output_shape(self, picture_shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Shape C×h×w that a picture of shape C×H×W gets; raises CaffeError where it can't."""
-        channels, height, width = picture_shape
+    def output_shape(self, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Shape C×h×w that an image of shape C×H×W gets; raises CaffeError where it can't."""
+        channels, height, width = image_shape
         crop = self.crop_size
         check(
             height >= crop and width >= crop,
-            f"crop_size must not be larger than the picture; it is {crop}, and the picture "
+            f"crop_size must not be larger than the image; it is {crop}, and the image "
             f"(height × width) {height} × {width}",
         )
         check(
@@ -111,23 +111,23 @@ class DataTransformer:
             f"{len(self.mean_values)}",
         )
         check(
-            self.mean is None or self.mean.shape == tuple(picture_shape),
-            f"the mean must have the picture's shape {tuple(picture_shape)}; it has "
+            self.mean is None or self.mean.shape == tuple(image_shape),
+            f"the mean must have the image's shape {tuple(image_shape)}; it has "
             f"{None if self.mean is None else self.mean.shape}",
         )
         return (channels, crop, crop) if crop else (channels, height, width)
 
     def draw(self, shapes: Sequence[tuple[int, ...]]) -> Windows:
-        """The windows of the next pictures, of these shapes C×H×W; moves the stream on.
+        """The windows of the next images, of these shapes C×H×W; moves the stream on.
 
-        Raises CaffeError where a picture does not fit crop_size, the means, or the batch's shape.
+        Raises CaffeError where an image does not fit crop_size, the means, or the batch's shape.
         """
-        check(len(shapes) > 0, "there is no picture to transform")
+        check(len(shapes) > 0, "there is no image to transform")
         shape = self.output_shape(shapes[0])
         for other in dict.fromkeys(shapes):
             check(
                 self.output_shape(other) == shape,
-                f"all pictures of a batch must have the first one's shape {shapes[0]} unless they "
+                f"all images of a batch must have the first one's shape {shapes[0]} unless they "
                 f"are cropped; number {list(shapes).index(other)} has {other}",
             )
         count, crop = len(shapes), self.crop_size
@@ -145,18 +145,18 @@ class DataTransformer:
             values[:, drawn] = words % ranges[:, drawn]
         return Windows(*values.T)
 
-    def transform(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-        """The batch N×C×h×w, float32, of N pictures C×H×W (uint8 or float, one array or a list).
+    def transform(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """The batch N×C×h×w, float32, of N images C×H×W (uint8 or float, one array or a list).
 
-        Pictures may differ in size if they are cropped.  Raises CaffeError as ``draw`` does.
+        Images may differ in size if they are cropped.  Raises CaffeError as ``draw`` does.
         """
-        shapes = [picture.shape for picture in pictures]
+        shapes = [image.shape for image in images]
         windows = self.draw(shapes)
         channels, height, width = self.output_shape(shapes[0])
-        count = len(pictures)
-        kind = np.uint8 if all(picture.dtype.char == "B" for picture in pictures) else _F
+        count = len(images)
+        kind = np.uint8 if all(image.dtype.char == "B" for image in images) else _F
         out = np.empty((count, height, width, channels), _F)
-        # cut out a few pictures, channel by channel and still in bytes; widen and interleave them
+        # cut out a few images, channel by channel and still in bytes; widen and interleave them
         step = min(count, max(1, _ONE_THREAD // (height * width)))
         planes = np.empty((channels, step, height, width), kind)
         sources = torch.from_numpy(planes).flatten(1).unbind(0)
@@ -166,7 +166,7 @@ class DataTransformer:
         for start, target in zip(range(0, count, step), targets):
             block = places[start : start + step]
             for number, (mirror, row, column) in enumerate(block):
-                window = pictures[start + number][:, row : row + height, column : column + width]
+                window = images[start + number][:, row : row + height, column : column + width]
                 np.copyto(
                     planes[:, number], window[:, :, ::-1] if mirror else window, casting="unsafe"
                 )
@@ -177,15 +177,15 @@ class DataTransformer:
         return out.transpose(0, 3, 1, 2)
 
     def _scale(self, values: np.ndarray, places: list[tuple[int, int, int]]) -> None:
-        """(value − mean) · scale, in place, of N pictures h×w×C cut out at ``places``."""
+        """(value − mean) · scale, in place, of N images h×w×C cut out at ``places``."""
         count, height, width, channels = values.shape
         if self.mean is not None:
             straight, mirrored = self._means
-            for picture, (mirror, row, column) in zip(values, places):
+            for image, (mirror, row, column) in zip(values, places):
                 if mirror:
                     column = straight.shape[1] - width - column
                 whole = mirrored if mirror else straight
-                picture -= whole[row : row + height, column : column + width]
+                image -= whole[row : row + height, column : column + width]
         flat = values.reshape(count, height * width * channels)
         if len(self.mean_values):
             if self._mean_row.size != flat.shape[1]:

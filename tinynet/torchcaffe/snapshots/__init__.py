@@ -1,1 +1,1 @@
-"""What a solver leaves on disk and goes on from: weights, history, complete state."""
+"""What a solver leaves on disk and resumes from: weights, history, complete state."""

@@ -93,7 +93,7 @@ def collect(solver: Trained) -> dict[str, Any]:
 
 
 def restore(solver: Trained, state: Path) -> None:
-    """Go on exactly from the snapshot ``state``, which the solver has been restored from.
+    """Resume exactly from the snapshot ``state``, which the solver has been restored from.
 
     Raises CaffeError or TinynetError where there is no whole complete state beside it, or it is of
     another snapshot, net, data set or precision; OSError where it cannot be opened.  Where torch,

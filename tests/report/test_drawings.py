@@ -17,7 +17,7 @@ from tinynet.report import architecture, confusion, feature_maps, filters, inlin
 from tinynet.report.accuracies import Accuracy, draw_accuracies
 from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves
-from tinynet.report.evidence import label_of
+from tinynet.report.report_data import label_of
 
 BRANCHES = """
 name: "two ways" layer { name: "data" type: "Input" top: "data"
@@ -128,18 +128,18 @@ def test_every_feature_map_is_scaled_by_its_own_range():
     assert scaled[0].min() == 0 and scaled[0].max() == 1 and not scaled[2].any()
 
 
-def test_feature_maps_are_drawn_beside_the_picture(tmp_path, drawn):
+def test_feature_maps_are_drawn_beside_the_image(tmp_path, drawn):
     found = Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
                         np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab")  # fmt: skip
     feature_maps.draw_feature_maps(found, tmp_path / "m.png", "conv1 of stage7, val_3.JPEG")
-    picture, maps = drawn[0].axes
-    assert picture.images[0].get_array().shape == (60, 60, 3)
+    image, maps = drawn[0].axes
+    assert image.images[0].get_array().shape == (60, 60, 3)
     assert faults(drawn[0]) == []
     # by hand: 10 columns of 56 with gaps of 2, 7 rows
     assert maps.images[0].get_array().shape == (7 * 58 - 2, 10 * 58 - 2)
 
 
-def test_a_confusion_matrix_counts_each_picture_once_where_it_belongs():
+def test_a_confusion_matrix_counts_each_image_once_where_it_belongs():
     p = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 0, 0]]
     labels = np.array([0, 1, 0, 2, 2, -1])
     found = some(count=6, classes=3, probabilities=p, labels=labels)

@@ -1,4 +1,4 @@
-"""A Data layer's pictures on a GPU: stored there once as bytes, cut, mirrored and scaled there.
+"""A Data layer's images on a GPU: stored there once as bytes, cut, mirrored and scaled there.
 
 Where they are stored is decided when the layer is set up: in the device's own memory if all of them
 take no more than a quarter of what is free there, and otherwise batch by batch as they are needed.
@@ -21,11 +21,11 @@ from tinynet.torchcaffe import glog
 if TYPE_CHECKING:
     from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
 
-_SHARE = 4  # of the free memory, one part in so many may be taken by a set of pictures
+_SHARE = 4  # of the free memory, one part in so many may be taken by a set of images
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether a set of pictures of ``size`` bytes should be stored on ``device``."""
+    """Whether a set of images of ``size`` bytes should be stored on ``device``."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
@@ -43,26 +43,26 @@ def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Ten
 class Plan:
     """A batch to be cut on the device, as the reader hands it over.
 
-    ``values``: int64 (5, N): record, mirror, row, column and label of every picture.
-    ``pictures``: their pixels, uint8 N×C×H×W in page-locked memory, or None where the device has
+    ``values``: int64 (5, N): record, mirror, row, column and label of every image.
+    ``images``: their pixels, uint8 N×C×H×W in page-locked memory, or None where the device has
     them already.
     """
 
-    __slots__ = ("pictures", "values")
+    __slots__ = ("images", "values")
 
     def __init__(
         self,
         records: np.ndarray,
         windows: Windows,
         labels: np.ndarray,
-        pictures: torch.Tensor | None,
+        images: torch.Tensor | None,
     ) -> None:
         self.values = np.stack([records, *windows, labels]).astype(np.int64)
-        self.pictures = pictures
+        self.images = images
 
 
-class DevicePictures:
-    """The pictures of one Data layer on ``device``; all are uint8 and of one shape."""
+class DeviceImages:
+    """The images of one Data layer on ``device``; all are uint8 and of one shape."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class DevicePictures:
         records: int,
         device: torch.device,
     ) -> None:
-        """``shape``: C×H×W of a stored picture; ``records``: their number in the database."""
+        """``shape``: C×H×W of a stored image; ``records``: their number in the database."""
         self.shape = shape
         self._device = device
         channels, height, width = transformer.output_shape(shape)
@@ -79,7 +79,7 @@ class DevicePictures:
             torch.arange(count, device=device) for count in (channels, height, width)
         )
         self._mirrored = self._across.flip(0)
-        self._mean_picture = None if transformer.mean is None else upload(transformer.mean, device)
+        self._mean_image = None if transformer.mean is None else upload(transformer.mean, device)
         values = transformer.mean_values
         self._mean_values = upload(values, device) if len(values) else None
         self._scale = float(transformer.scale)
@@ -88,25 +88,25 @@ class DevicePictures:
         if fits(size, device):
             self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
         place = "stay on" if self._all is not None else "are too many for"
-        glog.info("data_layer.cpp", f"Pictures {place} {device}: {size / 1e6:,.0f} MB")
+        glog.info("data_layer.cpp", f"Images {place} {device}: {size / 1e6:,.0f} MB")
         self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
         self._there = np.zeros(records, bool)
 
     def has(self, records: np.ndarray) -> bool:
-        """Whether the device has all of these records, so that a plan needs no pictures."""
+        """Whether the device has all of these records, so that a plan needs no images."""
         return bool(self._there[records].all())
 
-    def takes(self, pictures: list[np.ndarray]) -> bool:
-        """Whether these pictures are bytes of the shape that all must have here."""
-        return all(p.dtype == np.uint8 and p.shape == self.shape for p in pictures)
+    def takes(self, images: list[np.ndarray]) -> bool:
+        """Whether these images are bytes of the shape that all must have here."""
+        return all(p.dtype == np.uint8 and p.shape == self.shape for p in images)
 
-    def stage(self, pictures: list[np.ndarray]) -> torch.Tensor:
-        """The pictures of a batch in one array that the device can copy without waiting."""
+    def stage(self, images: list[np.ndarray]) -> torch.Tensor:
+        """The images of a batch in one array that the device can copy without waiting."""
         staged = torch.empty(
-            (len(pictures), *self.shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
+            (len(images), *self.shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
         )
-        for row, picture in zip(staged.numpy(), pictures):
-            row[...] = picture
+        for row, image in zip(staged.numpy(), images):
+            row[...] = image
         return staged
 
     def batch(self, plan: Plan) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,8 +114,8 @@ class DevicePictures:
         values = upload(plan.values, self._device)
         records = values[0]
         source = self._all
-        if plan.pictures is not None:
-            brought = plan.pictures.to(self._device, non_blocking=True)
+        if plan.images is not None:
+            brought = plan.images.to(self._device, non_blocking=True)
             if source is None:
                 source, records = brought, torch.arange(len(brought), device=self._device)
             else:
@@ -128,7 +128,7 @@ class DevicePictures:
 
     def _cut(
         self,
-        pictures: torch.Tensor,
+        images: torch.Tensor,
         records: torch.Tensor,
         mirrors: torch.Tensor,
         rows: torch.Tensor,
@@ -142,9 +142,9 @@ class DevicePictures:
             (rows[:, None] + self._down)[:, :, None, None],
             (columns[:, None] + across)[:, None, :, None],
         )
-        data = pictures[place].to(torch.float32)
-        if self._mean_picture is not None:
-            data -= self._mean_picture[place[1:]]
+        data = images[place].to(torch.float32)
+        if self._mean_image is not None:
+            data -= self._mean_image[place[1:]]
         elif self._mean_values is not None:
             data -= self._mean_values
         if self._scale != 1:

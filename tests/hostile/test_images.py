@@ -1,4 +1,4 @@
-"""Pictures and Datums from strangers are decoded or refused, in little memory."""
+"""Images and Datums from strangers are decoded or refused, in little memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.hostile.mangling import FUZZ, bounded_memory, mangled
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.datum import decode_datum, encode_datum
-from tinynet.dataset.decoding import BadPicture, decode_jpeg
+from tinynet.dataset.decoding import BadImage, decode_jpeg
 from tinynet.errors import TinynetError
 
 ROOT = Path(__file__).parents[2]
@@ -72,17 +72,17 @@ def jpeg(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(65, 64), (60000, 60000), (65535, 65535), (0, 0)])
 def test_a_jpeg_that_states_another_size_is_refused(size: tuple[int, int]) -> None:
-    with bounded_memory(), pytest.raises(BadPicture):
+    with bounded_memory(), pytest.raises(BadImage):
         decode_jpeg(jpeg(*size))
 
 
 @FUZZ
 @given(mangled(jpeg(64, 64)))
-def test_a_mangled_jpeg_is_a_picture_or_a_bad_one(data: bytes) -> None:
+def test_a_mangled_jpeg_is_a_image_or_a_bad_one(data: bytes) -> None:
     with bounded_memory():
         try:
             pixels, _ = decode_jpeg(data)
-        except BadPicture:
+        except BadImage:
             return
     assert pixels.shape == (3, 64, 64)
 
@@ -91,7 +91,7 @@ def test_the_readers_run_in_little_memory() -> None:
     """In a process that may not take more: bounded_memory sees only what Python itself takes."""
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1500 << 20, 1500 << 20))\n"
-        "from tests.hostile import test_pictures as t\n"
+        "from tests.hostile import test_images as t\n"
         "for size in ((9000, 9000), (60000, 60000)):\n"
         "    t.test_an_encoded_datum_that_asks_for_gigabytes_is_refused(size)\n"
         "print('done')"

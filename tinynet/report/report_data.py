@@ -36,7 +36,7 @@ CENTER, OVERSAMPLE = "center", "oversample"
 
 
 @dataclass(frozen=True, eq=False)
-class RunEvidence:
+class RunData:
     """One run directory and what it says; files are read when they are first asked for.
 
     ``whole``: of a run in a results folder the run directory itself, with its snapshots, where it
@@ -134,7 +134,7 @@ class RunEvidence:
 
     @property
     def manifest(self) -> Manifest | None:
-        """The manifest beside the pictures that it was trained on, where they still are."""
+        """The manifest beside the images that it was trained on, where they still are."""
         for entry in self.record.data:
             path = Path(str(entry.get("path", "")))
             for folder in (path.parent, Path(self.record.folder) / path.parent):
@@ -155,10 +155,10 @@ def label_of(name: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ReportData:
     """Every run of a report, in the order of stages, seeds and members."""
 
-    runs: list[RunEvidence]
+    runs: list[RunData]
     sources: list[Path] = field(default_factory=list)  # as they were named
     dissection: Dissection | None = None  # where a results folder was named
     data: Manifest | None = None  # of the converted data set that was named
@@ -186,16 +186,16 @@ class Evidence:
         return 0 if found is None else len(found.wnids)
 
     @property
-    def pictures(self) -> str:
-        """What a figure calls the reported pictures."""
+    def images(self) -> str:
+        """What a figure calls the reported images."""
         if self.dissection is None:
             return "validation"
         return "held-out" if self.dissection.tuning else "validation"
 
     @cached_property
-    def by_stage(self) -> dict[str, list[RunEvidence]]:
+    def by_stage(self) -> dict[str, list[RunData]]:
         """Label of a stage → its runs."""
-        found: dict[str, list[RunEvidence]] = {}
+        found: dict[str, list[RunData]] = {}
         for run in self.runs:
             found.setdefault(run.label, []).append(run)
         return found
@@ -217,7 +217,7 @@ class Evidence:
         return {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
 
     @property
-    def best(self) -> RunEvidence | None:
+    def best(self) -> RunData | None:
         """The single model of the highest accuracy on the choosing split, one crop, else ten."""
         for crop in (CENTER, OVERSAMPLE):
             scored = [
@@ -230,7 +230,7 @@ class Evidence:
         return None
 
     @cached_property
-    def members(self) -> list[RunEvidence]:
+    def members(self) -> list[RunData]:
         """The runs of the ensemble that have ten crops.
 
         Those that a results folder names; else those of the last stage that has two.
@@ -249,7 +249,7 @@ class Evidence:
         return []
 
 
-def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
+def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
     """Read every run below the folders named, and require that all are of one data set.
 
     ``data``: the converted data set, whose manifest names the classes, where it has moved.
@@ -264,7 +264,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
             raise UsageError(f"{source}: {what}; name run directories, or a folder of them")
         seen.add(here)
     _require_one_table(seen)
-    found: dict[Path, RunEvidence] = {}
+    found: dict[Path, RunData] = {}
     dissection = None
     lost: list[Path] = []
     for results, whole in seen.dissections:
@@ -286,7 +286,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
             for found_p in run.probabilities.values():
                 if found_p.wnids.tolist() != manifest.wnids:
                     raise UsageError(f"--data {data}: its classes are not those of {run.folder}")
-    return Evidence(
+    return ReportData(
         ordered,
         list(sources),
         dissection,
@@ -297,7 +297,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> Evidence:
     )
 
 
-def _order(run: RunEvidence) -> tuple[Any, ...]:
+def _order(run: RunData) -> tuple[Any, ...]:
     number = run.stage.number if run.stage else len(STAGES) + 1
     # seed2 comes before seed10
     return number, run.stage_name, [
@@ -305,12 +305,12 @@ def _order(run: RunEvidence) -> tuple[Any, ...]:
     ]  # fmt: skip
 
 
-def _add(found: dict[Path, RunEvidence], folder: Path, whole: Path | None = None) -> None:
+def _add(found: dict[Path, RunData], folder: Path, whole: Path | None = None) -> None:
     record = runs.load(folder / RunPaths(folder).run_json.name)
     if record is not None:
         if whole is not None and not whole.is_dir():
             whole = None
-        found.setdefault(folder.resolve(), RunEvidence(folder, record, whole))
+        found.setdefault(folder.resolve(), RunData(folder, record, whole))
 
 
 def _require_one_table(seen: Found) -> None:
@@ -323,10 +323,10 @@ def _require_one_table(seen: Found) -> None:
         )
 
 
-def require_one_data_set(found: Iterable[RunEvidence]) -> None:
+def require_one_data_set(found: Iterable[RunData]) -> None:
     """Raise UsageError, naming both, where two runs were trained or measured on different data."""
-    by_file: dict[str, tuple[str, RunEvidence]] = {}
-    by_split: dict[str, tuple[Probabilities, RunEvidence]] = {}
+    by_file: dict[str, tuple[str, RunData]] = {}
+    by_split: dict[str, tuple[Probabilities, RunData]] = {}
     for run in found:
         for entry in run.record.data:
             digest = str(entry.get("digest") or "")
@@ -334,16 +334,16 @@ def require_one_data_set(found: Iterable[RunEvidence]) -> None:
             if digest and split:
                 known, first = by_file.setdefault(split, (digest, run))
                 if known != digest:
-                    raise _differ(first, run, f"their {split} holds other pictures")
+                    raise _differ(first, run, f"their {split} holds other images")
         for (split, _), probabilities in run.probabilities.items():
             known_p, first = by_split.setdefault(split, (probabilities, run))
             if known_p.wnids.tolist() != probabilities.wnids.tolist():
                 raise _differ(first, run, "their classes differ")
             if known_p.names.tolist() != probabilities.names.tolist():
-                raise _differ(first, run, f"their {split} pictures differ")
+                raise _differ(first, run, f"their {split} images differ")
 
 
-def _differ(first: RunEvidence, second: RunEvidence, how: str) -> UsageError:
+def _differ(first: RunData, second: RunData, how: str) -> UsageError:
     return UsageError(
         f"{first.folder} and {second.folder} are of different data sets ({how}); a report "
         "compares runs of one: make one report for each"

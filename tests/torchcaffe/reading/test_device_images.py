@@ -1,4 +1,4 @@
-"""Pictures that a GPU stores and cuts itself: the very batches of the CPU, and of real Caffe.
+"""Images that a GPU stores and cuts itself: the very batches of the CPU, and of real Caffe.
 
 There is no GPU in most places, so the same functions run here on the CPU's own memory.
 """
@@ -20,10 +20,10 @@ from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.torchcaffe.random_numbers import random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
-from tinynet.torchcaffe.reading import data_transformer, device_pictures
+from tinynet.torchcaffe.reading import data_transformer, device_images
 from tinynet.torchcaffe.reading.data_reader import DataReader
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random
-from tinynet.torchcaffe.reading.device_pictures import DevicePictures, Plan
+from tinynet.torchcaffe.reading.device_images import DeviceImages, Plan
 
 CPU = torch.device("cpu")
 BYTES = [name for name, (store, *_) in asked.TRANSFORMS.items() if store in ("bytes", "square")]
@@ -38,34 +38,34 @@ def test_a_device_cuts_caffes_batches(
     judge: type, name: str, stored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caffe = judge()
-    monkeypatch.setattr(device_pictures, "fits", lambda size, device: stored)
+    monkeypatch.setattr(device_images, "fits", lambda size, device: stored)
     store, phase, source = asked.TRANSFORMS[name]
     transform = parse(source)
     main = Mt19937(asked.TRANSFORM_SEED)
     stream = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
     transformer = DataTransformer(transform, phase, mean_of(transform), stream)
-    pictures = asked.pictures(store)
-    device = DevicePictures(transformer, pictures[0].shape, len(pictures), CPU)
-    labels = np.arange(len(pictures)) + 3
+    images = asked.images(store)
+    device = DeviceImages(transformer, images[0].shape, len(images), CPU)
+    labels = np.arange(len(images)) + 3
     for number in range(asked.BATCHES):
-        records = (number * asked.BATCH + np.arange(asked.BATCH)) % len(pictures)
-        batch = [pictures[record] for record in records]
+        records = (number * asked.BATCH + np.arange(asked.BATCH)) % len(images)
+        batch = [images[record] for record in records]
         brought = None if device.has(records) else device.stage(batch)
-        windows = transformer.draw([picture.shape for picture in batch])
+        windows = transformer.draw([image.shape for image in batch])
         plan = Plan(records, windows, labels[records], brought)
         data, found = device.batch(plan)
         caffe.expect(f"{name}/blob/data/{number}", data.numpy())
         assert data.is_contiguous(memory_format=torch.channels_last)
         assert found.tolist() == labels[records].tolist() and found.dtype == torch.float32
-    assert device.has(np.arange(len(pictures))) is stored
+    assert device.has(np.arange(len(images))) is stored
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("device") / "lmdb"
-    pictures = np.random.RandomState(3).randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
+    images = np.random.RandomState(3).randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
     labels = 2**24 - 9 + np.arange(RECORDS)  # the last ones are not exact in float32
-    write_store(path, ((b"%04d" % i, encode_datum(p, labels[i])) for i, p in enumerate(pictures)))
+    write_store(path, ((b"%04d" % i, encode_datum(p, labels[i])) for i, p in enumerate(images)))
     return path
 
 
@@ -79,8 +79,8 @@ def open_reader(database: Path) -> Iterator[Callable[..., DataReader]]:
         transformer = DataTransformer(param, phase, None, stream)
         reader = DataReader(path, BATCH, transformer, 3, False)
         if on_device:
-            shape, records = reader.picture_shape, reader.records
-            reader.pictures = DevicePictures(transformer, shape, records, CPU)
+            shape, records = reader.image_shape, reader.records
+            reader.images = DeviceImages(transformer, shape, records, CPU)
         made.append(reader)
         reader.start()
         return reader
@@ -97,8 +97,8 @@ def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
         if batch.plan is None:
             data, labels = torch.from_numpy(batch.data), torch.from_numpy(batch.labels)
         else:
-            assert reader.pictures is not None
-            data, labels = reader.pictures.batch(batch.plan)
+            assert reader.images is not None
+            data, labels = reader.images.batch(batch.plan)
         found.append((data.contiguous().numpy().tobytes(), labels.tolist()))
     return found
 
@@ -107,7 +107,7 @@ def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
 def test_the_reader_gives_the_same_batches_for_a_device_from_every_position(
     open_reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
-    monkeypatch.setattr(device_pictures, "fits", lambda size, device: stored)
+    monkeypatch.setattr(device_images, "fits", lambda size, device: stored)
     here, there = open_reader(on_device=False), open_reader()
     positions = []
     for _ in range(4):
@@ -129,18 +129,18 @@ def test_after_an_epoch_nothing_but_plans_is_brought(
     take(reader, 6 + 4)  # an epoch, and what was read ahead of it
     for _ in range(12):
         batch = reader.next_batch()
-        assert batch.plan is not None and batch.plan.pictures is None
-        assert reader.pictures is not None
-        reader.pictures.batch(batch.plan)
+        assert batch.plan is not None and batch.plan.images is None
+        assert reader.images is not None
+        reader.images.batch(batch.plan)
 
 
 @pytest.mark.parametrize("others", ["sizes", "floats"])
-def test_pictures_that_a_device_cannot_store_are_cut_on_the_host(
+def test_images_that_a_device_cannot_store_are_cut_on_the_host(
     open_reader: Callable[..., DataReader], tmp_path: Path, others: str
 ) -> None:
-    pictures = [*asked.pictures("bytes"), *asked.pictures(others)]
+    images = [*asked.images("bytes"), *asked.images(others)]
     path = tmp_path / "mixed"
-    write_store(path, ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(pictures)))
+    write_store(path, ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(images)))
     assert take(open_reader(path), 15) == take(open_reader(path, on_device=False), 15)
 
 
@@ -152,7 +152,7 @@ def test_a_set_is_stored_in_a_quarter_of_the_free_memory_or_not_at_all(
     monkeypatch.setattr(
         torch.cuda, "mem_get_info", lambda device: asked_for.append(device) or (4000, 9000)
     )
-    assert device_pictures.fits(1000, gpu) and not device_pictures.fits(1001, gpu)
+    assert device_images.fits(1000, gpu) and not device_images.fits(1001, gpu)
     assert asked_for == [gpu, gpu]
 
 
@@ -161,15 +161,15 @@ def test_a_set_is_stored_in_a_quarter_of_the_free_memory_or_not_at_all(
 def test_a_gpu_gives_the_batches_of_the_cpu(
     database: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
-    monkeypatch.setattr(device_pictures, "fits", lambda size, device: stored)
+    monkeypatch.setattr(device_images, "fits", lambda size, device: stored)
     found = []
     for device in (CPU, torch.device("cuda", 0)):
         transformer = DataTransformer(parse(AUGMENTED), schema.TRAIN, None, Mt19937(5))
         reader = DataReader(database, BATCH, transformer, 3, False, device)
         reader.start()
         batches = [reader.next_batch() for _ in range(20)]
-        if reader.pictures is not None:
-            cut = [reader.pictures.batch(batch.plan) for batch in batches if batch.plan]
+        if reader.images is not None:
+            cut = [reader.images.batch(batch.plan) for batch in batches if batch.plan]
             found.append([data.cpu().numpy().copy() for data, _ in cut])
         else:
             found.append([batch.data for batch in batches])

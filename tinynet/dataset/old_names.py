@@ -1,0 +1,30 @@
+"""Today's names for what earlier releases wrote into JSON files: old results are still read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_KEYS = {
+    "by_picture": "by_image",
+    "full_by_picture": "full_by_image",
+    "chosen_on": "selection_set",
+}
+_TEXTS = ("role", "roles")  # keys whose texts say what images are for
+
+
+def renamed(content: Any) -> Any:
+    """Parsed JSON with today's keys, and "images" where its texts said "pictures"."""
+    if isinstance(content, list):
+        return [renamed(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    return {
+        _KEYS.get(key, key): _images(value) if key in _TEXTS else renamed(value)
+        for key, value in content.items()
+    }
+
+
+def _images(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _images(text) for key, text in value.items()}
+    return value.replace("picture", "image") if isinstance(value, str) else value
