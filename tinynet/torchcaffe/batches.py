@@ -44,11 +44,11 @@ def run(
     check(len(set(lengths.values())) == 1, f"arrays must be of one length; got {shown}")
     data: dict[str, list[np.ndarray]] = {name: [] for name in {*net.outputs, *blobs}}
     grads: dict[str, list[np.ndarray]] = {}
-    forwards = _split(net, {k: arrays[k] for k in net.inputs if k in arrays})
+    forwards = split(net, {k: arrays[k] for k in net.inputs if k in arrays})
     backwards: Iterator[Arrays] = iter(())
     if diffs is not None:
         grads = {name: [] for name in {*net.inputs, *diffs}}
-        backwards = _split(net, {k: arrays[k] for k in net.outputs if k in arrays})
+        backwards = split(net, {k: arrays[k] for k in net.outputs if k in arrays})
     nothing: dict[str, Any] = {}
     for inputs, outputs in zip_longest(forwards, backwards, fillvalue=nothing):
         for name, array in net.forward(blobs=blobs, **inputs).items():
@@ -63,8 +63,8 @@ def run(
     )
 
 
-def _split(net: Net, arrays: Arrays) -> Iterator[Arrays]:
-    """Slices of the net's batch size; the last one padded with zeros."""
+def split(net: Net, arrays: Arrays) -> Iterator[Arrays]:
+    """Slices of the net's batch size of ``arrays``, all of one length; zeros pad the last one."""
     if not arrays:
         return
     size = next(iter(net.blobs.values())).shape[0]

@@ -312,9 +312,10 @@ class Blob:
         """The diff as a writable float32 array which stays aliased to the blob."""
         return self._diff.numpy(self._shape)
 
-    def load(self, values: np.ndarray, what: str) -> None:
+    def load(self, values: np.ndarray, what: str, remedy: str = "") -> None:
         """Copy ``values`` into the data; raise CaffeError naming ``what`` if the shapes differ.
 
+        ``remedy`` ends that message: what to do about it.
         A legacy four-axis shape with leading ones, as old .caffemodel files have, fits its
         shorter form (Blob::ShapeEquals).
         """
@@ -323,7 +324,7 @@ class Blob:
             if tuple(values.shape) != padded:
                 raise CaffeError(
                     f"cannot copy {what}: shape mismatch; the file has {tuple(values.shape)}, "
-                    f"the net {self._shape}"
+                    f"the net {self._shape}{remedy}"
                 )
         source = torch.from_numpy(np.array(values, dtype=np.float32).reshape(self._shape))
         self.tensor.copy_(source)

@@ -37,6 +37,7 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.torchcaffe.vectors import BlobVec
 
 Blobs = list[Blob]
 
@@ -57,12 +58,12 @@ class Layer:
     # the weight of top 0 in the net's loss where the prototxt states none
     default_loss_weight: ClassVar[float] = 0.0
 
-    blobs = SetOnce[Blobs]()
+    blobs = SetOnce[BlobVec]()
 
-    def __init__(self, param: Any, phase: int, blobs: Blobs | None = None) -> None:
+    def __init__(self, param: Any, phase: int, blobs: BlobVec | None = None) -> None:
         self.param = param
         self.phase = phase
-        self.blobs = [] if blobs is None else blobs
+        self.blobs = BlobVec() if blobs is None else blobs
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
         self._float32 = CONTEXT.precision == "float32"
@@ -139,6 +140,7 @@ class Layer:
         """Check the numbers of blobs, set up, reshape, and spread the loss weights."""
         self._check_counts(bottom, top)
         self.setup(bottom, top)
+        self.blobs.fix()
         stated = len(self.param.blobs)
         self.require(
             stated in (0, len(self.blobs)),
@@ -185,6 +187,7 @@ class Layer:
         weights = list(self.param.loss_weight)
         if not weights and self.default_loss_weight:
             weights = [self.default_loss_weight]  # of one top: more want theirs stated
+            self.param.loss_weight.extend(weights)  # as if it were stated: a snapshot shows it
         if weights:
             self.require(
                 len(weights) == len(top),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -24,6 +24,7 @@ from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import hdf5, weights
+from tinynet.torchcaffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
 
 TRAIN: int = schema.TRAIN
 TEST: int = schema.TEST
@@ -40,17 +41,15 @@ class Net:
     """
 
     # what scripts see: of a layer written in Python, the user's own object
-    layers = SetOnce[list[Any]]()
+    layers = SetOnce[LayerVec]()
     blobs = SetOnce["OrderedDict[str, Blob]"]()
     blob_loss_weights = SetOnce["OrderedDict[str, float]"]()
     layer_dict = SetOnce["OrderedDict[str, Any]"]()
-    params = SetOnce["OrderedDict[str, list[Blob]]"]()
+    params = SetOnce["OrderedDict[str, BlobVec]"]()
     inputs = SetOnce[list[str]]()
     outputs = SetOnce[list[str]]()
     top_names = SetOnce["OrderedDict[str, list[str]]"]()
     bottom_names = SetOnce["OrderedDict[str, list[str]]"]()
-    _layer_names = SetOnce[list[str]]()
-    _blob_names = SetOnce[list[str]]()
 
     def __init__(
         self,
@@ -96,9 +95,7 @@ class Net:
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase
-        self.layers = [layer.face for layer in graph.layers]
-        self._layer_names = graph.layer_names
-        self._blob_names = graph.blob_names
+        self.layers = LayerVec([layer.face for layer in graph.layers], fixed=True)
         self.blobs = OrderedDict(zip(graph.blob_names, graph.blobs))
         self.blob_loss_weights = OrderedDict(zip(graph.blob_names, graph.blob_loss_weights))
         self.layer_dict = OrderedDict(zip(graph.layer_names, self.layers))
@@ -128,23 +125,47 @@ class Net:
     # names with an underscore that scripts use all the same
 
     @property
-    def _inputs(self) -> list[int]:
-        return self._graph.input_ids
+    def _layer_names(self) -> StringVec:
+        return StringVec([*self._graph.layer_names])
 
     @property
-    def _outputs(self) -> list[int]:
-        return self._graph.output_ids
+    def _blob_names(self) -> StringVec:
+        return StringVec([*self._graph.blob_names])
 
-    def _top_ids(self, layer: int) -> list[int]:
-        return self._graph.top_ids[layer]
+    @property
+    def _blobs(self) -> BlobVec:
+        return BlobVec(self._graph.blobs, fixed=True)
 
-    def _bottom_ids(self, layer: int) -> list[int]:
-        return self._graph.bottom_ids[layer]
+    @property
+    def _blob_loss_weights(self) -> DtypeVec:
+        return DtypeVec(self._graph.blob_loss_weights, fixed=True)
+
+    @property
+    def _inputs(self) -> IntVec:
+        return IntVec([*self._graph.input_ids])
+
+    @property
+    def _outputs(self) -> IntVec:
+        return IntVec([*self._graph.output_ids])
+
+    def _top_ids(self, layer: int) -> IntVec:
+        return IntVec([*self._graph.top_ids[layer]])
+
+    def _bottom_ids(self, layer: int) -> IntVec:
+        return IntVec([*self._graph.bottom_ids[layer]])
+
+    def _batch(self, blobs: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        return batches.split(self, blobs)
+
+    def _set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        if labels.ndim != 4:
+            raise CaffeError(f"the labels array must have 4 axes; got {labels.ndim}")
+        self.set_input_arrays(data, labels)
 
     def _names_of(self, ids: list[list[int]]) -> OrderedDict[str, list[str]]:
         names = self._graph.blob_names
         return OrderedDict(
-            (layer, [names[i] for i in row]) for layer, row in zip(self._layer_names, ids)
+            (layer, [names[i] for i in row]) for layer, row in zip(self._graph.layer_names, ids)
         )
 
     # --- what the solver uses
@@ -241,11 +262,12 @@ class Net:
     # --- pycaffe's face: running
 
     def _index(self, layer: str) -> int:
-        if layer not in self._layer_names:
+        names = self._graph.layer_names
+        if layer not in names:
             raise CaffeValueError(
-                f"net '{self.name}' has no layer '{layer}'; it has {', '.join(self._layer_names)}"
+                f"net '{self.name}' has no layer '{layer}'; it has {', '.join(names)}"
             )
-        return self._layer_names.index(layer)
+        return names.index(layer)
 
     def _forward(self, start: int, end: int) -> float:
         return float(self.run_forward(start, end))
@@ -331,7 +353,7 @@ class Net:
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
         """Feed the net's first layer, a MemoryData; see ``MemoryData.set_arrays``."""
-        first = self.layers[0] if self.layers else None
+        first = self.layers[0] if len(self.layers) else None
         if not isinstance(first, MemoryData):
             raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
         first.set_arrays(data, labels)

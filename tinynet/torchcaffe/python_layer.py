@@ -17,13 +17,7 @@ from typing import Any
 
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.set_once import SetOnce
-
-
-class BlobVec(list[Blob]):
-    """A layer's parameter blobs; ``add_blob(d0, d1, …)`` appends a new one of zeros."""
-
-    def add_blob(self, *shape: int) -> None:
-        self.append(Blob(shape))
+from tinynet.torchcaffe.vectors import BlobVec
 
 
 class Layer:

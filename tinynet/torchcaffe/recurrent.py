@@ -31,6 +31,7 @@ from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.layer import Blobs, Layer
 from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.vectors import BlobVec
 
 _SOURCE = "recurrent_layer.cpp"
 
@@ -43,7 +44,7 @@ class Recurrent(Layer):
     #: the blob that holds the outputs of all steps
     output: ClassVar[str]
 
-    def __init__(self, param: Any, phase: int, blobs: Blobs | None = None) -> None:
+    def __init__(self, param: Any, phase: int, blobs: BlobVec | None = None) -> None:
         super().__init__(param, phase, blobs)
         self.exposed = param.recurrent_param.expose_hidden
         parts = len(self.state_inputs) if self.exposed else 0

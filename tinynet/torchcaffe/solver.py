@@ -38,7 +38,7 @@ class Solver:
     type: str = ""
     parameters = SetOnce[Any]()  # the whole SolverParameter; pycaffe shows a script `param`
     net = SetOnce[Net]()
-    test_nets = SetOnce["list[Net]"]()
+    test_nets = SetOnce[solver_nets.NetVec]()
 
     def __init__(self, param_file: str | Path | Any) -> None:
         if isinstance(param_file, (str, Path)):

@@ -11,8 +11,17 @@ from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check, require_file
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.vectors import Vector
 
 _SOURCE = "solver.cpp"
+
+
+class NetVec(Vector[Net]):
+    """The test nets of a solver."""
+
+    holds = (Net,)
+
+
 _TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
@@ -29,7 +38,7 @@ def train_net(param: Any) -> Net:
     return _make_net(param, net_param, TRAIN, param.train_state)
 
 
-def test_nets(param: Any) -> list[Net]:
+def test_nets(param: Any) -> NetVec:
     """The nets that a SolverParameter tests, in order: one for each ``test_iter``."""
     sources = [("test_net_param", value) for value in param.test_net_param]
     sources += [("test_net", value) for value in param.test_net]
@@ -56,13 +65,13 @@ def test_nets(param: Any) -> list[Net]:
         not sources or param.test_interval > 0,
         f"test_interval must be positive where there are test nets; got {param.test_interval}",
     )
-    nets = []
+    nets: list[Net] = []
     for i, (field, value) in enumerate(sources):
         source = field if field.endswith("_param") else f"{field} file: {value}"
         glog.info(_SOURCE, f"Creating test net (#{i}) specified by {source}")
         state = states[i] if states else schema.NetState()
         nets.append(_make_net(param, _net_param(field, value), TEST, state))
-    return nets
+    return NetVec(nets, fixed=True)
 
 
 def _net_param(field: str, value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinynet.torchcaffe import python_layer
 from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.vectors import RawBlobVec
 
 
 @register("Python")
@@ -49,13 +50,15 @@ class Python(Layer):
         return written(param)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        self.written.setup(bottom, top)
+        self.written.setup(RawBlobVec(bottom, fixed=True), RawBlobVec(top, fixed=True))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        self.written.reshape(bottom, top)
+        self.written.reshape(RawBlobVec(bottom, fixed=True), RawBlobVec(top, fixed=True))
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        self.written.forward(bottom, top)
+        self.written.forward(RawBlobVec(bottom, fixed=True), RawBlobVec(top, fixed=True))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        self.written.backward(top, propagate_down, bottom)
+        self.written.backward(
+            RawBlobVec(top, fixed=True), propagate_down, RawBlobVec(bottom, fixed=True)
+        )

@@ -20,6 +20,9 @@ from tinynet.torchcaffe.errors import CaffeError, require_file
 _LENGTH_DELIMITED = 2
 _FLOAT32 = np.dtype("<f4")
 
+#: what to do where a file's layer of the same name has parameters of another shape
+RENAME = "; to learn this layer from scratch, give it another name in the net"
+
 
 def _varint(value: int) -> bytes:
     out = bytearray()

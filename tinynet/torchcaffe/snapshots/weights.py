@@ -6,6 +6,7 @@ Defined by ``Net::ToProto``, ``CopyTrainedLayersFrom`` and ``ShareTrainedLayersW
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,11 @@ def load_message(net: NetGraph, message: Any, source: str) -> None:
         check(
             len(target) == len(stored.blobs),
             f"{source}: incompatible number of blobs for layer {stored.name}: the file has "
-            f"{len(stored.blobs)}, the net {len(target)}",
+            f"{len(stored.blobs)}, the net {len(target)}{blob_proto.RENAME}",
         )
         for j, blob in enumerate(stored.blobs):
             what = f"param {j} of layer '{stored.name}' from {source}"
-            target[j].load(blob_proto.decode(blob, what), what)
+            target[j].load(blob_proto.decode(blob, what), what, blob_proto.RENAME)
 
 
 def share(net: NetGraph, other: NetGraph) -> None:
@@ -83,5 +84,5 @@ def share(net: NetGraph, other: NetGraph) -> None:
             mine.share_data(theirs)
 
 
-def _blobs_by_layer(net: NetGraph) -> dict[str, list[Blob]]:
+def _blobs_by_layer(net: NetGraph) -> dict[str, Sequence[Blob]]:
     return {name: layer.blobs for name, layer in zip(net.layer_names, net.layers)}
