@@ -62,7 +62,7 @@ class Vector(Sequence[T]):
             self._require(value, old)
             self._items[index] = value
             return
-        values: list[T] = [value] if isinstance(value, self.holds) else list(value)
+        values: list[Any] = [value] if isinstance(value, self.holds) else list(value)
         replaced = self._items[index]
         if len(values) != len(replaced):
             self._require_free()

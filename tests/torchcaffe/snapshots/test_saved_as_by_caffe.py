@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tinynet.prototxt import binary, schema, text
+from tinynet.caffeformat import binary, schema, text
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe import both_engines, known_nets
