@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tinynet.caffeformat import binary, schema, text
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe import both_engines, known_nets
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.layer_cases import LAYERS
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net, one
+from tinynet.caffeformat import binary, schema, text
 
 # of every type the first case; a biased Scale and shared parameters besides
 NETS = {case.type: case.text for case in reversed(LAYERS.values())}
