@@ -120,7 +120,7 @@ def test_the_older_solver_type_is_read_as_the_type_that_it_means() -> None:
     edit("random_seed: 7", "solver_type: NESTEROV", "small/solver.prototxt")
     assert prepare.load(SOLVER).solver.type == "Nesterov"
     edit("solver_type: NESTEROV", 'solver_type: ADAM type: "SGD"', "small/solver.prototxt")
-    with pytest.raises(TinynetError, match="solver.prototxt: has type and the older solver_type"):
+    with pytest.raises(TinynetError, match="solver.prototxt: give the solver's type by type"):
         prepare.load(SOLVER)
 
 

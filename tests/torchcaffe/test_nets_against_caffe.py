@@ -281,13 +281,6 @@ def test_accuracy_needs_no_gradient_even_when_forced(ask_both: Ask) -> None:
     assert_same(*ask_both(asked, {**x_of((3, 4)), "label": whole(1, (3,), 4)}))
 
 
-def test_a_net_of_old_layers_says_how_to_upgrade_it(tmp_path: Path) -> None:
-    path = tmp_path / "v1.prototxt"
-    path.write_text('name: "v1" layers { name: "c" type: CONVOLUTION bottom: "x" top: "y" }')
-    with pytest.raises(torchcaffe.CaffeError, match="V1 format.*upgrade_net_proto_text"):
-        torchcaffe.Net(path, torchcaffe.TEST)
-
-
 def test_unknown_layers_and_parameters_are_named(tmp_path: Path) -> None:
     path = tmp_path / "unknown.prototxt"
     path.write_text(layer("Convolutoin", "", "y"))

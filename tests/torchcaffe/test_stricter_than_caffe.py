@@ -9,11 +9,7 @@ import pytest
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
-from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.refused_nets import X, refused, refused_convolution
-from tests.torchcaffe.small_nets import layer
-from tinynet.caffeformat.datum import encode_datum
-from tinynet.caffeformat.lmdb import write_store
 
 _IN_PLACE = "cannot work in place"
 OURS = {
@@ -40,35 +36,6 @@ def test_what_real_caffe_gets_wrong_without_a_word_is_refused(
     labels = {"b": np.full(2, 3, np.float32)} if "Hinge" in text else {}
     with pytest.raises(torchcaffe.CaffeError, match=message):
         both_engines.answer(torchcaffe, {"net": text}, labels)
-
-
-@pytest.mark.parametrize(
-    ("field", "said"),
-    [
-        ("scale: 0.5", "write it in transform_param"),
-        ("mirror: true", "write it in transform_param"),
-        ("crop_size: 3", "write it in transform_param"),
-        ('mean_file: "mean.binaryproto"', "write it in transform_param"),
-        ("rand_skip: 7", "leave it out"),
-        ("force_encoded_color: true", "force_color in transform_param"),
-    ],
-)
-def test_fields_that_caffe_reads_and_does_nothing_with_are_refused(
-    field: str,
-    said: str,
-    real_caffe: RealCaffe,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-    pixels = np.arange(75, dtype=np.uint8).reshape(3, 5, 5)
-    write_store(tmp_path / "lmdb", [(b"0", encode_datum(pixels, 1))])
-    given = f'source: "{tmp_path}/lmdb" backend: LMDB batch_size: 1'
-    text = layer("Data", "", "x", f"data_param {{ {given} {field} }}")
-    real = real_caffe.answer({"net": text, "backward": False}, {}, tmp_path)
-    np.testing.assert_array_equal(real["0/data/x"][0], pixels)
-    with pytest.raises(torchcaffe.CaffeError, match=f"Data layer l: data_param.*{said}"):
-        both_engines.answer(torchcaffe, {"net": text}, {})
 
 
 def test_arrays_of_several_lengths_are_not_run_side_by_side(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from tinynet.caffeformat import schema, upgrade
 from tinynet.caffeformat.phases import layers_of
 from tinynet.caffeformat.shape_rules import RULES, Shape
 from tinynet.errors import TinynetError
@@ -64,18 +65,17 @@ class NetShapes:
 
 
 def infer(net: Any, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes:
-    """The shapes of a NetParameter's layers in a phase.
+    """The shapes of a NetParameter's layers in a phase; it may be in any of Caffe's formats.
 
     ``image`` (channels, height, width) is what a Data layer's records hold, which no prototxt
     says.  Raises TinynetError naming the layer where the net is inconsistent, and on a layer whose
     shape cannot be known without its data or code.
     """
-    if len(net.layers):
-        raise TinynetError(
-            f"net '{net.name}' is in Caffe's old format ('layers' with types in capitals); "
-            "convert it with Caffe's upgrade_net_proto_text"
-        )
-    blobs = _inputs(net)
+    if upgrade.needs_upgrade(net):
+        old, net = net, schema.NetParameter()
+        net.CopyFrom(old)
+        upgrade.upgrade(net, net.name)
+    blobs: dict[str, Shape] = {}
     found = []
     shared: dict[str, Shape] = {}
     parameters = 0
@@ -85,17 +85,6 @@ def infer(net: Any, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes
         parameters += shapes.parameter_count - _already_counted(layer, shapes, shared)
         found.append(shapes)
     return NetShapes(tuple(found), parameters)
-
-
-def _inputs(net: Any) -> dict[str, Shape]:
-    """The blobs of a deploy net that names them with ``input`` instead of an Input layer."""
-    if len(net.input_shape):
-        shapes = [tuple(shape.dim) for shape in net.input_shape]
-    else:
-        shapes = [tuple(net.input_dim[at : at + 4]) for at in range(0, len(net.input_dim), 4)]
-    if len(shapes) != len(net.input):
-        raise TinynetError(f"net '{net.name}' has {len(net.input)} inputs and {len(shapes)} shapes")
-    return dict(zip(net.input, shapes))
 
 
 def _infer_layer(layer: Any, blobs: dict[str, Shape], image: Shape) -> LayerShapes:

@@ -222,7 +222,9 @@ class _Reader:
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
-            raise self.error(f"'{field.name}' of {owner} is not UTF-8 text", first) from None
+            what = f"'{field.name}' of {owner} is not UTF-8 text; convert the file: "
+            what += f"iconv -f ENCODING -t UTF-8 {self.name} > NEW (LATIN1, say, or GBK)"
+            raise self.error(what, first) from None
 
 
 def _integer(token: _Token, negative: bool) -> int | None:

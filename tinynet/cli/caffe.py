@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -52,6 +53,12 @@ _STDERR_VARIABLE = "GLOG_logtostderr"
 # Caffe's, whose semantics these are; old scripts look for it
 _VERSION = "1.0.0"
 ACTIONS = ("train", "test", "time", "device_query")
+# Caffe's other programs, which take no flags of gflags': the module in tinynet.cli of each
+PROGRAMS = {
+    "upgrade_net_proto_text": "upgrade_tools",
+    "upgrade_net_proto_binary": "upgrade_tools",
+    "upgrade_solver_proto_text": "upgrade_tools",
+}
 
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -74,6 +81,9 @@ class _ReadsAsGflags(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args:  # what Caffe does then, and its exit status
             click.echo(ctx.get_help())
+            ctx.exit()
+        if args[0] in PROGRAMS:
+            _run_program(ctx, *args)
             ctx.exit()
         return super().parse_args(ctx, self._spelt_out(ctx, args))
 
@@ -107,6 +117,13 @@ class _ReadsAsGflags(click.Command):
         return [*flags, "--", *words] if words else flags
 
 
+def _run_program(ctx: click.Context, name: str, *arguments: str) -> None:
+    module = importlib.import_module(f"tinynet.cli.{PROGRAMS[name]}")
+    program: click.Command = getattr(module, name)
+    with program.make_context(f"caffe {name}", list(arguments), parent=ctx.parent) as inner:
+        program.invoke(inner)
+
+
 def _print_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
     if asked:
         click.echo(f"caffe version {_VERSION} (tinynet {__version__})")
@@ -133,6 +150,12 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
     """Do what the program `caffe` does: train, test, time or device_query.
 
     Flags are Caffe's, with one dash or two, with = or a space.  The log on stderr is Caffe's too.
+
+    \b
+    Caffe's other programs, each with a --help of its own:
+      upgrade_net_proto_text IN OUT      a net's prototxt of any age
+      upgrade_net_proto_binary IN OUT    weights (.caffemodel) of any age
+      upgrade_solver_proto_text IN OUT   a solver with the older solver_type
 
     \b
     Exit status, and where Caffe's own is another:

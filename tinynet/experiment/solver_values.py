@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinynet.caffeformat import schema
+from tinynet.caffeformat.upgrade import SOLVER_TYPES
 from tinynet.experiment.hyperparameters import LARGEST_COUNT, LARGEST_SEED
 
 # What each learning rate policy of Caffe reads (sgd_solver.cpp, GetLearningRate).
@@ -28,7 +29,7 @@ RATE_FIELDS = ("base_lr", "lr_policy", *sorted({f for fs in POLICY_FIELDS.values
 
 WORDS: dict[str, tuple[str, ...]] = {
     "lr_policy": tuple(POLICY_FIELDS),
-    "type": ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"),
+    "type": SOLVER_TYPES,
     "regularization_type": ("L1", "L2"),
 }
 _WITHOUT_MOMENTUM = ("AdaGrad", "RMSProp")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.caffeformat import binary, phases, schema, text
+from tinynet.caffeformat import binary, phases, schema, text, upgrade
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.dataset.manifest import read_manifest
@@ -124,9 +124,9 @@ def require_weights_fit(weights: Weights, deploy: Path) -> None:
 
     Caffe loads by name and leaves the others as they were made: random, or zero.
     """
-    net = text.read(deploy, schema.NetParameter)
-    model = binary.read(weights.path, schema.NetParameter)
-    held = {layer.name for layer in (*model.layer, *model.layers) if layer.blobs}
+    net = upgrade.read_net(deploy)
+    model = upgrade.read_model(weights.path)
+    held = {layer.name for layer in model.layer if layer.blobs}
     missing = [layer.name for layer in phases.layers_of(net, schema.TEST) if layer.type in _LEARNED]
     missing = [name for name in missing if name not in held]
     if missing:

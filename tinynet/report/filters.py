@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat import upgrade
 from tinynet.errors import TinynetError
 from tinynet.report import canvas
 
@@ -26,7 +26,7 @@ def first_filters(model: Path) -> tuple[str, np.ndarray]:
     The files of this project are trained on BGR images, as Caffe's are.  Raises TinynetError
     where the file has no layer that reads three channels.
     """
-    net = binary.read(model, schema.NetParameter)
+    net = upgrade.read_model(model)
     for layer in net.layer:
         if layer.type == "Convolution" and layer.blobs:
             filters = _array(layer.blobs[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.caffeformat import phases, schema
+from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError, UsageError
@@ -107,7 +108,14 @@ def manifest_of(database: Path) -> Manifest | None:
 
 
 def warnings(prepared: Prepared) -> Iterator[str]:
-    """What will run, but hardly as it was meant."""
+    """What will run, but hardly as it was meant, or not as it is written."""
+    yield from prepared.notes
+    yield from dict.fromkeys(
+        what
+        for net, phase in prepared.nets
+        for layer in phases.layers_of(net, phase)
+        for what in fields_without_effect(layer)
+    )
     for index, net in enumerate(prepared.test_nets):
         if index < len(prepared.solver.test_iter):
             yield from _coverage(net, prepared.solver.test_iter[index])

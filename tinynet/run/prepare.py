@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tinynet.caffeformat import phases, schema, text
+from tinynet.caffeformat import phases, schema, text, upgrade
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import WARM_UP
-from tinynet.experiment.solver_values import RATE_FIELDS, WORDS, faults
+from tinynet.experiment.solver_values import RATE_FIELDS, faults
 from tinynet.run.paths import RunPaths
 
 # layers that take their batch size from a parameter message of their own
@@ -53,6 +53,7 @@ class Prepared:
     files: dict[str, Any] = field(default_factory=dict)  # name in the run directory -> NetParameter
     deploy: str | None = None  # text of the deploy.prototxt beside the solver
     warm_up: Any = None  # the solver up to its max_iter, from that beside the solver; or None
+    notes: list[str] = field(default_factory=list)  # what became of nets in older formats
 
     @property
     def net_name(self) -> str:
@@ -130,11 +131,15 @@ class Prepared:
             return self.warm_up, self.warm_up.max_iter
         return self.solver, self.solver.max_iter
 
+    @property
+    def nets(self) -> list[tuple[Any, int]]:
+        """Each net with the phase in which it runs."""
+        return [(self.train_net, schema.TRAIN), *((net, schema.TEST) for net in self.test_nets)]
+
     def sources(self) -> Iterator[Source]:
         """Everything on disk that the nets read, each once."""
         seen = set()
-        nets = [(self.train_net, schema.TRAIN), *((net, schema.TEST) for net in self.test_nets)]
-        for net, phase in nets:
+        for net, phase in self.nets:
             for source in _sources(net, phase):
                 if source.path not in seen:
                     seen.add(source.path)
@@ -176,21 +181,16 @@ def _read_solver(path: Path) -> Any:
     Raises TinynetError that names what cannot be read, or where it has both types.
     """
     solver = text.read(path, schema.SolverParameter)
-    if solver.HasField("solver_type") and solver.HasField("type"):
-        raise TinynetError(f"{path}: has type and the older solver_type; leave one of them out")
+    upgrade.upgrade_solver(solver, str(path))
     return as_run(solver)
 
 
 def as_run(solver: Any) -> Any:
     """The solver as every run has it, whatever its file says; it is changed in place.
 
-    Its older ``solver_type`` (an enum) becomes ``type``, as in Caffe.  Snapshots are Caffe's binary
-    files, which resume and evaluation read, whichever engine wrote them; and the last iteration has
-    one, without which what was trained would be lost.
+    Snapshots are Caffe's binary files, which resume and evaluation read, whichever engine wrote
+    them; and the last iteration has one, without which what was trained would be lost.
     """
-    if solver.HasField("solver_type"):
-        solver.type = WORDS["type"][solver.solver_type]
-        solver.ClearField("solver_type")
     if solver.HasField("snapshot_format"):
         solver.snapshot_format = schema.SolverParameter.BINARYPROTO
     if solver.HasField("snapshot_after_train"):
@@ -304,6 +304,7 @@ def _fields_set(part: Any) -> list[str]:
 
 def _with_nets(path: Path, solver: Any) -> Prepared:
     files: dict[str, Any] = {}
+    notes: list[str] = []
 
     # a run directory is whole in itself: its nets are those beside its solver, moved or not
     is_run = (path.parent / RunPaths(path.parent).run_json.name).exists()
@@ -316,7 +317,7 @@ def _with_nets(path: Path, solver: Any) -> Prepared:
                 f"{path}: its net {net_path} is not there; paths in a solver start where the "
                 f"command runs, which is {os.getcwd()}"
             )
-        files[name] = text.read(net_path, schema.NetParameter)
+        files[name] = _up_to_date(text.read(net_path, schema.NetParameter), net_path, notes)
         return files[name]
 
     if solver.HasField("net"):
@@ -324,13 +325,13 @@ def _with_nets(path: Path, solver: Any) -> Prepared:
     elif solver.HasField("train_net"):
         train = read(solver.train_net, "train_net.prototxt")
     elif solver.HasField("net_param"):
-        train = solver.net_param
+        train = _up_to_date(solver.net_param, f"{path}: net_param", notes)
     elif solver.HasField("train_net_param"):
-        train = solver.train_net_param
+        train = _up_to_date(solver.train_net_param, f"{path}: train_net_param", notes)
     else:
         raise TinynetError(f"{path}: names no net; set 'net' to the train_val.prototxt")
     tests = [read(name, f"test_net{index}.prototxt") for index, name in enumerate(solver.test_net)]
-    tests += solver.test_net_param
+    tests += [_up_to_date(net, f"{path}: test_net_param", notes) for net in solver.test_net_param]
     # the net of the solver is tested too, for as many test_iter as are left
     if solver.HasField("net") or solver.HasField("net_param"):
         tests += [train] * max(len(solver.test_iter) - len(tests), 0)
@@ -342,8 +343,26 @@ def _with_nets(path: Path, solver: Any) -> Prepared:
         test_nets=tests,
         files=files,
         # read here, so that what evaluation would refuse is refused before the training
-        deploy=text.format(text.read(deploy, schema.NetParameter)) if deploy.exists() else None,
+        deploy=text.format(upgrade.read_net(deploy)) if deploy.exists() else None,
+        notes=notes,
     )
+
+
+def _up_to_date(net: Any, source: str, notes: list[str]) -> Any:
+    """A NetParameter as Caffe's last release writes it, changed in place; ``notes`` says so."""
+    written = schema.NetParameter()
+    written.CopyFrom(net)
+    lost: list[str] = []
+
+    def note(severity: str, message: str) -> None:
+        if severity != "info":
+            lost.append(f"{source}: {message}")
+
+    upgrade.upgrade(net, source, note)
+    if net != written:
+        notes.append(f"{source}: is in one of Caffe's older formats; the run has it up to date")
+    notes += lost
+    return net
 
 
 def batch_size(net: Any, phase: int) -> int:

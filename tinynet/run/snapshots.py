@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tinynet import files
-from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat import binary, schema, upgrade
 from tinynet.errors import TinynetError
 
 _LARGEST = 64 << 20  # bytes of a complete state or a seal; they have 25 KB
@@ -265,6 +265,6 @@ def require_whole_model(path: Path) -> None:
         )
     if not path.exists():
         raise TinynetError(f"{path}: no such file of weights")
-    net = binary.read(path, schema.NetParameter)
-    if not any(layer.blobs for layer in net.layer) and not any(la.blobs for la in net.layers):
+    net = upgrade.read_model(path)
+    if not any(layer.blobs for layer in net.layer):
         raise TinynetError(f"{path}: holds no layer with weights")

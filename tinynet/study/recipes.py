@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from tinynet.caffeformat import schema, text
+from tinynet.caffeformat import schema, text, upgrade
 from tinynet.experiment.paths import WARM_UP
 
 Recipe = dict[str, Any]
@@ -30,7 +30,7 @@ def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) ->
 
     Raises TinynetError where a file cannot be read.
     """
-    net = text.read(train_val, schema.NetParameter)
+    net = upgrade.read_net(train_val)
     settings = text.read(solver, schema.SolverParameter)
     beside = solver.with_name(WARM_UP)
     warm_up = text.read(beside, schema.SolverParameter) if beside.exists() else None

@@ -14,8 +14,8 @@ from typing import Any, Callable
 import numpy as np
 import torch
 
-from tinynet.caffeformat import schema, text
-from tinynet.torchcaffe import batches, glog
+from tinynet.caffeformat import schema
+from tinynet.torchcaffe import batches, glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
@@ -75,8 +75,7 @@ class Net:
         weights = given.get("weights", weights)
         if phase is None:
             raise TypeError("Net: phase is missing; give caffe.TRAIN or caffe.TEST")
-        require_file(network_file)
-        param = text.read(network_file, schema.NetParameter)
+        param = net_files.read_prototxt(network_file)
         param.state.phase = phase
         param.state.level = level
         param.state.stage.extend(stages or ())
@@ -86,7 +85,7 @@ class Net:
 
     @classmethod
     def from_param(cls, param: Any) -> Net:
-        """A net from a NetParameter whose ``state`` is complete; the solver builds nets so."""
+        """A net from an up-to-date NetParameter with a complete ``state``, as solvers have it."""
         net = cls.__new__(cls)
         net._init(param)
         return net

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.caffeformat import schema, text
-from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import check, require_file
+from tinynet.caffeformat import schema
+from tinynet.torchcaffe import glog, net_files
+from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
 from tinynet.torchcaffe.vectors import Vector
 
@@ -75,12 +75,12 @@ def test_nets(param: Any) -> NetVec:
 
 
 def _net_param(field: str, value: Any) -> Any:
+    """The net in a field, brought up to date; real Caffe does so only for one in a file."""
     if field.endswith("_param"):
         net_param = schema.NetParameter()
         net_param.CopyFrom(value)
-        return net_param
-    require_file(value)
-    return text.read(value, schema.NetParameter)
+        return net_files.upgraded(net_param, field)
+    return net_files.read_prototxt(value)
 
 
 def _make_net(param: Any, net_param: Any, phase: int, state: Any) -> Net:

@@ -8,32 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinynet.caffeformat import schema, text
-from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import check, require_file
+from tinynet.caffeformat import schema, text, upgrade
+from tinynet.torchcaffe import glog, net_files
+from tinynet.torchcaffe.errors import require_file
 
 _SOURCE = "upgrade_proto.cpp"
-_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")  # by the enum's numbers
 
 
 def read(path: str | Path) -> Any:
     """The SolverParameter in the prototxt at ``path``, its old ``solver_type`` upgraded.
 
     A missing ``snapshot_prefix`` becomes the path without its extension; one that is a folder is
-    given the file's name.  Raises PrototxtError, and CaffeError if the file cannot be opened or if
-    both ``type`` and the older ``solver_type`` are there.
+    given the file's name.  Raises CaffeError if the file cannot be opened or read, or if both
+    ``type`` and the older ``solver_type`` are there.
     """
     require_file(path)
-    param = text.read(path, schema.SolverParameter)
-    if param.HasField("solver_type"):
-        check(
-            not param.HasField("type"),
-            f"{path}: give the solver's type by type (a string) or by the older solver_type; "
-            "not both",
-        )
-        param.type = _TYPES[param.solver_type]
-        param.ClearField("solver_type")
-        glog.info(_SOURCE, f"{path}: took the deprecated solver_type for type: '{param.type}'")
+    with net_files.refusals():
+        param = text.read(path, schema.SolverParameter)
+        upgrade.upgrade_solver(param, str(path), net_files.say)
     path = Path(path)
     if not param.HasField("snapshot_prefix"):
         param.snapshot_prefix = str(path.with_suffix(""))

@@ -1,10 +1,9 @@
 """From the net that a user wrote to the list of layers that runs: prototxt in, prototxt out.
 
-Three rewrites, as Caffe makes them before it builds anything: old ``input`` fields become an Input
-layer, and old BatchNorm layers lose their multipliers (``util/upgrade_proto.cpp``); layers whose
-rules exclude the net's state go (``Net::FilterNet``); a blob that several layers read is given to a
-Split layer, whose tops they read instead, so that each diff has one writer
-(``util/insert_splits.cpp``).
+Two rewrites, as Caffe makes them before it builds anything: layers whose rules exclude the net's
+state go (``Net::FilterNet``); a blob that several layers read is given to a Split layer, whose tops
+they read instead, so that each diff has one writer (``util/insert_splits.cpp``).  (Old forms are
+brought up to date where a net is read: see ``net_files``.)
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from tinynet.caffeformat import schema
+from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
 
@@ -21,60 +21,12 @@ _SOURCE = "net.cpp"
 
 def prepare(net: Any) -> Any:
     """The NetParameter that runs, from the one that was written, for the state it names."""
-    filtered = filter_layers(upgrade(net))
+    filtered = filter_layers(net)
+    for layer in filtered.layer:
+        for what in fields_without_effect(layer):
+            glog.warning(_SOURCE, what)
     glog.info(_SOURCE, f"Initializing net from parameters: \n{glog.parameters(filtered)}")
     return insert_splits(filtered)
-
-
-def upgrade(net: Any) -> Any:
-    """Turn ``input`` fields into an Input layer; refuse what only Caffe's own tool upgrades.
-
-    Raises CaffeError for a V1 net (``layers { type: CONVOLUTION }``).
-    """
-    if len(net.layers):
-        raise CaffeError(
-            f"net '{net.name}' is in Caffe's old V1 format ('layers' with types in capitals); "
-            "convert it with Caffe's upgrade_net_proto_text (or upgrade_net_proto_binary)"
-        )
-    upgraded = schema.NetParameter()
-    upgraded.CopyFrom(net)
-    if not len(net.input):
-        _mask_batch_norm(upgraded)
-        return upgraded
-    shapes = [list(shape.dim) for shape in net.input_shape]
-    if not shapes:
-        dims = list(net.input_dim)
-        check(
-            len(dims) == 4 * len(net.input),
-            f"net '{net.name}': input_dim must be given 4 times per input; "
-            f"got {len(dims)} for {len(net.input)} input(s)",
-        )
-        shapes = [dims[4 * i : 4 * i + 4] for i in range(len(net.input))]
-    check(
-        len(shapes) == len(net.input),
-        f"net '{net.name}': input_shape must be given once per input; "
-        f"got {len(shapes)} for {len(net.input)} input(s)",
-    )
-    for field in ("input", "input_dim", "input_shape", "layer"):
-        upgraded.ClearField(field)
-    layer = upgraded.layer.add(name="input", type="Input", top=list(net.input))
-    for shape in shapes:
-        layer.input_param.shape.add(dim=shape)
-    for layer in net.layer:
-        upgraded.layer.add().CopyFrom(layer)
-    _mask_batch_norm(upgraded)
-    return upgraded
-
-
-def _mask_batch_norm(net: Any) -> None:
-    """A BatchNorm with three ``param`` is of the time when they had to be given: they are set to 0.
-
-    Its blobs are statistics, which no solver may touch.
-    """
-    for layer in net.layer:
-        if layer.type == "BatchNorm" and len(layer.param) == 3:
-            for spec in layer.param:
-                spec.lr_mult = spec.decay_mult = 0
 
 
 def broken_condition(state: Any, rule: Any) -> str | None:

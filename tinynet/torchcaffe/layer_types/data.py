@@ -37,7 +37,6 @@ class Data(Layer):
             "write 'backend: LMDB'",
         )
         self.require(param.batch_size > 0, "batch_size must be given and positive")
-        self._refuse_what_caffe_ignores(param)
         mean = None
         if transform.mean_file:
             stored = binary.read(transform.mean_file, schema.BlobProto)
@@ -62,24 +61,6 @@ class Data(Layer):
         if len(top) > 1:
             top[1].resize((param.batch_size,))
         reader.start()
-
-    def _refuse_what_caffe_ignores(self, param: Any) -> None:
-        """Fields of 2013 and 2014 that Caffe still reads and does nothing with."""
-        defaults = schema.DataParameter()
-        for name in ("scale", "mean_file", "crop_size", "mirror"):
-            self.require(
-                getattr(param, name) == getattr(defaults, name),
-                f"data_param.{name} has no effect in Caffe 1.0; write it in transform_param",
-            )
-        self.require(
-            not param.rand_skip,
-            "data_param.rand_skip has no effect in Caffe 1.0; leave it out",
-        )
-        self.require(
-            not param.force_encoded_color,
-            "data_param.force_encoded_color has no effect in Caffe 1.0; write force_color in "
-            "transform_param",
-        )
 
     def state(self) -> dict[str, Any]:
         """The number of records, that of the next one, and the transformer's random state."""

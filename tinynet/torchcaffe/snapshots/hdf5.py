@@ -23,7 +23,7 @@ from tinynet import files
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.torchcaffe.snapshots import blob_proto, nothing_taken
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # what h5py raises, as the damage lies in the file's frame, in its groups or in an array
@@ -94,6 +94,7 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
     with _opened(path) as file:
         check("data" in file, f"{path} holds no weights: it has no group 'data'")
         data = file["data"]
+        taken = 0
         for name in set(data) - {layer.name.split("/")[0] for layer in net.layers}:
             glog.info("net.cpp", f"Ignoring source layer {name}")
         for layer in net.layers:
@@ -110,9 +111,11 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
             for j, blob in enumerate(layer.blobs):
                 what = f"param {j} of layer '{layer.name}' from {path}"
                 if str(j) in stored:
+                    taken += 1
                     blob.load(np.asarray(stored[str(j)]), what, blob_proto.RENAME)
                 else:
                     check(id(blob) not in owned, f"{what}: the file has no such param")
+        nothing_taken.warn(taken, net.name, list(data), str(path))
 
 
 @dataclass

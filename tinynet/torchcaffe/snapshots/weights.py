@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files
-from tinynet.caffeformat import binary, schema
-from tinynet.torchcaffe import glog
+from tinynet.caffeformat import schema
+from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.snapshots import blob_proto, hdf5
+from tinynet.torchcaffe.snapshots import blob_proto, hdf5, nothing_taken
 
 
 def save(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
@@ -42,16 +42,14 @@ def load(net: NetGraph, path: str | Path) -> None:
     if hdf5.is_hdf5(path):
         hdf5.load_weights(net, path)
     else:
-        load_message(net, binary.read(path, schema.NetParameter), str(path))
+        _load_message(net, net_files.read_caffemodel(path), str(path))
 
 
-def load_message(net: NetGraph, message: Any, source: str) -> None:
-    """Load weights from a NetParameter read from ``source``; what only it has is ignored.
-
-    Layers of the old V1 format serve as well, since a layer's name and blobs are all that counts.
-    """
+def _load_message(net: NetGraph, message: Any, source: str) -> None:
+    """Load weights from an up-to-date NetParameter read from ``source``; others are ignored."""
     blobs = _blobs_by_layer(net)
-    for stored in [*message.layer, *message.layers]:
+    taken = 0
+    for stored in message.layer:
         if stored.name not in blobs:
             glog.info("net.cpp", f"Ignoring source layer {stored.name}")
             continue
@@ -64,6 +62,8 @@ def load_message(net: NetGraph, message: Any, source: str) -> None:
         for j, blob in enumerate(stored.blobs):
             what = f"param {j} of layer '{stored.name}' from {source}"
             target[j].load(blob_proto.decode(blob, what), what, blob_proto.RENAME)
+        taken += len(target)
+    nothing_taken.warn(taken, net.name, [layer.name for layer in message.layer], source)
 
 
 def share(net: NetGraph, other: NetGraph) -> None:
