@@ -237,4 +237,5 @@ def _set(message: Any, name: str, value: Any) -> None:
     elif field.repeated:
         getattr(message, name).append(value)
     else:
-        setattr(message, name, value)
+        # V0 had sizes that may be negative; C++ takes them for huge ones
+        setattr(message, name, value % 2**32 if field.kind == "uint32" else value)

@@ -61,6 +61,66 @@ def test_weights_of_a_v1_caffemodel_load_as_in_real_caffe(
     assert_says_the_same(real.out, ours.out, 1e-6)
 
 
+def as_v0(model: Any) -> Any:
+    """The same weights as the Caffe of 2013 wrote them, a padding layer among the others."""
+    old = schema.NetParameter(name=model.name, input=["data"])
+    padding = old.layers.add(bottom=["data"], top=["conv"])
+    padding.layer.type, padding.layer.name = "padding", "pad"
+    for layer in model.layers:
+        kind = "conv" if layer.name == "conv" else "innerproduct"
+        made = old.layers.add(bottom=["conv"], top=["conv"])
+        if kind == "innerproduct":
+            made.bottom[0] = "data"
+        made.layer.name, made.layer.type = layer.name, kind
+        made.layer.blobs.extend(layer.blobs)
+    return old
+
+
+def test_weights_of_a_v0_caffemodel_load_as_in_real_caffe(
+    caffe_python: str, tmp_path: Path
+) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    binary.write(tmp_path / "old.caffemodel", as_v0(old_model()))
+    real = in_real_caffe(caffe_python, SCRIPT, tmp_path / "real")
+    ours = in_torchcaffe(SCRIPT, tmp_path / "ours")
+    assert_says_the_same(real.out, ours.out, 1e-6)
+    for said in (real.log, ours.log):
+        assert "using deprecated V0LayerParameter: ../old.caffemodel" in said
+        assert "using deprecated V1LayerParameter: ../old.caffemodel" in said
+        assert "Ignoring source layer gone" in said
+    stored = old_model().layers[0].blobs[0].data[0]
+    assert f"{np.float32(stored):.5g}"[:6] in ours.out
+
+
+def test_a_file_from_which_no_layer_takes_weights_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    net = caffe.Net(tmp_path / "net.prototxt", caffe.TEST)
+    model = old_model()
+    binary.write(tmp_path / "fits.caffemodel", model)
+    for layer in model.layers:
+        layer.name += "_old"
+    binary.write(tmp_path / "other.caffemodel", model)
+    net.save_hdf5(tmp_path / "fits.h5")
+    (tmp_path / "other.prototxt").write_text(NET.replace('name: "', 'name: "my_'))
+    caffe.Net(tmp_path / "other.prototxt", caffe.TEST).save_hdf5(tmp_path / "other.h5")
+    told = {
+        "fits.caffemodel": None,
+        "fits.h5": None,
+        "other.caffemodel": "conv_old, gone_old, fc_old",
+        "other.h5": "my_conv, my_fc",
+    }
+    for name, layers in told.items():
+        capsys.readouterr()
+        net.copy_from(tmp_path / name)
+        said = capsys.readouterr().err
+        warning = f"{name}: no layer of net 'old' has taken weights from this file, whose layers"
+        assert (warning in said) == (layers is not None), name
+        assert layers is None or f"{warning} are: " in said
+        assert all(layer in said for layer in (layers or "").split(", ")), name
+
+
 def test_weights_of_another_shape_are_refused_with_both_shapes(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(NET.replace("num_output: 3", "num_output: 4"))
     binary.write(tmp_path / "old.caffemodel", old_model())

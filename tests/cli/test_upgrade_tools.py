@@ -1,0 +1,157 @@
+"""Caffe's three upgrade tools: its messages, its exit statuses, files that it reads as the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_python
+from tests.torchcaffe import old_nets
+from tinynet.caffeformat import binary, schema, text, upgrade
+
+IN_CAFFE = Path(__file__).parent.parent / "caffeformat" / "in_caffe.py"
+TODAYS = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }'
+PARTLY = 'input: "x" layers { layer { name: "c" type: "relu" num_output: 3 } bottom: "x" top: "y" }'
+
+
+def run(folder: Path, tool: str, *files: str, level: int = 0) -> tuple[int, list[str]]:
+    """Exit status, and what is said on stderr without the log's times and processes."""
+    child = subprocess.run(
+        [sys.executable, "-m", "tinynet", "caffe", tool, *files],
+        cwd=folder,
+        env={**os.environ, "GLOG_minloglevel": str(level)},
+        capture_output=True,
+        text=True,
+    )
+    assert child.stdout == ""
+    pattern = r"^([IWE])\d{4} [\d:.]+ +\d+ (\w+)\.cpp:0\] "
+    return child.returncode, [re.sub(pattern, r"\1 \2: ", s) for s in child.stderr.splitlines()]
+
+
+def test_a_net_of_2013_is_written_as_of_today_and_then_needs_no_upgrade(
+    tmp_path: Path, caffe_python: str
+) -> None:
+    (tmp_path / "old.prototxt").write_text(old_nets.V0)
+    status, said = run(tmp_path, "upgrade_net_proto_text", "old.prototxt", "new.prototxt")
+    assert status == 0
+    attempt = "I upgrade_proto: Attempting to upgrade input file specified using deprecated"
+    done = "I upgrade_proto: Successfully upgraded file specified using deprecated"
+    assert said == [
+        f"{attempt} V0LayerParameter: old.prototxt",
+        f"{done} V0LayerParameter",
+        f"{attempt} V1LayerParameter: old.prototxt",
+        f"{done} V1LayerParameter",
+        f"{attempt} input fields: old.prototxt",
+        f"{done} input fields.",
+        "I upgrade_net_proto_text: Wrote upgraded NetParameter text proto to new.prototxt",
+    ]
+    status, said = run(tmp_path, "upgrade_net_proto_text", "new.prototxt", "newer.prototxt")
+    assert status == 0
+    assert said == [
+        "E upgrade_net_proto_text: File already in latest proto format: new.prototxt",
+        "I upgrade_net_proto_text: Wrote upgraded NetParameter text proto to newer.prototxt",
+    ]
+    assert (tmp_path / "newer.prototxt").read_text() == (tmp_path / "new.prototxt").read_text()
+
+    # real Caffe reads the written text as the message that was meant
+    written, meant = (tmp_path / "new.prototxt").read_text(), schema.NetParameter()
+    meant = upgrade.read_net(tmp_path / "old.prototxt")
+    (tmp_path / "in.json").write_text(json.dumps([("NetParameter", written, written)]))
+    run_python(caffe_python, IN_CAFFE, "texts", tmp_path / "in.json", tmp_path / "out.json")
+    [answer] = json.loads((tmp_path / "out.json").read_text())
+    assert answer["wire"] == meant.SerializeToString(deterministic=True).hex()
+
+
+def test_weights_of_every_age_are_written_with_their_blobs(tmp_path: Path) -> None:
+    model = text.parse(old_nets.V0, schema.NetParameter, "v0")
+    blob = model.layers[1].layer.blobs.add(num=1, channels=1, height=2, width=2)
+    blob.data.extend([1, 2, 3, 4.5])
+    binary.write(tmp_path / "old.caffemodel", model)
+    status, said = run(tmp_path, "upgrade_net_proto_binary", "old.caffemodel", "new.caffemodel")
+    assert status == 0
+    assert said[-1] == (
+        "I upgrade_net_proto_binary: Wrote upgraded NetParameter binary proto to new.caffemodel"
+    )
+    new = binary.read(tmp_path / "new.caffemodel", schema.NetParameter)
+    assert not new.layers
+    held = {layer.name: layer for layer in new.layer if layer.blobs}
+    assert list(held) == ["conv1"] and held["conv1"].type == "Convolution"
+    assert held["conv1"].blobs[0] == blob
+
+
+def test_a_solver_with_a_number_for_its_type_gets_the_word(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("base_lr: 0.1 solver_type: RMSPROP")
+    tool = "upgrade_solver_proto_text"
+    status, said = run(tmp_path, tool, "old", "new")
+    assert status == 0
+    assert said == [
+        "I upgrade_proto: Attempting to upgrade input file specified using deprecated "
+        "'solver_type' field (enum)': old",
+        "I upgrade_proto: Successfully upgraded file specified using deprecated 'solver_type' "
+        "field (enum) to 'type' field (string).",
+        f"I {tool}: Wrote upgraded SolverParameter text proto to new",
+    ]
+    assert (tmp_path / "new").read_text() == 'type: "RMSProp"\nbase_lr: 0.1\n'
+    status, said = run(tmp_path, tool, "new", "newer")
+    assert status == 0
+    assert said[0] == f"E {tool}: File already in latest proto format: new"
+
+
+def test_a_parameter_without_a_place_is_named_and_the_status_is_1_though_all_else_is_written(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "old").write_text(PARTLY)
+    status, said = run(tmp_path, "upgrade_net_proto_text", "old", "new", level=2)
+    assert status == 1
+    assert said == [
+        "E upgrade_proto: Unknown parameter num_output for layer type relu",
+        "E upgrade_proto: Warning: had one or more problems upgrading V0NetParameter to "
+        "NetParameter (see above); continuing anyway.",
+        "E upgrade_net_proto_text: Encountered error(s) while upgrading prototxt; see details "
+        "above.",
+    ]
+    assert text.read(tmp_path / "new", schema.NetParameter).layer[0].type == "ReLU"
+
+
+@pytest.mark.parametrize(
+    ("tool", "files", "status", "said"),
+    [
+        ("upgrade_net_proto_text", [], 1, "Usage: upgrade_net_proto_text IN OUT; got 0 files"),
+        ("upgrade_net_proto_text", ["a", "b", "c"], 1, "IN OUT; got 3 files"),
+        ("upgrade_net_proto_text", ["none", "new"], 1, "none: No such file"),
+        ("upgrade_net_proto_text", ["bad", "new"], 2, "bad:1: unknown field 'lyers'"),
+        ("upgrade_net_proto_binary", ["bad", "new"], 2, "bad: no NetParameter"),
+        ("upgrade_solver_proto_text", ["both", "new"], 1, "both: give the solver's type by type"),
+        ("upgrade_net_proto_text", ["mixed", "new"], 1, "net 'm' has layers of both formats"),
+        ("upgrade_net_proto_text", ["good", "no/new"], 1, "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_upgraded_ends_with_a_line_that_says_why_and_writes_nothing(
+    tool: str, files: list[str], status: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad").write_text("lyers { }")
+    (tmp_path / "both").write_text('type: "Adam" solver_type: ADAM')
+    (tmp_path / "mixed").write_text(f'name: "m" {TODAYS} layers {{ type: RELU }}')
+    (tmp_path / "good").write_text(TODAYS)
+    found, lines = run(tmp_path, tool, *files)
+    assert found == status
+    assert said in lines[-1]
+    assert not (tmp_path / "new").exists()
+
+
+def test_each_tool_has_a_help_of_its_own() -> None:
+    for tool in ("upgrade_net_proto_text", "upgrade_net_proto_binary", "upgrade_solver_proto_text"):
+        child = subprocess.run(
+            [sys.executable, "-m", "tinynet", "caffe", tool, "--help"],
+            capture_output=True,
+            text=True,
+        )
+        assert child.returncode == 0
+        assert f"Usage: tinynet caffe {tool} [OPTIONS] IN OUT" in child.stdout
+        assert f"Example:\n    tinynet caffe {tool} " in child.stdout
