@@ -124,6 +124,15 @@ def test_what_could_be_published_by_itself_knows_nothing_else_of_ours(part: str)
             assert above or any(is_within(name, one) for one in allowed), f"{path}: {name}"
 
 
+def test_the_torch_engine_knows_nothing_of_pycaffes_face_over_it() -> None:
+    face = set(files("torchcaffe/pycaffe", "torchcaffe/__init__.py"))
+    engine = set(files("torchcaffe")) - face
+    users = {
+        p for p in engine if any(is_within(n, "tinynet.torchcaffe.pycaffe") for n in imports(p))
+    }
+    assert face and engine and not users
+
+
 @pytest.mark.parametrize("by_package", [False, True], ids=["modules", "packages"])
 def test_no_imports_run_in_a_circle(by_package: bool) -> None:
     def node(name: str) -> str:

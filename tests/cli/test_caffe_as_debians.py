@@ -17,7 +17,8 @@ import pytest
 from tests.cli import caffe_uses
 from tests.cli.command import Done, run
 from tinynet.engine import foreground
-from tinynet.torchcaffe import context, glog, tool
+from tinynet.torchcaffe import context, glog
+from tinynet.torchcaffe.pycaffe import tool
 
 GOLDEN = caffe_uses.golden()
 # where we leave Caffe on purpose: the status here, and why

@@ -1,19 +1,21 @@
 """Caffe's semantics on PyTorch, behind pycaffe's face: ``import tinynet.torchcaffe as caffe``."""
 
-from tinynet.torchcaffe import extensions, io, proto
+from tinynet.torchcaffe import extensions, proto
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.classifier import Classifier
 from tinynet.torchcaffe.context import (
     set_device,
     set_mode_cpu,
     set_mode_gpu,
     set_random_seed,
 )
-from tinynet.torchcaffe.detector import Detector
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import init_log, log
 from tinynet.torchcaffe.layer import layer_type_list
-from tinynet.torchcaffe.multi_gpu import (
+from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.pycaffe import classifier, detector, io, net_spec
+from tinynet.torchcaffe.pycaffe.classifier import Classifier
+from tinynet.torchcaffe.pycaffe.detector import Detector
+from tinynet.torchcaffe.pycaffe.multi_gpu import (
     NCCL,
     has_nccl,
     set_multiprocess,
@@ -22,8 +24,8 @@ from tinynet.torchcaffe.multi_gpu import (
     solver_count,
     solver_rank,
 )
-from tinynet.torchcaffe.net import TEST, TRAIN, Net
-from tinynet.torchcaffe.net_spec import NetSpec, layers, params, to_proto
+from tinynet.torchcaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
+from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.python_layer import Layer
 from tinynet.torchcaffe.solver import Solver, get_solver
 from tinynet.torchcaffe.solver_types import (
@@ -34,7 +36,6 @@ from tinynet.torchcaffe.solver_types import (
     RMSPropSolver,
     SGDSolver,
 )
-from tinynet.torchcaffe.timer import Timer
 
 # the release of Caffe whose behaviour this is
 __version__ = "1.0.0"
@@ -58,6 +59,8 @@ __all__ = [
     "SGDSolver",
     "Solver",
     "Timer",
+    "classifier",
+    "detector",
     "extensions",
     "get_solver",
     "has_nccl",
@@ -66,6 +69,7 @@ __all__ = [
     "layer_type_list",
     "layers",
     "log",
+    "net_spec",
     "params",
     "proto",
     "set_device",

@@ -26,7 +26,7 @@ def main(argv):
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     try:
-        tool = importlib.import_module(options.engine + ".tool")
+        tool = importlib.import_module(options.engine + ".pycaffe.tool")
     except ImportError as error:
         raise TinynetError(
             "the engine '%s' has no command line of Caffe: %s" % (options.engine, error)

@@ -23,9 +23,10 @@ from tests.torchcaffe.test_solver_logs_against_caffe import (
 )
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe
 from tinynet.errors import UsageError
-from tinynet.torchcaffe import glog, tool
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import set_level
+from tinynet.torchcaffe.pycaffe import tool
 from tinynet.torchcaffe.signals import SignalActions, SolverAction, action_of
 
 __all__ = ["caffe_source", "lmdb", "parse_log"]  # fixtures

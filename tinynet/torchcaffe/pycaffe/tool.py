@@ -17,9 +17,9 @@ from tinynet.errors import UsageError
 from tinynet.torchcaffe import context, glog, solver_param
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.signals import SignalActions, action_of
 from tinynet.torchcaffe.solver import create_solver
-from tinynet.torchcaffe.timer import Timer
 
 _SOURCE = "caffe.cpp"
 STOPPED = 75

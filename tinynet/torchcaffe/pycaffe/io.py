@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, check
-from tinynet.torchcaffe.resize import resize_like_skimage, resize_like_zoom
+from tinynet.torchcaffe.pycaffe.resize import resize_like_skimage, resize_like_zoom
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.net import Net

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.torchcaffe import io
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.net import TEST, Net
+from tinynet.torchcaffe.pycaffe import io
 
 
 class Detector(Net):

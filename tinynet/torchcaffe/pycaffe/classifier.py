@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.torchcaffe import io
 from tinynet.torchcaffe.net import TEST, Net
+from tinynet.torchcaffe.pycaffe import io
 
 
 class Classifier(Net):
