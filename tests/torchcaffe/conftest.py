@@ -71,6 +71,11 @@ class RealCaffe:
         request = {"net": one("BatchNorm", "", (3, 2)), "backward": False}
         return bool(self.answer(request, {"x": x}, folder)["0/data/y"].max() < 2)
 
+    def has_clip(self, folder: Path) -> bool:
+        """Whether there is a layer type Clip: kendryte-caffe has none, and aborts."""
+        text = one("Clip", "clip_param { min: 0 max: 1 }", (1,))
+        return self.attempt({"net": text, "backward": False}, {}, folder)[0] == "done"
+
     def _ask(self, request: dict[str, Any], inputs: Answer, folder: Path) -> str:
         (folder / "request.json").write_text(json.dumps(request))
         np.savez(folder / "inputs.npz", **inputs)
@@ -113,6 +118,15 @@ def caffe_that_normalizes_by_batch(
 ) -> RealCaffe:
     if not real_caffe.normalizes_by_batch(tmp_path_factory.mktemp("batch_norm")):
         pytest.skip("this Caffe's BatchNorm (kendryte-caffe's) has stored statistics even in TRAIN")
+    return real_caffe
+
+
+@pytest.fixture(scope="session")
+def caffe_that_has_clip(
+    real_caffe: RealCaffe, tmp_path_factory: pytest.TempPathFactory
+) -> RealCaffe:
+    if not real_caffe.has_clip(tmp_path_factory.mktemp("clip")):
+        pytest.skip("this Caffe (kendryte-caffe) has no Clip")
     return real_caffe
 
 

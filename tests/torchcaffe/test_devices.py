@@ -21,8 +21,12 @@ from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.context import Context
 from tinynet.torchcaffe.solver import create_solver
 
+# what their indices are decides what they compute, or whether they refuse it: the host must know
+_READ_INDICES = ("BatchReindex", "Embed", "Filter")
+_CASES = {name: c for name, c in {**LAYERS, **CASES}.items() if c.type not in _READ_INDICES}
 
-@pytest.mark.parametrize("name", {**LAYERS, **CASES})
+
+@pytest.mark.parametrize("name", _CASES)
 def test_no_tensor_is_made_elsewhere(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,7 +34,7 @@ def test_no_tensor_is_made_elsewhere(
     monkeypatch.setenv("GLOG_minloglevel", "2")
     meta = torch.device("meta")
     monkeypatch.setattr(Context, "device", property(lambda self: meta))
-    case = {**LAYERS, **CASES}[name]
+    case = _CASES[name]
     path = tmp_path / "net.prototxt"
     path.write_text(case.text)
     net = torchcaffe.Net(path, case.phase)

@@ -43,4 +43,6 @@ def test_layer_and_its_gradients_equal_real_caffes(
     case = LAYERS[name]
     if case.normalizes_by_batch:
         request.getfixturevalue("caffe_that_normalizes_by_batch")
+    if case.type == "Clip":
+        request.getfixturevalue("caffe_that_has_clip")
     assert_same(*ask_both(case.request, case.arrays))

@@ -192,9 +192,27 @@ def convolution(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 @rule("Im2col")
 def im2col(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+    p = layer.convolution_param
+    axis = canonical(p.axis, bottoms[0])
+    outer, channels, sizes = bottoms[0][:axis], bottoms[0][axis], bottoms[0][axis + 1 :]
+    window = window_of(p, len(sizes))
+    return Result([(*outer, channels * prod(window.kernel), *_slide(sizes, window))])
+
+
+@rule("SPP")
+def spp(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+    levels = layer.spp_param.pyramid_height
     number, channels, *sizes = bottoms[0]
-    window = window_of(layer.convolution_param, len(sizes))
-    return Result([(number, channels * prod(window.kernel), *_slide(tuple(sizes), window))])
+    if levels < 1 or len(sizes) != 2:
+        raise ValueError(f"{levels} levels of a pyramid over a blob of {bottoms[0]}")
+    for bins in (2**level for level in range(levels)):
+        for size in sizes:
+            kernel = -(-size // bins)
+            if (kernel * bins - size + 1) // 2 >= kernel:
+                raise ValueError(f"{bins} bins are too many for {size} values")
+    if levels == 1:
+        return Result([(number, channels, 1, 1)])
+    return Result([(number, channels * sum(4**level for level in range(levels)))])
 
 
 @rule("Pooling")
@@ -276,10 +294,17 @@ def lstm_unit(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 @rule(
     *("AbsVal", "BNLL", "Clip", "Dropout", "ELU", "Exp", "Log", "Power", "ReLU", "Sigmoid"),
-    *("Swish", "TanH", "Threshold", "LRN", "MVN", "Softmax", "Split", "Eltwise"),
+    *("Swish", "TanH", "Threshold", "LRN", "Softmax", "Split", "Eltwise"),
 )
 def same(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]] * len(layer.top))
+
+
+@rule("MVN")
+def mvn(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+    if len(bottoms[0]) > 4:
+        raise ValueError(f"a blob of more than 4 axes: {bottoms[0]}")
+    return Result([(*bottoms[0], 1, 1, 1, 1)[:4]])
 
 
 @rule("PReLU")
@@ -359,14 +384,38 @@ def reshape(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 @rule("Tile")
 def tile(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     axis = canonical(layer.tile_param.axis, bottoms[0])
+    if layer.tile_param.tiles < 1:
+        raise ValueError("tiles must be given and positive")
     tiled = bottoms[0][axis] * layer.tile_param.tiles
     return Result([(*bottoms[0][:axis], tiled, *bottoms[0][axis + 1 :])])
 
 
 @rule("Crop")
 def crop(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
-    axis = canonical(layer.crop_param.axis, bottoms[0])
-    return Result([(*bottoms[0][:axis], *bottoms[1][axis:])])
+    whole, size = bottoms
+    axis = canonical(layer.crop_param.axis, whole)
+    end = len(whole)
+    offsets = list(layer.crop_param.offset) or [0]
+    offsets = offsets * (end - axis) if len(offsets) == 1 else offsets
+    if len(size) < end or len(offsets) != end - axis:
+        raise ValueError(f"{len(offsets)} offsets for a crop of {whole} to {size} from axis {axis}")
+    if any(o + s > w for o, s, w in zip(offsets, size[axis:], whole[axis:])):
+        raise ValueError(f"a crop of {whole} to {size} at {offsets} is out of bounds")
+    return Result([(*whole[:axis], *size[axis:end])])
+
+
+@rule("BatchReindex")
+def batch_reindex(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+    (chosen,) = bottoms[1]
+    return Result([(chosen, *bottoms[0][1:])])
+
+
+@rule("Filter")
+def filter(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+    """What there is room for: how many items pass, the selector's values say at every forward."""
+    if any(shape[:1] != bottoms[-1][:1] for shape in bottoms):
+        raise ValueError(f"bottoms must have as many items as the selector: {bottoms}")
+    return Result(bottoms[:-1])
 
 
 @rule("Reduction")

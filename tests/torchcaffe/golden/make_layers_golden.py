@@ -2,9 +2,9 @@
 
 From the repository root: python -m tests.torchcaffe.golden.make_layers_golden [FAMILY…]
 
-The normalizations take a Caffe that normalizes by batch in BatchNorm, as BVLC's and Debian's do
-(kendryte-caffe always takes the stored statistics).  Zip members bear no date, so that equal
-answers make equal bytes.
+The batch_norms take a Caffe that normalizes by batch in BatchNorm, as BVLC's and Debian's do
+(kendryte-caffe always takes the stored statistics), and the clips one that has Clip.  Zip members
+bear no date, so that equal answers make equal bytes.
 """
 
 import io

@@ -16,8 +16,10 @@ _LOSS_TYPES = ("EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss", "Softmax
 class Case(NamedTuple):
     """One layer from ``inputs`` (name → shape, or values) to ``tops``.
 
-    ``learned`` names the inputs to which the diff goes, for layers that refuse to hand it to others
-    or to any; without it all have one, or of a loss those that it has one for.
+    ``learned`` is for layers that refuse to hand a diff to all of their inputs, or to any: it names
+    those that get one.  These then come through a Bias, whose parameter learns, and the net has a
+    loss of its own, the sum of the squares of the tops.  Without it all inputs have a diff, or of a
+    loss those that it has one for.
     """
 
     type: str
@@ -36,14 +38,15 @@ class Case(NamedTuple):
 
     @property
     def driven_tops(self) -> list[str]:
-        """The tops whose diff is given; a loss has its own."""
-        return [] if self.type in _LOSS_TYPES else self.tops.split()
+        """The tops whose diff is given; where there is a loss it has its own."""
+        has_loss = self.type in _LOSS_TYPES or self.learned is not None
+        return [] if has_loss else self.tops.split()
 
     @property
     def learned_inputs(self) -> list[str]:
         """The inputs that have a gradient: labels and logistic targets (t) have none."""
         if self.learned is not None:
-            return list(self.learned)
+            return []  # but the parameter of its Bias
         both = self.type not in _LOSS_TYPES or self.type == "EuclideanLoss"
         return [name for name in self.inputs if both or name == "x"]
 
@@ -68,11 +71,19 @@ class Case(NamedTuple):
     @property
     def text(self) -> str:
         shapes = [(name, array.shape) for name, array in self.arrays.items()]
-        parameters = self.parameters
-        for name in self.inputs if self.learned else ():
-            parameters += f" propagate_down: {str(name in self.learned_inputs).lower()}"
-        one = layer(self.type, " ".join(self.inputs), self.tops, parameters)
-        return net(one, *shapes, force_backward=self.learned is None)
+        if self.learned is None:
+            one = layer(self.type, " ".join(self.inputs), self.tops, self.parameters)
+            return net(one, *shapes)
+        layers = ""
+        everywhere = "bias_param { axis: 0 num_axes: -1 }"
+        for name in self.learned:
+            layers += layer("Bias", name, f"{name}_learned", everywhere, f"{name}_bias")
+        bottoms = [f"{name}_learned" if name in self.learned else name for name in self.inputs]
+        layers += layer(self.type, " ".join(bottoms), self.tops, self.parameters)
+        squares = "reduction_param { operation: SUMSQ } loss_weight: 1"
+        for top in self.tops.split():
+            layers += layer("Reduction", top, f"{top}_squares", squares, f"{top}_loss")
+        return net(layers, *shapes, force_backward=False)
 
 
 def positive(seed: int, shape: Shape) -> np.ndarray:

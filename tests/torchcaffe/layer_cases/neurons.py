@@ -40,4 +40,11 @@ NEURONS = {
     "log base scale shift": Case(
         "Log", "log_param { base: 0.5 scale: 3 shift: 0.2 }", {"x": positive(2, (4, 5))}
     ),
+    "bnll": Case("BNLL"),
+    "bnll saturated": Case("BNLL", inputs={"x": normal(1, (4, 5)) * 60}),
+    "threshold": Case("Threshold", learned=()),
+    "threshold negative": Case("Threshold", "threshold_param { threshold: -0.3 }", learned=()),
+    "swish": Case("Swish"),
+    "swish beta": Case("Swish", "swish_param { beta: -1.7 }"),
+    "swish saturated": Case("Swish", inputs={"x": normal(1, (4, 5)) * 40}),
 }

@@ -15,23 +15,15 @@ NORMALIZATIONS = {
     "lrn within wider than the image": Case(
         "LRN", "lrn_param { norm_region: WITHIN_CHANNEL local_size: 7 alpha: 3 beta: 0.5 }"
     ),
-    "batch norm": Case("BatchNorm"),
-    "batch norm rows": Case("BatchNorm", inputs={"x": (6, 3)}),
-    "batch norm five axes": Case("BatchNorm", inputs={"x": (2, 3, 2, 3, 2)}),
-    "batch norm one value": Case("BatchNorm", "batch_norm_param { eps: 0.1 }", {"x": (1, 4)}),
-    "batch norm fraction eps": Case(
-        "BatchNorm", "batch_norm_param { moving_average_fraction: 0.6 eps: 0.01 }"
+    "mvn": Case("MVN", inputs=WIDE),
+    "mvn across channels": Case("MVN", "mvn_param { across_channels: true eps: 0.1 }", WIDE),
+    "mvn without variance": Case("MVN", "mvn_param { normalize_variance: false }", WIDE),
+    "mvn mean of all channels": Case(
+        "MVN", "mvn_param { normalize_variance: false across_channels: true }", WIDE
     ),
-    "batch norm in test, without statistics": Case("BatchNorm", phase=1),
-    "batch norm of the batch in test": Case(
-        "BatchNorm", "batch_norm_param { use_global_stats: false }", phase=1
-    ),
-    "batch norm global in train": Case(
-        "BatchNorm",
-        "batch_norm_param { use_global_stats: true } blobs { shape { dim: 3 } data: [1, -1, 2] } "
-        "blobs { shape { dim: 3 } data: [4, 1, 9] } blobs { shape { dim: 1 } data: 2.5 }",
-        {"x": (2, 3, 2)},
-    ),
+    "mvn of two axes": Case("MVN", "mvn_param { across_channels: true }", ROW),
+    "mvn of single values": Case("MVN", "mvn_param { eps: 0.5 }", ROW),
+    "mvn of three axes": Case("MVN", inputs={"x": (2, 3, 5)}),
     "scale": Case("Scale"),
     "scale filler bias": Case(
         "Scale",

@@ -1,10 +1,10 @@
-"""Pooling, MAX and AVE (src/caffe/layers/pooling_layer.cpp).
+"""Pooling: MAX, AVE and STOCHASTIC (src/caffe/layers/pooling_layer.cpp).
 
     output size = ⌈(H + 2·pad − kernel) / stride⌉ + 1
 
 and with padding the last window is dropped if it would start at or beyond H + pad.  MAX ignores the
 padding; AVE divides by the window clipped to the padded image.  The first maximum in scan order
-takes the gradient.
+takes the gradient.  STOCHASTIC is in stochastic_pooling.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import torch
 from torch.nn.functional import pad
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe import stochastic_pooling
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 _MAX = schema.PoolingParameter.MAX
 _AVE = schema.PoolingParameter.AVE
+_STOCHASTIC = schema.PoolingParameter.STOCHASTIC
 
 # images whose diffs max pooling hands down in one call; 2 to 8 measured alike
 _TOGETHER = 4
@@ -37,10 +39,6 @@ class Pooling(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.pooling_param
         self.method = param.pool
-        self.require(
-            self.method in (_MAX, _AVE),
-            "pool must be MAX or AVE; STOCHASTIC is for GPUs in Caffe",
-        )
         self.require(len(top) == 1 or self.method == _MAX, "a second top needs pool: MAX")
         self.global_pooling = param.global_pooling
         for both in ("kernel_size", "pad", "stride"):
@@ -67,6 +65,10 @@ class Pooling(Layer):
         self.require(
             self.pad[0] < self.kernel[0] and self.pad[1] < self.kernel[1],
             f"pad must be less than the kernel; got {self.pad} and {self.kernel}",
+        )
+        self.require(
+            self.method != _STOCHASTIC or self.pad == (0, 0),
+            f"a pad is for MAX and AVE, not for STOCHASTIC; got {self.pad}",
         )
 
     @property
@@ -130,12 +132,33 @@ class Pooling(Layer):
             )
             top[0].set_data(sums / self._window_sizes(values))
             return
+        if self.method == _STOCHASTIC:
+            top[0].set_data(self._pool_stochastically(bottom[0].tensor))
+            return
         top[0].set_data(self.take(values))
         if len(top) > 1:
             width = self._input.shape[3]
             row = self._indices // width - self.pad[0]
             column = self._indices % width - self.pad[1]
             top[1].set_data((row * values.shape[3] + column).to(torch.float32))
+
+    def _pool_stochastically(self, values: torch.Tensor) -> torch.Tensor:
+        (height, width), (down, right) = self.kernel, self.stride
+        windows = self._padded(values, 0.0).unfold(2, height, down).unfold(3, width, right)
+        windows = windows.flatten(4)
+        if self.phase == schema.TRAIN:
+            threshold = stochastic_pooling.uniform(tuple(windows.shape[:-1]), values.device)
+            pooled, self._slope = stochastic_pooling.draw(windows, threshold.to(values.dtype))
+        else:
+            pooled, self._slope = stochastic_pooling.average(windows)
+        return pooled
+
+    def _hand_down_stochastically(self, above: torch.Tensor, padded: torch.Tensor) -> torch.Tensor:
+        """The diff of ``padded``: every window's, spread over its values by their slopes."""
+        spread = (self._slope * above[..., None]).flatten(2, 3).transpose(2, 3)
+        return torch.nn.functional.fold(
+            spread.flatten(1, 2), padded.shape[2:], self.kernel, stride=self.stride
+        )
 
     def take(self, values: torch.Tensor) -> torch.Tensor:
         """The largest value of each window; to it backward hands the window's diff."""
@@ -161,6 +184,9 @@ class Pooling(Layer):
                 True,
                 1,
             )
+        elif self.method == _STOCHASTIC:
+            padded = self._padded(bottom[0].tensor, 0.0)
+            diff = self._hand_down_stochastically(top[0].grad, padded)
         else:
             diff = self._hand_down(top[0].computed_diff.to(self._input.dtype))
         bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))

@@ -15,6 +15,7 @@ import torch
 
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.layer_types.sigmoid import sigmoid
 from tinynet.torchcaffe.loss_layer import LossLayer, normalization_mode, normalizer
 
 
@@ -54,7 +55,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         self.refuse_label_gradient(propagate_down)
         if propagate_down[0]:
             targets, valid = self._targets(bottom)
-            diff = bottom[0].tensor.sigmoid() - targets
+            diff = sigmoid(bottom[0].tensor) - targets
             if valid is not None:
                 diff = diff * valid
             bottom[0].set_diff(diff * (top[0].grad / self._normalizer))
