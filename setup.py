@@ -35,6 +35,8 @@ setup(
         "filelock>=3.4",
         "scipy>=1.7",
         "jinja2>=3.0",
+        "msgspec>=0.20",
+        "eval_type_backport>=0.2; python_version<'3.10'",  # msgspec reads our annotations with it
     ],
     extras_require={
         "torch": ["torch>=2.0"],

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.study.made_results import settings
 from tinynet.errors import TinynetError
-from tinynet.files import fields_in
+from tinynet.files import read_json, typed
 from tinynet.run import record as runs
 from tinynet.study import settings as experiment
-from tinynet.study.results import ResultsPaths, read_dissection
+from tinynet.study.results import ResultsPaths, Split, read_dissection
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +31,7 @@ class Form:
     several: tuple[int, ...] = ()
     whatever: Any = None
     inner: Form | None = None
+    where: Path | None = None
 
 
 @pytest.mark.parametrize(
@@ -38,32 +39,70 @@ class Form:
     [
         {},
         {"count": 3, "share": 1, "names": ["a"], "nested": {"a": {"b": 1.5}}, "pair": [1, 2.5]},
-        {"share": None, "pair": None, "several": [1, 2, 3], "whatever": [1], "inner": {"x": 1}},
+        {"share": None, "pair": None, "several": [1, 2, 3], "whatever": [1]},
+        {"inner": {"inner": {"count": 2}}, "where": "a/b"},
     ],
 )
 def test_what_is_sound_is_taken_as_it_is_and_what_is_unknown_is_left_out(sound: dict) -> None:
-    assert fields_in(Form, {**sound, "of a later version": 1}) == sound
+    made = asdict(typed(Form, {**sound, "of a later version": 1}))
+    assert json.loads(json.dumps(made, default=str)) == {**_plain(Form()), **_whole(sound)}
+
+
+def _plain(form: Form) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(form)))
+
+
+def _whole(sound: dict[str, Any]) -> dict[str, Any]:
+    """With the default of every field that the inner objects leave out."""
+    inner = sound.get("inner")
+    return {**sound, "inner": {**_plain(Form()), **_whole(inner)}} if inner else sound
 
 
 @pytest.mark.parametrize(
     "damaged",
     [
         {"count": "3"}, {"count": True}, {"count": 3.5}, {"count": None}, {"share": "x"},
-        {"share": float("nan")}, {"names": "ab"}, {"names": [1]}, {"names": None},
+        {"where": 1}, {"inner": {"count": "x"}}, {"inner": {"inner": 1}},
+        {"names": "ab"}, {"names": [1]}, {"names": None},
         {"nested": {"a": 1}}, {"nested": {"a": {"b": "x"}}}, {"pair": [1]}, {"pair": [1, "x"]},
         {"several": [1, 1.5]}, {"several": 1},
     ],
 )  # fmt: skip
 def test_a_field_of_another_type_is_named(damaged: dict) -> None:
     (name,) = damaged
-    with pytest.raises(ValueError, match=f"^{name} is "):
-        fields_in(Form, damaged)
+    with pytest.raises(ValueError, match=rf"^{name}[^ ]*: expected "):
+        typed(Form, damaged)
 
 
 @pytest.mark.parametrize("content", [None, [], "text", 3])
 def test_what_is_no_object_is_refused(content: object) -> None:
-    with pytest.raises(ValueError, match="stands for an object"):
-        fields_in(Form, content)
+    with pytest.raises(ValueError, match="^expected object, got "):
+        typed(Form, content)
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match="^object missing required field name$"):
+        typed(Split, {"role": "", "images": 1})
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"NaN", b'{"a": Infinity}', b"\xff", b"[" * 100_000, b"1" * 5000]
+)
+def test_bytes_that_are_no_json_are_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(TinynetError, match="x.json: cannot be read as JSON: ") as caught:
+        read_json(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_nested_too_deep_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = ResultsPaths(tmp_path).table
+    for depth in (300, 900, 5000):
+        path.write_text('{"version": 2, "settings": ' + '{"a":' * depth + "1" + "}" * depth + "}")
+        with pytest.raises(TinynetError, match="dissection.json: ") as caught:
+            read_dissection(tmp_path)
+        assert "\n" not in str(caught.value)
 
 
 VALUES = st.recursive(

@@ -6,17 +6,16 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from tinynet.errors import TinynetError
 
+T = TypeVar("T")
 _LONGEST_COMPONENT = 120  # bytes; a file system takes 255, and suffixes are added
 
 
@@ -283,71 +282,41 @@ def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:
     return content
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "dict": (dict,),
-    "list": (list,),
-    "tuple": (list,),  # JSON has no tuples
-    "None": (type(None),),
-}
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
 
-
-def fields_in(kind: Any, content: Any) -> dict[str, Any]:
-    """The values of ``content`` that the dataclass ``kind`` has fields for.
-
-    Raises ValueError, which names the field, where one has another type than the field states, in
-    JSON's terms, down to the elements of lists and objects.  What another dataclass is to be made
-    from is left to that.
+    Raises OSError where it cannot be opened, TinynetError, which names it, where it is no JSON.
     """
-    if not isinstance(content, dict):
-        raise ValueError(f"{_shown(content)} stands for an object")
-    found = {}
-    for entry in fields(kind):
-        if entry.name in content:
-            value = content[entry.name]
-            if not _fits(str(entry.type), value):
-                raise ValueError(f"{entry.name} is {_shown(value)}, not {entry.type}")
-            found[entry.name] = value
-    return found
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
 
 
-def _fits(annotation: str, value: Any) -> bool:
-    """Whether a value has the type of an annotation, which is text: ``dict[str, int] | None``."""
-    return any(_fits_one(part.strip(), value) for part in _split(annotation, "|"))
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON's")
 
 
-def _fits_one(annotation: str, value: Any) -> bool:
-    name, _, inner = annotation.partition("[")
-    if name not in _KINDS:  # Any, or a dataclass
-        return True
-    if type(value) not in _KINDS[name] or (isinstance(value, float) and math.isnan(value)):
-        return False
-    if not inner:
-        return True
-    elements = [part.strip() for part in _split(inner.removesuffix("]"), ",")]
-    if isinstance(value, dict):
-        return all(_fits(elements[1], item) for item in value.values())
-    if name == "tuple" and elements[-1] != "...":
-        same_length = len(value) == len(elements)
-        return same_length and all(_fits(part, item) for part, item in zip(elements, value))
-    return all(_fits(elements[0], item) for item in value)
+def typed(kind: type[T], content: Any) -> T:
+    """The dataclass ``kind`` made from parsed JSON, down to the dataclasses that it holds.
+
+    Keys that it has no fields for are left out.  Raises ValueError, which names the field, where
+    one is missing or has another type than its annotation states; nothing is coerced, but that an
+    integer may stand for a float, a list for a tuple and a text for a Path.
+    """
+    import msgspec  # imported here: the engine, which only writes files, needs none
+
+    try:
+        return msgspec.convert(content, kind, dec_hook=_made)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).replace("`", "").partition(" - at $")
+        what = what[0].lower() + what[1:]
+        raise ValueError(f"{where.lstrip('.')}: {what}" if where else what) from None
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
 
 
-def _split(text: str, mark: str) -> list[str]:
-    """The parts of an annotation between marks that stand in no bracket."""
-    parts, depth = [""], 0
-    for sign in text:
-        depth += {"[": 1, "]": -1}.get(sign, 0)
-        if sign == mark and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return parts
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else shown[:37] + "..."
+def _made(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {kind.__name__}, got {type(value).__name__}")

@@ -55,7 +55,7 @@ def test_it_is_read_back_from_json_and_refused_when_images_are_lost(tmp_path: Pa
     with pytest.raises(ValueError, match="count"):
         parse({**content, "contents": content["contents"][:-1].rpartition(" ")[0]})
     for key in content:
-        with pytest.raises((KeyError, TypeError, ValueError)):
+        with pytest.raises(ValueError):
             parse({k: v for k, v in content.items() if k != key})
-        with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        with pytest.raises(ValueError):
             parse({**content, key: 3.5})

@@ -52,7 +52,7 @@ def test_damaged_scores_of_a_run_are_refused_in_one_line(tmp_path: Path) -> None
     content = json.loads(path.read_text())
     content["stages"][0]["runs"][0]["scores"] = [1]
     path.write_text(json.dumps(content))
-    with pytest.raises(TinynetError, match="is no dissection of ours .*scores is"):
+    with pytest.raises(TinynetError, match="is no dissection of ours .*scores: expected object"):
         read_dissection(tmp_path)
 
 

@@ -58,22 +58,22 @@ def read_manifest(folder: Path | str) -> Manifest:
     """
     path = Path(folder) / FILE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.read_json(path)
     except FileNotFoundError:
         raise TinynetError(
             f"{path}: no such file, so {folder} is no finished conversion; "
             "run 'tinynet data convert'"
         ) from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-        raise TinynetError(f"{path}: cannot be read as JSON: {error}; convert again") from None
+    except TinynetError as error:
+        raise TinynetError(f"{error}; convert again") from None
     # manifests of earlier versions have no seal
     seal = content.pop(files.SEAL, None) if isinstance(content, dict) else None
-    if seal is not None and seal != files.hash_of(content):
-        raise TinynetError(
-            f"{path}: is not what was written (its SHA-256 differs); convert the data set again"
-        )
     try:
+        if seal is not None and seal != files.hash_of(content):
+            raise ValueError("is not what was written (its SHA-256 differs)")
         return _checked(renamed(content))  # the seal is that of the old words
+    except RecursionError:
+        raise TinynetError(f"{path}: is nested too deep; convert the data set again") from None
     except ValueError as error:
         raise TinynetError(f"{path}: {error}; convert the data set again") from None
 
@@ -93,65 +93,21 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
 
 def _checked(content: Any) -> Manifest:
     """Build a Manifest from parsed JSON; raises ValueError that says what is wrong."""
-    if not isinstance(content, dict):
-        raise ValueError("is not a JSON object")
-    if content.get("version") != VERSION:
+    if isinstance(content, dict) and content.get("version") != VERSION:
         raise ValueError(f"has version {content.get('version')!r}, not {VERSION}")
-    _need(content, "wnids", _is_list_of(str), "a list of names")
-    _need(content, "class_names", _is_list_of(str), "a list of names")
-    _need(content, "shape", _is_list_of(int, 3), "channels, height, width")
-    _need(content, "mean_values", _is_list_of((int, float), 3), "three numbers")
-    _need(content, "seed", _is_a(int), "an integer")
-    _need(content, "source", _is_a(str), "a name")
-    _need(content, "source_sha256", _is_a(str), "a hash")
-    _need(content, "options", _is_a(dict), "an object")
-    _need(content, "skipped", _is_list_of(str), "a list of names")
-    _need(content, "counts", _is_by_split(_is_a(int)), "a number per split")
-    _need(content, "names", _is_by_split(_is_list_of(str)), "a list of names per split")
-    _need(content, "labelled", _is_by_split(_is_a(bool)), "true or false per split")
-    _need(content, "digests", _is_by_split(_is_a(str)), "a hash per split")
+    found = files.typed(Manifest, content)
+    for name in ("counts", "names", "labelled", "digests"):
+        if set(getattr(found, name)) != set(SPLITS):
+            raise ValueError(f"{name}: has not one entry for each of {', '.join(SPLITS)}")
     for split in SPLITS:
-        if len(content["names"][split]) != content["counts"][split]:
+        if len(found.names[split]) != found.counts[split]:
             raise ValueError(
-                f"counts {content['counts'][split]} {split} images "
-                f"but names {len(content['names'][split])}"
+                f"counts {found.counts[split]} {split} images but names {len(found.names[split])}"
             )
-    if len(content["class_names"]) != len(content["wnids"]):
+    if len(found.class_names) != len(found.wnids):
         raise ValueError("has not one class name per wnid")
-    if len(set(content["wnids"])) != len(content["wnids"]) or not content["wnids"]:
+    if len(set(found.wnids)) != len(found.wnids) or not found.wnids:
         raise ValueError("has no wnids, or one twice")
-    if min(content["shape"]) < 1:
-        raise ValueError(f"has the shape {content['shape']}")
-    content["shape"] = tuple(content["shape"])
-    content["mean_values"] = tuple(float(value) for value in content["mean_values"])
-    known = Manifest.__dataclass_fields__
-    return Manifest(**{key: value for key, value in content.items() if key in known})
-
-
-def _need(content: dict[str, Any], key: str, is_right: Any, what: str) -> None:
-    if key not in content:
-        raise ValueError(f"has no {key}")
-    if not is_right(content[key]):
-        raise ValueError(f"{key} is not {what}")
-
-
-def _is_a(kind: Any) -> Any:
-    # a bool is an int in Python, but not in JSON
-    return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def _is_list_of(kind: Any, length: int | None = None) -> Any:
-    item_is_right = _is_a(kind)
-    return lambda value: (
-        isinstance(value, list)
-        and (length is None or len(value) == length)
-        and all(item_is_right(item) for item in value)
-    )
-
-
-def _is_by_split(is_right: Any) -> Any:
-    return lambda value: (
-        isinstance(value, dict)
-        and set(value) == set(SPLITS)
-        and all(is_right(item) for item in value.values())
-    )
+    if min(found.shape) < 1:
+        raise ValueError(f"has the shape {list(found.shape)}")
+    return found

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tinynet import files
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.dataset.manifest import read_manifest
@@ -66,15 +67,10 @@ def overlap(chosen: SelectionSet, folder: Path, split: str) -> int:
 
 
 def parse(content: Any) -> SelectionSet:
-    """From parsed JSON.  Raises ValueError, TypeError or KeyError where it is of another form."""
-    found = SelectionSet(**{name: content[name] for name in SelectionSet.__dataclass_fields__})
-    texts = (found.role, found.source, found.source_sha256, found.digest, found.contents)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text is none")
-    if type(found.images) is not int or len(found.contents.split()) != found.images:
+    """From parsed JSON.  Raises ValueError where it is of another form."""
+    found = files.typed(SelectionSet, content)
+    if len(found.contents.split()) != found.images:
         raise ValueError("it does not count its images")
-    if not (found.split is None or isinstance(found.split, dict)):
-        raise TypeError("split is no object")
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinynet import files
 from tinynet.caffeformat import schema
-from tinynet.dataset.old_names import renamed
+from tinynet.dataset import old_names
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.solver_values import fault
 
@@ -22,12 +22,11 @@ def read_overrides(path: Path) -> dict[str, float]:
     Raises UsageError where there is no such file, TinynetError that names what in it is wrong.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        values = content["solver"]
-        items = list(values.items())
+        content = files.read_json(path)
+        items = list(content["solver"].items())
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; 'tinynet search' writes one") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (TinynetError, KeyError, TypeError, AttributeError):
         raise TinynetError(
             f'{path}: is no file of overrides; it holds {{"solver": {{"base_lr": 0.01}}}}'
         ) from None
@@ -61,7 +60,7 @@ def read_stage(path: Path) -> str:
     Raises as ``read_overrides`` does.
     """
     read_overrides(path)
-    name = json.loads(path.read_text(encoding="utf-8")).get("stage")
+    name = files.read_json(path).get("stage")
     return name if isinstance(name, str) else ""
 
 
@@ -79,12 +78,12 @@ def read_selection_set(path: Path) -> SelectionSet | None:
     from tinynet.dataset import selection_set
 
     read_overrides(path)
-    content = renamed(json.loads(path.read_text(encoding="utf-8"))).get("selection_set")
+    content = old_names.read_json(path).get("selection_set")
     if content is None:
         return None
     try:
         return selection_set.parse(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise TinynetError(
             f"{path}: what it says under selection_set is damaged ({error}); 'tinynet search' with "
             "its options writes the file again"

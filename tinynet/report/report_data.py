@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tinynet import files
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import STAGES, Stage
@@ -28,6 +28,7 @@ from tinynet.study.results import (
     TAKEN_AGAIN,
     Dissection,
     ResultsPaths,
+    RunRow,
     finished_runs,
     read_dissection,
 )
@@ -107,12 +108,10 @@ class RunData:
         if not self._scores.is_file():
             return None
         try:
-            top1 = json.loads(self._scores.read_text(encoding="utf-8"))["scores"][
-                f"{split}_{crop}"
-            ]["top1"]
-        except (ValueError, KeyError, TypeError):
+            found = files.typed(RunRow, files.read_json(self._scores)).score(split, crop)
+        except (ValueError, TinynetError):
             return None
-        return float(top1) if isinstance(top1, (int, float)) else None
+        return None if found is None else found.top1
 
     def scored_or_measured(self, split: str, crop: str) -> float | None:
         """Top-1 accuracy, from the probabilities or else from the scores; None: not measured."""

@@ -7,12 +7,11 @@ are no runs to be averaged, and a dissection's have a table already.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinynet.dataset.old_names import renamed
+from tinynet.dataset import old_names
 from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 from tinynet.study.cross_validation import FOLDS, StageFolds
@@ -111,13 +110,13 @@ def read_search(folder: Path) -> Search:
     """Raises TinynetError where a file of the search cannot be read."""
     path = folder / OVERRIDES
     try:
-        facts = renamed(json.loads(path.read_text(encoding="utf-8")))
+        facts = old_names.read_json(path)
         stage_name = facts["stage"]
         if not isinstance(stage_name, str):
             raise TypeError("its stage is no name")
     except FileNotFoundError:
         facts, stage_name = {}, folder.name  # no trial was completed
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise TinynetError(
             f"{path}: is no winner as 'tinynet search' writes it ({error})"
         ) from None

@@ -18,7 +18,6 @@ from typing import Any
 
 from tinynet import __version__, files
 from tinynet.errors import TinynetError
-from tinynet.files import fields_in
 
 RUNNING = "running"
 FINISHED = "finished"
@@ -81,15 +80,13 @@ def load(path: Path) -> Run | None:
     Keys that this version does not know are left out.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.read_json(path)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("state"), str):
         raise TinynetError(f"{path}: is not the record of a run; take another --name")
     try:
-        return Run(**fields_in(Run, content))
+        return files.typed(Run, content)
     except ValueError as error:
         raise TinynetError(f"{path}: is damaged ({error}); take another --name") from None
 

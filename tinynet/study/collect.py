@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import TinynetError
+from tinynet.files import read_json, typed
 from tinynet.predict.inputs import newest_weights
 from tinynet.predict.metrics import rank_of_label, score
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
@@ -32,7 +33,6 @@ from tinynet.study.results import (
     ResultsPaths,
     RunRow,
     Score,
-    run_row,
 )
 from tinynet.study.settings import Settings
 
@@ -152,10 +152,12 @@ def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
     """A run's row: its scores where it is finished, "not run" where it is not there."""
     path = results.scores(name)
     try:
-        return run_row(json.loads(path.read_text(encoding="utf-8")))
+        return typed(RunRow, read_json(path))
     except FileNotFoundError:
         return RunRow(name, seed, NOT_RUN)
-    except (ValueError, KeyError, TypeError) as error:
+    except TinynetError as error:
+        raise TinynetError(f"{error}; {TAKEN_AGAIN}") from None
+    except ValueError as error:
         raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
 
 

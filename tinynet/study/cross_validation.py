@@ -16,14 +16,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
 from tinynet import files
 from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
-from tinynet.files import fields_in
 from tinynet.predict.metrics import is_right
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
@@ -63,6 +61,15 @@ class StageFolds:
     train_less_val_interval: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True)
+class _Folds:
+    """The content of ``folds.json``; ``command`` is "" in the files of earlier versions."""
+
+    folds: int
+    stages: list[StageFolds]
+    command: str = ""
+
+
 def fold_folders(folders: Folders, number: int) -> Folders:
     """Where fold ``number`` (from 1) has its files."""
     name = f"fold{number}"
@@ -90,7 +97,7 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
     command = next((found.command for _, found in settings if found), "")
     names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
     made = [_stage(name, settings) for name in names]
-    content = {"folds": folds, "stages": [asdict(stage) for stage in made], "command": command}
+    content = asdict(_Folds(folds, made, command))
     path = folders.results.root / FOLDS
     folders.results.root.mkdir(parents=True, exist_ok=True)
     files.write_text(path, json.dumps(content, indent=1) + "\n")
@@ -104,19 +111,10 @@ def read_folds(root: Path) -> tuple[list[StageFolds], str]:
     """
     path = Path(root) / FOLDS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [_read(row) for row in content["stages"]], str(content.get("command", ""))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = files.typed(_Folds, files.read_json(path))
+    except (OSError, ValueError) as error:
         raise TinynetError(f"{path}: is no cross-validation of ours ({error})") from None
-
-
-def _read(row: dict[str, Any]) -> StageFolds:
-    content = fields_in(StageFolds, row)
-    for key in ("by_fold", "train_less_val_interval"):
-        content[key] = tuple(content[key]) if content[key] else None
-    for key in ("from_train", "from_val"):
-        content[key] = Origin(**fields_in(Origin, content[key])) if content[key] else None
-    return StageFolds(**content)
+    return found.stages, found.command
 
 
 def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None]]) -> StageFolds:

@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files
-from tinynet.dataset.old_names import renamed
+from tinynet.dataset import old_names
 from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
 from tinynet.experiment.stages import STAGES
-from tinynet.files import fields_in
 from tinynet.predict.probabilities import Probabilities, read_probabilities
 from tinynet.run.paths import RunPaths
 
@@ -234,19 +233,16 @@ def read_dissection(root: Path) -> Dissection:
     """Read ``dissection.json``.  Raises TinynetError where it is missing or of another form."""
     path = ResultsPaths(Path(root)).table
     try:
-        content = renamed(json.loads(path.read_text(encoding="utf-8")))
+        content = old_names.read_json(path)
+        if isinstance(content, dict) and content.get("version") != VERSION:
+            raise ValueError(
+                f"it is of version {content.get('version')}, not {VERSION}; the 'tinynet dissect' "
+                "command of its experiment.json, with --collect, makes it again"
+            )
+        return files.typed(Dissection, content)
     except FileNotFoundError:
         raise TinynetError(f"{path}: no such file; 'tinynet dissect' writes it") from None
     except ValueError as error:
-        raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
-    try:
-        if content["version"] != VERSION:
-            raise ValueError(
-                f"it is of version {content['version']}, not {VERSION}; the 'tinynet dissect' "
-                "command of its experiment.json, with --collect, makes it again"
-            )
-        return _dissection(content)
-    except (KeyError, TypeError, ValueError) as error:
         raise TinynetError(f"{path}: is no dissection of ours ({error})") from None
 
 
@@ -319,73 +315,3 @@ def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:
         ),
     ]
     return ["" if value is None else f"{value:.6g}" for value in wanted]
-
-
-# ----------------------------------------------------------------- from parsed JSON to the classes
-
-
-_ESTIMATES = ("one_crop", "ten_crop", "training", "gain", "tuning", "tuning_less_reported")
-
-
-def _dissection(content: dict[str, Any]) -> Dissection:
-    content = fields_in(Dissection, content)
-    ensemble = content["ensemble"]
-    return Dissection(
-        settings=content["settings"],
-        reported=Split(**fields_in(Split, content["reported"])),
-        tuning=_maybe(Split, content["tuning"]),
-        stages=[_stage(row) for row in content["stages"]],
-        variants=[_stage(row) for row in content["variants"]],
-        oversampling=_estimate(content["oversampling"]),
-        ensemble=None if ensemble is None else _ensemble(ensemble),
-    )
-
-
-def _stage(content: dict[str, Any]) -> StageRow:
-    estimates = {key: _estimate(content[key]) for key in _ESTIMATES}
-    return StageRow(
-        **{
-            **fields_in(StageRow, content),
-            **estimates,
-            "runs": [run_row(row) for row in content["runs"]],
-            "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
-        }
-    )
-
-
-def run_row(content: dict[str, Any]) -> RunRow:
-    """A run's row from parsed JSON."""
-    found = fields_in(RunRow, content)
-    scores = {key: Score(**fields_in(Score, score)) for key, score in found["scores"].items()}
-    return RunRow(**{**found, "scores": scores})
-
-
-def _ensemble(content: dict[str, Any]) -> Ensemble:
-    interval = content["full_by_image"]
-    return Ensemble(
-        **{
-            **fields_in(Ensemble, content),
-            "members": [run_row(row) for row in content["members"]],
-            "paper": PaperStage(**fields_in(PaperStage, content["paper"])),
-            "full": _maybe(Score, content["full"]),
-            "full_by_image": None if interval is None else tuple(interval),
-            "gain_over_mean": _estimate(content["gain_over_mean"]),
-            "chosen": _maybe(Subset, content["chosen"]),
-            "flattered": _maybe(Subset, content["flattered"]),
-            "so_far": _maybe(Score, content["so_far"]),
-        }
-    )
-
-
-def _estimate(content: dict[str, Any] | None) -> Estimate | None:
-    if content is None:
-        return None
-    intervals = {
-        key: None if content[key] is None else tuple(content[key])
-        for key in ("by_image", "by_seed")
-    }
-    return Estimate(**{**fields_in(Estimate, content), **intervals})
-
-
-def _maybe(kind: Any, content: dict[str, Any] | None) -> Any:
-    return None if content is None else kind(**fields_in(kind, content))

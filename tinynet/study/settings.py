@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tinynet import files
+from tinynet.dataset import old_names
 from tinynet.dataset.manifest import Manifest
-from tinynet.dataset.old_names import renamed
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import stage
-from tinynet.files import component_fault, fields_in
+from tinynet.files import component_fault
 from tinynet.study.recipes import Recipe, differences
 from tinynet.study.results import ResultsPaths, Split
 
@@ -87,19 +87,16 @@ def load(results: ResultsPaths) -> Settings | None:
     """Read ``experiment.json``; None where there is none.  Raises TinynetError on another form."""
     path = results.experiment
     try:
-        content = renamed(json.loads(path.read_text(encoding="utf-8")))
-        if content["version"] != VERSION:
-            raise ValueError(f"is of version {content['version']}, not {VERSION}")
-        found = fields_in(Settings, content)
-        _require_names(found["members"])
+        content = old_names.read_json(path)
+        if isinstance(content, dict) and content.get("version") != VERSION:
+            raise ValueError(f"is of version {content.get('version')}, not {VERSION}")
+        found = files.typed(Settings, content)
+        _require_names(found.members)
         _require_epochs(found)
-        found["reported"] = Split(**fields_in(Split, found["reported"]))
-        tuning = found["tuning"]
-        found["tuning"] = None if tuning is None else Split(**fields_in(Split, tuning))
-        return Settings(**found)
+        return found
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise TinynetError(f"{path}: is no experiment of ours ({error})") from None
 
 
@@ -110,10 +107,10 @@ def _require_names(members: list[str]) -> None:
             raise ValueError(f"member {run!r} is no STAGE/NAME")
 
 
-def _require_epochs(found: Mapping[str, Any]) -> None:
-    stages = [stage(number) for number in found["stages"]]
-    for name in (*(each.name for each in stages if not each.is_ensemble), *found["variants"]):
-        if name not in found["epochs"]:
+def _require_epochs(found: Settings) -> None:
+    stages = [stage(number) for number in found.stages]
+    for name in (*(each.name for each in stages if not each.is_ensemble), *found.variants):
+        if name not in found.epochs:
             raise ValueError(f"says no epochs of {name}")
 
 
