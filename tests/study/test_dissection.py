@@ -384,3 +384,22 @@ def test_a_small_dissection_from_images_to_table(lmdb: Path, tmp_path: Path) -> 
     again = run(*command)
     assert again.status == 0 and "begins" not in again.stderr
     assert read_dissection(tmp_path / "d" / "results") == table
+
+
+def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
+    lmdb: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "d"
+    options = ("--stage", 1, "--seeds", 2, "--batch-size", 8, "--cpu", "--out", out)
+    done = run("dissect", lmdb, *options, "--plan")
+    assert done.status == 0, done.stderr
+    header, _, row, total = done.stdout.splitlines()
+    assert header.split()[:2] == ["stage", "trainings"]
+    assert row.split()[:2] == ["stage1_simple", "2"]
+    assert total.startswith("2 trainings, with their evaluations about ")
+    assert not out.exists()
+
+
+def test_a_plan_is_no_list_of_jobs(lmdb: Path, tmp_path: Path) -> None:
+    done = run("dissect", lmdb, "--plan", "--jobs", "--out", tmp_path / "d")
+    assert done.status == 2 and "--plan, --jobs and --collect: choose one" in done.stderr

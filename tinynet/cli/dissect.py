@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
     from tinynet.jobs.places import Places
+    from tinynet.study.cost import Cost, Pace
     from tinynet.study.dissection import Folders, Request
 
 OUT = Path("runs/dissection")
@@ -109,6 +110,12 @@ HOLD_OUT = 0.1
 @click.option(
     "--processes", type=click.IntRange(1), metavar="N", help="On the CPU: N trainings at once."
 )
+@click.option(
+    "--plan",
+    "plan_only",
+    is_flag=True,
+    help="Only say what is left to do and, from a few timed iterations, how long it takes here.",
+)
 @click.option("--jobs", "jobs_only", is_flag=True, help="Only write the job list OUT/jobs.")
 @click.option("--collect", is_flag=True, help="Train nothing: take over what is done, and print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
@@ -130,6 +137,7 @@ def dissect(
     caffe_python: str | None,
     cpu: bool,
     processes: int | None,
+    plan_only: bool,
     jobs_only: bool,
     collect: bool,
     as_json: bool,
@@ -141,12 +149,13 @@ def dissect(
     What has not run reads "not run".  The ensemble's first members are the last single stage's
     runs.
     """
+    from tinynet.cli.dissect_plan import is_worth_timing
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
     from tinynet.study.dissection import Folders, Request
     from tinynet.study.results import ResultsPaths
 
-    if jobs_only and collect:
-        raise UsageError("--jobs and --collect: choose one")
+    if plan_only + jobs_only + collect > 1:
+        raise UsageError("--plan, --jobs and --collect: choose one")
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
     request = Request(
@@ -169,9 +178,18 @@ def dissect(
         from tinynet.study.cross_validation import requests
 
         asked = list(requests(request, folds, 1 if split_seed is None else split_seed))
+    chosen = (engine, caffe_python, cpu)
+    if plan_only:
+        if folds is not None:
+            raise UsageError("--plan is for a dissection; leave out --folds")
+        _plan_of(request, chosen, _at_once(cpu, processes), None)
+        return
     done = None
     if not collect:
-        done = _work(request.folders, _jobs(asked), _places(cpu, processes), jobs_only)
+        costs = None
+        if folds is None and not jobs_only:
+            costs = _plan_of(request, chosen, _at_once(cpu, processes), is_worth_timing)
+        done = _work(request.folders, _jobs(asked), _places(cpu, processes), jobs_only, costs)
     for each in asked:
         _collect(each)
     plain, shown = _results(request.folders, folds)
@@ -238,10 +256,53 @@ def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
     return dataclasses.asdict(made), dissect_report.text(made)
 
 
-def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) -> Any:
+def _plan_of(
+    request: Request, chosen: tuple[str, str | None, bool], at_once: int, worth: Any
+) -> dict[str, Cost]:
+    """Say what is left to do and how long it takes, where ``worth`` finds that worth measuring.
+
+    ``worth`` None: in any case, on stdout.  The costs by run.
+    """
+    from tinynet.cli import dissect_plan
+    from tinynet.engine import engines
+    from tinynet.study.dissection import planned
+
+    left = planned(request)
+    costs = {training.cost.run: training.cost for training in left}
+    if not left:
+        if worth is None:
+            click.echo(f"{request.folders.results.root}: has all of it; nothing is left to train")
+        return costs
+    if worth is None or worth(list(costs.values())):
+        engine, caffe_python, cpu = chosen
+        found = engines.find(engine, caffe_python)
+        rates = dissect_plan.measured(left, found, None, cpu, say)
+        click.echo(dissect_plan.text(left, rates, at_once), err=worth is not None)
+    return costs
+
+
+def _at_once(cpu: bool, processes: int | None) -> int:
+    """How many trainings run side by side, each with a device of its own."""
+    import os
+
+    from tinynet.jobs import gpus
+
+    if cpu or processes is not None or not gpus.are_here():
+        return 1  # cores are shared: what runs at once has a part of them each
+    return len(gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES"))) or 1
+
+
+def _work(
+    folders: Folders,
+    jobs: list[Job],
+    places: Places,
+    jobs_only: bool,
+    costs: dict[str, Cost] | None = None,
+) -> Any:
     """Write the job list and do it, or say how; what became of it, None where nothing was done."""
     from tinynet.jobs import local
     from tinynet.jobs.additions import add_jobs
+    from tinynet.study.cost import Pace
 
     if not jobs:
         if jobs_only:
@@ -254,7 +315,21 @@ def _work(folders: Folders, jobs: list[Job], places: Places, jobs_only: bool) ->
             f"'tinynet jobs local {folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
         )
         return None
-    return local.run(folders.jobs, places, say, only=[job.name for job in jobs], again=True)
+    watch = None if costs is None else _watch(Pace(costs, folders.runs))
+    names = [job.name for job in jobs]
+    return local.run(folders.jobs, places, say, only=names, again=True, watch=watch)
+
+
+def _watch(pace: Pace) -> Any:
+    def watch(active: list[Job], left: list[Job]) -> None:
+        for line in pace.lines(_runs(active), _runs(left)):
+            say(line)
+
+    return watch
+
+
+def _runs(jobs: list[Job]) -> list[str]:
+    return [f"{job.run.parent.name}/{job.run.name}" for job in jobs if job.run is not None]
 
 
 def _places(cpu: bool, processes: int | None) -> Places:

@@ -60,7 +60,7 @@ class Commands:
         return None
 
     def poll(self) -> int | None:
-        """Resume to the next command where one has ended; the job's exit status at its end."""
+        """Move on to the next command where one has ended; the job's exit status at its end."""
         assert self._process is not None
         status = self._process.poll()
         if status is None:

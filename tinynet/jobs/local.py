@@ -23,8 +23,10 @@ from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 
 Say = Callable[[str], None]
+Watch = Callable[[list[Job], list[Job]], None]
 
 _TICK_SECONDS = 0.2
+_WATCH_SECONDS = 60.0
 _LOOK_SECONDS = 3.0  # between two looks at what other runners have done
 
 
@@ -82,20 +84,22 @@ def run(
     say: Say,
     only: Collection[str] | None = None,
     again: bool = False,
+    watch: Watch | None = None,
 ) -> Report:
     """Do all jobs of the list in ``folder`` (or those named in ``only``) that nobody else does.
 
     ``places`` says where they run (``places.Cores``, ``gpus.Gpus``); ``again``: those that have
-    failed before, too, once each.  A job that fails does not keep the others from being done.  Ends
+    failed before, too, once each.  ``watch`` is told every minute which jobs run here and which are
+    not done.  A job that fails does not keep the others from being done.  Ends
     when nothing is left to do here and nobody else works on something that more may follow from.
     SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to the commands, which stop with a snapshot;
     then it ends.  Returns what the jobs have come to; raises OSError where the list cannot be
     written, TinynetError where there is none.
     """
-    return _Starter(Path(folder), places, say, only, again).run()
+    return _Runner(Path(folder), places, say, only, again, watch).run()
 
 
-class _Starter:
+class _Runner:
     def __init__(
         self,
         folder: Path,
@@ -103,6 +107,7 @@ class _Starter:
         say: Say,
         only: Collection[str] | None,
         again: bool,
+        watch: Watch | None,
     ) -> None:
         self._folder = folder
         self._places = places
@@ -122,11 +127,13 @@ class _Starter:
         self._signals: list[int] = []
         self._passed_on = 0
         self._said_waiting = ""
+        self._watch = watch
 
     def run(self) -> Report:
         with children.stop_signals_noted(self._signals):
             try:
                 next_look = 0.0
+                next_watch = time.monotonic() + _WATCH_SECONDS
                 while True:
                     if self._reap():
                         next_look = 0.0
@@ -139,6 +146,9 @@ class _Starter:
                         if not self._begin_what_can() and not self._active:
                             break
                         next_look = time.monotonic() + _LOOK_SECONDS
+                    if self._watch is not None and time.monotonic() >= next_watch:
+                        self._watch([commands.job for commands in self._active], self._left())
+                        next_watch = time.monotonic() + _WATCH_SECONDS
                     time.sleep(_TICK_SECONDS)
             finally:
                 for commands in self._active:  # an error of ours: leave what can continue
@@ -227,6 +237,10 @@ class _Starter:
 
     def _jobs(self) -> list[Job]:
         return [job for job in self._list.jobs if self._scope is None or job.name in self._scope]
+
+    def _left(self) -> list[Job]:
+        known = states.states(self._folder)
+        return [job for job in self._jobs() if known[job.name].name != states.DONE]
 
     def _is_ready(self, job: Job, known: dict[str, State]) -> bool:
         state = known[job.name].name

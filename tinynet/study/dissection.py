@@ -40,6 +40,7 @@ from tinynet.jobs.job_list import Job
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
 from tinynet.study import settings as experiment
+from tinynet.study.cost import CROPS, Cost, cost
 from tinynet.study.paths import ExperimentPaths
 from tinynet.study.recipes import Recipe, recipe
 from tinynet.study.results import OVERSAMPLE, ResultsPaths, Split
@@ -160,6 +161,52 @@ def _prepare(request: Request) -> tuple[Settings, list[Job]]:
     experiment.save(settings, results)
     left = [t for t in trainings if not results.scores(t.run).exists()]
     return settings, [_job(training, request, settings, data) for training in left]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A training that is left to do: what it costs, and its files, which may not lie anywhere yet.
+
+    ``net``, ``solver``: the NetParameter and the SolverParameter.
+    """
+
+    cost: Cost
+    net: Any
+    solver: Any
+
+
+def planned(request: Request) -> list[Planned]:
+    """What is left to do, in the order of work; nothing is written.
+
+    Data that is still to be split is taken whole, which is at most what it comes to.  Raises as
+    ``prepare`` does.
+    """
+    _require_stages_of_found(request)
+    source = read_manifest(request.data)
+    split_before = DataPaths(request.folders.data).manifest.exists()
+    if request.plan is not None and split_before:
+        data, manifest = _data(request)
+    else:
+        data, manifest = request.data, source
+    results = request.folders.results
+    known = experiment.load(results)
+    files, _ = _generate(request, data)
+    members = _members(request, known) if ENSEMBLE.number in request.stages else []
+    reported, tuning = experiment.splits_of(manifest)
+    evaluated = manifest.counts["train"]
+    for split_ in (reported, tuning):
+        if split_ is not None:
+            evaluated += (1 + CROPS) * manifest.counts[split_.name]
+    found = []
+    for training in _trainings(request, members):
+        if results.scores(training.run).exists():
+            continue
+        path = training.solver.with_name("train_val.prototxt")
+        net = text.parse(files[path], schema.NetParameter, os.fspath(path))
+        where = os.fspath(training.solver)
+        solver = text.parse(files[training.solver], schema.SolverParameter, where)
+        found.append(Planned(cost(training.run, net, solver, evaluated), net, solver))
+    return found
 
 
 def collect_finished(folders: Folders, settings: Settings) -> list[str]:

@@ -1,0 +1,67 @@
+"""What a training costs is counted from its files; what is left is told from its history."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tinynet.caffeformat import schema, text
+from tinynet.experiment import generate
+from tinynet.experiment.data_description import DataSet
+from tinynet.experiment.paths import StagePaths
+from tinynet.experiment.stages import stage
+from tinynet.run.paths import RunPaths
+from tinynet.study.cost import Cost, Pace, cost, duration
+
+
+def test_a_training_costs_its_iterations_its_tests_and_its_evaluations(tmp_path: Path) -> None:
+    files = generate.generate(tmp_path, DataSet(), [stage(1)])
+    paths = StagePaths(tmp_path, stage(1).name)
+    net = text.parse(files[paths.train_val], schema.NetParameter, "net")
+    solver = text.parse(files[paths.solver], schema.SolverParameter, "solver")
+    found = cost("stage1_simple/seed1", net, solver, evaluated=210_000)
+    # README's table: 122.7 million multiply-adds an image; 20 epochs of 781 iterations of 128
+    assert found.multiply_adds == pytest.approx(122.7e6, rel=1e-3)
+    assert (found.iterations, found.batch) == (20 * 781, 128)
+    tests = 20 + 1  # one an epoch, and one before the first
+    assert found.tested == tests * 10_000 + 210_000
+    assert found.images == pytest.approx(20 * 781 * 128 + found.tested / 3)
+
+
+def test_the_pace_is_that_of_the_last_minute_and_all_is_told_by_operations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Cost("a/seed1", iterations=1000, batch=10, tested=0, multiply_adds=5)
+    big = Cost("b/seed1", iterations=1000, batch=10, tested=0, multiply_adds=50)
+    history = RunPaths(tmp_path / "a/seed1").history
+    history.parent.mkdir(parents=True)
+    clock = [100.0]
+    monkeypatch.setattr("tinynet.study.cost.time.monotonic", lambda: clock[0])
+    pace = Pace({one.run: one, big.run: big}, tmp_path)
+
+    def shows(iteration: int, rate: float) -> None:
+        record = {"iteration": iteration, "images_per_second": rate}
+        history.write_text(json.dumps(record) + "\n")
+
+    shows(100, 20.0)
+    assert pace.lines(["a/seed1"], ["a/seed1", "b/seed1"]) == [
+        # 9,000 images at 20/s; b is ten times a: 9,000 + 100,000 images of a's kind
+        "a/seed1: iteration 100 of 1,000, 20 img/s, 8 min left; "
+        "1 more to do, all about 1 h 31 min left"
+    ]
+    clock[0] += 60
+    shows(160, 20.0)  # 600 images in 60 s, whatever the log's own rate was
+    assert pace.lines(["a/seed1"], ["a/seed1"]) == [
+        "a/seed1: iteration 160 of 1,000, 10 img/s, 14 min left; "
+        "0 more to do, all about 14 min left"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(40, "40 s"), (720, "12 min"), (19_200, "5 h 20 min"), (7200, "2 h"), (273_600, "3 d 4 h")],
+)
+def test_a_duration_is_said_in_two_units_at_most(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,49 @@
+"""How many images a second one solver trains here: a few timed iterations, no comparison."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tinynet.bench.rounds import Contestant, Row
+from tinynet.caffeformat import text
+from tinynet.engine import engines
+from tinynet.errors import TinynetError
+
+_SECONDS = 4.0  # measured for about so long,
+_ROUNDS = 3  # and at least so many iterations, of which the median counts
+
+
+def training_rate(
+    engine: engines.Engine, net: Any, solver: Any, device: tuple[str, ...] = ()
+) -> float:
+    """Images a second of a NetParameter trained by a SolverParameter, without tests or snapshots.
+
+    ``device``: options of a worker, as in ("--gpu=0",).  Raises TinynetError where the engine
+    cannot train it.
+    """
+    with tempfile.TemporaryDirectory(prefix="tinynet-pace-") as name:
+        scratch = Path(name)
+        text.write(scratch / "train_val.prototxt", net)
+        for unneeded in ("test_iter", "test_interval", "snapshot", "display", "net"):
+            solver.ClearField(unneeded)
+        solver.net = str(scratch / "train_val.prototxt")
+        solver.snapshot_prefix = str(scratch / "snapshot")
+        text.write(scratch / "solver.prototxt", solver)
+        arguments = ["bench", "train", f"--solver={scratch / 'solver.prototxt'}", *device]
+        row = Row("pace", "training", "img")
+        contestant = Contestant(row, partial(engines.start_worker, engine, arguments), 1)
+        try:
+            start = time.monotonic()
+            while not row.skipped and (
+                len(row.rates) < _ROUNDS or time.monotonic() - start < _SECONDS
+            ):
+                contestant.round()
+        finally:
+            contestant.close()
+    if row.rate is None:
+        raise TinynetError(f"{net.name}: cannot be timed: {row.skipped}")
+    return row.rate

@@ -1,0 +1,162 @@
+"""What the trainings of a dissection cost, and how long the rest of them will take.
+
+A cost counts images, so that it holds on any machine; a measured rate makes a time of it.  The unit
+is one image of a training iteration.  An image that is only tested costs a third of that, for the
+backward pass takes twice the forward pass's products (see ``caffeformat.shapes``).  Ten crops count
+as ten images, the most that they can cost: an engine that shares their computation takes less.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinynet.caffeformat import schema, shapes
+from tinynet.errors import TinynetError
+from tinynet.run.log import read_history
+from tinynet.run.paths import RunPaths
+
+TEST_COST = 1 / 3  # of an image that is tested, in images that are trained on
+CROPS = 10
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One training and what follows it.
+
+    ``run``: STAGE/NAME.  ``batch``: images of an iteration.  ``tested``: images that pass forward
+    alone, in the tests of the training and in the evaluations after it.  ``multiply_adds``: of one
+    image's forward pass.
+    """
+
+    run: str
+    iterations: int
+    batch: int
+    tested: int
+    multiply_adds: int
+
+    @property
+    def stage_name(self) -> str:
+        return self.run.split("/")[0]
+
+    @property
+    def images(self) -> float:
+        """The whole cost, in images that are trained on."""
+        return self.iterations * self.batch + TEST_COST * self.tested
+
+    @property
+    def operations(self) -> float:
+        """Multiply-adds of it all: what nets of different sizes are compared by."""
+        return 3.0 * self.images * self.multiply_adds
+
+
+def cost(run: str, net: Any, solver: Any, evaluated: int) -> Cost:
+    """The cost of a NetParameter's training by a SolverParameter.
+
+    ``evaluated``: views of images that are evaluated after it.  Raises TinynetError where the net
+    has no batch.
+    """
+    found = shapes.infer(net, schema.TRAIN)
+    batch = next((layer.data_param.batch_size for layer in net.layer if layer.type == "Data"), 0)
+    if not batch:
+        raise TinynetError(f"net '{net.name}': has no Data layer with a batch")
+    tests = sum(
+        layer.data_param.batch_size * count
+        for layer, count in zip(_test_layers(net), solver.test_iter)
+    )
+    times = solver.max_iter // solver.test_interval + 1 if solver.test_interval else 0
+    return Cost(
+        run=run,
+        iterations=solver.max_iter,
+        batch=batch * max(1, solver.iter_size),
+        tested=times * tests + evaluated,
+        multiply_adds=found.multiply_adds // batch,
+    )
+
+
+def _test_layers(net: Any) -> list[Any]:
+    return [
+        layer
+        for layer in net.layer
+        if layer.type == "Data" and any(rule.phase == schema.TEST for rule in layer.include)
+    ]
+
+
+class Pace:
+    """Tells, while trainings run, how fast they are and how long all that is left will take.
+
+    The rate is that of the last stretch between two looks, so that a busy hour or a paused process
+    changes the time left and nothing else.
+    """
+
+    def __init__(self, costs: Mapping[str, Cost], runs: Path) -> None:
+        """``costs``: by STAGE/NAME, of all that was left at the start; ``runs``: the folder."""
+        self._costs = dict(costs)
+        self._runs = runs
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def lines(self, active: Sequence[str], left: Sequence[str]) -> list[str]:
+        """One line for each run of ``active``, the last with the time left of all.
+
+        ``left``: every run that is not done, those of ``active`` among them.
+        """
+        found = []
+        rate = 0.0  # multiply-adds a second of all that run
+        for run in active:
+            if run not in self._costs:
+                continue
+            mine = self._costs[run]
+            iteration, images = self._look(run, mine)
+            text = f"{run}: iteration {iteration:,} of {mine.iterations:,}"
+            if images:
+                rest = mine.images - iteration * mine.batch
+                text += f", {images:,.0f} img/s, {duration(rest / images)} left"
+                rate += 3 * images * mine.multiply_adds
+            found.append(text)
+        if rate and found:
+            rest = sum(
+                self._costs[run].operations
+                - 3.0 * self._seen.get(run, (0, 0.0))[0] * self._costs[run].batch
+                * self._costs[run].multiply_adds
+                for run in left
+                if run in self._costs
+            )  # fmt: skip
+            waiting = len([run for run in left if run not in active])
+            found[-1] += f"; {waiting} more to do, all about {duration(rest / rate)} left"
+        return found
+
+    def _look(self, run: str, cost: Cost) -> tuple[int, float]:
+        """The iteration that a run's history has come to, and its rate in images a second."""
+        try:
+            records = read_history(RunPaths(self._runs / run).history)
+        except (TinynetError, OSError):
+            return 0, 0.0
+        if not records:
+            return 0, 0.0
+        now = time.monotonic()
+        iteration = int(records[-1]["iteration"])
+        before = self._seen.get(run)
+        if before is not None and iteration > before[0]:
+            self._seen[run] = (iteration, now)
+            return iteration, (iteration - before[0]) * cost.batch / (now - before[1])
+        if before is None:
+            self._seen[run] = (iteration, now)
+        rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
+        return iteration, float(rates[-1]) if rates else 0.0
+
+
+def duration(seconds: float) -> str:
+    """A time for a person: ``40 s``, ``12 min``, ``5 h 20 min``, ``3 d 4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
