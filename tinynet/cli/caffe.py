@@ -31,7 +31,7 @@ class _Int32(click.ParamType):
 FLAGS: dict[str, tuple[Any, str, str]] = {
     "solver": (str, "FILE", "The solver's prototxt (train)."),
     "snapshot": (str, "FILE", "A .solverstate to resume from (train)."),
-    "weights": (str, "FILE,…", "Weights to finetune (train) or to score (test)."),
+    "weights": (str, "FILE,…", "Weights to finetune (train), or to score (test: one file)."),
     "model": (str, "FILE", "The net's prototxt (test, time)."),
     "iterations": (_Int32(), "N", "Batches to run (test, time); default 50."),
     "gpu": (str, "N|all", "Run on GPU N; on the CPU where this is left out."),

@@ -326,5 +326,11 @@ class Blob:
                     f"cannot copy {what}: shape mismatch; the file has {tuple(values.shape)}, "
                     f"the net {self._shape}{remedy}"
                 )
-        source = torch.from_numpy(np.array(values, dtype=np.float32).reshape(self._shape))
-        self.tensor.copy_(source)
+        self.tensor.copy_(self._source(values))
+
+    def load_diff(self, values: np.ndarray) -> None:
+        """Copy ``values``, as many as there are elements, into the diff."""
+        self.set_diff(self._source(values).to(self.tensor.device))
+
+    def _source(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.array(values, dtype=np.float32).reshape(self._shape))

@@ -128,7 +128,7 @@ class Layer:
         index = len(self.blobs)
         what = f"blob {index} of layer {self.name}"
         if index < len(self.param.blobs):
-            blob.load(blob_proto.decode(self.param.blobs[index], what), what)
+            blob_proto.load(blob, self.param.blobs[index], what)
         elif filler is not None:
             blob.load(fillers.fill(filler, shape, CONTEXT.stream), what)
         self.blobs.append(blob)

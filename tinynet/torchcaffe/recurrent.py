@@ -146,8 +146,8 @@ class Recurrent(Layer):
         )
         self.require(
             len(cont) == 2 and cont == x[:2],
-            f"bottom 1, which says where sequences resume, must have the shape {x[:2]} of (steps, "
-            f"streams) that bottom 0 begins with; its shape is {cont}",
+            f"bottom 1, which says where sequences continue, must have the shape {x[:2]} of "
+            f"(steps, streams) that bottom 0 begins with; its shape is {cont}",
         )
         self.steps, self.streams = x[:2]
 
@@ -231,7 +231,9 @@ class Recurrent(Layer):
             above.share_data(inner)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        self.require(not propagate_down[1], "cannot propagate to bottom 1, where sequences resume")
+        self.require(
+            not propagate_down[1], "cannot propagate to bottom 1, where sequences continue"
+        )
         self.unrolled.run_backward(self._last_layer)
 
     def allow_force_backward(self, bottom_index: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe import both_engines, known_nets
-from tests.torchcaffe.conftest import RealCaffe
+from tests.torchcaffe.conftest import RealCaffe, assert_same
 from tests.torchcaffe.layer_cases import LAYERS
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net, one
 from tinynet.caffeformat import binary, schema, text
@@ -80,3 +80,23 @@ def test_a_loss_layer_is_saved_with_its_weight(
     asked = {"net": NETS["EuclideanLoss"], "passes": 0, "save": str(tmp_path / "x.caffemodel")}
     both_engines.answer(caffe, asked, {})
     assert list(_read(tmp_path / "x.caffemodel").layer[-1].loss_weight) == [1]
+
+
+def test_diffs_in_a_caffemodel_are_loaded_as_by_real_caffe(
+    real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    model = schema.NetParameter()
+    stored = model.layer.add(name="l", type="InnerProduct")
+    for shape, first in (((2, 2), 1.0), ((2,), 9.0)):
+        values = [first + i for i in range(2 ** len(shape))]
+        blob = stored.blobs.add(data=values, diff=[-value for value in values])
+        blob.shape.dim.extend(shape)
+    binary.write(tmp_path / "x.caffemodel", model)
+    written = one("InnerProduct", "inner_product_param { num_output: 2 }", (1, 2))
+    asked = {"net": written, "weights": str(tmp_path / "x.caffemodel"), "backward": False}
+    asked["clear"] = False
+    real = real_caffe.answer(asked, {}, tmp_path)
+    ours = both_engines.answer(caffe, asked, {})
+    assert real["0/param_diff/l/0"].tolist() == [[-1, -2], [-3, -4]]
+    assert_same(real, ours, 0)

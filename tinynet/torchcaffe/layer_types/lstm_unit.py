@@ -40,7 +40,7 @@ class LSTMUnit(Layer):
         )
         self.require(
             cont == streams,
-            f"bottom 2, which says where sequences go on, must have the shape {streams}; "
+            f"bottom 2, which says where sequences continue, must have the shape {streams}; "
             f"its shape is {cont}",
         )
         for above in top:
@@ -61,7 +61,9 @@ class LSTMUnit(Layer):
         top[1].set_data(o * cell.tanh())
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        self.require(not propagate_down[2], "cannot propagate to bottom 2, where sequences go on")
+        self.require(
+            not propagate_down[2], "cannot propagate to bottom 2, where sequences continue"
+        )
         if not (propagate_down[0] or propagate_down[1]):
             return
         i, f, o, g = self._gates(bottom[1], bottom[2])

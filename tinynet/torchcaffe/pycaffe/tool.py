@@ -148,11 +148,17 @@ def train(flags: dict[str, Any]) -> int:
 
 
 def test(flags: dict[str, Any]) -> int:
-    """Score ``-weights`` on ``-iterations`` batches of ``-model``."""
+    """Score ``-weights``, one file, on ``-iterations`` batches of ``-model``."""
     _require(bool(flags["model"]), "need a model definition to score: -model FILE")
     _require(bool(flags["weights"]), "need model weights to score: -weights FILE")
     iterations = _iterations(flags)
     _choose_device(_gpus(flags)[:1])
+    if "," in flags["weights"] and not os.path.exists(flags["weights"]):
+        # in Caffe it cannot be opened either: only train takes the names apart
+        raise CaffeError(
+            f"could not open file {flags['weights']}: -weights of test is one file; a list of "
+            "them is for train"
+        )
     net = Net(flags["model"], TEST, flags["level"], _stages(flags))
     net.copy_from(flags["weights"])
     _info(f"Running for {iterations} iterations.")

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinynet.caffeformat import binary, schema
 from tinynet.errors import TinynetError
+from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import CaffeError, require_file
 
 _LENGTH_DELIMITED = 2
@@ -87,6 +88,16 @@ def decode(blob: Any, what: str, field: str = "data") -> np.ndarray:
     if values.size != count or any(dim < 0 for dim in shape):
         raise CaffeError(f"{what}: shape {shape} needs {count} values; the file has {values.size}")
     return values.reshape(shape)
+
+
+def load(target: Blob, stored: Any, what: str, remedy: str = "") -> None:
+    """Copy a BlobProto's data, and its diff where it has one, into ``target`` (Blob::FromProto).
+
+    Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
+    """
+    target.load(decode(stored, what), what, remedy)
+    if len(stored.diff) or len(stored.double_diff):
+        target.load_diff(decode(stored, f"diff of {what}", "diff"))
 
 
 def read(path: str | Path) -> np.ndarray:

@@ -61,7 +61,7 @@ def _load_message(net: NetGraph, message: Any, source: str) -> None:
         )
         for j, blob in enumerate(stored.blobs):
             what = f"param {j} of layer '{stored.name}' from {source}"
-            target[j].load(blob_proto.decode(blob, what), what, blob_proto.RENAME)
+            blob_proto.load(target[j], blob, what, blob_proto.RENAME)
         taken += len(target)
     nothing_taken.warn(taken, net.name, [layer.name for layer in message.layer], source)
 
