@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from functools import lru_cache
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from tinynet.caffeformat import schema
+from tinynet.caffeformat import image_decoding, schema
 from tinynet.errors import TinynetError
 
-_LARGEST_IMAGE = 1 << 26  # pixels of an encoded Datum: 8192×8192
-# what Pillow raises on bytes that are no image
-_BAD_IMAGE = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
-                struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
 
-
-def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[np.ndarray, int]:
+def decode_datum(value: bytes | memoryview, colour: str = "native") -> tuple[np.ndarray, int]:
     """Read a Datum: (pixels C×H×W, label).
 
     Pixels are uint8 in 0..255 (read-only), or float32 where the Datum holds ``float_data``.  An
-    encoded image (JPEG, PNG) is decoded to BGR, or to one channel where it is grayscale and
-    ``force_color`` is off, as Caffe's ``DecodeDatumNative`` does.
+    encoded image (JPEG, PNG) is decoded as ``colour`` says (``image_decoding.decode``): to what it
+    is itself, as Caffe's ``DecodeDatumNative`` does, to "color" (BGR) or to "gray".
     Raises TinynetError where the bytes are no Datum or their number is not channels·height·width.
     """
     datum = schema.Datum()
@@ -33,7 +25,7 @@ def decode_datum(value: bytes | memoryview, force_color: bool = False) -> tuple[
     except DecodeError:
         raise TinynetError("record is not a Caffe Datum; convert the data set again") from None
     if datum.encoded:
-        return _decode_image(datum.data, force_color), datum.label
+        return _decode_image(datum.data, colour), datum.label
     shape = (datum.channels, datum.height, datum.width)
     data = datum.data
     if data or not datum.float_data:
@@ -56,9 +48,9 @@ class DatumReader:
     nothing of pixels, the pixels stand between the two; every other record is parsed whole.
     """
 
-    def __init__(self, force_color: bool = False) -> None:
-        """``force_color``: as in ``decode_datum``."""
-        self._force_color = force_color
+    def __init__(self, colour: str = "native") -> None:
+        """``colour``: as in ``decode_datum``."""
+        self._colour = colour
         self._shape: tuple[int, ...] = ()
         self._head = b"\0"  # begins no message
         self._start = 1
@@ -71,7 +63,7 @@ class DatumReader:
             label = _label_behind(bytes(value[end:]))
             if label is not None:
                 return np.ndarray(self._shape, np.uint8, value, start), label
-        pixels, label = decode_datum(value, self._force_color)
+        pixels, label = decode_datum(value, self._colour)
         if pixels.dtype == np.uint8:
             self._shape = pixels.shape
             self._head, _ = _around_pixels(pixels.shape, 0)
@@ -92,24 +84,10 @@ def _label_behind(rest: bytes) -> int | None:
     return int(datum.label) if stated <= {"label", "encoded"} and not datum.encoded else None
 
 
-def _decode_image(data: bytes, force_color: bool) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
+def _decode_image(data: bytes, colour: str) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            # before any pixel is decoded: a header of 100 bytes can ask for gigabytes
-            if image.width * image.height > _LARGEST_IMAGE:
-                raise ValueError(f"it is {image.width}×{image.height}, too large")
-            if image.mode == "L" and not force_color:
-                return np.asarray(image)[None]
-            return np.ascontiguousarray(
-                np.asarray(image.convert("RGB"))[..., ::-1].transpose(2, 0, 1)
-            )
-    except UnidentifiedImageError:  # its message names an object in memory
-        raise TinynetError(
-            f"encoded Datum cannot be decoded: its {len(data)} bytes are no image"
-        ) from None
-    except (*_BAD_IMAGE, Image.DecompressionBombError) as error:
+        return image_decoding.decode(data, colour)
+    except TinynetError as error:
         raise TinynetError(f"encoded Datum cannot be decoded: {error}") from None
 
 

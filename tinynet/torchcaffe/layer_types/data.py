@@ -49,7 +49,7 @@ class Data(Layer):
             param.batch_size,
             transformer,
             param.prefetch,
-            colour_of_encoded(transform) == "color",
+            colour_of_encoded(transform),
             CONTEXT.device,
         )
         self._reader = reader

@@ -123,14 +123,17 @@ class DataReader:
         batch_size: int,
         transformer: DataTransformer,
         prefetch: int,
-        force_color: bool,
+        colour: str,
         device: torch.device = _CPU,
     ) -> None:
-        """Where ``device`` is a GPU, the batches are plans for its ``images`` to carry out."""
+        """``colour``: how encoded Datums are decoded (``colour_of_encoded``).
+
+        Where ``device`` is a GPU, the batches are plans for its ``images`` to carry out.
+        """
         self._store = open_store(source)
         self._batch_size = batch_size
         self._transformer = transformer
-        self._datums = DatumReader(force_color)
+        self._datums = DatumReader(colour)
         self._queue: queue.Queue[Batch | BaseException] = queue.Queue(max(1, prefetch))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

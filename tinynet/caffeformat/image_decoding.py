@@ -1,0 +1,156 @@
+"""Encoded images as OpenCV decodes and resizes them, since Caffe leaves both to OpenCV.
+
+``decode`` gives what ``cv::imread`` and ``cv::imdecode`` of OpenCV 4.5.1 give (Debian's Caffe),
+to the bit: JPEG (gray, colour of any chroma subsampling, progressive, CMYK), PNG (1 to 16 bits,
+gray, colour, palette, with and without alpha), BMP, TIFF, PPM.  What differs elsewhere:
+
+* A JPEG's colour depends on the library below OpenCV.  libjpeg-turbo and the IJG's library up to
+  6b, which every distribution's OpenCV and opencv-python use, interpolate subsampled chroma as
+  Pillow and simplejpeg do here.  The IJG's releases from 7 on, which the wheel kendryte-caffe
+  carries (9d), scale it by another transform: on 81 images of Tiny ImageNet's kind, of 4:2:0, a
+  value differs by up to 75 of 255; luminance, and so ``gray``, is the same.
+* The orientation that a camera notes in EXIF is applied to ``color`` and ``gray``, as OpenCV does
+  from 3.1 on.  OpenCV 2.4, with which Caffe was built until about 2016, leaves it.
+* What ends early is refused.  OpenCV fills up the rest of a JPEG in gray, with a warning.
+* GIF and whatever else Pillow reads is decoded; OpenCV 4.5.1 refuses it.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinynet.errors import TinynetError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+LARGEST = 1 << 26  # pixels: 8192×8192
+# what Pillow raises on bytes that are no image
+_BAD = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
+        struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
+# gray = (weights of blue, green, red; what is added before the shift; the shift), by the format
+_GRAY = {
+    "PNG": ((3737, 19234, 9797), 0, 15),  # libpng's own, which rounds down
+    "WEBP": ((3735, 19235, 9798), 1 << 14, 15),  # cv::cvtColor's
+}
+_OTHER_GRAY = ((1868, 9617, 4899), 1 << 13, 14)  # of OpenCV's readers
+_DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+
+
+def decode(data: bytes, colour: str) -> np.ndarray:
+    """The pixels, uint8 C×H×W, of an encoded image.
+
+    ``colour`` is "color" (three channels, BGR), "gray" (one), or "native": as the file is, one,
+    three (BGR) or four (BGRA) channels.  Raises TinynetError with the reason where the bytes are no
+    image, one too large, or, in "native", one of more than 8 bits, which Caffe refuses.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            # before any pixel is decoded: a header of 100 bytes can ask for gigabytes
+            if image.width * image.height > LARGEST:
+                raise ValueError(f"it is {image.width}×{image.height}, too large")
+            gray = colour == "gray"
+            kind = image.format or ""
+            if gray and image.format == "JPEG":
+                image.draft("L", image.size)  # luminance, as libjpeg itself gives it
+            upright = image if colour == "native" else ImageOps.exif_transpose(image)
+            if colour == "native":
+                if image.mode in _DEEP:
+                    raise ValueError("it has more than 8 bits a value")
+                pixels = _native(image)
+            else:
+                pixels = _bgr(upright)
+    except UnidentifiedImageError:  # its message names an object in memory
+        raise TinynetError(f"its {len(data)} bytes are no image") from None
+    except (*_BAD, Image.DecompressionBombError) as error:
+        raise TinynetError(str(error)) from None
+    if gray and pixels.shape[2] == 3:
+        pixels = _gray(pixels, kind)
+    elif colour == "color" and pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _native(image: Image.Image) -> np.ndarray:
+    """H×W×C of a file as it is: alpha, and a palette's transparency, are a fourth channel."""
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))[..., [2, 1, 0, 3]]
+    return _bgr(image)
+
+
+def _bgr(image: Image.Image) -> np.ndarray:
+    """H×W×1 of a gray image, H×W×3 of any other, in the order blue, green, red; without alpha."""
+    if image.mode in _DEEP:
+        return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)[..., None]
+    if image.mode in ("1", "L", "LA"):
+        return np.asarray(image.convert("L"))[..., None]
+    if image.mode == "CMYK":
+        # OpenCV's formula, on what the file holds: Pillow has inverted it
+        ink = 255 - np.asarray(image).astype(np.int32)
+        key = ink[..., 3:]
+        return (key - ((255 - ink[..., 2::-1]) * key >> 8)).astype(np.uint8)
+    return np.asarray(image.convert("RGB"))[..., ::-1]
+
+
+def _gray(bgr: np.ndarray, kind: str) -> np.ndarray:
+    """H×W×1 of H×W×3 that came from a file of this format."""
+    weights, rounding, shift = _GRAY.get(kind, _OTHER_GRAY)
+    total = bgr.astype(np.int32) @ np.array(weights, np.int32)
+    return ((total + rounding) >> shift).astype(np.uint8)[..., None]
+
+
+_COEFFICIENT_BITS = 11  # of cv::resize's weights for bytes
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """``cv::resize`` with its default, INTER_LINEAR, of uint8 C×H×W: uint8 C×height×width.
+
+    Pixels are areas, so that pixel i of the result lies at (i + ½)·old/new − ½; the border is
+    repeated, and nothing is blurred.  In whole numbers, as OpenCV rounds: weights of 11 bits, rows
+    blended after columns.  Half the size exactly is the mean of 2×2 pixels, as there.
+    OpenCV builds that use Intel's IPP (opencv-python on x86) may differ by 1.
+    """
+    _, rows, columns = pixels.shape
+    if (rows, columns) == (height, width):
+        return pixels
+    if (rows, columns) == (2 * height, 2 * width):
+        wide = pixels.astype(np.uint16)
+        total = wide[:, ::2, ::2] + wide[:, ::2, 1::2] + wide[:, 1::2, ::2] + wide[:, 1::2, 1::2]
+        return ((total + 2) >> 2).astype(np.uint8)
+    left, right, weight = _places(columns, width)
+    inside = (left >= 0) & (left < columns - 1)
+    weight = np.where(inside, weight, np.float32(0))
+    left, right = left.clip(0, columns - 1), right.clip(0, columns - 1)
+    near, far = _whole(weight)
+    wide = pixels.astype(np.int32)
+    blended = wide[:, :, left] * near + wide[:, :, right] * far
+    above, below, weight = _places(rows, height)
+    near, far = (part[:, None] for part in _whole(weight))
+    blended >>= 4
+    upper = (blended[:, above.clip(0, rows - 1)] * near) >> 16
+    lower = (blended[:, below.clip(0, rows - 1)] * far) >> 16
+    return ((upper + lower + 2) >> 2).clip(0, 255).astype(np.uint8)
+
+
+def _places(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two old pixels between which each new one lies, and the weight of the second, float32."""
+    scale = 1.0 / (new / old)
+    position = ((np.arange(new) + 0.5) * scale - 0.5).astype(np.float32)
+    first = np.floor(position)
+    return first.astype(np.int64), first.astype(np.int64) + 1, position - first
+
+
+def _whole(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of both neighbours in 11 bits, rounded half to even."""
+    unit = np.float32(1 << _COEFFICIENT_BITS)
+    parts = ((np.float32(1) - weight) * unit, weight * unit)
+    near, far = (np.rint(part).astype(np.int32) for part in parts)
+    return near, far
