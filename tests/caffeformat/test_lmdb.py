@@ -131,7 +131,7 @@ def test_an_encoded_image_is_decoded_to_bgr(mode: str, channels: int) -> None:
     pixels, label = decode_datum(value)
     assert pixels.shape == (channels, 2, 3) and label == 4
     assert pixels[:, 0, 0].tolist() == ([3, 100, 250] if mode == "RGB" else [77])
-    assert decode_datum(value, force_color=True)[0].shape == (3, 2, 3)
+    assert decode_datum(value, "color")[0].shape == (3, 2, 3)
 
 
 def test_an_encoded_image_that_is_none_is_refused() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinynet.caffeformat import schema, text, upgrade
 from tinynet.torchcaffe import glog, net_files
-from tinynet.torchcaffe.errors import require_file
+from tinynet.torchcaffe.errors import refusing, require_file
 
 _SOURCE = "upgrade_proto.cpp"
 
@@ -23,7 +23,7 @@ def read(path: str | Path) -> Any:
     ``type`` and the older ``solver_type`` are there.
     """
     require_file(path)
-    with net_files.refusals():
+    with refusing():
         param = text.read(path, schema.SolverParameter)
         upgrade.upgrade_solver(param, str(path), net_files.say)
     path = Path(path)

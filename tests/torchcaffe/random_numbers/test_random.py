@@ -188,7 +188,7 @@ def test_a_solver_draws_in_the_documented_order(judge: type) -> None:
     main = Mt19937(asked.SOLVER_SEED)
     transform = text.parse(asked.TRAIN_TRANSFORM, schema.TransformationParameter, "transform")
     # the train net: its Data layer, then the fillers in layer order
-    stream = random.prefetching_layer(main, needs_random=True)
+    stream, _ = random.prefetching_layer(main, needs_random=True)
     for key, ours in _fill_all(main).items():
         caffe.expect(f"solver/param/{key}", ours)
     # the test net, whose Data layer mirrors: as many draws

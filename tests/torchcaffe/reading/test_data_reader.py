@@ -13,7 +13,7 @@ import torch
 
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
-from tinynet.caffeformat.lmdb import Store, write_store
+from tinynet.caffeformat.lmdb import Store, open_store, write_store
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.random_numbers import mt19937
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
@@ -42,7 +42,7 @@ def reader(database: Path) -> Iterator[Callable[..., DataReader]]:
         param = text.parse(transform, schema.TransformationParameter, "transform")
         stream = Mt19937(5) if needs_random(param, schema.TRAIN) else None
         transformer = DataTransformer(param, schema.TRAIN, None, stream)
-        made.append(DataReader(database, BATCH, transformer, prefetch, False))
+        made.append(DataReader(open_store(database), BATCH, transformer, prefetch, "native"))
         made[-1].start()
         return made[-1]
 
@@ -123,18 +123,20 @@ def test_a_batch_lies_channels_last(reader: Callable[..., DataReader]) -> None:
 
 WORKS_ALONE = """
 import sys, os, torch
+from tinynet.caffeformat.lmdb import open_store
 from tinynet.torchcaffe.reading.data_reader import DataReader
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.caffeformat import schema, text
 
 torch.set_num_threads(4)
 param = text.parse("mean_value: 100 scale: 0.5", schema.TransformationParameter, "transform")
-reader = DataReader(sys.argv[1], 64, DataTransformer(param, schema.TRAIN), 4, False)
+reader = DataReader(open_store(sys.argv[1]), 64, DataTransformer(param, schema.TRAIN), 4, "native")
 before = len(os.listdir("/proc/self/task"))
 reader.start()
 for _ in range(20):
     reader.next_batch()
 print(len(os.listdir("/proc/self/task")) - before)
+reader.close()  # a thread that the interpreter's end meets in PyTorch aborts the process
 """
 
 

@@ -32,7 +32,7 @@ def test_batches_and_the_draws_for_them_are_caffes(judge: type, name: str) -> No
     store, phase, source = asked.TRANSFORMS[name]
     transform = parse(source)
     main = Mt19937(asked.TRANSFORM_SEED)
-    stream = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
+    stream, _ = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
     # a layer after it shows whether the main stream has come as far as Caffe's
     filler = text.parse("type: 'uniform'", schema.FillerParameter, "filler")
     caffe.expect(f"{name}/param/conv/0", fillers.fill(filler, (1, 3, 1, 1), main))

@@ -17,7 +17,7 @@ from tests.torchcaffe.conftest import needs_gpu
 from tests.torchcaffe.reading.test_data_transformer import mean_of, parse
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.datum import encode_datum
-from tinynet.caffeformat.lmdb import write_store
+from tinynet.caffeformat.lmdb import open_store, write_store
 from tinynet.torchcaffe.random_numbers import random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading import data_transformer, device_images
@@ -42,7 +42,7 @@ def test_a_device_cuts_caffes_batches(
     store, phase, source = asked.TRANSFORMS[name]
     transform = parse(source)
     main = Mt19937(asked.TRANSFORM_SEED)
-    stream = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
+    stream, _ = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
     transformer = DataTransformer(transform, phase, mean_of(transform), stream)
     images = asked.images(store)
     device = DeviceImages(transformer, images[0].shape, len(images), CPU)
@@ -77,7 +77,7 @@ def open_reader(database: Path) -> Iterator[Callable[..., DataReader]]:
         param = parse(AUGMENTED)
         stream = Mt19937(5) if needs_random(param, phase) else None
         transformer = DataTransformer(param, phase, None, stream)
-        reader = DataReader(path, BATCH, transformer, 3, False)
+        reader = DataReader(open_store(path), BATCH, transformer, 3, "native")
         if on_device:
             shape, records = reader.image_shape, reader.records
             reader.images = DeviceImages(transformer, shape, records, CPU)
@@ -165,7 +165,7 @@ def test_a_gpu_gives_the_batches_of_the_cpu(
     found = []
     for device in (CPU, torch.device("cuda", 0)):
         transformer = DataTransformer(parse(AUGMENTED), schema.TRAIN, None, Mt19937(5))
-        reader = DataReader(database, BATCH, transformer, 3, False, device)
+        reader = DataReader(open_store(database), BATCH, transformer, 3, "native", device)
         reader.start()
         batches = [reader.next_batch() for _ in range(20)]
         if reader.images is not None:

@@ -1,4 +1,4 @@
-"""Data: batches from an LMDB (src/caffe/layers/data_layer.cpp, base_data_layer.cpp).
+"""Data: batches from an LMDB or a LevelDB (src/caffe/layers/data_layer.cpp, base_data_layer.cpp).
 
 Set-up draws from the main stream as Caffe does: two seeds where the transformer is random, of which
 the second counts, then one for the thread.
@@ -7,21 +7,25 @@ the second counts, then one for the thread.
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import Any
 
-from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat import schema
+from tinynet.caffeformat.lmdb import open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import refusing
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import mt19937, random
-from tinynet.torchcaffe.reading.data_reader import DataReader, Position
+from tinynet.torchcaffe.reading.data_reader import DataReader, Position, Records
 from tinynet.torchcaffe.reading.data_transformer import (
     DataTransformer,
     colour_of_encoded,
     needs_random,
+    read_mean,
 )
 from tinynet.torchcaffe.reading.device_images import upload
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.torchcaffe.reading.level_store import LevelStore
 
 
 @register("Data")
@@ -31,21 +35,11 @@ class Data(Layer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, transform = self.param.data_param, self.param.transform_param
-        self.require(
-            param.backend == schema.DataParameter.LMDB,
-            "backend must be LMDB; this engine does not read LevelDB, Caffe's default: "
-            "write 'backend: LMDB'",
-        )
         self.require(param.batch_size > 0, "batch_size must be given and positive")
-        mean = None
-        if transform.mean_file:
-            stored = binary.read(transform.mean_file, schema.BlobProto)
-            mean = blob_proto.decode(stored, transform.mean_file)
-            mean = mean.reshape(mean.shape[-3:])
-        stream = random.prefetching_layer(CONTEXT.stream, needs_random(transform, self.phase))
-        transformer = DataTransformer(transform, self.phase, mean, stream)
+        stream, _ = random.prefetching_layer(CONTEXT.stream, needs_random(transform, self.phase))
+        transformer = DataTransformer(transform, self.phase, read_mean(transform), stream)
         reader = DataReader(
-            param.source,
+            self._open(param),
             param.batch_size,
             transformer,
             param.prefetch,
@@ -55,12 +49,23 @@ class Data(Layer):
         self._reader = reader
         # the thread lives as long as the layer: the reader knows nothing of it
         weakref.finalize(self, reader.close)
-        glog.info("db_lmdb.cpp", f"Opened lmdb {param.source}")
         top[0].resize((param.batch_size, *transformer.output_shape(reader.image_shape)))
         glog.info("data_layer.cpp", f"output data size: {','.join(map(str, top[0].shape))}")
         if len(top) > 1:
             top[1].resize((param.batch_size,))
         reader.start()
+
+    def _open(self, param: Any) -> Records:
+        if param.backend == schema.DataParameter.LMDB:
+            with refusing():
+                store: Records = open_store(param.source)
+            glog.info("db_lmdb.cpp", f"Opened lmdb {param.source}")
+            return store
+        if (Path(param.source) / "data.mdb").is_file():
+            self.require(False, f"{param.source} is an LMDB; write 'backend: LMDB'")
+        store = LevelStore(param.source)
+        glog.info("db_leveldb.cpp", f"Opened leveldb {param.source}")
+        return store
 
     def state(self) -> dict[str, Any]:
         """The number of records, that of the next one, and the transformer's random state."""

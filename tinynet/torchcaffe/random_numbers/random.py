@@ -19,7 +19,8 @@ The whole order of draws from the main stream over a solver's life, with ``rando
      data_transformer.py), which is a draw that is thrown away and the transformer's seed, both only
      if it mirrors (in any phase) or crops in TRAIN; then always one draw for the thread.
    * ImageData, WindowData: the same, with draws of their own after the first.  ImageData: one for
-     ``shuffle``'s seed, then one for ``rand_skip``, each only if it is set.
+     ``shuffle``'s seed, then one for ``rand_skip``, each only if it is set.  WindowData: one for
+     the seed by which it chooses and mirrors windows.
    * MemoryData: ``transformer(main, …)`` alone, since it has no thread.
    * Convolution, InnerProduct, Embed, Scale, Bias, PReLU …: ``fillers.fill`` for the weights, then
      for the bias if there is one.  Constant and bilinear fillers draw nothing.  A layer whose
@@ -63,16 +64,37 @@ def transformer(main: Mt19937, needs_random: bool) -> Mt19937 | None:
     return Mt19937(main.next_uint32()) if needs_random else None
 
 
-def prefetching_layer(main: Mt19937, needs_random: bool) -> Mt19937 | None:
-    """All draws of a Data layer's set-up, in order; returns the stream of its transformer.
+def prefetching_layer(
+    main: Mt19937, needs_random: bool, own: int = 0
+) -> tuple[Mt19937 | None, list[int]]:
+    """All draws of a prefetching layer's set-up, in order.
 
-    Two draws if ``needs_random``, of which the second counts (Caffe prepares the transformer when
-    the layer is set up, and again when the thread starts), and one for the thread.
+    Returns the stream of its transformer, and the ``own`` words that the layer draws for itself.
+    The transformer draws twice if ``needs_random``, and the second counts: Caffe prepares it when
+    the layer is set up, before the layer's own draws, and again when the thread starts, which takes
+    one more draw.
     """
     transformer(main, needs_random)
+    words = [main.next_uint32() for _ in range(own)]
     stream = transformer(main, needs_random)
     main.next_uint32()
-    return stream
+    return stream, words
+
+
+def shuffle(stream: Mt19937, order: list[int]) -> None:
+    """Caffe's ``shuffle`` (util/rng.hpp), in place: Fisher and Yates's, from the end to the front.
+
+    Element i changes places with one of 0…i, drawn by Boost's uniform_int: a word divided by
+    ⌊2³² / (i + 1)⌋, and another word where that is more than i.
+    """
+    words = iter(stream.uint32s(max(0, len(order) - 1)).tolist())
+    for last in range(len(order) - 1, 0, -1):
+        bucket = (WORD_MAX + 1) // (last + 1)
+        other = last + 1
+        while other > last:
+            word = next(words, None)
+            other = (stream.next_uint32() if word is None else word) // bucket
+        order[last], order[other] = order[other], order[last]
 
 
 def rng_bernoulli(

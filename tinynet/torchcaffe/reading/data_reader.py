@@ -17,28 +17,40 @@ last *taken*, however far ahead the thread is, and ``seek`` resumes from there.
 from __future__ import annotations
 
 import itertools
-import queue
-import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from tinynet.caffeformat.datum import DatumReader
-from tinynet.caffeformat.lmdb import Store, open_store
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import check
+from tinynet.torchcaffe.errors import check, refusing
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.torchcaffe.reading.device_images import DeviceImages, Plan
+from tinynet.torchcaffe.reading.prefetch import Prefetch
 
-# how long the reader waits for room before it looks whether it should stop, in seconds
-_POLL = 0.2
 # of records, after which the pages that they were read from are given back
 _RESIDENT_BYTES = 128 << 20
 _CPU = torch.device("cpu")
 _NOTHING = np.empty(0, np.float32)
+
+
+class Records(Protocol):
+    """What holds the records, in the order of their keys: an LMDB's Store, or a LevelDB's."""
+
+    def __len__(self) -> int: ...
+
+    def first(self) -> tuple[bytes, bytes]:
+        """The first key and value."""
+
+    def mapped_values(self, start: int = 0) -> Iterator[memoryview]:
+        """The values from record number ``start`` on."""
+
+    def give_back_pages(self) -> None:
+        """Take what was read so far out of this process's resident memory."""
+
+    def close(self) -> None: ...
 
 
 class Position(NamedTuple):
@@ -69,7 +81,7 @@ class Batch:
 class _Walk:
     """Goes through the records of a store from number ``record`` on, round and round."""
 
-    def __init__(self, store: Store, record: int) -> None:
+    def __init__(self, store: Records, record: int) -> None:
         self.record = record  # the next one
         self._store = store
         self._records = len(store)
@@ -111,15 +123,15 @@ class _Walk:
 
 
 class DataReader:
-    """Yields the batches of the LMDB at ``source`` through ``transformer``, for ever.
+    """Yields the batches of ``store`` through ``transformer``, for ever; ``close`` closes it.
 
-    Raises TinynetError (from ``open_store``) if there is no LMDB, and what the thread met, a torn
-    record for example, at the ``next_batch`` that needs it.
+    Raises CaffeError where there is no record, and for what the thread met, a torn record for
+    example, at the ``next_batch`` that needs it.
     """
 
     def __init__(
         self,
-        source: str | Path,
+        store: Records,
         batch_size: int,
         transformer: DataTransformer,
         prefetch: int,
@@ -130,15 +142,15 @@ class DataReader:
 
         Where ``device`` is a GPU, the batches are plans for its ``images`` to carry out.
         """
-        self._store = open_store(source)
+        self._store = store
         self._batch_size = batch_size
         self._transformer = transformer
         self._datums = DatumReader(colour)
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(max(1, prefetch))
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        _, first = self._store.first()
-        image, _ = self._datums.read(first)
+        self._walk = _Walk(self._store, 0)
+        self._ahead = Prefetch(self._load, prefetch)
+        with refusing():
+            _, first = self._store.first()
+            image, _ = self._datums.read(first)
         self.image_shape: tuple[int, ...] = image.shape
         self._position = self._after(0)
         self.images: DeviceImages | None = None
@@ -167,64 +179,40 @@ class DataReader:
             f"where the layer mirrors or crops at random; this one is record {position.record}, "
             f"{'without' if position.stream is None else 'with'} one",
         )
-        self._halt()
+        self._ahead.stop()
         if stream is not None and position.stream is not None:
             stream.set_state(*position.stream)
         self._position = position
-        self._queue = queue.Queue(self._queue.maxsize)
-        self._stop = threading.Event()
+        self._walk = _Walk(self._store, position.record)
         self.start()
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="data reader", daemon=True)
-        self._thread.start()
+        self._ahead.start()
 
     def next_batch(self) -> Batch:
         """The next batch; waits for the thread where it is behind."""
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            self._queue.put(item)
-            raise item
-        self._position = item.after
-        return item
+        batch = self._ahead.take()
+        self._position = batch.after
+        return batch
 
     def close(self) -> None:
         """Stop the thread and close the database."""
-        self._halt()
+        self._ahead.stop()
+        self._walk.skip(0)  # lets go of the store
         self._store.close()
-
-    def _halt(self) -> None:
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
 
     def _after(self, record: int) -> Position:
         stream = self._transformer.stream
         return Position(record, None if stream is None else stream.get_state())
 
-    def _run(self) -> None:
-        try:
-            walk = _Walk(self._store, self._position.record)
-            while not self._stop.is_set():
-                self._put(self._load(walk))
-        except Exception as error:  # raised again where the batch is needed
-            self._put(error)
-
-    def _put(self, item: Batch | BaseException) -> None:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=_POLL)
-                return
-            except queue.Full:
-                continue
-
-    def _load(self, walk: _Walk) -> Batch:
-        device, count = self.images, self._batch_size
+    def _load(self) -> Batch:
+        device, count, walk = self.images, self._batch_size, self._walk
         records = walk.upcoming(count)
         if device is not None and device.has(records):
             walk.skip(count)
             return self._planned(device, records, device.labels[records], None)
-        decoded = [self._datums.read(value) for value in walk.take(count)]
+        with refusing():
+            decoded = [self._datums.read(value) for value in walk.take(count)]
         images = [pixels for pixels, _ in decoded]
         labels = np.array([label for _, label in decoded])
         if device is not None and device.takes(images):

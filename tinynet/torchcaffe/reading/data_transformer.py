@@ -21,6 +21,7 @@ import torch
 
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.snapshots import blob_proto
 
 _F = np.float32
 TRAIN = 0
@@ -32,6 +33,21 @@ _ONE_THREAD = 1 << 15
 def needs_random(transform_param: Any, phase: int) -> bool:
     """Does a transformer draw random numbers?  If so, its layer draws a seed for it."""
     return bool(transform_param.mirror or (phase == TRAIN and transform_param.crop_size))
+
+
+def read_mean(transform_param: Any) -> np.ndarray | None:
+    """The mean image C×H×W of ``mean_file``; None where none is stated.
+
+    Raises CaffeError where the file cannot be read, or mean_value is there too.
+    """
+    if not transform_param.mean_file:
+        return None
+    check(
+        not len(transform_param.mean_value),
+        "transform_param has both mean_file and mean_value; give one of them",
+    )
+    mean = blob_proto.read(transform_param.mean_file)
+    return mean.reshape((1, 1, 1, *mean.shape)[-3:])
 
 
 def colour_of_encoded(transform_param: Any) -> str:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from tinynet.caffeformat import binary, schema
-from tinynet.errors import TinynetError
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.errors import CaffeError, require_file
+from tinynet.torchcaffe.errors import CaffeError, refusing, require_file
 
 _LENGTH_DELIMITED = 2
 _FLOAT32 = np.dtype("<f4")
@@ -106,10 +105,8 @@ def read(path: str | Path) -> np.ndarray:
     Raises CaffeError where it cannot be read or holds no BlobProto.
     """
     require_file(path)
-    try:
+    with refusing():
         stored = binary.read(path, schema.BlobProto)
-    except (TinynetError, OSError) as error:
-        raise CaffeError(str(error)) from error
     return decode(stored, str(path))
 
 

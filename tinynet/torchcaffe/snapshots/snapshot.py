@@ -18,7 +18,7 @@ import torch
 from tinynet import files
 from tinynet.caffeformat import binary, schema
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, check, require_file
+from tinynet.torchcaffe.errors import CaffeError, check, refusing, require_file
 from tinynet.torchcaffe.snapshots import blob_proto, complete_state, hdf5, weights
 
 
@@ -144,7 +144,8 @@ def restore(solver: Snapshotted, path: Path) -> None:
 def _read(path: Path) -> hdf5.State:
     if hdf5.is_hdf5(path):
         return hdf5.load_state(path)
-    message = binary.read(path, schema.SolverState)
+    with refusing():
+        message = binary.read(path, schema.SolverState)
     history = [
         blob_proto.decode(stored, f"history {i} of {path}")
         for i, stored in enumerate(message.history)

@@ -1,0 +1,97 @@
+"""ImageData: batches from the image files of a list (src/caffe/layers/image_data_layer.cpp).
+
+Images are decoded and resized as OpenCV does both (image_decoding.py).  Set-up draws from the main
+stream, between the two seeds of the transformer, one seed for ``shuffle`` and one number for
+``rand_skip``, each only where it is set.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.random_numbers import mt19937, random
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random, read_mean
+from tinynet.torchcaffe.reading.device_images import upload
+from tinynet.torchcaffe.reading.image_list import ImageList, Position
+from tinynet.torchcaffe.reading.prefetch import Prefetch
+
+_SOURCE = "image_data_layer.cpp"
+
+
+@register("ImageData")
+class ImageData(Layer):
+    num_bottom = (0, 0)
+    num_top = (2, 2)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param, transform = self.param.image_data_param, self.param.transform_param
+        self.require(
+            (param.new_height > 0) == (param.new_width > 0),
+            "new_height and new_width must be given both or not at all; got "
+            f"{param.new_height} and {param.new_width}",
+        )
+        self.require(param.batch_size > 0, "batch_size must be positive; got 0")
+        mean = read_mean(transform)
+        own = int(param.shuffle) + int(param.rand_skip > 0)
+        needed = needs_random(transform, self.phase)
+        stream, words = random.prefetching_layer(CONTEXT.stream, needed, own)
+        skip = words[-1] % param.rand_skip if param.rand_skip else 0
+        transformer = DataTransformer(transform, self.phase, mean, stream)
+        glog.info(_SOURCE, f"Opening file {param.source}")
+        self._images = ImageList(param, transformer, words[0] if param.shuffle else None, skip)
+        glog.info(_SOURCE, f"A total of {len(self._images)} images.")
+        top[0].resize((param.batch_size, *self._images.shape()))
+        top[1].resize((param.batch_size,))
+        glog.info(_SOURCE, f"output data size: {','.join(map(str, top[0].shape))}")
+        self._position = self._images.position
+        self._ahead = Prefetch(self._images.load, self.param.data_param.prefetch)
+        # the thread lives as long as the layer, of which it knows nothing
+        weakref.finalize(self, self._ahead.stop)
+        self._ahead.start()
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        """Each batch brings its own shape."""
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        batch = self._ahead.take()
+        self._position = batch.after
+        top[0].resize(batch.data.shape)
+        top[0].set_data(upload(batch.data, CONTEXT.device))
+        top[1].set_data(upload(batch.labels, CONTEXT.device))
+
+    def state(self) -> dict[str, Any]:
+        """The number of images, the place of the next, and what its order and crop come from."""
+        line, rounds, stream = self._position
+        found: dict[str, Any] = {"images": len(self._images), "line": line}
+        if self._images.seed is not None:
+            found.update(seed=self._images.seed, rounds=rounds)
+        if stream is not None:
+            found["stream"] = mt19937.to_json(stream)
+        return found
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        images, line = len(self._images), state.get("line")
+        self.require(
+            state.get("images") == images and isinstance(line, int) and 0 <= line < images,
+            f"the position is one among {state.get('images')} images; {images} are here",
+        )
+        seed, rounds = state.get("seed"), state.get("rounds", 0)
+        self.require(
+            (seed is None) == (self._images.seed is None)
+            and ("stream" in state) == (self._position.stream is not None),
+            "the position is that of a layer with another shuffle, mirror or crop",
+        )
+        self.require(
+            all(isinstance(number, int) and number >= 0 for number in (seed or 0, rounds)),
+            "the position's seed and rounds must be whole numbers",
+        )
+        stream = mt19937.from_json(state["stream"]) if "stream" in state else None
+        assert isinstance(line, int)
+        self._ahead.stop()
+        self._position = Position(line, rounds, stream)
+        self._images.seek(self._position, seed)
+        self._ahead.start()

@@ -1,0 +1,157 @@
+"""The images of a list file, in order or in Caffe's shuffled order: what ImageData reads.
+
+Each line is a file's name and its label, with a blank between; the name may hold blanks too, and a
+line without one has the label that its number, or 0, is for C's atoi.
+Source: Caffe's src/caffe/layers/image_data_layer.cpp.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinynet.caffeformat import image_decoding
+from tinynet.errors import TinynetError
+from tinynet.torchcaffe.errors import CaffeError, check, require_file
+from tinynet.torchcaffe.random_numbers import random
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer
+
+_NUMBER = re.compile(rb"\s*([+-]?[0-9]+)")
+
+
+class Position(NamedTuple):
+    """Where a list is between two batches: what decides every batch that is still to come."""
+
+    line: int  # place, in the order of the round, of the next image
+    rounds: int  # how often the lines have been shuffled
+    stream: tuple[np.ndarray, int] | None  # state of the transformer's Mt19937, where it has one
+
+
+class Batch(NamedTuple):
+    data: np.ndarray  # float32 N×C×h×w
+    labels: np.ndarray  # float32 (N,)
+    after: Position
+
+
+def read_list(source: str) -> list[tuple[str, int]]:
+    """The names and labels in a list file.
+
+    Raises CaffeError where there is none, or where a label is no whole number (Caffe takes 0).
+    """
+    require_file(source)
+    with open(source, "rb") as file:
+        lines = file.read().split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    check(len(lines) > 0, f"{source} is empty; it must list one image at least")
+    return [_entry(line, f"{source}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def _entry(line: bytes, where: str) -> tuple[str, int]:
+    name, blank, label = line.rpartition(b" ")
+    number = _NUMBER.match(label)
+    if not blank:
+        return os.fsdecode(line), int(number[1]) if number else 0
+    check(
+        number is not None or not label.strip(),
+        f"{where}: a label is a whole number; this line ends in '{os.fsdecode(label)}'",
+    )
+    return os.fsdecode(name), int(number[1]) if number else 0
+
+
+def read_image(path: str, colour: str, height: int = 0, width: int = 0) -> np.ndarray:
+    """The image in a file, uint8 C×H×W, resized where a height and a width are given.
+
+    ``colour``: as in ``image_decoding.decode``.  Raises CaffeError where it cannot be read.
+    """
+    require_file(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        pixels = image_decoding.decode(data, colour)
+    except TinynetError as error:
+        raise CaffeError(f"could not load the image {path}: {error}") from None
+    return image_decoding.resize(pixels, height, width) if height and width else pixels
+
+
+class ImageList:
+    """Makes the batches of a list file, round and round."""
+
+    def __init__(
+        self, param: Any, transformer: DataTransformer, shuffle_seed: int | None, skip: int
+    ) -> None:
+        """``param``: an ImageDataParameter; ``skip``: how many lines to leave out at first.
+
+        ``shuffle_seed``: of the stream that every round's order comes from; None: the file's order.
+        """
+        self._param = param
+        self._transformer = transformer
+        self._lines = read_list(self._param.source)
+        self._seed = shuffle_seed
+        check(
+            skip < len(self._lines),
+            f"{len(self._lines)} images are not enough to skip {skip} of them, as rand_skip has it",
+        )
+        self.seek(Position(skip, 0 if shuffle_seed is None else 1, self._stream_state()))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @property
+    def seed(self) -> int | None:
+        """What the rounds' orders come from."""
+        return self._seed
+
+    @property
+    def position(self) -> Position:
+        """Where the next batch begins; for the thread that makes them, or before it starts."""
+        return Position(self._line, self._rounds, self._stream_state())
+
+    def seek(self, position: Position, seed: int | None = None) -> None:
+        """Go to a position; the orders are those of ``seed`` from now on, if one is given."""
+        self._seed = self._seed if seed is None else seed
+        self._order = list(range(len(self._lines)))
+        self._rounds = 0
+        self._shuffles = Mt19937(self._seed or 0)
+        while self._rounds < position.rounds:
+            self._shuffle()
+        self._line = position.line
+        stream = self._transformer.stream
+        if stream is not None and position.stream is not None:
+            stream.set_state(*position.stream)
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape C×h×w that the next image gets."""
+        return self._transformer.output_shape(self._image(self._line).shape)
+
+    def load(self) -> Batch:
+        """The next batch."""
+        images, labels = [], []
+        for _ in range(self._param.batch_size):
+            images.append(self._image(self._line))
+            labels.append(self._lines[self._order[self._line]][1])
+            self._line += 1
+            if self._line == len(self._lines):
+                self._line = 0
+                if self._seed is not None:
+                    self._shuffle()
+        data = self._transformer.transform(images)
+        return Batch(data, np.array(labels, np.float32), self.position)
+
+    def _image(self, line: int) -> np.ndarray:
+        p = self._param
+        name, _ = self._lines[self._order[line]]
+        colour = "color" if p.is_color else "gray"
+        return read_image(p.root_folder + name, colour, p.new_height, p.new_width)
+
+    def _shuffle(self) -> None:
+        random.shuffle(self._shuffles, self._order)
+        self._rounds += 1
+
+    def _stream_state(self) -> tuple[np.ndarray, int] | None:
+        stream = self._transformer.stream
+        return None if stream is None else stream.get_state()
