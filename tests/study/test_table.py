@@ -16,7 +16,8 @@ from tests.study.made_results import LABELS, add_run, begin, probabilities
 from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError
 from tinynet.predict.metrics import rank_of_label
-from tinynet.study.collect import rounded, smaller
+from tinynet.predict.guesses import guesses, write_guesses
+from tinynet.predict.probabilities import read_probabilities
 from tinynet.study.results import OVERSAMPLE, ResultsPaths, read_dissection, write_dissection
 from tinynet.study.table import build
 
@@ -117,8 +118,6 @@ def test_the_ensemble_and_its_subsets_are_those_of_trying_each(tmp_path: Path) -
     assert found is not None and found.full is not None
 
     def accuracy(subset: tuple[int, ...], split: str) -> float:
-        from tinynet.predict.probabilities import read_probabilities
-
         arrays = [
             read_probabilities(results.run(MEMBERS[m]).probabilities(split, True)).probabilities
             for m in subset
@@ -155,26 +154,18 @@ def test_oversampling_is_paired_within_each_run(tmp_path: Path) -> None:
     assert gain is not None and gain.mean == pytest.approx(1.5 / 9)
 
 
-def test_rounding_moves_no_probability_by_more_than_one_part_in_4000() -> None:
-    p = np.random.default_rng(1).dirichlet(np.full(20, 0.1), 500).astype(np.float32)
-    small = rounded(p)
-    assert (np.abs(small.astype(float) - p) <= p / 4095 + 1e-37).all()
-    assert not (small.view(np.uint32) & 0xFFF).any()
-
-
-def test_rounding_changes_no_answer() -> None:
-    made = probabilities([0], "test", OVERSAMPLE)
-    close = made.probabilities.copy()
-    # a label that wins by less than rounding keeps, one that wins clearly, and one in a true tie
-    close[0], close[1], close[2] = (0.45001, 0.45, 0.09999), (0.1, 0.8, 0.1), (0.2, 0.4, 0.4)
-    p = replace(made, probabilities=close)
-    small = smaller(p)
-    assert rounded(close)[0, 0] == rounded(close)[0, 1]  # so that this test can fail
-    np.testing.assert_array_equal(
-        rank_of_label(small.probabilities, p.labels), rank_of_label(close, p.labels)
-    )
-    assert (small.probabilities[0] == close[0]).all()
-    assert not (small.probabilities[1:].view(np.uint32) & 0xFFF).any()
+def test_a_table_is_the_same_from_guesses_as_from_probabilities(tmp_path: Path) -> None:
+    whole, small = begin(tmp_path / "whole"), begin(tmp_path / "small")
+    for results in (whole, small):
+        add_run(results, "stage1_simple/seed1", 1, [0, 1, 2], [0, 1, 2, 3])
+        add_run(results, "stage2_dropout1/seed1", 1, [0, 2, 4, 5])
+    for run in ("stage1_simple/seed1", "stage2_dropout1/seed1"):
+        kept = small.run(run)
+        for split, crops in (("test", False), ("test", True), ("val", True)):
+            path = kept.probabilities(split, crops)
+            write_guesses(kept.guesses(split, crops), guesses(read_probabilities(path)))
+            path.unlink()
+    assert build(small) == build(whole)
 
 
 def test_a_variant_is_compared_with_its_base_and_has_no_figures_of_the_paper(

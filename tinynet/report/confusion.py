@@ -16,8 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-from tinynet.predict.metrics import predicted_class
-from tinynet.predict.probabilities import Probabilities
+from tinynet.predict.guesses import Predictions
 from tinynet.report import canvas
 
 NAMED = 40
@@ -27,15 +26,15 @@ GROUPS = 20
 _LONGEST = 30  # characters of a name on an axis
 
 
-def confusion_matrix(found: Probabilities) -> np.ndarray:
+def confusion_matrix(found: Predictions) -> np.ndarray:
     """Images (int64, C×C) of each class (row) by what they are taken for (column).
 
     Of equally likely classes the last counts as the answer, as in Caffe's ArgMax layer.
     Images without a known label are left out.
     """
     known = found.labels >= 0
-    classes = found.probabilities.shape[1]
-    answers = predicted_class(found.probabilities[known])
+    classes = len(found.wnids)
+    answers = found.best[known]
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (found.labels[known], answers), 1)
     return matrix

@@ -125,7 +125,7 @@ def subset_sizes(report_data: ReportData) -> Table | None:
     from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
 
     members = report_data.members[:MAX_MEMBERS]
-    found = [p for run in members if (p := run.of(report_data.reported, OVERSAMPLE)) is not None]
+    found = [p for run in members if (p := run.averaged(report_data.reported)) is not None]
     if len(found) < 2:
         return None
     scores = score_subsets([p.probabilities for p in found], found[0].labels)

@@ -305,7 +305,7 @@ def _repeat(report_data: ReportData) -> Part:
         part.commands.append(Command("Every run's training", "\n".join(dict.fromkeys(lines))))
         evaluations = []
         for run in report_data.runs:
-            for split, crop in run.probabilities:
+            for split, crop in run.predictions:
                 words = ["tinynet", "evaluate", str(run.folder), "--split", split]
                 words += ["--oversample"] if crop == "oversample" else []
                 evaluations.append(shlex.join(words))

@@ -16,7 +16,8 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import STAGES, Stage
 from tinynet.experiment.variants import VARIANTS
 from tinynet.predict import inputs
-from tinynet.predict.metrics import Metrics, score
+from tinynet.predict.guesses import Predictions, read_guesses
+from tinynet.predict.metrics import Metrics
 from tinynet.predict.probabilities import EVALUATE_AGAIN, Probabilities, read_probabilities
 from tinynet.report.sources import Folds, Found, Search, look, read_search
 from tinynet.run import record as runs
@@ -89,19 +90,35 @@ class RunData:
         """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
         found = {}
         for path in sorted(self.folder.glob("*.npz")):
+            if path.stem.endswith("_guesses"):
+                continue
             probabilities = read_probabilities(path, self._remedy)
             split = probabilities.split or path.stem.removesuffix("_10crop")
             found[(split, probabilities.crop)] = probabilities
         return found
 
-    def of(self, split: str, crop: str = "center") -> Probabilities | None:
-        """Labelled probabilities of a split, or None."""
-        found = self.probabilities.get((split, crop))
+    @cached_property
+    def predictions(self) -> dict[tuple[str, str], Predictions]:
+        """(split, crop) → guesses, or probabilities where no guesses lie beside them."""
+        found: dict[tuple[str, str], Predictions] = dict(self.probabilities)
+        for path in sorted(self.folder.glob("*_guesses.npz")):
+            guesses = read_guesses(path, self._remedy)
+            found[(guesses.split, guesses.crop)] = guesses
+        return found
+
+    def averaged(self, split: str) -> Probabilities | None:
+        """Labelled ten-crop probabilities of a split, which an ensemble averages, or None."""
+        found = self.probabilities.get((split, OVERSAMPLE))
+        return found if found is not None and found.labelled else None
+
+    def of(self, split: str, crop: str = "center") -> Predictions | None:
+        """What the run says of a split's labelled images, or None."""
+        found = self.predictions.get((split, crop))
         return found if found is not None and found.labelled else None
 
     def metrics(self, split: str, crop: str = "center") -> Metrics | None:
         found = self.of(split, crop)
-        return None if found is None else score(found.probabilities, found.labels)
+        return None if found is None else found.metrics
 
     def scored(self, split: str, crop: str = CENTER) -> float | None:
         """Top-1 accuracy of probabilities that were not kept, from a results folder's scores."""
@@ -126,7 +143,7 @@ class RunData:
     @property
     def model_sha256(self) -> str:
         """Of the weights that the probabilities are of; else of the newest snapshot; else ""."""
-        hashes = {p.model_sha256 for p in self.probabilities.values() if p.model_sha256}
+        hashes = {p.model_sha256 for p in self.predictions.values() if p.model_sha256}
         if len(hashes) == 1:
             return hashes.pop()
         return self.weights.sha256 if self.weights else ""
@@ -181,7 +198,7 @@ class ReportData:
         """How many classes the data set has; 0 where nothing says so."""
         if self.manifest is not None:
             return self.manifest.classes
-        found = next((p for run in self.runs for p in run.probabilities.values()), None)
+        found = next((p for run in self.runs for p in run.predictions.values()), None)
         return 0 if found is None else len(found.wnids)
 
     @property
@@ -239,10 +256,10 @@ class ReportData:
             names = [row.run for row in ensemble.members] if ensemble else []
             by_name = {run.name: run for run in self.runs}
             named = [by_name[name] for name in names if name in by_name]
-            found = [run for run in named if run.of(self.reported, OVERSAMPLE) is not None]
+            found = [run for run in named if run.averaged(self.reported) is not None]
             return found if len(found) > 1 else []
         for runs_of in reversed(list(self.by_stage.values())):
-            found = [run for run in runs_of if run.of(self.reported, OVERSAMPLE) is not None]
+            found = [run for run in runs_of if run.averaged(self.reported) is not None]
             if len(found) > 1:
                 return found
         return []
@@ -282,7 +299,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
     manifest = read_manifest(data) if data is not None else None
     if manifest is not None:
         for run in ordered:
-            for found_p in run.probabilities.values():
+            for found_p in run.predictions.values():
                 if found_p.wnids.tolist() != manifest.wnids:
                     raise UsageError(f"--data {data}: its classes are not those of {run.folder}")
     return ReportData(
@@ -325,7 +342,7 @@ def _require_one_table(seen: Found) -> None:
 def require_one_data_set(found: Iterable[RunData]) -> None:
     """Raise UsageError, naming both, where two runs were trained or measured on different data."""
     by_file: dict[str, tuple[str, RunData]] = {}
-    by_split: dict[str, tuple[Probabilities, RunData]] = {}
+    by_split: dict[str, tuple[Predictions, RunData]] = {}
     for run in found:
         for entry in run.record.data:
             digest = str(entry.get("digest") or "")
@@ -334,7 +351,7 @@ def require_one_data_set(found: Iterable[RunData]) -> None:
                 known, first = by_file.setdefault(split, (digest, run))
                 if known != digest:
                     raise _differ(first, run, f"their {split} holds other images")
-        for (split, _), probabilities in run.probabilities.items():
+        for (split, _), probabilities in run.predictions.items():
             known_p, first = by_split.setdefault(split, (probabilities, run))
             if known_p.wnids.tolist() != probabilities.wnids.tolist():
                 raise _differ(first, run, "their classes differ")

@@ -10,6 +10,7 @@ import numpy as np
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member, average
+from tinynet.predict.guesses import Predictions
 from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import Probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
@@ -39,7 +40,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     wanted = 0 if ensemble is None else len(ensemble.members)
     share = f" of the ensemble's {wanted}" if len(members) < wanted else ""
     members = members[:MAX_MEMBERS]
-    found = [_labelled(run.of(report_data.reported, OVERSAMPLE)) for run in members]
+    found = [_labelled(run.averaged(report_data.reported)) for run in members]
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
     yield Figure(
         "subsets",
@@ -112,7 +113,7 @@ def _ensemble_accuracy(
     report_data: ReportData, split: str, label: str, of_paper: float
 ) -> accuracies_figure.Accuracy:
     """The average of all members on a split; None where a member is missing there."""
-    found = [run.of(split, OVERSAMPLE) for run in report_data.members]
+    found = [run.averaged(split) for run in report_data.members]
     ensemble = ensemble_of(report_data)
     wanted = len(ensemble.members) if ensemble else 0
     present = [p for p in found if p is not None]
@@ -190,7 +191,7 @@ def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def confused(report_data: ReportData) -> tuple[str, Probabilities]:
+def confused(report_data: ReportData) -> tuple[str, Predictions]:
     """Whose confusions are shown: the best single model's, over crops where they are there."""
     run = report_data.best
     if run is None:

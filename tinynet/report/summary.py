@@ -15,7 +15,6 @@ from typing import Any
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member
-from tinynet.predict.metrics import is_right
 from tinynet.report.bars import Bar, Interval
 from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.run.record import FINISHED
@@ -82,7 +81,7 @@ def _row(
 
 def _run_row(run: RunData) -> RunRow:
     scores = {}
-    for (split, crop), p in run.probabilities.items():
+    for (split, crop), p in run.predictions.items():
         m = run.metrics(split, crop)
         if m is not None:
             scores[f"{split}_{crop}"] = Score(m.images, m.loss, m.top1, m.top5, p.views)
@@ -95,7 +94,7 @@ def _correct(runs: Sequence[RunData], split: str, crop: str) -> BySeed:
     for run in runs:
         p = run.of(split, crop)
         if p is not None and run.record.seed not in found:
-            found[run.record.seed] = is_right(p.probabilities, p.labels)
+            found[run.record.seed] = p.right
     return found
 
 
@@ -149,7 +148,7 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
     members = report_data.members
     if not members:
         return None
-    found = [p for run in members if (p := run.of(report_data.reported, OVERSAMPLE)) is not None]
+    found = [p for run in members if (p := run.averaged(report_data.reported)) is not None]
     return Ensemble(
         number=STAGES[-1].number,
         name=STAGES[-1].name,

@@ -68,3 +68,8 @@ class RunPaths:
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
         return Path(self.root) / (f"{split}_10crop.npz" if oversample else f"{split}.npz")
+
+    def guesses(self, split: str, oversample: bool = False) -> Path:
+        """The best guesses alone, which a results folder keeps of a run that enters no average."""
+        whole = self.probabilities(split, oversample)
+        return whole.with_name(f"{whole.stem}_guesses.npz")

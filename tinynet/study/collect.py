@@ -8,16 +8,16 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinynet.errors import TinynetError
+from tinynet.experiment.stages import STAGES
 from tinynet.files import read_json, typed
+from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.inputs import newest_weights
-from tinynet.predict.metrics import rank_of_label, score
+from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
 from tinynet.run import record as runs
 from tinynet.run.log import read_history
@@ -36,7 +36,6 @@ from tinynet.study.results import (
 )
 from tinynet.study.settings import Settings
 
-_KEPT_BITS = 12  # of a float32's 24: an error of 1 in 4,000 at most, and half the size on disk
 # What a run's record says that holds on any machine; the rest are paths, hosts and processes.
 _PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "device", "versions")
 _PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
@@ -52,8 +51,14 @@ def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
 
 
 def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
-    """Whether the probabilities too are kept: those whose images are compared or averaged."""
+    """Whether more than the scores is kept: of splits whose images are compared or averaged."""
     return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
+
+
+def is_averaged(name: str, crop: str) -> bool:
+    """Whether a run's probabilities enter the ensemble, and so are kept whole."""
+    folder = os.path.dirname(name)
+    return crop == OVERSAMPLE and folder in (STAGES[-1].name, STAGES[-2].name)
 
 
 def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -> list[Path]:
@@ -64,12 +69,16 @@ def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -
     if not kept.root.exists():
         return []
     files = [kept.run_json, kept.history, results.scores(name)]
-    files += [
-        kept.probabilities(split, crop == OVERSAMPLE)
-        for split, crop in wanted(settings)
-        if is_kept(split, crop, settings)
-    ]
-    return [path for path in files if not path.exists()]
+    lost = [path for path in files if not path.exists()]
+    for split, crop in wanted(settings):
+        if is_kept(split, crop, settings):
+            whole = kept.probabilities(split, crop == OVERSAMPLE)
+            # earlier releases kept the probabilities of every run
+            if not whole.exists() and not (
+                kept.guesses(split, crop == OVERSAMPLE).exists() and not is_averaged(name, crop)
+            ):
+                lost.append(whole)
+    return lost
 
 
 def drop_incomplete(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> None:
@@ -142,7 +151,9 @@ def _write(
         metrics = score(p.probabilities, p.labels)
         scores[f"{split}_{crop}"] = Score(**asdict(metrics), views=p.views)
         if is_kept(split, crop, settings):
-            write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), smaller(p))
+            write_guesses(kept.guesses(split, crop == OVERSAMPLE), guesses(p))
+            if is_averaged(name, crop):
+                write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), p, half=True)
     row = RunRow(name, record.seed, FINISHED, record.iteration, scores)
     content = json.dumps(asdict(row), indent=1) + "\n"
     (folder / "scores.json").write_text(content, encoding="utf-8")
@@ -159,23 +170,6 @@ def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
         raise TinynetError(f"{error}; {TAKEN_AGAIN}") from None
     except ValueError as error:
         raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
-
-
-def smaller(p: Probabilities) -> Probabilities:
-    """With rounded probabilities; an image keeps its own where rounding would change its rank."""
-    small = rounded(p.probabilities)
-    changed = rank_of_label(small, p.labels) != rank_of_label(p.probabilities, p.labels)
-    small[changed] = p.probabilities[changed]
-    return replace(p, probabilities=small)
-
-
-def rounded(probabilities: np.ndarray) -> np.ndarray:
-    """Float32 with the last 12 bits zero, rounded to nearest: it packs to half the size."""
-    dropped = 24 - _KEPT_BITS
-    bits = np.ascontiguousarray(probabilities, np.float32).view(np.uint32)
-    half = np.uint32(1 << (dropped - 1))
-    mask = np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    return ((bits + half) & mask).view(np.float32)
 
 
 def portable(record: runs.Run) -> dict[str, Any]:

@@ -22,11 +22,10 @@ import numpy as np
 from tinynet import files
 from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
-from tinynet.predict.metrics import is_right
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
 from tinynet.study.dissection import Folders, Request
-from tinynet.study.results import CENTER, FINISHED, ResultsPaths, read_run_probabilities
+from tinynet.study.results import CENTER, FINISHED, ResultsPaths, read_run_predictions
 from tinynet.study.statistics import t_interval, unpaired_interval
 
 FOLDS = "folds.json"
@@ -153,8 +152,8 @@ def _held_out(
     if any(row.state != FINISHED for row in rows):
         return None
     split = settings.reported.name
-    found = [read_run_probabilities(results.root, row.run, split, CENTER) for row in rows]
-    right = [is_right(p.probabilities, p.labels) for p in found]
+    found = [read_run_predictions(results.root, row.run, split, CENTER) for row in rows]
+    right = [p.right for p in found]
     # Tiny ImageNet's layout names validation images val_N.JPEG, training ones after their wnid
     from_val = np.array([item.startswith("val_") for item in found[0].names.tolist()])
     return np.mean(right, axis=0), from_val

@@ -29,7 +29,7 @@ from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
 from tinynet.experiment.stages import STAGES
-from tinynet.predict.probabilities import Probabilities, read_probabilities
+from tinynet.predict.guesses import Predictions, read_predictions
 from tinynet.run.paths import RunPaths
 
 VERSION = 2
@@ -254,10 +254,10 @@ def write_dissection(root: Path, dissection: Dissection) -> None:
     files.write_text(paths.csv, as_csv(dissection))
 
 
-def read_run_probabilities(root: Path, run: str, split: str, crop: str) -> Probabilities:
+def read_run_predictions(root: Path, run: str, split: str, crop: str) -> Predictions:
     """What a finished run says of a split.  Raises OSError or TinynetError where there is none."""
-    path = ResultsPaths(Path(root)).run(run).probabilities(split, crop == OVERSAMPLE)
-    return read_probabilities(path, TAKEN_AGAIN)
+    kept = ResultsPaths(Path(root)).run(run)
+    return read_predictions(kept, split, crop == OVERSAMPLE, TAKEN_AGAIN)
 
 
 CSV_COLUMNS = (

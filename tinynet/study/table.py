@@ -13,6 +13,7 @@ from tinynet.errors import TinynetError
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.predict.ensemble import Member, average, require_agreement
+from tinynet.predict.guesses import read_predictions
 from tinynet.predict.metrics import is_right, score
 from tinynet.predict.probabilities import read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
@@ -126,8 +127,8 @@ class _Builder:
     def _correct(self, run: str, split: str, crop: str) -> np.ndarray:
         """Of each of a split's images whether a run is right, in the order of its keys."""
         if (run, split, crop) not in self._right:
-            p = self._member(run, split, crop).probabilities
-            self._right[run, split, crop] = is_right(p.probabilities, p.labels)
+            found = read_predictions(self._results.run(run), split, crop == OVERSAMPLE, TAKEN_AGAIN)
+            self._right[run, split, crop] = found.right
         return self._right[run, split, crop]
 
     def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
