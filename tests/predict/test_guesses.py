@@ -90,6 +90,6 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path_factory, data) -> Non
 
 
 def test_guesses_of_unlabelled_images_are_refused() -> None:
-    unlabelled = some(labels=[-1, 0])
+    unlabelled = some(labels=np.array([-1, 0, 1, 2, 3, 0]))
     with pytest.raises((ValueError, IndexError)):
         guesses(unlabelled).check()

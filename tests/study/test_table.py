@@ -5,20 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tests.study.made_results import LABELS, add_run, begin, probabilities
+from tests.study.made_results import LABELS, add_run, begin
 from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError
-from tinynet.predict.metrics import rank_of_label
 from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.probabilities import read_probabilities
-from tinynet.study.results import OVERSAMPLE, ResultsPaths, read_dissection, write_dissection
+from tinynet.study.results import ResultsPaths, read_dissection, write_dissection
 from tinynet.study.table import build
 
 MEMBERS = ["stage7_dropout2/seed1", "stage7_dropout2/seed2", "stage8_ensemble/member03"]
