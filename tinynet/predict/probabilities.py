@@ -10,10 +10,7 @@ memory is taken for it.
 from __future__ import annotations
 
 import math
-import re
-import struct
 import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,8 +23,6 @@ from tinynet.predict.metrics import Metrics, is_right, predicted_class, score
 
 CROPS = ("center", "oversample")
 MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 images of 1,000 classes
-MAX_TEXT = 4 * 1024  # bytes of a name: 1,024 characters
-MAX_HEADER = 10_000  # numpy's own limit for a header of an untrusted .npy
 SUM_TOLERANCE = 1e-3
 EVALUATE_AGAIN = "delete it and run 'tinynet evaluate' again"
 
@@ -118,43 +113,21 @@ def read_probabilities(path: Path, remedy: str = EVALUATE_AGAIN) -> Probabilitie
     """
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = _read_arrays(archive)
-        probabilities = Probabilities(**arrays)
+        probabilities = Probabilities(**_read_arrays(path))
         probabilities.check()
     except OSError as error:
         if error.filename is not None:  # of opening the file; a damaged archive has no name
             raise
         raise _damaged(path, error, remedy) from error
-    except _DAMAGE as error:
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on a stranger's bytes
         raise _damaged(path, error, remedy) from error
     return probabilities
 
 
 _FIELDS = fields(Probabilities)
 _REQUIRED = ("probabilities", "labels", "names", "wnids", "crop")
-_KINDS = {"probabilities": "f", "labels": "i", "names": "U", "wnids": "U"}
-_SCALARS = {"crop": "U", "split": "U", "model_sha256": "U", "engine": "U"}  # the rest are integers
-# the header that numpy writes for a C-ordered array of numbers or text
-_HEADER = re.compile(
-    rb"\{'descr': '(?P<descr>[<>|=]?[fiU][0-9]{1,9})', 'fortran_order': False, "
-    rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n"
-)
-# what zipfile, zlib and numpy raise on bytes that are no such file
-_DAMAGE = (
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    KeyError,
-    IndexError,
-    TypeError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-)
+_SCALARS = {"crop": str, "split": str, "model_sha256": str, "engine": str, "views": int}
+_SCALARS["iteration"] = int
 
 
 def _damaged(path: Path, error: BaseException, remedy: str) -> TinynetError:
@@ -162,59 +135,40 @@ def _damaged(path: Path, error: BaseException, remedy: str) -> TinynetError:
     return TinynetError(f"{path}: no usable file of probabilities ({reason}); {remedy}")
 
 
-def _read_arrays(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """Read the known arrays; headers first, so that all sizes are judged before any is read."""
-    present = set(archive.namelist())
-    for key in _REQUIRED:
-        if f"{key}.npy" not in present:
-            raise ValueError(f"it has no array '{key}'")
-    keys = [field.name for field in _FIELDS if f"{field.name}.npy" in present]
-    headers = {key: _read_header(archive, key) for key in keys}
-    size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
-    if size > MAX_BYTES:
-        raise ValueError(f"its arrays would take {size:,} bytes, more than {MAX_BYTES:,}")
-    shape = headers["probabilities"][0]
-    for key, axis in (("labels", 0), ("names", 0), ("wnids", 1)):
-        if len(shape) != 2 or headers[key][0] != (shape[axis],):
-            raise ValueError(f"probabilities {shape} and {key} {headers[key][0]} do not agree")
-    return {key: _read_array(archive, key, *headers[key]) for key in keys}
+def _read_arrays(path: Path) -> dict[str, Any]:
+    """The known arrays.  Raises OSError where the file cannot be opened, else any Exception."""
+    with zipfile.ZipFile(path) as archive:
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        for key in _REQUIRED:
+            if f"{key}.npy" not in sizes:
+                raise ValueError(f"it has no array '{key}'")
+        keys = [field.name for field in _FIELDS if f"{field.name}.npy" in sizes]
+        size = sum(sizes[f"{key}.npy"] for key in keys)
+        if size > MAX_BYTES:
+            raise ValueError(f"its arrays would take {size:,} bytes, more than {MAX_BYTES:,}")
+        for key in keys:
+            _require_size(archive, key, sizes[f"{key}.npy"])
+    with np.errstate(all="ignore"), np.load(path, allow_pickle=False) as stored:
+        return {key: _value(key, stored[key]) for key in keys}
 
 
-def _read_header(archive: zipfile.ZipFile, key: str) -> tuple[tuple[int, ...], np.dtype]:
+def _require_size(archive: zipfile.ZipFile, key: str, size: int) -> None:
+    """Raise ValueError where an array's header claims other than what its member holds.
+
+    numpy takes memory by the header.  A zip's member gives no more than its directory states.
+    """
     with archive.open(f"{key}.npy") as stream:
-        shape, dtype = _parse_header(stream)
-        start = stream.tell()
-    kind = _KINDS.get(key) or _SCALARS.get(key, "i")
-    if dtype.kind != kind or dtype.itemsize > MAX_TEXT:
-        raise ValueError(f"array '{key}' holds {dtype}")
-    if key not in _KINDS and shape != ():
-        raise ValueError(f"array '{key}' has the shape {shape}, not a single value")
-    stored = archive.getinfo(f"{key}.npy").file_size - start
-    if stored != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"array '{key}' {shape} of {dtype} has {stored} bytes")
-    return shape, dtype
+        np.lib.format.read_magic(stream)  # of version 1.0, as numpy writes arrays like these
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        held = size - stream.tell()
+    if math.prod(shape) * dtype.itemsize != held:
+        raise ValueError(f"array '{key}' {shape} of {dtype} has {held} bytes")
 
 
-def _parse_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):  # what numpy writes for arrays like these
-        raise ValueError(f"it has an array of .npy version {version}")
-    (length,) = struct.unpack("<H", stream.read(2))
-    # parsed here, since numpy's own reader raises whatever its tokenizer meets in strange text
-    match = _HEADER.fullmatch(stream.read(length) if length <= MAX_HEADER else b"")
-    if match is None:
-        raise ValueError("it has an array with a strange header")
-    shape = tuple(int(extent) for extent in match["shape"].split(b",") if extent.strip())
-    return shape, np.dtype(match["descr"].decode("ascii"))
-
-
-def _read_array(archive: zipfile.ZipFile, key: str, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    with archive.open(f"{key}.npy") as stream:
-        _parse_header(stream)
-        data = stream.read()
-    array = np.frombuffer(data, dtype=dtype).reshape(shape)
-    if dtype.kind == "U":
-        array = np.array(array.tolist(), dtype=str)  # refuses what is no Unicode
-    elif not array.dtype.isnative:
-        array = array.astype(dtype.newbyteorder("="))
-    return array if key in _KINDS else array.item()
+def _value(key: str, array: np.ndarray) -> Any:
+    if key not in _SCALARS:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    value = array.item() if array.shape == () else None
+    if type(value) is not _SCALARS[key]:
+        raise ValueError(f"array '{key}' holds {array.dtype} {array.shape}, not a single value")
+    return value
