@@ -166,6 +166,8 @@ def _require_size(archive: zipfile.ZipFile, key: str, size: int) -> None:
 
 
 def _value(key: str, array: np.ndarray) -> Any:
+    if key == "probabilities" and array.dtype == np.float16:
+        return array.astype(np.float32)  # of results, which keep them at half the size
     if key not in _SCALARS:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     value = array.item() if array.shape == () else None
