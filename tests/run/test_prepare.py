@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.run import small_runs
-from tinynet.caffeformat import schema, text
+from tinynet.caffeformat import binary, schema, text
 from tinynet.errors import TinynetError, UsageError
 from tinynet.run import checks, compare, prepare
 from tinynet.run.paths import RunPaths
@@ -244,3 +244,22 @@ def test_overrides_leave_the_solver_file_alone() -> None:
     before = SOLVER.read_text()
     prepare.load(SOLVER, {"max_iter": "5"})
     assert SOLVER.read_text() == before == small_runs.SOLVER
+
+
+def test_weights_of_which_the_net_takes_none_are_named_and_others_are_not(tmp_path: Path) -> None:
+    """Caffe trains on from drawn weights without a word."""
+    prepared = prepare.load(SOLVER)
+    learned = [layer.name for layer in prepared.train_net.layer if layer.type == "InnerProduct"]
+    for names, said in (
+        (["conv99", "fc99"], ["(conv99, fc99): it takes none of them"]),
+        ([learned[0], "fc99"], []),
+    ):
+        model = schema.NetParameter()
+        for name in names:
+            model.layer.add(name=name, type="InnerProduct").blobs.add(data=[1.0])
+        # without blobs: its name is no reason to be silent
+        model.layer.add(name=learned[-1], type="ReLU")
+        path = tmp_path / "given.caffemodel"
+        binary.write(path, model)
+        found = list(checks.weights_taken(prepared, path))
+        assert len(found) == len(said) and all(part in text for part, text in zip(said, found))

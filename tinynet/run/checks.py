@@ -12,7 +12,7 @@ from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError, UsageError
-from tinynet.run import record_digest
+from tinynet.run import record_digest, snapshots
 from tinynet.run.paths import RunPaths
 from tinynet.run.prepare import Prepared, Source, batch_size
 
@@ -131,6 +131,20 @@ def warnings(prepared: Prepared) -> Iterator[str]:
                 )
             yield f"the net has {classes} classes, {source.path} only {manifest.classes}"
             return
+
+
+def weights_taken(prepared: Prepared, path: Path) -> Iterator[str]:
+    """What is said of weights to start from of which the net takes none: Caffe says nothing.
+
+    Raises TinynetError where ``path`` is no .caffemodel, or one without weights.
+    """
+    names = snapshots.require_whole_model(path)
+    if not {layer.name for layer in phases.layers_of(prepared.train_net, schema.TRAIN)} & {*names}:
+        yield (
+            f"{path}: the net has no layer of a name that has weights there "
+            f"({', '.join(names[:8])}{', …' if len(names) > 8 else ''}): it takes none of them, "
+            "and starts from drawn ones"
+        )
 
 
 def _coverage(net: Any, iterations: int) -> Iterator[str]:

@@ -46,7 +46,7 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     data = checks.require_data(prepared)
     warnings = list(checks.warnings(prepared))
     for weights in request.weights:
-        snapshots.require_whole_model(Path(weights))
+        warnings += checks.weights_taken(prepared, Path(weights))
     engine = engines.find(request.engine, request.caffe_python)
     gpu = devices.choose(engine, request.gpu, request.cpu)
     precision = request.precision or (stored.precision if stored else "float32")

@@ -256,8 +256,11 @@ def resumable_state(snapshot: Snapshot) -> Path:
     return corrected
 
 
-def require_whole_model(path: Path) -> None:
-    """Raise TinynetError where ``path`` is no .caffemodel that weights can be taken from."""
+def require_whole_model(path: Path) -> list[str]:
+    """The names of the layers whose weights are in the .caffemodel at ``path``.
+
+    Raises TinynetError where it is no .caffemodel, or one without weights.
+    """
     if path.suffix == ".solverstate":
         raise TinynetError(
             f"{path}: is a solver's state; --weights takes the .caffemodel beside it, and a run "
@@ -266,5 +269,7 @@ def require_whole_model(path: Path) -> None:
     if not path.exists():
         raise TinynetError(f"{path}: no such file of weights")
     net = upgrade.read_model(path)
-    if not any(layer.blobs for layer in net.layer):
+    names = [layer.name for layer in net.layer if len(layer.blobs)]
+    if not names:
         raise TinynetError(f"{path}: holds no layer with weights")
+    return names

@@ -137,6 +137,17 @@ def test_time_names_every_layer_both_ways(folder: Path) -> None:
     assert told.count("forward-backward time:") == 2
 
 
+def test_a_list_of_weights_is_for_train_alone(folder: Path) -> None:
+    """Caffe's test takes the list for the name of one file, which it cannot open."""
+    run("train", solver="solver.prototxt")
+    weights = "small_iter_10.caffemodel,small_iter_20.caffemodel"
+    _, log = run("train", solver="solver.prototxt", weights=weights)
+    assert log.count("Finetuning from small_iter_10.caffemodel") == 2
+    assert log.count("Finetuning from small_iter_20.caffemodel") == 2
+    with pytest.raises(CaffeError, match=r"could not open file .*: -weights of test is one file"):
+        run("test", model="net.prototxt", weights=weights)
+
+
 @pytest.mark.parametrize(
     ("action", "flags", "said"),
     [
