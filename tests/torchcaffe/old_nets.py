@@ -26,7 +26,7 @@ def random_v1(seed: int) -> Any:
     messages.fill(net.state, rng)
     net.debug_info = rng.random() < 0.5
     _add_inputs(net, rng)
-    for number in V1_TYPES.values():
+    for number in rng.sample(list(V1_TYPES.values()), len(V1_TYPES)):
         layer = messages.fill(
             net.layers.add(), rng, without={("V1LayerParameter", "layer"), *_BLOBS}
         )
