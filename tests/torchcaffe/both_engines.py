@@ -38,7 +38,8 @@ def run_net(caffe, request, inputs):
 
     ``shapes`` reshapes blobs before a pass ([{name: shape} per pass]): they take as many values as
     they need from the start of their input.  ``clear`` false lets the passes' diffs add up.
-    ``arrays`` names the inputs that go to ``set_input_arrays``, data and labels.  ``save`` is the
+    ``arrays`` names the inputs that go to ``set_input_arrays``, data and labels.  The diff of each
+    of ``top_diffs`` is a ramp, or the input that ``given_diffs`` names for it.  ``save`` is the
     path of a .caffemodel to write at the end.
     """
     caffe.set_random_seed(request.get("seed", 1))
@@ -52,6 +53,7 @@ def run_net(caffe, request, inputs):
     if "weights" in request:
         net.copy_from(request["weights"])
     arrays = request.get("arrays", [])
+    given = request.get("given_diffs", {})
     if arrays:
         net.set_input_arrays(*[inputs[name] for name in arrays])
     result = {}
@@ -59,7 +61,7 @@ def run_net(caffe, request, inputs):
         for name, shape in request["shapes"][number].items() if "shapes" in request else ():
             net.blobs[name].reshape(*shape)
         for name, values in inputs.items():
-            if name not in arrays:
+            if name not in arrays and name not in given.values():
                 data = net.blobs[name].data
                 data[...] = values.ravel()[: data.size].reshape(data.shape)
         if request.get("clear", True):
@@ -69,7 +71,9 @@ def run_net(caffe, request, inputs):
             for name in request.get("top_diffs", ()):
                 shape = net.blobs[name].diff.shape
                 ramp = np.cos(np.arange(net.blobs[name].diff.size, dtype=np.float32))
-                net.blobs[name].diff[...] = ramp.reshape(shape)
+                net.blobs[name].diff[...] = (
+                    inputs[given[name]] if name in given else ramp.reshape(shape)
+                )
             net.backward()
         _keep(result, str(number), net)
     if "save" in request:

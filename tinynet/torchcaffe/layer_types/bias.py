@@ -26,7 +26,8 @@ class Bias(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         bias = self.blobs[0] if self.learned else bottom[1]
-        top[0].set_data(bottom[0].tensor + self._span.spread(bias.tensor))
+        # Caffe adds a product, which is never −0
+        top[0].set_data(bottom[0].tensor + self._span.spread(bias.tensor + 0.0))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         above = top[0].grad

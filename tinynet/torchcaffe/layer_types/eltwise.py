@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe.affine import scaled
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
@@ -58,7 +59,8 @@ class Eltwise(Layer):
         elif self.operation == _SUM:
             out.zero_()
             for value, coefficient in zip(values, self.coefficients):
-                out.add_(value, alpha=coefficient)
+                if coefficient:  # 0 leaves out infinities too, as BLAS does
+                    out.add_(value, alpha=coefficient)
         else:
             if in_place:
                 out.fill_(_LOWEST)
@@ -85,9 +87,10 @@ class Eltwise(Layer):
                 self._slope_of_product(i, top[0], bottom, out)
                 out.mul_(above)
             elif self.operation == _SUM:
-                torch.mul(above, self.coefficients[i], out=out)
+                out.copy_(scaled(above, self.coefficients[i]))
             else:
-                torch.mul(above, self._winner == i, out=out)
+                nothing = above.new_zeros(())
+                torch.where(self._winner == i, above, nothing, out=out).add_(0.0)  # −0 + 0 is 0
             below.set_diff(out)
 
     def _slope_of_product(self, i: int, top: Blob, bottom: Blobs, out: torch.Tensor) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
@@ -19,6 +17,7 @@ class ELU(NeuronLayer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            # d exp(x) is exp(x) = alpha + y where x is negative
-            slope = torch.where(bottom[0].tensor > 0, 1.0, self.alpha + top[0].tensor)
+            # d exp(x) is exp(x) = alpha + y where x is negative; written so that it is NaN for inf
+            values = bottom[0].tensor
+            slope = (values > 0) + (self.alpha + top[0].tensor) * (values <= 0)
             bottom[0].set_diff(top[0].grad * slope)

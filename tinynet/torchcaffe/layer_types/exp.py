@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tinynet.torchcaffe.affine import scaled
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
@@ -20,8 +21,8 @@ class Exp(NeuronLayer):
         self.outer_scale = math.exp(log_base * param.shift)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        top[0].set_data((bottom[0].tensor * self.inner_scale).exp_() * self.outer_scale)
+        top[0].set_data(scaled(bottom[0].tensor, self.inner_scale).exp() * self.outer_scale)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            bottom[0].set_diff(top[0].tensor * top[0].grad * self.inner_scale)
+            bottom[0].set_diff(scaled(top[0].tensor * top[0].grad, self.inner_scale))

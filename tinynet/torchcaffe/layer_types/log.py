@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from tinynet.torchcaffe.affine import affine
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
@@ -24,11 +25,10 @@ class Log(NeuronLayer):
         self.scale, self.shift = param.scale, param.shift
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        values = bottom[0].tensor * self.scale + self.shift
-        top[0].set_data(values.log_() * (1 / self.log_base))
+        top[0].set_data(affine(bottom[0].tensor, self.scale, self.shift).log() / self.log_base)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            values = bottom[0].tensor * self.scale + self.shift
+            values = affine(bottom[0].tensor, self.scale, self.shift)
             slope = (self.scale / self.log_base) / values
             bottom[0].set_diff(slope * (slope if top[0] is bottom[0] else top[0].grad))

@@ -6,8 +6,11 @@ its gradient is the slope squared, and wrong.  So is ours.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from tinynet.torchcaffe.affine import affine
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
@@ -24,12 +27,20 @@ class Power(NeuronLayer):
             # whatever x is; 0⁰ is 1
             top[0].set_data(torch.full_like(values, self.shift).pow_(self.power))
             return
-        values = values * self.scale + self.shift
-        top[0].set_data(values if self.power == 1 else values.pow(self.power))
+        values = affine(values, self.scale, self.shift)
+        if self.power == 1:
+            top[0].set_data(values.clone())
+        elif abs(self.power) == 0.5:
+            top[0].set_data(_root(values) if self.power > 0 else _root(values).reciprocal_())
+        else:
+            top[0].set_data(values.pow(self.power))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
             slope = self._slope(top, bottom)
+            if self.power * self.scale == 0:
+                bottom[0].set_diff(slope)  # 0, whatever the diff is
+                return
             bottom[0].set_diff(slope * (slope if top[0] is bottom[0] else top[0].grad))
 
     def _slope(self, top: Blobs, bottom: Blobs) -> torch.Tensor:
@@ -42,4 +53,9 @@ class Power(NeuronLayer):
         # the rest by y / (shift + scale · x), which at 0 is NaN in Caffe too
         if self.shift == 0:
             return top[0].tensor / values * self.power
-        return top[0].tensor / (values * self.scale + self.shift) * slope
+        return top[0].tensor / affine(values, self.scale, self.shift) * slope
+
+
+def _root(values: torch.Tensor) -> torch.Tensor:
+    """C's pow(x, ½): unlike the square root, 0 for −0 and infinite for −inf."""
+    return torch.where(values == -math.inf, math.inf, values.sqrt().abs_())

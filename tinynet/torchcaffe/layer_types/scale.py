@@ -40,9 +40,12 @@ class Scale(Layer):
         scale = self._span.spread((self.blobs[0] if self.learned else bottom[1]).tensor)
         if self.param.scale_param.bias_term:
             bias = self._span.spread(self.blobs[-1].tensor)
-            top[0].set_data(torch.addcmul(bias, bottom[0].tensor, scale))
+            if _has_zero(scale):
+                top[0].set_data(_scaled(bottom[0].tensor, scale) + bias)
+            else:
+                top[0].set_data(torch.addcmul(bias, bottom[0].tensor, scale))
         else:
-            top[0].set_data(bottom[0].tensor * scale)
+            top[0].set_data(_scaled(bottom[0].tensor, scale))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         span, above = self._span, top[0].grad
@@ -56,11 +59,24 @@ class Scale(Layer):
             # Where nothing is summed over outer axes, Caffe writes the sum where it should add it:
             # then iter_size and sharing by name see the last diff only.
             overwrites = span.outer == 1 and (span.size > 1 or span.inner == 1)
+            one_each = product.numel() == scale.count  # a sum would turn −0 into 0
+            collected = product.reshape(scale.shape) if one_each else span.collect(product)
             if self.learned and not overwrites:
-                scale.add_diff(span.collect(product))
+                scale.add_diff(collected)
             else:
-                scale.set_diff(span.collect(product))
+                scale.set_diff(collected)
         if propagate_down[0]:
-            bottom[0].set_diff(above * span.spread(scale.tensor))
+            bottom[0].set_diff(_scaled(above, span.spread(scale.tensor)))
         elif product is not None and not in_place and product.numel() != scale.count:
             bottom[0].set_diff(product)  # Caffe's scratch space: scripts see it there
+
+
+def _has_zero(scale: torch.Tensor) -> bool:
+    """On a CPU alone, where Caffe lets BLAS scale."""
+    return scale.device.type == "cpu" and bool((scale == 0).any())
+
+
+def _scaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """``values`` · scale, where a scale of 0 makes 0 of every value, as OpenBLAS's scal."""
+    product = values * scale
+    return product.masked_fill_(scale == 0, 0) if _has_zero(scale) else product
