@@ -125,7 +125,7 @@ def test_what_could_be_published_by_itself_knows_nothing_else_of_ours(part: str)
 
 
 def test_the_torch_engine_knows_nothing_of_pycaffes_face_over_it() -> None:
-    face = set(files("torchcaffe/pycaffe", "torchcaffe/__init__.py"))
+    face = set(files("torchcaffe/pycaffe", "torchcaffe/__init__.py", "torchcaffe/__main__.py"))
     engine = set(files("torchcaffe")) - face
     users = {
         p for p in engine if any(is_within(n, "tinynet.torchcaffe.pycaffe") for n in imports(p))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.torchcaffe.user_scripts import changed
+from tests.torchcaffe.user_scripts import as_caffe
 
 MODULES = (
+    "test_coord_map",
     "test_io",
     "test_layer_type_list",
     "test_net",
@@ -35,15 +36,18 @@ def test_caffes_own_tests_pass(
     monkeypatch.chdir(tmp_path)  # the solver's snapshots go to the working directory
     monkeypatch.setenv("GLOG_minloglevel", "2")
     loaded = {}
-    for name in ("test_net", module):  # test_solver takes a function from test_net
-        loaded[name] = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, loaded[name])
-        text = changed((folder / f"{name}.py").read_text())
-        text = text.replace("assertRaisesRegexp", "assertRaisesRegex")  # gone since Python 3.12
-        exec(compile(text, str(folder / f"{name}.py"), "exec"), loaded[name].__dict__)
-    suite = unittest.defaultTestLoader.loadTestsFromModule(loaded[module])
-    result = unittest.TestResult()
-    suite.run(result)
+    with as_caffe():
+        for name in ("test_net", module):  # test_solver takes a function from test_net
+            loaded[name] = types.ModuleType(name)
+            monkeypatch.setitem(sys.modules, name, loaded[name])
+            text = (folder / f"{name}.py").read_text()
+            # gone since Python 3.12
+            text = text.replace("assertRaisesRegexp", "assertRaisesRegex")
+            text = text.replace("assertEquals", "assertEqual")
+            exec(compile(text, str(folder / f"{name}.py"), "exec"), loaded[name].__dict__)
+        suite = unittest.defaultTestLoader.loadTestsFromModule(loaded[module])
+        result = unittest.TestResult()
+        suite.run(result)
     assert result.testsRun
     told = [text for _, text in result.failures + result.errors]
     assert not told, "\n".join(told)

@@ -1,4 +1,4 @@
-"""A pycaffe script prints the same numbers when only its ``import caffe`` is changed."""
+"""A pycaffe script prints the same numbers, unchanged."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ MODULES = {"python_layers": ("own_layers",)}
         "read_only",
         "finetune",
         "layer_by_layer",
+        "coord_maps",
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(

@@ -1,8 +1,4 @@
-"""One script of a Caffe user, run by real Caffe and, with its imports changed, by this engine.
-
-The change is the one that a user makes: ``import caffe`` becomes ``import tinynet.torchcaffe as
-caffe``, and ``from caffe`` becomes ``from tinynet.torchcaffe``.
-"""
+"""One script of a Caffe user, run unchanged by real Caffe and by this engine."""
 
 from __future__ import annotations
 
@@ -13,10 +9,13 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from tinynet.torchcaffe.pycaffe.as_caffe import MODULES, install_as_caffe
 
 
 @dataclass
@@ -46,15 +45,14 @@ def in_real_caffe(python: str, script: str, folder: Path, **modules: str) -> Sai
 
 
 def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
-    """Run ``script`` in ``folder`` in this process, as ``__main__``."""
-    modules = {name: changed(text) for name, text in modules.items()}
-    path = _write(folder, changed(script), modules)
+    """Run ``script`` in ``folder`` in this process, as ``__main__``; caffe is this engine."""
+    path = _write(folder, script, modules)
     out, log = io.StringIO(), io.StringIO()
     before = Path.cwd()
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(log):
+        with as_caffe(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(log):
             runpy.run_path(str(path), run_name="__main__")
     finally:
         os.chdir(before)
@@ -64,10 +62,18 @@ def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
     return Said(out.getvalue(), log.getvalue())
 
 
-def changed(text: str) -> str:
-    """``text`` with its imports of Caffe turned to this engine."""
-    text = re.sub(r"^import caffe$", "import tinynet.torchcaffe as caffe", text, flags=re.M)
-    return re.sub(r"^(import|from) caffe\b", r"\1 tinynet.torchcaffe", text, flags=re.M)
+@contextlib.contextmanager
+def as_caffe() -> Iterator[None]:
+    """``import caffe`` means this engine meanwhile."""
+    before = {name: sys.modules.get(name) for name in MODULES}
+    install_as_caffe()
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            del sys.modules[name]
+            if module is not None:
+                sys.modules[name] = module
 
 
 def _write(folder: Path, script: str, modules: dict[str, str]) -> Path:

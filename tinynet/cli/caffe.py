@@ -53,8 +53,9 @@ _STDERR_VARIABLE = "GLOG_logtostderr"
 # Caffe's, whose semantics these are; old scripts look for it
 _VERSION = "1.0.0"
 ACTIONS = ("train", "test", "time", "device_query")
-# Caffe's other programs, which take no flags of gflags': the module in tinynet.cli of each
+# Caffe's other programs, which take no flags of gflags', and python: the module in tinynet.cli
 PROGRAMS = {
+    "run": "caffe_script",
     "upgrade_net_proto_text": "upgrade_tools",
     "upgrade_net_proto_binary": "upgrade_tools",
     "upgrade_solver_proto_text": "upgrade_tools",
@@ -153,6 +154,7 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
 
     \b
     Caffe's other programs, each with a --help of its own:
+      run SCRIPT.py ARGUMENTS            python, where `import caffe` is this engine
       upgrade_net_proto_text IN OUT      a net's prototxt of any age
       upgrade_net_proto_binary IN OUT    weights (.caffemodel) of any age
       upgrade_solver_proto_text IN OUT   a solver with the older solver_type

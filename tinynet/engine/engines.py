@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tinynet.engine.interpreters import PLACEHOLDER, probe_caffe
 from tinynet.errors import TinynetError, UsageError
@@ -167,6 +167,17 @@ def start_worker(
         env=environment,
         **popen,
     )
+
+
+def become_script(engine: Engine, script: str, arguments: Sequence[str]) -> NoReturn:
+    """Let a user's script, run by the engine, take over this process: it never returns.
+
+    The script has this process's streams, environment, signals and number, and its exit status.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [engine.python, str(WORKER), "script", "--engine", engine.module]
+    os.execv(engine.python, [*command, "--", script, *arguments])
 
 
 def error_in(events: Iterable[bytes]) -> str | None:

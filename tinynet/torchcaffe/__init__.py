@@ -1,4 +1,9 @@
-"""Caffe's semantics on PyTorch, behind pycaffe's face: ``import tinynet.torchcaffe as caffe``."""
+"""Caffe's semantics on PyTorch, behind pycaffe's face: ``import tinynet.torchcaffe as caffe``.
+
+Where others' modules say ``import caffe``, one line before them makes that this engine::
+
+    import tinynet.torchcaffe; tinynet.torchcaffe.install_as_caffe()
+"""
 
 from tinynet.torchcaffe import extensions, proto
 from tinynet.torchcaffe.blob import Blob
@@ -12,7 +17,8 @@ from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import init_log, log
 from tinynet.torchcaffe.layer import layer_type_list
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
-from tinynet.torchcaffe.pycaffe import classifier, detector, io, net_spec
+from tinynet.torchcaffe.pycaffe import _caffe, classifier, coord_map, detector, io, net_spec
+from tinynet.torchcaffe.pycaffe.as_caffe import install_as_caffe
 from tinynet.torchcaffe.pycaffe.classifier import Classifier
 from tinynet.torchcaffe.pycaffe.detector import Detector
 from tinynet.torchcaffe.pycaffe.multi_gpu import (
@@ -59,12 +65,15 @@ __all__ = [
     "SGDSolver",
     "Solver",
     "Timer",
+    "_caffe",
     "classifier",
+    "coord_map",
     "detector",
     "extensions",
     "get_solver",
     "has_nccl",
     "init_log",
+    "install_as_caffe",
     "io",
     "layer_type_list",
     "layers",

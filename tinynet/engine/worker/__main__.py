@@ -14,7 +14,7 @@ import os
 import sys
 from errno import ENOSPC
 
-COMMANDS = ("train", "predict", "activations", "device", "tool", "parity", "bench")
+COMMANDS = ("train", "predict", "activations", "device", "tool", "parity", "bench", "script")
 
 
 def load_package():
@@ -40,6 +40,8 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.stderr.write("worker: the first argument is %s\n" % " or ".join(COMMANDS))
         return 2
+    if sys.argv[1] == "script":
+        return importlib.import_module("tinynet.engine.worker.script").main(sys.argv[2:])
     channel.open_events()
     channel.die_with_parent()
     channel.leave_signals_to_parent()

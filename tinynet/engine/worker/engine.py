@@ -29,6 +29,8 @@ def load(options):
             "the module '%s' at %s is not pycaffe: it has no get_solver"
             % (options.engine, getattr(caffe, "__file__", None) or list(caffe.__path__))
         )
+    if hasattr(caffe, "install_as_caffe"):
+        caffe.install_as_caffe()  # a net's Python layers say `import caffe`
     if options.gpu is None:
         caffe.set_mode_cpu()
     else:

@@ -27,6 +27,8 @@ def main(argv):
         signal.signal(number, signal.SIG_DFL)
     try:
         tool = importlib.import_module(options.engine + ".pycaffe.tool")
+        # a net's Python layers say `import caffe`
+        importlib.import_module(options.engine).install_as_caffe()
     except ImportError as error:
         raise TinynetError(
             "the engine '%s' has no command line of Caffe: %s" % (options.engine, error)

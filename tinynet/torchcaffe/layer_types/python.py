@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tinynet.torchcaffe import python_layer
+from tinynet.torchcaffe import python_layer, script_advice
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.vectors import RawBlobVec
 
@@ -40,12 +40,16 @@ class Python(Layer):
             missing = error.name == module_name.split(".")[0]
             self.require(not missing, f"no module '{module_name}' on the module path (PYTHONPATH)")
             raise
+        except SyntaxError as error:
+            advice = script_advice.on_syntax(error)
+            self.require(advice is None, str(advice))
+            raise
         written: Any = getattr(module, class_name, None)
         self.require(written is not None, f"no {where} ({getattr(module, '__file__', '')})")
         self.require(
             isinstance(written, type) and issubclass(written, python_layer.Layer),
             f"{where} must be a subclass of tinynet.torchcaffe.Layer; if it is one of caffe.Layer, "
-            "let the module import this engine as caffe",
+            "call tinynet.torchcaffe.install_as_caffe() before the first 'import caffe'",
         )
         return written(param)
 

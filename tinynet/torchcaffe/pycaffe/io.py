@@ -7,6 +7,8 @@ scales a float32 array that needs no resizing in place.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,33 @@ from PIL import Image, UnidentifiedImageError
 
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, check
+from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # caffe.io.caffe_pb2.Datum()
 from tinynet.torchcaffe.pycaffe.resize import resize_like_skimage, resize_like_zoom
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.net import Net
+
+# what scripts take from pycaffe's module though it is another's: caffe.io.skimage.io.imread(…)
+_OF_OTHERS = {
+    "skimage": ("skimage.io", "skimage"),
+    "resize": ("skimage.transform", "resize"),
+    "zoom": ("scipy.ndimage", "zoom"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What pycaffe's module imported from elsewhere, imported when a script asks for it."""
+    if name not in _OF_OTHERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place, what = _OF_OTHERS[name]
+    try:
+        module = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise CaffeError(
+            f"caffe.io.{name} is scikit-image's, which is not installed: pip install scikit-image"
+        ) from error
+    return sys.modules[what] if what in sys.modules else getattr(module, what)
+
 
 # --- messages and arrays
 

@@ -1,0 +1,344 @@
+"""pycaffe scripts run unchanged: ``import caffe`` is this engine; old Python is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as engine
+from tests.torchcaffe.user_scripts import in_torchcaffe
+from tinynet.torchcaffe import script_advice
+from tinynet.torchcaffe.pycaffe import script
+from tinynet.torchcaffe.pycaffe.as_caffe import MODULES
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def modules_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a script leaves in this process is taken back: its modules, arguments and path."""
+    before = dict(sys.modules)
+    for name in ("argv", "path"):
+        monkeypatch.setattr(sys, name, list(getattr(sys, name)))
+    yield
+    for name in set(sys.modules) - set(before):
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def written(folder: Path, source: str | bytes, name: str = "script.py") -> Path:
+    path = folder / name
+    path.write_bytes(source.encode() if isinstance(source, str) else source)
+    return path
+
+
+def shell(*arguments: object, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "2"}
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+    )
+
+
+# --- install_as_caffe
+
+
+def test_every_module_of_pycaffe_is_importable_by_its_name() -> None:
+    engine.install_as_caffe()
+    engine.install_as_caffe()  # once more changes nothing
+    names: dict[str, types.ModuleType] = {}
+    for name in MODULES:
+        exec(f"import {name} as module", names)
+        assert names["module"] is sys.modules[name] is sys.modules[MODULES[name]]
+    exec("import caffe._caffe, caffe.coord_map, caffe.io, caffe.proto.caffe_pb2", names)
+    caffe = names["caffe"]
+    assert caffe is engine
+    for name in ("pycaffe.SGDSolver", "_caffe.RawBlobVec", "coord_map.crop", "net_spec.NetSpec"):
+        found: object = caffe
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert isinstance(found, (type, types.FunctionType)), name
+
+
+def test_io_has_what_pycaffes_has_from_others() -> None:
+    assert engine.io.caffe_pb2.Datum().encoded is False
+    assert engine.io.zoom(np.ones((2, 2)), 2).shape == (4, 4)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        engine.io.nothing  # noqa: B018
+
+
+def test_another_caffe_in_the_process_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = types.ModuleType("caffe")
+    other.__file__ = "/elsewhere/caffe/__init__.py"
+    monkeypatch.setitem(sys.modules, "caffe", other)
+    with pytest.raises(engine.CaffeError, match=r"/elsewhere/caffe/__init__\.py; call"):
+        engine.install_as_caffe()
+    assert sys.modules["caffe"] is other
+
+
+# --- running a script
+
+
+def test_a_script_has_its_name_arguments_folder_and_main_module(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, "import caffe\n", "b.py")
+    source = (
+        "import sys, b, __main__\n"
+        "print(sys.argv[1:], __name__, __file__ == sys.argv[0], __main__.__file__ == __file__)\n"
+    )
+    path = written(tmp_path, source)
+    assert script.run(str(path), ["--help", "x"]) == 0
+    assert capsys.readouterr().out == "['--help', 'x'] __main__ True True\n"
+
+
+def test_annotations_are_evaluated_as_in_a_file_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, "def f(x: int): pass\nassert f.__annotations__ == {'x': int}\n")
+    assert script.run(str(path), []) == 0
+
+
+def test_an_encoding_that_the_script_declares_is_its_encoding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, b"# -*- coding: latin-1 -*-\nprint(len('\xe9\xe8'))\n")
+    assert script.run(str(path), []) == 0
+    assert capsys.readouterr().out == "2\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('print "loss"', "a print statement"),
+        ("exec 'x = 1'", "an exec statement"),
+        ("raise ValueError, 'x'", "raise CLASS, VALUE"),
+        ("x = `3`", "`backquotes`"),
+        ("x = 3 <> 4", "the operator <>"),
+        ("x = 10L", "a long number"),
+        ("x = 0644", "an octal number"),
+        ("x = ur'x'", "a ur'' string"),
+        ("f = lambda (a, b): a", "a tuple as parameter"),
+    ],
+)
+def test_a_script_in_python_2_gets_one_line_that_names_the_line(
+    line: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, f"import sys\nimport caffe\n{line}\n")
+    assert script.run(str(path), []) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"tinynet: {path}, line 3: ")
+    assert "this is Python 2" in told and what in told
+    assert told.endswith(f"convert the file: {script_advice.converter()} {path}")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="this Python has no lib2to3")
+def test_the_advice_to_convert_works(tmp_path: Path) -> None:
+    path = written(tmp_path, 'import caffe\nfor i in xrange(2):\n    print "n", i\n')
+    command = script_advice.converter().split() + [str(path)]
+    subprocess.run([sys.executable, *command[1:]], check=True, capture_output=True)
+    assert script.run(str(path), []) == 0
+
+
+def test_a_module_in_python_2_that_the_script_imports_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = written(tmp_path, "def f():\n    print 'x'\n", "old_tools.py")
+    path = written(tmp_path, "import old_tools\n")
+    assert script.run(str(path), []) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"tinynet: {module}, line 2: ")
+
+
+def test_a_mistake_in_python_3_is_shown_as_python_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "def f(:\n    pass\n")
+    assert script.run(str(path), []) == 1
+    told = capsys.readouterr().err
+    assert "SyntaxError" in told and "Python 2" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("xrange(3)", "write range for xrange"),
+        ("unicode('x')", "write str for unicode"),
+        ("import cPickle", "the module cPickle is pickle"),
+        ("from itertools import izip", "write zip for izip"),
+        ("{}.iteritems()", "write items() for iteritems"),
+        ("{}.has_key(1)", "write KEY in MAPPING for has_key"),
+        ("(x for x in []).next()", "write next(ITERATOR) for next"),
+        ("map(str, [1])[0]", "write list(…) around them"),
+        ("range(10 / 2)", "write a // b"),
+        ("print >>open('/dev/null'), 3", "write print(…, file=FILE)"),
+    ],
+)
+def test_what_python_2_had_ends_the_traceback_with_a_line(
+    line: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, f"import caffe\n\n{line}\n")
+    assert script.run(str(path), []) == 1
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert last.startswith(f"tinynet: {path}, line 3: looks like Python 2")
+    assert advice in last
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("float", "float (or np.float64)"), ("bool", "bool (or np.bool_)")]
+)
+def test_a_name_that_numpy_took_out_is_named_as_numpys(
+    name: str, instead: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if hasattr(np, name):
+        pytest.skip(f"this numpy has np.{name}")
+    path = written(tmp_path, f"import numpy as np\ndef f():\n    return np.{name}(3)\nf()\n")
+    assert script.run(str(path), []) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"tinynet: {path}, line 3: np.{name} is gone from numpy")
+    assert f"write {instead}" in last
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "undefined_name",
+        "import no_such_module_here",
+        "object().next",
+        "[].nothing",
+        "{}['x']",
+        "1 + 'x'",
+    ],
+)
+def test_an_error_of_the_scripts_own_is_shown_alone(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, f"{line}\n")
+    assert script.run(str(path), []) == 1
+    told = capsys.readouterr().err
+    # from the script's own first frame on
+    assert told.startswith(f'Traceback (most recent call last):\n  File "{path}", line 1')
+    assert "tinynet: " not in told
+
+
+def test_a_file_that_is_not_there_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.run("nowhere.py", []) == 2
+    assert "nowhere.py: No such file" in capsys.readouterr().err
+
+
+# --- from a shell
+
+
+def test_a_script_and_its_python_layers_run_unchanged_from_the_command_line(tmp_path: Path) -> None:
+    modules = {"own_layers": (SCRIPTS / "own_layers.py").read_text()}
+    text = (SCRIPTS / "python_layers.py").read_text()
+    changed = in_torchcaffe(text, tmp_path / "changed", **modules)
+    folder = tmp_path / "unchanged"
+    folder.mkdir()
+    written(folder, modules["own_layers"], "own_layers.py")
+    ended = shell("tinynet", "caffe", "run", written(folder, text), cwd=tmp_path / "changed")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == changed.out
+
+
+OWN_END = """
+import atexit, sys
+import caffe
+atexit.register(print, "at the exit")
+print(sys.argv[1:], sys.stdin.read(), caffe.__name__)
+sys.exit(7)
+"""
+
+
+def test_streams_arguments_and_exit_status_are_the_scripts(tmp_path: Path) -> None:
+    path = written(tmp_path, OWN_END)
+    for command in (["tinynet", "caffe", "run"], ["tinynet.torchcaffe"]):
+        ended = shell(*command, path, "-h", "--gpu", "2", cwd=tmp_path, text="input")
+        assert ended.returncode == 7, ended.stderr
+        assert ended.stdout.splitlines() == [
+            "['-h', '--gpu', '2'] input tinynet.torchcaffe",
+            "at the exit",
+        ]
+
+
+WAITS = """
+import sys, time
+import caffe
+print("waits", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
+
+
+def test_signals_are_the_scripts(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tinynet", "caffe", "run", str(written(tmp_path, WAITS))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout is not None and child.stdout.readline() == "waits\n"
+        child.send_signal(signal.SIGINT)
+        assert child.wait() == 5
+
+
+SOLVER = """
+net: "net.prototxt" base_lr: 0.05 momentum: 0.9 lr_policy: "fixed" random_seed: 9
+snapshot_prefix: "own" max_iter: 3 display: 1
+"""
+
+
+@pytest.mark.parametrize(
+    "command", [["caffe", "train", "-solver"], ["train", "--cpu", "--engine", "torch"]]
+)
+def test_python_layers_that_import_caffe_train_from_the_command_line(
+    command: list[str], tmp_path: Path
+) -> None:
+    net = (SCRIPTS / "python_layers.py").read_text().split('"""')[3]
+    for name, text in (
+        ("net.prototxt", net),
+        ("solver.prototxt", SOLVER),
+        ("own_layers.py", (SCRIPTS / "own_layers.py").read_text()),
+    ):
+        written(tmp_path, text, name)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tinynet", *command, "solver.prototxt"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert list(tmp_path.rglob("own_iter_3.caffemodel")) or list(tmp_path.rglob("*_3.caffemodel"))
+
+
+def test_a_python_layer_in_python_2_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = written(tmp_path, "import caffe\nprint 'loaded'\n", "old_layer.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    net = written(
+        tmp_path,
+        'layer { name: "old" type: "Python" top: "x"\n'
+        '  python_param { module: "old_layer" layer: "Old" } }\n',
+        "net.prototxt",
+    )
+    with pytest.raises(engine.CaffeError, match=r"Python layer old: .*this is Python 2") as refused:
+        engine.Net(str(net), engine.TEST)
+    assert f"{module}, line 2" in str(refused.value)

@@ -1,0 +1,80 @@
+"""``caffe._caffe``: under the names of pycaffe's compiled module, what old scripts take from it."""
+
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.context import (
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_random_seed,
+)
+from tinynet.torchcaffe.glog import init_log, log
+from tinynet.torchcaffe.layer import layer_type_list
+from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.pycaffe.multi_gpu import (
+    NCCL,
+    has_nccl,
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+from tinynet.torchcaffe.pycaffe.timer import Timer
+from tinynet.torchcaffe.python_layer import Layer
+from tinynet.torchcaffe.solver import Solver, get_solver
+from tinynet.torchcaffe.solver_types import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+)
+from tinynet.torchcaffe.vectors import (
+    BlobVec,
+    BoolVec,
+    DtypeVec,
+    IntVec,
+    LayerVec,
+    RawBlobVec,
+    StringVec,
+)
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "NCCL",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Blob",
+    "BlobVec",
+    "BoolVec",
+    "DtypeVec",
+    "IntVec",
+    "LayerVec",
+    "RawBlobVec",
+    "StringVec",
+    "Layer",
+    "NesterovSolver",
+    "Net",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Solver",
+    "Timer",
+    "__version__",
+    "get_solver",
+    "has_nccl",
+    "init_log",
+    "layer_type_list",
+    "log",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+]

@@ -1,0 +1,42 @@
+"""``install_as_caffe()``: from then on, ``import caffe`` means this engine."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from tinynet.torchcaffe.errors import CaffeError
+
+_ENGINE = "tinynet.torchcaffe"
+# pycaffe's modules (python/caffe/), and ours with the same names in them
+MODULES = {
+    "caffe": _ENGINE,
+    "caffe._caffe": f"{_ENGINE}.pycaffe._caffe",
+    "caffe.classifier": f"{_ENGINE}.pycaffe.classifier",
+    "caffe.coord_map": f"{_ENGINE}.pycaffe.coord_map",
+    "caffe.detector": f"{_ENGINE}.pycaffe.detector",
+    "caffe.io": f"{_ENGINE}.pycaffe.io",
+    "caffe.net_spec": f"{_ENGINE}.pycaffe.net_spec",
+    "caffe.proto": f"{_ENGINE}.proto",
+    "caffe.proto.caffe_pb2": f"{_ENGINE}.proto.caffe_pb2",
+    "caffe.pycaffe": f"{_ENGINE}.pycaffe",
+}
+
+
+def install_as_caffe() -> None:
+    """Put the engine and its modules under pycaffe's names: ``caffe``, ``caffe.io``, ….
+
+    Call it once, before the first ``import caffe``, in a script of your own or in a module that
+    imports others' pycaffe code; later calls change nothing.  It holds for this process.
+
+    Raises CaffeError where another module named caffe was imported before, as real Caffe: objects
+    of two Caffes would meet in one script.
+    """
+    ours = importlib.import_module(_ENGINE)
+    before = sys.modules.get("caffe")
+    if before is not None and before is not ours:
+        raise CaffeError(
+            f"another caffe was imported before, from {getattr(before, '__file__', 'nowhere')}; "
+            "call install_as_caffe() before the first 'import caffe'"
+        )
+    sys.modules.update((name, importlib.import_module(place)) for name, place in MODULES.items())

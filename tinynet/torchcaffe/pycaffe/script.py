@@ -1,0 +1,72 @@
+"""Runs a pycaffe script as ``python SCRIPT ARGS`` does, where ``import caffe`` is this engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinynet.torchcaffe import script_advice
+from tinynet.torchcaffe.pycaffe.as_caffe import install_as_caffe
+
+
+def run(script: str, arguments: Sequence[str]) -> int:
+    """Run the file ``script`` as ``__main__``; return its exit status, 1 for an exception.
+
+    An exception that the script lets through is printed as Python prints it, and a line more where
+    the cause is known: Python 2, or a name that numpy no longer has.  A file in the syntax of
+    Python 2 gets that line alone.  SystemExit and KeyboardInterrupt pass through.
+    """
+    try:
+        source = Path(script).read_bytes()
+    except OSError as error:
+        _say(f"{script}: {error.strerror}: name a Python script")
+        return 2
+    install_as_caffe()
+    sys.argv = [script, *arguments]
+    sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=script, __builtins__=__builtins__)
+    sys.modules["__main__"] = main
+    try:
+        # dont_inherit: this file's own postponed annotations are not the script's
+        exec(compile(source, script, "exec", dont_inherit=True), main.__dict__)
+    except SyntaxError as error:
+        advice = script_advice.on_syntax(error)
+        if advice is None:
+            _print_traceback(error)
+        else:
+            _say(advice)
+        return 1
+    except Exception as error:
+        _print_traceback(error)
+        advice = script_advice.on_exception(error)
+        if advice is not None:
+            _say(advice)
+        return 1
+    return 0
+
+
+def _print_traceback(error: Exception) -> None:
+    """The traceback from the script's own first frame on, by the hook that is in force."""
+    sys.stdout.flush()
+    trace = error.__traceback__
+    own = trace.tb_next if trace is not None else None
+    sys.excepthook(type(error), error.with_traceback(own), own)
+
+
+def _say(line: str) -> None:
+    print(f"tinynet: {line}", file=sys.stderr)
+
+
+def main() -> int:
+    """``python -m tinynet.torchcaffe SCRIPT [ARGS]``."""
+    # what -m put there: the working directory, where python SCRIPT has the script's folder
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    if len(sys.argv) < 2:
+        print("usage: python -m tinynet.torchcaffe SCRIPT [ARGS]", file=sys.stderr)
+        return 2
+    return run(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,228 @@
+"""What to do about a script's error that Python 3 or numpy causes, and not Caffe.
+
+Scripts of Caffe's years are written for Python 2 and for numpy before 1.24.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+
+_PYTHON = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+
+# what a line of Python 2 looks like where Python 3 refuses it
+_SYNTAX = (
+    (r"^\s*print\b(?!\s*[(=.,)\]])", "a print statement"),
+    (r"^\s*exec\s+(?!=)\S", "an exec statement"),
+    (r"^\s*except\s+[^:]+,\s*\w+\s*:", "except CLASS, NAME"),
+    (r"^\s*raise\s+[\w.]+\s*,", "raise CLASS, VALUE"),
+    (r"`[^`]+`", "`backquotes`"),
+    (r"<>", "the operator <>"),
+    (r"\b\d+[lL]\b|\b0[xX][0-9a-fA-F]+[lL]\b", "a long number as 10L"),
+    (r"(?<![\w.])0\d+\b", "an octal number as 0644"),
+    (r"\b[uU][rR]['\"]", "a ur'' string"),
+    (r"^\s*def\s+\w+\s*\(.*\([^)]*\).*\)\s*:|\blambda\s*[^:]*\(", "a tuple as parameter"),
+)
+_SYNTAX_MESSAGES = (
+    ("Missing parentheses in call to 'print'", "a print statement"),
+    ("Missing parentheses in call to 'exec'", "an exec statement"),
+    ("inconsistent use of tabs", "tabs and spaces in one block"),
+    ("leading zeros in decimal integer", "an octal number as 0644"),
+    ("multiple exception types must be parenthesized", "except CLASS, NAME"),
+)
+_BUILTINS = {
+    "xrange": "range",
+    "unicode": "str",
+    "basestring": "str",
+    "long": "int",
+    "raw_input": "input",
+    "unichr": "chr",
+    "reduce": "functools.reduce",
+    "reload": "importlib.reload",
+    "cmp": "(a > b) - (a < b)",
+    "execfile": "exec(open(NAME).read())",
+    "file": "open",
+    "apply": "FUNCTION(*ARGUMENTS)",
+    "intern": "sys.intern",
+}
+_MODULES = {
+    "cPickle": "pickle",
+    "StringIO": "io",
+    "cStringIO": "io",
+    "urllib2": "urllib.request",
+    "urlparse": "urllib.parse",
+    "ConfigParser": "configparser",
+    "Queue": "queue",
+    "Tkinter": "tkinter",
+    "commands": "subprocess",
+    "__builtin__": "builtins",
+    "copy_reg": "copyreg",
+    "SocketServer": "socketserver",
+    "BaseHTTPServer": "http.server",
+    "HTMLParser": "html.parser",
+    "httplib": "http.client",
+    "cookielib": "http.cookiejar",
+    "xmlrpclib": "xmlrpc.client",
+    "exceptions": "builtins",
+    "sets": "set",
+}
+_METHODS = {
+    "iteritems": "items()",
+    "iterkeys": "keys()",
+    "itervalues": "values()",
+    "viewitems": "items()",
+    "viewkeys": "keys()",
+    "viewvalues": "values()",
+    "has_key": "KEY in MAPPING",
+    "next": "next(ITERATOR)",
+    "izip": "zip",
+    "imap": "map",
+    "ifilter": "filter",
+    "izip_longest": "itertools.zip_longest",
+    "maxint": "sys.maxsize",
+    "urlopen": "urllib.request.urlopen",
+    "urlretrieve": "urllib.request.urlretrieve",
+    "letters": "string.ascii_letters",
+    "maketrans": "str.maketrans",
+    "getcwdu": "os.getcwd()",
+}
+_LAZY = re.compile(
+    r"'(map|filter|zip|dict_keys|dict_values|dict_items)' object is not subscriptable"
+    r"|object of type '(map|filter|zip)' has no len\(\)"
+    r"|unsupported operand type\(s\) for \+: '(dict_keys|dict_values|dict_items|range|map|zip)'"
+    r"|'(dict_keys|dict_values|dict_items)' object has no attribute '(?:sort|index)'"
+)
+_ITERATOR = re.compile(r"'[\w.]*(?:iterator|generator|map|zip|filter|enumerate|reader|Wrapper)'")
+# names of numpy that are gone: aliases of Python's types (1.24), and what 2.0 took out
+_NUMPY = {
+    "float": "float (or np.float64)",
+    "int": "int (or np.int64)",
+    "bool": "bool (or np.bool_)",
+    "object": "object",
+    "str": "str",
+    "complex": "complex (or np.complex128)",
+    "long": "int",
+    "unicode": "str",
+    "float_": "np.float64",
+    "complex_": "np.complex128",
+    "string_": "np.bytes_",
+    "unicode_": "np.str_",
+    "bool8": "np.bool_",
+    "int0": "np.intp",
+    "Inf": "np.inf",
+    "Infinity": "np.inf",
+    "infty": "np.inf",
+    "NaN": "np.nan",
+    "NAN": "np.nan",
+    "PINF": "np.inf",
+    "NINF": "-np.inf",
+    "product": "np.prod",
+    "cumproduct": "np.cumprod",
+    "alltrue": "np.all",
+    "sometrue": "np.any",
+    "asscalar": "ARRAY.item()",
+    "asfarray": "np.asarray(ARRAY, dtype=float)",
+    "row_stack": "np.vstack",
+    "in1d": "np.isin",
+    "trapz": "np.trapezoid",
+    "round_": "np.round",
+    "msort": "np.sort(ARRAY, axis=0)",
+    "find_common_type": "np.result_type",
+    "cast": "np.asarray(ARRAY, dtype=TYPE)",
+    "rank": "np.ndim",
+}
+
+
+def converter() -> str:
+    """The command that turns Python 2 into Python 3, as this Python has it."""
+    if sys.version_info < (3, 13):  # lib2to3 is gone since
+        return "python -m lib2to3 -w"
+    return "pip install fissix; python -m fissix -w"
+
+
+def on_syntax(error: SyntaxError) -> str | None:
+    """One line where the syntax is Python 2's: file, line, what it is, how to convert it."""
+    what = next((kind for said, kind in _SYNTAX_MESSAGES if said in str(error.msg)), None)
+    text = error.text or ""
+    if what is None:
+        what = next((kind for pattern, kind in _SYNTAX if re.search(pattern, text)), None)
+    if what is None:
+        return None
+    shown = text.strip()[:60]
+    return (
+        f"{error.filename}, line {error.lineno}: {shown}: this is Python 2 ({what}), and here runs "
+        f"{_PYTHON}; convert the file: {converter()} {error.filename}"
+    )
+
+
+def on_exception(error: Exception) -> str | None:
+    """One line where what is missing was Python 2's or an older numpy's; None for other errors."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "<frozen" not in f.filename]
+    if isinstance(error, SyntaxError) or not frames:
+        return on_syntax(error) if isinstance(error, SyntaxError) else None
+    numpy_name = _name_of_numpy(error)
+    if numpy_name is not None:
+        import numpy
+
+        # numpy's own frame raises it; the line to change is the one that asked
+        own = [frame for frame in frames if "numpy" not in frame.filename.split("/")[-2:-1]]
+        instead = _NUMPY.get(numpy_name)
+        advice = f"write {instead}" if instead else "see numpy's release notes for what replaced it"
+        return (
+            f"{_place(own or frames)}: np.{numpy_name} is gone from numpy "
+            f"(here {numpy.__version__}), "
+            f"which is not Caffe's doing: {advice}, or install 'numpy<1.24'"
+        )
+    instead = _of_python_2(error)
+    if instead is None:
+        return None
+    file = frames[-1].filename
+    return (
+        f"{_place(frames)}: looks like Python 2, and here runs {_PYTHON}: {instead}; "
+        f"or convert the file: {converter()} {file}"
+    )
+
+
+def _place(frames: list[traceback.FrameSummary]) -> str:
+    return f"{frames[-1].filename}, line {frames[-1].lineno}"
+
+
+def _name_of_numpy(error: Exception) -> str | None:
+    if not isinstance(error, AttributeError):
+        return None
+    told = re.match(r"module 'numpy' has no attribute '(\w+)'", str(error))
+    told = told or re.match(r"`np\.(\w+)` was removed", str(error))
+    return told[1] if told else None
+
+
+def _of_python_2(error: Exception) -> str | None:
+    """What to write instead, where the error is what Python 2's names and habits cause."""
+    said = str(error)
+    if isinstance(error, NameError):
+        name = re.match(r"name '(\w+)' is not defined", said)
+        if name and name[1] in _BUILTINS:
+            return f"write {_BUILTINS[name[1]]} for {name[1]}"
+    if isinstance(error, ImportError):
+        name = re.match(r"No module named '(\w+)'", said)
+        if name and name[1] in _MODULES:
+            return f"the module {name[1]} is {_MODULES[name[1]]}"
+        name = re.match(r"cannot import name '(\w+)' from '(?:itertools|urllib|string)'", said)
+        if name and name[1] in _METHODS:
+            return f"write {_METHODS[name[1]]} for {name[1]}"
+    if isinstance(error, AttributeError):
+        name = re.search(r"has no attribute '(\w+)'", said)
+        if name and name[1] == "next" and not _ITERATOR.search(said):
+            return None
+        if name and name[1] in _METHODS:
+            return f"write {_METHODS[name[1]]} for {name[1]}"
+    if isinstance(error, TypeError):
+        if _LAZY.search(said):
+            return "map, filter, zip and a dict's keys() are no lists: write list(…) around them"
+        if "for >>: 'builtin_function_or_method'" in said:
+            return "write print(…, file=FILE) for print >>FILE"
+        if "'float' object cannot be interpreted as an integer" in said or (
+            "slice indices must be integers" in said
+        ):
+            return "a / b of two integers is a float: write a // b"
+    return None
