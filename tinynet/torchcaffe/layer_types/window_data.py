@@ -1,0 +1,92 @@
+"""WindowData: batches of windows cut out of images (src/caffe/layers/window_data_layer.cpp).
+
+Of each batch ``fg_fraction`` are windows on objects and the rest background; each is resized to
+``crop_size`` of transform_param, from which mirror and mean come too, while ``scale`` is that of
+window_data_param.  Images are decoded and resized as OpenCV does (image_decoding.py).
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.random_numbers import mt19937, random
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading.data_transformer import needs_random, read_mean
+from tinynet.torchcaffe.reading.device_images import upload
+from tinynet.torchcaffe.reading.prefetch import Prefetch
+from tinynet.torchcaffe.reading.window_batches import WindowBatches
+
+_SOURCE = "window_data_layer.cpp"
+
+
+@register("WindowData")
+class WindowData(Layer):
+    num_bottom = (0, 0)
+    num_top = (2, 2)
+
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
+        param, transform = self.param.window_data_param, self.param.transform_param
+        crop, batch_size = transform.crop_size, param.batch_size
+        self.require(crop > 0, "transform_param.crop_size must be given and positive")
+        self.require(batch_size > 0, "batch_size must be given and positive")
+        self.require(
+            param.crop_mode in ("warp", "square"),
+            f"crop_mode must be warp or square; got '{param.crop_mode}'",
+        )
+        self.require(
+            0 <= param.fg_fraction <= 1,
+            f"fg_fraction must be between 0 and 1; got {param.fg_fraction:g}",
+        )
+        self.require(
+            2 * param.context_pad < crop,
+            f"context_pad must be less than half of crop_size, {crop}; got {param.context_pad}",
+        )
+        mean = read_mean(transform)
+        # the seed of the windows' own stream; the transformer's draws serve nobody
+        _, words = random.prefetching_layer(
+            CONTEXT.stream, needs_random(transform, self.phase), own=1
+        )
+        self._batches = WindowBatches(param, transform, mean, Mt19937(words[0]))
+        images, foreground, background = self._batches.counts
+        glog.info(_SOURCE, f"Number of images: {images}")
+        glog.info(_SOURCE, f"windows: {foreground} foreground, {background} background")
+        top[0].resize((batch_size, 3, crop, crop))
+        top[1].resize((batch_size,))
+        glog.info(_SOURCE, f"output data size: {','.join(map(str, top[0].shape))}")
+        self._position = self._batches.stream.get_state()
+        self._ahead = Prefetch(self._batches.load, self.param.data_param.prefetch)
+        # the thread lives as long as the layer, of which it knows nothing
+        weakref.finalize(self, self._ahead.stop)
+        self._ahead.start()
+
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        """The shapes are given once for all."""
+
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
+        batch = self._ahead.take()
+        self._position = batch.after
+        top[0].resize(batch.data.shape)
+        top[0].set_data(upload(batch.data, CONTEXT.device))
+        top[1].set_data(upload(batch.labels, CONTEXT.device))
+
+    def state(self) -> dict[str, Any]:
+        """The number of windows, and the random state by which the next ones are chosen."""
+        counts = list(self._batches.counts)
+        return {"windows": counts, "stream": mt19937.to_json(self._position)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        counts = list(self._batches.counts)
+        self.require(
+            state.get("windows") == counts,
+            f"the position is one among {state.get('windows')} images, foreground and background "
+            f"windows; {counts} are here",
+        )
+        position = mt19937.from_json(state.get("stream"))
+        self._ahead.stop()
+        self._position = position
+        self._batches.stream.set_state(*position)
+        self._ahead.start()

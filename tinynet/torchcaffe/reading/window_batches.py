@@ -1,0 +1,99 @@
+"""Batches of windows, background first and then foreground, chosen at random."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinynet.torchcaffe.errors import check
+from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
+from tinynet.torchcaffe.reading.image_list import read_image
+from tinynet.torchcaffe.reading.windows import Window, place, read_windows, take
+
+_F = np.float32
+
+
+class Batch(NamedTuple):
+    data: np.ndarray  # float32 N×3×crop×crop
+    labels: np.ndarray  # float32 (N,)
+    after: tuple[np.ndarray, int]  # state of the stream behind it
+
+
+class WindowBatches:
+    """Makes the batches of a WindowData layer; its random state is ``stream`` and nothing else.
+
+    Each window takes a draw, and, where ``mirror`` is set, another one.
+    """
+
+    def __init__(
+        self, param: Any, transform_param: Any, mean: np.ndarray | None, stream: Mt19937
+    ) -> None:
+        """``param``: a WindowDataParameter; ``mean``: C×H×W of mean_file.  Raises CaffeError."""
+        self._param = param
+        self._crop = int(transform_param.crop_size)
+        self._mirror = bool(transform_param.mirror)
+        self._square = param.crop_mode == "square"
+        self._windows = read_windows(param)
+        check(
+            len(self._windows.foreground) > 0 and len(self._windows.background) > 0,
+            f"{param.source} must have foreground and background windows; it has "
+            f"{len(self._windows.foreground)} and {len(self._windows.background)}",
+        )
+        self._mean = self._mean_of_crop(transform_param, mean)
+        self.stream = stream
+        # decoded on first use where cache_images asks for it (Caffe keeps the files' bytes)
+        self._cache: dict[str, np.ndarray] | None = {} if param.cache_images else None
+        if self._cache is not None:
+            for path in self._windows.images:
+                self._cache[path] = read_image(path, "color")
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The numbers of images, foreground and background windows."""
+        return tuple(map(len, self._windows))  # type: ignore[return-value]
+
+    def _mean_of_crop(self, transform_param: Any, mean: np.ndarray | None) -> np.ndarray:
+        """What is subtracted at each place of a crop, 3×crop×crop or 3×1×1."""
+        if mean is not None:
+            # Caffe takes the middle of the mean's width, for rows too
+            start = (mean.shape[2] - self._crop) // 2
+            end = start + self._crop
+            check(
+                mean.shape[0] >= 3 and start >= 0 and end <= min(mean.shape[1:]),
+                f"the mean must cover a crop of {self._crop}×{self._crop} at {start}; it has shape "
+                f"{mean.shape}",
+            )
+            return np.ascontiguousarray(mean[:3, start:end, start:end], _F)
+        values = list(transform_param.mean_value) or [0.0]
+        check(
+            len(values) in (1, 3),
+            f"specify either 1 mean_value or as many as channels (3); there are {len(values)}",
+        )
+        return np.array(values * 3 if len(values) == 1 else values, _F).reshape(3, 1, 1)
+
+    def load(self) -> Batch:
+        """The next batch."""
+        batch, crop = int(self._param.batch_size), self._crop
+        foreground = int(_F(batch) * _F(self._param.fg_fraction))
+        data = np.zeros((batch, 3, crop, crop), _F)
+        labels = np.zeros(batch, _F)
+        for item in range(batch):
+            is_foreground = item >= batch - foreground
+            windows = self._windows.foreground if is_foreground else self._windows.background
+            window = windows[self.stream.next_uint32() % len(windows)]
+            mirror = self._mirror and self.stream.next_uint32() % 2 == 1
+            self._fill(data[item], window, mirror)
+            labels[item] = window.label
+        return Batch(data, labels, self.stream.get_state())
+
+    def _fill(self, target: np.ndarray, window: Window, mirror: bool) -> None:
+        path = self._windows.images[window.image]
+        image = read_image(path, "color") if self._cache is None else self._cache[path]
+        pad = int(self._param.context_pad)
+        cut = place(window, image.shape[1:], self._crop, pad, self._square, mirror)
+        pixels = take(image, cut, mirror, path)
+        rows = slice(cut.pad_h, cut.pad_h + cut.height)
+        columns = slice(cut.pad_w, cut.pad_w + cut.width)
+        mean = self._mean if self._mean.shape[1] == 1 else self._mean[:, rows, columns]
+        target[:, rows, columns] = (pixels.astype(_F) - mean) * _F(self._param.scale)
