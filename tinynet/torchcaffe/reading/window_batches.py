@@ -51,7 +51,8 @@ class WindowBatches:
     @property
     def counts(self) -> tuple[int, int, int]:
         """The numbers of images, foreground and background windows."""
-        return tuple(map(len, self._windows))  # type: ignore[return-value]
+        found = self._windows
+        return len(found.images), len(found.foreground), len(found.background)
 
     def _mean_of_crop(self, transform_param: Any, mean: np.ndarray | None) -> np.ndarray:
         """What is subtracted at each place of a crop, 3×crop×crop or 3×1×1."""
