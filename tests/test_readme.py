@@ -1,4 +1,4 @@
-"""What README.md says of the package is what the package says of itself."""
+"""What README.md and the page of stages say of the package is what it says of itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tinynet.experiment.stages import ASSUMPTIONS, STAGES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+STAGES_PAGE = (ROOT / "tinynet/manual/stages.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> list[list[str]]:
     """The cells of the first table below a heading, without its header."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = STAGES_PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
     "bench": ("bench", "Measure this machine beside real Caffe and plain PyTorch."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn images or on yours."),
+    "manual": ("manual", "Show a page of the documentation."),
 }
 
 
