@@ -1,3 +1,3 @@
 """tinynet: the Tiny ImageNet dissection experiment, in Caffe's own files and semantics."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -26,10 +26,13 @@ from tinynet.errors import TinynetError
 # what setup.py requires, then what its extras bring
 REQUIRED = (
     *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
-    *("scipy", "jinja2"),
+    *("scipy", "jinja2", "rich", "msgspec"),
 )
 # the platform decides whether there is a simplejpeg: Pillow decodes without it
-OPTIONAL = ("simplejpeg", "torch", "h5py", "optuna", "nvidia-ml-py")
+OPTIONAL = (
+    *("simplejpeg", "torch", "h5py", "plyvel", "optuna", "nvidia-ml-py"),
+    "eval_type_backport",
+)
 
 _TORCH = """
 import json, torch
