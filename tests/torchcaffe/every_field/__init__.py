@@ -1,0 +1,1 @@
+"""Every field of every message of the schema: honoured, refused, or without effect in Caffe."""

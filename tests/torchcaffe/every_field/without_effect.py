@@ -1,0 +1,28 @@
+"""Fields that change nothing that is computed, and why that is so in Caffe.
+
+Where this engine warns of one, an example shows the warning, and the field is not here.
+"""
+
+from __future__ import annotations
+
+_ENGINE = "chooses between Caffe's and cuDNN's code, which compute the same"
+_GPUS = "is about training on several GPUs, which this engine refuses elsewhere"
+
+WITHOUT_EFFECT = {
+    "BlobProtoVector.blobs": "no part of Caffe reads this message: it is for others' tools",
+    "ConvolutionParameter.engine": _ENGINE,
+    "ConvolutionParameter.force_nd_im2col": "chooses the general code, which computes the same",
+    "LRNParameter.engine": _ENGINE,
+    "PoolingParameter.engine": _ENGINE,
+    "ReLUParameter.engine": _ENGINE,
+    "SigmoidParameter.engine": _ENGINE,
+    "SoftmaxParameter.engine": _ENGINE,
+    "SPPParameter.engine": _ENGINE,
+    "TanHParameter.engine": _ENGINE,
+    "LayerParameter.sigmoid_param": "holds nothing but engine",
+    "LayerParameter.tanh_param": "holds nothing but engine",
+    "DataParameter.prefetch": "is how many batches are read ahead: the same batches",
+    "WindowDataParameter.cache_images": "holds the files in memory: the same images",
+    "PythonParameter.share_in_parallel": _GPUS,
+    "SolverParameter.layer_wise_reduce": _GPUS,
+}
