@@ -201,6 +201,41 @@ def locked(lock: Path) -> Iterator[None]:
         raise
 
 
+def open_lock(path: Path) -> int:
+    """The descriptor of a lock file, which is made where there is none.  Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # read-write, since NFS turns an exclusive flock into a lock that needs it
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def try_lock(descriptor: int, shared: bool = False) -> bool:
+    """Take the kernel's lock on an open file, without waiting; whether it was to be had.
+
+    Processes that inherit the descriptor hold it too.  Raises OSError on a system without locks.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the kernel's lock on a file; False where there is no such file.
+
+    Raises OSError where that cannot be told.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        with naming(path):
+            return not try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
 def _prefix(out: Path) -> str:
     return f".{out.name}.partial-"
 

@@ -83,7 +83,7 @@ def test_strict_ends_with_1_where_the_engines_part(
     caffe_python: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tinynet.study.parity.DISPLACEMENT_LIMIT", 0.0)
+    monkeypatch.setattr("tinynet.study.engine_parity.DISPLACEMENT_LIMIT", 0.0)
     done = run("parity", solver, "--iterations", 3, "--strict")
     assert done.status == 1 and "torch apart" in done.stdout
     assert done.stderr.startswith(f"tinynet: {solver}: initial weights equal to the bit")

@@ -129,7 +129,7 @@ def test_damaged_prototxt_and_run_json_are_refused(
 def own_data(tmp_path: Path) -> Job:
     """A run with data of its own to be damaged, from a conversion with a manifest."""
     from tinynet.dataset.manifest import Manifest, write_manifest
-    from tinynet.run import record_digest
+    from tinynet.run import record_sample
 
     small_stages.write_data(tmp_path)
     data = tmp_path / "data"
@@ -144,10 +144,13 @@ def own_data(tmp_path: Path) -> Job:
             seed=1,
             source="drawn",
             source_sha256="0",
-            names={split: [f"{n}.JPEG" for n in range(count)] for split, count in counts.items()},
+            names={split: small_stages.names(count) for split, count in counts.items()},
             labelled={"train": True, "val": True, "test": False},
             digests={
-                **{split: record_digest.of(data / f"{split}_lmdb") for split in ("train", "val")},
+                **{
+                    split: record_sample.of(data / f"{split}_lmdb").digest
+                    for split in ("train", "val")
+                },
                 "test": "",
             },
         ),
@@ -172,7 +175,7 @@ def test_a_damaged_lmdb_is_refused_or_was_not_touched_where_it_counts(
         # a page that is not in use, or behind the last record
         from tinynet.run import checks
 
-        assert checks.record_digest.of(path.parent)
+        assert checks.record_sample.of(path.parent)
     else:
         assert status == 1 and "train_lmdb" in errors.strip().splitlines()[-1], errors
         assert not own_data.run.exists()

@@ -20,7 +20,7 @@ from tests.cli import command
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import batch_script, grid_engine, slurm
 from tinynet.jobs.additions import add_jobs
-from tinynet.jobs.batch_script import JobContext, Request
+from tinynet.jobs.batch_script import BatchRequest, JobContext
 from tinynet.jobs.job_list import Job
 
 SYSTEMS = {"slurm": slurm, "sge": grid_engine}
@@ -40,9 +40,9 @@ def render(request: pytest.FixtureRequest) -> Render:
 
 def test_bash_and_shellcheck_have_nothing_to_say(render: Render, tmp_path: Path) -> None:
     context = JobContext(Path("/home/me/it's a dir"), Path("/home/me/it's a dir/list $x"))
-    request = Request(3600, 60, 4, 8, True, "16G", ("--partition=gpu",), True)
+    request = BatchRequest(3600, 60, 4, 8, True, "16G", ("--partition=gpu",), True)
     for n, text in enumerate([render(jobs(*NAMES), context, request),
-                              render(jobs("a"), context, Request())]):  # fmt: skip
+                              render(jobs("a"), context, BatchRequest())]):  # fmt: skip
         script = tmp_path / f"{n}.sh"
         script.write_text(text)
         subprocess.run(["bash", "-n", script], check=True)
@@ -58,7 +58,7 @@ def test_bash_and_shellcheck_have_nothing_to_say(render: Render, tmp_path: Path)
                 min_size=1, max_size=4, unique=True))  # fmt: skip
 def test_bash_reads_every_name_as_it_is(render: Render, names: list[str]) -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
-    text = render(jobs(*names), context, Request())
+    text = render(jobs(*names), context, BatchRequest())
     array = text[text.index("jobs=(") : text.index("job=${")]
     printed = subprocess.run(["bash", "-c", array + "printf '%s\\0' \"${jobs[@]}\""],
                              capture_output=True, check=True)  # fmt: skip
@@ -72,7 +72,7 @@ def directives(text: str, prefix: str) -> list[str]:
 
 def test_what_slurm_is_asked_for() -> None:
     context = JobContext(Path("/home/me"), Path("/home/me/my 50% list"))
-    request = Request(8 * 3600 + 61, 300, 4, 8, True, "16G", ("--partition=gpu", "--qos=low"))
+    request = BatchRequest(8 * 3600 + 61, 300, 4, 8, True, "16G", ("--partition=gpu", "--qos=low"))
     assert directives(slurm.render(jobs("a", "b", "c"), context, request), "#SBATCH") == [
         "--job-name=tinynet-my_50_list",
         "--array=0-2%4",
@@ -91,7 +91,7 @@ def test_what_slurm_is_asked_for() -> None:
 
 def test_what_grid_engine_is_asked_for() -> None:
     context = JobContext(Path("/home/me"), Path("/home/me/my list"))
-    request = Request(3600, 300, 4, 8, True, "4G", ("-q gpu.q",))
+    request = BatchRequest(3600, 300, 4, 8, True, "4G", ("-q gpu.q",))
     assert directives(grid_engine.render(jobs("a", "b", "c"), context, request), "#$") == [
         "-N tinynet-my_list",
         "-S /bin/bash",
@@ -111,9 +111,9 @@ def test_what_grid_engine_is_asked_for() -> None:
 
 def test_a_sites_own_words_take_the_place_of_ours() -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
-    request = Request(cpus=4, gpu=True, options=("--gpus=a100:1",))
+    request = BatchRequest(cpus=4, gpu=True, options=("--gpus=a100:1",))
     assert "--gres=gpu:1" not in directives(slurm.render(jobs("a"), context, request), "#SBATCH")
-    request = Request(cpus=4, gpu=True, options=("-pe openmp 4", "-l ngpus=1"))
+    request = BatchRequest(cpus=4, gpu=True, options=("-pe openmp 4", "-l ngpus=1"))
     found = directives(grid_engine.render(jobs("a"), context, request), "#$")
     assert [line for line in found if line.startswith(("-pe", "-l"))] == list(request.options)
 
@@ -122,7 +122,7 @@ def test_a_sites_own_words_take_the_place_of_ours() -> None:
 def test_no_option_gets_a_line_of_its_own(render: Render, option: str) -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
     with pytest.raises(UsageError, match="cannot stand in a batch script"):
-        render(jobs("a"), context, Request(options=(option,)))
+        render(jobs("a"), context, BatchRequest(options=(option,)))
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ def start_script(
         (place / "bin" / program).chmod(0o755)
     context = JobContext(place, place / "a list", str(place / "bin/python"))
     script = folder / "script.sh"
-    script.write_text(SYSTEMS[system].render(jobs("first", name), context, Request()))
+    script.write_text(SYSTEMS[system].render(jobs("first", name), context, BatchRequest()))
     return subprocess.Popen(
         ["bash", script],
         env={
-            **os.environ, "PATH": f"{place}/bin:{os.environ['PATH']}", "TMPDIR": str(folder),
+            **os.environ, "PATH": f"{place}/bin:{os.environ['PATH']}",
             "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_JOB_ID": "77", "SLURM_JOB_ID": "78",
             "SGE_TASK_ID": "2", "STATE": state, "TICKS": str(ticks), "STATUS": str(status),
         },
@@ -198,7 +198,6 @@ def test_the_runs_own_exit_status_is_the_tasks(tmp_path: Path, system: str, stat
     place = tmp_path / "it's $HOME"
     arguments = f'-m|tinynet|jobs|run|{place}/a list|it\'s "$(x)"|--cpu|--threads|1|{place}'
     assert said(tmp_path) == [arguments], "it was requeued unasked, or the job was another"
-    assert not list(tmp_path.glob("tinynet.*")), "the scratch folder was left"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +222,6 @@ def test_a_signal_reaches_the_run_and_the_task_goes_back_into_the_queue(
     assert f"SIG{name}: job is told to stop" in output
     assert "stopped" in said(tmp_path)
     assert ("scontrol requeue 77_1" in said(tmp_path)) is requeued
-    assert not list(tmp_path.glob("tinynet.*")), "the scratch folder was left"
 
 
 def test_many_signals_are_one_stop(tmp_path: Path) -> None:
@@ -289,6 +287,6 @@ def test_a_time_shorter_than_its_warning_is_refused(folder: Path) -> None:
 
 def test_a_backslash_in_the_path_is_refused_by_slurm_alone() -> None:
     context = JobContext(Path("/x"), Path("/x/a\\b"))
-    assert "a\\b" in grid_engine.render(jobs("a"), context, Request())
+    assert "a\\b" in grid_engine.render(jobs("a"), context, BatchRequest())
     with pytest.raises(TinynetError, match="backslash"):
-        slurm.render(jobs("a"), context, Request())
+        slurm.render(jobs("a"), context, BatchRequest())

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.test_job_list import end, job
-from tinynet.jobs import attempts, claims, states
+from tinynet import files
+from tinynet.jobs import states
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.claims import claim
 from tinynet.jobs.job_list import read
@@ -109,8 +110,8 @@ def test_of_many_starters_exactly_one_gets_each_job(folder: Path) -> None:
     Path("go").touch()
     taken = [child.communicate()[0].split() for child in children]
     assert sorted(name for some in taken for name in some) == sorted(names)
-    attempts_made = [len(list((folder / "attempts" / name).glob("*.json"))) for name in names]
-    assert attempts_made == [1] * len(names)
+    made = states.states(folder).values()
+    assert [s.attempt and s.attempt.number for s in made] == [1] * len(names)
 
 
 HOLDER = """
@@ -151,78 +152,50 @@ def test_a_killed_starter_lets_go_when_its_command_is_gone_too(folder: Path) -> 
     second.finish(0)
 
 
-def from_elsewhere(folder: Path, seconds_ago: float) -> Path:
-    """An attempt that another machine, whose lock is not seen here, has begun."""
-    taken = claim(folder, job("a"), read(folder))
-    assert taken is not None
-    os.close(taken.descriptor)
-    path = folder / "attempts/a/0001.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "host": "far", "boot": "other"}))
-    then = time.time() - seconds_ago
-    os.utime(path, (then, then))
-    return path
+def test_a_file_system_without_locks_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, kind: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    add_jobs(folder, [job("a")])
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="No locks available.*a.lock"):
+        claim(folder, job("a"), read(folder))
 
 
-@pytest.mark.parametrize(("seconds", "alive"), [(10, True), (attempts.STALE_SECONDS + 10, False)])
-def test_another_machines_starter_lives_as_long_as_its_heart_beats(
-    folder: Path,
-    seconds: float,
-    alive: bool,
+def old_attempt(folder: Path, number: int, **content: object) -> None:
+    """As versions wrote it that had a file for each attempt."""
+    path = folder / f"attempts/a/{number:04d}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begun = {"host": "far", "pid": 7, "boot": "b", "locked": True, "started": "2025-01-01"}
+    path.write_text(json.dumps({**begun, "digest": job("a").digest(), **content}))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ({"ended": "2025-01-02", "status": 0, "message": "", "iteration": None}, "done"),
+        ({"ended": "2025-01-02", "status": 1, "message": "no luck"}, "failed"),
+        ({"ended": "2025-01-02", "status": 75, "message": "", "iteration": 40}, "stopped"),
+        ({}, "stopped"),
+        ({"ended": "2025-01-02", "status": 0, "digest": "of other commands"}, "waiting"),
+    ],
+)
+def test_what_an_earlier_version_did_of_a_list_is_known(
+    folder: Path, content: dict[str, object], name: str
 ) -> None:
     add_jobs(folder, [job("a")])
-    from_elsewhere(folder, seconds)
-    assert (state(folder) == "running") is alive
-    taken = claim(folder, job("a"), read(folder))
-    assert (taken is None) is alive
+    old_attempt(folder, 9, ended="2025-01-01", status=1)
+    old_attempt(folder, 10, **content)
+    assert state(folder) == name
+    taken = claim(folder, job("a"), read(folder), again=True)
+    assert (taken is None) is (name == "done")
     if taken is not None:
+        assert taken.number == 11 and taken.previous is not None
+        assert taken.previous.iteration == content.get("iteration")
         taken.finish(0)
-
-
-def test_who_was_taken_for_dead_finds_out_and_does_not_overwrite(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.0)
-    add_jobs(folder, [job("a")])
-    first = claim(folder, job("a"), read(folder))
-    assert first is not None and first.beat()
-    (folder / "attempts/a/0002.json").write_text("{}")  # by a machine that sees no lock of ours
-    assert not first.beat()
-    before = (folder / "attempts/a/0001.json").read_bytes()
-    first.finish(0)
-    assert (folder / "attempts/a/0001.json").read_bytes() == before
-    assert state(folder) != "done"
-
-
-def test_a_heartbeat_shows_in_the_attempts_time(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.0)
-    add_jobs(folder, [job("a")])
-    taken = claim(folder, job("a"), read(folder))
-    assert taken is not None
-    path = folder / "attempts/a/0001.json"
-    os.utime(path, (1, 1))
-    assert taken.beat() and path.stat().st_mtime > 1
-    taken.finish(75)
-
-
-def test_without_any_locks_the_attempt_files_alone_decide(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(attempts, "try_lock", lambda descriptor, kind: None)
-    monkeypatch.setattr(claims, "try_lock", lambda descriptor, kind: None)
-    add_jobs(folder, [job("a")])
-    first = claim(folder, job("a"), read(folder))
-    assert first is not None
-    assert state(folder) == "running" and claim(folder, job("a"), read(folder)) is None
-    path = folder / "attempts/a/0001.json"
-    then = time.time() - attempts.STALE_SECONDS - 1
-    os.utime(path, (then, then))
-    assert state(folder) == "stopped"
-    first.finish(75)
+        assert state(folder) == "done"
 
 
 def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
@@ -233,8 +206,8 @@ def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
 
     add_jobs(folder, [job("a")])
     with monkeypatch.context() as patch:
-        patch.setattr(claims.os, "fsync", full)
-        with pytest.raises(OSError, match="No space left.*0001.json"):
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left.*states/a.json"):
             claim(folder, job("a"), read(folder))
     assert state(folder) == "waiting"
     taken = claim(folder, job("a"), read(folder))
@@ -242,13 +215,11 @@ def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
     taken.finish(0)
 
 
-def test_an_attempt_file_that_was_cut_off_counts_as_begun(folder: Path) -> None:
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"number": "x"}', b'{"ended": 3}'])
+def test_a_state_file_that_was_damaged_counts_as_begun(folder: Path, data: bytes) -> None:
     add_jobs(folder, [job("a")])
-    path = from_elsewhere(folder, attempts.STALE_SECONDS + 10)
-    path.write_bytes(b"{")
-    assert state(folder) == "running"  # just written: its maker may live
-    then = time.time() - attempts.STALE_SECONDS - 1
-    os.utime(path, (then, then))
+    (folder / "states").mkdir()
+    (folder / "states/a.json").write_bytes(data)
     assert state(folder) == "stopped"
     taken = claim(folder, job("a"), read(folder))
     assert taken is not None and taken.number == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.places import Place
+from tinynet.jobs.slots import Slot
 from tinynet.jobs.states import STOPPED_STATUS
 
 
@@ -16,7 +16,7 @@ def begun(folder: Path, said: str) -> Commands:
     """A job of which no process was started, and whose log holds ``said``."""
     claim: Any = None
     job = Job("one", (("train",),))
-    commands = Commands(job, claim, Place("core 0", (), {}), folder, folder / "log")
+    commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log")
     (folder / "log").write_text(said)
     return commands
 

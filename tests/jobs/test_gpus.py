@@ -48,15 +48,15 @@ def runner(machine: Machine, locks: Path, **options: Any) -> Gpus:
     return Gpus(list(machine.gpus.values()), look=machine.look, locks=locks, **options)
 
 
-def taken(places: Gpus) -> str | None:
-    place = places.take()
-    return None if place is None else place.label
+def taken(slots: Gpus) -> str | None:
+    slot = slots.take()
+    return None if slot is None else slot.label
 
 
 def test_the_gpu_with_most_free_memory_on_which_nobody_computes_is_taken(tmp_path: Path) -> None:
     machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 9000))
-    places = runner(machine, tmp_path)
-    assert [taken(places) for _ in range(3)] == ["GPU 2", "GPU 0", None]
+    slots = runner(machine, tmp_path)
+    assert [taken(slots) for _ in range(3)] == ["GPU 2", "GPU 0", None]
 
 
 def test_where_processes_are_not_seen_memory_tells_an_idle_gpu_from_a_small_training() -> None:
@@ -67,10 +67,10 @@ def test_where_processes_are_not_seen_memory_tells_an_idle_gpu_from_a_small_trai
 
 
 def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None:
-    place = runner(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
-    assert place is not None and place.arguments == ("--gpu", "0")
-    assert place.environment["CUDA_VISIBLE_DEVICES"] == "GPU-11"
-    assert place.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    slot = runner(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
+    assert slot is not None and slot.arguments == ("--gpu", "0")
+    assert slot.environment["CUDA_VISIBLE_DEVICES"] == "GPU-11"
+    assert slot.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_path: Path) -> None:
@@ -86,10 +86,10 @@ def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_p
 def test_a_gpu_that_somebody_began_on_before_we_had_its_lock_is_left(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     machine.at_look = {2: gpu(0, 5000, (77,))}  # between the first look and the recheck
-    places = runner(machine, tmp_path)
-    assert taken(places) == "GPU 1"
+    slots = runner(machine, tmp_path)
+    assert taken(slots) == "GPU 1"
     machine.set(gpu(0))
-    assert taken(places) == "GPU 0", "its lock was kept"
+    assert taken(slots) == "GPU 0", "its lock was kept"
 
 
 def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
@@ -103,25 +103,25 @@ def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
 
 def test_so_many_free_gpus_are_left_to_others(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1), gpu(2), gpu(3, 9000, (77,)))
-    places = runner(machine, tmp_path, leave_free=1)
-    assert [taken(places) for _ in range(3)] == ["GPU 0", "GPU 1", None]
+    slots = runner(machine, tmp_path, leave_free=1)
+    assert [taken(slots) for _ in range(3)] == ["GPU 0", "GPU 1", None]
 
 
 def test_gpus_are_given_up_when_others_have_none_left_for_a_while(tmp_path: Path) -> None:
     machine, now = Machine(gpu(0), gpu(1), gpu(2)), [0.0]
-    places = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
-    assert [taken(places), taken(places)] == ["GPU 0", "GPU 1"]
+    slots = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
+    assert [taken(slots), taken(slots)] == ["GPU 0", "GPU 1"]
     for index in (0, 1):
         machine.set(gpu(index, 6000, (os.getpid(),)))  # our own jobs
-    assert places.wanted_by_others() == 0
+    assert slots.wanted_by_others() == 0
     machine.set(gpu(2, 9000, (77,)))
-    assert places.wanted_by_others() == 0, "gave way to a moment"
+    assert slots.wanted_by_others() == 0, "gave way to a moment"
     now[0] = gpus._YIELD_SECONDS
-    assert places.wanted_by_others() == 1
-    assert places.wanted_by_others() == 0, "gave way twice for one"
+    assert slots.wanted_by_others() == 1
+    assert slots.wanted_by_others() == 0, "gave way twice for one"
     machine.set(gpu(2))
     now[0] = 3 * gpus._YIELD_SECONDS
-    assert places.wanted_by_others() == 0
+    assert slots.wanted_by_others() == 0
 
 
 def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Pat
         "from pathlib import Path\n"
         "from tinynet.jobs.gpus import Gpu, Gpus\n"
         "found = [Gpu(0, 'GPU-00', 'x', 24000, 23900)]\n"
-        "place = Gpus(found, look=lambda: found, locks=Path(sys.argv[1])).take()\n"
-        "child = subprocess.Popen(['sleep', '60'], pass_fds=place.descriptors,"
+        "slot = Gpus(found, look=lambda: found, locks=Path(sys.argv[1])).take()\n"
+        "child = subprocess.Popen(['sleep', '60'], pass_fds=slot.descriptors,"
         " stdout=subprocess.DEVNULL)\n"
         "print(child.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -143,15 +143,15 @@ def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Pat
     machine = Machine(gpu(0))
     assert taken(runner(machine, tmp_path)) is None
     os.kill(int(child.stdout), 9)
-    places = runner(machine, tmp_path)
-    while taken(places) is None:
+    slots = runner(machine, tmp_path)
+    while taken(slots) is None:
         pass
 
 
 def test_another_users_lock_file_and_a_link_in_its_place(tmp_path: Path) -> None:
     locks = tmp_path / "locks"
-    place = runner(Machine(gpu(0)), locks).take()
-    assert place is not None
+    slot = runner(Machine(gpu(0)), locks).take()
+    assert slot is not None
     assert (locks.stat().st_mode & 0o7777) == 0o1777
     (tmp_path / "precious").write_text("x")
     (locks / "GPU-11.lock").symlink_to(tmp_path / "precious")
@@ -246,8 +246,8 @@ def test_jobs_run_on_the_gpus_that_are_free_and_the_rest_wait_for_one(
     add_jobs(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
     machine = Machine(gpu(0), gpu(1, 9000, (77,)))
     machine.at_look = {4: replace(gpu(1), name="free at last")}
-    places = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")
-    local.run(folder, places, print)
+    slots = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")
+    local.run(folder, slots, print)
     assert {found.name for found in states.states(folder).values()} == {"failed"}
     logs = "".join((folder / f"logs/{name}.log").read_text() for name in "abc")
     assert logs.count("$ tinynet train none.prototxt --gpu 0") == 3

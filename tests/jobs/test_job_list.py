@@ -134,7 +134,7 @@ def test_a_list_moves_along_with_its_runs_and_is_not_continued_from_elsewhere(
 def test_a_damaged_list_is_one_clear_line(folder: Path, content: str) -> None:
     folder.mkdir(parents=True)
     (folder / "jobs.json").write_text(content.replace("%s", '{"name": '))
-    with pytest.raises(TinynetError, match="jobs.json: is damaged"):
+    with pytest.raises(TinynetError, match="jobs.json: (is damaged|cannot be read)"):
         read(folder)
 
 

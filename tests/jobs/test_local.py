@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,9 +19,12 @@ from tests.run import small_runs
 from tinynet.cli.job_commands import common_fault
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
+from tinynet.jobs import status as job_status
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.job_list import Job, read
-from tinynet.jobs.places import Cores, One
+from tinynet.jobs.slots import Cores, One
+from tinynet.run import lock
+from tinynet.run.paths import RunPaths
 
 # never at its end: stopped from outside
 ENDLESS = "--max-iter 10000000 --set display=20 --set test_interval=100000 --snapshot 0"
@@ -74,14 +78,14 @@ def test_what_failed_is_begun_again_once_when_asked(folder: Path) -> None:
     add_jobs(folder, [job("fails", "stages", "--stage", "99")])
     for _ in range(2):
         local.run(folder, Cores(1), print, again=True)
-    assert len(list((folder / "attempts/fails").iterdir())) == 2
+    assert states.states(folder)["fails"].attempt.number == 2  # type: ignore[union-attr]
 
 
 def test_a_job_that_ends_well_without_what_it_leaves_has_failed_once(folder: Path) -> None:
     add_jobs(folder, [Job("a", (("stages",),), leaves=Path("scores.json"))])
     report = local.run(folder, Cores(1), print, again=True)
     assert report.states["a"].message == "ended well, but scores.json is not there"
-    assert len(list((folder / "attempts/a").iterdir())) == 1
+    assert states.states(folder)["a"].attempt.number == 1  # type: ignore[union-attr]
 
 
 def test_single_jobs_are_done_without_the_others(folder: Path) -> None:
@@ -99,9 +103,9 @@ def test_what_a_job_runs_with_follows_from_its_place(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     three = Cores(3, cores=range(8))
-    places = [three.take() for _ in range(4)]
-    assert places[3] is None
-    assert [p.environment["OMP_NUM_THREADS"] for p in places if p] == ["2", "2", "2"]
+    slots = [three.take() for _ in range(4)]
+    assert slots[3] is None
+    assert [p.environment["OMP_NUM_THREADS"] for p in slots if p] == ["2", "2", "2"]
     bound = Cores(2, leave_free=2, bind=True, cores=[0, 1, 4, 5, 8, 9])
     taken = [bound.take(), bound.take()]
     assert [sorted(p.cores) for p in taken if p] == [[0, 1], [4, 5]]
@@ -262,6 +266,18 @@ def test_time_left_is_what_the_last_records_say(folder: Path) -> None:
     assert found["seconds_left"] == pytest.approx(200 * 0.5)
 
 
+def test_a_run_begun_without_the_list_runs_while_its_lock_is_held(folder: Path) -> None:
+    small_runs.write_files(Path())
+    create("--seeds", "1", "--no-evaluate")
+    run = RunPaths(Path("runs/small/seed1"))
+    Path(run.root).mkdir(parents=True)
+    run.run_json.write_text(json.dumps({"state": "running", "host": "far", "pid": 7}))
+    for held, state in ((True, "running"), (False, "stopped")):
+        with lock.hold(run) if held else contextlib.nullcontext():
+            (found,) = job_status.statuses(folder)
+        assert found.state == state and "process 7 on far" in found.message
+
+
 # ------------------------------------------------------------------ making lists
 
 
@@ -304,14 +320,14 @@ def test_the_whole_dissection_is_one_list_whose_average_comes_last(folder: Path)
 def test_jobs_that_had_failed_before_come_with_the_option_that_begins_them_again() -> None:
     failed = {"a": states.State(states.FAILED, "no data")}
     with pytest.raises(TinynetError, match="a: no data.*; --retry begins"):
-        local.Report(failed, {}, []).require_complete(Path("list"))
+        local.JobsReport(failed, {}, []).require_complete(Path("list"))
     with pytest.raises(TinynetError) as caught:
-        local.Report(failed, {}, ["a"]).require_complete(Path("list"))
+        local.JobsReport(failed, {}, ["a"]).require_complete(Path("list"))
     assert "--retry" not in str(caught.value)
 
 
 def test_a_stop_before_anything_ends_is_no_failure() -> None:
-    report = local.Report({"a": states.State(states.STOPPED)}, {}, [], None)
+    report = local.JobsReport({"a": states.State(states.STOPPED)}, {}, [], None)
     with pytest.raises(StoppedEarly, match="job a stopped"):
         report.require_complete(Path("x"))
 

@@ -65,18 +65,17 @@ def write_data(folder: Path, classes: int = CLASSES) -> Path:
     generator = np.random.default_rng(4)
     names, digests = {}, {}
     for split, count in COUNTS.items():
+        # shuffled, as a conversion leaves them
+        names[split] = [f"{split}_{number}.JPEG" for number in generator.permutation(count)]
         records = []
-        for number in range(count):
+        for number, name in enumerate(names[split]):
             label = int(generator.integers(classes))
             pixels = generator.integers(0, 200, (CHANNELS, SIZE, SIZE))
             pixels[label % 3, 4 + label : 8 + label] += 45
             value = encode_datum(pixels.astype(np.uint8), label if split != "test" else 0)
-            records.append((f"{number:08d}".encode(), value))
+            records.append((f"{number:08d}_{name}".encode(), value))
         write_store(DataPaths(folder).lmdb(split), records)
         digests[split] = hashlib.sha256(b"".join(k + v for k, v in records)).hexdigest()
-        # shuffled, as a conversion leaves them
-        order = generator.permutation(count)
-        names[split] = [f"{split}_{number}.JPEG" for number in order]
     manifest = Manifest(
         counts=COUNTS,
         wnids=[f"n{9 - number:08d}" for number in range(classes)],
@@ -123,9 +122,9 @@ def write_nets(
 def train(folder: Path, data: Path, name: str = "seed3", **nets: object) -> RunPaths:
     """Train 40 iterations, with snapshots and tests at 20 and 40; the run directory."""
     from tinynet.run import driver
-    from tinynet.run.plan import Request
+    from tinynet.run.plan import TrainingRequest
 
     source = write_nets(folder / "prototxt" / "small", data, **nets)  # type: ignore[arg-type]
     run = RunPaths.of(folder / "runs", "small", name)
-    driver.train(Request(solver=source.solver, paths=run, cpu=True, quiet=True), print)
+    driver.train(TrainingRequest(solver=source.solver, paths=run, cpu=True, quiet=True), print)
     return run

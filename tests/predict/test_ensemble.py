@@ -16,7 +16,7 @@ from tinynet.predict.ensemble import (
     require_agreement,
     require_distinct,
 )
-from tinynet.predict.evaluate import Request
+from tinynet.predict.evaluate import EvaluationRequest
 from tinynet.predict.probabilities import write_probabilities
 
 
@@ -78,7 +78,7 @@ def test_what_is_neither_run_nor_file_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     for name, says in (("absent", "no such run"), ("notes.txt", "no run directory and no .npz")):
         with pytest.raises(UsageError, match=says):
-            load_member(Request(tmp_path / name), print, print)
+            load_member(EvaluationRequest(tmp_path / name), print, print)
 
 
 def test_a_file_of_another_split_than_was_asked_for_is_refused(tmp_path):
@@ -94,4 +94,4 @@ def ask(path):
     def silent(*_):
         pass
 
-    return load_member(Request(run=path, split="val"), silent, silent).probabilities
+    return load_member(EvaluationRequest(run=path, split="val"), silent, silent).probabilities

@@ -14,7 +14,7 @@ from tests.predict import small_run
 from tinynet.dataset.manifest import read_manifest, write_manifest
 from tinynet.errors import TinynetError
 from tinynet.predict import evaluate as module
-from tinynet.predict.evaluate import Request, evaluate, obtain, stored
+from tinynet.predict.evaluate import EvaluationRequest, evaluate, obtain, stored
 from tinynet.predict.inputs import newest_weights, weights_file
 from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
@@ -77,7 +77,7 @@ def classify(caffe_python: str, run: RunPaths, data: Path, folder: Path) -> dict
 
 def test_one_crop_scores_are_those_of_the_training_logs_last_test(run):
     last = [record for record in read_history(run.history) if "val_accuracy" in record][-1]
-    result = evaluate(Request(run.root, cpu=True))
+    result = evaluate(EvaluationRequest(run.root, cpu=True))
     metrics = score(result.probabilities, result.labels)
     assert last["iteration"] == result.iteration == 40
     assert metrics.top1 == pytest.approx(last["val_accuracy"], abs=1e-9)
@@ -93,7 +93,7 @@ def test_one_crop_scores_are_those_of_the_training_logs_last_test(run):
 def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caffe_python):
     theirs = classify(caffe_python, run, data, tmp_path)
     for oversample, key in ((True, "ten"), (False, "one")):
-        request = Request(
+        request = EvaluationRequest(
             run.root, "val", oversample, engine, caffe_python, cpu=True, batch_size=70
         )
         ours = evaluate(request)
@@ -103,17 +103,17 @@ def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caff
 
 
 def test_another_precision_is_another_result_and_never_taken_for_the_one_asked_for(run):
-    rounded = obtain(Request(run.root, cpu=True, precision="bf16"))
+    rounded = obtain(EvaluationRequest(run.root, cpu=True, precision="bf16"))
     assert rounded.engine.endswith(" bf16")
     said: list[str] = []
-    exact = obtain(Request(run.root, cpu=True), said.append)
+    exact = obtain(EvaluationRequest(run.root, cpu=True), said.append)
     assert any("precision; computing it again" in line for line in said)
     assert len(exact.engine.split(" ")) == 2
     difference = np.abs(exact.probabilities - rounded.probabilities).max()
     assert 0 < difference < 0.05
     for wrong in ({"precision": "tf32"}, {"precision": "bf16", "engine": "caffe"}):
         with pytest.raises(TinynetError, match="--precision"):
-            evaluate(Request(run.root, cpu=True, **wrong))
+            evaluate(EvaluationRequest(run.root, cpu=True, **wrong))
 
 
 @pytest.mark.parametrize("crop", [small_run.CROP, 0])
@@ -127,63 +127,65 @@ def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(
     (tmp_path / "script.py").write_text(CAFFE_DATA_LAYER)
     arguments = (other.train_val, weights.path, tmp_path / "out.npy")
     run_python(caffe_python, tmp_path / "script.py", *arguments)
-    ours = evaluate(Request(other.root, cpu=True))
+    ours = evaluate(EvaluationRequest(other.root, cpu=True))
     np.testing.assert_allclose(ours.probabilities, np.load(tmp_path / "out.npy"), atol=1e-5)
 
 
 def test_without_a_crop_the_image_and_its_mirror_are_averaged_and_said_so(data, tmp_path):
     run = small_run.train(tmp_path, data, crop=0)
     said: list[str] = []
-    both = evaluate(Request(run.root, oversample=True, cpu=True), said.append)
+    both = evaluate(EvaluationRequest(run.root, oversample=True, cpu=True), said.append)
     assert both.views == 2 and both.crop == "oversample"
     assert any("the image and its mirror" in line for line in said)
 
 
 def test_training_images_are_scored_in_the_test_phase_and_test_images_have_no_labels(run):
-    training = evaluate(Request(run.root, "train", cpu=True))
+    training = evaluate(EvaluationRequest(run.root, "train", cpu=True))
     assert len(training.names) == small_run.COUNTS["train"] and training.labelled
-    test = evaluate(Request(run.root, "test", cpu=True))
+    test = evaluate(EvaluationRequest(run.root, "test", cpu=True))
     assert (test.labels == -1).all() and len(test.names) == small_run.COUNTS["test"]
     assert test.names[0].startswith("test_")
 
 
 def test_stored_probabilities_serve_as_long_as_the_weights_are_the_same(run, monkeypatch):
-    first = evaluate(Request(run.root, cpu=True))
+    first = evaluate(EvaluationRequest(run.root, cpu=True))
 
     def never(*_args, **_kwargs):
         raise AssertionError("computed again")
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "evaluate", never)
-        np.testing.assert_array_equal(obtain(Request(run.root)).probabilities, first.probabilities)
+        np.testing.assert_array_equal(
+            obtain(EvaluationRequest(run.root)).probabilities, first.probabilities
+        )
         for request in (
-            Request(run.root, oversample=True),
-            Request(run.root, "train"),
-            Request(run.root, iteration=20),
-            Request(run.root, engine="caffe"),
+            EvaluationRequest(run.root, oversample=True),
+            EvaluationRequest(run.root, "train"),
+            EvaluationRequest(run.root, iteration=20),
+            EvaluationRequest(run.root, engine="caffe"),
         ):
             with pytest.raises(AssertionError):
                 obtain(request)
         write_probabilities(run.root / "val.npz", dataclasses.replace(first, model_sha256="00"))
         with pytest.raises(AssertionError):
-            obtain(Request(run.root))
+            obtain(EvaluationRequest(run.root))
     shutil.rmtree(run.snapshots)
-    assert obtain(Request(run.root)).iteration == 40  # nothing is left to compare with
+    assert obtain(EvaluationRequest(run.root)).iteration == 40  # nothing is left to compare with
 
 
 def test_stored_probabilities_do_not_serve_for_the_images_of_other_data(run, data, tmp_path):
-    first = evaluate(Request(run.root, cpu=True))
+    first = evaluate(EvaluationRequest(run.root, cpu=True))
     same = shutil.copytree(data, tmp_path / "moved")
-    assert stored(Request(run.root, data=same)).names.tolist() == first.names.tolist()
+    assert stored(EvaluationRequest(run.root, data=same)).names.tolist() == first.names.tolist()
     other = small_run.write_data(tmp_path / "other")
     manifest = read_manifest(other)
     names = {**manifest.names, "val": [f"other_{name}" for name in manifest.names["val"]]}
     write_manifest(dataclasses.replace(manifest, names=names), other)
-    assert stored(Request(run.root, data=other)) is None
-    assert obtain(Request(run.root, cpu=True, data=other)).names[0].startswith("other_")
+    assert stored(EvaluationRequest(run.root, data=other)) is None
+    assert obtain(EvaluationRequest(run.root, cpu=True, data=other)).names[0].startswith("other_")
     # nor do those of the other data for the run's own, where that is at hand
-    assert stored(Request(run.root)) is None
-    assert obtain(Request(run.root, cpu=True)).names.tolist() == first.names.tolist()
+    assert stored(EvaluationRequest(run.root)) is None
+    assert obtain(EvaluationRequest(run.root, cpu=True)).names.tolist() == first.names.tolist()
 
 
 def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):
@@ -209,7 +211,7 @@ def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):
 def test_what_keeps_a_run_from_being_evaluated_is_one_clear_line(run, damage, says):
     damage(run)
     with pytest.raises(TinynetError) as caught:
-        evaluate(Request(run.root, cpu=True))
+        evaluate(EvaluationRequest(run.root, cpu=True))
     assert says in str(caught.value) and "\n" not in str(caught.value)
     assert not list(run.root.glob("*.npz*"))
 
@@ -217,25 +219,25 @@ def test_what_keeps_a_run_from_being_evaluated_is_one_clear_line(run, damage, sa
 def test_a_net_of_other_classes_than_the_data_is_refused(run, tmp_path):
     data = small_run.write_data(tmp_path / "lmdb", classes=5)
     with pytest.raises(TinynetError, match="has 6 outputs, but .* has 5 classes"):
-        evaluate(Request(run.root, cpu=True, data=data))
+        evaluate(EvaluationRequest(run.root, cpu=True, data=data))
 
 
 def test_real_caffe_without_a_gpu_asked_for_one_ends_in_one_line(run, caffe_python):
     with pytest.raises(TinynetError, match="CPU only") as caught:
-        evaluate(Request(run.root, engine="caffe", caffe_python=caffe_python, gpu=0))
+        evaluate(EvaluationRequest(run.root, engine="caffe", caffe_python=caffe_python, gpu=0))
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_iteration_and_a_solverstate_as_weights_are_named(run):
     with pytest.raises(TinynetError, match="of iteration 30"):
-        evaluate(Request(run.root, iteration=30))
+        evaluate(EvaluationRequest(run.root, iteration=30))
     with pytest.raises(TinynetError, match="solver's state"):
         weights_file(run.snapshots / "snapshot_iter_40.solverstate")
 
 
 def test_data_that_moved_is_found_with_the_data_option(run, data, tmp_path):
     replace(run.train_val, str(data), "no/such/folder")
-    result: Probabilities = evaluate(Request(run.root, cpu=True, data=data))
+    result: Probabilities = evaluate(EvaluationRequest(run.root, cpu=True, data=data))
     assert len(result.names) == small_run.COUNTS["val"]
 
 

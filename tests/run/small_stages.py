@@ -17,6 +17,11 @@ TRAIN_IMAGES, VAL_IMAGES, CLASSES = 37, 12, 5
 BATCH, TEST_BATCH = 4, 6
 
 
+def names(count: int) -> list[str]:
+    """The images' names, as a manifest holds them."""
+    return [f"{number}.JPEG" for number in range(count)]
+
+
 def write_data(folder: Path) -> None:
     """``data/{train,val}_lmdb``: noise in 64×64, of which no epoch ends with a batch."""
     numbers = np.random.RandomState(1)
@@ -26,8 +31,8 @@ def write_data(folder: Path) -> None:
         write_store(
             folder / "data" / f"{split}_lmdb",
             (
-                (b"%05d" % i, encode_datum(image, int(label)))
-                for i, (image, label) in enumerate(zip(images, labels))
+                (f"{i:08d}_{name}".encode(), encode_datum(image, int(label)))
+                for i, (name, image, label) in enumerate(zip(names(count), images, labels))
             ),
         )
 

@@ -211,7 +211,7 @@ def test_data_of_the_same_content_may_lie_elsewhere() -> None:
     assert moved == {f"data/{name}_lmdb": f"new/{name}_lmdb" for name in ("train", "val")}
     assert compare.changes(paths, prepared, moved) == []
     assert len(compare.changes(paths, prepared)) == 4
-    before[0]["digest"] = "of other images"
+    before[0]["sample"] = "of other images"
     moved = compare.moved_data(before, checks.require_data(prepared))
     assert len(compare.changes(paths, prepared, moved)) == 2
 
@@ -238,6 +238,10 @@ def test_data_is_compared_by_digest_where_one_is_known() -> None:
     assert compare.data_changes(old, [{"path": "a", "bytes": 6, "digest": "x"}]) == []
     assert compare.data_changes(old, [{"path": "a", "bytes": 5, "digest": "y"}]) != []
     assert compare.data_changes(old, [{"path": "b", "bytes": 6}]) != []
+    # what both know counts, and an entry of an earlier version has no sample
+    now = {"path": "a", "bytes": 6, "digest": "x", "sample": "1"}
+    assert compare.data_changes(old, [now]) == []
+    assert compare.data_changes([now], [{**now, "sample": "2"}]) != []
 
 
 def test_overrides_leave_the_solver_file_alone() -> None:

@@ -9,12 +9,12 @@ from tinynet.caffeformat import schema, text
 from tinynet.dataset.split import Tuning
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
-from tinynet.study.dissection import Folders, Request
+from tinynet.study.dissection import DissectionRequest, Folders
 from tinynet.study.results import ResultsPaths
 
 
-def request(lmdb: Path, folder: Path) -> Request:
-    return Request(
+def request(lmdb: Path, folder: Path) -> DissectionRequest:
+    return DissectionRequest(
         data=lmdb,
         folders=Folders(folder / "out", ResultsPaths(folder / "results")),
         stages=[1, 7, 8],
@@ -27,7 +27,7 @@ def request(lmdb: Path, folder: Path) -> Request:
     )
 
 
-def solver_of(asked: Request, name: str, member: int | None = None) -> Any:
+def solver_of(asked: DissectionRequest, name: str, member: int | None = None) -> Any:
     return text.read(
         StagePaths(asked.folders.prototxt, name, member).solver, schema.SolverParameter
     )

@@ -15,7 +15,7 @@ import tinynet.torchcaffe as caffe
 from tests.study.small_solver import BATCH, write_small_solver
 from tinynet.engine import engines
 from tinynet.errors import TinynetError
-from tinynet.study import parity
+from tinynet.study import engine_parity as parity
 
 ENGINE = engines.Engine("caffe", "caffe", "/usr/bin/python3", "1.0")
 
@@ -68,7 +68,7 @@ def test_a_parameter_that_must_not_move_but_does_is_infinitely_far() -> None:
 
 
 def test_both_engines_draw_the_same_and_learn_the_same(solver: Path, caffe_python: str) -> None:
-    report = parity.run(parity.Request(solver, iterations=15, nudge=1e-4), silent)
+    report = parity.run(parity.ParityRequest(solver, iterations=15, nudge=1e-4), silent)
     torch, yardstick = report.torch, report.yardstick
     assert torch.same_start and torch.inputs_part is None and torch.agrees
     assert torch.largest < 1e-5 and torch.farthest.apart < 1e-4
@@ -93,7 +93,7 @@ def test_real_caffe_runs_once_more_on_as_many_threads_as_asked_and_nothing_else_
     monkeypatch.setattr(engines, "start_worker", spy)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
-    report = parity.run(parity.Request(solver, iterations=4, threads=2), silent)
+    report = parity.run(parity.ParityRequest(solver, iterations=4, threads=2), silent)
     assert started == [("caffe", "1"), ("torch", "1"), ("caffe", "2")]
     assert report.yardstick is not None and report.yardstick_differs_by == "2 threads"
     assert report.yardstick.same_start and report.yardstick.agrees
@@ -103,7 +103,7 @@ def test_the_loss_of_an_iteration_is_the_mean_of_its_passes(
     caffe_python: str, tmp_path: Path
 ) -> None:
     solver = write_small_solver(tmp_path, passes=3)
-    report = parity.run(parity.Request(solver, iterations=3), silent)
+    report = parity.run(parity.ParityRequest(solver, iterations=3), silent)
     assert report.torch.agrees and report.batch == 3 * BATCH
     made = caffe.get_solver(solver)
     losses: list[float] = []
@@ -131,7 +131,7 @@ def test_both_start_from_a_snapshot_also_of_a_run_that_was_moved(
     for path in tmp_path.glob("snapshot_iter_12.*"):
         path.rename(tmp_path / "moved" / path.name)
     start = tmp_path / f"moved/snapshot_iter_12.{kind}"
-    report = parity.run(parity.Request(solver, iterations=5, start=start), silent)
+    report = parity.run(parity.ParityRequest(solver, iterations=5, start=start), silent)
     assert report.torch.agrees and report.torch.same_start
     np.testing.assert_array_equal(report.reference.start["conv[0]"], weights)
     assert report.reference.first == (12 if kind == "solverstate" else 0)
@@ -147,4 +147,4 @@ def test_an_engine_that_aborts_is_one_error_and_leaves_no_process(
     net = (tmp_path / "net.prototxt").read_text().replace("crop_size: 20", "crop_size: 999")
     (tmp_path / "net.prototxt").write_text(net)
     with pytest.raises(TinynetError, match="caffe gave up|crop"):
-        parity.run(parity.Request(solver, iterations=5), silent)
+        parity.run(parity.ParityRequest(solver, iterations=5), silent)

@@ -24,7 +24,7 @@ from tinynet.experiment.overrides import read_overrides
 from tinynet.experiment.stages import stage
 from tinynet.experiment.variants import variant
 from tinynet.study import search
-from tinynet.study.search import Request
+from tinynet.study.search import SearchRequest
 from tinynet.study.search_space import Range, draw, parse_range
 from tinynet.study.trials import Trial, read_trials, winner
 
@@ -62,7 +62,7 @@ def test_points_are_spread_over_the_box_and_do_not_depend_on_who_draws() -> None
 def test_several_workers_take_the_trials_that_one_would(lmdb: Path, tmp_path: Path) -> None:
     values = []
     for workers in (1, 3):
-        asked = Request(stage(1), lmdb, tmp_path / str(workers), trials=6, levels=1)
+        asked = SearchRequest(stage(1), lmdb, tmp_path / str(workers), trials=6, levels=1)
         each = [search._Worker(asked, lambda line: None) for _ in range(workers)]
         taken = [each[number % workers]._take() for number in range(6)]
         assert each[0]._take() is None
@@ -86,7 +86,7 @@ def test_a_trial_of_a_variant_is_trained_as_the_variant_is(
         return subprocess.Popen(["false"])
 
     monkeypatch.setattr(search.children, "start", start)
-    asked = Request(variant("dropout_everywhere"), lmdb, tmp_path / "s", trials=1, levels=1)
+    asked = SearchRequest(variant("dropout_everywhere"), lmdb, tmp_path / "s", trials=1, levels=1)
     with pytest.raises(TinynetError, match="could not be trained"):
         search.run(asked, print)
     place = commands[0].index("--max-norm")
@@ -94,7 +94,7 @@ def test_a_trial_of_a_variant_is_trained_as_the_variant_is(
 
 
 def test_a_torn_or_damaged_journal_is_mended_or_one_clear_line(lmdb: Path, tmp_path: Path) -> None:
-    asked = Request(stage(1), lmdb, tmp_path / "s", trials=2, levels=1)
+    asked = SearchRequest(stage(1), lmdb, tmp_path / "s", trials=2, levels=1)
     first = search._Worker(asked, print)._take()
     assert first is not None
     os.close(first[1])
@@ -114,7 +114,7 @@ def test_a_torn_or_damaged_journal_is_mended_or_one_clear_line(lmdb: Path, tmp_p
 
 
 def test_a_folder_holds_one_search(lmdb: Path, tmp_path: Path) -> None:
-    asked = Request(stage(1), lmdb, tmp_path / "s", trials=1, levels=1)
+    asked = SearchRequest(stage(1), lmdb, tmp_path / "s", trials=1, levels=1)
     search._Worker(asked, print)
     search._Worker(asked, print)
     with pytest.raises(UsageError, match="s: holds a search of stage1_simple; name another"):

@@ -18,7 +18,7 @@ from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import stage
-from tinynet.study import parity
+from tinynet.study import engine_parity as parity
 
 ITERATIONS = 100
 MANY_ITERATIONS = 1000
@@ -62,7 +62,7 @@ def learned_snapshot(solver_path: Path) -> Path:
     return state
 
 
-def assert_as_near_as_caffe_to_itself(report: parity.Report) -> None:
+def assert_as_near_as_caffe_to_itself(report: parity.ParityReport) -> None:
     """Weights and inputs to the bit; losses and displacements within limits or the yardstick."""
     found, yardstick = report.torch, report.yardstick
     assert yardstick is not None
@@ -79,7 +79,7 @@ def assert_as_near_as_caffe_to_itself(report: parity.Report) -> None:
     assert abs(means[1] / means[0] - 1) < 0.05
 
 
-def assert_parts_no_sooner(report: parity.Report) -> None:
+def assert_parts_no_sooner(report: parity.ParityReport) -> None:
     """The losses stay together for as many iterations as real Caffe's own, by order of size."""
     found, yardstick = report.torch, report.yardstick
     assert yardstick is not None
@@ -90,9 +90,11 @@ def assert_parts_no_sooner(report: parity.Report) -> None:
     assert together[0] >= together[1] / SOONER, together
 
 
-def run(solvers: Path, number: int, iterations: int, **more: Any) -> parity.Report:
+def run(solvers: Path, number: int, iterations: int, **more: Any) -> parity.ParityReport:
     solver = solvers / stage(number).name / "solver.prototxt"
-    return parity.run(parity.Request(solver, iterations=iterations, nudge=1e-6, **more), silent)
+    return parity.run(
+        parity.ParityRequest(solver, iterations=iterations, nudge=1e-6, **more), silent
+    )
 
 
 @pytest.mark.long
@@ -126,12 +128,12 @@ def test_a_stage_that_has_learned_resumes_as_near_as_real_caffe_to_itself(
     start = learned_snapshot(solver)
     # from the weights alone: the velocity of large steps would carry small ones far away
     weights = start.with_suffix(".caffemodel")
-    small = parity.Request(solver, ITERATIONS // 2, weights, overrides={"base_lr": "1e-4"})
+    small = parity.ParityRequest(solver, ITERATIONS // 2, weights, overrides={"base_lr": "1e-4"})
     found = parity.run(small, silent)
     assert found.torch.same_start and found.torch.inputs_part is None
     assert found.torch.agrees, (found.torch.largest, found.torch.farthest)
     assert statistics.fmean(found.reference.losses) < 0.85 * math.log(CLASSES)
     # large steps on few images: one run may spring away from what it learned, and another not
-    large = parity.run(parity.Request(solver, ITERATIONS // 2, start, nudge=1e-6), silent)
+    large = parity.run(parity.ParityRequest(solver, ITERATIONS // 2, start, nudge=1e-6), silent)
     assert large.torch.same_start and large.torch.inputs_part is None
     assert_parts_no_sooner(large)

@@ -21,7 +21,6 @@ from typing import Any
 import lmdb
 
 from tinynet.caffeformat import mapped_pages
-from tinynet.caffeformat.local_copy import readable_path
 from tinynet.errors import TinynetError
 
 # Records go in by transactions of about this many bytes: large enough that a commit costs little,
@@ -139,7 +138,7 @@ def _open_environment(path: Path) -> lmdb.Environment:
     if not (path / "data.mdb").is_file():
         what = "is not an LMDB folder (no data.mdb)" if path.exists() else "no such LMDB folder"
         raise TinynetError(f"{path}: {what}; make it with 'tinynet data convert'")
-    location = _lmdb_path(readable_path(path))
+    location = _lmdb_path(path)
     try:
         # readahead: records lie in the file in the order in which they are read
         return lmdb.open(

@@ -15,7 +15,7 @@ from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
-    from tinynet.dataset.verify import Report
+    from tinynet.dataset.verify import VerificationReport
 
 _JOBS = click.option(
     "--jobs", type=click.IntRange(min=1), help="Decoding threads (default: one per core)."
@@ -70,7 +70,7 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
         raise TinynetError(f"{report.problems[0]}; convert the data set again")
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: VerificationReport) -> None:
     click.echo(f"{report.kind} of {report.classes} classes")
     for split, count in report.counts.items():
         line = f"{split:<6}{count:>8} images"

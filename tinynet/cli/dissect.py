@@ -18,9 +18,9 @@ from tinynet.errors import UsageError
 if TYPE_CHECKING:
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
-    from tinynet.jobs.places import Places
+    from tinynet.jobs.slots import Slots
     from tinynet.study.cost import Cost, Pace
-    from tinynet.study.dissection import Folders, Request
+    from tinynet.study.dissection import DissectionRequest, Folders
 
 OUT = Path("runs/dissection")
 HOLD_OUT = 0.1
@@ -151,14 +151,14 @@ def dissect(
     """
     from tinynet.cli.dissect_plan import is_worth_timing
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
-    from tinynet.study.dissection import Folders, Request
+    from tinynet.study.dissection import DissectionRequest, Folders
     from tinynet.study.results import ResultsPaths
 
     if plan_only + jobs_only + collect > 1:
         raise UsageError("--plan, --jobs and --collect: choose one")
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
-    request = Request(
+    request = DissectionRequest(
         data=data or DATA_ROOT,
         folders=Folders(out, ResultsPaths(results or out / "results")),
         stages=_numbers(stages, folds),
@@ -189,7 +189,7 @@ def dissect(
         costs = None
         if folds is None and not jobs_only:
             costs = _plan_of(request, chosen, _at_once(cpu, processes), is_worth_timing)
-        done = _work(request.folders, _jobs(asked), _places(cpu, processes), jobs_only, costs)
+        done = _work(request.folders, _jobs(asked), _slots(cpu, processes), jobs_only, costs)
     for each in asked:
         _collect(each)
     plain, shown = _results(request.folders, folds)
@@ -202,7 +202,7 @@ def dissect(
         done.require_complete(request.folders.jobs)
 
 
-def _jobs(asked: list[Request]) -> list[Job]:
+def _jobs(asked: list[DissectionRequest]) -> list[Job]:
     """What is left to do of one dissection, or of one for each fold."""
     from tinynet.study.dissection import prepare
     from tinynet.study.settings import choices
@@ -218,7 +218,7 @@ def _jobs(asked: list[Request]) -> list[Job]:
     return jobs
 
 
-def _collect(request: Request) -> None:
+def _collect(request: DissectionRequest) -> None:
     """Take over what is finished."""
     from tinynet.study import settings as experiment
     from tinynet.study.dissection import collect_finished, with_class_names
@@ -257,7 +257,7 @@ def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
 
 
 def _plan_of(
-    request: Request, chosen: tuple[str, str | None, bool], at_once: int, worth: Any
+    request: DissectionRequest, chosen: tuple[str, str | None, bool], at_once: int, worth: Any
 ) -> dict[str, Cost]:
     """Say what is left to do and how long it takes, where ``worth`` finds that worth measuring.
 
@@ -295,7 +295,7 @@ def _at_once(cpu: bool, processes: int | None) -> int:
 def _work(
     folders: Folders,
     jobs: list[Job],
-    places: Places,
+    slots: Slots,
     jobs_only: bool,
     costs: dict[str, Cost] | None = None,
 ) -> Any:
@@ -317,7 +317,7 @@ def _work(
         return None
     watch = None if costs is None else _watch(Pace(costs, folders.runs))
     names = [job.name for job in jobs]
-    return local.run(folders.jobs, places, say, only=names, again=True, watch=watch)
+    return local.run(folders.jobs, slots, say, only=names, again=True, watch=watch)
 
 
 def _watch(pace: Pace) -> Any:
@@ -332,11 +332,11 @@ def _runs(jobs: list[Job]) -> list[str]:
     return [f"{job.run.parent.name}/{job.run.name}" for job in jobs if job.run is not None]
 
 
-def _places(cpu: bool, processes: int | None) -> Places:
+def _slots(cpu: bool, processes: int | None) -> Slots:
     import os
 
     from tinynet.jobs import gpus
-    from tinynet.jobs.places import Cores
+    from tinynet.jobs.slots import Cores
 
     if cpu or processes is not None or not gpus.are_here():
         return Cores(processes or 1)

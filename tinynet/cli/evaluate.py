@@ -18,7 +18,7 @@ from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
     from tinynet.predict.ensemble import Member
-    from tinynet.predict.evaluate import Progress, Request
+    from tinynet.predict.evaluate import EvaluationRequest, Progress
     from tinynet.predict.probabilities import Probabilities
 
 SPLITS = ("val", "train", "test")
@@ -252,8 +252,8 @@ def _members(
     return members
 
 
-def _request(run: Path, **options: Any) -> Request:
-    from tinynet.predict.evaluate import Request
+def _request(run: Path, **options: Any) -> EvaluationRequest:
+    from tinynet.predict.evaluate import EvaluationRequest
 
     if options.get("gpu") is not None and options.get("cpu"):
         raise UsageError("--gpu and --cpu: choose one")
@@ -261,7 +261,7 @@ def _request(run: Path, **options: Any) -> Request:
         raise UsageError("--iteration and --weights: choose one")
     if options.get("iteration") is not None:
         options["iteration"] = _iteration(run, options["iteration"])
-    return Request(run=run, **options)
+    return EvaluationRequest(run=run, **options)
 
 
 def _iteration(run: Path, given: str) -> int:
@@ -285,7 +285,7 @@ def _iteration(run: Path, given: str) -> int:
     return best
 
 
-def _progress(request: Request) -> AbstractContextManager[Progress]:
+def _progress(request: EvaluationRequest) -> AbstractContextManager[Progress]:
     """A live line of the images handed to the worker."""
     return _line(f"{request.run} {request.split}", " images")
 

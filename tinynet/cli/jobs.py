@@ -20,8 +20,8 @@ from tinynet.run.paths import RUNS_ROOT
 
 if TYPE_CHECKING:
     from tinynet.jobs.job_list import Job
-    from tinynet.jobs.local import Report
-    from tinynet.jobs.places import Places
+    from tinynet.jobs.local import JobsReport
+    from tinynet.jobs.slots import Slots
     from tinynet.jobs.status import RunStatus
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -256,18 +256,18 @@ def local(
 
     if processes is not None and gpus is not None:
         raise UsageError("--processes and --gpus: choose one")
-    places = _places(processes, gpus, leave_free, bind, memory, share)
+    slots = _slots(processes, gpus, leave_free, bind, memory, share)
     fault = common_fault(folder, retry)
     if fault is not None:
         raise TinynetError(fault)
-    _conclude(runner.run(folder, places, say, again=retry), folder, as_json)
+    _conclude(runner.run(folder, slots, say, again=retry), folder, as_json)
 
 
-def _places(
+def _slots(
     processes: int | None, gpus: str | None, leave_free: int, bind: bool, memory: int, share: bool
-) -> Places:
+) -> Slots:
     from tinynet.jobs import gpus as gpu_module
-    from tinynet.jobs.places import Cores
+    from tinynet.jobs.slots import Cores
 
     if processes is not None or (gpus is None and not gpu_module.are_here()):
         return Cores(processes or 1, leave_free, bind)
@@ -304,15 +304,15 @@ def run(
     Waits where another runner works on one of them; one that is done already is left as it is.
     """
     from tinynet.jobs import local as runner
-    from tinynet.jobs.places import One
+    from tinynet.jobs.slots import One
 
     if gpu is not None and cpu:
         raise UsageError("--gpu and --cpu: choose one")
-    place = One(gpu, cpu, threads)
-    _conclude(runner.run(folder, place, say, only=names, again=retry), folder, as_json)
+    slot = One(gpu, cpu, threads)
+    _conclude(runner.run(folder, slot, say, only=names, again=retry), folder, as_json)
 
 
-def _conclude(report: Report, folder: Path, as_json: bool) -> None:
+def _conclude(report: JobsReport, folder: Path, as_json: bool) -> None:
     if as_json:
         found = {name: state.name for name, state in report.states.items()}
         click.echo(json.dumps({"list": str(folder), "jobs": found, "begun": report.begun}))

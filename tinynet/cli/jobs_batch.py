@@ -136,7 +136,9 @@ def _batch(
     if fault is not None:  # of this machine: a node of the cluster may have what is not here
         say(f"as seen from here, {fault}")
     context = batch_script.JobContext(found.directory.resolve(), folder.resolve())
-    request = batch_script.Request(seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry)
+    request = batch_script.BatchRequest(
+        seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry
+    )
     texts = [system.render(group, context, request) for group in batch_script.groups(left)]
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from tinynet.cli import shared_options
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
-    from tinynet.study.parity import Comparison, Report
+    from tinynet.study.engine_parity import Comparison, ParityReport
 
 _ROWS = 20
 
@@ -88,7 +88,7 @@ def parity(
     Caffe also runs against itself: rounding grows with every update, and two right engines need be
     no nearer.  Another number of threads changes nothing but the order in which its BLAS adds up.
     """
-    from tinynet.study import parity as experiment
+    from tinynet.study import engine_parity as experiment
 
     if nudge == 0:
         raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
@@ -99,7 +99,7 @@ def parity(
 
         require_format(figure)
     overrides = shared_options.overrides(assignments, random_seed=seed)
-    request = experiment.Request(
+    request = experiment.ParityRequest(
         solver=solver,
         iterations=iterations,
         start=start,
@@ -112,7 +112,7 @@ def parity(
     with _Progress(iterations) as progress:
         report = experiment.run(request, progress.tell)
     if figure is not None:
-        from tinynet.report.parity import draw_parity
+        from tinynet.report.parity_figure import draw_parity
 
         draw_parity(report, figure)
     click.echo(json.dumps(_as_dict(report), allow_nan=False) if as_json else _text(report, every))
@@ -142,7 +142,7 @@ class _Progress:
             print(f"\r\033[K{', '.join(parts)}", end="", file=sys.stderr, flush=True)
 
 
-def _text(report: Report, every: int | None) -> str:
+def _text(report: ParityReport, every: int | None) -> str:
     from tinynet.cli.table import render
 
     reference, torch, yardstick = report.reference, report.torch, report.yardstick
@@ -201,7 +201,7 @@ def _shown(count: int, every: int | None) -> list[int]:
 
 
 def _verdict(found: Comparison) -> str:
-    from tinynet.study.parity import LOSS_LIMIT
+    from tinynet.study.engine_parity import LOSS_LIMIT
 
     start = ""
     if found.run.nudged is None:
@@ -223,7 +223,7 @@ def _verdict(found: Comparison) -> str:
     )
 
 
-def _as_dict(report: Report) -> dict[str, Any]:
+def _as_dict(report: ParityReport) -> dict[str, Any]:
     def number(value: float) -> float | str:
         return value if math.isfinite(value) else str(value)
 

@@ -16,7 +16,7 @@ from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinynet.study.search import Request
+    from tinynet.study.search import SearchRequest
     from tinynet.study.trials import Trial
 
 
@@ -127,7 +127,7 @@ def search(
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"--range: {twice} has two ranges; give one")
     folder = out or Path("runs/search") / found.name
-    request = module.Request(
+    request = module.SearchRequest(
         stage=found,
         data=_tuning_data(data or DATA_ROOT, folder, split_seed),
         out=folder,
@@ -171,7 +171,7 @@ def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
     return folder
 
 
-def _table(request: Request, made: list[Trial]) -> str:
+def _table(request: SearchRequest, made: list[Trial]) -> str:
     from tinynet.cli.table import render
     from tinynet.study.trials import ranked
 
@@ -189,7 +189,7 @@ def _table(request: Request, made: list[Trial]) -> str:
     return render(header, rows, right=(0, *range(2, len(header))))
 
 
-def _draw(request: Request, made: list[Trial]) -> Path | None:
+def _draw(request: SearchRequest, made: list[Trial]) -> Path | None:
     from tinynet.study.trials import winner
 
     best = winner(made)

@@ -16,7 +16,7 @@ from tinynet.engine.engines import PRECISIONS
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinynet.run.plan import Request
+    from tinynet.run.plan import TrainingRequest
 
 
 @click.command(
@@ -109,9 +109,9 @@ def request_of(
     snapshot: int | None,
     assignments: tuple[str, ...],
     **options: Any,
-) -> Request:
+) -> TrainingRequest:
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
-    from tinynet.run.plan import Request
+    from tinynet.run.plan import TrainingRequest
 
     if options["gpu"] is not None and options["cpu"]:
         raise UsageError("--gpu and --cpu: choose one")
@@ -120,7 +120,7 @@ def request_of(
     )
     target, paths = _target(solver, stage, member, prototxt, runs, name, overrides)
     options["resume"] = options["resume"] or target == paths.solver
-    return Request(
+    return TrainingRequest(
         solver=target,
         paths=paths,
         overrides=overrides,

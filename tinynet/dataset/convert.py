@@ -17,7 +17,7 @@ from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.caffeformat.mean import MeanSum, channel_means, write_mean
 from tinynet.dataset.decoding import Decoded, decode_all
-from tinynet.dataset.manifest import Manifest, write_manifest
+from tinynet.dataset.manifest import Manifest, record_key, write_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.dataset.tiny_imagenet import IMAGE_SIZE, UNKNOWN, ImageFile, TinyImagenet
 from tinynet.errors import TinynetError
@@ -96,11 +96,6 @@ def shuffled(images: list[ImageFile], split: str, seed: int) -> list[ImageFile]:
     order = list(images)
     random.Random(f"{split} {seed}").shuffle(order)
     return order
-
-
-def record_key(number: int, name: str) -> bytes:
-    """The key of a record: byte order is the order of the numbers, up to 10^8 records."""
-    return f"{number:08d}_{name}".encode()
 
 
 def _records(

@@ -49,6 +49,16 @@ class Manifest:
     def classes(self) -> int:
         return len(self.wnids)
 
+    def keys(self, split: str) -> list[bytes]:
+        """The keys of a split's records, in their order."""
+        return [record_key(number, name) for number, name in enumerate(self.names[split])]
+
+
+def record_key(number: int, name: str) -> bytes:
+    """The key of a record: byte order is the order of the numbers, up to 10^8 records."""
+    # a forged manifest may hold what is no Unicode: its key is then none that a record has
+    return f"{number:08d}_{name}".encode("utf-8", "surrogatepass")
+
 
 def read_manifest(folder: Path | str) -> Manifest:
     """Read the manifest of a converted folder.

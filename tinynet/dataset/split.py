@@ -29,8 +29,8 @@ import numpy as np
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import Store, open_store, write_store
 from tinynet.caffeformat.mean import MeanSum, channel_means, write_mean
-from tinynet.dataset.convert import CONTENTS, record_key
-from tinynet.dataset.manifest import Manifest, read_manifest, write_manifest
+from tinynet.dataset.convert import CONTENTS
+from tinynet.dataset.manifest import Manifest, read_manifest, record_key, write_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError, UsageError
 from tinynet.files import check_absent, whole_folder

@@ -14,16 +14,16 @@ from tqdm import tqdm
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.caffeformat.mean import MeanSum, channel_means, read_mean
-from tinynet.dataset.convert import CONTENTS, record_key
+from tinynet.dataset.convert import CONTENTS
 from tinynet.dataset.decoding import decode_all
-from tinynet.dataset.manifest import Manifest, read_manifest
+from tinynet.dataset.manifest import Manifest, read_manifest, record_key
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.dataset.tiny_imagenet import TinyImagenet
 from tinynet.errors import TinynetError
 
 
 @dataclass
-class Report:
+class VerificationReport:
     """What was found; ``problems`` is empty where all is well."""
 
     kind: str  # "data set" or "converted data set"
@@ -41,13 +41,13 @@ def is_converted(path: Path | str) -> bool:
     return folder.is_dir() and any((folder / name).exists() for name in CONTENTS)
 
 
-def verify_dataset(path: Path | str, jobs: int | None = None) -> Report:
+def verify_dataset(path: Path | str, jobs: int | None = None) -> VerificationReport:
     """Read every image of a data set (folder or zip).
 
     Raises TinynetError where the structure is wrong; images that cannot be used are the problems.
     """
     with TinyImagenet(path) as dataset:
-        report = Report(
+        report = VerificationReport(
             kind="data set",
             classes=len(dataset.wnids),
             counts={split: len(dataset.images[split]) for split in SPLITS},
@@ -66,7 +66,7 @@ def verify_dataset(path: Path | str, jobs: int | None = None) -> Report:
     return report
 
 
-def verify_converted(folder: Path | str) -> Report:
+def verify_converted(folder: Path | str) -> VerificationReport:
     """Compare the LMDBs and the mean of a converted folder with its manifest.
 
     Raises TinynetError where there is no manifest, or one that cannot be read: then the conversion
@@ -74,7 +74,7 @@ def verify_converted(folder: Path | str) -> Report:
     """
     manifest = read_manifest(folder)
     paths = DataPaths(Path(folder))
-    report = Report(
+    report = VerificationReport(
         kind="converted data set",
         classes=manifest.classes,
         counts=manifest.counts,

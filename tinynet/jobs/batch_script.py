@@ -20,7 +20,7 @@ from tinynet.jobs.job_list import Job, levels
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchRequest:
     """What is asked of the batch system for each task."""
 
     seconds: int | None = None  # time limit; None: the queue's own
@@ -121,7 +121,7 @@ def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
 def body(
     jobs: Sequence[Job],
     context: JobContext,
-    request: Request,
+    request: BatchRequest,
     task: str,
     signals: Sequence[str],
     threads: str,
@@ -155,11 +155,6 @@ job=${jobs[<<task>>]}
 list=<<list>>
 python=<<python>>
 cd <<directory>> || exit 1
-
-# LMDBs on a network file system are read from a copy on this machine's own disk.
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/tinynet.XXXXXX") || exit 1
-export TINYNET_LOCAL_LMDB=$scratch
-trap 'rm -rf "$scratch"' EXIT
 
 # While it waits for a program, bash looks at no signal: so the run goes into the background, and
 # what is sent to us is passed on.  The run leaves a snapshot and ends with status <<stopped>>.

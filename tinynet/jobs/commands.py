@@ -13,7 +13,7 @@ from typing import IO
 from tinynet.jobs import children
 from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.places import Place
+from tinynet.jobs.slots import Slot
 from tinynet.jobs.states import STOPPED_STATUS
 from tinynet.run.record import now
 
@@ -25,10 +25,10 @@ _LONGEST_MESSAGE = 400
 class Commands:
     """Carries a claimed job from its first command to its last."""
 
-    def __init__(self, job: Job, claim: Claim, place: Place, directory: Path, log: Path) -> None:
+    def __init__(self, job: Job, claim: Claim, slot: Slot, directory: Path, log: Path) -> None:
         self.job = job
         self.claim = claim
-        self.place = place
+        self.slot = slot
         self._directory = directory
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log: IO[bytes] = log.open("ab")
@@ -42,17 +42,17 @@ class Commands:
         return self._start_next()
 
     def _start_next(self) -> int | None:
-        arguments = with_device(self.job.commands[self._number], self.place.arguments)
-        self._write(f"{now()} on {self.place.label}\n$ tinynet {shlex.join(arguments)}\n")
+        arguments = with_device(self.job.commands[self._number], self.slot.arguments)
+        self._write(f"{now()} on {self.slot.label}\n$ tinynet {shlex.join(arguments)}\n")
         self._from = self._log.tell()
         try:
             self._process = children.start(
                 arguments,
                 self._log,
                 directory=self._directory,
-                environment=self.place.environment,
-                descriptors=(self.claim.descriptor, *self.place.descriptors),
-                cores=self.place.cores,
+                environment=self.slot.environment,
+                descriptors=(self.claim.descriptor, *self.slot.descriptors),
+                cores=self.slot.cores,
             )
         except OSError as error:
             self._write(f"tinynet: cannot start: {error}\n")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import time
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
-from tinynet.jobs.attempts import try_lock
-from tinynet.jobs.places import Place, thread_counts, usable_cores
+from tinynet.files import try_lock
+from tinynet.jobs.slots import Slot, thread_counts, usable_cores
 
 LOCKS = "TINYNET_GPU_LOCKS"  # names another folder for the locks
 DEFAULT_LOCKS = Path("/tmp/tinynet-gpus")
@@ -127,7 +126,7 @@ def _named(found: Sequence[Gpu], word: str, where: str) -> Gpu:
 
 
 class Gpus:
-    """The GPUs of this machine, as ``places.Places``: one job on each, others left alone."""
+    """The GPUs of this machine, as ``slots.Slots``: one job on each, others left alone."""
 
     def __init__(
         self,
@@ -147,11 +146,11 @@ class Gpus:
         self._look = look
         self._locks = locks or Path(os.environ.get(LOCKS) or DEFAULT_LOCKS)
         self._clock = clock
-        self._held: dict[Place, str] = {}
+        self._held: dict[Slot, str] = {}
         self._short_since: float | None = None
         self._threads = thread_counts(max(1, len(usable_cores()) // max(1, len(self._uuids))))
 
-    def take(self) -> Place | None:
+    def take(self) -> Slot | None:
         found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
         if not self._leaves_enough(found):
             return None
@@ -165,7 +164,7 @@ class Gpus:
             now = [other for other in self._look() if other.uuid in self._uuids]
             again = [other for other in now if other.uuid == gpu.uuid]
             if again and self._suits(again[0]) and self._leaves_enough(now):
-                place = Place(
+                slot = Slot(
                     f"GPU {gpu.index}",
                     ("--gpu", "0"),
                     {
@@ -175,14 +174,14 @@ class Gpus:
                     },
                     descriptors=(descriptor,),
                 )
-                self._held[place] = gpu.uuid
-                return place
+                self._held[slot] = gpu.uuid
+                return slot
             os.close(descriptor)
         return None
 
-    def give_back(self, place: Place) -> None:
-        del self._held[place]
-        for descriptor in place.descriptors:
+    def give_back(self, slot: Slot) -> None:
+        del self._held[slot]
+        for descriptor in slot.descriptors:
             os.close(descriptor)
 
     def wanted_by_others(self) -> int:
@@ -224,7 +223,7 @@ class Gpus:
                 break
         else:
             return None
-        if try_lock(descriptor, fcntl.LOCK_EX) is True:
+        if try_lock(descriptor):
             return descriptor
         os.close(descriptor)
         return None

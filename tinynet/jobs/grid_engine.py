@@ -14,14 +14,14 @@ from pathlib import Path
 
 from tinynet.errors import StoppedEarly
 from tinynet.jobs import batch_script
-from tinynet.jobs.batch_script import JobContext, Request
+from tinynet.jobs.batch_script import BatchRequest, JobContext
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.submission import run_submission
 
 _REQUEUE = 99
 
 
-def render(jobs: Sequence[Job], context: JobContext, request: Request) -> str:
+def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
     directives = [
         f"-N {batch_script.plain_name(context.folder)}",

@@ -1,7 +1,7 @@
 """A job list: a folder whose ``jobs.json`` says what is to be run, and in which order.
 
     LIST/jobs.json               the jobs, in order, and where their relative paths start
-    LIST/attempts/NAME/0001.json each time that a job was begun: by whom, and how it ended
+    LIST/states/NAME.json        the last time that a job was begun: by whom, and how it ended
     LIST/locks/NAME.lock         held by the kernel for whoever works on the job
     LIST/logs/NAME.log           what the job's commands printed
 
@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tinynet import files
 from tinynet.errors import TinynetError, UsageError
 from tinynet.files import component_fault
 
@@ -68,7 +68,11 @@ class ListPaths:
     def lock(self, name: str) -> Path:
         return Path(self.root) / "locks" / f"{name}.lock"
 
+    def state(self, name: str) -> Path:
+        return Path(self.root) / "states" / f"{name}.json"
+
     def attempts(self, name: str) -> Path:
+        """Where earlier versions wrote a file for every attempt."""
         return Path(self.root) / "attempts" / name
 
     def log(self, name: str) -> Path:
@@ -98,41 +102,35 @@ class JobList:
         return left if left is not None and not (self.directory / left).exists() else None
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """``jobs.json``; lists of earlier versions have jobs without ``leaves``."""
+
+    directory: str  # relative to the list's
+    jobs: list[Job]
+
+
 def read(folder: Path) -> JobList:
     """Read a list.  Raises TinynetError where there is none, or where ``jobs.json`` is damaged."""
     path = ListPaths(Path(folder)).jobs
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        jobs = tuple(_job(entry) for entry in content["jobs"])
-        directory = Path(os.path.normpath(Path(folder).absolute() / content["directory"]))
+        found = files.typed(_Stored, files.read_json(path))
     except FileNotFoundError:
         raise TinynetError(
             f"{folder}: is no job list (no jobs.json); make one with 'tinynet jobs create'"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None
+    except TinynetError as error:
+        raise TinynetError(f"{error}; make the list again") from None
+    jobs = tuple(found.jobs)
+    directory = Path(os.path.normpath(Path(folder).absolute() / found.directory))
     try:
         require_fit(jobs)
         require_order(jobs)
     except UsageError as error:
         raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None
     return JobList(jobs, directory)
-
-
-def _job(entry: Mapping[str, Any]) -> Job:
-    commands = tuple(tuple(command) for command in entry["commands"])
-    words = [entry["name"], *entry["after"], *(word for command in commands for word in command)]
-    if not all(isinstance(word, str) for word in words):
-        raise ValueError("a job's words are not all text")
-    run = None if entry["run"] is None else Path(entry["run"])
-    leaves = entry.get("leaves")  # lists of earlier versions have none
-    return Job(
-        entry["name"],
-        commands,
-        run,
-        tuple(entry["after"]),
-        None if leaves is None else Path(leaves),
-    )
 
 
 def require_fit(jobs: Iterable[Job]) -> None:

@@ -17,7 +17,7 @@ from tinynet.jobs import children, states
 from tinynet.jobs.claims import claim
 from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read
-from tinynet.jobs.places import Place, Places
+from tinynet.jobs.slots import Slot, Slots
 from tinynet.jobs.states import State
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
@@ -31,7 +31,7 @@ _LOOK_SECONDS = 3.0  # between two looks at what other runners have done
 
 
 @dataclass
-class Report:
+class JobsReport:
     """What became of the jobs that a runner was asked for, and what it did itself."""
 
     states: dict[str, State]
@@ -80,15 +80,15 @@ class Report:
 
 def run(
     folder: Path,
-    places: Places,
+    slots: Slots,
     say: Say,
     only: Collection[str] | None = None,
     again: bool = False,
     watch: Watch | None = None,
-) -> Report:
+) -> JobsReport:
     """Do all jobs of the list in ``folder`` (or those named in ``only``) that nobody else does.
 
-    ``places`` says where they run (``places.Cores``, ``gpus.Gpus``); ``again``: those that have
+    ``slots`` says where they run (``slots.Cores``, ``gpus.Gpus``); ``again``: those that have
     failed before, too, once each.  ``watch`` is told every minute which jobs run here and which are
     not done.  A job that fails does not keep the others from being done.  Ends
     when nothing is left to do here and nobody else works on something that more may follow from.
@@ -96,21 +96,21 @@ def run(
     then it ends.  Returns what the jobs have come to; raises OSError where the list cannot be
     written, TinynetError where there is none.
     """
-    return _Runner(Path(folder), places, say, only, again, watch).run()
+    return _Runner(Path(folder), slots, say, only, again, watch).run()
 
 
 class _Runner:
     def __init__(
         self,
         folder: Path,
-        places: Places,
+        slots: Slots,
         say: Say,
         only: Collection[str] | None,
         again: bool,
         watch: Watch | None,
     ) -> None:
         self._folder = folder
-        self._places = places
+        self._slots = slots
         self._say = say
         self._list: JobList = read(folder)
         self._scope = None if only is None else [self._list[name].name for name in only]
@@ -129,7 +129,7 @@ class _Runner:
         self._said_waiting = ""
         self._watch = watch
 
-    def run(self) -> Report:
+    def run(self) -> JobsReport:
         with children.stop_signals_noted(self._signals):
             try:
                 next_look = 0.0
@@ -163,10 +163,6 @@ class _Runner:
         ended = False
         for commands in list(self._active):
             status = commands.poll()
-            if status is None and not commands.claim.beat():
-                self._say(f"{commands.job.name}: was taken over by another runner; left to it")
-                commands.stop()
-                status = states.STOPPED_STATUS
             if status is not None:
                 ended = True
                 self._active.remove(commands)
@@ -193,7 +189,7 @@ class _Runner:
         ):
             self._stuck.append(commands.job.name)
         commands.close()
-        self._places.give_back(commands.place)
+        self._slots.give_back(commands.slot)
         commands.claim.finish(status, message, iteration)
         word = {0: "done", states.STOPPED_STATUS: "stopped"}.get(status, "failed")
         self._say(f"{commands.job.name}: {word}" + (f": {message}" if message else ""))
@@ -208,26 +204,26 @@ class _Runner:
         return None if found is None else found.iteration
 
     def _yield(self) -> None:
-        """Stop as many jobs, the youngest first, as others should have the places of."""
-        for commands in self._active[::-1][: self._places.wanted_by_others()]:
-            self._say(f"{commands.job.name}: leaves {commands.place.label} to others")
+        """Stop as many jobs, the youngest first, as others should have the slots of."""
+        for commands in self._active[::-1][: self._slots.wanted_by_others()]:
+            self._say(f"{commands.job.name}: leaves {commands.slot.label} to others")
             commands.send(signal.SIGTERM)
 
     # ------------------------------------------------------------------ what can begin
 
     def _begin_what_can(self) -> bool:
-        """Begin jobs while there are places; whether there is still something to wait for."""
+        """Begin jobs while there are slots; whether there is still something to wait for."""
         self._list = read(self._folder)  # which may have grown
         known = states.states(self._folder)
         ready = [job for job in self._jobs() if self._is_ready(job, known)]
         for job in ready:
-            place = self._places.take()
-            if place is None:
+            slot = self._slots.take()
+            if slot is None:
                 if not self._active:
                     self._say_waiting("waiting for a free GPU")
                 return True
-            if not self._begin(job, place):
-                self._places.give_back(place)
+            if not self._begin(job, slot):
+                self._slots.give_back(slot)
         if self._active or ready:
             return True
         others = [name for name in self._needed() if known[name].name == states.RUNNING]
@@ -257,14 +253,14 @@ class _Runner:
                 todo += self._list[name].after
         return found
 
-    def _begin(self, job: Job, place: Place) -> bool:
+    def _begin(self, job: Job, slot: Slot) -> bool:
         taken = claim(self._folder, job, self._list, again=job.name in self._again)
         if taken is None:
             return False
         self._again.discard(job.name)
         log = ListPaths(self._folder).log(job.name)
-        commands = Commands(job, taken, place, self._list.directory, log)
-        self._say(f"{job.name}: begins on {place.label}")
+        commands = Commands(job, taken, slot, self._list.directory, log)
+        self._say(f"{job.name}: begins on {slot.label}")
         self._begun.append(job.name)
         status = commands.start()
         if status is None:
@@ -289,7 +285,7 @@ class _Runner:
                     commands.send(number)
             self._passed_on += 1
 
-    def _report(self) -> Report:
+    def _report(self) -> JobsReport:
         known = states.states(self._folder)
         mine = {job.name: known[job.name] for job in self._jobs()}
         blocked = {
@@ -298,7 +294,7 @@ class _Runner:
             if known[job.name].name == states.WAITING and states.blocked_by(job, known)
         }
         stopped = signal.Signals(self._signals[0]).name if self._signals else None
-        return Report(mine, blocked, self._begun, stopped, self._stuck)
+        return JobsReport(mine, blocked, self._begun, stopped, self._stuck)
 
 
 def _jobs(names: list[str]) -> str:

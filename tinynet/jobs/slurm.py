@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tinynet.errors import StoppedEarly, UsageError
 from tinynet.jobs import batch_script
-from tinynet.jobs.batch_script import JobContext, Request
+from tinynet.jobs.batch_script import BatchRequest, JobContext
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.submission import run_submission
 
 
-def render(jobs: Sequence[Job], context: JobContext, request: Request) -> str:
+def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
     array = f"0-{len(jobs) - 1}"
     if request.at_once is not None:

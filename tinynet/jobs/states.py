@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinynet.jobs.attempts import Attempt, is_alive, last_attempt
-from tinynet.jobs.job_list import Job, JobList, read
+from tinynet import files
+from tinynet.errors import TinynetError
+from tinynet.jobs.job_list import Job, JobList, ListPaths, read
 
 WAITING = "waiting"  # never begun, or to be done anew
 RUNNING = "running"
@@ -15,6 +16,21 @@ FAILED = "failed"
 STOPPED = "stopped"  # half-way: resumes where it was
 
 STOPPED_STATUS = 75
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last time that a job was begun, as its state file tells."""
+
+    number: int = 0  # from 1
+    host: str = ""
+    pid: int = 0
+    digest: str = ""  # of the job as it was
+    started: str = ""
+    ended: str | None = None  # None: not ended, or ended without a word
+    status: int | None = None  # exit status of the last command that ran
+    message: str = ""
+    iteration: int | None = None  # at which the job's run stood then, where it has one
 
 
 @dataclass(frozen=True)
@@ -35,8 +51,29 @@ def states(folder: Path) -> dict[str, State]:
 def state(folder: Path, job: Job, found: JobList) -> State:
     """The state of one job of the list ``found``, which lies in ``folder``."""
     attempt = last_attempt(folder, job)
-    alive = attempt is not None and is_alive(folder, job, attempt)
+    lock = ListPaths(folder).lock(job.name)
+    alive = attempt is not None and attempt.ended is None and files.is_locked(lock)
     return after_attempt(job, attempt, alive, found)
+
+
+def last_attempt(folder: Path, job: Job) -> Attempt | None:
+    """The newest attempt at a job; None where none was made.
+
+    A state file that cannot be read is that of an attempt without an end.
+    """
+    paths = ListPaths(folder)
+    path, number = paths.state(job.name), 0
+    if not path.exists():  # earlier versions wrote a file for every attempt
+        numbers = [int(old.stem) for old in paths.attempts(job.name).glob("[0-9]*.json")]
+        if not numbers:
+            return None
+        number = max(numbers)
+        path = paths.attempts(job.name) / f"{number:04d}.json"
+    try:
+        found = files.typed(Attempt, files.read_json(path))
+    except (TinynetError, ValueError, OSError):
+        found = Attempt(1)
+    return replace(found, number=number or found.number)
 
 
 def after_attempt(job: Job, attempt: Attempt | None, alive: bool, found: JobList) -> State:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinynet import files
 from tinynet.errors import TinynetError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
@@ -16,8 +16,6 @@ from tinynet.run import record as runs
 from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
 
-# a run on another machine, begun without a list, that has logged nothing for so long is not running
-_SILENT_SECONDS = 1800.0
 _RATE_RECORDS = 8  # the last so many say how fast a run is now
 
 
@@ -89,7 +87,7 @@ def _message(state: states.State, run: runs.Run) -> str:
 def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.State:
     """The state of a job that no runner has begun, but whose run is there."""
     if run.state == runs.RUNNING:
-        if _is_alive(run, paths):
+        if files.is_locked(paths.lock):
             return states.State(states.RUNNING, f"process {run.pid} on {run.host}")
         return states.State(states.STOPPED, f"process {run.pid} on {run.host} died")
     if run.state == runs.FINISHED:
@@ -98,21 +96,6 @@ def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.
         return states.State(states.WAITING, f"is trained; 'tinynet {job.commands[1][0]}' is left")
     name = states.STOPPED if run.state == runs.STOPPED else states.FAILED
     return states.State(name, run.message)
-
-
-def _is_alive(run: runs.Run, paths: RunPaths) -> bool:
-    if run.host == socket.gethostname():
-        try:
-            os.kill(run.pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:  # another user's
-            return True
-        return True
-    try:
-        return time.time() - paths.log.stat().st_mtime < _SILENT_SECONDS
-    except OSError:
-        return False
 
 
 def _last(history: list[Record], key: str) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import evaluate
-from tinynet.predict.evaluate import Progress, Request, Say
+from tinynet.predict.evaluate import EvaluationRequest, Progress, Say
 from tinynet.predict.probabilities import Probabilities, read_probabilities
 
 
@@ -22,7 +22,7 @@ class Member:
     probabilities: Probabilities
 
 
-def load_member(request: Request, say: Say, progress: Progress) -> Member:
+def load_member(request: EvaluationRequest, say: Say, progress: Progress) -> Member:
     """The member that ``request.run`` names: an ``.npz``, or a run directory.
 
     A run's probabilities are computed where they are missing or of other weights.  Raises

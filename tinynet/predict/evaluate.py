@@ -32,7 +32,7 @@ def _silent(*_: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What is to be evaluated, on what."""
 
     run: Path
@@ -57,7 +57,7 @@ class Request:
         return self.paths.probabilities(self.split, self.oversample)
 
 
-def stored(request: Request, say: Say = _silent) -> Probabilities | None:
+def stored(request: EvaluationRequest, say: Say = _silent) -> Probabilities | None:
     """Probabilities that lie in the run already, if they are of the weights asked for.
 
     And of the engine asked for, unless that is "auto", of the precision, and of the images and
@@ -73,7 +73,7 @@ def stored(request: Request, say: Say = _silent) -> Probabilities | None:
     return None
 
 
-def _matches(request: Request, found: Probabilities, say: Say) -> bool:
+def _matches(request: EvaluationRequest, found: Probabilities, say: Say) -> bool:
     if request.engine != "auto" and found.engine.split(" ")[0] != request.engine:
         return False
     # "torch 2.0 bf16": what was computed in another precision is another result
@@ -94,7 +94,7 @@ def _matches(request: Request, found: Probabilities, say: Say) -> bool:
     return weights is not None and weights.sha256 == found.model_sha256
 
 
-def _images_at_hand(request: Request) -> Images | None:
+def _images_at_hand(request: EvaluationRequest) -> Images | None:
     try:
         return inputs.find_images(request.paths, request.split, request.data)
     except (TinynetError, OSError):
@@ -103,12 +103,16 @@ def _images_at_hand(request: Request) -> Images | None:
         return None  # where the run's own lay
 
 
-def obtain(request: Request, say: Say = _silent, progress: Progress = _silent) -> Probabilities:
+def obtain(
+    request: EvaluationRequest, say: Say = _silent, progress: Progress = _silent
+) -> Probabilities:
     """The stored probabilities where they are of the right weights, else newly computed ones."""
     return stored(request, say) or evaluate(request, say, progress)
 
 
-def evaluate(request: Request, say: Say = _silent, progress: Progress = _silent) -> Probabilities:
+def evaluate(
+    request: EvaluationRequest, say: Say = _silent, progress: Progress = _silent
+) -> Probabilities:
     """Compute the probabilities of a split and write them into the run directory.
 
     Raises TinynetError (one line: what, where, what to do) where anything is missing or fails.
@@ -160,7 +164,7 @@ def evaluate(request: Request, say: Say = _silent, progress: Progress = _silent)
     return result
 
 
-def _weights(request: Request, say: Say) -> Weights:
+def _weights(request: EvaluationRequest, say: Say) -> Weights:
     if request.weights is not None:
         return inputs.weights_file(request.weights)
     weights, reasons = inputs.newest_weights(request.paths, request.iteration)
@@ -176,7 +180,7 @@ def _weights(request: Request, say: Say) -> Weights:
 
 
 def _predict(
-    request: Request,
+    request: EvaluationRequest,
     engine: engines.Engine,
     weights: Weights,
     transform: Transform,

@@ -12,38 +12,50 @@ from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError, UsageError
-from tinynet.run import record_digest, snapshots
+from tinynet.run import record_sample, snapshots
 from tinynet.run.paths import RunPaths
 from tinynet.run.prepare import Prepared, Source, batch_size
-
-# bytes of an LMDB without manifest up to which its records are read before training: seconds
-_LARGEST_UNKNOWN = 4 << 30
 
 
 def require_data(prepared: Prepared) -> list[dict[str, Any]]:
     """Check every file and database that the nets read; return what they are.
 
-    An entry has ``path`` and ``bytes``, and of an LMDB the ``digest`` of its records, so that a
-    later resume can tell whether the data is still the same.  LMDB has no checksums: the records
-    are read once, here, and held against the data set's manifest where there is one.
+    An entry has ``path`` and ``bytes``, and of an LMDB what ``_contents`` says of its records, so
+    that a later resume can tell whether the data is still the same.
     Raises TinynetError that names the layer and the path.
     """
     entries = []
     for source, file in require_sources(prepared):
-        path = Path(source.path)
         entry: dict[str, Any] = {"path": source.path}
         if file.exists():
             entry["bytes"] = file.stat().st_size
-        manifest = manifest_of(path) if source.is_database else None
-        if file.name == "data.mdb" and (manifest or entry["bytes"] <= _LARGEST_UNKNOWN):
-            entry["digest"] = record_digest.of(path)
-        if manifest is not None and entry["digest"] != manifest.digests[split_of(path) or ""]:
-            raise TinynetError(
-                f"{path}: its records are not those that its manifest.json states (SHA-256 "
-                f"differs); 'tinynet data verify {path.parent}' says more; convert the data again"
-            )
+        if file.name == "data.mdb":
+            entry.update(_contents(Path(source.path)))
         entries.append(entry)
     return entries
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    """What an LMDB holds: number of records, hash of a sample, and where it is known the digest.
+
+    The digest is that of all records, which the data set's manifest states; an LMDB without one
+    has it where the sample is the whole.  Raises TinynetError where the records are not those of
+    the manifest, as far as their keys and, in a small LMDB, their values tell.
+    """
+    sample = record_sample.of(path)
+    found: dict[str, Any] = {"records": sample.records, "sample": sample.digest}
+    manifest = manifest_of(path)
+    if manifest is None:
+        return {**found, "digest": sample.digest} if sample.is_whole else found
+    split = split_of(path) or ""
+    digest = manifest.digests[split]
+    same = sample.keys == record_sample.hash_of_keys(manifest.keys(split))
+    if not same or (sample.is_whole and sample.digest != digest):
+        raise TinynetError(
+            f"{path}: its records are not those that its manifest.json states; 'tinynet data "
+            f"verify {path.parent}' says more; convert the data again"
+        )
+    return {**found, "digest": digest}
 
 
 def require_sources(prepared: Prepared) -> list[tuple[Source, Path]]:

@@ -20,6 +20,10 @@ _LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
 # when it shows, tests and saves
 _SCHEDULE = ("max_iter", "display", "test_interval", "test_iter", "snapshot", "average_loss")
 
+# what an entry of ``checks.require_data`` knows of the records; those of earlier versions have no
+# sample
+_CONTENTS = ("digest", "sample")
+
 
 def changes(
     paths: RunPaths, prepared: Prepared, moved: Mapping[str, str] | None = None
@@ -53,13 +57,24 @@ def changes(
 
 def moved_data(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, str]:
     """By the path of data that a run was begun with, where the same content lies now."""
-    now = {entry["digest"]: entry["path"] for entry in after if "digest" in entry}
     kept = {entry["path"] for entry in after}
     return {
-        entry["path"]: now[entry["digest"]]
-        for entry in before
-        if entry["path"] not in kept and entry.get("digest") in now
+        old["path"]: new["path"]
+        for old in before
+        if old["path"] not in kept
+        for new in after
+        if _known(old, new, _CONTENTS) and _is_same(old, new)
     }
+
+
+def _known(old: dict[str, Any], new: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    return [key for key in keys if key in old and key in new]
+
+
+def _is_same(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two entries of ``checks.require_data`` are of the same data, by what both know."""
+    keys = _known(old, new, _CONTENTS) or _known(old, new, ["bytes"])
+    return all(old[key] == new[key] for key in keys)
 
 
 def _with_data(net_text: str, moved: Mapping[str, str], name: str) -> str:
@@ -131,15 +146,9 @@ def is_schedule(change: str) -> bool:
 
 def data_changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
     """Differences between the data that two sessions read: by content where it is known."""
-    found = []
     old = {entry["path"]: entry for entry in before}
-    for entry in after:
-        known = old.get(entry["path"])
-        if known is None:
-            continue  # the prototxt changed, which `changes` tells
-        for key in ("digest", "bytes"):
-            if key in known and key in entry:
-                if known[key] != entry[key]:
-                    found.append(f"the data in {entry['path']} is not the same")
-                break
-    return found
+    return [
+        f"the data in {entry['path']} is not the same"
+        for entry in after
+        if entry["path"] in old and not _is_same(old[entry["path"]], entry)
+    ]  # of another path the prototxt has changed, which `changes` tells

@@ -16,14 +16,14 @@ from tinynet.run import record as runs
 from tinynet.run import resume as resuming
 from tinynet.run.log import LogParser
 from tinynet.run.paths import RunPaths
-from tinynet.run.plan import Plan, Request, decide, headline, history_before, is_finished
+from tinynet.run.plan import Plan, TrainingRequest, decide, headline, history_before, is_finished
 from tinynet.run.progress import Progress
 from tinynet.run.record import Run
 from tinynet.run.session import Outcome, Session
 from tinynet.run.summary import summary
 
 
-def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
+def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any]:
     """Carry a run to its end, and return its summary (see ``summary``).
 
     ``say`` gets each message for the user, a line each.  Raises StoppedEarly after a signal,
@@ -51,8 +51,8 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
     gpu = devices.choose(engine, request.gpu, request.cpu)
     precision = request.precision or (stored.precision if stored else "float32")
     engines.require_precision(precision, engine, gpu)
-    if stored is None:
-        memory.require(prepared, gpu is not None)
+    if stored is None and gpu is None:
+        memory.require(prepared)
     if request.gpu is not None:
         devices.require(engine, request.gpu)
     checks.require_writable(paths)
@@ -77,7 +77,7 @@ def train(request: Request, say: Callable[[str], None]) -> dict[str, Any]:
             stored = runs.load(paths.run_json)
 
 
-def require_startable(request: Request) -> None:
+def require_startable(request: TrainingRequest) -> None:
     """Raise what ``train`` would before anything is read at length: no data, say, or no engine.
 
     The device is not looked at: a job list's runs may be for another machine's.
@@ -91,7 +91,7 @@ def require_startable(request: Request) -> None:
     engines.find(request.engine, request.caffe_python)
 
 
-def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
+def _prepare(request: TrainingRequest, stored: Run | None) -> prepare.Prepared:
     overrides = dict(request.overrides)
     if stored is not None and request.resume:
         # a resumed run resumes with what it was begun with, unless told otherwise now
@@ -100,7 +100,7 @@ def _prepare(request: Request, stored: Run | None) -> prepare.Prepared:
 
 
 def _run(
-    request: Request,
+    request: TrainingRequest,
     plan: Plan,
     engine: engines.Engine,
     gpu: int | None,
@@ -145,7 +145,7 @@ def _run(
     raise _unfinished(run, outcome, paths)
 
 
-def _begin(request: Request, plan: Plan, engine: engines.Engine, gpu: int | None) -> None:
+def _begin(request: TrainingRequest, plan: Plan, engine: engines.Engine, gpu: int | None) -> None:
     """Write what a session needs in the run directory, then that it has begun."""
     paths, prepared, run = request.paths, plan.prepared, plan.run
     texts = prepared.texts(paths)
@@ -173,7 +173,7 @@ def _begin(request: Request, plan: Plan, engine: engines.Engine, gpu: int | None
     run.save(paths.run_json)
 
 
-def _arguments(request: Request, plan: Plan, gpu: int | None) -> list[str]:
+def _arguments(request: TrainingRequest, plan: Plan, gpu: int | None) -> list[str]:
     solver, last = plan.prepared.at(plan.first)
     file = request.paths.warm_up if plan.is_warm_up else request.paths.solver
     arguments = ["train", os.fspath(file)]

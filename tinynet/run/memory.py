@@ -15,7 +15,6 @@ from tinynet.errors import TinynetError
 from tinynet.run.prepare import Prepared
 
 IMAGE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
-_LARGEST_GPU = 1 << 40  # bytes; no GPU has more, and which one will run it is not known here
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _SHORTAGE = re.compile(
@@ -47,21 +46,19 @@ def estimate(prepared: Prepared, image: Sequence[int] | None = None) -> int | No
     return total
 
 
-def require(prepared: Prepared, on_gpu: bool) -> None:
-    """Raise TinynetError, with the estimate, where a run cannot fit this machine.
+def require(prepared: Prepared) -> None:
+    """Raise TinynetError, with the estimate, where a run on the CPU cannot fit this machine.
 
     Only what cannot fit is refused: the whole of the memory counts, free or not.
     """
-    needed = estimate(prepared)
-    limit = _LARGEST_GPU if on_gpu else _memory_here()
+    needed, limit = estimate(prepared), _memory_here()
     if needed is None or limit is None or needed <= limit:
         return
     name, size = _largest_layer(prepared)
-    where = "any GPU has" if on_gpu else "this machine has"
     raise TinynetError(
         f"{prepared.path}: training would take about {_shown(needed)}, more than the "
-        f"{_shown(limit)} that {where}; layer '{name}' alone takes {_shown(size)}: check its "
-        f"sizes, and batch_size, which is {prepared.batch_size}"
+        f"{_shown(limit)} that this machine has; layer '{name}' alone takes {_shown(size)}: check "
+        f"its sizes, and batch_size, which is {prepared.batch_size}"
     )
 
 

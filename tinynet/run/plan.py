@@ -27,7 +27,7 @@ from tinynet.run.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What ``tinynet train`` was asked for."""
 
     solver: Path
@@ -67,7 +67,7 @@ class Plan:
         return self.prepared.at(self.first)[0] is self.prepared.warm_up
 
 
-def is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> bool:
+def is_finished(request: TrainingRequest, stored: Run, prepared: prepare.Prepared) -> bool:
     """Whether nothing is left to do.  Raises TinynetError where the run was another's."""
     if stored.state != runs.FINISHED:
         return False
@@ -83,7 +83,7 @@ def is_finished(request: Request, stored: Run, prepared: prepare.Prepared) -> bo
     return not longer
 
 
-def _changed_options(request: Request, stored: Run) -> list[str]:
+def _changed_options(request: TrainingRequest, stored: Run) -> list[str]:
     """What changes how a run learns without being in its prototxt."""
     return [
         f"{name} {before} -> {now}"
@@ -95,7 +95,7 @@ def _changed_options(request: Request, stored: Run) -> list[str]:
     ]
 
 
-def _changed(request: Request, changes: Sequence[str], state: str) -> str:
+def _changed(request: TrainingRequest, changes: Sequence[str], state: str) -> str:
     shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
     schedule = not request.resume and all(compare.is_schedule(change) for change in changes)
     way = "add --resume to resume it all the same" if schedule else "undo the change"
@@ -106,7 +106,10 @@ def _changed(request: Request, changes: Sequence[str], state: str) -> str:
 
 
 def decide(
-    request: Request, stored: Run | None, prepared: prepare.Prepared, data: list[dict[str, Any]]
+    request: TrainingRequest,
+    stored: Run | None,
+    prepared: prepare.Prepared,
+    data: list[dict[str, Any]],
 ) -> Plan:
     """What to do with the run directory, of which ``stored`` is the run.json (None: no run yet).
 
@@ -137,7 +140,9 @@ def decide(
     return Plan(stored, prepared, snapshot, notes)
 
 
-def _fresh(request: Request, prepared: prepare.Prepared, data: list[dict[str, Any]]) -> Plan:
+def _fresh(
+    request: TrainingRequest, prepared: prepare.Prepared, data: list[dict[str, Any]]
+) -> Plan:
     """A run that begins.  Raises TinynetError where its directory has another's snapshots."""
     paths = request.paths
     if snapshots.snapshots(paths.snapshots):
@@ -159,7 +164,7 @@ def _fresh(request: Request, prepared: prepare.Prepared, data: list[dict[str, An
 
 
 def _require_same(
-    request: Request, stored: Run, prepared: prepare.Prepared, data: list[dict[str, Any]]
+    request: TrainingRequest, stored: Run, prepared: prepare.Prepared, data: list[dict[str, Any]]
 ) -> None:
     """Raise TinynetError where an unfinished run cannot resume as it is asked to."""
     paths = request.paths

@@ -24,7 +24,7 @@ from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
-from tinynet.study.dissection import Folders, Request
+from tinynet.study.dissection import DissectionRequest, Folders
 from tinynet.study.results import CENTER, FINISHED, ResultsPaths, read_run_predictions
 from tinynet.study.statistics import t_interval, unpaired_interval
 
@@ -75,7 +75,9 @@ def fold_folders(folders: Folders, number: int) -> Folders:
     return Folders(folders.root / name, ResultsPaths(folders.results.root / name))
 
 
-def requests(request: Request, folds: int, split_seed: int) -> Iterator[Request]:
+def requests(
+    request: DissectionRequest, folds: int, split_seed: int
+) -> Iterator[DissectionRequest]:
     """The dissection of each fold."""
     for number in range(1, folds + 1):
         yield replace(

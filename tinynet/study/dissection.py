@@ -74,7 +74,7 @@ class Folders(ExperimentPaths):
 
 
 @dataclass(frozen=True)
-class Request:
+class DissectionRequest:
     """What ``tinynet dissect`` was asked for.
 
     ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
@@ -115,7 +115,7 @@ class Training:
         return self.run if "--member" in self.arguments else os.path.dirname(self.run)
 
 
-def prepare(request: Request) -> tuple[Settings, list[Job]]:
+def prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     """Split the data, write the prototxt and ``experiment.json``; the jobs that are left to do.
 
     What is there is checked and kept.  Raises UsageError where the results folder holds another
@@ -128,7 +128,7 @@ def prepare(request: Request) -> tuple[Settings, list[Job]]:
         return _prepare(request)
 
 
-def _prepare(request: Request) -> tuple[Settings, list[Job]]:
+def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     results = request.folders.results
     known = experiment.load(results)
     data, manifest = _data(request)
@@ -175,7 +175,7 @@ class Planned:
     solver: Any
 
 
-def planned(request: Request) -> list[Planned]:
+def planned(request: DissectionRequest) -> list[Planned]:
     """What is left to do, in the order of work; nothing is written.
 
     Data that is still to be split is taken whole, which is at most what it comes to.  Raises as
@@ -243,7 +243,7 @@ def planned_runs(settings: Settings) -> list[str]:
 
 
 def _choices(
-    request: Request, data: Path, reported: Split, is_honest: bool
+    request: DissectionRequest, data: Path, reported: Split, is_honest: bool
 ) -> dict[str, dict[str, Any]]:
     made = {}
     for name, chosen in request.selection_set.items():
@@ -261,7 +261,7 @@ def _choices(
 # ---------------------------------------------------------------------- data and prototxt
 
 
-def _data(request: Request) -> tuple[Path, Manifest]:
+def _data(request: DissectionRequest) -> tuple[Path, Manifest]:
     source = read_manifest(request.data)
     if request.plan is None:
         return request.data, source
@@ -277,7 +277,7 @@ def _data(request: Request) -> tuple[Path, Manifest]:
     return folder, found
 
 
-def _generate(request: Request, data: Path) -> tuple[dict[Path, str], dict[str, int]]:
+def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], dict[str, int]]:
     """The prototxt of every stage and variant asked for, by path; the epochs of each."""
     described = dataset.describe(data)
     files: dict[Path, str] = {}
@@ -296,7 +296,7 @@ def _generate(request: Request, data: Path) -> tuple[dict[Path, str], dict[str, 
     return files, epochs
 
 
-def _require_stages_of_found(request: Request) -> None:
+def _require_stages_of_found(request: DissectionRequest) -> None:
     names = [net.name for net in _nets(request) if not net.is_ensemble]
     for name in request.found:
         if name not in names:
@@ -306,7 +306,7 @@ def _require_stages_of_found(request: Request) -> None:
             )
 
 
-def _nets(request: Request) -> Iterator[Stage]:
+def _nets(request: DissectionRequest) -> Iterator[Stage]:
     from tinynet.experiment.variants import variant
 
     numbers = list(request.stages)
@@ -319,7 +319,7 @@ def _nets(request: Request) -> Iterator[Stage]:
 # ------------------------------------------------------------------------ trainings and jobs
 
 
-def _trainings(request: Request, members: Sequence[str]) -> Iterator[Training]:
+def _trainings(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:
     """In the order of work, each once."""
     seen = set()
     for found in _nets(request):
@@ -334,14 +334,14 @@ def _trainings(request: Request, members: Sequence[str]) -> Iterator[Training]:
                 yield training
 
 
-def _seeds(found: Stage, request: Request, seeds: int) -> Iterator[Training]:
+def _seeds(found: Stage, request: DissectionRequest, seeds: int) -> Iterator[Training]:
     solver = StagePaths(request.folders.prototxt, found.name).solver
     for seed in range(1, seeds + 1):
         arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
         yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
 
 
-def _own_members(request: Request, members: Sequence[str]) -> Iterator[Training]:
+def _own_members(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:
     """Those of the members that are no run of the last single stage."""
     root = request.folders.prototxt
     for member in MEMBERS:
@@ -356,7 +356,7 @@ def _own_member(number: int) -> str:
     return f"{ENSEMBLE.name}/{member_name(number)}"
 
 
-def _members(request: Request, known: Settings | None) -> list[str]:
+def _members(request: DissectionRequest, known: Settings | None) -> list[str]:
     """The runs that the ensemble averages: the last single stage's, then stage 8's own.
 
     The members that a results folder has stay when seeds are added.
@@ -382,7 +382,7 @@ def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[t
         yield training.recipe_name, recipe(net, solver, training.max_norm, warm_up)
 
 
-def _job(training: Training, request: Request, settings: Settings, data: Path) -> Job:
+def _job(training: Training, request: DissectionRequest, settings: Settings, data: Path) -> Job:
     folders = request.folders
     stage_name, name = training.run.split("/")
     run = os.fspath(RunPaths.of(folders.runs, stage_name, name).root)

@@ -16,7 +16,6 @@ fifth of its length at the earliest.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -36,7 +35,7 @@ from tinynet.experiment import generate
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides, batch_size
 from tinynet.experiment.stages import Stage
-from tinynet.jobs import attempts, children
+from tinynet.jobs import children
 from tinynet.jobs.commands import last_line
 from tinynet.run import record as runs
 from tinynet.run.log import read_history
@@ -52,7 +51,7 @@ _LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Request:
+class SearchRequest:
     """What ``tinynet search`` was asked for.  ``trials``: of every level."""
 
     stage: Stage
@@ -79,7 +78,7 @@ class Request:
         return self.out / TRIALS
 
 
-def run(request: Request, say: Say) -> list[Trial]:
+def run(request: SearchRequest, say: Say) -> list[Trial]:
     """Work on the study until its trials are done or others work on those that are left.
 
     Raises StoppedEarly after a signal (the same command resumes it), UsageError where the study was
@@ -110,7 +109,7 @@ def run(request: Request, say: Say) -> list[Trial]:
     return found
 
 
-def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> None:
+def write_overrides(request: SearchRequest, best: Trial, found: Sequence[Trial]) -> None:
     """Write the winner for ``tinynet generate --overrides``, with what is needed to judge it."""
     states = [trial.state for trial in found]
     content = {
@@ -133,7 +132,7 @@ def write_overrides(request: Request, best: Trial, found: Sequence[Trial]) -> No
     files.write_text(request.overrides_file, json.dumps(content, indent=1) + "\n")
 
 
-def trials(request: Request) -> list[Trial]:
+def trials(request: SearchRequest) -> list[Trial]:
     """Every trial of the study so far, by number."""
     states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
     found = []
@@ -146,19 +145,19 @@ def trials(request: Request) -> list[Trial]:
     return found
 
 
-def _study(request: Request) -> Any:
+def _study(request: SearchRequest) -> Any:
     request.out.mkdir(parents=True, exist_ok=True)
     return study.join(request.out / STUDY, request.stage.name, _trusted(request))
 
 
-def _trusted(request: Request) -> int:
+def _trusted(request: SearchRequest) -> int:
     """The first epoch whose accuracy may end a trial: a fifth of its length, at least the first."""
     epochs = request.overrides.epochs or request.stage.hyperparameters.epochs
     return max(1, epochs // 5)
 
 
 class _Worker:
-    def __init__(self, request: Request, say: Say) -> None:
+    def __init__(self, request: SearchRequest, say: Say) -> None:
         self._request = request
         self._say = say
         self.signals: list[int] = []
@@ -226,12 +225,11 @@ class _Worker:
 
     def _lock(self, number: int) -> int | None:
         """The descriptor of a trial's lock, None where another worker, or its training, has it."""
-        path = self._request.out / "locks" / f"trial{number:04d}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if attempts.try_lock(descriptor, fcntl.LOCK_EX) is False:
-            os.close(descriptor)
-            return None
-        return descriptor
+        descriptor = files.open_lock(self._request.out / "locks" / f"trial{number:04d}.lock")
+        if files.try_lock(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None
 
     def _drawn(self, number: int) -> Any:
         """The trial of a number, with its values, about to be worked on."""

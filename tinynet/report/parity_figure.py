@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from tinynet.report import canvas
 
 if TYPE_CHECKING:
-    from tinynet.study.parity import Report
+    from tinynet.study.engine_parity import ParityReport
 
 
 @canvas.styled
-def draw_parity(report: Report, path: Path) -> None:
+def draw_parity(report: ParityReport, path: Path) -> None:
     """Draw the report as a PNG: left the losses, right their relative differences."""
-    from tinynet.study.parity import LOSS_LIMIT
+    from tinynet.study.engine_parity import LOSS_LIMIT
 
     made, (losses, differences) = canvas.figure(9.5, 4.0, columns=2)
     reference = report.reference

@@ -36,7 +36,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Request:
+class ParityRequest:
     """What ``tinynet parity`` was asked for."""
 
     solver: Path
@@ -111,7 +111,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Report:
+class ParityReport:
     """Real Caffe's run, the torch engine against it, and the yardstick where it was asked for."""
 
     net: str
@@ -175,7 +175,7 @@ def _moved(name: str, reference: Run, other: Run) -> Moved:
     return Moved(name, length, apart)
 
 
-def run(request: Request, tell: Tell) -> Report:
+def run(request: ParityRequest, tell: Tell) -> ParityReport:
     """Run the engines at once and compare; ``tell(label, iterations)`` hears how far each is.
 
     Raises TinynetError where there is no real Caffe, where data or weights are missing, and where
@@ -209,7 +209,7 @@ def run(request: Request, tell: Tell) -> Report:
         finally:
             for worker in workers:
                 worker.kill()
-    return Report(
+    return ParityReport(
         net=prepared.net_name,
         seed=prepared.solver.random_seed,
         batch=prepared.effective_batch,
@@ -237,7 +237,7 @@ def _find_caffe(caffe_python: str | None) -> engines.Engine:
         raise TinynetError(f"parity compares with real Caffe: {error}") from None
 
 
-def _prepare(request: Request) -> prepare.Prepared:
+def _prepare(request: ParityRequest) -> prepare.Prepared:
     """The solver as it is, but that it neither tests nor saves, which changes nothing it learns.
 
     Its test nets stay: they draw random numbers when they are made.
@@ -252,7 +252,7 @@ def _prepare(request: Request) -> prepare.Prepared:
     return prepared
 
 
-def _arguments(request: Request, prepared: prepare.Prepared, folder: Path) -> list[str]:
+def _arguments(request: ParityRequest, prepared: prepare.Prepared, folder: Path) -> list[str]:
     """A worker's arguments, the same for all engines; writes the prototxt that they run."""
     paths = RunPaths(folder)
     paths.snapshots.mkdir()

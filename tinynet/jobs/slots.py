@@ -12,8 +12,8 @@ _THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """What one job runs on, from ``Places.take`` to ``Places.give_back``."""
+class Slot:
+    """What one job runs on, from ``Slots.take`` to ``Slots.give_back``."""
 
     label: str  # for messages: "GPU 3", "cores 0-3"
     arguments: tuple[str, ...]  # for commands that take --gpu N or --cpu and name neither
@@ -22,17 +22,17 @@ class Place:
     descriptors: tuple[int, ...] = ()  # locks that the commands hold along with us
 
 
-class Places(Protocol):
-    """The places of this machine that a runner may use."""
+class Slots(Protocol):
+    """The slots of this machine that a runner may use."""
 
-    def take(self) -> Place | None:
-        """A free place, now ours; None where there is none at this moment."""
+    def take(self) -> Slot | None:
+        """A free slot, now ours; None where there is none at this moment."""
 
-    def give_back(self, place: Place) -> None:
-        """The job on a place has ended."""
+    def give_back(self, slot: Slot) -> None:
+        """The job on a slot has ended."""
 
     def wanted_by_others(self) -> int:
-        """How many of our places we should give up now, their jobs stopped."""
+        """How many of our slots we should give up now, their jobs stopped."""
 
 
 class Cores:
@@ -54,45 +54,45 @@ class Cores:
         used = available[: max(1, len(available) - leave_free)]
         self._free = [_share(used, processes, number, bind) for number in range(processes)]
 
-    def take(self) -> Place | None:
+    def take(self) -> Slot | None:
         return self._free.pop(0) if self._free else None
 
-    def give_back(self, place: Place) -> None:
-        self._free.append(place)
+    def give_back(self, slot: Slot) -> None:
+        self._free.append(slot)
 
     def wanted_by_others(self) -> int:
         return 0
 
 
 class One:
-    """The one place that a batch system, or a person, has chosen for us."""
+    """The one slot that a batch system, or a person, has chosen for us."""
 
     def __init__(self, gpu: int | None, cpu: bool, threads: int | None) -> None:
         arguments = ("--cpu",) if cpu else () if gpu is None else ("--gpu", str(gpu))
         label = "CPU" if cpu else "the default device" if gpu is None else f"GPU {gpu}"
         environment = {} if threads is None else thread_counts(threads)
-        self._free: Place | None = Place(label, arguments, environment)
+        self._free: Slot | None = Slot(label, arguments, environment)
 
-    def take(self) -> Place | None:
-        place, self._free = self._free, None
-        return place
+    def take(self) -> Slot | None:
+        slot, self._free = self._free, None
+        return slot
 
-    def give_back(self, place: Place) -> None:
-        self._free = place
+    def give_back(self, slot: Slot) -> None:
+        self._free = slot
 
     def wanted_by_others(self) -> int:
         return 0
 
 
-def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Place:
+def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Slot:
     """Share ``number`` of ``processes``; two overlap only where there are fewer cores."""
     each = max(1, len(cores) // processes)
     first = number * each % len(cores)
     mine = frozenset(cores[first : first + each])
     threads = thread_counts(len(mine))
     if bind:
-        return Place(f"cores {_ranges(mine)}", ("--cpu",), threads, mine)
-    return Place(f"CPU share {number + 1} of {processes}", ("--cpu",), threads)
+        return Slot(f"cores {_ranges(mine)}", ("--cpu",), threads, mine)
+    return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), threads)
 
 
 def thread_counts(threads: int) -> dict[str, str]:

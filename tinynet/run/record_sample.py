@@ -1,0 +1,97 @@
+"""What tells whether an LMDB still holds the same records, without reading all of them.
+
+Its keys, which are read all, hold the number and name of every image in a converted data set; of
+the values a sample spread over the whole is read.  'tinynet data verify' reads every record.
+It is done in a child: a damaged LMDB can crash whoever reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tinynet.caffeformat.lmdb import open_store
+from tinynet.errors import TinynetError
+
+SIZE = 256  # records whose values are read: 3 MB of Tiny ImageNet
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``keys``: SHA-256 over all keys (see ``hash_of_keys``).
+
+    ``digest``: over key and value of the sampled records in key order; where all are sampled, that
+    is what a manifest's ``digests`` hold.
+    """
+
+    records: int
+    keys: str
+    digest: str
+
+    @property
+    def is_whole(self) -> bool:
+        return self.records <= SIZE
+
+
+def of(path: Path) -> Sample:
+    """The sample of the LMDB ``path``.  Raises TinynetError where the database is damaged."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _answer(path, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read().decode("utf-8")
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        raise TinynetError(
+            f"{path}: is damaged (reading it ends in {name}); convert the data again"
+        )
+    if status != 0:
+        raise TinynetError(answer or f"{path}: cannot be read")
+    return Sample(**json.loads(answer))
+
+
+def hash_of_keys(keys: Iterable[bytes]) -> str:
+    """SHA-256 over keys in their order, each with its length."""
+    digest = hashlib.sha256()
+    for key in keys:
+        digest.update(len(key).to_bytes(2, "little") + key)
+    return digest.hexdigest()
+
+
+def _answer(path: Path, writer: int) -> None:
+    """In the child: write the sample, or the error, and end without the parent's clean-up."""
+    status = 1
+    answer = f"{path}: cannot be read"
+    try:
+        answer, status = json.dumps(asdict(_read(path))), 0
+    except TinynetError as error:
+        answer = str(error)
+    except Exception as error:  # LMDB's own, which only the store may know
+        answer = f"{path}: is damaged ({error}); convert the data again"
+    finally:
+        os.write(writer, answer.encode("utf-8")[:4000])
+        os._exit(status)
+
+
+def _read(path: Path) -> Sample:
+    digest = hashlib.sha256()
+    with open_store(path) as store:
+        keys = list(store.keys())
+        last = len(keys) - 1
+        read = set(range(len(keys)))
+        if len(keys) > SIZE:
+            read = {last * number // (SIZE - 1) for number in range(SIZE)}
+        for number, value in enumerate(store.mapped_values()):
+            if number in read:
+                digest.update(keys[number])
+                digest.update(value)
+    return Sample(len(keys), hash_of_keys(keys), digest.hexdigest())
