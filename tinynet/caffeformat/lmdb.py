@@ -162,43 +162,72 @@ def _lmdb_path(path: Path) -> str:
     return str(path)
 
 
-def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int:
-    """Write (key, value) records into a new LMDB folder and return their number.
+class Writer:
+    """Puts records into a new LMDB folder; a context manager.
 
     The map grows as needed.  Keys in rising order are written fastest and smallest; in any other
     order they are sorted by LMDB.  Raises TinynetError for a key that is too long or occurs twice,
     and OSError (with the path) where the device is full or the folder cannot be made.
     """
-    folder = Path(path)
-    location = _lmdb_path(folder)
-    folder.mkdir(parents=True)
-    # sync once, at the end: an unfinished folder is worth nothing anyway
-    try:
-        environment = lmdb.open(location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False)
-    except lmdb.Error as error:
-        raise _as_os_error(error, folder) from None
-    count = 0
-    try:
-        batch: list[tuple[bytes, bytes]] = []
-        size = 0
+
+    def __init__(self, path: Path | str) -> None:
+        self._folder = Path(path)
+        location = _lmdb_path(self._folder)
+        self._folder.mkdir(parents=True)
+        # sync once, at the end: an unfinished folder is worth nothing anyway
+        try:
+            self._environment = lmdb.open(
+                location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False
+            )
+        except lmdb.Error as error:
+            raise _as_os_error(error, self._folder) from None
+        self._batch: list[tuple[bytes, bytes]] = []
+        self._size = 0
+        self.count = 0
+
+    def put(self, key: bytes, value: bytes) -> None:
+        if not 0 < len(key) <= _LONGEST_KEY:
+            raise TinynetError(
+                f"{self._folder}: a key has 1 to {_LONGEST_KEY} bytes, but {key[:40]!r}… {len(key)}"
+            )
+        self._batch.append((key, value))
+        self._size += len(key) + len(value)
+        self.count += 1
+        if self._size >= _COMMIT_BYTES:
+            self._commit()
+
+    def _commit(self) -> None:
+        try:
+            _commit(self._environment, self._folder, self._batch)
+        except lmdb.Error as error:
+            raise _as_os_error(error, self._folder) from None
+        self._batch, self._size = [], 0
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._commit()
+                self._environment.sync(True)
+        except lmdb.Error as failed:
+            raise _as_os_error(failed, self._folder) from None
+        finally:
+            self._environment.close()
+
+
+def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Write (key, value) records into a new LMDB folder, as ``Writer``; return their number."""
+    with Writer(path) as writer:
         for key, value in records:
-            if not 0 < len(key) <= _LONGEST_KEY:
-                raise TinynetError(
-                    f"{folder}: a key has 1 to {_LONGEST_KEY} bytes, but {key[:40]!r}… {len(key)}"
-                )
-            batch.append((key, value))
-            size += len(key) + len(value)
-            if size >= _COMMIT_BYTES:
-                _commit(environment, folder, batch)
-                count += len(batch)
-                batch, size = [], 0
-        _commit(environment, folder, batch)
-        environment.sync(True)
-        return count + len(batch)
-    except lmdb.Error as error:
-        raise _as_os_error(error, folder) from None
-    finally:
-        environment.close()
+            writer.put(key, value)
+    return writer.count
 
 
 def _commit(environment: lmdb.Environment, folder: Path, batch: list[tuple[bytes, bytes]]) -> None:

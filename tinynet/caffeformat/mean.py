@@ -6,11 +6,15 @@ that only the same order and precision give the same digits (``tools/compute_ima
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat.datum import DatumReader, decode_datum
+from tinynet.caffeformat.leveldb import LevelStore
+from tinynet.caffeformat.lmdb import Store
 from tinynet.errors import TinynetError
 
 
@@ -30,6 +34,31 @@ class MeanSum:
     def image(self) -> np.ndarray:
         """The mean image, float32 C×H×W, in the range of the pixels."""
         return self._sum / np.float32(self.count)
+
+
+def mean_of_database(store: Store | LevelStore, log: Callable[[str], None]) -> np.ndarray:
+    """The mean image (C×H×W) of a database of Datums, encoded ones decoded as they are.
+
+    Raises TinynetError where a record holds another number of values than the first, or is no
+    Datum, or where there is no record.
+    """
+    first = decode_datum(store.first()[1])[0]
+    total = MeanSum((first.shape[0], first.shape[1], first.shape[2]))
+    log("Starting iteration")
+    reader = DatumReader()
+    for value in store.mapped_values():
+        pixels, _ = reader.read(value)
+        if pixels.size != first.size:
+            raise TinynetError(
+                f"{store.path}: Incorrect data field size {pixels.size} of record {total.count}; "
+                f"the first has {first.size}"
+            )
+        total.add(pixels.reshape(first.shape))
+        if total.count % 10000 == 0:
+            log(f"Processed {total.count} files.")
+    if total.count % 10000:
+        log(f"Processed {total.count} files.")
+    return total.image()
 
 
 def channel_means(image: np.ndarray) -> tuple[float, ...]:

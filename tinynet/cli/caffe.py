@@ -56,6 +56,9 @@ ACTIONS = ("train", "test", "time", "device_query")
 # Caffe's other programs, which take no flags of gflags', and python: the module in tinynet.cli
 PROGRAMS = {
     "run": "caffe_script",
+    "convert_imageset": "imageset_tools",
+    "compute_image_mean": "imageset_tools",
+    "extract_features": "extract_features",
     "upgrade_net_proto_text": "upgrade_tools",
     "upgrade_net_proto_binary": "upgrade_tools",
     "upgrade_solver_proto_text": "upgrade_tools",
@@ -155,6 +158,9 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
     \b
     Caffe's other programs, each with a --help of its own:
       run SCRIPT.py ARGUMENTS            python, where `import caffe` is this engine
+      convert_imageset ROOT/ LIST DB     a database of the images in a list
+      compute_image_mean DB [FILE]       the mean image of a database
+      extract_features WEIGHTS NET …     a net's blobs as a database
       upgrade_net_proto_text IN OUT      a net's prototxt of any age
       upgrade_net_proto_binary IN OUT    weights (.caffemodel) of any age
       upgrade_solver_proto_text IN OUT   a solver with the older solver_type

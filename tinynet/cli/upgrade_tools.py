@@ -6,7 +6,6 @@ upgrade_solver_proto_text.cpp.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Callable
@@ -14,13 +13,10 @@ from typing import Any, Callable
 import click
 
 from tinynet.caffeformat import binary, schema, text, upgrade
-from tinynet.caffeformat.glog import glog_line
-from tinynet.cli import shared_options
+from tinynet.cli import gflags, shared_options
 from tinynet.cli.messages import say
 from tinynet.errors import TinynetError
 
-_SEVERITIES = {"info": "I", "warning": "W", "error": "E"}
-_LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
 _WRONG_USE, _UNREADABLE = 1, 2  # Caffe's own statuses
 
 
@@ -82,7 +78,7 @@ def run(name: str, kind: str, form: str, files: Sequence[str]) -> int:
     """
 
     def log(severity: str, message: str) -> None:
-        _log(f"{name}.cpp", severity, message)
+        gflags.log(f"{name}.cpp", severity, message)
 
     if len(files) != 2:
         log("error", f"Usage: {name} IN OUT; got {len(files)} files")
@@ -104,7 +100,7 @@ def _upgrade(message: Any, source: str, log: _Log) -> bool:
     """Upgrade the message in place; whether all of it had a place."""
 
     def of_upgrade(severity: str, what: str) -> None:
-        _log("upgrade_proto.cpp", severity, what)
+        gflags.log("upgrade_proto.cpp", severity, what)
 
     complete = True
     if message.DESCRIPTOR.name == "SolverParameter":
@@ -118,9 +114,3 @@ def _upgrade(message: Any, source: str, log: _Log) -> bool:
     if not complete:
         log("error", "Encountered error(s) while upgrading prototxt; see details above.")
     return complete
-
-
-def _log(source: str, severity: str, message: str) -> None:
-    level = os.environ.get(_LEVEL_VARIABLE, "")
-    if list(_SEVERITIES).index(severity) >= (int(level) if level.isdecimal() else 0):
-        say(glog_line(message, _SEVERITIES[severity], f"{source}:0"))

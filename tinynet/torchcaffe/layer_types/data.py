@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.caffeformat import schema
+from tinynet.caffeformat.leveldb import LevelStore
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
@@ -25,7 +26,6 @@ from tinynet.torchcaffe.reading.data_transformer import (
     read_mean,
 )
 from tinynet.torchcaffe.reading.device_images import upload
-from tinynet.torchcaffe.reading.level_store import LevelStore
 
 
 @register("Data")
@@ -63,7 +63,8 @@ class Data(Layer):
             return store
         if (Path(param.source) / "data.mdb").is_file():
             self.require(False, f"{param.source} is an LMDB; write 'backend: LMDB'")
-        store = LevelStore(param.source)
+        with refusing():
+            store = LevelStore(param.source)
         glog.info("db_leveldb.cpp", f"Opened leveldb {param.source}")
         return store
 

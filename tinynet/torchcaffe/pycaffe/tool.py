@@ -17,6 +17,7 @@ from tinynet.errors import UsageError
 from tinynet.torchcaffe import context, glog, solver_param
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.pycaffe import extract_features
 from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.signals import SignalActions, action_of
 from tinynet.torchcaffe.solver import create_solver
@@ -251,4 +252,10 @@ def device_query(flags: dict[str, Any]) -> int:
     return 0
 
 
-ACTIONS = {"train": train, "test": test, "time": time, "device_query": device_query}
+ACTIONS = {
+    "train": train,
+    "test": test,
+    "time": time,
+    "device_query": device_query,
+    "extract_features": extract_features.run,
+}

@@ -1,0 +1,147 @@
+"""Any list of images and labels as a database of Caffe Datums, record for record as Caffe makes it.
+
+Source: Caffe's tools/convert_imageset.cpp and src/caffe/util/io.cpp.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.caffeformat import image_decoding, png, schema
+from tinynet.caffeformat.database import new_database
+from tinynet.errors import TinynetError, UsageError
+
+Log = Callable[[str, str], None]  # severity, message
+_NUMBER = re.compile(rb"\s*[+-]?[0-9]+")
+ENCODE_TYPES = ("png", "jpg", "jpeg")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of ``convert_imageset``, by its names; 0: the images' own height or width."""
+
+    gray: bool = False
+    shuffle: bool = False
+    backend: str = "lmdb"
+    resize_width: int = 0
+    resize_height: int = 0
+    check_size: bool = False
+    encoded: bool = False
+    encode_type: str = ""
+
+
+def read_list(path: Path) -> list[tuple[bytes, int]]:
+    """The names and labels of a list file: a line is a name, a blank and a label.
+
+    A name may hold blanks.  Raises OSError where the file cannot be read, and TinynetError where a
+    label is no whole number of 32 bits (Caffe takes 0).
+    """
+    entries = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        name, blank, label = line.rpartition(b" ")
+        if not blank:
+            name = line  # Caffe's atoi then reads the name
+        match = _NUMBER.match(label)
+        if blank and not match:
+            shown = os.fsdecode(label)
+            raise TinynetError(f"{path}:{number}: a label is a whole number; got '{shown}'")
+        value = int(match[0]) if match else 0
+        if not -(2**31) <= value < 2**31:
+            raise TinynetError(f"{path}:{number}: the label {value} has more than 32 bits")
+        entries.append((name, value))
+    return entries
+
+
+def convert(root: str, list_file: Path, out: Path, options: Options, log: Log) -> int:
+    """Write the images ``root + name`` of a list file into a new database; return their number.
+
+    Keys are the number of the line in eight digits, ``_`` and the name.  An image that cannot be
+    read is left out, and logged as an error.  Raises TinynetError where a list is wrong, where
+    ``check_size`` finds two sizes, where ``out`` is there already; UsageError for a wrong option.
+    """
+    encoder = options.encode_type.lower()
+    if encoder and encoder not in ENCODE_TYPES:
+        known = ", ".join(ENCODE_TYPES)
+        raise UsageError(f"no -encode_type '{options.encode_type}'; the types are {known}")
+    lines = read_list(list_file)
+    if options.shuffle:
+        log("info", "Shuffling data")
+        random.shuffle(lines)  # Caffe's order depends on the time and its process
+    log("info", f"A total of {len(lines)} images.")
+    if encoder and not options.encoded:
+        log("info", "encode_type specified, assuming encoded=true.")
+    first_size = None
+    count = 0
+    with new_database(out, options.backend) as database:
+        for number, (name, label) in enumerate(lines):
+            path = os.fsencode(root) + name
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+                value, size = _record(data, name, label, options, log)
+            except (OSError, TinynetError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                log("error", f"Could not open or find file {os.fsdecode(path)} ({reason})")
+                continue
+            first_size = size if first_size is None else first_size
+            if options.check_size and size != first_size:
+                raise TinynetError(
+                    f"Incorrect data field size {size}: {os.fsdecode(path)}; the first image "
+                    f"has {first_size}: resize all with -resize_height and -resize_width"
+                )
+            database.put(b"%08d_%b" % (number, name), value)
+            count += 1
+            if count % 1000 == 0:
+                log("info", f"Processed {count} files.")
+    if count % 1000:
+        log("info", f"Processed {count} files.")
+    return count
+
+
+def _record(data: bytes, name: bytes, label: int, options: Options, log: Log) -> tuple[bytes, int]:
+    """The Datum of an image file, and the number of its pixels' values.
+
+    Raises TinynetError where the bytes are no image, or where nothing can encode the type.
+    """
+    height, width = max(0, options.resize_height), max(0, options.resize_width)
+    pixels = image_decoding.decode(data, "gray" if options.gray else "color")
+    if height and width:
+        pixels = image_decoding.resize(pixels, height, width)
+    encoding = options.encode_type.lower()
+    ending = os.fsdecode(name.rpartition(b".")[2]).lower()
+    if options.encoded and not encoding:
+        if b"." not in name:
+            log("warning", f"Failed to guess the encoding of '{os.fsdecode(name)}'")
+        encoding = ending
+    if not encoding:
+        datum = schema.Datum(label=label, data=pixels.tobytes(), encoded=False)
+        datum.channels, datum.height, datum.width = pixels.shape
+    else:
+        kept = not (height or width) and (
+            ending == encoding or (encoding, ending) == ("jpg", "jpeg")
+        )
+        encoded = data if kept else _encode(pixels, encoding)
+        datum = schema.Datum(label=label, data=encoded, encoded=True)
+    return datum.SerializeToString(), pixels.size
+
+
+def _encode(pixels: np.ndarray, encoding: str) -> bytes:
+    """The file of an image (uint8 C×H×W, BGR or gray) that OpenCV's encoder writes by default."""
+    from PIL import Image
+
+    if encoding == "png":
+        return png.encode(pixels)
+    if encoding not in ENCODE_TYPES:
+        raise TinynetError(f"nothing encodes '{encoding}': give -encode_type png or jpg")
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels[::-1].transpose(1, 2, 0))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95, subsampling="4:2:0")
+    return file.getvalue()
