@@ -31,8 +31,9 @@ The whole order of draws from the main stream over a solver's life, with ``rando
    replace what they made.  Its Data layer draws once (three times if it mirrors).
 4. Every forward of a TRAIN net, layers in order: Dropout draws ``dropout_mask``, one number per
    element in C order; stochastic pooling (which Caffe has on GPUs alone) ``rng_uniform``, one
-   number per window in C order; DummyData fills.  ``iter_size`` forwards make one iteration.  TEST nets draw
-   nothing (but a non-constant DummyData).  Backward, updates, snapshots, restore draw nothing.
+   number per window in C order; DummyData fills.  ``iter_size`` forwards make one iteration.  TEST
+   nets draw nothing (but a non-constant DummyData).  Backward, updates, snapshots, restore draw
+   nothing.
 
 Within a data layer's own stream the order is image after image, and for one image mirror, then row
 offset, then column offset (data_transformer.py).  A stream is never rewound: it belongs to images,
