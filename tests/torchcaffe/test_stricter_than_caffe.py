@@ -10,6 +10,7 @@ import pytest
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.refused_nets import X, refused, refused_convolution
+from tests.torchcaffe.small_nets import layer
 
 _IN_PLACE = "cannot work in place"
 OURS = {
@@ -56,3 +57,17 @@ def test_arrays_of_several_lengths_are_not_run_side_by_side(tmp_path: Path) -> N
     with pytest.raises(torchcaffe.CaffeError, match="of one length; got none"):
         net.forward_backward_all()
     assert net.forward_all(a=six, b=six)["s"].tolist() == [[2.0] * 3] * 6
+
+
+@pytest.mark.parametrize("iter_size", [0, -1])
+def test_an_iteration_of_no_pass_is_refused(iter_size: int, tmp_path: Path) -> None:
+    """Real Caffe divides by the number, and every weight is NaN from then on."""
+    (tmp_path / "net.prototxt").write_text(
+        layer("DummyData", "", "x", "dummy_data_param { num: 1 }")
+    )
+    path = tmp_path / "solver.prototxt"
+    path.write_text(f'net: "{tmp_path}/net.prototxt" base_lr: 1 iter_size: {iter_size}')
+    with pytest.raises(
+        torchcaffe.CaffeError, match=f"iter_size must be at least 1; got {iter_size}"
+    ):
+        torchcaffe.get_solver(path)

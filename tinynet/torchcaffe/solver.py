@@ -59,6 +59,11 @@ class Solver:
         self._stopping = False
         self._last_display = 0
         self._timer: float | None = None  # when the first step or the last display was
+        # Caffe divides by it and trains on with weights that are no numbers
+        check(
+            self.parameters.iter_size >= 1,
+            f"iter_size must be at least 1; got {self.parameters.iter_size}",
+        )
         check(
             self.parameters.average_loss >= 1,
             f"average_loss must be at least 1; got {self.parameters.average_loss}",
