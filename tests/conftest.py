@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tinynet.engine import engines
+from tinynet.engine import discovery
 from tinynet.errors import TinynetError
 
 # the suite compares small nets: threads only get in each other's way
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def caffe_python() -> str:
     """Interpreter of a real Caffe; the test is skipped, with the reason, where there is none."""
     try:
-        return engines.find_caffe().python
+        return discovery.find_caffe().python
     except TinynetError as error:
         pytest.skip(f"no real Caffe to compare with: {error}")
 

@@ -226,7 +226,7 @@ def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tm
     ],
 )
 def test_every_work_of_the_worker_does_a_round(work, tmp_path):
-    from tinynet.engine import engines
+    from tinynet.engine import discovery
 
     folder = parts.unpacked(None, tmp_path, quick=True)
     bench = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
@@ -235,7 +235,7 @@ def test_every_work_of_the_worker_does_a_round(work, tmp_path):
     if work == "reader":
         given[0] = f"--model={paths.train_val}"
     row = Row("p", work, "img")
-    alternate([(row, bench._worker(engines.find_torch(), work, *given), 1)], 1)
+    alternate([(row, bench._worker(discovery.find_torch(), work, *given), 1)], 1)
     assert not row.skipped and len(row.rates) == 1
 
 

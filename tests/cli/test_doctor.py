@@ -9,16 +9,16 @@ import pytest
 
 from tests.cli.command import run
 from tests.engine.test_engines import CAFFE, interpreter
-from tinynet.engine import doctor, engines
+from tinynet.engine import discovery, doctor
 from tinynet.engine.interpreters import PLACEHOLDER
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No engine here but those that a test makes; torch's import takes seconds."""
-    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
-    monkeypatch.setattr(engines, "VENV", ".venv-of-this-test")
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv(discovery.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(discovery, "VENV", ".venv-of-this-test")
+    monkeypatch.setattr(discovery.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
 
 

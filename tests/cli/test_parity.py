@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.command import run
 from tests.study.small_solver import write_small_solver
-from tinynet.engine import engines
+from tinynet.engine import discovery
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def test_without_real_caffe_it_says_how_to_get_one(
     tmp_path: Path,
     solver: Path,
 ) -> None:
-    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
-    monkeypatch.setattr(engines, "VENV", ".venv-of-this-test")
+    monkeypatch.delenv(discovery.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(discovery, "VENV", ".venv-of-this-test")
     monkeypatch.setenv("PATH", "/nowhere")
     done = run("parity", solver)
     assert (done.status, done.stdout) == (1, "")

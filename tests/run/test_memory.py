@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.run import small_runs
-from tinynet.engine import engines
+from tinynet.engine import discovery
 from tinynet.errors import TinynetError
 from tinynet.run import driver, memory, prepare
 from tinynet.run.paths import RunPaths
@@ -116,8 +116,8 @@ def test_a_worker_without_memory_gets_the_advice(
     limited = folder / "limited-python"
     limited.write_text(f'#!/bin/sh\nulimit -v 6000000\nexec {sys.executable} "$@"\n')
     limited.chmod(0o755)
-    engine = engines.Engine("torch", "tinynet.torchcaffe", str(limited), "limited")
-    monkeypatch.setattr(engines, "find", lambda *_: engine)
+    engine = discovery.Engine("torch", "tinynet.torchcaffe", str(limited), "limited")
+    monkeypatch.setattr(discovery, "find", lambda *_: engine)
     request = TrainingRequest(
         SOLVER, RunPaths(folder / "run"), engine="torch", cpu=True, quiet=True
     )

@@ -13,11 +13,11 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.study.small_solver import BATCH, write_small_solver
-from tinynet.engine import engines
+from tinynet.engine import discovery, process
 from tinynet.errors import TinynetError
 from tinynet.study import engine_parity as parity
 
-ENGINE = engines.Engine("caffe", "caffe", "/usr/bin/python3", "1.0")
+ENGINE = discovery.Engine("caffe", "caffe", "/usr/bin/python3", "1.0")
 
 
 @pytest.fixture
@@ -82,19 +82,19 @@ def test_both_engines_draw_the_same_and_learn_the_same(solver: Path, caffe_pytho
 def test_real_caffe_runs_once_more_on_as_many_threads_as_asked_and_nothing_else_differs(
     solver: Path, caffe_python: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = engines.start_worker
-    started: list[tuple[str, str | None]] = []
+    start = process.start_worker
+    started: list[tuple[str, int | None]] = []
 
-    def spy(engine: engines.Engine, arguments: Any, **popen: Any) -> Any:
-        started.append((engine.name, popen["env"].get("OPENBLAS_NUM_THREADS")))
+    def spy(engine: discovery.Engine, arguments: Any, **how: Any) -> Any:
+        started.append((engine.name, how["threads"]))
         assert "--nudge" not in " ".join(map(str, arguments))
-        return start(engine, arguments, **popen)
+        return start(engine, arguments, **how)
 
-    monkeypatch.setattr(engines, "start_worker", spy)
+    monkeypatch.setattr(process, "start_worker", spy)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     report = parity.run(parity.ParityRequest(solver, iterations=4, threads=2), silent)
-    assert started == [("caffe", "1"), ("torch", "1"), ("caffe", "2")]
+    assert started == [("caffe", None), ("torch", None), ("caffe", 2)]
     assert report.yardstick is not None and report.yardstick_differs_by == "2 threads"
     assert report.yardstick.same_start and report.yardstick.agrees
 

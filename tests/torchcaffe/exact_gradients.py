@@ -35,7 +35,7 @@ import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, RealCaffe
 from tinynet.caffeformat import schema, text
-from tinynet.engine import engines
+from tinynet.engine import discovery
 
 Gradients = dict[str, np.ndarray]  # by LAYER/INDEX
 
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--after", type=int, metavar="N", help="the pass after N updates")
     options = parser.parse_args()
     os.environ.update(GLOG_minloglevel="2")
-    caffe = RealCaffe(engines.find_caffe().python)
+    caffe = RealCaffe(discovery.find_caffe().python)
     tables = []
     for seed in range(1, options.seeds + 1):
         if options.after is None:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import run_python
 from tinynet.caffeformat import binary, schema
-from tinynet.engine import engines
+from tinynet.engine import discovery
 from tinynet.errors import TinynetError
 
 HERE = Path(__file__).parent
@@ -234,7 +234,7 @@ def describe(array: np.ndarray) -> str:
 def _caffe_python() -> tuple[str, str]:
     """Interpreter of a real Caffe and "", or "" and why there is none."""
     try:
-        return engines.find_caffe().python, ""
+        return discovery.find_caffe().python, ""
     except TinynetError as error:
         return "", str(error)
 

@@ -16,7 +16,9 @@ import numpy as np
 
 from tinynet.bench.rounds import Row, Say, Start, alternate
 from tinynet.dataset.paths import DataPaths
-from tinynet.engine import engines
+from tinynet.engine import discovery
+from tinynet.engine.discovery import Engine
+from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import StagePaths
 
@@ -59,16 +61,16 @@ class Bench:
         convert(self.folder, self.scratch / "lmdb", jobs=1)
         return DataPaths(self.scratch / "lmdb")
 
-    def _torch(self) -> engines.Engine | None:
+    def _torch(self) -> Engine | None:
         try:
-            return engines.find_torch()
+            return discovery.find_torch()
         except TinynetError:
             return None
 
-    def _caffe(self) -> engines.Engine | str:
+    def _caffe(self) -> Engine | str:
         """Real Caffe, or why there is none."""
         try:
-            return engines.find_caffe(self.caffe_python)
+            return discovery.find_caffe(self.caffe_python)
         except TinynetError as error:
             return str(error)
 
@@ -97,20 +99,17 @@ class Bench:
         total = sum(layer.multiply_adds for layer in layers)
         return paths, 2.0 * (3 * total - layers[0].multiply_adds) / BATCH
 
-    def _worker(self, engine: engines.Engine, *arguments: str | Path) -> Start:
+    def _worker(self, engine: Engine, *arguments: str | Path) -> Start:
         given = ["bench", *map(str, arguments), f"--scratch={self.scratch}"]
         if self.gpu is not None:
             given.append(f"--gpu={self.gpu}")
-        return partial(engines.start_worker, engine, given)
+        return partial(start_worker, engine, given, with_input=True)
 
     def _plain(self, *arguments: str | Path) -> Start:
         device = "cpu" if self.gpu is None else f"cuda:{self.gpu}"
         command = [sys.executable, str(_PLAIN_TORCH), device, *map(str, arguments)]
-
-        def start(**popen: Any) -> subprocess.Popen[bytes]:
-            return subprocess.Popen(command, **popen)
-
-        return start
+        engine = Engine("plain PyTorch", "torch", sys.executable, "")
+        return partial(WorkerProcess, engine, command, with_input=True)
 
     def _size(self, quick: int, full: int) -> int:
         """How much a round is of."""

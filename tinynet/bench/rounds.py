@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-Start = Callable[..., "subprocess.Popen[bytes]"]  # takes Popen's stdin, stdout and stderr
+from tinynet.engine.process import WorkerProcess
+
+Start = Callable[[], WorkerProcess]
 Say = Callable[[str], None]
 
 
@@ -49,48 +47,28 @@ class Contestant:
 
     def __init__(self, row: Row, start: Start, size: int) -> None:
         self.row = row
-        self.size = size  # of a round
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        self._child = start(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
-        self._wait_for("ready")
+        self._size = size  # of a round
+        self._child = start()
+        if self._child.wait_for("ready") is None:
+            self._give_up()
 
     def round(self) -> None:
         """Work one round; a child that dies is skipped from then on."""
-        assert self._child.stdin is not None
         if self.row.skipped:
             return
-        try:
-            self._child.stdin.write(b"%d\n" % self.size)
-            self._child.stdin.flush()
-        except BrokenPipeError:
-            pass
-        event = self._wait_for("round")
-        if event is not None:
+        self._child.send(b"%d\n" % self._size)
+        event = self._child.wait_for("round")
+        if event is None:
+            self._give_up()
+        else:
             self.row.rates.append(event["items"] / event["seconds"])
 
-    def _wait_for(self, wanted: str) -> dict[str, Any] | None:
-        assert self._child.stdout is not None
-        message = ""
-        for line in self._child.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if event["event"] == wanted:
-                return event
-            message = event.get("message", message)
-        self._child.wait()
-        self._log.seek(0)
-        said = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        last = said[-1] if said else f"it ended with status {self._child.returncode}"
-        self.row.skipped = message or last
+    def _give_up(self) -> None:
+        self.row.skipped = self._child.fault()
         self.row.rates.clear()
-        return None
 
     def close(self) -> None:
-        self._child.kill()
-        self._child.communicate()
-        self._log.close()
+        self._child.close()
 
 
 def alternate(

@@ -55,12 +55,12 @@ def bench(
     """
     from tinynet.bench.machine import machine
     from tinynet.bench.parts import Bench, unpacked
-    from tinynet.engine import devices, engines
+    from tinynet.engine import devices, discovery
 
     if caffe_python is not None:
-        engines.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
+        discovery.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
     if gpu is not None:
-        devices.require(engines.find_torch(), gpu)
+        devices.require(discovery.find_torch(), gpu)
     parts = [part for part in PARTS if not only or part in only]
     if {"train", "crops"}.intersection(parts) and "gemm" not in parts:
         parts.insert(0, "gemm")  # the limit of training, and whether bfloat16 is worth a try

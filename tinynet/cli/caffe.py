@@ -178,7 +178,7 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
         raise click.UsageError(f"name one action of {', '.join(ACTIONS)}; got {got}")
     (action,) = actions
 
-    from tinynet.engine import engines, foreground
+    from tinynet.engine import discovery, foreground
 
     flags = {name: given[name] for name in FLAGS if given[name] is not None}
     flags.setdefault("minloglevel", _level_of_environment())
@@ -186,7 +186,7 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
         flags.setdefault("log_dir", os.environ[_FOLDER_VARIABLE])
     if _is_true(given["logtostderr"] or os.environ.get(_STDERR_VARIABLE)):
         flags.pop("log_dir", None)  # to stderr instead of files: glog's meaning of it
-    engine = engines.find_torch()
+    engine = discovery.find_torch()
     sys.exit(foreground.run(engine, ["tool", action, "--flags", json.dumps(flags)]))
 
 

@@ -13,7 +13,7 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.engine.engines import PRECISIONS
+from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.engine.engines import PRECISIONS
+from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
-from tinynet.engine import engines
+from tinynet.engine.discovery import Engine
 from tinynet.engine.interpreters import ask
-from tinynet.errors import TinynetError
+from tinynet.engine.process import start_worker
 
 
-def choose(engine: engines.Engine, gpu: int | None, cpu: bool) -> int | None:
+def choose(engine: Engine, gpu: int | None, cpu: bool) -> int | None:
     """The GPU's number, or None for the CPU: asked for, or where torch sees one, the first."""
     if gpu is not None or cpu:
         return gpu
     return 0 if engine.name == "torch" and cuda_devices(engine.python) else None
 
 
-def require(engine: engines.Engine, gpu: int) -> None:
+def require(engine: Engine, gpu: int) -> None:
     """Raise TinynetError where the engine cannot use that GPU; it is asked in a worker."""
-    worker = engines.start_worker(
-        engine,
-        ["device", f"--gpu={gpu}"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    events, log = worker.communicate()
-    if worker.returncode != 0:
-        lines = log.decode("utf-8", "replace").splitlines()
-        error = engines.error_in(events.splitlines())
-        raise TinynetError(engines.explain_failure(engine, worker.returncode, lines, error))
+    with start_worker(engine, ["device", f"--gpu={gpu}"]) as worker:
+        worker.finish()
 
 
 def cuda_devices(python: str) -> list[str]:

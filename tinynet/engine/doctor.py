@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import __version__
-from tinynet.engine import engines
+from tinynet.engine import discovery
 from tinynet.engine.interpreters import PLACEHOLDER, Answer, ask, last_line, probe_caffe
 from tinynet.errors import TinynetError
 
@@ -96,9 +96,9 @@ def _version(package: str) -> str | None:
 def _interpreters(caffe_python: str | None) -> list[str]:
     """Interpreters in which Caffe may live, or may be installed (3.6 to 3.9): each once.
 
-    Those that `engines.find` looks at, then every pythonN.M on PATH and under ~/.pyenv/versions.
+    Those that `discovery.find` looks at, then every pythonN.M on PATH and under ~/.pyenv/versions.
     """
-    found = [python for python, _, _ in engines.caffe_candidates(caffe_python)]
+    found = [python for python, _, _ in discovery.caffe_candidates(caffe_python)]
     for minor in range(6, 10):
         on_path = shutil.which(f"python3.{minor}")
         if on_path and "/shims/" not in on_path:  # a shim may have nothing behind it
@@ -115,7 +115,7 @@ def _said(found: Answer) -> str:
 
 def _torch() -> dict[str, Any]:
     try:
-        engine = engines.find_torch()
+        engine = discovery.find_torch()
     except TinynetError as error:
         return {"works": False, "reason": str(error)}
     child = ask([engine.python, "-c", _TORCH])
@@ -129,7 +129,7 @@ def _torch() -> dict[str, Any]:
 
 def _caffe(caffe_python: str | None) -> dict[str, Any]:
     try:
-        engine = engines.find_caffe(caffe_python)
+        engine = discovery.find_caffe(caffe_python)
     except TinynetError as error:
         return {"works": False, "reason": str(error)}
     entry: dict[str, Any] = {"works": True, "version": engine.version, "python": engine.python}
@@ -196,7 +196,7 @@ def _how() -> str:
     """What is missing for ``scripts/setup_caffe.sh``, which a wheel does not bring."""
     script = Path(__file__).resolve().parents[2] / "scripts" / "setup_caffe.sh"
     if script.exists():
-        return engines.GET_CAFFE
+        return discovery.GET_CAFFE
     return (
         "with a Python 3.6 to 3.9: python3.9 -m venv .venv-caffe && .venv-caffe/bin/pip install "
         "kendryte-caffe 'numpy<2' 'protobuf<3.21'"

@@ -8,10 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import IO
+
+from tinynet.engine import signals
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PR_SET_PDEATHSIG = 1
@@ -67,20 +69,6 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
     return prepare
 
 
-@contextlib.contextmanager
-def stop_signals_noted(signals: list[int]) -> Iterator[None]:
-    """Within the block a stop signal is appended to ``signals`` and does nothing else."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-
-    before = {}
-    for number in STOP_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-            with contextlib.suppress(ValueError):  # not in the main thread
-                before[number] = signal.signal(number, note)
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)
+def stop_signals_noted(noted: list[int]) -> AbstractContextManager[None]:
+    """Within the block a stop signal is appended to ``noted`` and does nothing else."""
+    return signals.taken(STOP_SIGNALS, noted.append)

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinynet.engine import environment
+from tinynet.engine.processor import usable_cores
 from tinynet.errors import TinynetError, UsageError
 from tinynet.files import try_lock
-from tinynet.jobs.slots import Slot, thread_counts, usable_cores
+from tinynet.jobs.slots import Slot
 
 LOCKS = "TINYNET_GPU_LOCKS"  # names another folder for the locks
 DEFAULT_LOCKS = Path("/tmp/tinynet-gpus")
@@ -148,7 +150,8 @@ class Gpus:
         self._clock = clock
         self._held: dict[Slot, str] = {}
         self._short_since: float | None = None
-        self._threads = thread_counts(max(1, len(usable_cores()) // max(1, len(self._uuids))))
+        each = max(1, len(usable_cores()) // max(1, len(self._uuids)))
+        self._threads = environment.at_most(each)
 
     def take(self) -> Slot | None:
         found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+from tinynet.engine import environment
+from tinynet.engine.processor import usable_cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +69,8 @@ class One:
     def __init__(self, gpu: int | None, cpu: bool, threads: int | None) -> None:
         arguments = ("--cpu",) if cpu else () if gpu is None else ("--gpu", str(gpu))
         label = "CPU" if cpu else "the default device" if gpu is None else f"GPU {gpu}"
-        environment = {} if threads is None else thread_counts(threads)
-        self._free: Slot | None = Slot(label, arguments, environment)
+        variables = {} if threads is None else environment.at_most(threads)
+        self._free: Slot | None = Slot(label, arguments, variables)
 
     def take(self) -> Slot | None:
         slot, self._free = self._free, None
@@ -89,37 +88,10 @@ def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Slo
     each = max(1, len(cores) // processes)
     first = number * each % len(cores)
     mine = frozenset(cores[first : first + each])
-    threads = thread_counts(len(mine))
+    threads = environment.at_most(len(mine))
     if bind:
         return Slot(f"cores {_ranges(mine)}", ("--cpu",), threads, mine)
     return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), threads)
-
-
-def thread_counts(threads: int) -> dict[str, str]:
-    """Environment for so many threads; what the user has set is kept where it is less."""
-    found = {}
-    for name in _THREAD_COUNTS:
-        given = os.environ.get(name, "")
-        found[name] = str(min(int(given), threads) if given.isdigit() and int(given) else threads)
-    return found
-
-
-def usable_cores() -> list[int]:
-    """Cores that this process may use: by its affinity, and no more than a container's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-    else:
-        cores = list(range(os.cpu_count() or 1))
-    return cores[: max(1, int(_quota(len(cores))))]
-
-
-def _quota(cores: int) -> float:
-    """What a container's CPU quota (cgroup 2) comes to in cores."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(cores, int(quota) / int(period))
-    except (OSError, ValueError):  # none, or "max"
-        return cores
 
 
 def _ranges(cores: frozenset[int]) -> str:

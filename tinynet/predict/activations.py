@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ import numpy as np
 
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.phases import layers_of
-from tinynet.engine import engines
+from tinynet.engine import discovery
+from tinynet.engine.discovery import Engine
+from tinynet.engine.process import start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import inputs
 from tinynet.run.paths import RunPaths
@@ -53,7 +54,7 @@ def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Act
     blob = convolutions[0].top[0]
     name, pixels = _image(paths, name)
     transform = inputs.read_transform(paths)
-    found = engines.find(engine)
+    found = discovery.find(engine)
     maps = _compute(paths, found, weights.path, blob, pixels, transform)
     crop = transform.crop_size or min(pixels.shape[1:])
     top, left = (pixels.shape[1] - crop) // 2, (pixels.shape[2] - crop) // 2
@@ -100,7 +101,7 @@ def _read_file(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 def _compute(
     paths: RunPaths,
-    engine: engines.Engine,
+    engine: Engine,
     model: Path,
     blob: str,
     pixels: np.ndarray,
@@ -110,26 +111,19 @@ def _compute(
         folder = Path(name)
         mean = transform.mean
         np.save(folder / "mean.npy", np.repeat(mean, len(pixels)) if mean.shape == (1,) else mean)
-        worker = engines.start_worker(
-            engine,
-            [
-                "activations",
-                f"--model={paths.deploy}",
-                f"--weights={model}",
-                f"--shape={','.join(map(str, pixels.shape))}",
-                f"--crop-size={transform.crop_size}",
-                f"--mean={folder / 'mean.npy'}",
-                f"--scale={transform.scale!r}",
-                f"--blob={blob}",
-                f"--out={folder / 'out.npy'}",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        events, log = worker.communicate(pixels.tobytes())
-        if worker.returncode != 0:
-            lines = log.decode("utf-8", "replace").splitlines()
-            error = engines.error_in(events.splitlines())
-            raise TinynetError(engines.explain_failure(engine, worker.returncode, lines, error))
+        arguments = [
+            "activations",
+            f"--model={paths.deploy}",
+            f"--weights={model}",
+            f"--shape={','.join(map(str, pixels.shape))}",
+            f"--crop-size={transform.crop_size}",
+            f"--mean={folder / 'mean.npy'}",
+            f"--scale={transform.scale!r}",
+            f"--blob={blob}",
+            f"--out={folder / 'out.npy'}",
+        ]
+        with start_worker(engine, arguments, with_input=True) as worker:
+            worker.send(pixels.tobytes())
+            worker.end_input()
+            worker.finish()
         return np.load(folder / "out.npy", allow_pickle=False)

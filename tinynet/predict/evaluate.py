@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from tinynet.caffeformat.transform import view_count
-from tinynet.engine import devices, engines
+from tinynet.engine import devices, discovery
+from tinynet.engine.discovery import Engine
+from tinynet.engine.precision import require_precision
+from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
 from tinynet.predict.inputs import Images, Transform, Weights
@@ -42,7 +44,7 @@ class EvaluationRequest:
     caffe_python: str | None = None
     gpu: int | None = None
     cpu: bool = False
-    precision: str = "float32"  # or tf32, bf16: see engines.require_precision
+    precision: str = "float32"  # or tf32, bf16: see engine.precision
     batch_size: int = BATCH_SIZE
     iteration: int | None = None  # instead of the newest snapshot
     weights: Path | None = None  # instead of one of the run's snapshots
@@ -135,7 +137,7 @@ def evaluate(
             f"{request.run}: its nets see whole images, so that oversampling has no crops: "
             "averaging the image and its mirror"
         )
-    engine = engines.find(request.engine, request.caffe_python)
+    engine = discovery.find(request.engine, request.caffe_python)
     p, labels = _predict(request, engine, weights, transform, images, progress)
     if p.shape[1] != len(images.wnids):
         raise TinynetError(
@@ -181,14 +183,14 @@ def _weights(request: EvaluationRequest, say: Say) -> Weights:
 
 def _predict(
     request: EvaluationRequest,
-    engine: engines.Engine,
+    engine: Engine,
     weights: Weights,
     transform: Transform,
     images: Images,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Float32 probabilities N×classes and int64 labels of all images, through a worker."""
-    with tempfile.TemporaryDirectory(prefix="tinynet-") as name, tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
         folder = Path(name)
         out = folder / "out.npy"
         arguments = [
@@ -201,28 +203,16 @@ def _predict(
             *_described(images, transform, folder),
         ]
         gpu = devices.choose(engine, request.gpu, request.cpu)
-        engines.require_precision(request.precision, engine, gpu)
+        require_precision(request.precision, engine, gpu)
         if request.precision != "float32":
             arguments.append(f"--precision={request.precision}")
         if gpu is not None:
             arguments.append(f"--gpu={gpu}")
-        worker = engines.start_worker(
-            engine, arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-        )
-        assert worker.stdout is not None
-        try:
+        with start_worker(engine, arguments, with_input=True) as worker:
             labels = _send(worker, images, progress)
-            error = engines.error_in(worker.stdout)
-            status = worker.wait()
-        finally:
-            worker.kill()
-            worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                assert pipe is not None
-                with contextlib.suppress(BrokenPipeError):  # closing writes what is left
-                    pipe.close()
-        if status != 0 or labels is None:
-            raise TinynetError(engines.explain_failure(engine, status, _tail(log), error))
+            worker.finish()
+        if labels is None:
+            raise TinynetError(f"the worker ({engine.name}) ended before it had all images")
         return np.load(out, allow_pickle=False), labels
 
 
@@ -241,9 +231,8 @@ def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
     ]
 
 
-def _send(worker: subprocess.Popen[bytes], images: Images, progress: Progress) -> np.ndarray | None:
-    """Write every image to the worker's stdin; return the labels, None if it went away."""
-    assert worker.stdin is not None
+def _send(worker: WorkerProcess, images: Images, progress: Progress) -> np.ndarray | None:
+    """Send every image to the worker; return the labels, None if it went away."""
     labels = np.empty(images.count, dtype=np.int64)
     each = int(np.prod(images.shape))
     pending = bytearray()
@@ -252,16 +241,9 @@ def _send(worker: subprocess.Popen[bytes], images: Images, progress: Progress) -
             labels[number] = label
             pending += pixels
             if len(pending) >= _CHUNK or number + 1 == images.count:
-                try:
-                    worker.stdin.write(pending)
-                    worker.stdin.flush()
-                except BrokenPipeError:
+                if not worker.send(bytes(pending)):
                     return None
                 progress(len(pending) // each, images.count)
                 pending.clear()
+    worker.end_input()
     return labels
-
-
-def _tail(log: IO[bytes]) -> list[str]:
-    log.seek(0)
-    return log.read().decode("utf-8", "replace").splitlines()[-200:]

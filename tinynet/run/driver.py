@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files
-from tinynet.engine import devices, engines
+from tinynet.engine import devices, discovery, processor
+from tinynet.engine.discovery import Engine
+from tinynet.engine.precision import require_precision
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.run import checks, lock, memory, positions, prepare, retention, snapshots
 from tinynet.run import log as logs
@@ -47,10 +49,10 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
     warnings = list(checks.warnings(prepared))
     for weights in request.weights:
         warnings += checks.weights_taken(prepared, Path(weights))
-    engine = engines.find(request.engine, request.caffe_python)
+    engine = discovery.find(request.engine, request.caffe_python)
     gpu = devices.choose(engine, request.gpu, request.cpu)
     precision = request.precision or (stored.precision if stored else "float32")
-    engines.require_precision(precision, engine, gpu)
+    require_precision(precision, engine, gpu)
     if stored is None and gpu is None:
         memory.require(prepared)
     if request.gpu is not None:
@@ -58,7 +60,7 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
     checks.require_writable(paths)
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
-        if precision == "bf16" and gpu is None and not engines.cpu_has_bfloat16():
+        if precision == "bf16" and gpu is None and not processor.has_bfloat16():
             warnings.append(
                 "this processor has no bfloat16 instructions: bf16 will be many times slower than "
                 "float32 here; train on a GPU, or start another run without --precision"
@@ -88,7 +90,7 @@ def require_startable(request: TrainingRequest) -> None:
         return
     checks.require_sources(prepared)
     list(checks.warnings(prepared))  # which finds a net of too few classes
-    engines.find(request.engine, request.caffe_python)
+    discovery.find(request.engine, request.caffe_python)
 
 
 def _prepare(request: TrainingRequest, stored: Run | None) -> prepare.Prepared:
@@ -102,7 +104,7 @@ def _prepare(request: TrainingRequest, stored: Run | None) -> prepare.Prepared:
 def _run(
     request: TrainingRequest,
     plan: Plan,
-    engine: engines.Engine,
+    engine: Engine,
     gpu: int | None,
     kept: Sequence[logs.Record],
     say: Callable[[str], None],
@@ -145,7 +147,7 @@ def _run(
     raise _unfinished(run, outcome, paths)
 
 
-def _begin(request: TrainingRequest, plan: Plan, engine: engines.Engine, gpu: int | None) -> None:
+def _begin(request: TrainingRequest, plan: Plan, engine: Engine, gpu: int | None) -> None:
     """Write what a session needs in the run directory, then that it has begun."""
     paths, prepared, run = request.paths, plan.prepared, plan.run
     texts = prepared.texts(paths)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinynet.engine import engines
+from tinynet.engine.discovery import Engine
 from tinynet.errors import TinynetError
 from tinynet.run import checks, compare, prepare, snapshots
 from tinynet.run import log as logs
@@ -200,7 +200,7 @@ def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record
     return kept
 
 
-def headline(plan: Plan, engine: engines.Engine, gpu: int | None) -> str:
+def headline(plan: Plan, engine: Engine, gpu: int | None) -> str:
     """What is about to happen, with the effective batch."""
     prepared = plan.prepared
     where = "CPU" if gpu is None else f"GPU {gpu}"

@@ -7,11 +7,9 @@ be apart.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
-import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,9 @@ from typing import Any, Callable
 import numpy as np
 
 from tinynet.caffeformat import binary, schema
-from tinynet.engine import engines
+from tinynet.engine import discovery, process
+from tinynet.engine.discovery import Engine
+from tinynet.engine.processor import bound_to
 from tinynet.errors import TinynetError, UsageError
 from tinynet.run import checks, prepare
 from tinynet.run.paths import RunPaths
@@ -30,9 +30,6 @@ from tinynet.run.paths import RunPaths
 LOSS_LIMIT = 1e-3  # relative difference of the loss from which on two runs have parted
 DISPLACEMENT_LIMIT = 0.01  # relative L2 difference of a parameter's displacement
 _NEVER = 2**31 - 1
-_TAIL = 200
-# where a BLAS that Caffe may be built with looks for its number of threads
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Run:
     """
 
     label: str
-    engine: engines.Engine
+    engine: Engine
     first: int = 0
     losses: list[float] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
@@ -183,7 +180,7 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
     """
     _require_cores(request.threads)
     caffe = _find_caffe(request.caffe_python)
-    torch = engines.find_torch()
+    torch = discovery.find_torch()
     prepared = _prepare(request)
     checks.require_data(prepared)
     runs = [Run("caffe", caffe), Run("torch", torch)]
@@ -224,15 +221,14 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
 def _require_cores(threads: int | None) -> None:
     """A BLAS takes no more threads than cores: it would add up in its usual order, and so agree."""
     # what it goes by is the affinity: a container's quota only makes its threads wait
-    bound = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    cores = len(bound_to())
     if threads is not None and threads > cores:
         raise UsageError(f"--threads {threads}: this process may use {cores} core(s) only")
 
 
-def _find_caffe(caffe_python: str | None) -> engines.Engine:
+def _find_caffe(caffe_python: str | None) -> Engine:
     try:
-        return engines.find_caffe(caffe_python)
+        return discovery.find_caffe(caffe_python)
     except TinynetError as error:
         raise TinynetError(f"parity compares with real Caffe: {error}") from None
 
@@ -293,36 +289,32 @@ def _plain_state(path: Path, folder: Path) -> Path:
 
 
 class _Worker:
-    """One engine at work; a thread of ours reads what it says."""
+    """One engine at work; a thread of ours follows it."""
 
     def __init__(self, run: Run, folder: Path, tell: Tell) -> None:
         self.run = run
         self._out = folder / f"{run.label}.npz"
-        self._log = folder / f"{run.label}.log"
         self._tell = tell
-        self._error: str | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._process: process.WorkerProcess | None = None
+        self._fault: BaseException | None = None
+        self._follower = threading.Thread(target=self._follow, daemon=True)
 
     def start(self, arguments: Sequence[str], threads: int | None) -> None:
-        environment = dict(os.environ)
-        if threads is not None:
-            environment.update(dict.fromkeys(_THREADS, str(threads)))
-        with self._log.open("wb") as log:
-            self._process = engines.start_worker(
-                self.run.engine,
-                [*arguments, "--out", self._out],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environment,
-            )
-        self._reader.start()
+        self._process = process.start_worker(
+            self.run.engine,
+            [*arguments, "--out", self._out],
+            threads=threads,
+            take_event=self._take,
+            with_input=True,  # its end tells the worker that we are gone
+        )
+        self._follower.start()
 
-    def _read(self) -> None:
-        assert self._process is not None and self._process.stdout is not None
-        for line in self._process.stdout:
-            self._take(json.loads(line))
+    def _follow(self) -> None:
+        assert self._process is not None
+        try:
+            self._process.finish()
+        except BaseException as fault:  # for the thread that waits for this one
+            self._fault = fault
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "solving":
@@ -333,17 +325,12 @@ class _Worker:
             self._tell(self.run.label, len(self.run.losses))
         elif event["event"] == "nudged":
             self.run.nudged = event["parameter"]
-        elif event["event"] == "error":
-            self._error = event["message"]
 
     def finish(self) -> None:
         """Wait for the end and take the parameters. Raises TinynetError if the worker failed."""
-        assert self._process is not None
-        status = self._process.wait()
-        self._reader.join()
-        if status != 0:
-            log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
-            raise TinynetError(engines.explain_failure(self.run.engine, status, log, self._error))
+        self._follower.join()
+        if self._fault is not None:
+            raise self._fault
         with np.load(self._out) as stored:
             for key in stored.files:
                 when, _, rest = key.partition("/")
@@ -354,10 +341,7 @@ class _Worker:
     def kill(self) -> None:
         if self._process is None:
             return
-        if self._process.poll() is None:
+        if self._process.status is None:
             self._process.kill()
-            self._process.wait()
-        self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._follower.join()
+        self._process.close()

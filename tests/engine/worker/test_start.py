@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.engine.worker.old_pythons import old_pythons
 from tests.test_imports import worker_files
-from tinynet.engine import engines
+from tinynet.engine.discovery import Engine
+from tinynet.engine.process import WORKER, start_worker
 
 # a solver of three iterations that writes glog lines, and a record of every call
 STAND_IN = """
@@ -55,45 +57,44 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls"
 
 
-def work(
-    python: str, *arguments: str, control: bytes | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a worker on the stand-in; stdin stays open until it has ended, unless ``control``."""
-    engine = engines.Engine("caffe", "caffe", python, "stand-in")
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    worker = engines.start_worker(engine, ["train", "s.prototxt", *arguments], **pipes)
-    assert worker.stdin and worker.stdout and worker.stderr
-    if control is not None:
-        worker.stdin.write(control)
-        worker.stdin.flush()
-    out, err = worker.stdout.read(), worker.stderr.read()
-    status = worker.wait()
-    for pipe in (worker.stdin, worker.stdout, worker.stderr):
-        pipe.close()
-    return subprocess.CompletedProcess([], status, out, err)
+class Done(NamedTuple):
+    """What a worker did: its exit status, its events, and its log."""
+
+    returncode: int
+    events: list[dict[str, Any]]
+    log: str
+
+
+def work(python: str, *arguments: str, control: bytes = b"") -> Done:
+    """Run a worker on the stand-in; stdin stays open until it has ended."""
+    engine = Engine("caffe", "caffe", python, "stand-in")
+    said: list[dict[str, Any]] = []
+    log: list[str] = []
+    command = ["train", "s.prototxt", *arguments]
+    with start_worker(
+        engine, command, with_input=True, take_event=said.append, take_log=log.extend
+    ) as worker:
+        worker.send(control)
+        return Done(worker.follow(), said, "\n".join(log))
 
 
 def calls(path: Path) -> list[list[object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def events(child: subprocess.CompletedProcess[bytes]) -> list[dict[str, object]]:
-    return [json.loads(line) for line in child.stdout.splitlines()]
-
-
 def test_a_gpu_is_set_before_the_solver_is_made_device_first(stand_in: Path) -> None:
     child = work(sys.executable, "--gpu", "3", "--max-iter", "3")
-    assert child.returncode == 0, child.stderr
+    assert child.returncode == 0, child.log
     assert calls(stand_in)[:3] == [
         ["set_device", 3],
         ["set_mode_gpu"],
         ["get_solver", "s.prototxt"],
     ]
-    assert events(child)[0]["device"] == "gpu 3"
+    assert child.events[0]["device"] == "gpu 3"
 
 
 def test_an_engine_that_can_name_its_gpu_is_asked_and_others_are_not(stand_in: Path) -> None:
-    assert "gpu_name" not in events(work(sys.executable, "--gpu", "3", "--max-iter", "3"))[0]
+    assert "gpu_name" not in work(sys.executable, "--gpu", "3", "--max-iter", "3").events[0]
     module = stand_in.parent / "modules/caffe.py"
     module.write_text(
         STAND_IN
@@ -106,7 +107,7 @@ class extensions:
     )
     for arguments, name in ((["--gpu", "3"], "Stand-in 3000"), ([], None)):
         child = work(sys.executable, *arguments, "--max-iter", "3")
-        assert events(child)[0].get("gpu_name") == name
+        assert child.events[0].get("gpu_name") == name
 
 
 def test_without_a_gpu_the_mode_is_cpu_and_no_device_is_touched(stand_in: Path) -> None:
@@ -117,17 +118,17 @@ def test_without_a_gpu_the_mode_is_cpu_and_no_device_is_touched(stand_in: Path) 
 
 def test_stdout_is_for_events_alone(stand_in: Path) -> None:
     child = work(sys.executable, "--max-iter", "3", "--net-name", "small")
-    kinds = [event["event"] for event in events(child)]
+    kinds = [event["event"] for event in child.events]
     assert (kinds[0], kinds[-1]) == ("engine", "done")
-    assert b"printed by the engine itself" in child.stderr
-    assert b"] Solving small\n" in child.stderr
+    assert "printed by the engine itself" in child.log
+    assert "] Solving small\n" in child.log
 
 
 def test_stop_leaves_a_snapshot_only_of_what_is_new(stand_in: Path) -> None:
     # the word is there before the first iteration: nothing was learned, nothing is to be saved
     child = work(sys.executable, "--max-iter", "3", control=b"stop\n")
     assert child.returncode == 75
-    assert events(child)[-1] == {"event": "stopped", "iteration": 0}
+    assert child.events[-1] == {"event": "stopped", "iteration": 0}
     assert "snapshot" not in [c[0] for c in calls(stand_in)]
 
 
@@ -142,7 +143,7 @@ def test_restore_comes_after_the_weights_and_the_solving_line(stand_in: Path) ->
     child = work(sys.executable, *arguments)
     found = [c[0] for c in calls(stand_in)]
     assert found == ["set_mode_cpu", "get_solver", "copy_from", "restore", "solve"]
-    assert {"event": "solving", "iteration": 2} in events(child)
+    assert {"event": "solving", "iteration": 2} in child.events
 
 
 def test_an_exception_is_an_error_event_and_a_traceback_in_the_log(stand_in: Path) -> None:
@@ -150,8 +151,8 @@ def test_an_exception_is_an_error_event_and_a_traceback_in_the_log(stand_in: Pat
     module.write_text(STAND_IN.replace("assert n == 1", "raise ValueError('no such blob')"))
     child = work(sys.executable, "--max-iter", "3")
     assert child.returncode == 1
-    assert events(child)[-1] == {"event": "error", "message": "ValueError: no such blob"}
-    assert b"Traceback" in child.stderr
+    assert child.events[-1] == {"event": "error", "message": "ValueError: no such blob"}
+    assert "Traceback" in child.log
 
 
 def test_a_module_that_is_not_pycaffe_is_named(stand_in: Path) -> None:
@@ -159,7 +160,7 @@ def test_a_module_that_is_not_pycaffe_is_named(stand_in: Path) -> None:
     module.write_text("")
     child = work(sys.executable, "--max-iter", "3")
     assert child.returncode == 1
-    assert "is not pycaffe" in str(events(child)[-1]["message"])
+    assert "is not pycaffe" in str(child.events[-1]["message"])
 
 
 @pytest.mark.parametrize("python", old_pythons() or [None])
@@ -169,8 +170,8 @@ def test_the_worker_runs_under_an_old_python_without_our_packages(
     if python is None:
         pytest.skip("no Python 3.6 to 3.9 on PATH or under ~/.pyenv/versions")
     child = work(python, "--max-iter", "3", "--gpu", "0")
-    assert child.returncode == 0, child.stderr.decode()
-    assert events(child)[-1] == {"event": "done", "iteration": 3}
+    assert child.returncode == 0, child.log
+    assert child.events[-1] == {"event": "done", "iteration": 3}
     # every file a worker may import compiles there, with its oldest syntax
     code = "import sys\nfor p in sys.argv[1:]: compile(open(p, encoding='utf-8').read(), p, 'exec')"
     subprocess.run([python, "-c", code, *map(str, worker_files())], check=True)
@@ -185,5 +186,5 @@ def test_this_interpreters_packages_are_not_shown_to_the_engines(
     child = work(sys.executable, "--max-iter", "3")
     assert child.returncode == 0
     ((_, path),) = [c for c in calls(stand_in) if c[0] == "path"]
-    root = Path(engines.__file__).parents[1]
-    assert str(root) not in path and str(engines.WORKER) not in path
+    root = WORKER.parents[1]
+    assert str(root) not in path and str(WORKER) not in path

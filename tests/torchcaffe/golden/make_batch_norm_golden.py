@@ -16,9 +16,9 @@ import numpy as np
 from tests.torchcaffe import test_batch_norm_by_hand as case
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.golden import BATCH_NORM
-from tinynet.engine import engines
+from tinynet.engine import discovery
 
-caffe = RealCaffe(engines.find_caffe().python)
+caffe = RealCaffe(discovery.find_caffe().python)
 with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(BATCH_NORM, "w") as archive:
     assert caffe.normalizes_by_batch(Path(folder)), "this Caffe's BatchNorm is not Caffe's"
     asked = case.request(Path(folder), in_place=True)

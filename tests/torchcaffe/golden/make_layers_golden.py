@@ -18,9 +18,9 @@ import numpy as np
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.golden import layers_of
 from tests.torchcaffe.layer_cases import FAMILIES
-from tinynet.engine import engines
+from tinynet.engine import discovery
 
-caffe = RealCaffe(engines.find_caffe().python)
+caffe = RealCaffe(discovery.find_caffe().python)
 with tempfile.TemporaryDirectory() as folder:
     for family in sys.argv[1:] or FAMILIES:
         cases = FAMILIES[family]

@@ -6,9 +6,9 @@ From the repository root: python -m tests.torchcaffe.golden.make_random_golden
 import json
 
 from tests.torchcaffe import random_requests
-from tinynet.engine import engines
+from tinynet.engine import discovery
 
-answers = random_requests.ask(engines.find_caffe().python)
+answers = random_requests.ask(discovery.find_caffe().python)
 text = json.dumps({key: random_requests.describe(answers[key]) for key in answers}, indent=0)
 random_requests.GOLDEN.write_text(text + "\n")
 print(f"{random_requests.GOLDEN}: {len(answers)} answers")

@@ -15,9 +15,9 @@ import numpy as np
 from tests.torchcaffe import test_solvers_against_caffe as cases
 from tests.torchcaffe.conftest import RealCaffe
 from tests.torchcaffe.golden import SOLVERS
-from tinynet.engine import engines
+from tinynet.engine import discovery
 
-caffe = RealCaffe(engines.find_caffe().python)
+caffe = RealCaffe(discovery.find_caffe().python)
 with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(SOLVERS, "w") as archive:
     folder = Path(name)
     for case, options in cases.CASES.items():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tinynet.engine import engines, interpreters
+from tinynet.engine import discovery, interpreters
+from tinynet.engine.failures import explain_failure
 from tinynet.engine.interpreters import probe_caffe
 from tinynet.errors import TinynetError, UsageError
 
@@ -35,8 +36,8 @@ def interpreter(folder: Path, module: str | None = None, placeholder: bool = Fal
 
 @pytest.fixture(autouse=True)
 def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
-    monkeypatch.setattr(engines, "VENV", ".venv-of-this-test")
+    monkeypatch.delenv(discovery.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(discovery, "VENV", ".venv-of-this-test")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -47,16 +48,16 @@ def test_the_option_comes_before_the_variable_before_the_environment_here(
     interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
     variable = interpreter(tmp_path / "variable", CAFFE.format("variable"))
     option = interpreter(tmp_path / "option", CAFFE.format("option"))
-    assert engines.find("caffe").version == "venv"
-    monkeypatch.setenv(engines.ENVIRONMENT_VARIABLE, variable)
-    assert engines.find("caffe").version == "variable"
-    assert engines.find("caffe", option) == engines.Engine("caffe", "caffe", option, "option")
+    assert discovery.find("caffe").version == "venv"
+    monkeypatch.setenv(discovery.ENVIRONMENT_VARIABLE, variable)
+    assert discovery.find("caffe").version == "variable"
+    assert discovery.find("caffe", option) == discovery.Engine("caffe", "caffe", option, "option")
 
 
 def test_an_environment_may_be_named_by_its_folder_or_relative_to_here(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "here/env", CAFFE.format("1"))
-    assert engines.find("caffe", "env").python == python
-    assert engines.find("caffe", "env/bin/python").python == python
+    assert discovery.find("caffe", "env").python == python
+    assert discovery.find("caffe", "env/bin/python").python == python
 
 
 NO_CAFFE = "--caffe-python names {}, which is not a Python that imports caffe: "
@@ -65,7 +66,7 @@ NO_CAFFE = "--caffe-python names {}, which is not a Python that imports caffe: "
 def refusal(named: object) -> str:
     """The one line that refuses ``--caffe-python NAMED``."""
     with pytest.raises(TinynetError) as error:
-        engines.find("caffe", str(named))
+        discovery.find("caffe", str(named))
     line = str(error.value)
     assert "\n" not in line and "import json" not in line and len(line) < 700
     return line
@@ -127,14 +128,14 @@ def test_a_caffe_without_numpy_or_with_a_talkative_start_is_told_as_it_is(tmp_pa
     assert refusal(interpreter(tmp_path / "s", several)).endswith("first line second line")
     talks = interpreter(tmp_path / "talks", CAFFE.format("7"))
     (tmp_path / "talks/modules/sitecustomize.py").write_text("print('welcome')\n")
-    assert engines.find("caffe", talks).version == "7"
+    assert discovery.find("caffe", talks).version == "7"
 
 
 def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "placeholder", placeholder=True)
     assert probe_caffe(python).placeholder == "0.1.0"
     with pytest.raises(TinynetError, match="empty placeholder.*kendryte-caffe"):
-        engines.find("caffe", python)
+        discovery.find("caffe", python)
 
 
 def test_a_folder_named_caffe_here_is_not_taken_for_the_module(tmp_path: Path) -> None:
@@ -158,21 +159,21 @@ def test_auto_is_torch_where_it_is_installed_and_caffe_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
-    installed = engines.importlib.util.find_spec("torch") is not None
-    assert engines.find("auto").name == ("torch" if installed else "caffe")
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
-    assert engines.find("auto").name == "caffe"
+    installed = discovery.importlib.util.find_spec("torch") is not None
+    assert discovery.find("auto").name == ("torch" if installed else "caffe")
+    monkeypatch.setattr(discovery.importlib.util, "find_spec", lambda name: None)
+    assert discovery.find("auto").name == "caffe"
     shutil.rmtree(tmp_path / "here/.venv-of-this-test")
     with pytest.raises(TinynetError, match="no engine found: pip install .*setup_caffe.sh"):
-        engines.find("auto")
+        discovery.find("auto")
 
 
 def test_an_unknown_engine_lists_those_there_are() -> None:
     with pytest.raises(UsageError, match="no engine 'pytorch'; the engines are auto, caffe, torch"):
-        engines.find("pytorch")
+        discovery.find("pytorch")
 
 
-ENGINE = engines.Engine("caffe", "caffe", "/usr/bin/python3", "1.0.0")
+ENGINE = discovery.Engine("caffe", "caffe", "/usr/bin/python3", "1.0.0")
 CHECK = "F1122 23:11:43.123456 12345 {} Check failed: {}"
 
 
@@ -193,6 +194,6 @@ CHECK = "F1122 23:11:43.123456 12345 {} Check failed: {}"
     ],
 )  # fmt: skip
 def test_every_failure_of_a_worker_is_one_line(status: int, log: list[str], expected: str) -> None:
-    message = engines.explain_failure(ENGINE, status, log)
+    message = explain_failure(ENGINE, status, log)
     assert "\n" not in message
     assert re.search(expected.replace("(", r"\(").replace(")", r"\)"), message), message

@@ -1,0 +1,67 @@
+"""Variables of the environment that our workers and commands start with.
+
+What a user has set stands.  Nothing here changes what is computed, but the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+
+from tinynet.engine.processor import usable_threads
+
+# Where OpenMP is told how its threads wait for each other: by all runtimes, by GNU's, by Intel's
+# and LLVM's.  PyTorch's wheels bring GNU's, whose threads spin for a while at the end of every
+# parallel region: where a core is taken for a moment, all others spin until it is back, on time
+# that the one they wait for could have had.  "passive" has them sleep (for Intel's and LLVM's
+# too: their block time becomes 0).
+_WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+# glibc gives a large block back to the system the moment it is freed, and the next iteration's
+# tensor of the same size faults every page in again: a third of a training step's time on a CPU.
+# Without mmap for large blocks and without trimming, the heap grows to the working set once and
+# stays.  See mallopt(3).
+_KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
+
+# where the libraries that engines may compute with look for their number of threads
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def of_worker(engine: str, threads: int | None = None) -> dict[str, str]:
+    """What a worker of the engine ("torch", "caffe") has beside our own environment.
+
+    ``threads``: as in ``process.start_worker``.
+    """
+    # old glog writes INFO to files unless told otherwise; the log must come to us whole
+    found = {"GLOG_logtostderr": "1", "GLOG_minloglevel": "0", "PYTHONUNBUFFERED": "1"}
+    found.update(_passive_waits(os.environ))
+    if engine == "torch" and not any(name in os.environ for name in _KEEP_FREED_MEMORY):
+        found.update(_KEEP_FREED_MEMORY)
+    if threads is None:
+        found.update(at_most(usable_threads()))
+    else:
+        found.update(dict.fromkeys(THREAD_COUNTS, str(threads)))
+    # else GNU's OpenMP would take fewer threads on a busy machine, and sum up in another order
+    found["OMP_DYNAMIC"] = "false"
+    return found
+
+
+def at_most(threads: int) -> dict[str, str]:
+    """Variables for so many threads; what the user has set is kept where it is less."""
+    found = {}
+    for name in THREAD_COUNTS:
+        given = os.environ.get(name, "")
+        found[name] = str(min(int(given), threads) if given.isdigit() and int(given) else threads)
+    return found
+
+
+def wait_passively(variables: MutableMapping[str, str] = os.environ) -> None:
+    """Have the threads of this process, and of those that it starts, sleep while they wait.
+
+    To be called before a library with OpenMP is loaded: its runtime looks but once.
+    """
+    variables.update(_passive_waits(variables))
+
+
+def _passive_waits(variables: Mapping[str, str]) -> dict[str, str]:
+    return {} if any(name in variables for name in _WAITS) else {"OMP_WAIT_POLICY": "passive"}

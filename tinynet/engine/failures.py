@@ -1,0 +1,55 @@
+"""One line on why a worker failed: its own message, a failed CHECK, a signal, its last words."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterable
+
+from tinynet.engine.discovery import Engine
+
+
+def explain_failure(
+    engine: Engine, status: int, log: Iterable[str], error: str | None = None
+) -> str:
+    """One line on why a worker failed.
+
+    ``status``: its exit status, negative for a signal; ``log``: the last lines of its stderr;
+    ``error``: the message of its ``error`` event, where it sent one.
+    """
+    if error is not None:
+        return error
+    lines = [line for line in log if line.strip()]
+    fatal = next((m[1] for line in reversed(lines) if (m := _FATAL.match(line))), None)
+    if fatal is not None:
+        for needle, advice in _ADVICE:
+            if needle in fatal:
+                return advice.format(python=engine.python, fatal=fatal)
+        return f"{engine.name} gave up: {fatal}"
+    if any("std::bad_alloc" in line for line in lines):
+        return f"the worker ({engine.name}) is out of memory (std::bad_alloc)"
+    if status < 0:
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+        hint = _SIGNAL_HINTS.get(name, "")
+        return f"the worker ({engine.name}) was ended by {name}{hint}"
+    last = lines[-1] if lines else "it said nothing"
+    return f"the worker ({engine.name}) failed with status {status}: {last}"
+
+
+_SIGNAL_HINTS = {
+    "SIGKILL": "; the system may be out of memory",
+    "SIGBUS": "; a file that it reads, the LMDB perhaps, was cut short under it",
+    "SIGSEGV": "; a file that it reads, the LMDB perhaps, may be damaged",
+}
+_FATAL = re.compile(r"F\d{4,8} \S+ +\d+ (?:[^\]]+)\] (.*)")
+_ADVICE = (
+    (
+        "Cannot use GPU in CPU-only Caffe",
+        "this Caffe ({python}) is built for the CPU only; use --cpu, or the torch engine, or name "
+        "a GPU build with --caffe-python",
+    ),
+    (
+        "out of memory",
+        "the GPU is out of memory ({fatal})",
+    ),
+)

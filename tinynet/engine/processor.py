@@ -1,0 +1,107 @@
+"""The processor: what it is, what it can do, and how much of it this process may use."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Processor(NamedTuple):
+    """``name`` as the system gives it, and its instruction sets; empty where it says nothing."""
+
+    name: str
+    instructions: frozenset[str]
+
+
+@cache
+def processor() -> Processor:
+    """This machine's processor."""
+    name, instructions = "", frozenset[str]()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = value.strip()
+        elif key.strip() in ("flags", "Features"):
+            instructions = frozenset(value.split())
+    return Processor(name, instructions)
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16; True where the system does not say."""
+    known = processor().instructions
+    return not known or not known.isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def bound_to() -> list[int]:
+    """Cores that this process may run on, by its affinity."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def usable_cores() -> list[int]:
+    """Cores that this process may use: by its affinity, and no more than a container's quota."""
+    cores = bound_to()
+    return cores[: max(1, int(min(len(cores), _quota())))]
+
+
+def usable_threads() -> int:
+    """How many threads a run should compute with here: what it may really use, and never more.
+
+    The least of: cores of its affinity, of which two hardware threads of one core count once; a
+    container's quota of CPU time; SLURM_CPUS_PER_TASK; and OMP_NUM_THREADS, the user's own wish.
+    """
+    cores = bound_to()
+    limits = [float(len({_siblings(core) for core in cores})), _quota()]
+    for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
+        # a list gives the number of each level of nesting
+        given = os.environ.get(name, "").split(",")[0].strip()
+        if given.isdigit() and int(given):
+            limits.append(int(given))
+    return max(1, int(min(limits)))
+
+
+def _siblings(core: int) -> str:
+    """What is the same for the hardware threads of one core."""
+    path = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return str(core)
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """What a container's quota of CPU time comes to in cores; infinite where there is none."""
+    least = float("inf")
+    for folder in _groups(root):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # cgroup 2, 1
+            try:
+                quota, period = " ".join((folder / n).read_text() for n in names).split()
+                if int(quota) > 0:
+                    least = min(least, int(quota) / int(period))
+            except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
+                continue
+    return least
+
+
+def _groups(root: Path) -> list[Path]:
+    """Folders of the control groups that hold this process, with those that they lie in."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    found = [root, root / "cpu"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / controllers if controllers else root
+        inside = top / path.lstrip("/")
+        found += [folder for folder in (inside, *inside.parents) if folder.is_relative_to(root)]
+    return list(dict.fromkeys(found))
