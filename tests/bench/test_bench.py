@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from functools import partial
 
@@ -17,6 +16,8 @@ from tinynet.bench.machine import machine
 from tinynet.bench.rounds import Row, alternate
 from tinynet.cli import bench as cli
 from tinynet.engine import devices
+from tinynet.engine.discovery import Engine
+from tinynet.engine.process import WorkerProcess
 from tinynet.errors import TinynetError
 
 CHILD = """
@@ -34,7 +35,9 @@ for number, line in enumerate(iter(sys.stdin.readline, "")):
 
 
 def child(name: str, dies_at: int = -1):
-    return partial(subprocess.Popen, [sys.executable, "-c", CHILD, name, str(dies_at)])
+    command = [sys.executable, "-c", CHILD, name, str(dies_at)]
+    engine = Engine("stand-in", "none", sys.executable, "1")
+    return partial(WorkerProcess, engine, command, with_input=True)
 
 
 def test_contestants_take_turns_and_the_median_counts():

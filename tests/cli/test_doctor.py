@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tests.engine.test_engines import CAFFE, interpreter
+from tests.engine.test_discovery import CAFFE, interpreter
 from tinynet.engine import discovery, doctor
 from tinynet.engine.interpreters import PLACEHOLDER
 
