@@ -10,16 +10,15 @@ from typing import Any
 
 from tinynet.bench.rounds import Contestant, Row
 from tinynet.caffeformat import text
-from tinynet.engine import engines
+from tinynet.engine.discovery import Engine
+from tinynet.engine.process import start_worker
 from tinynet.errors import TinynetError
 
 _SECONDS = 4.0  # measured for about so long,
 _ROUNDS = 3  # and at least so many iterations, of which the median counts
 
 
-def training_rate(
-    engine: engines.Engine, net: Any, solver: Any, device: tuple[str, ...] = ()
-) -> float:
+def training_rate(engine: Engine, net: Any, solver: Any, device: tuple[str, ...] = ()) -> float:
     """Images a second of a NetParameter trained by a SolverParameter, without tests or snapshots.
 
     ``device``: options of a worker, as in ("--gpu=0",).  Raises TinynetError where the engine
@@ -35,7 +34,7 @@ def training_rate(
         text.write(scratch / "solver.prototxt", solver)
         arguments = ["bench", "train", f"--solver={scratch / 'solver.prototxt'}", *device]
         row = Row("pace", "training", "img")
-        contestant = Contestant(row, partial(engines.start_worker, engine, arguments), 1)
+        contestant = Contestant(row, partial(start_worker, engine, arguments, with_input=True), 1)
         try:
             start = time.monotonic()
             while not row.skipped and (

@@ -264,7 +264,7 @@ def _plan_of(
     ``worth`` None: in any case, on stdout.  The costs by run.
     """
     from tinynet.cli import dissect_plan
-    from tinynet.engine import engines
+    from tinynet.engine import discovery
     from tinynet.study.dissection import planned
 
     left = planned(request)
@@ -275,7 +275,7 @@ def _plan_of(
         return costs
     if worth is None or worth(list(costs.values())):
         engine, caffe_python, cpu = chosen
-        found = engines.find(engine, caffe_python)
+        found = discovery.find(engine, caffe_python)
         rates = dissect_plan.measured(left, found, None, cpu, say)
         click.echo(dissect_plan.text(left, rates, at_once), err=worth is not None)
     return costs

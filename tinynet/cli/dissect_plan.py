@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tinynet.cli.table import render
-from tinynet.engine import devices, engines
+from tinynet.engine import devices
+from tinynet.engine.discovery import Engine
 from tinynet.study.cost import Cost, duration
 from tinynet.study.dissection import Planned
 
@@ -20,7 +21,7 @@ def is_worth_timing(costs: Sequence[Cost]) -> bool:
 
 def measured(
     left: Sequence[Planned],
-    engine: engines.Engine,
+    engine: Engine,
     gpu: int | None,
     cpu: bool,
     say: Callable[[str], None],
