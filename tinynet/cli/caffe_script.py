@@ -25,8 +25,8 @@ def run(script: str, arguments: tuple[str, ...]) -> None:
     A script in the syntax of Python 2 is refused with one line that says where, and how to convert
     it.  The same line ends the traceback where a name of Python 2 or of an older numpy is missing.
     """
-    from tinynet.engine import engines
+    from tinynet.engine import discovery, process
 
     if not os.path.isfile(script):
         raise UsageError(f"{script}: no such file: name a Python script")
-    engines.become_script(engines.find_torch(), script, arguments)
+    process.become_script(discovery.find_torch(), script, arguments)
