@@ -31,7 +31,7 @@ def extract_features(**given: str | int) -> None:
     Every image's part of a blob becomes a Datum of floats, with its number in ten digits as key, in
     the database in the blob's place.  Names are separated by commas.
     """
-    from tinynet.engine import engines, foreground
+    from tinynet.engine import discovery, foreground
 
     arguments = ["tool", "extract_features", "--flags", json.dumps(given)]
-    sys.exit(foreground.run(engines.find_torch(), arguments))
+    sys.exit(foreground.run(discovery.find_torch(), arguments))
