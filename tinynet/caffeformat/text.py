@@ -60,6 +60,10 @@ _ESCAPED.update({b"v": b"\v", b"\\": b"\\", b"'": b"'", b'"': b'"', b"?": b"?"})
 _CLOSING = {"{": "}", "<": ">"}
 
 
+class _Redeclared(Exception):
+    """The classes were made anew meanwhile, with fields of installed packages: begin again."""
+
+
 class _Token(NamedTuple):
     kind: str  # "number", "name", "string", "mark", or "end" of the file
     text: str
@@ -141,6 +145,10 @@ class _Reader:
         token = self.take()
         field = schema.fields_of(message).get(token.text)
         if field is None:
+            before = len(schema.fields_of(message))
+            schema.load_installed()
+            if len(schema.FIELDS[owner]) > before:
+                raise _Redeclared
             near = difflib.get_close_matches(token.text[:80], schema.fields_of(message), 1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise self.error(f"unknown field {token} in {owner}{hint}", token)
@@ -291,8 +299,13 @@ def parse(source: str, message_class: Any, name: str) -> Any:
     Raises PrototxtError, ``FILE:LINE: what``, on anything that real Caffe would not read, and on a
     required field that is missing.
     """
-    message = message_class()
-    _Reader(source, name).read_message(message, _Token("start", "", 0))
+    start = _Token("start", "", 0)
+    try:
+        message = message_class()
+        _Reader(source, name).read_message(message, start)
+    except _Redeclared:
+        message = schema.MESSAGES[message_class.DESCRIPTOR.name]()
+        _Reader(source, name).read_message(message, start)
     return message
 
 

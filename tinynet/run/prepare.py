@@ -180,6 +180,7 @@ def _read_solver(path: Path) -> Any:
 
     Raises TinynetError that names what cannot be read, or where it has both types.
     """
+    schema.load_installed()  # before the first message: solver and net are copied into each other
     solver = text.read(path, schema.SolverParameter)
     upgrade.upgrade_solver(solver, str(path))
     return as_run(solver)

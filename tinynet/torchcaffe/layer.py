@@ -31,10 +31,11 @@ from typing import Any, Callable, ClassVar
 
 import torch
 
+from tinynet.caffeformat import plugins
 from tinynet.torchcaffe import fillers, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, check, refusing
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import blob_proto
 from tinynet.torchcaffe.vectors import BlobVec
@@ -205,7 +206,22 @@ _TYPES: dict[str, type[Layer]] = {}
 
 
 def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
-    """Class decorator: make the class the layer type ``type_name`` of prototxt files."""
+    """Class decorator: make the class the layer type ``type_name`` of prototxt files.
+
+    One's own layer needs nothing else, wherever it is defined, as long as its module is imported
+    before the net is made::
+
+        @register("ReLU6")
+        class ReLU6(NeuronLayer):
+            def forward(self, bottom: Blobs, top: Blobs) -> None:
+                top[0].set_data(bottom[0].data_to_keep().clamp(0, 6))
+
+    An installed package has it imported everywhere, in ``tinynet caffe train`` as well, by an entry
+    point of the group ``tinynet.layers`` that names the module.  Parameters of its own, as in
+    ``permute_param { … }``, are declared by ``tinynet.caffeformat.schema.declare``.
+
+    Raises ValueError where another class is that type already.
+    """
 
     def add(layer_class: type[Layer]) -> type[Layer]:
         if type_name in _TYPES:
@@ -219,10 +235,16 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
 
 @functools.cache
 def _load_types() -> None:
-    """Import every module, once, of ``layer_types``: adding a layer means adding one file there."""
+    """Import every module, once, of ``layer_types``, where adding a layer means adding one file.
+
+    Then the modules that installed packages name in the entry-point group ``tinynet.layers``.
+    """
     package = importlib.import_module("tinynet.torchcaffe.layer_types")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
+    with refusing():
+        for _ in plugins.load("tinynet.layers"):
+            pass  # importing the module registered its layers
 
 
 def layer_type_list() -> list[str]:

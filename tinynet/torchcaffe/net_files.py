@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinynet.caffeformat import upgrade
+from tinynet.caffeformat import schema, upgrade
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import refusing, require_file
 
@@ -25,6 +25,7 @@ def read_prototxt(path: str | Path) -> Any:
     """The up-to-date NetParameter of a prototxt.  Raises CaffeError."""
     require_file(path)
     with refusing():
+        schema.load_installed()
         return upgrade.read_net(path, say)
 
 
@@ -32,6 +33,7 @@ def read_caffemodel(path: str | Path) -> Any:
     """The up-to-date NetParameter of a .caffemodel.  Raises CaffeError."""
     require_file(path)
     with refusing():
+        schema.load_installed()
         return upgrade.read_model(path, say)
 
 

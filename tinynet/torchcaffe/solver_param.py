@@ -24,6 +24,7 @@ def read(path: str | Path) -> Any:
     """
     require_file(path)
     with refusing():
+        schema.load_installed()
         param = text.read(path, schema.SolverParameter)
         upgrade.upgrade_solver(param, str(path), net_files.say)
     path = Path(path)

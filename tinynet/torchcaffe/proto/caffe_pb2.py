@@ -16,13 +16,15 @@ from tinynet.caffeformat import schema
 Phase = enum_type_wrapper.EnumTypeWrapper(
     schema.NetState.DESCRIPTOR.fields_by_name["phase"].enum_type
 )
-DESCRIPTOR = schema.NetParameter.DESCRIPTOR.file
 
 
 def __getattr__(name: str) -> Any:
-    """Every other message class or phase."""
+    """Every other message class or phase; DESCRIPTOR is that of the file which they make up."""
+    schema.load_installed()
+    if name == "DESCRIPTOR":
+        return schema.NetParameter.DESCRIPTOR.file
     return getattr(schema, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *schema.MESSAGES, *Phase.keys()})
+    return sorted({*globals(), "DESCRIPTOR", *schema.MESSAGES, *Phase.keys()})

@@ -124,7 +124,7 @@ class Function:
 
     def _owner(self, layer: Any, name: str) -> Any:
         """The message that has the field ``name``: the layer type's own, or the layer's."""
-        own = _param_names.get(self.type_name)
+        own = param_name_dict().get(self.type_name)
         if own is not None and not name.endswith("param"):
             message = getattr(layer, f"{own}_param")
             if name in message.DESCRIPTOR.fields_by_name:
@@ -203,6 +203,5 @@ class Parameters:
         return getattr(schema, f"{name}Parameter")
 
 
-_param_names = param_name_dict()
 layers = Layers()
 params = Parameters()

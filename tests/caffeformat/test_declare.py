@@ -1,0 +1,144 @@
+"""Messages of forks: a .proto's text is read, added whole or not at all, and Caffe's own known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tinynet.caffeformat import proto_text, schema, text
+from tinynet.errors import TinynetError
+
+FORK = """
+syntax = "proto2";  // as in a fork
+package caffe;
+/* a
+   comment */
+message LayerParameter {
+  reserved 9000;
+  optional FooParameter foo_param = 9001;
+}
+message FooParameter {
+  enum Mode { SUM = 0; MEAN = 1 [deprecated = true]; }
+  optional Mode mode = 1 [default = MEAN];
+  repeated float weight = 2 [packed = true];
+  optional string where = 3 [default = "here"];
+  optional .caffe.FillerParameter filler = 4;
+  required int32 least = 5;
+  optional float scale = 6 [default = -1e-3];
+}
+"""
+TABLE = """message LayerParameter
+FooParameter foo_param=9001
+message FooParameter
+enum Mode SUM=0 MEAN=1
+Mode mode=1|MEAN
+packed float weight=2
+string where=3|here
+FillerParameter filler=4
+required int32 least=5
+float scale=6|-1e-3
+"""
+
+
+@pytest.fixture
+def own_schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test declares is taken back."""
+    before = {name: dict(getattr(schema, name)) for name in ("FIELDS", "MESSAGES", "_PHASES")}
+    monkeypatch.setattr(schema, "_tables", list(schema._tables))
+    yield
+    for name, content in before.items():
+        current = getattr(schema, name)
+        current.clear()
+        current.update(content)
+
+
+def test_a_proto_is_read_into_the_notation_of_the_table() -> None:
+    assert proto_text.to_table(FORK) == TABLE
+
+
+@pytest.mark.parametrize("declaration", [FORK, TABLE], ids=["proto", "table"])
+def test_a_declared_message_is_read_and_written_as_caffes_own(
+    declaration: str, own_schema: None
+) -> None:
+    source = 'layer { type: "Foo" foo_param { weight: 1 weight: 2.5 least: 3 mode: SUM } }'
+    with pytest.raises(TinynetError, match="unknown field 'foo_param' in LayerParameter"):
+        text.parse(source, schema.NetParameter, "net")
+    old = schema.LayerParameter(name="old")
+    schema.declare(declaration)
+    schema.declare(declaration)
+    net = text.parse(source, schema.NetParameter, "net")
+    foo = net.layer[0].foo_param
+    assert list(foo.weight) == [1, 2.5] and foo.mode == schema.FooParameter.SUM
+    assert schema.FooParameter().mode == schema.FooParameter.MEAN
+    assert (foo.where, foo.filler.type) == ("here", "constant")
+    assert foo.scale == pytest.approx(-1e-3)
+    assert text.parse(text.format(net), schema.NetParameter, "net") == net
+    assert schema.NetParameter.FromString(net.SerializeToString()) == net
+    assert b"\x12\x08\x00\x00\x80\x3f\x00\x00\x20\x40" in net.SerializeToString()  # packed
+    with pytest.raises(TinynetError, match="FooParameter needs the field 'least'"):
+        text.parse("layer { foo_param { } }", schema.NetParameter, "net")
+    assert text.format(old) == 'name: "old"\n'  # of the classes before
+
+
+@pytest.mark.parametrize(
+    ("declaration", "told"),
+    [
+        ("message LayerParameter { optional int32 top = 4; }", "top already, declared otherwise"),
+        ("message LayerParameter { optional int32 new = 4; }", "string top = 4 already; int32 new"),
+        ("message LayerParameter { repeated string top = 9; }", "needs another name or number"),
+        ("message A { optional B b = 1; }", "A: nothing declares the type 'B'"),
+        ("message A { message B { } }", "line 1 of the .proto text: expected optional, required"),
+        ("message A {\n optional int32 a = x; }", "line 2 of the .proto text: the number of 'a'"),
+        ("message A {\n optional int32 a = 1", "line 2 of the .proto text: it ends within"),
+        ("message A { optional int32 a = 1; ¶ }", "stray '¶'"),
+        ("service A { }", "expected a message or an enum, found 'service'"),
+        ('message A { optional string a = 1 [default = "a b"]; }', "has a blank in it"),
+        ("enum Phase { TRAIN = 3; }", "TRAIN of the enum Phase is 0 already; got 3"),
+        ("int32 a=1", "'int32 a=1' stands before the first message"),
+        ("message A { optional int32 a = 99999999999; }", "protobuf does not take"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_adds_nothing(
+    declaration: str, told: str, own_schema: None
+) -> None:
+    before = {name: dict(members) for name, members in schema.FIELDS.items()}
+    classes = dict(schema.MESSAGES)
+    with pytest.raises(TinynetError) as refused:
+        schema.declare(declaration)
+    assert told in str(refused.value)
+    assert before == schema.FIELDS and classes == schema.MESSAGES
+
+
+def test_an_enum_of_caffes_gets_further_values(own_schema: None) -> None:
+    schema.declare("message PoolingParameter { enum PoolMethod { SOFT = 7; } }")
+    net = text.parse("layer { pooling_param { pool: SOFT } }", schema.NetParameter, "net")
+    assert net.layer[0].pooling_param.pool == 7
+    assert schema.PoolingParameter.MAX == 0
+
+
+def test_caffes_own_proto_adds_nothing(own_schema: None) -> None:
+    """Where Caffe's source is at hand: every field of ours is Caffe's, and none is missing."""
+    folder = os.environ.get("TINYNET_CAFFE_SOURCE")
+    if not folder:
+        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
+    proto = Path(folder) / "src" / "caffe" / "proto" / "caffe.proto"
+    before = {name: dict(members) for name, members in schema.FIELDS.items()}
+    schema.declare(proto.read_text())
+    assert before == schema.FIELDS
+
+
+def test_without_plugins_nothing_is_looked_for(tmp_path: Path) -> None:
+    """Reading a net that has no unknown field does not search the installed packages."""
+    code = (
+        "import sys\n"
+        "from tinynet.caffeformat import schema, text\n"
+        "text.parse('layer { type: \"ReLU\" }', schema.NetParameter, 'net')\n"
+        "print('importlib.metadata' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
