@@ -124,13 +124,16 @@ def test_what_could_be_published_by_itself_knows_nothing_else_of_ours(part: str)
             assert above or any(is_within(name, one) for one in allowed), f"{path}: {name}"
 
 
-def test_the_torch_engine_knows_nothing_of_pycaffes_face_over_it() -> None:
-    face = set(files("torchcaffe/pycaffe", "torchcaffe/__init__.py", "torchcaffe/__main__.py"))
-    engine = set(files("torchcaffe")) - face
-    users = {
-        p for p in engine if any(is_within(n, "tinynet.torchcaffe.pycaffe") for n in imports(p))
-    }
-    assert face and engine and not users
+@pytest.mark.parametrize("part", ["pycaffe", "fast"])
+def test_the_torch_engine_knows_nothing_of_its_face_and_of_what_makes_it_faster(part: str) -> None:
+    """It asks ``acceleration.py`` for the latter, which loads it by name."""
+    around = ("pycaffe", "fast", "__init__.py", "__main__.py")
+    engine = set(files("torchcaffe")) - set(files(*(f"torchcaffe/{one}" for one in around)))
+    package = f"tinynet.torchcaffe.{part}"
+    users = {path for path in engine if any(is_within(name, package) for name in imports(path))}
+    assert files(f"torchcaffe/{part}") and engine and not users
+    seams = {path for path in engine if package in path.read_text(encoding="utf-8")}
+    assert seams <= {PACKAGE / "torchcaffe" / "acceleration.py"}
 
 
 @pytest.mark.parametrize("by_package", [False, True], ids=["modules", "packages"])

@@ -12,7 +12,7 @@ import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe import both_engines, exact_gradients
 from tests.torchcaffe.conftest import Ask
 from tests.torchcaffe.test_stages_against_caffe import write_images, write_solver
-from tinynet.torchcaffe.convolution import winograd_rows
+from tinynet.torchcaffe.fast import winograd_rows
 
 ROUNDING = 3e-6  # relative; a float32's last digit is 6e-8, and sums have thousands of terms
 AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own

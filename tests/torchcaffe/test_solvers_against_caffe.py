@@ -14,6 +14,7 @@ from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, Ask, assert_same
 from tests.torchcaffe.golden import SOLVERS as GOLDEN
 from tinynet.torchcaffe.context import Context
+from tinynet.torchcaffe.fast.grouped_update import GroupedSGDSolver
 from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 UPDATES = 60
@@ -123,9 +124,9 @@ def test_sgd_updates_in_groups_as_one_by_one_to_the_bit(
     monkeypatch.setenv("GLOG_minloglevel", "2")
     (tmp_path / "solver.prototxt").write_text(solver(SGD[case], tmp_path))
     found = []
-    for in_groups in (False, True):
-        monkeypatch.setattr(SGDSolver, "_in_groups", lambda self, way=in_groups: way)
-        made = caffe.get_solver(tmp_path / "solver.prototxt")
+    for way in (SGDSolver.update_weights, GroupedSGDSolver.update_groups):
+        monkeypatch.setattr(GroupedSGDSolver, "update_weights", way)
+        made = GroupedSGDSolver(tmp_path / "solver.prototxt")
         for name, values in inputs().items():
             made.net.blobs[name].data[...] = values
         made.step(4)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -27,8 +27,6 @@ from tinynet.torchcaffe.errors import CaffeError, check
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
 
-_ZERO = torch.Tensor.zero_
-
 
 class _Part:
     """The data or the diff of a blob: one float32 tensor, and on a GPU its host mirror.
@@ -37,21 +35,19 @@ class _Part:
     than the tensor after every access to it, since the script may have written into it: Caffe's
     SyncedMemory makes the same assumption for ``mutable_cpu_data``.
 
-    ``pending`` is a change in place of the values that waits until somebody asks for them, and is
-    never made if others are set before.  It is given them in the shape that they have by then, not
-    in that of the blob that asks, which may be another's (Reshape's top and bottom share a part).
+    ``cleared`` says that the values are zero, which nobody has written yet.
 
     As in Caffe a blob that is reshaped keeps its memory as long as the new shape fits into it:
     ``whole`` (and ``host_whole``) is that memory, of which ``tensor`` then shows the start.
     """
 
     __slots__ = (
+        "cleared",
         "device",
         "exposed",
         "host",
         "host_is_newer",
         "host_whole",
-        "pending",
         "tensor",
         "whole",
     )
@@ -64,7 +60,7 @@ class _Part:
         self.host_whole: torch.Tensor | None = None
         self.exposed = False
         self.host_is_newer = False
-        self.pending: Callable[[torch.Tensor], object] | None = None
+        self.cleared = False
 
     def get(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The current values in float32, materialised as zeros where nothing was ever written."""
@@ -75,19 +71,15 @@ class _Part:
 
     def computed(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The current values in the type in which they were computed."""
-        if self.pending is not None and self.pending is not _ZERO:
-            assert self.tensor is not None
-            change, self.pending = self.pending, None
-            change(self.tensor)
         tensor = self.tensor
         if tensor is None or tensor.numel() != math.prod(shape):
             tensor = self._resized(shape)
         elif tensor.shape != shape:
             tensor = self.tensor = tensor.reshape(shape)
             self.host = None if self.host is None else self.host.reshape(shape)
-        if self.pending is _ZERO:
+        if self.cleared:
             tensor.zero_()
-            self.pending, self.host_is_newer = None, False
+            self.cleared = self.host_is_newer = False
         elif self.host_is_newer:
             assert self.host is not None
             tensor.copy_(self.host)
@@ -122,7 +114,7 @@ class _Part:
 
     def set(self, value: torch.Tensor) -> None:
         """Take ``value`` as the new content: adopted, or copied where a script holds a view."""
-        self.pending, self.host_is_newer = None, False
+        self.cleared = self.host_is_newer = False
         tensor = self.tensor
         if value is tensor:
             return
@@ -141,7 +133,7 @@ class _Part:
     def accumulate(self, value: torch.Tensor) -> None:
         if value.dtype == torch.bfloat16:
             value = value.float()
-        if self.pending is _ZERO and not self.exposed:
+        if self.cleared and not self.exposed:
             self.set(value)
         else:
             self.get(tuple(value.shape)).add_(value)
@@ -250,24 +242,12 @@ class Blob:
         For layers that work in place by ``set_data`` and need their input in backward. It is a copy
         only where a script holds a view of the data.
         """
-        return self.tensor.clone() if self._data.exposed else self.tensor
-
-    def change_when_seen(self, change: Callable[[torch.Tensor], object]) -> None:
-        """Call ``change``, which works in place, on the data as soon as anybody asks for it.
-
-        Never, if other data is set before.  For data of which no script holds an array.
-        """
-        assert not self.data_is_watched
-        self._data.pending = change
+        return self.tensor.clone() if self.data_is_watched else self.tensor
 
     @property
     def data_is_watched(self) -> bool:
         """Whether a script holds an array of the data."""
         return self._data.exposed
-
-    def shares_data_with(self, other: Blob) -> bool:
-        """Whether a change of ``other``'s data changes this blob's, by ``share_data``."""
-        return self._data is other._data
 
     def set_diff(self, value: torch.Tensor) -> None:
         self._diff.set(value)
@@ -287,7 +267,7 @@ class Blob:
         Lazily, so that the first ``add_diff`` takes its value as it is, unless a script holds an
         array of the diff.
         """
-        self._diff.pending = _ZERO
+        self._diff.cleared = True
         if self._diff.exposed:
             self._diff.get(self._shape)
 

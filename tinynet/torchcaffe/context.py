@@ -17,12 +17,16 @@ from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
 
 class Context(threading.local):
-    """State of one thread: ``gpu`` (mode), ``device_id``, ``precision``, the main ``stream``."""
+    """State of one thread: ``gpu`` (mode), ``device_id``, ``precision``, the main ``stream``.
+
+    ``fast`` is the switch of what only makes it faster (acceleration.py).
+    """
 
     def __init__(self) -> None:
         self.gpu = False
         self.device_id = 0
         self.precision = "float32"  # one of precision.NAMES
+        self.fast = os.environ.get("TINYNET_FAST", "1") != "0"
         self._stream: Mt19937 | None = None
 
     @property

@@ -8,19 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tinynet.torchcaffe import max_norm, precision
+from tinynet.torchcaffe import acceleration, max_norm, precision
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.shared_crops import predict_crops as predict_crops
 from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.snapshots import complete_state
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.solver import Solver
+
+
+def __getattr__(name: str) -> Any:
+    """What ``fast/`` offers besides, unless it is switched off: ``predict_crops``."""
+    offered = acceleration.offered(name)
+    if offered is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return offered
+
+
+def set_fast(on: bool) -> None:
+    """Whether the nets and solvers made from now on use what only makes them faster (``fast/``).
+
+    They do, unless the environment said ``TINYNET_FAST=0``.  Without it they round otherwise, and
+    ``predict_crops`` is absent.
+    """
+    CONTEXT.fast = on
 
 
 def set_precision(name: str) -> None:

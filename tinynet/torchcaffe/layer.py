@@ -32,7 +32,7 @@ from typing import Any, Callable, ClassVar
 import torch
 
 from tinynet.caffeformat import plugins
-from tinynet.torchcaffe import fillers, glog
+from tinynet.torchcaffe import acceleration, fillers, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check, refusing
@@ -261,4 +261,4 @@ def create_layer(param: Any, phase: int) -> Layer:
             f"unknown layer type '{param.type}' (layer {param.name}); known are {', '.join(known)}"
         )
     glog.info("layer_factory.hpp", f"Creating layer {param.name}")
-    return _TYPES[param.type](param, phase)
+    return acceleration.stand_in(_TYPES[param.type])(param, phase)

@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import torch
 
-from tinynet.torchcaffe import glog, solver_nets, solver_param
+from tinynet.torchcaffe import acceleration, glog, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
@@ -354,4 +354,4 @@ def create_solver(param: Any) -> Solver:
     """The solver that a SolverParameter describes. Raises CaffeError for an unknown type."""
     if param.type not in _TYPES:
         raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")
-    return _TYPES[param.type](param)
+    return acceleration.stand_in(_TYPES[param.type])(param)

@@ -10,6 +10,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.leveldb import LevelStore
 from tinynet.caffeformat.lmdb import open_store
@@ -18,35 +20,28 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import refusing
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import mt19937, random
-from tinynet.torchcaffe.reading.data_reader import DataReader, Position, Records
+from tinynet.torchcaffe.reading.data_reader import Batch, DataReader, Position, Records
 from tinynet.torchcaffe.reading.data_transformer import (
     DataTransformer,
     colour_of_encoded,
     needs_random,
     read_mean,
 )
-from tinynet.torchcaffe.reading.device_images import upload
+from tinynet.torchcaffe.reading.upload import upload
 
 
 @register("Data")
 class Data(Layer):
     num_bottom = (0, 0)
     num_top = (1, 2)
+    reader_type = DataReader
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, transform = self.param.data_param, self.param.transform_param
         self.require(param.batch_size > 0, "batch_size must be given and positive")
         stream, _ = random.prefetching_layer(CONTEXT.stream, needs_random(transform, self.phase))
         transformer = DataTransformer(transform, self.phase, read_mean(transform), stream)
-        reader = DataReader(
-            self._open(param),
-            param.batch_size,
-            transformer,
-            param.prefetch,
-            colour_of_encoded(transform),
-            CONTEXT.device,
-        )
-        self._reader = reader
+        self._reader = reader = self.open_reader(transformer)
         # the thread lives as long as the layer: the reader knows nothing of it
         weakref.finalize(self, reader.close)
         top[0].resize((param.batch_size, *transformer.output_shape(reader.image_shape)))
@@ -67,6 +62,21 @@ class Data(Layer):
             store = LevelStore(param.source)
         glog.info("db_leveldb.cpp", f"Opened leveldb {param.source}")
         return store
+
+    def open_reader(self, transformer: DataTransformer) -> DataReader:
+        """The reader of the database, which does not run yet."""
+        param = self.param.data_param
+        return self.reader_type(
+            self._open(param),
+            param.batch_size,
+            transformer,
+            param.prefetch,
+            colour_of_encoded(self.param.transform_param),
+        )
+
+    def bring(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Data and labels of a batch on this thread's device."""
+        return upload(batch.data, CONTEXT.device), upload(batch.labels, CONTEXT.device)
 
     def state(self) -> dict[str, Any]:
         """The number of records, that of the next one, and the transformer's random state."""
@@ -89,12 +99,7 @@ class Data(Layer):
         """Each batch brings its own shape."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        batch, images = self._reader.next_batch(), self._reader.images
-        if batch.plan is not None and images is not None:
-            data, labels = images.batch(batch.plan)
-        else:
-            device = CONTEXT.device
-            data, labels = upload(batch.data, device), upload(batch.labels, device)
+        data, labels = self.bring(self._reader.next_batch())
         top[0].resize(tuple(data.shape))
         top[0].set_data(data)
         if len(top) > 1:

@@ -19,7 +19,7 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, require_file
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import c_rand
-from tinynet.torchcaffe.reading.device_images import upload
+from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.snapshots import hdf5
 
 _SOURCE = "hdf5_data_layer.cpp"

@@ -15,9 +15,9 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import mt19937, random
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random, read_mean
-from tinynet.torchcaffe.reading.device_images import upload
 from tinynet.torchcaffe.reading.image_list import ImageList, Position
 from tinynet.torchcaffe.reading.prefetch import Prefetch
+from tinynet.torchcaffe.reading.upload import upload
 
 _SOURCE = "image_data_layer.cpp"
 

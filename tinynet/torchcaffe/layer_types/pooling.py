@@ -22,9 +22,6 @@ _MAX = schema.PoolingParameter.MAX
 _AVE = schema.PoolingParameter.AVE
 _STOCHASTIC = schema.PoolingParameter.STOCHASTIC
 
-# images whose diffs max pooling hands down in one call; 2 to 8 measured alike
-_TOGETHER = 4
-
 
 def _pair(param: Any, both: str, height: str, width: str) -> tuple[int, int]:
     if param.HasField(height) or param.HasField(width):
@@ -70,19 +67,6 @@ class Pooling(Layer):
             self.method != _STOCHASTIC or self.pad == (0, 0),
             f"a pad is for MAX and AVE, not for STOCHASTIC; got {self.pad}",
         )
-
-    @property
-    def takes_one_of_each_window(self) -> bool:
-        """Whether this is MAX without a mask, over windows that do not overlap."""
-        apart = all(kernel <= stride for kernel, stride in zip(self.kernel, self.stride))
-        return (
-            self.method == _MAX and apart and not self.global_pooling and len(self.param.top) == 1
-        )
-
-    @property
-    def has_no_empty_window(self) -> bool:
-        """Whether no window lies in the padding alone, where its maximum is Caffe's −FLT_MAX."""
-        return all(end < kernel for end, kernel in zip(self.end_pad, self.kernel))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
@@ -135,7 +119,11 @@ class Pooling(Layer):
         if self.method == _STOCHASTIC:
             top[0].set_data(self._pool_stochastically(bottom[0].tensor))
             return
-        top[0].set_data(self.take(values))
+        self._input = self._padded(values, torch.finfo(values.dtype).min)
+        out, self._indices = torch.ops.aten.max_pool2d_with_indices(
+            self._input, list(self.kernel), list(self.stride)
+        )
+        top[0].set_data(out)
         if len(top) > 1:
             width = self._input.shape[3]
             row = self._indices // width - self.pad[0]
@@ -160,14 +148,6 @@ class Pooling(Layer):
             spread.flatten(1, 2), padded.shape[2:], self.kernel, stride=self.stride
         )
 
-    def take(self, values: torch.Tensor) -> torch.Tensor:
-        """The largest value of each window; to it backward hands the window's diff."""
-        self._input = self._padded(values, torch.finfo(values.dtype).min)
-        out, self._indices = torch.ops.aten.max_pool2d_with_indices(
-            self._input, list(self.kernel), list(self.stride)
-        )
-        return out
-
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:
             return
@@ -188,32 +168,15 @@ class Pooling(Layer):
             padded = self._padded(bottom[0].tensor, 0.0)
             diff = self._hand_down_stochastically(top[0].grad, padded)
         else:
-            diff = self._hand_down(top[0].computed_diff.to(self._input.dtype))
+            diff = self.hand_down(top[0].computed_diff.to(self._input.dtype))
         bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))
 
-    def _hand_down(self, above: torch.Tensor) -> torch.Tensor:
-        """The diff of what ``take`` was given (padded), of ``above``, that of what it gave.
-
-        On a CPU a few images at a time: torch first sets the diff to zero, and so finds it in the
-        cache again.
-        """
-        if self._indices.is_contiguous(memory_format=torch.channels_last):
-            # an inner product above leaves the other order, which would go slowly together
-            above = above.contiguous(memory_format=torch.channels_last)
-        diff = torch.empty_like(self._input)
-        together = _TOGETHER if diff.device.type == "cpu" else max(1, len(diff))
-        for some in zip(*(t.split(together) for t in (above, self._input, self._indices, diff))):
-            torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
-                some[0],
-                some[1],
-                list(self.kernel),
-                list(self.stride),
-                [0, 0],
-                [1, 1],
-                False,
-                some[2],
-                grad_input=some[3],
-            )
+    def hand_down(self, above: torch.Tensor) -> torch.Tensor:
+        """The diff of ``_input``: each window's goes to the value that was the largest."""
+        windows = (list(self.kernel), list(self.stride), [0, 0], [1, 1], False)
+        diff: torch.Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+            above, self._input, *windows, self._indices
+        )
         return diff
 
     def _window_sizes(self, values: torch.Tensor) -> torch.Tensor:

@@ -30,7 +30,7 @@ class ReLU(NeuronLayer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].computed
         if top[0] is bottom[0]:
-            self.rectify(values)
+            self._rectify(values)
         elif self._leaks(values):
             top[0].set_data(leaky_relu(values, self.slope))
         elif self._cuts and _least(values) > -math.inf:
@@ -38,7 +38,7 @@ class ReLU(NeuronLayer):
         else:
             top[0].set_data(self._as_written(values))
 
-    def rectify(self, values: torch.Tensor) -> None:
+    def _rectify(self, values: torch.Tensor) -> None:
         """Put each value's top in its place."""
         if self._leaks(values):
             leaky_relu(values, self.slope, inplace=True)

@@ -16,8 +16,8 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import mt19937, random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.data_transformer import needs_random, read_mean
-from tinynet.torchcaffe.reading.device_images import upload
 from tinynet.torchcaffe.reading.prefetch import Prefetch
+from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.reading.window_batches import WindowBatches
 
 _SOURCE = "window_data_layer.cpp"

@@ -8,7 +8,7 @@ The images are read where LMDB's map shows them.  So the set is kept in the syst
 as there is memory for it, once for all trainings on the machine, and what does not fit comes from
 the disk, in the order in which it lies there.  A copy of the process's own would take 1.2 GB more
 for each training and save 3 µs of CPU time an image, where a training step takes milliseconds
-(data/results/bench.md).  Only a GPU gets a copy, in its own memory (device_images.py).
+(data/results/bench.md).
 
 Every batch carries the ``Position`` behind it, so that ``DataReader.position`` is that of the batch
 last *taken*, however far ahead the thread is, and ``seek`` resumes from there.
@@ -21,19 +21,15 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
 
 from tinynet.caffeformat.datum import DatumReader
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check, refusing
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
-from tinynet.torchcaffe.reading.device_images import DeviceImages, Plan
 from tinynet.torchcaffe.reading.prefetch import Prefetch
 
 # of records, after which the pages that they were read from are given back
 _RESIDENT_BYTES = 128 << 20
-_CPU = torch.device("cpu")
-_NOTHING = np.empty(0, np.float32)
 
 
 class Records(Protocol):
@@ -61,24 +57,17 @@ class Position(NamedTuple):
 
 
 class Batch:
-    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position behind it.
+    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position behind it."""
 
-    Where the layer's device cuts its images itself, ``plan`` stands in their place, and the two
-    are empty.
-    """
+    __slots__ = ("after", "data", "labels")
 
-    __slots__ = ("after", "data", "labels", "plan")
-
-    def __init__(
-        self, data: np.ndarray, labels: np.ndarray, after: Position, plan: Plan | None = None
-    ) -> None:
+    def __init__(self, data: np.ndarray, labels: np.ndarray, after: Position) -> None:
         self.data = data
         self.labels = labels
         self.after = after
-        self.plan = plan
 
 
-class _Walk:
+class Walk:
     """Goes through the records of a store from number ``record`` on, round and round."""
 
     def __init__(self, store: Records, record: int) -> None:
@@ -136,26 +125,20 @@ class DataReader:
         transformer: DataTransformer,
         prefetch: int,
         colour: str,
-        device: torch.device = _CPU,
     ) -> None:
-        """``colour``: how encoded Datums are decoded (``colour_of_encoded``).
-
-        Where ``device`` is a GPU, the batches are plans for its ``images`` to carry out.
-        """
+        """``colour``: how encoded Datums are decoded (``colour_of_encoded``)."""
         self._store = store
-        self._batch_size = batch_size
-        self._transformer = transformer
+        self.batch_size = batch_size
+        self.transformer = transformer
         self._datums = DatumReader(colour)
-        self._walk = _Walk(self._store, 0)
-        self._ahead = Prefetch(self._load, prefetch)
+        self.walk = Walk(self._store, 0)
+        self._ahead = Prefetch(self.load, prefetch)
         with refusing():
             _, first = self._store.first()
             image, _ = self._datums.read(first)
         self.image_shape: tuple[int, ...] = image.shape
         self._position = self._after(0)
-        self.images: DeviceImages | None = None
-        if device.type != "cpu" and image.dtype == np.uint8:
-            self.images = DeviceImages(transformer, self.image_shape, self.records, device)
+        self.image_type = image.dtype
 
     @property
     def records(self) -> int:
@@ -172,7 +155,7 @@ class DataReader:
 
         Raises CaffeError where there is no such record, or no such random stream.
         """
-        stream = self._transformer.stream
+        stream = self.transformer.stream
         check(
             0 <= position.record < self.records and (position.stream is None) == (stream is None),
             f"a position in the data is a record from 0 to {self.records - 1}, and a random state "
@@ -183,7 +166,7 @@ class DataReader:
         if stream is not None and position.stream is not None:
             stream.set_state(*position.stream)
         self._position = position
-        self._walk = _Walk(self._store, position.record)
+        self.walk = Walk(self._store, position.record)
         self.start()
 
     def start(self) -> None:
@@ -198,38 +181,26 @@ class DataReader:
     def close(self) -> None:
         """Stop the thread and close the database."""
         self._ahead.stop()
-        self._walk.skip(0)  # lets go of the store
+        self.walk.skip(0)  # lets go of the store
         self._store.close()
 
     def _after(self, record: int) -> Position:
-        stream = self._transformer.stream
+        stream = self.transformer.stream
         return Position(record, None if stream is None else stream.get_state())
 
-    def _load(self) -> Batch:
-        device, count, walk = self.images, self._batch_size, self._walk
-        records = walk.upcoming(count)
-        if device is not None and device.has(records):
-            walk.skip(count)
-            return self._planned(device, records, device.labels[records], None)
+    def load(self) -> Batch:
+        """The batch of the next records."""
+        records = self.walk.upcoming(self.batch_size)
+        images, labels = self.read()
+        data = self.transformer.transform(images)
+        return Batch(data, labels.astype(np.float32), self.behind(records))
+
+    def read(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Images C×H×W and labels of the next records."""
         with refusing():
-            decoded = [self._datums.read(value) for value in walk.take(count)]
-        images = [pixels for pixels, _ in decoded]
-        labels = np.array([label for _, label in decoded])
-        if device is not None and device.takes(images):
-            return self._planned(device, records, labels, device.stage(images))
-        data = self._transformer.transform(images)
-        return Batch(data, labels.astype(np.float32), self._behind(records))
+            decoded = [self._datums.read(value) for value in self.walk.take(self.batch_size)]
+        return [pixels for pixels, _ in decoded], np.array([label for _, label in decoded])
 
-    def _planned(
-        self,
-        device: DeviceImages,
-        records: np.ndarray,
-        labels: np.ndarray,
-        staged: torch.Tensor | None,
-    ) -> Batch:
-        windows = self._transformer.draw([device.shape] * len(records))
-        plan = Plan(records, windows, labels, staged)
-        return Batch(_NOTHING, _NOTHING, self._behind(records), plan)
-
-    def _behind(self, records: np.ndarray) -> Position:
+    def behind(self, records: np.ndarray) -> Position:
+        """Where the reader stands after these records."""
         return self._after(int(records[-1] + 1) % self.records)

@@ -38,50 +38,17 @@ class SGDSolver(Solver):
         if self.parameters.display and self.iter % self.parameters.display == 0:
             glog.info("sgd_solver.cpp", f"Iteration {self.iter}, lr = {glog.number(rate)}")
         self._clip_gradients()
-        if self._in_groups():
-            self._update_groups(rate)
-        else:
-            for index, blob in enumerate(self.net.learnable_params):
-                if self.parameters.iter_size != 1:
-                    blob.grad.mul_(1.0 / self.parameters.iter_size)
-                self._regularize(index, blob)
-                self.compute_update(index, blob.grad, rate * self.net.params_lr[index])
-                blob.tensor.sub_(blob.grad)
+        self.update_weights(rate)
         self._iter += 1
 
-    def _in_groups(self) -> bool:
-        """Whether ``_update_groups`` does what the parameters one by one would: SGD's, on a GPU."""
-        params = self.net.learnable_params
-        return (
-            bool(params)
-            and params[0].tensor.device.type != "cpu"
-            and type(self).compute_update is SGDSolver.compute_update
-            and self.parameters.regularization_type == "L2"
-        )
-
-    def _update_groups(self, rate: float) -> None:
-        """Update the parameters that share lr_mult and decay_mult together.
-
-        A GPU does each of these operations sooner than the host can ask for the next one: together
-        they are asked for once for a group, instead of once for every parameter.
-        """
-        groups: dict[tuple[float, float], list[int]] = {}
-        for index, multipliers in enumerate(zip(self.net.params_lr, self.net.params_decay)):
-            groups.setdefault(multipliers, []).append(index)
-        for (lr_mult, decay_mult), indexes in groups.items():
-            blobs = [self.net.learnable_params[index] for index in indexes]
-            weights, grads = [blob.tensor for blob in blobs], [blob.grad for blob in blobs]
-            history = [self._history[index] for index in indexes]
+    def update_weights(self, rate: float) -> None:
+        """From the diffs, which then hold the step that was taken."""
+        for index, blob in enumerate(self.net.learnable_params):
             if self.parameters.iter_size != 1:
-                torch._foreach_mul_(grads, 1.0 / self.parameters.iter_size)
-            decay = self.parameters.weight_decay * decay_mult
-            if decay:
-                torch._foreach_add_(grads, weights, alpha=decay)
-            torch._foreach_mul_(history, self.parameters.momentum)
-            torch._foreach_add_(history, grads, alpha=rate * lr_mult)
-            torch._foreach_zero_(grads)
-            torch._foreach_add_(grads, history)
-            torch._foreach_sub_(weights, history)
+                blob.grad.mul_(1.0 / self.parameters.iter_size)
+            self._regularize(index, blob)
+            self.compute_update(index, blob.grad, rate * self.net.params_lr[index])
+            blob.tensor.sub_(blob.grad)
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
         """Turn ``grad``, the regularised gradient of parameter ``index``, into what is subtracted.

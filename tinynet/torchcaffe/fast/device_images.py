@@ -11,15 +11,12 @@ Nothing here waits for the device.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
 from tinynet.torchcaffe import glog
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
+from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
+from tinynet.torchcaffe.reading.upload import upload
 
 _SHARE = 4  # of the free memory, one part in so many may be taken by a set of images
 
@@ -30,14 +27,6 @@ def fits(size: int, device: torch.device) -> bool:
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return size * _SHARE <= free
-
-
-def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """``values`` on ``device``, without waiting: a GPU copies them from page-locked memory."""
-    tensor = torch.as_tensor(values)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
 
 
 class Plan:

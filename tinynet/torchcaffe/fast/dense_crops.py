@@ -21,18 +21,21 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe.acceleration import extension
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.layer import Layer
+from tinynet.torchcaffe.layer_types.batch_norm import BatchNorm
+from tinynet.torchcaffe.layer_types.convolution import Convolution
+from tinynet.torchcaffe.layer_types.lrn import LRN
+from tinynet.torchcaffe.layer_types.pooling import Pooling
+from tinynet.torchcaffe.net import Net
 
 Pair = tuple[int, int]
 
@@ -65,22 +68,23 @@ _CELL_BY_CELL = {"AbsVal", "Dropout", "ELU", "Exp", "Log", "Power", "PReLU", "Re
 _CELL_BY_CELL |= {"TanH"}
 
 
-def _window(layer: Any) -> _Window | None:
+def _window(layer: Layer) -> _Window | None:
     """What a cell above depends on below; None where on its place too, or on all of the map."""
     param = layer.param
-    if layer.type == "Convolution":
-        if layer.axis != 1 or layer.spatial != 2 or any(layer.pad):
+    if isinstance(layer, Convolution):
+        window = layer.window
+        if layer.axis != 1 or layer.spatial != 2 or any(window.pad):
             return None
-        height, width = (d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel))
-        return _Window((height, width), (layer.stride[0], layer.stride[1]))
-    if layer.type == "Pooling":
+        height, width = window.extent
+        return _Window((height, width), (window.stride[0], window.stride[1]))
+    if isinstance(layer, Pooling):
         if layer.global_pooling or any(layer.pad):
             return None
         floor = param.pooling_param.round_mode == schema.PoolingParameter.FLOOR
         return _Window(layer.kernel, layer.stride, rounds_up=not floor)
-    if layer.type == "LRN":
+    if isinstance(layer, LRN):
         return _Window() if layer.across else None
-    if layer.type == "BatchNorm":
+    if isinstance(layer, BatchNorm):
         return _Window() if layer.use_global_stats else None
     if layer.type in ("Scale", "Bias"):
         settings = param.scale_param if layer.type == "Scale" else param.bias_param
@@ -131,7 +135,7 @@ class _Group:
             return [self]
         return [self.part([i]) for i in range(len(self.views))]
 
-    def run(self, layer: Any, window: _Window, in_place: bool) -> _Group:
+    def run(self, layer: Layer, window: _Window, in_place: bool) -> _Group:
         below = Blob(self.map.shape)
         below.set_data(self.map)
         above = below if in_place else Blob()
@@ -146,7 +150,7 @@ class _Group:
         return _Group(above.tensor, (height, width), offsets, self.views)
 
 
-def _shared_layers(net: Net) -> list[tuple[int, _Window]]:
+def _dense_layers(net: Net) -> list[tuple[int, _Window]]:
     """The layers, from the input on, that a whole image can be run through: (index, window)."""
     graph, found = net.graph, []
     current = graph.input_ids[0]
@@ -165,6 +169,7 @@ def _shared_layers(net: Net) -> list[tuple[int, _Window]]:
     return found
 
 
+@extension
 @torch.no_grad()
 def predict_crops(
     net: Net, images: np.ndarray, origins: Sequence[Pair], mirror: bool = False
@@ -183,8 +188,8 @@ def predict_crops(
     """
     height, width = _check(net, images, origins)
     count, _, _, full_width = images.shape
-    shared = _shared_layers(net)
-    step = _images_in_a_pass(net, shared, images, (height, width))
+    dense = _dense_layers(net)
+    step = _images_in_a_pass(net, dense, images, (height, width))
     views = len(origins) * (1 + mirror)
     out: np.ndarray | None = None
     for start in range(0, count, step):
@@ -196,7 +201,7 @@ def predict_crops(
             mirrored = [(row, full_width - width - column) for row, column in origins]
             numbers = list(range(len(origins), views))
             groups.append(_Group(values.flip(3), (height, width), mirrored, numbers))
-        result = _predict(net, groups, shared, views)
+        result = _predict(net, groups, dense, views)
         if out is None:
             out = np.empty((count, views, result.shape[2]), np.float32)
         out[start : start + step] = result
@@ -205,11 +210,11 @@ def predict_crops(
 
 
 def _predict(
-    net: Net, groups: list[_Group], shared: list[tuple[int, _Window]], views: int
+    net: Net, groups: list[_Group], dense: list[tuple[int, _Window]], views: int
 ) -> np.ndarray:
     """Outputs N×V×K of the views in ``groups``."""
     graph = net.graph
-    for i, window in shared:
+    for i, window in dense:
         if not window.is_a_cell:
             groups = [part for group in groups for part in group.split(window)]
         in_place = graph.bottom_ids[i] == graph.top_ids[i]
@@ -219,8 +224,8 @@ def _predict(
         for index, view in enumerate(group.views):
             crops[view] = group.cut(index)
     batch = torch.cat(crops)
-    last = shared[-1][0] if shared else -1
-    begin = graph.tops[last][0] if shared else graph.blobs[graph.input_ids[0]]
+    last = dense[-1][0] if dense else -1
+    begin = graph.tops[last][0] if dense else graph.blobs[graph.input_ids[0]]
     begin.resize(tuple(batch.shape))
     begin.set_data(batch)
     net.run_forward(last + 1)
@@ -253,11 +258,11 @@ def _check(net: Net, images: np.ndarray, origins: Sequence[Pair]) -> Pair:
 
 
 def _images_in_a_pass(
-    net: Net, shared: list[tuple[int, _Window]], images: np.ndarray, size: Pair
+    net: Net, dense: list[tuple[int, _Window]], images: np.ndarray, size: Pair
 ) -> int:
     """So many that the largest map stays below _MAP_BYTES."""
     largest = math.prod(images.shape[1:])
-    for i, _ in shared:
+    for i, _ in dense:
         # the crop's map, and the whole image's beside it, which is larger by less than this
         channels, *extent = net.graph.tops[i][0].shape[1:]
         grown = [n * whole / crop for n, whole, crop in zip(extent, images.shape[2:], size)]

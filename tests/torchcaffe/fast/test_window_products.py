@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tinynet.torchcaffe.convolution import window_products
+from tinynet.torchcaffe.fast import window_products
 
 
 def _reference(

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import tinynet.torchcaffe as caffe
 from tinynet.caffeformat.transform import crop_origins, views
-from tinynet.torchcaffe import shared_crops
-from tinynet.torchcaffe.extensions import predict_crops
+from tinynet.torchcaffe.fast import dense_crops
+from tinynet.torchcaffe.fast.dense_crops import predict_crops
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STAGES = sorted(path.parent.name for path in ROOT.glob("prototxt/stage[1-7]_*/deploy.prototxt"))
 
 
@@ -74,7 +74,7 @@ def test_probabilities_of_a_stage_are_those_of_its_ten_crops(stage):
 
 def test_the_stages_share_all_their_convolutions():
     net = caffe.Net(str(ROOT / "prototxt/stage7_dropout2/deploy.prototxt"), caffe.TEST)
-    last, _ = shared_crops._shared_layers(net)[-1]
+    last, _ = dense_crops._dense_layers(net)[-1]
     assert net.graph.layers[last].name == "pool3"
 
 
@@ -180,14 +180,14 @@ FC = (
 def cells_run(net, images, origins, monkeypatch) -> list[tuple[int, int]]:
     """Height and width of each map that a layer was run on while sharing."""
     seen = []
-    run = shared_crops._Group.run
+    run = dense_crops._Group.run
 
     def watch(group, *rest):
         seen.append(tuple(group.map.shape[2:]))
         return run(group, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shared_crops._Group, "run", watch)
+        patch.setattr(dense_crops._Group, "run", watch)
         predict_crops(net, images, origins)
     return seen
 
@@ -213,7 +213,7 @@ def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
     net = net_of(tmp_path, same_shape + both + FC % "sum", (5, 5))
     give_weights(net)
     images = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
-    assert shared_crops._shared_layers(net) == []
+    assert dense_crops._dense_layers(net) == []
     origins = [(0, 0), (2, 1)]
     np.testing.assert_allclose(
         predict_crops(net, images, origins, True),
@@ -227,7 +227,7 @@ def test_many_images_go_through_in_passes(tmp_path, monkeypatch):
     give_weights(net)
     images = np.random.default_rng(0).normal(size=(7, 2, 6, 6)).astype(np.float32)
     whole = predict_crops(net, images, [(0, 0), (1, 1)])
-    monkeypatch.setattr(shared_crops, "_MAP_BYTES", 3 * 4 * 4 * 25)
+    monkeypatch.setattr(dense_crops, "_MAP_BYTES", 3 * 4 * 4 * 25)
     np.testing.assert_allclose(predict_crops(net, images, [(0, 0), (1, 1)]), whole, atol=1e-6)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.torchcaffe.convolution import plain_convolution
-from tests.torchcaffe.convolution.plain_convolution import drawn
-from tinynet.torchcaffe.convolution import winograd
+from tests.torchcaffe.fast import plain_convolution
+from tests.torchcaffe.fast.plain_convolution import drawn
+from tinynet.torchcaffe.fast import winograd
 
 _KERNEL = (3, 3)
 _SHAPES = [

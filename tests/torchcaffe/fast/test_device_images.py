@@ -18,12 +18,13 @@ from tests.torchcaffe.reading.test_data_transformer import mean_of, parse
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import open_store, write_store
+from tinynet.torchcaffe.fast import device_images
+from tinynet.torchcaffe.fast.device_data import PlannedBatch, PlanReader
+from tinynet.torchcaffe.fast.device_images import DeviceImages, Plan
 from tinynet.torchcaffe.random_numbers import random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
-from tinynet.torchcaffe.reading import data_transformer, device_images
-from tinynet.torchcaffe.reading.data_reader import DataReader
+from tinynet.torchcaffe.reading import data_transformer
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random
-from tinynet.torchcaffe.reading.device_images import DeviceImages, Plan
 
 CPU = torch.device("cpu")
 BYTES = [name for name, (store, *_) in asked.TRANSFORMS.items() if store in ("bytes", "square")]
@@ -70,14 +71,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_reader(database: Path) -> Iterator[Callable[..., DataReader]]:
-    made: list[DataReader] = []
+def open_reader(database: Path) -> Iterator[Callable[..., PlanReader]]:
+    made: list[PlanReader] = []
 
-    def make(path: Path = database, on_device: bool = True, phase: int = 0) -> DataReader:
+    def make(path: Path = database, on_device: bool = True, phase: int = 0) -> PlanReader:
         param = parse(AUGMENTED)
         stream = Mt19937(5) if needs_random(param, phase) else None
         transformer = DataTransformer(param, phase, None, stream)
-        reader = DataReader(open_store(path), BATCH, transformer, 3, "native")
+        reader = PlanReader(open_store(path), BATCH, transformer, 3, "native")
         if on_device:
             shape, records = reader.image_shape, reader.records
             reader.images = DeviceImages(transformer, shape, records, CPU)
@@ -90,11 +91,11 @@ def open_reader(database: Path) -> Iterator[Callable[..., DataReader]]:
         reader.close()
 
 
-def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
+def take(reader: PlanReader, batches: int) -> list[tuple[bytes, list[float]]]:
     found = []
     for _ in range(batches):
         batch = reader.next_batch()
-        if batch.plan is None:
+        if not isinstance(batch, PlannedBatch):
             data, labels = torch.from_numpy(batch.data), torch.from_numpy(batch.labels)
         else:
             assert reader.images is not None
@@ -105,7 +106,7 @@ def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_the_reader_gives_the_same_batches_for_a_device_from_every_position(
-    open_reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch, stored: bool
+    open_reader: Callable[..., PlanReader], monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
     monkeypatch.setattr(device_images, "fits", lambda size, device: stored)
     here, there = open_reader(on_device=False), open_reader()
@@ -123,20 +124,20 @@ def test_the_reader_gives_the_same_batches_for_a_device_from_every_position(
 
 
 def test_after_an_epoch_nothing_but_plans_is_brought(
-    open_reader: Callable[..., DataReader],
+    open_reader: Callable[..., PlanReader],
 ) -> None:
     reader = open_reader()
     take(reader, 6 + 4)  # an epoch, and what was read ahead of it
     for _ in range(12):
         batch = reader.next_batch()
-        assert batch.plan is not None and batch.plan.images is None
+        assert isinstance(batch, PlannedBatch) and batch.plan.images is None
         assert reader.images is not None
         reader.images.batch(batch.plan)
 
 
 @pytest.mark.parametrize("others", ["sizes", "floats"])
 def test_images_that_a_device_cannot_store_are_cut_on_the_host(
-    open_reader: Callable[..., DataReader], tmp_path: Path, others: str
+    open_reader: Callable[..., PlanReader], tmp_path: Path, others: str
 ) -> None:
     images = [*asked.images("bytes"), *asked.images(others)]
     path = tmp_path / "mixed"
@@ -165,11 +166,16 @@ def test_a_gpu_gives_the_batches_of_the_cpu(
     found = []
     for device in (CPU, torch.device("cuda", 0)):
         transformer = DataTransformer(parse(AUGMENTED), schema.TRAIN, None, Mt19937(5))
-        reader = DataReader(open_store(database), BATCH, transformer, 3, "native", device)
+        reader = PlanReader(open_store(database), BATCH, transformer, 3, "native")
+        if device.type != "cpu":
+            shape, records = reader.image_shape, reader.records
+            reader.images = DeviceImages(transformer, shape, records, device)
         reader.start()
         batches = [reader.next_batch() for _ in range(20)]
         if reader.images is not None:
-            cut = [reader.images.batch(batch.plan) for batch in batches if batch.plan]
+            plans = [batch.plan for batch in batches if isinstance(batch, PlannedBatch)]
+            assert len(plans) == len(batches)
+            cut = [reader.images.batch(plan) for plan in plans]
             found.append([data.cpu().numpy().copy() for data, _ in cut])
         else:
             found.append([batch.data for batch in batches])

@@ -1,0 +1,97 @@
+"""The one seam between the engine and ``fast/``, which computes the same and needs less time.
+
+The engine is complete without ``fast/`` and imports nothing of it.  It asks here, in four places:
+
+``stand_in``    ``create_layer`` and ``create_solver``: which class to make for a type;
+``schedule``    ``Net``: in which steps to run a whole pass that nobody watches;
+``offered``     ``extensions``: which functions there are besides;
+``enabled``     whoever wants to know whether results are rounded in another way.
+
+A module of ``fast/`` says what it offers by the decorators ``stands_in_for``, ``rewrites_schedule``
+and ``extension``.  The switch is ``CONTEXT.fast``: on, unless the environment says
+``TINYNET_FAST=0`` or a script calls ``extensions.set_fast(False)``.  It counts when a net or a
+solver is made.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tinynet.torchcaffe.context import CONTEXT
+
+T = TypeVar("T")
+
+Rewrite = Callable[[list[Any]], list[Any]]
+
+_STAND_INS: dict[type[Any], type[Any]] = {}
+_REWRITES: list[Rewrite] = []
+_EXTENSIONS: dict[str, Callable[..., Any]] = {}
+
+
+# ------------------------------------------------------------------------- what the engine asks
+
+
+def enabled() -> bool:
+    """Whether nets and solvers that this thread makes from now on use ``fast/``."""
+    return CONTEXT.fast
+
+
+def stand_in(plain: type[T]) -> type[T]:
+    """The class to make instead of ``plain``: a subclass of it, or ``plain`` itself."""
+    return _STAND_INS.get(plain, plain) if _loaded() else plain
+
+
+def schedule(steps: list[T]) -> list[T]:
+    """The steps (``graph.schedule.Step``) that leave the same blobs behind as ``steps`` do."""
+    for rewrite in _REWRITES if _loaded() else ():
+        steps = rewrite(steps)
+    return steps
+
+
+def offered(name: str) -> Callable[..., Any] | None:
+    """The extension of this name; None where there is none, or ``fast/`` is switched off."""
+    return _EXTENSIONS.get(name) if _loaded() else None
+
+
+def _loaded() -> bool:
+    if CONTEXT.fast:
+        _load()
+    return CONTEXT.fast
+
+
+@functools.cache
+def _load() -> None:
+    """Import every module, once, of ``fast``, so that each says what it offers."""
+    package = importlib.import_module("tinynet.torchcaffe.fast")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+# --------------------------------------------------------------------------- what fast/ offers
+
+
+def stands_in_for(plain: type[Any]) -> Callable[[type[T]], type[T]]:
+    """Class decorator: make the class, a subclass of ``plain``, wherever ``plain`` is asked for."""
+
+    def add(faster: type[T]) -> type[T]:
+        assert issubclass(faster, plain) and plain not in _STAND_INS, faster
+        _STAND_INS[plain] = faster
+        return faster
+
+    return add
+
+
+def rewrites_schedule(rewrite: Rewrite) -> Rewrite:
+    """Decorator of a function that gives better steps for the steps of a net."""
+    _REWRITES.append(rewrite)
+    return rewrite
+
+
+def extension(function: T) -> T:
+    """Decorator of a function that ``caffe.extensions`` has under its own name."""
+    _EXTENSIONS[function.__name__] = function  # type: ignore[attr-defined,assignment]
+    return function
