@@ -30,7 +30,7 @@ from tinynet.run.log import LogParser
 from tinynet.run.paths import RunPaths
 from tinynet.run.progress import Progress
 from tinynet.run.session import Session
-from tinynet.study import parity
+from tinynet.study import engine_parity as parity
 
 START = f"#!{sys.executable}\nimport json, os, signal, subprocess, sys, time\n"
 ERROR = """print(json.dumps({"event": "error", "message": "its own words"}), flush=True)
@@ -98,7 +98,7 @@ TRANSFORM: Any = SimpleNamespace(mean=np.zeros(1, np.float32), crop_size=0, scal
 
 
 def predict(engine: Engine, folder: Path) -> str:
-    request = evaluate.Request(folder, cpu=True)
+    request = evaluate.EvaluationRequest(folder, cpu=True)
     weights: Any = SimpleNamespace(path=folder / "w.caffemodel")
     images: Any = Images()
     with pytest.raises(TinynetError) as error:
