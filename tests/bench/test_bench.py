@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from click.testing import CliRunner
 
 from tests.cli.command import run
 from tinynet.bench import parts
+from tinynet.bench.competitors import competitors
 from tinynet.bench.machine import machine
 from tinynet.bench.rounds import Row, alternate
 from tinynet.cli import bench as cli
@@ -251,3 +256,37 @@ def test_a_caffe_that_was_named_and_is_none_is_an_error_and_no_gap(tmp_path):
 def test_a_data_set_that_is_not_there_is_wrong_use(tmp_path):
     done = run("bench", "--quick", "--only", "convert", "--data", tmp_path / "absent")
     assert done.status == 2 and "no such folder or zip" in done.stderr
+
+
+def test_beside_busy_processes_each_part_runs_in_their_company_and_says_so(tmp_path, monkeypatch):
+    seen = []
+
+    def company(self):
+        here = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in here.read_text().split()]
+        seen.append(sum("os.getppid() == parent" in command for command in commands))
+        return [Row("p", "n", "img", [1.0])]
+
+    monkeypatch.setattr(parts.Bench, "reader", company)
+    for busy in (0, 2):
+        work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, print, busy=busy)
+        work.__dict__["data"] = None  # already there
+        rows = work.run("reader")
+    assert seen == [0, 2]
+    here = {"processor": "P", "cores": 2, "instructions": [], "gpu": ""}
+    assert cli._table(rows, here, 2).startswith("P, 2 cores; beside 2 busy processes\n")
+    assert "beside" not in cli._table(rows, here).splitlines()[0]
+
+
+def test_a_competitor_computes_until_its_block_is_left():
+    def ticks(pid):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+
+    with competitors(1) as (pid,):
+        before, end = ticks(pid), time.monotonic() + 60
+        while ticks(pid) < before + 5 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert ticks(pid) >= before + 5
+        (threads,) = re.findall(r"Threads:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        assert threads == "1"
+    assert not Path(f"/proc/{pid}").exists()

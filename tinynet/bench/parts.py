@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.bench.competitors import competitors
 from tinynet.bench.rounds import Row, Say, Start, alternate
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine import discovery
@@ -43,12 +44,16 @@ class Bench:
     caffe_tools: Path | None
     say: Say
     gpu: int | None = None  # on which nets and products are measured; None: on the CPU
+    busy: int = 0  # competing processes beside every contestant
     _gemm: tuple[float, ...] = (0.0, 0.0)  # operations a second, float32 and bfloat16
     _steps: dict[str, float] = field(default_factory=dict)  # img/s of training, by the part's name
 
     def run(self, part: str) -> list[Row]:
         """The rows of a part of PARTS."""
-        return getattr(self, part)()
+        if self.busy:
+            _ = self.data  # made before, in no need of company
+        with competitors(self.busy):
+            return getattr(self, part)()
 
     # --- what the parts need
 

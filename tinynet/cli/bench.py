@@ -26,6 +26,13 @@ PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each."
 )
+@click.option(
+    "--busy",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Beside every contestant, run N processes that compute without a pause.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Data set, folder or zip.")
 @shared_options.gpu("Measure nets and products on")
 @shared_options.caffe_python
@@ -40,6 +47,7 @@ def bench(
     only: tuple[str, ...],
     quick: bool,
     rounds: int,
+    busy: int,
     data: Path | None,
     gpu: int | None,
     caffe_python: str | None,
@@ -51,7 +59,8 @@ def bench(
     Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
     median over the rounds counts.  Without --data the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
-    training step the Data layer alone would take.
+    training step the Data layer alone would take.  With --busy N the machine is shared: N processes
+    multiply matrices at the same priority, one thread each.
     """
     from tinynet.bench.machine import machine
     from tinynet.bench.parts import Bench, unpacked
@@ -72,16 +81,18 @@ def bench(
         with tempfile.TemporaryDirectory(prefix="tinynet-bench-") as name:
             scratch = Path(name)
             folder = unpacked(data, scratch, quick)
-            work = Bench(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress, gpu)
+            work = Bench(
+                scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress, gpu, busy
+            )
             for part in parts:
                 rows += work.run(part)
     finally:  # what was measured before a part failed, or was interrupted, counts all the same
         _progress("")
         if rows and as_json:
-            record = {"machine": machine(gpu), "rounds": rounds, "quick": quick}
+            record = {"machine": machine(gpu), "rounds": rounds, "quick": quick, "busy": busy}
             click.echo(json.dumps({**record, "rows": [_as_dict(row, rows) for row in rows]}))
         elif rows:
-            click.echo(_table(rows, machine(gpu)))
+            click.echo(_table(rows, machine(gpu), busy))
 
 
 def _progress(line: str) -> None:
@@ -122,7 +133,7 @@ def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Row], here: dict[str, Any]) -> str:
+def _table(rows: list[Row], here: dict[str, Any], busy: int = 0) -> str:
     from tinynet.cli.table import render
 
     cells = []
@@ -145,5 +156,7 @@ def _table(rows: list[Row], here: dict[str, Any]) -> str:
         head += f" ({', '.join(here['instructions'])})"
     if here["gpu"]:
         head += f"; {here['gpu']}"
+    if busy:
+        head += f"; beside {busy} busy process{'es' if busy > 1 else ''}"
     columns = ["part", "what", "median", "", "rounds", "of GEMM", "beside"]
     return head + "\n\n" + render(columns, cells, right=(2, 5), wrap=(6,))

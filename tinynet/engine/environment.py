@@ -1,4 +1,4 @@
-"""Variables of the environment that our workers and commands start with.
+"""Variables of the environment that our workers start with.
 
 What a user has set stands.  Nothing here changes what is computed, but the number of threads.
 """
@@ -6,7 +6,6 @@ What a user has set stands.  Nothing here changes what is computed, but the numb
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
 
 from tinynet.engine.processor import usable_threads
 
@@ -34,15 +33,25 @@ def of_worker(engine: str, threads: int | None = None) -> dict[str, str]:
     """
     # old glog writes INFO to files unless told otherwise; the log must come to us whole
     found = {"GLOG_logtostderr": "1", "GLOG_minloglevel": "0", "PYTHONUNBUFFERED": "1"}
-    found.update(_passive_waits(os.environ))
-    if engine == "torch" and not any(name in os.environ for name in _KEEP_FREED_MEMORY):
-        found.update(_KEEP_FREED_MEMORY)
+    found.update(of_script(engine))
     if threads is None:
         found.update(at_most(usable_threads()))
     else:
         found.update(dict.fromkeys(THREAD_COUNTS, str(threads)))
+        # else MKL would take no more threads than there are cores, and sum up in another order
+        found["MKL_DYNAMIC"] = "FALSE"
     # else GNU's OpenMP would take fewer threads on a busy machine, and sum up in another order
     found["OMP_DYNAMIC"] = "false"
+    return found
+
+
+def of_script(engine: str) -> dict[str, str]:
+    """What a user's own script has beside our environment, where we run it on an engine."""
+    found = {}
+    if not any(name in os.environ for name in _WAITS):
+        found["OMP_WAIT_POLICY"] = "passive"
+    if engine == "torch" and not any(name in os.environ for name in _KEEP_FREED_MEMORY):
+        found.update(_KEEP_FREED_MEMORY)
     return found
 
 
@@ -53,15 +62,3 @@ def at_most(threads: int) -> dict[str, str]:
         given = os.environ.get(name, "")
         found[name] = str(min(int(given), threads) if given.isdigit() and int(given) else threads)
     return found
-
-
-def wait_passively(variables: MutableMapping[str, str] = os.environ) -> None:
-    """Have the threads of this process, and of those that it starts, sleep while they wait.
-
-    To be called before a library with OpenMP is loaded: its runtime looks but once.
-    """
-    variables.update(_passive_waits(variables))
-
-
-def _passive_waits(variables: Mapping[str, str]) -> dict[str, str]:
-    return {} if any(name in variables for name in _WAITS) else {"OMP_WAIT_POLICY": "passive"}

@@ -58,12 +58,14 @@ def start_worker(
 def become_script(engine: Engine, script: str, arguments: Sequence[str]) -> NoReturn:
     """Let a user's script, run by the engine, take over this process: it never returns.
 
-    The script has this process's streams, environment, signals and number, and its exit status.
+    The script has this process's streams, signals and number, its exit status, and its environment
+    with what ``environment.of_script`` adds.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     command = [engine.python, str(WORKER), "script", "--engine", engine.module]
-    os.execv(engine.python, [*command, "--", script, *arguments])
+    variables = {**os.environ, **environment.of_script(engine.name)}
+    os.execve(engine.python, [*command, "--", script, *arguments], variables)
 
 
 class WorkerProcess:

@@ -37,9 +37,9 @@ class Slots(Protocol):
 class Cores:
     """The cores of this machine in equal shares: one process each, with as many threads.
 
-    A job's results depend on its number of threads, so a list should be carried on with the number
-    of processes that it was begun with.  Processes are bound to their share only if ``bind``: that
-    keeps them from moving between sockets, but makes them wait for whoever else uses those cores.
+    A run keeps the number of threads that it was begun with (``run.json``): carried on by fewer
+    processes, it gains nothing.  Processes are bound to their share only if ``bind``: that keeps
+    them from moving between sockets, but makes them wait for whoever else uses those cores.
     """
 
     def __init__(

@@ -65,10 +65,13 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
                 "this processor has no bfloat16 instructions: bf16 will be many times slower than "
                 "float32 here; train on a GPU, or start another run without --precision"
             )
+        threads, kept_number = _threads(stored)
+        warnings += kept_number
         for warning in warnings:
             say(warning)
         while True:  # once, and once more where a warm-up goes before
             plan = decide(request, stored, prepared, data)
+            plan.run.threads = threads
             kept = history_before(plan, paths, engine.name)
             for note in plan.notes:
                 say(note)
@@ -77,6 +80,20 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
             if result is not None:
                 return result
             stored = runs.load(paths.run_json)
+
+
+def _threads(stored: Run | None) -> tuple[int, list[str]]:
+    """How many threads a run computes with, and what to say of it where that may surprise.
+
+    Chosen once: sums are added up in another order on another number of threads.
+    """
+    here = processor.usable_threads()
+    if stored is None or not stored.threads or stored.threads == here:
+        return here, []
+    return stored.threads, [
+        f"computes with {stored.threads} thread(s), as it was begun, so that its bits stay the "
+        f"same; {here} would be used now"
+    ]
 
 
 def require_startable(request: TrainingRequest) -> None:
@@ -127,6 +144,7 @@ def _run(
         prepared.divergence_limit,
         first,
         keeper.take,
+        run.threads,
     )
     outcome = Outcome(runs.FAILED, first, "ended by an error of the driver")
     warm = False

@@ -42,6 +42,7 @@ class Run:
     device: str = "cpu"
     max_norm: float | None = None  # of each unit's incoming weights, after every update
     precision: str = "float32"  # the engine's arithmetic: float32, tf32 or bf16
+    threads: int | None = None  # that it computes with, in every session; None: not recorded
     versions: dict[str, str] = field(default_factory=dict)
     source: str = ""  # the solver.prototxt that the run was made from
     overrides: dict[str, str] = field(default_factory=dict)  # solver fields from the command line

@@ -46,6 +46,7 @@ class Session:
         divergence_limit: float | None = None,
         first: int = 0,
         on_snapshot: Callable[[int, Callable[[str], None]], None] | None = None,
+        threads: int | None = None,
     ) -> None:
         self._engine = engine
         self._arguments = arguments
@@ -54,6 +55,7 @@ class Session:
         self._progress = progress
         self._limit = divergence_limit
         self._on_snapshot = on_snapshot
+        self._threads = threads
         self._iteration = first
         self._last_good = first or None  # what it starts from is sound
         self._diverged: str | None = None
@@ -71,6 +73,7 @@ class Session:
                 start_worker(
                     self._engine,
                     self._arguments,
+                    threads=self._threads,
                     with_input=True,
                     take_event=self._take_event,
                     take_log=self._take_log,

@@ -5,6 +5,10 @@ Where others' modules say ``import caffe``, one line before them makes that this
     import tinynet.torchcaffe; tinynet.torchcaffe.install_as_caffe()
 """
 
+from tinynet.torchcaffe.passive_waits import wait_passively
+
+wait_passively()  # before torch is loaded below: its OpenMP runtime looks but once
+
 from tinynet.torchcaffe import extensions, proto
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import (

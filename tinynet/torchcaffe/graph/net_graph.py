@@ -10,7 +10,6 @@ from typing import Any
 
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.allocator import keep_freed_memory
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.graph.rewrites import prepare
@@ -31,7 +30,6 @@ class NetGraph:
     """
 
     def __init__(self, written: Any) -> None:
-        keep_freed_memory()
         self.param = param = prepare(written)
         self.name: str = param.name
         self.phase: int = param.state.phase

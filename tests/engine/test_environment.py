@@ -1,0 +1,63 @@
+"""What workers start with: passive waits, the allocator's settings, a number of threads."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_process import stand_in
+from tinynet.engine import environment
+from tinynet.engine.process import start_worker
+
+WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+KEPT = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*WAITS, *KEPT, *THREADS, "SLURM_CPUS_PER_TASK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_worker_starts_with_all_of_it_and_with_what_the_caller_adds(tmp_path: Path) -> None:
+    engine = stand_in(
+        tmp_path, f"json.dump(dict(os.environ), open({str(tmp_path / 'seen')!r}, 'w'))"
+    )
+    with start_worker(engine, ["train"], threads=3, variables={"OMP_NUM_THREADS": "5"}) as worker:
+        worker.finish()
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert seen["OMP_WAIT_POLICY"] == "passive" and seen["GLOG_logtostderr"] == "1"
+    assert [seen[name] for name in THREADS] == ["5", "3", "3"]
+    assert seen["OMP_DYNAMIC"] == "false"  # the load must not choose the number of threads
+    assert seen["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_user_who_has_chosen_how_threads_wait_is_left_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "7")
+    assert not set(WAITS) & set(environment.of_worker("torch"))
+
+
+def test_freed_memory_is_kept_by_the_torch_engine_alone_and_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert set(KEPT) <= set(environment.of_worker("torch"))
+    assert not set(KEPT) & set(environment.of_worker("caffe"))
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "100")
+    assert not set(KEPT) & set(environment.of_worker("torch"))
+
+
+def test_without_a_number_a_worker_has_what_may_be_used_and_never_more_than_the_user_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "usable_threads", lambda: 4)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("MKL_NUM_THREADS", "9")
+    found = environment.of_worker("caffe")
+    assert [found[name] for name in THREADS] == ["4", "4", "2"]

@@ -1,0 +1,42 @@
+"""Busy processes beside what is measured, as on a machine that others use too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+# One thread of matrix products, at our own priority, until it is killed or its parent is gone.
+_PROGRAM = """
+import os
+import numpy as np
+parent = os.getppid()
+a = np.random.RandomState(0).rand(400, 400).astype(np.float32)
+a @ a
+print(flush=True)
+while os.getppid() == parent:
+    a @ a
+"""
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@contextlib.contextmanager
+def competitors(count: int) -> Iterator[list[int]]:
+    """Within the block ``count`` processes compute without a pause; yields their numbers."""
+    environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        for _ in range(count):
+            command = [sys.executable, "-c", _PROGRAM]
+            pipe = subprocess.PIPE
+            children.append(subprocess.Popen(command, env=environment, stdout=pipe))
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()  # it has begun
+        yield [child.pid for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
