@@ -21,5 +21,5 @@ fi
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .
 "$VENV/bin/mypy"
-"$VENV/bin/tinynet" generate --check
+"$VENV/bin/tinynet" generate --check --classes 200
 exec "$VENV/bin/python" -m pytest --numprocesses auto "$@"

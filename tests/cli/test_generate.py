@@ -102,10 +102,62 @@ def test_a_data_set_without_validation_images_is_one_line(tmp_path: Path) -> Non
     assert "no val images" in done.stderr
 
 
-def test_data_without_a_manifest_says_whose_numbers_are_taken(tmp_path: Path) -> None:
-    done = run("generate", "--data", tmp_path / "later", "--stage", 1, "--out", tmp_path)
-    assert done.status == 0
-    assert "has no manifest: taking Tiny ImageNet-200's" in done.stderr
+@pytest.mark.parametrize("there", [False, True])
+def test_data_without_a_manifest_is_wrong_use_that_names_classes(
+    tmp_path: Path, there: bool
+) -> None:
+    if there:
+        (tmp_path / "later").mkdir()
+    out = tmp_path / "nets"
+    done = run("generate", "--data", tmp_path / "later", "--stage", 1, "--out", out)
+    assert (done.status, done.stderr.count("\n")) == (2, 1)
+    assert f"--data {tmp_path / 'later'}" in done.stderr
+    assert "--classes N to generate for data that lies elsewhere" in done.stderr
+    assert not out.exists()
+
+
+def test_data_that_lies_elsewhere_is_generated_for_by_its_number_of_classes(
+    tmp_path: Path,
+) -> None:
+    options = ("--data", "elsewhere/lmdb", "--classes", 20, "--stage", 1, "--out", tmp_path)
+    done = run("generate", *options)
+    assert (done.status, done.stderr) == (0, "")
+    net = text.read(tmp_path / "stage1_simple" / "train_val.prototxt", schema.NetParameter)
+    assert net.layer[0].data_param.source == "elsewhere/lmdb/train_lmdb"
+
+
+def units(root: Path) -> int:
+    net = text.read(root / "stage1_simple" / "train_val.prototxt", schema.NetParameter)
+    return {layer.name: layer for layer in net.layer}["fc2"].inner_product_param.num_output
+
+
+def test_without_data_the_default_folders_manifest_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a_manifest(Path("data/lmdb"), classes=7)
+    assert run("generate", "--stage", 1).status == 0
+    assert units(Path("prototxt")) == 7
+
+
+def test_nets_of_another_data_set_are_replaced_only_by_a_command_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("generate", "--stage", 1)
+    before = Path("prototxt/stage1_simple/train_val.prototxt").read_bytes()
+    a_manifest(Path("data/lmdb"), classes=7)
+    for check in ((), ("--check",)):
+        done = run("generate", "--stage", 1, *check)
+        assert (done.status, done.stderr.count("\n")) == (2, 1)
+        assert "a net of 200 classes, and data/lmdb has 7" in done.stderr
+        assert "'tinynet generate --data data/lmdb'" in done.stderr
+        assert "'tinynet generate --classes 200'" in done.stderr
+        assert Path("prototxt/stage1_simple/train_val.prototxt").read_bytes() == before
+    # both of the commands that it names do what it says
+    assert run("generate", "--stage", 1, "--classes", 200, "--check").status == 0
+    assert run("generate", "--stage", 1, "--data", "data/lmdb").status == 0
+    assert units(Path("prototxt")) == 7
 
 
 OVERRIDES = [

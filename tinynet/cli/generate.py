@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,13 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--classes",
     type=click.IntRange(2, LARGEST_COUNT),
-    help="Classes, if not those of the data set.",
+    help="Generate for data that lies elsewhere: so many classes of Tiny ImageNet's.",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help=f"Converted data set: its manifest gives classes, sizes and mean.  [default: {DATA_ROOT},"
-    " with Tiny ImageNet-200's]",
+    help="Converted data set: its manifest gives classes, sizes and mean.  "
+    f"[default: {DATA_ROOT}, or Tiny ImageNet-200's figures where that is not there]",
 )
 @click.option(
     "--out",
@@ -148,7 +149,8 @@ def generate(
     overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen, found=found)
     described = dataset.describe(data, classes)
     files = generator.generate(out, described, stages, overrides)
-    _warn(data, described)
+    if data is None and classes is None:
+        _require_same_classes(files, described, out)
     if overrides_file is not None:
         _warn_of_overrides(overrides_file, data or DATA_ROOT, stages)
     if not check:
@@ -170,17 +172,17 @@ def generate(
         )
 
 
-def _warn(folder: Path | None, described: dataset.DataSet) -> None:
-    """Say on stderr when the numbers in the files may not be those of the data set."""
-    if folder is not None and not DataPaths(folder).manifest.exists():
-        click.echo(f"{folder} has no manifest: taking Tiny ImageNet-200's mean and sizes", err=True)
-    if folder is None and DataPaths(DATA_ROOT).manifest.exists():
-        found = dataset.describe(DATA_ROOT)
-        if found.classes != described.classes:
-            click.echo(
-                f"{DATA_ROOT} holds {found.classes} classes, and these nets have "
-                f"{described.classes}: --data {DATA_ROOT} makes them agree",
-                err=True,
+def _require_same_classes(files: Collection[Path], described: dataset.DataSet, out: Path) -> None:
+    """Raise UsageError where a net that is there is another data set's than nobody has named."""
+    for path in files:
+        there = generator.classes_of(path)
+        if there not in (None, described.classes):
+            data = described.paths.root
+            where = "" if out == PROTOTXT_ROOT else f" --out {shlex.quote(str(out))}"
+            raise UsageError(
+                f"{path}: is a net of {there} classes, and {data} has {described.classes}; "
+                f"'tinynet generate --data {data}{where}' puts nets for {described.classes} in "
+                f"their place, 'tinynet generate --classes {there}{where}' keeps to {there}"
             )
 
 

@@ -24,7 +24,7 @@ from tinynet.experiment.stages import stage as stage_of
 DATA_OPTION = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Converted data set to take classes and sizes from.  [default: Tiny ImageNet-200's]",
+    help="Converted data set to take classes and sizes from, as 'tinynet generate' does.",
 )
 CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number of classes.")
 
@@ -89,6 +89,7 @@ def _summary(stage: Stage, data: dataset.DataSet, batch_size: int) -> dict[str, 
         "title": stage.title,
         "change": stage.change,
         "models": stage.members,
+        "classes": data.classes,
         "parameters": found.parameters,
         "multiply_adds": found.multiply_adds // batch_size,
         "training_memory": found.training_memory,
@@ -134,7 +135,8 @@ def _show_all(summaries: list[dict[str, Any]], batch_size: int) -> None:
     click.echo(table.render(header, rows, right=(3, 4, 5), wrap=(1, 2)))
     click.echo(
         "\nOutput shapes: after each pooling and fully connected layer.  Multiply-adds: one "
-        f"image, forward.\nMemory: training with a batch of {batch_size}, one model at a time."
+        f"image, forward.\nMemory: training with a batch of {batch_size}, one model at a time.  "
+        f"All of nets for {summaries[0]['classes']} classes."
     )
 
 

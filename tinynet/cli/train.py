@@ -16,6 +16,7 @@ from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
+    from tinynet.run.paths import RunPaths
     from tinynet.run.plan import TrainingRequest
 
 
@@ -88,8 +89,9 @@ def train(as_json: bool, **given: Any) -> None:
     """Train a stage, an ensemble member, or any solver.prototxt.
 
     The run lies in RUNS/STAGE/NAME.  One that was begun resumes from its newest snapshot, whichever
-    engine wrote it; one that is finished says so.  SOLVER may also be a run directory, which goes
-    on as it was begun.  Ctrl-C stops after the iteration and leaves a snapshot.
+    engine wrote it; one that is finished says so.  SOLVER may also be a folder with a
+    solver.prototxt, or a run directory, which resumes as it was begun.  Ctrl-C stops after the
+    iteration and leaves a snapshot.
     """
     from tinynet.run import driver
 
@@ -149,10 +151,14 @@ def _target(
         assert solver is not None
         if member is not None:
             raise UsageError("--member goes with --stage 8")
-        if solver.is_dir() or (solver.parent / "run.json").exists():
+        if solver.is_dir():
+            solver = _solver_in(RunPaths(solver))
+        run = RunPaths(solver.parent)
+        if run.run_json.exists():
+            _seed(solver, {})  # which refuses a net
             if name is not None:
-                raise UsageError(f"--name {name}: {solver} is a run, which resumes where it is")
-            return _run_directory(solver if solver.is_dir() else solver.parent)
+                raise UsageError(f"--name {name}: {run.root} is a run, which resumes where it is")
+            return run.solver, run
         folder = Path(os.path.abspath(solver)).parent.name
         return solver, RunPaths.of(runs, folder, name or f"seed{_seed(solver, overrides)}")
     found = stage_by_number(stage)
@@ -172,7 +178,7 @@ def _target(
 
 def _seed(solver: Path, overrides: dict[str, str]) -> int:
     """The seed that names the run: given, or in the solver, or 1."""
-    from tinynet.caffeformat import schema, text
+    from tinynet.run.prepare import read_solver
 
     if "random_seed" in overrides:
         if not overrides["random_seed"].isdecimal():
@@ -182,17 +188,15 @@ def _seed(solver: Path, overrides: dict[str, str]) -> int:
         return int(overrides["random_seed"])
     if not solver.exists():
         return 1  # training will say that there is no such file
-    seed = int(text.read(solver, schema.SolverParameter).random_seed)
+    seed = int(read_solver(solver).random_seed)
     return seed if seed >= 0 else 1
 
 
-def _run_directory(folder: Path) -> tuple[Path, Any]:
-    from tinynet.run.paths import RunPaths
-
-    paths = RunPaths(folder)
-    if not paths.run_json.exists():
-        raise UsageError(f"{folder}: is a folder but no run (no run.json)")
-    return paths.solver, paths
+def _solver_in(folder: RunPaths) -> Path:
+    """What a folder is trained by: of a run or of generated files the same name."""
+    if not folder.run_json.exists() and not folder.solver.exists():
+        raise UsageError(f"{folder.root}: holds neither a run (run.json) nor a solver.prototxt")
+    return folder.solver
 
 
 def _sentence(result: dict[str, Any]) -> str:

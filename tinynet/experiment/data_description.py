@@ -31,31 +31,49 @@ TRAIN_PER_CLASS, VAL_PER_CLASS = 500, 50  # in Tiny ImageNet-200, for a subset o
 
 
 def describe(folder: Path | None, classes: int | None = None) -> DataSet:
-    """The data set in ``folder`` by its manifest; Tiny ImageNet-200 where there is none.
+    """The data set that nets are generated for.
 
-    ``classes`` overrides the number of classes, and without a manifest stands for that many whole
-    classes of Tiny ImageNet.  Mean values are rounded to three decimals, so that the same images
-    always give the same prototxt.
-    Raises TinynetError on a data set of which no net of ours can be trained.
+    ``folder`` has been converted: its manifest says all; ``classes`` may only repeat its number.
+    A ``folder`` without a manifest needs ``classes``, which then stands for that many whole classes
+    of Tiny ImageNet: the data lies elsewhere.  Without ``folder`` the default one's manifest says
+    all, if it is there and of ``classes`` classes (None: of any); else Tiny ImageNet-200's figures,
+    or those of ``classes`` of its classes, are taken.
+    Mean values are rounded to three decimals: the same images always give the same prototxt.
+    Raises UsageError where the two contradict each other, TinynetError on a data set of which no
+    net of ours can be trained.
     """
     paths = DataPaths(folder or DATA_ROOT)
-    if folder is None or not paths.manifest.exists():
-        known = DataSet(paths=paths)
-        if classes is None:
-            return known
-        return replace(
-            known,
-            classes=classes,
-            train_images=classes * TRAIN_PER_CLASS,
-            val_images=classes * VAL_PER_CLASS,
-        )
+    if not paths.manifest.exists():
+        if folder is not None and classes is None:
+            state = "holds no manifest.json" if folder.is_dir() else "no such folder"
+            raise UsageError(
+                f"--data {folder}: {state}, so its classes and sizes are unknown; make it with "
+                f"'tinynet data convert DATASET --out {folder}', or add --classes N to generate "
+                "for data that lies elsewhere"
+            )
+        return _of_tiny_imagenet(paths, classes)
     known = _from_manifest(paths)
-    if classes is not None and classes < known.classes:
-        raise UsageError(
-            f"{folder} has {known.classes} classes, and a net for {classes} cannot learn them: "
-            "leave --classes out"
-        )
-    return replace(known, classes=classes or known.classes)
+    if classes in (None, known.classes):
+        return known
+    if folder is None:
+        return _of_tiny_imagenet(paths, classes)
+    raise UsageError(
+        f"--classes {classes}: {folder} has {known.classes} classes, which a net for it must have "
+        "too; leave --classes out"
+    )
+
+
+def _of_tiny_imagenet(paths: DataPaths, classes: int | None) -> DataSet:
+    """Tiny ImageNet-200, or ``classes`` whole classes of it, converted into ``paths``."""
+    whole = DataSet(paths=paths)
+    if classes is None:
+        return whole
+    return replace(
+        whole,
+        classes=classes,
+        train_images=classes * TRAIN_PER_CLASS,
+        val_images=classes * VAL_PER_CLASS,
+    )
 
 
 def _from_manifest(paths: DataPaths) -> DataSet:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinynet import files
 from tinynet.caffeformat import schema, shapes, text
+from tinynet.caffeformat.score_layer import score_layer
 from tinynet.errors import TinynetError
 from tinynet.experiment import nets, solvers
 from tinynet.experiment.data_description import DataSet
@@ -106,6 +107,16 @@ def _file(header: str, message: Any) -> str:
         "Written by 'tinynet generate'; edit tinynet/experiment/stages.py instead.",
     ]
     return "".join(f"# {line}\n" for line in lines) + text.format(message)
+
+
+def classes_of(path: Path) -> int | None:
+    """How many classes the training net in a file tells apart; None where there is none such."""
+    try:
+        net = text.read(path, schema.NetParameter) if path.name == "train_val.prototxt" else None
+        layer = None if net is None else score_layer(net)
+    except (OSError, TinynetError):  # nothing there, or nothing that generating would lose
+        return None
+    return None if layer is None else int(layer.inner_product_param.num_output)
 
 
 def write(texts: dict[Path, str]) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tinynet.caffeformat import phases, schema
+from tinynet.caffeformat.score_layer import score_layer
 from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment.paths import PROTOTXT_ROOT
+from tinynet.experiment.stages import STAGES
 from tinynet.run import record_sample, snapshots
 from tinynet.run.paths import RunPaths
 from tinynet.run.prepare import Prepared, Source, batch_size
@@ -131,18 +135,37 @@ def warnings(prepared: Prepared) -> Iterator[str]:
     for index, net in enumerate(prepared.test_nets):
         if index < len(prepared.solver.test_iter):
             yield from _coverage(net, prepared.solver.test_iter[index])
-    classes = _classes(prepared.train_net)
+
+
+def require_classes(prepared: Prepared) -> None:
+    """Raise TinynetError where the net has another number of classes than the data it reads.
+
+    With fewer, labels index past the scores, which Caffe does not check; with more, the net is
+    another data set's.
+    """
+    layer = score_layer(prepared.train_net)
+    if layer is None:
+        return
+    classes = layer.inner_product_param.num_output
     for source in prepared.sources():
         manifest = manifest_of(Path(source.path)) if source.is_database else None
-        if manifest is not None and classes is not None and classes != manifest.classes:
-            if manifest.classes > classes:
-                # the labels would index past the scores, which Caffe does not check
-                raise TinynetError(
-                    f"{source.path} has {manifest.classes} classes and the net {classes}; run "
-                    f"'tinynet generate --data {Path(source.path).parent}'"
-                )
-            yield f"the net has {classes} classes, {source.path} only {manifest.classes}"
-            return
+        if manifest is not None and classes != manifest.classes:
+            raise TinynetError(
+                f"{source.path} has {manifest.classes} classes and the net {classes}; "
+                + _way_to_agree(prepared, layer.name, Path(source.path).parent, manifest.classes)
+            )
+
+
+def _way_to_agree(prepared: Prepared, layer: str, data: Path, classes: int) -> str:
+    """What makes the net one for the data: generating it, or an edit where it is the user's."""
+    folder = prepared.path.parent
+    folder = folder.parent if folder.name.startswith("member") else folder
+    if folder.name not in {stage.name for stage in STAGES}:
+        return f"set num_output of its layer '{layer}' to {classes}, or name the net's own data"
+    command = ["tinynet", "generate", "--data", os.fspath(data)]
+    if folder.parent != PROTOTXT_ROOT:
+        command += ["--out", os.fspath(folder.parent)]
+    return f"run '{shlex.join(command)}'"
 
 
 def weights_taken(prepared: Prepared, path: Path) -> Iterator[str]:
@@ -173,17 +196,6 @@ def _coverage(net: Any, iterations: int) -> Iterator[str]:
                 f"a test sees {iterations} × {size} = {size * iterations} images of the {count} "
                 f"in {path}, so that each test sees others; test_iter × batch_size should be equal"
             )
-
-
-def _classes(net: Any) -> int | None:
-    """Number of scores that a softmax loss is computed from, where one layer states it."""
-    layers = phases.layers_of(net, schema.TRAIN)
-    for loss in layers:
-        if loss.type == "SoftmaxWithLoss" and loss.bottom:
-            for layer in layers:
-                if layer.type == "InnerProduct" and loss.bottom[0] in layer.top:
-                    return layer.inner_product_param.num_output
-    return None
 
 
 def require_writable(paths: RunPaths) -> None:

@@ -45,6 +45,7 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
     max_norm = request.max_norm or (stored.max_norm if stored else None)
     if max_norm is not None:
         checks.require_rows(prepared)
+    checks.require_classes(prepared)
     data = checks.require_data(prepared)
     warnings = list(checks.warnings(prepared))
     for weights in request.weights:
@@ -106,7 +107,7 @@ def require_startable(request: TrainingRequest) -> None:
     if stored is not None and is_finished(request, stored, prepared):
         return
     checks.require_sources(prepared)
-    list(checks.warnings(prepared))  # which finds a net of too few classes
+    checks.require_classes(prepared)
     discovery.find(request.engine, request.caffe_python)
 
 

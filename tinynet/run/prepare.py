@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -163,7 +164,7 @@ def load_solvers(path: Path, overrides: Mapping[str, str] | None = None) -> tupl
     """
     if not path.exists():
         raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
-    solver = _read_solver(path)
+    solver = read_solver(path)
     warm_up = _warm_up(path, solver, overrides or {})
     apply_overrides(solver, overrides or {})
     for what in faults(solver):  # of the file: an override takes the place of what is wrong in it
@@ -175,15 +176,41 @@ def load_solvers(path: Path, overrides: Mapping[str, str] | None = None) -> tupl
     return solver, _goes_before(path, warm_up, solver)
 
 
-def _read_solver(path: Path) -> Any:
+def read_solver(path: Path) -> Any:
     """The solver in a file, the older ``solver_type`` upgraded as Caffe does.
 
-    Raises TinynetError that names what cannot be read, or where it has both types.
+    Raises TinynetError that names what cannot be read, or where it has both types, and UsageError
+    where the file is a net, which names the solver beside it.
     """
     schema.load_installed()  # before the first message: solver and net are copied into each other
-    solver = text.read(path, schema.SolverParameter)
+    try:
+        solver = text.read(path, schema.SolverParameter)
+    except TinynetError:
+        if _is_net(path):
+            raise UsageError(f"{path}: is a net, not a solver; {_solvers_of(path)}") from None
+        raise
     upgrade.upgrade_solver(solver, str(path))
     return as_run(solver)
+
+
+def _is_net(path: Path) -> bool:
+    try:
+        text.read(path, schema.NetParameter)
+    except TinynetError:
+        return False
+    return True
+
+
+def _solvers_of(net: Path) -> str:
+    """What to do instead of training a net: to train with a solver beside it that names it."""
+    beside = [
+        os.fspath(path)
+        for path in sorted(net.parent.glob("*solver*.prototxt"))
+        if net.name in path.read_text(encoding="utf-8", errors="replace") and path.name != WARM_UP
+    ]
+    if beside:
+        return " or ".join(f"'tinynet train {shlex.quote(path)}'" for path in beside) + " trains it"
+    return "name the solver.prototxt whose 'net' it is"
 
 
 def as_run(solver: Any) -> Any:
@@ -204,7 +231,7 @@ def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
     beside = path.with_name(WARM_UP)
     if not beside.exists():
         return None
-    found = _read_solver(beside)
+    found = read_solver(beside)
     for what in faults(found):
         raise TinynetError(f"{beside}: {what}")
     apart = [
