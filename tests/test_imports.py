@@ -83,7 +83,7 @@ FLOORS = (
     ("jobs",),
     ("study", "bench"),
     ("report",),
-    ("cli",),
+    ("api", "cli"),
     ("__main__",),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}

@@ -7,6 +7,7 @@ fast each stage learns stands in ``hyperparameters``; what the paper leaves open
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar, Union
@@ -158,6 +159,11 @@ class Stage:
     @property
     def hyperparameters(self) -> Hyperparameters:
         return HYPERPARAMETERS[self.number]
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: what it changes, and its layers."""
+        rows = "".join(f"<li><code>{html.escape(str(layer))}</code></li>" for layer in self.layers)
+        return f"<b>{html.escape(self.heading)}</b>: {html.escape(self.change)}<ol>{rows}</ol>"
 
     def input_size(self, image_size: int) -> int:
         """Height and width of what the net sees of an image, in pixels."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from matplotlib.patches import Patch
 
@@ -26,7 +25,9 @@ class Accuracy:
 
 
 @canvas.styled
-def draw_accuracies(found: Sequence[Accuracy], path: Path, title: str, note: str = "") -> None:
+def draw_accuracies(
+    found: Sequence[Accuracy], path: canvas.Target, title: str, note: str = ""
+) -> None:
     """Draw the accuracies as bars, those of the paper as hollow ones behind them."""
     lines = note.count("\n") + 1 if note else 0
     made, (axes,) = canvas.figure(height=3.5 + 0.17 * lines)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -117,7 +116,7 @@ def _words(layer: Any) -> tuple[list[str], tuple[int, ...]]:
 
 
 @canvas.styled
-def draw_architecture(net: Any, path: Path, title: str) -> None:
+def draw_architecture(net: Any, path: canvas.Target, title: str) -> None:
     """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain."""
     blocks = blocks_of(net)
     inferred = shapes.infer(net, schema.TEST)

@@ -6,7 +6,6 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -38,7 +37,7 @@ class Bar:
 @canvas.styled
 def draw_bars(
     bars: Sequence[Bar],
-    path: Path,
+    path: canvas.Target,
     title: str,
     chance: float | None = None,
     note: str = "",

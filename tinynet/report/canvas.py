@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -112,12 +113,26 @@ def require_format(path: Path) -> None:
         raise UsageError(f"{path}: a figure is written as {', '.join(FORMATS)}; name one of these")
 
 
-def save(made: Figure, path: Path) -> None:
+@dataclass
+class Held:
+    """Stands for a file where a figure is to be shown and not written."""
+
+    figure: Figure | None = None
+
+
+Target = Union[Path, Held]
+"""Where a figure goes to: its file, or whoever shows it."""
+
+
+def save(made: Figure, path: Target) -> None:
     """Write the file, whole or not at all.  The same figure gives the same file.
 
     The suffix chooses the format; an SVG has no background.  Makes the folder where it is missing.
     Raises OSError, and UsageError on another suffix.
     """
+    if isinstance(path, Held):
+        path.figure = made
+        return
     require_format(path)
     suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)

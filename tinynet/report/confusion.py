@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -100,7 +99,9 @@ def short(name: str, longest: int = _LONGEST) -> str:
 
 
 @canvas.styled
-def draw_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
+def draw_confusion(
+    matrix: np.ndarray, names: Sequence[str], path: canvas.Target, title: str
+) -> None:
     """Draw the matrix (C×C images, rows are labels) as shares of each label's images."""
     if len(matrix) <= NAMED:
         made = _named(matrix, [short(name) for name in names], title)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -25,7 +24,7 @@ _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 @canvas.styled
 def draw_curves(
-    histories: Mapping[str, Sequence[History]], path: Path, images: str = "validation"
+    histories: Mapping[str, Sequence[History]], path: canvas.Target, images: str = "validation"
 ) -> None:
     """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,7 @@ _BRIGHTEST = 99.5  # percentile of a map's values that is drawn white: one peak 
 
 
 @canvas.styled
-def draw_feature_maps(found: Activations, path: Path, title: str) -> None:
+def draw_feature_maps(found: Activations, path: canvas.Target, title: str) -> None:
     """Draw the image that the net saw, and every feature map by its own range."""
     count = len(found.maps)
     columns = max(1, math.ceil(math.sqrt(count * 1.5)))

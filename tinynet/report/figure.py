@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import PROTOTXT_ROOT
+from tinynet.report.canvas import Target
 
 
 class Absent(TinynetError):
@@ -27,7 +28,7 @@ class Figure:
     caption: str
     alt: str
     runs: list[str]
-    draw: Callable[[Path], None]
+    draw: Callable[[Target], None]
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def transparent(pixels: np.ndarray) -> np.ndarray:
 
 
 @canvas.styled
-def draw_filters(filters: np.ndarray, path: Path, title: str) -> None:
+def draw_filters(filters: np.ndarray, path: canvas.Target, title: str) -> None:
     """Draw N×3×k×k filters (channels R, G, B) in the three views, side by side."""
     count, _, high, wide = filters.shape
     columns = math.ceil(math.sqrt(count))

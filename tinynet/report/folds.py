@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 
@@ -12,7 +11,7 @@ from tinynet.study.cross_validation import StageFolds
 
 
 @canvas.styled
-def draw_folds(stages: Sequence[StageFolds], path: Path) -> None:
+def draw_folds(stages: Sequence[StageFolds], path: canvas.Target) -> None:
     """A line for each stage: its folds as dots, their mean with its interval; then the difference.
 
     The panel on the right is how much more accurate the same nets are on held-out training images

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinynet.report import canvas
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @canvas.styled
-def draw_parity(report: ParityReport, path: Path) -> None:
+def draw_parity(report: ParityReport, path: canvas.Target) -> None:
     """Draw the report as a PNG: left the losses, right their relative differences."""
     from tinynet.study.engine_parity import LOSS_LIMIT
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -26,7 +25,7 @@ class Point(NamedTuple):
 
 @canvas.styled
 def draw_search_plane(
-    points: Sequence[Point], best: Point, names: tuple[str, str], title: str, path: Path
+    points: Sequence[Point], best: Point, names: tuple[str, str], title: str, path: canvas.Target
 ) -> None:
     """Draw trials on two logarithmic axes; the best one is ringed.  Writes ``path``."""
     made, (axes,) = canvas.figure()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -13,7 +11,7 @@ from tinynet.report import canvas
 
 @canvas.styled
 def draw_subsets(
-    scores: SubsetScores, path: Path, images: str = "validation", wanted: int = 0
+    scores: SubsetScores, path: canvas.Target, images: str = "validation", wanted: int = 0
 ) -> None:
     """Draw every subset as a dot, the best of each size as a line, and mark all of them together.
 

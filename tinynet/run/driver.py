@@ -134,7 +134,9 @@ def _run(
     keeper = retention.Keeper(
         paths, prepared.solver.type, retention.KEEP if run.keep is None else run.keep
     )
-    progress = Progress(prepared.net_name, first, run.max_iter, request.quiet)
+    progress = Progress(
+        prepared.net_name, first, run.max_iter, request.quiet, on_record=request.on_record
+    )
     seconds = kept[-1].get("seconds", 0.0) if kept else 0.0
     session = Session(
         engine,

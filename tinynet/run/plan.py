@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tinynet.run import checks, compare, prepare, snapshots
 from tinynet.run import log as logs
 from tinynet.run import record as runs
 from tinynet.run import resume as resuming
+from tinynet.run.log import Record
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import Run
 from tinynet.run.snapshots import Snapshot
@@ -44,6 +45,7 @@ class TrainingRequest:
     keep: int | None = None  # snapshots; None: as before, or 3
     quiet: bool = False
     command: Sequence[str] = ()
+    on_record: Callable[[Record], None] | None = None  # gets each record of the history
 
 
 @dataclass

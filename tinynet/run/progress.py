@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -23,8 +23,16 @@ class Progress:
     """
 
     def __init__(
-        self, title: str, first: int, last: int, quiet: bool = False, stream: TextIO | None = None
+        self,
+        title: str,
+        first: int,
+        last: int,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        on_record: Callable[[Record], None] | None = None,
     ) -> None:
+        """``on_record``: a notebook's, which draws what it gets."""
+        self._on_record = on_record
         self._stream = stream or sys.stderr
         self._lines = not quiet and not self._stream.isatty()
         self._values: dict[str, str] = {}
@@ -49,6 +57,8 @@ class Progress:
 
     def record(self, record: Record) -> None:
         """Show the newest values of the history."""
+        if self._on_record is not None:
+            self._on_record(record)
         if record.get("train_loss") is not None:
             self._values["loss"] = f"loss {record['train_loss']:.4g}"
         if record.get("val_accuracy") is not None:

@@ -1,0 +1,123 @@
+"""The Python API does what the commands do, and leaves the same files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinynet
+from tests.cli.command import run as command
+from tinynet.dataset.synthetic import Sizes, synthesize
+from tinynet.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small drawn set, converted, with stage 1's prototxt for it and a run of 4 iterations."""
+    folder = tmp_path_factory.mktemp("api")
+    synthesize(folder / "shapes", Sizes(3, 12, 4, 2))
+    manifest = tinynet.convert(folder / "shapes", folder / "lmdb")
+    assert manifest.classes == 3 and manifest.counts["train"] == 36
+    written = tinynet.generate(
+        1, data=folder / "lmdb", out=folder / "prototxt", batch_size=6, display=2, test_interval=2
+    )
+    assert {path.name for path in written} == {
+        "train_val.prototxt", "deploy.prototxt", "solver.prototxt"
+    }  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> tuple[tinynet.Run, list[dict[str, float]]]:
+    seen: list[dict[str, float]] = []
+    run = tinynet.train(
+        1,
+        prototxt=folder / "prototxt",
+        runs=folder / "runs",
+        max_iter=4,
+        cpu=True,
+        on_record=seen.append,
+        say=lambda line: None,
+    )
+    return run, seen
+
+
+def test_a_training_hands_over_the_history_that_it_writes(
+    trained: tuple[tinynet.Run, list[dict[str, float]]],
+) -> None:
+    run, seen = trained
+    assert run.record.state == "finished" and run.record.iteration == 4
+    assert seen == run.history and [entry["iteration"] for entry in seen][0] == 0
+
+
+def test_a_finished_run_is_returned_as_it_is_and_can_be_loaded(
+    folder: Path, trained: tuple[tinynet.Run, list[dict[str, float]]]
+) -> None:
+    run, _ = trained
+    again = tinynet.train(
+        1, prototxt=folder / "prototxt", runs=folder / "runs", max_iter=4, cpu=True
+    )
+    assert again.folder == run.folder == tinynet.load_run(run.folder).folder
+    with pytest.raises(UsageError, match="no run directory"):
+        tinynet.load_run(folder)
+
+
+def test_an_evaluation_is_that_of_the_command(
+    trained: tuple[tinynet.Run, list[dict[str, float]]],
+) -> None:
+    run, _ = trained
+    found = tinynet.evaluate(run, cpu=True)
+    shown = command("evaluate", run.folder, "--cpu").stdout
+    assert f"loss {found.metrics.loss:.4f}" in shown
+    assert "top-1" in found._repr_html_()
+
+
+def test_an_ensemble_averages_and_checks_all_runs_first(
+    folder: Path, trained: tuple[tinynet.Run, list[dict[str, float]]]
+) -> None:
+    run, _ = trained
+    other = tinynet.train(
+        1,
+        prototxt=folder / "prototxt",
+        runs=folder / "runs",
+        seed=2,
+        max_iter=4,
+        cpu=True,
+        say=lambda line: None,
+    )
+    both = tinynet.ensemble([run, other], oversample=False, cpu=True)
+    mean = np.mean([one.probabilities for one in both.members], axis=0)
+    np.testing.assert_allclose(both.probabilities.probabilities, mean, rtol=1e-6)
+    assert both.subsets.members == 2
+    with pytest.raises(UsageError, match="named twice"):
+        tinynet.ensemble([run, run])
+    with pytest.raises(UsageError, match="no run directory"):
+        tinynet.ensemble([run, folder / "nothing"])
+
+
+def test_figures_are_matplotlibs_and_a_wrong_name_lists_them(
+    trained: tuple[tinynet.Run, list[dict[str, float]]],
+) -> None:
+    from matplotlib.figure import Figure
+
+    run, _ = trained
+    assert isinstance(run.curves(), Figure)
+    with pytest.raises(UsageError, match="the figures are architecture, "):
+        tinynet.figure("nothing", run)
+
+
+def test_stages_and_runs_show_themselves_in_a_notebook(
+    trained: tuple[tinynet.Run, list[dict[str, float]]],
+) -> None:
+    assert "Dropout" in tinynet.stages[1]._repr_html_()
+    assert "finished at iteration 4 of 4" in trained[0]._repr_html_()
+
+
+def test_importing_the_package_imports_none_of_it() -> None:
+    code = "import sys, tinynet; print(sorted(n for n in sys.modules if n.startswith('tinynet.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
