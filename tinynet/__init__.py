@@ -33,9 +33,9 @@ __all__ = [
 def __getattr__(name):  # type: ignore[no-untyped-def]
     if name not in __all__:
         raise AttributeError("module 'tinynet' has no attribute '" + name + "'")
-    from tinynet import api
+    import importlib
 
-    return getattr(api, name)
+    return getattr(importlib.import_module("tinynet.api"), name)
 
 
 def __dir__():  # type: ignore[no-untyped-def]

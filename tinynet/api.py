@@ -33,9 +33,8 @@ from tinynet.run.paths import RUNS_ROOT, RunPaths
 from tinynet.run.plan import TrainingRequest
 
 if TYPE_CHECKING:
-    from tinynet.report.canvas import Figure
-
     from tinynet.predict.subsets import SubsetScores
+    from tinynet.report.canvas import MatplotlibFigure as Figure
 
 PathLike = Union[str, Path]
 

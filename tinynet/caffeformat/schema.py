@@ -203,8 +203,9 @@ def declare(text: str) -> None:
     except (TypeError, ValueError) as error:
         raise TinynetError(f"protobuf does not take the declaration: {error}") from None
     _tables.append(table)
-    for own, new in ((_PHASES, phases), (FIELDS, messages), (MESSAGES, classes)):
-        own.update(new)  # type: ignore[attr-defined]
+    _PHASES.update(phases)
+    FIELDS.update(messages)
+    MESSAGES.update(classes)
 
 
 @functools.cache

@@ -120,6 +120,7 @@ class Held:
     figure: Figure | None = None
 
 
+MatplotlibFigure = Figure
 Target = Union[Path, Held]
 """Where a figure goes to: its file, or whoever shows it."""
 
