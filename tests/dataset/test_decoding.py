@@ -14,9 +14,10 @@ from PIL import Image
 from tests.dataset.layouts import write_zip
 from tinynet.dataset import decoding as images
 from tinynet.dataset.annotations import Box
-from tinynet.dataset.decoding import BadImage, decode_all, decode_jpeg, jpeg_frame
+from tinynet.dataset.decoding import BadImage, decode_all, decode_image, jpeg_frame
+from tinynet.dataset.image_set import ImageFile
 from tinynet.dataset.source_files import open_files
-from tinynet.dataset.tiny_imagenet import ImageFile, TinyImagenet
+from tinynet.dataset.tiny_imagenet import TinyImagenet
 
 
 def jpeg(image: Image.Image, kind: str = "JPEG") -> bytes:
@@ -26,7 +27,7 @@ def jpeg(image: Image.Image, kind: str = "JPEG") -> bytes:
 
 
 def test_channels_come_in_the_order_blue_green_red() -> None:
-    pixels, was_gray = decode_jpeg(jpeg(Image.new("RGB", (64, 64), (250, 100, 10))))
+    pixels, was_gray = decode_image(jpeg(Image.new("RGB", (64, 64), (250, 100, 10))))
     assert pixels.shape == (3, 64, 64) and pixels.dtype == np.uint8 and not was_gray
     np.testing.assert_allclose(pixels[:, 5, 5], [10, 100, 250], atol=3)
 
@@ -34,13 +35,13 @@ def test_channels_come_in_the_order_blue_green_red() -> None:
 def test_rows_are_height_and_columns_are_width() -> None:
     image = Image.new("RGB", (64, 64))
     image.paste((255, 255, 255), (40, 0, 64, 8))  # right, top
-    pixels, _ = decode_jpeg(jpeg(image))
+    pixels, _ = decode_image(jpeg(image))
     assert pixels[:, 2, 60].min() > 200 and pixels[:, 60, 2].max() < 50
 
 
 def test_a_grayscale_image_has_three_equal_channels() -> None:
     gradient = Image.linear_gradient("L").resize((64, 64))
-    pixels, was_gray = decode_jpeg(jpeg(gradient))
+    pixels, was_gray = decode_image(jpeg(gradient))
     assert was_gray and pixels.shape == (3, 64, 64)
     assert (pixels == pixels[0]).all() and len(np.unique(pixels)) > 50
 
@@ -49,7 +50,7 @@ def test_the_box_is_cut_out_and_scaled_to_the_whole_image() -> None:
     image = Image.new("RGB", (64, 64), (0, 0, 255))
     image.paste((255, 0, 0), (8, 16, 40, 48))
     image.paste((0, 255, 0), (8, 16, 40, 32))  # upper half of the box
-    pixels, _ = decode_jpeg(jpeg(image), Box(8, 16, 39, 47))
+    pixels, _ = decode_image(jpeg(image), Box(8, 16, 39, 47))
     assert pixels.shape == (3, 64, 64)
     np.testing.assert_allclose(pixels[:, 4:28, 4:60].mean((1, 2)), [0, 255, 0], atol=12)
     np.testing.assert_allclose(pixels[:, 36:60, 4:60].mean((1, 2)), [0, 0, 255], atol=12)
@@ -57,15 +58,17 @@ def test_the_box_is_cut_out_and_scaled_to_the_whole_image() -> None:
 
 def test_a_box_of_one_column_still_makes_a_image() -> None:
     image = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
-    assert decode_jpeg(jpeg(image), Box(63, 0, 63, 63))[0].shape == (3, 64, 64)
+    assert decode_image(jpeg(image), Box(63, 0, 63, 63))[0].shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", "is empty"),
-        (b"GIF89a, no JPEG", "is not a JPEG"),
-        (jpeg(Image.new("RGB", (64, 64)), "PNG"), "is not a JPEG"),
+        (b"GIF89a, no JPEG", "is neither a JPEG nor a PNG"),
+        (jpeg(Image.new("RGB", (64, 65)), "PNG"), "is 64×65, not 64×64"),
+        (jpeg(Image.new("I;16", (64, 64)), "PNG"), "has 16 bits for each channel, not 8"),
+        (jpeg(Image.effect_noise((64, 64), 90), "PNG")[:-300], "is truncated"),
         (jpeg(Image.new("RGB", (32, 64))), "is 32×64, not 64×64"),
         (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:-300], "is truncated"),
         (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:100], "is truncated"),
@@ -73,7 +76,7 @@ def test_a_box_of_one_column_still_makes_a_image() -> None:
 )
 def test_why_a_image_cannot_be_used_is_said(data: bytes, reason: str) -> None:
     with pytest.raises(BadImage) as error:
-        decode_jpeg(data)
+        decode_image(data)
     assert str(error.value) == reason
 
 
@@ -87,9 +90,21 @@ def test_every_kind_of_jpeg_is_decoded_as_pillow_opens_it(
     image.convert(mode).save(file, "JPEG", quality=80, comment=b"a comment", **options)
     with Image.open(io.BytesIO(file.getvalue())) as opened:
         rgb = np.asarray(opened.convert("RGB"))
-    pixels, was_gray = decode_jpeg(file.getvalue())
+    pixels, was_gray = decode_image(file.getvalue())
     np.testing.assert_array_equal(pixels, rgb[:, :, ::-1].transpose(2, 0, 1))
     assert was_gray == (mode == "L")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_png_is_decoded_without_its_transparency(mode: str) -> None:
+    colors = Image.merge("RGB", [Image.effect_noise((64, 64), 90) for _ in range(3)])
+    image = colors.convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.linear_gradient("L").resize((64, 64)))
+    opaque = image.convert("RGB")
+    pixels, was_gray = decode_image(jpeg(image, "PNG"))
+    np.testing.assert_array_equal(pixels, np.asarray(opaque)[:, :, ::-1].transpose(2, 0, 1))
+    assert was_gray == (mode in ("1", "L", "LA"))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1, 300), (300, 2)])
@@ -110,7 +125,7 @@ WHOLE = jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))
 @given(st.integers(0, len(WHOLE) - 20))
 def test_a_jpeg_cut_anywhere_is_refused(length: int) -> None:
     with pytest.raises(BadImage):
-        decode_jpeg(WHOLE[:length])
+        decode_image(WHOLE[:length])
 
 
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=20))
@@ -119,7 +134,7 @@ def test_any_damage_is_decoded_or_refused_with_one_line(changes: list[tuple[int,
     for position, value in changes:
         data[position] = value
     try:
-        assert decode_jpeg(bytes(data))[0].shape == (3, 64, 64)
+        assert decode_image(bytes(data))[0].shape == (3, 64, 64)
     except BadImage as error:
         assert "\n" not in str(error)
 
@@ -137,7 +152,7 @@ def test_any_number_of_threads_gives_the_same_images_in_order(
             for image, item in zip(wanted, decoded):
                 assert item.image == image
                 if image.name == "val_2.JPEG":
-                    assert item.pixels is None and item.reason == "is not a JPEG"
+                    assert item.pixels is None and item.reason == "is neither a JPEG nor a PNG"
                     continue
                 with Image.open(layout / image.path) as plain:
                     rgb = np.asarray(plain.convert("RGB"))
@@ -171,10 +186,10 @@ def test_pixels_are_the_same_without_simplejpeg(monkeypatch: pytest.MonkeyPatch)
         file = io.BytesIO()
         Image.fromarray(noise).save(file, "JPEG", quality=quality, subsampling=subsampling)
         data = file.getvalue()
-        with_simplejpeg, _ = decode_jpeg(data)
+        with_simplejpeg, _ = decode_image(data)
         with monkeypatch.context() as without:
             without.setattr(images, "simplejpeg", None)
-            np.testing.assert_array_equal(with_simplejpeg, decode_jpeg(data)[0])
+            np.testing.assert_array_equal(with_simplejpeg, decode_image(data)[0])
 
 
 def test_closing_early_ends_the_decoding_threads(layout: Path) -> None:

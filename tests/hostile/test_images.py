@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.hostile.mangling import FUZZ, bounded_memory, mangled
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.datum import decode_datum, encode_datum
-from tinynet.dataset.decoding import BadImage, decode_jpeg
+from tinynet.dataset.decoding import BadImage, decode_image
 from tinynet.errors import TinynetError
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def jpeg(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("size", [(65, 64), (60000, 60000), (65535, 65535), (0, 0)])
 def test_a_jpeg_that_states_another_size_is_refused(size: tuple[int, int]) -> None:
     with bounded_memory(), pytest.raises(BadImage):
-        decode_jpeg(jpeg(*size))
+        decode_image(jpeg(*size))
 
 
 @FUZZ
@@ -81,7 +81,7 @@ def test_a_jpeg_that_states_another_size_is_refused(size: tuple[int, int]) -> No
 def test_a_mangled_jpeg_is_a_image_or_a_bad_one(data: bytes) -> None:
     with bounded_memory():
         try:
-            pixels, _ = decode_jpeg(data)
+            pixels, _ = decode_image(data)
         except BadImage:
             return
     assert pixels.shape == (3, 64, 64)

@@ -21,7 +21,7 @@ from tests.torchcaffe.conftest import Answer, Ask
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
-from tinynet.dataset.decoding import decode_jpeg
+from tinynet.dataset.decoding import decode_image
 from tinynet.dataset.tiny_imagenet import TinyImagenet
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate
@@ -50,7 +50,7 @@ def real_images(archive: Path) -> Iterator[tuple[np.ndarray, int]]:
         for label in range(CLASSES):
             own = [p for p in dataset.images["train"] if p.label == label]
             for image in own[: IMAGES // CLASSES]:
-                yield decode_jpeg(dataset.files.read(image.path))[0], label
+                yield decode_image(dataset.files.read(image.path))[0], label
 
 
 def write_images(folder: Path, real: bool) -> None:

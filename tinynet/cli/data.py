@@ -28,7 +28,8 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace DIR if it e
 def data() -> None:
     """Fetch, draw, verify, convert or split a data set.
 
-    A data set is a folder or zip in the Tiny ImageNet-200 layout (data/README.md).
+    A data set is a folder or zip in the Tiny ImageNet-200 layout, or a folder of a dataset hub's
+    parquet files (data/README.md).
 
     \b
     Example:
@@ -45,8 +46,8 @@ def data() -> None:
 def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
     """Check every image of DATASET, or every record of a converted one.
 
-    DATASET is a folder or zip in the Tiny ImageNet-200 layout, or the folder that
-    'tinynet data convert' wrote.  Exit status 1 if anything is wrong with it.
+    DATASET is a folder or zip in the Tiny ImageNet-200 layout, a folder of parquet files, or the
+    folder that 'tinynet data convert' wrote.  Exit status 1 if anything is wrong with it.
 
     \b
     Example:
@@ -116,7 +117,7 @@ def convert(
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    """Convert DATASET, a folder or zip, into LMDBs that Caffe reads.
+    """Convert DATASET, a folder, a zip or parquet files, into LMDBs that Caffe reads.
 
     Writes train_lmdb, val_lmdb, test_lmdb (shuffled, BGR), mean.binaryproto and manifest.json.
     An interrupted conversion leaves nothing.

@@ -17,9 +17,10 @@ from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.caffeformat.mean import MeanSum, channel_means, write_mean
 from tinynet.dataset.decoding import Decoded, decode_all
+from tinynet.dataset.image_set import IMAGE_SIZE, UNKNOWN, ImageFile, ImageSet
 from tinynet.dataset.manifest import Manifest, record_key, write_manifest
+from tinynet.dataset.open_set import open_set
 from tinynet.dataset.paths import SPLITS, DataPaths
-from tinynet.dataset.tiny_imagenet import IMAGE_SIZE, UNKNOWN, ImageFile, TinyImagenet
 from tinynet.errors import TinynetError
 from tinynet.files import check_absent, whole_folder
 
@@ -59,7 +60,7 @@ def convert(
     overwrite: bool = False,
     jobs: int | None = None,
 ) -> Manifest:
-    """Convert the data set ``source`` (folder or zip) into the folder ``out``.
+    """Convert the data set ``source``, in a form that ``open_set`` opens, into the folder ``out``.
 
     Images become uint8 BGR Datums under keys ``NNNNNNNN_NAME`` that number them in an order
     shuffled by ``options.seed``; for one seed, every file comes out the same.  ``out`` appears
@@ -67,7 +68,7 @@ def convert(
     ``options.skip_bad``, for images that cannot be used.
     """
     out = Path(out)
-    with TinyImagenet(source) as dataset:
+    with open_set(source, boxes=options.crop_to_box) as dataset:
         check_absent(out, overwrite, CONTENTS)
         if options.crop_to_box:
             _check_boxes(dataset)
@@ -99,7 +100,7 @@ def shuffled(images: list[ImageFile], split: str, seed: int) -> list[ImageFile]:
 
 
 def _records(
-    dataset: TinyImagenet,
+    dataset: ImageSet,
     split: str,
     order: list[ImageFile],
     options: Options,
@@ -147,7 +148,7 @@ def _counted(
             yield record
 
 
-def _check_boxes(dataset: TinyImagenet) -> None:
+def _check_boxes(dataset: ImageSet) -> None:
     missing = [image.path for image in dataset.images["train"] if image.box is None]
     if missing:
         raise TinynetError(
@@ -166,14 +167,14 @@ def _check_space(out: Path, folder: Path, images: int) -> None:
         )
 
 
-def _check_result(dataset: TinyImagenet, tallies: dict[str, _Tally], options: Options) -> None:
+def _check_result(dataset: ImageSet, tallies: dict[str, _Tally], options: Options) -> None:
     bad = [line for split in SPLITS for line in tallies[split].bad]
     if bad and not options.skip_bad:
         raise TinynetError(
             f"{dataset.files.path}: {bad_images(bad)}; repair or remove them, or pass --skip-bad"
         )
     for split in SPLITS:
-        if not tallies[split].names:
+        if dataset.images[split] and not tallies[split].names:
             raise TinynetError(f"{dataset.files.show(split)}: no image of it can be used")
     for label, wnid in enumerate(dataset.wnids):
         if label not in tallies["train"].labels:
@@ -191,7 +192,7 @@ def bad_images(bad: list[str]) -> str:
 
 
 def _manifest(
-    dataset: TinyImagenet, tallies: dict[str, _Tally], mean: MeanSum, options: Options
+    dataset: ImageSet, tallies: dict[str, _Tally], mean: MeanSum, options: Options
 ) -> Manifest:
     b, g, r = channel_means(mean.image())
     return Manifest(
@@ -211,7 +212,7 @@ def _manifest(
     )
 
 
-def _source_digest(dataset: TinyImagenet, tallies: dict[str, _Tally]) -> str:
+def _source_digest(dataset: ImageSet, tallies: dict[str, _Tally]) -> str:
     digests = dict(dataset.text_digests)
     for tally in tallies.values():
         digests.update(tally.file_digests)

@@ -26,8 +26,8 @@ except ImportError:  # no wheel for this platform
     simplejpeg = None
 
 from tinynet.dataset.annotations import Box
+from tinynet.dataset.image_set import IMAGE_SIZE, ImageFile
 from tinynet.dataset.source_files import Files
-from tinynet.dataset.tiny_imagenet import IMAGE_SIZE, ImageFile
 
 _CHUNK = 128  # images that one task decodes: about 1.5 MB
 _TOO_FEW = 2 * _CHUNK  # not worth starting threads for
@@ -53,11 +53,11 @@ class _Result(NamedTuple):
     digest: str
 
 
-def decode_jpeg(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
-    """Decode a JPEG of 64×64 pixels: (uint8 BGR pixels 3×64×64, whether it was grayscale).
+def decode_image(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
+    """Decode a JPEG or PNG of 64×64 pixels: (uint8 BGR pixels 3×64×64, was it grayscale?).
 
     With a ``box``, that part of it is scaled to 64×64 (bilinear).  Raises BadImage where the
-    bytes are not a whole JPEG of that size.
+    bytes are not a whole image of that size.  Transparency is left out, as OpenCV does for Caffe.
     """
     target = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     was_gray = _decode_into(target, data, box)
@@ -65,13 +65,13 @@ def decode_jpeg(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
 
 
 def _decode_into(target: np.ndarray, data: bytes, box: Box | None) -> bool:
-    """Decode into ``target`` (uint8 64×64×3, BGR) as ``decode_jpeg``; was the JPEG grayscale?"""
+    """Decode into ``target`` (uint8 64×64×3, BGR) as ``decode_image``; was it grayscale?"""
     height, width, channels = jpeg_frame(data)
     plain = (height, width) == (IMAGE_SIZE, IMAGE_SIZE) and channels in (1, 3)
     if plain and _decode_plain(target, data):
         was_gray = channels == 1
     else:
-        color, was_gray = _open_jpeg(data)
+        color, was_gray = _open(data)
         target[...] = np.asarray(color)[..., ::-1]
     if box is not None:
         # cut first: resize(box=…) alone would let the pixels around the box bleed in; the order of
@@ -114,19 +114,21 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-def _open_jpeg(data: bytes) -> tuple[Image.Image, bool]:
-    """Decode with all of Pillow's care, which also tells what is wrong; as ``decode_jpeg``."""
+def _open(data: bytes) -> tuple[Image.Image, bool]:
+    """Decode with all of Pillow's care, which also tells what is wrong; as ``decode_image``."""
     if not data:
         raise BadImage("is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             # before any pixel is decoded: the size in a damaged header can be anything
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
                 width, height = image.size
                 raise BadImage(f"is {width}×{height}, not {IMAGE_SIZE}×{IMAGE_SIZE}")
-            return image.convert("RGB"), image.mode == "L"
+            if image.mode.startswith(("I", "F")):  # convert() would clip them
+                raise BadImage("has 16 bits for each channel, not 8")
+            return image.convert("RGB"), image.mode in ("1", "L", "LA")
     except UnidentifiedImageError:
-        raise BadImage("is not a JPEG") from None
+        raise BadImage("is neither a JPEG nor a PNG") from None
     except Image.DecompressionBombError:
         raise BadImage(f"is far larger than {IMAGE_SIZE}×{IMAGE_SIZE}") from None
     except (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error) as error:

@@ -53,10 +53,11 @@ class FolderFiles(Files):
         for split in ("train/", "val/", "test/"):
             if split in found:
                 self._list(split, found)
-        for folder in [name for name in found if name.startswith("train/") and name[-1] == "/"]:
-            self._list(folder, found)
-        for folder in [name for name in found if name.endswith("/images/")]:
-            self._list(folder, found)
+                for folder in [name for name in found if name.startswith(split)]:
+                    if folder.endswith("/") and folder != split:
+                        self._list(folder, found)
+                        if f"{folder}images/" in found:
+                            self._list(f"{folder}images/", found)
         return found
 
     def _list(self, folder: str, found: set[str]) -> None:

@@ -311,7 +311,7 @@ def _mixed(queues: dict[str, list[Entry]]) -> Iterator[Entry]:
 
 def _is_labelled(placed: dict[Entry, str], manifest: Manifest) -> bool:
     origins = {entry.split for entry, place in placed.items() if place == "test"}
-    return all(manifest.labelled[origin] for origin in origins)
+    return bool(origins) and all(manifest.labelled[origin] for origin in origins)
 
 
 def _shown(entry: Entry, manifest: Manifest) -> str:

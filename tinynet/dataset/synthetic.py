@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from tinynet.dataset.annotations import Box
-from tinynet.dataset.tiny_imagenet import IMAGE_SIZE
+from tinynet.dataset.image_set import IMAGE_SIZE
 from tinynet.errors import UsageError
 from tinynet.files import whole_folder
 

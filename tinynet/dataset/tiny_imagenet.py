@@ -8,55 +8,43 @@
     train/WNID/WNID_boxes.txt          their bounding boxes (may be missing)
     val/images/*.JPEG  val/val_annotations.txt
     test/images/*.JPEG                 without labels, unless test/test_annotations.txt is there
+
+Two habits of its users are read as well: validation (or test) images sorted into class folders as
+training images are, and class folders without an ``images`` folder in them, ``val/WNID/*.JPEG``.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple
+from typing import TypeVar
 
 from tinynet.dataset.annotations import (
     Box,
-    decode_text,
     parse_boxes,
     parse_labels,
     parse_wnids,
     parse_words,
 )
+from tinynet.dataset.image_set import IMAGE_SIZE, UNKNOWN, ImageFile, ImageSet
 from tinynet.dataset.paths import SPLITS, DataPaths
-from tinynet.dataset.source_files import Files, open_files
+from tinynet.dataset.source_files import open_files
 from tinynet.errors import TinynetError
 
-IMAGE_SIZE = 64  # pixels, width and height
-UNKNOWN = -1  # label of an image whose class is not known
+_Parsed = TypeVar("_Parsed")
 
 
-class ImageFile(NamedTuple):
-    """One image file, ``path`` within the data set; ``label`` is its class index or UNKNOWN."""
+class TinyImagenet(ImageSet):
+    """A data set in this layout, a folder or a zip.
 
-    path: str
-    label: int
-    box: Box | None
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
-class TinyImagenet:
-    """A data set whose structure has been checked; images are not read yet.
-
-    ``images[split]`` are sorted by path.  A context manager, since a zip stays open.
+    ``boxes``: whether to parse the boxes of the training images, which are None otherwise.
     Raises TinynetError at the first thing that is missing or contradicts another.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.files: Files = open_files(Path(path))
-        self.text_digests: dict[str, str] = {}  # SHA-256 of every annotation file that was read
+    def __init__(self, path: Path | str, *, boxes: bool = True) -> None:
+        super().__init__(open_files(Path(path)))
+        self._boxes = boxes
         try:
             self._read()
         except BaseException:
@@ -64,130 +52,159 @@ class TinyImagenet:
             raise
 
     def _read(self) -> None:
-        listing = self.files.listing()
-        if "wnids.txt" not in listing:
-            raise self._no_layout(listing)
-        self.wnids = parse_wnids(*self._text("wnids.txt"))
-        words = parse_words(*self._text("words.txt")) if "words.txt" in listing else {}
+        self._listing = self.files.listing()
+        if "wnids.txt" not in self._listing:
+            raise self._no_layout()
+        self.wnids = self._parsed("wnids.txt", parse_wnids)
+        words = self._parsed("words.txt", parse_words) if "words.txt" in self._listing else {}
         self.class_names = [words.get(wnid) or wnid for wnid in self.wnids]
         self._index = {wnid: index for index, wnid in enumerate(self.wnids)}
-        for split in SPLITS:
-            if f"{split}/" not in listing:
-                raise self._error(split, f"no such folder; the layout needs {', '.join(SPLITS)}")
-        # every image by the images folder that holds it
-        listed: dict[str, list[str]] = defaultdict(list)
-        for path in listing:
-            folder, _, name = path.rpartition("/")
-            # hidden files are leavings of a desktop
-            if folder.endswith("/images") and not name.startswith(".") and name:
-                # it becomes an LMDB's key, a line of a submission and a word of a message
-                if not name.isprintable():
-                    shown = path.encode("unicode_escape").decode()
-                    raise self._error(shown, "its name is not printable UTF-8; rename it")
-                listed[folder].append(name)
-        self.images: dict[str, list[ImageFile]] = {
-            "train": self._train(listing, listed),
-            "val": self._annotated("val", listing, listed),
-            "test": self._annotated("test", listing, listed),
-        }
-        self.labelled = {
-            split: all(image.label != UNKNOWN for image in self.images[split]) for split in SPLITS
+        for split in ("train", "val"):
+            if f"{split}/" not in self._listing:
+                raise self.error(split, "no such folder; the layout needs train and val")
+        self._listed = self._by_folder()
+        self.images = {
+            "train": self._train(),
+            "val": self._mixed("val"),
+            "test": self._mixed("test") if "test/" in self._listing else [],
         }
 
-    def _train(self, listing: set[str], listed: dict[str, list[str]]) -> list[ImageFile]:
-        for path in sorted(listing):
-            split, _, rest = path.partition("/")
-            wnid, slash, _ = rest.partition("/")
-            if split == "train" and slash and wnid[0] != "." and wnid not in self._index:
-                raise self._error(f"train/{wnid}", "is not in wnids.txt; add it there or remove it")
+    def _by_folder(self) -> dict[str, list[str]]:
+        """The names of the images in each folder that may hold some."""
+        listed: dict[str, list[str]] = defaultdict(list)
+        for path in self._listing:
+            folder, _, name = path.rpartition("/")
+            # hidden files are leavings of a desktop
+            if not name or name.startswith("."):
+                continue
+            in_class_folder = folder.count("/") == 1 and not name.endswith(".txt")
+            if folder.endswith("/images") or in_class_folder:
+                self.check_name(path)
+                listed[folder].append(name)
+        return listed
+
+    def _train(self) -> list[ImageFile]:
+        self._check_class_folders("train")
         images = []
         for wnid in sorted(self.wnids):
-            folder = f"train/{wnid}/images"
-            if not listed[folder]:
-                raise self._error(
-                    folder,
+            paths = self._of_class("train", wnid)
+            if not paths:
+                raise self.error(
+                    f"train/{wnid}/images",
                     f"class {wnid} of wnids.txt has no training image; "
                     "add some or take it out of wnids.txt",
                 )
-            boxes: dict[str, Box] = {}
-            boxes_file = f"train/{wnid}/{wnid}_boxes.txt"
-            if boxes_file in listing:
-                boxes = parse_boxes(*self._text(boxes_file), IMAGE_SIZE)
-                self._check_named(boxes_file, boxes, listed[folder], folder)
+            boxes = self._boxes_of(wnid)
             images += [
-                ImageFile(f"{folder}/{name}", self._index[wnid], boxes.get(name))
-                for name in sorted(listed[folder])
+                ImageFile(path, self._index[wnid], boxes.get(path.rpartition("/")[2]))
+                for path in paths
             ]
         return images
 
-    def _annotated(
-        self, split: str, listing: set[str], listed: dict[str, list[str]]
-    ) -> list[ImageFile]:
+    def _boxes_of(self, wnid: str) -> dict[str, Box]:
+        """A subset may leave lines of images that are gone: they do no harm."""
+        path = f"train/{wnid}/{wnid}_boxes.txt"
+        if path not in self._listing:
+            return {}
+        if not self._boxes:
+            self.read(path)  # part of what the data set is, whatever is in it
+            return {}
+        return parse_boxes(*self.text(path), IMAGE_SIZE)
+
+    def _of_class(self, split: str, wnid: str) -> list[str]:
+        """The paths of a class's images, by name."""
+        folder = f"{split}/{wnid}"
+        paths = [f"{folder}/images/{name}" for name in self._listed[f"{folder}/images"]]
+        paths += [f"{folder}/{name}" for name in self._listed[folder]]
+        return sorted(paths, key=_by_name)
+
+    def _check_class_folders(self, split: str) -> None:
+        for path in sorted(self._listing):
+            start, _, rest = path.partition("/")
+            wnid, slash, _ = rest.partition("/")
+            mixed = split != "train" and wnid == "images"
+            known = mixed or wnid in self._index
+            if start == split and slash and wnid[0] != "." and not known:
+                raise self.error(
+                    f"{split}/{wnid}", "is not in wnids.txt; add it there or remove it"
+                )
+
+    def _mixed(self, split: str) -> list[ImageFile]:
+        """The images of val or test: in one folder, or else sorted into class folders."""
+        if self._listed[f"{split}/images"]:
+            return self._annotated(split)
+        if any(self._of_class(split, wnid) for wnid in self.wnids):
+            return self._sorted(split)
+        raise self.error(f"{split}/images", "holds no image")
+
+    def _annotated(self, split: str) -> list[ImageFile]:
         folder = f"{split}/images"
-        names = sorted(listed[folder])
-        if not names:
-            raise self._error(folder, "holds no image")
+        names = sorted(self._listed[folder])
         annotations = f"{split}/{split}_annotations.txt"
-        if annotations not in listing:
+        if annotations not in self._listing:
             if split == "test":
                 return [ImageFile(f"{folder}/{name}", UNKNOWN, None) for name in names]
-            raise self._error(annotations, "no such file")
-        labels = parse_labels(*self._text(annotations), IMAGE_SIZE)
-        self._check_named(annotations, labels, names, folder)
+            raise self.error(annotations, "no such file")
+        labels = self._labels(annotations)
+        # a subset may leave lines of the classes that are gone
+        missing = sorted({name for name in labels if labels[name] in self._index} - set(names))
+        if missing:
+            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise self.error(annotations, f"names {missing[0]}{more}, not in {folder}")
         images = []
         for name in names:
             if name not in labels:
-                raise self._error(annotations, f"does not name {folder}/{name}")
-            wnid, box = labels[name]
-            if wnid not in self._index:
-                raise self._error(annotations, f"gives {name} the wnid {wnid}, not in wnids.txt")
-            images.append(ImageFile(f"{folder}/{name}", self._index[wnid], box))
+                raise self.error(annotations, f"does not name {folder}/{name}")
+            if labels[name] not in self._index:
+                raise self.error(
+                    annotations, f"gives {name} the wnid {labels[name]}, not in wnids.txt"
+                )
+            images.append(ImageFile(f"{folder}/{name}", self._index[labels[name]], None))
         return images
 
-    def _check_named(
-        self, annotations: str, named: Iterable[str], names: list[str], folder: str
-    ) -> None:
-        missing = sorted(set(named) - set(names))
-        if missing:
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise self._error(annotations, f"names {missing[0]}{more}, not in {folder}")
+    def _sorted(self, split: str) -> list[ImageFile]:
+        """Class folders; annotations that were left beside them must not contradict them."""
+        self._check_class_folders(split)
+        annotations = f"{split}/{split}_annotations.txt"
+        labels = self._labels(annotations) if annotations in self._listing else {}
+        images = []
+        for wnid in self.wnids:
+            for path in self._of_class(split, wnid):
+                name = path.rpartition("/")[2]
+                if labels.get(name, wnid) != wnid:
+                    raise self.error(
+                        annotations, f"gives {name} the wnid {labels[name]}, but it is {path}"
+                    )
+                images.append(ImageFile(path, self._index[wnid], None))
+        return sorted(images, key=lambda image: _by_name(image.path))
 
-    def _text(self, path: str) -> tuple[str, str]:
-        """The text of an annotation file, and its name for errors."""
-        name = self.files.show(path)
-        try:
-            data = self.files.read(path)
-        except OSError as error:
-            raise TinynetError(f"{name}: {error.strerror or error}") from None
-        self.text_digests[path] = hashlib.sha256(data).hexdigest()
-        return decode_text(data, name), name
+    def _labels(self, annotations: str) -> dict[str, str]:
+        """The wnid of each image that an annotation file names; boxes of val serve nothing."""
+        text, name = self.text(annotations)
+        found = parse_labels(text, name, IMAGE_SIZE)
+        return {image: wnid for image, (wnid, _) in found.items()}
 
-    def _no_layout(self, listing: set[str]) -> TinynetError:
-        """What else it is, or where below it a data set lies."""
+    def _parsed(self, path: str, parse: Callable[[str, str], _Parsed]) -> _Parsed:
+        return parse(*self.text(path))
+
+    def _no_layout(self) -> TinynetError:
+        """What else it is, or where below it a data set lies, or what is missing."""
         folder = self.files.path
         databases = {f"{DataPaths(folder).lmdb(split).name}/" for split in SPLITS}
-        if databases & listing or "data.mdb" in listing:
-            whole = folder.absolute().parent if "data.mdb" in listing else folder
+        if databases & self._listing or "data.mdb" in self._listing:
+            whole = folder.absolute().parent if "data.mdb" in self._listing else folder
             return TinynetError(
                 f"{folder}: is converted already, and no images are in it; 'tinynet generate "
                 f"--data {whole}' takes it as it is"
             )
         message = "no such file, so this is no Tiny ImageNet layout"
-        below = sorted(path for path in listing if (folder / path / "wnids.txt").is_file())
+        below = sorted(path for path in self._listing if (folder / path / "wnids.txt").is_file())
         if below:
             message += f"; {folder / below[0]} is one"
-        return self._error("wnids.txt", message)
+        elif "train/" in self._listing:
+            message += "; write it: the name of each folder in train, one a line, in class order"
+        return self.error("wnids.txt", message)
 
-    def _error(self, path: str, message: str) -> TinynetError:
-        return TinynetError(f"{self.files.show(path)}: {message}")
 
-    def __enter__(self) -> TinyImagenet:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.files.close()
+def _by_name(path: str) -> tuple[str, str]:
+    return path.rpartition("/")[2], path

@@ -17,8 +17,8 @@ from tinynet.caffeformat.mean import MeanSum, channel_means, read_mean
 from tinynet.dataset.convert import CONTENTS
 from tinynet.dataset.decoding import decode_all
 from tinynet.dataset.manifest import Manifest, read_manifest, record_key
+from tinynet.dataset.open_set import open_set
 from tinynet.dataset.paths import SPLITS, DataPaths
-from tinynet.dataset.tiny_imagenet import TinyImagenet
 from tinynet.errors import TinynetError
 
 
@@ -46,7 +46,7 @@ def verify_dataset(path: Path | str, jobs: int | None = None) -> VerificationRep
 
     Raises TinynetError where the structure is wrong; images that cannot be used are the problems.
     """
-    with TinyImagenet(path) as dataset:
+    with open_set(path, boxes=True) as dataset:
         report = VerificationReport(
             kind="data set",
             classes=len(dataset.wnids),
