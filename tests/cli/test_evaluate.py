@@ -137,6 +137,20 @@ def test_a_run_goes_from_snapshot_to_scores_ensemble_and_submission(tmp_path):
     done = run("ensemble", paths.root, "--cpu", "--out", tmp_path / "out", "--json")
     assert json.loads(done.stdout)["members"][0]["iteration"] == 40
     assert paths.probabilities("val", oversample=True).exists()
+    other = tmp_path / "other.npz"
+    write_probabilities(other, some(crop="oversample"))
+    untrained = tmp_path / "untrained"
+    untrained.mkdir()
+    out = paths.probabilities("val", oversample=True)
+    out.unlink()
+    for wrong, says in (
+        (tmp_path / "wrong", "no such run or .npz"),
+        (other, "has 4 classes, but there are 6"),
+        (untrained, "is no run directory"),
+    ):
+        done = run("ensemble", paths.root, wrong, "--cpu", "--out", tmp_path / "out")
+        assert done.status and says in done.stderr
+        assert not out.exists()  # which is what computing the first one would have written
     done = run("predict", paths.root, "--cpu", "--one-crop")
     lines = (paths.root / "test.txt").read_text().splitlines()
     wnids = {f"n{9 - number:08d}" for number in range(small_run.CLASSES)}

@@ -102,7 +102,9 @@ def predict(engine: Engine, folder: Path) -> str:
     weights: Any = SimpleNamespace(path=folder / "w.caffemodel")
     images: Any = Images()
     with pytest.raises(TinynetError) as error:
-        evaluate._predict(request, engine, weights, TRANSFORM, images, lambda *_: None)
+        evaluate.compute(
+            evaluate.Evaluation(request, weights, TRANSFORM, images, 1, engine, gpu=None)
+        )
     return str(error.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.predict.ensemble import (
     Member,
     average,
-    load_member,
+    load_members,
     require_agreement,
     require_distinct,
 )
@@ -78,7 +79,7 @@ def test_what_is_neither_run_nor_file_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     for name, says in (("absent", "no such run"), ("notes.txt", "no run directory and no .npz")):
         with pytest.raises(UsageError, match=says):
-            load_member(EvaluationRequest(tmp_path / name), print, print)
+            ask(tmp_path / name)
 
 
 def test_a_file_of_another_split_than_was_asked_for_is_refused(tmp_path):
@@ -91,7 +92,5 @@ def test_a_file_of_another_split_than_was_asked_for_is_refused(tmp_path):
 
 
 def ask(path):
-    def silent(*_):
-        pass
-
-    return load_member(EvaluationRequest(run=path, split="val"), silent, silent).probabilities
+    (found,) = load_members([EvaluationRequest(run=path)], print, lambda _: nullcontext(print))
+    return found.probabilities

@@ -61,6 +61,24 @@ def test_history_has_every_display_and_test_and_a_test_of_the_final_weights(
     assert records[24]["train_loss"] < records[0]["train_loss"]
 
 
+def test_the_summary_has_the_loss_of_the_last_iteration_displayed_or_not(
+    folder: Path, engine: str
+) -> None:
+    summaries = {}
+    for display in (4, 1):  # of iterations 0 to 5 the last is displayed, or is not
+        done = train(
+            *(folder, "--engine", engine, "--cpu", "--json", "--max-iter", "6"),
+            *("--set", f"display={display}", "--name", f"every{display}"),
+        )
+        summaries[display] = json.loads(done.stdout)
+    records = history(folder, Path("runs/small/every1"))
+    assert [r["iteration"] for r in records if "train_loss" in r][-1] >= 5
+    last = next(record for record in records if record["iteration"] == 5)
+    assert summaries[4]["train_loss"] == pytest.approx(last["train_loss"], rel=1e-5)
+    displayed = history(folder, Path("runs/small/every4"))
+    assert summaries[4]["train_loss"] not in [r.get("train_loss") for r in displayed]
+
+
 def test_both_engines_write_the_same_history_from_the_same_weights(
     trained: Trained, tmp_path: Path
 ) -> None:

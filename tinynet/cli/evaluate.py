@@ -240,16 +240,10 @@ def predict(
 def _members(
     runs: tuple[Path, ...], split: str, oversample: bool, options: dict[str, Any]
 ) -> list[Member]:
-    from tinynet.predict.ensemble import load_member, require_agreement, require_distinct
+    from tinynet.predict.ensemble import load_members
 
-    require_distinct(runs)
-    members = []
-    for run in runs:
-        request = _request(run, split=split, oversample=oversample, **options)
-        with _progress(request) as progress:
-            members.append(load_member(request, say, progress))
-    require_agreement(members, oversample)
-    return members
+    requests = [_request(run, split=split, oversample=oversample, **options) for run in runs]
+    return load_members(requests, say, _progress)
 
 
 def _request(run: Path, **options: Any) -> EvaluationRequest:

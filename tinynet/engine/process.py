@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn
 
-from tinynet.engine import environment
+from tinynet.engine import autogroup, environment
 from tinynet.engine.discovery import Engine
 from tinynet.engine.failures import explain_failure
 from tinynet.errors import TinynetError
@@ -106,6 +106,8 @@ class WorkerProcess:
             env={**os.environ, **(variables or {})},
             start_new_session=own_session,
         )
+        if own_session:
+            autogroup.follow_nice(self._process.pid)
         self.error: str | None = None
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         self._awaited: dict[str, dict[str, Any]] = {}  # the last event of each kind

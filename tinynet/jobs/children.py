@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from tinynet.engine import signals
+from tinynet.engine import autogroup, signals
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PR_SET_PDEATHSIG = 1
@@ -37,7 +37,7 @@ def start(
     ``environment``: variables besides ours.  ``descriptors``: files that it keeps open, and the
     locks on them.  ``cores``: the only ones that it may use; () leaves it ours.
     """
-    return subprocess.Popen(
+    child = subprocess.Popen(
         [sys.executable, "-m", "tinynet", *arguments],
         cwd=directory,
         env={**os.environ, **(environment or {})},
@@ -49,6 +49,8 @@ def start(
         pass_fds=tuple(descriptors),
         preexec_fn=_in_child(cores, os.getpid()),
     )
+    autogroup.follow_nice(child.pid)
+    return child
 
 
 def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:

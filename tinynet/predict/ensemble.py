@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import evaluate
-from tinynet.predict.evaluate import EvaluationRequest, Progress, Say
+from tinynet.predict.evaluate import Evaluation, EvaluationRequest, Progress, Say
 from tinynet.predict.probabilities import Probabilities, read_probabilities
 
 
@@ -22,14 +24,36 @@ class Member:
     probabilities: Probabilities
 
 
-def load_member(request: EvaluationRequest, say: Say, progress: Progress) -> Member:
-    """The member that ``request.run`` names: an ``.npz``, or a run directory.
+def load_members(
+    requests: Sequence[EvaluationRequest],
+    say: Say,
+    progress: Callable[[EvaluationRequest], AbstractContextManager[Progress]],
+) -> list[Member]:
+    """The members that the requests' ``run`` names: an ``.npz`` each, or a run directory.
 
-    A run's probabilities are computed where they are missing or of other weights.  Raises
-    UsageError where there is neither, or the file is of another split than was asked for.
+    A run's probabilities are computed where they are missing or of other weights, and none before
+    all members have been looked at.  ``progress`` shows how far one's computation is.
+    Raises UsageError where one is neither, a file is of another split than was asked for, or one is
+    named twice; TinynetError where members are not to be averaged, or one cannot be evaluated.
     """
+    require_distinct([request.run for request in requests])
+    found = [(request.run, _look_at(request, say)) for request in requests]
+    known = [(run, _known_before(what)) for run, what in found]
+    _require_same(known, requests[0].oversample)
+    members = []
+    for request, (run, what) in zip(requests, found):
+        if isinstance(what, Evaluation):
+            with progress(request) as advance:
+                what = evaluate.compute(what, advance)
+        members.append(Member(run, what))
+    require_agreement(members, requests[0].oversample)
+    return members
+
+
+def _look_at(request: EvaluationRequest, say: Say) -> Probabilities | Evaluation:
+    """What a member's probabilities are, or are computed from."""
     if request.run.is_dir():
-        return Member(request.run, evaluate.obtain(request, say, progress))
+        return evaluate.stored(request, say) or evaluate.prepare(request, say)
     if request.run.suffix == ".npz":
         found = read_probabilities(
             request.run, "make it again with 'tinynet evaluate' or 'tinynet ensemble'"
@@ -39,7 +63,7 @@ def load_member(request: EvaluationRequest, say: Say, progress: Progress) -> Mem
                 f"{request.run}: is of the {found.split} split, not of {request.split}; give "
                 f"--split {found.split}"
             )
-        return Member(request.run, found)
+        return found
     what = "is no run directory and no .npz" if request.run.exists() else "no such run or .npz"
     raise UsageError(f"{request.run}: {what}")
 
@@ -53,27 +77,42 @@ def require_distinct(paths: Sequence[Path]) -> None:
         seen.add(path.resolve())
 
 
+_WHAT = {"wnids": "class", "names": "image", "labels": "label"}
+
+
 def require_agreement(members: Sequence[Member], oversample: bool) -> None:
     """Raise TinynetError unless all members speak of the same images, classes and kind of crops.
 
     Different numbers of views (10, or 2 where a stage has no crops) are one kind: oversampling.
     """
+    said = [
+        (m.path, {key: getattr(m.probabilities, key) for key in ("crop", *_WHAT)}) for m in members
+    ]
+    _require_same(said, oversample)
+
+
+def _known_before(what: Probabilities | Evaluation) -> dict[str, Any]:
+    """What a member says of itself without its labels, which an evaluation reads as it computes."""
+    said = what.images if isinstance(what, Evaluation) else what
+    return {"crop": what.crop, "wnids": np.asarray(said.wnids), "names": np.asarray(said.names)}
+
+
+def _require_same(members: Sequence[tuple[Path, dict[str, Any]]], oversample: bool) -> None:
     wanted = "oversample" if oversample else "center"
-    first = members[0]
-    for member in members:
-        mine, theirs = first.probabilities, member.probabilities
-        if theirs.crop != wanted:
+    first, mine = members[0]
+    for path, theirs in members:
+        if theirs["crop"] != wanted:
             kinds = {"center": "one crop", "oversample": "10 crops"}
             option = "--one-crop" if oversample else "no --one-crop"
             raise TinynetError(
-                f"{member.path}: holds probabilities of {kinds[theirs.crop]}, not of "
+                f"{path}: holds probabilities of {kinds[theirs['crop']]}, not of "
                 f"{kinds[wanted]}; the two are not averaged (give {option} for the other kind)"
             )
-        for key, what in (("wnids", "class"), ("names", "image"), ("labels", "label")):
-            difference = _difference(getattr(mine, key), getattr(theirs, key), what)
+        for key in [key for key in _WHAT if key in mine]:
+            difference = _difference(mine[key], theirs[key], _WHAT[key])
             if difference:
                 raise TinynetError(
-                    f"{member.path}: {difference} in {first.path}, so the two are not averaged; "
+                    f"{path}: {difference} in {first}, so the two are not averaged; "
                     "evaluate both on the same data set and split"
                 )
 

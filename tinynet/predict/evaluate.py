@@ -119,6 +119,32 @@ def evaluate(
 
     Raises TinynetError (one line: what, where, what to do) where anything is missing or fails.
     """
+    return compute(prepare(request, say), progress)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation of which everything that it needs is there."""
+
+    request: EvaluationRequest
+    weights: Weights
+    transform: Transform
+    images: Images
+    views: int  # of each image
+    engine: Engine
+    gpu: int | None
+
+    @property
+    def crop(self) -> str:
+        """As ``Probabilities`` has it."""
+        return "oversample" if self.request.oversample else "center"
+
+
+def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
+    """Find, and hold against each other, run, net, weights, images, engine and device.
+
+    Raises TinynetError, as ``evaluate`` does, within a moment.
+    """
     paths = request.paths
     if not paths.train_val.exists():
         raise TinynetError(f"{paths.train_val}: no such file, so {request.run} is no run directory")
@@ -138,7 +164,19 @@ def evaluate(
             "averaging the image and its mirror"
         )
     engine = discovery.find(request.engine, request.caffe_python)
-    p, labels = _predict(request, engine, weights, transform, images, progress)
+    gpu = devices.choose(engine, request.gpu, request.cpu)
+    require_precision(request.precision, engine, gpu)
+    return Evaluation(request, weights, transform, images, views, engine, gpu)
+
+
+def compute(evaluation: Evaluation, progress: Progress = _silent) -> Probabilities:
+    """The probabilities of what ``prepare`` has found, which are written into the run directory.
+
+    Raises TinynetError where the worker fails, or gives no probabilities of the data's classes.
+    """
+    request, weights, images = evaluation.request, evaluation.weights, evaluation.images
+    paths, engine = request.paths, evaluation.engine
+    p, labels = _predict(evaluation, progress)
     if p.shape[1] != len(images.wnids):
         raise TinynetError(
             f"{paths.deploy}: has {p.shape[1]} outputs, but {images.source.parent} has "
@@ -149,8 +187,8 @@ def evaluate(
         labels=labels,
         names=np.array(images.names),
         wnids=np.array(images.wnids),
-        crop="oversample" if request.oversample else "center",
-        views=views,
+        crop=evaluation.crop,
+        views=evaluation.views,
         split=request.split,
         iteration=weights.iteration,
         model_sha256=weights.sha256,
@@ -181,33 +219,25 @@ def _weights(request: EvaluationRequest, say: Say) -> Weights:
     return weights
 
 
-def _predict(
-    request: EvaluationRequest,
-    engine: Engine,
-    weights: Weights,
-    transform: Transform,
-    images: Images,
-    progress: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
+def _predict(evaluation: Evaluation, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
     """Float32 probabilities N×classes and int64 labels of all images, through a worker."""
+    request, engine, images = evaluation.request, evaluation.engine, evaluation.images
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
         folder = Path(name)
         out = folder / "out.npy"
         arguments = [
             "predict",
             f"--model={request.paths.deploy}",
-            f"--weights={weights.path}",
+            f"--weights={evaluation.weights.path}",
             f"--batch={request.batch_size}",
-            f"--crop={'oversample' if request.oversample else 'center'}",
+            f"--crop={evaluation.crop}",
             f"--out={out}",
-            *_described(images, transform, folder),
+            *_described(images, evaluation.transform, folder),
         ]
-        gpu = devices.choose(engine, request.gpu, request.cpu)
-        require_precision(request.precision, engine, gpu)
         if request.precision != "float32":
             arguments.append(f"--precision={request.precision}")
-        if gpu is not None:
-            arguments.append(f"--gpu={gpu}")
+        if evaluation.gpu is not None:
+            arguments.append(f"--gpu={evaluation.gpu}")
         with start_worker(engine, arguments, with_input=True) as worker:
             labels = _send(worker, images, progress)
             worker.finish()

@@ -238,6 +238,7 @@ def _record(run: Run, outcome: Outcome, paths: RunPaths) -> None:
         run.sessions[-1]["worker"] = outcome.engine
         if "gpu_name" in outcome.engine:
             run.versions["gpu"] = outcome.engine["gpu_name"]
+    run.last_loss = outcome.loss
     run.last_good = outcome.last_good if outcome.state == runs.DIVERGED else None
     run.end_session(outcome.state, iteration, outcome.message)
     run.save(paths.run_json)

@@ -54,6 +54,7 @@ class Run:
     folder: str = ""  # where the command ran: relative paths start there
     host: str = ""
     pid: int = 0
+    last_loss: float | None = None  # of a finished run's last iteration, which no line may display
     last_good: int | None = None  # after a divergence: the last iteration seen with a sound loss
     sessions: list[dict[str, Any]] = field(default_factory=list)
 

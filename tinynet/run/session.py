@@ -31,6 +31,7 @@ class Outcome:
     message: str = ""
     last_good: int | None = None  # last iteration displayed with a sound loss
     engine: dict[str, Any] | None = None  # what the worker said of its engine
+    loss: float | None = None  # of the last iteration's forward pass, where it is finished
 
 
 class Session:
@@ -62,6 +63,7 @@ class Session:
         self._signals: list[str] = []
         self._engine_event: dict[str, Any] | None = None
         self._end: str | None = None
+        self._loss: float | None = None
         self._worker: WorkerProcess | None = None
 
     def run(self) -> Outcome:
@@ -123,6 +125,7 @@ class Session:
             self._progress.iteration(self._iteration)
         if kind in ("stopped", "done"):
             self._end = kind
+            self._loss = event.get("loss")
         elif kind == "snapshot" and self._on_snapshot is not None:
             # first what the worker has logged before it: a sealed snapshot has its whole log
             assert self._worker is not None
@@ -168,7 +171,8 @@ class Session:
 
     def _outcome(self, worker: WorkerProcess, status: int) -> Outcome:
         state, message = self._verdict(worker, status)
-        return Outcome(state, self._iteration, message, self._last_good, self._engine_event)
+        loss = self._loss if state == runs.FINISHED else None
+        return Outcome(state, self._iteration, message, self._last_good, self._engine_event, loss)
 
     def _verdict(self, worker: WorkerProcess, status: int) -> tuple[str, str]:
         if self._diverged is not None:

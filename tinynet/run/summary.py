@@ -31,6 +31,10 @@ def summary(paths: RunPaths) -> dict[str, Any]:
         values = [record[key] for record in history if record.get(key) is not None]
         if values:
             result[key] = values[-1]
+    if run.last_loss is not None:
+        displayed = [record["iteration"] for record in history if "train_loss" in record]
+        if not displayed or displayed[-1] < run.iteration - 1:  # the last iteration was not
+            result["train_loss"] = run.last_loss
     tested = [record for record in history if record.get("val_accuracy") is not None]
     if tested:
         best = max(tested, key=lambda record: record["val_accuracy"])

@@ -102,7 +102,7 @@ def main(argv):
     if options.test_interval and solver.iter % options.test_interval:
         for index in range(len(solver.test_nets)):
             _test(solver, index, options.test_iter[index])
-    channel.emit("done", iteration=solver.iter)
+    channel.emit("done", iteration=solver.iter, loss=steps.loss)
     return 0
 
 
@@ -141,6 +141,7 @@ class _Steps(object):
         self._time = 0.0
         self.saved = solver.iter  # the iteration that is on the disk
         self._looked = solver.iter
+        self.loss = None  # of the last forward pass before ``_looked``'s last look
 
     def run(self):
         """Step to max_iter; False if a stop was asked for before."""
@@ -199,6 +200,7 @@ class _Steps(object):
             return
         self._looked = reached
         loss, layer = (self._extensions.health if self._extensions else _health)(self._solver)
+        self.loss = loss
         if not math.isfinite(loss):
             raise _Diverged("the training loss is not finite at iteration %d" % (reached - 1))
         if options.divergence_limit is not None and loss >= options.divergence_limit:
