@@ -63,10 +63,27 @@ def test_a_page_is_shown_as_it_is_written_where_there_is_no_terminal(topic: str)
     assert shown.status == 0 and shown.stdout == page(topic)
 
 
+def test_the_layer_and_the_message_of_the_page_on_layers_work(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", page("layers-of-your-own"), re.S)
+    net = tmp_path / "net.prototxt"
+    net.write_text(
+        'input: "x" input_shape { dim: 1 dim: 3 }\n'
+        'layer { name: "r" type: "ReLU6" bottom: "x" top: "y" permute_param { order: 1 } }'
+    )
+    code = "\n".join(blocks) + (
+        "\nimport tinynet.torchcaffe as caffe\n"
+        f"net = caffe.Net({str(net)!r}, caffe.TEST)\n"
+        "net.blobs['x'].data[...] = [[-1, 3, 9]]\n"
+        "print(net.forward()['y'].tolist())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[[0.0, 3.0, 6.0]]\n", done.stderr
+
+
 def test_the_index_names_every_page() -> None:
     text = page("index")
     for topic in topics():
-        assert topic in ("index", "python") or f"({topic}.md)" in text, topic
+        assert topic == "index" or f"({topic}.md)" in text, topic
 
 
 def test_without_a_topic_all_are_listed_and_an_unknown_one_lists_them() -> None:
