@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tinynet import files
 from tinynet.engine import devices, discovery, processor
-from tinynet.engine.discovery import Engine
 from tinynet.engine.precision import require_precision
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
-from tinynet.run import checks, lock, memory, positions, prepare, retention, snapshots
-from tinynet.run import log as logs
+from tinynet.run import checks, lock, memory, prepare, retention, snapshots
 from tinynet.run import record as runs
 from tinynet.run import resume as resuming
 from tinynet.run.log import LogParser
 from tinynet.run.paths import RunPaths
-from tinynet.run.plan import Plan, TrainingRequest, decide, headline, history_before, is_finished
+from tinynet.run.plan import Plan, TrainingRequest, decide, is_finished
 from tinynet.run.progress import Progress
 from tinynet.run.record import Run
 from tinynet.run.session import Outcome, Session
@@ -71,13 +69,12 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
         for warning in warnings:
             say(warning)
         while True:  # once, and once more where a warm-up goes before
-            plan = decide(request, stored, prepared, data)
+            plan = decide(request, stored, prepared, data, engine, gpu)
             plan.run.threads = threads
-            kept = history_before(plan, paths, engine.name)
             for note in plan.notes:
                 say(note)
-            say(headline(plan, engine, gpu))
-            result = _run(request, plan, engine, gpu, kept, say)
+            say(plan.headline)
+            result = _run(plan, say)
             if result is not None:
                 return result
             stored = runs.load(paths.run_json)
@@ -119,28 +116,24 @@ def _prepare(request: TrainingRequest, stored: Run | None) -> prepare.Prepared:
     return prepare.load(request.solver, overrides)
 
 
-def _run(
-    request: TrainingRequest,
-    plan: Plan,
-    engine: Engine,
-    gpu: int | None,
-    kept: Sequence[logs.Record],
-    say: Callable[[str], None],
-) -> dict[str, Any] | None:
+def _run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any] | None:
     """One session, recorded.  The run's summary; None where its warm-up alone is done."""
-    paths, prepared, run = request.paths, plan.prepared, plan.run
-    first = plan.first
-    _begin(request, plan, engine, gpu)
+    paths, prepared, run, first = plan.paths, plan.prepared, plan.run, plan.first
+    _begin(plan)
     keeper = retention.Keeper(
         paths, prepared.solver.type, retention.KEEP if run.keep is None else run.keep
     )
     progress = Progress(
-        prepared.net_name, first, run.max_iter, request.quiet, on_record=request.on_record
+        prepared.net_name,
+        first,
+        run.max_iter,
+        plan.request.quiet,
+        on_record=plan.request.on_record,
     )
-    seconds = kept[-1].get("seconds", 0.0) if kept else 0.0
+    seconds = plan.history[-1].get("seconds", 0.0) if plan.history else 0.0
     session = Session(
-        engine,
-        _arguments(request, plan, gpu),
+        plan.engine,
+        _arguments(plan),
         paths,
         LogParser(prepared.effective_batch, seconds),
         progress,
@@ -168,9 +161,9 @@ def _run(
     raise _unfinished(run, outcome, paths)
 
 
-def _begin(request: TrainingRequest, plan: Plan, engine: Engine, gpu: int | None) -> None:
+def _begin(plan: Plan) -> None:
     """Write what a session needs in the run directory, then that it has begun."""
-    paths, prepared, run = request.paths, plan.prepared, plan.run
+    paths, prepared, run, engine = plan.paths, plan.prepared, plan.run, plan.engine
     texts = prepared.texts(paths)
     for name, text in texts.items():
         files.write_text(Path(paths.root) / name, text)
@@ -182,9 +175,9 @@ def _begin(request: TrainingRequest, plan: Plan, engine: Engine, gpu: int | None
     run.max_iter = prepared.solver.max_iter
     run.effective_batch = prepared.effective_batch
     run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
-    run.device = "cpu" if gpu is None else f"gpu {gpu}"
+    run.device = "cpu" if plan.gpu is None else f"gpu {plan.gpu}"
     run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
-    run.command = list(request.command)
+    run.command = list(plan.request.command)
     run.begin_session(
         plan.first,
         solver=(paths.warm_up if plan.is_warm_up else paths.solver).name,
@@ -196,12 +189,12 @@ def _begin(request: TrainingRequest, plan: Plan, engine: Engine, gpu: int | None
     run.save(paths.run_json)
 
 
-def _arguments(request: TrainingRequest, plan: Plan, gpu: int | None) -> list[str]:
+def _arguments(plan: Plan) -> list[str]:
     solver, last = plan.prepared.at(plan.first)
-    file = request.paths.warm_up if plan.is_warm_up else request.paths.solver
+    file = plan.paths.warm_up if plan.is_warm_up else plan.paths.solver
     arguments = ["train", os.fspath(file)]
-    if gpu is not None:
-        arguments += ["--gpu", str(gpu)]
+    if plan.gpu is not None:
+        arguments += ["--gpu", str(plan.gpu)]
     if plan.run.precision != "float32":
         arguments += ["--precision", plan.run.precision]
     if plan.run.max_norm is not None:
@@ -222,7 +215,7 @@ def _arguments(request: TrainingRequest, plan: Plan, gpu: int | None) -> list[st
         arguments += ["--restore", os.fspath(plan.snapshot.state), "--exactly"]
     else:
         arguments += ["--restore", os.fspath(snapshots.resumable_state(plan.snapshot))]
-        for skip in positions.skips(plan.prepared, plan.snapshot.iteration):
+        for skip in resuming.skips(plan.prepared, plan.snapshot.iteration):
             arguments.append(f"--skip={skip}")
     return arguments
 

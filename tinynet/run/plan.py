@@ -50,13 +50,21 @@ class TrainingRequest:
 
 @dataclass
 class Plan:
-    """What the run directory needs."""
+    """A session: what is trained on which engine and device, and from where it resumes."""
 
-    run: Run
+    request: TrainingRequest
     prepared: prepare.Prepared
-    snapshot: Snapshot | None  # None: from iteration 0
-    notes: list[str]
+    run: Run
+    engine: Engine
+    gpu: int | None
+    snapshot: Snapshot | None = None  # None: from iteration 0
+    notes: list[str] = field(default_factory=list)
     exact: bool = False  # the snapshot's complete state is whole, and the engine can use it
+    history: list[logs.Record] = field(default_factory=list)  # of the run before ``first``
+
+    @property
+    def paths(self) -> RunPaths:
+        return self.request.paths
 
     @property
     def first(self) -> int:
@@ -67,6 +75,28 @@ class Plan:
     def is_warm_up(self) -> bool:
         """Whether the session is the warm-up's, by a solver of its own."""
         return self.prepared.at(self.first)[0] is self.prepared.warm_up
+
+    @property
+    def headline(self) -> str:
+        """What is about to happen, with the effective batch."""
+        prepared, run = self.prepared, self.run
+        where = "CPU" if self.gpu is None else f"GPU {self.gpu}"
+        if run.precision != "float32":
+            where += f" in {run.precision}"
+        if run.max_norm is not None:
+            where += f", max-norm {run.max_norm:g}"
+        batch = f"batch {prepared.batch_size}"
+        if prepared.solver.iter_size > 1:
+            batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
+        start = f"resuming at iteration {self.first}" if self.first else f"seed {run.seed}"
+        to = f"to iteration {prepared.solver.max_iter}"
+        if self.is_warm_up:
+            last = prepared.at(self.first)[1]
+            to = f"warming up to iteration {last} of {prepared.solver.max_iter}"
+        return (
+            f"{prepared.net_name}: {self.engine} on {where}, {start}, {to}, {batch} images per "
+            "update"
+        )
 
 
 def is_finished(request: TrainingRequest, stored: Run, prepared: prepare.Prepared) -> bool:
@@ -112,39 +142,34 @@ def decide(
     stored: Run | None,
     prepared: prepare.Prepared,
     data: list[dict[str, Any]],
+    engine: Engine,
+    gpu: int | None,
 ) -> Plan:
     """What to do with the run directory, of which ``stored`` is the run.json (None: no run yet).
 
-    ``data``: what ``checks.require_data`` found.  Raises TinynetError where it holds another run.
+    ``data``: what ``checks.require_data`` found.  The history is cut where the session starts.
+    Raises TinynetError where the directory holds another run.
     """
-    if stored is None:
-        return _fresh(request, prepared, data)
-    _require_same(request, stored, prepared, data)
-    paths = request.paths
-    last = stored.last_good if stored.state == runs.DIVERGED else None
-    by_torch = bool(stored.sessions) and stored.sessions[-1].get("engine") == "torch"
-    snapshot, reasons = snapshots.newest_whole(
-        paths.snapshots, prepared.solver.type, last, by_torch
-    )
-    notes = [f"passed over {reason}" for reason in reasons]
-    if snapshot is None:
-        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
-    elif snapshot.iteration > prepared.solver.max_iter:
-        raise TinynetError(
-            f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
-            f"{prepared.solver.max_iter}; give a larger --max-iter"
-        )
-    stored.data = data  # where it lies now
-    if request.keep is not None:
-        stored.keep = request.keep
-    if request.overrides:
-        stored.overrides = {**stored.overrides, **request.overrides}
-    return Plan(stored, prepared, snapshot, notes)
+    run = _fresh(request, prepared, data) if stored is None else stored
+    plan = Plan(request, prepared, run, engine, gpu)
+    if stored is not None:
+        _require_same(request, stored, prepared, data)
+        plan.snapshot, plan.notes = _newest_snapshot(plan)
+        stored.data = data  # where it lies now
+        if request.keep is not None:
+            stored.keep = request.keep
+        if request.overrides:
+            stored.overrides = {**stored.overrides, **request.overrides}
+    if plan.snapshot is not None:
+        plan.exact, notes = resuming.exactness(plan.snapshot, prepared, engine.name)
+        plan.notes += notes
+    last_start = run.sessions[-1]["from"] if run.sessions else 0
+    plan.history, notes = resuming.history_before(plan.paths, prepared, plan.first, last_start)
+    plan.notes += notes
+    return plan
 
 
-def _fresh(
-    request: TrainingRequest, prepared: prepare.Prepared, data: list[dict[str, Any]]
-) -> Plan:
+def _fresh(request: TrainingRequest, prepared: prepare.Prepared, data: list[dict[str, Any]]) -> Run:
     """A run that begins.  Raises TinynetError where its directory has another's snapshots."""
     paths = request.paths
     if snapshots.snapshots(paths.snapshots):
@@ -152,7 +177,7 @@ def _fresh(
             f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
             "belong to; move them away or take another --name"
         )
-    run = Run(
+    return Run(
         seed=prepared.solver.random_seed,
         source=os.fspath(request.solver),
         overrides=dict(request.overrides),
@@ -162,7 +187,23 @@ def _fresh(
         max_norm=request.max_norm,
         data=data,
     )
-    return Plan(run, prepared, None, [])
+
+
+def _newest_snapshot(plan: Plan) -> tuple[Snapshot | None, list[str]]:
+    """The snapshot that the run resumes from, None where it has none, and what to say of that."""
+    run, solver, paths = plan.run, plan.prepared.solver, plan.paths
+    last = run.last_good if run.state == runs.DIVERGED else None
+    by_torch = bool(run.sessions) and run.sessions[-1].get("engine") == "torch"
+    snapshot, reasons = snapshots.newest_whole(paths.snapshots, solver.type, last, by_torch)
+    notes = [f"passed over {reason}" for reason in reasons]
+    if snapshot is None:
+        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
+    elif snapshot.iteration > solver.max_iter:
+        raise TinynetError(
+            f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
+            f"{solver.max_iter}; give a larger --max-iter"
+        )
+    return snapshot, notes
 
 
 def _require_same(
@@ -185,36 +226,3 @@ def _require_same(
             f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
             "and --name, or resume from the last sound snapshot with --resume"
         )
-
-
-def history_before(plan: Plan, paths: RunPaths, engine: str) -> list[logs.Record]:
-    """How exactly a run resumes, noted in the plan, and its history so far."""
-    if plan.snapshot is not None:
-        plan.exact, notes = resuming.exactness(plan.snapshot, plan.prepared, engine)
-        plan.notes += notes
-    kept, notes = resuming.history_before(
-        paths,
-        plan.prepared,
-        plan.first,
-        plan.run.sessions[-1]["from"] if plan.run.sessions else 0,
-    )
-    plan.notes += notes
-    return kept
-
-
-def headline(plan: Plan, engine: Engine, gpu: int | None) -> str:
-    """What is about to happen, with the effective batch."""
-    prepared = plan.prepared
-    where = "CPU" if gpu is None else f"GPU {gpu}"
-    if plan.run.precision != "float32":
-        where += f" in {plan.run.precision}"
-    if plan.run.max_norm is not None:
-        where += f", max-norm {plan.run.max_norm:g}"
-    batch = f"batch {prepared.batch_size}"
-    if prepared.solver.iter_size > 1:
-        batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
-    goes = f"resuming at iteration {plan.first}" if plan.first else f"seed {plan.run.seed}"
-    to = f"to iteration {prepared.solver.max_iter}"
-    if plan.is_warm_up:
-        to = f"warming up to iteration {prepared.at(plan.first)[1]} of {prepared.solver.max_iter}"
-    return f"{prepared.net_name}: {engine} on {where}, {goes}, {to}, {batch} images per update"

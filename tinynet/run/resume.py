@@ -1,18 +1,31 @@
-"""What a resumed run resumes with: how exactly, with which history, and what the log says of it."""
+"""What a resumed run resumes with: how exactly, where in its data, and with which history.
+
+The torch engine's complete state brings everything back.  Real Caffe starts every LMDB anew at a
+resume.  What its Data layers had given before the snapshot follows from the solver, so that running
+those layers alone brings them back to the right record (``skips``).  Random states do not come
+back, and ``lost`` says what is drawn anew because of that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from tinynet import files
-from tinynet.caffeformat import schema, text
+from tinynet.caffeformat import phases, schema, text
 from tinynet.caffeformat.glog import glog_line
+from tinynet.caffeformat.lmdb import open_store
 from tinynet.errors import TinynetError
 from tinynet.run import log as logs
-from tinynet.run import positions, snapshots
+from tinynet.run import snapshots
 from tinynet.run.paths import RunPaths
 from tinynet.run.prepare import Prepared
 from tinynet.run.snapshots import Snapshot
+
+_READERS = ("ImageData", "HDF5Data", "WindowData")  # positions that cannot be counted from here
 
 
 def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool, list[str]]:
@@ -23,12 +36,12 @@ def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool
         if reason is None:
             return True, []
         notes.append(reason)
-    lost = positions.lost(prepared)
+    drawn = lost(prepared)
     who = "real Caffe" if engine == "caffe" else "this snapshot"
     notes.append(
-        f"{who} cannot restore random states: {', '.join(lost)} will not be those of an unbroken "
+        f"{who} cannot restore random states: {', '.join(drawn)} will not be those of an unbroken "
         "run; the data resumes where it was"
-        if lost
+        if drawn
         else "nothing in this net is drawn at random, and the data resumes where it was"
     )
     return False, notes
@@ -96,3 +109,72 @@ def write_to_log(
     lines += [glog_line(note, "W", "driver.py:2") for note in notes]
     with files.naming(paths.log), paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Batches that a Data layer has to give before it stands where it stood."""
+
+    net: int  # 0: the training net; K: the test net K - 1
+    layer: str
+    batches: int
+
+    def __str__(self) -> str:
+        return f"{self.net}:{self.layer}:{self.batches}"
+
+
+def skips(prepared: Prepared, iteration: int) -> list[Skip]:
+    """For every Data layer what it gave before ``iteration``, without whole rounds of its data."""
+    found = []
+    for net, given, layer in _data_layers(prepared, iteration):
+        parameter = layer.data_param
+        records = 0
+        if parameter.backend == schema.DataParameter.LMDB:
+            with open_store(Path(parameter.source)) as store:
+                records = len(store)
+        if records and parameter.batch_size:
+            # after so many batches a round ends with a batch, and all begins again
+            given %= records // math.gcd(records, parameter.batch_size)
+        found.append(Skip(net, layer.name, given))
+    return found
+
+
+def tests_before(solver: Any, iteration: int) -> int:
+    """How often the test nets have been tested when the solver comes to ``iteration``."""
+    every = solver.test_interval
+    if every <= 0:
+        return 0
+    return len(range(0 if solver.test_initialization else every, iteration, every))
+
+
+def lost(prepared: Prepared) -> list[str]:
+    """What in an inexact resume is drawn anew, or begins anew: [] where nothing is."""
+    found = []
+    layers = list(phases.layers_of(prepared.train_net, schema.TRAIN))
+    for layer in layers:
+        if layer.type in _READERS:
+            found.append(f"the position of layer '{layer.name}' ({layer.type})")
+    transforms = [layer.transform_param for layer in layers]
+    if any(transform.crop_size for transform in transforms):
+        found.append("crops")
+    if any(transform.mirror for transform in transforms):
+        found.append("mirrors")
+    if any(layer.type == "Dropout" for layer in layers):
+        found.append("dropout masks")
+    if any(layer.type == "Python" for layer in layers):
+        found.append("what layers in Python draw")
+    return found
+
+
+def _data_layers(prepared: Prepared, iteration: int) -> Iterator[tuple[int, int, Any]]:
+    """(number of the net, batches given before ``iteration``, layer) of every Data layer."""
+    solver = prepared.solver
+    tests = tests_before(solver, iteration)
+    nets = [(prepared.train_net, schema.TRAIN, iteration * solver.iter_size)]
+    for index, net in enumerate(prepared.test_nets):
+        batches = solver.test_iter[index] if index < len(solver.test_iter) else 0
+        nets.append((net, schema.TEST, tests * batches))
+    for number, (net, phase, given) in enumerate(nets):
+        for layer in phases.layers_of(net, phase):
+            if layer.type == "Data":
+                yield number, given, layer

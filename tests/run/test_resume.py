@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.run import small_runs
 from tests.run.small_runs import RUN, train
-from tinynet.run import positions, prepare
+from tinynet.run import prepare, resume
 
 TRAIN, VAL = 60, 20  # records of the small runs
 BATCH, TEST_BATCH = 8, 6
@@ -62,7 +62,7 @@ def test_skipping_leads_to_the_record_where_an_unbroken_run_is(
         initial,
     )
     solver.test_iter[0] = batches
-    train_skip, test_skip = positions.skips(prepared, iteration)
+    train_skip, test_skip = resume.skips(prepared, iteration)
     assert (train_skip.net, test_skip.net) == (0, 1)
     trained, tested = walk(solver, iteration)
     assert train_skip.batches * BATCH % TRAIN == trained % TRAIN
@@ -99,8 +99,8 @@ def test_real_caffe_resumes_exactly_where_nothing_is_random(
 def test_what_is_drawn_anew_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     prepared = write(folder)
-    assert positions.lost(prepared) == []
+    assert resume.lost(prepared) == []
     prepared.train_net.layer[0].transform_param.crop_size = 4
     prepared.train_net.layer[0].transform_param.mirror = True
     prepared.train_net.layer.add(name="drop", type="Dropout")
-    assert positions.lost(prepared) == ["crops", "mirrors", "dropout masks"]
+    assert resume.lost(prepared) == ["crops", "mirrors", "dropout masks"]
