@@ -39,6 +39,8 @@ setup(
         "filelock>=3.4",
         "scipy>=1.7",
         "jinja2>=3.0",
+        # the layout of drawn nets
+        "igraph>=0.10",
         "rich>=13",
         "msgspec>=0.20",
         "eval_type_backport>=0.2; python_version<'3.10'",  # msgspec reads our annotations with it
@@ -53,6 +55,8 @@ setup(
         "leveldb": ["plyvel>=1.3"],
         # data sets in parquet files (tinynet data convert)
         "parquet": ["pyarrow>=14"],
+        # caffe.draw's graphs for graphviz; a net's SVG and PNG need neither
+        "draw": ["pydot>=1.4"],
         # choosing free GPUs (tinynet jobs local)
         "gpu": ["nvidia-ml-py>=11.515"],
         # tinynet search

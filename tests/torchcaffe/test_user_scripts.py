@@ -9,7 +9,7 @@ import pytest
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe, in_torchcaffe
 
 SCRIPTS = Path(__file__).parent / "scripts"
-MODULES = {"python_layers": ("own_layers",)}
+MODULES = {"python_layers": ("own_layers",), "drawing": ("pydot",)}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ MODULES = {"python_layers": ("own_layers",)}
         "finetune",
         "layer_by_layer",
         "coord_maps",
+        "drawing",
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(

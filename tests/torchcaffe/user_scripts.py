@@ -49,6 +49,7 @@ def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
     path = _write(folder, script, modules)
     out, log = io.StringIO(), io.StringIO()
     before = Path.cwd()
+    others = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     try:
@@ -59,6 +60,7 @@ def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
         sys.path.remove(str(folder))
         for name in modules:
             sys.modules.pop(name, None)
+        sys.modules.update(others)
     return Said(out.getvalue(), log.getvalue())
 
 

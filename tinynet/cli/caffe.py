@@ -157,7 +157,7 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
 
     \b
     Caffe's other programs, each with a --help of its own:
-      run SCRIPT.py ARGUMENTS            python, where `import caffe` is this engine
+      run SCRIPT.py ARGUMENTS            python; `import caffe` is this engine
       convert_imageset ROOT/ LIST DB     a database of the images in a list
       compute_image_mean DB [FILE]       the mean image of a database
       extract_features WEIGHTS NET …     a net's blobs as a database

@@ -21,7 +21,7 @@ from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import init_log, log
 from tinynet.torchcaffe.layer import layer_type_list
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
-from tinynet.torchcaffe.pycaffe import _caffe, classifier, coord_map, detector, io, net_spec
+from tinynet.torchcaffe.pycaffe import _caffe, classifier, coord_map, detector, draw, io, net_spec
 from tinynet.torchcaffe.pycaffe.as_caffe import install_as_caffe
 from tinynet.torchcaffe.pycaffe.classifier import Classifier
 from tinynet.torchcaffe.pycaffe.detector import Detector
@@ -73,6 +73,7 @@ __all__ = [
     "classifier",
     "coord_map",
     "detector",
+    "draw",
     "extensions",
     "get_solver",
     "has_nccl",

@@ -15,6 +15,7 @@ MODULES = {
     "caffe.classifier": f"{_ENGINE}.pycaffe.classifier",
     "caffe.coord_map": f"{_ENGINE}.pycaffe.coord_map",
     "caffe.detector": f"{_ENGINE}.pycaffe.detector",
+    "caffe.draw": f"{_ENGINE}.pycaffe.draw",
     "caffe.io": f"{_ENGINE}.pycaffe.io",
     "caffe.net_spec": f"{_ENGINE}.pycaffe.net_spec",
     "caffe.proto": f"{_ENGINE}.proto",

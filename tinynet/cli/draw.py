@@ -1,0 +1,40 @@
+"""``tinynet draw``: any net as an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinynet.cli import shared_options
+
+
+@click.command(
+    epilog=shared_options.example("tinynet draw googlenet/deploy.prototxt googlenet.svg")
+)
+@click.argument("prototxt", type=Path, metavar="PROTOTXT")
+@click.argument("out", type=Path, metavar="[OUT.svg|OUT.png]", required=False)
+@click.option(
+    "--direction",
+    default="TB",
+    metavar="TB|BT|LR|RL",
+    help="Where the net runs to: from the top to the bottom (default), or otherwise.",
+)
+@click.option("--phase", metavar="TRAIN|TEST", help="The layers of one phase; all without it.")
+def draw(prototxt: Path, out: Path | None, direction: str, phase: str | None) -> None:
+    """Draw a net of any of Caffe's formats, a box for every layer and blob, as SVG or PNG.
+
+    Without OUT it is PROTOTXT's name with .svg, in this folder.  Layers that work in place stand in
+    the box of their blob.  Shapes are written where the prototxt says them.
+    """
+    from tinynet import files
+    from tinynet.caffeformat import net_drawing, schema, upgrade
+    from tinynet.errors import UsageError
+
+    if phase not in (None, "TRAIN", "TEST"):
+        raise UsageError(f"no phase '{phase}'; the phases are TRAIN and TEST")
+    out = out or Path(prototxt.stem + ".svg")
+    net = upgrade.read_net(prototxt)
+    number = None if phase is None else int(getattr(schema, phase))
+    files.write_bytes(out, net_drawing.draw(net, out.suffix[1:].lower(), direction, number))
+    click.echo(out)
