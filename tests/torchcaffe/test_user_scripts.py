@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe, in_torchcaffe
 
 SCRIPTS = Path(__file__).parent / "scripts"
 MODULES = {"python_layers": ("own_layers",), "drawing": ("pydot",)}
+
+
+def write_points(folder: Path) -> None:
+    """Two classes of points that no plane parts, as HDF5 files for training and for tests."""
+    h5py = pytest.importorskip("h5py")
+    folder.mkdir()
+    draw = np.random.RandomState(1)
+    points = draw.randn(600, 4).astype(np.float32)
+    labels = (points[:, 0] * points[:, 1] + points[:, 2] > 0).astype(np.float32)
+    for name, part in (("train", slice(0, 480)), ("test", slice(480, 600))):
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["data"], file["label"] = points[part], labels[part]
+
+
+FILES = {"logistic_regression": write_points}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +44,8 @@ MODULES = {"python_layers": ("own_layers",), "drawing": ("pydot",)}
         "layer_by_layer",
         "coord_maps",
         "drawing",
+        "siamese",
+        "logistic_regression",
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(
@@ -35,6 +53,9 @@ def test_script_prints_what_it_prints_with_real_caffe(
 ) -> None:
     script = (SCRIPTS / f"{name}.py").read_text()
     modules = {other: (SCRIPTS / f"{other}.py").read_text() for other in MODULES.get(name, ())}
+    for folder in ("real", "ours"):
+        if name in FILES:
+            FILES[name](tmp_path / folder)
     real = in_real_caffe(caffe_python, script, tmp_path / "real", **modules)
     ours = in_torchcaffe(script, tmp_path / "ours", **modules)
     assert_says_the_same(real.out, ours.out)
