@@ -15,6 +15,7 @@ import pytest
 
 from tests import children
 from tests.cli import command
+from tests.jobs.test_job_list import end
 from tests.run import small_runs
 from tinynet.cli.job_commands import common_fault
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
@@ -264,6 +265,21 @@ def test_time_left_is_what_the_last_records_say(folder: Path) -> None:
     (found,) = json.loads(command.run("jobs", "status", folder, "--json").stdout)
     assert found["state"] == "stopped" and found["message"] == "stopped by SIGHUP"
     assert found["seconds_left"] == pytest.approx(200 * 0.5)
+
+
+@pytest.mark.parametrize("with_list", [True, False])
+def test_a_run_that_diverged_is_called_so(folder: Path, with_list: bool) -> None:
+    small_runs.write_files(Path())
+    create("--seeds", "1", "--no-evaluate")
+    run = Path("runs/small/seed1")
+    if with_list:
+        end(folder, read(folder).jobs[0], 1)
+    run.mkdir(parents=True)
+    state = {"state": "diverged", "max_iter": 300, "message": "the training loss is not finite"}
+    (run / "run.json").write_text(json.dumps(state))
+    (found,) = json.loads(command.run("jobs", "status", folder, "--json").stdout)
+    assert (found["state"], found["message"]) == ("diverged", "the training loss is not finite")
+    assert command.run("jobs", "status", folder).stdout.splitlines()[-1] == "1 diverged"
 
 
 def test_a_run_begun_without_the_list_runs_while_its_lock_is_held(folder: Path) -> None:

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 from tinynet.cli.table import render
 from tinynet.experiment import paper
 from tinynet.study.cross_validation import StageFolds
-from tinynet.study.results import OVERSAMPLE, Dissection, Ensemble, Estimate, StageRow
+from tinynet.study.results import OVERSAMPLE, Dissection, Ensemble, Estimate, StageRow, absence
 from tinynet.study.settings import choices
-
-NOT_RUN = "not run"
 
 
 def text(table: Dissection) -> str:
@@ -61,10 +59,9 @@ def _has_no_crops(row: StageRow, table: Dissection) -> bool:
 
 
 def _row(row: StageRow, table: Dissection) -> list[str]:
-    done = len(row.finished)
-    cells = [row.label, str(row.epochs), f"{done}/{len(row.runs)}"]
-    if not done:
-        return [*cells, NOT_RUN, "", "", "", "", _paper(row)]
+    cells = [row.label, str(row.epochs), row.done]
+    if not row.finished:
+        return [*cells, row.absence, "", "", "", "", _paper(row)]
     return [
         *cells,
         _percent(row.one_crop),
@@ -90,7 +87,7 @@ def _ensemble(found: Ensemble, table: Dissection) -> Iterator[str]:
     name = f"ensemble of {len(found.members)}"
     if found.full is None:
         members = f"{done} of {len(found.members)} members so far"
-        yield f"{name}: {NOT_RUN} ({members}) (paper: {paper.ENSEMBLE:.2f})"
+        yield f"{name}: {absence(found.members)} ({members}) (paper: {paper.ENSEMBLE:.2f})"
         if found.so_far is not None:
             yield f"  those {done} averaged: {100 * found.so_far.top1:.2f} %"
         return

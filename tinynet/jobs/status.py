@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class RunStatus:
     """One line of ``tinynet jobs status``; None where a job has, or says, no such thing."""
 
     job: str
-    state: str
+    state: str  # a state of ``jobs.states``, or "diverged": failed so that no attempt mends it
     message: str = ""
     where: str | None = None  # host and device
     run: str | None = None
@@ -60,6 +60,8 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
     assert run is not None
     if state.attempt is None:
         state = _begun_without_the_list(job, run, paths)
+    if state.name == states.FAILED and run.state == runs.DIVERGED:
+        state = replace(state, name=runs.DIVERGED)
     iteration = run.iteration
     if run.state == runs.RUNNING and history:
         iteration = max(iteration, int(history[-1]["iteration"]))
@@ -79,7 +81,7 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
 def _message(state: states.State, run: runs.Run) -> str:
     """The run's own words, which are shorter, where it ended in its own way."""
     ended = state.attempt is not None and state.attempt.ended is not None
-    if state.name in (states.STOPPED, states.FAILED) and ended and run.message:
+    if state.name in (states.STOPPED, states.FAILED, runs.DIVERGED) and ended and run.message:
         return run.message
     return state.message
 

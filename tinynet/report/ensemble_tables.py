@@ -19,7 +19,7 @@ from tinynet.report.cells import (
 )
 from tinynet.report.report_data import OVERSAMPLE, ReportData
 from tinynet.report.summary import ensemble_of
-from tinynet.study.results import Ensemble
+from tinynet.study.results import Ensemble, absence
 
 _Fact = tuple[str, Cell, Cell]  # what, ours, the paper's
 _NONE = Cell("—", "")
@@ -53,7 +53,7 @@ def _averages(ensemble: Ensemble, singles: Sequence[float]) -> Iterator[_Fact]:
     full = ensemble.full
     yield (
         "all of them (%)",
-        percent(full.top1 if full else None, missing=NOT_RUN),
+        percent(full.top1 if full else None, missing=absence(ensemble.members)),
         number(paper.ENSEMBLE),
     )
     if ensemble.so_far is not None:

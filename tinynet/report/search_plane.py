@@ -96,7 +96,9 @@ def points_of(trials: Sequence[Trial], names: tuple[str, str]) -> list[Point]:
     made = []
     for trial in trials:
         if trial.state != "running":
-            score = None if trial.state == "failed" else trial.score  # that before it diverged
+            score = (
+                None if trial.state in ("failed", "diverged") else trial.score
+            )  # that before it diverged
             whole = trial.state == "complete"
             made.append(Point(trial.values[names[0]], trial.values[names[1]], score, whole))
     return made

@@ -17,7 +17,7 @@ from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member
 from tinynet.report.bars import Bar, Interval
 from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
-from tinynet.run.record import FINISHED
+from tinynet.run.record import DIVERGED, FINISHED
 from tinynet.study.results import FINISHED as EVALUATED
 from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
 from tinynet.study.table import BySeed, ensemble_scores, estimate, gain
@@ -86,6 +86,7 @@ def _run_row(run: RunData) -> RunRow:
         if m is not None:
             scores[f"{split}_{crop}"] = Score(m.images, m.loss, m.top1, m.top5, p.views)
     state = EVALUATED if run.record.state == FINISHED and scores else NOT_RUN
+    state = DIVERGED if run.record.state == DIVERGED else state
     return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)
 
 

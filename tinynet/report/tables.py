@@ -26,7 +26,8 @@ from tinynet.report.figure import Absent
 from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.report.score_figures import confused
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
-from tinynet.study.results import Ensemble, StageRow
+from tinynet.run.record import DIVERGED
+from tinynet.study.results import Ensemble, StageRow, absence
 
 
 def stages(report_data: ReportData) -> Table:
@@ -68,7 +69,7 @@ def stages(report_data: ReportData) -> Table:
 
 def _stage_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
     one = row.one_crop
-    missing = NOT_RUN if one is None else "—"
+    missing = row.absence if one is None else "—"
     return [
         *_named_cells(report_data, row),
         percent(one.mean if one else None, missing=missing),
@@ -94,7 +95,7 @@ def _named_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
     place = row.number if row.is_step else 100 + row.number  # behind the ladder
     return [
         Cell(row.label, f"{place:03d}"),
-        Cell(str(len(done)) if done else NOT_RUN, str(len(done)), links),
+        Cell(str(len(done)) if done else row.absence, str(len(done)), links),
     ]
 
 
@@ -132,7 +133,7 @@ def _ensemble_cells(report_data: ReportData, ensemble: Ensemble) -> list[Cell]:
         Cell("—", ""),
         interval_cell(ensemble.full_by_image),
         Cell("—", ""),
-        percent(full.top1 if full else None, missing=NOT_RUN),
+        percent(full.top1 if full else None, missing=absence(ensemble.members)),
         number(ensemble.paper.validation),
         percent(gain.mean if gain else None, sign=True),
         interval_cell(gain.by_image if gain else None, sign=True),
@@ -235,6 +236,7 @@ def runs(report_data: ReportData, page: Path) -> Table:
 def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
     record = run.record
     state = record.state + (f": {record.message}" if record.message else "")
+    missing = DIVERGED if record.state == DIVERGED else NOT_RUN
     engine = record.engine or _session_engine(record.sessions)
     link = quote(Path(os.path.relpath(run.folder.resolve(), page.resolve().parent)).as_posix())
     return [
@@ -243,8 +245,8 @@ def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
         number(record.iteration, 0),
         number(record.max_iter, 0),
         Cell(str(record.seed), str(record.seed)),
-        percent(run.scored_or_measured(report_data.reported, CENTER), missing=NOT_RUN),
-        percent(run.scored_or_measured(report_data.reported, OVERSAMPLE), missing=NOT_RUN),
+        percent(run.scored_or_measured(report_data.reported, CENTER), missing=missing),
+        percent(run.scored_or_measured(report_data.reported, OVERSAMPLE), missing=missing),
         Cell(" ".join(engine.get(key, "") for key in ("name", "version")).strip() or "—"),
         Cell(record.device),
         _hash(run.model_sha256),

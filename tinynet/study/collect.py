@@ -25,6 +25,7 @@ from tinynet.run.paths import RunPaths
 from tinynet.study.recipes import differences, read_recipe
 from tinynet.study.results import (
     CENTER,
+    DIVERGED,
     FINISHED,
     NOT_RUN,
     OVERSAMPLE,
@@ -70,6 +71,8 @@ def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -
         return []
     files = [kept.run_json, kept.history, results.scores(name)]
     lost = [path for path in files if not path.exists()]
+    if _has_diverged(results, name):
+        return lost
     for split, crop in wanted(settings):
         if is_kept(split, crop, settings):
             whole = kept.probabilities(split, crop == OVERSAMPLE)
@@ -97,18 +100,24 @@ def drop_incomplete(run: RunPaths, name: str, results: ResultsPaths, settings: S
 def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> bool:
     """Take over a run (STAGE/NAME) if it is finished and evaluated; whether it is there now.
 
-    What is there already stays, if it is whole.  Raises TinynetError where it is not, and the run
+    One that diverged is taken over too, without scores, until it is there as a finished one.  What
+    is there already stays, if it is whole.  Raises TinynetError where it is not, and the run
     cannot replace it, or where the run was trained by another recipe, or on other data, than the
     results are of.
     """
     lost = missing(results, name, settings)
-    if results.run(name).root.exists() and not lost:
+    diverged = _has_diverged(results, name)
+    if results.run(name).root.exists() and not lost and not diverged:
         return True
     record = runs.load(run.run_json)
+    if record is not None and record.state == runs.DIVERGED:
+        _require_recipe(run, name, record, settings)
+        _publish(run, name, record, {}, results, settings)
+        return False
     files = {key: run.probabilities(key[0], key[1] == OVERSAMPLE) for key in wanted(settings)}
     is_evaluated = all(path.exists() for path in files.values())
     if record is None or record.state != runs.FINISHED or not is_evaluated:
-        if lost:
+        if lost and not diverged:
             raise TinynetError(f"{lost[0]}: is missing; {TAKEN_AGAIN}")
         return False
     _require_recipe(run, name, record, settings)
@@ -118,6 +127,23 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     }
     _require_one_model(found, files, record, run)
     _require_images(found, files, run, settings)
+    _publish(run, name, record, found, results, settings)
+    return True
+
+
+def _has_diverged(results: ResultsPaths, name: str) -> bool:
+    return read_row(results, name, 0).state == DIVERGED
+
+
+def _publish(
+    run: RunPaths,
+    name: str,
+    record: runs.Run,
+    found: dict[tuple[str, str], Probabilities],
+    results: ResultsPaths,
+    settings: Settings,
+) -> None:
+    """Put a run's files into the results, in place of what is there of it."""
     read_history(run.history)  # a damaged one would stay so
     target = results.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -127,12 +153,11 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     try:
         _write(folder, run, name, record, found, settings)
         folder.chmod(0o755)
-        if lost:
+        if target.exists():
             shutil.rmtree(target)
         folder.rename(target)  # whoever collects holds the lock of the results
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return True
 
 
 def _write(
@@ -154,7 +179,8 @@ def _write(
             write_guesses(kept.guesses(split, crop == OVERSAMPLE), guesses(p))
             if is_averaged(name, crop):
                 write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), p, half=True)
-    row = RunRow(name, record.seed, FINISHED, record.iteration, scores)
+    state = DIVERGED if record.state == runs.DIVERGED else FINISHED
+    row = RunRow(name, record.seed, state, record.iteration, scores)
     content = json.dumps(asdict(row), indent=1) + "\n"
     (folder / "scores.json").write_text(content, encoding="utf-8")
 
@@ -176,6 +202,8 @@ def portable(record: runs.Run) -> dict[str, Any]:
     """A run's record without what is of one machine."""
     content = asdict(record)
     kept: dict[str, Any] = {key: content[key] for key in _PORTABLE}
+    if record.state == runs.DIVERGED:
+        kept["message"] = record.message  # at which iteration, and how
     kept["engine"] = {key: record.engine.get(key, "") for key in ("name", "version")}
     kept["hashes"] = record.hashes
     kept["data"] = [

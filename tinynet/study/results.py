@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from tinynet.predict.guesses import Predictions, read_predictions
 from tinynet.run.paths import RunPaths
 
 VERSION = 2
-FINISHED, NOT_RUN = "finished", "not run"
+FINISHED, NOT_RUN, DIVERGED = "finished", "not run", "diverged"
 CENTER, OVERSAMPLE = "center", "oversample"
 TAKEN_AGAIN = (
     "remove its folder from the results, and the same 'tinynet dissect' command takes it from the "
@@ -79,12 +79,17 @@ class RunRow:
 
     run: str  # STAGE/NAME, its folder here
     seed: int
-    state: str  # FINISHED or NOT_RUN
+    state: str  # FINISHED, DIVERGED or NOT_RUN
     iterations: int = 0
     scores: dict[str, Score] = field(default_factory=dict)
 
     def score(self, split: str, crop: str = CENTER) -> Score | None:
         return self.scores.get(f"{split}_{crop}")
+
+
+def absence(runs: Iterable[RunRow]) -> str:
+    """What stands in a table for what these runs would have shown."""
+    return DIVERGED if any(run.state == DIVERGED for run in runs) else NOT_RUN
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,18 @@ class StageRow:
     @property
     def finished(self) -> list[RunRow]:
         return [run for run in self.runs if run.state == FINISHED]
+
+    @property
+    def done(self) -> str:
+        """How many seeds have run of how many, and how many diverged: "2/3, 1 diverged"."""
+        diverged = sum(run.state == DIVERGED for run in self.runs)
+        lost = f", {diverged} {DIVERGED}" if diverged else ""
+        return f"{len(self.finished)}/{len(self.runs)}{lost}"
+
+    @property
+    def absence(self) -> str:
+        """What stands in a table for what no seed has: that it diverged, or has not run."""
+        return absence(self.runs)
 
     @property
     def is_step(self) -> bool:

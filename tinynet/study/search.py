@@ -141,6 +141,8 @@ def trials(request: SearchRequest) -> list[Trial]:
         last = reported[max(reported)] if reported else None
         score = trial.value if trial.state.name == "COMPLETE" else last
         state = states.get(trial.state.name, "running")
+        if state == "failed" and trial.user_attrs.get(runs.DIVERGED):
+            state = runs.DIVERGED
         found.append(Trial(trial.number, state, dict(trial.params), score))
     return found
 
@@ -277,8 +279,11 @@ class _Worker:
                     "resumes it"
                 )
             why = record.message if record and record.message else "it has no tuning accuracy"
+            diverged = record is not None and record.state == runs.DIVERGED
+            trial.set_user_attr(runs.DIVERGED, diverged)
             self._study.tell(trial.number, state=state.FAIL)
-            self._say(f"trial {trial.number}: failed: {why}")
+            word = runs.DIVERGED if diverged else "failed"
+            self._say(f"trial {trial.number}: {word}: {why}")
 
     def _generate(self, trial: Any) -> RunPaths:
         request = self._request
