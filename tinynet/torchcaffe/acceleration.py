@@ -1,14 +1,12 @@
 """The one seam between the engine and ``fast/``, which computes the same and needs less time.
 
-The engine is complete without ``fast/`` and imports nothing of it.  It asks here, in four places:
+The engine is complete without ``fast/`` and imports nothing of it.  It asks here, in two places:
 
 ``stand_in``    ``create_layer`` and ``create_solver``: which class to make for a type;
-``schedule``    ``Net``: in which steps to run a whole pass that nobody watches;
-``offered``     ``extensions``: which functions there are besides;
-``enabled``     whoever wants to know whether results are rounded in another way.
+``offered``     ``extensions``: which functions there are besides.
 
-A module of ``fast/`` says what it offers by the decorators ``stands_in_for``, ``rewrites_schedule``
-and ``extension``.  The switch is ``CONTEXT.fast``: on, unless the environment says
+A module of ``fast/`` says what it offers by the decorators ``stands_in_for`` and
+``extension``.  The switch is ``CONTEXT.fast``: on, unless the environment says
 ``TINYNET_FAST=0`` or a script calls ``extensions.set_fast(False)``.  It counts when a net or a
 solver is made.
 """
@@ -25,31 +23,16 @@ from tinynet.torchcaffe.context import CONTEXT
 
 T = TypeVar("T")
 
-Rewrite = Callable[[list[Any]], list[Any]]
-
 _STAND_INS: dict[type[Any], type[Any]] = {}
-_REWRITES: list[Rewrite] = []
 _EXTENSIONS: dict[str, Callable[..., Any]] = {}
 
 
 # ------------------------------------------------------------------------- what the engine asks
 
 
-def enabled() -> bool:
-    """Whether nets and solvers that this thread makes from now on use ``fast/``."""
-    return CONTEXT.fast
-
-
 def stand_in(plain: type[T]) -> type[T]:
     """The class to make instead of ``plain``: a subclass of it, or ``plain`` itself."""
     return _STAND_INS.get(plain, plain) if _loaded() else plain
-
-
-def schedule(steps: list[T]) -> list[T]:
-    """The steps (``graph.schedule.Step``) that leave the same blobs behind as ``steps`` do."""
-    for rewrite in _REWRITES if _loaded() else ():
-        steps = rewrite(steps)
-    return steps
 
 
 def offered(name: str) -> Callable[..., Any] | None:
@@ -83,12 +66,6 @@ def stands_in_for(plain: type[Any]) -> Callable[[type[T]], type[T]]:
         return faster
 
     return add
-
-
-def rewrites_schedule(rewrite: Rewrite) -> Rewrite:
-    """Decorator of a function that gives better steps for the steps of a net."""
-    _REWRITES.append(rewrite)
-    return rewrite
 
 
 def extension(function: T) -> T:

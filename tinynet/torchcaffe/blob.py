@@ -242,20 +242,10 @@ class Blob:
         For layers that work in place by ``set_data`` and need their input in backward. It is a copy
         only where a script holds a view of the data.
         """
-        return self.tensor.clone() if self.data_is_watched else self.tensor
-
-    @property
-    def data_is_watched(self) -> bool:
-        """Whether a script holds an array of the data."""
-        return self._data.exposed
+        return self.tensor.clone() if self._data.exposed else self.tensor
 
     def set_diff(self, value: torch.Tensor) -> None:
         self._diff.set(value)
-
-    @property
-    def diff_is_watched(self) -> bool:
-        """Whether a script holds an array of the diff."""
-        return self._diff.exposed
 
     def add_diff(self, value: torch.Tensor) -> None:
         """Add ``value`` to the diff, as Caffe's layers accumulate into their parameters' diff."""

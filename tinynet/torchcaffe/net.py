@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from tinynet.caffeformat import schema
-from tinynet.torchcaffe import acceleration, batches, glog, net_files
+from tinynet.torchcaffe import batches, glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.graph.schedule import Step, steps_of
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import hdf5, weights
@@ -114,8 +113,6 @@ class Net:
         self.debug_info: DebugInfo | None = None
         if param.debug_info:
             self.log_values()
-        self._steps = steps_of(graph)
-        self._unwatched_steps = acceleration.schedule(self._steps)
 
     @property
     def graph(self) -> NetGraph:
@@ -204,41 +201,35 @@ class Net:
 
         The tensor stays on the net's device, so that training need not wait for it.
         """
+        graph = self._graph
         loss = None  # not a zero, which would be copied to a GPU and waited for
-        for step in self._steps_of_pass(start, len(self.layers) - 1 if end is None else end):
+        last = len(self.layers) - 1 if end is None else end
+        for i in range(start, last + 1):
             for callback in self._before_forward:
-                callback(step.number)
-            step.layer.reshape(step.bottom, step.top)
-            step.layer.forward(step.bottom, step.top)
-            part = step.layer.loss(step.top)
+                callback(i)
+            layer, bottom, top = graph.layers[i], graph.bottoms[i], graph.tops[i]
+            layer.reshape(bottom, top)
+            layer.forward(bottom, top)
+            part = layer.loss(top)
             if part is not None:
                 loss = part if loss is None else loss + part
             for callback in self._after_forward:
-                callback(step.number)
+                callback(i)
         return torch.zeros(()) if loss is None else loss
 
     @torch.no_grad()
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run the backward computation of layers ``start`` down to ``end`` (inclusive)."""
-        last = len(self.layers) - 1 if start is None else start
-        for step in reversed(self._steps_of_pass(end, last)):
+        graph = self._graph
+        for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
             for callback in self._before_backward:
-                callback(step.number)
-            if step.needs_backward:
-                step.layer.backward(step.top, step.propagate_down, step.bottom)
+                callback(i)
+            if graph.layer_need_backward[i]:
+                graph.layers[i].backward(
+                    graph.tops[i], graph.bottom_need_backward[i], graph.bottoms[i]
+                )
             for callback in self._after_backward:
-                callback(step.number)
-
-    def _steps_of_pass(self, first: int, last: int) -> list[Step]:
-        """Layer by layer, unless the pass is a whole one and nobody looks on between the layers."""
-        watched = (
-            self._before_forward
-            or self._after_forward
-            or self._before_backward
-            or self._after_backward
-        )
-        whole = first == 0 and last == len(self.layers) - 1
-        return self._unwatched_steps if whole and not watched else self._steps[first : last + 1]
+                callback(i)
 
     # --- pycaffe's face: running
 

@@ -1,4 +1,4 @@
-"""Convolution and Deconvolution in the faster order of memory, and Convolution by faster products.
+"""Convolution and Deconvolution in the faster order of memory, and Convolution by fewer products.
 
 Which products: by shapes and device alone, so that the same net rounds in the same way every time.
 """
@@ -6,11 +6,10 @@ Which products: by shapes and device alone, so that the same net rounds in the s
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import pad
 
 from tinynet.torchcaffe.acceleration import stands_in_for
 from tinynet.torchcaffe.convolution_layer import ConvolutionLayer, Diffs
-from tinynet.torchcaffe.fast import window_products, winograd, winograd_rows
+from tinynet.torchcaffe.fast import winograd, winograd_rows
 from tinynet.torchcaffe.layer import Blobs
 from tinynet.torchcaffe.layer_types.convolution import Convolution
 from tinynet.torchcaffe.layer_types.deconvolution import Deconvolution
@@ -42,19 +41,18 @@ class OrderedDeconvolution(_InOrder, Deconvolution):
     pass
 
 
-class _ByProducts(Convolution):
+class _ByFewerProducts(Convolution):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         super().setup(bottom, top)
         window = self.window
-        # a convolution whose windows are blocks of the padded image
-        self._blocks = (
+        # a convolution whose window begins at every pixel of the image itself
+        self._dense = (
             self.spatial == 2
             and self.axis == 1
             and self.group == 1
-            and all(value == 1 for value in window.dilation)
+            and not any(window.pad)
+            and all(value == 1 for value in (*window.dilation, *window.stride))
         )
-        # one that begins at every pixel of the image itself
-        self._dense = self._blocks and not any(window.pad) and window.stride == [1, 1]
         self._small = self._dense and window.kernel == [3, 3]
 
     def convolve(
@@ -67,27 +65,14 @@ class _ByProducts(Convolution):
         return super().convolve(images, bias, out_shape)
 
     def diffs(self, images: torch.Tensor, diff: torch.Tensor, down: bool) -> Diffs:
-        kernel, padding = self.window.kernel, self.window.pad
         learn = any(self.params_learn())
         if self._small and winograd.suits(images, tuple(diff.shape), backward=True):
             return winograd.backward(images, diff, self.weights(), down, learn)
-        if self._dense and winograd_rows.suits(images, tuple(diff.shape), kernel):
+        if self._dense and winograd_rows.suits(images, tuple(diff.shape), self.window.kernel):
             return winograd_rows.backward(images, diff, self.weights(), down, learn)
-        if (
-            learn
-            and self._blocks
-            and self._float32
-            and window_products.suits(images, kernel, any(padding))
-        ):
-            below_diff = self.plain_diffs(images, diff, [True, False, False])[0] if down else None
-            if any(padding):
-                images = pad(images, (padding[1], padding[1], padding[0], padding[0]))
-            return below_diff, *window_products.weight_and_bias_diff(
-                images, diff, kernel, self.window.stride
-            )
         return super().diffs(images, diff, down)
 
 
 @stands_in_for(Convolution)
-class FastConvolution(_InOrder, _ByProducts):
+class FastConvolution(_InOrder, _ByFewerProducts):
     pass

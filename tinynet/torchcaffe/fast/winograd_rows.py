@@ -177,7 +177,7 @@ class _Pairs:
         return m
 
     def add_products(self, sums: torch.Tensor, m: torch.Tensor, factor_diff: torch.Tensor) -> None:
-        """Add to ∂factor what ∂m makes of it: diffs by gathered windows (window_products.py)."""
+        """Add to ∂factor what ∂m makes of it: diffs by gathered windows (as window_products.py)."""
         matrix = factor_diff.view(self.outputs, -1)
         per_image, per_row, per_pixel, _ = sums.stride()
         windows = sums.as_strided(

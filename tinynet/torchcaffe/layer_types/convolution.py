@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinynet.torchcaffe.convolution_layer import ConvolutionLayer
+import torch
+from torch.nn.functional import pad
+
+from tinynet.torchcaffe import window_products
+from tinynet.torchcaffe.convolution_layer import ConvolutionLayer, Diffs
 from tinynet.torchcaffe.layer import register
 
 
@@ -22,3 +26,25 @@ class Convolution(ConvolutionLayer):
 
     def out_sizes(self, sizes: Sequence[int]) -> list[int]:
         return self.window.steps(sizes)
+
+    def diffs(self, images: torch.Tensor, diff: torch.Tensor, down: bool) -> Diffs:
+        if not self._by_window_products(images):
+            return super().diffs(images, diff, down)
+        below_diff = self.plain_diffs(images, diff, [True, False, False])[0] if down else None
+        down_pad, right_pad = self.window.pad
+        if down_pad or right_pad:
+            images = pad(images, (right_pad, right_pad, down_pad, down_pad))
+        kernel, stride = self.window.kernel, self.window.stride
+        return below_diff, *window_products.weight_and_bias_diff(images, diff, kernel, stride)
+
+    def _by_window_products(self, images: torch.Tensor) -> bool:
+        """Whether PyTorch's own gradient of the weights is further off (window_products.py)."""
+        return (
+            any(self.params_learn())
+            and self._float32
+            and self.spatial == 2
+            and self.axis == 1
+            and self.group == 1
+            and all(value == 1 for value in self.window.dilation)
+            and window_products.suits(images, self.window.kernel, any(self.window.pad))
+        )

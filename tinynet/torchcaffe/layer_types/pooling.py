@@ -168,16 +168,11 @@ class Pooling(Layer):
             padded = self._padded(bottom[0].tensor, 0.0)
             diff = self._hand_down_stochastically(top[0].grad, padded)
         else:
-            diff = self.hand_down(top[0].computed_diff.to(self._input.dtype))
+            windows = (list(self.kernel), list(self.stride), [0, 0], [1, 1], False)
+            diff = torch.ops.aten.max_pool2d_with_indices_backward(
+                top[0].computed_diff.to(self._input.dtype), self._input, *windows, self._indices
+            )
         bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))
-
-    def hand_down(self, above: torch.Tensor) -> torch.Tensor:
-        """The diff of ``_input``: each window's goes to the value that was the largest."""
-        windows = (list(self.kernel), list(self.stride), [0, 0], [1, 1], False)
-        diff: torch.Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
-            above, self._input, *windows, self._indices
-        )
-        return diff
 
     def _window_sizes(self, values: torch.Tensor) -> torch.Tensor:
         """Cells of each window within the image and its padding on both sides, (h, w)."""

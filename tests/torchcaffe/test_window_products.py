@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from tinynet.torchcaffe.fast import window_products
+import tinynet.torchcaffe as caffe
+from tests.torchcaffe.small_nets import GAUSSIAN, one, x_of
+from tinynet.torchcaffe import window_products
 
 
 def _reference(
@@ -87,3 +92,25 @@ def test_the_choice_depends_on_kind_and_device_alone() -> None:
     assert not window_products.suits(on_gpu, [5, 3], False)
     assert window_products.suits(on_gpu, [5, 5], False)
     assert window_products.suits(on_gpu, [5, 5], True)
+
+
+@pytest.mark.parametrize("pad", ["", "pad: 2", "pad_h: 0 pad_w: 1"])
+def test_a_convolution_that_takes_them_hands_down_what_it_does_otherwise(
+    pad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With padding: the way of a GPU, on a CPU."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    parameters = f"convolution_param {{ num_output: 4 kernel_size: 5 stride: 2 {pad} {GAUSSIAN} }}"
+    (tmp_path / "net.prototxt").write_text(one("Convolution", parameters, (2, 3, 11, 9)))
+    found = []
+    for chosen in (False, True):
+        monkeypatch.setattr(window_products, "suits", lambda *given, chosen=chosen: chosen)
+        caffe.set_random_seed(1)
+        net = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN)
+        net.forward(**x_of((2, 3, 11, 9)))
+        net.blobs["y"].diff[...] = net.blobs["y"].data
+        net.backward()
+        (blobs,) = net.params.values()
+        found.append([net.blobs["x"].diff, *(blob.diff for blob in blobs)])
+    for expected, values in zip(*found):
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
