@@ -21,12 +21,12 @@ from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.glog import init_log, log
 from tinynet.torchcaffe.layer import layer_type_list
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.parallel import NCCL
 from tinynet.torchcaffe.pycaffe import _caffe, classifier, coord_map, detector, draw, io, net_spec
 from tinynet.torchcaffe.pycaffe.as_caffe import install_as_caffe
 from tinynet.torchcaffe.pycaffe.classifier import Classifier
 from tinynet.torchcaffe.pycaffe.detector import Detector
 from tinynet.torchcaffe.pycaffe.multi_gpu import (
-    NCCL,
     has_nccl,
     set_multiprocess,
     set_solver_count,

@@ -19,7 +19,9 @@ from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 class Context(threading.local):
     """State of one thread: ``gpu`` (mode), ``device_id``, ``precision``, the main ``stream``.
 
-    ``fast`` is the switch of what only makes it faster (acceleration.py).
+    ``fast`` is the switch of what only makes it faster (acceleration.py).  Of several solvers that
+    train together: their number ``solver_count``, the ``solver_rank`` of this thread's, and
+    ``multiprocess``, whether each has a process of its own (parallel.py).
     """
 
     def __init__(self) -> None:
@@ -27,11 +29,19 @@ class Context(threading.local):
         self.device_id = 0
         self.precision = "float32"  # one of precision.NAMES
         self.fast = os.environ.get("TINYNET_FAST", "1") != "0"
+        self.solver_count = 1
+        self.solver_rank = 0
+        self.multiprocess = False
         self._stream: Mt19937 | None = None
 
     @property
     def device(self) -> torch.device:
         return torch.device("cuda", self.device_id) if self.gpu else torch.device("cpu")
+
+    @property
+    def root_solver(self) -> bool:
+        """Whether this thread's solver is the one that displays, tests and saves."""
+        return self.solver_rank == 0
 
     @property
     def stream(self) -> Mt19937:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from tinynet import files
 from tinynet.caffeformat.glog import glog_line
+from tinynet.torchcaffe.context import CONTEXT
 
 _SEVERITIES = "IWEF"
 _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
@@ -94,8 +95,8 @@ def init_log(level: int = 0, to_stderr: bool = True) -> None:
 
 
 def log(message: str) -> None:
-    """pycaffe's ``log``: write ``message`` to the log."""
-    info("_caffe.cpp", message)
+    """pycaffe's ``log``: write ``message`` to the log, whatever the solver's rank."""
+    _write(0, "_caffe.cpp", message)
 
 
 def _threshold() -> int:
@@ -124,8 +125,9 @@ def _write(severity: int, source: str, message: str) -> None:
 
 
 def info(source: str, message: str) -> None:
-    """Log ``message`` as printed by Caffe's file ``source``."""
-    _write(0, source, message)
+    """Log ``message`` as printed by Caffe's file ``source``: of several solvers, rank 0 alone."""
+    if CONTEXT.root_solver:
+        _write(0, source, message)
 
 
 def warning(source: str, message: str) -> None:

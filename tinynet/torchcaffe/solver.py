@@ -11,7 +11,7 @@ import operator
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Protocol, overload, runtime_checkable
 
 import torch
 
@@ -26,6 +26,15 @@ from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.snapshots import layer_states, snapshot
 
 _SOURCE = "solver.cpp"
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """What ``add_callback`` takes as one object (Solver::Callback): an NCCL is one."""
+
+    def on_start(self) -> None: ...
+
+    def on_gradients_ready(self) -> None: ...
 
 
 class Solver:
@@ -49,7 +58,7 @@ class Solver:
         )
         self._iter = 0
         self.current_step = 0
-        self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self._losses: deque[torch.Tensor] = deque()
         # set by extensions.make_resumable: complete snapshots, and steps that continue as one
         self.resumable = False
@@ -68,10 +77,11 @@ class Solver:
             self.parameters.average_loss >= 1,
             f"average_loss must be at least 1; got {self.parameters.average_loss}",
         )
-        if self.parameters.snapshot:
+        self.rank = CONTEXT.solver_rank  # of several solvers that train together
+        if self.parameters.snapshot and self.rank == 0:
             snapshot.check_writable(self)
         if self.parameters.random_seed >= 0:
-            CONTEXT.seed(self.parameters.random_seed)  # its low 32 bits
+            CONTEXT.seed(self.parameters.random_seed + self.rank)  # its low 32 bits
         self.net = solver_nets.train_net(param_file)
         self.test_nets = solver_nets.test_nets(param_file)
         for net in (self.net, *self.test_nets):
@@ -109,10 +119,26 @@ class Solver:
 
     # --- the loop
 
+    @overload
+    def add_callback(self, on_start: Watcher) -> None: ...
+
+    @overload
     def add_callback(
-        self, on_start: Callable[[], None], on_gradients_ready: Callable[[], None]
-    ) -> None:
-        """Call ``on_start`` before each iteration's forward, the other before its update."""
+        self, on_start: Callable[[], object], on_gradients_ready: Callable[[], object]
+    ) -> None: ...
+
+    def add_callback(self, on_start: Any, on_gradients_ready: Any = None) -> None:
+        """Call ``on_start`` before each iteration's forward, the other before its update.
+
+        Or give one object that has both as methods: an ``NCCL``.  Raises TypeError for another.
+        """
+        if on_gradients_ready is None:
+            if not isinstance(on_start, Watcher):
+                raise TypeError(
+                    "add_callback takes on_start and on_gradients_ready, or an NCCL; got one "
+                    f"{type(on_start).__name__}"
+                )
+            on_start, on_gradients_ready = on_start.on_start, on_start.on_gradients_ready
         self._callbacks.append((on_start, on_gradients_ready))
 
     def set_action_function(self, next_action: Callable[[], SolverAction]) -> None:
@@ -146,12 +172,13 @@ class Solver:
             and self.iter % param.test_interval == 0
             and (self.iter > 0 or param.test_initialization)
         ):
-            self.test_all()
+            if self.rank == 0:
+                self.test_all()
             if self._stopping:
                 return
         for on_start, _ in self._callbacks:
             on_start()
-        display = bool(param.display) and self.iter % param.display == 0
+        display = self.rank == 0 and bool(param.display) and self.iter % param.display == 0
         debug_info = self.net.debug_info
         if debug_info:
             debug_info.enabled = display and param.debug_info
@@ -170,7 +197,10 @@ class Solver:
         if self.after_update:
             self.after_update()
         action = self._next_action()
-        if action is SolverAction.SNAPSHOT or (param.snapshot and self.iter % param.snapshot == 0):
+        due = action is SolverAction.SNAPSHOT or (
+            param.snapshot and self.iter % param.snapshot == 0
+        )
+        if due and self.rank == 0:
             self.snapshot()
         self._stopping = action is SolverAction.STOP
 
@@ -178,7 +208,9 @@ class Solver:
         """Train to ``max_iter``; then a last snapshot unless just written, a display and a test.
 
         Where the action function says STOP: a snapshot at the iteration reached, and no more.
+        Raises CaffeError for a solver of another rank than 0, which has ``step`` alone.
         """
+        check(self.rank == 0, f"solve() is for the solver of rank 0, not {self.rank}: use step()")
         param = self.parameters
         glog.info(_SOURCE, f"Solving {self.net.name}")
         glog.info(_SOURCE, f"Learning Rate Policy: {param.lr_policy}")

@@ -189,20 +189,6 @@ def test_a_python_layer_that_cannot_run_says_why(
         caffe.Net(python_net(tmp_path, module, layer), caffe.TRAIN)
 
 
-def test_training_on_several_gpus_is_refused_and_on_one_is_not() -> None:
-    assert (caffe.solver_count(), caffe.solver_rank(), caffe.has_nccl()) == (1, 0, False)
-    caffe.set_solver_count(1)
-    caffe.set_solver_rank(0)
-    caffe.set_multiprocess(True)
-    for call in (
-        lambda: caffe.set_solver_count(2),
-        lambda: caffe.set_solver_rank(1),
-        lambda: caffe.NCCL(None, "uid"),
-    ):
-        with pytest.raises(caffe.CaffeError, match="one GPU"):
-            call()
-
-
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_is_no_unsigned_int_is_refused(seed: int) -> None:
     """As in pycaffe; a solver's random_seed has 64 bits, and there -1 means none."""

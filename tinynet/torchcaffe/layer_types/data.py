@@ -27,6 +27,7 @@ from tinynet.torchcaffe.reading.data_transformer import (
     needs_random,
     read_mean,
 )
+from tinynet.torchcaffe.reading.turn import Turn
 from tinynet.torchcaffe.reading.upload import upload
 
 
@@ -72,6 +73,7 @@ class Data(Layer):
             transformer,
             param.prefetch,
             colour_of_encoded(self.param.transform_param),
+            Turn.of_phase(self.phase),
         )
 
     def bring(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,6 +19,7 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, require_file
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import c_rand
+from tinynet.torchcaffe.reading.turn import Turn
 from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.snapshots import hdf5
 
@@ -47,6 +48,10 @@ class HDF5Data(Layer):
         self._open(len(top))
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._row_order)
+        turn = Turn.of_phase(self.phase)
+        self._step = turn.step
+        for _ in range(turn.first):
+            self._next()
         for above, rows in zip(top, self._rows):
             above.resize((self._batch_size, *rows.shape[1:]))
 
@@ -107,13 +112,16 @@ class HDF5Data(Layer):
         batches = [np.empty((self._batch_size, *rows.shape[1:]), np.float32) for rows in self._rows]
         done = 0
         while done < self._batch_size:
-            # as many rows as the file still has, and the last of them by itself: it ends the file
-            taken = self._row_order[self._row : self._row + self._batch_size - done]
+            # as many rows as the file still has; the last of them by itself, since it may end the
+            # file, and the step to the next row may lead into another file
+            end = self._row + (self._batch_size - done) * self._step
+            taken = self._row_order[self._row : end : self._step]
             for batch, rows in zip(batches, self._rows):
                 batch[done : done + len(taken)] = rows[taken]
             done += len(taken)
-            self._row += len(taken) - 1
-            self._next()
+            self._row += (len(taken) - 1) * self._step
+            for _ in range(self._step):
+                self._next()
         for above, batch in zip(top, batches):
             above.resize(batch.shape)
             above.set_data(upload(batch, CONTEXT.device))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
@@ -43,6 +44,9 @@ class ImageData(Layer):
         transformer = DataTransformer(transform, self.phase, mean, stream)
         glog.info(_SOURCE, f"Opening file {param.source}")
         self._images = ImageList(param, transformer, words[0] if param.shuffle else None, skip)
+        if self.phase == schema.TRAIN and not CONTEXT.root_solver and not own:
+            # every rank reads the same images, in Caffe too
+            glog.warning(_SOURCE, "Shuffling or skipping recommended for multi-GPU")
         glog.info(_SOURCE, f"A total of {len(self._images)} images.")
         top[0].resize((param.batch_size, *self._images.shape()))
         top[1].resize((param.batch_size,))

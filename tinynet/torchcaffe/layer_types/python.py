@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import python_layer, script_advice
+from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.vectors import RawBlobVec
 
@@ -54,6 +56,11 @@ class Python(Layer):
         return written(param)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
+        self.require(
+            self.phase != schema.TRAIN or CONTEXT.solver_count == 1 or CONTEXT.multiprocess,
+            "trains with several solvers only where each has a process of its own: call "
+            "set_multiprocess(True)",
+        )
         self.written.setup(RawBlobVec(bottom, fixed=True), RawBlobVec(top, fixed=True))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

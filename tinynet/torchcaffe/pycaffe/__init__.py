@@ -5,7 +5,7 @@ The engine (net, solver, layers) imports nothing from here.  The package is pyca
 """
 
 from tinynet.torchcaffe.net import Net
-from tinynet.torchcaffe.pycaffe.multi_gpu import NCCL
+from tinynet.torchcaffe.parallel import NCCL
 from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.solver_types import (
     AdaDeltaSolver,

@@ -10,8 +10,8 @@ from tinynet.torchcaffe.context import (
 from tinynet.torchcaffe.glog import init_log, log
 from tinynet.torchcaffe.layer import layer_type_list
 from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.parallel import NCCL
 from tinynet.torchcaffe.pycaffe.multi_gpu import (
-    NCCL,
     has_nccl,
     set_multiprocess,
     set_solver_count,

@@ -1,49 +1,49 @@
-"""pycaffe's functions for training on several GPUs: this engine trains on one, and says so.
+"""pycaffe's functions for training on several GPUs, by several solvers (``_caffe.cpp``).
 
-A script that sets one solver of rank 0, as scripts for one GPU do, runs; one that asks for more
-gets an error instead of a run on one GPU that it takes for a run on several.
+Each process has one solver, as in Caffe's own ``train.py``: it sets the number of solvers and its
+rank, makes its solver, and joins the others by ``NCCL`` (parallel.py).  What the numbers decide:
+which records a Data or HDF5Data layer in phase TRAIN reads (rank r every N-th from record r on),
+what the random seed is (``random_seed`` + rank), and that rank 0 alone displays, tests and writes
+snapshots.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import operator
 
-from tinynet.torchcaffe.errors import CaffeError, check
+import torch.distributed as dist
 
-_ADVICE = "this engine trains on one GPU; raise batch_size or iter_size instead"
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import check
 
 
 def solver_count() -> int:
-    """How many solvers train together: always 1 here."""
-    return 1
+    """How many solvers train together."""
+    return CONTEXT.solver_count
 
 
 def set_solver_count(count: int) -> None:
-    """Take 1; raises CaffeError for more."""
-    check(count == 1, f"solver_count must be 1; got {count}: {_ADVICE}")
+    """Say how many solvers train together, before this thread's solver is made."""
+    check(operator.index(count) >= 1, f"solver_count must be at least 1; got {count}")
+    CONTEXT.solver_count = count
 
 
 def solver_rank() -> int:
-    """Which of the solvers this process runs: always 0, the one that saves and displays."""
-    return 0
+    """Which of the solvers this thread runs; 0 is the one that displays, tests and saves."""
+    return CONTEXT.solver_rank
 
 
 def set_solver_rank(rank: int) -> None:
-    """Take 0; raises CaffeError for another."""
-    check(rank == 0, f"solver_rank must be 0; got {rank}: {_ADVICE}")
+    """Say which of the solvers this thread's is, before it is made: from 0 on."""
+    check(operator.index(rank) >= 0, f"solver_rank must be 0 or more; got {rank}")
+    CONTEXT.solver_rank = rank
 
 
 def set_multiprocess(multiprocess: bool) -> None:
-    """Nothing to do: there is one process."""
+    """Say that each solver has a process of its own: then layers written in Python may train."""
+    CONTEXT.multiprocess = bool(multiprocess)
 
 
 def has_nccl() -> bool:
-    """Whether ``NCCL`` can be used: never here."""
-    return False
-
-
-class NCCL:
-    """Exists, as in a Caffe built without NCCL, and cannot be used."""
-
-    def __init__(self, solver: Any, uid: str) -> None:
-        raise CaffeError(f"NCCL is not supported: {_ADVICE}")
+    """Whether ``NCCL`` can be used: whether this PyTorch has ``torch.distributed``."""
+    return dist.is_available()

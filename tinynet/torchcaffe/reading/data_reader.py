@@ -27,9 +27,11 @@ from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import check, refusing
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.torchcaffe.reading.prefetch import Prefetch
+from tinynet.torchcaffe.reading.turn import Turn
 
 # of records, after which the pages that they were read from are given back
 _RESIDENT_BYTES = 128 << 20
+_EVERY_RECORD = Turn(0, 1)
 
 
 class Records(Protocol):
@@ -68,10 +70,14 @@ class Batch:
 
 
 class Walk:
-    """Goes through the records of a store from number ``record`` on, round and round."""
+    """Goes through every ``step``-th record of a store from number ``record`` on, round and round.
 
-    def __init__(self, store: Records, record: int) -> None:
+    At the end of the store ``record`` is beyond it, until a record is asked for.
+    """
+
+    def __init__(self, store: Records, record: int, step: int) -> None:
         self.record = record  # the next one
+        self._step = step
         self._store = store
         self._records = len(store)
         self._values: Iterator[memoryview] | None = None
@@ -79,14 +85,14 @@ class Walk:
 
     def upcoming(self, count: int) -> np.ndarray:
         """The numbers of the next records."""
-        return (self.record + np.arange(count)) % self._records
+        return (self.record + self._step * np.arange(count)) % self._records
 
     def skip(self, count: int) -> None:
         """Go past the next records without reading them."""
         self._values = None
         for _ in range(count):
             self._start_over_at_end()
-            self.record += 1
+            self.record += self._step
 
     def take(self, count: int) -> list[memoryview]:
         """The values of the next records, where the map has them."""
@@ -95,9 +101,11 @@ class Walk:
             self._start_over_at_end()
             if self._values is None:
                 self._values = self._store.mapped_values(self.record)
-            wanted = min(count - len(taken), self._records - self.record)
-            taken += itertools.islice(self._values, wanted)
-            self.record += wanted
+            left = -(-(self._records - self.record) // self._step)
+            passed = min(count - len(taken), left) * self._step
+            # goes past all of these, and keeps the first of every step
+            taken += itertools.islice(self._values, 0, passed, self._step)
+            self.record += passed
         self._read += sum(map(len, taken))
         if self._read >= _RESIDENT_BYTES:
             self._store.give_back_pages()
@@ -105,9 +113,9 @@ class Walk:
         return taken
 
     def _start_over_at_end(self) -> None:
-        if self.record == self._records:
+        while self.record >= self._records:
             glog.info("data_layer.cpp", "Restarting data prefetching from start.")
-            self.record = 0
+            self.record -= self._records
             self._values = None
 
 
@@ -125,19 +133,21 @@ class DataReader:
         transformer: DataTransformer,
         prefetch: int,
         colour: str,
+        turn: Turn = _EVERY_RECORD,
     ) -> None:
-        """``colour``: how encoded Datums are decoded (``colour_of_encoded``)."""
+        """``colour``: how encoded Datums are decoded (``colour_of_encoded``); ``turn``: which ones."""
         self._store = store
         self.batch_size = batch_size
         self.transformer = transformer
         self._datums = DatumReader(colour)
-        self.walk = Walk(self._store, 0)
+        self._turn = turn
+        self.walk = Walk(self._store, turn.first, turn.step)
         self._ahead = Prefetch(self.load, prefetch)
         with refusing():
             _, first = self._store.first()
             image, _ = self._datums.read(first)
         self.image_shape: tuple[int, ...] = image.shape
-        self._position = self._after(0)
+        self._position = self._after(turn.first % len(store))
         self.image_type = image.dtype
 
     @property
@@ -166,7 +176,7 @@ class DataReader:
         if stream is not None and position.stream is not None:
             stream.set_state(*position.stream)
         self._position = position
-        self.walk = Walk(self._store, position.record)
+        self.walk = Walk(self._store, position.record, self._turn.step)
         self.start()
 
     def start(self) -> None:
@@ -203,4 +213,4 @@ class DataReader:
 
     def behind(self, records: np.ndarray) -> Position:
         """Where the reader stands after these records."""
-        return self._after(int(records[-1] + 1) % self.records)
+        return self._after(int(records[-1] + self._turn.step) % self.records)

@@ -6,6 +6,8 @@ import queue
 import threading
 from typing import Callable, Generic, TypeVar
 
+from tinynet.torchcaffe.context import CONTEXT
+
 T = TypeVar("T")
 # how long the thread waits for room before it looks whether it should stop, in seconds
 _POLL = 0.2
@@ -29,7 +31,9 @@ class Prefetch(Generic[T]):
         """Begin anew; nothing that was made before is left."""
         self._ready = queue.Queue(self._depth)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="data reader", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(CONTEXT.solver_rank,), name="data reader", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -46,7 +50,8 @@ class Prefetch(Generic[T]):
             raise item
         return item
 
-    def _run(self) -> None:
+    def _run(self, solver_rank: int) -> None:
+        CONTEXT.solver_rank = solver_rank  # of several solvers one thread writes the log
         try:
             while not self._stop.is_set():
                 self._put(self._load())

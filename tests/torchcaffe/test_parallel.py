@@ -1,0 +1,262 @@
+"""Several solvers, each in its own process, train one net as one solver with all their records."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinynet.torchcaffe as caffe
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
+from tinynet.torchcaffe.reading.turn import Turn
+from tinynet.torchcaffe.snapshots import hdf5
+
+RECORDS, BATCH, ITERATIONS = 23, 4, 9  # several epochs, of which none ends with a batch
+
+NET = """
+name: "small"
+layer {{ name: "data" type: "Data" top: "data" top: "label"
+  data_param {{ source: "lmdb" batch_size: {batch} backend: LMDB }}
+  transform_param {{ scale: 0.0078125 }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 4 kernel_size: 3 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "relu" type: "ReLU" bottom: "conv" top: "conv" }}
+layer {{ name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param {{ num_output: 5 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
+"""
+SOLVER = """
+net: "{net}" base_lr: 0.05 momentum: 0.9 weight_decay: 0.001 lr_policy: "fixed" max_iter: 100
+display: 3 test_iter: 2 test_interval: 4 snapshot: 5 snapshot_prefix: "{net}" random_seed: 3
+iter_size: {iter_size} layer_wise_reduce: {layer_wise}
+"""
+# A process of Caffe's train.py, on the CPU: what it is given comes as JSON.
+PROCESS = """
+import json, os, sys
+import numpy as np
+import tinynet.torchcaffe as caffe
+solver_file, uid, rank, count, iterations, die_at, out = json.loads(sys.argv[1])
+caffe.set_solver_count(count)
+caffe.set_solver_rank(rank)
+caffe.set_multiprocess(True)
+solver = caffe.SGDSolver(solver_file)
+own = np.concatenate([blob.data.ravel() for blobs in solver.net.params.values() for blob in blobs])
+labels = []
+nccl = caffe.NCCL(solver, uid.encode())
+nccl.bcast()
+solver.add_callback(nccl)
+solver.add_callback(lambda: None, lambda: labels.append(solver.net.blobs["label"].data.tolist()))
+if solver.param.layer_wise_reduce:
+    solver.net.after_backward(nccl)
+for _ in range(iterations):
+    if solver.iter == die_at and rank == count - 1:
+        os._exit(7)
+    solver.step(1)
+weights = [blob.data for blobs in solver.net.params.values() for blob in blobs]
+np.savez(out, own, *weights)
+print(json.dumps(labels))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    numbers = np.random.RandomState(3)
+    images = numbers.randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
+    records = ((b"%04d" % i, encode_datum(p, i % 5)) for i, p in enumerate(images))
+    write_store(tmp_path / "lmdb", records)
+    for batch in (BATCH, 2 * BATCH):
+        (tmp_path / f"net{batch}").write_text(NET.format(batch=batch))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def solver_file(folder: Path, batch: int, layer_wise: bool = False, iter_size: int = 1) -> Path:
+    text = SOLVER.format(net=f"net{batch}", layer_wise=str(layer_wise).lower(), iter_size=iter_size)
+    (folder / f"solver{batch}").write_text(text)
+    return folder / f"solver{batch}"
+
+
+def started(
+    solver: Path, uid: bytes, rank: int, count: int, iterations: int = ITERATIONS, die_at: int = -1
+) -> subprocess.Popen[str]:
+    out = str(solver.parent / f"rank{rank}.npz")
+    given = json.dumps([str(solver), uid.decode(), rank, count, iterations, die_at, out])
+    return subprocess.Popen(
+        [sys.executable, "-c", PROCESS, given],
+        cwd=solver.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "GLOG_minloglevel": "0", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def together(solver: Path, **options: int) -> list[tuple[int, str, str]]:
+    """Exit status, output and log of two ranks."""
+    uid = caffe.NCCL.new_uid()
+    both = [started(solver, uid, rank, 2, **options) for rank in range(2)]
+    try:
+        ended = [process.communicate(timeout=300) for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    return [(process.returncode, *said) for process, said in zip(both, ended)]
+
+
+def alone(solver: Path, iterations: int = ITERATIONS) -> list[np.ndarray]:
+    """The weights of one solver, made in this process."""
+    one = caffe.SGDSolver(str(solver))
+    one.step(iterations)
+    return [np.array(blob.data) for blobs in one.net.params.values() for blob in blobs]
+
+
+def weights_of(folder: Path, rank: int) -> list[np.ndarray]:
+    with np.load(folder / f"rank{rank}.npz") as found:
+        return [found[name] for name in found.files]
+
+
+@pytest.mark.parametrize(("layer_wise", "iter_size"), [(False, 1), (True, 2)])
+def test_two_solvers_take_the_steps_of_one_with_both_batches(
+    folder: Path, layer_wise: bool, iter_size: int
+) -> None:
+    """In turn means that batch i of two solvers together is batch i of one of twice the size.
+
+    And rank 0 alone speaks and saves.
+    """
+    ended = together(solver_file(folder, BATCH, layer_wise, iter_size))
+    assert [status for status, _, _ in ended] == [0, 0], ended
+    one = alone(solver_file(folder, 2 * BATCH, iter_size=iter_size))
+    ranks = [weights_of(folder, rank) for rank in range(2)]
+    for expected, first, second in zip(one, ranks[0][1:], ranks[1][1:]):
+        np.testing.assert_array_equal(first, second)
+        # the sums of a batch of 8 and of two of 4: another order of float32's rounding
+        np.testing.assert_allclose(first, expected, rtol=1e-4, atol=2e-6)
+    assert not np.array_equal(ranks[0][0], ranks[1][0]), "the seed is random_seed + rank"
+    for rank, (_, output, _) in enumerate(ended):
+        passes = [(rank + 2 * i) % RECORDS % 5 for i in range(BATCH * ITERATIONS * iter_size)]
+        dealt = np.reshape(passes, (ITERATIONS, iter_size, BATCH))[:, -1].ravel().tolist()
+        assert sum(json.loads(output), []) == dealt
+    logs = [log for _, _, log in ended]
+    assert "Iteration 6 (" in logs[0] and "Testing net" in logs[0] and "Restarting" in logs[0]
+    assert logs[1] == ""
+    assert sorted(path.name for path in folder.glob("net4_*")) == [
+        "net4_iter_5.caffemodel",
+        "net4_iter_5.solverstate",
+    ]
+
+
+def test_a_rank_that_dies_ends_the_others_and_leaves_the_last_snapshot(folder: Path) -> None:
+    ended = together(solver_file(folder, BATCH), die_at=7)
+    assert ended[1][0] == 7
+    assert ended[0][0] == 1
+    assert "rank 0 of 2 lost another rank, which has ended" in ended[0][2]
+    assert "resume all of them from the last snapshot" in ended[0][2]
+    again = caffe.SGDSolver(str(folder / "solver4"))
+    again.restore(folder / "net4_iter_5.solverstate")
+    assert again.iter == 5
+
+
+# ------------------------------------------------------------------------ in one process
+
+
+@pytest.fixture
+def two_solvers() -> Iterator[None]:
+    """Each test says of which rank its solver is; the next test's is alone again."""
+    caffe.set_solver_count(2)
+    yield
+    caffe.set_solver_count(1)
+    caffe.set_solver_rank(0)
+    caffe.set_multiprocess(False)
+
+
+def test_pycaffes_numbers_are_what_was_set(two_solvers: None) -> None:
+    assert caffe.has_nccl()
+    assert (caffe.solver_count(), caffe.solver_rank()) == (2, 0)
+    caffe.set_solver_rank(1)
+    assert caffe.solver_rank() == 1
+    assert Turn.of_phase(caffe.TRAIN) == (1, 2)
+    assert Turn.of_phase(caffe.TEST) == (0, 1)
+    with pytest.raises(caffe.CaffeError, match="at least 1; got 0"):
+        caffe.set_solver_count(0)
+    with pytest.raises(caffe.CaffeError, match="0 or more; got -1"):
+        caffe.set_solver_rank(-1)
+    assert caffe.NCCL.new_uid() != caffe.NCCL.new_uid()
+
+
+def test_one_solver_alone_may_join_itself(folder: Path) -> None:
+    solver = caffe.SGDSolver(str(solver_file(folder, BATCH)))
+    nccl = caffe.NCCL(solver, caffe.NCCL.new_uid())
+    nccl.bcast()
+    solver.add_callback(nccl)
+    solver.step(ITERATIONS)
+    joined = [np.array(blob.data) for blobs in solver.net.params.values() for blob in blobs]
+    for mine, expected in zip(joined, alone(folder / "solver4")):
+        np.testing.assert_array_equal(mine, expected)
+
+
+def test_what_cannot_join_says_why(folder: Path, two_solvers: None) -> None:
+    caffe.set_solver_rank(2)
+    solver = caffe.SGDSolver(str(solver_file(folder, BATCH)))
+    with pytest.raises(caffe.CaffeError, match="from 0 to solver_count - 1; got 2 of 2"):
+        caffe.NCCL(solver, caffe.NCCL.new_uid())
+    with pytest.raises(caffe.CaffeError, match=r"solve\(\) is for the solver of rank 0, not 2"):
+        solver.solve()
+    caffe.set_solver_rank(1)
+    with pytest.raises(caffe.CaffeError, match="uid 'here' is none of"):
+        caffe.NCCL(solver, b"here")
+    with pytest.raises(caffe.CaffeError, match="no such folder on this machine"):
+        caffe.NCCL(solver, "file:///nowhere/store")
+    with pytest.raises(TypeError, match="or an NCCL; got one function"):
+        solver.add_callback(lambda: None)
+
+
+def test_a_python_layer_trains_with_others_only_in_its_own_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_solvers: None
+) -> None:
+    (tmp_path / "nothing_at_all.py").write_text(
+        "import tinynet.torchcaffe as caffe\n"
+        "class Nothing(caffe.Layer):\n"
+        "    def reshape(self, bottom, top):\n        top[0].reshape(1)\n"
+        "    def forward(self, bottom, top):\n        top[0].data[...] = 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    net = tmp_path / "net"
+    net.write_text(
+        'layer { name: "p" type: "Python" top: "p" '
+        'python_param { module: "nothing_at_all" layer: "Nothing" } }'
+    )
+    with pytest.raises(caffe.CaffeError, match=r"call set_multiprocess\(True\)"):
+        caffe.Net(str(net), caffe.TRAIN)
+    caffe.Net(str(net), caffe.TEST)
+    caffe.set_multiprocess(True)
+    caffe.Net(str(net), caffe.TRAIN)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_rows_of_hdf5_files_are_dealt_out_in_turn(
+    rank: int, tmp_path: Path, two_solvers: None
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    hdf5.require()
+    for number, rows in enumerate((5, 1, 3)):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = 10 * number + np.arange(rows, dtype=np.float32)[:, None]
+    (tmp_path / "list").write_text(" ".join(str(tmp_path / f"{i}.h5") for i in range(3)))
+    net = tmp_path / "net"
+    net.write_text(
+        'layer { name: "x" type: "HDF5Data" top: "x" '
+        f'hdf5_data_param {{ source: "{tmp_path}/list" batch_size: 4 }} }}'
+    )
+    caffe.set_solver_count(3)
+    caffe.set_solver_rank(rank)
+    everything = [0, 1, 2, 3, 4, 10, 20, 21, 22]
+    made = caffe.Net(str(net), caffe.TRAIN)
+    taken = [float(row) for _ in range(3) for row in made.forward()["x"].ravel()]
+    assert taken == [everything[(rank + 3 * i) % 9] for i in range(12)]

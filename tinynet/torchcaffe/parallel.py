@@ -1,0 +1,210 @@
+"""NCCL: several solvers, one a process, that train one net together (src/caffe/parallel.cpp).
+
+Each solver has its own batch.  Before an update the gradients are summed over the solvers and
+multiplied by 1 / solver_count, so that N solvers with batch B take the step of one with batch N·B.
+The class has Caffe's name wherever it runs: what carries the numbers is ``torch.distributed``, with
+NCCL between GPUs and with Gloo between CPUs.
+
+A *uid* says where the solvers of one training meet: a file that ``new_uid`` makes on this machine,
+or, under ``torchrun``, the address in the environment (MASTER_ADDR, MASTER_PORT).
+"""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError, check
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.solver import Solver
+
+_FILE, _ENVIRONMENT = "file://", "env://"
+# what torchrun sets, and a script's own launcher may
+_ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
+_MEET = datetime.timedelta(minutes=5)
+# The others wait while rank 0 tests and snapshots; a rank that dies closes its connections, and is
+# noticed by that.
+_WORK = datetime.timedelta(days=1)
+
+
+class NCCL:
+    """Joins ``solver`` with those of the other ranks; give each of them the same ``uid``.
+
+    Set solver_count and solver_rank before the solver is made, and call ``bcast()`` on every rank
+    before the first step.  Then ``solver.add_callback(nccl)`` averages the gradients before each
+    update; ``solver.net.after_backward(nccl)``, for a solver with ``layer_wise_reduce``, already
+    while the backward pass runs.
+
+    Raises CaffeError where the ranks do not meet within five minutes, and, from the methods, where
+    another rank has ended.
+    """
+
+    def __init__(self, solver: Solver, uid: bytes | str) -> None:
+        self._solver = solver
+        self._count, self._rank = CONTEXT.solver_count, CONTEXT.solver_rank
+        check(
+            0 <= self._rank < self._count,
+            f"solver_rank must be from 0 to solver_count - 1; got {self._rank} of {self._count}",
+        )
+        if dist.is_initialized():
+            gc.collect()  # a solver and its callbacks hold each other, also when nobody has them
+        check(
+            not dist.is_initialized(),
+            "this process has joined another training already: one NCCL a process at a time",
+        )
+        self._params = list(solver.net.learnable_params)
+        self._device = self._params[0].tensor.device if self._params else CONTEXT.device
+        where = uid.decode() if isinstance(uid, bytes) else uid
+        try:
+            store = self._meet(where)
+            dist.init_process_group(
+                backend="nccl" if self._device.type == "cuda" else "gloo",
+                store=store,
+                rank=self._rank,
+                world_size=self._count,
+                timeout=_WORK,
+            )
+        except (RuntimeError, OSError) as error:  # torch's DistError is a RuntimeError
+            raise CaffeError(
+                f"rank {self._rank} of {self._count} did not meet the others at {where}: "
+                f"{_first_line(error)}; start every rank with the same uid"
+            ) from error
+        self._end = weakref.finalize(self, _leave)
+        self._pending: list[tuple[dist.Work, torch.Tensor, list[torch.Tensor]]] = []
+        self._reduced_by_layer = False
+
+    @staticmethod
+    def new_uid() -> bytes:
+        """A new meeting point, to be handed to every rank.
+
+        Where a launcher has given all ranks one address, that address.
+        """
+        if all(os.environ.get(name) for name in _ADDRESS):
+            return _ENVIRONMENT.encode()
+        folder = tempfile.mkdtemp(prefix="tinynet-solvers-")
+        return f"{_FILE}{folder}/store".encode()
+
+    def _meet(self, where: str) -> dist.Store:
+        """The store that the ranks share, once all of them are there."""
+        if where.startswith(_FILE):
+            path = Path(where[len(_FILE) :])
+            check(path.parent.is_dir(), f"uid {where}: there is no such folder on this machine")
+            store: dist.Store = dist.FileStore(str(path), self._count)
+        elif where == _ENVIRONMENT:
+            address, port = (os.environ.get(name, "") for name in _ADDRESS)
+            check(
+                bool(address) and port.isdecimal(),
+                f"uid {where}: MASTER_ADDR and MASTER_PORT must name where rank 0 listens; got "
+                f"'{address}' and '{port}'",
+            )
+            # torchrun's own store listens there already
+            listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+            restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+            store = dist.PrefixStore(
+                f"tinynet {restart}",
+                dist.TCPStore(address, int(port), self._count, listens and self._rank == 0, _MEET),
+            )
+        else:
+            raise CaffeError(f"uid '{where}' is none of NCCL.new_uid()'s")
+        check(
+            store.add(f"rank {self._rank}", 1) == 1,
+            f"uid {where}: there is a solver of rank {self._rank} already; each rank, and each "
+            "training, has its own",
+        )
+        store.wait([f"rank {rank}" for rank in range(self._count)], _MEET)
+        return store
+
+    # --- pycaffe's face
+
+    def bcast(self) -> None:
+        """Give every rank the weights of rank 0."""
+        if not self._params:
+            return
+        weights = [blob.tensor for blob in self._params]
+        flat, views = _flattened(weights)
+        self._wait(dist.broadcast(flat, 0, async_op=True))
+        torch._foreach_copy_(weights, views)
+
+    def on_start(self) -> None:
+        """Nothing: called before an iteration's forward pass."""
+
+    def run(self, layer: int) -> None:
+        """Begin to average the gradients of ``layer``, whose backward computation is done."""
+        check(
+            self._solver.parameters.layer_wise_reduce,
+            "after_backward(nccl) is for a solver with layer_wise_reduce: true",
+        )
+        check(
+            sum(len(each.blobs) for each in self._solver.net.graph.layers) == len(self._params),
+            "layer_wise_reduce is not supported for nets with shared weights; write "
+            "layer_wise_reduce: false",
+        )
+        blobs = self._solver.net.graph.layers[layer].blobs
+        if len(blobs):
+            self._begin(blobs)
+        self._reduced_by_layer = True
+        if layer == 0:  # the next pass of iter_size adds to the same gradients
+            self._finish()
+
+    __call__ = run  # what net.after_backward calls
+
+    def on_gradients_ready(self) -> None:
+        """Average all gradients, or wait until those of all layers are."""
+        if not self._reduced_by_layer and self._params:
+            self._begin(self._params)
+        self._finish()
+        self._reduced_by_layer = False
+
+    # --- its parts
+
+    def _begin(self, blobs: Sequence[Blob]) -> None:
+        grads = [blob.grad for blob in blobs]
+        flat, views = _flattened(grads)
+        work = dist.all_reduce(flat, dist.ReduceOp.SUM, async_op=True)
+        self._pending.append((work, flat, [*grads, *views]))
+
+    def _finish(self) -> None:
+        for work, flat, tensors in self._pending:
+            self._wait(work)
+            flat.mul_(1.0 / self._count)
+            half = len(tensors) // 2
+            torch._foreach_copy_(tensors[:half], tensors[half:])
+        self._pending.clear()
+
+    def _wait(self, work: dist.Work | None) -> None:
+        assert work is not None  # async_op
+        try:
+            work.wait()
+        except RuntimeError as error:
+            raise CaffeError(
+                f"rank {self._rank} of {self._count} lost another rank, which has ended "
+                f"({_first_line(error)}); resume all of them from the last snapshot"
+            ) from error
+
+
+def _flattened(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The tensors' values as one vector, and views of it in the tensors' shapes."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    return flat, [part.view(tensor.shape) for part, tensor in zip(parts, tensors)]
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
