@@ -214,7 +214,7 @@ def test_what_cannot_join_says_why(folder: Path, two_solvers: None) -> None:
     with pytest.raises(caffe.CaffeError, match="no such folder on this machine"):
         caffe.NCCL(solver, "file:///nowhere/store")
     with pytest.raises(TypeError, match="or an NCCL; got one function"):
-        solver.add_callback(lambda: None)
+        solver.add_callback(lambda: None)  # type: ignore[call-overload]
 
 
 def test_a_python_layer_trains_with_others_only_in_its_own_process(

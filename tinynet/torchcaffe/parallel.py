@@ -15,13 +15,15 @@ import datetime
 import gc
 import os
 import tempfile
+import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import FileStore, PrefixStore, Store, TCPStore
 
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
@@ -31,12 +33,17 @@ if TYPE_CHECKING:
     from tinynet.torchcaffe.solver import Solver
 
 _FILE, _ENVIRONMENT = "file://", "env://"
-# what torchrun sets, and a script's own launcher may
 _ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
+_RANKS = ("RANK", "WORLD_SIZE")  # with them, a launcher has started all
 _MEET = datetime.timedelta(minutes=5)
+_LOOK = 0.05  # seconds between two looks at who has come
 # The others wait while rank 0 tests and snapshots; a rank that dies closes its connections, and is
 # noticed by that.
 _WORK = datetime.timedelta(days=1)
+
+
+class Ended(CaffeError):
+    """Another rank has ended, and with it the training."""
 
 
 class NCCL:
@@ -51,7 +58,13 @@ class NCCL:
     another rank has ended.
     """
 
-    def __init__(self, solver: Solver, uid: bytes | str) -> None:
+    def __init__(
+        self,
+        solver: Solver,
+        uid: bytes | str,
+        require_others: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``require_others``: asked while the ranks meet; raises where one cannot come any more."""
         self._solver = solver
         self._count, self._rank = CONTEXT.solver_count, CONTEXT.solver_rank
         check(
@@ -69,6 +82,7 @@ class NCCL:
         where = uid.decode() if isinstance(uid, bytes) else uid
         try:
             store = self._meet(where)
+            self._gather(store, where, require_others)
             dist.init_process_group(
                 backend="nccl" if self._device.type == "cuda" else "gloo",
                 store=store,
@@ -81,6 +95,8 @@ class NCCL:
                 f"rank {self._rank} of {self._count} did not meet the others at {where}: "
                 f"{_first_line(error)}; start every rank with the same uid"
             ) from error
+        # numbers of the host's, for which no rank waits for its GPU
+        self._of_cpus = dist.new_group(backend="gloo") if self._device.type == "cuda" else None
         self._end = weakref.finalize(self, _leave)
         self._pending: list[tuple[dist.Work, torch.Tensor, list[torch.Tensor]]] = []
         self._reduced_by_layer = False
@@ -91,17 +107,17 @@ class NCCL:
 
         Where a launcher has given all ranks one address, that address.
         """
-        if all(os.environ.get(name) for name in _ADDRESS):
+        if all(os.environ.get(name) for name in (*_ADDRESS, *_RANKS)):
             return _ENVIRONMENT.encode()
         folder = tempfile.mkdtemp(prefix="tinynet-solvers-")
         return f"{_FILE}{folder}/store".encode()
 
-    def _meet(self, where: str) -> dist.Store:
-        """The store that the ranks share, once all of them are there."""
+    def _meet(self, where: str) -> Store:
+        """The store that the ranks share."""
         if where.startswith(_FILE):
             path = Path(where[len(_FILE) :])
             check(path.parent.is_dir(), f"uid {where}: there is no such folder on this machine")
-            store: dist.Store = dist.FileStore(str(path), self._count)
+            store: Store = FileStore(str(path), self._count)
         elif where == _ENVIRONMENT:
             address, port = (os.environ.get(name, "") for name in _ADDRESS)
             check(
@@ -112,19 +128,31 @@ class NCCL:
             # torchrun's own store listens there already
             listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
             restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-            store = dist.PrefixStore(
+            store = PrefixStore(
                 f"tinynet {restart}",
-                dist.TCPStore(address, int(port), self._count, listens and self._rank == 0, _MEET),
+                TCPStore(address, int(port), self._count, listens and self._rank == 0, _MEET),
             )
         else:
             raise CaffeError(f"uid '{where}' is none of NCCL.new_uid()'s")
+        return store
+
+    def _gather(self, store: Store, where: str, require_others: Callable[[], None]) -> None:
+        """Wait until every rank is there."""
         check(
             store.add(f"rank {self._rank}", 1) == 1,
             f"uid {where}: there is a solver of rank {self._rank} already; each rank, and each "
             "training, has its own",
         )
-        store.wait([f"rank {rank}" for rank in range(self._count)], _MEET)
-        return store
+        latest = time.monotonic() + _MEET.total_seconds()
+        for rank in range(self._count):
+            while not store.check([f"rank {rank}"]):
+                require_others()
+                check(
+                    time.monotonic() < latest,
+                    f"rank {rank} of {self._count} did not come to {where} within "
+                    f"{_MEET.total_seconds():g} s; start every rank with the same uid",
+                )
+                time.sleep(_LOOK)
 
     # --- pycaffe's face
 
@@ -167,6 +195,12 @@ class NCCL:
         self._finish()
         self._reduced_by_layer = False
 
+    def of_rank_0(self, number: int) -> int:
+        """The ``number`` that rank 0 gives; all ranks must call it at the same point."""
+        found = torch.tensor([number])
+        self._wait(dist.broadcast(found, 0, group=self._of_cpus, async_op=True))
+        return int(found)
+
     # --- its parts
 
     def _begin(self, blobs: Sequence[Blob]) -> None:
@@ -188,7 +222,7 @@ class NCCL:
         try:
             work.wait()
         except RuntimeError as error:
-            raise CaffeError(
+            raise Ended(
                 f"rank {self._rank} of {self._count} lost another rank, which has ended "
                 f"({_first_line(error)}); resume all of them from the last snapshot"
             ) from error

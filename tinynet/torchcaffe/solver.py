@@ -296,6 +296,8 @@ class Solver:
                 number += 1
 
     def _act_while_testing(self) -> None:
+        if CONTEXT.solver_count > 1:
+            return  # the solvers agree what to do after an iteration: the others make no test
         while (action := self._next_action()) is not SolverAction.NONE:
             if action is SolverAction.SNAPSHOT:
                 self.snapshot()

@@ -135,7 +135,7 @@ class DataReader:
         colour: str,
         turn: Turn = _EVERY_RECORD,
     ) -> None:
-        """``colour``: how encoded Datums are decoded (``colour_of_encoded``); ``turn``: which ones."""
+        """``colour``: how encoded Datums are decoded; ``turn``: which records are read."""
         self._store = store
         self.batch_size = batch_size
         self.transformer = transformer
