@@ -39,7 +39,7 @@ SEEDS = [
     ("data", "convert", "images", "--seed"),
     ("data", "split", "lmdb", "--out", "out", "--hold-out", "0.1", "--split-seed"),
     ("data", "synthesize", "--out", "out", "--seed"),
-    ("generate", "--random-seed"),
+    ("generate", "--seed"),
 ]
 
 
@@ -63,8 +63,8 @@ def test_seeds_of_a_job_list_are_such_seeds_too(here: Path) -> None:
 COUNTS = [
     ("train", "--stage", "1", "--max-iter"),
     ("train", "--stage", "1", "--snapshot"),
-    ("parity", "solver.prototxt", "--iterations"),
-    ("demo", "--iterations"),
+    ("parity", "solver.prototxt", "--max-iter"),
+    ("demo", "--max-iter"),
     ("search", "--stage", "1", "--epochs"),
     ("dissect", "--batch-size"),
     ("generate", "--max-iter"),

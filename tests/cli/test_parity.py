@@ -39,7 +39,7 @@ def test_without_real_caffe_it_says_how_to_get_one(
         (["--threads", "4097"], 2, "--threads 4097: this process may use"),
         (["--from", "none.caffemodel"], 1, "none.caffemodel: no such snapshot"),
         (["--set", "no_field=1"], 2, "no solver field 'no_field'"),
-        (["--iterations", "0"], 2, "--iterations"),
+        (["--max-iter", "0"], 2, "--max-iter"),
         (["--figure", "curves.txt"], 2, "curves.txt: a figure is written as"),
         (["--nudge", "nan"], 2, "'nan' is no finite number"),
     ],

@@ -110,7 +110,7 @@ def test_the_members_count_on_from_a_seed_so_that_no_two_are_the_same_net(first:
 
 def test_members_whose_seeds_would_go_beyond_caffes_are_refused_and_caffe_may_draw_them() -> None:
     paths = StagePaths(Path("prototxt"), "stage8_ensemble", 11)
-    with pytest.raises(UsageError, match="--random-seed 4294967290: the ensemble's members count"):
+    with pytest.raises(UsageError, match="--seed 4294967290: the ensemble's members count"):
         asked = Overrides(solver={"random_seed": 2**32 - 6})
         solvers.solver(stage(8), member(11), DataSet(), paths, asked)
     drawn = Overrides(solver={"random_seed": -1})

@@ -402,4 +402,4 @@ def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
 
 def test_a_plan_is_no_list_of_jobs(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--plan", "--jobs", "--out", tmp_path / "d")
-    assert done.status == 2 and "--plan, --jobs and --collect: choose one" in done.stderr
+    assert done.status == 2 and "--plan, --write-jobs and --collect: choose one" in done.stderr

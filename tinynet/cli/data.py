@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.words import Group, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
 
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
     from tinynet.dataset.verify import VerificationReport
 
 _JOBS = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Decoding threads (default: one per core)."
+    "--threads",
+    "jobs",
+    cls=RenamedOption,
+    former=["--jobs"],
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads that decode; default one per core.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
     """Fetch, draw, verify, convert or split a data set.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.words import RenamedOption
 
 
 @click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
@@ -20,7 +21,10 @@ from tinynet.cli import shared_options
     help="Everything that the demo makes goes here.",
 )
 @click.option(
-    "--iterations",
+    "--max-iter",
+    "iterations",
+    cls=RenamedOption,
+    former=["--iterations"],
     type=shared_options.COUNT,
     metavar="N",
     help="Length of each training; default the demo's own, or that of the demo in DIR.",

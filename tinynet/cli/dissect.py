@@ -12,6 +12,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
+from tinynet.cli.words import RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
@@ -116,7 +117,14 @@ HOLD_OUT = 0.1
     is_flag=True,
     help="Only say what is left to do and, from a few timed iterations, how long it takes here.",
 )
-@click.option("--jobs", "jobs_only", is_flag=True, help="Only write the job list OUT/jobs.")
+@click.option(
+    "--write-jobs",
+    "jobs_only",
+    cls=RenamedOption,
+    former=["--jobs"],
+    is_flag=True,
+    help="Only write the job list OUT/jobs.",
+)
 @click.option("--collect", is_flag=True, help="Train nothing: take over what is done, and print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def dissect(
@@ -155,7 +163,7 @@ def dissect(
     from tinynet.study.results import ResultsPaths
 
     if plan_only + jobs_only + collect > 1:
-        raise UsageError("--plan, --jobs and --collect: choose one")
+        raise UsageError("--plan, --write-jobs and --collect: choose one")
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
     request = DissectionRequest(

@@ -11,6 +11,7 @@ import click
 
 from tinynet.caffeformat import schema
 from tinynet.cli import shared_options
+from tinynet.cli.words import RenamedOption
 from tinynet.dataset.paths import DATA_ROOT, DataPaths
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
@@ -24,6 +25,7 @@ from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.experiment.variants import variant
 
 # What names nets, and what Caffe has replaced: every other field of the solver has its option.
+NAMED_OTHERWISE = {"random_seed": "--seed"}  # as every other command calls it
 NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
 
 
@@ -42,6 +44,16 @@ def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
         kind = shared_options.Finite()  # its range, if any, is solver_values' to check
     elif field.kind != "string":
         kind = click.IntRange(solver_values.lowest(field.name), solver_values.largest(field.name))
+    if field.name in NAMED_OTHERWISE:
+        return click.option(
+            NAMED_OTHERWISE[field.name],
+            field.name,
+            cls=RenamedOption,
+            former=[flag],
+            type=kind,
+            metavar="N",
+            help=help_line,
+        )
     return click.option(flag, field.name, type=kind, multiple=field.repeated, help=help_line)
 
 
@@ -128,7 +140,7 @@ def generate(
     """Write the stages' train_val, deploy and solver prototxt.
 
     Plain, it writes the files that the repository holds.  An option that is left out leaves the
-    value that the stage has in tinynet/experiment/hyperparameters.py.  From --random-seed N the
+    value that the stage has in tinynet/experiment/hyperparameters.py.  From --seed N the
     members of stage 8 count on.
 
     \b

@@ -14,6 +14,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.cli.messages import say
+from tinynet.cli.words import Group
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.hyperparameters import LARGEST_SEED
 from tinynet.run.paths import RUNS_ROOT
@@ -30,7 +31,7 @@ _OWN = ("--stage", "--member", "--seed", "--prototxt", "--runs", "--name")
 _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
 
 
-@click.group()
+@click.group(cls=Group)
 def jobs() -> None:
     """Run many trainings: over the GPUs or cores of this machine, or through a batch system.
 

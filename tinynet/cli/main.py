@@ -16,12 +16,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from tinynet import __version__, files
 from tinynet.cli.messages import say
+from tinynet.cli.words import Group, no_such_option
 from tinynet.errors import TinynetError
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
@@ -54,7 +55,7 @@ _NO_ARGUMENTS: tuple[type, ...] = tuple(
 )
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are called.
 
     Each module in ``tinynet.cli`` defines one function per command, of the command's name.
@@ -72,11 +73,6 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            ctx.fail(f"no command '{args[0]}'; the commands are {', '.join(COMMANDS)}")
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -188,7 +184,10 @@ def main(args: list[str] | None = None) -> NoReturn:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" (see '{error.ctx.command_path} --help')"
-        say(f"tinynet: {error.format_message()}{hint}")
+        said = error.format_message()
+        if isinstance(error, click.NoSuchOption):
+            said = no_such_option(error)
+        say(f"tinynet: {said}{hint}")
         status = error.exit_code
     except TinynetError as error:
         say(f"tinynet: {error}")

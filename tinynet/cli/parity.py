@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.words import RenamedOption
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +23,15 @@ _ROWS = 20
 
 @click.command(
     epilog=shared_options.example(
-        "tinynet parity prototxt/stage7_dropout2/solver.prototxt --iterations 20"
+        "tinynet parity prototxt/stage7_dropout2/solver.prototxt --max-iter 20"
     ),
 )
 @click.argument("solver", type=click.Path(path_type=Path))
 @click.option(
-    "--iterations",
+    "--max-iter",
+    "iterations",
+    cls=RenamedOption,
+    former=["--iterations"],
     type=shared_options.COUNT,
     default=100,
     show_default=True,

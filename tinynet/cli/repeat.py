@@ -5,7 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 
-_ONLY_HERE = ("--jobs", "--json", "--collect", "--quiet")  # steer the work or what is printed
+_ONLY_HERE = (
+    "--write-jobs",
+    "--jobs",
+    "--json",
+    "--collect",
+    "--quiet",
+)  # steer the work or what is printed
 
 
 def command_line() -> str:

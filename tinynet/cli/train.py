@@ -12,6 +12,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
+from tinynet.cli.words import RenamedOption
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 
@@ -56,7 +57,14 @@ if TYPE_CHECKING:
     type=shared_options.PathComponent(),
     help="Name of the run; default seedN, or memberNN.",
 )
-@click.option("--seed", type=shared_options.SEED, metavar="N", help="Random seed; default 1.")
+@click.option(
+    "--seed",
+    cls=RenamedOption,
+    former=["--random-seed"],
+    type=shared_options.SEED,
+    metavar="N",
+    help="Random seed; default the solver's, or 1.",
+)
 @click.option(
     "--max-iter",
     type=shared_options.COUNT,

@@ -140,7 +140,7 @@ def _members_seed(member: Member, first: int) -> int:
     seed = first + member.random_seed - RANDOM_SEED
     if seed > LARGEST_SEED:
         raise UsageError(
-            f"--random-seed {first}: the ensemble's members count on from it, and beyond "
+            f"--seed {first}: the ensemble's members count on from it, and beyond "
             f"{LARGEST_SEED}; give a smaller one"
         )
     return seed

@@ -90,7 +90,7 @@ def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
         if begun - {found[number]}:
             raise UsageError(
                 f"{folders.root}: holds a demo of {max(begun):,} iterations, not of "
-                f"{found[number]:,}; leave out --iterations to resume it, name another folder "
+                f"{found[number]:,}; leave out --max-iter to resume it, name another folder "
                 "with --out, or remove this one"
             )
     return found

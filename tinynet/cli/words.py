@@ -1,0 +1,62 @@
+"""Commands and options by their words: in the order that helps, near misses, former spellings."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+class Group(click.Group):
+    """A group that lists its commands as they were added, and asks whether a near one is meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"no command '{args[0]}'; {_meant(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known)
+    if near:
+        return f"did you mean {_either(near)}?"
+    return f"the commands are {', '.join(known)}"
+
+
+def _either(words: Iterable[str]) -> str:
+    return " or ".join(f"'{word}'" for word in words)
+
+
+def no_such_option(error: click.NoSuchOption) -> str:
+    """What to say of an unknown option: near ones are named, as far as a help page shows them."""
+    params = [] if error.ctx is None else error.ctx.command.get_params(error.ctx)
+    shown = [
+        word
+        for param in params
+        if isinstance(param, click.Option) and not param.hidden
+        for word in (*param.opts, *param.secondary_opts)
+    ]
+    near = difflib.get_close_matches(error.option_name, shown)
+    return f"no option '{error.option_name}'" + (f"; did you mean {_either(near)}?" if near else "")
+
+
+class RenamedOption(click.Option):
+    """An option that is taken by its ``former`` names too, which no help page shows."""
+
+    def __init__(self, *names: Any, former: Sequence[str], **how: Any) -> None:
+        super().__init__(*names, **how)
+        self._former = list(former)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        shown = self.opts
+        self.opts = [*shown, *self._former]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
