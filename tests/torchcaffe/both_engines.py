@@ -40,8 +40,10 @@ def run_net(caffe, request, inputs):
     they need from the start of their input.  ``clear`` false lets the passes' diffs add up.
     ``arrays`` names the inputs that go to ``set_input_arrays``, data and labels.  The diff of each
     of ``top_diffs`` is a ramp, or the input that ``given_diffs`` names for it.  ``save`` is the
-    path of a .caffemodel to write at the end.
+    path of a .caffemodel to write at the end.  ``layers``: a folder with modules of Python layers.
     """
+    if request.get("layers", sys.path[0]) not in sys.path:
+        sys.path.append(request["layers"])
     caffe.set_random_seed(request.get("seed", 1))
     with _file(request["net"]) as path:
         net = caffe.Net(
