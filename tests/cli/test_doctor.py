@@ -26,7 +26,33 @@ def test_no_engine_is_exit_status_1_with_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "/nowhere")
     done = run("doctor")
     assert done.status == 1
-    assert "pip install 'tinynet[torch]'" in done.stdout and "setup_caffe.sh" in done.stdout
+    assert "pip install torch" in done.stdout and "setup_caffe.sh" in done.stdout
+
+
+def test_nothing_is_named_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "scripts/setup_caffe.sh"
+    monkeypatch.setattr(discovery, "SET_UP_CAFFE", script)  # where a wheel would have it
+    done = run("doctor")
+    assert "setup_caffe.sh" not in done.stdout
+    assert "python3.9 -m venv .venv-of-this-test" in done.stdout
+    script.parent.mkdir()
+    script.write_text("")
+    assert f"run {script};" in run("doctor").stdout  # seen from another folder
+    monkeypatch.chdir(tmp_path)
+    assert "run scripts/setup_caffe.sh;" in run("doctor").stdout
+
+
+def test_optional_parts_are_listed_with_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = ("optuna", "plyvel")
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in missing else "1.2")
+    required, _, optional = run("doctor").stdout.partition("\nOptional\n")
+    lines = {line.split()[0]: line for line in optional.split("\n\n")[0].splitlines()}
+    assert set(lines) == set(doctor.OPTIONAL)
+    assert lines["optuna"].endswith("tinynet search: not here: pip install optuna")
+    assert lines["h5py"].endswith("HDF5: 1.2")
+    assert "optuna" not in required.partition("Versions")[2]
 
 
 def test_json_names_engine_interpreters_devices_and_versions(tmp_path: Path) -> None:

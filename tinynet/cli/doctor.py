@@ -34,6 +34,8 @@ def doctor(caffe_python: str | None, as_json: bool) -> int:
 
 
 def _report(findings: Findings) -> Iterator[str]:
+    from tinynet.engine.doctor import OPTIONAL, REQUIRED
+
     yield f"tinynet {findings.tinynet}, Python {findings.python['version']}"
     yield f"  {findings.python['path']}"
     yield "\nEngines"
@@ -48,8 +50,13 @@ def _report(findings: Findings) -> Iterator[str]:
         yield f"  Python {probe['python_version'] or '?':8} {said}  {probe['python']}"
     yield "\nVersions"
     width = max(map(len, findings.versions))
-    for package, version in findings.versions.items():
-        yield f"  {package:{width}}  {version or 'not installed'}"
+    for package in REQUIRED:
+        yield f"  {package:{width}}  {findings.versions[package] or 'not installed'}"
+    yield "\nOptional"
+    for package, purpose in OPTIONAL.items():
+        version = findings.versions[package]
+        state = version or f"not here: pip install {package}"
+        yield f"  {package:{width}}  {purpose}: {state}"
     yield "\nTo do" if findings.advice else "\nNothing is missing."
     yield from (f"  {line}" for line in findings.advice)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 # what a job's commands are given by the list, each its own
-_OWN = ("--stage", "--member", "--seed", "--prototxt", "--runs", "--name")
+_OWN = ("--stage", "--member", "--seed", "--random-seed", "--prototxt", "--runs", "--name")
 _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
 
 

@@ -23,11 +23,8 @@ NAMES = ("auto", "caffe", "torch")
 ENVIRONMENT_VARIABLE = "TINYNET_CAFFE_PYTHON"
 VENV = ".venv-caffe"
 
-GET_CAFFE = (
-    "run scripts/setup_caffe.sh, or name an interpreter that has Caffe with --caffe-python or "
-    f"{ENVIRONMENT_VARIABLE}"
-)
-GET_TORCH = "pip install 'tinynet[torch]'"
+GET_TORCH = "pip install torch"
+SET_UP_CAFFE = Path(__file__).resolve().parents[2] / "scripts" / "setup_caffe.sh"  # in a checkout
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,22 @@ def caffe_candidates(caffe_python: str | None = None) -> Iterator[tuple[str, str
     yield sys.executable, "this interpreter", False
 
 
+def how_to_get_caffe() -> str:
+    """What makes an environment with real Caffe from here: a wheel does not bring the script."""
+    if SET_UP_CAFFE.exists():
+        script = os.path.relpath(SET_UP_CAFFE)
+        made = f"run {SET_UP_CAFFE if script.startswith(os.pardir) else script}"
+    else:
+        made = (
+            f"with a Python 3.6 to 3.9: python3.9 -m venv {VENV} && {VENV}/bin/pip install "
+            "kendryte-caffe 'numpy<2' 'protobuf<3.21'"
+        )
+    return (
+        f"{made}; or name an interpreter that has Caffe with --caffe-python or "
+        f"{ENVIRONMENT_VARIABLE}"
+    )
+
+
 def find_caffe(caffe_python: str | None = None) -> Engine:
     """The first real Caffe that works.
 
@@ -93,7 +106,7 @@ def find_caffe(caffe_python: str | None = None) -> Engine:
         placeholder = placeholder or probe.placeholder is not None
     if placeholder:
         raise TinynetError(f"no real Caffe found: {PLACEHOLDER}")
-    raise TinynetError(f"no real Caffe found; {GET_CAFFE}")
+    raise TinynetError(f"no real Caffe found; {how_to_get_caffe()}")
 
 
 def find_torch() -> Engine:

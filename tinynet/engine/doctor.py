@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tinynet import __version__
@@ -26,13 +25,20 @@ from tinynet.errors import TinynetError
 # what setup.py requires, then what its extras bring
 REQUIRED = (
     *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
-    *("scipy", "jinja2", "rich", "msgspec"),
+    *("scipy", "jinja2", "rich", "msgspec", "igraph"),
 )
-# the platform decides whether there is a simplejpeg: Pillow decodes without it
-OPTIONAL = (
-    *("simplejpeg", "torch", "h5py", "plyvel", "optuna", "nvidia-ml-py"),
-    "eval_type_backport",
-)
+# what may be there besides, and what for; all but torch serve one command or one kind of file
+OPTIONAL = {
+    "torch": "the torch engine",
+    "simplejpeg": "faster decoding of JPEGs, which Pillow decodes too",
+    "optuna": "tinynet search",
+    "nvidia-ml-py": "choosing free GPUs (tinynet jobs local)",
+    "h5py": "snapshots and data layers in HDF5",
+    "plyvel": "data layers that read LevelDB",
+    "pyarrow": "converting data sets in parquet files",
+    "pydot": "caffe.draw's graphs for graphviz",
+    "eval_type_backport": "needed on Python 3.9 alone",
+}
 
 _TORCH = """
 import json, torch
@@ -177,7 +183,8 @@ def _advice(findings: Findings) -> Iterable[str]:
         where = next(p["python"] for p in findings.interpreters if p["placeholder"])
         yield f"{where}: {PLACEHOLDER}"
     if not caffe["works"]:
-        yield f"no real Caffe (only needed to compare with, or for builds of your own): {_how()}"
+        how = discovery.how_to_get_caffe()
+        yield f"no real Caffe (only needed to compare with, or for builds of your own): {how}"
     gpus = findings.devices["nvidia"].get("gpus", [])
     if gpus and torch["works"] and not torch["devices"]:
         if torch["cuda_build"] is None:
@@ -190,14 +197,3 @@ def _advice(findings: Findings) -> Iterable[str]:
             )
     if "error" in findings.devices["nvidia"]:
         yield f"nvidia-smi fails: {findings.devices['nvidia']['error']}; is the driver loaded?"
-
-
-def _how() -> str:
-    """What is missing for ``scripts/setup_caffe.sh``, which a wheel does not bring."""
-    script = Path(__file__).resolve().parents[2] / "scripts" / "setup_caffe.sh"
-    if script.exists():
-        return discovery.GET_CAFFE
-    return (
-        "with a Python 3.6 to 3.9: python3.9 -m venv .venv-caffe && .venv-caffe/bin/pip install "
-        "kendryte-caffe 'numpy<2' 'protobuf<3.21'"
-    )
