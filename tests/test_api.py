@@ -11,7 +11,6 @@ import pytest
 
 import tinynet
 from tests.cli.command import run as command
-from tinynet.dataset.synthetic import Sizes, synthesize
 from tinynet.errors import UsageError
 
 
@@ -19,7 +18,7 @@ from tinynet.errors import UsageError
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small drawn set, converted, with stage 1's prototxt for it and a run of 4 iterations."""
     folder = tmp_path_factory.mktemp("api")
-    synthesize(folder / "shapes", Sizes(3, 12, 4, 2))
+    tinynet.synthesize(folder / "shapes", 3, train_per_class=12, val_per_class=4, test_per_class=2)
     manifest = tinynet.convert(folder / "shapes", folder / "lmdb")
     assert manifest.classes == 3 and manifest.counts["train"] == 36
     written = tinynet.generate(

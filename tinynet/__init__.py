@@ -25,6 +25,7 @@ __all__ = [
     "generate",
     "load_run",
     "stages",
+    "synthesize",
     "train",
     "variants",
 ]

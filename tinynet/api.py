@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from tinynet.dataset import convert as conversion
+from tinynet.dataset import synthetic
 from tinynet.dataset.manifest import Manifest
 from tinynet.errors import UsageError
 from tinynet.experiment import data_description
@@ -43,6 +44,25 @@ stages: tuple[Stage, ...] = STAGES
 
 variants: tuple[Variant, ...] = VARIANTS
 """What the paper tried or named besides."""
+
+
+def synthesize(
+    out: PathLike,
+    classes: int = 20,
+    *,
+    train_per_class: int = 75,
+    val_per_class: int = 50,
+    test_per_class: int = 10,
+    seed: int = 1,
+) -> Path:
+    """Draw a data set of shapes in clutter, in Tiny ImageNet's layout; its folder.
+
+    Raises UsageError for more classes than there are kinds of shapes, TinynetError where ``out``
+    exists.
+    """
+    sizes = synthetic.Sizes(classes, train_per_class, val_per_class, test_per_class)
+    synthetic.synthesize(out, sizes, seed=seed)
+    return Path(out)
 
 
 def convert(source: PathLike, out: PathLike, *, seed: int = 0, overwrite: bool = False) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +93,18 @@ def styled(draw: Callable[P, None]) -> Callable[P, None]:
     return drawn
 
 
+class DrawnFigure(Figure):
+    """A figure that shows itself in a notebook, whatever backend that has."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", **_FORMATS[".png"])
+        return content.getvalue()
+
+
 def empty(width: float = WIDTH, height: float = 4.3) -> Figure:
     """A figure (inches) without axes, on Agg: no display is needed."""
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = DrawnFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
     return made
 

@@ -54,7 +54,7 @@ class CRand:
         return self._words[self._place :] + self._words[: self._place]
 
     def set_state(self, words: Any) -> None:
-        """Go on from what ``state`` returned.  Raises CaffeError where it is none."""
+        """Resume from what ``state`` returned.  Raises CaffeError where it is none."""
         check(
             isinstance(words, list)
             and len(words) == _DEGREE
