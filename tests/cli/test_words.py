@@ -75,3 +75,19 @@ def test_generate_takes_the_seed_by_both_names(tmp_path: Path) -> None:
         out = tmp_path / option
         assert run("generate", "--stage", 1, option, 42, "--out", out).status == 0
         assert "random_seed: 42\n" in (out / "stage1_simple/solver.prototxt").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_values_are_called_alike(page: str) -> None:
+    for word in ("INTEGER", "FLOAT", "DIRECTORY", "NUMBER"):
+        assert f" {word} " not in PAGES[page] and f" {word}\n" not in PAGES[page]
+
+
+def test_seeds_are_a_range_from_1_wherever_there_are_several() -> None:
+    found = cli.get_command(click.Context(cli), "dissect")
+    assert found is not None
+    for value in ("1-3", "3"):
+        assert found.make_context("dissect", ["x", "--seeds", value]).params["seeds"] == 3
+    for value in ("2-3", "0", "1-12", "many"):
+        done = run("dissect", "x", "--seeds", value)
+        assert done.status == 2 and "is not 1-N, with N from 1 to 11" in done.stderr

@@ -23,13 +23,29 @@ if TYPE_CHECKING:
     from tinynet.study.cost import Cost, Pace
     from tinynet.study.dissection import DissectionRequest, Folders
 
+
+class SeedsFromOne(click.ParamType):
+    """``1-3``, as 'tinynet jobs create' takes it, or the last of them alone: how many there are."""
+
+    name = "seeds"
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        count = str(value).removeprefix("1-")
+        if not count.isdecimal() or not 1 <= int(count) <= self._largest:
+            self.fail(f"'{value}' is not 1-N, with N from 1 to {self._largest}", param, ctx)
+        return int(count)
+
+
 OUT = Path("runs/dissection")
 HOLD_OUT = 0.1
 
 
 @click.command(
     epilog=shared_options.example(
-        "tinynet dissect data/lmdb --split-seed 1 --seeds 3 --out runs/dissection"
+        "tinynet dissect data/lmdb --split-seed 1 --seeds 1-3 --out runs/dissection"
     )
 )
 @click.argument("data", required=False, type=click.Path(path_type=Path))
@@ -67,9 +83,9 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(1, 11),
-    metavar="N",
-    help="Trainings of each stage, from the seeds 1 to N.  [default: 3; 1 with --folds]",
+    type=SeedsFromOne(11),
+    metavar="1-N",
+    help="Seeds of each stage's trainings, up to 1-11.  [default: 1-3; 1 with --folds]",
 )
 @click.option(
     "--folds",

@@ -22,7 +22,7 @@ import click
 
 from tinynet import __version__, files
 from tinynet.cli.messages import say
-from tinynet.cli.words import Group, no_such_option
+from tinynet.cli.words import Group, name_values, no_such_option
 from tinynet.errors import TinynetError
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
@@ -68,7 +68,9 @@ class LazyGroup(Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"tinynet.cli.{COMMANDS[name][0]}")
-        return getattr(module, name)
+        command: click.Command = getattr(module, name)
+        name_values(command)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

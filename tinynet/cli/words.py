@@ -15,11 +15,30 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        command = super().get_command(ctx, name)
+        if command is not None:
+            name_values(command)
+        return command
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             ctx.fail(f"no command '{args[0]}'; {_meant(args[0], known)}")
         return super().resolve_command(ctx, args)
+
+
+def name_values(command: click.Command) -> None:
+    """Call the values of all options alike: N a count, X a number, DIR a folder, FILE a file."""
+    for param in command.params:
+        if isinstance(param, click.Option) and param.metavar is None and not param.is_flag:
+            kind = param.type
+            if isinstance(kind, click.types.IntParamType):
+                param.metavar = "N"
+            elif isinstance(kind, click.types.FloatParamType):
+                param.metavar = "X"
+            elif isinstance(kind, click.Path):
+                param.metavar = "FILE" if not kind.dir_okay else "PATH" if kind.file_okay else "DIR"
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
