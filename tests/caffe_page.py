@@ -1,0 +1,179 @@
+"""The manual's page of what Caffe 1.0 has beside what is here: ``python -m tests.caffe_page``.
+
+What Caffe has is listed by hand, from its source and from Debian's build of it; what is here is
+looked up in the engine and the command line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tinynet.torchcaffe as torchcaffe
+from tests.torchcaffe.made_up_data import supply
+from tests.torchcaffe.small_nets import layer
+from tests.torchcaffe.test_layer_types import DEBIANS
+from tests.torchcaffe.user_scripts import as_caffe
+from tinynet.caffeformat import schema, text
+from tinynet.cli.caffe import ACTIONS, PROGRAMS
+from tinynet.manual import FOLDER
+from tinynet.torchcaffe import fillers, learning_rate, solver_types
+
+PAGE = FOLDER / "caffe.md"
+
+SOLVERS = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
+POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+FILLERS = ("constant", "gaussian", "positive_unitball", "uniform", "xavier", "msra", "bilinear")
+BACKENDS = ("LEVELDB", "LMDB")
+SNAPSHOTS = ("HDF5", "BINARYPROTO")
+TOOLS = (
+    *("caffe train", "caffe test", "caffe time", "caffe device_query"),
+    *("convert_imageset", "compute_image_mean", "extract_features"),
+    *("upgrade_net_proto_text", "upgrade_net_proto_binary", "upgrade_solver_proto_text"),
+)
+# of ``import caffe`` and of its modules
+NAMES = {
+    "caffe": (
+        *("Net", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver"),
+        *("AdaDeltaSolver", "AdamSolver", "NCCL", "Timer", "init_log", "log", "set_mode_cpu"),
+        *("set_mode_gpu", "set_device", "Layer", "get_solver", "layer_type_list"),
+        *("set_random_seed", "solver_count", "set_solver_count", "solver_rank"),
+        *("set_solver_rank", "set_multiprocess", "has_nccl", "TRAIN", "TEST", "Classifier"),
+        *("Detector", "io", "layers", "params", "NetSpec", "to_proto"),
+    ),
+    "caffe.io": (
+        *("blobproto_to_array", "array_to_blobproto", "arraylist_to_blobprotovector_str"),
+        *("blobprotovector_str_to_arraylist", "array_to_datum", "datum_to_array"),
+        *("Transformer", "load_image", "resize_image", "oversample"),
+    ),
+    "caffe.draw": (
+        *("draw_net", "draw_net_to_file", "get_pydot_graph", "get_layer_label"),
+        *("get_pooling_types_dict", "get_edge_label", "choose_color_by_layertype"),
+    ),
+    "caffe.coord_map": ("coord_map_from_to", "crop", "coord_map", "inverse", "compose"),
+    "caffe.net_spec": ("Top", "Function", "NetSpec", "Layers", "Parameters", "to_proto"),
+    "caffe.proto.caffe_pb2": ("NetParameter", "SolverParameter", "Datum", "BlobProto", "TRAIN"),
+}
+# of the objects that a script holds
+MEMBERS = {
+    "Net": (
+        *("blobs", "blob_loss_weights", "layer_dict", "params", "inputs", "outputs", "forward"),
+        *("backward", "forward_all", "forward_backward_all", "set_input_arrays", "reshape"),
+        *("clear_param_diffs", "copy_from", "share_with", "layers", "top_names", "bottom_names"),
+        *("save", "save_hdf5", "load_hdf5", "before_forward", "after_forward", "before_backward"),
+        *("after_backward", "_forward", "_backward", "_blobs", "_blob_names", "_layer_names"),
+        *("_inputs", "_outputs", "_batch", "_blob_loss_weights", "_bottom_ids", "_top_ids"),
+        "_set_input_arrays",
+    ),
+    "Blob": ("data", "diff", "shape", "num", "channels", "height", "width", "count", "reshape"),
+    "Solver": (
+        *("net", "test_nets", "iter", "step", "solve", "restore", "snapshot", "add_callback"),
+        *("share_weights", "apply_update", "param", "lr"),
+    ),
+}
+
+
+def page() -> str:
+    """The whole page, as it is committed."""
+    with as_caffe():
+        sections = [
+            _section("Layer types", DEBIANS, torchcaffe.layer_type_list()),
+            _section("Solver types", SOLVERS, _solvers()),
+            _section("Learning-rate policies", POLICIES, learning_rate.POLICIES),
+            _section("Fillers", FILLERS, fillers._FILLERS),
+            _section("Database backends", BACKENDS, _backends()),
+            _section("Snapshot formats", SNAPSHOTS, _snapshots()),
+            _section("Programs, as `tinynet caffe …`", TOOLS, _tools()),
+            *(_section(f"`{name}`", names, _module(name)) for name, names in NAMES.items()),
+            *(
+                _section(f"Members of a `{kind}`", MEMBERS[kind], dir(held))
+                for kind, held in _objects()
+            ),
+        ]
+    return _HEAD + "\n".join(sections)
+
+
+_HEAD = """# What Caffe has, and what is here
+
+The names are those of Caffe 1.0 (BVLC's last master). The tests make this page from their own lists
+and from what the engine has and does, and compare it with what is committed. What stands behind a
+name is held by other tests, most of which ask real Caffe. See [caffe scripts](caffe-scripts.md) for
+running a script, and [layers of your own](layers-of-your-own.md) for what a fork of Caffe has more.
+
+"""
+
+
+def _section(title: str, names: Sequence[str], here: Collection[str]) -> str:
+    """A table of one line where all are here, else one row a name."""
+    missing = [name for name in names if name not in here]
+    found = ", ".join(f"`{name}`" for name in sorted(names, key=str.lower) if name in here)
+    rows = [f"| {len(names) - len(missing)} of {len(names)} | {found} |"]
+    rows += [f"| missing | `{name}` |" for name in missing]
+    return "\n".join([f"## {title}", "", "| here | names |", "|---|---|", *rows, ""])
+
+
+def _solvers() -> set[str]:
+    classes = inspect.getmembers(solver_types, inspect.isclass)
+    return {name[: -len("Solver")] for name, _ in classes if name.endswith("Solver")}
+
+
+def _tools() -> set[str]:
+    return {*PROGRAMS, *(f"caffe {action}" for action in ACTIONS)}
+
+
+def _module(name: str) -> list[str]:
+    module = importlib.import_module(name)
+    names = next(names for key, names in NAMES.items() if key == name)
+    return [word for word in names if hasattr(module, word)]
+
+
+def _objects() -> Iterator[tuple[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        solver = _solver(Path(folder))
+        yield "Net", solver.net
+        yield "Blob", solver.net.blobs["x"]
+        yield "Solver", solver
+
+
+def _solver(folder: Path, settings: str = "") -> Any:
+    path = folder / "solver.prototxt"
+    path.write_text(
+        f'base_lr: 1 lr_policy: "fixed" max_iter: 1 {settings} net_param {{ layer {{ name: "x" '
+        'type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 1 dim: 1 } } } }'
+    )
+    return torchcaffe.get_solver(str(path))
+
+
+def _backends() -> list[str]:
+    """Those from which a net has read a batch."""
+    found = []
+    for name in BACKENDS:
+        with tempfile.TemporaryDirectory() as folder:
+            given = f"data_param {{ backend: {name} batch_size: 1 }}"
+            net = text.parse(layer("Data", "", "data", given), schema.NetParameter, name)
+            supply(net, Path(folder), (1, 2, 2), 2, 2)
+            path = Path(folder) / "net.prototxt"
+            path.write_text(text.format(net))
+            if torchcaffe.Net(str(path), torchcaffe.TEST).forward()["data"].any():
+                found.append(name)
+    return found
+
+
+def _snapshots() -> list[str]:
+    """Those of which a solver has written both files."""
+    found = []
+    for name in SNAPSHOTS:
+        with tempfile.TemporaryDirectory() as folder:
+            prefix = f'snapshot_prefix: "{folder}/x" snapshot_format: {name}'
+            _solver(Path(folder), prefix).snapshot()
+            if len(list(Path(folder).glob("x_iter_0.*"))) == 2:
+                found.append(name)
+    return found
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
