@@ -362,7 +362,9 @@ def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
     add_run(results, name, 1, one_crop=[0])
     (results.run(name).root / lost).unlink()
     _, jobs = prepare(asked)
-    assert jobs == [] and (results.run(name).root / lost).exists()
+    settings = load(results)
+    assert settings is not None
+    assert jobs == [] and collect.missing(results, name, settings) == []
 
 
 def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:
