@@ -123,6 +123,7 @@ def request_of(
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
     from tinynet.run.plan import TrainingRequest
 
+    _require_one_process()
     if options["gpu"] is not None and options["cpu"]:
         raise UsageError("--gpu and --cpu: choose one")
     overrides = shared_options.overrides(
@@ -137,6 +138,16 @@ def request_of(
         command=["tinynet", *sys.argv[1:]],
         **options,
     )
+
+
+def _require_one_process() -> None:
+    """Refuse what would be several trainings of one run, where a launcher started several."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if "RANK" in os.environ and processes != "1":
+        raise UsageError(
+            f"RANK {os.environ['RANK']} of WORLD_SIZE {processes}: tinynet train trains with one "
+            "process; under torchrun start tinynet caffe train -solver SOLVER.prototxt"
+        )
 
 
 def _target(

@@ -223,8 +223,8 @@ class NCCL:
             work.wait()
         except RuntimeError as error:
             raise Ended(
-                f"rank {self._rank} of {self._count} lost another rank, which has ended "
-                f"({_first_line(error)}); resume all of them from the last snapshot"
+                f"rank {self._rank} of {self._count} lost another rank, which has ended; "
+                "resume all of them from the last snapshot"
             ) from error
 
 

@@ -158,6 +158,9 @@ def test_a_list_of_weights_is_for_train_alone(folder: Path) -> None:
         ("time", {}, "need a model definition"),
         ("time", {"model": "m", "phase": "DEPLOY"}, "TRAIN"),
         ("train", {"solver": "solver.prototxt", "gpu": "zero"}, "device numbers"),
+        ("train", {"solver": "solver.prototxt", "gpu": "0,0"}, "its own GPU"),
+        ("train", {"solver": "solver.prototxt", "solvers": 0}, "-solvers must be 1 or more"),
+        ("train", {"solver": "solver.prototxt", "solvers": 3, "gpu": "0,1"}, "leave -solvers out"),
         ("train", {"solver": "solver.prototxt", "sighup_effect": "STOP"}, "signal effect"),
         ("test", {"model": "net.prototxt", "weights": "w", "iterations": 0}, "1 or more"),
         ("time", {"model": "net.prototxt", "iterations": -1}, "1 or more"),
@@ -168,11 +171,6 @@ def test_wrong_flags_are_wrong_use(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         run(action, **flags)
-
-
-def test_several_gpus_are_refused(folder: Path) -> None:
-    with pytest.raises(CaffeError, match="one GPU"):
-        run("train", solver="solver.prototxt", gpu="0,1")
 
 
 def test_all_gpus_of_a_machine_without_one_are_no_silent_cpu(

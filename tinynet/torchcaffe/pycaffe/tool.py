@@ -18,12 +18,12 @@ from tinynet.torchcaffe import context, glog, solver_param
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
 from tinynet.torchcaffe.pycaffe import extract_features
+from tinynet.torchcaffe.pycaffe.ranks import STOPPED, Ranks, effective_batch
 from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.signals import SignalActions, action_of
 from tinynet.torchcaffe.solver import create_solver
 
 _SOURCE = "caffe.cpp"
-STOPPED = 75
 DEFAULTS: dict[str, Any] = {
     "solver": "",
     "model": "",
@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "snapshot": "",
     "gpu": "",
     "iterations": 50,
+    "solvers": 1,
     "phase": "",
     "level": 0,
     "stage": "",
@@ -125,26 +126,36 @@ def train(flags: dict[str, Any]) -> int:
     if asks and not flags["gpu"]:
         flags["gpu"] = str(param.device_id)
     gpus = _gpus(flags)
-    if len(gpus) > 1:
-        raise CaffeError(
-            f"this engine trains on one GPU; got -gpu {flags['gpu']}: name one, and raise "
-            "batch_size or iter_size for the same effective batch"
-        )
-    _choose_device(gpus)
+    _require(len(set(gpus)) == len(gpus), f"-gpu {flags['gpu']}: each solver needs its own GPU")
+    _require(flags["solvers"] >= 1, f"-solvers must be 1 or more; got {flags['solvers']}")
+    _require(
+        not gpus or flags["solvers"] in (1, len(gpus)),
+        f"-solvers {flags['solvers']} and -gpu {flags['gpu']}: there is one solver for each GPU; "
+        "leave -solvers out",
+    )
     if flags["snapshot"] or flags["weights"]:
         param.ClearField("weights")
     if flags["weights"]:
         param.weights.append(flags["weights"])
 
-    with SignalActions(*effects) as actions:
+    with SignalActions(*effects) as actions, Ranks(len(gpus) or flags["solvers"]) as ranks:
+        device = ranks.device(gpus)
+        _choose_device([] if device is None else [device])
         solver = create_solver(param)
-        solver.set_action_function(actions.next_action)
+        solver.set_action_function(lambda: ranks.agreed(actions.next_action()))
         if flags["snapshot"]:
             _info(f"Resuming from {flags['snapshot']}")
             solver.restore(flags["snapshot"])
+        if ranks.place.solvers > 1:
+            ranks.join(solver)
+            batch = effective_batch(solver.net, param.iter_size, ranks.place.solvers)
+            _info(f"Effective batch: {batch}")
         _info("Starting Optimization")
-        solver.solve()
-    _info("Optimization Done.")
+        if ranks.place.rank == 0:
+            solver.solve()
+        else:
+            solver.step(param.max_iter - solver.iter)
+        _info("Optimization Done.")
     return STOPPED if solver.stopped else 0
 
 

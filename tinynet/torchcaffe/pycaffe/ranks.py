@@ -1,0 +1,234 @@
+"""The processes of one training by several solvers: which of them this is, and those it starts.
+
+A launcher may have started them all, and says so in the environment: ``torchrun`` (RANK,
+WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), or Slurm's ``srun`` (SLURM_PROCID,
+SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_NODELIST).  Where none has, the process that a user
+started is rank 0, and starts the others by its own command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import NamedTuple
+
+import torch
+
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.parallel import NCCL, Ended
+from tinynet.torchcaffe.signals import SolverAction
+from tinynet.torchcaffe.solver import Solver
+
+STOPPED = 75  # exit status of a process that was asked to stop
+_UID = "TINYNET_SOLVERS_UID"
+_ACTIONS = tuple(SolverAction)
+# how long rank 0 may take to notice by itself that another has ended, before it is ended too
+_GRACE = 10.0
+
+
+class Place(NamedTuple):
+    """Rank ``rank`` of ``solvers``, and number ``local`` on its machine."""
+
+    rank: int
+    solvers: int
+    local: int
+
+
+def in_environment() -> Place | None:
+    """This process's place as a launcher gave it; None without one, or where it started one only.
+
+    Raises CaffeError for numbers that are none.
+    """
+    given = os.environ
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    if not ("RANK" in given and "WORLD_SIZE" in given):
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+        if not ("SLURM_PROCID" in given and "SLURM_STEP_NUM_TASKS" in given):
+            return None
+    values = [given.get(name, given[names[0]]) for name in names]
+    check(
+        all(value.isdecimal() for value in values),
+        f"{', '.join(names)} in the environment must be numbers; got {', '.join(values)}",
+    )
+    place = Place(*map(int, values))
+    if place.solvers == 1:
+        return None
+    if names[0] != "RANK":
+        given.setdefault("MASTER_ADDR", first_host(given.get("SLURM_STEP_NODELIST", "127.0.0.1")))
+        # the same on every machine of the step, and another for the next step
+        step = int(given.get("SLURM_JOB_ID", "0")) * 31 + int(given.get("SLURM_STEP_ID", "0"))
+        given.setdefault("MASTER_PORT", str(20000 + step % 10000))
+    return place
+
+
+def first_host(hosts: str) -> str:
+    """The first of Slurm's host list: ``gpu07`` of ``gpu[07-09,12],login1``."""
+    found = re.match(r"([^,\[]+)(?:\[(\d+))?", hosts)
+    return "".join(part for part in found.groups() if part) if found else hosts
+
+
+class Ranks:
+    """This process's part in a training by ``count`` solvers, in a ``with`` statement.
+
+    Entering sets solver_count and solver_rank of this thread, and starts the other processes where
+    no launcher did; then a solver is made, and ``join(solver)`` joins it with the others'.  Leaving
+    ends what was started.
+    """
+
+    def __init__(self, count: int) -> None:
+        """``count``: of the solvers; where a launcher has started them, it must be theirs or 1."""
+        place = in_environment()
+        check(
+            place is None or count in (1, place.solvers),
+            f"{count} solvers were asked for, and the launcher started "
+            f"{place.solvers if place else 1} processes; ask for as many, or leave it out",
+        )
+        self._launched = place is not None
+        self.place = place or Place(0, count, 0)
+        self._uid = os.environ.get(_UID, "env://").encode()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._nccl: NCCL | None = None
+        self._reason: str | None = None
+        self._looking = threading.Lock()  # held by whoever asks how the others are
+        self._leaving = False
+
+    def __enter__(self) -> Ranks:
+        rank, count, _ = self.place
+        self._before = CONTEXT.solver_count, CONTEXT.solver_rank, CONTEXT.multiprocess
+        CONTEXT.solver_count, CONTEXT.solver_rank, CONTEXT.multiprocess = count, rank, True
+        if not self._launched and count > 1:
+            self._uid = NCCL.new_uid()
+            for other in range(1, count):
+                self._started.append(self._start(other))
+            threading.Thread(target=self._watch, name="other ranks", daemon=True).start()
+        if count > 1 and (self._started or _UID in os.environ):
+            # the processes share the CPUs of this machine
+            torch.set_num_threads(max(1, torch.get_num_threads() // count))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Ended):
+            self._find_ended(_GRACE)
+        self._leaving = True
+        CONTEXT.solver_count, CONTEXT.solver_rank, CONTEXT.multiprocess = self._before
+        for process in self._started:
+            if error is not None:
+                process.kill()
+            process.wait()
+        if isinstance(error, Ended) and self._reason is not None:
+            raise CaffeError(self._reason) from error
+
+    def device(self, gpus: list[int]) -> int | None:
+        """Which of ``gpus`` is this process's; None for the CPU, where there are none.
+
+        A launcher may show each process one GPU of its own: that is its GPU.
+        """
+        if not gpus:
+            return None
+        if self._launched and len(gpus) == 1 and _shows_one_gpu():
+            return gpus[0]
+        check(
+            self.place.local < len(gpus),
+            f"process {self.place.local} of this machine has no GPU: of -gpu "
+            f"{','.join(map(str, gpus))} each solver takes one",
+        )
+        return gpus[self.place.local]
+
+    def join(self, solver: Solver) -> None:
+        """Join ``solver`` with the others', and give all of them the weights of rank 0."""
+        self._nccl = NCCL(solver, self._uid, self._require_others)
+        self._nccl.bcast()
+        solver.add_callback(self._nccl)
+
+    def agreed(self, action: SolverAction) -> SolverAction:
+        """What rank 0 gives as ``action``: all ranks must ask after the same iteration."""
+        if self._nccl is None:
+            return action
+        return _ACTIONS[self._nccl.of_rank_0(_ACTIONS.index(action))]
+
+    # --- the processes that rank 0 has started
+
+    def _start(self, rank: int) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "RANK": str(rank),
+            "WORLD_SIZE": str(self.place.solvers),
+            "LOCAL_RANK": str(rank),
+            _UID: self._uid.decode(),
+        }
+        # its stdin ends with this process, which a worker takes for its own end
+        return subprocess.Popen(
+            [sys.executable, *sys.argv],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def _watch(self) -> None:
+        """See a process end that should not have, and end this one if nothing else does."""
+        while not self._leaving:
+            if self._find_ended(0.1):
+                time.sleep(2 * _GRACE)
+                if not self._leaving:
+                    print(f"tinynet: {self._reason}", file=sys.stderr, flush=True)
+                    os._exit(1)
+                return
+
+    def _find_ended(self, seconds: float) -> bool:
+        """Whether, within so many seconds, a process has ended that should not have: say why."""
+        latest = time.monotonic() + seconds
+        while self._started:
+            with self._looking:
+                for rank, process in enumerate(self._started, 1):
+                    if self._reason is None and process.poll() not in (None, 0, STOPPED):
+                        self._reason = self._told_by(rank, process)
+            if self._reason is not None or time.monotonic() >= latest:
+                break
+            time.sleep(0.05)
+        return self._reason is not None
+
+    def _told_by(self, rank: int, process: subprocess.Popen[bytes]) -> str:
+        assert process.stdout is not None
+        status = process.returncode
+        why = f"exit status {status}" if status > 0 else f"signal {-status}"
+        for line in process.stdout:
+            try:
+                event = json.loads(line)
+                if event["event"] == "error":
+                    why = event["message"]
+            except (ValueError, KeyError, TypeError):
+                continue
+        return (
+            f"rank {rank} of {self.place.solvers} has ended ({why}), and with it the training; "
+            "resume from the last snapshot"
+        )
+
+    def _require_others(self) -> None:
+        if self._reason is not None:
+            raise CaffeError(self._reason)
+
+
+def effective_batch(net: Net, iter_size: int, count: int) -> str:
+    """How many records make one step: each solver takes the prototxt's batch, as in Caffe."""
+    for layer, tops in zip(net.graph.layers, net.graph.tops):
+        if layer.num_bottom == (0, 0) and tops and tops[0].shape:
+            batch = tops[0].shape[0] * iter_size
+            return f"{count * batch} ({count} solvers of {batch} each)"
+    return f"of {count} solvers"
+
+
+def _shows_one_gpu() -> bool:
+    return "," not in os.environ.get("CUDA_VISIBLE_DEVICES", ",")
