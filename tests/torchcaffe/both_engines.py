@@ -89,8 +89,8 @@ def run_net(caffe, request, inputs):
 def run_solver(caffe, request, inputs):
     """``steps`` updates one by one; per step the loss, after the last one every parameter.
 
-    With ``pass`` true it goes on through one more forward and backward pass, without an update, and
-    keeps of it what ``run_net`` keeps of its first.  ``test_pass``: a forward of its test net, too.
+    With ``pass`` true one more forward and backward pass follows, without an update; of it is kept
+    what ``run_net`` keeps of its first.  ``test_pass``: a forward of its test net, too.
     """
     with _file(request["solver"]) as path:
         solver = caffe.get_solver(path)
