@@ -131,7 +131,7 @@ MISTAKES = {
     unknown_wnid: "train/n03: is not in wnids.txt",
     annotation_without_file: "names val_0.JPEG, not in val/images",
     truncated: "1 image cannot be used: train/n01/images/n01_0.JPEG is truncated",
-    no_jpeg: "1 image cannot be used: test/images/test_2.JPEG is not a JPEG",
+    no_jpeg: "1 image cannot be used: test/images/test_2.JPEG is neither a JPEG nor a PNG",
     another_size: "1 image cannot be used: val/images/val_0.JPEG is 48×64, not 64×64",
     empty_class: "class n03 of wnids.txt has no training image",
     zip_outside: "leads outside",
