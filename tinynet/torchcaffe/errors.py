@@ -7,10 +7,14 @@ those catches ours.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tinynet.errors import TinynetError
+
+_SHORTAGE = re.compile(r"can't allocate memory|Storage size calculation overflowed")
 
 
 class CaffeError(TinynetError, RuntimeError):
@@ -42,6 +46,36 @@ def refusing() -> Iterator[None]:
     except OSError as error:
         where = "" if error.filename is None else f" {error.filename}"
         raise CaffeError(f"could not open file{where}: {error.strerror or error}") from error
+
+
+class saying_what_takes_memory:
+    """Let a layer's work end in one CaffeError, which names it, where memory was not there.
+
+    torch says so in several lines, and of a size beyond 64 bits in other words.  A GPU's shortage
+    has an error class of torch's own, which stays.
+    """
+
+    __slots__ = ("_layer",)
+
+    def __init__(self, layer: str) -> None:
+        self._layer = layer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, CaffeError):
+            return
+        reason = str(error).split("\n")[0]
+        if isinstance(error, MemoryError) or (
+            isinstance(error, RuntimeError) and _SHORTAGE.search(reason)
+        ):
+            size = re.search(r"tried to allocate (\d+) bytes", reason)
+            asked = f" ({int(size[1]):,} bytes)" if size else ""
+            raise CaffeError(
+                f"layer '{self._layer}': can't allocate memory for its blobs{asked}; make its "
+                "batch or shape smaller"
+            ) from error
 
 
 def require_file(path: str | Path) -> None:

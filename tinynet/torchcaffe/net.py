@@ -18,7 +18,12 @@ from tinynet.caffeformat import schema
 from tinynet.torchcaffe import batches, glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
-from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, require_file
+from tinynet.torchcaffe.errors import (
+    CaffeError,
+    CaffeValueError,
+    require_file,
+    saying_what_takes_memory,
+)
 from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
 from tinynet.torchcaffe.set_once import SetOnce
@@ -208,8 +213,9 @@ class Net:
             for callback in self._before_forward:
                 callback(i)
             layer, bottom, top = graph.layers[i], graph.bottoms[i], graph.tops[i]
-            layer.reshape(bottom, top)
-            layer.forward(bottom, top)
+            with saying_what_takes_memory(layer.name):
+                layer.reshape(bottom, top)
+                layer.forward(bottom, top)
             part = layer.loss(top)
             if part is not None:
                 loss = part if loss is None else loss + part

@@ -62,8 +62,14 @@ def _read(path: Path) -> Any:
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_caffemodel_parses_to_what_real_caffes_does(
-    name: str, real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    real_caffe: RealCaffe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if name == "Clip":
+        request.getfixturevalue("caffe_that_has_clip")
     monkeypatch.setenv("GLOG_minloglevel", "2")
     asked = {"net": NETS[name], "backward": False, "passes": 0}
     theirs, ours = tmp_path / "theirs.caffemodel", tmp_path / "ours.caffemodel"

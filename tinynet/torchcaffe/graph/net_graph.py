@@ -11,7 +11,7 @@ from typing import Any
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, check, saying_what_takes_memory
 from tinynet.torchcaffe.graph.rewrites import prepare
 from tinynet.torchcaffe.layer import Layer, create_layer
 
@@ -88,7 +88,8 @@ class NetGraph:
         need_backward = self._connect_bottoms(param)
         self._connect_tops(param, layer)
         bottom, top = self.bottoms[-1], self.tops[-1]
-        layer.set_up(bottom, top)
+        with saying_what_takes_memory(layer.name):
+            layer.set_up(bottom, top)
         glog.info(_SOURCE, f"Setting up {param.name}")
         for top_id, blob, weight in zip(self.top_ids[-1], top, layer.loss_weights):
             self.blob_loss_weights[top_id] = weight

@@ -38,8 +38,12 @@ class SPP(Layer):
         self._require_images(shape)
         if shape != self._shape:
             self._shape = shape
-            self._bins = [Blob() for _ in range(self.height)]
-            self._levels = [self._level(i, bottom, bins) for i, bins in enumerate(self._bins)]
+            self._bins: list[Blob] = []
+            self._levels: list[Pooling] = []
+            for level in range(self.height):  # a level too many is refused before the next one
+                bins = Blob()
+                self._levels.append(self._level(level, bottom, bins))
+                self._bins.append(bins)
         if self.height == 1:
             top[0].resize(self._bins[0].shape)
         else:

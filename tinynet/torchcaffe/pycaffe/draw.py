@@ -83,7 +83,7 @@ def get_layer_label(layer: Any, rankdir: str, display_lrm: bool = False) -> str:
     words = [layer.name, f"({kind})"]
     if layer.type == "Pooling":
         p = layer.pooling_param
-        window = p.kernel_size, p.stride, p.pad
+        window: tuple[Any, ...] = (p.kernel_size, p.stride, p.pad)
     elif layer.type in ("Convolution", "Deconvolution"):
         p = layer.convolution_param
         window = tuple(
