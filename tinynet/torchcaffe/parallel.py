@@ -5,6 +5,9 @@ multiplied by 1 / solver_count, so that N solvers with batch B take the step of 
 The class has Caffe's name wherever it runs: what carries the numbers is ``torch.distributed``, with
 NCCL between GPUs and with Gloo between CPUs.
 
+``torch.distributed`` is imported where it is used: the import alone changes how the process shows
+an error (its ``sys.excepthook``).
+
 A *uid* says where the solvers of one training meet: a file that ``new_uid`` makes on this machine,
 or, under ``torchrun``, the address in the environment (MASTER_ADDR, MASTER_PORT).
 """
@@ -22,14 +25,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.distributed as dist
-from torch._C._distributed_c10d import FileStore, PrefixStore, Store, TCPStore
 
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 
 if TYPE_CHECKING:
+    import torch.distributed as dist
+    from torch._C._distributed_c10d import Store
+
     from tinynet.torchcaffe.solver import Solver
 
 _FILE, _ENVIRONMENT = "file://", "env://"
@@ -65,6 +69,8 @@ class NCCL:
         require_others: Callable[[], None] = lambda: None,
     ) -> None:
         """``require_others``: asked while the ranks meet; raises where one cannot come any more."""
+        import torch.distributed as dist
+
         self._solver = solver
         self._count, self._rank = CONTEXT.solver_count, CONTEXT.solver_rank
         check(
@@ -114,6 +120,8 @@ class NCCL:
 
     def _meet(self, where: str) -> Store:
         """The store that the ranks share."""
+        from torch._C._distributed_c10d import FileStore, PrefixStore, TCPStore
+
         if where.startswith(_FILE):
             path = Path(where[len(_FILE) :])
             check(path.parent.is_dir(), f"uid {where}: there is no such folder on this machine")
@@ -158,6 +166,8 @@ class NCCL:
 
     def bcast(self) -> None:
         """Give every rank the weights of rank 0."""
+        import torch.distributed as dist
+
         if not self._params:
             return
         weights = [blob.tensor for blob in self._params]
@@ -197,6 +207,8 @@ class NCCL:
 
     def of_rank_0(self, number: int) -> int:
         """The ``number`` that rank 0 gives; all ranks must call it at the same point."""
+        import torch.distributed as dist
+
         found = torch.tensor([number])
         self._wait(dist.broadcast(found, 0, group=self._of_cpus, async_op=True))
         return int(found)
@@ -204,6 +216,8 @@ class NCCL:
     # --- its parts
 
     def _begin(self, blobs: Sequence[Blob]) -> None:
+        import torch.distributed as dist
+
         grads = [blob.grad for blob in blobs]
         flat, views = _flattened(grads)
         work = dist.all_reduce(flat, dist.ReduceOp.SUM, async_op=True)
@@ -236,6 +250,8 @@ def _flattened(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torc
 
 
 def _leave() -> None:
+    import torch.distributed as dist
+
     if dist.is_initialized():
         dist.destroy_process_group()
 

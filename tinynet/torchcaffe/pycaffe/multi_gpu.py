@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import operator
 
-import torch.distributed as dist
-
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import check
 
@@ -46,4 +44,6 @@ def set_multiprocess(multiprocess: bool) -> None:
 
 def has_nccl() -> bool:
     """Whether ``NCCL`` can be used: whether this PyTorch has ``torch.distributed``."""
+    import torch.distributed as dist
+
     return dist.is_available()
