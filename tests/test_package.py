@@ -41,3 +41,8 @@ def test_doctor_looks_at_everything_that_setup_requires() -> None:
         known = doctor.OPTIONAL if ";" in requirement else doctor.REQUIRED
         assert requirement.partition(">")[0] in known
     assert len(doctor.REQUIRED) == sum(";" not in requirement for requirement in stated)
+
+
+def test_every_file_of_the_unit_run_is_there() -> None:
+    listed = (ROOT / "tests/unit.txt").read_text().split()
+    assert len(listed) > 50 and all((ROOT / name).exists() for name in listed)
