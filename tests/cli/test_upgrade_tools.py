@@ -30,7 +30,7 @@ def run(folder: Path, tool: str, *files: str, level: int = 0) -> tuple[int, list
         text=True,
     )
     assert child.stdout == ""
-    pattern = r"^([IWE])\d{4} [\d:.]+ +\d+ (\w+)\.cpp:0\] "
+    pattern = r"^([IWE])\d{4} [\d:.]+ +\d+ (\w+)\.py:\d+\] "
     return child.returncode, [re.sub(pattern, r"\1 \2: ", s) for s in child.stderr.splitlines()]
 
 
@@ -40,8 +40,8 @@ def test_a_net_of_2013_is_written_as_of_today_and_then_needs_no_upgrade(
     (tmp_path / "old.prototxt").write_text(old_nets.V0)
     status, said = run(tmp_path, "upgrade_net_proto_text", "old.prototxt", "new.prototxt")
     assert status == 0
-    attempt = "I upgrade_proto: Attempting to upgrade input file specified using deprecated"
-    done = "I upgrade_proto: Successfully upgraded file specified using deprecated"
+    attempt = "I upgrade: Attempting to upgrade input file specified using deprecated"
+    done = "I upgrade: Successfully upgraded file specified using deprecated"
     assert said == [
         f"{attempt} V0LayerParameter: old.prototxt",
         f"{done} V0LayerParameter",
@@ -49,13 +49,13 @@ def test_a_net_of_2013_is_written_as_of_today_and_then_needs_no_upgrade(
         f"{done} V1LayerParameter",
         f"{attempt} input fields: old.prototxt",
         f"{done} input fields.",
-        "I upgrade_net_proto_text: Wrote upgraded NetParameter text proto to new.prototxt",
+        "I upgrade_tools: Wrote upgraded NetParameter text proto to new.prototxt",
     ]
     status, said = run(tmp_path, "upgrade_net_proto_text", "new.prototxt", "newer.prototxt")
     assert status == 0
     assert said == [
-        "E upgrade_net_proto_text: File already in latest proto format: new.prototxt",
-        "I upgrade_net_proto_text: Wrote upgraded NetParameter text proto to newer.prototxt",
+        "E upgrade_tools: File already in latest proto format: new.prototxt",
+        "I upgrade_tools: Wrote upgraded NetParameter text proto to newer.prototxt",
     ]
     assert (tmp_path / "newer.prototxt").read_text() == (tmp_path / "new.prototxt").read_text()
 
@@ -76,7 +76,7 @@ def test_weights_of_every_age_are_written_with_their_blobs(tmp_path: Path) -> No
     status, said = run(tmp_path, "upgrade_net_proto_binary", "old.caffemodel", "new.caffemodel")
     assert status == 0
     assert said[-1] == (
-        "I upgrade_net_proto_binary: Wrote upgraded NetParameter binary proto to new.caffemodel"
+        "I upgrade_tools: Wrote upgraded NetParameter binary proto to new.caffemodel"
     )
     new = binary.read(tmp_path / "new.caffemodel", schema.NetParameter)
     assert not new.layers
@@ -91,16 +91,16 @@ def test_a_solver_with_a_number_for_its_type_gets_the_word(tmp_path: Path) -> No
     status, said = run(tmp_path, tool, "old", "new")
     assert status == 0
     assert said == [
-        "I upgrade_proto: Attempting to upgrade input file specified using deprecated "
+        "I upgrade: Attempting to upgrade input file specified using deprecated "
         "'solver_type' field (enum)': old",
-        "I upgrade_proto: Successfully upgraded file specified using deprecated 'solver_type' "
+        "I upgrade: Successfully upgraded file specified using deprecated 'solver_type' "
         "field (enum) to 'type' field (string).",
-        f"I {tool}: Wrote upgraded SolverParameter text proto to new",
+        "I upgrade_tools: Wrote upgraded SolverParameter text proto to new",
     ]
     assert (tmp_path / "new").read_text() == 'type: "RMSProp"\nbase_lr: 0.1\n'
     status, said = run(tmp_path, tool, "new", "newer")
     assert status == 0
-    assert said[0] == f"E {tool}: File already in latest proto format: new"
+    assert said[0] == "E upgrade_tools: File already in latest proto format: new"
 
 
 def test_a_parameter_without_a_place_is_named_and_the_status_is_1_though_all_else_is_written(
@@ -110,11 +110,10 @@ def test_a_parameter_without_a_place_is_named_and_the_status_is_1_though_all_els
     status, said = run(tmp_path, "upgrade_net_proto_text", "old", "new", level=2)
     assert status == 1
     assert said == [
-        "E upgrade_proto: Unknown parameter num_output for layer type relu",
-        "E upgrade_proto: Warning: had one or more problems upgrading V0NetParameter to "
+        "E upgrade_v0: Unknown parameter num_output for layer type relu",
+        "E upgrade: Warning: had one or more problems upgrading V0NetParameter to "
         "NetParameter (see above); continuing anyway.",
-        "E upgrade_net_proto_text: Encountered error(s) while upgrading prototxt; see details "
-        "above.",
+        "E upgrade_tools: Encountered error(s) while upgrading prototxt; see details above.",
     ]
     assert text.read(tmp_path / "new", schema.NetParameter).layer[0].type == "ReLU"
 

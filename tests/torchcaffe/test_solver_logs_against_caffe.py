@@ -118,8 +118,13 @@ def parse_log(caffe_source: Path) -> ParseLog:
     return module.parse_log
 
 
+# the files that say what a solver does, Caffe's and this engine's
+CAFFES_SOLVER_FILES = ("solver.cpp", "sgd_solver.cpp")
+SOLVER_FILES = ("solver.py", "solver_nets.py", "sgd.py", "learning_rate.py", "snapshot.py")
+
+
 def lines_of(log: str, *sources: str) -> str:
-    """The messages that the files ``sources`` of Caffe print, without speeds and line numbers."""
+    """The messages that the files ``sources`` print, without speeds and line numbers."""
     found = re.findall(r"^[IWE]\d+ [\d:.]+ +\d+ (\S+?):\d+\] (.*)$", log, re.M)
     messages = [message for source, message in found if source in sources]
     return "\n".join(re.sub(r"\(.*? iter/s, .*?s/", "(#/", message) for message in messages)
@@ -128,21 +133,22 @@ def lines_of(log: str, *sources: str) -> str:
 @pytest.mark.parametrize("case", SOLVERS)
 def test_the_log_says_what_real_caffes_says(case: str, solved: Solved) -> None:
     real, ours = solved(case)
-    sources = ("solver.cpp", "sgd_solver.cpp")
-    assert_says_the_same(lines_of(real.log, *sources), lines_of(ours.log, *sources))
+    assert_says_the_same(
+        lines_of(real.log, *CAFFES_SOLVER_FILES), lines_of(ours.log, *SOLVER_FILES)
+    )
 
 
 def whole_log(log: str) -> str:
-    """Every line of the log in its order, as SOURCE] MESSAGE, without times, speeds and numbers.
+    """Every message of the log in its order, without times, speeds and sources.
 
     Except that Caffe opens a database before it names the layer's tops, and we after; that it makes
     a Softmax of the same name for a SoftmaxWithLoss; and what depends on how fast its threads are.
     """
-    log = re.sub(r"^[IWE]\d+ [\d:.]+ +\d+ (\S+?):\d+\]", r"\1]", log, flags=re.M)
+    log = re.sub(r"^[IWE]\d+ [\d:.]+ +\d+ \S+?:\d+\] ", "", log, flags=re.M)
     log = re.sub(r"\(.*? iter/s, .*?s/", "(#/", log)
-    passing = r"WARNING: Logging before|db_lmdb|blocking_queue|data_layer.cpp\] Restarting"
+    passing = r"WARNING: Logging before|Opened lmdb|Waiting for data|Restarting data prefetching"
     lines = [line for line in log.split("\n") if not re.match(passing, line)]
-    made = [line.startswith("layer_factory") for line in lines]
+    made = [line.startswith("Creating layer ") for line in lines]
     twice = [line.endswith("layer loss") and not made[i + 1] for i, line in enumerate(lines[:-1])]
     return "\n".join(
         line
@@ -161,8 +167,8 @@ def test_the_whole_log_is_real_caffes_line_by_line(case: str, solved: Solved) ->
 
 def test_debug_info_lines_are_real_caffes(solved: Solved) -> None:
     told = [
-        "\n".join(line for line in lines_of(said.log, "net.cpp").split("\n") if "ward]" in line)
-        for said in solved("debug_info")
+        "\n".join(line for line in lines_of(said.log, source).split("\n") if "ward]" in line)
+        for said, source in zip(solved("debug_info"), ("net.cpp", "debug_info.py"), strict=True)
     ]
     assert "[Backward] All net params" in told[0]
     assert_says_the_same(*told)

@@ -16,13 +16,13 @@ _OF_GLOG = ("minloglevel", "stderrthreshold", "v", "log_dir")
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 
-def log(source: str, severity: str, message: str) -> None:
+def log(severity: str, message: str) -> None:
     """Write a line of glog's form to stderr, unless GLOG_minloglevel leaves it out."""
     from tinynet.caffeformat.glog import glog_line
 
     level = os.environ.get(_LEVEL_VARIABLE, "")
     if list(_SEVERITIES).index(severity) >= (int(level) if level.isdecimal() else 0):
-        say(glog_line(message, _SEVERITIES[severity], f"{source}:0"))
+        say(glog_line(message, _SEVERITIES[severity], stacklevel=2))
 
 
 class Command(click.Command):

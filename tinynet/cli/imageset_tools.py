@@ -41,10 +41,7 @@ def convert_imageset(root: str, list_file: Path, out: Path, **flags: Any) -> Non
     """
     from tinynet.dataset import imageset
 
-    def log(severity: str, message: str) -> None:
-        gflags.log("convert_imageset.cpp", severity, message)
-
-    imageset.convert(root, list_file, out, imageset.Options(**flags), log)
+    imageset.convert(root, list_file, out, imageset.Options(**flags), gflags.log)
 
 
 @click.command(
@@ -63,7 +60,7 @@ def compute_image_mean(database: Path, out: Path | None, backend: str) -> None:
     from tinynet.caffeformat.database import open_database
 
     def log(message: str) -> None:
-        gflags.log("compute_image_mean.cpp", "info", message)
+        gflags.log("info", message)
 
     image = mean.mean_of_database(open_database(database, backend), log)
     if out is not None:

@@ -76,41 +76,33 @@ def run(name: str, kind: str, form: str, files: Sequence[str]) -> int:
 
     Raises TinynetError (status 1) where Caffe aborts, and OSError where a file cannot be opened.
     """
-
-    def log(severity: str, message: str) -> None:
-        gflags.log(f"{name}.cpp", severity, message)
-
     if len(files) != 2:
-        log("error", f"Usage: {name} IN OUT; got {len(files)} files")
+        gflags.log("error", f"Usage: {name} IN OUT; got {len(files)} files")
         return _WRONG_USE
     old, new = files
     try:
         message = _FORMS[form].read(old, schema.MESSAGES[kind])
     except TinynetError as error:
-        log("error", f"Failed to parse input {form} file as {kind}: {old}")
+        gflags.log("error", f"Failed to parse input {form} file as {kind}: {old}")
         say(f"tinynet: {error}")
         return _UNREADABLE
-    complete = _upgrade(message, old, log)
+    complete = _upgrade(message, old)
     _FORMS[form].write(new, message)
-    log("info", f"Wrote upgraded {kind} {form} proto to {new}")
+    gflags.log("info", f"Wrote upgraded {kind} {form} proto to {new}")
     return 0 if complete else 1
 
 
-def _upgrade(message: Any, source: str, log: _Log) -> bool:
+def _upgrade(message: Any, source: str) -> bool:
     """Upgrade the message in place; whether all of it had a place."""
-
-    def of_upgrade(severity: str, what: str) -> None:
-        gflags.log("upgrade_proto.cpp", severity, what)
-
     complete = True
     if message.DESCRIPTOR.name == "SolverParameter":
         needed = upgrade.solver_needs_upgrade(message)
-        upgrade.upgrade_solver(message, source, of_upgrade)
+        upgrade.upgrade_solver(message, source, gflags.log)
     else:
         needed = upgrade.needs_upgrade(message)
-        complete = upgrade.upgrade(message, source, of_upgrade)
+        complete = upgrade.upgrade(message, source, gflags.log)
     if not needed:
-        log("error", f"File already in latest proto format: {source}")
+        gflags.log("error", f"File already in latest proto format: {source}")
     if not complete:
-        log("error", "Encountered error(s) while upgrading prototxt; see details above.")
+        gflags.log("error", "Encountered error(s) while upgrading prototxt; see details above.")
     return complete

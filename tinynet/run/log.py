@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files
+from tinynet.caffeformat.glog import OWN
 from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 
 Record = dict[str, Any]
-RESUME_SOURCE = "driver.py:1"  # of the line that begins a resumed session
+# begins what the driver said in the logs of tinynet 0.1, where OWN begins it now
+_FORMER_DRIVER = "driver.py:"
 
 # I1122 23:11:43.123456 12345 solver.cpp:239] text; since glog 0.6 the year stands before 1122
 _GLOG = re.compile(
@@ -37,7 +39,7 @@ _ITERATION = re.compile(r"Iteration (\d+)\b(.*)")
 _LOSS = re.compile(r"(?: \(.*\))?, loss = (\S+)$")
 _RATE = re.compile(r", lr = (\S+)$")
 _TESTING = re.compile(r", Testing net \(#(\d+)\)$")
-_RESUMING = re.compile(r"Resuming at iteration (\d+) ")
+_RESUMING = re.compile(rf"(?:{OWN})?Resuming at iteration (\d+) ")
 _OUTPUT = re.compile(r"    (Train|Test) net output #\d+: (\S+) = (\S+)")
 
 
@@ -236,10 +238,12 @@ def rebuild_history(log: Path, batch_size: int = 0) -> list[Record]:
         return records
     for line in lines:
         match = _GLOG.match(line)
-        resuming = _RESUMING.match(match[10]) if match and match[9] == RESUME_SOURCE else None
+        if not (match and (match[10].startswith(OWN) or match[9].startswith(_FORMER_DRIVER))):
+            records += parser.feed(line)
+            continue
+        # what the driver itself says the parser of a running session does not see either
+        resuming = _RESUMING.match(match[10])
         if resuming is None:
-            # of what the driver itself says the parser of a running session sees nothing either
-            records += [] if match and match[9].startswith("driver.py:") else parser.feed(line)
             continue
         records = _before(records + parser.close(), int(resuming[1]))
         parser = LogParser(batch_size, records[-1].get("seconds", 0.0) if records else 0.0)

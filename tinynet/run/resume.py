@@ -16,7 +16,7 @@ from typing import Any
 
 from tinynet import files
 from tinynet.caffeformat import phases, schema, text
-from tinynet.caffeformat.glog import glog_line
+from tinynet.caffeformat.glog import OWN, glog_line
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.errors import TinynetError
 from tinynet.run import log as logs
@@ -104,9 +104,11 @@ def write_to_log(
 ) -> None:
     """Say in the log from where the run resumes, and what is not as in an unbroken one."""
     how = "exactly, from its complete state" if exact else "from Caffe's files alone"
-    line = f"Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
-    lines = [glog_line(line, "I" if exact else "W", logs.RESUME_SOURCE)]
-    lines += [glog_line(note, "W", "driver.py:2") for note in notes]
+    line = (
+        f"{OWN}Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
+    )
+    lines = [glog_line(line, "I" if exact else "W")]
+    lines += [glog_line(OWN + note, "W") for note in notes]
     with files.naming(paths.log), paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))
 

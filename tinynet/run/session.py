@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinynet import files
-from tinynet.caffeformat.glog import glog_line
+from tinynet.caffeformat.glog import OWN, glog_line
 from tinynet.engine import signals
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import WorkerProcess, start_worker
@@ -139,7 +139,7 @@ class Session:
 
     def _warn(self, text: str) -> None:
         """Say something of our own to the user, and in the log."""
-        self._write_log([glog_line(text, "W", "driver.py:3")])
+        self._write_log([glog_line(OWN + text, "W")])
         self._progress.message(text)
 
     def _write_log(self, lines: Sequence[str]) -> None:

@@ -11,8 +11,6 @@ import torch
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.graph.net_graph import NetGraph
 
-_SOURCE = "net.cpp"
-
 
 def _mean(values: torch.Tensor) -> str:
     count = values.numel()
@@ -35,11 +33,11 @@ class DebugInfo:
         head = f"    [Forward] Layer {layer.name}"
         for blob_id, blob in zip(graph.top_ids[index], graph.tops[index]):
             name = graph.blob_names[blob_id]
-            glog.info(_SOURCE, f"{head}, top blob {name} data: {_mean(blob.tensor)}")
+            glog.info(f"{head}, top blob {name} data: {_mean(blob.tensor)}")
         specs = layer.param.param
         for j, blob in enumerate(layer.blobs):
             name = (j < len(specs) and specs[j].name) or str(j)
-            glog.info(_SOURCE, f"{head}, param blob {name} data: {_mean(blob.tensor)}")
+            glog.info(f"{head}, param blob {name} data: {_mean(blob.tensor)}")
 
     def backward(self, index: int) -> None:
         """Log the diffs that layer ``index`` has computed."""
@@ -51,10 +49,10 @@ class DebugInfo:
         for j, blob in enumerate(graph.bottoms[index]):
             if graph.bottom_need_backward[index][j]:
                 name = graph.blob_names[graph.bottom_ids[index][j]]
-                glog.info(_SOURCE, f"{head}, bottom blob {name} diff: {_mean(blob.grad)}")
+                glog.info(f"{head}, bottom blob {name} diff: {_mean(blob.grad)}")
         for j, blob in enumerate(layer.blobs):
             if layer.param_propagate_down[j]:
-                glog.info(_SOURCE, f"{head}, param blob {j} diff: {_mean(blob.grad)}")
+                glog.info(f"{head}, param blob {j} diff: {_mean(blob.grad)}")
 
     def all_params(self) -> None:
         """Log the norms of all parameters and of their diffs, after a whole backward pass."""
@@ -67,7 +65,6 @@ class DebugInfo:
                 total = sum(float(t.abs().pow(order).sum()) for t in tensors)
                 norms.append(glog.number(total ** (1 / order)))
         glog.error(
-            _SOURCE,
             f"    [Backward] All net params (data, diff): L1 norm = ({norms[0]}, {norms[1]}); "
             f"L2 norm = ({norms[2]}, {norms[3]})",
         )

@@ -1,10 +1,9 @@
 """Log lines on stderr in glog's format, which Caffe's own log tools parse.
 
-    I1122 23:11:43.123456 12345 solver.cpp:239] Iteration 20, loss = 3.1
+    I1122 23:11:43.123456 12345 solver.py:239] Iteration 20, loss = 3.1
 
-The file names are those of the Caffe source that prints the same message; the line number is ours
-(0), since no tool reads it.  ``GLOG_minloglevel`` silences as it does for glog: 0 INFO, 1 WARNING,
-2 ERROR, 3 FATAL.
+The messages are Caffe's, the file and line those of this engine.  ``GLOG_minloglevel`` silences as
+it does for glog: 0 INFO, 1 WARNING, 2 ERROR, 3 FATAL.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def init_log(level: int = 0, to_stderr: bool = True) -> None:
 
 def log(message: str) -> None:
     """pycaffe's ``log``: write ``message`` to the log, whatever the solver's rank."""
-    _write(0, "_caffe.cpp", message)
+    _write(0, message, 1)
 
 
 def _threshold() -> int:
@@ -108,11 +107,12 @@ def _threshold() -> int:
         return 0
 
 
-def _write(severity: int, source: str, message: str) -> None:
+def _write(severity: int, message: str, stacklevel: int) -> None:
     if severity < _threshold():
         return
     thread = threading.get_native_id()
-    line = glog_line(message, _SEVERITIES[severity], f"{source}:0", thread) + "\n"
+    # beyond this function and the one that called it
+    line = glog_line(message, _SEVERITIES[severity], thread, stacklevel + 2) + "\n"
     try:
         sys.stderr.write(line)
         sys.stderr.flush()
@@ -124,20 +124,23 @@ def _write(severity: int, source: str, message: str) -> None:
         _files.write(severity, line)
 
 
-def info(source: str, message: str) -> None:
-    """Log ``message`` as printed by Caffe's file ``source``: of several solvers, rank 0 alone."""
+def info(message: str, stacklevel: int = 1) -> None:
+    """Log ``message``, of several solvers by rank 0 alone.
+
+    ``stacklevel``: whose file and line the log shows: 1 the caller's, 2 the caller's caller's.
+    """
     if CONTEXT.root_solver:
-        _write(0, source, message)
+        _write(0, message, stacklevel)
 
 
-def warning(source: str, message: str) -> None:
-    """Log a warning as printed by Caffe's file ``source``."""
-    _write(1, source, message)
+def warning(message: str, stacklevel: int = 1) -> None:
+    """Log a warning; ``stacklevel`` as in ``info``."""
+    _write(1, message, stacklevel)
 
 
-def error(source: str, message: str) -> None:
-    """Log an error, which ends nothing, as printed by Caffe's file ``source``."""
-    _write(2, source, message)
+def error(message: str, stacklevel: int = 1) -> None:
+    """Log an error, which ends nothing; ``stacklevel`` as in ``info``."""
+    _write(2, message, stacklevel)
 
 
 def parameters(message: Any) -> str:

@@ -260,5 +260,5 @@ def create_layer(param: Any, phase: int) -> Layer:
         raise CaffeError(
             f"unknown layer type '{param.type}' (layer {param.name}); known are {', '.join(known)}"
         )
-    glog.info("layer_factory.hpp", f"Creating layer {param.name}")
+    glog.info(f"Creating layer {param.name}")
     return acceleration.stand_in(_TYPES[param.type])(param, phase)

@@ -52,9 +52,7 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
     elif policy == "multistep":
         if current_step < len(param.stepvalue) and iteration >= param.stepvalue[current_step]:
             current_step += 1
-            glog.info(
-                "sgd_solver.cpp", f"MultiStep Status: Iteration {iteration}, step = {current_step}"
-            )
+            glog.info(f"MultiStep Status: Iteration {iteration}, step = {current_step}")
         rate = f32(float(base) * float(gamma) ** current_step)
     elif policy == "poly":
         rate = base * np.power(f32(1) - f32(iteration) / f32(param.max_iter), power)

@@ -67,7 +67,6 @@ class Net:
         if positional and isinstance(positional[0], (str, os.PathLike)):
             given = dict(zip(("weights", "phase"), positional))
             glog.warning(
-                "_caffe.cpp",
                 "DEPRECATION WARNING - Net(model, weights, phase) is deprecated; write "
                 f"Net('{network_file}', {given.get('phase', phase)}, weights='{positional[0]}')",
             )

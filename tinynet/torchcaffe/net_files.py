@@ -18,7 +18,7 @@ _SAY = {"info": glog.info, "warning": glog.warning, "error": glog.error}
 
 def say(severity: str, message: str) -> None:
     """Log what the upgrade of a file says."""
-    _SAY[severity]("upgrade_proto.cpp", message)
+    _SAY[severity](message, stacklevel=2)
 
 
 def read_prototxt(path: str | Path) -> Any:

@@ -30,7 +30,6 @@ def set_precision(name: str) -> None:
         raise CaffeError("tf32 is the arithmetic of a GPU and does nothing on a CPU: use float32")
     if name == "bf16" and not CONTEXT.gpu and not _cpu_has_bfloat16():
         glog.warning(
-            "precision.py",
             "this processor has no bfloat16 instructions (AVX512-BF16 or AMX): bf16 will be many "
             "times slower than float32 here; leave out --precision bf16, or train on a GPU",
         )

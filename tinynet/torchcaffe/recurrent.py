@@ -33,8 +33,6 @@ from tinynet.torchcaffe.layer import Blobs, Layer
 from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.vectors import BlobVec
 
-_SOURCE = "recurrent_layer.cpp"
-
 
 class Recurrent(Layer):
     """A subclass says what one step computes: ``add_layers``, and the names of its blobs."""
@@ -111,7 +109,6 @@ class Recurrent(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self._read_shapes(bottom)
         glog.info(
-            _SOURCE,
             f"Initializing recurrent layer: assuming input batch contains {self.steps} timesteps "
             f"of {self.streams} independent streams.",
         )
@@ -135,7 +132,7 @@ class Recurrent(Layer):
         self._state_before = [blobs[name] for name in self.state_inputs]
         self._state_after = [blobs[name] for name in self.state_outputs()]
         for number, name, blob in _own_parameters(graph):
-            glog.info(_SOURCE, f"Adding parameter {number}: {name}")
+            glog.info(f"Adding parameter {number}: {name}")
             self.blobs.append(blob)
 
     def _read_shapes(self, bottom: Blobs) -> None:

@@ -25,8 +25,6 @@ from tinynet.torchcaffe.shown_parameters import ShownParameters
 from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.snapshots import layer_states, snapshot
 
-_SOURCE = "solver.cpp"
-
 
 @runtime_checkable
 class Watcher(Protocol):
@@ -53,9 +51,7 @@ class Solver:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
         self.parameters = param_file
-        glog.info(
-            _SOURCE, f"Initializing solver from parameters: \n{glog.parameters(self.parameters)}"
-        )
+        glog.info(f"Initializing solver from parameters: \n{glog.parameters(self.parameters)}")
         self._iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
@@ -89,7 +85,7 @@ class Solver:
                 net.debug_info.enabled = self.parameters.debug_info
             elif self.parameters.debug_info:
                 net.log_values()
-        glog.info(_SOURCE, "Solver scaffolding done.")
+        glog.info("Solver scaffolding done.")
         self.prepare()
 
     @property
@@ -212,10 +208,10 @@ class Solver:
         """
         check(self.rank == 0, f"solve() is for the solver of rank 0, not {self.rank}: use step()")
         param = self.parameters
-        glog.info(_SOURCE, f"Solving {self.net.name}")
-        glog.info(_SOURCE, f"Learning Rate Policy: {param.lr_policy}")
+        glog.info(f"Solving {self.net.name}")
+        glog.info(f"Learning Rate Policy: {param.lr_policy}")
         if resume_file is not None:
-            glog.info(_SOURCE, f"Restoring previous solver status from {resume_file}")
+            glog.info(f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
         if param.snapshot_after_train:
             snapshot.check_writable(self)
@@ -223,16 +219,14 @@ class Solver:
         if param.snapshot_after_train and (not param.snapshot or self.iter % param.snapshot):
             self.snapshot()
         if self._stopping:
-            glog.info(_SOURCE, "Optimization stopped early.")
+            glog.info("Optimization stopped early.")
             return
         if param.display and self.iter % param.display == 0:
             self._remember_loss(self.net.run_forward())
-            glog.info(
-                _SOURCE, f"Iteration {self.iter}, loss = {glog.number(self._smoothed_loss())}"
-            )
+            glog.info(f"Iteration {self.iter}, loss = {glog.number(self._smoothed_loss())}")
         if param.test_interval and self.iter % param.test_interval == 0:
             self.test_all()
-        glog.info(_SOURCE, "Optimization Done.")
+        glog.info("Optimization Done.")
 
     def _remember_loss(self, loss: torch.Tensor) -> None:
         self._losses.append(loss)
@@ -250,14 +244,13 @@ class Solver:
         rate = (self.iter - self._last_display) / (seconds or 1.0)
         self._timer, self._last_display = now, self.iter
         glog.info(
-            _SOURCE,
             f"Iteration {self.iter} ({glog.number(rate)} iter/s, {glog.number(seconds)}s/"
             f"{self.parameters.display} iters), loss = {glog.number(self._smoothed_loss())}",
         )
         index = 0
         for name, blob, weight in self.net.output_blobs:
             for value in blob.tensor.reshape(-1).tolist():
-                glog.info(_SOURCE, _score("Train", index, name, value, weight))
+                glog.info(_score("Train", index, name, value, weight))
                 index += 1
 
     def test_all(self) -> None:
@@ -273,7 +266,7 @@ class Solver:
         self._before_test = None
 
     def _test(self, index: int) -> None:
-        glog.info(_SOURCE, f"Iteration {self.iter}, Testing net (#{index})")
+        glog.info(f"Iteration {self.iter}, Testing net (#{index})")
         net = self.test_nets[index]
         net.share_with(self.net)
         batches = self.parameters.test_iter[index]
@@ -282,17 +275,17 @@ class Solver:
         for batch in range(batches):
             self._act_while_testing()
             if self._stopping:
-                glog.info(_SOURCE, "Test interrupted.")
+                glog.info("Test interrupted.")
                 return
             losses.append(net.run_forward())
             scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
             sums = [s + t for s, t in zip(sums, scores)] if batch else [s.clone() for s in scores]
         if self.parameters.test_compute_loss:
-            glog.info(_SOURCE, f"Test loss: {glog.number(float(sum(losses)) / batches)}")
+            glog.info(f"Test loss: {glog.number(float(sum(losses)) / batches)}")
         number = 0
         for (name, _, weight), total in zip(net.output_blobs, sums):
             for value in (total / batches).tolist():
-                glog.info(_SOURCE, _score("Test", number, name, value, weight))
+                glog.info(_score("Test", number, name, value, weight))
                 number += 1
 
     def _act_while_testing(self) -> None:

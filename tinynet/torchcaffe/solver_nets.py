@@ -13,8 +13,6 @@ from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.net import TEST, TRAIN, Net
 from tinynet.torchcaffe.vectors import Vector
 
-_SOURCE = "solver.cpp"
-
 
 class NetVec(Vector[Net]):
     """The test nets of a solver."""
@@ -34,7 +32,7 @@ def train_net(param: Any) -> Net:
         f"{', '.join(_TRAIN_NET_FIELDS)}; got {', '.join(given) or 'none'}",
     )
     net_param = _net_param(given[0], getattr(param, given[0]))
-    glog.info(_SOURCE, f"Creating training net {_described(given[0], param)}")
+    glog.info(f"Creating training net {_described(given[0], param)}")
     return _make_net(param, net_param, TRAIN, param.train_state)
 
 
@@ -68,7 +66,7 @@ def test_nets(param: Any) -> NetVec:
     nets: list[Net] = []
     for i, (field, value) in enumerate(sources):
         source = field if field.endswith("_param") else f"{field} file: {value}"
-        glog.info(_SOURCE, f"Creating test net (#{i}) specified by {source}")
+        glog.info(f"Creating test net (#{i}) specified by {source}")
         state = states[i] if states else schema.NetState()
         nets.append(_make_net(param, _net_param(field, value), TEST, state))
     return NetVec(nets, fixed=True)
@@ -92,7 +90,7 @@ def _make_net(param: Any, net_param: Any, phase: int, state: Any) -> Net:
     net = Net.from_param(net_param)
     for names in param.weights:
         for name in names.split(","):
-            glog.info(_SOURCE, f"Finetuning from {name.strip()}")
+            glog.info(f"Finetuning from {name.strip()}")
             net.copy_from(name.strip())
     return net
 

@@ -12,8 +12,6 @@ from tinynet.caffeformat import schema, text, upgrade
 from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.errors import refusing, require_file
 
-_SOURCE = "upgrade_proto.cpp"
-
 
 def read(path: str | Path) -> Any:
     """The SolverParameter in the prototxt at ``path``, its old ``solver_type`` upgraded.
@@ -30,13 +28,10 @@ def read(path: str | Path) -> Any:
     path = Path(path)
     if not param.HasField("snapshot_prefix"):
         param.snapshot_prefix = str(path.with_suffix(""))
-        glog.info(
-            _SOURCE, f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}"
-        )
+        glog.info(f"snapshot_prefix was not specified and is set to {param.snapshot_prefix}")
     elif Path(param.snapshot_prefix).is_dir():
         param.snapshot_prefix = str(Path(param.snapshot_prefix) / path.stem)
         glog.info(
-            _SOURCE,
             f"snapshot_prefix was a directory and is replaced to {param.snapshot_prefix}",
         )
     return param

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from tests.torchcaffe.test_solver_logs_against_caffe import (
+    CAFFES_SOLVER_FILES,
     NET,
     SOLVE,
+    SOLVER_FILES,
     SOLVERS,
     caffe_source,
     lines_of,
@@ -57,7 +59,7 @@ def run(action: str, **flags: Any) -> tuple[int, str]:
 
 
 def solver_lines(log: str) -> str:
-    return lines_of(log, "solver.cpp", "sgd_solver.cpp")
+    return lines_of(log, *CAFFES_SOLVER_FILES, *SOLVER_FILES)
 
 
 def test_train_logs_what_real_caffes_solver_logs(
@@ -71,7 +73,7 @@ def test_train_logs_what_real_caffes_solver_logs(
     status, log = run("train", solver="solver.prototxt")
     assert status == 0
     assert_says_the_same(solver_lines(real.log), solver_lines(log))
-    own = lines_of(log, "caffe.cpp").split("\n")
+    own = lines_of(log, "tool.py").split("\n")
     assert own == ["Use CPU.", "Starting Optimization", "Optimization Done."]
     (folder / "log").write_text(log)
     train, test = parse_log(str(folder / "log"))
@@ -116,7 +118,7 @@ def test_test_scores_as_real_caffe_does(folder: Path, caffe_python: str) -> None
     weights = "small_iter_20.caffemodel"
     status, log = run("test", model="net.prototxt", weights=weights, iterations=4)
     assert status == 0
-    told = lines_of(log, "caffe.cpp").split("\n")
+    told = lines_of(log, "tool.py").split("\n")
     assert told[:2] == ["Use CPU.", "Running for 4 iterations."]
     assert_says_the_same(real.out, "\n".join(told[2:]))
 
@@ -124,7 +126,7 @@ def test_test_scores_as_real_caffe_does(folder: Path, caffe_python: str) -> None
 def test_time_names_every_layer_both_ways(folder: Path) -> None:
     status, log = run("time", model="net.prototxt", phase="TEST", iterations=2)
     assert status == 0
-    told = lines_of(log, "caffe.cpp")
+    told = lines_of(log, "tool.py")
     layers = re.findall(r"^ *(\S+)\t(forward|backward): ([\d.e-]+) ms\.$", told, re.M)
     names = ["data", "label_data_1_split", "fc1", "relu", "drop", "fc2", "fc2_fc2_0_split"]
     names += ["loss", "accuracy"]
@@ -217,9 +219,9 @@ def test_a_file_of_warnings_holds_no_less(tmp_path: Path) -> None:
     glog.write_files(tmp_path)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            glog.info("a.cpp", "one")
-            glog.warning("a.cpp", "two")
-            glog.error("a.cpp", "three")
+            glog.info("one")
+            glog.warning("two")
+            glog.error("three")
     finally:
         glog.write_files(None)
     for name, messages in (

@@ -34,9 +34,9 @@ def emit(event, **values):
     stream.flush()
 
 
-def log(text, source="train.py:1"):
+def log(text):
     """Write one INFO line to stderr, in order with what the engine itself writes there."""
-    sys.stderr.write(glog_line(text, "I", source) + "\n")
+    sys.stderr.write(glog_line(text, "I", stacklevel=2) + "\n")
     sys.stderr.flush()
 
 

@@ -236,7 +236,7 @@ def _test(solver, index, iterations):
     """Test as the solver does, and log it in its words: mean of every output over test_iter."""
     net = solver.test_nets[index]
     net.share_with(solver.net)
-    channel.log("Iteration %d, Testing net (#%d)" % (solver.iter, index), "train.py:2")
+    channel.log("Iteration %d, Testing net (#%d)" % (solver.iter, index))
     sums = {}  # type: dict
     for _ in range(iterations):
         net.forward()
@@ -251,5 +251,5 @@ def _test(solver, index, iterations):
             text = "    Test net output #%d: %s = %g" % (number, name, mean)
             if weights[name]:
                 text += " (* %g = %g loss)" % (weights[name], weights[name] * mean)
-            channel.log(text, "train.py:3")
+            channel.log(text)
             number += 1

@@ -77,7 +77,7 @@ class DeviceImages:
         if fits(size, device):
             self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
         place = "stay on" if self._all is not None else "are too many for"
-        glog.info("data_layer.cpp", f"Images {place} {device}: {size / 1e6:,.0f} MB")
+        glog.info(f"Images {place} {device}: {size / 1e6:,.0f} MB")
         self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
         self._there = np.zeros(records, bool)
 

@@ -15,8 +15,6 @@ from tinynet.torchcaffe.errors import CaffeError, check, saying_what_takes_memor
 from tinynet.torchcaffe.graph.rewrites import prepare
 from tinynet.torchcaffe.layer import Layer, create_layer
 
-_SOURCE = "net.cpp"
-
 
 class NetGraph:
     """Layers and blobs of one net in one phase, connected and set up.
@@ -65,8 +63,8 @@ class NetGraph:
             self._force_backward()
         self.output_ids = [self._latest[name] for name in sorted(self._available)]
         for name in sorted(self._available):
-            glog.info(_SOURCE, f"This network produces output {name}")
-        glog.info(_SOURCE, "Network initialization done.")
+            glog.info(f"This network produces output {name}")
+        glog.info("Network initialization done.")
 
     # --- layers and their blobs
 
@@ -82,7 +80,7 @@ class NetGraph:
         # that; whether the layer goes backward is up to what was written, where 1 is the default.
         learns = [spec.lr_mult != 0 for spec in param.param]
         layer = create_layer(param, param.phase)
-        glog.info(_SOURCE, f"Creating Layer {param.name}")
+        glog.info(f"Creating Layer {param.name}")
         self.layers.append(layer)
         self.layer_names.append(param.name)
         need_backward = self._connect_bottoms(param)
@@ -90,15 +88,15 @@ class NetGraph:
         bottom, top = self.bottoms[-1], self.tops[-1]
         with saying_what_takes_memory(layer.name):
             layer.set_up(bottom, top)
-        glog.info(_SOURCE, f"Setting up {param.name}")
+        glog.info(f"Setting up {param.name}")
         for top_id, blob, weight in zip(self.top_ids[-1], top, layer.loss_weights):
             self.blob_loss_weights[top_id] = weight
             dims = "".join(f"{dim} " for dim in blob.shape)
-            glog.info(_SOURCE, f"Top shape: {dims}({blob.count})")
+            glog.info(f"Top shape: {dims}({blob.count})")
             if weight:
-                glog.info(_SOURCE, f"    with loss weight {glog.number(weight)}")
+                glog.info(f"    with loss weight {glog.number(weight)}")
             self._memory += blob.count
-        glog.info(_SOURCE, f"Memory required for data: {self._memory * 4}")
+        glog.info(f"Memory required for data: {self._memory * 4}")
         check(
             len(param.param) <= len(layer.blobs),
             f"layer {param.name}: too many params specified: {len(param.param)} for "
@@ -121,7 +119,7 @@ class NetGraph:
                 raise CaffeError(
                     f"unknown bottom blob '{name}' (layer {param.name}, bottom index {index})"
                 )
-            glog.info(_SOURCE, f"{param.name} <- {name}")
+            glog.info(f"{param.name} <- {name}")
             blob_id = self._latest[name]
             self._available.discard(name)
             any_need |= self._blob_need_backward[blob_id]
@@ -139,7 +137,7 @@ class NetGraph:
         ids: list[int] = []
         for index, name in enumerate(param.top):
             in_place = index < len(param.bottom) and param.bottom[index] == name
-            glog.info(_SOURCE, f"{param.name} -> {name}{' (in-place)' if in_place else ''}")
+            glog.info(f"{param.name} -> {name}{' (in-place)' if in_place else ''}")
             if in_place:
                 ids.append(self._latest[name])
             elif name in self._latest:
@@ -239,7 +237,7 @@ class NetGraph:
             if not contributes:
                 self.layer_need_backward[i] = False
             verb = "needs" if self.layer_need_backward[i] else "does not need"
-            glog.info(_SOURCE, f"{self.layer_names[i]} {verb} backward computation.")
+            glog.info(f"{self.layer_names[i]} {verb} backward computation.")
             for j, blob_id in enumerate(self.bottom_ids[i]):
                 if contributes:
                     under_loss.add(self.blob_names[blob_id])

@@ -16,16 +16,14 @@ from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
 
-_SOURCE = "net.cpp"
-
 
 def prepare(net: Any) -> Any:
     """The NetParameter that runs, from the one that was written, for the state it names."""
     filtered = filter_layers(net)
     for layer in filtered.layer:
         for what in fields_without_effect(layer):
-            glog.warning(_SOURCE, what)
-    glog.info(_SOURCE, f"Initializing net from parameters: \n{glog.parameters(filtered)}")
+            glog.warning(what)
+    glog.info(f"Initializing net from parameters: \n{glog.parameters(filtered)}")
     return insert_splits(filtered)
 
 
@@ -52,7 +50,7 @@ def broken_condition(state: Any, rule: Any) -> str | None:
 def _meets(state: Any, rule: Any, layer: str) -> bool:
     broken = broken_condition(state, rule)
     if broken is not None:
-        glog.info(_SOURCE, f"The NetState {broken} specified by a rule in layer {layer}")
+        glog.info(f"The NetState {broken} specified by a rule in layer {layer}")
     return broken is None
 
 

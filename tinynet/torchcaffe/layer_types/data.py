@@ -46,7 +46,7 @@ class Data(Layer):
         # the thread lives as long as the layer: the reader knows nothing of it
         weakref.finalize(self, reader.close)
         top[0].resize((param.batch_size, *transformer.output_shape(reader.image_shape)))
-        glog.info("data_layer.cpp", f"output data size: {','.join(map(str, top[0].shape))}")
+        glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
         if len(top) > 1:
             top[1].resize((param.batch_size,))
         reader.start()
@@ -55,13 +55,13 @@ class Data(Layer):
         if param.backend == schema.DataParameter.LMDB:
             with refusing():
                 store: Records = open_store(param.source)
-            glog.info("db_lmdb.cpp", f"Opened lmdb {param.source}")
+            glog.info(f"Opened lmdb {param.source}")
             return store
         if (Path(param.source) / "data.mdb").is_file():
             self.require(False, f"{param.source} is an LMDB; write 'backend: LMDB'")
         with refusing():
             store = LevelStore(param.source)
-        glog.info("db_leveldb.cpp", f"Opened leveldb {param.source}")
+        glog.info(f"Opened leveldb {param.source}")
         return store
 
     def open_reader(self, transformer: DataTransformer) -> DataReader:

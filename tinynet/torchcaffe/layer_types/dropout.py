@@ -24,7 +24,6 @@ class Dropout(Layer):
         self.require(0 <= self.ratio <= 1, f"dropout_ratio must be in [0, 1]; got {self.ratio}")
         if self.ratio == 1 and self.phase == schema.TRAIN:
             glog.warning(
-                "dropout_layer.cpp",
                 f"{self.name}: dropout_ratio 1 keeps nothing and divides it by 0; as in Caffe, "
                 "all that comes out in TRAIN is nan",
             )

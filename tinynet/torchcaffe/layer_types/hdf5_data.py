@@ -23,8 +23,6 @@ from tinynet.torchcaffe.reading.turn import Turn
 from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.snapshots import hdf5
 
-_SOURCE = "hdf5_data_layer.cpp"
-
 
 @register("HDF5Data")
 class HDF5Data(Layer):
@@ -56,11 +54,11 @@ class HDF5Data(Layer):
             above.resize((self._batch_size, *rows.shape[1:]))
 
     def _listed(self, source: str) -> list[str]:
-        glog.info(_SOURCE, f"Loading list of HDF5 filenames from: {source}")
+        glog.info(f"Loading list of HDF5 filenames from: {source}")
         require_file(source)
         with open(source, "rb") as file:
             names = [name.decode(errors="surrogateescape") for name in file.read().split()]
-        glog.info(_SOURCE, f"Number of HDF5 files: {len(names)}")
+        glog.info(f"Number of HDF5 files: {len(names)}")
         self.require(len(names) > 0, f"{source} must list at least one HDF5 file")
         return names
 

@@ -10,8 +10,6 @@ from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.snapshots import hdf5
 
-_SOURCE = "hdf5_output_layer.cpp"
-
 
 @register("HDF5Output")
 class HDF5Output(Layer):
@@ -37,14 +35,14 @@ class HDF5Output(Layer):
             f"{self._path} holds a batch already; Caffe writes one for each net, so make the "
             "batch as large as the data, or load the net anew",
         )
-        glog.info(_SOURCE, f"Saving HDF5 file {self._path}")
+        glog.info(f"Saving HDF5 file {self._path}")
         datasets = {
             name: below.tensor.reshape(below.num, below.channels, below.height, below.width)
             for name, below in zip(("data", "label"), bottom)
         }
         hdf5.save_datasets(self._path, {k: v.cpu().numpy() for k, v in datasets.items()})
         self._written = True
-        glog.info(_SOURCE, f"Successfully saved {bottom[0].num} rows")
+        glog.info(f"Successfully saved {bottom[0].num} rows")
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         """Nothing comes from above, and Caffe leaves the bottoms' diffs as they are."""

@@ -20,8 +20,6 @@ from tinynet.torchcaffe.reading.image_list import ImageList, Position
 from tinynet.torchcaffe.reading.prefetch import Prefetch
 from tinynet.torchcaffe.reading.upload import upload
 
-_SOURCE = "image_data_layer.cpp"
-
 
 @register("ImageData")
 class ImageData(Layer):
@@ -42,15 +40,15 @@ class ImageData(Layer):
         stream, words = random.prefetching_layer(CONTEXT.stream, needed, own)
         skip = words[-1] % param.rand_skip if param.rand_skip else 0
         transformer = DataTransformer(transform, self.phase, mean, stream)
-        glog.info(_SOURCE, f"Opening file {param.source}")
+        glog.info(f"Opening file {param.source}")
         self._images = ImageList(param, transformer, words[0] if param.shuffle else None, skip)
         if self.phase == schema.TRAIN and not CONTEXT.root_solver and not own:
             # every rank reads the same images, in Caffe too
-            glog.warning(_SOURCE, "Shuffling or skipping recommended for multi-GPU")
-        glog.info(_SOURCE, f"A total of {len(self._images)} images.")
+            glog.warning("Shuffling or skipping recommended for multi-GPU")
+        glog.info(f"A total of {len(self._images)} images.")
         top[0].resize((param.batch_size, *self._images.shape()))
         top[1].resize((param.batch_size,))
-        glog.info(_SOURCE, f"output data size: {','.join(map(str, top[0].shape))}")
+        glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
         self._position = self._images.position
         self._ahead = Prefetch(self._images.load, self.param.data_param.prefetch)
         # the thread lives as long as the layer, of which it knows nothing

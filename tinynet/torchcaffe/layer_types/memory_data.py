@@ -70,7 +70,7 @@ class MemoryData(Layer):
             f"got {len(data)}",
         )
         if self.param.HasField("transform_param"):
-            glog.warning("memory_data_layer.cpp", "MemoryData does not transform array data")
+            glog.warning("MemoryData does not transform array data")
         self._data, self._labels, self._position = data, labels, 0
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

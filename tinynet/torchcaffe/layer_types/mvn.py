@@ -26,7 +26,6 @@ class MVN(Layer):
         self.eps, self.scales = param.eps, param.normalize_variance
         if top[0] is bottom[0] and self.scales:
             glog.warning(
-                "mvn_layer.cpp",
                 f"MVN layer {self.name} works in place: its gradient is right here, but not in "
                 "Caffe; give its top a name of its own for the same in both",
             )

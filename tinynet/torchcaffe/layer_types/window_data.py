@@ -20,8 +20,6 @@ from tinynet.torchcaffe.reading.prefetch import Prefetch
 from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.reading.window_batches import WindowBatches
 
-_SOURCE = "window_data_layer.cpp"
-
 
 @register("WindowData")
 class WindowData(Layer):
@@ -52,11 +50,11 @@ class WindowData(Layer):
         )
         self._batches = WindowBatches(param, transform, mean, Mt19937(words[0]))
         images, foreground, background = self._batches.counts
-        glog.info(_SOURCE, f"Number of images: {images}")
-        glog.info(_SOURCE, f"windows: {foreground} foreground, {background} background")
+        glog.info(f"Number of images: {images}")
+        glog.info(f"windows: {foreground} foreground, {background} background")
         top[0].resize((batch_size, 3, crop, crop))
         top[1].resize((batch_size,))
-        glog.info(_SOURCE, f"output data size: {','.join(map(str, top[0].shape))}")
+        glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
         self._position = self._batches.stream.get_state()
         self._ahead = Prefetch(self._batches.load, self.param.data_param.prefetch)
         # the thread lives as long as the layer, of which it knows nothing

@@ -15,7 +15,6 @@ from tinynet.torchcaffe import context, glog
 from tinynet.torchcaffe.errors import check, refusing
 from tinynet.torchcaffe.net import TEST, Net
 
-_SOURCE = "extract_features.cpp"
 _EACH = 1000  # records between two lines of the log
 
 
@@ -39,9 +38,9 @@ def run(flags: dict[str, Any]) -> int:
     with contextlib.ExitStack() as open_ones, refusing():
         writers = []
         for path in databases:
-            glog.info(_SOURCE, f"Opening dataset {path}")
+            glog.info(f"Opening dataset {path}")
             writers.append(open_ones.enter_context(new_database(Path(path), flags["backend"])))
-        glog.error(_SOURCE, "Extracting Features")
+        glog.error("Extracting Features")
         for _ in range(flags["batches"]):
             net.run_forward()
             for i, name in enumerate(blobs):
@@ -52,21 +51,21 @@ def run(flags: dict[str, Any]) -> int:
                         _extracted(counts[i], name)
     for name, count in zip(blobs, counts):
         _extracted(count, name)
-    glog.error(_SOURCE, "Successfully extracted the features!")
+    glog.error("Successfully extracted the features!")
     return 0
 
 
 def _extracted(count: int, name: str) -> None:
-    glog.error(_SOURCE, f"Extracted features of {count} query images for feature blob {name}")
+    glog.error(f"Extracted features of {count} query images for feature blob {name}")
 
 
 def _choose_device(mode: str, device: int) -> None:
     if mode != "GPU":
-        glog.error(_SOURCE, "Using CPU")
+        glog.error("Using CPU")
         context.set_mode_cpu()
         return
-    glog.error(_SOURCE, "Using GPU")
-    glog.error(_SOURCE, f"Using Device_id={device}")
+    glog.error("Using GPU")
+    glog.error(f"Using Device_id={device}")
     context.set_device(device)
     context.set_mode_gpu()
 

@@ -23,7 +23,6 @@ from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.signals import SignalActions, action_of
 from tinynet.torchcaffe.solver import create_solver
 
-_SOURCE = "caffe.cpp"
 DEFAULTS: dict[str, Any] = {
     "solver": "",
     "model": "",
@@ -53,9 +52,7 @@ def run(action: str, flags: dict[str, Any]) -> int:
     folder = given["log_dir"] or None
     if folder and not os.access(folder, os.W_OK | os.X_OK):
         # as with glog, no reason not to train
-        glog.error(
-            "logging.cc", f"-log_dir {folder}: no folder that can be written to: no log file"
-        )
+        glog.error(f"-log_dir {folder}: no folder that can be written to: no log file")
         folder = None
     glog.write_files(folder)
     try:
@@ -65,7 +62,7 @@ def run(action: str, flags: dict[str, Any]) -> int:
 
 
 def _info(message: str) -> None:
-    glog.info(_SOURCE, message)
+    glog.info(message, stacklevel=2)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -259,7 +256,7 @@ def device_query(flags: dict[str, Any]) -> int:
             ("Warp size:", getattr(device, "warp_size", "unknown")),
             ("Number of multiprocessors:", device.multi_processor_count),
         ):
-            glog.info("common.cpp", f"{label:<31}{value}")
+            glog.info(f"{label:<31}{value}")
     return 0
 
 

@@ -114,7 +114,7 @@ class Walk:
 
     def _start_over_at_end(self) -> None:
         while self.record >= self._records:
-            glog.info("data_layer.cpp", "Restarting data prefetching from start.")
+            glog.info("Restarting data prefetching from start.")
             self.record -= self._records
             self._values = None
 

@@ -39,7 +39,6 @@ from tinynet.torchcaffe.snapshots import layer_states
 SUFFIX = ".complete.json"
 FORMAT = "tinynet complete state 1"
 LARGEST = 64 << 20  # bytes; one of stage 7 has 25 KB
-_SOURCE = "complete_state.py"
 
 
 class Trained(Protocol):
@@ -75,7 +74,7 @@ def write(solver: Trained, state: Path, pair: dict[str, Path]) -> None:
     ``pair``: "model" and "state".  Raises OSError.
     """
     path = path_beside(state)
-    glog.info(_SOURCE, f"Snapshotting complete state to {path}")
+    glog.info(f"Snapshotting complete state to {path}")
     content = {"format": FORMAT, **collect(solver)}
     content["files"] = {key: _described(file) for key, file in pair.items()}
     files.write_sealed_json(path, content)
@@ -122,7 +121,7 @@ def restore(solver: Trained, state: Path) -> None:
         if isinstance(error, CaffeError):
             raise
         raise CaffeError(f"{path}: is no complete state ({error!r})") from error
-    glog.info(_SOURCE, f"Restored complete state from {path}")
+    glog.info(f"Restored complete state from {path}")
 
 
 # --------------------------------------------------------------------------------- its parts
@@ -170,7 +169,7 @@ def _compare(before: dict[str, Any], path: Path) -> None:
         f"{key} {before.get(key)} -> {now[key]}" for key in now if before.get(key) != now[key]
     ]
     if changed:
-        glog.warning(_SOURCE, f"resumed with {', '.join(changed)}: the last bits may differ")
+        glog.warning(f"resumed with {', '.join(changed)}: the last bits may differ")
 
 
 def _has_python_layers(solver: Trained) -> bool:

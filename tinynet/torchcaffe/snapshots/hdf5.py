@@ -96,7 +96,7 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
         data = file["data"]
         taken = 0
         for name in set(data) - {layer.name.split("/")[0] for layer in net.layers}:
-            glog.info("net.cpp", f"Ignoring source layer {name}")
+            glog.info(f"Ignoring source layer {name}")
         for layer in net.layers:
             if layer.name not in data:
                 continue

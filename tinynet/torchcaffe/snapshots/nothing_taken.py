@@ -18,7 +18,6 @@ def warn(taken: int, net: str, layers: Sequence[str], source: str) -> None:
         return
     names = ", ".join(layers[:_SHOWN]) + (", …" if len(layers) > _SHOWN else "")
     glog.warning(
-        "net.cpp",
         f"{source}: no layer of net '{net}' has taken weights from this file, whose layers are: "
         f"{names or 'none'}",
     )

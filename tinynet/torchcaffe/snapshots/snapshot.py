@@ -75,13 +75,13 @@ def write(solver: Snapshotted) -> None:
 
 def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel")
-    glog.info("solver.cpp", f"Snapshotting to binary proto file {model}")
+    glog.info(f"Snapshotting to binary proto file {model}")
     weights.save(solver.net.graph, model, solver.parameters.snapshot_diff)
     message = schema.SolverState(
         iter=solver.iter, learned_net=str(model), current_step=solver.current_step
     )
     path = _path(solver, ".solverstate")
-    glog.info("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {path}")
+    glog.info(f"Snapshotting solver state to binary proto file {path}")
     history = [(tensor.cpu().numpy(), None) for tensor in solver.history]
     files.write_bytes(path, blob_proto.encode_all(message, "history", history))
     return model, path
@@ -89,10 +89,10 @@ def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
 
 def _write_hdf5(solver: Snapshotted) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel.h5")
-    glog.info("solver.cpp", f"Snapshotting to HDF5 file {model}")
+    glog.info(f"Snapshotting to HDF5 file {model}")
     hdf5.save_weights(solver.net.graph, model, solver.parameters.snapshot_diff)
     path = _path(solver, ".solverstate.h5")
-    glog.info("sgd_solver.cpp", f"Snapshotting solver state to HDF5 file {path}")
+    glog.info(f"Snapshotting solver state to HDF5 file {path}")
     history = [tensor.cpu().numpy() for tensor in solver.history]
     hdf5.save_state(path, hdf5.State(solver.iter, solver.current_step, str(model), history))
     return model, path
@@ -135,7 +135,7 @@ def restore(solver: Snapshotted, path: Path) -> None:
         )
     if state.learned_net:
         solver.net.copy_from(_find_model(state.learned_net, path))
-    glog.info("sgd_solver.cpp", "SGDSolver: restoring history")
+    glog.info("SGDSolver: restoring history")
     for array, target in zip(state.history, solver.history):
         target.copy_(torch.from_numpy(array).reshape(target.shape))
     solver.go_on_at(state.iteration, state.current_step)

@@ -51,7 +51,7 @@ def _load_message(net: NetGraph, message: Any, source: str) -> None:
     taken = 0
     for stored in message.layer:
         if stored.name not in blobs:
-            glog.info("net.cpp", f"Ignoring source layer {stored.name}")
+            glog.info(f"Ignoring source layer {stored.name}")
             continue
         target = blobs[stored.name]
         check(
@@ -73,7 +73,7 @@ def share(net: NetGraph, other: NetGraph) -> None:
         if not blobs:
             continue
         if name not in targets:
-            glog.info("net.cpp", f"Ignoring source layer {name}")
+            glog.info(f"Ignoring source layer {name}")
             continue
         target = targets[name]
         check(

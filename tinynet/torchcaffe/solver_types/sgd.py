@@ -36,7 +36,7 @@ class SGDSolver(Solver):
     def apply_update(self) -> None:
         rate = self.lr
         if self.parameters.display and self.iter % self.parameters.display == 0:
-            glog.info("sgd_solver.cpp", f"Iteration {self.iter}, lr = {glog.number(rate)}")
+            glog.info(f"Iteration {self.iter}, lr = {glog.number(rate)}")
         self._clip_gradients()
         self.update_weights(rate)
         self._iter += 1
@@ -68,7 +68,6 @@ class SGDSolver(Solver):
         if norm > limit:
             scale = limit / norm
             glog.info(
-                "sgd_solver.cpp",
                 f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > "
                 f"{glog.number(limit)}) by scale factor {glog.number(scale)}",
             )
