@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from tinynet.cli.table import render
 from tinynet.experiment import paper
 from tinynet.study.cross_validation import StageFolds
-from tinynet.study.results import OVERSAMPLE, Dissection, Ensemble, Estimate, StageRow, absence
+from tinynet.study.results import (
+    OVERSAMPLE,
+    Dissection,
+    Ensemble,
+    Estimate,
+    StageRow,
+    absence,
+    of_images,
+    training_heading,
+)
 from tinynet.study.settings import choices
 
 
@@ -24,9 +33,10 @@ def _lines(table: Dissection) -> Iterator[str]:
     )
     for choice in choices(settings):
         yield choice.text
-    header = ["stage", "epochs", "seeds", "1 crop %", "10 crops %", "training %", "loss"]
-    header += ["gain, 95 % by image; by seed", "paper"]
     every = (*table.stages, *table.variants)
+    training = training_heading(every, "%")
+    header = ["stage", "epochs", "seeds", "1 crop %", "10 crops %", training, "loss"]
+    header += ["gain, 95 % by image; by seed", "paper"]
     yield render(header, [_row(row, table) for row in every], right=(1, 2, 3, 4, 5, 6))
     if any(_has_no_crops(row, table) for row in every):
         yield "*: sees whole images, which have no crops: the image and its mirror"
@@ -66,7 +76,7 @@ def _row(row: StageRow, table: Dissection) -> list[str]:
         *cells,
         _percent(row.one_crop),
         _percent(row.ten_crop) + (" *" if _has_no_crops(row, table) else ""),
-        _percent(row.training),
+        _percent(row.training) + of_images(row, (*table.stages, *table.variants)),
         "" if row.loss is None else f"{row.loss:.3f}",
         "" if row.gain is None else _gain(row.gain),
         _paper(row),

@@ -77,6 +77,12 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
 @_split_option("val")
 @click.option("--oversample", is_flag=True, help="Average over Caffe's ten crops.")
 @click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only N of the split's images, as many of each class, the same ones for every run.",
+)
+@click.option(
     "--iteration",
     metavar="N|best",
     help="The snapshot of iteration N, or the best by the training's validation accuracy.",
@@ -85,24 +91,26 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
 @_engine_options
 @click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
+def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **options: Any) -> None:
     """Score a run on a split, with one crop (as training does) or with Caffe's ten.
 
     RUN is a run directory; its newest snapshot is taken.  Writes the probabilities into it
     (val.npz, or val_10crop.npz; what is there of the same weights is taken as it is) and prints
     loss, top-1 and top-5 as Caffe counts them.  On --split train that is the TEST phase's accuracy:
-    no dropout, centre crop.
+    no dropout, centre crop.  With --sample N the file is train_sampleN.npz; the images of each
+    class are taken in the order of the SHA-256 of their names.
     """
     from tinynet.predict import evaluate as module
     from tinynet.predict.metrics import score
 
-    request = _request(run, **options)
+    request = _request(run, sample=sample or 0, **options)
     if not run.is_dir():
         raise UsageError(f"{run}: no such run directory")
     with _progress(request) as progress:
         compute = module.evaluate if again else module.obtain
         result = compute(request, say, progress)
     summary = _facts(result) | {"run": str(run), "file": str(request.out)}
+    summary |= {"sample": sample} if sample else {}
     if result.labelled:
         metrics = score(result.probabilities, result.labels)
         summary |= {"loss": metrics.loss, "top1": metrics.top1, "top5": metrics.top5}
@@ -110,7 +118,8 @@ def evaluate(run: Path, again: bool, as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(summary))
         return
     click.echo(
-        f"{run}, iteration {result.iteration}, {result.split}: {len(result.names):,} images, "
+        f"{run}, iteration {result.iteration}, {result.split}: "
+        f"{'a sample of ' if sample else ''}{len(result.names):,} images, "
         f"{_views(result.views)} each, on {result.engine}"
     )
     if result.labelled:

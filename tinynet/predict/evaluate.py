@@ -49,6 +49,7 @@ class EvaluationRequest:
     iteration: int | None = None  # instead of the newest snapshot
     weights: Path | None = None  # instead of one of the run's snapshots
     data: Path | None = None  # instead of where the run's data layers read
+    sample: int = 0  # so many of the split's images, the same for every run; 0: all
 
     @property
     def paths(self) -> RunPaths:
@@ -56,7 +57,7 @@ class EvaluationRequest:
 
     @property
     def out(self) -> Path:
-        return self.paths.probabilities(self.split, self.oversample)
+        return self.paths.probabilities(self.split, self.oversample, self.sample)
 
 
 def stored(request: EvaluationRequest, say: Say = _silent) -> Probabilities | None:
@@ -98,7 +99,7 @@ def _matches(request: EvaluationRequest, found: Probabilities, say: Say) -> bool
 
 def _images_at_hand(request: EvaluationRequest) -> Images | None:
     try:
-        return inputs.find_images(request.paths, request.split, request.data)
+        return inputs.find_images(request.paths, request.split, request.data, request.sample)
     except (TinynetError, OSError):
         if request.data is not None:
             raise
@@ -156,7 +157,7 @@ def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
     weights = _weights(request, say)
     inputs.require_weights_fit(weights, paths.deploy)
     transform = inputs.read_transform(paths)
-    images = inputs.find_images(paths, request.split, request.data)
+    images = inputs.find_images(paths, request.split, request.data, request.sample)
     views = view_count(*images.shape[1:], transform.crop_size, request.oversample)
     if request.oversample and views == 2:
         say(

@@ -6,7 +6,7 @@ All of it is in the run directory's files, so that what is measured is what was 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from tinynet.caffeformat import binary, phases, schema, text, upgrade
-from tinynet.caffeformat.datum import decode_datum
+from tinynet.caffeformat.datum import DatumReader, decode_datum
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError
+from tinynet.predict import sample as sampling
 from tinynet.run import record as runs
 from tinynet.run import snapshots
 from tinynet.run.paths import RunPaths
@@ -49,7 +50,11 @@ class Transform:
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a split, in key order, as they lie in the LMDB."""
+    """The images of a split, in key order, as they lie in the LMDB.
+
+    ``names`` and ``count`` are of those that are taken.  ``chosen``: their record numbers,
+    ascending, where they are a sample; None: all are taken.
+    """
 
     source: Path
     count: int
@@ -57,11 +62,16 @@ class Images:
     names: list[str]
     wnids: list[str]
     labelled: bool
+    chosen: list[int] | None = None
 
     def records(self) -> Generator[tuple[bytes, int], None, None]:
         """Yield (uint8 pixels as C·H·W bytes, label), label -1 where the split has none."""
         with open_store(self.source) as store:
-            for number, (_, value) in enumerate(store.records()):
+            values: Iterator[memoryview] = store.mapped_values()
+            if self.chosen is not None:
+                wanted = set(self.chosen)
+                values = (value for number, value in enumerate(values) if number in wanted)
+            for number, value in enumerate(values):
                 pixels, label = decode_datum(value)
                 if pixels.dtype != np.uint8 or pixels.shape != self.shape:
                     raise TinynetError(
@@ -158,10 +168,11 @@ def _mean_image(path: Path) -> np.ndarray:
     return mean.reshape(shape)
 
 
-def find_images(run: RunPaths, split: str, data: Path | None = None) -> Images:
+def find_images(run: RunPaths, split: str, data: Path | None = None, sample: int = 0) -> Images:
     """The images of ``split``: where the run's data layers read them, or in the folder ``data``.
 
-    Names, wnids and counts come from the manifest beside the LMDB.
+    Names, wnids and counts come from the manifest beside the LMDB.  ``sample``: only so many of
+    them (see ``predict.sample``); 0: all.
     """
     if data is not None:
         source = DataPaths(data).lmdb(split)
@@ -185,14 +196,26 @@ def find_images(run: RunPaths, split: str, data: Path | None = None) -> Images:
             f"{source}: holds {count} images, but the manifest names "
             f"{len(manifest.names[split])}; convert the data set again"
         )
-    return Images(
-        source,
-        count,
-        manifest.shape,
-        manifest.names[split],
-        manifest.wnids,
-        manifest.labelled[split],
-    )
+    names = manifest.names[split]
+    shape, wnids, labelled = manifest.shape, manifest.wnids, manifest.labelled[split]
+    if not sample:
+        return Images(source, count, shape, names, wnids, labelled)
+    if sample >= count:
+        raise TinynetError(
+            f"{source}: holds {count:,} images, so there is no sample of {sample:,}; leave out "
+            "--sample, which takes all"
+        )
+    labels = _labels(source) if labelled else [-1] * count
+    chosen = sampling.chosen(names, labels, sample)
+    taken = [names[number] for number in chosen]
+    return Images(source, sample, shape, taken, wnids, labelled, chosen)
+
+
+def _labels(source: Path) -> list[int]:
+    """The label of every record, in key order; pixels are not copied."""
+    reader = DatumReader()
+    with open_store(source) as store:
+        return [reader.read(value)[1] for value in store.mapped_values()]
 
 
 def _data_layer(run: RunPaths, phase: int) -> Any:

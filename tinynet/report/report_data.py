@@ -30,6 +30,7 @@ from tinynet.study.results import (
     Dissection,
     ResultsPaths,
     RunRow,
+    Score,
     finished_runs,
     read_dissection,
 )
@@ -88,13 +89,16 @@ class RunData:
     @cached_property
     def probabilities(self) -> dict[tuple[str, str], Probabilities]:
         """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
-        found = {}
+        found: dict[tuple[str, str], Probabilities] = {}
         for path in sorted(self.folder.glob("*.npz")):
             if path.stem.endswith("_guesses"):
                 continue
             probabilities = read_probabilities(path, self._remedy)
             split = probabilities.split or path.stem.removesuffix("_10crop")
-            found[(split, probabilities.crop)] = probabilities
+            known = found.get((split, probabilities.crop))
+            # a sample of a split may lie beside all of it
+            if known is None or len(known.names) < len(probabilities.names):
+                found[(split, probabilities.crop)] = probabilities
         return found
 
     @cached_property
@@ -120,20 +124,19 @@ class RunData:
         found = self.of(split, crop)
         return None if found is None else found.metrics
 
-    def scored(self, split: str, crop: str = CENTER) -> float | None:
-        """Top-1 accuracy of probabilities that were not kept, from a results folder's scores."""
+    def scored(self, split: str, crop: str = CENTER) -> Score | None:
+        """What probabilities scored that were not kept, from a results folder's scores."""
         if not self._scores.is_file():
             return None
         try:
-            found = files.typed(RunRow, files.read_json(self._scores)).score(split, crop)
+            return files.typed(RunRow, files.read_json(self._scores)).score(split, crop)
         except (ValueError, TinynetError):
             return None
-        return None if found is None else found.top1
 
     def scored_or_measured(self, split: str, crop: str) -> float | None:
         """Top-1 accuracy, from the probabilities or else from the scores; None: not measured."""
-        metrics = self.metrics(split, crop)
-        return self.scored(split, crop) if metrics is None else metrics.top1
+        found = self.metrics(split, crop) or self.scored(split, crop)
+        return None if found is None else found.top1
 
     @cached_property
     def weights(self) -> inputs.Weights | None:
@@ -342,7 +345,7 @@ def _require_one_table(seen: Found) -> None:
 def require_one_data_set(found: Iterable[RunData]) -> None:
     """Raise UsageError, naming both, where two runs were trained or measured on different data."""
     by_file: dict[str, tuple[str, RunData]] = {}
-    by_split: dict[str, tuple[Predictions, RunData]] = {}
+    by_split: dict[tuple[str, int], tuple[Predictions, RunData]] = {}
     for run in found:
         for entry in run.record.data:
             digest = str(entry.get("digest") or "")
@@ -352,7 +355,9 @@ def require_one_data_set(found: Iterable[RunData]) -> None:
                 if known != digest:
                     raise _differ(first, run, f"their {split} holds other images")
         for (split, _), probabilities in run.predictions.items():
-            known_p, first = by_split.setdefault(split, (probabilities, run))
+            # a sample of a split's images is compared with such samples alone
+            part = (split, len(probabilities.names))
+            known_p, first = by_split.setdefault(part, (probabilities, run))
             if known_p.wnids.tolist() != probabilities.wnids.tolist():
                 raise _differ(first, run, "their classes differ")
             if known_p.names.tolist() != probabilities.names.tolist():

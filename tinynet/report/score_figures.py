@@ -103,10 +103,10 @@ def _percent(value: float | None) -> float | None:
 
 
 def _accuracy(run: RunData, split: str, crop: str, label: str) -> accuracies_figure.Accuracy:
-    metrics = run.metrics(split, crop)
-    if metrics is None:
-        return accuracies_figure.Accuracy(label, run.scored(split, crop))
-    return accuracies_figure.Accuracy(label, metrics.top1, metrics.images)
+    found = run.metrics(split, crop) or run.scored(split, crop)
+    if found is None:
+        return accuracies_figure.Accuracy(label, None)
+    return accuracies_figure.Accuracy(label, found.top1, found.images)
 
 
 def _ensemble_accuracy(

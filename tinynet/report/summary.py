@@ -59,7 +59,7 @@ def _row(
         ("ten_crop", report_data.reported, OVERSAMPLE),
         ("training", "train", CENTER),
     ):
-        found = _correct(done, split, crop)
+        found = _of_one_size(_correct(done, split, crop))
         if found:
             row[key] = estimate(found)
     if before is not None and one:
@@ -97,6 +97,15 @@ def _correct(runs: Sequence[RunData], split: str, crop: str) -> BySeed:
         if p is not None and run.record.seed not in found:
             found[run.record.seed] = p.right
     return found
+
+
+def _of_one_size(found: BySeed) -> BySeed:
+    """The seeds that were measured on the same images: where some have all and others a sample of
+    them, the more numerous kind, and of two alike the one of more images.
+    """
+    sizes = [len(right) for right in found.values()]
+    size = max(sizes, key=lambda n: (sizes.count(n), n), default=0)
+    return {seed: right for seed, right in found.items() if len(right) == size}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,11 +28,12 @@ from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.report.score_figures import confused
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
 from tinynet.run.record import DIVERGED
-from tinynet.study.results import Ensemble, StageRow, absence
+from tinynet.study.results import Ensemble, StageRow, absence, of_images, training_heading
 
 
 def stages(report_data: ReportData) -> Table:
     """What every stage reaches and gains, beside what the paper's text says of it."""
+    found = stage_rows(report_data)
     columns = [
         Column("stage", "name"),
         Column("seeds", "runs"),
@@ -44,12 +46,11 @@ def stages(report_data: ReportData) -> Table:
         Column("gain, 95 % by image", "number"),
         Column("gain, 95 % by seed", "number"),
         Column("paper's gain", "number"),
-        Column("training (%)", "number"),
+        Column(training_heading(found, "(%)"), "number"),
         Column("paper's training (%)", "number"),
         Column("loss (nats)", "number"),
         Column("paper's loss", "number"),
     ]
-    found = stage_rows(report_data)
     rows = [Row(_stage_cells(report_data, row)) for row in found if row.is_step]
     rows.append(Row(_crops_cells(oversampling(report_data))))
     ensemble = ensemble_of(report_data)
@@ -81,11 +82,16 @@ def _stage_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
         interval_cell(row.gain.by_image if row.gain else None, sign=True),
         interval_cell(row.gain.by_seed if row.gain else None, sign=True),
         number(row.paper.gain, sign=True),
-        percent(row.training.mean if row.training else None),
+        _training_cell(row, report_data),
         number(row.paper.training),
         number(row.loss, 3),
         number(row.paper.loss, 3),
     ]
+
+
+def _training_cell(row: StageRow, report_data: ReportData) -> Cell:
+    found = percent(row.training.mean if row.training else None)
+    return replace(found, text=found.text + of_images(row, stage_rows(report_data)))
 
 
 def _named_cells(report_data: ReportData, row: StageRow) -> list[Cell]:

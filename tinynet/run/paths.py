@@ -63,11 +63,15 @@ class RunPaths:
     def lock(self) -> Path:
         return Path(self.root) / "run.lock"
 
-    def probabilities(self, split: str, oversample: bool = False) -> Path:
-        """Probabilities of a split from the centre crop, or averaged over Caffe's ten crops."""
+    def probabilities(self, split: str, oversample: bool = False, sample: int = 0) -> Path:
+        """Probabilities of a split from the centre crop, or averaged over Caffe's ten crops.
+
+        ``sample``: of so many of its images (``predict.sample``); 0: of all.
+        """
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
-        return Path(self.root) / (f"{split}_10crop.npz" if oversample else f"{split}.npz")
+        part = f"_sample{sample}" if sample else ""
+        return Path(self.root) / f"{split}{part}{'_10crop' if oversample else ''}.npz"
 
     def guesses(self, split: str, oversample: bool = False) -> Path:
         """The best guesses alone, which a results folder keeps of a run that enters no average."""

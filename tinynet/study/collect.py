@@ -51,6 +51,11 @@ def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
             yield split.name, OVERSAMPLE
 
 
+def sample_of(split: str, settings: Settings) -> int:
+    """How many of a split's images are measured; 0: all."""
+    return settings.train_sample if split == "train" else 0
+
+
 def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
     """Whether more than the scores is kept: of splits whose images are compared or averaged."""
     return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
@@ -114,7 +119,10 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
         _require_recipe(run, name, record, settings)
         _publish(run, name, record, {}, results, settings)
         return False
-    files = {key: run.probabilities(key[0], key[1] == OVERSAMPLE) for key in wanted(settings)}
+    files = {
+        (split, crop): run.probabilities(split, crop == OVERSAMPLE, sample_of(split, settings))
+        for split, crop in wanted(settings)
+    }
     is_evaluated = all(path.exists() for path in files.values())
     if record is None or record.state != runs.FINISHED or not is_evaluated:
         if lost and not diverged:
@@ -122,10 +130,10 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
         return False
     _require_recipe(run, name, record, settings)
     found = {
-        key: read_probabilities(path, f"delete it and run '{_evaluation(run, *key)}'")
+        key: read_probabilities(path, f"delete it and run '{_evaluation(run, *key, settings)}'")
         for key, path in files.items()
     }
-    _require_one_model(found, files, record, run)
+    _require_one_model(found, files, record, run, settings)
     _require_images(found, files, run, settings)
     _publish(run, name, record, found, results, settings)
     return True
@@ -237,12 +245,13 @@ def _require_one_model(
     files: dict[tuple[str, str], Path],
     record: runs.Run,
     run: RunPaths,
+    settings: Settings,
 ) -> None:
     for key, p in found.items():
         if p.iteration != record.iteration:
             raise TinynetError(
                 f"{files[key]}: is of iteration {p.iteration}, the run ended at "
-                f"{record.iteration}; run '{_evaluation(run, *key)}'"
+                f"{record.iteration}; run '{_evaluation(run, *key, settings)}'"
             )
 
 
@@ -255,16 +264,18 @@ def _require_images(
     """An evaluation with --data writes the same files, of other images."""
     counts = settings.data.get("counts", {})
     for key, p in found.items():
-        count = counts.get(key[0])
+        count = sample_of(key[0], settings) or counts.get(key[0])
         if count is not None and (not p.labelled or len(p.labels) != count):
             what = "labelled images" if p.labelled else "images without labels"
             raise TinynetError(
                 f"{files[key]}: is of {len(p.labels):,} {what}, not of the {count:,} of these "
-                f"results; delete it and run '{_evaluation(run, *key)}'"
+                f"results; delete it and run '{_evaluation(run, *key, settings)}'"
             )
 
 
-def _evaluation(run: RunPaths, split: str, crop: str) -> str:
+def _evaluation(run: RunPaths, split: str, crop: str, settings: Settings) -> str:
     """The command that makes one file of probabilities."""
     words = ["tinynet", "evaluate", os.fspath(run.root), "--split", split]
-    return shlex.join(words + (["--oversample"] if crop == OVERSAMPLE else []))
+    words += ["--oversample"] if crop == OVERSAMPLE else []
+    sample = sample_of(split, settings)
+    return shlex.join(words + (["--sample", str(sample)] if sample else []))

@@ -47,6 +47,9 @@ from tinynet.study.results import OVERSAMPLE, ResultsPaths, Split
 from tinynet.study.settings import Settings
 
 LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
+# The training accuracy of more images than this is that of a sample: as many as Tiny ImageNet's
+# validation split has, which makes its interval as wide as that of the reported accuracy.
+TRAIN_SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class DissectionRequest:
     ``selection_set``: on which images, where that is known.
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
     ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
+    ``train_sample``: of more training images than this, so many tell the training accuracy.
     """
 
     data: Path
@@ -97,6 +101,7 @@ class DissectionRequest:
     engine: Sequence[str] = ()
     command: str = ""
     collect: Sequence[str] = ()
+    train_sample: int = TRAIN_SAMPLE
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,7 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
         overrides={name: dict(values) for name, values in request.found.items()},
         choices=_choices(request, data, reported, tuning is not None),
         command=request.command,
+        train_sample=_train_sample(request, manifest),
     )
     settings = experiment.merged(known, asked, os.fspath(results.root))
     generate.write(files)  # not before: trainings of what is there may be under way
@@ -193,7 +199,8 @@ def planned(request: DissectionRequest) -> list[Planned]:
     files, _ = _generate(request, data)
     members = _members(request, known) if ENSEMBLE.number in request.stages else []
     reported, tuning = experiment.splits_of(manifest)
-    evaluated = manifest.counts["train"]
+    sample = known.train_sample if known is not None else _train_sample(request, manifest)
+    evaluated = sample or manifest.counts["train"]
     for split_ in (reported, tuning):
         if split_ is not None:
             evaluated += (1 + CROPS) * manifest.counts[split_.name]
@@ -240,6 +247,11 @@ def planned_runs(settings: Settings) -> list[str]:
     singles = [stage(n).name for n in settings.stages if not stage(n).is_ensemble]
     names = [f"{name}/seed{s}" for name in (*singles, *settings.variants) for s in settings.seeds]
     return list(dict.fromkeys([*names, *settings.members]))
+
+
+def _train_sample(request: DissectionRequest, manifest: Manifest) -> int:
+    """How many training images are measured; 0: all."""
+    return request.train_sample if manifest.counts["train"] > request.train_sample else 0
 
 
 def _choices(
@@ -393,9 +405,11 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
     commands = [tuple(train)]
     for split_name, crop in collect.wanted(settings):
         crops = ("--oversample",) if crop == OVERSAMPLE else ()
+        sample = collect.sample_of(split_name, settings)
+        part = ("--sample", str(sample)) if sample else ()
         # a run that was trained before the data moved knows where they lay
         where = ("--data", os.fspath(data), *request.engine)
-        commands.append(("evaluate", run, "--split", split_name, *crops, *where))
+        commands.append(("evaluate", run, "--split", split_name, *crops, *part, *where))
     commands.append(("dissect", "--collect", *(request.collect or folders.options)))
     scores = folders.results.scores(training.run)
     return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)

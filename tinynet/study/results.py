@@ -97,7 +97,8 @@ class StageRow:
     """One stage, or a variant, of the dissection.
 
     ``one_crop``, ``ten_crop``: accuracy on the reported split; ``training``: on the training
-    images in the TEST phase; ``loss``: on the reported split, one crop.  They are means over the
+    images, or a fixed sample of them, in the TEST phase (``training_images`` says on how many);
+    ``loss``: on the reported split, one crop.  They are means over the
     seeds that have run, None where none has.  ``gain``: in one-crop accuracy over the stage
     ``gain_over``, over the seeds that both have.  ``tuning``: accuracy over crops on the tuning
     images, None where none were held out; ``tuning_less_reported``: how much more that is than
@@ -135,6 +136,14 @@ class StageRow:
     def absence(self) -> str:
         """What stands in a table for what no seed has: that it diverged, or has not run."""
         return absence(self.runs)
+
+    @property
+    def training_images(self) -> int:
+        """On how many images ``training`` was measured, the same number for every run; 0: none."""
+        if self.training is None:
+            return 0
+        measured = [run for run in self.finished if run.seed in self.training.seeds]
+        return next((s.images for run in measured if (s := run.score("train")) is not None), 0)
 
     @property
     def is_step(self) -> bool:
@@ -280,8 +289,27 @@ def read_run_predictions(root: Path, run: str, split: str, crop: str) -> Predict
 CSV_COLUMNS = (
     *("stage", "name", "run", "seed", "state", "epochs", "iterations"),
     *("one_crop_accuracy", "one_crop_loss", "ten_crop_accuracy", "training_accuracy"),
-    *("tuning_one_crop_accuracy", "tuning_ten_crop_accuracy"),
+    *("tuning_one_crop_accuracy", "tuning_ten_crop_accuracy", "training_images"),
 )
+
+
+def training_heading(rows: Iterable[StageRow], unit: str) -> str:
+    """What heads a column of training accuracies: of how many images they are.
+
+    Where stages differ in that, ``of_images`` says it in each cell.
+    """
+    counts = _training_counts(rows)
+    return f"training {unit}" + (f", {counts.pop():,} images" if len(counts) == 1 else "")
+
+
+def of_images(row: StageRow, rows: Iterable[StageRow]) -> str:
+    """What is put behind a stage's training accuracy where others are of other images, else ""."""
+    several = row.training is not None and len(_training_counts(rows)) > 1
+    return f" of {row.training_images:,}" if several else ""
+
+
+def _training_counts(rows: Iterable[StageRow]) -> set[int]:
+    return {row.training_images for row in rows if row.training is not None}
 
 
 def as_csv(dissection: Dissection) -> str:
@@ -331,4 +359,6 @@ def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:
             )
         ),
     ]
-    return ["" if value is None else f"{value:.6g}" for value in wanted]
+    train = row.score("train")
+    cells = ["" if value is None else f"{value:.6g}" for value in wanted]
+    return [*cells, "" if train is None else str(train.images)]

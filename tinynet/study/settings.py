@@ -34,7 +34,8 @@ class Settings:
     what a search found, by stage; what became of it is in the recipes, which are what is compared.
     ``choices``: on which images each search chose, and how many of those are "reported", by
     stage; a stage of ``overrides`` is missing where nothing is known of that.  ``command``: one a
-    line, where it took several.
+    line, where it took several.  ``train_sample``: on how many training images the training
+    accuracy is measured (``predict.sample``); 0, as in files that do not say: on all.
     """
 
     data: dict[str, Any]
@@ -52,6 +53,7 @@ class Settings:
     version: int = VERSION
     overrides: dict[str, dict[str, float]] = field(default_factory=dict)
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    train_sample: int = 0
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
@@ -157,6 +159,7 @@ def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
         recipes={**known.recipes, **asked.recipes},
         overrides={**known.overrides, **asked.overrides},
         choices={**known.choices, **asked.choices},
+        train_sample=known.train_sample,  # of one kind for all runs of the folder
         command=_commands(known, asked),
     )
 

@@ -85,7 +85,7 @@ class _Builder:
             reported = self._settings.reported.name
             row["one_crop"] = estimate(self._by_seed(finished, CENTER))
             row["ten_crop"] = estimate(self._by_seed(finished, OVERSAMPLE))
-            row["training"] = _of_values({run.seed: _score(run, "train").top1 for run in finished})
+            row["training"] = _training(finished)
             row["loss"] = fmean(_score(run, reported).loss for run in finished)
             if self._settings.tuning is not None:
                 tuning = self._by_seed(finished, OVERSAMPLE, self._settings.tuning.name)
@@ -268,6 +268,23 @@ def _of_values(values: dict[int, float]) -> Estimate:
         by_seed=t_interval(found),
         deviation=deviation(found) if len(found) > 1 else None,
     )
+
+
+def _training(finished: list[RunRow]) -> Estimate:
+    """The mean of a stage's training accuracies.
+
+    Raises TinynetError where runs were measured on different numbers of images, as when folders
+    were put together by hand: one interval is of one kind of measurement.
+    """
+    found = {run.seed: _score(run, "train") for run in finished}
+    counts = {score.images: run.run for run, score in zip(finished, found.values())}
+    if len(counts) > 1:
+        parts = [f"of {run} on {images:,} images" for images, run in sorted(counts.items())]
+        raise TinynetError(
+            f"the training accuracy is {' and '.join(parts)}, which no mean may mix; remove the "
+            "folder of one of them from the results and collect again"
+        )
+    return _of_values({seed: score.top1 for seed, score in found.items()})
 
 
 def _score(run: RunRow, split: str) -> Score:
