@@ -82,6 +82,11 @@ class Store:
             if _at(cursor, start):
                 yield from cursor.iternext(keys=False)
 
+    def value(self, key: bytes) -> bytes | None:
+        """The value of a key, None where the store has no such key."""
+        with self._environment.begin() as transaction:
+            return transaction.get(key)
+
     def keys(self) -> Iterator[bytes]:
         """Yield the keys in order, without reading the values."""
         with self._environment.begin() as transaction, transaction.cursor() as cursor:

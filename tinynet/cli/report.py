@@ -38,14 +38,15 @@ NAMES = (
 @click.option(
     "--image",
     metavar="NAME",
-    help="Image of the feature maps: of the validation split, or any file.",
+    help="Image of the feature maps: of the validation split or of --data, or any file.",
 )
 @shared_options.prototxt_root
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Converted data set, for the names of its classes, where it has moved.",
+    help="Converted data set: the page then shows its images, and names of its classes, in place "
+    "of drawn ones.",
 )
 @shared_options.engine("What computes the feature maps.")
 def report(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.phases import layers_of
@@ -33,10 +34,16 @@ class Activations:
     model_sha256: str
 
 
-def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Activations:
-    """The first convolution's feature maps, behind its nonlinearity, of a validation image.
+def first_layer(
+    run: Path,
+    name: str | None = None,
+    engine: str = "auto",
+    instead: tuple[str, np.ndarray] | None = None,
+) -> Activations:
+    """The first convolution's feature maps, behind its nonlinearity, of one image.
 
-    ``name`` is an image of the validation split, or a file of any size; None: the first of the
+    ``name`` is an image of the validation split, or a file of any size; None: ``instead``, name
+    and pixels (uint8, height × width × R, G, B) of an image of any size, or else the first of the
     split.  Computed on the CPU.  Raises TinynetError where run, weights or image are missing.
     """
     paths = RunPaths(run)
@@ -52,7 +59,7 @@ def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Act
     if not convolutions:
         raise TinynetError(f"{paths.deploy}: has no convolution, so there are no feature maps")
     blob = convolutions[0].top[0]
-    name, pixels = _image(paths, name)
+    name, pixels = _image(paths, name, instead)
     transform = inputs.read_transform(paths)
     found = discovery.find(engine)
     maps = _compute(paths, found, weights.path, blob, pixels, transform)
@@ -64,7 +71,9 @@ def first_layer(run: Path, name: str | None = None, engine: str = "auto") -> Act
     return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration, weights.sha256)
 
 
-def _image(paths: RunPaths, name: str | None) -> tuple[str, np.ndarray]:
+def _image(
+    paths: RunPaths, name: str | None, instead: tuple[str, np.ndarray] | None
+) -> tuple[str, np.ndarray]:
     """Name and uint8 pixels (B, G, R × height × width) of an image."""
     images: inputs.Images | None = None
     fault: TinynetError | None = None
@@ -72,6 +81,9 @@ def _image(paths: RunPaths, name: str | None) -> tuple[str, np.ndarray]:
         images = inputs.find_images(paths, "val")
     except TinynetError as error:  # the data may be gone; a file still serves
         fault = error
+    size = images.shape[1:] if images is not None else (64, 64)
+    if name is None and instead is not None:
+        return instead[0], fitted(Image.fromarray(instead[1]), (size[0], size[1]))
     if images is not None and (name is None or name in images.names):
         wanted = 0 if name is None else images.names.index(name)
         for number, (pixels, _) in enumerate(images.records()):
@@ -83,19 +95,23 @@ def _image(paths: RunPaths, name: str | None) -> tuple[str, np.ndarray]:
         raise UsageError(
             f"--image {name}: neither an image of the validation split nor a file that is there"
         )
-    size = images.shape[1:] if images is not None else (64, 64)
-    return Path(name).name, _read_file(Path(name), (size[0], size[1]))
+    return Path(name).name, read_image(Path(name), (size[0], size[1]))
 
 
-def _read_file(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """An image file as the net takes it: its central square, scaled to ``size``."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
+def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """An image file as ``fitted`` makes it.  Raises TinynetError where it is none."""
     try:
         with Image.open(path) as file:
-            image = ImageOps.fit(file.convert("RGB"), size[::-1], Image.Resampling.BILINEAR)
+            return fitted(file, size)
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise TinynetError(f"{path}: cannot be read as an image ({error})") from None
+
+
+def fitted(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """An image as a net takes it: its central part, scaled to ``size``; uint8, 3×H×W, B, G, R."""
+    image = image.convert("RGB")
+    if image.size != size[::-1]:
+        image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(image)[:, :, ::-1].transpose(2, 0, 1))
 
 

@@ -7,16 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinynet.caffeformat import schema, text
+from tinynet.dataset.image_set import IMAGE_SIZE
+from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import nets
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.stages import STAGES
+from tinynet.predict.activations import Activations, first_layer, read_image
 from tinynet.report import feature_maps as maps_figure
 from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import describe, draw_architecture
 from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.images import drawn
 from tinynet.report.report_data import ReportData, RunData
 from tinynet.run.paths import RunPaths
 
@@ -72,25 +78,34 @@ def _nets(report_data: ReportData, choice: Choice) -> Iterator[tuple[str, str, A
 
 
 def _chosen(report_data: ReportData) -> RunData:
-    """The best single model that has weights, or the last run that has."""
+    """The best single model whose weights or first layer are here, or the last run of which."""
     best = report_data.best
-    if best is not None and best.weights is not None:
-        return best
-    for run in reversed(report_data.runs):
-        if run.weights is not None:
+    for run in ([best] if best is not None else []) + report_data.runs[::-1]:
+        if run.weights is not None or run.first_layer is not None:
             return run
+    if report_data.dissection is not None:
+        raise Absent(
+            "these results keep no first layer: they were collected by an earlier release. 'tinynet "
+            "dissect' with --collect adds it where the run directories are still there; 'tinynet "
+            "report RUN' draws it from the weights"
+        )
     raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
 
 
 def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 3: the first layer of the best single model."""
     run = _chosen(report_data)
-    assert run.weights is not None
-    layer, found = filters_figure.first_filters(run.weights.path)
+    if run.weights is not None:
+        layer, found = filters_figure.first_filters(run.weights.path)
+        iteration = run.weights.iteration
+    else:
+        kept = run.first_layer
+        assert kept is not None
+        layer, found, iteration = kept.layer, kept.filters[:, ::-1], kept.iteration
     yield Figure(
         "filters",
         "Filters of the first layer",
-        f"{layer} of {run.name} at iteration {run.weights.iteration:,}. Left as the paper scales "
+        f"{layer} of {run.name} at iteration {iteration:,}. Left as the paper scales "
         "them, by one range, which a few peaked filters widen until all look grey; then without "
         "that fault.",
         filters_figure.describe(found),
@@ -100,12 +115,17 @@ def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 
 
 def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
-    """Figure 4: what the first layer makes of one image, computed by a worker."""
-    from tinynet.predict.activations import first_layer
+    """Figure 4: what the first layer makes of one image.
 
+    Computed by a worker where the weights are at hand, else from the first layer that was kept.
+    """
     run = _chosen(report_data)
+    image = None if choice.image is not None else _shown_image(report_data)
     try:
-        found = first_layer(run.whole or run.folder, choice.image, choice.engine)
+        if run.weights is not None:
+            found = first_layer(run.whole or run.folder, choice.image, choice.engine, image)
+        else:
+            found = _from_kept(report_data, run, choice.image, image)
     except UsageError:
         raise
     except TinynetError as error:
@@ -114,10 +134,46 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "feature_maps",
         "Feature maps of the first layer",
         f"Blob {found.blob} of {run.name} at iteration {found.iteration:,}, behind its "
-        f"nonlinearity, for the image {found.name}; each map by its own range, black to white.",
+        f"nonlinearity, for {found.name}; each map by its own range, black to white.",
         maps_figure.describe(found),
         [run.name],
         lambda out: maps_figure.draw_feature_maps(
-            found, out, f"{found.blob} of {run.name}, image {found.name}"
+            found, out, f"{found.blob} of {run.name}, {found.name}"
         ),
     )
+
+
+def _shown_image(report_data: ReportData) -> tuple[str, np.ndarray]:
+    """Name and pixels of the image where none was asked for: of --data, else a drawn one."""
+    images = report_data.page_images
+    for split in (report_data.reported, "val"):
+        for name in images.names(split)[:1]:
+            return name, images.pixels(name, "", split)
+    return "a drawn image", drawn()
+
+
+def _from_kept(
+    report_data: ReportData, run: RunData, asked: str | None, image: tuple[str, np.ndarray] | None
+) -> Activations:
+    kept = run.first_layer
+    assert kept is not None
+    if image is None:
+        assert asked is not None
+        image = asked, _named(report_data, asked)
+    name, pixels = image
+    bgr = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
+    seen = kept.seen(bgr)[::-1].transpose(1, 2, 0)
+    return Activations(kept.layer, kept.maps(bgr), seen, name, kept.iteration, kept.model_sha256)
+
+
+def _named(report_data: ReportData, name: str) -> np.ndarray:
+    """Pixels of an image of --data, or of a file, which is scaled to the size of Tiny ImageNet's."""
+    images = report_data.page_images
+    if any(name in images.names(split) for split in SPLITS):
+        return images.pixels(name, "")
+    if not Path(name).is_file():
+        raise UsageError(
+            f"--image {name}: neither an image of the data that --data names nor a file"
+        )
+    size = report_data.manifest.shape[1:] if report_data.manifest else (IMAGE_SIZE, IMAGE_SIZE)
+    return read_image(Path(name), (size[0], size[1])).transpose(1, 2, 0)[:, :, ::-1]

@@ -16,9 +16,11 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import STAGES, Stage
 from tinynet.experiment.variants import VARIANTS
 from tinynet.predict import inputs
+from tinynet.predict.first_layer import FirstLayer, read_first_layer
 from tinynet.predict.guesses import Predictions, read_guesses
 from tinynet.predict.metrics import Metrics
 from tinynet.predict.probabilities import EVALUATE_AGAIN, Probabilities, read_probabilities
+from tinynet.report.images import Images
 from tinynet.report.sources import Folds, Found, Search, look, read_search
 from tinynet.run import record as runs
 from tinynet.run.log import Record, read_history
@@ -91,7 +93,7 @@ class RunData:
         """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
         found: dict[tuple[str, str], Probabilities] = {}
         for path in sorted(self.folder.glob("*.npz")):
-            if path.stem.endswith("_guesses"):
+            if path == self.paths.first_layer or path.stem.endswith("_guesses"):
                 continue
             probabilities = read_probabilities(path, self._remedy)
             split = probabilities.split or path.stem.removesuffix("_10crop")
@@ -143,6 +145,13 @@ class RunData:
         """The newest whole .caffemodel, or None where the folder holds none."""
         return inputs.newest_weights(RunPaths(self.whole or self.folder))[0]
 
+    @cached_property
+    def first_layer(self) -> FirstLayer | None:
+        """What a results folder keeps of the weights, or None where it keeps nothing."""
+        if not self.paths.first_layer.exists():
+            return None
+        return read_first_layer(self.paths.first_layer, self._remedy)
+
     @property
     def model_sha256(self) -> str:
         """Of the weights that the probabilities are of; else of the newest snapshot; else ""."""
@@ -181,6 +190,7 @@ class ReportData:
     sources: list[Path] = field(default_factory=list)  # as they were named
     dissection: Dissection | None = None  # where a results folder was named
     data: Manifest | None = None  # of the converted data set that was named
+    data_folder: Path | None = None  # where that lies
     searches: list[Search] = field(default_factory=list)
     folds: list[Folds] = field(default_factory=list)
     lost: list[Path] = field(default_factory=list)  # files of its runs that a dissection lacks
@@ -224,6 +234,19 @@ class ReportData:
         return self.data or next(
             (run.manifest for run in self.runs if run.manifest is not None), None
         )
+
+    @cached_property
+    def wnids(self) -> list[str]:
+        """The classes in their order; [] where nothing says them."""
+        found = next((p for run in self.runs for p in run.predictions.values()), None)
+        if found is not None:
+            return [str(wnid) for wnid in found.wnids]
+        return [] if self.manifest is None else self.manifest.wnids
+
+    @cached_property
+    def page_images(self) -> Images:
+        """Where the page's images come from: real ones only of a data set that was named."""
+        return Images(self.wnids, self.data_folder, self.data)
 
     @cached_property
     def class_names(self) -> dict[str, str]:
@@ -310,6 +333,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
         list(sources),
         dissection,
         manifest,
+        data,
         [read_search(folder) for folder in seen.searches],
         [Folds(folder, *read_folds(folder)) for folder in seen.folds],
         lost,

@@ -77,3 +77,8 @@ class RunPaths:
         """The best guesses alone, which a results folder keeps of a run that enters no average."""
         whole = self.probabilities(split, oversample)
         return whole.with_name(f"{whole.stem}_guesses.npz")
+
+    @property
+    def first_layer(self) -> Path:
+        """The first layer's filters, which a results folder keeps of every run."""
+        return Path(self.root) / "first_layer.npz"

@@ -15,6 +15,7 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
 from tinynet.files import read_json, typed
+from tinynet.predict.first_layer import first_layer, write_first_layer
 from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.inputs import newest_weights
 from tinynet.predict.metrics import score
@@ -113,6 +114,8 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     lost = missing(results, name, settings)
     diverged = _has_diverged(results, name)
     if results.run(name).root.exists() and not lost and not diverged:
+        if not results.run(name).first_layer.exists():  # earlier releases did not keep it
+            _keep_first_layer(run, results.run(name), read_row(results, name, 0).iterations)
         return True
     record = runs.load(run.run_json)
     if record is not None and record.state == runs.DIVERGED:
@@ -188,9 +191,22 @@ def _write(
             if is_averaged(name, crop):
                 write_probabilities(kept.probabilities(split, crop == OVERSAMPLE), p, half=True)
     state = DIVERGED if record.state == runs.DIVERGED else FINISHED
+    if state == FINISHED:
+        _keep_first_layer(run, kept, record.iteration)
     row = RunRow(name, record.seed, state, record.iteration, scores)
     content = json.dumps(asdict(row), indent=1) + "\n"
     (folder / "scores.json").write_text(content, encoding="utf-8")
+
+
+def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:
+    """Keep the filters of figure 3, where the run has its last weights and begins with filters."""
+    try:
+        weights, _ = newest_weights(run, iteration)
+        found = first_layer(run, weights) if weights is not None else None
+    except (TinynetError, OSError):
+        return  # another net, or its files are gone: the report says that it has none
+    if found is not None:
+        write_first_layer(kept.first_layer, found)
 
 
 def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:

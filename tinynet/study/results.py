@@ -6,6 +6,8 @@
       STAGE/RUN/history.jsonl        its learning curves
       STAGE/RUN/scores.json          loss, top-1 and top-5 of each split and crop mode
       STAGE/RUN/SPLIT[_10crop].npz   its probabilities, rounded to 12 bits where no answer changes
+      STAGE/RUN/SPLIT[_10crop]_guesses.npz   the five best guesses, of a run that enters no average
+      STAGE/RUN/first_layer.npz      its first layer's filters, for figures 3 and 4
       dissection.json, .csv          the answer: every stage and seed, gains and intervals
 
 The files of a run are there when it is finished, and only then.  A stage and seed without them is

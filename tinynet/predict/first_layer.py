@@ -1,0 +1,188 @@
+"""The first layer of a trained net, small enough to be kept with its results.
+
+Its filters are figure 3 of the paper, and what they make of an image figure 4: a convolution of a
+few thousand weights, which numpy computes in a moment, so that the weights of the whole net need
+not be at hand.  ``first_layer.npz`` (no pickle) holds ``layer``; ``filters`` float16 N×3×h×w and
+``bias`` float32 N, channels as the net was trained (B, G, R); ``stride``, ``pad`` and
+``dilation``, each (vertical, horizontal); ``slope``, of the ReLU for negative values, 1 where none
+follows, NaN where something else does; ``mean``, ``scale`` and ``crop_size`` of the TEST phase;
+``iteration`` and ``model_sha256`` of the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynet import files
+from tinynet.caffeformat import schema, upgrade
+from tinynet.caffeformat.phases import layers_of
+from tinynet.caffeformat.shape_rules import window_of
+from tinynet.caffeformat.transform import views
+from tinynet.errors import TinynetError
+from tinynet.predict import inputs
+from tinynet.predict.inputs import Weights
+from tinynet.run.paths import RunPaths
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLayer:
+    """See the module; ``filters`` are float32 here."""
+
+    layer: str
+    filters: np.ndarray
+    bias: np.ndarray
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+    dilation: tuple[int, int]
+    slope: float
+    mean: np.ndarray
+    scale: float
+    crop_size: int
+    iteration: int
+    model_sha256: str
+
+    def check(self) -> None:
+        """Raise ValueError, saying what is wrong, unless the arrays agree."""
+        if self.filters.ndim != 4 or self.filters.shape[1] != 3 or not self.filters.size:
+            raise ValueError(f"filters are {self.filters.shape}, not N×3×h×w")
+        if self.bias.shape != (len(self.filters),):
+            raise ValueError(f"{self.bias.shape} biases for {len(self.filters)} filters")
+        if not (np.isfinite(self.filters).all() and np.isfinite(self.bias).all()):
+            raise ValueError("a weight is not finite; the run had diverged")
+
+    def seen(self, pixels: np.ndarray) -> np.ndarray:
+        """What the net sees of an image (3×H×W, B, G, R): its centre crop, of the same type.
+
+        Raises TinynetError where the crop does not fit.
+        """
+        return views(pixels[None], self.crop_size, oversample=False)[0]
+
+    def maps(self, pixels: np.ndarray) -> np.ndarray:
+        """The feature maps (float32, N×h×w) of an image (uint8, 3×H×W, B, G, R).
+
+        As Caffe computes them (conv_layer.cpp, relu_layer.cpp) but for the order of the sums.
+        Raises TinynetError where the image is too small, or another layer than a ReLU follows.
+        """
+        if math.isnan(self.slope):
+            raise TinynetError(
+                f"{self.layer} is followed by more than a ReLU, so that its feature maps need the "
+                "whole net: name the run directory"
+            )
+        mean = self.mean.reshape(-1, 1, 1) if self.mean.ndim == 1 else self.mean
+        x = self.seen((pixels.astype(np.float32) - mean) * np.float32(self.scale))
+        (top, left), kernel = self.pad, self.filters.shape[2:]
+        x = np.pad(x, ((0, 0), (top, top), (left, left)))
+        extent = [d * (k - 1) + 1 for k, d in zip(kernel, self.dilation)]
+        if any(size < needed for size, needed in zip(x.shape[1:], extent)):
+            raise TinynetError(f"an image of {pixels.shape[1]}×{pixels.shape[2]} is too small")
+        windows = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(1, 2))
+        windows = windows[:, :: self.stride[0], :: self.stride[1]]
+        windows = windows[..., :: self.dilation[0], :: self.dilation[1]]
+        found = np.tensordot(self.filters, windows, axes=((1, 2, 3), (0, 3, 4)))
+        found += self.bias[:, None, None]
+        return np.where(found > 0, found, np.float32(self.slope) * found)
+
+
+def first_layer(run: RunPaths, weights: Weights) -> FirstLayer:
+    """Of a run directory, the convolution that reads the image.
+
+    Raises TinynetError where the net begins with another layer, or its files do not fit together.
+    """
+    net = upgrade.read_net(run.deploy)
+    layers = [x for x in layers_of(net, schema.TEST) if x.type != "Input"]
+    if not layers or layers[0].type != "Convolution":
+        raise TinynetError(f"{run.deploy}: does not begin with a convolution")
+    first = layers[0]
+    held = {layer.name: layer for layer in upgrade.read_model(weights.path).layer}
+    if first.name not in held or not held[first.name].blobs:
+        raise TinynetError(f"{weights.path}: holds no weights of {first.name}")
+    blobs = [_array(blob) for blob in held[first.name].blobs]
+    try:
+        window = window_of(first.convolution_param, 2)
+    except ValueError as error:
+        raise TinynetError(f"{run.deploy}: layer {first.name}: {error}") from None
+    transform = inputs.read_transform(run)
+    mean = transform.mean
+    bias = blobs[1].reshape(-1) if len(blobs) > 1 else np.zeros(len(blobs[0]), np.float32)
+    found = FirstLayer(
+        layer=first.name,
+        filters=blobs[0],
+        bias=bias,
+        stride=_pair(window.stride),
+        pad=_pair(window.pad),
+        dilation=_pair(window.dilation),
+        slope=_slope(layers, first.top[0]),
+        mean=np.repeat(mean, 3) if mean.shape == (1,) else mean,
+        scale=transform.scale,
+        crop_size=transform.crop_size,
+        iteration=weights.iteration,
+        model_sha256=weights.sha256,
+    )
+    try:
+        found.check()
+    except ValueError as error:
+        raise TinynetError(f"{weights.path}: {first.name}: {error}") from None
+    return found
+
+
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    return values[0], values[-1]
+
+
+def _array(blob: Any) -> np.ndarray:
+    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
+    values = np.array(blob.data, dtype=np.float32)
+    return values.reshape(shape) if values.size == math.prod(shape) else values
+
+
+def _slope(layers: list[Any], blob: str) -> float:
+    """Of what works on the convolution's blob in place: a ReLU, nothing, or something else."""
+    after = [x for x in layers[1:] if list(x.bottom) == [blob] == list(x.top)]
+    after = [x for x in after if x.type != "Dropout"]  # nothing in the TEST phase
+    if not after:
+        return 1.0
+    if len(after) == 1 and after[0].type == "ReLU":
+        return float(after[0].relu_param.negative_slope)
+    return math.nan
+
+
+def write_first_layer(path: Path, found: FirstLayer) -> None:
+    """Write the file, which is never there half-written; filters and mean in float16."""
+    arrays = {field.name: np.asarray(getattr(found, field.name)) for field in fields(FirstLayer)}
+    arrays["filters"] = arrays["filters"].astype(np.float16)
+    if found.mean.ndim == 3:  # a mean image, of values from 0 to 255
+        arrays["mean"] = arrays["mean"].astype(np.float16)
+    with files.replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def read_first_layer(path: Path, remedy: str) -> FirstLayer:
+    """Read and validate a file; TinynetError names it, what is wrong with it and ``remedy``.
+
+    Raises OSError where it cannot be opened.
+    """
+    with path.open("rb") as stream:
+        try:
+            with np.load(stream, allow_pickle=False) as archive:
+                found = FirstLayer(
+                    **{field.name: _value(archive[field.name]) for field in fields(FirstLayer)}
+                )
+            found.check()
+        # numpy, zipfile and zlib raise many kinds on bytes that are no such file
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise TinynetError(f"{path}: no usable first layer ({reason}); {remedy}") from None
+    return found
+
+
+def _value(array: np.ndarray) -> Any:
+    if array.ndim == 0:
+        return array.item()
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return tuple(array.tolist()) if array.dtype.kind == "i" else array

@@ -1,0 +1,101 @@
+"""Images for the page: from the converted data set that the reader named, else drawn ones.
+
+A page that is published must not hold images that are not ours to publish, so that real ones stand
+on it only where ``--data`` names where they lie.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tinynet.caffeformat.datum import decode_datum
+from tinynet.caffeformat.lmdb import Store, open_store
+from tinynet.dataset import synthetic
+from tinynet.dataset.manifest import Manifest
+from tinynet.dataset.paths import SPLITS, DataPaths
+from tinynet.errors import TinynetError
+
+_QUALITY = 82  # of JPEG: an image of 64×64 pixels takes about 2 kB
+
+
+class Images:
+    """Images by name and class; ``folder`` and ``manifest`` are of a converted data set."""
+
+    def __init__(
+        self, wnids: list[str], folder: Path | None = None, manifest: Manifest | None = None
+    ) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._wnids = wnids
+        self._stores: dict[str, Store] = {}
+
+    @property
+    def are_real(self) -> bool:
+        return self._folder is not None
+
+    def pixels(self, name: str, wnid: str, split: str = "") -> np.ndarray:
+        """Uint8, height × width × R, G, B.  ``split``: where it is looked for first.
+
+        Raises TinynetError where the data set has no such image.
+        """
+        if self._folder is None or self._manifest is None:
+            return self._drawn(name, wnid)
+        for place in (split, *SPLITS):
+            number = self._numbers.get(place, {}).get(name)
+            if number is not None:
+                key = self._manifest.keys(place)[number]
+                value = self._store(place).value(key)
+                if value is None:
+                    raise TinynetError(f"{self._folder}: has lost {name}; convert the data again")
+                pixels = decode_datum(value)[0]
+                return np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
+        raise TinynetError(f"{self._folder}: has no image {name}: it is of other data")
+
+    def names(self, split: str) -> list[str]:
+        """The images of a split of the data set, in their order; [] where none was named."""
+        return [] if self._manifest is None else self._manifest.names.get(split, [])
+
+    def uri(self, name: str, wnid: str, split: str = "") -> str:
+        """The image as a ``data:`` address."""
+        return data_uri(self.pixels(name, wnid, split))
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[str, int]]:
+        assert self._manifest is not None
+        names = self._manifest.names
+        return {
+            split: {name: number for number, name in enumerate(names[split])} for split in names
+        }
+
+    def _store(self, split: str) -> Store:
+        assert self._folder is not None
+        if split not in self._stores:
+            self._stores[split] = open_store(DataPaths(self._folder).lmdb(split))
+        return self._stores[split]
+
+    def _drawn(self, name: str, wnid: str) -> np.ndarray:
+        place = self._wnids.index(wnid) if wnid in self._wnids else 0
+        return drawn(place, name)
+
+
+def drawn(place: int = 0, name: str = "") -> np.ndarray:
+    """A drawing in place of an image ``name`` of class ``place``: uint8, 64×64×3, R, G, B.
+
+    The same for the same name; those of a class have shape, texture and hue in common.
+    """
+    kinds = list(synthetic.choose_kinds(synthetic.LARGEST_CLASSES, seed=1).values())
+    return synthetic.draw(kinds[place % len(kinds)], random.Random(f"stand-in {name}"))[0]
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """Uint8 pixels (height × width × R, G, B) as a JPEG in a ``data:`` address."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
