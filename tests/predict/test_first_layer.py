@@ -24,9 +24,7 @@ def test_kept_filters_give_the_feature_maps_of_the_engine(trained, tmp_path):
     expected = by_engine(trained.root)
     whole = kept(trained)
     largest = np.abs(expected.maps).max()
-    np.testing.assert_allclose(
-        whole.maps(first_image(trained)), expected.maps, atol=1e-5 * largest
-    )
+    np.testing.assert_allclose(whole.maps(first_image(trained)), expected.maps, atol=1e-5 * largest)
     path = tmp_path / "first_layer.npz"
     write_first_layer(path, whole)
     read = read_first_layer(path, "take it again")

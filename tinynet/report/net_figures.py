@@ -85,7 +85,7 @@ def _chosen(report_data: ReportData) -> RunData:
             return run
     if report_data.dissection is not None:
         raise Absent(
-            "these results keep no first layer: they were collected by an earlier release. 'tinynet "
+            "these results keep no first layer: an earlier release collected them. 'tinynet "
             "dissect' with --collect adds it where the run directories are still there; 'tinynet "
             "report RUN' draws it from the weights"
         )
@@ -167,7 +167,7 @@ def _from_kept(
 
 
 def _named(report_data: ReportData, name: str) -> np.ndarray:
-    """Pixels of an image of --data, or of a file, which is scaled to the size of Tiny ImageNet's."""
+    """Pixels of an image of --data, or of a file, scaled to the size of the data's."""
     images = report_data.page_images
     if any(name in images.names(split) for split in SPLITS):
         return images.pixels(name, "")
