@@ -101,6 +101,26 @@ def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
     assert taken(runner(idle, tmp_path, memory=4096)) is None
 
 
+def test_so_many_jobs_of_ours_share_a_gpu_and_nobody_elses(tmp_path: Path) -> None:
+    machine = Machine(gpu(0), gpu(1, 500))
+    slots, other = runner(machine, tmp_path, per_gpu=2), runner(machine, tmp_path)
+    found = [slots.take() for _ in range(5)]
+    # spread before they are stacked
+    assert [slot.label for slot in found if slot] == ["GPU 0", "GPU 1", "GPU 0", "GPU 1"]
+    machine.set(gpu(0, 9000, (os.getpid(), 77)))  # our first jobs compute by now
+    assert found[4] is None and taken(other) is None
+    assert found[0] is not None and found[2] is not None
+    slots.give_back(found[0])
+    assert taken(other) is None, "a GPU was lent on while a second job of its holder ran"
+    assert taken(slots) == "GPU 0", "a GPU on which our own job computes counts as another's"
+    machine.set(gpu(0))
+    slots.give_back(found[2])
+    assert taken(other) is None
+    cores = int(found[0].environment["OMP_NUM_THREADS"])
+    alone = runner(machine, tmp_path / "elsewhere").take()
+    assert alone is not None and cores <= int(alone.environment["OMP_NUM_THREADS"])
+
+
 def test_so_many_free_gpus_are_left_to_others(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1), gpu(2), gpu(3, 9000, (77,)))
     slots = runner(machine, tmp_path, leave_free=1)

@@ -99,6 +99,23 @@ def test_single_jobs_are_done_without_the_others(folder: Path) -> None:
         local.run(folder, One(None, True, None), print, only=["d"])
 
 
+def test_named_jobs_are_done_in_the_order_in_which_they_are_named(folder: Path) -> None:
+    add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages")])
+    report = local.run(folder, Cores(1), print, only=["c", "a", "c"])
+    assert report.begun == ["c", "a"] and report.complete
+
+
+def test_what_does_not_fit_the_time_left_is_not_begun_and_shorter_ones_are(folder: Path) -> None:
+    add_jobs(folder, [job("a", "stages"), job("long", "stages"), job("b", "stages")])
+    report = local.run(folder, Cores(1), print, fits=lambda job: job.name != "long")
+    assert report.begun == ["a", "b"] and report.too_long == ["long"]
+    assert named(folder) == {"a": "done", "long": "waiting", "b": "done"}
+    with pytest.raises(StoppedEarly, match="job long would not have ended in the time given"):
+        report.require_complete(folder)
+    again = local.run(folder, Cores(1), print, fits=lambda job: True)
+    assert again.begun == ["long"] and again.complete
+
+
 def test_what_a_job_runs_with_follows_from_its_place(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

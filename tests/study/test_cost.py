@@ -59,6 +59,30 @@ def test_the_pace_is_that_of_the_last_minute_and_all_is_told_by_operations(
     ]
 
 
+def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) -> None:
+    small, middle, large, huge = (
+        Cost(f"{name}/seed1", iterations=100, batch=10, tested=300, multiply_adds=size)
+        for name, size in (("small", 10), ("middle", 20), ("large", 40), ("huge", 80))
+    )
+    pace = Pace({one.run: one for one in (small, middle, large, huge)}, tmp_path)
+    assert pace.expected("small/seed1") is None  # nothing has shown a rate
+
+    def shows(run: str, rate: float) -> None:
+        history = RunPaths(tmp_path / run).history
+        history.parent.mkdir(parents=True)
+        history.write_text(json.dumps({"iteration": 10, "images_per_second": rate}) + "\n")
+
+    shows("small/seed1", 100)
+    shows("large/seed1", 50)
+    images = 100 * 10 + 300 / 3
+    # 20 s for the processes to begin
+    assert pace.expected("small/seed1") == pytest.approx(20 + images / 100)
+    assert pace.expected("middle/seed1") == pytest.approx(
+        20 + images / 50
+    )  # at most as long as large
+    assert pace.expected("huge/seed1") == pytest.approx(20 + 2 * images / 50)  # twice the products
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(40, "40 s"), (720, "12 min"), (19_200, "5 h 20 min"), (7200, "2 h"), (273_600, "3 d 4 h")],

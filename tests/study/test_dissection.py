@@ -37,12 +37,11 @@ def test_every_training_is_one_job_that_trains_evaluates_and_collects(
 ) -> None:
     settings, jobs = prepare(request(lmdb, tmp_path))
     names = [job.name for job in jobs]
-    assert names[:4] == [
-        *("stage1_simple-seed1", "stage1_simple-seed2"),
-        *("stage7_dropout2-seed1", "stage7_dropout2-seed2"),
-    ]
+    # one seed of each stage, then the ensemble's models, then other seeds
+    assert names[:3] == ["stage1_simple-seed1", "stage7_dropout2-seed1", "stage7_dropout2-seed2"]
     # the last single stage's two seeds are members 1 and 2; stage 8's own are 3 to 11
-    assert names[4:] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
+    assert names[3:12] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
+    assert names[12:] == ["stage1_simple-seed2"]
     assert len(settings.members) == 11 and settings.members[1] == "stage7_dropout2/seed2"
     assert settings.members[2] == "stage8_ensemble/member03"
     kinds = [command[0] for command in jobs[0].commands]
@@ -99,8 +98,9 @@ def test_an_ensemble_keeps_its_members_when_seeds_are_added(lmdb: Path, tmp_path
     more, jobs = prepare(replace(asked, seeds=4))
     assert more.members == before.members and more.seeds == [1, 2, 3, 4]
     names = [job.name for job in jobs]
-    assert names[:4] == [f"stage7_dropout2-seed{n}" for n in (1, 2, 3, 4)]
-    assert names[4:] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
+    assert names[:2] == [f"stage7_dropout2-seed{n}" for n in (1, 2)]
+    assert names[2:11] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
+    assert names[11:] == [f"stage7_dropout2-seed{n}" for n in (3, 4)]  # which are no members
     # fewer seeds still train every member
     _, jobs = prepare(replace(asked, seeds=1, stages=[8]))
     names = [job.name for job in jobs]
@@ -195,6 +195,21 @@ def test_a_run_without_the_variants_max_norm_is_not_taken_over(lmdb: Path, tmp_p
     trained = Run(state=FINISHED, max_norm=None)
     with pytest.raises(TinynetError, match="max-norm unset, not 4"):
         collect._require_recipe(RunPaths(files.solver.parent), f"{name}/seed1", trained, settings)
+
+
+def test_the_order_of_work_is_what_a_reader_wants_first(lmdb: Path, tmp_path: Path) -> None:
+    asked = replace(
+        request(lmdb, tmp_path), stages=[1, 7, 3, 8], variants=["variant_modern"], seeds=3
+    )
+    names = [job.run.parent.name + "/" + job.run.name for job in prepare(asked)[1] if job.run]
+    assert names == [
+        *("variant_modern/seed1", "stage1_simple/seed1", "stage7_dropout2/seed1"),
+        *("stage3_augmentation/seed1", "stage7_dropout2/seed2", "stage7_dropout2/seed3"),
+        *(f"stage8_ensemble/member{n:02d}" for n in range(4, 12)),
+        *("stage1_simple/seed2", "stage1_simple/seed3"),
+        *("stage3_augmentation/seed2", "stage3_augmentation/seed3"),
+        *("variant_modern/seed2", "variant_modern/seed3"),
+    ]
 
 
 def test_options_that_need_a_split_say_so(lmdb: Path, tmp_path: Path) -> None:

@@ -19,8 +19,6 @@ from tinynet.errors import UsageError
 if TYPE_CHECKING:
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
-    from tinynet.jobs.slots import Slots
-    from tinynet.study.cost import Cost, Pace
     from tinynet.study.dissection import DissectionRequest, Folders
 
 
@@ -128,6 +126,21 @@ HOLD_OUT = 0.1
     "--processes", type=click.IntRange(1), metavar="N", help="On the CPU: N trainings at once."
 )
 @click.option(
+    "--per-gpu", type=click.IntRange(1), metavar="N", help="N trainings at once on each GPU."
+)
+@click.option(
+    "--within",
+    type=shared_options.FiniteRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Begin no training that would not end within this time, by the rates of the others.",
+)
+@click.option(
+    "--pack",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also put each finished run into small tar files in DIR, as soon as it is done.",
+)
+@click.option(
     "--plan",
     "plan_only",
     is_flag=True,
@@ -161,6 +174,9 @@ def dissect(
     caffe_python: str | None,
     cpu: bool,
     processes: int | None,
+    per_gpu: int | None,
+    within: float | None,
+    pack: Path | None,
     plan_only: bool,
     jobs_only: bool,
     collect: bool,
@@ -171,9 +187,10 @@ def dissect(
     DATA is what 'tinynet data convert' wrote (default data/lmdb).  What is done is kept, here or in
     --results; the same command resumes it, and more seeds or stages are added to what is there.
     What has not run reads "not run".  The ensemble's first members are the last single stage's
-    runs.
+    runs.  One seed of each variant and stage is trained first, then the ensemble's models, then
+    other seeds.
     """
-    from tinynet.cli.dissect_plan import is_worth_timing
+    from tinynet.cli import dissect_work
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
     from tinynet.study.dissection import DissectionRequest, Folders
     from tinynet.study.results import ResultsPaths
@@ -182,6 +199,12 @@ def dissect(
         raise UsageError("--plan, --write-jobs and --collect: choose one")
     if folds is not None and (hold_out is not None or half_val):
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
+    if folds is not None and (pack is not None or within is not None or plan_only):
+        raise UsageError("--plan, --within and --pack are for a dissection; leave out --folds")
+    if within is not None and (plan_only or jobs_only or collect):
+        raise UsageError("--within is for trainings: leave out --plan, --write-jobs, --collect")
+    if per_gpu is not None and (cpu or processes is not None):
+        raise UsageError("--per-gpu is for GPUs: leave out --cpu and --processes")
     request = DissectionRequest(
         data=data or DATA_ROOT,
         folders=Folders(out, ResultsPaths(results or out / "results")),
@@ -195,6 +218,7 @@ def dissect(
         selection_set=read_choices(overrides_files),
         engine=shared_options.engine_words(engine, caffe_python, cpu),
         command=command_line(),
+        pack=pack,
     )
     if folds is None:
         asked = [request]
@@ -202,21 +226,24 @@ def dissect(
         from tinynet.study.cross_validation import requests
 
         asked = list(requests(request, folds, 1 if split_seed is None else split_seed))
-    chosen = (engine, caffe_python, cpu)
+    devices = dissect_work.Devices(engine, caffe_python, cpu, processes, per_gpu)
     if plan_only:
-        if folds is not None:
-            raise UsageError("--plan is for a dissection; leave out --folds")
-        _plan_of(request, chosen, _at_once(cpu, processes), None)
+        dissect_work.show_plan(request, devices)
         return
     done = None
     if not collect:
         costs = None
         if folds is None and not jobs_only:
-            costs = _plan_of(request, chosen, _at_once(cpu, processes), is_worth_timing)
-        done = _work(request.folders, _jobs(asked), _slots(cpu, processes), jobs_only, costs)
+            # what has a limit does not spend it on timing
+            costs = dissect_work.planned_costs(request, devices, is_timed=within is None)
+        jobs = _jobs(asked)
+        if jobs_only:
+            dissect_work.write_list(request.folders, jobs)
+        elif jobs:
+            done = dissect_work.work(request.folders, jobs, devices, costs, within)
     for each in asked:
         _collect(each)
-    plain, shown = _results(request.folders, folds)
+    plain, shown = _results(request.folders, folds, pack)
     if as_json:
         click.echo(json.dumps(plain))
     elif not jobs_only:
@@ -264,10 +291,10 @@ def _collect(request: DissectionRequest) -> None:
         say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
 
 
-def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
-    """Write the table of what there is; it as plain data and as text."""
+def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[Any, str]:
+    """Write the table of what there is, and pack it; it as plain data and as text."""
     from tinynet.cli import dissect_report
-    from tinynet.study import cross_validation, table
+    from tinynet.study import cross_validation, packing, table
     from tinynet.study.results import write_dissection
 
     with folders.changing_results():
@@ -277,94 +304,11 @@ def _results(folders: Folders, folds: int | None) -> tuple[Any, str]:
             return plain, dissect_report.folds_text(stages)
         made = table.build(folders.results)
         write_dissection(folders.results.root, made)
+        if pack is not None:
+            left = packing.pack(folders.results, pack)
+            if left:
+                say(f"{pack}: is full; {len(left)} finished runs are not in it: {', '.join(left)}")
     return dataclasses.asdict(made), dissect_report.text(made)
-
-
-def _plan_of(
-    request: DissectionRequest, chosen: tuple[str, str | None, bool], at_once: int, worth: Any
-) -> dict[str, Cost]:
-    """Say what is left to do and how long it takes, where ``worth`` finds that worth measuring.
-
-    ``worth`` None: in any case, on stdout.  The costs by run.
-    """
-    from tinynet.cli import dissect_plan
-    from tinynet.engine import discovery
-    from tinynet.study.dissection import planned
-
-    left = planned(request)
-    costs = {training.cost.run: training.cost for training in left}
-    if not left:
-        if worth is None:
-            click.echo(f"{request.folders.results.root}: has all of it; nothing is left to train")
-        return costs
-    if worth is None or worth(list(costs.values())):
-        engine, caffe_python, cpu = chosen
-        found = discovery.find(engine, caffe_python)
-        rates = dissect_plan.measured(left, found, None, cpu, say)
-        click.echo(dissect_plan.text(left, rates, at_once), err=worth is not None)
-    return costs
-
-
-def _at_once(cpu: bool, processes: int | None) -> int:
-    """How many trainings run side by side, each with a device of its own."""
-    import os
-
-    from tinynet.jobs import gpus
-
-    if cpu or processes is not None or not gpus.are_here():
-        return 1  # cores are shared: what runs at once has a part of them each
-    return len(gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES"))) or 1
-
-
-def _work(
-    folders: Folders,
-    jobs: list[Job],
-    slots: Slots,
-    jobs_only: bool,
-    costs: dict[str, Cost] | None = None,
-) -> Any:
-    """Write the job list and do it, or say how; what became of it, None where nothing was done."""
-    from tinynet.jobs import local
-    from tinynet.jobs.additions import add_jobs
-    from tinynet.study.cost import Pace
-
-    if not jobs:
-        if jobs_only:
-            say(f"{folders.results.root}: has all of it; no job is left")
-        return None
-    add_jobs(folders.jobs, jobs, are_left=True)
-    if jobs_only:
-        say(
-            f"{folders.jobs}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}; begin with "
-            f"'tinynet jobs local {folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
-        )
-        return None
-    watch = None if costs is None else _watch(Pace(costs, folders.runs))
-    names = [job.name for job in jobs]
-    return local.run(folders.jobs, slots, say, only=names, again=True, watch=watch)
-
-
-def _watch(pace: Pace) -> Any:
-    def watch(active: list[Job], left: list[Job]) -> None:
-        for line in pace.lines(_runs(active), _runs(left)):
-            say(line)
-
-    return watch
-
-
-def _runs(jobs: list[Job]) -> list[str]:
-    return [f"{job.run.parent.name}/{job.run.name}" for job in jobs if job.run is not None]
-
-
-def _slots(cpu: bool, processes: int | None) -> Slots:
-    import os
-
-    from tinynet.jobs import gpus
-    from tinynet.jobs.slots import Cores
-
-    if cpu or processes is not None or not gpus.are_here():
-        return Cores(processes or 1)
-    return gpus.Gpus(gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES")))
 
 
 def _numbers(stages: tuple[int, ...], folds: int | None) -> list[int]:

@@ -128,7 +128,7 @@ def _named(found: Sequence[Gpu], word: str, where: str) -> Gpu:
 
 
 class Gpus:
-    """The GPUs of this machine, as ``slots.Slots``: one job on each, others left alone."""
+    """The GPUs of this machine, as ``slots.Slots``: others' are left alone."""
 
     def __init__(
         self,
@@ -139,8 +139,12 @@ class Gpus:
         look: Look = look,
         locks: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
+        per_gpu: int = 1,
     ) -> None:
-        """``memory``: MiB that must be free; ``share``: also where others compute already."""
+        """``memory``: MiB that must be free; ``share``: also where others compute already.
+
+        ``per_gpu``: how many jobs of ours at once on each.
+        """
         self._uuids = [gpu.uuid for gpu in allowed]
         self._memory = memory
         self._leave_free = leave_free
@@ -148,16 +152,18 @@ class Gpus:
         self._look = look
         self._locks = locks or Path(os.environ.get(LOCKS) or DEFAULT_LOCKS)
         self._clock = clock
+        self._per_gpu = per_gpu
         self._held: dict[Slot, str] = {}
         self._short_since: float | None = None
-        each = max(1, len(usable_cores()) // max(1, len(self._uuids)))
+        each = max(1, len(usable_cores()) // max(1, len(self._uuids) * per_gpu))
         self._threads = environment.at_most(each)
 
     def take(self) -> Slot | None:
         found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
         if not self._leaves_enough(found):
             return None
-        for gpu in sorted(found, key=lambda gpu: (-gpu.free, gpu.index)):
+        mine = list(self._held.values())
+        for gpu in sorted(found, key=lambda gpu: (mine.count(gpu.uuid), -gpu.free, gpu.index)):
             if not self._suits(gpu):
                 continue
             descriptor = self._lock(gpu)
@@ -211,12 +217,16 @@ class Gpus:
         return not self._leave_free or len(self._free(found)) > self._leave_free
 
     def _suits(self, gpu: Gpu) -> bool:
-        if gpu.uuid in self._held.values() or gpu.free < self._memory:
+        mine = list(self._held.values()).count(gpu.uuid)
+        if mine >= self._per_gpu or gpu.free < self._memory:
             return False
-        return self._share or gpu.is_idle
+        return self._share or mine > 0 or gpu.is_idle  # what computes there may be ours
 
     def _lock(self, gpu: Gpu) -> int | None:
         """A descriptor that holds the GPU's lock, or None where somebody else does."""
+        for slot, uuid in self._held.items():
+            if uuid == gpu.uuid:  # a copy holds the same lock, until the last is closed
+                return os.dup(slot.descriptors[0])
         _make_shared(self._locks)
         path = self._locks / f"{gpu.uuid}.lock"
         # opened for reading, which is enough for flock: the file may be another user's

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tinynet.run.paths import RunPaths
 
 Say = Callable[[str], None]
 Watch = Callable[[list[Job], list[Job]], None]
+Fits = Callable[[Job], bool]
 
 _TICK_SECONDS = 0.2
 _WATCH_SECONDS = 60.0
@@ -39,6 +40,7 @@ class JobsReport:
     begun: list[str] = field(default_factory=list)
     signal: str | None = None  # the one that stopped it
     stuck: list[str] = field(default_factory=list)  # stopped twice, and no further than before
+    too_long: list[str] = field(default_factory=list)  # not begun: they did not fit the time left
 
     def names(self, state: str) -> list[str]:
         return [name for name, found in self.states.items() if found.name == state]
@@ -72,6 +74,11 @@ class JobsReport:
             first, because = next(iter(self.blocked.items()))
             parts.append(f"{_jobs(list(self.blocked))} could not begin ({first}: not done yet: "
                          f"{', '.join(because)})")  # fmt: skip
+        if self.too_long and not parts:
+            raise StoppedEarly(
+                f"{folder}: {_jobs(self.too_long)} would not have ended in the time given; the "
+                "same command begins what is left"
+            )
         stopped = self.names(states.STOPPED)
         if stopped and not parts:
             raise StoppedEarly(f"{folder}: {_jobs(stopped)} stopped; the same command resumes it")
@@ -82,21 +89,23 @@ def run(
     folder: Path,
     slots: Slots,
     say: Say,
-    only: Collection[str] | None = None,
+    only: Sequence[str] | None = None,
     again: bool = False,
     watch: Watch | None = None,
+    fits: Fits | None = None,
 ) -> JobsReport:
-    """Do all jobs of the list in ``folder`` (or those named in ``only``) that nobody else does.
+    """Do all jobs of the list in ``folder`` that nobody else does, or those of ``only``, in order.
 
     ``slots`` says where they run (``slots.Cores``, ``gpus.Gpus``); ``again``: those that have
     failed before, too, once each.  ``watch`` is told every minute which jobs run here and which are
-    not done.  A job that fails does not keep the others from being done.  Ends
+    not done.  ``fits`` is asked before a job is begun whether the time that is left is enough for
+    it.  A job that fails does not keep the others from being done.  Ends
     when nothing is left to do here and nobody else works on something that more may follow from.
     SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to the commands, which stop with a snapshot;
     then it ends.  Returns what the jobs have come to; raises OSError where the list cannot be
     written, TinynetError where there is none.
     """
-    return _Runner(Path(folder), slots, say, only, again, watch).run()
+    return _Runner(Path(folder), slots, say, only, again, watch, fits).run()
 
 
 class _Runner:
@@ -105,15 +114,16 @@ class _Runner:
         folder: Path,
         slots: Slots,
         say: Say,
-        only: Collection[str] | None,
+        only: Sequence[str] | None,
         again: bool,
         watch: Watch | None,
+        fits: Fits | None,
     ) -> None:
         self._folder = folder
         self._slots = slots
         self._say = say
         self._list: JobList = read(folder)
-        self._scope = None if only is None else [self._list[name].name for name in only]
+        self._scope = None if only is None else [self._list[n].name for n in dict.fromkeys(only)]
         self._again = (
             {name for name, s in states.states(folder).items() if s.name == states.FAILED}
             if again
@@ -128,6 +138,8 @@ class _Runner:
         self._passed_on = 0
         self._said_waiting = ""
         self._watch = watch
+        self._fits = fits
+        self._too_long: list[str] = []
 
     def run(self) -> JobsReport:
         with children.stop_signals_noted(self._signals):
@@ -216,7 +228,12 @@ class _Runner:
         self._list = read(self._folder)  # which may have grown
         known = states.states(self._folder)
         ready = [job for job in self._jobs() if self._is_ready(job, known)]
-        for job in ready:
+        self._too_long = []
+        for job in list(ready):
+            if self._fits is not None and not self._fits(job):
+                self._too_long.append(job.name)
+                ready.remove(job)
+                continue
             slot = self._slots.take()
             if slot is None:
                 if not self._active:
@@ -232,7 +249,8 @@ class _Runner:
         return bool(others)
 
     def _jobs(self) -> list[Job]:
-        return [job for job in self._list.jobs if self._scope is None or job.name in self._scope]
+        names = [job.name for job in self._list.jobs] if self._scope is None else self._scope
+        return [self._list[name] for name in names]
 
     def _left(self) -> list[Job]:
         known = states.states(self._folder)
@@ -294,7 +312,7 @@ class _Runner:
             if known[job.name].name == states.WAITING and states.blocked_by(job, known)
         }
         stopped = signal.Signals(self._signals[0]).name if self._signals else None
-        return JobsReport(mine, blocked, self._begun, stopped, self._stuck)
+        return JobsReport(mine, blocked, self._begun, stopped, self._stuck, self._too_long)
 
 
 def _jobs(names: list[str]) -> str:

@@ -16,11 +16,12 @@ from typing import Any
 
 from tinynet.caffeformat import schema, shapes
 from tinynet.errors import TinynetError
-from tinynet.run.log import read_history
+from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
 
 TEST_COST = 1 / 3  # of an image that is tested, in images that are trained on
 CROPS = 10
+_STARTING = 20.0  # seconds that the processes of a training and its evaluations take to begin
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,32 @@ class Pace:
             found[-1] += f"; {waiting} more to do, all about {duration(rest / rate)} left"
         return found
 
+    def expected(self, run: str) -> float | None:
+        """The seconds that a whole run and its evaluations take, by what the others show.
+
+        At most, that is: a net takes no longer for an image than one of more multiply-adds that was
+        seen at work, and a net larger than all of those longer in proportion.  None where none has
+        shown its rate yet.
+        """
+        mine = self._costs[run]
+        seen = []  # (multiply-adds, seconds an image)
+        for other, cost in self._costs.items():
+            rate = _shown_rate(self._records(other))
+            if rate:
+                seen.append((cost.multiply_adds, 1 / rate))
+        if not seen:
+            return None
+        larger = [each for size, each in seen if size >= mine.multiply_adds]
+        largest, each = max(seen)
+        if larger:
+            each = min(larger)
+        else:
+            each *= mine.multiply_adds / largest
+        return _STARTING + mine.images * each
+
     def _look(self, run: str, cost: Cost) -> tuple[int, float]:
         """The iteration that a run's history has come to, and its rate in images a second."""
-        try:
-            records = read_history(RunPaths(self._runs / run).history)
-        except (TinynetError, OSError):
-            return 0, 0.0
+        records = self._records(run)
         if not records:
             return 0, 0.0
         now = time.monotonic()
@@ -144,8 +165,19 @@ class Pace:
             return iteration, (iteration - before[0]) * cost.batch / (now - before[1])
         if before is None:
             self._seen[run] = (iteration, now)
-        rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
-        return iteration, float(rates[-1]) if rates else 0.0
+        return iteration, _shown_rate(records)
+
+    def _records(self, run: str) -> list[Record]:
+        try:
+            return read_history(RunPaths(self._runs / run).history)
+        except (TinynetError, OSError):
+            return []
+
+
+def _shown_rate(records: Sequence[Record]) -> float:
+    """Images a second at the last display that tells it; 0.0 where none does."""
+    rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
+    return float(rates[-1]) if rates else 0.0
 
 
 def duration(seconds: float) -> str:

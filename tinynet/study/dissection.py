@@ -86,6 +86,7 @@ class DissectionRequest:
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
     ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
     ``train_sample``: of more training images than this, so many tell the training accuracy.
+    ``pack``: where each training's end puts what is finished (``study.packing``).
     """
 
     data: Path
@@ -102,6 +103,7 @@ class DissectionRequest:
     command: str = ""
     collect: Sequence[str] = ()
     train_sample: int = TRAIN_SAMPLE
+    pack: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     data, manifest = _data(request)
     files, epochs = _generate(request, data)
     members = _members(request, known) if ENSEMBLE.number in request.stages else []
-    trainings = list(_trainings(request, members))
+    trainings = _trainings(request, members)
     reported, tuning = experiment.splits_of(manifest)
     asked = Settings(
         data=experiment.describe_data(manifest),
@@ -331,19 +333,25 @@ def _nets(request: DissectionRequest) -> Iterator[Stage]:
 # ------------------------------------------------------------------------ trainings and jobs
 
 
-def _trainings(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:
-    """In the order of work, each once."""
-    seen = set()
-    for found in _nets(request):
+def _trainings(request: DissectionRequest, members: Sequence[str]) -> list[Training]:
+    """In the order of work, each once: what a reader of the table wants first comes first.
+
+    That is one seed of each variant and of each stage; then the ensemble's models; then the other
+    seeds.
+    """
+    urgent: dict[str, tuple[int, Training]] = {}
+    for found in sorted(_nets(request), key=lambda net: net.is_ensemble):
         if found.is_ensemble:
             wanted = _own_members(request, members)
         else:  # a stage whose runs are members runs from all of those seeds
             its_own = sum(run.startswith(f"{found.name}/") for run in members)
             wanted = _seeds(found, request, max(request.seeds, its_own))
         for training in wanted:
-            if training.run not in seen:
-                seen.add(training.run)
-                yield training
+            urgency = 2 if training.run in members else 3
+            if training.seed == 1 and not found.is_ensemble:
+                urgency = 1 if found in STAGES else 0
+            urgent.setdefault(training.run, (urgency, training))
+    return [training for _, training in sorted(urgent.values(), key=lambda pair: pair[0])]
 
 
 def _seeds(found: Stage, request: DissectionRequest, seeds: int) -> Iterator[Training]:
@@ -410,6 +418,7 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
         # a run that was trained before the data moved knows where they lay
         where = ("--data", os.fspath(data), *request.engine)
         commands.append(("evaluate", run, "--split", split_name, *crops, *part, *where))
-    commands.append(("dissect", "--collect", *(request.collect or folders.options)))
+    pack = () if request.pack is None else ("--pack", os.fspath(request.pack))
+    commands.append(("dissect", "--collect", *(request.collect or folders.options), *pack))
     scores = folders.results.scores(training.run)
     return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)

@@ -1,0 +1,150 @@
+"""How ``tinynet dissect`` does its trainings: on which devices, and told by the minute."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from tinynet.cli.messages import say
+from tinynet.errors import UsageError
+from tinynet.jobs import gpus, local
+from tinynet.jobs.additions import add_jobs
+from tinynet.jobs.slots import Cores, Slots
+from tinynet.study.cost import Cost, Pace
+from tinynet.study.dissection import DissectionRequest, Folders, Planned, planned
+
+if TYPE_CHECKING:
+    from tinynet.jobs.job_list import Job
+    from tinynet.jobs.local import JobsReport
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What the trainings run on, as it was asked for.
+
+    ``processes``: at once on the CPU; ``per_gpu``: at once on each GPU; None: not said.
+    """
+
+    engine: str
+    caffe_python: str | None
+    cpu: bool
+    processes: int | None
+    per_gpu: int | None
+
+    @property
+    def _are_cores(self) -> bool:
+        return self.cpu or self.processes is not None or not gpus.are_here()
+
+    @property
+    def at_once(self) -> int:
+        """How many trainings run side by side, each at the rate that it has alone."""
+        if self._are_cores:
+            return 1  # cores are shared: what runs at once has a part of them each
+        return len(self._gpus()) or 1
+
+    def slots(self) -> Slots:
+        """Raises UsageError where GPUs are asked for and none is here."""
+        if self._are_cores:
+            if self.per_gpu is not None:
+                raise UsageError("--per-gpu: no GPU is here; --processes N shares the cores")
+            return Cores(self.processes or 1)
+        return gpus.Gpus(self._gpus(), per_gpu=self.per_gpu or 1)
+
+    def _gpus(self) -> list[gpus.Gpu]:
+        return gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def show_plan(request: DissectionRequest, devices: Devices) -> None:
+    """Print what is left to do, and about how long it takes here."""
+    left = planned(request)
+    if left:
+        click.echo(_timed(left, devices))
+    else:
+        click.echo(f"{request.folders.results.root}: has all of it; nothing is left to train")
+
+
+def planned_costs(request: DissectionRequest, devices: Devices, is_timed: bool) -> dict[str, Cost]:
+    """The costs of what is left, by run; ``is_timed``: say the plan where that is worth it."""
+    from tinynet.cli import dissect_plan
+
+    left = planned(request)
+    costs = {training.cost.run: training.cost for training in left}
+    if is_timed and left and dissect_plan.is_worth_timing(list(costs.values())):
+        click.echo(_timed(left, devices), err=True)
+    return costs
+
+
+def _timed(left: Sequence[Planned], devices: Devices) -> str:
+    from tinynet.cli import dissect_plan
+    from tinynet.engine import discovery
+
+    found = discovery.find(devices.engine, devices.caffe_python)
+    rates = dissect_plan.measured(left, found, None, devices.cpu, say)
+    return dissect_plan.text(left, rates, devices.at_once)
+
+
+def write_list(folders: Folders, jobs: Sequence[Job]) -> None:
+    """Write the job list, and say how it is begun."""
+    if not jobs:
+        say(f"{folders.results.root}: has all of it; no job is left")
+        return
+    add_jobs(folders.jobs, jobs, are_left=True)
+    say(
+        f"{folders.jobs}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}; begin with "
+        f"'tinynet jobs local {folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
+    )
+
+
+def work(
+    folders: Folders,
+    jobs: Sequence[Job],
+    devices: Devices,
+    costs: dict[str, Cost] | None,
+    within: float | None,
+) -> JobsReport:
+    """Write the job list and do it; what became of it.
+
+    ``costs``: of the runs, where the pace is to be told; ``within``: seconds from now in which a
+    training must end to be begun.
+    """
+    slots = devices.slots()
+    add_jobs(folders.jobs, jobs, are_left=True)
+    pace = None if costs is None else Pace(costs, folders.runs)
+    return local.run(
+        folders.jobs,
+        slots,
+        say,
+        only=[job.name for job in jobs],
+        again=True,
+        watch=None if pace is None else _watch(pace),
+        fits=None if pace is None or within is None else _fits(pace, within),
+    )
+
+
+def _watch(pace: Pace) -> Callable[[list[Job], list[Job]], None]:
+    def watch(active: list[Job], left: list[Job]) -> None:
+        for line in pace.lines(_runs(active), _runs(left)):
+            say(line)
+
+    return watch
+
+
+def _fits(pace: Pace, within: float) -> Callable[[Job], bool]:
+    """Whether a job ends in time; what no rate is known of yet is taken to do so."""
+    end = time.monotonic() + within
+
+    def fits(job: Job) -> bool:
+        left = end - time.monotonic()
+        seconds = [pace.expected(run) for run in _runs([job])]
+        return left > 0 and all(each is None or each <= left for each in seconds)
+
+    return fits
+
+
+def _runs(jobs: Sequence[Job]) -> list[str]:
+    return [f"{job.run.parent.name}/{job.run.name}" for job in jobs if job.run is not None]
