@@ -15,8 +15,10 @@ import pytest
 from tests import children
 from tests.cli.test_caffe import NET, ROOT, wait_for
 from tinynet.caffeformat import binary, schema
+from tinynet.errors import UsageError
+from tinynet.launcher import first_host, in_environment
 from tinynet.torchcaffe.errors import CaffeError
-from tinynet.torchcaffe.pycaffe.ranks import Ranks, first_host, in_environment
+from tinynet.torchcaffe.pycaffe.ranks import Ranks
 
 SOLVER = """
 net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: {iterations} display: 10
@@ -117,7 +119,7 @@ def test_the_place_is_a_launchers(monkeypatch: pytest.MonkeyPatch) -> None:
     alone_then(monkeypatch, RANK="3", WORLD_SIZE="4", LOCAL_RANK="1")
     assert in_environment() == (3, 4, 1)
     alone_then(monkeypatch, RANK="x", WORLD_SIZE="4")
-    with pytest.raises(CaffeError, match="must be numbers; got x, 4, x"):
+    with pytest.raises(UsageError, match="must be numbers; got x, 4, x"):
         in_environment()
     slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
     slurm |= {"SLURM_STEP_NODELIST": "gpu[07-09,12]", "SLURM_JOB_ID": "41", "SLURM_STEP_ID": "2"}
@@ -145,12 +147,3 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_the_first_host_of_a_slurm_list(hosts: str, first: str) -> None:
     assert first_host(hosts) == first
-
-
-def test_tinynet_train_under_a_launcher_of_several_says_what_does_that() -> None:
-    command = [sys.executable, "-m", "tinynet", "train", "--stage", "1", "--cpu"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RANK": "1", "WORLD_SIZE": "2"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "RANK 1 of WORLD_SIZE 2: tinynet train trains with one process" in done.stderr
-    assert "tinynet caffe train" in done.stderr

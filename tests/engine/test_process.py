@@ -79,7 +79,7 @@ def stand_in(folder: Path, text: str) -> Engine:
 
 def train(engine: Engine, folder: Path) -> str:
     progress = Progress("net", 0, 10, quiet=True)
-    session = Session(engine, ["train", "s"], RunPaths(folder), LogParser(1, 0.0), progress)
+    session = Session(engine, [["train", "s"]], RunPaths(folder), LogParser(1, 0.0), progress)
     return session.run().message
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
     from tinynet.run.plan import TrainingRequest
 
 
+class GpuList(click.ParamType):
+    """``4`` (so many), ``0,1`` (these), or ``all``."""
+
+    name = "gpus"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        numbers = value.split(",")
+        if value != "all" and not all(re.fullmatch(r"[0-9]{1,4}", word) for word in numbers):
+            self.fail(f"{value!r} is no number of GPUs, no list such as 0,1, nor all", param, ctx)
+        if value != "all" and len({int(word) for word in numbers}) < len(numbers):
+            self.fail(f"{value!r}: each solver needs a GPU of its own", param, ctx)
+        if numbers == ["0"]:
+            self.fail("'0': is how many; on GPU 0 alone trains --gpu 0", param, ctx)
+        return value
+
+
 @click.command(
     epilog=shared_options.example("tinynet train --stage 1 --engine torch --max-iter 2000"),
 )
@@ -31,6 +48,19 @@ if TYPE_CHECKING:
 @shared_options.engine()
 @shared_options.caffe_python
 @shared_options.gpu("Train on")
+@click.option(
+    "--gpus",
+    type=GpuList(),
+    metavar="N|N,N|all",
+    help="Train on N GPUs together, on those numbered 0,1, or on all: each has the prototxt's "
+    "batch, and their gradients are averaged.",
+)
+@click.option(
+    "--solvers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train with N processes together; on CPUs, where no GPU is.",
+)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -100,10 +130,18 @@ def train(as_json: bool, **given: Any) -> None:
     engine wrote it; one that is finished says so.  SOLVER may also be a folder with a
     solver.prototxt, or a run directory, which resumes as it was begun.  Ctrl-C stops after the
     iteration and leaves a snapshot.
-    """
-    from tinynet.run import driver
 
-    result = driver.train(request_of(**given), say)
+    Under torchrun, or srun with several tasks, each process is one of as many solvers: rank 0 has
+    the run, the others compute for it.
+    """
+    from tinynet import launcher
+    from tinynet.run import driver, launched
+
+    request, place = request_of(**given), launcher.in_environment()
+    if place is not None and place.rank:
+        launched.work(request, place)
+        return
+    result = driver.train(request, say)
     click.echo(json.dumps(result) if as_json else _sentence(result))
 
 
@@ -123,9 +161,9 @@ def request_of(
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
     from tinynet.run.plan import TrainingRequest
 
-    _require_one_process()
-    if options["gpu"] is not None and options["cpu"]:
-        raise UsageError("--gpu and --cpu: choose one")
+    given = [f"--{name}" for name in ("gpu", "gpus", "cpu") if options[name] not in (None, False)]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: choose one")
     overrides = shared_options.overrides(
         assignments, max_iter=max_iter, snapshot=snapshot, random_seed=seed
     )
@@ -138,16 +176,6 @@ def request_of(
         command=["tinynet", *sys.argv[1:]],
         **options,
     )
-
-
-def _require_one_process() -> None:
-    """Refuse what would be several trainings of one run, where a launcher started several."""
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if "RANK" in os.environ and processes != "1":
-        raise UsageError(
-            f"RANK {os.environ['RANK']} of WORLD_SIZE {processes}: tinynet train trains with one "
-            "process; under torchrun start tinynet caffe train -solver SOLVER.prototxt"
-        )
 
 
 def _target(

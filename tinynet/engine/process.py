@@ -72,7 +72,7 @@ class WorkerProcess:
     """A process that speaks the worker's protocol.  A context: its end ends the process.
 
     ``status``: the exit status, negative for a signal; None while it runs.  ``error``: the message
-    of its ``error`` event, None where it sent none.
+    of its ``error`` event, and ``error_kind`` the error's class, None where it sent none.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class WorkerProcess:
         if own_session:
             autogroup.follow_nice(self._process.pid)
         self.error: str | None = None
+        self.error_kind: str | None = None
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         self._awaited: dict[str, dict[str, Any]] = {}  # the last event of each kind
         self._unended: dict[int, bytes] = {}  # of each stream, the line that has not ended yet
@@ -182,6 +183,7 @@ class WorkerProcess:
         for event in filter(None, map(_event, lines)):
             if event["event"] == "error":
                 self.error = str(event.get("message"))
+                self.error_kind = event.get("kind")
             self._awaited[event["event"]] = event
             if self._take_event is not None:
                 self._take_event(event)

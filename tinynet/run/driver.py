@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tinynet import files
+from tinynet import files, launcher
 from tinynet.engine import devices, discovery, processor
 from tinynet.engine.precision import require_precision
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
-from tinynet.run import checks, lock, memory, prepare, retention, snapshots
+from tinynet.run import checks, launched, lock, memory, prepare, retention, snapshots, solvers
 from tinynet.run import record as runs
 from tinynet.run import resume as resuming
 from tinynet.run.log import LogParser
@@ -26,9 +27,20 @@ from tinynet.run.summary import summary
 def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any]:
     """Carry a run to its end, and return its summary (see ``summary``).
 
-    ``say`` gets each message for the user, a line each.  Raises StoppedEarly after a signal,
-    TinynetError where the run cannot start, fails or diverges.
+    ``say`` gets each message for the user, a line each.  Where a launcher has started a process
+    for each solver, rank 0 calls this, and the others ``launched.work``.  Raises StoppedEarly after
+    a signal, TinynetError where the run cannot start, fails or diverges.
     """
+    place = launcher.in_environment()
+    if place is not None and place.rank:
+        raise UsageError(f"rank {place.rank} of {place.solvers}: rank 0 alone has a run directory")
+    with launched.OtherRanks(place) as others:
+        return _train(request, say, others)
+
+
+def _train(
+    request: TrainingRequest, say: Callable[[str], None], others: launched.OtherRanks
+) -> dict[str, Any]:
     paths = request.paths
     stored = runs.load(paths.run_json)
     if request.resume and stored is None:
@@ -49,43 +61,46 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
     for weights in request.weights:
         warnings += checks.weights_taken(prepared, Path(weights))
     engine = discovery.find(request.engine, request.caffe_python)
-    gpu = devices.choose(engine, request.gpu, request.cpu)
+    chosen = solvers.choose(request, stored.solvers if stored else None, engine, others.place)
+    request = replace(request, solvers=chosen.count)
+    prepared = replace(prepared, solvers=chosen.count)
+    first_gpu = chosen.gpus[0] if chosen.gpus else None
     precision = request.precision or (stored.precision if stored else "float32")
-    require_precision(precision, engine, gpu)
-    if stored is None and gpu is None:
-        memory.require(prepared)
-    if request.gpu is not None:
-        devices.require(engine, request.gpu)
+    require_precision(precision, engine, first_gpu)
+    if stored is None and first_gpu is None:
+        memory.require(replace(prepared, solvers=chosen.here))
+    if request.gpu is not None or request.gpus is not None:
+        for gpu in chosen.gpus:
+            devices.require(engine, gpu)
     checks.require_writable(paths)
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
-        if precision == "bf16" and gpu is None and not processor.has_bfloat16():
+        if precision == "bf16" and first_gpu is None and not processor.has_bfloat16():
             warnings.append(
                 "this processor has no bfloat16 instructions: bf16 will be many times slower than "
                 "float32 here; train on a GPU, or start another run without --precision"
             )
-        threads, kept_number = _threads(stored)
+        threads, kept_number = _threads(stored, chosen.threads)
         warnings += kept_number
         for warning in warnings:
             say(warning)
         while True:  # once, and once more where a warm-up goes before
-            plan = decide(request, stored, prepared, data, engine, gpu)
+            plan = decide(request, stored, prepared, data, engine, chosen)
             plan.run.threads = threads
             for note in plan.notes:
                 say(note)
             say(plan.headline)
-            result = _run(plan, say)
+            result = _run(plan, say, others)
             if result is not None:
                 return result
             stored = runs.load(paths.run_json)
 
 
-def _threads(stored: Run | None) -> tuple[int, list[str]]:
-    """How many threads a run computes with, and what to say of it where that may surprise.
+def _threads(stored: Run | None, here: int) -> tuple[int, list[str]]:
+    """How many threads a solver computes with, and what to say of it where that may surprise.
 
     Chosen once: sums are added up in another order on another number of threads.
     """
-    here = processor.usable_threads()
     if stored is None or not stored.threads or stored.threads == here:
         return here, []
     return stored.threads, [
@@ -113,10 +128,13 @@ def _prepare(request: TrainingRequest, stored: Run | None) -> prepare.Prepared:
     if stored is not None and request.resume:
         # a resumed run resumes with what it was begun with, unless told otherwise now
         overrides = {**stored.overrides, **overrides}
-    return prepare.load(request.solver, overrides)
+    prepared = prepare.load(request.solver, overrides)
+    return replace(prepared, solvers=stored.solvers if stored else request.solvers or 1)
 
 
-def _run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any] | None:
+def _run(
+    plan: Plan, say: Callable[[str], None], others: launched.OtherRanks
+) -> dict[str, Any] | None:
     """One session, recorded.  The run's summary; None where its warm-up alone is done."""
     paths, prepared, run, first = plan.paths, plan.prepared, plan.run, plan.first
     _begin(plan)
@@ -133,7 +151,7 @@ def _run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any] | None:
     seconds = plan.history[-1].get("seconds", 0.0) if plan.history else 0.0
     session = Session(
         plan.engine,
-        _arguments(plan),
+        _arguments(plan, others),
         paths,
         LogParser(prepared.effective_batch, seconds),
         progress,
@@ -145,7 +163,8 @@ def _run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any] | None:
     outcome = Outcome(runs.FAILED, first, "ended by an error of the driver")
     warm = False
     try:
-        outcome = session.run()
+        with others.working(more=plan.is_warm_up):
+            outcome = session.run()
     finally:
         progress.close()
         if outcome.state == runs.FAILED and memory.is_shortage(outcome.message):
@@ -170,12 +189,15 @@ def _begin(plan: Plan) -> None:
     snapshots.unseal_after(paths.snapshots, plan.first)
     if plan.snapshot is None:
         paths.log.write_bytes(b"")
+        for rank in range(1, plan.solvers.count):
+            paths.rank_log(rank).unlink(missing_ok=True)
     else:
         resuming.write_to_log(paths, plan.snapshot, engine.name, plan.exact, plan.notes)
     run.max_iter = prepared.solver.max_iter
     run.effective_batch = prepared.effective_batch
     run.engine = {"name": engine.name, "version": engine.version, "python": engine.python}
-    run.device = "cpu" if plan.gpu is None else f"gpu {plan.gpu}"
+    run.solvers = plan.solvers.count
+    run.device = plan.solvers.device
     run.hashes = {name: runs.sha256(text) for name, text in texts.items()}
     run.command = list(plan.request.command)
     run.begin_session(
@@ -189,12 +211,24 @@ def _begin(plan: Plan) -> None:
     run.save(paths.run_json)
 
 
-def _arguments(plan: Plan) -> list[str]:
+def _arguments(plan: Plan, others: launched.OtherRanks) -> list[list[str]]:
+    """Of each worker that starts here, rank 0's first."""
+    shared, several = _shared_arguments(plan), plan.solvers
+    if several.place:
+        shared += others.arguments(more=plan.is_warm_up)
+    found = []
+    for rank in range(several.here):
+        own = ["--gpu", str(several.gpus[rank])] if several.gpus else []
+        if several.count > 1:
+            own += ["--solvers", str(several.count), "--rank", str(rank)]
+        found.append([*shared, *own])
+    return found
+
+
+def _shared_arguments(plan: Plan) -> list[str]:
     solver, last = plan.prepared.at(plan.first)
     file = plan.paths.warm_up if plan.is_warm_up else plan.paths.solver
     arguments = ["train", os.fspath(file)]
-    if plan.gpu is not None:
-        arguments += ["--gpu", str(plan.gpu)]
     if plan.run.precision != "float32":
         arguments += ["--precision", plan.run.precision]
     if plan.run.max_norm is not None:

@@ -52,11 +52,13 @@ def require(prepared: Prepared) -> None:
     Only what cannot fit is refused: the whole of the memory counts, free or not.
     """
     needed, limit = estimate(prepared), _memory_here()
-    if needed is None or limit is None or needed <= limit:
+    if needed is None or limit is None or prepared.solvers * needed <= limit:
         return
+    needed *= prepared.solvers
     name, size = _largest_layer(prepared)
+    solvers = f" with {prepared.solvers} solvers" if prepared.solvers > 1 else ""
     raise TinynetError(
-        f"{prepared.path}: training would take about {_shown(needed)}, more than the "
+        f"{prepared.path}: training{solvers} would take about {_shown(needed)}, more than the "
         f"{_shown(limit)} that this machine has; layer '{name}' alone takes {_shown(size)}: check "
         f"its sizes, and batch_size, which is {prepared.batch_size}"
     )

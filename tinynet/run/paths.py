@@ -47,6 +47,10 @@ class RunPaths:
     def log(self) -> Path:
         return Path(self.root) / "train.log"
 
+    def rank_log(self, rank: int) -> Path:
+        """What another rank than 0 has said, where several solvers train together."""
+        return Path(self.root) / f"rank{rank}.log"
+
     @property
     def history(self) -> Path:
         return Path(self.root) / "history.jsonl"

@@ -25,6 +25,7 @@ from tinynet.run.log import Record
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import Run
 from tinynet.run.snapshots import Snapshot
+from tinynet.run.solvers import Solvers
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class TrainingRequest:
     engine: str = "auto"
     caffe_python: str | None = None
     gpu: int | None = None
+    gpus: str | None = None  # how many, their numbers with commas between, or "all"
+    solvers: int | None = None  # that train together; None: one for each GPU, or as before, or 1
     cpu: bool = False
     precision: str | None = None  # float32, tf32, bf16; None: as before, or float32
     max_norm: float | None = None  # of each unit's incoming weights; None: as before, or no limit
@@ -56,7 +59,7 @@ class Plan:
     prepared: prepare.Prepared
     run: Run
     engine: Engine
-    gpu: int | None
+    solvers: Solvers
     snapshot: Snapshot | None = None  # None: from iteration 0
     notes: list[str] = field(default_factory=list)
     exact: bool = False  # the snapshot's complete state is whole, and the engine can use it
@@ -80,14 +83,18 @@ class Plan:
     def headline(self) -> str:
         """What is about to happen, with the effective batch."""
         prepared, run = self.prepared, self.run
-        where = "CPU" if self.gpu is None else f"GPU {self.gpu}"
+        where = self.solvers.where
         if run.precision != "float32":
             where += f" in {run.precision}"
         if run.max_norm is not None:
             where += f", max-norm {run.max_norm:g}"
         batch = f"batch {prepared.batch_size}"
         if prepared.solver.iter_size > 1:
-            batch += f" × iter_size {prepared.solver.iter_size} = {prepared.effective_batch}"
+            batch += f" × iter_size {prepared.solver.iter_size}"
+        if prepared.solvers > 1:
+            batch += f" × {prepared.solvers} solvers"
+        if prepared.effective_batch > prepared.batch_size:
+            batch += f" = {prepared.effective_batch}"
         start = f"resuming at iteration {self.first}" if self.first else f"seed {run.seed}"
         to = f"to iteration {prepared.solver.max_iter}"
         if self.is_warm_up:
@@ -122,6 +129,7 @@ def _changed_options(request: TrainingRequest, stored: Run) -> list[str]:
         for name, before, now in (
             ("precision", stored.precision, request.precision),
             ("max-norm", stored.max_norm, request.max_norm),
+            ("solvers", stored.solvers, request.solvers),
         )
         if now not in (None, before)
     ]
@@ -143,7 +151,7 @@ def decide(
     prepared: prepare.Prepared,
     data: list[dict[str, Any]],
     engine: Engine,
-    gpu: int | None,
+    solvers: Solvers,
 ) -> Plan:
     """What to do with the run directory, of which ``stored`` is the run.json (None: no run yet).
 
@@ -151,7 +159,7 @@ def decide(
     Raises TinynetError where the directory holds another run.
     """
     run = _fresh(request, prepared, data) if stored is None else stored
-    plan = Plan(request, prepared, run, engine, gpu)
+    plan = Plan(request, prepared, run, engine, solvers)
     if stored is not None:
         _require_same(request, stored, prepared, data)
         plan.snapshot, plan.notes = _newest_snapshot(plan)
@@ -185,6 +193,7 @@ def _fresh(request: TrainingRequest, prepared: prepare.Prepared, data: list[dict
         keep=request.keep,
         precision=request.precision or "float32",
         max_norm=request.max_norm,
+        solvers=prepared.solvers,
         data=data,
     )
 

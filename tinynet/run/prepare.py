@@ -55,6 +55,7 @@ class Prepared:
     deploy: str | None = None  # text of the deploy.prototxt beside the solver
     warm_up: Any = None  # the solver up to its max_iter, from that beside the solver; or None
     notes: list[str] = field(default_factory=list)  # what became of nets in older formats
+    solvers: int = 1  # that train together
 
     @property
     def net_name(self) -> str:
@@ -67,8 +68,8 @@ class Prepared:
 
     @property
     def effective_batch(self) -> int:
-        """Images per update: a worker drives one device, which makes ``iter_size`` passes."""
-        return self.batch_size * self.solver.iter_size
+        """Images per update: each solver makes ``iter_size`` passes over batches of its own."""
+        return self.batch_size * self.solver.iter_size * self.solvers
 
     @property
     def divergence_limit(self) -> float | None:

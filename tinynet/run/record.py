@@ -37,12 +37,13 @@ class Run:
     iteration: int = 0  # that of the newest snapshot or, while it runs, of the session's start
     max_iter: int = 0
     seed: int = 1
-    effective_batch: int = 0
+    effective_batch: int = 0  # images per update, of all solvers
+    solvers: int = 1  # that train together, each with the prototxt's batch
     engine: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
     max_norm: float | None = None  # of each unit's incoming weights, after every update
     precision: str = "float32"  # the engine's arithmetic: float32, tf32 or bf16
-    threads: int | None = None  # that it computes with, in every session; None: not recorded
+    threads: int | None = None  # that each solver computes with; None: not recorded
     versions: dict[str, str] = field(default_factory=dict)
     source: str = ""  # the solver.prototxt that the run was made from
     overrides: dict[str, str] = field(default_factory=dict)  # solver fields from the command line

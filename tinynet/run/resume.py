@@ -135,8 +135,10 @@ def skips(prepared: Prepared, iteration: int) -> list[Skip]:
             with open_store(Path(parameter.source)) as store:
                 records = len(store)
         if records and parameter.batch_size:
-            # after so many batches a round ends with a batch, and all begins again
-            given %= records // math.gcd(records, parameter.batch_size)
+            # after so many batches a round ends with a batch, and all begins again; several
+            # solvers pass over each other's records in training
+            passed = parameter.batch_size * (prepared.solvers if net == 0 else 1)
+            given %= records // math.gcd(records, passed)
         found.append(Skip(net, layer.name, given))
     return found
 

@@ -1,4 +1,7 @@
-"""One worker, from its start to its end: events, signals, log, history, divergence."""
+"""One worker, or one for each of several solvers, from start to end.
+
+Events, signals, log, history, divergence.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from tinynet import files
 from tinynet.caffeformat.glog import OWN, glog_line
 from tinynet.engine import signals
 from tinynet.engine.discovery import Engine
-from tinynet.engine.process import WorkerProcess, start_worker
+from tinynet.engine.ranks import RankProcesses
 from tinynet.errors import StoppedEarly
 from tinynet.run import record as runs
 from tinynet.run.log import LogParser, Record, append_history, without_year
@@ -35,12 +38,16 @@ class Outcome:
 
 
 class Session:
-    """Runs a worker and looks after it.  Used once: ``Session(...).run()``."""
+    """Runs a worker and looks after it.  Used once: ``Session(...).run()``.
+
+    ``arguments``: the worker's; where several solvers train together, those of each one's worker
+    that starts here, rank 0's first.
+    """
 
     def __init__(
         self,
         engine: Engine,
-        arguments: Sequence[str],
+        arguments: Sequence[Sequence[str]],
         paths: RunPaths,
         parser: LogParser,
         progress: Progress,
@@ -64,17 +71,18 @@ class Session:
         self._engine_event: dict[str, Any] | None = None
         self._end: str | None = None
         self._loss: float | None = None
-        self._worker: WorkerProcess | None = None
+        self._worker: RankProcesses | None = None
 
     def run(self) -> Outcome:
-        """Start the worker, follow it to its end, and say how it ended."""
+        """Start the worker (or workers), follow it to its end, and say how it ended."""
         with self._paths.log.open("ab", buffering=0) as log:
             self._log = log
             with (
                 signals.taken(STOP_SIGNALS, self._on_signal),
-                start_worker(
+                RankProcesses(
                     self._engine,
                     self._arguments,
+                    [self._paths.rank_log(rank) for rank in range(1, len(self._arguments))],
                     threads=self._threads,
                     with_input=True,
                     take_event=self._take_event,
@@ -169,12 +177,12 @@ class Session:
 
     # ------------------------------------------------------------------ the end
 
-    def _outcome(self, worker: WorkerProcess, status: int) -> Outcome:
+    def _outcome(self, worker: RankProcesses, status: int) -> Outcome:
         state, message = self._verdict(worker, status)
         loss = self._loss if state == runs.FINISHED else None
         return Outcome(state, self._iteration, message, self._last_good, self._engine_event, loss)
 
-    def _verdict(self, worker: WorkerProcess, status: int) -> tuple[str, str]:
+    def _verdict(self, worker: RankProcesses, status: int) -> tuple[str, str]:
         if self._diverged is not None:
             return runs.DIVERGED, self._diverged
         if status == 0 and self._end == "done":

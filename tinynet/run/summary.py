@@ -22,6 +22,8 @@ def summary(paths: RunPaths) -> dict[str, Any]:
         "state": run.state,
         "engine": run.engine.get("name", ""),
         "device": run.device,
+        "solvers": run.solvers,
+        "effective_batch": run.effective_batch,
         "seed": run.seed,
         "iteration": run.iteration,
         "max_iter": run.max_iter,

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tinynet.torchcaffe import acceleration, max_norm, precision
+from tinynet.torchcaffe import acceleration, max_norm, parallel, precision
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.snapshots import complete_state
 
 if TYPE_CHECKING:
+    from tinynet.torchcaffe.parallel import NCCL
     from tinynet.torchcaffe.solver import Solver
 
 
@@ -54,14 +55,18 @@ def device_name() -> str:
     return torch.cuda.get_device_name(CONTEXT.device) if CONTEXT.gpu else "cpu"
 
 
-def make_resumable(solver: Solver) -> None:
+def make_resumable(solver: Solver, together: NCCL | None = None) -> None:
     """From now on every snapshot has a third file, from which the run can resume exactly.
+
+    ``together``: what joins it with the solvers of other ranks, whose states the file holds too:
+    all ranks must then call ``solver.snapshot()`` at the same points.
 
     ``PREFIX_iter_N.complete.json`` holds what Caffe forgets: positions in the data, random states,
     the window of ``average_loss``.  And calls of ``step`` follow one another as if they were one,
     where Caffe starts the average anew at each.
     """
     solver.resumable = True
+    solver.together = together
 
 
 def restore_complete(solver: Solver, solverstate: str | Path) -> None:
@@ -69,7 +74,7 @@ def restore_complete(solver: Solver, solverstate: str | Path) -> None:
 
     Then N iterations straight and any number of interruptions give the same weights to the bit, on
     the same machine with the same number of threads.  Raises CaffeError where the complete state is
-    missing, damaged, or that of another snapshot, net, data set or precision.
+    missing, damaged, or that of another snapshot, net, data set, precision or number of solvers.
     """
     try:
         complete_state.restore(solver, Path(solverstate))
@@ -83,6 +88,14 @@ def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
     Real Caffe leaves a test of minutes only at its end.  The interrupted test counts as not begun.
     """
     solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)
+
+
+def told_by_rank_0(where: str, text: str | None) -> str:
+    """The ``text`` of rank 0 on all ranks that a launcher has started (``parallel``).
+
+    Set solver_count and solver_rank before.
+    """
+    return parallel.told_by_rank_0(where, text)
 
 
 def limit_norms(solver: Solver, largest: float) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime
 import gc
 import os
+import shutil
 import tempfile
 import time
 import weakref
@@ -87,7 +88,7 @@ class NCCL:
         self._device = self._params[0].tensor.device if self._params else CONTEXT.device
         where = uid.decode() if isinstance(uid, bytes) else uid
         try:
-            store = self._meet(where)
+            store = _met.pop(where, None) or _meet(where)
             self._gather(store, where, require_others)
             dist.init_process_group(
                 backend="nccl" if self._device.type == "cuda" else "gloo",
@@ -104,6 +105,10 @@ class NCCL:
         # numbers of the host's, for which no rank waits for its GPU
         self._of_cpus = dist.new_group(backend="gloo") if self._device.type == "cuda" else None
         self._end = weakref.finalize(self, _leave)
+        if where.startswith(_FILE):
+            self.highest(0)  # once that is known, every rank is connected
+            if self._rank == 0:
+                shutil.rmtree(Path(where[len(_FILE) :]).parent, ignore_errors=True)
         self._pending: list[tuple[dist.Work, torch.Tensor, list[torch.Tensor]]] = []
         self._reduced_by_layer = False
 
@@ -117,32 +122,6 @@ class NCCL:
             return _ENVIRONMENT.encode()
         folder = tempfile.mkdtemp(prefix="tinynet-solvers-")
         return f"{_FILE}{folder}/store".encode()
-
-    def _meet(self, where: str) -> Store:
-        """The store that the ranks share."""
-        from torch._C._distributed_c10d import FileStore, PrefixStore, TCPStore
-
-        if where.startswith(_FILE):
-            path = Path(where[len(_FILE) :])
-            check(path.parent.is_dir(), f"uid {where}: there is no such folder on this machine")
-            store: Store = FileStore(str(path), self._count)
-        elif where == _ENVIRONMENT:
-            address, port = (os.environ.get(name, "") for name in _ADDRESS)
-            check(
-                bool(address) and port.isdecimal(),
-                f"uid {where}: MASTER_ADDR and MASTER_PORT must name where rank 0 listens; got "
-                f"'{address}' and '{port}'",
-            )
-            # torchrun's own store listens there already
-            listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-            restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-            store = PrefixStore(
-                f"tinynet {restart}",
-                TCPStore(address, int(port), self._count, listens and self._rank == 0, _MEET),
-            )
-        else:
-            raise CaffeError(f"uid '{where}' is none of NCCL.new_uid()'s")
-        return store
 
     def _gather(self, store: Store, where: str, require_others: Callable[[], None]) -> None:
         """Wait until every rank is there."""
@@ -205,13 +184,30 @@ class NCCL:
         self._finish()
         self._reduced_by_layer = False
 
-    def of_rank_0(self, number: int) -> int:
-        """The ``number`` that rank 0 gives; all ranks must call it at the same point."""
+    # --- beyond pycaffe; all ranks must call these at the same point
+
+    def highest(self, number: int) -> int:
+        """The highest ``number`` that a rank gives."""
         import torch.distributed as dist
 
         found = torch.tensor([number])
-        self._wait(dist.broadcast(found, 0, group=self._of_cpus, async_op=True))
+        work = dist.all_reduce(found, dist.ReduceOp.MAX, group=self._of_cpus, async_op=True)
+        self._wait(work)
         return int(found)
+
+    def gathered(self, text: str) -> list[str]:
+        """On rank 0 the ``text`` of every rank, in their order; on the others nothing.
+
+        Blanks at a text's end are lost.
+        """
+        import torch.distributed as dist
+
+        own = bytearray(text, "utf-8")
+        own += b" " * (self.highest(len(own)) - len(own))
+        mine = torch.frombuffer(own, dtype=torch.uint8)
+        found = [torch.empty_like(mine) for _ in range(self._count)] if self._rank == 0 else None
+        self._wait(dist.gather(mine, found, 0, group=self._of_cpus, async_op=True))
+        return [bytes(each.tolist()).decode("utf-8").rstrip() for each in found or []]
 
     # --- its parts
 
@@ -240,6 +236,71 @@ class NCCL:
                 f"rank {self._rank} of {self._count} lost another rank, which has ended; "
                 "resume all of them from the last snapshot"
             ) from error
+
+
+# stores that ranks have met at already, before there was a solver
+_met: dict[str, Store] = {}
+
+
+def _meet(where: str) -> Store:
+    """The store that the ranks share."""
+    from torch._C._distributed_c10d import FileStore, PrefixStore, TCPStore
+
+    count, rank = CONTEXT.solver_count, CONTEXT.solver_rank
+    if where.startswith(_FILE):
+        path = Path(where[len(_FILE) :])
+        check(path.parent.is_dir(), f"uid {where}: there is no such folder on this machine")
+        return FileStore(str(path), count)
+    if not where.startswith(_ENVIRONMENT):
+        raise CaffeError(f"uid '{where}' is none of NCCL.new_uid()'s")
+    address, port = (os.environ.get(name, "") for name in _ADDRESS)
+    check(
+        bool(address) and port.isdecimal(),
+        f"uid {where}: MASTER_ADDR and MASTER_PORT must name where rank 0 listens; got "
+        f"'{address}' and '{port}'",
+    )
+    # torchrun's own store listens there already
+    listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return PrefixStore(
+        f"tinynet {restart} {where[len(_ENVIRONMENT) :]}",
+        TCPStore(address, int(port), count, listens and rank == 0, _MEET),
+    )
+
+
+def told_by_rank_0(where: str, text: str | None) -> str:
+    """The ``text`` that rank 0 gives, on every rank, before there is a solver.
+
+    ``where``: ``env://`` with any word after it, one for each time that the ranks meet; it is then
+    the uid of their NCCL too.  Returns on rank 0 once all have read it.  Raises CaffeError where
+    another rank does not come within five minutes.
+    """
+    count, rank = CONTEXT.solver_count, CONTEXT.solver_rank
+    try:
+        store = _met[where] = _meet(where)
+        if text is not None:
+            store.set("told", text)
+        found = store.get("told").decode("utf-8")  # waits for it
+        store.add("have read", 1)
+        latest = time.monotonic() + _MEET.total_seconds()
+        while rank == 0 and store.add("have read", 0) < count:
+            check(
+                time.monotonic() < latest,
+                f"not all of {count} ranks came to {_address()} within "
+                f"{_MEET.total_seconds():g} s; start as many as WORLD_SIZE says",
+            )
+            time.sleep(_LOOK)
+    except (RuntimeError, OSError) as error:
+        if isinstance(error, CaffeError):
+            raise
+        raise CaffeError(
+            f"rank {rank} of {count} did not meet rank 0 at {_address()}: {_first_line(error)}"
+        ) from error
+    return found
+
+
+def _address() -> str:
+    return ":".join(os.environ.get(name, "") for name in _ADDRESS)
 
 
 def _flattened(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:

@@ -23,7 +23,7 @@ from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.shown_parameters import ShownParameters
 from tinynet.torchcaffe.signals import SolverAction
-from tinynet.torchcaffe.snapshots import layer_states, snapshot
+from tinynet.torchcaffe.snapshots import complete_state, layer_states, snapshot
 
 
 @runtime_checkable
@@ -58,6 +58,7 @@ class Solver:
         self._losses: deque[torch.Tensor] = deque()
         # set by extensions.make_resumable: complete snapshots, and steps that continue as one
         self.resumable = False
+        self.together: complete_state.Gathers | None = None  # of several solvers: by it too
         self.after_update: Callable[[], None] | None = None  # see extensions.limit_norms
         self._before_test: list[dict[str, Any]] | None = None
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
@@ -196,7 +197,7 @@ class Solver:
         due = action is SolverAction.SNAPSHOT or (
             param.snapshot and self.iter % param.snapshot == 0
         )
-        if due and self.rank == 0:
+        if due and (self.rank == 0 or self.together):
             self.snapshot()
         self._stopping = action is SolverAction.STOP
 

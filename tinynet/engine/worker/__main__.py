@@ -49,7 +49,7 @@ def main():
         command = importlib.import_module("tinynet.engine.worker." + sys.argv[1])
         return command.main(sys.argv[2:]) or 0
     except TinynetError as error:
-        channel.emit("error", message=str(error))
+        channel.emit("error", message=str(error), kind=type(error).__name__)
         return error.exit_status
     except BrokenPipeError:
         return 1  # the parent has gone, and nobody is there to be told

@@ -88,11 +88,23 @@ class Control(object):
     def stopping(self):
         """Whether ``stop`` was said; other words are kept for ``poll``."""
         while select.select([self._descriptor], [], [], 0)[0]:
-            data = os.read(self._descriptor, 4096)
-            if not data:
-                os._exit(1)
-            lines = (self._rest + data).split(b"\n")
-            self._rest = lines.pop()
-            self._words.update(line.decode("ascii", "replace").strip() for line in lines)
+            self._read()
         self._stop = self._stop or _sigterm["seen"] or "stop" in self._words
         return self._stop
+
+    def wait_for(self, beginning):
+        """Wait for a word that begins so, and return the rest of it."""
+        while True:
+            for word in self._words:
+                if word.startswith(beginning):
+                    self._words.discard(word)
+                    return word[len(beginning) :]
+            self._read()
+
+    def _read(self):
+        data = os.read(self._descriptor, 4096)
+        if not data:
+            os._exit(1)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        self._words.update(line.decode("ascii", "replace").strip() for line in lines)

@@ -7,7 +7,7 @@ import argparse
 import math
 import time
 
-from tinynet.engine.worker import channel, engine, max_norm
+from tinynet.engine.worker import channel, engine, max_norm, together
 
 STOPPED = 75
 _LOOK = 100  # iterations, where nothing is displayed
@@ -24,10 +24,11 @@ class _Diverged(Exception):
 
 def parse(argv):
     parser = argparse.ArgumentParser(prog="tinynet.engine.worker train")
-    parser.add_argument("solver", help="prototxt, as pycaffe's get_solver takes it")
+    parser.add_argument("solver", nargs="?", help="prototxt, as pycaffe's get_solver takes it")
     engine.add_arguments(parser)
+    together.add_arguments(parser)
     parser.add_argument("--net-name", default="")
-    parser.add_argument("--max-iter", type=int, required=True)
+    parser.add_argument("--max-iter", type=int, default=0)
     parser.add_argument("--display", type=int, default=0)
     parser.add_argument("--average-loss", type=int, default=1)
     parser.add_argument("--test-interval", type=int, default=0)
@@ -50,8 +51,14 @@ def parse(argv):
 
 
 def main(argv):
-    """Train; return 0 at max_iter, 75 when stopped before (a snapshot is written then)."""
+    """Train; return 0 at max_iter, 75 when stopped before (a snapshot is written then).
+
+    Of several solvers all ranks take the same steps; rank 0 alone tests, displays and saves, and
+    looks whether loss and weights are sound, which are the same on all.
+    """
     options = parse(argv)
+    if not together.take_part(options):
+        return options.nothing
     control = channel.Control()
     caffe = engine.load(options)
     extensions = getattr(caffe, "extensions", None)
@@ -61,8 +68,7 @@ def main(argv):
         solver.net.copy_from(weights)
     # solver.step() prints no such line, and Caffe's log tools take their start time from it
     channel.log("Solving " + options.net_name)
-    if extensions is not None:
-        extensions.make_resumable(solver)
+    if extensions is not None and options.solvers == 1:
         extensions.stop_when(solver, control.stopping)
     if options.restore:
         channel.log("Restoring previous solver status from " + options.restore)
@@ -71,6 +77,9 @@ def main(argv):
             extensions.restore_complete(solver, options.restore)
         for skip in options.skip:
             _skip(solver, skip)
+    ranks = together.Together(caffe, solver, options, control)
+    if extensions is not None:
+        extensions.make_resumable(solver, ranks.nccl)
     if options.max_norm is not None:
         # also where the last process was killed after its snapshot, before the weights' constraint
         max_norm.limit(solver.net, options.max_norm)
@@ -78,7 +87,7 @@ def main(argv):
             extensions.limit_norms(solver, options.max_norm)
     first = solver.iter
     channel.emit("solving", iteration=first)
-    steps = _Steps(solver, options, control, extensions)
+    steps = _Steps(solver, options, control, extensions, ranks)
     try:
         whole = steps.run()
     except _Diverged as diverged:
@@ -93,6 +102,11 @@ def main(argv):
         channel.log("Optimization stopped early.")
         channel.emit("stopped", iteration=solver.iter)
         return STOPPED
+    if ranks.rank:
+        if extensions is not None and (not options.snapshot or solver.iter % options.snapshot):
+            solver.snapshot()  # its part of that which rank 0's solve() makes
+        channel.emit("done", iteration=solver.iter)
+        return 0
     # at max_iter no iteration is left: this is Caffe's own last snapshot, display and test
     solver.solve()
     channel.emit("snapshot", iteration=solver.iter)
@@ -130,8 +144,9 @@ class _Steps(object):
     follows every update: what it displays is then one iteration's loss.
     """
 
-    def __init__(self, solver, options, control, extensions):
+    def __init__(self, solver, options, control, extensions, ranks):
         """``extensions``: with them calls of ``step`` follow one another as if they were one."""
+        self._ranks = ranks
         self._solver = solver
         self._options = options
         self._control = control
@@ -171,16 +186,17 @@ class _Steps(object):
         """What real Caffe's update leaves out, and its snapshot of the same step therefore too."""
         if self._norm is not None:
             max_norm.limit(self._solver.net, self._norm)
-            if self._options.snapshot and self._solver.iter % self._options.snapshot == 0:
+            due = self._options.snapshot and self._solver.iter % self._options.snapshot == 0
+            if due and not self._options.rank:
                 self._solver.snapshot()  # over the one without the constraint
 
     def _watch(self):
         self._look()
         self._report()
-        words = self._control.poll()
-        if "stop" in words:
+        wanted = self._ranks.agreed(self._control.poll())
+        if wanted == "stop":
             raise _Stop()
-        if "snapshot" in words:
+        if wanted == "snapshot":
             self._solver.snapshot()
             self.saved = self._solver.iter
             channel.emit("snapshot", iteration=self.saved)
@@ -196,7 +212,7 @@ class _Steps(object):
         # what is displayed is the iteration before its update
         due = at_end or (reached - 1) // every > (self._looked - 1) // every
         due = due or (options.snapshot and reached % options.snapshot == 0)
-        if not due or reached == self._looked:
+        if not due or reached == self._looked or options.rank:
             return
         self._looked = reached
         loss, layer = (self._extensions.health if self._extensions else _health)(self._solver)

@@ -1,25 +1,22 @@
 """The processes of one training by several solvers: which of them this is, and those it starts.
 
-A launcher may have started them all, and says so in the environment: ``torchrun`` (RANK,
-WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), or Slurm's ``srun`` (SLURM_PROCID,
-SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_NODELIST).  Where none has, the process that a user
-started is rank 0, and starts the others by its own command line.
+A launcher (``tinynet.launcher``) may have started them all.  Where none has, the process that a
+user started is rank 0, and starts the others by its own command line.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
 import time
 from types import TracebackType
-from typing import NamedTuple
 
 import torch
 
+from tinynet.launcher import Place, in_environment
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.net import Net
@@ -29,50 +26,10 @@ from tinynet.torchcaffe.solver import Solver
 
 STOPPED = 75  # exit status of a process that was asked to stop
 _UID = "TINYNET_SOLVERS_UID"
-_ACTIONS = tuple(SolverAction)
+# where ranks ask for several, the last of them is done; a stop leaves a snapshot too
+_ACTIONS = (SolverAction.NONE, SolverAction.SNAPSHOT, SolverAction.STOP)
 # how long rank 0 may take to notice by itself that another has ended, before it is ended too
 _GRACE = 10.0
-
-
-class Place(NamedTuple):
-    """Rank ``rank`` of ``solvers``, and number ``local`` on its machine."""
-
-    rank: int
-    solvers: int
-    local: int
-
-
-def in_environment() -> Place | None:
-    """This process's place as a launcher gave it; None without one, or where it started one only.
-
-    Raises CaffeError for numbers that are none.
-    """
-    given = os.environ
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    if not ("RANK" in given and "WORLD_SIZE" in given):
-        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
-        if not ("SLURM_PROCID" in given and "SLURM_STEP_NUM_TASKS" in given):
-            return None
-    values = [given.get(name, given[names[0]]) for name in names]
-    check(
-        all(value.isdecimal() for value in values),
-        f"{', '.join(names)} in the environment must be numbers; got {', '.join(values)}",
-    )
-    place = Place(*map(int, values))
-    if place.solvers == 1:
-        return None
-    if names[0] != "RANK":
-        given.setdefault("MASTER_ADDR", first_host(given.get("SLURM_STEP_NODELIST", "127.0.0.1")))
-        # the same on every machine of the step, and another for the next step
-        step = int(given.get("SLURM_JOB_ID", "0")) * 31 + int(given.get("SLURM_STEP_ID", "0"))
-        given.setdefault("MASTER_PORT", str(20000 + step % 10000))
-    return place
-
-
-def first_host(hosts: str) -> str:
-    """The first of Slurm's host list: ``gpu07`` of ``gpu[07-09,12],login1``."""
-    found = re.match(r"([^,\[]+)(?:\[(\d+))?", hosts)
-    return "".join(part for part in found.groups() if part) if found else hosts
 
 
 class Ranks:
@@ -157,7 +114,9 @@ class Ranks:
         """What rank 0 gives as ``action``: all ranks must ask after the same iteration."""
         if self._nccl is None:
             return action
-        return _ACTIONS[self._nccl.of_rank_0(_ACTIONS.index(action))]
+        # a terminal's signal comes to all ranks, though not between the same two iterations
+        mine = _ACTIONS.index(action) if self.place.rank == 0 else 0
+        return _ACTIONS[self._nccl.highest(mine)]
 
     # --- the processes that rank 0 has started
 

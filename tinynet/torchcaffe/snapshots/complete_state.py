@@ -12,6 +12,8 @@ rate.  A resumed run differs from one that was never interrupted by all the rest
                  layers written in Python also numpy's and Python's own.
 * ``losses``     the window of ``average_loss``.
 * ``made_with``  torch, threads, device and precision: other ones give other last bits.
+* ``others``     where several solvers train together, ``random`` and the training net's state of
+  rank 1, 2 …: each reads records of its own, and draws from streams of its own.
 * ``files``      name, length and SHA-256 of the pair that it belongs to.
 
 The file is JSON sealed with its own hash (``tinynet.files``): nothing in it is executed.
@@ -20,6 +22,7 @@ The file is JSON sealed with its own hash (``tinynet.files``): nothing in it is 
 from __future__ import annotations
 
 import hashlib
+import json
 import random as python_random
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,8 +44,16 @@ FORMAT = "tinynet complete state 1"
 LARGEST = 64 << 20  # bytes; one of stage 7 has 25 KB
 
 
+class Gathers(Protocol):
+    """What brings texts from all ranks to rank 0: an NCCL."""
+
+    def gathered(self, text: str) -> list[str]: ...
+
+
 class Trained(Protocol):
     """What a complete state knows of a solver."""
+
+    together: Gathers | None
 
     @property
     def iter(self) -> int: ...
@@ -82,20 +93,31 @@ def write(solver: Trained, state: Path, pair: dict[str, Path]) -> None:
 
 def collect(solver: Trained) -> dict[str, Any]:
     """The complete state of a solver between two iterations, without the files it belongs to."""
-    return {
+    found = {
         "iteration": solver.iter,
         "made_with": _made_with(),
         "losses": [float(loss) for loss in solver.loss_window],
         "nets": [layer_states.of(solver.net), *solver.test_net_states()],
         "random": _random_states(solver),
     }
+    if solver.together is not None:
+        found["others"] = [json.loads(text) for text in solver.together.gathered("{}")[1:]]
+    return found
+
+
+def contribute(solver: Trained) -> None:
+    """On another rank than 0: give what ``write`` on rank 0 takes of this one."""
+    assert solver.together is not None
+    own = {"net": layer_states.of(solver.net), "random": _random_states(solver)}
+    solver.together.gathered(json.dumps(own))
 
 
 def restore(solver: Trained, state: Path) -> None:
     """Resume exactly from the snapshot ``state``, which the solver has been restored from.
 
     Raises CaffeError or TinynetError where there is no whole complete state beside it, or it is of
-    another snapshot, net, data set or precision; OSError where it cannot be opened.  Where torch,
+    another snapshot, net, data set, precision or number of solvers; OSError where it cannot be
+    opened.  Where torch,
     threads or device are others a warning says that the last bits may differ.
     """
     path = path_beside(state)
@@ -108,15 +130,26 @@ def restore(solver: Trained, state: Path) -> None:
     try:
         _require_files(content["files"], state, path)
         _compare(content["made_with"], path)
+        others = content.get("others", [])
+        check(
+            len(others) + 1 == CONTEXT.solver_count,
+            f"{path}: was made by {len(others) + 1} solvers, and {CONTEXT.solver_count} train now; "
+            "resume with as many",
+        )
         nets = [solver.net, *solver.test_nets]
         check(
             len(content["nets"]) == len(nets),
             f"{path}: has the states of {len(content['nets'])} nets; the solver has {len(nets)}",
         )
-        for net, states in zip(nets, content["nets"]):
-            layer_states.restore(net, states, str(path))
-        _set_random_states(content["random"])
-        solver.go_on_with_losses([float(loss) for loss in content["losses"]])
+        if CONTEXT.root_solver:
+            for net, states in zip(nets, content["nets"]):
+                layer_states.restore(net, states, str(path))
+            solver.go_on_with_losses([float(loss) for loss in content["losses"]])
+            _set_random_states(content["random"])
+        else:  # which makes no test and displays nothing
+            own = others[CONTEXT.solver_rank - 1]
+            layer_states.restore(solver.net, own["net"], str(path))
+            _set_random_states(own["random"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CaffeError):
             raise

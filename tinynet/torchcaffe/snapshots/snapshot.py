@@ -29,6 +29,9 @@ class Snapshotted(complete_state.Trained, Protocol):
     resumable: bool
 
     @property
+    def rank(self) -> int: ...
+
+    @property
     def parameters(self) -> Any: ...
 
     @property
@@ -64,8 +67,12 @@ def check_writable(solver: Snapshotted) -> None:
 def write(solver: Snapshotted) -> None:
     """Write the model, then the state that names it: a state is never without its model.
 
-    Of a resumable solver, then its complete state, which is bound to the two by their hashes.
+    Of a resumable solver, then its complete state, which is bound to the two by their hashes; of
+    several such solvers rank 0 writes it, and the others only say what belongs into it.
     """
+    if solver.rank and solver.together is not None:
+        complete_state.contribute(solver)
+        return
     is_hdf5 = solver.parameters.snapshot_format == schema.SolverParameter.HDF5
     model, state = (_write_hdf5 if is_hdf5 else _write_binary)(solver)
     if solver.resumable:

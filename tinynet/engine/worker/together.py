@@ -1,0 +1,101 @@
+"""A worker's part in a training by several solvers, each in a worker of its own.
+
+What Caffe's own ``train.py`` does: every process says how many solvers there are and which is its
+own, makes its solver, and joins the others by ``caffe.NCCL``; from then on their gradients are
+averaged before each update.  Rank 0 makes the uid with which they meet, an event that the parent
+passes on to the others as a control word.
+
+Where a launcher has started them on one machine or several (``--launched``), nobody passes words
+on: rank 0 tells the others what it was started with, and they meet at the address in the
+environment.
+"""
+
+import binascii
+import importlib
+import json
+import signal
+
+from tinynet.engine.worker import channel
+from tinynet.errors import TinynetError
+
+_LAUNCHED = "env://"  # of the torch engine, which alone knows launchers
+# what each rank has of its own, whatever rank 0 was started with
+_OWN = ("engine", "gpu", "rank", "launched")
+_NOTHING, _SNAPSHOT, _STOP = range(3)
+
+
+def add_arguments(parser):
+    """Add to an argparse parser which of how many solvers the worker has."""
+    parser.add_argument("--solvers", type=int, default=1, metavar="N")
+    parser.add_argument("--rank", type=int, default=0, metavar="R")
+    parser.add_argument("--launched", metavar="WORD", help="this meeting of launched ranks")
+    parser.add_argument("--more", action="store_true", help="another training follows this one")
+    parser.add_argument("--nothing", type=int, metavar="STATUS", help="nothing to do, rank 0 says")
+
+
+def take_part(options):
+    """Set the rank before a solver is made, and take over what rank 0 tells; False: nothing to do.
+
+    ``options`` of a launched rank are changed to those of rank 0.
+    """
+    if options.solvers == 1:
+        return True
+    caffe = importlib.import_module(options.engine)
+    if not getattr(caffe, "has_nccl", lambda: False)():
+        raise TinynetError(
+            "this Caffe (%s) is built without NCCL, by which several solvers train together; train "
+            "on one GPU with --gpu N, or with --engine torch" % getattr(caffe, "__file__", "")
+        )
+    caffe.set_solver_count(options.solvers)
+    caffe.set_solver_rank(options.rank)
+    caffe.set_multiprocess(True)
+    if options.launched:
+        mine = {name: value for name, value in vars(options).items() if name not in _OWN}
+        told = caffe.extensions.told_by_rank_0(
+            _LAUNCHED + options.launched, None if options.rank else json.dumps(mine)
+        )
+        vars(options).update(json.loads(told))
+        channel.emit("told", more=options.more, nothing=options.nothing)
+    return options.nothing is None
+
+
+class Together(object):
+    """Joins a solver with those of the other ranks; of one solver alone it does nothing."""
+
+    def __init__(self, caffe, solver, options, control):
+        self.rank = options.rank
+        self.nccl = None
+        # real Caffe's ranks cannot agree on anything: the parent ends the others after rank 0
+        self._agree = hasattr(caffe, "extensions")
+        if options.solvers == 1:
+            return
+        if self.rank and not self._agree:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self.nccl = caffe.NCCL(solver, _uid(caffe, options, control))
+        self.nccl.bcast()
+        solver.add_callback(self.nccl)
+        if solver.param.layer_wise_reduce and not self._agree:
+            solver.net.after_backward(self.nccl)
+
+    def agreed(self, words):
+        """Which of the control words ``stop`` and ``snapshot`` all ranks follow: theirs together.
+
+        All ranks ask before every iteration.
+        """
+        wish = _STOP if "stop" in words else _SNAPSHOT if "snapshot" in words else _NOTHING
+        if self.nccl is not None:
+            if self._agree:
+                wish = self.nccl.highest(wish)
+            elif self.rank:
+                wish = _NOTHING
+        return {_STOP: "stop", _SNAPSHOT: "snapshot"}.get(wish)
+
+
+def _uid(caffe, options, control):
+    if options.launched:
+        return (_LAUNCHED + options.launched).encode("ascii")
+    if options.rank:
+        return binascii.unhexlify(control.wait_for("uid "))
+    uid = caffe.NCCL.new_uid()
+    channel.emit("uid", uid=binascii.hexlify(uid).decode("ascii"))
+    return uid

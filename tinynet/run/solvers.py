@@ -1,0 +1,151 @@
+"""How many solvers train a run together, and on which devices those that start here compute.
+
+Each solver has a process of its own.  Either one command starts them all, on this machine, or a
+launcher has started a command for each (``tinynet.launcher``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+from tinynet.engine import devices, processor
+from tinynet.engine.discovery import Engine
+from tinynet.errors import TinynetError, UsageError
+from tinynet.launcher import Place, sharing_cores
+
+
+class Asked(Protocol):
+    """What a request says of devices, as ``tinynet train`` takes it."""
+
+    @property
+    def gpu(self) -> int | None: ...
+
+    @property
+    def gpus(self) -> str | None: ...
+
+    @property
+    def solvers(self) -> int | None: ...
+
+    @property
+    def cpu(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Solvers:
+    """``count`` solvers in all; ``gpus`` of those that start here, () for the CPU."""
+
+    count: int = 1
+    gpus: tuple[int, ...] = ()
+    place: Place | None = None  # of this process, where a launcher has started one for each
+
+    @property
+    def here(self) -> int:
+        """How many start here."""
+        return 1 if self.place else self.count
+
+    @property
+    def device(self) -> str:
+        """As ``run.json`` and tables have it: "cpu", "gpu 0,1, 2 solvers"."""
+        name = f"gpu {','.join(map(str, self.gpus))}" if self.gpus else "cpu"
+        return name if self.count == 1 else f"{name}, {self.count} solvers"
+
+    @property
+    def where(self) -> str:
+        """The devices as a sentence has them."""
+        name = "CPU" if not self.gpus else f"GPU {','.join(map(str, self.gpus))}"
+        return name if self.count == 1 else f"{name} ({self.count} solvers)"
+
+    @property
+    def threads(self) -> int:
+        """How many threads each computes with here."""
+        among = sharing_cores() if self.place else self.count
+        return max(1, processor.usable_threads() // among)
+
+
+def choose(request: Asked, before: int | None, engine: Engine, place: Place | None) -> Solvers:
+    """What is asked for; else as many as the run was begun with (``before``), on the first GPUs.
+
+    Raises UsageError where the options contradict each other or a launcher, TinynetError where
+    there are not as many GPUs.
+    """
+    if place is not None:
+        return _launched(request, engine, place)
+    gpus = _gpus(request, engine)
+    count = request.solvers or len(gpus) or before or 1
+    if gpus and count != len(gpus):
+        raise UsageError(
+            f"--solvers {count} and {len(gpus)} GPU{'s' * (len(gpus) > 1)}: each solver takes one; "
+            "leave --solvers out"
+        )
+    if not gpus and not request.cpu and engine.name == "torch":
+        seen = len(devices.cuda_devices(engine.python))
+        if 0 < seen < count:
+            raise TinynetError(
+                f"{count} solvers need a GPU each, and PyTorch sees {seen} here; train with --cpu "
+                "on this machine's cores"
+            )
+        gpus = tuple(range(count)) if seen else ()
+    if engine.name == "caffe" and count > 1 and not gpus:
+        raise UsageError(
+            f"{count} solvers: real Caffe trains with several on GPUs alone; name them, as in "
+            "--gpus 0,1, or train with --engine torch"
+        )
+    return Solvers(count, gpus)
+
+
+def _launched(request: Asked, engine: Engine, place: Place) -> Solvers:
+    if request.solvers not in (None, place.solvers):
+        raise UsageError(
+            f"--solvers {request.solvers}: the launcher has started {place.solvers} processes, one "
+            "for each solver; leave --solvers out"
+        )
+    if engine.name != "torch":
+        raise UsageError(
+            "real Caffe's solvers are started by one command, --gpus 0,1: leave the launcher out, "
+            "or train with --engine torch"
+        )
+    if request.cpu:
+        return Solvers(place.solvers, (), place)
+    gpus = _gpus(request, engine) if request.gpus or request.gpu is not None else None
+    if gpus is None:
+        gpus = tuple(range(len(devices.cuda_devices(engine.python))))
+    if not gpus:
+        return Solvers(place.solvers, (), place)
+    if len(gpus) == 1 and "," not in os.environ.get("CUDA_VISIBLE_DEVICES", ","):
+        return Solvers(place.solvers, gpus, place)  # the launcher shows each its own
+    if place.local >= len(gpus):
+        raise TinynetError(
+            f"process {place.local} of this machine has no GPU: there are {len(gpus)}, and each "
+            "solver takes one; start fewer processes here, or train with --cpu"
+        )
+    return Solvers(place.solvers, (gpus[place.local],), place)
+
+
+def _gpus(request: Asked, engine: Engine) -> tuple[int, ...]:
+    """The numbers of the GPUs that are asked for; () where none are."""
+    if request.gpu is not None:
+        return (request.gpu,)
+    if request.gpus is None:
+        return ()
+    if "," in request.gpus:
+        return tuple(int(word) for word in request.gpus.split(","))
+    seen = len(devices.cuda_devices(engine.python if engine.name == "torch" else sys.executable))
+    if request.gpus == "all":
+        if not seen:
+            raise TinynetError("--gpus all: PyTorch sees no GPU here; train with --cpu --solvers N")
+        return tuple(range(seen))
+    count = int(request.gpus)
+    if seen < count:
+        raise TinynetError(
+            f"--gpus {count}: PyTorch sees {seen or 'no'} GPU{'s' * (seen != 1)} here; {_instead()}"
+        )
+    return tuple(range(count))
+
+
+def _instead() -> str:
+    if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
+        return "of MIG slices a process sees one alone, which --gpu 0 trains on"
+    return "train on fewer, or with --cpu --solvers N"
