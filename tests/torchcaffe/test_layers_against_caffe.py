@@ -64,6 +64,16 @@ CASES = {
         pool("pool: MAX kernel_size: 2 stride: 2 pad: 1"),
         (2, 3, 5, 6),
     ),
+    "max pool beyond the bottom": (
+        "Pooling",
+        pool("pool: MAX kernel_size: 4 stride: 2"),
+        (2, 3, 3, 6),
+    ),
+    "average pool beyond the padding": (
+        "Pooling",
+        pool("pool: AVE kernel_size: 7 stride: 4 pad: 1"),
+        (2, 3, 3, 4),
+    ),
     "max pool not square": (
         "Pooling",
         pool("pool: MAX kernel_h: 2 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 1"),

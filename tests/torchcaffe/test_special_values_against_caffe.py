@@ -5,9 +5,13 @@ Every value meets every other: as the second bottom where there are two, and as 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
+import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe.conftest import Answer, Ask
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
 
@@ -213,3 +217,68 @@ def test_a_product_gives_real_caffes_zeros_infinities_and_nans(
     real, ours = ask_both(asked, {"x": x})
     names = [k[2:] for k in real if k.startswith(("0/data/y", "0/diff/x", "0/param_diff"))]
     assert_same_values(real, ours, names, 1e-4)
+
+
+POOLINGS = {
+    "2x2": "kernel_size: 2 stride: 2",
+    "overlapping": "kernel_size: 3 stride: 2",
+    "padded": "kernel_size: 3 stride: 2 pad: 1",
+    "global": "global_pooling: true",
+}
+
+
+def pooled(settings: str) -> str:
+    """Max pooling with its mask, of 2 images of 3 channels of 8×9."""
+    parameters = f"pooling_param {{ pool: MAX {settings} }}"
+    return net(layer("Pooling", "x", "y mask", parameters), ("x", (2, 3, 8, 9)))
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_max_pooling_ignores_nan_as_real_caffe_does(name: str, ask_both: Ask) -> None:
+    """Every value at many places of a window, and in each window an ordinary one too."""
+    draw = np.random.default_rng(4)
+    x = draw.choice(VALUES, (2, 3, 8, 9))
+    x[:, :, ::2, ::2] = draw.normal(size=(2, 3, 4, 5))  # in each window but for the last column's
+    x[:, :, :, 8] = draw.normal(size=(2, 3, 8))
+    asked = {"net": pooled(POOLINGS[name]), "top_diffs": ["y"]}
+    real, ours = ask_both(asked, {"x": x})
+    assert_same_values(real, ours, ["data/y", "data/mask", "diff/x"])
+    assert np.isnan(x).sum() >= 20 and not np.isnan(ours["0/data/y"]).any()
+
+
+def test_a_window_without_a_number_pools_to_real_caffes_lowest_and_hands_no_diff_down(
+    ask_both: Ask,
+) -> None:
+    x = np.random.default_rng(5).normal(size=(2, 3, 8, 9)).astype(np.float32)
+    x[0, 1, 2:4, 4:6] = NAN  # not in the first channel: before that, Caffe writes into no blob
+    x[1, 2, :2, :2] = -INF
+    x[1, 2, 0, 2:4] = NAN, -INF
+    x[1, 2, 1, 2:4] = -INF, NAN
+    asked = {"net": pooled("kernel_size: 2 stride: 2"), "top_diffs": ["y"]}
+    real, ours = ask_both(asked, {"x": x})
+    assert_same_values(real, ours, ["data/y", "data/mask"])
+    assert ours["0/data/mask"].min() == -1 and (ours["0/data/mask"] == -1).sum() == 3
+    # Caffe hands those three to the last value of the channel before
+    strays = ours["0/diff/x"].copy()
+    for image, channel, *window in ((0, 1, 1, 2), (1, 2, 0, 0), (1, 2, 0, 1)):
+        strays[image, channel - 1, -1, -1] += ours["0/diff/y"][(image, channel, *window)]
+    np.testing.assert_allclose(real["0/diff/x"], strays, rtol=1e-6)
+
+
+def test_max_pooling_of_channels_last_memory_ignores_nan_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order that convolutions hand on where fast/ is on."""
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    x = np.random.default_rng(4).choice(VALUES, (2, 3, 8, 9))
+    (tmp_path / "net.prototxt").write_text(pooled("kernel_size: 3 stride: 2 pad: 1"))
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        made = torchcaffe.Net(tmp_path / "net.prototxt", torchcaffe.TRAIN)
+        made.blobs["x"].set_data(torch.from_numpy(x).contiguous(memory_format=order))
+        made._forward(1, 1)
+        made.blobs["y"].diff[...] = np.arange(150).reshape(2, 3, 5, 5)
+        made._backward(1, 1)
+        found.append([made.blobs["y"].data, made.blobs["mask"].data, made.blobs["x"].diff])
+    for plain, last in zip(*found):
+        np.testing.assert_array_equal(plain, last)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import prod, trunc
 from typing import Any
 
 from tinynet.caffeformat import schema
@@ -159,8 +159,9 @@ def window_of(p: Any, axes: int) -> Window:
 
 
 def _slide(sizes: Shape, window: Window) -> Shape:
+    """Rounded toward zero, as C++ divides: a kernel may overhang by less than a stride."""
     moved = zip(sizes, window.extent, window.stride, window.pad)
-    return tuple((size + 2 * p - extent) // s + 1 for size, extent, s, p in moved)
+    return tuple(trunc((size + 2 * p - extent) / s) + 1 for size, extent, s, p in moved)
 
 
 @rule("Convolution", "Deconvolution")

@@ -282,20 +282,23 @@ class Blob:
         """The diff as a writable float32 array which stays aliased to the blob."""
         return self._diff.numpy(self._shape)
 
-    def load(self, values: np.ndarray, what: str, remedy: str = "") -> None:
+    def load(
+        self, values: np.ndarray, what: str, remedy: str = "", legacy_shape: bool = False
+    ) -> None:
         """Copy ``values`` into the data; raise CaffeError naming ``what`` if the shapes differ.
 
-        ``remedy`` ends that message: what to do about it.
-        A legacy four-axis shape with leading ones, as old .caffemodel files have, fits its
-        shorter form (Blob::ShapeEquals).
+        ``remedy`` ends that message: what to do about it.  A ``legacy_shape``, the num, channels,
+        height and width of old .caffemodel files, has ones before it where this one is shorter
+        (Blob::ShapeEquals).
         """
-        if tuple(values.shape) != self._shape:
-            padded = (1,) * (4 - len(self._shape)) + self._shape
-            if tuple(values.shape) != padded:
-                raise CaffeError(
-                    f"cannot copy {what}: shape mismatch; the file has {tuple(values.shape)}, "
-                    f"the net {self._shape}{remedy}"
-                )
+        wanted = self._shape
+        if legacy_shape:
+            wanted = (1,) * (4 - len(wanted)) + wanted
+        if tuple(values.shape) != wanted:
+            raise CaffeError(
+                f"cannot copy {what}: shape mismatch; the file has {tuple(values.shape)}, "
+                f"the net {self._shape}{remedy}"
+            )
         self.tensor.copy_(self._source(values))
 
     def load_diff(self, values: np.ndarray) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from tinynet.torchcaffe.layer import Blobs, Layer
 from tinynet.torchcaffe.window import Window
+from tinynet.torchcaffe.window_columns import ColumnProducts, needed
 
 Diffs = tuple["torch.Tensor | None", ...]
 
@@ -22,7 +23,8 @@ Diffs = tuple["torch.Tensor | None", ...]
 class ConvolutionLayer(Layer):
     """A subclass says whether it is ``transposed``, and the shapes of its weights and tops.
 
-    What knows a faster way than PyTorch's own overrides ``convolve`` and ``diffs``.
+    What knows a faster way than PyTorch's own overrides ``convolve`` and ``diffs``.  Windows that
+    PyTorch does not know are ``by_columns``, whatever the subclass.
     """
 
     num_bottom = (1, None)
@@ -43,11 +45,6 @@ class ConvolutionLayer(Layer):
         axes = len(bottom[0].shape)
         self.axis = self.canonical_axis(param.axis, axes)
         self.spatial = axes - self.axis - 1
-        self.require(
-            self.spatial <= 3,
-            f"this engine convolves over at most 3 spatial axes; got axis {param.axis} and shape "
-            f"{bottom[0].shape}",
-        )
         self.window = Window(self, param, self.spatial)
         self.channels, self.num_output, self.group = (
             bottom[0].shape[self.axis],
@@ -92,6 +89,12 @@ class ConvolutionLayer(Layer):
             min(out, default=1) > 0,
             f"kernel {self.window.kernel} does not fit into the padded bottom {shape}",
         )
+        windowed = out if self.transposed else shape[first:]
+        self.by_columns = (
+            ColumnProducts(self.window, windowed, self.group, self.transposed)
+            if needed(self.window, windowed)
+            else None
+        )
         for above in top:
             above.resize((*shape[: self.axis], self.num_output, *out))
 
@@ -110,7 +113,11 @@ class ConvolutionLayer(Layer):
         bias = self.cast(self.blobs[1].tensor) if len(self.blobs) > 1 else None
         for below, above in zip(bottom, top):
             images = self._images(below.computed, self.channels)
-            above.set_data(self.convolve(images, bias, above.shape).reshape(above.shape))
+            if self.by_columns:
+                out = self.by_columns.convolve(images, self.weights(), bias)
+            else:
+                out = self.convolve(images, bias, above.shape)
+            above.set_data(out.reshape(above.shape))
 
     def convolve(
         self, images: torch.Tensor, bias: torch.Tensor | None, out_shape: tuple[int, ...]
@@ -122,7 +129,10 @@ class ConvolutionLayer(Layer):
         for below, above, down in zip(bottom, top, propagate_down):
             images = self._images(below.computed, self.channels)
             diff = self._images(above.computed_diff, self.num_output)
-            below_diff, *params_diff = self.diffs(images, diff, down)
+            if self.by_columns:
+                below_diff, *params_diff = self.by_columns.diffs(images, diff, self.weights())
+            else:
+                below_diff, *params_diff = self.diffs(images, diff, down)
             for blob, learns, param_diff in zip(self.blobs, self.params_learn(), params_diff):
                 if learns:
                     assert param_diff is not None

@@ -6,6 +6,7 @@ Source: LayerSetUp of Caffe's src/caffe/layers/base_conv_layer.cpp and im2col_la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import trunc
 from typing import Any
 
 from tinynet.torchcaffe.layer import Layer
@@ -28,7 +29,6 @@ class Window:
         self.dilation = self._per_axis("dilation", "dilation", 1)
         layer.require(all(self.kernel), f"kernel_size must be nonzero; got {self.kernel}")
         layer.require(all(self.stride), f"stride must be nonzero; got {self.stride}")
-        layer.require(all(self.dilation), f"dilation must be nonzero; got {self.dilation}")
 
     def _per_axis(self, word: str, field: str, default: int | None) -> list[int]:
         """One value per spatial axis, from ``field`` (once, or per axis) or WORD_h and WORD_w."""
@@ -56,9 +56,15 @@ class Window:
         return [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation)]
 
     def steps(self, sizes: Sequence[int]) -> list[int]:
-        """⌊(size + 2·pad − extent) / stride⌋ + 1: in how many places the window fits."""
+        """(size + 2·pad − extent) / stride + 1: the number of the window's places along each axis.
+
+        The quotient is rounded toward zero, as C++ does it: a kernel that reaches beyond the padded
+        sizes by less than a stride has one place.
+        """
         moved = zip(sizes, self.extent, self.stride, self.pad)
-        return [(size + 2 * pad - extent) // stride + 1 for size, extent, stride, pad in moved]
+        return [
+            trunc((size + 2 * pad - extent) / stride) + 1 for size, extent, stride, pad in moved
+        ]
 
     def covered(self, sizes: Sequence[int]) -> list[int]:
         """stride·(size − 1) + extent − 2·pad: what windows in ``sizes`` places cover together."""

@@ -24,6 +24,19 @@ CONVOLUTIONS = {
     "conv of two": _conv(
         "num_output: 3 kernel_size: 3", {"a": (1, 2, 4, 5), "b": (1, 2, 4, 5)}, "y z"
     ),
+    "conv over four axes": _conv(
+        "num_output: 4 kernel_size: 2 stride: [1, 2, 1, 1] pad: [0, 1, 0, 0] group: 2",
+        {"x": (2, 4, 3, 3, 2, 3)},
+    ),
+    "conv beyond the bottom": _conv(
+        "num_output: 4 kernel_size: 4 stride: 2 group: 2", {"x": (2, 4, 3, 6)}
+    ),
+    "conv beyond the padding": _conv(
+        "num_output: 3 kernel_size: 7 stride: 4 pad: 1", {"x": (2, 3, 3, 4)}
+    ),
+    "conv dilation 0": _conv(
+        "num_output: 3 kernel_size: 3 stride: 2 pad: 1 dilation: 0", {"x": (2, 3, 4, 5)}
+    ),
 }
 
 
@@ -65,6 +78,13 @@ DECONVOLUTIONS = {
     "deconv over three axes": _deconv(
         "num_output: 4 kernel_size: 2 stride: [2, 1, 1] group: 2", {"x": (2, 4, 2, 3, 2)}
     ),
+    "deconv over four axes": _deconv(
+        "num_output: 4 kernel_size: 2 stride: [1, 2, 1, 1] pad: [0, 1, 0, 0] group: 2",
+        {"x": (2, 4, 2, 3, 2, 2)},
+    ),
+    "deconv dilation 0": _deconv(
+        "num_output: 4 kernel_size: 3 stride: 2 dilation: 0 group: 2", _SMALL
+    ),
     "deconv over none": _deconv("num_output: 3", {"x": (2, 4)}),
     "deconv axis 2": _deconv("num_output: 3 kernel_size: 3 axis: 2", {"x": (2, 2, 3, 2, 3)}),
     "deconv axis 0": _deconv("num_output: 2 kernel_size: 3 axis: -3", {"x": (3, 4, 3)}),
@@ -87,6 +107,9 @@ IM2COLS = {
     ),
     "im2col over one axis": _columns("kernel_size: 3 stride: 2", {"x": (2, 3, 7)}),
     "im2col over three axes": _columns("kernel_size: [2, 1, 3]", {"x": (2, 2, 3, 2, 4)}),
+    "im2col over four axes": _columns("kernel_size: [2, 1, 3, 1]", {"x": (2, 2, 3, 2, 4, 2)}),
+    "im2col beyond the bottom": _columns("kernel_size: 4 stride: 2", {"x": (2, 2, 3, 5)}),
+    "im2col dilation 0": _columns("kernel_size: 2 stride: 2 dilation: 0", {"x": (2, 3, 4, 5)}),
     "im2col axis 2": _columns("kernel_size: 2 axis: 2", {"x": (2, 2, 3, 3, 4)}),
     "im2col axis 0": _columns("kernel_size: 2 axis: 0 force_nd_im2col: true", {"x": (3, 3, 4)}),
 }

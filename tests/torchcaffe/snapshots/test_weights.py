@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import tinynet.torchcaffe as caffe
+from tests.torchcaffe.conftest import Ask
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe, in_torchcaffe
-from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat import binary, schema, text
 from tinynet.torchcaffe.errors import CaffeError
 
 NET = """
@@ -165,3 +167,34 @@ print(sorted(glob.glob("*solverstate")))
     real = in_real_caffe(caffe_python, script, tmp_path / "real").out
     assert "solver_iter_0" in real
     assert in_torchcaffe(script, tmp_path / "ours").out == real
+
+
+SHAPES = {
+    "as the net's": ("shape { dim: 3 dim: 8 }", None),
+    "older, of four axes": ("num: 1 channels: 1 height: 3 width: 8", None),
+    "older, as 3x8x1x1": ("num: 3 channels: 8 height: 1 width: 1", r"\(3, 8, 1, 1\)"),
+    "both, which is the older": ("num: 1 channels: 1 height: 3 width: 8 shape { dim: 24 }", None),
+    "newer, with ones before": ("shape { dim: 1 dim: 1 dim: 3 dim: 8 }", r"\(1, 1, 3, 8\)"),
+    "turned": ("shape { dim: 8 dim: 3 }", r"\(8, 3\)"),
+}
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_a_stored_shape_fits_where_real_caffe_takes_it(
+    case: str, both_refuse: Any, ask_both: Ask, tmp_path: Path
+) -> None:
+    stated, refused = SHAPES[case]
+    model = schema.NetParameter()
+    layer = model.layer.add(name="fc", type="InnerProduct")
+    layer.blobs.append(text.parse(stated, schema.BlobProto, case))
+    layer.blobs[0].data.extend(range(24))
+    layer.blobs.add(data=[1, 2, 3]).shape.dim.append(3)
+    weights = tmp_path / "stored.caffemodel"
+    binary.write(weights, model)
+    request = {"net": NET, "weights": str(weights), "backward": False}
+    if refused:
+        assert re.search(refused, both_refuse(request))
+    else:
+        real, ours = ask_both(request)
+        np.testing.assert_array_equal(ours["0/param/fc/0"], real["0/param/fc/0"])
+        assert ours["0/param/fc/0"].ravel().tolist() == list(range(24))

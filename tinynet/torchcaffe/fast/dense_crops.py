@@ -73,7 +73,7 @@ def _window(layer: Layer) -> _Window | None:
     param = layer.param
     if isinstance(layer, Convolution):
         window = layer.window
-        if layer.axis != 1 or layer.spatial != 2 or any(window.pad):
+        if layer.axis != 1 or layer.spatial != 2 or any(window.pad) or layer.by_columns:
             return None
         height, width = window.extent
         return _Window((height, width), (window.stride[0], window.stride[1]))

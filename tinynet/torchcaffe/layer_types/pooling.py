@@ -5,10 +5,15 @@
 and with padding the last window is dropped if it would start at or beyond H + pad.  MAX ignores the
 padding; AVE divides by the window clipped to the padded image.  The first maximum in scan order
 takes the gradient.  STOCHASTIC is in stochastic_pooling.py.
+
+MAX ignores NaN on a CPU, as Caffe's comparison does.  A window of nothing but NaN and −∞ gives
+−FLT_MAX and, in the mask, −1; its diff reaches no value (Caffe writes it before the channel's
+memory).  On a GPU NaN passes on, as with cuDNN, Caffe's own choice there.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -77,8 +82,9 @@ class Pooling(Layer):
         out = []
         for size, kernel, stride, padding in zip(shape[2:], self.kernel, self.stride, self.pad):
             span = size + 2 * padding - kernel
-            self.require(span >= 0, f"kernel {self.kernel} does not fit into bottom {shape}")
             count = (span // stride if floor else -(-span // stride)) + 1
+            # rounded up, a kernel may reach beyond the padded bottom by less than a stride
+            self.require(count > 0, f"kernel {self.kernel} does not fit into bottom {shape}")
             if padding and (count - 1) * stride >= size + padding:
                 count -= 1
             out.append(count)
@@ -119,16 +125,30 @@ class Pooling(Layer):
         if self.method == _STOCHASTIC:
             top[0].set_data(self._pool_stochastically(bottom[0].tensor))
             return
-        self._input = self._padded(values, torch.finfo(values.dtype).min)
-        out, self._indices = torch.ops.aten.max_pool2d_with_indices(
-            self._input, list(self.kernel), list(self.stride)
-        )
+        lowest = torch.finfo(values.dtype).min
+        out = self._pool_maximum(values, lowest)
+        self._empty: torch.Tensor | None = None
+        # one sum tells whether any value is NaN or infinite; a GPU would have to be waited for
+        if out.device.type == "cpu" and not math.isfinite(float(out.sum())):
+            # Caffe's maximum begins at -FLT_MAX and is replaced by what is greater: NaN never is
+            out = self._pool_maximum(torch.where(values > lowest, values, lowest), lowest)
+            self._empty = out == lowest
         top[0].set_data(out)
         if len(top) > 1:
             width = self._input.shape[3]
             row = self._indices // width - self.pad[0]
             column = self._indices % width - self.pad[1]
-            top[1].set_data((row * values.shape[3] + column).to(torch.float32))
+            mask = row * values.shape[3] + column
+            if self._empty is not None:
+                mask = torch.where(self._empty, -1, mask)
+            top[1].set_data(mask.to(torch.float32))
+
+    def _pool_maximum(self, values: torch.Tensor, lowest: float) -> torch.Tensor:
+        self._input = self._padded(values, lowest)
+        out, self._indices = torch.ops.aten.max_pool2d_with_indices(
+            self._input, list(self.kernel), list(self.stride)
+        )
+        return out
 
     def _pool_stochastically(self, values: torch.Tensor) -> torch.Tensor:
         (height, width), (down, right) = self.kernel, self.stride
@@ -169,8 +189,11 @@ class Pooling(Layer):
             diff = self._hand_down_stochastically(top[0].grad, padded)
         else:
             windows = (list(self.kernel), list(self.stride), [0, 0], [1, 1], False)
+            above = top[0].computed_diff.to(self._input.dtype)
+            if self._empty is not None:
+                above = torch.where(self._empty, 0, above)
             diff = torch.ops.aten.max_pool2d_with_indices_backward(
-                top[0].computed_diff.to(self._input.dtype), self._input, *windows, self._indices
+                above, self._input, *windows, self._indices
             )
         bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))
 

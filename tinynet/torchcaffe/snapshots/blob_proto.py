@@ -65,9 +65,14 @@ def encode_all(
     )
 
 
+def has_legacy_shape(blob: Any) -> bool:
+    """Whether a BlobProto states its shape by the older num, channels, height and width."""
+    return any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
+
+
 def shape_of(blob: Any) -> tuple[int, ...]:
     """The shape that a BlobProto states: ``shape``, or the older num, channels, height, width."""
-    if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
+    if has_legacy_shape(blob):
         return (blob.num, blob.channels, blob.height, blob.width)
     return tuple(blob.shape.dim)
 
@@ -94,7 +99,7 @@ def load(target: Blob, stored: Any, what: str, remedy: str = "") -> None:
 
     Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
     """
-    target.load(decode(stored, what), what, remedy)
+    target.load(decode(stored, what), what, remedy, has_legacy_shape(stored))
     if len(stored.diff) or len(stored.double_diff):
         target.load_diff(decode(stored, f"diff of {what}", "diff"))
 

@@ -1,0 +1,138 @@
+"""Every window of a blob as a column, and convolutions as products of columns.
+
+This is Caffe's own way (src/caffe/util/im2col.cpp and a GEMM), over any number of spatial axes and
+for every window that Caffe takes.  Im2col is made of it; Convolution and Deconvolution take it for
+the windows that PyTorch refuses (``needed``):
+
+- more than 3 spatial axes;
+- dilation 0: every element of the kernel sees the window's first value;
+- a kernel that reaches beyond the padded bottom by less than a stride (``Window.steps``): what lies
+  beyond counts as zero.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from tinynet.torchcaffe.window import Window
+
+Index = tuple[slice, ...]
+Diffs = tuple["torch.Tensor | None", ...]
+
+
+def needed(window: Window, sizes: Sequence[int]) -> bool:
+    """Whether PyTorch convolves no blob of these spatial ``sizes`` by this window."""
+    moved = zip(sizes, window.extent, window.pad)
+    return (
+        len(sizes) > 3
+        or 0 in window.dilation
+        or any(extent > size + 2 * pad for size, extent, pad in moved)
+    )
+
+
+class Columns:
+    """The windows in a blob of spatial ``sizes``; ``places`` says how many there are, by axis."""
+
+    def __init__(self, window: Window, sizes: Sequence[int]) -> None:
+        self._window = window
+        self.kernel = window.kernel
+        self.sizes = tuple(sizes)
+        self.places = tuple(window.steps(sizes))
+
+    def gather(self, values: torch.Tensor) -> torch.Tensor:
+        """images × channels × sizes… → images × channels × elements of the kernel × places…."""
+        elements = math.prod(self.kernel)
+        columns = values.new_zeros((*values.shape[:2], elements, *self.places))
+        for number, seen, where in self._elements():
+            columns[:, :, number][where] = values[seen]
+        return columns
+
+    def scatter(self, columns: torch.Tensor) -> torch.Tensor:
+        """The reverse: what each value has in all of its windows, added up (col2im)."""
+        values = columns.new_zeros((*columns.shape[:2], *self.sizes))
+        for number, seen, where in self._elements():
+            values[seen] += columns[:, :, number][where]
+        return values
+
+    def _elements(self) -> Iterator[tuple[int, Index, Index]]:
+        """Of each element of the kernel: its number, the values it sees, and from which places."""
+        axes = [
+            [self._seen(axis, offset) for offset in range(size)]
+            for axis, size in enumerate(self.kernel)
+        ]
+        both = (slice(None), slice(None))  # images and channels
+        for number, along in enumerate(itertools.product(*axes)):
+            yield (
+                number,
+                (*both, *(seen for seen, _ in along)),
+                (*both, *(where for _, where in along)),
+            )
+
+    def _seen(self, axis: int, offset: int) -> tuple[slice, slice]:
+        """Along one axis: the values that an element sees, and the places where it sees one."""
+        size, stride = self.sizes[axis], self._window.stride[axis]
+        start = offset * self._window.dilation[axis] - self._window.pad[axis]
+        first = max(0, -(start // stride))
+        last = min(self.places[axis] - 1, (size - 1 - start) // stride)
+        if first > last:
+            return slice(0), slice(0)
+        begin, end = start + first * stride, start + last * stride + 1
+        return slice(begin, end, stride), slice(first, last + 1)
+
+
+class ColumnProducts:
+    """A Convolution, or if ``transposed`` a Deconvolution, of ``group`` groups by columns.
+
+    ``sizes`` are the spatial ones of the blob in which the windows lie: a Convolution's bottom, a
+    Deconvolution's top.
+    """
+
+    def __init__(self, window: Window, sizes: Sequence[int], group: int, transposed: bool) -> None:
+        self._columns = Columns(window, sizes)
+        self._group, self._transposed = group, transposed
+
+    def convolve(
+        self, images: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The top, images × channels × sizes…."""
+        if self._transposed:
+            out = self._spread(self._in_groups(weights).mT @ self._flat(images), images)
+        else:
+            out = self._in_groups(weights) @ self._gathered(images)
+            out = out.reshape(len(images), -1, *self._columns.places)
+        return out if bias is None else out + bias.reshape(-1, *(1 for _ in self._columns.sizes))
+
+    def diffs(self, images: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor) -> Diffs:
+        """The diffs of the images, the weights and the bias."""
+        grouped = self._in_groups(weights)
+        if self._transposed:
+            above, below = self._gathered(diff), self._flat(images)
+            to_images = (grouped @ above).reshape(images.shape)
+        else:
+            above, below = self._gathered(images), self._flat(diff)
+            to_images = self._spread(grouped.mT @ below, diff)
+        to_weights = (below @ above.mT).sum(0).reshape(weights.shape)
+        return to_images, to_weights, diff.transpose(0, 1).flatten(1).sum(1)
+
+    def _in_groups(self, weights: torch.Tensor) -> torch.Tensor:
+        """groups × channels of a group × (channels of the windowed blob's group · elements)."""
+        return weights.reshape(self._group, weights.shape[0] // self._group, -1)
+
+    def _flat(self, values: torch.Tensor) -> torch.Tensor:
+        """images × groups × channels of a group × places, of the blob that has a value a place."""
+        return values.reshape(len(values), self._group, values.shape[1] // self._group, -1)
+
+    def _gathered(self, values: torch.Tensor) -> torch.Tensor:
+        """images × groups × (channels of a group · elements) × places, of the windowed blob."""
+        rows = values.shape[1] // self._group * math.prod(self._columns.kernel)
+        return self._columns.gather(values).reshape(len(values), self._group, rows, -1)
+
+    def _spread(self, columns: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """The windowed blob of what ``_gathered`` gives."""
+        elements = math.prod(self._columns.kernel)
+        shape = (len(like), -1, elements, *self._columns.places)
+        return self._columns.scatter(columns.reshape(shape))
