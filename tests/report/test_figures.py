@@ -17,9 +17,9 @@ from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves, mean_points
 from tinynet.report.figure import Choice
 from tinynet.report.report_data import ReportData, RunData
+from tinynet.report.stage_tables import tuning_and_held_out
 from tinynet.report.subsets import draw_subsets
 from tinynet.report.summary import stage_bars
-from tinynet.report.tables import tuning_and_held_out
 from tinynet.run.record import Run
 from tinynet.study.results import FINISHED, ResultsPaths
 from tinynet.study.table import build
@@ -180,7 +180,7 @@ def test_what_may_choose_stands_beside_what_is_reported(tmp_path):
     (row,) = tuning_and_held_out(report_data_of(results)).rows
     # of nine images: six, three, three more; +- 1.96 sqrt(2 (2/9) / 9) = 43.56 points
     assert [cell.text for cell in row.cells] == [
-        *("7 + dropout 2", "1", "66.67", "33.33", "+33.33", "\N{MINUS SIGN}10.22 … +76.89", "—")
+        *("7 + dropout 2", "1/2", "66.67", "33.33", "+33.33", "\N{MINUS SIGN}10.22 … +76.89", "—")
     ]
     no_tuning = begin(tmp_path / "none", stages=[7], tuning=None)
     add_run(no_tuning, run, 1, one_crop=[0])

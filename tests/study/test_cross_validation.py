@@ -15,6 +15,8 @@ from tests.study.made_results import begin, probabilities
 from tests.study.small_dissection import request
 from tinynet.dataset.manifest import read_manifest
 from tinynet.predict.probabilities import write_probabilities
+from tinynet.report.folds import describe
+from tinynet.report.search_and_folds import folds_table
 from tinynet.study.cross_validation import read_folds, requests, summarize
 from tinynet.study.dissection import Folders, prepare
 from tinynet.study.results import CENTER, FINISHED, ResultsPaths, RunRow, Score, Split
@@ -23,7 +25,7 @@ from tinynet.study.settings import load
 STAGE = "stage1_simple"
 
 
-def add_fold(root: Path, number: int, right: list[int]) -> None:
+def add_fold(root: Path, number: int, right: list[int]) -> ResultsPaths:
     """A fold of nine held-out images, the last three from val."""
     results = begin(
         root / f"fold{number}",
@@ -41,6 +43,7 @@ def add_fold(root: Path, number: int, right: list[int]) -> None:
     row = RunRow(run_name, 1, FINISHED, 40, {"val_center": Score(9, 1.0, 0.5, 1.0, 1)})
     content = {**vars(row), "scores": {key: vars(s) for key, s in row.scores.items()}}
     results.scores(run_name).write_text(json.dumps(content))
+    return results
 
 
 def test_the_summary_is_that_of_counting(tmp_path: Path) -> None:
@@ -62,6 +65,18 @@ def test_a_fold_that_has_not_run_leaves_the_mean_open(tmp_path: Path) -> None:
     add_fold(tmp_path, 1, [0, 1, 2])
     (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
     assert found.folds == [pytest.approx(3 / 9), None] and found.mean is None
+
+
+def test_a_fold_that_diverged_is_called_so_and_not_one_that_has_not_run(tmp_path: Path) -> None:
+    add_fold(tmp_path, 1, [0, 1, 2])
+    results = add_fold(tmp_path, 2, [0])
+    path = results.scores(f"{STAGE}/seed1")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "diverged"}))
+    made = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 3)
+    assert read_folds(tmp_path)[0] == made
+    assert "folds 33.33 %, diverged, not run" in describe(made)
+    (row,) = folds_table(made).rows
+    assert [cell.text for cell in row.cells[1:4]] == ["33.33", "diverged", "not run"]
 
 
 def test_each_fold_reports_what_it_holds_out(lmdb: Path, tmp_path: Path) -> None:

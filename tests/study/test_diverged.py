@@ -10,7 +10,7 @@ import pytest
 from tests.report.some_runs import write_run
 from tests.study.made_results import add_run, begin
 from tinynet.cli import dissect_report
-from tinynet.report import report_data, tables
+from tinynet.report import report_data, stage_tables, tables
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import DIVERGED, FINISHED, Run
 from tinynet.study import collect
@@ -88,7 +88,7 @@ def test_a_report_of_run_directories_says_so_of_a_stage_that_has_nothing_else(
 ) -> None:
     write_run(tmp_path / "stage1_simple/seed1", state=DIVERGED, message=WHY, evaluated=False)
     write_run(tmp_path / "stage2_dropout1/seed1")
-    table = tables.stages(report_data.collect([tmp_path]))
+    table = stage_tables.stages(report_data.collect([tmp_path]))
     cells = {row.cells[0].text[:1]: [cell.text for cell in row.cells] for row in table.rows}
-    assert cells["1"][1:3] == ["diverged", "diverged"]
-    assert cells["3"][1:3] == ["not run", "not run"]
+    assert cells["1"][2:4] == ["0/1, 1 diverged", "diverged"]
+    assert cells["3"][2:4] == ["not run", "not run"]

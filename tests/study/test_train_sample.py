@@ -16,7 +16,7 @@ from tests.study.small_dissection import request
 from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError
 from tinynet.predict.probabilities import write_probabilities
-from tinynet.report import tables
+from tinynet.report import stage_tables
 from tinynet.report.report_data import collect as read_runs
 from tinynet.report.summary import stage_rows
 from tinynet.run.paths import RunPaths
@@ -78,7 +78,7 @@ def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
     assert collect.read_row(results, NAME, 1).scores["train_center"].images == 9
     table = build(results)
     assert table.stages[0].training_images == 9
-    assert "training %, 9 images" in dissect_report.text(table)
+    assert "training (%), 9 images" in dissect_report.text(table)
     write_dissection(results.root, table)
     with results.csv.open(encoding="utf-8") as file:
         assert next(csv.DictReader(file))["training_images"] == "9"
@@ -113,7 +113,7 @@ def test_stages_of_different_kinds_say_so_in_each_cell(tmp_path: Path) -> None:
     content["scores"]["train_center"]["images"] = 4
     path.write_text(json.dumps(content))
     text = dissect_report.text(build(results))
-    assert "training %  " in text and "100.00 of 9" in text and "100.00 of 4" in text
+    assert "training (%)  " in text and "100.00 of 9" in text and "100.00 of 4" in text
 
 
 def test_a_report_of_run_directories_takes_one_kind_of_a_stage(tmp_path: Path) -> None:
@@ -132,5 +132,5 @@ def test_a_report_of_run_directories_takes_one_kind_of_a_stage(tmp_path: Path) -
     row = stage_rows(report_data)[0]
     assert row.training is not None and row.training.seeds == [1, 2]
     assert row.training_images == 20
-    columns = [column.name for column in tables.stages(report_data).columns]
+    columns = [column.name for column in stage_tables.stages(report_data).columns]
     assert "training (%), 20 images" in columns

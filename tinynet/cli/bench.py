@@ -134,7 +134,7 @@ def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
 
 
 def _table(rows: list[Row], here: dict[str, Any], busy: int = 0) -> str:
-    from tinynet.cli.table import render
+    from tinynet.report.table import as_text, of_texts
 
     cells = []
     for row in rows:
@@ -159,4 +159,4 @@ def _table(rows: list[Row], here: dict[str, Any], busy: int = 0) -> str:
     if busy:
         head += f"; beside {busy} busy process{'es' if busy > 1 else ''}"
     columns = ["part", "what", "median", "", "rounds", "of GEMM", "beside"]
-    return head + "\n\n" + render(columns, cells, right=(2, 5), wrap=(6,))
+    return head + "\n\n" + as_text(of_texts(columns, cells, right=(2, 5), wrap=(6,)))

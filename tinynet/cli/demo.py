@@ -35,10 +35,10 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     DATASET is a folder or zip in the Tiny ImageNet layout; without it a data set is drawn.  Every
     command is shown as it runs.  Started again, the demo resumes where it was.
     """
-    from tinynet.cli.table import render
     from tinynet.dataset.manifest import read_manifest
     from tinynet.report.bars import Bar, draw_bars
     from tinynet.report.curves import draw_curves
+    from tinynet.report.table import as_text, of_texts
     from tinynet.study import demo as experiment
 
     folders = experiment.Folders(out)
@@ -47,19 +47,21 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
 
     manifest = read_manifest(folders.lmdb)
     rows = experiment.results(folders)
-    table = render(
-        ["run", "top-1 %", "top-1 % over crops", "top-5 % over crops", "crops"],
-        [
+    table = as_text(
+        of_texts(
+            ["run", "top-1 %", "top-1 % over crops", "top-5 % over crops", "crops"],
             [
-                row.label,
-                "" if row.one_crop is None else f"{100 * row.one_crop:.1f}",
-                f"{100 * row.oversampled.top1:.1f}",
-                f"{100 * row.oversampled.top5:.1f}",
-                str(row.views),
-            ]
-            for row in rows
-        ],
-        right=(1, 2, 3, 4),
+                [
+                    row.label,
+                    "" if row.one_crop is None else f"{100 * row.one_crop:.1f}",
+                    f"{100 * row.oversampled.top1:.1f}",
+                    f"{100 * row.oversampled.top5:.1f}",
+                    str(row.views),
+                ]
+                for row in rows
+            ],
+            right=(1, 2, 3, 4),
+        )
     )
     figures = {
         "accuracy": folders.results / "accuracy.png",

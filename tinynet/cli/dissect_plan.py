@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tinynet.cli.table import render
 from tinynet.engine import devices
 from tinynet.engine.discovery import Engine
+from tinynet.report.table import as_text, of_texts
 from tinynet.study.cost import Cost, duration
 from tinynet.study.dissection import Planned
 
@@ -74,4 +74,4 @@ def text(left: Sequence[Planned], rates: Mapping[str, float], at_once: int) -> s
     total = f"{trainings}, with their evaluations about {duration(seconds / at_once)}"
     if at_once > 1:
         total += f", {at_once} at once"
-    return render(header, rows, right=range(1, len(header))) + f"\n{total}"
+    return as_text(of_texts(header, rows, right=range(1, len(header)))) + f"\n{total}"

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinynet.cli.table import render
 from tinynet.predict.ensemble import Member
 from tinynet.predict.metrics import Metrics, score
 from tinynet.predict.probabilities import Probabilities
 from tinynet.predict.subsets import SubsetScores, members_of
+from tinynet.report.ensemble_tables import subsets_table
+from tinynet.report.table import as_text, of_texts
 
 
 @dataclass
@@ -46,7 +47,9 @@ class EnsembleReport:
         rows.append(["", "mean member", *_cells(_mean(single))])
         full = self._full()
         rows.append(["", f"all {len(self.members)} averaged", *_cells(full)])
-        yield render(["#", "member", "top-1 %", "top-5 %", "loss"], rows, right=(0, 2, 3, 4))
+        yield as_text(
+            of_texts(["#", "member", "top-1 %", "top-5 %", "loss"], rows, right=(0, 2, 3, 4))
+        )
         if len(single) > 1:
             spread = statistics.stdev(metrics.top1 for metrics in single)
             yield f"top-1 of single members: standard deviation {100 * spread:.2f} points"
@@ -58,20 +61,7 @@ class EnsembleReport:
             yield f"figure:        {self.figure}"
 
     def _subset_lines(self, scores: SubsetScores) -> Iterator[str]:
-        rows = []
-        for size, mask in _best(scores):
-            at_size = scores.correct[scores.sizes == size]
-            members = " ".join(str(m + 1) for m in members_of(mask))
-            worst, mean = at_size.min() / scores.images, at_size.mean() / scores.images
-            accuracies = (scores.accuracy(mask), mean, worst)
-            rows.append(
-                [str(size), str(len(at_size)), *(f"{100 * a:.2f}" for a in accuracies), members]
-            )
-        yield render(
-            ["size", "subsets", "best %", "mean %", "worst %", "members of the best"],
-            rows,
-            right=(0, 1, 2, 3, 4),
-        )
+        yield as_text(subsets_table(scores))
         best = scores.best
         size = len(members_of(best))
         yield (

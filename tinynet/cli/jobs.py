@@ -344,7 +344,7 @@ def status(folder: Path, as_json: bool) -> None:
 
 
 def _print_statuses(found: list[RunStatus]) -> None:
-    from tinynet.cli import table
+    from tinynet.report.table import as_text, of_texts
 
     rows = [
         [
@@ -359,7 +359,7 @@ def _print_statuses(found: list[RunStatus]) -> None:
         for entry in found
     ]
     header = ["job", "state", "iteration", "val accuracy", "left", "on", "message"]
-    click.echo(table.render(header, rows, right=(2, 3, 4), wrap=(6,)))
+    click.echo(as_text(of_texts(header, rows, right=(2, 3, 4), wrap=(6,))))
     counts: dict[str, int] = {}
     for entry in found:
         counts[entry.state] = counts.get(entry.state, 0) + 1

@@ -147,7 +147,7 @@ class _Progress:
 
 
 def _text(report: ParityReport, every: int | None) -> str:
-    from tinynet.cli.table import render
+    from tinynet.report.table import as_text, of_texts
 
     reference, torch, yardstick = report.reference, report.torch, report.yardstick
     count = len(reference.losses)
@@ -179,7 +179,7 @@ def _text(report: ParityReport, every: int | None) -> str:
         found = fmean(other.run.losses)
         means.append((f"{found:.6f}", f"{abs(found - mean) / mean if mean else 0.0:.1e}"))
     rows.append([cell for pair in means for cell in pair])
-    curves = render(header, rows, right=range(len(header)))
+    curves = as_text(of_texts(header, rows, right=range(len(header))))
     header = ["parameter", "displacement", *(f"{other.run.label} apart" for other in others)]
     rows = [
         [
@@ -189,7 +189,7 @@ def _text(report: ParityReport, every: int | None) -> str:
         ]
         for i, moved in enumerate(torch.moved)
     ]
-    parameters = render(header, rows, right=range(1, len(header)))
+    parameters = as_text(of_texts(header, rows, right=range(1, len(header))))
     verdicts = [f"torch: {_verdict(torch)}"]
     if yardstick is not None:
         where = f", in {yardstick.run.nudged}" if yardstick.run.nudged else ""

@@ -172,21 +172,10 @@ def _tuning_data(data: Path, out: Path, split_seed: int) -> Path:
 
 
 def _table(request: SearchRequest, made: list[Trial]) -> str:
-    from tinynet.cli.table import render
-    from tinynet.study.trials import ranked
+    from tinynet.report.search_and_folds import trials_table
+    from tinynet.report.table import as_text
 
-    names = [searched.name for searched in request.ranges]
-    rows = [
-        [
-            str(trial.number),
-            trial.state,
-            *(f"{trial.values[name]:.4g}" for name in names),
-            "" if trial.score is None else f"{100 * trial.score:.2f}",
-        ]
-        for trial in ranked(made)
-    ]
-    header = ["trial", "state", *names, "tuning accuracy %"]
-    return render(header, rows, right=(0, *range(2, len(header))))
+    return as_text(trials_table(made, [searched.name for searched in request.ranges]))
 
 
 def _draw(request: SearchRequest, made: list[Trial]) -> Path | None:

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from tinynet.caffeformat import schema, shapes
-from tinynet.cli import table
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets
@@ -20,6 +19,7 @@ from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import ASSUMPTIONS, STAGES, Stage
 from tinynet.experiment.stages import member as member_of
 from tinynet.experiment.stages import stage as stage_of
+from tinynet.report.table import as_text, of_texts
 
 DATA_OPTION = click.option(
     "--data",
@@ -132,7 +132,7 @@ def _show_all(summaries: list[dict[str, Any]], batch_size: int) -> None:
             ]
         )
     header = ["stage", "change", "output shapes", "parameters", "multiply-adds", "memory"]
-    click.echo(table.render(header, rows, right=(3, 4, 5), wrap=(1, 2)))
+    click.echo(as_text(of_texts(header, rows, right=(3, 4, 5), wrap=(1, 2))))
     click.echo(
         "\nOutput shapes: after each pooling and fully connected layer.  Multiply-adds: one "
         f"image, forward.\nMemory: training with a batch of {batch_size}, one model at a time.  "
@@ -165,7 +165,7 @@ def _show_one(stage: Stage, summary: dict[str, Any], batch_size: int) -> None:
     total = [f"{summary[key]:,}" for key in ("parameters", "multiply_adds")]
     rows.append(["sum", "", "", "", *total])
     header = ["layer", "type", "top", "shape", "parameters", "multiply-adds"]
-    click.echo(table.render(header, rows, right=(4, 5)))
+    click.echo(as_text(of_texts(header, rows, right=(4, 5))))
     memory = summary["training_memory"] / 2**20
     click.echo(f"\nTraining with a batch of {batch_size} holds {memory:.0f} MiB.")
 

@@ -21,9 +21,10 @@ _LABEL_WIDTH = 32  # characters in a line beside a bar
 class Bar:
     """One line of a stage table; accuracies and gains from 0 to 1.
 
-    ``accuracy`` None stands for a stage that has not run.  ``interval`` and ``gain_interval`` are
-    the ends of error bars (of what, the figure's note says), None for none.  ``gain``: over what it
-    is a step from, None where there is none; ``paper_gain``: what the paper states.
+    ``accuracy`` None stands for a stage that has not run, or what else ``absence`` says.
+    ``interval`` and ``gain_interval`` are the ends of error bars (of what, the figure's note says),
+    None for none.  ``gain``: over what it is a step from, None where there is none;
+    ``paper_gain``: what the paper states.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Bar:
     gain: float | None = None
     gain_interval: Interval | None = None
     paper_gain: float | None = None
+    absence: str = "not run"
 
 
 @canvas.styled
@@ -71,7 +73,7 @@ def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> N
     for row, bar in enumerate(bars):
         if bar.accuracy is None:
             left = max(0.025 * reach, 100 * (chance or 0) + 0.02 * reach)
-            axes.text(left, row, "not run", va="center", fontsize=9, style="italic")
+            axes.text(left, row, bar.absence, va="center", fontsize=9, style="italic")
             continue
         percent = 100 * bar.accuracy
         axes.barh(row, percent, height=0.62, color=canvas.BLUE)
@@ -145,7 +147,7 @@ def describe(bars: Sequence[Bar]) -> str:
     parts = []
     for bar in bars:
         if bar.accuracy is None:
-            parts.append(f"{bar.label}: not run")
+            parts.append(f"{bar.label}: {bar.absence}")
             continue
         more = "" if bar.gain is None else f", a gain of {100 * bar.gain:+.2f} points"
         paper = "" if bar.paper_gain is None else f" (the paper's {100 * bar.paper_gain:+.2f})"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart, then four more
 INK = "#222222"
 FAINT = "#8a8a8a"
 GRID = "#e6e6e6"
@@ -33,7 +33,11 @@ GREEN = "#009e73"
 PINK = "#cc79a7"
 YELLOW = "#e69f00"
 SKY = "#56b4e9"
-SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, INK)
+VIOLET = "#6a3d9a"
+BROWN = "#8c510a"
+OLIVE = "#8f9a1f"
+WINE = "#a50f4a"
+SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, INK, VIOLET, BROWN, OLIVE, WINE)
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
 # the same on a dark page: light enough to read, in the same order of hues
 DARK = {
@@ -47,6 +51,10 @@ DARK = {
     PINK: "#e7a3c8",
     YELLOW: "#f2b93b",
     SKY: "#a9def8",
+    VIOLET: "#b79cf0",
+    BROWN: "#c9955a",
+    OLIVE: "#c6cf5c",
+    WINE: "#f0709f",
 }
 
 WIDTH = 7.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,7 +17,8 @@ from tinynet.report import canvas
 History = Sequence[Mapping[str, Any]]
 
 _SMOOTH = 25  # displayed training losses averaged, at most a tenth of all there are
-_LOSS_CEILING = 1.15  # of the largest first loss: one spike must not flatten everything else
+_LOSS_CEILING = 1.15  # of the first loss in the middle: one spike, or one net that begins far off,
+# must not flatten everything else
 _PER_ROW = 4
 _TITLE_WIDTH = 28  # characters in a line above a panel
 _KEYS = ("train_loss", "val_loss", "val_accuracy")
@@ -28,9 +30,10 @@ def draw_curves(
 ) -> None:
     """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 
-    Above, a panel for each stage with its losses: training (a running mean of what the solver
-    displayed) and validation.  Below, the validation accuracy of every stage, the mean of its runs
-    at the iterations that all of them have.  ``images``: what val is called.
+    Above, a panel for each stage with its losses in the stage's colour: training (a running mean of
+    what the solver displayed) and validation; where they begin above the panels, a note says so.
+    Below, the validation accuracy of every stage, the mean of its runs at the iterations that all
+    of them have.  ``images``: what val is called.
     Values that are missing or not finite leave a gap.
     Raises TinynetError where no history holds anything to draw.
     """
@@ -51,16 +54,22 @@ def draw_curves(
     parts: Any = made.subfigures(2, 1, height_ratios=heights)
     above, below = parts
     panels = above.subplots(rows, columns, squeeze=False, sharey=True)
-    top = _LOSS_CEILING * max(_first_losses(every), default=1.0)
+    top = _ceiling(every)
     losses = [y for h in every for key in _KEYS[:2] for _, y in _smooth(h, key) if y <= top]
     low, high = canvas.padded_range(losses or [0.0, 1.0], least=0.1)
     for number, axes in enumerate(panels.flat):
         if number >= len(stages):
             axes.set_axis_off()
             continue
-        for history in list(stages.values())[number]:
-            _plot(axes, _smooth(history, "train_loss"), color=canvas.ORANGE, **_THIN)
-            _plot(axes, points(history, "val_loss"), color=canvas.BLUE, **_BOLD)
+        runs = list(stages.values())[number]
+        color = canvas.series_style(number)["color"]
+        for history in runs:
+            _plot(axes, _smooth(history, "train_loss"), color=color, **_THIN)
+            _plot(axes, points(history, "val_loss"), color=color, **_BOLD)
+        above_all = max(_first_losses(runs), default=0.0)
+        if above_all > min(top, high):
+            axes.text(0.98, 0.95, f"begins at {above_all:.1f}", fontsize=7.5, ha="right", va="top",
+                      style="italic", transform=axes.transAxes)  # fmt: skip
         axes.set_title(names[number], fontsize=8)
         axes.set_ylim(max(0.0, low), min(top, high))
         if number % columns == 0:
@@ -68,8 +77,8 @@ def draw_curves(
         _iterations(axes)
     above.legend(
         handles=[
-            Line2D([], [], color=canvas.ORANGE, **_THIN, label="training"),
-            Line2D([], [], color=canvas.BLUE, **_BOLD, label=images),
+            Line2D([], [], color=canvas.INK, **_THIN, label="training"),
+            Line2D([], [], color=canvas.INK, **_BOLD, label=images),
         ],
         loc="outside upper right",
         ncols=2,
@@ -101,6 +110,12 @@ def _iterations(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     canvas.grid(axes)
+
+
+def _ceiling(every: Sequence[History]) -> float:
+    """Above which no loss is drawn: from the run whose first loss is in the middle of them."""
+    firsts = [max(_first_losses([history]), default=0.0) for history in every]
+    return _LOSS_CEILING * median([first for first in firsts if first] or [1.0])
 
 
 def _first_losses(every: Sequence[History]) -> Iterator[float]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tinynet.experiment import paper
-from tinynet.predict.subsets import members_of
-from tinynet.report.cells import (
+from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
+from tinynet.report.report_data import OVERSAMPLE, ReportData
+from tinynet.report.run_links import run_links
+from tinynet.report.summary import ensemble_of
+from tinynet.report.table import (
     NOT_RUN,
     Cell,
     Column,
+    Link,
     Row,
     Table,
     interval_cell,
     number,
     percent,
-    run_links,
 )
-from tinynet.report.report_data import OVERSAMPLE, ReportData
-from tinynet.report.summary import ensemble_of
 from tinynet.study.results import Ensemble, absence
 
 _Fact = tuple[str, Cell, Cell]  # what, ours, the paper's
@@ -122,31 +123,34 @@ def _members(members: Sequence[int]) -> str:
 
 def subset_sizes(report_data: ReportData) -> Table | None:
     """The best subset of each size."""
-    from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
-
     members = report_data.members[:MAX_MEMBERS]
     found = [p for run in members if (p := run.averaged(report_data.reported)) is not None]
     if len(found) < 2:
         return None
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
+    links = run_links(
+        report_data, [run.name for run in members], [str(n + 1) for n in range(len(members))]
+    )
+    return subsets_table(scores, links)
+
+
+def subsets_table(scores: SubsetScores, links: Sequence[Link] = ()) -> Table:
+    """The best subset of each size, and what they all reach; ``links`` lead to the members."""
     rows = []
-    for size in range(1, len(found) + 1):
+    for size in range(1, scores.members + 1):
         mask = scores.best_of_size(size)
         at_size = scores.correct[scores.sizes == size] / scores.images
         best = members_of(mask)
-        names = [members[m].name for m in best]
         rows.append(
             Row(
                 [
-                    Cell(str(size)),
+                    Cell(str(size), str(size)),
                     number(len(at_size), 0),
                     percent(scores.accuracy(mask)),
                     percent(float(at_size.mean())),
                     percent(float(at_size.min())),
                     Cell(
-                        "",
-                        ", ".join(names),
-                        run_links(report_data, names, [str(m + 1) for m in best]),
+                        " ".join(str(m + 1) for m in best), None, [links[m] for m in best if links]
                     ),
                 ]
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import PROTOTXT_ROOT
 from tinynet.report.canvas import Target
+from tinynet.report.table import Table
 
 
 class Absent(TinynetError):
@@ -20,7 +21,8 @@ class Figure:
     """A figure that can be drawn.
 
     ``stem`` names its file; ``caption`` says what is drawn and how; ``alt`` what it shows;
-    ``runs`` are those whose numbers are in it; ``draw`` writes it, in the format of the suffix.
+    ``runs`` are those whose numbers are in it; ``draw`` writes it, in the format of the suffix;
+    ``numbers`` makes the table of what it shows.
     """
 
     stem: str
@@ -29,6 +31,7 @@ class Figure:
     alt: str
     runs: list[str]
     draw: Callable[[Target], None]
+    numbers: Callable[[], Table] | None = None
 
 
 @dataclass(frozen=True)

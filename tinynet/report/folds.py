@@ -23,8 +23,10 @@ def draw_folds(stages: Sequence[StageFolds], path: canvas.Target) -> None:
         ran = [100 * value for value in stage.folds if value is not None]
         left.scatter(ran, [place] * len(ran), s=34, color=canvas.SKY, edgecolors=canvas.BLUE)
         if stage.mean is None:
-            missing = len(stage.folds) - len(ran)
-            text = f"{missing} of {len(stage.folds)} folds not run"
+            lost = len(stage.diverged)
+            missing = len(stage.folds) - len(ran) - lost
+            parts = [f"{n} {what}" for n, what in ((missing, "not run"), (lost, "diverged")) if n]
+            text = f"of {len(stage.folds)} folds {', '.join(parts)}"
             left.text(0.02, place + 0.34, text, fontsize=8, style="italic",
                       transform=left.get_yaxis_transform())  # fmt: skip
             continue
@@ -65,7 +67,10 @@ def describe(stages: Sequence[StageFolds]) -> str:
     """The figure in words, for those who do not see it."""
     parts = []
     for stage in stages:
-        folds = ", ".join("not run" if a is None else f"{100 * a:.2f} %" for a in stage.folds)
+        folds = ", ".join(
+            stage.absence(number) if accuracy is None else f"{100 * accuracy:.2f} %"
+            for number, accuracy in enumerate(stage.folds, 1)
+        )
         text = f"{stage.name}: folds {folds}"
         if stage.mean is not None:
             text += f", mean {100 * stage.mean:.2f} %"

@@ -27,6 +27,10 @@ VARIABLES = {
         ("pink", canvas.PINK),
         ("yellow", canvas.YELLOW),
         ("sky", canvas.SKY),
+        ("violet", canvas.VIOLET),
+        ("brown", canvas.BROWN),
+        ("olive", canvas.OLIVE),
+        ("wine", canvas.WINE),
     )
 }
 

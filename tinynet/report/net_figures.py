@@ -19,11 +19,13 @@ from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.activations import Activations, first_layer, read_image
 from tinynet.report import feature_maps as maps_figure
+from tinynet.report import figure_numbers
 from tinynet.report import filters as filters_figure
-from tinynet.report.architecture import describe, draw_architecture
+from tinynet.report.architecture import blocks_of, describe, draw_architecture
 from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.images import drawn
 from tinynet.report.report_data import ReportData, RunData
+from tinynet.report.table import Table
 from tinynet.run.paths import RunPaths
 
 
@@ -48,7 +50,12 @@ def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             describe(net),
             [],
             partial(_draw_architecture, net, label),
+            partial(_architecture_numbers, net),
         )
+
+
+def _architecture_numbers(net: Any) -> Table:
+    return figure_numbers.blocks(blocks_of(net))
 
 
 def _draw_architecture(net: Any, label: str, out: Path) -> None:
@@ -111,6 +118,7 @@ def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         filters_figure.describe(found),
         [run.name],
         lambda out: filters_figure.draw_filters(found, out, f"{layer} of {run.name}"),
+        lambda: figure_numbers.filters(found),
     )
 
 
@@ -140,6 +148,7 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         lambda out: maps_figure.draw_feature_maps(
             found, out, f"{found.blob} of {run.name}, {found.name}"
         ),
+        lambda: figure_numbers.maps(found.maps),
     )
 
 

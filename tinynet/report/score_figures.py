@@ -15,7 +15,7 @@ from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import Probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
 from tinynet.report import accuracies as accuracies_figure
-from tinynet.report import bars
+from tinynet.report import bars, figure_numbers
 from tinynet.report import confusion as confusion_figure
 from tinynet.report import curves as curves_figure
 from tinynet.report import subsets as subsets_figure
@@ -50,6 +50,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         subsets_figure.describe(scores, wanted),
         [run.name for run in members],
         lambda out: subsets_figure.draw_subsets(scores, out, report_data.images, wanted),
+        lambda: figure_numbers.subsets(scores),
     )
 
 
@@ -95,6 +96,7 @@ def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         accuracies_figure.describe(found),
         [run.name, *(member.name for member in report_data.members)],
         lambda out: accuracies_figure.draw_accuracies(found, out, "Accuracy by kind of images"),
+        lambda: figure_numbers.accuracies(found),
     )
 
 
@@ -142,6 +144,7 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         lambda out: bars.draw_bars(
             found, out, "What each step of the dissection adds", chance, note, report_data.images
         ),
+        lambda: figure_numbers.bars(found),
     )
 
 
@@ -157,12 +160,13 @@ def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "curves",
         "Learning curves",
-        "One line for each run; of accuracies the mean of a stage's runs. The training loss is a "
-        "running mean of what the solver displays, under dropout and augmentation; the "
-        f"{images} loss is without them.",
+        "A colour for each stage, a line for each run; of accuracies the mean of a stage's runs. "
+        "The training loss is a running mean of what the solver displays, under dropout and "
+        f"augmentation; the {images} loss is without them.",
         curves_figure.describe(histories),
         [run.name for run in report_data.runs],
         lambda out: curves_figure.draw_curves(histories, out, images),
+        lambda: figure_numbers.curves(histories),
     )
 
 
@@ -188,6 +192,7 @@ def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         alt + ".",
         [name],
         lambda out: confusion_figure.draw_confusion(matrix, names, out, f"Answers of {name}"),
+        lambda: figure_numbers.confusion(matrix, names),
     )
 
 

@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tinynet.report import figure_numbers, search_plane
 from tinynet.report import folds as folds_figure
-from tinynet.report import search_plane
-from tinynet.report.cells import NOT_RUN, Cell, Column, Row, Table, interval_cell, percent
 from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.report_data import ReportData, label_of
-from tinynet.report.sources import Folds, Search
+from tinynet.report.table import Cell, Column, Row, Table, interval_cell, percent
 from tinynet.study.cross_validation import StageFolds
-from tinynet.study.trials import ranked
+from tinynet.study.trials import Trial, ranked
 
 
-def folds_table(found: Folds, number: int) -> Table:
+def folds_table(stages: Sequence[StageFolds], number: int = 1, folder: str = "") -> Table:
     """Every stage over its folds, and held-out training against held-out validation images."""
-    count = max((len(stage.folds) for stage in found.stages), default=0)
+    count = max((len(stage.folds) for stage in stages), default=0)
     columns = [
         Column("stage", "name"),
         *(Column(f"fold {number} (%)", "number") for number in range(1, count + 1)),
         *(Column("mean (%)", "number"), Column("95 % over folds", "number")),
-        *(Column("training images (%)", "number"), Column("validation images (%)", "number")),
-        *(Column("difference (points)", "number"), Column("95 % of it", "number")),
+        Column("training images (%)", "number", is_main=False),
+        Column("validation images (%)", "number", is_main=False),
+        Column("difference (points)", "number"),
+        Column("95 % of it", "number", is_main=False),
     ]
     rows = []
-    for stage in found.stages:
+    for stage in stages:
         kinds = (stage.from_train, stage.from_val)
-        cells = [percent(accuracy, missing=NOT_RUN) for accuracy in stage.folds]
+        cells = [
+            percent(accuracy, missing=stage.absence(fold))
+            for fold, accuracy in enumerate(stage.folds, 1)
+        ]
         cells += [percent(stage.mean), interval_cell(stage.by_fold)]
         cells += [percent(kind.accuracy if kind else None) for kind in kinds]
         cells += [percent(stage.train_less_val, sign=True)]
         cells += [interval_cell(stage.train_less_val_interval, sign=True)]
         rows.append(Row([Cell(label_of(stage.name)), *cells]))
     caption = (
-        f"One-crop accuracy on the images that were held out, from {found.folder}. The interval "
-        "over folds is Student's t, somewhat too narrow, as folds share training images; that of "
-        "the difference takes the two kinds as independent samples (normal approximation)."
+        f"One-crop accuracy on the images that were held out{', from ' if folder else ''}{folder}. "
+        "The interval over folds is Student's t, somewhat too narrow, as folds share training "
+        "images; that of the difference takes the two kinds as independent samples (normal "
+        "approximation)."
     )
     return Table(f"folds-{number}", caption, columns, rows)
 
 
-def trials_table(search: Search, number: int) -> Table:
-    """Every trial of a search, best first."""
+def trials_table(
+    trials: Sequence[Trial], names: Sequence[str], number: int = 1, folder: str = ""
+) -> Table:
+    """Every trial of a search, best first; ``names``: of the solver fields that were searched."""
     columns = [
         *(Column("trial", "number"), Column("state")),
-        *(Column(name, "number") for name in search.names),
+        *(Column(name, "number") for name in names),
         Column("tuning accuracy (%)", "number"),
     ]
     rows = [
@@ -56,13 +63,13 @@ def trials_table(search: Search, number: int) -> Table:
             [
                 Cell(str(trial.number), str(trial.number)),
                 Cell(trial.state),
-                *(Cell(f"{value:.4g}", f"{value:.9g}") for value in trial.values.values()),
+                *(Cell(f"{trial.values[name]:.4g}", f"{trial.values[name]:.9g}") for name in names),
                 percent(trial.score),
             ]
         )
-        for trial in ranked(search.trials)
+        for trial in ranked(trials)
     ]
-    caption = f"The trials of {search.folder}; what was given up early has its last accuracy."
+    caption = f"The trials of {folder}; what was given up early has its last accuracy."
     return Table(f"trials-{number}", caption, columns, rows)
 
 
@@ -87,6 +94,7 @@ def search_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             search_plane.describe(points, ringed, names),
             [],
             partial(_draw_search, points, ringed, names, title),
+            partial(figure_numbers.plane, points, names),
         )
     if not drawn:
         raise Absent("no search of two values with a completed trial is here; 'tinynet search'")
@@ -117,6 +125,7 @@ def folds_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             folds_figure.describe(named),
             [],
             partial(_draw_folds, named),
+            partial(folds_table, named),
         )
 
 

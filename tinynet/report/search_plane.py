@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tinynet.report import canvas
@@ -33,12 +34,18 @@ def draw_search_plane(
     given_up = [point for point in points if not point.complete and point.accuracy is not None]
     failed = [point for point in points if point.accuracy is None]
     shown = [100 * float(point.accuracy or 0) for point in (*whole, *given_up)]
+    handles: list[Any] = []
     low, high = min(shown), max(max(shown), min(shown) + 1)
     for group, marker, size, label in (
         (whole, "o", 60, "trained to the end"),
         (given_up, "s", 22, "given up early"),
     ):
         if group:
+            # hollow: in the legend no colour of the scale says an accuracy that is nobody's
+            handles.append(
+                Line2D([], [], linestyle="", marker=marker, markersize=size**0.5, label=label,
+                       markerfacecolor="none", markeredgecolor=canvas.INK)
+            )  # fmt: skip
             dots = axes.scatter(
                 [point.x for point in group],
                 [point.y for point in group],
@@ -46,19 +53,19 @@ def draw_search_plane(
                 marker=marker,
                 s=size,
                 cmap="viridis",
-                label=label,
                 vmin=low,
                 vmax=high,
             )
     if failed:
-        axes.scatter(
+        crosses = axes.scatter(
             [point.x for point in failed],
             [point.y for point in failed],
             marker="x",
             color=canvas.FAINT,
             label="diverged or failed",
         )
-    axes.scatter(
+        handles.append(crosses)
+    ring = axes.scatter(
         [best.x],
         [best.y],
         s=190,
@@ -77,7 +84,7 @@ def draw_search_plane(
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
     axes.set_title(title)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    axes.legend(handles=[*handles, ring], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     canvas.save(made, path)
 
 

@@ -19,7 +19,7 @@ from tinynet.report.bars import Bar, Interval
 from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
 from tinynet.run.record import DIVERGED, FINISHED
 from tinynet.study.results import FINISHED as EVALUATED
-from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow
+from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, absence
 from tinynet.study.table import BySeed, ensemble_scores, estimate, gain
 
 
@@ -185,6 +185,7 @@ def _bar(row: StageRow) -> Bar:
         row.gain.mean if row.gain else None,
         interval(row.gain),
         _share(row.paper.gain),
+        row.absence,
     )
 
 
@@ -220,6 +221,7 @@ def stage_bars(report_data: ReportData) -> tuple[list[Bar], str]:
                 ensemble.gain_over_mean.mean if ensemble.gain_over_mean else None,
                 ensemble.gain_over_mean.by_image if ensemble.gain_over_mean else None,
                 _share(ensemble.paper.gain),
+                absence(ensemble.members),
             )
         )
     others = [row for row in rows if not row.is_step]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -25,7 +25,15 @@ from tinynet.errors import TinynetError
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
 from tinynet.study.dissection import DissectionRequest, Folders
-from tinynet.study.results import CENTER, FINISHED, ResultsPaths, read_run_predictions
+from tinynet.study.results import (
+    CENTER,
+    DIVERGED,
+    FINISHED,
+    NOT_RUN,
+    ResultsPaths,
+    RunRow,
+    read_run_predictions,
+)
 from tinynet.study.statistics import t_interval, unpaired_interval
 
 FOLDS = "folds.json"
@@ -43,8 +51,9 @@ class Origin:
 class StageFolds:
     """A stage's cross-validation; None where a fold has not run.
 
-    ``folds``: held-out accuracy of each, averaged over its seeds.  ``mean`` and ``by_fold``: over
-    the folds (Student's t; folds share training images, so that it is somewhat too narrow).
+    ``diverged``: the folds, counted from 1, of which a training did.  ``folds``: held-out accuracy
+    of each, averaged over its seeds.  ``mean`` and ``by_fold``: over the folds (Student's t;
+    folds share training images, so that it is somewhat too narrow).
     ``train_less_val``: how much more accurate the nets are on held-out training images than on
     held-out validation images; ``train_less_val_interval``: two independent samples of images,
     normal approximation.
@@ -58,6 +67,11 @@ class StageFolds:
     from_val: Origin | None = None
     train_less_val: float | None = None
     train_less_val_interval: tuple[float, float] | None = None
+    diverged: list[int] = field(default_factory=list)
+
+    def absence(self, fold: int) -> str:
+        """What stands in a table for the accuracy of a fold, counted from 1, that has none."""
+        return DIVERGED if fold in self.diverged else NOT_RUN
 
 
 @dataclass(frozen=True)
@@ -120,9 +134,13 @@ def read_folds(root: Path) -> tuple[list[StageFolds], str]:
 
 def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None]]) -> StageFolds:
     accuracies: list[float | None] = []
+    diverged: list[int] = []
     right: dict[str, list[np.ndarray]] = {"train": [], "val": []}
-    for results, settings in folds:
-        found = _held_out(name, results, settings)
+    for number, (results, settings) in enumerate(folds, 1):
+        rows = _rows(name, results, settings)
+        if any(row.state == DIVERGED for row in rows):
+            diverged.append(number)
+        found = _held_out(rows, results, settings)
         accuracies.append(None if found is None else float(found[0].mean()))
         if found is not None:
             values, from_val = found
@@ -130,7 +148,7 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None
             right["train"].append(values[~from_val])
     ran = [accuracy for accuracy in accuracies if accuracy is not None]
     if len(ran) < len(folds):
-        return StageFolds(name, accuracies)
+        return StageFolds(name, accuracies, diverged=diverged)
     train, val = (np.concatenate(right[key]) for key in ("train", "val"))
     made = StageFolds(name, accuracies, fmean(ran), t_interval(ran))
     if not len(train) or not len(val):
@@ -144,14 +162,17 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None
     )
 
 
+def _rows(name: str, results: ResultsPaths, settings: experiment.Settings | None) -> list[RunRow]:
+    """A stage's runs of one fold, [] where it has not begun."""
+    seeds = [] if settings is None else settings.seeds
+    return [read_row(results, f"{name}/seed{seed}", seed) for seed in seeds]
+
+
 def _held_out(
-    name: str, results: ResultsPaths, settings: experiment.Settings | None
+    rows: list[RunRow], results: ResultsPaths, settings: experiment.Settings | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Of each held-out image: the share of seeds that are right, and whether it is from val."""
-    if settings is None:
-        return None
-    rows = [read_row(results, f"{name}/seed{seed}", seed) for seed in settings.seeds]
-    if any(row.state != FINISHED for row in rows):
+    if settings is None or any(row.state != FINISHED for row in rows):
         return None
     split = settings.reported.name
     found = [read_run_predictions(results.root, row.run, split, CENTER) for row in rows]

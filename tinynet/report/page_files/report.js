@@ -1,4 +1,5 @@
 // Sorts a table by the column whose button is pressed; once more turns the order round.
+// Gives a figure as a file whose colours are those that the reader sees.
 "use strict";
 (function () {
   function value(row, column) {
@@ -31,8 +32,22 @@
   document.querySelectorAll("th button").forEach(function (button) {
     button.addEventListener("click", function () { sort(button); });
   });
+  function keep(button) {
+    const drawn = button.closest("figure").querySelector("svg");
+    const style = getComputedStyle(document.documentElement);
+    const text = new XMLSerializer().serializeToString(drawn).replace(
+      /var\((--[\w-]+)\)/g, function (_, name) { return style.getPropertyValue(name).trim(); });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+    link.download = button.dataset.svg + ".svg";
+    link.click();
+    setTimeout(function () { URL.revokeObjectURL(link.href); }, 1000);
+  }
+  document.querySelectorAll("button[data-svg]").forEach(function (button) {
+    button.addEventListener("click", function () { keep(button); });
+  });
   // on paper nothing can be opened
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+    document.querySelectorAll("details:not(.more)").forEach(function (part) { part.open = true; });
   });
 })();

@@ -1,0 +1,209 @@
+"""A table: made once, and rendered as text for a terminal, as CSV, and by the page as HTML.
+
+Numbers are made into cells here, so that they read alike wherever they stand.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import sys
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+NOT_RUN = "not run"
+GAP = "  "
+_LEAST = 20  # characters that a column keeps when it is wrapped
+_UNLIMITED = 10_000
+# what a terminal of any encoding shows, and a script reads as a number
+_PLAIN = str.maketrans({"−": "-", "…": "to", "—": "-"})
+
+
+@dataclass(frozen=True)
+class Link:
+    text: str
+    href: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``value`` is what it sorts by, where that is not its text; "" comes last.
+
+    ``links`` stand on the page in place of the text, then ``after``.  ``image`` is the address of
+    an image that stands before it there, ``alt`` what it shows.
+    """
+
+    text: str
+    value: str | None = None
+    links: list[Link] = field(default_factory=list)
+    after: str = ""
+    is_code: bool = False
+    title: str = ""
+    image: str = ""
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """``kind`` is its style: "number", "name", "runs", "hash", "path" or "".
+
+    What is not ``is_main`` is folded away on the page, and left out in a terminal that is too
+    narrow for all.  ``wraps``: its cells are broken into lines where the table is too wide.
+    """
+
+    name: str
+    kind: str = ""
+    is_main: bool = True
+    wraps: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind == "number"
+
+
+@dataclass(frozen=True)
+class Row:
+    cells: list[Cell]
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    id: str
+    caption: str
+    columns: list[Column]
+    rows: list[Row]
+
+    @property
+    def folded(self) -> int:
+        """How many columns are folded away at first."""
+        return sum(not column.is_main for column in self.columns)
+
+    def main(self) -> Table:
+        """The same with its main columns alone."""
+        kept = [number for number, column in enumerate(self.columns) if column.is_main]
+        rows = [replace(row, cells=[row.cells[number] for number in kept]) for row in self.rows]
+        return replace(self, columns=[self.columns[number] for number in kept], rows=rows)
+
+
+def of_texts(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[int] = (),
+    wrap: Collection[int] = (),
+) -> Table:
+    """A table of plain texts; ``right``: its columns of numbers, ``wrap``: those that give way."""
+    columns = [
+        Column(name, "number" if place in right else "", wraps=place in wrap)
+        for place, name in enumerate(header)
+    ]
+    return Table("", "", columns, [Row([Cell(text) for text in row]) for row in rows])
+
+
+# ------------------------------------------------------------------------------ renderings
+
+
+def as_text(made: Table, width: int | None = None) -> str:
+    """The table as lines, numbers flush right, without its caption.
+
+    ``width``: columns of the terminal (default: of stdout's; unlimited where that is none).  A
+    table that is wider has its main columns alone, then its wrapping columns broken into lines.
+    """
+    if width is None:
+        is_terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if is_terminal else _UNLIMITED
+    if made.folded and sum(_widths(made)) + len(GAP) * (len(made.columns) - 1) > width:
+        made = made.main()
+    widths = _fitted(made, width)
+    lines = []
+    header = [column.name for column in made.columns]
+    for number, cells in enumerate((header, *_texts(made))):
+        wrapped = [
+            textwrap.wrap(text, widths[place]) or [""] if made.columns[place].wraps else [text]
+            for place, text in enumerate(cells)
+        ]
+        for height in range(max(map(len, wrapped), default=0)):
+            parts = [
+                _pad(piece[height] if height < len(piece) else "", widths[place], column.is_number)
+                for place, (piece, column) in enumerate(zip(wrapped, made.columns))
+            ]
+            lines.append(GAP.join(parts).rstrip())
+        if number == 0:
+            lines.append(GAP.join("-" * each for each in widths))
+    return "\n".join(lines)
+
+
+def _texts(made: Table) -> Iterator[list[str]]:
+    for row in made.rows:
+        yield [cell.text.translate(_PLAIN) for cell in row.cells]
+
+
+def _widths(made: Table) -> list[int]:
+    cells = [[column.name for column in made.columns], *_texts(made)]
+    return [max(len(row[place]) for row in cells) for place in range(len(made.columns))]
+
+
+def _fitted(made: Table, width: int) -> list[int]:
+    """Widths of the columns; those that wrap give way, evenly, to the width of the whole."""
+    widths = _widths(made)
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    giving = [place for place, column in enumerate(made.columns) if column.wraps]
+    if excess > 0:
+        for place in giving:
+            least = max(len(made.columns[place].name), _LEAST)
+            widths[place] = max(least, widths[place] - -(-excess // len(giving)))
+    return widths
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def as_csv(made: Table) -> str:
+    """Every column; numbers to all their digits, nothing in place of what is missing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.name for column in made.columns])
+    for row in made.rows:
+        writer.writerow([_csv_cell(cell, column) for cell, column in zip(row.cells, made.columns)])
+    return out.getvalue()
+
+
+def _csv_cell(cell: Cell, column: Column) -> str:
+    if cell.text.strip("—") == "":
+        return ""
+    is_interval = "…" in cell.text  # it sorts by its width
+    if column.is_number and cell.value is not None and not is_interval:
+        return cell.value or cell.text
+    return cell.text.translate(_PLAIN)
+
+
+# ----------------------------------------------------------------------------------- cells
+
+
+def number(value: float | None, digits: int = 2, sign: bool = False, missing: str = "—") -> Cell:
+    """A number to ``digits`` decimals, with a true minus sign; it sorts by all its digits.
+
+    ``sign``: with a plus as well; ``missing`` stands for None, which sorts last.
+    """
+    if value is None:
+        return Cell(missing, "")
+    text = f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    return Cell(text, f"{value:.9g}")
+
+
+def percent(value: float | None, sign: bool = False, missing: str = "—") -> Cell:
+    """A share (0 to 1), or a difference of two, as percent to two decimals."""
+    return number(None if value is None else 100 * value, sign=sign, missing=missing)
+
+
+def interval_cell(found: tuple[float, float] | None, sign: bool = False) -> Cell:
+    """Two shares as percent; it sorts by its width."""
+    if found is None:
+        return Cell("—", "")
+    form = "+.2f" if sign else ".2f"
+    low, high = (f"{100 * end:{form}}".replace("-", "−") for end in found)
+    return Cell(f"{low} … {high}", f"{found[1] - found[0]:.9g}")

@@ -1,0 +1,166 @@
+"""What the page says in words: the result in a sentence, facts, warnings, and what they rest on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinynet.report.report_data import ReportData
+from tinynet.report.sources import Search
+from tinynet.report.summary import ensemble_of, stage_rows
+from tinynet.run.record import DIVERGED, FINISHED
+from tinynet.study.results import TAKEN_AGAIN
+from tinynet.study.settings import choices
+
+
+def title(report_data: ReportData) -> str:
+    name = _data_set(report_data)
+    return f"Dissection of a convolutional net on {name}" if name else "tinynet report"
+
+
+def _data_set(report_data: ReportData) -> str:
+    if report_data.manifest is not None:
+        return report_data.manifest.source
+    if report_data.dissection is not None:
+        data: Any = report_data.dissection.settings.get("data")
+        if isinstance(data, dict):
+            return str(data.get("source", ""))
+    for search in report_data.searches:
+        chosen = search.facts.get("selection_set")
+        if isinstance(chosen, dict):
+            return str(chosen.get("source", ""))
+    return ""
+
+
+def facts(report_data: ReportData) -> list[tuple[str, str]]:
+    """What a reader wants to know first."""
+    found = [("data set", _data_set(report_data) or "unknown")]
+    if report_data.classes:
+        chance = 100 / report_data.classes
+        found.append(("classes", f"{report_data.classes:,} (chance is {chance:.3g} %)"))
+    manifest = report_data.manifest
+    if manifest is not None:
+        counts = ", ".join(f"{manifest.counts[split]:,} {split}" for split in manifest.counts)
+        found.append(("images", counts))
+    states: dict[str, int] = {}
+    for run in report_data.runs:
+        states[run.record.state] = states.get(run.record.state, 0) + 1
+    found.append(("runs", ", ".join(f"{n} {state}" for state, n in states.items()) or "none"))
+    dissection = report_data.dissection
+    if dissection is not None:
+        found.append(("reported on", f"{dissection.reported.images:,} images: "
+                      f"{dissection.reported.role}"))  # fmt: skip
+        if dissection.tuning:
+            tuning = dissection.tuning
+            found.append(("chosen on", f"{tuning.images:,} images: {tuning.role}"))
+        made = choices(dissection.settings)
+        found += [("searched", choice.text) for choice in made if choice.is_honest]
+    found.append(("made from", ", ".join(map(str, report_data.sources)) or "nothing"))
+    return found
+
+
+def warnings(report_data: ReportData) -> list[str]:
+    """What a reader must know before trusting a number."""
+    out = []
+    if report_data.dissection is not None:
+        found = choices(report_data.dissection.settings)
+        out += [f"{choice.text}." for choice in found if not choice.is_honest]
+    out += [
+        f"{path} is missing: figures and tables leave out what it held; {TAKEN_AGAIN}."
+        for path in report_data.lost
+    ]
+    for run in report_data.runs:
+        record = run.record
+        if record.state == DIVERGED:
+            out.append(f"{run.name} diverged ({record.message}); it counts in no mean.")
+        elif record.state != FINISHED:
+            out.append(
+                f"{run.name} is not finished ({record.state}, iteration {record.iteration:,} of "
+                f"{record.max_iter:,}); it counts in no mean."
+            )
+    lengths: dict[str, set[int]] = {}
+    for run in report_data.runs:
+        if run.record.state == FINISHED:
+            lengths.setdefault(run.label, set()).add(run.record.max_iter)
+    out += [
+        f"The runs of {label} are of different lengths: "
+        f"{', '.join(f'{n:,}' for n in sorted(found))} iterations."
+        for label, found in lengths.items()
+        if len(found) > 1
+    ]
+    return out
+
+
+def searched(search: Search) -> str:
+    """Who chose, from how many trials, by which command."""
+    best = search.best
+    if best is None:
+        return f"{search.folder}: no trial was completed."
+    values = ", ".join(f"{name} {value:.4g}" for name, value in best.values.items())
+    text = f"{search.stage_name}: {values} won, of {len(search.trials)} trials"
+    chosen = search.facts.get("selection_set")
+    if isinstance(chosen, dict):
+        text += f", on {chosen.get('images')} images of {chosen.get('source')}"
+        text += f" ({chosen.get('role')})"
+    asked = search.facts.get("search")
+    if isinstance(asked, dict) and asked.get("command"):
+        text += f". Repeated by: {asked['command']}"
+    return text + "."
+
+
+def optimism(report_data: ReportData) -> list[str]:
+    """The honest split's answer to the paper's puzzle, where there is one."""
+    dissection = report_data.dissection
+    ensemble = dissection.ensemble if dissection else None
+    if dissection is None or dissection.tuning is None:
+        return [
+            "No images were held out: models were chosen, where any were, on the images that "
+            "are reported, as in the paper. 'tinynet dissect --split-seed' keeps some apart."
+        ]
+    if ensemble is None or ensemble.chosen is None or ensemble.flattered is None:
+        return [
+            "Images were held out, and the table has what each stage reaches on both kinds. How "
+            "much choosing a subset on the reported images flatters needs the whole ensemble, "
+            "which has not run."
+        ]
+    chosen, flattered = ensemble.chosen, ensemble.flattered
+    return [
+        f"The best subset by the tuning images reaches {100 * chosen.reported:.2f} % on the "
+        f"images that chose nothing; the best by those very images "
+        f"{100 * flattered.reported:.2f} %. So choosing on what one reports flatters by "
+        f"{100 * (flattered.reported - chosen.reported):+.2f} points here; the paper's gap between "
+        "validation and test is 5.02 points."
+    ]
+
+
+def lead(report_data: ReportData) -> str:
+    """The result in one sentence, with its 95 % interval by image."""
+    rows = [row for row in stage_rows(report_data) if row.one_crop is not None]
+    ensemble = ensemble_of(report_data)
+    images = f"{report_data.images} images"
+    if ensemble is not None and ensemble.full is not None:
+        count = len(ensemble.members)
+        subject, best, by_image = f"Averaged, {count} models name", ensemble.full.top1, None
+        by_image = ensemble.full_by_image
+        images = f"{ensemble.full.images:,} {images}"
+    elif rows:
+        last = [row for row in rows if row.is_step][-1:] or rows[-1:]
+        one = last[0].one_crop
+        assert one is not None
+        subject, best, by_image = f"With one crop, {last[0].label} names", one.mean, one.by_image
+        first = last[0].finished[0].score(report_data.reported)
+        images = f"{first.images:,} {images}" if first is not None else images
+    else:
+        return "No run that is finished has been evaluated yet: 'tinynet evaluate RUN' does."
+    text = f"{subject} {100 * best:.1f} % of {images} right"
+    if by_image is not None:
+        low, high = (100 * end for end in by_image)
+        text += f" (95 % interval {low:.1f} to {high:.1f})"
+    simple = next((row.one_crop.mean for row in rows if row.number == 1 and row.one_crop), best)
+    beside = []
+    if not math.isclose(simple, best):
+        beside.append(f"the simple model names {100 * simple:.1f} %")
+    if report_data.classes:
+        chance = 100 / report_data.classes
+        beside.append(f"chance {'is ' if not beside else ''}{chance:.3g} %")
+    return text + (f", where {' and '.join(beside)}." if beside else ".")
