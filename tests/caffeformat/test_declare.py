@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tinynet.caffeformat import proto_text, schema, text
+from tinynet.caffeformat import message_classes, proto_text, schema, text
 from tinynet.errors import TinynetError
 
 FORK = """
@@ -48,11 +48,12 @@ float scale=6|-1e-3
 @pytest.fixture
 def own_schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test declares is taken back."""
-    before = {name: dict(getattr(schema, name)) for name in ("FIELDS", "MESSAGES", "_PHASES")}
-    monkeypatch.setattr(schema, "_tables", list(schema._tables))
+    tables = ("ENUMS", "FIELDS", "MESSAGES", "PHASES")
+    before = {name: dict(getattr(message_classes, name)) for name in tables}
+    monkeypatch.setattr(message_classes, "_tables", list(message_classes._tables))
     yield
     for name, content in before.items():
-        current = getattr(schema, name)
+        current = getattr(message_classes, name)
         current.clear()
         current.update(content)
 

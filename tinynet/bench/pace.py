@@ -6,10 +6,9 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tinynet.bench.rounds import Contestant, Row
-from tinynet.caffeformat import text
+from tinynet.caffeformat import schema, text
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import start_worker
 from tinynet.errors import TinynetError
@@ -18,7 +17,12 @@ _SECONDS = 4.0  # measured for about so long,
 _ROUNDS = 3  # and at least so many iterations, of which the median counts
 
 
-def training_rate(engine: Engine, net: Any, solver: Any, device: tuple[str, ...] = ()) -> float:
+def training_rate(
+    engine: Engine,
+    net: schema.NetParameter,
+    solver: schema.SolverParameter,
+    device: tuple[str, ...] = (),
+) -> float:
     """Images a second of a NetParameter trained by a SolverParameter, without tests or snapshots.
 
     ``device``: options of a worker, as in ("--gpu=0",).  Raises TinynetError where the engine

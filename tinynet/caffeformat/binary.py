@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from tinynet import files
 from tinynet.errors import TinynetError
 
+M = TypeVar("M", bound=Message)
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
 
 
-def parse(data: bytes, message_class: Any, name: str) -> Any:
+def parse(data: bytes, message_class: type[M], name: str) -> M:
     """Read a message of ``message_class`` from bytes; ``name`` stands for the file in errors.
 
     Fields that the schema does not know, as a fork of Caffe may write, are left alone.
@@ -28,7 +31,7 @@ def parse(data: bytes, message_class: Any, name: str) -> Any:
     return message
 
 
-def read(path: str | Path, message_class: Any) -> Any:
+def read(path: str | Path, message_class: type[M]) -> M:
     """Read a binary message file of at most 2 GiB.
 
     Raises TinynetError, and OSError if it cannot be opened.
@@ -50,12 +53,13 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
     raise TinynetError(f"{path}: is longer than {largest:,} bytes, so it is no such file")
 
 
-def write(path: str | Path, message: Any) -> None:
+def write(path: str | Path, message: Message) -> None:
     """Write a message with ``files.write_bytes``.
 
     Raises OSError, and TinynetError if a required field is missing.
     """
-    missing = message.FindInitializationErrors()
+    # types-protobuf leaves the method out
+    missing = message.FindInitializationErrors()  # type: ignore[attr-defined]
     if missing:
         raise TinynetError(f"{path}: {message.DESCRIPTOR.name} needs the field '{missing[0]}'")
     files.write_bytes(path, message.SerializeToString(deterministic=True))

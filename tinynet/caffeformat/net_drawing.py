@@ -57,7 +57,9 @@ class _Drawing:
     height: float = 0.0
 
 
-def draw(net: Any, kind: str, direction: str = "TB", phase: int | None = None) -> bytes:
+def draw(
+    net: schema.NetParameter, kind: str, direction: str = "TB", phase: int | None = None
+) -> bytes:
     """The image of a NetParameter in today's format.
 
     ``kind``: one of ``FORMATS``; ``direction``: where the net runs to, one of ``DIRECTIONS``;
@@ -77,7 +79,7 @@ def draw(net: Any, kind: str, direction: str = "TB", phase: int | None = None) -
     return _svg(drawing) if kind == "svg" else _png(drawing)
 
 
-def _shapes(net: Any, phase: int | None) -> dict[str, tuple[int, ...]]:
+def _shapes(net: schema.NetParameter, phase: int | None) -> dict[str, tuple[int, ...]]:
     """Shapes by blob, where they can be known without the data."""
     asked = schema.TEST if phase is None else phase
     if any(layer.type in ("Data", "ImageData", "WindowData") for layer in net.layer):
@@ -88,7 +90,11 @@ def _shapes(net: Any, phase: int | None) -> dict[str, tuple[int, ...]]:
         return {}
 
 
-def _boxes(net: Any, layers: Sequence[Any], known: dict[str, tuple[int, ...]]) -> _Drawing:
+def _boxes(
+    net: schema.NetParameter,
+    layers: Sequence[schema.LayerParameter],
+    known: dict[str, tuple[int, ...]],
+) -> _Drawing:
     drawing = _Drawing()
     latest: dict[str, int] = {}  # the box of each blob by name
 
@@ -119,7 +125,7 @@ def _boxes(net: Any, layers: Sequence[Any], known: dict[str, tuple[int, ...]]) -
     return drawing
 
 
-def _words(layer: Any) -> list[str]:
+def _words(layer: schema.LayerParameter) -> list[str]:
     """What to say of a layer: its name, its type and its window or its outputs."""
     words = [layer.name, layer.type]
     if layer.type in ("Convolution", "Deconvolution"):
@@ -128,10 +134,7 @@ def _words(layer: Any) -> list[str]:
         words.append(f"{p.num_output} of {kernel}" + _window(p.stride, p.pad))
         words += [f"{p.group} groups"] if p.group > 1 else []
     elif layer.type == "Pooling":
-        p = layer.pooling_param
-        how = {0: "max", 1: "mean", 2: "stochastic"}.get(p.pool, str(p.pool))
-        size = "all" if p.global_pooling else f"{p.kernel_size or f'{p.kernel_h}×{p.kernel_w}'}"
-        words.append(f"{how} of {size}" + _window([p.stride], [p.pad]))
+        words.append(_pooling(layer.pooling_param))
     elif layer.type == "InnerProduct":
         words.append(f"{layer.inner_product_param.num_output} outputs")
     elif layer.type == "Data":
@@ -140,6 +143,12 @@ def _words(layer: Any) -> list[str]:
     if len(phases) == len(layer.include) == 1:
         words.append("in training" if phases[0] == schema.TRAIN else "in tests")
     return words
+
+
+def _pooling(p: schema.PoolingParameter) -> str:
+    how = {0: "max", 1: "mean", 2: "stochastic"}.get(p.pool, str(p.pool))
+    size = "all" if p.global_pooling else f"{p.kernel_size or f'{p.kernel_h}×{p.kernel_w}'}"
+    return f"{how} of {size}" + _window([p.stride], [p.pad])
 
 
 def _window(stride: Sequence[int], pad: Sequence[int]) -> str:

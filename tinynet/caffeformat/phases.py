@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
+from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
 
 
-def meets(rule: Any, phase: int, level: int = 0, stages: Collection[str] = ()) -> bool:
+def meets(
+    rule: schema.NetStateRule, phase: int, level: int = 0, stages: Collection[str] = ()
+) -> bool:
     """Whether a state (phase, level, stages) meets every condition that a NetStateRule states.
 
     Caffe's NetState calls its labels stages; they have nothing to do with the paper's.
@@ -22,7 +24,9 @@ def meets(rule: Any, phase: int, level: int = 0, stages: Collection[str] = ()) -
     return set(rule.stage) <= set(stages) and set(rule.not_stage).isdisjoint(stages)
 
 
-def layers_of(net: Any, phase: int, level: int = 0, stages: Collection[str] = ()) -> list[Any]:
+def layers_of(
+    net: schema.NetParameter, phase: int, level: int = 0, stages: Collection[str] = ()
+) -> list[schema.LayerParameter]:
     """The layers of a net that run in a state.
 
     Without rules a layer runs; with ``include`` rules one must be met, with ``exclude`` rules none.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinynet.caffeformat import phases, schema
 
 
-def score_layer(net: Any) -> Any | None:
+def score_layer(net: schema.NetParameter) -> schema.LayerParameter | None:
     """The InnerProduct layer whose top a softmax loss is computed from; None where none is.
 
     Its ``num_output`` is the number of classes that the net tells apart.

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod, trunc
-from typing import Any
 
 from tinynet.caffeformat import schema
 
@@ -26,7 +25,7 @@ class Result:
     multiply_adds: int = 0
 
 
-Rule = Callable[[Any, "list[Shape]", Shape], Result]
+Rule = Callable[[schema.LayerParameter, "list[Shape]", Shape], Result]
 RULES: dict[str, Rule] = {}
 
 
@@ -53,7 +52,7 @@ def canonical(axis: int, shape: Shape) -> int:
 # ------------------------------------------------------------------------------- data layers
 
 
-def _cropped(parameter: Any, image: Shape) -> Shape:
+def _cropped(parameter: schema.TransformationParameter, image: Shape) -> Shape:
     channels, height, width = image
     crop = parameter.crop_size
     if crop > min(height, width):
@@ -62,13 +61,13 @@ def _cropped(parameter: Any, image: Shape) -> Shape:
 
 
 @rule("Data")
-def data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def data(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     batch = layer.data_param.batch_size
     return Result([(batch, *_cropped(layer.transform_param, image)), (batch,)])
 
 
 @rule("ImageData")
-def image_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def image_data(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     parameter = layer.image_data_param
     size = (parameter.new_height, parameter.new_width)
     resized = (3 if parameter.is_color else 1, *(size if all(size) else image[1:]))
@@ -77,13 +76,13 @@ def image_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("MemoryData")
-def memory_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def memory_data(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.memory_data_param
     return Result([(p.batch_size, p.channels, p.height, p.width), (p.batch_size,)])
 
 
 @rule("WindowData")
-def window_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def window_data(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     batch, crop = layer.window_data_param.batch_size, layer.transform_param.crop_size
     if not crop:
         raise ValueError("crop_size must be positive")
@@ -91,17 +90,17 @@ def window_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("HDF5Data")
-def hdf5_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def hdf5_data(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     raise ValueError("its shapes are those of the datasets in its files")
 
 
 @rule("Input")
-def input(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def input(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result(_one_each(layer, [tuple(shape.dim) for shape in layer.input_param.shape]))
 
 
 @rule("DummyData")
-def dummy_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def dummy_data(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.dummy_data_param
     shapes = [tuple(shape.dim) for shape in p.shape]
     if not shapes:
@@ -110,12 +109,12 @@ def dummy_data(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Parameter")
-def parameter(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def parameter(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     shape = tuple(layer.parameter_param.shape.dim)
     return Result([shape], [shape])
 
 
-def _one_each(layer: Any, shapes: list[Shape]) -> list[Shape]:
+def _one_each(layer: schema.LayerParameter, shapes: list[Shape]) -> list[Shape]:
     if len(shapes) not in (1, len(layer.top)):
         raise ValueError(f"{len(shapes)} shapes for {len(layer.top)} tops")
     return shapes * len(layer.top) if len(shapes) == 1 else shapes
@@ -139,12 +138,12 @@ class Window:
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
 
 
-def window_of(p: Any, axes: int) -> Window:
+def window_of(p: schema.ConvolutionParameter, axes: int) -> Window:
     """The window of a ConvolutionParameter over ``axes`` spatial axes."""
 
     def of_axes(name: str, default: int | None) -> Shape:
         short = name.removesuffix("_size")
-        if p.HasField(f"{short}_h") or p.HasField(f"{short}_w"):
+        if schema.is_set(p, f"{short}_h") or schema.is_set(p, f"{short}_w"):
             return (getattr(p, f"{short}_h"), getattr(p, f"{short}_w"))
         values = list(getattr(p, name)) or ([] if default is None else [default])
         if len(values) not in (1, axes):
@@ -165,7 +164,7 @@ def _slide(sizes: Shape, window: Window) -> Shape:
 
 
 @rule("Convolution", "Deconvolution")
-def convolution(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def convolution(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.convolution_param
     axis = canonical(p.axis, bottoms[0])
     outer, channels, sizes = bottoms[0][:axis], bottoms[0][axis], bottoms[0][axis + 1 :]
@@ -192,7 +191,7 @@ def convolution(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Im2col")
-def im2col(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def im2col(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.convolution_param
     axis = canonical(p.axis, bottoms[0])
     outer, channels, sizes = bottoms[0][:axis], bottoms[0][axis], bottoms[0][axis + 1 :]
@@ -201,7 +200,7 @@ def im2col(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("SPP")
-def spp(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def spp(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     levels = layer.spp_param.pyramid_height
     number, channels, *sizes = bottoms[0]
     if levels < 1 or len(sizes) != 2:
@@ -217,7 +216,7 @@ def spp(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Pooling")
-def pooling(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def pooling(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.pooling_param
     number, channels, *sizes = bottoms[0]
     out = []
@@ -243,7 +242,7 @@ def pooling(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("InnerProduct")
-def inner_product(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def inner_product(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.inner_product_param
     axis = canonical(p.axis, bottoms[0])
     inputs = prod(bottoms[0][axis:])
@@ -254,7 +253,7 @@ def inner_product(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Embed")
-def embed(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def embed(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.embed_param
     weight = (p.input_dim, p.num_output)
     parameters = [weight, (p.num_output,)] if p.bias_term else [weight]
@@ -265,7 +264,7 @@ def embed(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("RNN", "LSTM")
-def recurrent(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def recurrent(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.recurrent_param
     steps, streams = bottoms[0][:2]
     parts = (1 if layer.type == "RNN" else 2) if p.expose_hidden else 0
@@ -286,7 +285,7 @@ def recurrent(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("LSTMUnit")
-def lstm_unit(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def lstm_unit(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]] * 2)
 
 
@@ -297,38 +296,38 @@ def lstm_unit(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     *("AbsVal", "BNLL", "Clip", "Dropout", "ELU", "Exp", "Log", "Power", "ReLU", "Sigmoid"),
     *("Swish", "TanH", "Threshold", "LRN", "Softmax", "Split", "Eltwise"),
 )
-def same(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def same(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]] * len(layer.top))
 
 
 @rule("MVN")
-def mvn(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def mvn(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     if len(bottoms[0]) > 4:
         raise ValueError(f"a blob of more than 4 axes: {bottoms[0]}")
     return Result([(*bottoms[0], 1, 1, 1, 1)[:4]])
 
 
 @rule("PReLU")
-def prelu(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def prelu(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0]], [() if layer.prelu_param.channel_shared else (bottoms[0][1],)])
 
 
 @rule("BatchNorm")
-def batch_norm(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def batch_norm(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
     return Result([bottoms[0]], [(channels,), (channels,), (1,)])
 
 
 @rule("Scale", "Bias")
-def scale(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def scale(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.scale_param if layer.type == "Scale" else layer.bias_param
-    parameters = []
+    parameters: list[Shape] = []
     operand = bottoms[1] if len(bottoms) > 1 else None
     if operand is None:
         axis = canonical(p.axis, bottoms[0])
         operand = bottoms[0][axis:] if p.num_axes == -1 else bottoms[0][axis : axis + p.num_axes]
         parameters.append(operand)
-    if layer.type == "Scale" and p.bias_term:
+    if layer.type == "Scale" and layer.scale_param.bias_term:
         parameters.append(operand)
     return Result([bottoms[0]], parameters)
 
@@ -337,7 +336,7 @@ def scale(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Concat")
-def concat(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def concat(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.concat_param
     axis = canonical(p.concat_dim if p.HasField("concat_dim") else p.axis, bottoms[0])
     for shape in bottoms:
@@ -348,7 +347,7 @@ def concat(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Slice")
-def slice(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def slice(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.slice_param
     axis = canonical(p.slice_dim if p.HasField("slice_dim") else p.axis, bottoms[0])
     size, tops = bottoms[0][axis], len(layer.top)
@@ -360,14 +359,14 @@ def slice(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Flatten")
-def flatten(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def flatten(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     start = canonical(layer.flatten_param.axis, bottoms[0])
     end = canonical(layer.flatten_param.end_axis, bottoms[0]) + 1
     return Result([(*bottoms[0][:start], prod(bottoms[0][start:end]), *bottoms[0][end:])])
 
 
 @rule("Reshape")
-def reshape(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def reshape(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.reshape_param
     bottom = bottoms[0]
     start = p.axis if p.axis >= 0 else len(bottom) + p.axis + 1
@@ -383,7 +382,7 @@ def reshape(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Tile")
-def tile(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def tile(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     axis = canonical(layer.tile_param.axis, bottoms[0])
     if layer.tile_param.tiles < 1:
         raise ValueError("tiles must be given and positive")
@@ -392,7 +391,7 @@ def tile(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Crop")
-def crop(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def crop(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     whole, size = bottoms
     axis = canonical(layer.crop_param.axis, whole)
     end = len(whole)
@@ -406,13 +405,13 @@ def crop(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("BatchReindex")
-def batch_reindex(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def batch_reindex(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     (chosen,) = bottoms[1]
     return Result([(chosen, *bottoms[0][1:])])
 
 
 @rule("Filter")
-def filter(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def filter(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     """What there is room for: how many items pass, the selector's values say at every forward."""
     if any(shape[:1] != bottoms[-1][:1] for shape in bottoms):
         raise ValueError(f"bottoms must have as many items as the selector: {bottoms}")
@@ -420,7 +419,7 @@ def filter(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Reduction")
-def reduction(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def reduction(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result([bottoms[0][: canonical(layer.reduction_param.axis, bottoms[0])]])
 
 
@@ -431,18 +430,18 @@ def reduction(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
     *("SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss", "ContrastiveLoss"),
     *("MultinomialLogisticLoss", "SigmoidCrossEntropyLoss"),
 )
-def loss(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def loss(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result([(), bottoms[0]][: max(1, len(layer.top))])
 
 
 @rule("Accuracy")
-def accuracy(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def accuracy(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     classes = bottoms[0][canonical(layer.accuracy_param.axis, bottoms[0])]
     return Result([(), (classes,)][: max(1, len(layer.top))])
 
 
 @rule("ArgMax")
-def argmax(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def argmax(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     p = layer.argmax_param
     if p.HasField("axis"):
         axis = canonical(p.axis, bottoms[0])
@@ -452,5 +451,5 @@ def argmax(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
 
 
 @rule("Silence", "HDF5Output")
-def silence(layer: Any, bottoms: list[Shape], image: Shape) -> Result:
+def silence(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
     return Result([])

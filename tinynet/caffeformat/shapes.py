@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from tinynet.caffeformat import schema, upgrade
 from tinynet.caffeformat.phases import layers_of
@@ -64,7 +63,7 @@ class NetShapes:
         return FLOAT32 * (2 * values + 3 * self.parameters)
 
 
-def infer(net: Any, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes:
+def infer(net: schema.NetParameter, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes:
     """The shapes of a NetParameter's layers in a phase; it may be in any of Caffe's formats.
 
     ``image`` (channels, height, width) is what a Data layer's records hold, which no prototxt
@@ -87,7 +86,9 @@ def infer(net: Any, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes
     return NetShapes(tuple(found), parameters)
 
 
-def _infer_layer(layer: Any, blobs: dict[str, Shape], image: Shape) -> LayerShapes:
+def _infer_layer(
+    layer: schema.LayerParameter, blobs: dict[str, Shape], image: Shape
+) -> LayerShapes:
     rule = RULES.get(layer.type)
     if rule is None:
         raise TinynetError(f"layer {layer.name}: the shape of a '{layer.type}' layer is not known")
@@ -109,7 +110,9 @@ def _infer_layer(layer: Any, blobs: dict[str, Shape], image: Shape) -> LayerShap
     )
 
 
-def _already_counted(layer: Any, shapes: LayerShapes, shared: dict[str, Shape]) -> int:
+def _already_counted(
+    layer: schema.LayerParameter, shapes: LayerShapes, shared: dict[str, Shape]
+) -> int:
     """Values of the parameters that an earlier layer owns under the same name."""
     counted = 0
     for spec, shape in zip(layer.param, shapes.parameters):

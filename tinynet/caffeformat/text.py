@@ -16,7 +16,9 @@ import math
 import re
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
+
+from google.protobuf.message import Message
 
 from tinynet import files
 from tinynet.caffeformat import binary, schema
@@ -36,6 +38,7 @@ BOOLEANS.update({"false": False, "False": False, "f": False, "0": False})
 ONE_LINE = {"BlobShape", "FillerParameter", "NetStateRule", "ParamSpec"}
 COLUMNS = 76
 
+M = TypeVar("M", bound=Message)
 LARGEST = 64 << 20  # bytes of a prototxt; a ResNet's has 100 KB
 
 
@@ -119,7 +122,7 @@ class _Reader:
             self.take()
         return found
 
-    def read_message(self, message: Any, opened: _Token) -> None:
+    def read_message(self, message: Message, opened: _Token) -> None:
         """Read fields into the message, until what closes ``opened``: a bracket or the file."""
         closing = _CLOSING.get(opened.text)
         while not (closing and self.accept(closing)):
@@ -138,7 +141,7 @@ class _Reader:
             what = f"{message.DESCRIPTOR.name} needs the field '{missing[0]}'"
             raise self.error(what, opened)
 
-    def read_field(self, message: Any) -> None:
+    def read_field(self, message: Message) -> None:
         owner = message.DESCRIPTOR.name
         if self.token.kind != "name":
             raise self.error(f"expected a field of {owner}, found {self.token}")
@@ -167,7 +170,7 @@ class _Reader:
         if not self.accept(","):
             self.accept(";")
 
-    def read_value(self, message: Any, field: Field) -> None:
+    def read_value(self, message: Message, field: Field) -> None:
         if field.kind == "message":
             if self.token.kind != "mark" or self.token.text not in _CLOSING:
                 owner = f"'{field.name}' ({field.type_name})"
@@ -293,7 +296,7 @@ def _unescape(literal: str) -> bytes | None:
     return value if valid else None
 
 
-def parse(source: str, message_class: Any, name: str) -> Any:
+def parse(source: str, message_class: type[M], name: str) -> M:
     """Read a message of ``message_class`` from prototxt; ``name`` stands for the file in errors.
 
     Raises PrototxtError, ``FILE:LINE: what``, on anything that real Caffe would not read, and on a
@@ -304,12 +307,12 @@ def parse(source: str, message_class: Any, name: str) -> Any:
         message = message_class()
         _Reader(source, name).read_message(message, start)
     except _Redeclared:
-        message = schema.MESSAGES[message_class.DESCRIPTOR.name]()
+        message = cast(M, schema.MESSAGES[message_class.DESCRIPTOR.name]())
         _Reader(source, name).read_message(message, start)
     return message
 
 
-def read(path: str | Path, message_class: Any) -> Any:
+def read(path: str | Path, message_class: type[M]) -> M:
     """Read a prototxt file of at most ``LARGEST`` bytes.
 
     Raises PrototxtError, TinynetError if it is longer, and OSError if it cannot be opened.
@@ -376,7 +379,7 @@ def _format_scalar(field: Field, value: Any) -> str:
     return format_double(value) if field.kind == "double" else str(value)
 
 
-def _lines(message: Any, depth: int) -> list[str]:
+def _lines(message: Message, depth: int) -> list[str]:
     lines: list[str] = []
     indent = "  " * depth
     for field in schema.fields_of(message).values():
@@ -396,11 +399,11 @@ def _lines(message: Any, depth: int) -> list[str]:
     return lines
 
 
-def format(message: Any) -> str:
+def format(message: Message) -> str:
     """The message as prototxt, the same bytes under every protobuf release."""
     return "".join(f"{line}\n" for line in _lines(message, 0))
 
 
-def write(path: str | Path, message: Any) -> None:
+def write(path: str | Path, message: Message) -> None:
     """Write a message as a prototxt file, whole or not at all.  Raises OSError."""
     files.write_text(path, format(message))

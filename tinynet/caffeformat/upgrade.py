@@ -19,7 +19,6 @@ whose messages for the log these are, except for its warnings of releases of Caf
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tinynet.caffeformat import binary, schema, text, upgrade_v0
 from tinynet.caffeformat.upgrade_v0 import Say, UpgradeError
@@ -101,12 +100,12 @@ def quiet(severity: str, message: str) -> None:
     """Takes a message for the log, and keeps no log."""
 
 
-def needs_upgrade(net: Any) -> bool:
+def needs_upgrade(net: schema.NetParameter) -> bool:
     """Whether a NetParameter has any of the five old forms."""
     return bool(net.layers) or bool(net.input) or bool(_old_batch_norms(net))
 
 
-def upgrade(net: Any, source: str, say: Say = quiet) -> bool:
+def upgrade(net: schema.NetParameter, source: str, say: Say = quiet) -> bool:
     """Bring a NetParameter up to date, in place; one that is new stays as it is.
 
     ``source`` names its file in messages.  Returns False where parameters were lost that had no
@@ -154,20 +153,19 @@ def _success(what: str) -> str:
     return f"Successfully upgraded file specified using deprecated {what}"
 
 
-def _v1_type(layer: Any) -> str:
+def _v1_type(layer: schema.V1LayerParameter) -> str:
     """The name of a V1 layer's type; of none, NONE."""
-    names = {number: name for name, number in schema.fields_of(layer)["type"].values.items()}
-    return names[layer.type]
+    return schema.V1LayerParameter.LayerType.Name(layer.type)
 
 
-def _has_old_transform(layer: Any) -> bool:
+def _has_old_transform(layer: schema.V1LayerParameter) -> bool:
     parameter = _DATA.get(_v1_type(layer))
     return parameter is not None and any(
         getattr(layer, parameter).HasField(name) for name in _TRANSFORM
     )
 
 
-def _move_transforms(net: Any) -> None:
+def _move_transforms(net: schema.NetParameter) -> None:
     for layer in net.layers:
         parameter = _DATA.get(_v1_type(layer))
         if parameter is None:
@@ -181,7 +179,7 @@ def _move_transforms(net: Any) -> None:
                 old.ClearField(name)
 
 
-def _upgrade_v1(net: Any) -> None:
+def _upgrade_v1(net: schema.NetParameter) -> None:
     if net.layer:
         raise UpgradeError(
             f"net '{net.name}' has layers of both formats, 'layer' (type: \"ReLU\") and the older "
@@ -192,7 +190,7 @@ def _upgrade_v1(net: Any) -> None:
     net.ClearField("layers")
 
 
-def _upgrade_v1_layer(old: Any, new: Any) -> None:
+def _upgrade_v1_layer(old: schema.V1LayerParameter, new: schema.LayerParameter) -> None:
     if old.HasField("name"):
         new.name = old.name
     if old.HasField("type"):
@@ -205,11 +203,11 @@ def _upgrade_v1_layer(old: Any, new: Any) -> None:
                 new.param.add()
             setattr(new.param[i], of_spec, value)
     for field in schema.fields_of(old).values():
-        if field.name.endswith("_param") and old.HasField(field.name):
+        if field.name.endswith("_param") and schema.is_set(old, field):
             getattr(new, field.name).CopyFrom(getattr(old, field.name))
 
 
-def _upgrade_input(net: Any, say: Say) -> None:
+def _upgrade_input(net: schema.NetParameter, say: Say) -> None:
     """Caffe reads on behind shapes that are too few, and past those that are too many."""
     inputs = list(net.input)
     dims = list(net.input_dim)
@@ -237,11 +235,11 @@ def _upgrade_input(net: Any, say: Say) -> None:
     net.layer.extend(others.layer)
 
 
-def _old_batch_norms(net: Any) -> list[Any]:
+def _old_batch_norms(net: schema.NetParameter) -> list[schema.LayerParameter]:
     return [layer for layer in net.layer if layer.type == "BatchNorm" and len(layer.param) == 3]
 
 
-def read_net(path: str | Path, say: Say = quiet) -> Any:
+def read_net(path: str | Path, say: Say = quiet) -> schema.NetParameter:
     """The up-to-date NetParameter of a prototxt in any of Caffe's formats.
 
     Raises PrototxtError, UpgradeError, and OSError if the file cannot be opened.
@@ -251,7 +249,7 @@ def read_net(path: str | Path, say: Say = quiet) -> Any:
     return net
 
 
-def read_model(path: str | Path, say: Say = quiet) -> Any:
+def read_model(path: str | Path, say: Say = quiet) -> schema.NetParameter:
     """The up-to-date NetParameter of a .caffemodel in any of Caffe's formats.
 
     Raises TinynetError if it is none, UpgradeError, and OSError if it cannot be opened.
@@ -261,12 +259,12 @@ def read_model(path: str | Path, say: Say = quiet) -> Any:
     return net
 
 
-def solver_needs_upgrade(solver: Any) -> bool:
+def solver_needs_upgrade(solver: schema.SolverParameter) -> bool:
     """Whether a SolverParameter has the older ``solver_type``."""
     return bool(solver.HasField("solver_type"))
 
 
-def upgrade_solver(solver: Any, source: str, say: Say = quiet) -> None:
+def upgrade_solver(solver: schema.SolverParameter, source: str, say: Say = quiet) -> None:
     """Turn a SolverParameter's ``solver_type`` into its ``type``, in place.
 
     Raises UpgradeError where both are given.

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple
 
+from google.protobuf.message import Message
+
 from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
 
@@ -111,12 +113,12 @@ _NO_LONGER_KNOWN = ("new_num", "new_channels")  # of a layer that never came to 
 _NAMED_OTHERWISE = {"shuffle_images": "shuffle"}  # in Caffe's message
 
 
-def is_v0(net: Any) -> bool:
+def is_v0(net: schema.NetParameter) -> bool:
     """Whether a layer of the NetParameter is a V0 layer."""
     return any(layer.HasField("layer") for layer in net.layers)
 
 
-def to_v1(net: Any, say: Say) -> bool:
+def to_v1(net: schema.NetParameter, say: Say) -> bool:
     """Turn the V0 layers of a NetParameter into V1 layers, in place.
 
     Returns whether every parameter had a place in its new layer; those that had none are named by
@@ -127,7 +129,7 @@ def to_v1(net: Any, say: Say) -> bool:
     for layer in _without_padding_layers(net):
         complete &= _upgrade_layer(layer, made.layers.add(), say)
     for name in ("input_shape", "state", "debug_info", "layer"):
-        if schema.is_set(net, schema.FIELDS["NetParameter"][name]):
+        if schema.is_set(net, name):
             say("warning", f"'{name}' beside V0 layers is dropped, as Caffe drops it")
             net.ClearField(name)
     net.ClearField("layers")
@@ -138,12 +140,12 @@ def to_v1(net: Any, say: Say) -> bool:
 class _Layer(NamedTuple):
     """A layer that stays: the padding before it is its own now."""
 
-    written: Any  # V1LayerParameter
+    written: schema.V1LayerParameter
     bottoms: list[str]
     pad: int | None
 
 
-def _without_padding_layers(net: Any) -> Iterator[_Layer]:
+def _without_padding_layers(net: schema.NetParameter) -> Iterator[_Layer]:
     """The layers that are no padding; a convolution or pooling behind one pads by itself."""
     maker: dict[str, Any] = dict.fromkeys(net.input)  # blob → the layer that last wrote it
     for layer in net.layers:
@@ -172,7 +174,7 @@ def _without_padding_layers(net: Any) -> Iterator[_Layer]:
         maker.update(dict.fromkeys(layer.top, layer))
 
 
-def _upgrade_layer(layer: _Layer, new: Any, say: Say) -> bool:
+def _upgrade_layer(layer: _Layer, new: schema.V1LayerParameter, say: Say) -> bool:
     written = layer.written
     new.bottom.extend(layer.bottoms)
     new.top.extend(written.top)
@@ -191,7 +193,7 @@ def _upgrade_layer(layer: _Layer, new: Any, say: Say) -> bool:
                 f"layer {old.name}: unknown V0 layer type '{old.type}'; the types are "
                 f"{', '.join(_TYPES)}"
             )
-        new.type = schema.FIELDS[_V1]["type"].values[_TYPES[old.type]]
+        new.type = schema.V1LayerParameter.LayerType.Value(_TYPES[old.type])
     for name in _COPIED:
         getattr(new, name).extend(getattr(old, name))
     places = {**_FIELDS.get(old.type, {}), **_TRANSFORM}
@@ -213,7 +215,7 @@ def _upgrade_layer(layer: _Layer, new: Any, say: Say) -> bool:
     return complete
 
 
-def _name_what_is_dropped(written: Any, say: Say) -> None:
+def _name_what_is_dropped(written: schema.V1LayerParameter, say: Say) -> None:
     kept = ("bottom", "top", "layer")
     dropped = [
         field.name
@@ -229,13 +231,11 @@ def _name_what_is_dropped(written: Any, say: Say) -> None:
         )
 
 
-def _set(message: Any, name: str, value: Any) -> None:
+def _set(message: Message, name: str, value: Any) -> None:
     """Set a scalar, a message or, where V1 has room for one per axis, the only value of a list."""
     field = schema.fields_of(message)[name]
-    if field.kind == "message":
-        getattr(message, name).CopyFrom(value)
-    elif field.repeated:
-        getattr(message, name).append(value)
-    else:
-        # V0 had sizes that may be negative; C++ takes them for huge ones
-        setattr(message, name, value % 2**32 if field.kind == "uint32" else value)
+    if field.repeated:
+        value = [value]
+    elif field.kind == "uint32":
+        value %= 2**32  # V0 had sizes that may be negative; C++ takes them for huge ones
+    schema.assign(message, name, value)

@@ -6,7 +6,7 @@ Most of them were in use in 2013 and 2014.  In a V1 net they count, for Caffe mo
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinynet.caffeformat import schema
 
@@ -35,7 +35,7 @@ _OF_TYPE = {
 }
 
 
-def fields_without_effect(layer: Any) -> list[str]:
+def fields_without_effect(layer: schema.LayerParameter) -> list[str]:
     """What an up-to-date LayerParameter states in vain, a sentence each; a default is no matter."""
     found = []
     for message, names, remedy in _OF_TYPE.get(layer.type, ()):

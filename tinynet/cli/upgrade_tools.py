@@ -92,10 +92,10 @@ def run(name: str, kind: str, form: str, files: Sequence[str]) -> int:
     return 0 if complete else 1
 
 
-def _upgrade(message: Any, source: str) -> bool:
+def _upgrade(message: schema.SolverParameter | schema.NetParameter, source: str) -> bool:
     """Upgrade the message in place; whether all of it had a place."""
     complete = True
-    if message.DESCRIPTOR.name == "SolverParameter":
+    if isinstance(message, schema.SolverParameter):
         needed = upgrade.solver_needs_upgrade(message)
         upgrade.upgrade_solver(message, source, gflags.log)
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+
+from google.protobuf.message import Message
 
 from tinynet import files
 from tinynet.caffeformat import schema, shapes, text
@@ -86,7 +87,7 @@ def train_command(stage: Stage, solver: Path) -> str:
     return " ".join(("tinynet train", solver.as_posix(), *stage.train_options))
 
 
-def _check_fit(net: Any, data: DataSet, paths: StagePaths) -> None:
+def _check_fit(net: schema.NetParameter, data: DataSet, paths: StagePaths) -> None:
     """Raise TinynetError where the data set's images are too small for the net."""
     size = data.image_size
     try:
@@ -101,7 +102,7 @@ def _length(max_iter: int, train_batch: int, data: DataSet) -> str:
     return f"{max_iter} iterations of {train_batch} images, {epochs:.3g} epochs"
 
 
-def _file(header: str, message: Any) -> str:
+def _file(header: str, message: Message) -> str:
     lines = [
         *header.splitlines(),
         "Written by 'tinynet generate'; edit tinynet/experiment/stages.py instead.",

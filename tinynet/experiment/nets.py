@@ -27,7 +27,7 @@ def train_val(
     test_batch: int,
     std: float,
     filler_type: str = "gaussian",
-) -> Any:
+) -> schema.NetParameter:
     """The net that is trained, and tested with tops ``accuracy``, ``accuracy_top5`` and ``loss``.
 
     ``std`` is that of the gaussian from which every weight starts, ``filler_type`` Caffe's filler.
@@ -48,7 +48,7 @@ def train_val(
     return net
 
 
-def deploy(stage: Stage, data: DataSet) -> Any:
+def deploy(stage: Stage, data: DataSet) -> schema.NetParameter:
     """The net that is used: ``data`` (10 x 3 x S x S, mean subtracted, scaled) in, ``prob`` out."""
     size = stage.input_size(data.image_size)
     net = schema.NetParameter(name=stage.name)
@@ -62,7 +62,7 @@ def deploy(stage: Stage, data: DataSet) -> Any:
     return net
 
 
-def _body(stage: Stage, classes: int, filler: Filler | None) -> list[Any]:
+def _body(stage: Stage, classes: int, filler: Filler | None) -> list[schema.LayerParameter]:
     """The layers between data and classifier; without fillers where ``filler`` is None."""
     bottom = "data"
     body = []
@@ -87,11 +87,13 @@ def _last_fully_connected(stage: Stage) -> str:
     return [x for x in stage.layers if isinstance(x, stages.FullyConnected)][-1].name
 
 
-def _layer(name: str, kind: str, bottoms: list[str], top: str, **parameters: Any) -> Any:
+def _layer(
+    name: str, kind: str, bottoms: list[str], top: str, **parameters: Any
+) -> schema.LayerParameter:
     return schema.LayerParameter(name=name, type=kind, bottom=bottoms, top=[top], **parameters)
 
 
-def _data(stage: Stage, data: DataSet, phase: int, batch: int) -> Any:
+def _data(stage: Stage, data: DataSet, phase: schema.Phase, batch: int) -> schema.LayerParameter:
     training = phase == schema.TRAIN
     source = data.paths.train_lmdb if training else data.paths.val_lmdb
     layer = schema.LayerParameter(name="data", type="Data", top=["data", "label"])
@@ -109,13 +111,15 @@ def _data(stage: Stage, data: DataSet, phase: int, batch: int) -> Any:
     return layer
 
 
-def _input(top: str, shape: list[int]) -> Any:
+def _input(top: str, shape: list[int]) -> schema.LayerParameter:
     layer = schema.LayerParameter(name=top, type="Input", top=[top])
     layer.input_param.shape.add(dim=shape)
     return layer
 
 
-def _convolution(layer: stages.Convolution, bottom: str, filler: Filler | None) -> Any:
+def _convolution(
+    layer: stages.Convolution, bottom: str, filler: Filler | None
+) -> schema.LayerParameter:
     parameter = schema.ConvolutionParameter(
         num_output=layer.filters, kernel_size=[layer.filter_size], stride=[layer.stride]
     )
@@ -125,13 +129,15 @@ def _convolution(layer: stages.Convolution, bottom: str, filler: Filler | None) 
 
 def _fully_connected(
     layer: stages.FullyConnected, bottom: str, units: int, filler: Filler | None
-) -> Any:
+) -> schema.LayerParameter:
     parameter = schema.InnerProductParameter(num_output=units)
     _fill(parameter, filler)
     return _layer(layer.name, "InnerProduct", [bottom], layer.name, inner_product_param=parameter)
 
 
-def _fill(parameter: Any, filler: Filler | None) -> None:
+def _fill(
+    parameter: schema.ConvolutionParameter | schema.InnerProductParameter, filler: Filler | None
+) -> None:
     if filler is not None:
         parameter.weight_filler.type = filler.type
         if filler.type == "gaussian":
@@ -140,26 +146,26 @@ def _fill(parameter: Any, filler: Filler | None) -> None:
         parameter.bias_filler.value = 0
 
 
-def _relu(layer: stages.ReLU, bottom: str) -> Any:
+def _relu(layer: stages.ReLU, bottom: str) -> schema.LayerParameter:
     relu = _layer(layer.name, "ReLU", [bottom], bottom)
     if layer.negative_slope:
         relu.relu_param.negative_slope = layer.negative_slope
     return relu
 
 
-def _max_pooling(layer: stages.MaxPooling, bottom: str) -> Any:
+def _max_pooling(layer: stages.MaxPooling, bottom: str) -> schema.LayerParameter:
     parameter = schema.PoolingParameter(
         pool=schema.PoolingParameter.MAX, kernel_size=layer.kernel, stride=layer.stride
     )
     return _layer(layer.name, "Pooling", [bottom], layer.name, pooling_param=parameter)
 
 
-def _dropout(layer: stages.Dropout, bottom: str) -> Any:
+def _dropout(layer: stages.Dropout, bottom: str) -> schema.LayerParameter:
     parameter = schema.DropoutParameter(dropout_ratio=layer.probability)
     return _layer(layer.name, "Dropout", [bottom], bottom, dropout_param=parameter)
 
 
-def _accuracy(name: str, scores: str, top_k: int) -> Any:
+def _accuracy(name: str, scores: str, top_k: int) -> schema.LayerParameter:
     layer = _layer(name, "Accuracy", [scores, "label"], name)
     layer.include.add(phase=schema.TEST)
     if top_k != 1:

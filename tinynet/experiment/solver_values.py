@@ -83,7 +83,7 @@ def fault(name: str, value: Any) -> str | None:
     return None
 
 
-def faults(solver: Any, names: Iterable[str] | None = None) -> list[str]:
+def faults(solver: schema.SolverParameter, names: Iterable[str] | None = None) -> list[str]:
     """What is wrong with the values of a SolverParameter, each as ``fault`` says it.
 
     ``names``: only these fields, and what they have to do with others.  Without it the solver is
@@ -109,12 +109,12 @@ def faults(solver: Any, names: Iterable[str] | None = None) -> list[str]:
     else:
         needed = set(POLICY_FIELDS.get(solver.lr_policy, ())) if asked & set(RATE_FIELDS) else set()
     for name in sorted(needed):
-        if not schema.is_set(solver, schema.FIELDS["SolverParameter"][name]):
+        if not schema.is_set(solver, name):
             found.append(f"lr_policy {solver.lr_policy} needs {name}, which is not set")
     return found
 
 
-def _is_free(solver: Any, name: str) -> bool:
+def _is_free(solver: schema.SolverParameter, name: str) -> bool:
     """Whether Caffe would run a file whatever this field of it holds."""
     if name == "test_interval":
         return not (solver.test_iter or solver.test_net or solver.test_net_param)

@@ -59,7 +59,7 @@ def test_batch(val_images: int) -> int:
 
 def solver(
     stage: Stage, member: Member | None, data: DataSet, paths: StagePaths, overrides: Overrides
-) -> Any:
+) -> schema.SolverParameter:
     """The SolverParameter of a stage, or of one member of the ensemble.
 
     There is no solver_mode: Caffe's default is the GPU, and whoever runs the solver chooses.
@@ -109,7 +109,7 @@ def solver(
     return message
 
 
-def warm_up(stage: Stage, main: Any) -> Any:
+def warm_up(stage: Stage, main: schema.SolverParameter) -> schema.SolverParameter | None:
     """The SolverParameter of a stage's warm-up before ``main``; None where it has none.
 
     Caffe has no lr_policy that rises and then falls, so a warm-up is a solver of its own, from
@@ -124,8 +124,7 @@ def warm_up(stage: Stage, main: Any) -> Any:
         return None  # too short to have a schedule
     message = schema.SolverParameter()
     message.CopyFrom(main)
-    for name in RATE_FIELDS:
-        message.ClearField(name)
+    schema.clear(message, RATE_FIELDS)
     message.base_lr = main.base_lr / iterations
     message.lr_policy = "inv"
     message.gamma, message.power = 1.0, -1.0
@@ -154,24 +153,21 @@ def _test_interval(epoch: int, max_iter: int) -> int:
     return min(epoch, max_iter)
 
 
-def _apply(message: Any, chosen: Mapping[str, Any]) -> None:
+def _apply(message: schema.SolverParameter, chosen: Mapping[str, Any]) -> None:
     policy = chosen.get("lr_policy", message.lr_policy)
     if policy not in POLICY_FIELDS:
         raise UsageError(f"no lr_policy '{policy}'; Caffe has {', '.join(POLICY_FIELDS)}")
     used = POLICY_FIELDS[policy]
     of_policies = {name for names in POLICY_FIELDS.values() for name in names}
-    for name in sorted(of_policies - set(used)):
+    unused = sorted(of_policies - set(used))
+    for name in unused:
         if name in chosen:
             raise UsageError(f"--{name} has no meaning under lr_policy {policy}")
-        message.ClearField(name)
+    schema.clear(message, unused)
     for name, value in chosen.items():
-        if schema.FIELDS["SolverParameter"][name].repeated:
-            message.ClearField(name)
-            getattr(message, name).extend(value)
-        else:
-            setattr(message, name, value)
+        schema.assign(message, name, value)
     for name in used:
-        if not schema.is_set(message, schema.FIELDS["SolverParameter"][name]):
+        if not schema.is_set(message, name):
             raise UsageError(f"lr_policy {policy} needs --{name}")
     for what in faults(message, chosen):
         raise UsageError(what)

@@ -134,13 +134,13 @@ def _pair(values: tuple[int, ...]) -> tuple[int, int]:
     return values[0], values[-1]
 
 
-def _array(blob: Any) -> np.ndarray:
+def _array(blob: schema.BlobProto) -> np.ndarray:
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
     values = np.array(blob.data, dtype=np.float32)
     return values.reshape(shape) if values.size == math.prod(shape) else values
 
 
-def _slope(layers: list[Any], blob: str) -> float:
+def _slope(layers: list[schema.LayerParameter], blob: str) -> float:
     """Of what works on the convolution's blob in place: a ReLU, nothing, or something else."""
     after = [x for x in layers[1:] if list(x.bottom) == [blob] == list(x.top)]
     after = [x for x in after if x.type != "Dropout"]  # nothing in the TEST phase

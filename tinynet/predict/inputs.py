@@ -9,7 +9,6 @@ import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -218,7 +217,7 @@ def _labels(source: Path) -> list[int]:
         return [reader.read(value)[1] for value in store.mapped_values()]
 
 
-def _data_layer(run: RunPaths, phase: int) -> Any:
+def _data_layer(run: RunPaths, phase: int) -> schema.LayerParameter:
     net = text.read(run.train_val, schema.NetParameter)
     layers = [layer for layer in phases.layers_of(net, phase) if layer.type == "Data"]
     if len(layers) != 1:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
@@ -52,7 +51,7 @@ class Block:
         return [self.name, self.size, *self.words]
 
 
-def blocks_of(net: Any) -> list[Block]:
+def blocks_of(net: schema.NetParameter) -> list[Block]:
     """The boxes of a net in use (a deploy NetParameter), from its first blob to its last.
 
     Raises TinynetError where the net is no chain: with two inputs or branches.
@@ -84,12 +83,12 @@ def blocks_of(net: Any) -> list[Block]:
 _SHAPELESS = {"ReLU", "Dropout", "Softmax", "PReLU", "Sigmoid", "TanH", "LRN", "BatchNorm", "Scale"}
 
 
-def _input_block(net: Any, inferred: shapes.NetShapes) -> Block:
+def _input_block(net: schema.NetParameter, inferred: shapes.NetShapes) -> Block:
     shape = tuple(net.input_shape[0].dim) if len(net.input_shape) else tuple(net.input_dim[:4])
     return Block(net.input[0], "Input", tuple(shape[1:]))
 
 
-def _words(layer: Any) -> tuple[list[str], tuple[int, ...]]:
+def _words(layer: schema.LayerParameter) -> tuple[list[str], tuple[int, ...]]:
     """What to say of a layer, a few short lines, and its kernel."""
     if layer.type == "Convolution":
         window = window_of(layer.convolution_param, 2)
@@ -116,7 +115,7 @@ def _words(layer: Any) -> tuple[list[str], tuple[int, ...]]:
 
 
 @canvas.styled
-def draw_architecture(net: Any, path: canvas.Target, title: str) -> None:
+def draw_architecture(net: schema.NetParameter, path: canvas.Target, title: str) -> None:
     """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain."""
     blocks = blocks_of(net)
     inferred = shapes.infer(net, schema.TEST)
@@ -240,7 +239,7 @@ def _label(axes: Axes, block: Block, x: float, top: float) -> None:
         )
 
 
-def describe(net: Any) -> str:
+def describe(net: schema.NetParameter) -> str:
     """The figure in words, for those who do not see it."""
     parts: Sequence[str] = [
         f"{block.name} {block.size}" + (f" ({', '.join(block.words)})" if block.words else "")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.caffeformat import upgrade
+from tinynet.caffeformat import schema, upgrade
 from tinynet.errors import TinynetError
 from tinynet.report import canvas
 
@@ -40,7 +40,7 @@ def first_filters(model: Path) -> tuple[str, np.ndarray]:
     raise TinynetError(f"{model}: has no convolution that reads three channels, so no filters")
 
 
-def _array(blob: Any) -> np.ndarray:
+def _array(blob: schema.BlobProto) -> np.ndarray:
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
     values = np.array(blob.data, dtype=np.float32)
     return values.reshape(shape) if values.size == math.prod(shape) else values

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -54,15 +53,17 @@ def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         )
 
 
-def _architecture_numbers(net: Any) -> Table:
+def _architecture_numbers(net: schema.NetParameter) -> Table:
     return figure_numbers.blocks(blocks_of(net))
 
 
-def _draw_architecture(net: Any, label: str, out: Path) -> None:
+def _draw_architecture(net: schema.NetParameter, label: str, out: Path) -> None:
     draw_architecture(net, out, label)
 
 
-def _nets(report_data: ReportData, choice: Choice) -> Iterator[tuple[str, str, Any]]:
+def _nets(
+    report_data: ReportData, choice: Choice
+) -> Iterator[tuple[str, str, schema.NetParameter]]:
     """(label, stem, net) of each stage: as run, else as generated, for as many classes as here."""
     done = set()
     for run in report_data.runs:

@@ -182,7 +182,7 @@ def weights_taken(prepared: Prepared, path: Path) -> Iterator[str]:
         )
 
 
-def _coverage(net: Any, iterations: int) -> Iterator[str]:
+def _coverage(net: schema.NetParameter, iterations: int) -> Iterator[str]:
     """A test over other than the whole set resumes, next time, where this one left off."""
     size = batch_size(net, schema.TEST)
     for layer in phases.layers_of(net, schema.TEST):

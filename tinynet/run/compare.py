@@ -119,13 +119,11 @@ def _solver_changes(old: str, new: str, name: str) -> list[str]:
     return found
 
 
-def _shown(solver: Any, field: str) -> str:
+def _shown(solver: schema.SolverParameter, field: str) -> str:
     part = schema.SolverParameter()
     other = schema.SolverParameter()
     other.CopyFrom(solver)
-    for name in schema.fields_of(part):
-        if name != field:
-            other.ClearField(name)
+    schema.clear(other, [name for name in schema.fields_of(part) if name != field])
     values = [line.partition(": ")[2] for line in text.format(other).splitlines()]
     return " ".join(values) if values else f"{getattr(part, field)}"
 

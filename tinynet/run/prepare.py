@@ -12,7 +12,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tinynet.caffeformat import phases, schema, text, upgrade
 from tinynet.errors import TinynetError, UsageError
@@ -48,12 +47,14 @@ class Prepared:
     """A solver with its nets, overrides applied, not yet tied to a run directory."""
 
     path: Path
-    solver: Any
-    train_net: Any
-    test_nets: list[Any]
-    files: dict[str, Any] = field(default_factory=dict)  # name in the run directory -> NetParameter
+    solver: schema.SolverParameter
+    train_net: schema.NetParameter
+    test_nets: list[schema.NetParameter]
+    # by name in the run directory
+    files: dict[str, schema.NetParameter] = field(default_factory=dict)
     deploy: str | None = None  # text of the deploy.prototxt beside the solver
-    warm_up: Any = None  # the solver up to its max_iter, from that beside the solver; or None
+    # the solver up to its max_iter, from that beside the solver
+    warm_up: schema.SolverParameter | None = None
     notes: list[str] = field(default_factory=list)  # what became of nets in older formats
     solvers: int = 1  # that train together
 
@@ -113,7 +114,7 @@ class Prepared:
             files[paths.warm_up.name] = text.format(self._in(paths, self.warm_up))
         return {**files, paths.solver.name: text.format(self._in(paths, self.solver))}
 
-    def _in(self, paths: RunPaths, settings: Any) -> Any:
+    def _in(self, paths: RunPaths, settings: schema.SolverParameter) -> schema.SolverParameter:
         """A solver whose nets and snapshots lie in the directory ``paths``."""
         solver = schema.SolverParameter()
         solver.CopyFrom(settings)
@@ -127,14 +128,14 @@ class Prepared:
             solver.test_net[index] = os.fspath(root / f"test_net{index}.prototxt")
         return solver
 
-    def at(self, iteration: int) -> tuple[Any, int]:
+    def at(self, iteration: int) -> tuple[schema.SolverParameter, int]:
         """The solver that runs at ``iteration``, and the iteration to which it does."""
         if self.warm_up is not None and iteration < self.warm_up.max_iter:
             return self.warm_up, self.warm_up.max_iter
         return self.solver, self.solver.max_iter
 
     @property
-    def nets(self) -> list[tuple[Any, int]]:
+    def nets(self) -> list[tuple[schema.NetParameter, int]]:
         """Each net with the phase in which it runs."""
         return [(self.train_net, schema.TRAIN), *((net, schema.TEST) for net in self.test_nets)]
 
@@ -158,7 +159,9 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
     return replace(_with_nets(path, solver), warm_up=warm_up)
 
 
-def load_solvers(path: Path, overrides: Mapping[str, str] | None = None) -> tuple[Any, Any]:
+def load_solvers(
+    path: Path, overrides: Mapping[str, str] | None = None
+) -> tuple[schema.SolverParameter, schema.SolverParameter | None]:
     """The solver and its warm-up (None where it has none) as ``load`` has them, without nets.
 
     Raises as ``load`` does.
@@ -177,7 +180,7 @@ def load_solvers(path: Path, overrides: Mapping[str, str] | None = None) -> tupl
     return solver, _goes_before(path, warm_up, solver)
 
 
-def read_solver(path: Path) -> Any:
+def read_solver(path: Path) -> schema.SolverParameter:
     """The solver in a file, the older ``solver_type`` upgraded as Caffe does.
 
     Raises TinynetError that names what cannot be read, or where it has both types, and UsageError
@@ -214,7 +217,7 @@ def _solvers_of(net: Path) -> str:
     return "name the solver.prototxt whose 'net' it is"
 
 
-def as_run(solver: Any) -> Any:
+def as_run(solver: schema.SolverParameter) -> schema.SolverParameter:
     """The solver as every run has it, whatever its file says; it is changed in place.
 
     Snapshots are Caffe's binary files, which resume and evaluation read, whichever engine wrote
@@ -227,7 +230,9 @@ def as_run(solver: Any) -> Any:
     return solver
 
 
-def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
+def _warm_up(
+    path: Path, solver: schema.SolverParameter, overrides: Mapping[str, str]
+) -> schema.SolverParameter | None:
     """The warm-up that lies beside a solver, None where none does: another rate, and no more."""
     beside = path.with_name(WARM_UP)
     if not beside.exists():
@@ -254,7 +259,9 @@ def _warm_up(path: Path, solver: Any, overrides: Mapping[str, str]) -> Any:
     return found
 
 
-def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
+def _goes_before(
+    path: Path, warm_up: schema.SolverParameter | None, solver: schema.SolverParameter
+) -> schema.SolverParameter | None:
     """The warm-up with all that was overridden in the solver that it goes before."""
     if warm_up is None:
         return None
@@ -266,13 +273,11 @@ def _goes_before(path: Path, warm_up: Any, solver: Any) -> Any:
         )
     made = schema.SolverParameter()
     made.CopyFrom(solver)
-    for name in (*RATE_FIELDS, "max_iter"):
-        made.ClearField(name)
-        if schema.is_set(warm_up, schema.FIELDS["SolverParameter"][name]):
-            if schema.FIELDS["SolverParameter"][name].repeated:
-                getattr(made, name).extend(getattr(warm_up, name))
-            else:
-                setattr(made, name, getattr(warm_up, name))
+    of_its_own = (*RATE_FIELDS, "max_iter")
+    schema.clear(made, of_its_own)
+    for name in of_its_own:
+        if schema.is_set(warm_up, name):
+            schema.assign(made, name, getattr(warm_up, name))
     return made
 
 
@@ -291,7 +296,7 @@ _NOT_TO_SET = {
 }
 
 
-def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
+def apply_overrides(solver: schema.SolverParameter, overrides: Mapping[str, str]) -> None:
     """Set solver fields from texts as they would stand in a prototxt.
 
     Raises UsageError that names the field and the values that it may have.
@@ -306,7 +311,7 @@ def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
         part = _one_field(name, value, shown)
         if set(_fields_set(part)) != {name}:
             raise UsageError(f"{shown}: sets more than {name}; give --set for each field")
-        solver.ClearField(name)
+        schema.clear(solver, [name])
         solver.MergeFrom(part)
     for what in faults(solver, overrides):
         name = what.split(" ")[0]
@@ -316,7 +321,7 @@ def apply_overrides(solver: Any, overrides: Mapping[str, str]) -> None:
         raise UsageError(f"--set random_seed={solver.random_seed}: a run has a seed, from 0 on")
 
 
-def _one_field(name: str, value: str, shown: str) -> Any:
+def _one_field(name: str, value: str, shown: str) -> schema.SolverParameter:
     """A SolverParameter with what the text says of one field."""
     try:
         return text.parse(f"{name}: {value}", schema.SolverParameter, shown)
@@ -327,18 +332,18 @@ def _one_field(name: str, value: str, shown: str) -> Any:
     return text.parse(f'{name}: "{quoted}"', schema.SolverParameter, shown)
 
 
-def _fields_set(part: Any) -> list[str]:
+def _fields_set(part: schema.SolverParameter) -> list[str]:
     return [field.name for field in schema.fields_of(part).values() if schema.is_set(part, field)]
 
 
-def _with_nets(path: Path, solver: Any) -> Prepared:
-    files: dict[str, Any] = {}
+def _with_nets(path: Path, solver: schema.SolverParameter) -> Prepared:
+    files: dict[str, schema.NetParameter] = {}
     notes: list[str] = []
 
     # a run directory is whole in itself: its nets are those beside its solver, moved or not
     is_run = (path.parent / RunPaths(path.parent).run_json.name).exists()
 
-    def read(net_path: str, name: str) -> Any:
+    def read(net_path: str, name: str) -> schema.NetParameter:
         if is_run:
             net_path = os.fspath(path.parent / name)
         if not Path(net_path).exists():
@@ -377,7 +382,7 @@ def _with_nets(path: Path, solver: Any) -> Prepared:
     )
 
 
-def _up_to_date(net: Any, source: str, notes: list[str]) -> Any:
+def _up_to_date(net: schema.NetParameter, source: str, notes: list[str]) -> schema.NetParameter:
     """A NetParameter as Caffe's last release writes it, changed in place; ``notes`` says so."""
     written = schema.NetParameter()
     written.CopyFrom(net)
@@ -394,7 +399,7 @@ def _up_to_date(net: Any, source: str, notes: list[str]) -> Any:
     return net
 
 
-def batch_size(net: Any, phase: int) -> int:
+def batch_size(net: schema.NetParameter, phase: int) -> int:
     """Batch size of the first data layer in ``phase``; 0 where none states it."""
     for layer in phases.layers_of(net, phase):
         if layer.type in _BATCHED:
@@ -408,7 +413,7 @@ def batch_size(net: Any, phase: int) -> int:
     return 0
 
 
-def _sources(net: Any, phase: int) -> Iterator[Source]:
+def _sources(net: schema.NetParameter, phase: int) -> Iterator[Source]:
     for layer in phases.layers_of(net, phase):
         if layer.type in _BATCHED and layer.type != "MemoryData":
             path = getattr(layer, _BATCHED[layer.type]).source

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinynet import files
 from tinynet.caffeformat import phases, schema, text
@@ -143,7 +142,7 @@ def skips(prepared: Prepared, iteration: int) -> list[Skip]:
     return found
 
 
-def tests_before(solver: Any, iteration: int) -> int:
+def tests_before(solver: schema.SolverParameter, iteration: int) -> int:
     """How often the test nets have been tested when the solver comes to ``iteration``."""
     every = solver.test_interval
     if every <= 0:
@@ -170,7 +169,9 @@ def lost(prepared: Prepared) -> list[str]:
     return found
 
 
-def _data_layers(prepared: Prepared, iteration: int) -> Iterator[tuple[int, int, Any]]:
+def _data_layers(
+    prepared: Prepared, iteration: int
+) -> Iterator[tuple[int, int, schema.LayerParameter]]:
     """(number of the net, batches given before ``iteration``, layer) of every Data layer."""
     solver = prepared.solver
     tests = tests_before(solver, iteration)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinynet.caffeformat import schema, shapes
 from tinynet.errors import TinynetError
@@ -54,7 +53,9 @@ class Cost:
         return 3.0 * self.images * self.multiply_adds
 
 
-def cost(run: str, net: Any, solver: Any, evaluated: int) -> Cost:
+def cost(
+    run: str, net: schema.NetParameter, solver: schema.SolverParameter, evaluated: int
+) -> Cost:
     """The cost of a NetParameter's training by a SolverParameter.
 
     ``evaluated``: views of images that are evaluated after it.  Raises TinynetError where the net
@@ -78,7 +79,7 @@ def cost(run: str, net: Any, solver: Any, evaluated: int) -> Cost:
     )
 
 
-def _test_layers(net: Any) -> list[Any]:
+def _test_layers(net: schema.NetParameter) -> list[schema.LayerParameter]:
     return [
         layer
         for layer in net.layer

@@ -179,8 +179,8 @@ class Planned:
     """
 
     cost: Cost
-    net: Any
-    solver: Any
+    net: schema.NetParameter
+    solver: schema.SolverParameter
 
 
 def planned(request: DissectionRequest) -> list[Planned]:

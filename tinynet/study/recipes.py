@@ -17,12 +17,12 @@ from tinynet.experiment.paths import WARM_UP
 Recipe = dict[str, Any]
 
 # Solver fields that change where files lie, what is shown, or the seed, but not what is learned.
-_NOT_LEARNING = (
+_NOT_LEARNING = {
     *("net", "snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format"),
     *("snapshot_after_train", "random_seed", "solver_mode", "device_id", "debug_info"),
     *("display", "average_loss", "test_iter", "test_interval", "test_initialization"),
     *("test_compute_loss", "layer_wise_reduce"),
-)
+}
 
 
 def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) -> Recipe:
@@ -37,7 +37,12 @@ def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) ->
     return recipe(net, settings, max_norm, warm_up)
 
 
-def recipe(net: Any, settings: Any, max_norm: float | None = None, warm_up: Any = None) -> Recipe:
+def recipe(
+    net: schema.NetParameter,
+    settings: schema.SolverParameter,
+    max_norm: float | None = None,
+    warm_up: schema.SolverParameter | None = None,
+) -> Recipe:
     """The recipe of a NetParameter and one or two SolverParameters, which it changes.
 
     ``solver``: the fields as texts; of a warm-up's those that are its own; and ``max_norm``, which
@@ -56,11 +61,9 @@ def recipe(net: Any, settings: Any, max_norm: float | None = None, warm_up: Any 
     return {"solver": fields, "net": digest}
 
 
-def _fields(settings: Any) -> dict[str, str]:
+def _fields(settings: schema.SolverParameter) -> dict[str, str]:
     """The fields of a solver that decide what is learned, as texts."""
-    for name in _NOT_LEARNING:
-        if name in schema.FIELDS["SolverParameter"]:
-            settings.ClearField(name)
+    schema.clear(settings, _NOT_LEARNING & schema.FIELDS["SolverParameter"].keys())
     fields: dict[str, str] = {}
     for line in text.format(settings).splitlines():
         name, _, value = line.partition(": ")

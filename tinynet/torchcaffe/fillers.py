@@ -6,19 +6,20 @@ Source: Caffe's include/caffe/filler.hpp.  All arithmetic is float32, in Caffe's
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.random_numbers.random import rng_bernoulli, rng_gaussian, rng_uniform
 
 _F = np.float32
-Filler = Callable[[Any, "tuple[int, ...]", Mt19937], np.ndarray]
+Filler = Callable[[schema.FillerParameter, "tuple[int, ...]", Mt19937], np.ndarray]
 
 
-def fill(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def fill(filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
     """New values for a blob of ``shape``, float32, drawn from ``stream``.
 
     ``filler`` is a FillerParameter.  Raises CaffeError for an unknown type, for ``sparse`` on a
@@ -39,15 +40,19 @@ def fill(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
     return _FILLERS[filler.type](filler, shape, stream).reshape(shape)
 
 
-def _constant(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _constant(
+    filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937
+) -> np.ndarray:
     return np.full(shape, filler.value, _F)
 
 
-def _uniform(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _uniform(filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
     return rng_uniform(stream, math.prod(shape), filler.min, filler.max)
 
 
-def _gaussian(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _gaussian(
+    filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937
+) -> np.ndarray:
     values = rng_gaussian(stream, math.prod(shape), filler.mean, filler.std)
     check(filler.sparse >= -1, f"sparse must be -1 (off) or more, not {filler.sparse}")
     if filler.sparse >= 0:
@@ -58,23 +63,25 @@ def _gaussian(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarra
     return values
 
 
-def _positive_unitball(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _positive_unitball(
+    filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937
+) -> np.ndarray:
     """Each output's weights are positive and add up to 1."""
     values = rng_uniform(stream, math.prod(shape), 0, 1).reshape(shape[0], -1)
     # a running sum adds one by one, as Caffe does; numpy's sum adds pairs of halves
     return values / np.cumsum(values, axis=1, dtype=_F)[:, -1:]
 
 
-def _xavier(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _xavier(filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
     scale = np.sqrt(_F(3) / _fan(filler, shape))
     return rng_uniform(stream, math.prod(shape), -scale, scale)
 
 
-def _msra(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _msra(filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
     return rng_gaussian(stream, math.prod(shape), 0, np.sqrt(_F(2) / _fan(filler, shape)))
 
 
-def _fan(filler: Any, shape: tuple[int, ...]) -> np.float32:
+def _fan(filler: schema.FillerParameter, shape: tuple[int, ...]) -> np.float32:
     """Inputs per output, outputs per input, or their mean, as ``variance_norm`` says."""
     count = math.prod(shape)
     fan_in = count // shape[0]
@@ -84,7 +91,9 @@ def _fan(filler: Any, shape: tuple[int, ...]) -> np.float32:
     return _F(fan_out if filler.variance_norm == filler.FAN_OUT else fan_in)
 
 
-def _bilinear(filler: Any, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
+def _bilinear(
+    filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937
+) -> np.ndarray:
     """The same interpolation kernel for every channel, for upsampling by Deconvolution."""
     check(len(shape) == 4, f"a bilinear filler needs a blob of 4 axes, not of shape {shape}")
     check(shape[2] == shape[3], f"a bilinear filler needs square kernels, not of shape {shape}")

@@ -16,7 +16,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+from google.protobuf.message import Message
 
 from tinynet import files
 from tinynet.caffeformat.glog import glog_line
@@ -143,10 +145,10 @@ def error(message: str, stacklevel: int = 1) -> None:
     _write(2, message, stacklevel)
 
 
-def parameters(message: Any) -> str:
+def parameters(message: Message) -> str:
     """A protobuf message as Caffe logs it: fields by their numbers, one a line.
 
-    (Files are written by ``prototxt.text``, in an order that reads better.)
+    (Files are written by ``caffeformat.text``, in an order that reads better.)
     """
     return str(message).rstrip("\n")  # glog ends the line itself
 

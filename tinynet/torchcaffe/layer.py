@@ -27,11 +27,11 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from typing import Any, Callable, ClassVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 import torch
 
-from tinynet.caffeformat import plugins
+from tinynet.caffeformat import plugins, schema
 from tinynet.torchcaffe import acceleration, fillers, glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
@@ -39,6 +39,9 @@ from tinynet.torchcaffe.errors import CaffeError, check, refusing
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import blob_proto
 from tinynet.torchcaffe.vectors import BlobVec
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe import python_layer
 
 Blobs = list[Blob]
 
@@ -61,7 +64,9 @@ class Layer:
 
     blobs = SetOnce[BlobVec]()
 
-    def __init__(self, param: Any, phase: int, blobs: BlobVec | None = None) -> None:
+    def __init__(
+        self, param: schema.LayerParameter, phase: int, blobs: BlobVec | None = None
+    ) -> None:
         self.param = param
         self.phase = phase
         self.blobs = BlobVec() if blobs is None else blobs
@@ -75,7 +80,7 @@ class Layer:
         return self.param.name
 
     @property
-    def face(self) -> Any:
+    def face(self) -> Layer | python_layer.Layer:
         """What ``net.layers`` shows to scripts: the layer itself, unless a user wrote it."""
         return self
 
@@ -120,7 +125,9 @@ class Layer:
         self.require(-axes <= axis < axes, f"axis {axis} is outside of a {axes}-axis blob")
         return axis + axes if axis < 0 else axis
 
-    def add_blob(self, shape: tuple[int, ...], filler: Any = None) -> Blob:
+    def add_blob(
+        self, shape: tuple[int, ...], filler: schema.FillerParameter | None = None
+    ) -> Blob:
         """Append a parameter of ``shape`` to ``self.blobs``, filled by ``filler`` (None: zeros).
 
         Where the prototxt states the layer's ``blobs``, it takes those values, and draws nothing.
@@ -253,7 +260,7 @@ def layer_type_list() -> list[str]:
     return sorted(_TYPES)
 
 
-def create_layer(param: Any, phase: int) -> Layer:
+def create_layer(param: schema.LayerParameter, phase: int) -> Layer:
     """Make the layer that a LayerParameter describes. Raises CaffeError for an unknown type."""
     known = layer_type_list()
     if param.type not in _TYPES:

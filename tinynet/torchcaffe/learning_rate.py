@@ -14,17 +14,18 @@ float32, with powers of an integer in double: so do we, since the rate is printe
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
 
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 
 
-def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float, int]:
+def learning_rate(
+    param: schema.SolverParameter, iteration: int, current_step: int
+) -> tuple[float, int]:
     """The rate at ``iteration`` and the new ``current_step`` (used by step and multistep).
 
     Like Caffe's, multistep advances ``current_step`` by at most one a call, so it is called once

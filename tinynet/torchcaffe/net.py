@@ -87,13 +87,13 @@ class Net:
             self.copy_from(weights)
 
     @classmethod
-    def from_param(cls, param: Any) -> Net:
+    def from_param(cls, param: schema.NetParameter) -> Net:
         """A net from an up-to-date NetParameter with a complete ``state``, as solvers have it."""
         net = cls.__new__(cls)
         net._init(param)
         return net
 
-    def _init(self, param: Any) -> None:
+    def _init(self, param: schema.NetParameter) -> None:
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase

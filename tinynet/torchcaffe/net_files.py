@@ -7,7 +7,6 @@ Defined by ``ReadNetParamsFromTextFileOrDie`` and ``ReadNetParamsFromBinaryFileO
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tinynet.caffeformat import schema, upgrade
 from tinynet.torchcaffe import glog
@@ -21,7 +20,7 @@ def say(severity: str, message: str) -> None:
     _SAY[severity](message, stacklevel=2)
 
 
-def read_prototxt(path: str | Path) -> Any:
+def read_prototxt(path: str | Path) -> schema.NetParameter:
     """The up-to-date NetParameter of a prototxt.  Raises CaffeError."""
     require_file(path)
     with refusing():
@@ -29,7 +28,7 @@ def read_prototxt(path: str | Path) -> Any:
         return upgrade.read_net(path, say)
 
 
-def read_caffemodel(path: str | Path) -> Any:
+def read_caffemodel(path: str | Path) -> schema.NetParameter:
     """The up-to-date NetParameter of a .caffemodel.  Raises CaffeError."""
     require_file(path)
     with refusing():
@@ -37,7 +36,7 @@ def read_caffemodel(path: str | Path) -> Any:
         return upgrade.read_model(path, say)
 
 
-def upgraded(net: Any, source: str) -> Any:
+def upgraded(net: schema.NetParameter, source: str) -> schema.NetParameter:
     """A NetParameter from ``source``, brought up to date in place.  Raises CaffeError."""
     with refusing():
         upgrade.upgrade(net, source, say)

@@ -13,8 +13,8 @@ Behaviour: ``include/caffe/layers/python_layer.hpp``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.vectors import BlobVec
@@ -28,7 +28,7 @@ class Layer:
     phase: int = 0
     blobs = SetOnce[BlobVec]()
 
-    def __init__(self, param: Any) -> None:
+    def __init__(self, param: schema.LayerParameter) -> None:
         self.blobs = BlobVec()
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

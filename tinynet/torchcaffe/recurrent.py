@@ -42,7 +42,9 @@ class Recurrent(Layer):
     #: the blob that holds the outputs of all steps
     output: ClassVar[str]
 
-    def __init__(self, param: Any, phase: int, blobs: BlobVec | None = None) -> None:
+    def __init__(
+        self, param: schema.LayerParameter, phase: int, blobs: BlobVec | None = None
+    ) -> None:
         super().__init__(param, phase, blobs)
         self.exposed = param.recurrent_param.expose_hidden
         parts = len(self.state_inputs) if self.exposed else 0
@@ -55,11 +57,11 @@ class Recurrent(Layer):
         """The blobs that hold the hidden state after the last step, as ``state_inputs`` does."""
         raise NotImplementedError
 
-    def add_layers(self, net: Any) -> None:
+    def add_layers(self, net: schema.NetParameter) -> None:
         """Append the layers between the inputs and ``output`` to ``net``, a NetParameter."""
         raise NotImplementedError
 
-    def affine(self, outputs: int, axis: int, bias: bool) -> Any:
+    def affine(self, outputs: int, axis: int, bias: bool) -> schema.InnerProductParameter:
         """The InnerProductParameter of one of the step's transformations."""
         given = self.param.recurrent_param
         param = schema.InnerProductParameter(num_output=outputs, bias_term=bias, axis=axis)
@@ -68,7 +70,9 @@ class Recurrent(Layer):
             param.bias_filler.CopyFrom(given.bias_filler)
         return param
 
-    def add_static_input(self, net: Any, name: str, weight: str, outputs: int) -> None:
+    def add_static_input(
+        self, net: schema.NetParameter, name: str, weight: str, outputs: int
+    ) -> None:
         """Append the layers of x_static's share in every step's sum: the blob ``name``, 1×N×D."""
         net.layer.add(
             name=name,
@@ -84,13 +88,13 @@ class Recurrent(Layer):
         )
         layer.reshape_param.shape.dim.extend([1, -1, outputs])
 
-    def add_step_inputs(self, net: Any, bottom: str, top: str, name: str) -> None:
+    def add_step_inputs(self, net: schema.NetParameter, bottom: str, top: str, name: str) -> None:
         """Append the Slice that cuts ``bottom`` into the steps ``top``_1 … ``top``_T."""
         steps = [f"{top}_{t}" for t in range(1, self.steps + 1)]
         layer = net.layer.add(name=name, type="Slice", bottom=[bottom], top=steps)
         layer.slice_param.axis = 0
 
-    def add_continued(self, net: Any, t: int) -> None:
+    def add_continued(self, net: schema.NetParameter, t: int) -> None:
         """Append the layer that forgets h of the step before ``t`` where a sequence begins."""
         layer = net.layer.add(
             name=f"h_conted_{t - 1}",
@@ -100,7 +104,7 @@ class Recurrent(Layer):
         )
         layer.scale_param.axis = 0
 
-    def add_sum(self, net: Any, name: str, bottoms: list[str], top: str) -> None:
+    def add_sum(self, net: schema.NetParameter, name: str, bottoms: list[str], top: str) -> None:
         layer = net.layer.add(name=name, type="Eltwise", bottom=bottoms, top=[top])
         layer.eltwise_param.operation = schema.EltwiseParameter.SUM
 
@@ -155,7 +159,7 @@ class Recurrent(Layer):
             f"its shape is {static.shape}",
         )
 
-    def _unrolled_param(self, bottom: Blobs) -> Any:
+    def _unrolled_param(self, bottom: Blobs) -> schema.NetParameter:
         net = schema.NetParameter()
         inputs = ["x", "cont", "x_static"][: 3 if self.has_static else 2]
         layer = net.layer.add(type="Input", top=inputs)
@@ -175,7 +179,7 @@ class Recurrent(Layer):
         )
         return net
 
-    def add_state_input(self, net: Any, names: tuple[str, ...]) -> None:
+    def add_state_input(self, net: schema.NetParameter, names: tuple[str, ...]) -> None:
         """Append the Input layer of the hidden state before the first step."""
         layer = net.layer.add(type="Input", top=names)
         for _ in names:

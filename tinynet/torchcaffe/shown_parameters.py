@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tinynet.caffeformat import schema
 
 
 class ShownParameters:
@@ -11,28 +11,28 @@ class ShownParameters:
     To set ``base_lr`` is to set the solver's; the others are read.
     """
 
-    def __init__(self, parameters: Any) -> None:
+    def __init__(self, parameters: schema.SolverParameter) -> None:
         self._parameters = parameters
 
     @property
     def max_iter(self) -> int:
         """After how many updates ``solve`` ends."""
-        return int(self._parameters.max_iter)
+        return self._parameters.max_iter
 
     @property
     def display(self) -> int:
         """Iterations between two lines of loss; 0 is never."""
-        return int(self._parameters.display)
+        return self._parameters.display
 
     @property
     def layer_wise_reduce(self) -> bool:
         """Whether several GPUs exchange each layer's diffs as soon as they are known."""
-        return bool(self._parameters.layer_wise_reduce)
+        return self._parameters.layer_wise_reduce
 
     @property
     def base_lr(self) -> float:
         """The rate that ``lr_policy`` starts from."""
-        return float(self._parameters.base_lr)
+        return self._parameters.base_lr
 
     @base_lr.setter
     def base_lr(self, rate: float) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Callable, Protocol, overload, runtime_checkable
 
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import acceleration, glog, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
@@ -43,11 +44,11 @@ class Solver:
     """
 
     type: str = ""
-    parameters = SetOnce[Any]()  # the whole SolverParameter; pycaffe shows a script `param`
+    parameters = SetOnce[schema.SolverParameter]()  # of which pycaffe shows a script `param`
     net = SetOnce[Net]()
     test_nets = SetOnce[solver_nets.NetVec]()
 
-    def __init__(self, param_file: str | Path | Any) -> None:
+    def __init__(self, param_file: str | Path | schema.SolverParameter) -> None:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
         self.parameters = param_file
@@ -378,7 +379,7 @@ def get_solver(path: str | Path) -> Solver:
     return create_solver(solver_param.read(path))
 
 
-def create_solver(param: Any) -> Solver:
+def create_solver(param: schema.SolverParameter) -> Solver:
     """The solver that a SolverParameter describes. Raises CaffeError for an unknown type."""
     if param.type not in _TYPES:
         raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")

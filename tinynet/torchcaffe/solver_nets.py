@@ -5,12 +5,10 @@ Defined by ``Solver::InitTrainNet`` and ``InitTestNets`` (src/caffe/solver.cpp).
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.errors import check
-from tinynet.torchcaffe.net import TEST, TRAIN, Net
+from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.vectors import Vector
 
 
@@ -23,9 +21,9 @@ class NetVec(Vector[Net]):
 _TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
-def train_net(param: Any) -> Net:
+def train_net(param: schema.SolverParameter) -> Net:
     """The net that a SolverParameter trains, by the one field that names it."""
-    given = [field for field in _TRAIN_NET_FIELDS if param.HasField(field)]
+    given = [field for field in _TRAIN_NET_FIELDS if schema.is_set(param, field)]
     check(
         len(given) == 1,
         f"the solver must name its train net by exactly one of "
@@ -33,14 +31,15 @@ def train_net(param: Any) -> Net:
     )
     net_param = _net_param(given[0], getattr(param, given[0]))
     glog.info(f"Creating training net {_described(given[0], param)}")
-    return _make_net(param, net_param, TRAIN, param.train_state)
+    return _make_net(param, net_param, schema.TRAIN, param.train_state)
 
 
-def test_nets(param: Any) -> NetVec:
+def test_nets(param: schema.SolverParameter) -> NetVec:
     """The nets that a SolverParameter tests, in order: one for each ``test_iter``."""
+    sources: list[tuple[str, str | schema.NetParameter]]
     sources = [("test_net_param", value) for value in param.test_net_param]
     sources += [("test_net", value) for value in param.test_net]
-    generic = [field for field in ("net", "net_param") if param.HasField(field)]
+    generic = [field for field in ("net", "net_param") if schema.is_set(param, field)]
     count = len(param.test_iter)
     if generic:
         check(
@@ -68,20 +67,25 @@ def test_nets(param: Any) -> NetVec:
         source = field if field.endswith("_param") else f"{field} file: {value}"
         glog.info(f"Creating test net (#{i}) specified by {source}")
         state = states[i] if states else schema.NetState()
-        nets.append(_make_net(param, _net_param(field, value), TEST, state))
+        nets.append(_make_net(param, _net_param(field, value), schema.TEST, state))
     return NetVec(nets, fixed=True)
 
 
-def _net_param(field: str, value: Any) -> Any:
+def _net_param(field: str, value: str | schema.NetParameter) -> schema.NetParameter:
     """The net in a field, brought up to date; real Caffe does so only for one in a file."""
-    if field.endswith("_param"):
+    if not isinstance(value, str):
         net_param = schema.NetParameter()
         net_param.CopyFrom(value)
         return net_files.upgraded(net_param, field)
     return net_files.read_prototxt(value)
 
 
-def _make_net(param: Any, net_param: Any, phase: int, state: Any) -> Net:
+def _make_net(
+    param: schema.SolverParameter,
+    net_param: schema.NetParameter,
+    phase: schema.Phase,
+    state: schema.NetState,
+) -> Net:
     """A net whose state is ``phase``, then the net's own state, then the solver's for it."""
     merged = schema.NetState(phase=phase)
     merged.MergeFrom(net_param.state)
@@ -95,7 +99,7 @@ def _make_net(param: Any, net_param: Any, phase: int, state: Any) -> Net:
     return net
 
 
-def _described(field: str, param: Any) -> str:
+def _described(field: str, param: schema.SolverParameter) -> str:
     """Where a net comes from, in Caffe's words: the file or the field that holds it."""
     if field.endswith("_param"):
         return f"specified in {field}."

@@ -6,14 +6,13 @@ Defined by ``ReadSolverParamsFromTextFileOrDie`` (src/caffe/util/upgrade_proto.c
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tinynet.caffeformat import schema, text, upgrade
 from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.errors import refusing, require_file
 
 
-def read(path: str | Path) -> Any:
+def read(path: str | Path) -> schema.SolverParameter:
     """The SolverParameter in the prototxt at ``path``, its old ``solver_type`` upgraded.
 
     A missing ``snapshot_prefix`` becomes the path without its extension; one that is a folder is

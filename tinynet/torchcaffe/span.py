@@ -7,19 +7,21 @@ repeated over the axes before (``outer`` times) and after (``inner`` times).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Layer
 
 Shape = tuple[int, ...]
 
 
-def spanned_shape(layer: Layer, shape: Shape, param: Any) -> Shape:
+def spanned_shape(
+    layer: Layer, shape: Shape, param: schema.ScaleParameter | schema.BiasParameter
+) -> Shape:
     """The part of ``shape`` that a learned blob covers: ``num_axes`` of it (−1: all) from ``axis``.
 
-    ``param`` is a ScaleParameter or a BiasParameter.  Raises CaffeError if they go beyond.
+    Raises CaffeError if they go beyond.
     """
     axis = layer.canonical_axis(param.axis, len(shape))
     layer.require(

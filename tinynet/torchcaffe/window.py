@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import trunc
-from typing import Any
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Layer
 
 _NAMED_AXES = ("h", "w")
@@ -21,7 +21,7 @@ class Window:
     given too often or too seldom, or where one is zero that must not be.
     """
 
-    def __init__(self, layer: Layer, param: Any, spatial: int) -> None:
+    def __init__(self, layer: Layer, param: schema.ConvolutionParameter, spatial: int) -> None:
         self._layer, self._param, self._spatial = layer, param, spatial
         self.kernel = self._per_axis("kernel", "kernel_size", None)
         self.stride = self._per_axis("stride", "stride", 1)
@@ -35,7 +35,7 @@ class Window:
         layer, param = self._layer, self._param
         values = list(getattr(param, field))
         names = [f"{word}_{axis}" for axis in _NAMED_AXES]
-        if word != "dilation" and any(param.HasField(name) for name in names):
+        if word != "dilation" and any(schema.is_set(param, name) for name in names):
             layer.require(
                 self._spatial == 2, f"{names[0]} and {names[1]} are for 2-D convolution only"
             )

@@ -6,8 +6,6 @@ The rules are those of Caffe's ``Net::Init`` (src/caffe/net.cpp); ``NetGraph`` i
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
@@ -27,7 +25,7 @@ class NetGraph:
     Raises CaffeError where Caffe would abort.
     """
 
-    def __init__(self, written: Any) -> None:
+    def __init__(self, written: schema.NetParameter) -> None:
         self.param = param = prepare(written)
         self.name: str = param.name
         self.phase: int = param.state.phase
@@ -68,9 +66,9 @@ class NetGraph:
 
     # --- layers and their blobs
 
-    def _append_layer(self, param: Any) -> None:
+    def _append_layer(self, param: schema.LayerParameter) -> None:
         if not param.HasField("phase"):
-            param.phase = self.phase
+            param.phase = schema.Phase(self.phase)
         check(
             len(param.propagate_down) in (0, len(param.bottom)),
             f"layer {param.name}: propagate_down must be given 0 times or once per bottom; "
@@ -110,7 +108,7 @@ class NetGraph:
             for top_id in self.top_ids[-1]:
                 self._blob_need_backward[top_id] = True
 
-    def _connect_bottoms(self, param: Any) -> bool:
+    def _connect_bottoms(self, param: schema.LayerParameter) -> bool:
         """Find the bottoms' blobs; return whether one of them needs its diff."""
         ids, needs = [], []
         any_need = False
@@ -133,7 +131,7 @@ class NetGraph:
         self.bottom_need_backward.append(needs)
         return any_need
 
-    def _connect_tops(self, param: Any, layer: Layer) -> None:
+    def _connect_tops(self, param: schema.LayerParameter, layer: Layer) -> None:
         ids: list[int] = []
         for index, name in enumerate(param.top):
             in_place = index < len(param.bottom) and param.bottom[index] == name
@@ -163,7 +161,7 @@ class NetGraph:
 
     # --- parameters
 
-    def _append_param(self, param: Any, index: int) -> None:
+    def _append_param(self, param: schema.LayerParameter, index: int) -> None:
         """Register a layer's parameter blob, its own or a shared one (Net::AppendParam)."""
         layer_id = len(self.layers) - 1
         layer = self.layers[layer_id]
@@ -193,7 +191,7 @@ class NetGraph:
         blob.share_diff(owner)
         learnable = self._learnable_index[owner_id, owner_index]
         for field, values in (("lr_mult", self.params_lr), ("decay_mult", self.params_decay)):
-            if spec.HasField(field):
+            if schema.is_set(spec, field):
                 check(
                     (learnable, field) not in self._stated
                     or values[learnable] == getattr(spec, field),
@@ -212,9 +210,9 @@ class NetGraph:
             blob.share_data(owner)
             blob.share_diff(owner)
 
-    def _note_stated(self, spec: Any, learnable: int) -> None:
+    def _note_stated(self, spec: schema.ParamSpec, learnable: int) -> None:
         for field in ("lr_mult", "decay_mult"):
-            if spec.HasField(field):
+            if schema.is_set(spec, field):
                 self._stated.add((learnable, field))
 
     # --- what goes backward

@@ -9,7 +9,6 @@ brought up to date where a net is read: see ``net_files``.)
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.without_effect import fields_without_effect
@@ -17,7 +16,7 @@ from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check
 
 
-def prepare(net: Any) -> Any:
+def prepare(net: schema.NetParameter) -> schema.NetParameter:
     """The NetParameter that runs, from the one that was written, for the state it names."""
     filtered = filter_layers(net)
     for layer in filtered.layer:
@@ -27,7 +26,7 @@ def prepare(net: Any) -> Any:
     return insert_splits(filtered)
 
 
-def broken_condition(state: Any, rule: Any) -> str | None:
+def broken_condition(state: schema.NetState, rule: schema.NetStateRule) -> str | None:
     """How a NetState breaks a NetStateRule, in Caffe's words; None where all that it states holds.
 
     (Caffe says "above" of a level below min_level too; so do we, since logs are compared.)
@@ -47,14 +46,14 @@ def broken_condition(state: Any, rule: Any) -> str | None:
     return None
 
 
-def _meets(state: Any, rule: Any, layer: str) -> bool:
+def _meets(state: schema.NetState, rule: schema.NetStateRule, layer: str) -> bool:
     broken = broken_condition(state, rule)
     if broken is not None:
         glog.info(f"The NetState {broken} specified by a rule in layer {layer}")
     return broken is None
 
 
-def filter_layers(net: Any) -> Any:
+def filter_layers(net: schema.NetParameter) -> schema.NetParameter:
     """Keep the layers whose include/exclude rules admit the net's state.
 
     A layer without rules stays; with ``include`` rules one of them must be met; with ``exclude``
@@ -77,7 +76,7 @@ def filter_layers(net: Any) -> Any:
     return kept
 
 
-def insert_splits(net: Any) -> Any:
+def insert_splits(net: schema.NetParameter) -> schema.NetParameter:
     """Add a Split after each top that is read more than once (its use as a loss counts too).
 
     Names are Caffe's, since scripts see them: ``BLOB_LAYER_TOPINDEX_split`` for the layer and the
@@ -118,12 +117,12 @@ def insert_splits(net: Any) -> Any:
     return split
 
 
-def _split_name(net: Any, top: tuple[int, int], blob: str) -> str:
+def _split_name(net: schema.NetParameter, top: tuple[int, int], blob: str) -> str:
     layer_index, top_index = top
     return f"{blob}_{net.layer[layer_index].name}_{top_index}_split"
 
 
-def _sources_of_bottoms(net: Any) -> dict[tuple[int, int], tuple[int, int]]:
+def _sources_of_bottoms(net: schema.NetParameter) -> dict[tuple[int, int], tuple[int, int]]:
     """(layer, bottom) → the (layer, top) that it reads: the last one before it of that name."""
     last_top: dict[str, tuple[int, int]] = {}
     source: dict[tuple[int, int], tuple[int, int]] = {}

@@ -51,7 +51,7 @@ class Data(Layer):
             top[1].resize((param.batch_size,))
         reader.start()
 
-    def _open(self, param: Any) -> Records:
+    def _open(self, param: schema.DataParameter) -> Records:
         if param.backend == schema.DataParameter.LMDB:
             with refusing():
                 store: Records = open_store(param.source)

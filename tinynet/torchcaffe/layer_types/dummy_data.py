@@ -5,7 +5,7 @@ Constant blobs are filled once, in set-up; all others are drawn anew at every fo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +15,7 @@ from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 
+T = TypeVar("T")
 _LEGACY = ("num", "channels", "height", "width")
 
 
@@ -40,14 +41,14 @@ class DummyData(Layer):
         columns = [self._per_top(field, list(getattr(param, field)), tops) for field in _LEGACY]
         return list(zip(*columns))
 
-    def _per_top(self, field: str, values: list[Any], tops: int) -> list[Any]:
+    def _per_top(self, field: str, values: list[T], tops: int) -> list[T]:
         self.require(
             len(values) in (1, tops),
             f"{field} must be given once, or once per top; got {len(values)} for {tops} tops",
         )
         return values * tops if len(values) == 1 else values
 
-    def _fill(self, blob: Blob, filler: Any) -> None:
+    def _fill(self, blob: Blob, filler: schema.FillerParameter) -> None:
         values = fillers.fill(filler, blob.shape, CONTEXT.stream)
         blob.set_data(torch.from_numpy(values).to(blob.tensor.device))
 

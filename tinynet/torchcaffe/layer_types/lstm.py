@@ -8,8 +8,6 @@ with 4·num_output rows.  The hidden state has two parts, h and c.
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import register
 from tinynet.torchcaffe.recurrent import Recurrent
@@ -23,7 +21,7 @@ class LSTM(Recurrent):
     def state_outputs(self) -> tuple[str, ...]:
         return (f"h_{self.steps}", "c_T")
 
-    def add_layers(self, net: Any) -> None:
+    def add_layers(self, net: schema.NetParameter) -> None:
         gates = 4 * self.outputs
         self.add_state_input(net, ("c_0", "h_0"))
         self.add_step_inputs(net, "cont", "cont", "cont_slice")
@@ -46,7 +44,7 @@ class LSTM(Recurrent):
         layer = net.layer.add(name="h_concat", type="Concat", bottom=outputs, top=["h"])
         layer.concat_param.axis = 0
 
-    def _add_step(self, net: Any, t: int, gates: int) -> None:
+    def _add_step(self, net: schema.NetParameter, t: int, gates: int) -> None:
         self.add_continued(net, t)
         net.layer.add(
             name=f"transform_{t}",

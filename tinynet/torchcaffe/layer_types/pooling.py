@@ -14,7 +14,6 @@ memory).  On a GPU NaN passes on, as with cuDNN, Caffe's own choice there.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch.nn.functional import pad
@@ -28,8 +27,8 @@ _AVE = schema.PoolingParameter.AVE
 _STOCHASTIC = schema.PoolingParameter.STOCHASTIC
 
 
-def _pair(param: Any, both: str, height: str, width: str) -> tuple[int, int]:
-    if param.HasField(height) or param.HasField(width):
+def _pair(param: schema.PoolingParameter, both: str, height: str, width: str) -> tuple[int, int]:
+    if schema.is_set(param, height) or schema.is_set(param, width):
         return getattr(param, height), getattr(param, width)
     return getattr(param, both), getattr(param, both)
 
@@ -45,8 +44,8 @@ class Pooling(Layer):
         self.global_pooling = param.global_pooling
         for both in ("kernel_size", "pad", "stride"):
             word = both.replace("_size", "")
-            single = param.HasField(both)
-            named = [param.HasField(f"{word}_{axis}") for axis in "hw"]
+            single = schema.is_set(param, both)
+            named = [schema.is_set(param, f"{word}_{axis}") for axis in "hw"]
             self.require(
                 not (single and any(named)) and named[0] == named[1],
                 f"give either {both}, or both {word}_h and {word}_w",

@@ -22,7 +22,7 @@ class Python(Layer):
     num_bottom = (0, None)
     num_top = (0, None)
 
-    def __init__(self, param: Any, phase: int) -> None:
+    def __init__(self, param: schema.LayerParameter, phase: int) -> None:
         self.param = param  # which names the layer where its class cannot be loaded
         self.written = self._load(param)
         self.written.param_str = param.python_param.param_str
@@ -33,7 +33,7 @@ class Python(Layer):
     def face(self) -> python_layer.Layer:
         return self.written
 
-    def _load(self, param: Any) -> python_layer.Layer:
+    def _load(self, param: schema.LayerParameter) -> python_layer.Layer:
         module_name, class_name = param.python_param.module, param.python_param.layer
         where = f"layer '{class_name}' of module '{module_name}'"
         try:

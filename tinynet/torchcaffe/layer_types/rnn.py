@@ -8,8 +8,6 @@ Parameters, in order: W_xh, b_h, [W_xh_static], W_hh, W_ho, b_o.
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import register
 from tinynet.torchcaffe.recurrent import Recurrent
@@ -23,7 +21,7 @@ class RNN(Recurrent):
     def state_outputs(self) -> tuple[str, ...]:
         return (f"h_{self.steps}",)
 
-    def add_layers(self, net: Any) -> None:
+    def add_layers(self, net: schema.NetParameter) -> None:
         self.add_state_input(net, ("h_0",))
         self.add_step_inputs(net, "cont", "cont", "cont_slice")
         net.layer.add(
@@ -44,7 +42,7 @@ class RNN(Recurrent):
         layer = net.layer.add(name="o_concat", type="Concat", bottom=outputs, top=["o"])
         layer.concat_param.axis = 0
 
-    def _add_step(self, net: Any, t: int) -> None:
+    def _add_step(self, net: schema.NetParameter, t: int) -> None:
         self.add_continued(net, t)
         net.layer.add(
             name=f"W_hh_h_{t - 1}",

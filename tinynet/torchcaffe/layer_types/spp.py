@@ -57,7 +57,8 @@ class SPP(Layer):
     def _level(self, level: int, bottom: Blobs, bins: Blob) -> Pooling:
         param = schema.LayerParameter(name=self.name, type="Pooling")
         pooling = param.pooling_param
-        pooling.pool = self.param.spp_param.pool  # the enums are alike
+        method = schema.SPPParameter.PoolMethod.Name(self.param.spp_param.pool)
+        pooling.pool = schema.PoolingParameter.PoolMethod.Value(method)
         count = 2**level
         for axis, size in zip("hw", bottom[0].shape[2:]):
             kernel = -(-size // count)

@@ -7,14 +7,15 @@ own ``text_format`` and ``json_format`` work on them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.internal import enum_type_wrapper
 
 from tinynet.caffeformat import schema
 
 Phase = enum_type_wrapper.EnumTypeWrapper(
-    schema.NetState.DESCRIPTOR.fields_by_name["phase"].enum_type
+    cast(EnumDescriptor, schema.NetState.DESCRIPTOR.file.enum_types_by_name["Phase"])
 )
 
 

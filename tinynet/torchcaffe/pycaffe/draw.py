@@ -46,7 +46,7 @@ def get_pooling_types_dict() -> dict[int, str]:
     return {number: name for name, number in values.items()}
 
 
-def get_edge_label(layer: Any) -> str:
+def get_edge_label(layer: schema.LayerParameter) -> str:
     """What stands at the edges from a layer: its batch size or its number of outputs."""
     if layer.type == "Data":
         return f"Batch {layer.data_param.batch_size}"
@@ -57,7 +57,7 @@ def get_edge_label(layer: Any) -> str:
     return _NOTHING
 
 
-def get_layer_lr_mult(layer: Any) -> tuple[float, float]:
+def get_layer_lr_mult(layer: schema.LayerParameter) -> tuple[float, float]:
     """lr_mult of a learning layer's weights and bias.
 
     Raises ValueError for another type, or for more than two params.
@@ -74,7 +74,7 @@ def get_layer_lr_mult(layer: Any) -> tuple[float, float]:
     return weights, bias
 
 
-def get_layer_label(layer: Any, rankdir: str, display_lrm: bool = False) -> str:
+def get_layer_label(layer: schema.LayerParameter, rankdir: str, display_lrm: bool = False) -> str:
     """What stands in a layer's box, in double quotes: on one line where the graph is vertical."""
     separator = " " if rankdir in ("TB", "BT") else r"\n"
     kind = layer.type
@@ -82,13 +82,17 @@ def get_layer_label(layer: Any, rankdir: str, display_lrm: bool = False) -> str:
         kind += f" {get_pooling_types_dict()[layer.pooling_param.pool]}"
     words = [layer.name, f"({kind})"]
     if layer.type == "Pooling":
-        p = layer.pooling_param
-        window: tuple[Any, ...] = (p.kernel_size, p.stride, p.pad)
+        pooling = layer.pooling_param
+        window: tuple[int, ...] = (pooling.kernel_size, pooling.stride, pooling.pad)
     elif layer.type in ("Convolution", "Deconvolution"):
-        p = layer.convolution_param
+        convolution = layer.convolution_param
         window = tuple(
             given[0] if len(given) else default
-            for given, default in ((p.kernel_size, 1), (p.stride, 1), (p.pad, 0))
+            for given, default in (
+                (convolution.kernel_size, 1),
+                (convolution.stride, 1),
+                (convolution.pad, 0),
+            )
         )
     else:
         window = ()
@@ -105,7 +109,7 @@ def choose_color_by_layertype(layertype: str) -> str:
     return _COLOURS.get(layertype, LAYER_STYLE_DEFAULT["fillcolor"])
 
 
-def _is_in_phase(layer: Any, phase: int | None) -> bool:
+def _is_in_phase(layer: schema.LayerParameter, phase: int | None) -> bool:
     """Whether pycaffe draws the layer; rules of level and stage do not count."""
     if phase is None:
         return True
@@ -116,7 +120,7 @@ def _is_in_phase(layer: Any, phase: int | None) -> bool:
 
 
 def get_pydot_graph(
-    caffe_net: Any,
+    caffe_net: schema.NetParameter,
     rankdir: str,
     label_edges: bool = True,
     phase: int | None = None,
@@ -154,7 +158,7 @@ def get_pydot_graph(
 
 
 def draw_net(
-    caffe_net: Any,
+    caffe_net: schema.NetParameter,
     rankdir: str,
     ext: str = "png",
     phase: int | None = None,
@@ -180,7 +184,7 @@ def draw_net(
 
 
 def draw_net_to_file(
-    caffe_net: Any,
+    caffe_net: schema.NetParameter,
     filename: str,
     rankdir: str = "LR",
     phase: int | None = None,

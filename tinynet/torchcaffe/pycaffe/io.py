@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
 # --- messages and arrays
 
 
-def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
+def blobproto_to_array(blob: schema.BlobProto, return_diff: bool = False) -> np.ndarray:
     """A BlobProto's data (or diff) as a float64 array of the shape that it states.
 
     Raises ValueError where shape and number of values do not fit.
@@ -60,7 +60,7 @@ def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
     return values.reshape(tuple(blob.shape.dim))
 
 
-def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> Any:
+def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> schema.BlobProto:
     """A BlobProto with the array's shape and values; ``diff``, of the same shape, goes with it."""
     blob = schema.BlobProto()
     blob.shape.dim.extend(arr.shape)
@@ -84,7 +84,7 @@ def blobprotovector_str_to_arraylist(str: bytes) -> list[np.ndarray]:
     return [blobproto_to_array(blob) for blob in vector.blobs]
 
 
-def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
+def array_to_datum(arr: np.ndarray, label: int | None = None) -> schema.Datum:
     """A Datum of a C×H×W array: uint8 as bytes, everything else as floats.
 
     Raises ValueError for another number of axes.
@@ -102,7 +102,7 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
     return datum
 
 
-def datum_to_array(datum: Any) -> np.ndarray:
+def datum_to_array(datum: schema.Datum) -> np.ndarray:
     """A Datum's C×H×W array, uint8 or float64; its label is ``datum.label``."""
     shape = (datum.channels, datum.height, datum.width)
     if len(datum.data):

@@ -15,23 +15,24 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Any, Callable
 
+from google.protobuf.message import Message
+
 from tinynet.caffeformat import schema
 
-_Layers = OrderedDict["Function", Any]
+_Layers = OrderedDict["Function", schema.LayerParameter]
 _Names = dict[Any, str]
 
 
 def param_name_dict() -> dict[str, str]:
     """Layer type → prefix of its parameter field: ``{"InnerProduct": "inner_product", …}``."""
-    fields = schema.LayerParameter.DESCRIPTOR.fields
     return {
-        field.message_type.name[: -len("Parameter")]: field.name[: -len("_param")]
-        for field in fields
+        field.type_name[: -len("Parameter")]: field.name[: -len("_param")]
+        for field in schema.fields_of(schema.LayerParameter).values()
         if field.name.endswith("_param")
     }
 
 
-def assign_proto(proto: Any, name: str, val: Any) -> None:
+def assign_proto(proto: Message, name: str, val: Any) -> None:
     """Set field ``name`` of a message: lists are repeated fields, dicts are messages.
 
     A single value stands for a list of one.  Raises AttributeError if there is no such field.
@@ -56,7 +57,7 @@ def assign_proto(proto: Any, name: str, val: Any) -> None:
         setattr(proto, name, val)
 
 
-def _assign_all(proto: Any, values: dict[str, Any]) -> None:
+def _assign_all(proto: Message, values: dict[str, Any]) -> None:
     proto.SetInParent()
     for name, value in values.items():
         assign_proto(proto, name, value)
@@ -69,7 +70,7 @@ class Top:
         self.fn = fn
         self.n = n
 
-    def to_proto(self) -> Any:
+    def to_proto(self) -> schema.NetParameter:
         """A NetParameter of all layers that this top needs, with names made up."""
         return to_proto(self)
 
@@ -122,7 +123,7 @@ class Function:
             assign_proto(self._owner(layer, name), name, value)
         layers[self] = layer
 
-    def _owner(self, layer: Any, name: str) -> Any:
+    def _owner(self, layer: schema.LayerParameter, name: str) -> Message:
         """The message that has the field ``name``: the layer type's own, or the layer's."""
         own = param_name_dict().get(self.type_name)
         if own is not None and not name.endswith("param"):
@@ -134,12 +135,12 @@ class Function:
         return layer
 
 
-def to_proto(*tops: Top) -> Any:
+def to_proto(*tops: Top) -> schema.NetParameter:
     """A NetParameter of all layers that the tops need, with names made up (``Pooling1``)."""
     return _net_of(tops, {})
 
 
-def _net_of(tops: Iterable[Any], names: _Names) -> Any:
+def _net_of(tops: Iterable[Any], names: _Names) -> schema.NetParameter:
     layers: _Layers = OrderedDict()
     autonames: Counter[str] = Counter()
     for top in tops:
@@ -178,7 +179,7 @@ class NetSpec:
     def __getitem__(self, item: str) -> Any:
         return self.tops[item]
 
-    def to_proto(self) -> Any:
+    def to_proto(self) -> schema.NetParameter:
         """A NetParameter of all layers that the assigned tops need, in the order of assignment."""
         return _net_of(self.tops.values(), {top: name for name, top in self.tops.items()})
 

@@ -14,11 +14,12 @@ Source: Caffe's src/caffe/data_transformer.cpp.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.snapshots import blob_proto
@@ -30,12 +31,12 @@ TRAIN = 0
 _ONE_THREAD = 1 << 15
 
 
-def needs_random(transform_param: Any, phase: int) -> bool:
+def needs_random(transform_param: schema.TransformationParameter, phase: int) -> bool:
     """Does a transformer draw random numbers?  If so, its layer draws a seed for it."""
     return bool(transform_param.mirror or (phase == TRAIN and transform_param.crop_size))
 
 
-def read_mean(transform_param: Any) -> np.ndarray | None:
+def read_mean(transform_param: schema.TransformationParameter) -> np.ndarray | None:
     """The mean image C×H×W of ``mean_file``; None where none is stated.
 
     Raises CaffeError where the file cannot be read, or mean_value is there too.
@@ -50,7 +51,7 @@ def read_mean(transform_param: Any) -> np.ndarray | None:
     return mean.reshape((1, 1, 1, *mean.shape)[-3:])
 
 
-def colour_of_encoded(transform_param: Any) -> str:
+def colour_of_encoded(transform_param: schema.TransformationParameter) -> str:
     """How to decode an encoded Datum: 'color', 'gray', or 'native' (as the file is).
 
     Raises CaffeError if both force_color and force_gray are set.  Caffe looks at the two only where
@@ -78,7 +79,7 @@ class DataTransformer:
 
     def __init__(
         self,
-        transform_param: Any,
+        transform_param: schema.TransformationParameter,
         phase: int,
         mean: np.ndarray | None = None,
         stream: Mt19937 | None = None,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.caffeformat import image_decoding
+from tinynet.caffeformat import image_decoding, schema
 from tinynet.errors import TinynetError
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.random_numbers import random
@@ -82,7 +82,11 @@ class ImageList:
     """Makes the batches of a list file, round and round."""
 
     def __init__(
-        self, param: Any, transformer: DataTransformer, shuffle_seed: int | None, skip: int
+        self,
+        param: schema.ImageDataParameter,
+        transformer: DataTransformer,
+        shuffle_seed: int | None,
+        skip: int,
     ) -> None:
         """``param``: an ImageDataParameter; ``skip``: how many lines to leave out at first.
 

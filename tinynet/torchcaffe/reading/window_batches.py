@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.image_list import read_image
@@ -27,7 +28,11 @@ class WindowBatches:
     """
 
     def __init__(
-        self, param: Any, transform_param: Any, mean: np.ndarray | None, stream: Mt19937
+        self,
+        param: schema.WindowDataParameter,
+        transform_param: schema.TransformationParameter,
+        mean: np.ndarray | None,
+        stream: Mt19937,
     ) -> None:
         """``param``: a WindowDataParameter; ``mean``: C×H×W of mean_file.  Raises CaffeError."""
         self._param = param
@@ -54,7 +59,9 @@ class WindowBatches:
         found = self._windows
         return len(found.images), len(found.foreground), len(found.background)
 
-    def _mean_of_crop(self, transform_param: Any, mean: np.ndarray | None) -> np.ndarray:
+    def _mean_of_crop(
+        self, transform_param: schema.TransformationParameter, mean: np.ndarray | None
+    ) -> np.ndarray:
         """What is subtracted at each place of a crop, 3×crop×crop or 3×1×1."""
         if mean is not None:
             # Caffe takes the middle of the mean's width, for rows too

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.caffeformat import image_decoding
+from tinynet.caffeformat import image_decoding, schema
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 
 _F = np.float32
@@ -72,7 +72,7 @@ class _Words:
         return int(value)
 
 
-def read_windows(p: Any) -> WindowList:
+def read_windows(p: schema.WindowDataParameter) -> WindowList:
     """The images and windows of a WindowDataParameter's ``source``.
 
     A window that overlaps an object by ``fg_threshold`` or more is foreground; one that does by

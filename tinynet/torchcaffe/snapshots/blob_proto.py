@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from google.protobuf.message import Message
 
 from tinynet.caffeformat import binary, schema
 from tinynet.torchcaffe.blob import Blob
@@ -38,9 +38,9 @@ def length_delimited(field: int, payload: bytes) -> bytes:
     return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
 
 
-def field_number(message_class: Any, name: str) -> int:
-    """The number by which the wire format knows a field of a message class of ``schema``."""
-    return message_class.DESCRIPTOR.fields_by_name[name].number
+def field_number(message: Message | type[Message], name: str) -> int:
+    """The number by which the wire format knows a field of a message or of a message class."""
+    return schema.fields_of(message)[name].number
 
 
 def encode(data: np.ndarray, diff: np.ndarray | None = None) -> bytes:
@@ -56,7 +56,7 @@ def encode(data: np.ndarray, diff: np.ndarray | None = None) -> bytes:
 
 
 def encode_all(
-    message: Any, field: str, blobs: Iterable[tuple[np.ndarray, np.ndarray | None]]
+    message: Message, field: str, blobs: Iterable[tuple[np.ndarray, np.ndarray | None]]
 ) -> bytes:
     """``message``'s bytes with (data, diff) arrays appended as its repeated BlobProto ``field``."""
     number = field_number(message, field)
@@ -65,19 +65,19 @@ def encode_all(
     )
 
 
-def has_legacy_shape(blob: Any) -> bool:
+def has_legacy_shape(blob: schema.BlobProto) -> bool:
     """Whether a BlobProto states its shape by the older num, channels, height and width."""
-    return any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
+    return any(schema.is_set(blob, name) for name in ("num", "channels", "height", "width"))
 
 
-def shape_of(blob: Any) -> tuple[int, ...]:
+def shape_of(blob: schema.BlobProto) -> tuple[int, ...]:
     """The shape that a BlobProto states: ``shape``, or the older num, channels, height, width."""
     if has_legacy_shape(blob):
         return (blob.num, blob.channels, blob.height, blob.width)
     return tuple(blob.shape.dim)
 
 
-def decode(blob: Any, what: str, field: str = "data") -> np.ndarray:
+def decode(blob: schema.BlobProto, what: str, field: str = "data") -> np.ndarray:
     """The float32 array that a BlobProto holds. Raises CaffeError naming ``what`` if it is torn."""
     shape = shape_of(blob)
     double = len(getattr(blob, f"double_{field}")) > 0
@@ -94,7 +94,7 @@ def decode(blob: Any, what: str, field: str = "data") -> np.ndarray:
     return values.reshape(shape)
 
 
-def load(target: Blob, stored: Any, what: str, remedy: str = "") -> None:
+def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") -> None:
     """Copy a BlobProto's data, and its diff where it has one, into ``target`` (Blob::FromProto).
 
     Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
@@ -115,14 +115,12 @@ def read(path: str | Path) -> np.ndarray:
     return decode(stored, str(path))
 
 
-def _packed_floats(blob: Any, field: str) -> np.ndarray:
+def _packed_floats(blob: schema.BlobProto, field: str) -> np.ndarray:
     """The payload of a packed float field, read from the message's own canonical bytes."""
     number = field_number(schema.BlobProto, field)
     single = schema.BlobProto()
     single.CopyFrom(blob)
-    for other in [descriptor.name for descriptor, _ in single.ListFields()]:
-        if other != field:
-            single.ClearField(other)
+    schema.clear(single, [name for name in schema.fields_of(single) if name != field])
     raw = single.SerializeToString()
     if not raw:
         return np.zeros(0, dtype=np.float32)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -32,7 +32,7 @@ class Snapshotted(complete_state.Trained, Protocol):
     def rank(self) -> int: ...
 
     @property
-    def parameters(self) -> Any: ...
+    def parameters(self) -> schema.SolverParameter: ...
 
     @property
     def history(self) -> Sequence[torch.Tensor]: ...

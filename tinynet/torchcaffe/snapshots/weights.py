@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tinynet import files
 from tinynet.caffeformat import schema
@@ -45,7 +44,7 @@ def load(net: NetGraph, path: str | Path) -> None:
         _load_message(net, net_files.read_caffemodel(path), str(path))
 
 
-def _load_message(net: NetGraph, message: Any, source: str) -> None:
+def _load_message(net: NetGraph, message: schema.NetParameter, source: str) -> None:
     """Load weights from an up-to-date NetParameter read from ``source``; others are ignored."""
     blobs = _blobs_by_layer(net)
     taken = 0
