@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.command import run
-from tinynet.bench import parts
+from tinynet.bench import host, parts
 from tinynet.bench.competitors import competitors
 from tinynet.bench.machine import machine
-from tinynet.bench.rounds import Row, alternate
+from tinynet.bench.rounds import HOST, Row, alternate
 from tinynet.cli import bench as cli
 from tinynet.engine import devices
 from tinynet.engine.discovery import Engine
@@ -227,9 +227,10 @@ def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tm
     "work",
     [
         "shared-crops",
+        "host-evaluate",
         *(
             pytest.param(w, marks=pytest.mark.long)
-            for w in ("plain-crops", "one-crop", "reader", "train")
+            for w in ("plain-crops", "one-crop", "reader", "train", "host-train")
         ),
     ],
 )
@@ -240,11 +241,25 @@ def test_every_work_of_the_worker_does_a_round(work, tmp_path):
     bench = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
     paths, _ = bench._prototxt(1)
     given = [f"--model={paths.deploy}", f"--solver={paths.solver}"]
-    if work == "reader":
+    if work in ("reader", "host-evaluate"):
         given[0] = f"--model={paths.train_val}"
     row = Row("p", work, "img")
     alternate([(row, bench._worker(discovery.find_torch(), work, *given), 1)], 1)
     assert not row.skipped and len(row.rates) == 1
+    assert row.note.endswith(" ms") == work.startswith("host-")
+
+
+@pytest.mark.parametrize("what", ["host-train", "host-evaluate"])
+def test_the_hosts_share_of_the_plain_script_is_measured_as_the_engines_is(what):
+    row = Row("p", "plain", HOST)
+    alternate([(row, host._plain(what, 1), 2)], 1)
+    assert not row.skipped
+    number, words, _ = re.fullmatch(
+        r"(\d+) (torch calls, by themselves) (\S+) ms", row.note
+    ).groups()
+    assert words and int(number) > 20
+    here = {"processor": "P", "cores": 2, "instructions": [], "gpu": ""}
+    assert "host ms/iteration" in cli._table([row], here)
 
 
 def test_a_caffe_that_was_named_and_is_none_is_an_error_and_no_gap(tmp_path):

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.bench import host
 from tinynet.bench.competitors import competitors
-from tinynet.bench.rounds import Row, Say, Start, alternate
+from tinynet.bench.rounds import HOST, Row, Say, Start, alternate
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine import discovery
 from tinynet.engine.discovery import Engine
@@ -23,7 +24,7 @@ from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import StagePaths
 
-PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
+PARTS = ("gemm", "train", "host", "reader", "crops", "convert", "subsets")
 BATCH = 128
 # on a GPU a round is so many times as long, or most of it would be the wait for its end
 _ON_GPU = 100
@@ -192,6 +193,12 @@ class Bench:
         if ours.rate:
             self._steps[part] = ours.rate
         return [limit, ours, real, plain, *faster, bf16]
+
+    def host(self) -> list[Row]:
+        torch = self._torch()
+        if torch is None:
+            return _skip([Row("host", "torchcaffe", HOST)], "torch is not installed")
+        return host.rows(torch, self.scratch, self.rounds, 50 if self.quick else 400, self.say)
 
     def reader(self) -> list[Row]:
         from tinynet.caffeformat import schema, text

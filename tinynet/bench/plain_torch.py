@@ -1,7 +1,8 @@
 """The script that a user of PyTorch would write instead, and the machine's own matrix products.
 
 Run by its path, in a process of its own: ``python plain_torch.py DEVICE train STAGE FOLDER``, or
-``DEVICE gemm float32|tf32|bfloat16``.  NCHW, a DataLoader over the JPEG folder, torch's SGD;
+``DEVICE gemm float32|tf32|bfloat16``, or ``meta host-train|host-evaluate STAGE``.
+NCHW, a DataLoader over the JPEG folder, torch's SGD;
 nothing is tuned, but that training is in float32 on a GPU, too.  It follows the protocol of
 ``worker bench``: ``ready``, then one event for each line on stdin.
 """
@@ -99,6 +100,34 @@ def train(device: torch.device, stage: int, root: Path) -> Callable[[int], int]:
     return iterate
 
 
+def host(what: str, stage: int) -> Callable[[], object]:
+    """One iteration on torch's meta device, of one image that the loader has ready."""
+    size = 60 if stage == 7 else 64
+    net = model(stage, 200)
+    net(torch.zeros(1, 3, size, size))  # sizes the lazy layer
+    net = net.to("meta")
+    solver = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
+    loss_of = nn.CrossEntropyLoss()
+    ready = torch.zeros(1, 3, size, size), torch.zeros(1, dtype=torch.int64)
+
+    def train_once() -> None:
+        images, labels = (part.to("meta", non_blocking=True) for part in ready)
+        solver.zero_grad()
+        loss_of(net(images), labels).backward()
+        solver.step()
+
+    @torch.no_grad()
+    def evaluate_once() -> torch.Tensor:
+        images, labels = (part.to("meta", non_blocking=True) for part in ready)
+        scores = net(images)
+        return torch.stack([loss_of(scores, labels), (scores.argmax(1) == labels).sum()])
+
+    if what == "host-train":
+        return train_once
+    net.eval()
+    return evaluate_once
+
+
 def wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -139,8 +168,28 @@ def say(**event: object) -> None:
     print(json.dumps(event), flush=True)
 
 
+def host_rounds(iterate: Callable[[], object]) -> None:
+    """The rounds of ``worker bench host-…``."""
+    from tinynet.torchcaffe.no_kernels import HostTime
+
+    timed = HostTime(iterate)
+    say(event="ready")
+    for line in iter(sys.stdin.readline, ""):
+        count = int(line)
+        say(
+            event="round",
+            items=count,
+            seconds=timed.seconds(count) * count,
+            calls=timed.calls,
+            calls_seconds=timed.seconds_of_calls(count) * count,
+        )
+
+
 def main(arguments: list[str]) -> None:
     device, what = torch.device(arguments[0]), arguments[1]
+    if device.type == "meta":
+        host_rounds(host(what, int(arguments[2])))
+        return
     torch.backends.cudnn.allow_tf32 = False
     if what == "gemm":
         work = gemm(device, arguments[2])

@@ -10,6 +10,8 @@ from tinynet.engine.process import WorkerProcess
 
 Start = Callable[[], WorkerProcess]
 Say = Callable[[str], None]
+#: the unit of an iteration of which the host's share alone is measured
+HOST = "iteration"
 
 
 @dataclass
@@ -18,7 +20,7 @@ class Row:
 
     part: str
     name: str
-    unit: str  # what an item is: "img" or "FLOP"
+    unit: str  # what an item is: "img" or "FLOP", or HOST
     rates: list[float] = field(default_factory=list)  # items a second, one a round
     skipped: str = ""
     of: str = ""  # name of the contestant of the part that the ratio is to
@@ -62,6 +64,9 @@ class Contestant:
             self._give_up()
         else:
             self.row.rates.append(event["items"] / event["seconds"])
+            if "calls" in event:
+                alone = 1000 * event["calls_seconds"] / event["items"]
+                self.row.note = f"{event['calls']} torch calls, by themselves {alone:.2f} ms"
 
     def _give_up(self) -> None:
         self.row.skipped = self._child.fault()

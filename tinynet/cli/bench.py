@@ -15,7 +15,7 @@ from tinynet.cli import shared_options
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
 
-PARTS = ("gemm", "train", "reader", "crops", "convert", "subsets")
+PARTS = ("gemm", "train", "host", "reader", "crops", "convert", "subsets")
 
 
 @click.command(epilog=shared_options.example("tinynet bench --only crops --only subsets"))
@@ -59,8 +59,10 @@ def bench(
     Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
     median over the rounds counts.  Without --data the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
-    training step the Data layer alone would take.  With --busy N the machine is shared: N processes
-    multiply matrices at the same priority, one thread each.
+    training step the Data layer alone would take.  host is the CPU time
+    that an iteration of batch 1 takes on the host while a device would compute, and how many torch
+    functions it calls: it is measured without a device.  With --busy N the machine is shared: N
+    processes multiply matrices at the same priority, one thread each.
     """
     from tinynet.bench.machine import machine
     from tinynet.bench.parts import Bench, unpacked
@@ -133,6 +135,19 @@ def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
     }
 
 
+def _shown(row: Row) -> tuple[str, str, str]:
+    """Median, unit, and least to most over the rounds: a rate, of the host's share a time."""
+    from tinynet.bench.rounds import HOST
+
+    assert row.rate is not None
+    if row.unit == HOST:
+        least, most = 1000 / max(row.rates), 1000 / min(row.rates)
+        return f"{1000 / row.rate:.2f}", "host ms/iteration", f"{least:.2f} to {most:.2f}"
+    scale, unit = (1e9, "GFLOP/s") if row.unit == "FLOP" else (1, f"{row.unit}/s")
+    spread = f"{min(row.rates) / scale:,.1f} to {max(row.rates) / scale:,.1f}"
+    return f"{row.rate / scale:,.1f}", unit, spread
+
+
 def _table(rows: list[Row], here: dict[str, Any], busy: int = 0) -> str:
     from tinynet.report.table import as_text, of_texts
 
@@ -141,16 +156,13 @@ def _table(rows: list[Row], here: dict[str, Any], busy: int = 0) -> str:
         if row.rate is None:
             cells.append([row.part, row.name, "-", "", "", "", f"skipped: {row.skipped}"])
             continue
-        giga = row.unit == "FLOP"
-        scale, unit = (1e9, "GFLOP/s") if giga else (1, f"{row.unit}/s")
-        rate = row.rate / scale
         ratio, fraction = _ratio(row, rows), _fraction(row, rows)
-        spread = f"{min(row.rates) / scale:,.1f} to {max(row.rates) / scale:,.1f}"
+        rate, unit, spread = _shown(row)
         notes = [f"{ratio:.2f} x {row.of}"] if ratio else []
         notes += [row.note] if row.note else []
         notes += [f"{100 * part:.1f} % of a step of {what}" for what, part in row.shares.items()]
         share = f"{100 * fraction:.0f} %" if fraction else ""
-        cells.append([row.part, row.name, f"{rate:,.1f}", unit, spread, share, "; ".join(notes)])
+        cells.append([row.part, row.name, rate, unit, spread, share, "; ".join(notes)])
     head = f"{here['processor'] or 'unknown processor'}, {here['cores']} cores"
     if here["instructions"]:
         head += f" ({', '.join(here['instructions'])})"

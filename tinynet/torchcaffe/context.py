@@ -19,6 +19,7 @@ from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 class Context(threading.local):
     """State of one thread: ``gpu`` (mode), ``device_id``, ``precision``, the main ``stream``.
 
+    ``meta``: nets are made without values, on torch's device of that name (no_kernels.py).
     ``fast`` is the switch of what only makes it faster (acceleration.py).  Of several solvers that
     train together: their number ``solver_count``, the ``solver_rank`` of this thread's, and
     ``multiprocess``, whether each has a process of its own (parallel.py).
@@ -26,6 +27,7 @@ class Context(threading.local):
 
     def __init__(self) -> None:
         self.gpu = False
+        self.meta = False
         self.device_id = 0
         self.precision = "float32"  # one of precision.NAMES
         self.fast = os.environ.get("TINYNET_FAST", "1") != "0"
@@ -36,6 +38,8 @@ class Context(threading.local):
 
     @property
     def device(self) -> torch.device:
+        if self.meta:
+            return torch.device("meta")
         return torch.device("cuda", self.device_id) if self.gpu else torch.device("cpu")
 
     @property
@@ -61,7 +65,7 @@ CONTEXT = Context()
 
 def set_mode_cpu() -> None:
     """Build and run the nets that this thread makes from now on on the CPU."""
-    CONTEXT.gpu = False
+    CONTEXT.gpu = CONTEXT.meta = False
 
 
 def set_mode_gpu() -> None:
@@ -70,7 +74,7 @@ def set_mode_gpu() -> None:
     Raises CaffeError where PyTorch sees no such device.
     """
     _require_device(CONTEXT.device_id)
-    CONTEXT.gpu = True
+    CONTEXT.gpu, CONTEXT.meta = True, False
     # PyTorch lets cuDNN round to TF32 by itself: whoever wants that says so (precision.py)
     torch.backends.cuda.matmul.allow_tf32 = CONTEXT.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = CONTEXT.precision == "tf32"

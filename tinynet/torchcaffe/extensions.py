@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tinynet.torchcaffe import acceleration, max_norm, parallel, precision
+from tinynet.torchcaffe import acceleration, max_norm, no_kernels, parallel, precision
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.signals import SolverAction
@@ -53,6 +53,20 @@ def set_precision(name: str) -> None:
 def device_name() -> str:
     """What this thread's nets compute on: a GPU's name as its driver gives it, or "cpu"."""
     return torch.cuda.get_device_name(CONTEXT.device) if CONTEXT.gpu else "cpu"
+
+
+def without_kernels() -> None:
+    """Make nets without values from now on, to measure what they ask of the host (no_kernels.py).
+
+    What needs a value, as ``blob.data`` or a displayed loss does, fails on them.  It lasts until
+    ``set_mode_cpu`` or ``set_mode_gpu``.
+    """
+    no_kernels.without_kernels()
+
+
+def host_time(iterate: Callable[[], object], warm_up: int = 3) -> no_kernels.HostTime:
+    """The host's time for one iteration of a net or solver without values."""
+    return no_kernels.HostTime(iterate, warm_up)
 
 
 def make_resumable(solver: Solver, together: NCCL | None = None) -> None:

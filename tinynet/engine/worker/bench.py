@@ -2,6 +2,10 @@
 
 The work is prepared and warmed up, then ``ready`` is emitted.  Each line on stdin is the size of a
 round; each round ends in an event ``round`` with ``items`` (images) and ``seconds``.
+
+Of ``host-train`` and ``host-evaluate`` an item is an iteration, its seconds are CPU time of the
+host, and ``calls`` is how many torch functions an iteration calls; ``calls_seconds`` is the time of
+as many iterations' calls alone.
 """
 
 import argparse
@@ -22,10 +26,11 @@ _IMAGES = 20  # of a round of crops: a batch or a few for every way
 def parse(argv):
     parser = argparse.ArgumentParser(prog="tinynet.engine.worker bench")
     engine.add_arguments(parser)
-    parser.add_argument("work", choices=sorted(WORKS))
+    parser.add_argument("work", choices=sorted([*WORKS, *HOST_WORKS]))
     parser.add_argument("--solver", help="prototxt, for train")
     parser.add_argument("--model", help="prototxt of a deploy net, or of a Data layer for reader")
     parser.add_argument("--scratch", help="folder for a .caffemodel")
+    parser.add_argument("--warm-up", type=int, default=3, help="iterations, for host-...")
     return parser.parse_args(argv)
 
 
@@ -33,6 +38,8 @@ def main(argv):
     """Work until stdin ends; return 0."""
     options = parse(argv)
     caffe = engine.load(options)
+    if options.work in HOST_WORKS:
+        return _host_rounds(HOST_WORKS[options.work], caffe, options)
     work = WORKS[options.work](caffe, options)
     work(2)
     channel.emit("ready")
@@ -41,6 +48,33 @@ def main(argv):
         items = work(int(line))
         channel.emit("round", items=items, seconds=time.time() - start)
     return 0
+
+
+def _host_rounds(prepare, caffe, options):
+    """Time what an iteration asks of the host; the device computes nothing."""
+    extensions = getattr(caffe, "extensions", None)
+    if extensions is None:
+        raise TinynetError("this engine cannot leave out what the device computes")
+    extensions.without_kernels()
+    host = extensions.host_time(prepare(caffe, options), options.warm_up)
+    channel.emit("ready")
+    for line in iter(sys.stdin.readline, ""):
+        count = int(line)
+        seconds = host.seconds(count) * count
+        alone = host.seconds_of_calls(count) * count
+        channel.emit("round", items=count, seconds=seconds, calls=host.calls, calls_seconds=alone)
+    return 0
+
+
+def host_train(caffe, options):
+    solver = caffe.get_solver(options.solver)
+    return lambda: solver.step(1)
+
+
+def host_evaluate(caffe, options):
+    """A pass of the TEST net, as the solver makes it: images, scores, accuracies."""
+    net = caffe.Net(options.model, caffe.TEST)
+    return net.run_forward  # not forward(), which hands values to the script
 
 
 def train(caffe, options):
@@ -138,6 +172,7 @@ def shared(caffe, options):
     return predict
 
 
+HOST_WORKS = {"host-train": host_train, "host-evaluate": host_evaluate}
 WORKS = {
     "train": train,
     "reader": reader,
