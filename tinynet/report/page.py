@@ -18,6 +18,7 @@ from tinynet.errors import TinynetError
 from tinynet.report import (
     ensemble_tables,
     figures,
+    galleries,
     inline_svg,
     search_and_folds,
     stage_tables,
@@ -84,6 +85,9 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
         )
     by_id["architecture"].open = 1
     by_id["accuracies"].texts += words.optimism(report_data)
+    images = galleries.section(report_data)
+    if images is not None:
+        parts.insert(parts.index(by_id["confusion"]) + 1, images)
     runs = Part("all-runs", "Every run", tables=[tables.runs(report_data, path)])
     parts += [runs, _repeat(report_data)]
     script = (_FILES / "report.js").read_text(encoding="utf-8")

@@ -1,0 +1,132 @@
+"""Which images a page shows: chosen by rules that are the same for any results, never by hand.
+
+All arrays are over the reported images, in the order of their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinynet.predict.ensemble import Member, average
+from tinynet.predict.guesses import Guesses, Predictions, guesses
+from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
+from tinynet.report.summary import ensemble_of, stage_rows
+from tinynet.run.record import FINISHED
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """Who answers: a stage's first seed, a member or the ensemble, and what it says."""
+
+    by: str
+    says: Guesses
+
+
+def as_guesses(found: Predictions) -> Guesses:
+    return found if isinstance(found, Guesses) else guesses(found)
+
+
+def of_run(report_data: ReportData, run: RunData) -> Guesses | None:
+    """What a finished run says of the reported images, over crops where it was asked so."""
+    if run.record.state != FINISHED:
+        return None
+    for crop in (OVERSAMPLE, CENTER):
+        found = run.of(report_data.reported, crop)
+        if found is not None:
+            return as_guesses(found)
+    return None
+
+
+def voices(report_data: ReportData) -> list[Voice]:
+    """Every stage by its first seed, in order, and the whole ensemble where there is one."""
+    by_name = {run.name: run for run in report_data.runs}
+    found = []
+    for row in stage_rows(report_data):
+        for each in row.finished[:1]:
+            said = of_run(report_data, by_name[each.run]) if each.run in by_name else None
+            if said is not None:
+                found.append(Voice(row.label, said))
+    ensemble = averaged(report_data)
+    return found if ensemble is None else [*found, ensemble]
+
+
+def averaged(report_data: ReportData) -> Voice | None:
+    """The average of all members; None where there is no ensemble, or one has not run."""
+    ensemble = ensemble_of(report_data)
+    members = report_data.members
+    if ensemble is None or len(members) < max(2, len(ensemble.members)):
+        return None
+    found = [Member(run.folder, p) for run in members if (p := run.averaged(report_data.reported))]
+    return Voice(f"{len(found)} models averaged", guesses(average(found)))
+
+
+def best_member(report_data: ReportData) -> Voice | None:
+    """The member that the images which may choose call the best."""
+    scored = [
+        (metrics.top1, run)
+        for run in report_data.members
+        if (metrics := run.metrics(report_data.choosing, OVERSAMPLE)) is not None
+    ]
+    if not scored:
+        return None
+    run = max(scored, key=lambda pair: pair[0])[1]
+    said = of_run(report_data, run)
+    return None if said is None else Voice(run.name, said)
+
+
+def at_random(says: Guesses, count: int, seed: int = 1) -> list[int]:
+    """Images of as many different classes as there are, chosen by a fixed seed."""
+    order = np.random.default_rng(seed).permutation(len(says.labels))
+    _, first = np.unique(says.labels[order], return_index=True)
+    rest = np.setdiff1d(np.arange(len(order)), first)
+    return [int(number) for number in order[np.concatenate([np.sort(first), rest])][:count]]
+
+
+def surely_wrong(says: Guesses, count: int) -> list[int]:
+    """The wrong answers of the highest probability, the surest first."""
+    wrong = np.flatnonzero(says.best != says.labels)
+    order = np.argsort(-says.shares[wrong, 0].astype(np.float64), kind="stable")
+    return [int(number) for number in wrong[order][:count]]
+
+
+def often_wrong(all_say: Sequence[Guesses], count: int) -> list[int]:
+    """Images that the most models get wrong; of alike ones first the least likely to them."""
+    wrong = np.sum([1 - says.right for says in all_say], axis=0)
+    own = np.mean([says.own for says in all_say], axis=0)
+    order = np.lexsort((own, -wrong))
+    return [int(number) for number in order[:count] if wrong[number] > 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Between two models, or two stages over their seeds: images won and lost, the clearest first.
+
+    ``won``: wrong by all before and right by all after; ``lost``: the other way round.
+    """
+
+    won: list[int]
+    lost: list[int]
+
+
+def change(before: Sequence[Guesses], after: Sequence[Guesses]) -> Change:
+    """Of models before and after a step, a seed with itself."""
+    was, now = (np.array([says.right for says in side]) for side in (before, after))
+    sure = np.mean([b.own for b in after], axis=0) - np.mean([a.own for a in before], axis=0)
+    won = np.flatnonzero((was.max(axis=0) == 0) & (now.min(axis=0) == 1))
+    lost = np.flatnonzero((was.min(axis=0) == 1) & (now.max(axis=0) == 0))
+    return Change(
+        [int(n) for n in won[np.argsort(-sure[won], kind="stable")]],
+        [int(n) for n in lost[np.argsort(sure[lost], kind="stable")]],
+    )
+
+
+def by_class(says: Sequence[Guesses], classes: int) -> np.ndarray:
+    """Accuracy of each class, the mean over models; NaN where a class has no image."""
+    right = np.mean([each.right for each in says], axis=0)
+    labels = says[0].labels
+    images = np.bincount(labels, minlength=classes).astype(np.float64)
+    images[images == 0] = np.nan
+    return np.bincount(labels, weights=right, minlength=classes) / images
