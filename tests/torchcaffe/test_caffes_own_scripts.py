@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,12 @@ import numpy as np
 import pytest
 
 import tinynet.torchcaffe as engine
+from tests.torchcaffe import notebooks
+from tests.torchcaffe.notebooks import Patches
+from tests.torchcaffe.user_scripts import in_real_caffe
+from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
@@ -38,10 +45,12 @@ layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param
   data_filler { type: "gaussian" } data_filler { type: "constant" value: 1 } } }
 layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
   inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy"
+  include { phase: TEST } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
 """
 SOLVER = """
-net: "train.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 6 display: 2 test_iter: 2
+net: "train.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 7 display: 2 test_iter: 2
 test_interval: 3 snapshot_prefix: "trained" random_seed: 4
 """
 
@@ -176,23 +185,178 @@ def test_summarize_prints_what_it_prints_with_real_caffe(
     assert done.stdout == expected.stdout and "conv" in done.stdout
 
 
-def test_the_log_tools_read_a_log_of_ours(source: Path, folder: Path) -> None:
+@pytest.fixture
+def logs(folder: Path, caffe_python: str) -> Path:
+    """A folder with ``ours.log`` and ``real.log`` of one training."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "0"}
     command = [sys.executable, "-m", "tinynet", "caffe", "train", "-solver", "solver.prototxt"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     trained = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert trained.returncode == 0, trained.stderr
-    (folder / "train.log").write_text(trained.stderr)
+    (folder / "ours.log").write_text(trained.stderr)
+    train = 'import caffe\ncaffe.set_mode_cpu()\ncaffe.get_solver("solver.prototxt").solve()\n'
+    (folder / "real.log").write_text(in_real_caffe(caffe_python, train, folder).log)
+    return folder
+
+
+def run_tool(script: Path, patches: Patches, logs: Path, *arguments: str) -> str:
+    """Run a tool of Caffe's from a copy in ``logs``; what it printed."""
+    copy = logs / script.name
+    copy.write_text(notebooks.in_python_3(script.read_text(), patches))
+    copy.chmod(0o755)
+    done = ours(copy, *arguments, cwd=logs)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def without_seconds(path: Path) -> list[list[str]]:
+    """The rows of a table but for the second column, which tells how fast it went."""
+    rows = [re.split(r"[,\s]+", line.strip()) for line in path.read_text().splitlines()]
+    return [row[:1] + row[2:] for row in rows]
+
+
+def test_the_log_tools_read_from_a_log_of_ours_what_they_read_from_real_caffes(
+    source: Path, logs: Path
+) -> None:
     tools = source / "tools" / "extra"
-    for script, arguments in (
-        ("extract_seconds.py", ["train.log", "seconds"]),  # the other imports it
-        ("parse_log.py", ["train.log", "."]),
-    ):
-        done = ours(in_python_3(tools / script, folder), *arguments, cwd=folder)
-        assert done.returncode == 0, done.stderr
-    with open(folder / "train.log.train") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["NumIters"]) for row in rows] == [0, 2, 4]
-    with open(folder / "train.log.test") as file:
-        assert [float(row["NumIters"]) for row in csv.DictReader(file)] == [0, 3, 6]
-    seconds = [float(line) for line in (folder / "seconds").read_text().split()]
-    assert len(seconds) == trained.stderr.count("Iteration") and seconds == sorted(seconds)
+    for log in ("ours.log", "real.log"):
+        seconds = log.replace("log", "seconds")
+        run_tool(tools / "extract_seconds.py", (), logs, log, seconds)  # the other imports it
+        run_tool(tools / "parse_log.py", (), logs, log, ".")
+        told = [float(line) for line in (logs / seconds).read_text().split()]
+        assert len(told) == (logs / log).read_text().count("Iteration") and told == sorted(told)
+    for table, iterations in (("train", [0, 2, 4, 6]), ("test", [0, 3, 6])):
+        rows = without_seconds(logs / f"ours.log.{table}")
+        assert [float(row[0]) for row in rows[1:]] == iterations
+        assert rows == without_seconds(logs / f"real.log.{table}")
+
+
+def test_the_log_plotter_draws_a_log_of_ours(source: Path, logs: Path) -> None:
+    """Its tables, which its shell script writes, are those of real Caffe's log."""
+    pytest.importorskip("matplotlib")
+    (logs / "bin").mkdir()
+    (logs / "bin" / "python").symlink_to(sys.executable)  # for the shell script
+    tools = source / "tools" / "extra"
+    run_tool(tools / "extract_seconds.py", (), logs, "ours.log", "seconds")
+    shutil.copy(tools / "parse_log.sh", logs)
+    patches = (
+        ('print """This script', 'print("""This script'),
+        (
+            "         get_log_file_suffix())\n    supported",
+            "         get_log_file_suffix()))\n    supported",
+        ),
+        ("return markers.keys()[idx]", "return list(markers.keys())[idx]"),
+        (
+            "fields = fields.union(set(field_index[data_file_type].keys()))",
+            "fields |= set(field_index[data_file_type])",
+        ),
+        (
+            "        path_to_png = sys.argv[2]",
+            "        import matplotlib; matplotlib.use('Agg')\n        path_to_png = sys.argv[2]",
+        ),
+    )
+    path = logs / "plot_training_log.py.example"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{logs / 'bin'}:{os.environ['PATH']}")
+        for chart in (0, 3, 4, 7):
+            for log in ("real.log", "ours.log"):
+                run_tool(tools / path.name, patches, logs, str(chart), f"{chart}.png", log)
+            assert (logs / f"{chart}.png").read_bytes().startswith(b"\x89PNG")
+    for table in ("train", "test"):
+        rows = without_seconds(logs / f"ours.log.{table}")
+        assert rows == without_seconds(logs / f"real.log.{table}") and len(rows) > 3
+
+
+def test_images_are_resized_and_cropped_to_a_square(source: Path, folder: Path) -> None:
+    """Of two libraries it imports what stands in here: flags, and a map over lines."""
+    from PIL import Image
+
+    (folder / "in").mkdir()
+    draw = np.random.RandomState(1)
+    coarse = Image.fromarray(draw.randint(0, 256, (4, 6, 3)).astype(np.uint8))
+    coarse.resize((126, 84), Image.Resampling.NEAREST).save(folder / "in" / "a.png")
+    modules = {
+        "cv2.py": "",
+        "gflags.py": "class FLAGS:\n    pass\n"
+        "def DEFINE_string(name, value, text): setattr(FLAGS, name, value)\n"
+        "DEFINE_integer = DEFINE_string\n",
+        "mincepie/__init__.py": "",
+        "mincepie/mapreducer.py": """
+class BasicMapper: pass
+NoPassReducer = FileReader = FileWriter = None
+def REGISTER_DEFAULT_MAPPER(kind): BasicMapper.chosen = kind
+REGISTER_DEFAULT_REDUCER = REGISTER_DEFAULT_READER = REGISTER_DEFAULT_WRITER = lambda kind: None
+""",
+        "mincepie/launcher.py": """
+import gflags, sys
+from mincepie import mapreducer
+def launch():
+    for word in sys.argv[2:]:
+        name, value = word.lstrip("-").split("=")
+        setattr(gflags.FLAGS, name, int(value) if value.isdigit() else value)
+    print(list(mapreducer.BasicMapper.chosen().map(0, sys.argv[1])))
+""",
+    }
+    notebooks.write(folder, modules)
+    patches = (("except Exception, e:", "except Exception as e:"), ("ANTIALIAS", "LANCZOS"))
+    options = ["--image_lib=PIL", "--input_folder=in", "--output_folder=out"]
+    script = source / "tools" / "extra" / "resize_and_crop_images.py"
+    said = run_tool(script, patches, folder, "a.png", *options, "--output_side_length=64")
+    assert said == "[('a.png', 'out')]\n"
+    found = np.asarray(Image.open(folder / "out" / "a.png"), int)
+    assert found.shape == (64, 64, 3)
+    # the middle 4 of 6 columns, 16 pixels each
+    middle = np.asarray(coarse, int)[:, 1:5]
+    assert np.abs(found[8::16, 8::16] - middle).mean() < 12
+
+
+def test_train_by_two_processes_learns_what_real_caffe_learns_alone(
+    source: Path, folder: Path, caffe_python: str
+) -> None:
+    """train.py wants GPUs and NCCL; here its ranks meet on the CPU, each with half of a batch."""
+    images = np.random.RandomState(3).randint(0, 256, (11, 1, 5, 6)).astype(np.uint8)
+    records = ((b"%02d" % i, encode_datum(image, i % 3)) for i, image in enumerate(images))
+    write_store(folder / "lmdb", records)
+    for batch in (2, 4):
+        data = f'source: "lmdb" batch_size: {batch} backend: LMDB'
+        (folder / f"net{batch}").write_text(
+            f"""layer {{ name: "data" type: "Data" top: "data" top: "label"
+            data_param {{ {data} }} transform_param {{ scale: 0.01 }} }}
+            {TRAIN[TRAIN.index('layer { name: "fc"') :]}"""
+        )
+        (folder / f"solver{batch}").write_text(
+            f'net: "net{batch}" base_lr: 0.1 lr_policy: "fixed" max_iter: 6 display: 2 snapshot: 3 '
+            f'momentum: 0.9 snapshot_prefix: "batch{batch}" random_seed: 4'
+        )
+    script = folder / "train.py"
+    script.write_text(
+        notebooks.in_python_3(
+            (source / "python" / "train.py").read_text(),
+            [("caffe.set_device(gpus[rank])", "")],
+        )
+    )
+    arguments = ["--solver", "solver2", "--gpus", "0", "1"]
+    done = ours(script, *arguments, "--timing", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Using devices [0, 1]" in done.stderr and "allreduce: " in done.stderr
+    alone = """
+import caffe
+caffe.set_mode_cpu()
+solver = caffe.SGDSolver("solver4")
+solver.step(6)
+"""
+    in_real_caffe(caffe_python, alone, folder)
+
+    def weights(batch: int) -> np.ndarray:
+        model = binary.read(folder / f"batch{batch}_iter_6.caffemodel", schema.NetParameter)
+        (layer,) = (layer for layer in model.layer if layer.name == "fc")
+        return np.concatenate([blob.data for blob in layer.blobs])
+
+    once = weights(2)
+    np.testing.assert_allclose(once, weights(4), rtol=1e-4, atol=1e-6)
+    # and from a snapshot: three more iterations than train.py's own count
+    (folder / "solver2").write_text(
+        (folder / "solver2").read_text().replace("_iter: 6", "_iter: 3")
+    )
+    done = ours(script, *arguments, "--snapshot", "batch2_iter_3.solverstate", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert weights(2).shape == once.shape
