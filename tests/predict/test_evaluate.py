@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import run_python
 from tests.predict import small_run
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import open_store, write_store
 from tinynet.dataset.manifest import read_manifest, write_manifest
 from tinynet.errors import TinynetError
 from tinynet.predict import evaluate as module
@@ -239,6 +241,42 @@ def test_data_that_moved_is_found_with_the_data_option(run, data, tmp_path):
     replace(run.train_val, str(data), "no/such/folder")
     result: Probabilities = evaluate(EvaluationRequest(run.root, cpu=True, data=data))
     assert len(result.names) == small_run.COUNTS["val"]
+
+
+def test_progress_is_told_of_every_image_and_a_sample_is_read_from_its_records(run):
+    told: list[tuple[int, int]] = []
+    request = EvaluationRequest(run.root, "train", cpu=True)
+    whole = evaluate(request, progress=lambda *more: told.append(more))
+    assert sum(more for more, _ in told) == len(whole.names) == told[-1][1]
+    part = evaluate(dataclasses.replace(request, sample=12))
+    places = [whole.names.tolist().index(name) for name in part.names]
+    np.testing.assert_allclose(part.probabilities, whole.probabilities[places], atol=1e-6)
+    np.testing.assert_array_equal(part.labels, whole.labels[places])
+
+
+@pytest.mark.parametrize("engine", ["torch", "caffe"])
+@pytest.mark.parametrize(
+    ("datum", "says"),
+    [
+        (encode_datum(np.zeros((3, 8, 8), np.uint8), 0), "record 3 is uint8 3x8x8, not uint8"),
+        (encode_datum(np.zeros((3, 16, 16), np.uint8), 6), "record 3 has the label 6, but there"),
+        (b"no datum", "not a Caffe Datum"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_one_line_that_names_it(
+    engine, datum, says, run, data, tmp_path, caffe_python
+):
+    other = shutil.copytree(data, tmp_path / "lmdb")
+    with open_store(other / "val_lmdb") as store:
+        records = list(store.records())
+    shutil.rmtree(other / "val_lmdb")
+    write_store(other / "val_lmdb", [*records[:3], (records[3][0], datum), *records[4:]])
+    with pytest.raises(TinynetError) as caught:
+        evaluate(
+            EvaluationRequest(run.root, "val", False, engine, caffe_python, cpu=True, data=other)
+        )
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(run.root.glob("*.npz*"))
 
 
 def replace(path: Path, old: str, new: str) -> None:

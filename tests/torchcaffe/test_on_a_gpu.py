@@ -204,8 +204,8 @@ def test_ten_shared_crops_give_the_cpus_probabilities(tmp_path: Path) -> None:
     cpu.save(weights)
     images = numbers.integers(-100, 100, (6, 3, 64, 64)).astype(np.float32)
     origins = crop_origins(64, 64, 60)
-    expected = extensions.predict_crops(cpu, images, origins, True)
+    expected = extensions.view_predictor(cpu, origins, True)(images)
     with on_gpu():
         gpu = torchcaffe.Net(model, torchcaffe.TEST, weights=weights)
-        found = extensions.predict_crops(gpu, images, origins, True)
+        found = extensions.view_predictor(gpu, origins, True)(images)
     np.testing.assert_allclose(found, expected, atol=1e-4)

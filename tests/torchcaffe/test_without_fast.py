@@ -61,11 +61,11 @@ def test_the_switch_decides_what_is_made(tmp_path: Path) -> None:
     faster = on.layer_dict["c"]
     assert type(faster) is not Convolution and isinstance(faster, Convolution)
     assert faster.type == "Convolution"
-    assert callable(caffe.extensions.predict_crops)
+    assert callable(caffe.extensions.view_predictor)
 
 
 def test_the_extension_that_only_saves_time_is_absent() -> None:
-    assert not hasattr(caffe.extensions, "predict_crops")
+    assert not hasattr(caffe.extensions, "view_predictor")
     assert hasattr(caffe.extensions, "health")
 
 

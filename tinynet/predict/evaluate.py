@@ -1,8 +1,7 @@
-"""From a run to the probabilities of a split: images go to a worker, probabilities come back."""
+"""From a run to the probabilities of a split, which a worker computes."""
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from tinynet.predict.inputs import Images, Transform, Weights
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
 from tinynet.run.paths import RunPaths
 
-BATCH_SIZE = 100  # inputs of the net in one forward pass
+# inputs of the net in one forward pass: what keeps the device busy, and a net's maps small
+BATCH_SIZE = 100
+GPU_BATCH_SIZE = 1000
 _CHUNK = 1 << 18  # bytes of images handed over at once: a fraction of a second of work
 
 Say = Callable[[str], None]
-Progress = Callable[[int, int], Any]  # told how many more images went out, and of how many
+Progress = Callable[[int, int], Any]  # told how many more images are done, and of how many
 
 
 def _silent(*_: Any) -> None:
@@ -45,7 +46,7 @@ class EvaluationRequest:
     gpu: int | None = None
     cpu: bool = False
     precision: str = "float32"  # or tf32, bf16: see engine.precision
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None  # inputs in a forward pass; None: as the device likes them
     iteration: int | None = None  # instead of the newest snapshot
     weights: Path | None = None  # instead of one of the run's snapshots
     data: Path | None = None  # instead of where the run's data layers read
@@ -230,7 +231,7 @@ def _predict(evaluation: Evaluation, progress: Progress) -> tuple[np.ndarray, np
             "predict",
             f"--model={request.paths.deploy}",
             f"--weights={evaluation.weights.path}",
-            f"--batch={request.batch_size}",
+            f"--batch={request.batch_size or _batch_size(evaluation.gpu)}",
             f"--crop={evaluation.crop}",
             f"--out={out}",
             *_described(images, evaluation.transform, folder),
@@ -239,12 +240,36 @@ def _predict(evaluation: Evaluation, progress: Progress) -> tuple[np.ndarray, np
             arguments.append(f"--precision={request.precision}")
         if evaluation.gpu is not None:
             arguments.append(f"--gpu={evaluation.gpu}")
-        with start_worker(engine, arguments, with_input=True) as worker:
-            labels = _send(worker, images, progress)
-            worker.finish()
+        told = Told(progress, images.count)
+        # real Caffe's interpreter may have no reader of LMDBs, or be too old for ours
+        if engine.name == "torch":
+            arguments += _located(images, folder)
+            with start_worker(engine, arguments, take_event=told) as worker:
+                worker.finish()
+            labels: np.ndarray | None = np.load(folder / "labels.npy", allow_pickle=False)
+        else:
+            with start_worker(engine, arguments, take_event=told, with_input=True) as worker:
+                labels = _send(worker, images)
+                worker.finish()
         if labels is None:
             raise TinynetError(f"the worker ({engine.name}) ended before it had all images")
         return np.load(out, allow_pickle=False), labels
+
+
+def _batch_size(gpu: int | None) -> int:
+    return BATCH_SIZE if gpu is None else GPU_BATCH_SIZE
+
+
+class Told:
+    """Takes a worker's events and tells of its progress."""
+
+    def __init__(self, progress: Progress, count: int) -> None:
+        self._progress, self._count, self._done = progress, count, 0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            self._progress(event["images"] - self._done, self._count)
+            self._done = event["images"]
 
 
 def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
@@ -262,19 +287,27 @@ def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
     ]
 
 
-def _send(worker: WorkerProcess, images: Images, progress: Progress) -> np.ndarray | None:
+def _located(images: Images, folder: Path) -> list[str]:
+    """Where the worker finds the images, and where it leaves their labels."""
+    located = [f"--source={images.source}", f"--labels-out={folder / 'labels.npy'}"]
+    if images.classes is not None:
+        located.append(f"--classes={images.classes}")
+    if images.chosen is not None:
+        np.save(folder / "chosen.npy", np.array(images.chosen, np.int64))
+        located.append(f"--chosen={folder / 'chosen.npy'}")
+    return located
+
+
+def _send(worker: WorkerProcess, images: Images) -> np.ndarray | None:
     """Send every image to the worker; return the labels, None if it went away."""
     labels = np.empty(images.count, dtype=np.int64)
-    each = int(np.prod(images.shape))
     pending = bytearray()
-    with contextlib.closing(images.records()) as records:
-        for number, (pixels, label) in enumerate(records):
-            labels[number] = label
-            pending += pixels
-            if len(pending) >= _CHUNK or number + 1 == images.count:
-                if not worker.send(bytes(pending)):
-                    return None
-                progress(len(pending) // each, images.count)
-                pending.clear()
+    for number, (pixels, label) in enumerate(images.records()):
+        labels[number] = label
+        pending += pixels
+        if len(pending) >= _CHUNK or number + 1 == images.count:
+            if not worker.send(bytes(pending)):
+                return None
+            pending.clear()
     worker.end_input()
     return labels

@@ -6,14 +6,14 @@ All of it is in the run directory's files, so that what is measured is what was 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tinynet.caffeformat import binary, phases, schema, text, upgrade
-from tinynet.caffeformat.datum import DatumReader, decode_datum
+from tinynet.caffeformat.image_records import read_images, read_labels
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.paths import DataPaths
@@ -63,27 +63,15 @@ class Images:
     labelled: bool
     chosen: list[int] | None = None
 
-    def records(self) -> Generator[tuple[bytes, int], None, None]:
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are; None where the split has no labels."""
+        return len(self.wnids) if self.labelled else None
+
+    def records(self) -> Iterator[tuple[bytes, int]]:
         """Yield (uint8 pixels as C·H·W bytes, label), label -1 where the split has none."""
-        with open_store(self.source) as store:
-            values: Iterator[memoryview] = store.mapped_values()
-            if self.chosen is not None:
-                wanted = set(self.chosen)
-                values = (value for number, value in enumerate(values) if number in wanted)
-            for number, value in enumerate(values):
-                pixels, label = decode_datum(value)
-                if pixels.dtype != np.uint8 or pixels.shape != self.shape:
-                    raise TinynetError(
-                        f"{self.source}: image {self.names[number]} is {pixels.dtype} "
-                        f"{'x'.join(map(str, pixels.shape))}, not uint8 "
-                        f"{'x'.join(map(str, self.shape))}; convert the data set again"
-                    )
-                if self.labelled and not 0 <= label < len(self.wnids):
-                    raise TinynetError(
-                        f"{self.source}: image {self.names[number]} has the label {label}, but "
-                        f"there are {len(self.wnids)} classes; convert the data set again"
-                    )
-                yield pixels.tobytes(), label if self.labelled else -1
+        for pixels, label in read_images(self.source, self.shape, self.classes, self.chosen):
+            yield pixels.tobytes(), label
 
 
 def newest_weights(run: RunPaths, iteration: int | None = None) -> tuple[Weights | None, list[str]]:
@@ -204,17 +192,10 @@ def find_images(run: RunPaths, split: str, data: Path | None = None, sample: int
             f"{source}: holds {count:,} images, so there is no sample of {sample:,}; leave out "
             "--sample, which takes all"
         )
-    labels = _labels(source) if labelled else [-1] * count
+    labels = read_labels(source) if labelled else [-1] * count
     chosen = sampling.chosen(names, labels, sample)
     taken = [names[number] for number in chosen]
     return Images(source, sample, shape, taken, wnids, labelled, chosen)
-
-
-def _labels(source: Path) -> list[int]:
-    """The label of every record, in key order; pixels are not copied."""
-    reader = DatumReader()
-    with open_store(source) as store:
-        return [reader.read(value)[1] for value in store.mapped_values()]
 
 
 def _data_layer(run: RunPaths, phase: int) -> schema.LayerParameter:

@@ -6,12 +6,14 @@ keeps to the plain path of pycaffe, whose results are the same.  Each function s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from tinynet.caffeformat import image_records
 from tinynet.torchcaffe import acceleration, max_norm, no_kernels, parallel, precision
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """What ``fast/`` offers besides, unless it is switched off: ``predict_crops``."""
+    """What ``fast/`` offers besides, unless it is switched off: ``view_predictor``."""
     offered = acceleration.offered(name)
     if offered is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -35,7 +37,7 @@ def set_fast(on: bool) -> None:
     """Whether the nets and solvers made from now on use what only makes them faster (``fast/``).
 
     They do, unless the environment said ``TINYNET_FAST=0``.  Without it they round otherwise, and
-    ``predict_crops`` is absent.
+    ``view_predictor`` is absent.
     """
     CONTEXT.fast = on
 
@@ -48,6 +50,16 @@ def set_precision(name: str) -> None:
     name, and for tf32 on a CPU.
     """
     precision.set_precision(name)
+
+
+def read_images(
+    source: str, shape: tuple[int, int, int], classes: int | None, chosen: Iterable[int] | None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """The images of an LMDB and their labels, as ``caffeformat.image_records`` reads them.
+
+    Without the pipe through which real Caffe gets what it predicts.
+    """
+    return image_records.read_images(Path(source), shape, classes, chosen)
 
 
 def device_name() -> str:

@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinynet.caffeformat import image_records
 from tinynet.caffeformat import transform as crops
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
+from tinynet.engine.worker import images as sources
 from tinynet.engine.worker import predict
 from tinynet.errors import TinynetError
 
@@ -111,33 +115,66 @@ def test_views_are_transformed_and_averaged_as_computed_by_hand(work, tmp_path):
     np.testing.assert_allclose(out, expected / 10, rtol=1e-5)
 
 
+def test_an_lmdb_is_read_as_what_a_pipe_brings_and_its_labels_are_kept(work, tmp_path, monkeypatch):
+    extensions = types.SimpleNamespace(
+        read_images=image_records.read_images, set_precision=lambda name: None
+    )
+    monkeypatch.setattr(sys.modules["stand_in_caffe"], "extensions", extensions, raising=False)
+    images = images_of(7)
+    records = [(b"%08d" % n, encode_datum(image, n % CLASSES)) for n, image in enumerate(images)]
+    write_store(tmp_path / "lmdb", records)
+    by_pipe, _ = work(images, "--crop-size=3", "--batch=3")
+    np.save(tmp_path / "chosen.npy", np.array([0, 2, 5]))
+    source = [f"--source={tmp_path / 'lmdb'}", f"--labels-out={tmp_path / 'labels.npy'}"]
+    given = ["--crop-size=3", "--batch=3", *source, f"--classes={CLASSES}"]
+    nothing = np.empty((0, *images.shape[1:]), np.uint8)
+    by_lmdb, _ = work(nothing, *given, count=7)
+    np.testing.assert_array_equal(by_lmdb, by_pipe)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), np.arange(7) % CLASSES)
+    chosen, _ = work(nothing, *given, f"--chosen={tmp_path / 'chosen.npy'}", count=3)
+    np.testing.assert_array_equal(chosen, by_pipe[[0, 2, 5]])
+    with pytest.raises(TinynetError, match="record 2 has the label 2, but there are 2 classes"):
+        work(nothing, *given[:-1], "--classes=2", count=7)
+    with pytest.raises(TinynetError, match="7 of the 8 images"):
+        work(nothing, *given, count=8)
+
+
 def test_images_that_end_early_leave_no_file(work, tmp_path):
     with pytest.raises(TinynetError, match="ended early"):
         work(images_of(3), "--crop-size=3", count=4)
     assert not (tmp_path / "out.npy").exists()
 
 
-def test_an_engine_with_extensions_gets_whole_images_and_the_places_of_the_crops(work, monkeypatch):
-    asked = []
+def test_an_engine_with_extensions_gets_bytes_and_what_becomes_of_them(work, monkeypatch):
+    asked, told = [], []
 
-    def predict_crops(net, images, origins, mirror):
-        asked.append((images.copy(), origins, mirror))
-        values = np.arange(len(images) * 10 * CLASSES, dtype=np.float32)
-        return values.reshape(len(images), 10, CLASSES)
+    def view_predictor(net, **transform):
+        told.append(transform)
 
-    extensions = types.SimpleNamespace(predict_crops=predict_crops, set_precision=lambda name: None)
+        def predict_views(images):
+            asked.append(images.copy())
+            values = np.arange(len(images) * 10 * CLASSES, dtype=np.float32)
+            return values.reshape(len(images), 10, CLASSES)
+
+        return predict_views
+
+    extensions = types.SimpleNamespace(
+        view_predictor=view_predictor, set_precision=lambda name: None
+    )
     monkeypatch.setattr(sys.modules["stand_in_caffe"], "extensions", extensions, raising=False)
     images = images_of(3)
     out, calls = work(images, "--crop-size=3", "--crop=oversample", "--batch=20", "--scale=0.5")
-    assert [len(values) for values, _, _ in asked] == [2, 1]
-    np.testing.assert_array_equal(asked[0][0], images[:2] * np.float32(0.5))
-    assert asked[0][1:] == ([(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)], True)
+    assert [len(values) for values in asked] == [2, 1]
+    np.testing.assert_array_equal(np.concatenate(asked), images)
+    assert asked[0].dtype == np.uint8
+    (transform,) = told
+    assert transform["origins"] == [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
+    assert transform["mirror"] and transform["scale"] == 0.5 and not transform["mean"].any()
     assert out[0, 0] == np.arange(0, 30, 3).mean() and not [c for c in calls if c[0] == "forward"]
-    # one crop has nothing to share
     work(images, "--crop-size=3")
-    assert len(asked) == 2
+    assert told[1]["origins"] == [(1, 1)] and not told[1]["mirror"]
 
 
-@pytest.mark.parametrize("module", [predict, crops])
+@pytest.mark.parametrize("module", [predict, sources, crops])
 def test_what_runs_in_real_caffes_interpreter_is_python_3_6(module):
     ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinynet.torchcaffe as caffe
 from tinynet.caffeformat.transform import crop_origins, views
 from tinynet.torchcaffe.fast import dense_crops
-from tinynet.torchcaffe.fast.dense_crops import predict_crops
+from tinynet.torchcaffe.fast.dense_crops import ViewPredictor, predict_crops
 
 ROOT = Path(__file__).parents[3]
 STAGES = sorted(path.parent.name for path in ROOT.glob("prototxt/stage[1-7]_*/deploy.prototxt"))
@@ -251,3 +253,72 @@ def test_a_net_in_the_train_phase_is_refused(tmp_path):
     net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
     with pytest.raises(caffe.CaffeError, match="TRAIN phase"):
         predict_crops(net, np.zeros((1, 2, 6, 6), np.float32), [(0, 0)])
+
+
+def a_predictor(tmp_path: Path, **how: Any) -> tuple[ViewPredictor, np.ndarray, np.ndarray]:
+    """A predictor of bytes, some images, and what is expected of them."""
+    net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
+    give_weights(net)
+    images = np.random.default_rng(0).integers(0, 256, (7, 2, 6, 6)).astype(np.uint8)
+    mean = np.random.default_rng(1).uniform(90, 160, (2, 6, 6)).astype(np.float32)
+    origins = [(0, 0), (1, 1)]
+    values = (images - mean) * np.float32(0.0625)
+    expected = one_by_one(net, values, origins, True)
+    return ViewPredictor(net, origins, True, mean, 0.0625, **how), images, expected
+
+
+def test_bytes_are_transformed_as_caffe_does_before_they_are_cut(tmp_path):
+    predictor, images, expected = a_predictor(tmp_path)
+    assert predictor.shares and predictor.views == 4
+    np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("slow", ["shared", "by themselves"])
+def test_the_way_that_was_quicker_on_the_first_batch_stays(tmp_path, monkeypatch, slow):
+    predictor, images, expected = a_predictor(tmp_path, measure=True)
+    clock = [0.0]
+    ways = []
+    run = dense_crops._predict
+
+    def timed(net, groups, dense, views):
+        ways.append(bool(dense))
+        clock[0] += 2.0 if bool(dense) == (slow == "shared") else 1.0
+        return run(net, groups, dense, views)
+
+    monkeypatch.setattr(dense_crops.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(dense_crops, "_predict", timed)
+    np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
+    np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
+    # both ways are tried once to be warm and once to be timed
+    stays = slow != "shared"
+    assert ways == [True, True, False, False, stays, stays] and predictor.shares == stays
+
+
+def test_a_batch_that_memory_cannot_hold_goes_through_in_halves(tmp_path, monkeypatch):
+    predictor, images, expected = a_predictor(tmp_path)
+    tried = []
+    run = dense_crops._predict
+
+    def with_room_for_two(net, groups, dense, views):
+        tried.append(len(groups[0].map))
+        if tried[-1] > 2:
+            raise torch.OutOfMemoryError
+        return run(net, groups, dense, views)
+
+    monkeypatch.setattr(dense_crops, "_predict", with_room_for_two)
+    np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
+    assert tried == [7, 3, 1] + [1] * 6
+    tried.clear()
+    predictor(images)
+    assert set(tried) == {1}
+
+
+def test_a_single_image_that_memory_cannot_hold_is_an_error(tmp_path, monkeypatch):
+    predictor, images, _ = a_predictor(tmp_path)
+
+    def no_room(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(dense_crops, "_predict", no_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        predictor(images)

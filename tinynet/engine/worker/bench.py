@@ -156,17 +156,18 @@ def _on_views(oversample):
 
 
 def shared(caffe, options):
-    predict_crops = getattr(getattr(caffe, "extensions", None), "predict_crops", None)
-    if predict_crops is None:
+    view_predictor = getattr(getattr(caffe, "extensions", None), "view_predictor", None)
+    if view_predictor is None:
         raise TinynetError("this engine has no crops with shared computation")
     net = _net(caffe, options)[0]
     images = _images()
     origins = crop_origins(64, 64, net.blobs[net.inputs[0]].data.shape[2])
+    predict_views = view_predictor(net, origins, True)
 
     def predict(count):
         for _ in range(count):
             for start in range(0, _IMAGES, 10):  # as `tinynet evaluate` does by default
-                predict_crops(net, images[start : start + 10], origins, True)
+                predict_views(images[start : start + 10])
         return count * _IMAGES
 
     return predict

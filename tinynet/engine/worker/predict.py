@@ -1,4 +1,4 @@
-"""``worker predict``: probabilities of the images that come in on stdin.
+"""``worker predict``: probabilities of the images of an LMDB, or of those that stdin has.
 
 Images are raw uint8, N·C·H·W, channels in the order in which the net was trained (BGR).  They
 are transformed as Caffe's data transformer does in its TEST phase: (pixel - mean) * scale, then
@@ -6,13 +6,15 @@ the crop (``src/caffe/data_transformer.cpp``).
 """
 
 import argparse
-import sys
+import time
 
 import numpy as np
 
 from tinynet.caffeformat.transform import crop_origins, view_count, views
-from tinynet.engine.worker import channel, engine
+from tinynet.engine.worker import channel, engine, images
 from tinynet.errors import TinynetError
+
+_TELL_SECONDS = 0.2  # at least, between two events of progress
 
 
 def parse(argv):
@@ -21,7 +23,11 @@ def parse(argv):
     parser.add_argument("--model", required=True, help="deploy.prototxt")
     parser.add_argument("--weights", required=True, help=".caffemodel")
     parser.add_argument("--shape", required=True, help="of an image: C,H,W")
-    parser.add_argument("--count", type=int, required=True, help="images on stdin")
+    parser.add_argument("--count", type=int, required=True, help="images to predict")
+    parser.add_argument("--source", metavar="LMDB", help="that has them; default: stdin")
+    parser.add_argument("--classes", type=int, help="of the LMDB's labels; default: it has none")
+    parser.add_argument("--chosen", metavar="NPY", help="records of the LMDB; default: all")
+    parser.add_argument("--labels-out", metavar="NPY", help="where the LMDB's labels go")
     parser.add_argument("--batch", type=int, default=100, help="views in one forward pass")
     parser.add_argument("--crop", choices=("center", "oversample"), default="center")
     parser.add_argument("--crop-size", type=int, default=0, help="0: the whole image")
@@ -32,31 +38,56 @@ def parse(argv):
 
 
 def main(argv):
-    """Predict ``--count`` images from stdin and write their probabilities; return 0."""
+    """Predict ``--count`` images and write their probabilities; return 0."""
     options = parse(argv)
     caffe = engine.load(options)
     net = caffe.Net(options.model, caffe.TEST, weights=options.weights)
     channels, height, width = (int(extent) for extent in options.shape.split(","))
     transform = Transform(options, (channels, height, width))
     _check_input(net, options, transform)
-    predict = _predictor(caffe, net, transform, options.crop == "oversample")
+    predict = _predictor(caffe, net, transform)
     each = view_count(height, width, options.crop_size, options.crop == "oversample")
     batch = max(1, options.batch // each)
-    out = None
-    for start in range(0, options.count, batch):
-        count = min(batch, options.count - start)
-        images = _read(sys.stdin.buffer, (count, channels, height, width), start)
+    source = _open(caffe, options, (channels, height, width), batch)
+    out, start, told = None, 0, time.time()
+    for some in source:
         # as caffe.Classifier: the arithmetic mean over an image's views
-        p = predict(images).mean(axis=1)
+        p = predict(some).mean(axis=1)
         if out is None:
             out = np.empty((options.count, p.shape[1]), dtype=np.float32)
-        out[start : start + count] = p
+        out[start : start + len(some)] = p
+        start += len(some)
+        if time.time() - told > _TELL_SECONDS:
+            channel.emit("progress", images=start)
+            told = time.time()
     if out is None:
         raise TinynetError("there are no images to predict")
-    with open(options.out, "wb") as stream:
-        np.save(stream, out)
-    channel.emit("predicted", images=options.count, views=each)
+    if options.labels_out:
+        _save(options.labels_out, source.labels)
+    _save(options.out, out)
+    channel.emit("progress", images=start)
+    channel.emit("predicted", images=start, views=each)
     return 0
+
+
+def _open(caffe, options, shape, batch):
+    if options.source is None:
+        return images.from_stdin(shape, options.count, batch)
+    chosen = None if options.chosen is None else np.load(options.chosen, allow_pickle=False)
+    return images.FromLmdb(
+        caffe.extensions.read_images,
+        options.source,
+        shape,
+        options.count,
+        batch,
+        options.classes,
+        chosen,
+    )
+
+
+def _save(path, values):
+    with open(path, "wb") as stream:
+        np.save(stream, values)
 
 
 class Transform(object):
@@ -75,42 +106,43 @@ class Transform(object):
             )
         self._mean = mean.reshape(mean.shape + (1, 1)) if mean.ndim == 1 else mean
         self.input_size = (options.crop_size,) * 2 if options.crop_size else tuple(shape[1:])
+        origins = [(0, 0)]
+        if self.input_size != tuple(shape[1:]):
+            origins = crop_origins(shape[1], shape[2], options.crop_size)
+        self._origins = origins if options.crop == "oversample" else origins[-1:]
 
-    def whole(self, images):
-        """Float32 images, less the mean and scaled.
+    def as_arguments(self):
+        """The same as an engine's own ``view_predictor`` takes it."""
+        return {
+            "origins": self._origins,
+            "mirror": self._oversample,
+            "mean": self._mean,
+            "scale": float(self._scale),
+        }
+
+    def __call__(self, pixels):
+        """Float32 views of uint8 images: less the mean and scaled, then cut and mirrored.
 
         A mean image is cropped at each view's own offset, so it comes off before the crop.
         """
-        values = images.astype(np.float32)
+        values = pixels.astype(np.float32)
         values -= self._mean
         if self._scale != 1:
             values *= self._scale
-        return values
-
-    def __call__(self, images):
-        return views(self.whole(images), self._crop_size, self._oversample)
-
-    def origins(self, images):
-        """Upper left corners of the crops of an image, before mirroring."""
-        height, width = images.shape[2:]
-        if self.input_size == (height, width):
-            return [(0, 0)]
-        return crop_origins(height, width, self._crop_size)
+        return views(values, self._crop_size, self._oversample)
 
 
-def _predictor(caffe, net, transform, oversample):
+def _predictor(caffe, net, transform):
     """A function from uint8 images to the net's outputs, of shape images x views x classes."""
-    predict_crops = getattr(getattr(caffe, "extensions", None), "predict_crops", None)
+    view_predictor = getattr(getattr(caffe, "extensions", None), "view_predictor", None)
+    if view_predictor is not None:
+        return view_predictor(net, **transform.as_arguments())
 
-    def shared(images):
-        assert predict_crops is not None
-        return predict_crops(net, transform.whole(images), transform.origins(images), True)
+    def plain(pixels):
+        p = forward(net, transform(pixels))
+        return p.reshape(len(pixels), -1, p.shape[1])
 
-    def plain(images):
-        p = forward(net, transform(images))
-        return p.reshape(len(images), -1, p.shape[1])
-
-    return shared if oversample and predict_crops else plain
+    return plain
 
 
 def _check_input(net, options, transform):
@@ -137,14 +169,3 @@ def forward(net, values):
     net.forward()
     p = np.array(net.blobs[net.outputs[0]].data, dtype=np.float32)
     return p.reshape(len(values), -1)
-
-
-def _read(stream, shape, start):
-    """Read a batch of images; the stream may end early only because the parent has gone."""
-    size = int(np.prod(shape))
-    data = stream.read(size)
-    if len(data) != size:
-        raise TinynetError(
-            "the images ended early, in the batch that begins with number %d" % start
-        )
-    return np.frombuffer(data, dtype=np.uint8).reshape(shape)

@@ -1,0 +1,51 @@
+"""The images of one LMDB as an evaluation reads them: all, or a sample, each checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.caffeformat.datum import DatumReader
+from tinynet.caffeformat.lmdb import open_store
+from tinynet.errors import TinynetError
+
+Shape = tuple[int, int, int]  # channels, height, width
+
+
+def read_images(
+    source: Path, shape: Shape, classes: int | None, chosen: Iterable[int] | None = None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield (uint8 pixels C×H×W, label) in key order; a label is -1 where ``classes`` is None.
+
+    ``chosen``: the numbers of the records to take; None: all.  The pixels are a view of the LMDB's
+    map, to be read before the next is asked for.  Raises TinynetError, with the record's number,
+    for pixels of another kind than ``shape`` and for a label that is none of the ``classes``.
+    """
+    reader = DatumReader()
+    wanted = None if chosen is None else frozenset(chosen)
+    with open_store(source) as store:
+        for number, value in enumerate(store.mapped_values()):
+            if wanted is not None and number not in wanted:
+                continue
+            pixels, label = reader.read(value)
+            if pixels.dtype != np.uint8 or pixels.shape != shape:
+                raise TinynetError(
+                    f"{source}: record {number} is {pixels.dtype} "
+                    f"{'x'.join(map(str, pixels.shape))}, not uint8 "
+                    f"{'x'.join(map(str, shape))}; convert the data set again"
+                )
+            if classes is not None and not 0 <= label < classes:
+                raise TinynetError(
+                    f"{source}: record {number} has the label {label}, but there are {classes} "
+                    "classes; convert the data set again"
+                )
+            yield pixels, label if classes is not None else -1
+
+
+def read_labels(source: Path) -> list[int]:
+    """The label of every record, in key order; pixels are not copied."""
+    reader = DatumReader()
+    with open_store(source) as store:
+        return [reader.read(value)[1] for value in store.mapped_values()]
