@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # the names of tinynet.report.figures, here too so that --help needs no matplotlib
 NAMES = (
-    *("architecture", "filters", "feature-maps", "subsets", "accuracies"),
+    *("architecture", "filters", "feature-maps", "occlusion", "subsets", "accuracies"),
     *("dissection", "curves", "confusion", "search", "folds"),
 )
 

@@ -178,7 +178,7 @@ def compute(evaluation: Evaluation, progress: Progress = _silent) -> Probabiliti
     """
     request, weights, images = evaluation.request, evaluation.weights, evaluation.images
     paths, engine = request.paths, evaluation.engine
-    p, labels = _predict(evaluation, progress)
+    p, labels = outputs(evaluation, progress)
     if p.shape[1] != len(images.wnids):
         raise TinynetError(
             f"{paths.deploy}: has {p.shape[1]} outputs, but {images.source.parent} has "
@@ -221,8 +221,11 @@ def _weights(request: EvaluationRequest, say: Say) -> Weights:
     return weights
 
 
-def _predict(evaluation: Evaluation, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 probabilities N×classes and int64 labels of all images, through a worker."""
+def outputs(evaluation: Evaluation, progress: Progress = _silent) -> tuple[np.ndarray, np.ndarray]:
+    """Float32 probabilities N×classes and int64 labels of all images, through a worker.
+
+    Raises TinynetError where the worker fails.
+    """
     request, engine, images = evaluation.request, evaluation.engine, evaluation.images
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
         folder = Path(name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tinynet.predict.occlusion import Occlusion
 from tinynet.predict.subsets import SubsetScores, members_of
 from tinynet.report.accuracies import Accuracy
 from tinynet.report.architecture import Block
@@ -112,3 +113,14 @@ def plane(found: Sequence[Point], names: tuple[str, str]) -> Table:
         (*names, "accuracy", "complete"),
         [(point.x, point.y, point.accuracy, int(point.complete)) for point in found],
     )
+
+
+def occlusions(found: Sequence[Occlusion], truths: Sequence[str], answers: Sequence[str]) -> Table:
+    """One line for each row of pixels: of the answer's probability, what hiding a pixel costs."""
+    width = max(each.drop.shape[1] for each in found)
+    rows = [
+        (truth, answer, y, *(f"{value:.3g}" for value in line))
+        for each, truth, answer in zip(found, truths, answers)
+        for y, line in enumerate(each.drop, 1)
+    ]
+    return _table(("class", "answer", "row", *(f"column{x + 1}" for x in range(width))), rows)

@@ -12,6 +12,7 @@ FIGURES: dict[str, Callable[[ReportData, Choice], Iterator[Figure]]] = {
     "architecture": net_figures.architecture,
     "filters": net_figures.filters,
     "feature-maps": net_figures.feature_maps,
+    "occlusion": net_figures.occlusion,
     "subsets": score_figures.subsets,
     "accuracies": score_figures.accuracies,
     "dissection": score_figures.dissection,

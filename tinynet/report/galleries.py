@@ -11,7 +11,6 @@ import numpy as np
 from tinynet.errors import TinynetError
 from tinynet.predict.guesses import Guesses
 from tinynet.report import picks
-from tinynet.report.confusion import short
 from tinynet.report.parts import Answer, Card, Gallery, Guess, Part
 from tinynet.report.picks import Voice
 from tinynet.report.report_data import ReportData
@@ -74,7 +73,7 @@ def _often_wrong(report_data: ReportData, card_of: partial[Card]) -> Gallery:
         answers = Counter(int(says.best[at]) for says in all_say if not says.right[at])
         wrong = sum(answers.values())
         answer, times = answers.most_common(1)[0]
-        note = f"wrong by {wrong} of {len(all_say)}; {times} say {_name(report_data, answer)}"
+        note = f"wrong by {wrong} of {len(all_say)}; {times} say {report_data.class_name(answer)}"
         cards.append(card_of(at, note=note))
     return Gallery(
         "Most often confused",
@@ -155,14 +154,14 @@ def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
         others = Counter(last.best[mine & (last.best != label)].tolist())
         right = np.flatnonzero(mine & (last.best == label))
         cells = [
-            _example(report_data, last, right, _name(report_data, label)),
+            _example(report_data, last, right, report_data.class_name(label)),
             number(float(counts[label]), 0),
             *(percent(None if np.isnan(s[label]) else float(s[label])) for s in shares),
         ]
         if others:
             answer, times = others.most_common(1)[0]
             wrong = np.flatnonzero(mine & (last.best == answer))
-            text = f"{_name(report_data, answer)}, {times} times"
+            text = f"{report_data.class_name(answer)}, {times} times"
             cells.append(_example(report_data, last, wrong, text))
         else:
             cells.append(Cell("—", ""))
@@ -190,7 +189,7 @@ def _card(
     note: str = "",
     answers: Sequence[Answer] = (),
 ) -> Card:
-    title = _name(report_data, int(says.labels[at]))
+    title = report_data.class_name(int(says.labels[at]))
     return Card(_address(report_data, says, at), title, note, list(answers))
 
 
@@ -203,7 +202,7 @@ def _answer(report_data: ReportData, voice: Voice, at: int, count: int = 5) -> A
     says = voice.says
     found = [
         Guess(
-            _name(report_data, int(answer)),
+            report_data.class_name(int(answer)),
             f"{100 * float(share):.0f} %",
             answer == says.labels[at],
         )
@@ -213,13 +212,8 @@ def _answer(report_data: ReportData, voice: Voice, at: int, count: int = 5) -> A
 
 
 def _guess(report_data: ReportData, says: Guesses, at: int) -> str:
-    return f"{_name(report_data, int(says.best[at]))} ({_percent(says.shares[at, 0])})"
+    return f"{report_data.class_name(int(says.best[at]))} ({_percent(says.shares[at, 0])})"
 
 
 def _percent(share: np.floating) -> str:
     return f"{100 * float(share):.0f}\N{NO-BREAK SPACE}%"
-
-
-def _name(report_data: ReportData, label: int) -> str:
-    wnid = report_data.wnids[label]
-    return short(report_data.class_names.get(wnid, wnid))

@@ -17,8 +17,9 @@ from tinynet.experiment import nets
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.activations import Activations, first_layer, read_image
+from tinynet.predict.occlusion import occlusions
 from tinynet.report import feature_maps as maps_figure
-from tinynet.report import figure_numbers
+from tinynet.report import figure_numbers, occlusion_figure, picks
 from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import blocks_of, describe, draw_architecture
 from tinynet.report.figure import Absent, Choice, Figure
@@ -85,10 +86,15 @@ def _nets(
             yield label, stage.name, net
 
 
+def _preferred(report_data: ReportData) -> list[RunData]:
+    """The best single model, then all runs from the last on."""
+    best = report_data.best
+    return ([best] if best is not None else []) + report_data.runs[::-1]
+
+
 def _chosen(report_data: ReportData) -> RunData:
     """The best single model whose weights or first layer are here, or the last run of which."""
-    best = report_data.best
-    for run in ([best] if best is not None else []) + report_data.runs[::-1]:
+    for run in _preferred(report_data):
         if run.weights is not None or run.first_layer is not None:
             return run
     if report_data.dissection is not None:
@@ -187,3 +193,42 @@ def _named(report_data: ReportData, name: str) -> np.ndarray:
         )
     size = report_data.manifest.shape[1:] if report_data.manifest else (IMAGE_SIZE, IMAGE_SIZE)
     return read_image(Path(name), (size[0], size[1])).transpose(1, 2, 0)[:, :, ::-1]
+
+
+_OCCLUDED = 5  # images of the figure of occlusions
+
+
+def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+    """Where the best single model looks: images of --data, and what hiding each part costs."""
+    images = report_data.page_images
+    if not images.are_real:
+        raise Absent("this takes images of the data set: name the converted one with --data")
+    run = next((run for run in _preferred(report_data) if run.weights is not None), None)
+    if run is None:
+        raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
+    said = run.of(report_data.reported)
+    if said is None:
+        raise Absent(f"{run.name} has no answers for the reported images; 'tinynet evaluate RUN'")
+    chosen = picks.at_random(picks.as_guesses(said), _OCCLUDED)
+    truths = [report_data.class_name(int(said.labels[at])) for at in chosen]
+    try:
+        pixels = [images.pixels(str(said.names[at]), "", report_data.reported) for at in chosen]
+        bgr = [np.ascontiguousarray(each[:, :, ::-1].transpose(2, 0, 1)) for each in pixels]
+        found = occlusions(run.whole or run.folder, bgr, choice.engine)
+    except TinynetError as error:
+        raise Absent(str(error)) from error
+    answers = [report_data.class_name(each.answer) for each in found]
+    assert run.weights is not None
+    yield Figure(
+        "occlusion",
+        "Where an answer comes from",
+        f"Images drawn at random by a fixed seed, and {run.name} at iteration "
+        f"{run.weights.iteration:,}. A grey patch, a quarter as wide as the image, hides one part "
+        "after another: red is where the answer's probability falls, blue where it rises.",
+        occlusion_figure.describe(found, truths, answers),
+        [run.name],
+        lambda out: occlusion_figure.draw_occlusions(
+            found, truths, answers, out, f"What {run.name} looks at"
+        ),
+        lambda: figure_numbers.occlusions(found, truths, answers),
+    )

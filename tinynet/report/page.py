@@ -43,6 +43,7 @@ _SECTIONS = (
     ("curves", "Learning curves"),
     ("filters", "Filters of the first layer (figure 3)"),
     ("feature-maps", "Feature maps of the first layer (figure 4)"),
+    ("occlusion", "Where an answer comes from"),
     ("confusion", "Which classes are confused"),
     ("folds", "Cross-validation"),
     ("search", "The search for hyper-parameters"),

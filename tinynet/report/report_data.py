@@ -258,6 +258,12 @@ class ReportData:
         known = data.get("class_names") if isinstance(data, dict) else None
         return {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
 
+    def class_name(self, label: int) -> str:
+        """The first of a class's words, or its wnid where nothing says them."""
+        wnid = self.wnids[label]
+        name = self.class_names.get(wnid, wnid)
+        return name.split(",")[0].strip() or name
+
     @property
     def best(self) -> RunData | None:
         """The single model of the highest accuracy on the choosing split, one crop, else ten."""

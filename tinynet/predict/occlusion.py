@@ -1,0 +1,106 @@
+"""Which part of an image an answer rests on: its probability while a patch hides each part.
+
+After M. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks" (2014),
+section 4.2.  The patch has the mean colour, which is zero behind the data transform.  It takes
+forward passes alone, so that either engine computes it as it computes an evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.engine import discovery
+from tinynet.errors import TinynetError
+from tinynet.predict import inputs
+from tinynet.predict.evaluate import Evaluation, EvaluationRequest, outputs
+from tinynet.predict.inputs import Images
+
+PATCH = 0.25  # side of the patch, in sides of what the net sees
+STEPS = 13  # places of the patch along either side
+
+
+@dataclass(frozen=True)
+class Given(Images):
+    """Images that are at hand, uint8 N×C×H×W, instead of in an LMDB."""
+
+    pixels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def records(self) -> Generator[tuple[bytes, int], None, None]:
+        for each in self.pixels:
+            yield each.tobytes(), -1
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion:
+    """What a net answers about an image, and where that comes from.
+
+    ``seen``: uint8 height × width × R, G, B.  ``answer``: the most likely class, of probability
+    ``share``.  ``drop`` (float64, height × width): how much of that is lost while the pixel is
+    hidden, the mean over the patches that hide it; negative where hiding it helps.
+    """
+
+    seen: np.ndarray
+    answer: int
+    share: float
+    drop: np.ndarray
+
+
+def occlusions(run: Path, images: Sequence[np.ndarray], engine: str = "auto") -> list[Occlusion]:
+    """Of images (uint8 3×H×W, B, G, R, all of one size) by a run's newest weights, on the CPU.
+
+    Raises TinynetError where the run, its weights or an engine are missing, or the worker fails.
+    """
+    request = EvaluationRequest(run, engine=engine, cpu=True)
+    paths = request.paths
+    for file in (paths.train_val, paths.deploy):
+        if not file.exists():
+            raise TinynetError(f"{file}: no such file, so {run} is no run directory")
+    weights, reasons = inputs.newest_weights(paths)
+    if weights is None:
+        why = f" ({reasons[0]})" if reasons else ""
+        raise TinynetError(f"{paths.snapshots}: holds no whole .caffemodel{why}; train it first")
+    transform = inputs.read_transform(paths)
+    height, width = images[0].shape[1:]
+    size = transform.crop_size or min(height, width)
+    window = (height - size) // 2, (width - size) // 2, size
+    colour = transform.mean.reshape(len(transform.mean), -1).mean(axis=1)
+    hidden = [_hidden(image, window, colour) for image in images]
+    stack = np.concatenate([np.concatenate([image[None], h]) for image, h in zip(images, hidden)])
+    given = Given(run, len(stack), (3, height, width), [], [], False, pixels=stack)
+    evaluation = Evaluation(request, weights, transform, given, 1, discovery.find(engine), None)
+    p = outputs(evaluation)[0].reshape(len(images), STEPS**2 + 1, -1)
+    return [_occlusion(image, window, each) for image, each in zip(images, p)]
+
+
+def _places(size: int) -> tuple[int, list[int]]:
+    """Side of the patch in pixels, and where it begins along a side of ``size`` pixels."""
+    side = max(1, round(PATCH * size))
+    return side, [round(step * (size - side) / (STEPS - 1)) for step in range(STEPS)]
+
+
+def _hidden(image: np.ndarray, window: tuple[int, int, int], colour: np.ndarray) -> np.ndarray:
+    """STEPS² copies of an image, row by row of the patch's places."""
+    top, left, size = window
+    side, places = _places(size)
+    out = np.repeat(image[None], STEPS**2, axis=0)
+    for number in range(STEPS**2):
+        y, x = top + places[number // STEPS], left + places[number % STEPS]
+        out[number, :, y : y + side, x : x + side] = np.rint(colour).reshape(-1, 1, 1)
+    return out
+
+
+def _occlusion(image: np.ndarray, window: tuple[int, int, int], p: np.ndarray) -> Occlusion:
+    top, left, size = window
+    side, places = _places(size)
+    answer = int(p[0].argmax())
+    total, count = np.zeros((size, size)), np.zeros((size, size))
+    for number, value in enumerate(p[0, answer] - p[1:, answer].astype(np.float64)):
+        y, x = places[number // STEPS], places[number % STEPS]
+        total[y : y + side, x : x + side] += value
+        count[y : y + side, x : x + side] += 1
+    seen = image[::-1, top : top + size, left : left + size].transpose(1, 2, 0)
+    return Occlusion(np.ascontiguousarray(seen), answer, float(p[0, answer]), total / count)
