@@ -17,7 +17,7 @@ from tinynet.report import architecture, confusion, feature_maps, filters, inlin
 from tinynet.report.accuracies import Accuracy, draw_accuracies
 from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves
-from tinynet.report.report_data import label_of
+from tinynet.report.run_data import label_of
 
 BRANCHES = """
 name: "two ways" layer { name: "data" type: "Input" top: "data"

@@ -16,7 +16,8 @@ from tinynet.report import figures
 from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves, mean_points
 from tinynet.report.figure import Choice
-from tinynet.report.report_data import ReportData, RunData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import RunData
 from tinynet.report.stage_tables import tuning_and_held_out
 from tinynet.report.subsets import draw_subsets
 from tinynet.report.summary import stage_bars

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
-from tinynet.errors import UsageError
+from tinynet.errors import StoppedEarly, UsageError
 
 if TYPE_CHECKING:
     from tinynet.report.figure import Figure
@@ -48,7 +48,20 @@ NAMES = (
     help="Converted data set: the page then shows its images, and names of its classes, in place "
     "of drawn ones.",
 )
-@shared_options.engine("What computes the feature maps.")
+@shared_options.engine("What computes feature maps and occlusions.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Follow trainings that run: a page of their curves, which reloads itself; end by Ctrl-C.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how often the page is written anew.",
+)
 def report(
     sources: tuple[Path, ...],
     only: str | None,
@@ -58,17 +71,24 @@ def report(
     prototxt: Path,
     data: Path | None,
     engine: str,
-) -> None:
+    watch: bool,
+    every: float,
+) -> int | None:
     """Write a page with tables, figures and what repeats them; or with --only one figure.
 
     RUNS are run directories or folders of them (default: runs), all of one data set; RESULTS is
     what 'tinynet dissect' or 'tinynet search' wrote, with or without --folds.  The page is one file
-    that needs no network.  What has not run reads "not run".
+    that needs no network.  What has not run reads "not run".  With --watch the exit status is 0
+    where nothing was training in the end, and 75 where something was.
     """
     from tinynet.report import figures
     from tinynet.report.figure import Choice
     from tinynet.report.report_data import ReportData, collect
 
+    if watch:
+        if only is not None:
+            raise UsageError("--watch writes a page of curves; leave --only out")
+        return _watch(sources, out or Path("report.html"), every)
     for name, given, its in (
         ("--stage", stage is not None, "architecture"),
         ("--image", image is not None, "feature-maps"),
@@ -84,14 +104,31 @@ def report(
         from tinynet.report.page import write_report
 
         page = out or Path("report.html")
-        if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
-            raise UsageError(f"--out {page}: the page is an .html file; a figure takes --only NAME")
+        _require_page(page)
         write_report(report_data, choice, page)
         click.echo(str(page))
-        return
+        return None
     for figure, path in _targets(figures.make(only, report_data, choice), only, out):
         figure.draw(path)
         click.echo(str(path))
+    return None
+
+
+def _watch(sources: tuple[Path, ...], page: Path, every: float) -> int:
+    from tinynet.report import live
+
+    named = sources or (Path("runs"),)
+    for source in named:
+        if not source.is_dir():
+            raise UsageError(f"{source}: no such folder; name the one that trainings write to")
+    _require_page(page)
+    click.echo(str(page))
+    return 0 if live.watch(named, page, every, live.say_on_terminal) else StoppedEarly.exit_status
+
+
+def _require_page(page: Path) -> None:
+    if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--out {page}: the page is an .html file; a figure takes --only NAME")
 
 
 def _targets(figures: list[Figure], only: str, out: Path | None) -> list[tuple[Figure, Path]]:

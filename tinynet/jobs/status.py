@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from tinynet.errors import TinynetError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
 from tinynet.run import record as runs
-from tinynet.run.log import Record, read_history
+from tinynet.run.log import read_history
 from tinynet.run.paths import RunPaths
-
-_RATE_RECORDS = 8  # the last so many say how fast a run is now
+from tinynet.run.status import last, seconds_left
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,8 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
         os.fspath(job.run or ""),
         iteration,
         run.max_iter,
-        _last(history, "val_accuracy"),
-        _seconds_left(run, iteration, history, paths) if state.name != states.DONE else 0.0,
+        last(history, "val_accuracy"),
+        seconds_left(run, iteration, history, paths) if state.name != states.DONE else 0.0,
     )
 
 
@@ -98,26 +96,3 @@ def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.
         return states.State(states.WAITING, f"is trained; 'tinynet {job.commands[1][0]}' is left")
     name = states.STOPPED if run.state == runs.STOPPED else states.FAILED
     return states.State(name, run.message)
-
-
-def _last(history: list[Record], key: str) -> float | None:
-    values = [record[key] for record in history if record.get(key) is not None]
-    return values[-1] if values else None
-
-
-def _seconds_left(
-    run: runs.Run, iteration: int, history: list[Record], paths: RunPaths
-) -> float | None:
-    """At the speed of the last records, tests included, less what has passed since the last."""
-    timed = [record for record in history if "seconds" in record][-_RATE_RECORDS:]
-    if run.state == runs.FINISHED:
-        return 0.0
-    if len(timed) < 2 or timed[-1]["iteration"] <= timed[0]["iteration"]:
-        return None
-    rate = (timed[-1]["seconds"] - timed[0]["seconds"]) / (
-        timed[-1]["iteration"] - timed[0]["iteration"]
-    )
-    left = rate * (run.max_iter - iteration)
-    if run.state == runs.RUNNING:
-        left -= max(0.0, time.time() - paths.history.stat().st_mtime)
-    return max(0.0, left)

@@ -38,7 +38,7 @@ def draw_curves(
     Raises TinynetError where no history holds anything to draw.
     """
     every = [history for runs in histories.values() for history in runs]
-    if not any(points(history, key) for history in every for key in _KEYS):
+    if not has_points(histories):
         raise TinynetError("no run has a history yet, so there are no learning curves to draw")
     stages = {
         label: runs
@@ -125,6 +125,12 @@ def _first_losses(every: Sequence[History]) -> Iterator[float]:
 
 
 Points = list[tuple[int, float]]
+
+
+def has_points(histories: Mapping[str, Sequence[History]]) -> bool:
+    """Whether there is anything to draw."""
+    every = [history for runs in histories.values() for history in runs]
+    return any(points(history, key) for history in every for key in _KEYS)
 
 
 def points(history: History, key: str) -> Points:

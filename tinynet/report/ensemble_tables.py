@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from tinynet.experiment import paper
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
-from tinynet.report.report_data import OVERSAMPLE, ReportData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import OVERSAMPLE
 from tinynet.report.run_links import run_links
 from tinynet.report.summary import ensemble_of
 from tinynet.report.table import (

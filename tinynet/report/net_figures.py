@@ -24,7 +24,8 @@ from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import blocks_of, describe, draw_architecture
 from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.images import drawn
-from tinynet.report.report_data import ReportData, RunData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import RunData
 from tinynet.report.table import Table
 from tinynet.run.paths import RunPaths
 

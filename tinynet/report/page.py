@@ -9,6 +9,7 @@ import shlex
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -91,23 +92,30 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
         parts.insert(parts.index(by_id["confusion"]) + 1, images)
     runs = Part("all-runs", "Every run", tables=[tables.runs(report_data, path)])
     parts += [runs, _repeat(report_data)]
+    return filled(
+        "report.html",
+        title=words.title(report_data),
+        lead=words.lead(report_data),
+        facts=words.facts(report_data),
+        warnings=words.warnings(report_data),
+        parts=parts,
+    )
+
+
+def filled(template: str, **values: Any) -> str:
+    """A page of ``page_files`` with these values, its style and its script."""
     script = (_FILES / "report.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FILES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("report.html").render(
-        title=words.title(report_data),
-        lead=words.lead(report_data),
-        reload=0,
-        facts=words.facts(report_data),
-        warnings=words.warnings(report_data),
-        parts=parts,
+    return environment.get_template(template).render(
         style=Markup(_style()),
         script=Markup(script),
         script_hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
         version=__version__,
-        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        **values,
     )
 
 
@@ -124,13 +132,14 @@ def _section(name: str, title: str, report_data: ReportData, choice: Choice) -> 
     part = Part(name, title)
     try:
         found = figures.make(name, report_data, choice)
-        part.figures = [_drawn(figure, report_data) for figure in found]
+        part.figures = [drawn(figure, _sources(report_data, figure.runs)) for figure in found]
     except TinynetError as error:  # this figure alone is missing; the page says why
         part.absent = str(error)
     return part
 
 
-def _drawn(figure: Figure, report_data: ReportData) -> Drawn:
+def drawn(figure: Figure, links: list[Link]) -> Drawn:
+    """The figure as the page has it, and what it is of."""
     name = f"figure-{figure.stem.replace('_', '-')}"
     name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in name)
     with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
@@ -142,7 +151,7 @@ def _drawn(figure: Figure, report_data: ReportData) -> Drawn:
         figure.title,
         figure.caption,
         Markup(inline_svg.inline(svg, name, figure.title, figure.alt)),
-        _sources(report_data, figure.runs),
+        links,
         csv=_csv(figure),
         file=name,
     )

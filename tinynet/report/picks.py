@@ -12,7 +12,8 @@ import numpy as np
 
 from tinynet.predict.ensemble import Member, average
 from tinynet.predict.guesses import Guesses, Predictions, guesses
-from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
 from tinynet.report.summary import ensemble_of, stage_rows
 from tinynet.run.record import FINISHED
 

@@ -10,176 +10,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tinynet import files
 from tinynet.dataset.manifest import Manifest, read_manifest
-from tinynet.errors import TinynetError, UsageError
-from tinynet.experiment.stages import STAGES, Stage
-from tinynet.experiment.variants import VARIANTS
-from tinynet.predict import inputs
-from tinynet.predict.first_layer import FirstLayer, read_first_layer
-from tinynet.predict.guesses import Predictions, read_guesses
-from tinynet.predict.metrics import Metrics
-from tinynet.predict.probabilities import EVALUATE_AGAIN, Probabilities, read_probabilities
+from tinynet.errors import UsageError
+from tinynet.experiment.stages import STAGES
+from tinynet.predict.guesses import Predictions
 from tinynet.report.images import Images
+from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
 from tinynet.report.sources import Folds, Found, Search, look, read_search
 from tinynet.run import record as runs
-from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
 from tinynet.study.collect import missing
 from tinynet.study.cross_validation import read_folds
 from tinynet.study.results import (
-    TAKEN_AGAIN,
     Dissection,
     ResultsPaths,
-    RunRow,
-    Score,
     finished_runs,
     read_dissection,
 )
-
-CENTER, OVERSAMPLE = "center", "oversample"
-
-
-@dataclass(frozen=True, eq=False)
-class RunData:
-    """One run directory and what it says; files are read when they are first asked for.
-
-    ``whole``: of a run in a results folder the run directory itself, with its snapshots, where it
-    is at hand.
-    """
-
-    folder: Path
-    record: runs.Run
-    whole: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """STAGE/NAME, as the folders are called."""
-        return f"{self.folder.resolve().parent.name}/{self.folder.resolve().name}"
-
-    @property
-    def stage_name(self) -> str:
-        return self.folder.resolve().parent.name
-
-    @property
-    def stage(self) -> Stage | None:
-        """The stage whose folder it lies in, or None: a bare solver's run, or a variant's."""
-        return next((stage for stage in STAGES if stage.name == self.stage_name), None)
-
-    @property
-    def label(self) -> str:
-        """How a figure calls its stage: number and title, or the folder's name."""
-        return label_of(self.stage_name)
-
-    @property
-    def paths(self) -> RunPaths:
-        return RunPaths(self.folder)
-
-    @cached_property
-    def history(self) -> list[Record]:
-        return read_history(self.paths.history)
-
-    @property
-    def _scores(self) -> Path:
-        """Where a results folder keeps the run's scores; a run directory has no such file."""
-        return ResultsPaths(self.folder.parent.parent).scores(self.name)
-
-    @property
-    def _remedy(self) -> str:
-        return TAKEN_AGAIN if self._scores.is_file() else EVALUATE_AGAIN
-
-    @cached_property
-    def probabilities(self) -> dict[tuple[str, str], Probabilities]:
-        """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
-        found: dict[tuple[str, str], Probabilities] = {}
-        for path in sorted(self.folder.glob("*.npz")):
-            if path == self.paths.first_layer or path.stem.endswith("_guesses"):
-                continue
-            probabilities = read_probabilities(path, self._remedy)
-            split = probabilities.split or path.stem.removesuffix("_10crop")
-            known = found.get((split, probabilities.crop))
-            # a sample of a split may lie beside all of it
-            if known is None or len(known.names) < len(probabilities.names):
-                found[(split, probabilities.crop)] = probabilities
-        return found
-
-    @cached_property
-    def predictions(self) -> dict[tuple[str, str], Predictions]:
-        """(split, crop) → guesses, or probabilities where no guesses lie beside them."""
-        found: dict[tuple[str, str], Predictions] = dict(self.probabilities)
-        for path in sorted(self.folder.glob("*_guesses.npz")):
-            guesses = read_guesses(path, self._remedy)
-            found[(guesses.split, guesses.crop)] = guesses
-        return found
-
-    def averaged(self, split: str) -> Probabilities | None:
-        """Labelled ten-crop probabilities of a split, which an ensemble averages, or None."""
-        found = self.probabilities.get((split, OVERSAMPLE))
-        return found if found is not None and found.labelled else None
-
-    def of(self, split: str, crop: str = "center") -> Predictions | None:
-        """What the run says of a split's labelled images, or None."""
-        found = self.predictions.get((split, crop))
-        return found if found is not None and found.labelled else None
-
-    def metrics(self, split: str, crop: str = "center") -> Metrics | None:
-        found = self.of(split, crop)
-        return None if found is None else found.metrics
-
-    def scored(self, split: str, crop: str = CENTER) -> Score | None:
-        """What probabilities scored that were not kept, from a results folder's scores."""
-        if not self._scores.is_file():
-            return None
-        try:
-            return files.typed(RunRow, files.read_json(self._scores)).score(split, crop)
-        except (ValueError, TinynetError):
-            return None
-
-    def scored_or_measured(self, split: str, crop: str) -> float | None:
-        """Top-1 accuracy, from the probabilities or else from the scores; None: not measured."""
-        found = self.metrics(split, crop) or self.scored(split, crop)
-        return None if found is None else found.top1
-
-    @cached_property
-    def weights(self) -> inputs.Weights | None:
-        """The newest whole .caffemodel, or None where the folder holds none."""
-        return inputs.newest_weights(RunPaths(self.whole or self.folder))[0]
-
-    @cached_property
-    def first_layer(self) -> FirstLayer | None:
-        """What a results folder keeps of the weights, or None where it keeps nothing."""
-        if not self.paths.first_layer.exists():
-            return None
-        return read_first_layer(self.paths.first_layer, self._remedy)
-
-    @property
-    def model_sha256(self) -> str:
-        """Of the weights that the probabilities are of; else of the newest snapshot; else ""."""
-        hashes = {p.model_sha256 for p in self.predictions.values() if p.model_sha256}
-        if len(hashes) == 1:
-            return hashes.pop()
-        return self.weights.sha256 if self.weights else ""
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """The manifest beside the images that it was trained on, where they still are."""
-        for entry in self.record.data:
-            path = Path(str(entry.get("path", "")))
-            for folder in (path.parent, Path(self.record.folder) / path.parent):
-                try:
-                    return read_manifest(folder)
-                except (TinynetError, OSError):
-                    continue
-        return None
-
-
-def label_of(name: str) -> str:
-    """How a figure calls the stage or variant of a folder name; another folder by that name."""
-    found = next((stage for stage in STAGES if stage.name == name), None)
-    if found is not None:
-        return found.label
-    variant = next((variant for variant in VARIANTS if variant.name == name), None)
-    return f"variant of {variant.number}: {variant.title}" if variant else name
 
 
 @dataclass(frozen=True, eq=False)

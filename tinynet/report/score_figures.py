@@ -20,7 +20,8 @@ from tinynet.report import confusion as confusion_figure
 from tinynet.report import curves as curves_figure
 from tinynet.report import subsets as subsets_figure
 from tinynet.report.figure import Absent, Choice, Figure
-from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
 from tinynet.report.summary import ensemble_of, stage_bars
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from tinynet.report import figure_numbers, search_plane
 from tinynet.report import folds as folds_figure
 from tinynet.report.figure import Absent, Choice, Figure
-from tinynet.report.report_data import ReportData, label_of
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import label_of
 from tinynet.report.table import Cell, Column, Row, Table, interval_cell, percent
 from tinynet.study.cross_validation import StageFolds
 from tinynet.study.trials import Trial, ranked

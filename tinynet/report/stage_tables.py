@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinynet.experiment import paper
-from tinynet.report.report_data import OVERSAMPLE, ReportData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import OVERSAMPLE
 from tinynet.report.run_links import run_links
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
 from tinynet.report.table import (

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from tinynet.report import confusion
 from tinynet.report.figure import Absent
-from tinynet.report.report_data import CENTER, OVERSAMPLE, ReportData, RunData
+from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
 from tinynet.report.run_links import run_id
 from tinynet.report.score_figures import confused
 from tinynet.report.table import (

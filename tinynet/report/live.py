@@ -1,0 +1,184 @@
+"""A page that follows trainings while they run: how far each is, and its curves.
+
+It is made from the run directories alone, so that it follows trainings of any process, on this
+machine or on another that shares the folder; and it is a file, so that it needs no display.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from tinynet import files
+from tinynet.errors import TinynetError
+from tinynet.report import curves, figure_numbers
+from tinynet.report.figure import Figure
+from tinynet.report.page import drawn, filled
+from tinynet.report.parts import Part
+from tinynet.report.run_data import label_of
+from tinynet.report.table import Cell, Column, Row, Table, number, percent
+from tinynet.run.paths import RunPaths
+from tinynet.run.record import FINISHED, RUNNING
+from tinynet.run.status import Status, status_of
+
+_DEPTH = 5  # folders below one that was named in which is looked
+_SHARE = 0.2  # of one core: the page must not take the time of what it shows
+
+
+def runs_below(sources: Sequence[Path]) -> list[Path]:
+    """Run directories (they have a log, which results do not) in or below the folders, in order."""
+    found = {folder.resolve(): folder for source in sources for folder in _below(source, _DEPTH)}
+    return sorted(found.values())
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    paths = RunPaths(folder)
+    if paths.run_json.is_file():
+        if paths.log.exists():
+            yield folder
+    elif depth and folder.is_dir():
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
+                yield from _below(child, depth - 1)
+
+
+Seen = dict[Path, "Status | str"]
+"""Run directory → how far it is, or why that cannot be read."""
+
+
+def look(sources: Sequence[Path]) -> Seen:
+    seen: Seen = {}
+    for folder in runs_below(sources):
+        try:
+            found = status_of(RunPaths(folder))
+        except (TinynetError, OSError) as error:
+            seen[folder] = str(error)
+            continue
+        if found is not None:
+            seen[folder] = found
+    return seen
+
+
+def is_training(seen: Seen) -> bool:
+    return any(isinstance(each, Status) and each.state == RUNNING for each in seen.values())
+
+
+def render(seen: Seen, reload: int) -> str:
+    """The page; ``reload``: after how many seconds it reloads itself, 0 for never."""
+    part = Part("curves", "Learning curves", tables=[_table(seen)])
+    histories: dict[str, list[curves.History]] = {}
+    for folder, each in seen.items():
+        if isinstance(each, Status) and each.history:
+            label = label_of(folder.resolve().parent.name)
+            histories.setdefault(label, []).append(each.history)
+    if curves.has_points(histories):
+        figure = Figure(
+            "curves",
+            "Learning curves",
+            "A colour for each stage, a line for each run. The training loss is a running mean.",
+            curves.describe(histories),
+            [],
+            lambda out: curves.draw_curves(histories, out),
+            lambda: figure_numbers.curves(histories),
+        )
+        part.figures = [drawn(figure, [])]
+    else:
+        part.absent = "no run has displayed a loss yet"
+    return filled("live.html", title="Trainings", lead=lead(seen), reload=reload, part=part)
+
+
+def lead(seen: Seen) -> str:
+    """What is going on, in one sentence."""
+    running = [each for each in seen.values() if isinstance(each, Status)]
+    training = [each for each in running if each.state == RUNNING]
+    done = sum(each.state == FINISHED for each in running)
+    if not seen:
+        return "No run is here yet."
+    text = f"{len(training)} of {len(seen)} runs are training, {done} finished"
+    scored = [(each.val_accuracy, folder) for folder, each in seen.items()
+              if isinstance(each, Status) and each.val_accuracy is not None]  # fmt: skip
+    if scored:
+        best, folder = max(scored, key=lambda pair: pair[0])
+        name = f"{folder.resolve().parent.name}/{folder.name}"
+        text += f"; {name} is the most accurate on its val images, {100 * best:.1f} %"
+    return text + "."
+
+
+def _table(seen: Seen) -> Table:
+    columns = [
+        *(Column("run", "name"), Column("state"), Column("iteration", "number")),
+        *(Column("of", "number"), Column("loss", "number"), Column("val accuracy (%)", "number")),
+        *(Column("left", "number"), Column("device", is_main=False)),
+    ]
+    rows = []
+    for folder, each in seen.items():
+        name = Cell(f"{folder.resolve().parent.name}/{folder.resolve().name}", title=str(folder))
+        if isinstance(each, str):
+            rows.append(Row([name, Cell(each), *(Cell("—", "") for _ in columns[2:])]))
+            continue
+        left = each.seconds_left if each.state == RUNNING else None
+        rows.append(
+            Row(
+                [
+                    name,
+                    Cell(each.state + (f": {each.run.message}" if each.run.message else "")),
+                    number(each.iteration, 0),
+                    number(each.run.max_iter, 0),
+                    number(each.loss, 3),
+                    percent(each.val_accuracy),
+                    Cell("—", "") if left is None
+                    else Cell(str(timedelta(seconds=round(left))), f"{left:.0f}"),
+                    Cell(each.run.device),
+                ]
+            )
+        )  # fmt: skip
+    return Table("progress", "Every run, as its folder says.", columns, rows)
+
+
+def watch(
+    sources: Sequence[Path],
+    page: Path,
+    every: float,
+    say: Callable[[str], object],
+    sleep: Callable[[float], object] = time.sleep,
+) -> bool:
+    """Write the page anew every ``every`` seconds where anything has changed, until interrupted.
+
+    True where nothing was training in the end.  The last page, which reloads no more, is written
+    whatever ends the watch.  Raises OSError where the page cannot be written.
+    """
+    page.parent.mkdir(parents=True, exist_ok=True)
+    seen: Seen = {}
+    before: object = None
+    try:
+        while True:
+            began = time.monotonic()
+            seen = look(sources)
+            state = _state(seen)
+            if state != before:
+                files.write_text(page, render(seen, max(1, round(every))))
+                say(lead(seen))
+            before = state
+            took = time.monotonic() - began
+            sleep(max(every - took, took * (1 / _SHARE - 1)))
+    except KeyboardInterrupt:
+        return not is_training(seen)
+    finally:
+        files.write_text(page, render(seen, 0))
+
+
+def _state(seen: Seen) -> object:
+    """What a page is made of: it is the same as long as this is."""
+    return [
+        (folder, each) if isinstance(each, str) else (folder, each.state, len(each.history))
+        for folder, each in seen.items()
+    ]
+
+
+def say_on_terminal(text: str) -> None:
+    """Replace the line on stderr, where that is a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{time.strftime('%H:%M:%S')} {text}", end="", file=sys.stderr, flush=True)
