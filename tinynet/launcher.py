@@ -44,7 +44,10 @@ def in_environment() -> Place | None:
     if place.solvers == 1:
         return None
     if names == _SLURM:
-        given.setdefault("MASTER_ADDR", first_host(given.get("SLURM_STEP_NODELIST", "127.0.0.1")))
+        hosts = given.get("SLURM_STEP_NODELIST", "")
+        # Slurm's name of a machine need not be one that it knows itself by
+        is_one = given.get("SLURM_STEP_NUM_NODES") == "1" or not hosts
+        given.setdefault("MASTER_ADDR", "127.0.0.1" if is_one else first_host(hosts))
         # the same on every machine of the step, and another for the next step
         step = int(given.get("SLURM_JOB_ID", "0")) * 31 + int(given.get("SLURM_STEP_ID", "0"))
         given.setdefault("MASTER_PORT", str(20000 + step % 10000))

@@ -211,3 +211,22 @@ def test_a_run_that_hits_its_time_limit_resumes_in_the_next_and_ends_with_the_sa
     assert len(sessions) > 1, "it was done within the limit"
     assert "is told to stop" in logs()
     require_same_end(run, straight)
+
+
+def test_the_tasks_of_a_step_train_one_run_together(cluster: Cluster, folder: Path) -> None:
+    small_runs.write_files(Path())
+    command = [
+        sys.executable,
+        "-m",
+        "tinynet",
+        "train",
+        "small/solver.prototxt",
+        "--cpu",
+        "--quiet",
+    ]
+    cluster.environment.update(PYTHONPATH=_root(), OMP_NUM_THREADS="1")
+    said = cluster.run("srun", "-n", "2", *command, "--json", cwd=Path.cwd())
+    (result,) = [json.loads(line) for line in said.splitlines()]  # of rank 0 alone
+    assert (result["state"], result["solvers"], result["effective_batch"]) == ("finished", 2, 20)
+    again = cluster.run("srun", "-n", "2", *command, cwd=Path.cwd())
+    assert "finished at iteration 24" in again

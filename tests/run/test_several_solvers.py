@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +190,38 @@ def test_the_error_of_one_rank_is_the_reason_given(folder: Path) -> None:
     assert "ValueError: of its own" in str(failed.value)
     assert "ValueError: of its own" in (folder / "runs/small/failing/rank1.log").read_text()
     assert processes() == before
+
+
+def test_commands_of_a_launcher_train_one_run_and_end_together(folder: Path) -> None:
+    """As torchrun starts them; the second time rank 0 refuses, and no other waits for it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for arguments in ((), ("--max-norm", "3")):
+        both = [
+            subprocess.Popen(
+                small_runs.command("small/solver.prototxt", "--cpu", "--quiet", *arguments),
+                env=small_runs.environment(
+                    RANK=str(rank),
+                    LOCAL_RANK=str(rank),
+                    WORLD_SIZE="2",
+                    LOCAL_WORLD_SIZE="2",
+                    MASTER_ADDR="127.0.0.1",
+                    MASTER_PORT=port,
+                ),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(2)
+        ]
+        said = [process.communicate(timeout=300) for process in both]
+        status = [process.returncode for process in both]
+        if not arguments:
+            assert status == [0, 0], said
+            assert said[1] == ("", "")
+            assert (record(folder)["state"], record(folder)["solvers"]) == ("finished", 2)
+        else:
+            assert status == [1, 1], said
+            assert "max-norm None -> 3.0" in said[0][1]
+            assert said[1][1] == "tinynet: rank 1 of 2: rank 0 cannot begin, and says why\n"

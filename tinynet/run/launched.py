@@ -95,7 +95,7 @@ def work(request: TrainingRequest, place: Place) -> None:
                 if status == StoppedEarly.exit_status:
                     raise StoppedEarly(f"{paths.root}: {me} has stopped with the others")
                 if status != 0 and told.get("nothing") is None:
-                    raise TinynetError(f"{me}: {worker.fault()}")
+                    raise TinynetError(worker.fault())
             if status != 0:
                 failure = TinynetError(f"{me}: rank 0 cannot begin, and says why")
                 failure.exit_status = status

@@ -116,12 +116,12 @@ def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
     solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)
 
 
-def told_by_rank_0(where: str, text: str | None) -> str:
+def told_by_rank_0(where: str, text: str | None, seconds: float = 300.0) -> str:
     """The ``text`` of rank 0 on all ranks that a launcher has started (``parallel``).
 
     Set solver_count and solver_rank before.
     """
-    return parallel.told_by_rank_0(where, text)
+    return parallel.told_by_rank_0(where, text, seconds)
 
 
 def limit_norms(solver: Solver, largest: float) -> None:

@@ -18,6 +18,7 @@ import datetime
 import gc
 import os
 import shutil
+import socket
 import tempfile
 import time
 import weakref
@@ -259,6 +260,7 @@ def _meet(where: str) -> Store:
         f"uid {where}: MASTER_ADDR and MASTER_PORT must name where rank 0 listens; got "
         f"'{address}' and '{port}'",
     )
+    socket.getaddrinfo(address, int(port))  # a name that is none would be tried for minutes
     # torchrun's own store listens there already
     listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
@@ -268,12 +270,12 @@ def _meet(where: str) -> Store:
     )
 
 
-def told_by_rank_0(where: str, text: str | None) -> str:
+def told_by_rank_0(where: str, text: str | None, seconds: float = _MEET.total_seconds()) -> str:
     """The ``text`` that rank 0 gives, on every rank, before there is a solver.
 
     ``where``: ``env://`` with any word after it, one for each time that the ranks meet; it is then
     the uid of their NCCL too.  Returns on rank 0 once all have read it.  Raises CaffeError where
-    another rank does not come within five minutes.
+    another rank does not come within so many ``seconds``.
     """
     count, rank = CONTEXT.solver_count, CONTEXT.solver_rank
     try:
@@ -282,12 +284,12 @@ def told_by_rank_0(where: str, text: str | None) -> str:
             store.set("told", text)
         found = store.get("told").decode("utf-8")  # waits for it
         store.add("have read", 1)
-        latest = time.monotonic() + _MEET.total_seconds()
+        latest = time.monotonic() + seconds
         while rank == 0 and store.add("have read", 0) < count:
             check(
                 time.monotonic() < latest,
-                f"not all of {count} ranks came to {_address()} within "
-                f"{_MEET.total_seconds():g} s; start as many as WORLD_SIZE says",
+                f"not all of {count} ranks came to {_address()} within {seconds:g} s; start as "
+                "many as WORLD_SIZE says",
             )
             time.sleep(_LOOK)
     except (RuntimeError, OSError) as error:

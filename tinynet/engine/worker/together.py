@@ -21,6 +21,7 @@ from tinynet.errors import TinynetError
 _LAUNCHED = "env://"  # of the torch engine, which alone knows launchers
 # what each rank has of its own, whatever rank 0 was started with
 _OWN = ("engine", "gpu", "rank", "launched")
+_MEETING_SECONDS, _TELLING_SECONDS = 300.0, 60.0
 _NOTHING, _SNAPSHOT, _STOP = range(3)
 
 
@@ -52,7 +53,10 @@ def take_part(options):
     if options.launched:
         mine = {name: value for name, value in vars(options).items() if name not in _OWN}
         told = caffe.extensions.told_by_rank_0(
-            _LAUNCHED + options.launched, None if options.rank else json.dumps(mine)
+            _LAUNCHED + options.launched,
+            None if options.rank else json.dumps(mine),
+            # others may have ended by the same fault, and need not be told
+            _MEETING_SECONDS if options.nothing is None else _TELLING_SECONDS,
         )
         vars(options).update(json.loads(told))
         channel.emit("told", more=options.more, nothing=options.nothing)
