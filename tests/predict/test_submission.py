@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+import re
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from tests.cli.command import run as command
 from tests.predict.test_probabilities import some
-from tinynet.predict.submission import submission
+from tests.report.some_runs import write_run
+from tinynet.errors import TinynetError, UsageError
+from tinynet.predict import inputs
+from tinynet.predict.best import best, groups
+from tinynet.predict.probabilities import read_probabilities
+from tinynet.predict.submission import require_form, submission
+from tinynet.run.paths import RunPaths
 
 
 def test_lines_name_the_most_probable_wnid_in_the_order_of_the_numbers():
@@ -22,3 +33,78 @@ def test_lines_name_the_most_probable_wnid_in_the_order_of_the_numbers():
     assert submission(value) == (
         "test_0.JPEG n01443537\ntest_2.JPEG n02124075\ntest_10.JPEG n01443537\n"
     )
+
+
+NAMES, WNIDS = ["test_0.JPEG", "test_1.JPEG", "test_2.JPEG"], ["n1", "n2"]
+WHOLE = "test_0.JPEG n1\ntest_1.JPEG n1\ntest_2.JPEG n2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (WHOLE[:-1], "its last line does not end"),
+        (WHOLE[:-5], "its last line does not end"),
+        (WHOLE.replace("test_1", "test_9"), "f:2: 'test_9.JPEG' is no image of the test split"),
+        (WHOLE.replace("test_1", "test_0"), "f:2: 'test_0.JPEG' stands there twice"),
+        (WHOLE.replace("n2", "n3"), "f:3: 'n3' is no wnid"),
+        (WHOLE.replace(" n2", "\tn2"), "f:3: '' is no image"),
+        (WHOLE.replace("\n", "\r\n"), "f:1: 'n1\\r' is no wnid"),
+        ("\n" + WHOLE, "f:1: '' is no image"),
+        (WHOLE.splitlines(True)[0], "no line for 2 of 3 images, 'test_1.JPEG' among them"),
+        ("", "no line for 3 of 3 images"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_by_its_line(text: str, says: str) -> None:
+    with pytest.raises(TinynetError, match=re.escape(says)):
+        require_form(text, "f", NAMES, WNIDS)
+
+
+def test_a_whole_file_is_taken_in_any_order() -> None:
+    assert require_form(WHOLE, "f", NAMES[::-1], WNIDS) == 2
+    assert require_form("a b n1\n", "f", ["a b"], WNIDS) == 1
+
+
+def test_the_best_group_is_that_of_the_highest_average(tmp_path: Path) -> None:
+    for stage, name, skill in (
+        ("stage1_simple", "seed1", 0.3),
+        ("stage7_dropout2", "seed1", 0.5),
+        ("stage7_dropout2", "seed2", 0.5),
+        ("stage8_ensemble", "member04", 0.5),
+    ):
+        seed = len(list(tmp_path.glob("*/*"))) + 1
+        write_run(tmp_path / stage / name, seed=seed, skill=skill)
+    write_run(tmp_path / "variant_modern/seed1", skill=0.99, state="running")  # not finished
+    offered = {group.name: group for group in groups([tmp_path])}
+    assert [len(group.runs) for group in offered.values()] == [1, 2, 3]
+    for group in offered.values():
+        arrays = [
+            read_probabilities(run / "val_10crop.npz").probabilities.astype(np.float64)
+            for run in group.runs
+        ]
+        labels = read_probabilities(group.runs[0] / "val_10crop.npz").labels
+        right = (np.mean(arrays, axis=0).argmax(axis=1) == labels).mean()
+        assert group.top1 == pytest.approx(right)
+    assert best([tmp_path]).top1 == max(group.top1 for group in offered.values())
+    # an OUT folder of dissect, whose runs lie below runs/, and the same run named twice
+    assert best([tmp_path, tmp_path / "stage1_simple"]).name == best([tmp_path]).name
+    with pytest.raises(UsageError, match="holds no finished run with val_10crop.npz"):
+        best([tmp_path / "nothing"])
+
+
+def test_the_command_writes_the_best_and_checks_a_file(trained: RunPaths, tmp_path: Path) -> None:
+    out = tmp_path / "submission.txt"
+    evaluated = command("evaluate", trained.root, "--split", "val", "--oversample", "--cpu")
+    assert evaluated.status == 0, evaluated.stderr
+    folder = trained.root.parent
+    done = command("predict", folder, "--best", "--out", out, "--cpu")
+    assert done.status == 0, done.stderr
+    assert "best on the validation images, over ten crops: small, 1 run: " in done.stderr
+    data = inputs.find_images(trained, "test").source.parent
+    checked = command("predict", "--check", out, "--data", data)
+    assert checked.status == 0, checked.stderr
+    assert "11 predictions, one for each image of the test split, of " in checked.stdout
+    out.write_text(out.read_text().replace("test_3.JPEG", "test_4.JPEG"))
+    refused = command("predict", "--check", out, "--data", data)
+    assert refused.status == 1 and "'test_4.JPEG' stands there twice" in refused.stderr
+    for words in (("predict",), ("predict", folder, "--best"), ("predict", "x", "--check", out)):
+        assert command(*words).status == 2

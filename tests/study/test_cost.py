@@ -76,7 +76,7 @@ def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) 
     shows("large/seed1", 50)
     images = 100 * 10 + 300 / 3
     # 20 s for the processes to begin
-    assert pace.expected("small/seed1") == pytest.approx(20 + images / 100)
+    assert pace.expected("small/seed1") == pytest.approx(20 + (images - 10 * 10) / 100)
     assert pace.expected("middle/seed1") == pytest.approx(
         20 + images / 50
     )  # at most as long as large

@@ -203,8 +203,21 @@ def ensemble(
         "tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
     )
 )
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
 @_split_option("test")
+@click.option(
+    "--best",
+    "is_best",
+    is_flag=True,
+    help="RUN is a folder of runs: average those of the stage, or the ensemble, that is best on "
+    "the validation images.",
+)
+@click.option(
+    "--check",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Predict nothing: check the form of FILE against the test images of --data.",
+)
 @click.option("--one-crop", is_flag=True, help="Use one-crop probabilities, not 10-crop ones.")
 @click.option(
     "--out",
@@ -214,7 +227,13 @@ def ensemble(
 )
 @_engine_options
 def predict(
-    runs: tuple[Path, ...], split: str, one_crop: bool, out: Path | None, **options: Any
+    runs: tuple[Path, ...],
+    split: str,
+    is_best: bool,
+    check: Path | None,
+    one_crop: bool,
+    out: Path | None,
+    **options: Any,
 ) -> None:
     """Write the submission file of a run, or of the average of several.
 
@@ -223,9 +242,20 @@ def predict(
     its newest snapshot.
     """
     from tinynet.predict.ensemble import average
-    from tinynet.predict.submission import submission
+    from tinynet.predict.submission import require_form, submission
     from tinynet.run.paths import RunPaths
 
+    if check is not None:
+        if runs or is_best or out is not None:
+            raise UsageError("--check FILE predicts nothing: leave out RUN, --best and --out")
+        _check(check, split, options["data"])
+        return
+    if not runs:
+        raise UsageError("name a RUN, or with --best a folder of runs")
+    if is_best:
+        if out is None:
+            raise UsageError("--best: name the file to write with --out FILE")
+        runs = _best(runs)
     if out is None and len(runs) > 1:
         raise UsageError("several RUNs: name the file to write with --out FILE")
     if out is not None and out.is_dir():
@@ -233,6 +263,7 @@ def predict(
     members = _members(runs, split, not one_crop, options)
     result = members[0].probabilities if len(members) == 1 else average(members)
     text = submission(result)
+    require_form(text, "the predictions", result.names.tolist(), result.wnids.tolist())
     if str(out) == "-":
         click.echo(text, nl=False)
         return
@@ -242,6 +273,35 @@ def predict(
     out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(out, text)
     click.echo(f"{out}: {len(result.names):,} predictions")
+
+
+def _best(folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The runs below the folders whose average is best on the validation images."""
+    from tinynet.predict.best import best
+
+    found = best(folders)
+    count = f"{len(found.runs)} {'run' if len(found.runs) == 1 else 'runs averaged'}"
+    say(f"best on the validation images, over ten crops: {found.name}, {count}: "
+        f"{_percent(found.top1)}")  # fmt: skip
+    return tuple(found.runs)
+
+
+def _check(file: Path, split: str, data: Path | None) -> None:
+    """Say whether a submission file has the form that the server takes."""
+    from tinynet.dataset.manifest import read_manifest
+    from tinynet.dataset.paths import DATA_ROOT
+    from tinynet.predict.submission import require_form
+
+    manifest = read_manifest(data or DATA_ROOT)
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TinynetError(f"{file}: is no text ({error})") from None
+    classes = require_form(text, str(file), manifest.names[split], manifest.wnids)
+    click.echo(
+        f"{file}: {manifest.counts[split]:,} predictions, one for each image of the {split} split, "
+        f"of {classes} of {manifest.classes} classes"
+    )
 
 
 def _members(

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
 
-_ONLY_HERE = (
-    "--write-jobs",
-    "--jobs",
-    "--json",
-    "--collect",
-    "--quiet",
-)  # steer the work or what is printed
+# what steers the work here, or what is printed
+_ONLY_HERE = ("--write-jobs", "--jobs", "--json", "--collect", "--quiet")
+_ONLY_HERE_WITH_VALUE = ("--pack", "--within", "--per-gpu")
 
 
 def command_line() -> str:
     """This command as one line, without what only steers the work here."""
-    return shlex.join(["tinynet", *(word for word in sys.argv[1:] if word not in _ONLY_HERE)])
+    return shlex.join(["tinynet", *_repeated(sys.argv[1:])])
+
+
+def _repeated(words: Sequence[str]) -> Iterator[str]:
+    is_value = False
+    for word in words:
+        if is_value:
+            is_value = False
+        elif word in _ONLY_HERE_WITH_VALUE:
+            is_value = True
+        elif word not in _ONLY_HERE and word.partition("=")[0] not in _ONLY_HERE_WITH_VALUE:
+            yield word

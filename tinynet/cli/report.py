@@ -32,7 +32,8 @@ NAMES = (
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The page, default report.html; with --only a .png, .svg or .pdf, or a folder.",
+    help="The page, default report.html; an .md file has the tables alone; with --only a .png, "
+    ".svg or .pdf, or a folder.",
 )
 @click.option("--stage", type=click.IntRange(1, 8), metavar="N", help="Architecture of stage N.")
 @click.option(
@@ -77,9 +78,10 @@ def report(
     """Write a page with tables, figures and what repeats them; or with --only one figure.
 
     RUNS are run directories or folders of them (default: runs), all of one data set; RESULTS is
-    what 'tinynet dissect' or 'tinynet search' wrote, with or without --folds.  The page is one file
-    that needs no network.  What has not run reads "not run".  With --watch the exit status is 0
-    where nothing was training in the end, and 75 where something was.
+    what 'tinynet dissect' or 'tinynet search' wrote, with or without --folds.  Several dissections
+    of one data set, of other schedules, say, have a table each.  The page is one file that needs no
+    network.  What has not run reads "not run".  With --watch the exit status is 0 where nothing was
+    training in the end, and 75 where something was.
     """
     from tinynet.report import figures
     from tinynet.report.figure import Choice
@@ -104,6 +106,12 @@ def report(
         from tinynet.report.page import write_report
 
         page = out or Path("report.html")
+        if page.suffix.lower() == ".md" and not page.is_dir():
+            from tinynet.report.markdown import write_markdown
+
+            write_markdown(report_data, page)
+            click.echo(str(page))
+            return None
         _require_page(page)
         write_report(report_data, choice, page)
         click.echo(str(page))
@@ -128,7 +136,10 @@ def _watch(sources: tuple[Path, ...], page: Path, every: float) -> int:
 
 def _require_page(page: Path) -> None:
     if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--out {page}: the page is an .html file; a figure takes --only NAME")
+        raise UsageError(
+            f"--out {page}: the page is an .html file, its tables alone an .md file; a figure takes "
+            "--only NAME"
+        )
 
 
 def _targets(figures: list[Figure], only: str, out: Path | None) -> list[tuple[Figure, Path]]:

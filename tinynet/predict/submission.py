@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 
+from tinynet.errors import TinynetError
 from tinynet.predict.metrics import predicted_class
 from tinynet.predict.probabilities import Probabilities
 
@@ -16,6 +19,38 @@ def submission(probabilities: Probabilities) -> str:
     chosen = probabilities.wnids[predicted_class(probabilities.probabilities)]
     lines = zip(probabilities.names.tolist(), chosen.tolist())
     return "".join(f"{name} {wnid}\n" for name, wnid in sorted(lines, key=_natural))
+
+
+def require_form(text: str, where: str, names: Sequence[str], wnids: Sequence[str]) -> int:
+    """How many classes a submission file names, if it has the form that the server takes.
+
+    That is a line ``NAME WNID`` for each image of the test split, ``names``, each once, of a class
+    of ``wnids``, and nothing else.  Raises TinynetError, naming ``where`` and the line.
+    """
+    lines = text.split("\n")
+    if lines[-1]:
+        raise TinynetError(f"{where}: its last line does not end, as of a file that is cut off")
+    known, wanted = set(wnids), Counter(names)
+    seen: Counter[str] = Counter()
+    chosen = set()
+    for number, line in enumerate(lines[:-1], 1):
+        name, _, wnid = line.rpartition(" ")
+        seen[name] += 1
+        if name not in wanted:
+            raise TinynetError(f"{where}:{number}: {name!r} is no image of the test split")
+        if seen[name] > wanted[name]:
+            raise TinynetError(f"{where}:{number}: {name!r} stands there twice")
+        if wnid not in known:
+            raise TinynetError(f"{where}:{number}: {wnid!r} is no wnid of the data set")
+        chosen.add(wnid)
+    missing = wanted - seen
+    if missing:
+        first = next(name for name in names if name in missing)
+        raise TinynetError(
+            f"{where}: has no line for {sum(missing.values()):,} of {len(names):,} images, "
+            f"'{first}' among them"
+        )
+    return len(chosen)
 
 
 def _natural(line: tuple[str, str]) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shlex
 import tempfile
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from tinynet import __version__, files
 from tinynet.errors import TinynetError
 from tinynet.report import (
+    claims,
     ensemble_tables,
     figures,
     galleries,
@@ -67,7 +69,9 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
         if asked.get(name, True)
     ]
     by_id = {part.id: part for part in parts}
+    _name_protocol(by_id["dissection"], report_data)
     by_id["dissection"].tables.append(stage_tables.stages(report_data))
+    by_id["dissection"].tables.append(claims.table(report_data))
     for name, made in (
         ("subsets", ensemble_tables.ensemble_facts(report_data)),
         ("subsets", ensemble_tables.subset_sizes(report_data)),
@@ -91,6 +95,8 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
     if images is not None:
         parts.insert(parts.index(by_id["confusion"]) + 1, images)
     runs = Part("all-runs", "Every run", tables=[tables.runs(report_data, path)])
+    place = parts.index(by_id["dissection"]) + 1
+    parts[place:place] = [_other(other, choice, path) for other in report_data.others]
     parts += [runs, _repeat(report_data)]
     return filled(
         "report.html",
@@ -128,19 +134,50 @@ def _style() -> str:
     )
 
 
+def _name_protocol(part: Part, report_data: ReportData) -> None:
+    """One table is of one protocol, which its title names."""
+    if report_data.protocol:
+        part.title += f": {report_data.protocol}"
+
+
+def _other(report_data: ReportData, choice: Choice, path: Path) -> Part:
+    """Another dissection of the same data: its own table, by a protocol of its own."""
+    part = _section("dissection", "The same by another protocol", report_data, choice)
+    part.id += report_data.suffix
+    _name_protocol(part, report_data)
+    part.texts.append(
+        f"From {report_data.sources[0]}. Nothing here enters the tables and figures of the other "
+        "sections."
+    )
+    part.texts += words.warnings(report_data)
+    for made in (
+        stage_tables.stages(report_data),
+        ensemble_tables.ensemble_facts(report_data),
+        claims.table(report_data),
+        tables.runs(report_data, path),
+    ):
+        if made is not None:
+            part.tables.append(replace(made, id=made.id + report_data.suffix))
+    part.commands = _repeat(report_data).commands[:1]
+    return part
+
+
 def _section(name: str, title: str, report_data: ReportData, choice: Choice) -> Part:
     part = Part(name, title)
     try:
         found = figures.make(name, report_data, choice)
-        part.figures = [drawn(figure, _sources(report_data, figure.runs)) for figure in found]
+        part.figures = [
+            drawn(figure, _sources(report_data, figure.runs), report_data.suffix)
+            for figure in found
+        ]
     except TinynetError as error:  # this figure alone is missing; the page says why
         part.absent = str(error)
     return part
 
 
-def drawn(figure: Figure, links: list[Link]) -> Drawn:
-    """The figure as the page has it, and what it is of."""
-    name = f"figure-{figure.stem.replace('_', '-')}"
+def drawn(figure: Figure, links: list[Link], suffix: str = "") -> Drawn:
+    """The figure as the page has it, and what it is of.  ``suffix``: of its id."""
+    name = f"figure-{figure.stem.replace('_', '-')}{suffix}"
     name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in name)
     with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
         file = Path(folder) / "figure.svg"
@@ -168,7 +205,8 @@ def _csv(figure: Figure) -> str:
 def _sources(report_data: ReportData, names: list[str]) -> list[Link]:
     """Links to the runs of a figure; one to the table of runs where they are many."""
     links = run_links(report_data, list(dict.fromkeys(names)))
-    return links if len(links) <= _NAMED_RUNS else [Link(f"{len(links)} runs", "#runs")]
+    all_runs = f"#runs{report_data.suffix}"
+    return links if len(links) <= _NAMED_RUNS else [Link(f"{len(links)} runs", all_runs)]
 
 
 def _repeat(report_data: ReportData) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,17 @@ class ReportData:
     searches: list[Search] = field(default_factory=list)
     folds: list[Folds] = field(default_factory=list)
     lost: list[Path] = field(default_factory=list)  # files of its runs that a dissection lacks
+    # other dissections of the same data, each by a protocol of its own and with its own table
+    others: list[ReportData] = field(default_factory=list)
+    suffix: str = ""  # of the ids on the page, where this is one of the others
+
+    @property
+    def protocol(self) -> str:
+        """What a table's title says of how all of it was trained; "" where nothing says so."""
+        if self.dissection is None:
+            return ""
+        factor = float(self.dissection.settings.get("epochs_factor", 1))
+        return "full schedules" if factor == 1 else f"schedules times {factor:g}"
 
     @property
     def reported(self) -> str:
@@ -59,7 +70,10 @@ class ReportData:
         if self.manifest is not None:
             return self.manifest.classes
         found = next((p for run in self.runs for p in run.predictions.values()), None)
-        return 0 if found is None else len(found.wnids)
+        if found is not None:
+            return len(found.wnids)
+        data = self.dissection.settings.get("data") if self.dissection else None
+        return int(data.get("classes", 0)) if isinstance(data, dict) else 0
 
     @property
     def images(self) -> str:
@@ -158,39 +172,47 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
             what = "holds no run (no run.json)" if source.is_dir() else "no such folder"
             raise UsageError(f"{source}: {what}; name run directories, or a folder of them")
         seen.add(here)
-    _require_one_table(seen)
+    _require_tables_alone(seen)
+    manifest = read_manifest(data) if data is not None else None
+    tables = [_of_dissection(*each) for each in seen.dissections]
     found: dict[Path, RunData] = {}
-    dissection = None
-    lost: list[Path] = []
-    for results, whole in seen.dissections:
-        dissection = read_dissection(results)
-        for name in finished_runs(dissection):
-            folder = results / name
-            gone = missing(ResultsPaths(results), name, dissection)
-            lost += gone if folder.exists() else [folder]
-        for folder in look(results, inside=True).runs:
-            snapshots = whole / folder.relative_to(results) if whole else None
-            _add(found, folder, snapshots)
     for folder in seen.runs:
         _add(found, folder)
     ordered = sorted(found.values(), key=_order)
-    require_one_data_set(ordered)
-    manifest = read_manifest(data) if data is not None else None
-    if manifest is not None:
-        for run in ordered:
-            for found_p in run.predictions.values():
-                if found_p.wnids.tolist() != manifest.wnids:
-                    raise UsageError(f"--data {data}: its classes are not those of {run.folder}")
-    return ReportData(
-        ordered,
-        list(sources),
-        dissection,
-        manifest,
-        data,
-        [read_search(folder) for folder in seen.searches],
-        [Folds(folder, *read_folds(folder)) for folder in seen.folds],
-        lost,
+    require_one_data_set([*ordered, *(run for table in tables for run in table.runs)])
+    _require_one_question(tables)
+    first = tables[0] if tables else ReportData(ordered)
+    for run in (run for table in (tables or [first]) for run in table.runs):
+        for found_p in run.predictions.values():
+            if manifest is not None and found_p.wnids.tolist() != manifest.wnids:
+                raise UsageError(f"--data {data}: its classes are not those of {run.folder}")
+    return replace(
+        first,
+        sources=list(sources),
+        data=manifest,
+        data_folder=data,
+        searches=[read_search(folder) for folder in seen.searches],
+        folds=[Folds(folder, *read_folds(folder)) for folder in seen.folds],
+        others=[
+            replace(table, data=manifest, data_folder=data, suffix=f"-{number}")
+            for number, table in enumerate(tables[1:], 2)
+        ],
     )
+
+
+def _of_dissection(results: Path, whole: Path | None) -> ReportData:
+    """A results folder; ``whole``: where its whole runs lie, if they are at hand."""
+    dissection = read_dissection(results)
+    lost: list[Path] = []
+    for name in finished_runs(dissection):
+        folder = results / name
+        gone = missing(ResultsPaths(results), name, dissection)
+        lost += gone if folder.exists() else [folder]
+    found: dict[Path, RunData] = {}
+    for folder in look(results, inside=True).runs:
+        _add(found, folder, whole / folder.relative_to(results) if whole else None)
+    ordered = sorted(found.values(), key=_order)
+    return ReportData(ordered, sources=[results], dissection=dissection, lost=lost)
 
 
 def _order(run: RunData) -> tuple[Any, ...]:
@@ -209,14 +231,29 @@ def _add(found: dict[Path, RunData], folder: Path, whole: Path | None = None) ->
         found.setdefault(folder.resolve(), RunData(folder, record, whole))
 
 
-def _require_one_table(seen: Found) -> None:
-    """Raise UsageError where there is more than one table's worth of runs."""
-    if len(seen.dissections) > 1 or (seen.dissections and seen.runs):
+def _require_tables_alone(seen: Found) -> None:
+    """Raise UsageError where runs are named beside a dissection, whose table has its own."""
+    if seen.dissections and seen.runs:
         here = [os.fspath(folder) for folder, _ in seen.dissections]
-        others = f" and {len(seen.runs)} runs" if seen.runs else ""
         raise UsageError(
-            f"{', '.join(here)}{others}: a dissection has a table of its own runs; name it alone"
+            f"{', '.join(here)} and {len(seen.runs)} runs: a dissection has a table of its own "
+            "runs; name it alone, or with other dissections"
         )
+
+
+def _require_one_question(tables: Sequence[ReportData]) -> None:
+    """Raise UsageError where dissections are not of the same images, reported alike."""
+    asked = [
+        (table.dissection.settings.get("data", {}).get("digests"), table.dissection.reported)
+        for table in tables
+        if table.dissection is not None
+    ]
+    for table, each in zip(tables, asked):
+        if each != asked[0]:
+            raise UsageError(
+                f"{tables[0].sources[0]} and {table.sources[0]}: are not of the same data, split "
+                "alike; make a page of each"
+            )
 
 
 def require_one_data_set(found: Iterable[RunData]) -> None:

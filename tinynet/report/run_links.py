@@ -11,7 +11,9 @@ from tinynet.report.table import Link
 def run_id(report_data: ReportData, name: str) -> str:
     """The id of a run's row in the table of runs: by its place, since names may hold anything."""
     names = [run.name for run in report_data.runs]
-    return f"run-{names.index(name) + 1}" if name in names else ""
+    if name not in names:
+        return ""
+    return f"run-{names.index(name) + 1}{report_data.suffix}"
 
 
 def run_links(

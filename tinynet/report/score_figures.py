@@ -135,6 +135,9 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             "no finished run has probabilities of the reported images; 'tinynet evaluate RUN'"
         )
     chance = 1 / report_data.classes if report_data.classes else None
+    title = "What each step of the dissection adds"
+    if report_data.protocol:
+        title += f" ({report_data.protocol})"
     yield Figure(
         "dissection",
         "Accuracy of every stage, and what each step gains",
@@ -142,9 +145,7 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "gains over the one before it, beside what the paper says; a variant, over its stage.",
         bars.describe(found),
         [run.name for run in report_data.runs],
-        lambda out: bars.draw_bars(
-            found, out, "What each step of the dissection adds", chance, note, report_data.images
-        ),
+        lambda out: bars.draw_bars(found, out, title, chance, note, report_data.images),
         lambda: figure_numbers.bars(found),
     )
 

@@ -162,6 +162,22 @@ def _pad(text: str, width: int, right: bool) -> str:
     return text.rjust(width) if right else text.ljust(width)
 
 
+def as_markdown(made: Table) -> str:
+    """The table as Markdown, with its caption above: every column, as a README has it."""
+    rules = ["---:" if column.is_number else "---" for column in made.columns]
+    lines = [[_escaped(column.name) for column in made.columns], rules]
+    lines += [[_escaped(cell.text) for cell in row.cells] for row in made.rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"{_escaped(made.caption)}\n\n{table}" if made.caption else table
+
+
+def _escaped(text: str) -> str:
+    # what Markdown would take for itself: a column's end, markup, a tag
+    for sign in "\\|*_`<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
 def as_csv(made: Table) -> str:
     """Every column; numbers to all their digits, nothing in place of what is missing."""
     out = io.StringIO()

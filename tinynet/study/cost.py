@@ -131,7 +131,7 @@ class Pace:
         return found
 
     def expected(self, run: str) -> float | None:
-        """The seconds that a whole run and its evaluations take, by what the others show.
+        """The seconds that the rest of a run and its evaluations take, by what all have shown.
 
         At most, that is: a net takes no longer for an image than one of more multiply-adds that was
         seen at work, and a net larger than all of those longer in proportion.  None where none has
@@ -151,7 +151,9 @@ class Pace:
             each = min(larger)
         else:
             each *= mine.multiply_adds / largest
-        return _STARTING + mine.images * each
+        records = self._records(run)
+        done = int(records[-1]["iteration"]) * mine.batch if records else 0
+        return _STARTING + (mine.images - done) * each
 
     def _look(self, run: str, cost: Cost) -> tuple[int, float]:
         """The iteration that a run's history has come to, and its rate in images a second."""

@@ -1,0 +1,80 @@
+"""Which of many runs are averaged for the best predictions: those of one stage, or the ensemble's.
+
+Every stage and variant offers the average of its finished runs, and the last single stage's runs
+offer the one with stage 8's members.  What is best on the validation split, over ten crops, is
+taken.  That split's own accuracy of the choice flatters, as every maximum does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinynet.errors import TinynetError, UsageError
+from tinynet.experiment.stages import STAGES
+from tinynet.predict.ensemble import Member, average
+from tinynet.predict.metrics import score
+from tinynet.predict.probabilities import read_probabilities
+from tinynet.run import record as runs
+from tinynet.run.paths import RunPaths
+
+SPLIT = "val"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs whose average is offered, and its top-1 accuracy on the validation split."""
+
+    name: str
+    runs: list[Path]
+    top1: float
+
+
+def best(folders: Sequence[Path]) -> Group:
+    """The best group of the finished runs below ``folders``, which have val_10crop.npz.
+
+    Raises UsageError where there is none, TinynetError where runs are of different images.
+    """
+    found = groups(folders)
+    if not found:
+        shown = ", ".join(map(str, folders))
+        raise UsageError(
+            f"{shown}: holds no finished run with {RunPaths(Path()).probabilities(SPLIT, True)}; "
+            "'tinynet evaluate RUN --oversample' writes it"
+        )
+    return max(found, key=lambda group: (group.top1, len(group.runs)))
+
+
+def groups(folders: Sequence[Path]) -> list[Group]:
+    """Every group that the runs below ``folders`` make, in the order of their names."""
+    by_stage: dict[str, list[Path]] = {}
+    for run in sorted({run.resolve(): run for run in _runs(folders)}.values()):
+        by_stage.setdefault(run.resolve().parent.name, []).append(run)
+    last, ensemble = STAGES[-2].name, STAGES[-1].name
+    if ensemble in by_stage:
+        by_stage[ensemble] = by_stage.get(last, []) + by_stage[ensemble]
+    return [_group(name, found) for name, found in sorted(by_stage.items())]
+
+
+def _group(name: str, found: list[Path]) -> Group:
+    members = [Member(run, read_probabilities(_file(run))) for run in found]
+    try:
+        mean = average(members)
+    except TinynetError as error:
+        raise TinynetError(f"the runs of {name} make no average: {error}") from None
+    return Group(name, found, score(mean.probabilities, mean.labels).top1)
+
+
+def _runs(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        for pattern in ("run.json", "*/run.json", "*/*/run.json", "runs/*/*/run.json"):
+            for path in folder.glob(pattern):
+                record = runs.load(path)
+                is_done = record is not None and record.state == runs.FINISHED
+                if is_done and _file(path.parent).exists():
+                    yield path.parent
+
+
+def _file(run: Path) -> Path:
+    return RunPaths(run).probabilities(SPLIT, oversample=True)
