@@ -137,8 +137,8 @@ def _watch(sources: tuple[Path, ...], page: Path, every: float) -> int:
 def _require_page(page: Path) -> None:
     if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(
-            f"--out {page}: the page is an .html file, its tables alone an .md file; a figure takes "
-            "--only NAME"
+            f"--out {page}: the page is an .html file, its tables alone an .md file; a figure "
+            "takes --only NAME"
         )
 
 
