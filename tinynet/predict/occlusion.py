@@ -7,12 +7,15 @@ forward passes alone, so that either engine computes it as it computes an evalua
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 from tinynet.engine import discovery
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
@@ -21,17 +24,6 @@ from tinynet.predict.inputs import Images
 
 PATCH = 0.25  # side of the patch, in sides of what the net sees
 STEPS = 13  # places of the patch along either side
-
-
-@dataclass(frozen=True)
-class Given(Images):
-    """Images that are at hand, uint8 N×C×H×W, instead of in an LMDB."""
-
-    pixels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
-
-    def records(self) -> Generator[tuple[bytes, int], None, None]:
-        for each in self.pixels:
-            yield each.tobytes(), -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +62,12 @@ def occlusions(run: Path, images: Sequence[np.ndarray], engine: str = "auto") ->
     colour = transform.mean.reshape(len(transform.mean), -1).mean(axis=1)
     hidden = [_hidden(image, window, colour) for image in images]
     stack = np.concatenate([np.concatenate([image[None], h]) for image, h in zip(images, hidden)])
-    given = Given(run, len(stack), (3, height, width), [], [], False, pixels=stack)
-    evaluation = Evaluation(request, weights, transform, given, 1, discovery.find(engine), None)
-    p = outputs(evaluation)[0].reshape(len(images), STEPS**2 + 1, -1)
+    with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
+        source = Path(folder) / "hidden_lmdb"
+        write_store(source, ((b"%08d" % n, encode_datum(each, 0)) for n, each in enumerate(stack)))
+        given = Images(source, len(stack), (3, height, width), [], [], False)
+        evaluation = Evaluation(request, weights, transform, given, 1, discovery.find(engine), None)
+        p = outputs(evaluation)[0].reshape(len(images), STEPS**2 + 1, -1)
     return [_occlusion(image, window, each) for image, each in zip(images, p)]
 
 
