@@ -168,3 +168,19 @@ def test_real_caffe_trains_every_stage_and_a_member_from_generated_files(
         "snapshot_iter_2.caffemodel",
         "snapshot_iter_2.solverstate",
     ]
+
+
+def test_solvers_that_train_together_share_the_images_of_an_iteration() -> None:
+    written = [
+        generate.generate(Path("p"), DataSet(), [stage(1)], Overrides(batch_size=60, solvers=n))
+        for n in (1, 3)
+    ]
+    paths = StagePaths(Path("p"), stage(1).name, None)
+    assert written[0][paths.solver] == written[1][paths.solver]  # as many epochs, as many updates
+    batches = [
+        text.parse(files[paths.train_val], schema.NetParameter, "net").layer[0].data_param
+        for files in written
+    ]
+    assert [batch.batch_size for batch in batches] == [60, 20]
+    with pytest.raises(TinynetError, match="60 images an iteration cannot be shared by 7 solvers"):
+        generate.generate(Path("p"), DataSet(), [stage(1)], Overrides(batch_size=60, solvers=7))

@@ -73,6 +73,34 @@ def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None
     assert slot.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
+def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_anew(tmp_path: Path) -> None:
+    machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 500))
+    slots = runner(machine, tmp_path)
+    assert slots.take(4) is None, "one of them is another's"
+    pair = slots.take(2)
+    assert pair is not None and pair.label == "GPU 2,3"
+    assert pair.environment["CUDA_VISIBLE_DEVICES"] == "GPU-22,GPU-33"
+    assert (pair.arguments, pair.together) == (("--gpu", "0"), ("--gpus", "0,1"))
+    assert slots.take(2) is None and taken(runner(machine, tmp_path)) == "GPU 0"
+    slots.give_back(pair)
+    assert taken(slots) == "GPU 2", "locks were kept of a pair that was given back"
+    slots.require(4, "job 'a'")
+    with pytest.raises(UsageError, match="job 'a': trains on 5 GPUs together, and 4 may be used"):
+        slots.require(5, "job 'a'")
+
+
+def test_a_slice_is_a_gpu_for_one_solver_and_none_for_several(tmp_path: Path) -> None:
+    slices = [Gpu(0, f"MIG-{n}", "Cut", 10000, 9900, is_slice=True) for n in range(3)]
+    assert chosen([*slices, gpu(1)], None, "MIG-1,MIG-2") == slices[1:]
+    assert chosen([*slices, gpu(1)], "0", None) == slices
+    slots = Gpus(slices, look=lambda: slices, locks=tmp_path)
+    assert slots.take(2) is None
+    with pytest.raises(UsageError, match="2 GPUs together, and 0 may be used"):
+        slots.require(2, "job 'a'")
+    one = slots.take()
+    assert one is not None and one.environment["CUDA_VISIBLE_DEVICES"] == "MIG-0"
+
+
 def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     first, second = runner(machine, tmp_path), runner(machine, tmp_path)
@@ -206,6 +234,7 @@ class FakeNvml(types.ModuleType):
         super().__init__("pynvml")
         self.error = error
         self.open = 0
+        self.slices: tuple[int, ...] | None = None  # of a GPU without MIG
 
     def nvmlInit(self) -> None:
         if self.error:
@@ -228,7 +257,20 @@ class FakeNvml(types.ModuleType):
         return [types.SimpleNamespace(pid=77)]
 
     def nvmlDeviceGetUUID(self, device: int) -> bytes:
-        return b"GPU-abc"
+        return b"GPU-abc" if device < 100 else b"MIG-%d" % device
+
+    def nvmlDeviceGetMigMode(self, device: int) -> list[int]:
+        if self.slices is None:
+            raise self.NVMLError("Not Supported")
+        return [int(bool(self.slices)), 1]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: int) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: int, number: int) -> int:
+        if number not in (self.slices or ()):
+            raise self.NVMLError("Not Found")
+        return 100 + number
 
     def nvmlDeviceGetName(self, device: int) -> bytes:
         return b"Old card"
@@ -237,7 +279,13 @@ class FakeNvml(types.ModuleType):
 def test_what_nvml_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml()
     monkeypatch.setitem(sys.modules, "pynvml", fake)
-    assert gpus.look() == [Gpu(0, "GPU-abc", "Old card", 16384, 10240, (77,))]
+    whole = Gpu(0, "GPU-abc", "Old card", 16384, 10240, (77,))
+    assert gpus.look() == [whole]
+    fake.slices = ()  # MIG mode is off
+    assert gpus.look() == [whole]
+    fake.slices = (0, 3)
+    parts = [replace(whole, uuid=uuid, is_slice=True) for uuid in ("MIG-100", "MIG-103")]
+    assert gpus.look() == parts
     assert fake.open == 0
 
 

@@ -129,6 +129,12 @@ HOLD_OUT = 0.1
     "--per-gpu", type=click.IntRange(1), metavar="N", help="N trainings at once on each GPU."
 )
 @click.option(
+    "--gpus-per-job",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Share each training's batch among K solvers, on K GPUs (or among processes).",
+)
+@click.option(
     "--within",
     type=shared_options.FiniteRange(0, min_open=True),
     metavar="SECONDS",
@@ -175,6 +181,7 @@ def dissect(
     cpu: bool,
     processes: int | None,
     per_gpu: int | None,
+    gpus_per_job: int | None,
     within: float | None,
     pack: Path | None,
     plan_only: bool,
@@ -213,7 +220,7 @@ def dissect(
         variants=_variants(variants),
         plan=None if folds is not None else _plan(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
-        overrides=_overrides(batch_size),
+        overrides=_overrides(batch_size, gpus_per_job or 1),
         found=read_overrides_by_stage(overrides_files),
         selection_set=read_choices(overrides_files),
         engine=shared_options.engine_words(engine, caffe_python, cpu),
@@ -226,7 +233,7 @@ def dissect(
         from tinynet.study.cross_validation import requests
 
         asked = list(requests(request, folds, 1 if split_seed is None else split_seed))
-    devices = dissect_work.Devices(engine, caffe_python, cpu, processes, per_gpu)
+    devices = dissect_work.Devices(engine, caffe_python, cpu, processes, per_gpu, gpus_per_job or 1)
     if plan_only:
         dissect_work.show_plan(request, devices)
         return
@@ -342,7 +349,7 @@ def _plan(split_seed: int | None, hold_out: float | None, half_val: bool) -> Pla
     return Tuning(HOLD_OUT if hold_out is None else hold_out, split_seed)
 
 
-def _overrides(batch_size: int | None) -> Any:
+def _overrides(batch_size: int | None, solvers: int) -> Any:
     from tinynet.experiment.solvers import Overrides
 
-    return Overrides(batch_size=batch_size)
+    return Overrides(batch_size=batch_size, solvers=solvers)

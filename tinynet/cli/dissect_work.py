@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Devices:
     """What the trainings run on, as it was asked for.
 
-    ``processes``: at once on the CPU; ``per_gpu``: at once on each GPU; None: not said.
+    ``processes``: at once on the CPU; ``per_gpu``: at once on each GPU; None: not said;
+    ``per_job``: GPUs of each training.
     """
 
     engine: str
@@ -35,6 +36,7 @@ class Devices:
     cpu: bool
     processes: int | None
     per_gpu: int | None
+    per_job: int = 1
 
     @property
     def _are_cores(self) -> bool:
@@ -45,7 +47,7 @@ class Devices:
         """How many trainings run side by side, each at the rate that it has alone."""
         if self._are_cores:
             return 1  # cores are shared: what runs at once has a part of them each
-        return len(self._gpus()) or 1
+        return max(1, len(self._gpus()) // self.per_job)
 
     def slots(self) -> Slots:
         """Raises UsageError where GPUs are asked for and none is here."""
@@ -53,7 +55,9 @@ class Devices:
             if self.per_gpu is not None:
                 raise UsageError("--per-gpu: no GPU is here; --processes N shares the cores")
             return Cores(self.processes or 1)
-        return gpus.Gpus(self._gpus(), per_gpu=self.per_gpu or 1)
+        made = gpus.Gpus(self._gpus(), per_gpu=self.per_gpu or 1)
+        made.require(self.per_job, "--gpus-per-job")
+        return made
 
     def _gpus(self) -> list[gpus.Gpu]:
         return gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES"))

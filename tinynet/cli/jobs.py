@@ -119,6 +119,12 @@ class Numbers(click.ParamType):
     help="Options of 'tinynet evaluate' after the training.",
 )
 @click.option("--no-evaluate", is_flag=True, help="Only train.")
+@click.option(
+    "--gpus-per-job",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Train each with K solvers together, on K GPUs: 'tinynet train --solvers K'.",
+)
 @shared_options.prototxt_root
 @click.option(
     "--runs",
@@ -142,6 +148,7 @@ def create(
     train_options: str,
     evaluate_options: str,
     no_evaluate: bool,
+    gpus_per_job: int | None,
     prototxt: Path,
     runs: Path,
     engine: str | None,
@@ -158,10 +165,11 @@ def create(
     from tinynet.jobs.additions import add_jobs
 
     both = shared_options.engine_words(engine, caffe_python)
+    together = () if gpus_per_job is None else ("--solvers", str(gpus_per_job))
     options = plan.Options(
         prototxt,
         runs,
-        _words(train_options, "--train"),
+        (*_words(train_options, "--train"), *together),
         None if no_evaluate else _words(evaluate_options, "--evaluate"),
         both,
     )
@@ -213,7 +221,8 @@ def _words(text: str, option: str) -> list[str]:
 @click.option(
     "--gpus",
     metavar="all|N,N",
-    help="On these GPUs, one job on each; the default where there are any.",
+    help="On these GPUs, one job on each (or on as many as it has solvers); the default where "
+    "there are any.",
 )
 @click.option(
     "--leave-free",
@@ -257,7 +266,7 @@ def local(
 
     if processes is not None and gpus is not None:
         raise UsageError("--processes and --gpus: choose one")
-    slots = _slots(processes, gpus, leave_free, bind, memory, share)
+    slots = _slots(folder, processes, gpus, leave_free, bind, memory, share)
     fault = common_fault(folder, retry)
     if fault is not None:
         raise TinynetError(fault)
@@ -265,9 +274,16 @@ def local(
 
 
 def _slots(
-    processes: int | None, gpus: str | None, leave_free: int, bind: bool, memory: int, share: bool
+    folder: Path,
+    processes: int | None,
+    gpus: str | None,
+    leave_free: int,
+    bind: bool,
+    memory: int,
+    share: bool,
 ) -> Slots:
     from tinynet.jobs import gpus as gpu_module
+    from tinynet.jobs.job_list import read
     from tinynet.jobs.slots import Cores
 
     if processes is not None or (gpus is None and not gpu_module.are_here()):
@@ -275,7 +291,11 @@ def _slots(
     allowed = gpu_module.chosen(gpu_module.look(), gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if len(allowed) <= leave_free:
         raise UsageError(f"--leave-free {leave_free}: only {len(allowed)} GPUs may be used")
-    return gpu_module.Gpus(allowed, memory, leave_free, share)
+    slots = gpu_module.Gpus(allowed, memory, leave_free, share)
+    most = max(read(folder).jobs, key=lambda job: job.solvers, default=None)
+    if most is not None:
+        slots.require(most.solvers, f"job '{most.name}'")
+    return slots
 
 
 @jobs.command(

@@ -31,12 +31,12 @@ def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Calla
         click.option(
             "--cpus",
             type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
             metavar="N",
-            help="Cores (and threads) of each task.",
+            help="Cores (and threads) of each task; default 1, or one for each solver.",
         ),
-        click.option("--gpu", is_flag=True, help="One GPU for each task."),
+        click.option(
+            "--gpu", is_flag=True, help="One GPU for each task, or for each of its solvers."
+        ),
         click.option(
             "--memory", metavar="SIZE", help=f"Memory of each task, as in {memory_example}."
         ),
@@ -108,7 +108,7 @@ def _batch(
     time: str | None,
     warning: int,
     at_once: int | None,
-    cpus: int,
+    cpus: int | None,
     gpu: bool,
     memory: str | None,
     more: tuple[str, ...],

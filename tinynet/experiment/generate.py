@@ -47,7 +47,7 @@ def _files(
     solver = solvers.solver(stage, member, data, paths, overrides)
     # a std that was asked for is a gaussian's
     filler = stage.hyperparameters.filler if overrides.std is None else "gaussian"
-    net = nets.train_val(stage, data, train_batch, test_batch, std, filler)
+    net = nets.train_val(stage, data, solvers.share_of_batch(overrides), test_batch, std, filler)
     _check_fit(net, data, paths)
     what = stage.heading
     if member:

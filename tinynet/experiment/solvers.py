@@ -41,11 +41,26 @@ class Overrides:
     std: float | None = None
     solver: Mapping[str, Any] = field(default_factory=dict)
     found: Mapping[str, float] = field(default_factory=dict)
+    solvers: int = 1  # that share the images of an iteration among them
 
 
 def batch_size(overrides: Overrides) -> int:
     """Images per training iteration."""
     return overrides.batch_size or BATCH_SIZE
+
+
+def share_of_batch(overrides: Overrides) -> int:
+    """Images per training iteration of each solver, which is what the net's data layer says.
+
+    Raises UsageError where an iteration's cannot be divided among them.
+    """
+    whole = batch_size(overrides)
+    if whole % overrides.solvers:
+        raise UsageError(
+            f"{whole} images an iteration cannot be shared by {overrides.solvers} solvers; take "
+            "another number, or another --batch-size"
+        )
+    return whole // overrides.solvers
 
 
 def test_batch(val_images: int) -> int:

@@ -26,8 +26,8 @@ class BatchRequest:
     seconds: int | None = None  # time limit; None: the queue's own
     warning: int = 120  # seconds before the limit at which the run is told to stop
     at_once: int | None = None  # tasks that may run at the same time; None: as many as there are
-    cpus: int = 1
-    gpu: bool = False
+    cpus: int | None = None  # of a task; None: one for each solver
+    gpu: bool = False  # or one for each solver, where a job trains with several
     memory: str | None = None  # as the batch system writes it
     options: tuple[str, ...] = ()  # more of the batch system's own
     retry: bool = False  # also jobs that have failed before
@@ -52,13 +52,25 @@ class JobContext:
 
 
 def groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in arrays: one array after another, where jobs come after others among them."""
+    """The jobs in arrays: one array after another, where jobs come after others among them.
+
+    Of an array all have as many solvers: what its tasks ask for is the same.
+    """
     names = {job.name for job in jobs}
     among = [
         dataclasses.replace(job, after=tuple(name for name in job.after if name in names))
         for job in jobs
     ]
-    return levels(among)
+    return [
+        [job for job in level if job.solvers == solvers]
+        for level in levels(among)
+        for solvers in sorted({job.solvers for job in level})
+    ]
+
+
+def solvers_of(jobs: Sequence[Job]) -> int:
+    """How many solvers the trainings of an array have."""
+    return max(job.solvers for job in jobs)
 
 
 def parse_time(text: str) -> int:

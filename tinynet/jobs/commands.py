@@ -42,7 +42,7 @@ class Commands:
         return self._start_next()
 
     def _start_next(self) -> int | None:
-        arguments = with_device(self.job.commands[self._number], self.slot.arguments)
+        arguments = with_device(self.job.commands[self._number], self._device())
         self._write(f"{now()} on {self.slot.label}\n$ tinynet {shlex.join(arguments)}\n")
         self._from = self._log.tell()
         try:
@@ -58,6 +58,11 @@ class Commands:
             self._write(f"tinynet: cannot start: {error}\n")
             return 1
         return None
+
+    def _device(self) -> tuple[str, ...]:
+        """What the current command is told of its device."""
+        is_together = self.job.solvers > 1 and self.job.commands[self._number][0] == "train"
+        return (self.slot.together if is_together else ()) or self.slot.arguments
 
     def poll(self) -> int | None:
         """Move on to the next command where one has ended; the job's exit status at its end."""
@@ -127,5 +132,5 @@ def last_line(log: Path, start: int) -> str:
 
 def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str, ...]:
     """The command with its runner's ``--gpu N`` or ``--cpu``, where it takes one and has none."""
-    named = any(word in ("--gpu", "--cpu") or word.startswith("--gpu=") for word in command)
+    named = any(word.partition("=")[0] in ("--gpu", "--gpus", "--cpu") for word in command)
     return command if named or command[0] not in _ON_A_DEVICE else (*command, *device)

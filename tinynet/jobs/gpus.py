@@ -1,4 +1,4 @@
-"""Picks GPUs on a machine that others use too, one job on each.
+"""Picks GPUs on a machine that others use too, for each job one, or as many as it has solvers.
 
 A GPU is free when no process computes on it and its memory is all but empty (in a container NVML
 may see the memory of others, but not their processes).  The one with the most free memory is
@@ -14,7 +14,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Gpu:
     total: int
     free: int
     processes: tuple[int, ...] = ()  # pids that compute on it
+    is_slice: bool = False  # of a GPU in MIG mode, whose number it has
 
     @property
     def is_idle(self) -> bool:
@@ -72,7 +73,8 @@ def look() -> list[Gpu]:
     except pynvml.NVMLError as error:
         raise TinynetError(f"no NVIDIA driver answers here ({error}); use --processes N") from None
     try:
-        return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
+        count = pynvml.nvmlDeviceGetCount()
+        return [gpu for index in range(count) for gpu in _gpus(pynvml, index)]
     except pynvml.NVMLError as error:
         raise TinynetError(f"NVML: {error}") from None
     finally:
@@ -84,12 +86,28 @@ def are_here() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
 
 
-def _gpu(nvml: Any, index: int) -> Gpu:
+def _gpus(nvml: Any, index: int) -> Iterator[Gpu]:
+    """The GPU, or its slices where it is in MIG mode: then nothing computes on the whole."""
     device = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(device)
-    found = [p.pid for p in nvml.nvmlDeviceGetComputeRunningProcesses(device)]
-    uuid, name = nvml.nvmlDeviceGetUUID(device), nvml.nvmlDeviceGetName(device)
-    return Gpu(index, _text(uuid), _text(name), memory.total >> 20, memory.free >> 20, tuple(found))
+    name = _text(nvml.nvmlDeviceGetName(device))
+    slices = list(_slices(nvml, device))
+    for part in slices or [device]:
+        memory = nvml.nvmlDeviceGetMemoryInfo(part)
+        pids = tuple(p.pid for p in nvml.nvmlDeviceGetComputeRunningProcesses(part))
+        uuid = _text(nvml.nvmlDeviceGetUUID(part))
+        total, free = memory.total >> 20, memory.free >> 20
+        yield Gpu(index, uuid, name, total, free, pids, is_slice=bool(slices))
+
+
+def _slices(nvml: Any, device: Any) -> Iterator[Any]:
+    try:
+        current, _ = nvml.nvmlDeviceGetMigMode(device)
+        most = nvml.nvmlDeviceGetMaxMigDeviceCount(device) if current else 0
+    except nvml.NVMLError:  # a GPU that has no such mode
+        return
+    for number in range(most):
+        with contextlib.suppress(nvml.NVMLError):  # no slice has this number
+            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, number)
 
 
 def _text(value: str | bytes) -> str:
@@ -100,15 +118,15 @@ def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> lis
     """The GPUs that may be used: ``wanted`` of those that are ``visible``.
 
     ``wanted``: "all", or indexes and UUIDs with commas between.  ``visible`` is what
-    CUDA_VISIBLE_DEVICES was set to for us, say by a batch system; None: all.
-    Raises UsageError for one that is not here.
+    CUDA_VISIBLE_DEVICES was set to for us, say by a batch system; None: all.  The number of a GPU
+    in MIG mode means all its slices.  Raises UsageError for one that is not here.
     """
     allowed = list(found)
     if visible is not None:
-        allowed = [_named(found, word, "CUDA_VISIBLE_DEVICES") for word in _words(visible)]
+        allowed = _named(found, _words(visible), "CUDA_VISIBLE_DEVICES")
     if wanted in (None, "all"):
         return allowed
-    picked = [_named(found, word, "--gpus") for word in _words(wanted or "")]
+    picked = _named(found, _words(wanted or ""), "--gpus")
     for gpu in picked:
         if gpu not in allowed:
             raise UsageError(f"--gpus: GPU {gpu.index} is not in CUDA_VISIBLE_DEVICES ({visible})")
@@ -119,12 +137,20 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _named(found: Sequence[Gpu], word: str, where: str) -> Gpu:
-    for gpu in found:
-        if word == str(gpu.index) or (word.startswith("GPU-") and gpu.uuid.startswith(word)):
-            return gpu
-    here = ", ".join(f"{gpu.index} ({gpu.name})" for gpu in found) or "none"
-    raise UsageError(f"{where}: no GPU '{word}' here; the GPUs are {here}")
+def _named(found: Sequence[Gpu], words: Sequence[str], where: str) -> list[Gpu]:
+    named: dict[str, Gpu] = {}
+    for word in words:
+        is_uuid = word.startswith(("GPU-", "MIG-"))
+        meant = [
+            gpu
+            for gpu in found
+            if (gpu.uuid.startswith(word) if is_uuid else word == str(gpu.index))
+        ]
+        if not meant:
+            here = ", ".join(f"{gpu.index} ({gpu.name})" for gpu in found) or "none"
+            raise UsageError(f"{where}: no GPU '{word}' here; the GPUs are {here}")
+        named.update({gpu.uuid: gpu for gpu in meant})
+    return list(named.values())
 
 
 class Gpus:
@@ -146,6 +172,7 @@ class Gpus:
         ``per_gpu``: how many jobs of ours at once on each.
         """
         self._uuids = [gpu.uuid for gpu in allowed]
+        self._whole = sum(not gpu.is_slice for gpu in allowed)
         self._memory = memory
         self._leave_free = leave_free
         self._share = share
@@ -153,48 +180,76 @@ class Gpus:
         self._locks = locks or Path(os.environ.get(LOCKS) or DEFAULT_LOCKS)
         self._clock = clock
         self._per_gpu = per_gpu
-        self._held: dict[Slot, str] = {}
+        self._held: dict[Slot, tuple[str, ...]] = {}
         self._short_since: float | None = None
         each = max(1, len(usable_cores()) // max(1, len(self._uuids) * per_gpu))
         self._threads = environment.at_most(each)
 
-    def take(self) -> Slot | None:
+    def take(self, solvers: int = 1) -> Slot | None:
+        """As many GPUs as there are solvers; no slices for several, which NCCL cannot join."""
         found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
-        if not self._leaves_enough(found):
-            return None
-        mine = list(self._held.values())
-        for gpu in sorted(found, key=lambda gpu: (mine.count(gpu.uuid), -gpu.free, gpu.index)):
-            if not self._suits(gpu):
-                continue
-            descriptor = self._lock(gpu)
-            if descriptor is None:
-                continue
-            # somebody may have begun on it between the look and the lock
-            now = [other for other in self._look() if other.uuid in self._uuids]
-            again = [other for other in now if other.uuid == gpu.uuid]
-            if again and self._suits(again[0]) and self._leaves_enough(now):
-                slot = Slot(
-                    f"GPU {gpu.index}",
-                    ("--gpu", "0"),
-                    {
-                        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-                        "CUDA_VISIBLE_DEVICES": gpu.uuid,
-                        **self._threads,
-                    },
-                    descriptors=(descriptor,),
-                )
-                self._held[slot] = gpu.uuid
-                return slot
-            os.close(descriptor)
+        lost: set[str] = set()
+        while self._leaves_enough(found, solvers):
+            locks = self._locks_of([gpu for gpu in found if gpu.uuid not in lost], solvers)
+            if not locks:
+                return None
+            # somebody may have begun on one between the look and the lock
+            found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
+            suiting = {gpu.uuid: gpu for gpu in found if self._suits(gpu, solvers)}
+            missing = locks.keys() - suiting.keys()
+            if not missing and self._leaves_enough(found, solvers):
+                return self._slot([suiting[uuid] for uuid in locks], tuple(locks.values()))
+            _close(locks.values())
+            lost |= missing
         return None
+
+    def _locks_of(self, gpus: Sequence[Gpu], solvers: int) -> dict[str, int]:
+        """Descriptors of the locks of as many GPUs, by UUID; {} where there are not as many."""
+        locks: dict[str, int] = {}
+        mine = self._holdings()
+        for gpu in sorted(gpus, key=lambda gpu: (mine.count(gpu.uuid), -gpu.free, gpu.index)):
+            descriptor = self._lock(gpu) if self._suits(gpu, solvers) else None
+            if descriptor is not None:
+                locks[gpu.uuid] = descriptor
+                if len(locks) == solvers:
+                    return locks
+        _close(locks.values())
+        return {}
+
+    def _slot(self, gpus: Sequence[Gpu], descriptors: tuple[int, ...]) -> Slot:
+        # what is visible is numbered anew from 0 on
+        numbers = ",".join(map(str, range(len(gpus))))
+        slot = Slot(
+            f"GPU {','.join(str(gpu.index) for gpu in gpus)}",
+            ("--gpu", "0"),
+            together=("--gpus", numbers) if len(gpus) > 1 else (),
+            environment={
+                "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+                "CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in gpus),
+                **self._threads,
+            },
+            descriptors=descriptors,
+        )
+        self._held[slot] = tuple(gpu.uuid for gpu in gpus)
+        return slot
+
+    def require(self, solvers: int, what: str) -> None:
+        """Raise UsageError where there are not as many GPUs as ``what`` has solvers."""
+        if solvers > max(1, self._whole):
+            raise UsageError(
+                f"{what}: trains on {solvers} GPUs together, and {self._whole} may be used here "
+                "(slices of MIG count as none)"
+            )
+
+    def _holdings(self) -> list[str]:
+        return [uuid for held in self._held.values() for uuid in held]
 
     def give_back(self, slot: Slot) -> None:
         del self._held[slot]
-        for descriptor in slot.descriptors:
-            os.close(descriptor)
+        _close(slot.descriptors)
 
     def wanted_by_others(self) -> int:
-        """How many of our GPUs to give up, so that ``leave_free`` GPUs are free for others."""
+        """How many of our slots to give up, so that ``leave_free`` GPUs are free for others."""
         if not self._leave_free or not self._held:
             return 0
         found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
@@ -207,26 +262,31 @@ class Gpus:
         if self._clock() - self._short_since < _YIELD_SECONDS:
             return 0
         self._short_since = None  # what is given up now takes a moment to be free
-        return min(missing, len(self._held))
+        given = 0
+        for number, held in enumerate(reversed(self._held.values()), 1):  # the youngest first
+            given += len(held)
+            if given >= missing:
+                return number
+        return len(self._held)
 
     def _free(self, found: Sequence[Gpu]) -> list[Gpu]:
         """Those that neither we nor, as far as is seen, anybody else uses."""
-        return [gpu for gpu in found if gpu.is_idle and gpu.uuid not in self._held.values()]
+        return [gpu for gpu in found if gpu.is_idle and gpu.uuid not in self._holdings()]
 
-    def _leaves_enough(self, found: Sequence[Gpu]) -> bool:
-        return not self._leave_free or len(self._free(found)) > self._leave_free
+    def _leaves_enough(self, found: Sequence[Gpu], solvers: int) -> bool:
+        return not self._leave_free or len(self._free(found)) >= self._leave_free + solvers
 
-    def _suits(self, gpu: Gpu) -> bool:
-        mine = list(self._held.values()).count(gpu.uuid)
-        if mine >= self._per_gpu or gpu.free < self._memory:
+    def _suits(self, gpu: Gpu, solvers: int) -> bool:
+        mine = self._holdings().count(gpu.uuid)
+        if mine >= self._per_gpu or gpu.free < self._memory or (gpu.is_slice and solvers > 1):
             return False
         return self._share or mine > 0 or gpu.is_idle  # what computes there may be ours
 
     def _lock(self, gpu: Gpu) -> int | None:
         """A descriptor that holds the GPU's lock, or None where somebody else does."""
-        for slot, uuid in self._held.items():
-            if uuid == gpu.uuid:  # a copy holds the same lock, until the last is closed
-                return os.dup(slot.descriptors[0])
+        for slot, held in self._held.items():
+            if gpu.uuid in held:  # a copy holds the same lock, until the last is closed
+                return os.dup(slot.descriptors[held.index(gpu.uuid)])
         _make_shared(self._locks)
         path = self._locks / f"{gpu.uuid}.lock"
         # opened for reading, which is enough for flock: the file may be another user's
@@ -240,6 +300,11 @@ class Gpus:
             return descriptor
         os.close(descriptor)
         return None
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _make_shared(folder: Path) -> None:

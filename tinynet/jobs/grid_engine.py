@@ -23,6 +23,8 @@ _REQUEUE = 99
 
 def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
+    solvers = batch_script.solvers_of(jobs)
+    cpus = request.cpus or solvers
     directives = [
         f"-N {batch_script.plain_name(context.folder)}",
         "-S /bin/bash",
@@ -38,10 +40,10 @@ def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> s
         soft = max(1, request.seconds - request.warning)
         hard, soft_text = batch_script.time_text(request.seconds), batch_script.time_text(soft)
         directives.append(f"-l h_rt={hard},s_rt={soft_text}")
-    if request.cpus > 1 and not request.has_option("-pe"):
-        directives.append(f"-pe smp {request.cpus}")
+    if cpus > 1 and not request.has_option("-pe"):
+        directives.append(f"-pe smp {cpus}")
     if request.gpu and not any(re.match(r"-l .*gpu", option) for option in request.options):
-        directives.append("-l gpu=1")
+        directives.append(f"-l gpu={solvers}")
     if request.memory:
         directives.append(f"-l h_vmem={request.memory}")
     directives += request.options

@@ -36,7 +36,8 @@ class Job:
                   without the file the job is no longer done
     ``after``     names of jobs that must be done before this one begins
 
-    Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their runner gives them.
+    Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their runner gives them;
+    of a training with ``--solvers K`` that is K GPUs.
     """
 
     name: str
@@ -44,6 +45,16 @@ class Job:
     run: Path | None = None
     after: tuple[str, ...] = ()
     leaves: Path | None = None
+
+    @property
+    def solvers(self) -> int:
+        """How many solvers its training has, each of which takes a GPU."""
+        for command in self.commands:
+            words = [part for word in command for part in word.split("=", 1)]
+            number = dict(zip(words, words[1:])).get("--solvers", "")
+            if command[0] == "train" and number.isdecimal():
+                return max(1, int(number))
+        return 1
 
     def digest(self) -> str:
         """Changes when what is done changes: an attempt at other commands does not count."""

@@ -234,7 +234,7 @@ class _Runner:
                 self._too_long.append(job.name)
                 ready.remove(job)
                 continue
-            slot = self._slots.take()
+            slot = self._slots.take(job.solvers)
             if slot is None:
                 if not self._active:
                     self._say_waiting("waiting for a free GPU")

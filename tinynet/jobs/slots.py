@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tinynet.engine import environment
@@ -16,6 +16,7 @@ class Slot:
 
     label: str  # for messages: "GPU 3", "cores 0-3"
     arguments: tuple[str, ...]  # for commands that take --gpu N or --cpu and name neither
+    together: tuple[str, ...] = ()  # for a training by several solvers, instead of these
     environment: dict[str, str] = field(default_factory=dict)
     cores: frozenset[int] = frozenset()  # to be bound to; empty: any
     descriptors: tuple[int, ...] = ()  # locks that the commands hold along with us
@@ -24,8 +25,8 @@ class Slot:
 class Slots(Protocol):
     """The slots of this machine that a runner may use."""
 
-    def take(self) -> Slot | None:
-        """A free slot, now ours; None where there is none at this moment."""
+    def take(self, solvers: int = 1) -> Slot | None:
+        """A free slot for so many solvers, now ours; None where there is none at this moment."""
 
     def give_back(self, slot: Slot) -> None:
         """The job on a slot has ended."""
@@ -53,7 +54,8 @@ class Cores:
         used = available[: max(1, len(available) - leave_free)]
         self._free = [_share(used, processes, number, bind) for number in range(processes)]
 
-    def take(self) -> Slot | None:
+    def take(self, solvers: int = 1) -> Slot | None:
+        """The solvers of a job share its cores."""
         return self._free.pop(0) if self._free else None
 
     def give_back(self, slot: Slot) -> None:
@@ -70,11 +72,16 @@ class One:
         arguments = ("--cpu",) if cpu else () if gpu is None else ("--gpu", str(gpu))
         label = "CPU" if cpu else "the default device" if gpu is None else f"GPU {gpu}"
         variables = {} if threads is None else environment.at_most(threads)
-        self._free: Slot | None = Slot(label, arguments, variables)
+        self._gpu = gpu
+        self._free: Slot | None = Slot(label, arguments, environment=variables)
 
-    def take(self) -> Slot | None:
+    def take(self, solvers: int = 1) -> Slot | None:
+        """Several solvers take the GPU that was chosen, and those that follow it."""
         slot, self._free = self._free, None
-        return slot
+        if slot is None or self._gpu is None or solvers == 1:
+            return slot
+        numbers = ",".join(str(self._gpu + n) for n in range(solvers))
+        return replace(slot, label=f"GPU {numbers}", together=("--gpus", numbers))
 
     def give_back(self, slot: Slot) -> None:
         self._free = slot
@@ -90,8 +97,8 @@ def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Slo
     mine = frozenset(cores[first : first + each])
     threads = environment.at_most(len(mine))
     if bind:
-        return Slot(f"cores {_ranges(mine)}", ("--cpu",), threads, mine)
-    return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), threads)
+        return Slot(f"cores {_ranges(mine)}", ("--cpu",), environment=threads, cores=mine)
+    return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), environment=threads)
 
 
 def _ranges(cores: frozenset[int]) -> str:

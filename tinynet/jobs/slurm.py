@@ -16,6 +16,7 @@ from tinynet.jobs.submission import run_submission
 
 def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> str:
     """The batch script of an array in which each task does one of ``jobs``."""
+    solvers = batch_script.solvers_of(jobs)
     array = f"0-{len(jobs) - 1}"
     if request.at_once is not None:
         array += f"%{request.at_once}"
@@ -23,7 +24,7 @@ def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> s
     directives = [
         f"--job-name={batch_script.plain_name(context.folder)}",
         f"--array={array}",
-        f"--cpus-per-task={request.cpus}",
+        f"--cpus-per-task={request.cpus or solvers}",
         f"--signal=B:USR1@{request.warning}",
         "--requeue",
         "--open-mode=append",
@@ -32,7 +33,7 @@ def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> s
     if request.seconds is not None:
         directives.append(f"--time={batch_script.time_text(request.seconds)}")
     if request.gpu and not request.has_option("--gres", "--gpus"):
-        directives.append("--gres=gpu:1")
+        directives.append(f"--gres=gpu:{solvers}")
     if request.memory:
         directives.append(f"--mem={request.memory}")
     directives += request.options

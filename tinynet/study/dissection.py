@@ -214,7 +214,9 @@ def planned(request: DissectionRequest) -> list[Planned]:
         net = text.parse(files[path], schema.NetParameter, os.fspath(path))
         where = os.fspath(training.solver)
         solver = text.parse(files[training.solver], schema.SolverParameter, where)
-        found.append(Planned(cost(training.run, net, solver, evaluated), net, solver))
+        one = cost(training.run, net, solver, evaluated)
+        whole = replace(one, batch=one.batch * request.overrides.solvers)
+        found.append(Planned(whole, net, solver))
     return found
 
 
@@ -410,6 +412,8 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
         *("train", *training.arguments, "--runs", os.fspath(folders.runs), "--name", name),
         *("--quiet", *request.engine),
     ]
+    if request.overrides.solvers > 1:
+        train += ["--solvers", str(request.overrides.solvers)]
     commands = [tuple(train)]
     for split_name, crop in collect.wanted(settings):
         crops = ("--oversample",) if crop == OVERSAMPLE else ()
