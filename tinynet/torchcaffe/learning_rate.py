@@ -23,6 +23,7 @@ from tinynet.torchcaffe.errors import CaffeError, check
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 
 
+@np.errstate(all="ignore")  # a rate of infinity or NaN is Caffe's too
 def learning_rate(
     param: schema.SolverParameter, iteration: int, current_step: int
 ) -> tuple[float, int]:

@@ -64,6 +64,9 @@ class Solver:
         self._before_test: list[dict[str, Any]] | None = None
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopping = False
+        self._snapshot_asked = False
+        # of a resumable solver, while an iteration has several passes: its state before them
+        self._begun: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
         self._last_display = 0
         self._timer: float | None = None  # when the first step or the last display was
         # Caffe divides by it and trains on with weights that are no numbers
@@ -164,6 +167,9 @@ class Solver:
     @torch.no_grad()
     def _iterate(self) -> None:
         param = self.parameters
+        self._begun = None
+        if param.iter_size > 1 and self.resumable:
+            self._begun = complete_state.of_training(self), self.test_net_states()
         self.net.clear_param_diffs()
         if (
             param.test_interval
@@ -180,13 +186,16 @@ class Solver:
         debug_info = self.net.debug_info
         if debug_info:
             debug_info.enabled = display and param.debug_info
-        losses = []
-        for _ in range(param.iter_size):
-            losses.append(self.net.run_forward())
+        loss = torch.zeros(())
+        for number in range(param.iter_size):
+            if number and self._act_within_iteration():
+                return
+            passed = self.net.run_forward()
+            loss = loss + passed if number else passed
             self.net.run_backward()
             if debug_info:
                 debug_info.all_params()
-        self._remember_loss(sum(losses[1:], losses[0]) / param.iter_size)
+        self._remember_loss(loss / param.iter_size)
         if display:
             self._display()
         for _, on_gradients_ready in self._callbacks:
@@ -195,12 +204,37 @@ class Solver:
         if self.after_update:
             self.after_update()
         action = self._next_action()
-        due = action is SolverAction.SNAPSHOT or (
-            param.snapshot and self.iter % param.snapshot == 0
+        due = (
+            action is SolverAction.SNAPSHOT
+            or self._snapshot_asked
+            or (param.snapshot and self.iter % param.snapshot == 0)
         )
+        self._snapshot_asked = False
         if due and (self.rank == 0 or self.together):
             self.snapshot()
         self._stopping = action is SolverAction.STOP
+
+    def _act_within_iteration(self) -> bool:
+        """Whether to stop between two of ``iter_size`` passes: the iteration is then not begun.
+
+        Caffe runs all of them first.  A snapshot waits for the iteration's end here too.
+        """
+        if CONTEXT.solver_count > 1:
+            return False  # the solvers agree what to do after an iteration
+        while (action := self._next_action()) is not SolverAction.NONE:
+            if action is SolverAction.STOP:
+                self._stopping = True
+                self._resume_before_iteration()
+                return True
+            self._snapshot_asked = True
+        return False
+
+    def _resume_before_iteration(self) -> None:
+        if self._begun is not None:
+            training, tests = self._begun
+            complete_state.restore_training(self, training, "the training net")
+            for net, states in zip(self.test_nets, tests):
+                layer_states.restore(net, states, "the test net")
 
     def solve(self, resume_file: str | Path | None = None) -> None:
         """Train to ``max_iter``; then a last snapshot unless just written, a display and a test.
@@ -273,17 +307,18 @@ class Solver:
         net.share_with(self.net)
         batches = self.parameters.test_iter[index]
         sums: list[torch.Tensor] = []
-        losses = []
+        loss = torch.zeros(())
         for batch in range(batches):
             self._act_while_testing()
             if self._stopping:
                 glog.info("Test interrupted.")
                 return
-            losses.append(net.run_forward())
+            passed = net.run_forward()
+            loss = loss + passed if batch else passed
             scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
             sums = [s + t for s, t in zip(sums, scores)] if batch else [s.clone() for s in scores]
         if self.parameters.test_compute_loss:
-            glog.info(f"Test loss: {glog.number(float(sum(losses)) / batches)}")
+            glog.info(f"Test loss: {glog.number(float(loss / batches))}")
         number = 0
         for (name, _, weight), total in zip(net.output_blobs, sums):
             for value in (total / batches).tolist():

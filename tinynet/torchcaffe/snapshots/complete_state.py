@@ -108,8 +108,18 @@ def collect(solver: Trained) -> dict[str, Any]:
 def contribute(solver: Trained) -> None:
     """On another rank than 0: give what ``write`` on rank 0 takes of this one."""
     assert solver.together is not None
-    own = {"net": layer_states.of(solver.net), "random": _random_states(solver)}
-    solver.together.gathered(json.dumps(own))
+    solver.together.gathered(json.dumps(of_training(solver)))
+
+
+def of_training(solver: Trained) -> dict[str, Any]:
+    """What one iteration changes besides the weights: the training net's state, and ``random``."""
+    return {"net": layer_states.of(solver.net), "random": _random_states(solver)}
+
+
+def restore_training(solver: Trained, found: dict[str, Any], source: str) -> None:
+    """Give back what ``of_training`` returned.  Raises CaffeError naming ``source``."""
+    layer_states.restore(solver.net, found["net"], source)
+    _set_random_states(found["random"])
 
 
 def restore(solver: Trained, state: Path) -> None:
@@ -147,9 +157,7 @@ def restore(solver: Trained, state: Path) -> None:
             solver.go_on_with_losses([float(loss) for loss in content["losses"]])
             _set_random_states(content["random"])
         else:  # which makes no test and displays nothing
-            own = others[CONTEXT.solver_rank - 1]
-            layer_states.restore(solver.net, own["net"], str(path))
-            _set_random_states(own["random"])
+            restore_training(solver, others[CONTEXT.solver_rank - 1], str(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CaffeError):
             raise

@@ -10,8 +10,7 @@ parameter, then V of every parameter.
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
 
 from tinynet.torchcaffe.solver import register
@@ -29,6 +28,7 @@ class AdamSolver(SGDSolver):
         mean = self._history[index].mul_(beta1).add_(grad, alpha=1 - beta1)
         square = self._history[len(self.net.learnable_params) + index]
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        with np.errstate(all="ignore"):  # NaN and infinities where a β is beyond 0 … 1
+            correction = np.sqrt(1 - np.float64(beta2) ** t) / (1 - np.float64(beta1) ** t)
         torch.div(mean, square.sqrt().add_(self.parameters.delta), out=grad)
-        grad.mul_(rate * correction)
+        grad.mul_(float(rate * correction))
