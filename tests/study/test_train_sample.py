@@ -21,8 +21,8 @@ from tinynet.report.report_data import collect as read_runs
 from tinynet.report.summary import stage_rows
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, Run
-from tinynet.study import collect
-from tinynet.study.dissection import planned, prepare
+from tinynet.study import collect, evaluations
+from tinynet.study.dissection import Folders, planned, prepare
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import load
 from tinynet.study.table import build
@@ -30,7 +30,7 @@ from tinynet.study.table import build
 NAME = "stage1_simple/seed1"
 
 
-def evaluations(commands: tuple[tuple[str, ...], ...]) -> list[str]:
+def evaluate_commands(commands: tuple[tuple[str, ...], ...]) -> list[str]:
     return [" ".join(words[2:]) for words in commands if words[0] == "evaluate"]
 
 
@@ -40,11 +40,11 @@ def test_a_dissection_samples_the_training_images_where_there_are_more(
     asked = replace(request(lmdb, tmp_path / "all"), stages=[1])
     settings, jobs = prepare(asked)  # of a hundred images
     assert settings.train_sample == 0
-    assert not any("--sample" in words for words in evaluations(jobs[0].commands))
+    assert not any("--sample" in words for words in evaluate_commands(jobs[0].commands))
     few = replace(request(lmdb, tmp_path / "few"), stages=[1], train_sample=20)
     settings, jobs = prepare(few)
     assert settings.train_sample == 20
-    sampled = [words for words in evaluations(jobs[0].commands) if "--sample 20" in words]
+    sampled = [words for words in evaluate_commands(jobs[0].commands) if "--sample 20" in words]
     assert len(sampled) == 1 and sampled[0].startswith("--split train")
     cost_of_all, cost_of_few = planned(asked)[0].cost, planned(few)[0].cost
     assert cost_of_few.tested < cost_of_all.tested
@@ -58,7 +58,7 @@ def test_results_that_hold_all_images_go_on_with_all(lmdb: Path, tmp_path: Path)
     asked.folders.results.experiment.write_text(json.dumps(content))
     settings, jobs = prepare(replace(asked, seeds=3))
     assert settings.train_sample == 0
-    assert not any("--sample" in words for words in evaluations(jobs[0].commands))
+    assert not any("--sample" in words for words in evaluate_commands(jobs[0].commands))
 
 
 def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
@@ -90,6 +90,30 @@ def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
     (results.root / NAME).rmdir()
     with pytest.raises(TinynetError, match="9 labelled images, not of the 8 .*--sample 8"):
         collect.collect(run, NAME, results, wrong)
+
+
+def test_a_run_that_was_only_trained_is_evaluated_on_what_the_table_lacks(tmp_path: Path) -> None:
+    data = {"source": "drawn", "counts": {"train": 900, "val": 9, "test": 9}}
+    results = begin(tmp_path / "results", data=data, train_sample=9)
+    settings = load(results)
+    assert settings is not None
+    folders = Folders(tmp_path, results)
+    lmdb = tmp_path / "lmdb"
+
+    def missing() -> list[tuple[str, str, bool, int]]:
+        found = list(evaluations.left(folders, settings, lmdb))
+        assert all(each.data == lmdb for each in found)
+        return [(each.run.name, each.split, each.oversample, each.sample) for each in found]
+
+    add_run(ResultsPaths(tmp_path / "runs"), NAME, 1, [0, 1])  # with train.npz, of all of them
+    run = RunPaths(tmp_path / "runs" / NAME)
+    run.probabilities("test", oversample=True).unlink()
+    assert missing() == [("seed1", "train", False, 9), ("seed1", "test", True, 0)]
+    Run(state="running", iteration=20).save(run.run_json)
+    assert missing() == []  # not finished
+    Run(state=FINISHED, iteration=40).save(run.run_json)
+    add_run(results, NAME, 1, [0, 1])
+    assert missing() == []  # taken over already
 
 
 def test_one_mean_is_never_of_all_images_and_of_a_sample(tmp_path: Path) -> None:

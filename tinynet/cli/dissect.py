@@ -17,6 +17,7 @@ from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
+    from tinynet.cli.dissect_work import Devices
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
     from tinynet.study.dissection import DissectionRequest, Folders
@@ -161,6 +162,12 @@ HOLD_OUT = 0.1
     help="Only write the job list OUT/jobs.",
 )
 @click.option("--collect", is_flag=True, help="Train nothing: take over what is done, and print.")
+@click.option(
+    "--evaluate",
+    "is_evaluating",
+    is_flag=True,
+    help="With --collect: first evaluate what trained elsewhere or by 'tinynet train' alone.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def dissect(
     data: Path | None,
@@ -187,6 +194,7 @@ def dissect(
     plan_only: bool,
     jobs_only: bool,
     collect: bool,
+    is_evaluating: bool,
     as_json: bool,
 ) -> None:
     """Train and evaluate every stage from several seeds, and show what each change is worth.
@@ -208,6 +216,8 @@ def dissect(
         raise UsageError("--folds holds out each fold: leave out --hold-out and --half-val")
     if folds is not None and (pack is not None or within is not None or plan_only):
         raise UsageError("--plan, --within and --pack are for a dissection; leave out --folds")
+    if is_evaluating and (not collect or folds is not None):
+        raise UsageError("--evaluate goes with --collect, and without --folds")
     if within is not None and (plan_only or jobs_only or collect):
         raise UsageError("--within is for trainings: leave out --plan, --write-jobs, --collect")
     if per_gpu is not None and (cpu or processes is not None):
@@ -249,7 +259,7 @@ def dissect(
         elif jobs:
             done = dissect_work.work(request.folders, jobs, devices, costs, within)
     for each in asked:
-        _collect(each)
+        _collect(each, devices if is_evaluating else None)
     plain, shown = _results(request.folders, folds, pack)
     if as_json:
         click.echo(json.dumps(plain))
@@ -276,8 +286,8 @@ def _jobs(asked: list[DissectionRequest]) -> list[Job]:
     return jobs
 
 
-def _collect(request: DissectionRequest) -> None:
-    """Take over what is finished."""
+def _collect(request: DissectionRequest, evaluating: Devices | None) -> None:
+    """Take over what is finished; ``evaluating``: what evaluates, before that, what is not yet."""
     from tinynet.study import settings as experiment
     from tinynet.study.dissection import collect_finished, with_class_names
 
@@ -287,6 +297,8 @@ def _collect(request: DissectionRequest) -> None:
         raise UsageError(
             f"{folders.results.root}: holds no dissection; 'tinynet dissect DATA' begins one"
         )
+    if evaluating is not None:
+        _evaluate(request, evaluating)
     with folders.changing_results():
         known = experiment.load(folders.results)
         assert known is not None  # it was there a moment ago
@@ -296,6 +308,29 @@ def _collect(request: DissectionRequest) -> None:
         collect_finished(folders, settings)
     if not settings.data.get("class_names"):
         say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
+
+
+def _evaluate(request: DissectionRequest, devices: Devices) -> None:
+    from tinynet.dataset.paths import DataPaths
+    from tinynet.predict.evaluate import obtain
+    from tinynet.study import evaluations
+    from tinynet.study import settings as experiment
+
+    folders = request.folders
+    known = experiment.load(folders.results)
+    assert known is not None  # it was there a moment ago
+    data = folders.data if DataPaths(folders.data).manifest.exists() else request.data
+    for each in evaluations.left(folders, known, data):
+        say(f"evaluating {each.out}")
+        obtain(
+            dataclasses.replace(
+                each,
+                engine=devices.engine,
+                caffe_python=devices.caffe_python,
+                cpu=devices.cpu,
+            ),
+            say,
+        )
 
 
 def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[Any, str]:
