@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import run_python
-from tinynet.caffeformat.transform import crop_origins, view_count, views
+from tinynet.caffeformat.transform import (
+    centre,
+    crop_origins,
+    subtract_and_scale,
+    view_count,
+    views,
+    window,
+)
 from tinynet.errors import TinynetError
 
 CAFFE_OVERSAMPLE = """
@@ -55,3 +62,22 @@ def test_a_image_wider_than_the_crop_still_has_ten_views():
 def test_a_crop_larger_than_the_image_is_refused():
     with pytest.raises(TinynetError, match="60x60 does not fit in images of 32x64"):
         views(np.zeros((1, 3, 32, 64)), 60, oversample=False)
+
+
+def test_the_mean_comes_off_before_the_scale_each_rounded_to_float32():
+    pixels = np.arange(256, dtype=np.float32)
+    mean, scale = np.float32(113.28), np.float32(1 / 60)
+    found = subtract_and_scale(pixels.copy(), mean, scale)
+    by_hand = [
+        float(np.float32(np.float32(value - float(mean)) * float(scale))) for value in range(256)
+    ]
+    assert found.tolist() == by_hand
+    assert found.tolist() != (pixels * scale - mean * scale).tolist()
+    np.testing.assert_array_equal(subtract_and_scale(pixels.copy(), None, 1), pixels)
+
+
+def test_a_window_is_cut_where_it_lies_in_the_stored_image_and_then_mirrored():
+    image = np.arange(2 * 4 * 5).reshape(2, 4, 5)
+    assert window(image, 1, 2, 2, 3, mirror=False)[0].tolist() == [[7, 8, 9], [12, 13, 14]]
+    assert window(image, 1, 2, 2, 3, mirror=True)[0].tolist() == [[9, 8, 7], [14, 13, 12]]
+    assert [centre(size, 4) for size in (4, 5, 6, 7)] == [0, 0, 1, 1]

@@ -1,28 +1,64 @@
-"""Caffe's views of an image: the centre crop, or the ten crops of its oversampling.
+"""Caffe's transform of an image: less the mean, scaled, cut and mirrored.
+
+Whatever feeds a net takes its arithmetic from here: the Data layer on a CPU (DataTransformer) and
+on a GPU (device images), WindowData, and evaluation under both engines.
 
 The worker imports this module: Python 3.6 syntax, numpy only.
 """
 
-from typing import List, Tuple
+from typing import Any, List, Tuple
 
 import numpy as np
 
 from tinynet.errors import TinynetError
 
 
+def subtract_and_scale(values: Any, mean: Any, scale: float) -> Any:
+    """(values − mean) · scale, in place: the order in which Caffe rounds to float32.
+
+    ``values``: a float32 array or tensor; ``mean``: one that broadcasts over it, or None.
+    Source: ``Transform`` of src/caffe/data_transformer.cpp.
+    """
+    if mean is not None:
+        values -= mean
+    if scale != 1:
+        values *= scale
+    return values
+
+
+def over_pixels(mean: np.ndarray) -> np.ndarray:
+    """A mean of shape C, one value a channel, as C×1×1; one of an image, C×H×W, as it is."""
+    return mean.reshape(-1, 1, 1) if mean.ndim == 1 else mean
+
+
+def centre(size: Any, crop: int) -> Any:
+    """Where the centre crop begins on an axis of ``size`` pixels: ⌊(size − crop) / 2⌋.
+
+    It is that of the TEST phase (src/caffe/data_transformer.cpp); ``size`` may be an array.
+    """
+    return (size - crop) // 2
+
+
+def window(
+    images: np.ndarray, row: int, column: int, height: int, width: int, mirror: bool
+) -> np.ndarray:
+    """A view of the last two axes of ``images``, from (row, column) on, mirrored after the cut."""
+    cut = images[..., row : row + height, column : column + width]
+    return cut[..., ::-1] if mirror else cut
+
+
 def crop_origins(height: int, width: int, size: int) -> List[Tuple[int, int]]:
     """Return the upper left corners (row, column) of Caffe's five crops: four corners, centre.
 
     The order (row by row, then the centre) is that of ``oversample`` in Caffe's
-    python/caffe/io.py; the centre, ``(H - size) // 2``, is also the TEST crop of the Data layer
-    (src/caffe/data_transformer.cpp).  A crop of 0 means the whole image, as in prototxt.
+    python/caffe/io.py.  A crop of 0 means the whole image, as in prototxt.
     """
     size = size or min(height, width)
     bottom, right = height - size, width - size
     if bottom < 0 or right < 0:
         raise TinynetError(f"a crop of {size}x{size} does not fit in images of {height}x{width}")
     corners = [(row, column) for row in (0, bottom) for column in (0, right)]
-    return corners + [(bottom // 2, right // 2)]
+    return corners + [(centre(height, size), centre(width, size))]
 
 
 def view_count(height: int, width: int, size: int, oversample: bool) -> int:
@@ -52,8 +88,8 @@ def views(images: np.ndarray, size: int, oversample: bool) -> np.ndarray:
         origins = origins[-1:]
     out = np.empty((count, total, channels, crop_height, crop_width), dtype=images.dtype)
     for index, (row, column) in enumerate(origins):
-        crop = images[:, :, row : row + crop_height, column : column + crop_width]
-        out[:, index] = crop
+        place = row, column, crop_height, crop_width
+        out[:, index] = window(images, *place, mirror=False)
         if oversample:
-            out[:, len(origins) + index] = crop[:, :, :, ::-1]
+            out[:, len(origins) + index] = window(images, *place, mirror=True)
     return out.reshape(count * total, channels, crop_height, crop_width)

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.phases import layers_of
+from tinynet.caffeformat.transform import views
 from tinynet.engine import discovery
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import start_worker
@@ -63,11 +64,7 @@ def first_layer(
     transform = inputs.read_transform(paths)
     found = discovery.find(engine)
     maps = _compute(paths, found, weights.path, blob, pixels, transform)
-    crop = transform.crop_size or min(pixels.shape[1:])
-    top, left = (pixels.shape[1] - crop) // 2, (pixels.shape[2] - crop) // 2
-    seen = pixels[::-1] if transform.crop_size == 0 else pixels[
-        ::-1, top : top + crop, left : left + crop
-    ]  # fmt: skip
+    [seen] = views(pixels[None, ::-1], transform.crop_size, oversample=False)
     return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration, weights.sha256)
 
 

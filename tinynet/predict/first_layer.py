@@ -22,7 +22,7 @@ from tinynet import files
 from tinynet.caffeformat import schema, upgrade
 from tinynet.caffeformat.phases import layers_of
 from tinynet.caffeformat.shape_rules import window_of
-from tinynet.caffeformat.transform import views
+from tinynet.caffeformat.transform import over_pixels, subtract_and_scale, views
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
 from tinynet.predict.inputs import Weights
@@ -73,8 +73,8 @@ class FirstLayer:
                 f"{self.layer} is followed by more than a ReLU, so that its feature maps need the "
                 "whole net: name the run directory"
             )
-        mean = self.mean.reshape(-1, 1, 1) if self.mean.ndim == 1 else self.mean
-        x = self.seen((pixels.astype(np.float32) - mean) * np.float32(self.scale))
+        mean, scale = over_pixels(self.mean), np.float32(self.scale)
+        x = self.seen(subtract_and_scale(pixels.astype(np.float32), mean, scale))
         (top, left), kernel = self.pad, self.filters.shape[2:]
         x = np.pad(x, ((0, 0), (top, top), (left, left)))
         extent = [d * (k - 1) + 1 for k, d in zip(kernel, self.dilation)]

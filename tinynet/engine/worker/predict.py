@@ -10,7 +10,13 @@ import time
 
 import numpy as np
 
-from tinynet.caffeformat.transform import crop_origins, view_count, views
+from tinynet.caffeformat.transform import (
+    crop_origins,
+    over_pixels,
+    subtract_and_scale,
+    view_count,
+    views,
+)
 from tinynet.engine.worker import channel, engine, images
 from tinynet.errors import TinynetError
 
@@ -104,7 +110,7 @@ class Transform(object):
             raise TinynetError(
                 "the mean has the shape %s, the images %s" % (mean.shape, tuple(shape))
             )
-        self._mean = mean.reshape(mean.shape + (1, 1)) if mean.ndim == 1 else mean
+        self._mean = over_pixels(mean)
         self.input_size = (options.crop_size,) * 2 if options.crop_size else tuple(shape[1:])
         origins = [(0, 0)]
         if self.input_size != tuple(shape[1:]):
@@ -125,10 +131,7 @@ class Transform(object):
 
         A mean image is cropped at each view's own offset, so it comes off before the crop.
         """
-        values = pixels.astype(np.float32)
-        values -= self._mean
-        if self._scale != 1:
-            values *= self._scale
+        values = subtract_and_scale(pixels.astype(np.float32), self._mean, self._scale)
         return views(values, self._crop_size, self._oversample)
 
 

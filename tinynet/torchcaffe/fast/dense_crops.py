@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from tinynet.caffeformat import schema
+from tinynet.caffeformat.transform import subtract_and_scale
 from tinynet.torchcaffe.acceleration import extension
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
@@ -281,10 +282,7 @@ class ViewPredictor:
         values = upload(np.ascontiguousarray(images), CONTEXT.device)
         # a copy of our own, since layers work in place
         values = values.to(torch.float32, memory_format=torch.channels_last, copy=True)
-        if self._mean is not None:
-            values -= self._mean
-        if self._scale != 1:
-            values *= self._scale
+        subtract_and_scale(values, self._mean, self._scale)
         numbers = list(range(len(self._origins)))
         groups = [_Group(values, self._size, self._origins, numbers)]
         if self._mirror:

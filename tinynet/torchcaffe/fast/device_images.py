@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tinynet.caffeformat.transform import subtract_and_scale
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
 from tinynet.torchcaffe.reading.upload import upload
@@ -132,10 +133,5 @@ class DeviceImages:
             (columns[:, None] + across)[:, None, :, None],
         )
         data = images[place].to(torch.float32)
-        if self._mean_image is not None:
-            data -= self._mean_image[place[1:]]
-        elif self._mean_values is not None:
-            data -= self._mean_values
-        if self._scale != 1:
-            data *= self._scale
-        return data.permute(0, 3, 1, 2)
+        mean = self._mean_values if self._mean_image is None else self._mean_image[place[1:]]
+        return subtract_and_scale(data, mean, self._scale).permute(0, 3, 1, 2)

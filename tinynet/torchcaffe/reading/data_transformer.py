@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from tinynet.caffeformat import schema
+from tinynet.caffeformat.transform import centre, subtract_and_scale, window
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.snapshots import blob_proto
@@ -153,7 +154,7 @@ class DataTransformer:
         ranges = np.concatenate([np.full((count, 1), 2), size - crop + 1], axis=1)
         values = np.zeros((count, 3), np.int64)
         if crop and not self.random_crop:
-            values[:, 1:] = (size - crop) // 2
+            values[:, 1:] = centre(size, crop)
         drawn = slice(0 if self.mirror else 1, 3 if self.random_crop else 1)
         draws = drawn.stop - drawn.start
         if draws > 0:
@@ -183,10 +184,8 @@ class DataTransformer:
         for start, target in zip(range(0, count, step), targets):
             block = places[start : start + step]
             for number, (mirror, row, column) in enumerate(block):
-                window = images[start + number][:, row : row + height, column : column + width]
-                np.copyto(
-                    planes[:, number], window[:, :, ::-1] if mirror else window, casting="unsafe"
-                )
+                cut = window(images[start + number], row, column, height, width, mirror)
+                np.copyto(planes[:, number], cut, casting="unsafe")
             for values, source in zip(target, sources):
                 # the last few may be fewer
                 values.copy_(source if len(block) == step else source[: values.numel()])
@@ -202,12 +201,16 @@ class DataTransformer:
                 if mirror:
                     column = straight.shape[1] - width - column
                 whole = mirrored if mirror else straight
-                image -= whole[row : row + height, column : column + width]
+                mean = whole[row : row + height, column : column + width]
+                subtract_and_scale(image, mean, 1)  # scaled below, all at once
         flat = values.reshape(count, height * width * channels)
-        if len(self.mean_values):
-            if self._mean_row.size != flat.shape[1]:
-                every = np.broadcast_to(self.mean_values, (height * width, channels))
-                self._mean_row = every.reshape(-1)
-            flat -= self._mean_row
-        if self.scale != 1:
-            flat *= self.scale
+        subtract_and_scale(flat, self._row_of_means(height * width, channels), self.scale)
+
+    def _row_of_means(self, pixels: int, channels: int) -> np.ndarray | None:
+        """mean_values for each of an image's values, h·w·C; None where none are given."""
+        if not len(self.mean_values):
+            return None
+        if self._mean_row.size != pixels * channels:
+            every = np.broadcast_to(self.mean_values, (pixels, channels))
+            self._mean_row = every.reshape(-1)
+        return self._mean_row

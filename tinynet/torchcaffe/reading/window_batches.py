@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.caffeformat import schema
+from tinynet.caffeformat.transform import centre, subtract_and_scale
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.image_list import read_image
@@ -65,7 +66,7 @@ class WindowBatches:
         """What is subtracted at each place of a crop, 3×crop×crop or 3×1×1."""
         if mean is not None:
             # Caffe takes the middle of the mean's width, for rows too
-            start = (mean.shape[2] - self._crop) // 2
+            start = centre(mean.shape[2], self._crop)
             end = start + self._crop
             check(
                 mean.shape[0] >= 3 and start >= 0 and end <= min(mean.shape[1:]),
@@ -104,4 +105,6 @@ class WindowBatches:
         rows = slice(cut.pad_h, cut.pad_h + cut.height)
         columns = slice(cut.pad_w, cut.pad_w + cut.width)
         mean = self._mean if self._mean.shape[1] == 1 else self._mean[:, rows, columns]
-        target[:, rows, columns] = (pixels.astype(_F) - mean) * _F(self._param.scale)
+        target[:, rows, columns] = subtract_and_scale(
+            pixels.astype(_F), mean, _F(self._param.scale)
+        )
