@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.bench import host
+from tinynet.bench import host, scaling
 from tinynet.bench.competitors import competitors
 from tinynet.bench.rounds import HOST, Row, Say, Start, alternate
 from tinynet.dataset.paths import DataPaths
@@ -24,7 +24,7 @@ from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import StagePaths
 
-PARTS = ("gemm", "train", "host", "reader", "crops", "convert", "subsets")
+PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subsets")
 BATCH = 128
 # on a GPU a round is so many times as long, or most of it would be the wait for its end
 _ON_GPU = 100
@@ -193,6 +193,15 @@ class Bench:
         if ours.rate:
             self._steps[part] = ours.rate
         return [limit, ours, real, plain, *faster, bf16]
+
+    def solvers(self) -> list[Row]:
+        torch, row = self._torch(), Row("solvers", "2 solvers", "img")
+        if torch is None:
+            return _skip([row], "torch is not installed")
+        if self.gpu is not None:
+            return _skip([row], "measured on CPUs alone; leave out --gpu")
+        size = 1 if self.quick else 2
+        return scaling.rows(torch, self.data, self.scratch, self.rounds, size, self.say)
 
     def host(self) -> list[Row]:
         torch = self._torch()

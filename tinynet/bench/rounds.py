@@ -5,11 +5,24 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from tinynet.engine.process import WorkerProcess
-
-Start = Callable[[], WorkerProcess]
 Say = Callable[[str], None]
+
+
+class Child(Protocol):
+    """What works by rounds: a ``WorkerProcess``, or several that do it as one."""
+
+    def wait_for(self, kind: str) -> dict[str, Any] | None: ...
+
+    def send(self, data: bytes) -> bool: ...
+
+    def fault(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+Start = Callable[[], Child]
 #: the unit of an iteration of which the host's share alone is measured
 HOST = "iteration"
 

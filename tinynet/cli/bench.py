@@ -15,7 +15,7 @@ from tinynet.cli import shared_options
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
 
-PARTS = ("gemm", "train", "host", "reader", "crops", "convert", "subsets")
+PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subsets")
 
 
 @click.command(epilog=shared_options.example("tinynet bench --only crops --only subsets"))
@@ -59,7 +59,8 @@ def bench(
     Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
     median over the rounds counts.  Without --data the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
-    training step the Data layer alone would take.  host is the CPU time
+    training step the Data layer alone would take.  solvers are two processes that train together
+    beside one with as many threads.  host is the CPU time
     that an iteration of batch 1 takes on the host while a device would compute, and how many torch
     functions it calls: it is measured without a device.  With --busy N the machine is shared: N
     processes multiply matrices at the same priority, one thread each.

@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from tinynet.caffeformat.transform import crop_origins, views
-from tinynet.engine.worker import channel, engine
+from tinynet.engine.worker import channel, engine, together
 from tinynet.engine.worker.predict import forward
 from tinynet.errors import TinynetError
 
@@ -26,6 +26,7 @@ _IMAGES = 20  # of a round of crops: a batch or a few for every way
 def parse(argv):
     parser = argparse.ArgumentParser(prog="tinynet.engine.worker bench")
     engine.add_arguments(parser)
+    together.add_arguments(parser)
     parser.add_argument("work", choices=sorted([*WORKS, *HOST_WORKS]))
     parser.add_argument("--solver", help="prototxt, for train")
     parser.add_argument("--model", help="prototxt of a deploy net, or of a Data layer for reader")
@@ -37,6 +38,7 @@ def parse(argv):
 def main(argv):
     """Work until stdin ends; return 0."""
     options = parse(argv)
+    together.take_part(options)
     caffe = engine.load(options)
     if options.work in HOST_WORKS:
         return _host_rounds(HOST_WORKS[options.work], caffe, options)
@@ -79,6 +81,7 @@ def host_evaluate(caffe, options):
 
 def train(caffe, options):
     solver = caffe.get_solver(options.solver)
+    together.Together(caffe, solver, options, channel.Control())
     blobs = solver.net.blobs
 
     def iterate(count):
