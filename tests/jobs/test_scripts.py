@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,44 @@ def test_one_stage_says_what_is_missing_and_usage_is_said(stages: None) -> None:
     assert done.returncode == 1 and "no such database" in done.stderr
     for script in ("train_stage.sh", "slurm.sh"):
         assert "usage: " in run(script).stderr
+
+
+def test_a_data_set_is_packed_the_same_each_time_and_comes_back_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    (data / "train/n1/images").mkdir(parents=True)
+    for number in range(40):
+        (data / f"train/n1/images/n1_{number}.JPEG").write_bytes(os.urandom(40_000))
+    script = "gpu_ladder.sh"
+    for parts in ("one", "two"):
+        done = run(script, "pack", str(data), parts, PART_MIB="1")
+        assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in Path("one").iterdir())
+    assert names == ["partaa", "partab", "parts.sha256"]
+    assert all((Path("one") / n).read_bytes() == (Path("two") / n).read_bytes() for n in names)
+    assert (Path("one") / "partaa").stat().st_size == 1 << 20
+    # one part a call; what has not come is said before anything is unpacked
+    work = {"WORK": str(tmp_path / "work"), "PYTHON": sys.executable}
+    for call in (["partaa", "parts.sha256"], ["partab"]):
+        carried = tmp_path / call[0]
+        carried.mkdir()
+        for name in call:
+            shutil.copy(Path("one") / name, carried)
+        assert run(script, "keep", str(carried), **work).returncode == 0
+        if call[0] == "partaa":
+            early = run(script, "run", "60", str(tmp_path / "out"), "--cpu", **work)
+            assert early.returncode == 1 and "not all parts are here" in early.stderr
+            assert not (tmp_path / "work" / "data").exists()
+    stream = b"".join((tmp_path / "work/parts" / n).read_bytes() for n in ("partaa", "partab"))
+    again = tmp_path / "again"
+    with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
+        tar.extractall(again)
+    found = {p.relative_to(data): p.read_bytes() for p in data.rglob("*.JPEG")}
+    assert found == {p.relative_to(again): p.read_bytes() for p in again.rglob("*.JPEG")}
+
+
+def test_a_lent_gpus_usage_is_said(folder: Path) -> None:
+    for words in ((), ("train",)):
+        done = run("gpu_ladder.sh", *words)
+        assert done.returncode == 2 and "usage: gpu_ladder.sh pack DATASET PARTS" in done.stderr

@@ -79,8 +79,15 @@ def claims(report_data: ReportData) -> list[Claim]:
     ]
 
 
-def table(report_data: ReportData, table_id: str = "claims") -> Table:
-    """The claims as the page, the terminal and a README have them."""
+def table(report_data: ReportData) -> Table | None:
+    """The claims as a page or a README has them.
+
+    None for another protocol than the main one of which no stage has run: its table says so.
+    """
+    if report_data.suffix and not any(
+        row.finished for row in stage_rows(report_data) if row.is_step
+    ):
+        return None
     rows = [
         Row(
             [
@@ -107,7 +114,7 @@ def table(report_data: ReportData, table_id: str = "claims") -> Table:
         f"interval and by the {paper.MEMBERS_DEVIATION} points by which the paper's single models "
         "spread. The paper's figures are of 200 classes."
     )
-    return Table(table_id, caption, columns, rows)
+    return Table("claims", caption, columns, rows)
 
 
 def _ours(claim: Claim) -> Cell:

@@ -71,8 +71,8 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
     by_id = {part.id: part for part in parts}
     _name_protocol(by_id["dissection"], report_data)
     by_id["dissection"].tables.append(stage_tables.stages(report_data))
-    by_id["dissection"].tables.append(claims.table(report_data))
     for name, made in (
+        ("dissection", claims.table(report_data)),
         ("subsets", ensemble_tables.ensemble_facts(report_data)),
         ("subsets", ensemble_tables.subset_sizes(report_data)),
         ("accuracies", stage_tables.tuning_and_held_out(report_data)),
