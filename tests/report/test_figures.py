@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from tests.predict.test_subsets import some_members
+from tests.report import overlaps
 from tests.study.made_results import add_run, begin
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict.subsets import score_subsets
-from tinynet.report import figures
+from tinynet.report import canvas, figures
+from tinynet.report.accuracies import Accuracy, draw_accuracies
 from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves, mean_points
 from tinynet.report.figure import Choice
@@ -213,3 +215,41 @@ def test_an_accuracy_curve_is_the_mean_where_all_runs_have_a_value():
     assert mean_points([HISTORY, other], "val_accuracy") == [(0, pytest.approx(0.1))]
     assert mean_points([HISTORY, []], "val_accuracy") == [(0, 0.05), (20, 0.4)]
     assert mean_points([[]], "val_accuracy") == []
+
+
+def test_a_figure_for_a_telephone_is_narrow_and_nothing_in_it_is_cut(drawn, tmp_path):
+    members, labels = some_members(11, 200, 6)
+    bars = [*BARS, Bar("variant of 7: trained with what is known today", 0.4, (0.3, 0.5), 0.1)]
+    note = (
+        "One crop unless over crops; means of up to 3 seeds; error bars: 95 % by image.\nAnd more."
+    )
+    found = [
+        Accuracy("training\n(single)", 0.7836, 9000),
+        Accuracy("tuning\n(single, crops)", 0.603, 1000, paper=0.464),
+        *(
+            Accuracy(f"held out\n({what})", 0.598, 1000, paper=0.44)
+            for what in ("single", "ensemble")
+        ),
+    ]
+    histories = {f"{n} + a stage of a long name": [HISTORY] for n in range(1, 6)}
+    title = "What each step of the dissection adds (schedules times 0.4)"
+    with canvas.narrow():
+        draw_bars(bars, tmp_path / "b.png", title, 0.05, note)
+        draw_subsets(score_subsets(members, labels), tmp_path / "s.png")
+        draw_accuracies(found, tmp_path / "a.png", "Accuracy by kind of images")
+        draw_curves(histories, tmp_path / "c.png")
+    assert [figure.get_figwidth() for figure in drawn] == [canvas.NARROW] * 4
+    assert [overlaps.faults(figure) for figure in drawn] == [[]] * 4
+    assert not canvas.is_narrow()
+
+
+def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobody(drawn, tmp_path):
+    far = [{"iteration": 0, "train_loss": 40.0}, {"iteration": 30, "train_loss": 1.0}]
+    histories = {f"stage {n}": [HISTORY] for n in range(9)} | {"variant": [far]}
+    draw_curves(histories, tmp_path / "c.png")
+    panels = [axes for axes in drawn[0].axes[:-1] if axes.get_lines()]
+    colours = [{line.get_color() for line in axes.get_lines()} for axes in panels]
+    assert all(len(each) == 1 for each in colours)
+    assert len({each.pop() for each in colours}) == len(panels) == 10
+    assert max(axes.get_ylim()[1] for axes in panels) < 4
+    assert texts_of(panels[-1]) == ["begins at 40.0"] and texts_of(panels[0]) == []

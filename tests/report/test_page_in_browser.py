@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -64,6 +65,51 @@ def test_nothing_overflows(chrome, width):
     assert outside == []
     wide = "return [...document.querySelectorAll('.scroll, pre')].every(e => e.tabIndex === 0)"
     assert chrome.execute_script(wide)
+
+
+def test_a_wide_page_sets_the_caption_beside_the_figure_and_a_narrow_one_shows_its_own(chrome):
+    edges = (
+        "const box = e => e.getBoundingClientRect();"
+        "const f = document.querySelector('#figure-dissection');"
+        "return [box(f.querySelector('.drawn')).right, box(f.querySelector('figcaption')).left]"
+    )
+    browser.resize(chrome, 1200)
+    drawn, caption = chrome.execute_script(edges)
+    assert caption >= drawn
+    browser.resize(chrome, 400)
+    shown = (
+        "return [...document.querySelectorAll('#figure-dissection svg')].map(e => e.clientWidth)"
+    )
+    wide, narrow = chrome.execute_script(shown)
+    assert wide == 0 and 300 < narrow <= 400
+
+
+def test_folded_columns_are_shown_when_asked_for(chrome):
+    browser.resize(chrome, 1200)
+    headers = "document.querySelectorAll('#stages thead th')"
+    count = f"return [...{headers}].filter(e => e.offsetWidth).length"
+    assert chrome.execute_script(count) == 7
+    fold = chrome.find_element("css selector", "details.more summary")
+    fold.click()
+    assert chrome.execute_script(count) > 12
+    fold.click()
+    assert chrome.execute_script(count) == 7
+
+
+def test_a_figure_is_kept_as_svg_in_the_colours_that_are_seen(chrome):
+    script = """
+    const done = arguments[0];
+    URL.createObjectURL = blob => { blob.text().then(done); return 'data:,'; };
+    HTMLAnchorElement.prototype.click = function () { this.kept = this.download; };
+    document.querySelector('button[data-svg=figure-dissection]').click();
+    """
+    browser.prefer(chrome, "light")
+    text = chrome.execute_async_script(script)
+    assert text.startswith("<svg") and "var(--" not in text and "#0072b2" in text
+    link = chrome.find_element("css selector", "#figure-dissection a[download]")
+    content = base64.b64decode(link.get_attribute("href").partition("base64,")[2]).decode()
+    assert content.splitlines()[0].startswith("step,accuracy,low,high,gain")
+    assert link.get_attribute("download") == "figure-dissection.csv"
 
 
 CONTRAST = """

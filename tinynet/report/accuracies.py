@@ -32,6 +32,7 @@ def draw_accuracies(
     lines = note.count("\n") + 1 if note else 0
     made, (axes,) = canvas.figure(height=3.5 + 0.17 * lines)
     tallest = 0.0
+    size = 7.0 if canvas.is_narrow() else 9.0
     has_paper = any(bar.paper is not None for bar in found)
     width = 0.36 if has_paper else 0.55
     shift = width / 2 if has_paper else 0.0
@@ -51,7 +52,7 @@ def draw_accuracies(
                     place - shift, middle, yerr=(high - low) / 2, ecolor=canvas.INK, capsize=3
                 )
                 top = max(high, percent)
-            axes.text(place - shift, top + 0.8, f"{percent:.2f}", ha="center", fontsize=9)
+            axes.text(place - shift, top + 0.8, f"{percent:.2f}", ha="center", fontsize=size)
             tallest = max(tallest, top)
         if bar.paper is not None:
             percent = 100 * bar.paper
@@ -63,20 +64,24 @@ def draw_accuracies(
                 edgecolor=canvas.ORANGE,
                 linewidth=1.4,
             )
-            axes.text(place + shift, percent + 0.8, f"{percent:.4g}", ha="center", fontsize=9)
+            axes.text(place + shift, percent + 0.8, f"{percent:.4g}", ha="center", fontsize=size)
             tallest = max(tallest, percent)
     labels = [f"{bar.label}\n{bar.images:,} images" if bar.images else bar.label for bar in found]
-    axes.set_xticks(range(len(found)), labels, fontsize=8.5)
+    if canvas.is_narrow():
+        labels = [label.replace(", ", ",\n").replace(" images", "\nimages") for label in labels]
+    axes.set_xticks(range(len(found)), labels, fontsize=7 if canvas.is_narrow() else 8.5)
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.6, len(found) - 0.4)
-    axes.set_ylim(0, 1.12 * (tallest or 1))
+    # on a narrow one the legend stands within, above the bars
+    axes.set_ylim(0, (1.3 if canvas.is_narrow() else 1.12) * (tallest or 1))
     axes.set_ylabel("accuracy (top-1, %)")
     axes.set_title(title)
     canvas.grid(axes)
     if has_paper:
         ours = Patch(color=canvas.BLUE, label="ours")
         theirs = Patch(facecolor="none", edgecolor=canvas.ORANGE, label="the paper's (200 classes)")
-        axes.legend(handles=[ours, theirs], loc="upper right", bbox_to_anchor=(1.0, 1.12), ncols=2)
+        top = 1.0 if canvas.is_narrow() else 1.12
+        axes.legend(handles=[ours, theirs], loc="upper right", bbox_to_anchor=(1.0, top), ncols=2)
     if note:
         made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
         share = (0.17 * lines + 0.02) / made.get_figheight()

@@ -15,6 +15,7 @@ from tinynet.report import canvas
 Interval = tuple[float, float]
 
 _LABEL_WIDTH = 32  # characters in a line beside a bar
+_NARROW_TITLE, _NARROW_LABEL, _NARROW_NOTE = 42, 18, 60  # of a figure for a telephone
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,20 @@ def draw_bars(
     ``chance`` draws the accuracy of guessing; ``images`` names the split that was measured.
     Gains, ours and the paper's, stand in a panel of their own, where any bar has one.
     """
+    if canvas.is_narrow():
+        note = "\n".join(textwrap.fill(line, _NARROW_NOTE) for line in note.splitlines())
+        title = textwrap.fill(title, _NARROW_TITLE)
     lines = note.count("\n") + 1 if note else 0
-    made = canvas.empty(height=1.55 + 0.4 * len(bars) + 0.17 * lines)
-    if any(gain is not None for bar in bars for gain in (bar.gain, bar.paper_gain)):
-        left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
+    has_gains = any(gain is not None for bar in bars for gain in (bar.gain, bar.paper_gain))
+    panels = 2 if canvas.is_narrow() and has_gains else 1  # one above the other
+    made = canvas.empty(height=panels * (1.55 + 0.4 * len(bars)) + 0.17 * lines)
+    if has_gains:
+        if panels == 2:
+            left, right = made.subplots(2, 1)
+            _name_rows(right, bars)
+        else:
+            left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
+            right.tick_params(axis="y", labelleft=False)
         _draw_gains(right, bars)
     else:
         left = made.subplots()
@@ -94,11 +105,17 @@ def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> N
             color=canvas.ORANGE,
             va="top",
         )
-    labels = [textwrap.fill(bar.label, _LABEL_WIDTH) for bar in bars]
-    axes.set_yticks(range(len(bars)), labels, fontsize=9)
+    _name_rows(axes, bars)
     axes.set_ylim(len(bars) - (0.1 if chance is not None else 0.4), -0.6)
     axes.set_xlim(0, 1.22 * reach)
     axes.tick_params(axis="y", length=0)
+
+
+def _name_rows(axes: Axes, bars: Sequence[Bar]) -> None:
+    width = _NARROW_LABEL if canvas.is_narrow() else _LABEL_WIDTH
+    labels = [textwrap.fill(bar.label, width) for bar in bars]
+    axes.set_yticks(range(len(bars)), labels, fontsize=9)
+    axes.set_ylim(len(bars) - 0.4, -0.6)
 
 
 def _draw_gains(axes: Axes, bars: Sequence[Bar]) -> None:
@@ -122,7 +139,7 @@ def _draw_gains(axes: Axes, bars: Sequence[Bar]) -> None:
     axes.set_xlabel("gain (percentage points)")
     axes.margins(x=0.12)
     axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0, labelleft=False)
+    axes.tick_params(axis="y", length=0)
     canvas.grid(axes, "x")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -59,6 +61,26 @@ DARK = {
 
 WIDTH = 7.2
 """Inches that a figure is wide: one width, so that text is of one size on a page."""
+NARROW = 4.0
+"""Inches that a figure for a telephone is wide: its text stays as large."""
+
+_width: ContextVar[float] = ContextVar("width", default=WIDTH)
+
+
+@contextlib.contextmanager
+def narrow() -> Iterator[None]:
+    """Figures that are drawn in this block are NARROW inches wide."""
+    before = _width.set(NARROW)
+    try:
+        yield
+    finally:
+        _width.reset(before)
+
+
+def is_narrow() -> bool:
+    """Whether the figure that is drawn now is for a telephone."""
+    return _width.get() < WIDTH
+
 
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -110,15 +132,15 @@ class DrawnFigure(Figure):
         return content.getvalue()
 
 
-def empty(width: float = WIDTH, height: float = 4.3) -> Figure:
+def empty(width: float | None = None, height: float = 4.3) -> Figure:
     """A figure (inches) without axes, on Agg: no display is needed."""
-    made = DrawnFigure(figsize=(width, height), layout="constrained")
+    made = DrawnFigure(figsize=(width or _width.get(), height), layout="constrained")
     FigureCanvasAgg(made)
     return made
 
 
 def figure(
-    width: float = WIDTH, height: float = 4.3, columns: int = 1
+    width: float | None = None, height: float = 4.3, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """A figure (inches) with ``columns`` axes side by side."""
     made = empty(width, height)

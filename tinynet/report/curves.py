@@ -19,7 +19,7 @@ History = Sequence[Mapping[str, Any]]
 _SMOOTH = 25  # displayed training losses averaged, at most a tenth of all there are
 _LOSS_CEILING = 1.15  # of the first loss in the middle: one spike, or one net that begins far off,
 # must not flatten everything else
-_PER_ROW = 4
+_PER_ROW, _PER_NARROW_ROW = 4, 2
 _TITLE_WIDTH = 28  # characters in a line above a panel
 _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
@@ -45,11 +45,13 @@ def draw_curves(
         for label, runs in histories.items()
         if any(points(history, key) for history in runs for key in _KEYS)
     }
-    rows = -(-len(stages) // _PER_ROW)
+    rows = -(-len(stages) // (_PER_NARROW_ROW if canvas.is_narrow() else _PER_ROW))
     columns = -(-len(stages) // rows)
     names = [textwrap.fill(label, _TITLE_WIDTH) for label in stages]
     lines = sum(name.count("\n") + 1 for name in names)
-    heights = 0.5 + 1.9 * rows, max(3.4, 0.4 + 0.14 * lines + 0.06 * len(names))
+    legend = 0.4 + 0.14 * lines + 0.06 * len(names)
+    # beside the accuracies, or on a narrow figure below them
+    heights = 0.5 + 1.9 * rows, 2.6 + legend if canvas.is_narrow() else max(3.4, legend)
     made = canvas.empty(height=sum(heights))
     parts: Any = made.subfigures(2, 1, height_ratios=heights)
     above, below = parts
@@ -102,7 +104,8 @@ def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], images:
     axes.set_xlabel("iteration")
     axes.set_ylim(bottom=0)
     _iterations(axes)
-    part.legend(handles=handles, loc="outside right upper", fontsize=8)
+    where = "outside lower left" if canvas.is_narrow() else "outside right upper"
+    part.legend(handles=handles, loc=where, fontsize=8)
 
 
 def _iterations(axes: Axes) -> None:

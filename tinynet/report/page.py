@@ -18,6 +18,7 @@ from markupsafe import Markup
 from tinynet import __version__, files
 from tinynet.errors import TinynetError
 from tinynet.report import (
+    canvas,
     claims,
     ensemble_tables,
     figures,
@@ -179,19 +180,28 @@ def drawn(figure: Figure, links: list[Link], suffix: str = "") -> Drawn:
     """The figure as the page has it, and what it is of.  ``suffix``: of its id."""
     name = f"figure-{figure.stem.replace('_', '-')}{suffix}"
     name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in name)
-    with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
-        file = Path(folder) / "figure.svg"
-        figure.draw(file)
-        svg = file.read_text(encoding="utf-8")
+    narrow = None
+    if figure.has_narrow:
+        with canvas.narrow():
+            narrow = _inline(figure, f"{name}-narrow")
     return Drawn(
         name,
         figure.title,
         figure.caption,
-        Markup(inline_svg.inline(svg, name, figure.title, figure.alt)),
+        _inline(figure, name),
         links,
+        narrow=narrow,
         csv=_csv(figure),
         file=name,
     )
+
+
+def _inline(figure: Figure, name: str) -> Markup:
+    with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
+        file = Path(folder) / "figure.svg"
+        figure.draw(file)
+        svg = file.read_text(encoding="utf-8")
+    return Markup(inline_svg.inline(svg, name, figure.title, figure.alt))
 
 
 def _csv(figure: Figure) -> str:

@@ -18,6 +18,7 @@ class Drawn:
     caption: str
     svg: Markup
     links: list[Link]
+    narrow: Markup | None = None  # the same for a telephone
     csv: str = ""  # the address of its numbers
     file: str = ""  # what it is called when it is kept
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -61,13 +63,17 @@ def draw_subsets(
     )
     axes.set_xlabel("models averaged")
     axes.set_ylabel(f"{images} accuracy (top-1, %)")
-    axes.set_title(f"Accuracy of every subset of {models}, {scores.images:,} images")
+    title = f"Accuracy of every subset of {models}, {scores.images:,} images"
+    axes.set_title(textwrap.fill(title, 40) if canvas.is_narrow() else title)
     axes.set_xlim(0.5, members + 0.5)
     axes.set_ylim(*canvas.padded_range(list(dots[1] * percent), least=1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right")
+    if canvas.is_narrow():
+        made.legend(loc="outside lower left")
+    else:
+        axes.legend(loc="lower right")
     canvas.save(made, path)
 
 
