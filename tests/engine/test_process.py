@@ -117,7 +117,7 @@ def show(engine: Engine, folder: Path) -> str:
 
 def compare(engine: Engine, folder: Path) -> str:
     worker = parity._Worker(parity.Run("caffe", engine), folder, lambda *_: None)
-    worker.start(["parity", "s"], None)
+    worker.start(["steps", "s"], None)
     try:
         with pytest.raises(TinynetError) as error:
             worker.finish()

@@ -70,17 +70,3 @@ def test_a_containers_quota_is_read_from_either_kind_of_control_groups(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert processor._quota(tmp_path) == cores
-
-
-def test_bfloat16_is_told_by_the_instructions_and_taken_for_there_where_none_are_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for known, has in (
-        ({"avx2"}, False),
-        ({"avx2", "amx_bf16"}, True),
-        ({"bf16"}, True),
-        ((), True),
-    ):
-        found = processor.Processor("P", frozenset(known))
-        monkeypatch.setattr(processor, "processor", lambda found=found: found)
-        assert processor.has_bfloat16() is has

@@ -21,12 +21,14 @@ def test_a_terminal_shows_one_line_with_loss_accuracy_speed_and_time_left() -> N
     stream = Terminal()
     progress = Progress("small", 0, 100, stream=stream)
     progress.log_line("I1122 23:00:00.000000 1 train.py:1] Solving small")
+    progress.log_line("W1122 23:00:00.000000 1 precision.cpp:1] slow here")
     progress.record(RECORD)
     last = stream.getvalue().rsplit("\r", 1)[-1]
     progress.close()
     assert last.startswith("small: 40/100 |")
     assert " left, loss 3.25, val 12.5 %, 812 img/s" in last
     assert "Solving" not in stream.getvalue() and "\n" not in last
+    assert "1 precision.cpp:1] slow here\n" in stream.getvalue()
 
 
 def test_elsewhere_the_log_is_passed_on_from_solving_on_and_warnings_before_it() -> None:

@@ -11,6 +11,7 @@ import torch
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
 from tinynet.caffeformat import schema, text
+from tinynet.engine.precision import PRECISIONS
 from tinynet.torchcaffe import precision
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.solver import create_solver
@@ -95,6 +96,10 @@ def test_an_update_smaller_than_bfloat16_can_show_is_not_lost() -> None:
     solver.apply_update()
     # 0.05 · 0.02 is a quarter of bfloat16's step at 1
     np.testing.assert_allclose(weights.data, 1 - 0.001, rtol=1e-5)
+
+
+def test_the_command_offers_the_engines_precisions() -> None:
+    assert PRECISIONS == precision.NAMES
 
 
 def test_tf32_on_a_cpu_and_unknown_names_are_refused() -> None:

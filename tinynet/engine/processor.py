@@ -32,12 +32,6 @@ def processor() -> Processor:
     return Processor(name, instructions)
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies in bfloat16; True where the system does not say."""
-    known = processor().instructions
-    return not known or not known.isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
-
-
 def bound_to() -> list[int]:
     """Cores that this process may run on, by its affinity."""
     if hasattr(os, "sched_getaffinity"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet import files, launcher
-from tinynet.engine import devices, discovery, processor
+from tinynet.engine import devices, discovery
 from tinynet.engine.precision import require_precision
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.run import checks, launched, lock, memory, prepare, retention, snapshots, solvers
@@ -75,11 +75,6 @@ def _train(
     checks.require_writable(paths)
     with lock.hold(paths):
         stored = runs.load(paths.run_json)  # as the last holder of the lock left it
-        if precision == "bf16" and first_gpu is None and not processor.has_bfloat16():
-            warnings.append(
-                "this processor has no bfloat16 instructions: bf16 will be many times slower than "
-                "float32 here; train on a GPU, or start another run without --precision"
-            )
         threads, kept_number = _threads(stored, chosen.threads)
         warnings += kept_number
         for warning in warnings:

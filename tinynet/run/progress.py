@@ -73,16 +73,19 @@ class Progress:
                 self._bar.refresh()
 
     def log_line(self, line: str) -> None:
-        """Pass on a line of the log where no terminal shows the live one.
+        """Pass on a line of the log: above the live line warnings alone, elsewhere all of it.
 
         The set-up of the nets, hundreds of lines, stays in the log file; what is not INFO does not.
         """
-        if not self._lines:
-            return
         self._solving = self._solving or "] Solving " in line
-        if self._solving or (line[:1] in "WEF" and line[1:5].isdigit()):
-            with self._showing():
-                print(line, file=self._stream, flush=True)
+        severity = line[:1] if line[1:5].isdigit() else ""
+        if (
+            self._bar is not None
+            and severity == "W"
+            or self._lines
+            and (self._solving or severity in ("W", "E", "F"))
+        ):
+            self.message(line)
 
     def message(self, text: str) -> None:
         """A line of ours, above the live line."""

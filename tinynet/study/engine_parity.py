@@ -255,7 +255,7 @@ def _arguments(request: ParityRequest, prepared: prepare.Prepared, folder: Path)
     for name, text in prepared.texts(paths).items():
         (folder / name).write_text(text, encoding="utf-8")
     arguments = [
-        *("parity", os.fspath(paths.solver), f"--iterations={request.iterations}"),
+        *("steps", os.fspath(paths.solver), f"--iterations={request.iterations}"),
         f"--iter-size={prepared.solver.iter_size}",
     ]
     start = request.start

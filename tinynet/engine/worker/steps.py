@@ -1,4 +1,4 @@
-"""``worker parity``: steps a solver and tells the parent all that two engines can differ in.
+"""``worker steps``: steps a solver and tells the parent all that two engines can differ in.
 
 After every iteration an ``iteration`` event with the loss and a checksum of what the data layers
 gave; at the end an .npz of every parameter before the first and after the last update.
@@ -14,7 +14,7 @@ from tinynet.errors import TinynetError
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(prog="tinynet.engine.worker parity")
+    parser = argparse.ArgumentParser(prog="tinynet.engine.worker steps")
     parser.add_argument("solver", help="prototxt, as pycaffe's get_solver takes it")
     engine.add_arguments(parser)
     parser.add_argument("--iterations", type=int, required=True)
