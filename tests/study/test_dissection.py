@@ -15,6 +15,7 @@ from tests.cli.command import run
 from tests.jobs.test_job_list import end
 from tests.study.made_results import add_run, begin
 from tests.study.small_dissection import request
+from tinynet.cli.dissect_work import Devices, _fits
 from tinynet.dataset import split as splitting
 from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.split import HalfVal, Tuning
@@ -22,10 +23,11 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
 from tinynet.jobs import states
-from tinynet.jobs.job_list import read
+from tinynet.jobs.job_list import Job, read
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, Run
 from tinynet.study import collect, dissection
+from tinynet.study.cost import Cost, Pace
 from tinynet.study.dissection import Folders, planned_runs, prepare
 from tinynet.study.recipes import differences, read_recipe
 from tinynet.study.results import ResultsPaths, read_dissection
@@ -210,6 +212,53 @@ def test_the_order_of_work_is_what_a_reader_wants_first(lmdb: Path, tmp_path: Pa
         *("stage3_augmentation/seed2", "stage3_augmentation/seed3"),
         *("variant_modern/seed2", "variant_modern/seed3"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--within", 60, "--plan"), "--within is for trainings"),
+        (("--within", 60, "--collect"), "--within is for trainings"),
+        (("--within", 0), "--within"),
+        (("--pack", "x", "--folds", 3), "leave out --folds"),
+        (("--per-gpu", 2, "--cpu"), "--per-gpu is for GPUs"),
+        (("--per-gpu", 2, "--processes", 2), "--per-gpu is for GPUs"),
+        (("--evaluate",), "--evaluate goes with --collect"),
+    ],
+)
+def test_options_that_do_nothing_there_are_refused(
+    lmdb: Path, tmp_path: Path, options: tuple, says: str
+) -> None:
+    done = run("dissect", lmdb, "--out", tmp_path / "d", *options)
+    assert done.status == 2 and says in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "d").exists()
+
+
+def test_trainings_share_a_gpu_only_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tinynet.cli.dissect_work.gpus.are_here", lambda: False)
+    with pytest.raises(UsageError, match="no GPU is here; --processes N shares the cores"):
+        Devices("auto", None, False, None, 2).slots()
+
+
+def test_a_training_is_begun_while_it_can_end_in_the_time_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("tinynet.cli.dissect_work.time.monotonic", lambda: clock[0])
+    one = Cost("a/seed1", iterations=100, batch=10, tested=0, multiply_adds=5)
+    two = replace(one, run="a/seed2")
+    fits = _fits(Pace({one.run: one, two.run: two}, tmp_path), 60)
+    job = Job("a-seed2", (("train",),), tmp_path / "a" / "seed2")
+    assert fits(job)  # nothing is known of any rate
+    history = RunPaths(tmp_path / "a" / "seed1").history
+    history.parent.mkdir(parents=True)
+    history.write_text('{"iteration": 20, "images_per_second": 50}\n')
+    clock[0] += 19.9  # 1,000 images take 20 s, and their processes 20 s to begin
+    assert fits(job)
+    clock[0] += 0.2
+    assert not fits(job)
 
 
 def test_options_that_need_a_split_say_so(lmdb: Path, tmp_path: Path) -> None:
