@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe.made_up_data import supply
+from tests.torchcaffe.pycaffe import debians_names
 from tests.torchcaffe.small_nets import layer
 from tests.torchcaffe.test_layer_types import DEBIANS
 from tests.torchcaffe.user_scripts import as_caffe
@@ -35,46 +36,15 @@ TOOLS = (
     *("convert_imageset", "compute_image_mean", "extract_features"),
     *("upgrade_net_proto_text", "upgrade_net_proto_binary", "upgrade_solver_proto_text"),
 )
-# of ``import caffe`` and of its modules
-NAMES = {
-    "caffe": (
-        *("Net", "SGDSolver", "NesterovSolver", "AdaGradSolver", "RMSPropSolver"),
-        *("AdaDeltaSolver", "AdamSolver", "NCCL", "Timer", "init_log", "log", "set_mode_cpu"),
-        *("set_mode_gpu", "set_device", "Layer", "get_solver", "layer_type_list"),
-        *("set_random_seed", "solver_count", "set_solver_count", "solver_rank"),
-        *("set_solver_rank", "set_multiprocess", "has_nccl", "TRAIN", "TEST", "Classifier"),
-        *("Detector", "io", "layers", "params", "NetSpec", "to_proto"),
-    ),
-    "caffe.io": (
-        *("blobproto_to_array", "array_to_blobproto", "arraylist_to_blobprotovector_str"),
-        *("blobprotovector_str_to_arraylist", "array_to_datum", "datum_to_array"),
-        *("Transformer", "load_image", "resize_image", "oversample"),
-    ),
-    "caffe.draw": (
-        *("draw_net", "draw_net_to_file", "get_pydot_graph", "get_layer_label"),
-        *("get_pooling_types_dict", "get_edge_label", "choose_color_by_layertype"),
-    ),
-    "caffe.coord_map": ("coord_map_from_to", "crop", "coord_map", "inverse", "compose"),
-    "caffe.net_spec": ("Top", "Function", "NetSpec", "Layers", "Parameters", "to_proto"),
-    "caffe.proto.caffe_pb2": ("NetParameter", "SolverParameter", "Datum", "BlobProto", "TRAIN"),
-}
-# of the objects that a script holds
-MEMBERS = {
-    "Net": (
-        *("blobs", "blob_loss_weights", "layer_dict", "params", "inputs", "outputs", "forward"),
-        *("backward", "forward_all", "forward_backward_all", "set_input_arrays", "reshape"),
-        *("clear_param_diffs", "copy_from", "share_with", "layers", "top_names", "bottom_names"),
-        *("save", "save_hdf5", "load_hdf5", "before_forward", "after_forward", "before_backward"),
-        *("after_backward", "_forward", "_backward", "_blobs", "_blob_names", "_layer_names"),
-        *("_inputs", "_outputs", "_batch", "_blob_loss_weights", "_bottom_ids", "_top_ids"),
-        "_set_input_arrays",
-    ),
-    "Blob": ("data", "diff", "shape", "num", "channels", "height", "width", "count", "reshape"),
-    "Solver": (
-        *("net", "test_nets", "iter", "step", "solve", "restore", "snapshot", "add_callback"),
-        *("share_weights", "apply_update", "param", "lr"),
-    ),
-}
+# of debians_names, the modules and the objects that have a section of their own
+_MODULES = (
+    *("caffe", "caffe.io", "caffe.net_spec", "caffe.draw", "caffe.coord_map", "caffe.classifier"),
+    *("caffe.detector", "caffe.pycaffe", "caffe._caffe"),
+)
+_MEMBERS = (
+    *("Net", "Blob", "Layer", "Solver", "SolverParameter", "Classifier", "Detector"),
+    *("Transformer", "Timer", "NetSpec"),
+)
 
 
 def page() -> str:
@@ -88,10 +58,11 @@ def page() -> str:
             _section("Database backends", BACKENDS, _backends()),
             _section("Snapshot formats", SNAPSHOTS, _snapshots()),
             _section("Programs, as `tinynet caffe …`", TOOLS, _tools()),
-            *(_section(f"`{name}`", names, _module(name)) for name, names in NAMES.items()),
+            *(_section(f"`{name}`", of_debians(name), _module(name)) for name in _MODULES),
             *(
-                _section(f"Members of a `{kind}`", MEMBERS[kind], dir(held))
-                for kind, held in _objects()
+                _section(f"Members of a `{kind}`", of_debians(kind), dir(held))
+                for kind, held in things().items()
+                if kind in _MEMBERS
             ),
         ]
     return _HEAD + "\n".join(sections)
@@ -125,18 +96,40 @@ def _tools() -> set[str]:
     return {*PROGRAMS, *(f"caffe {action}" for action in ACTIONS)}
 
 
+def of_debians(kind: str) -> list[str]:
+    """What Debian's pycaffe has in a module or an object."""
+    return debians_names.NAMES[kind].split()
+
+
 def _module(name: str) -> list[str]:
     module = importlib.import_module(name)
-    names = next(names for key, names in NAMES.items() if key == name)
-    return [word for word in names if hasattr(module, word)]
+    return [word for word in of_debians(name) if hasattr(module, word)]
 
 
-def _objects() -> Iterator[tuple[str, Any]]:
+def things() -> dict[str, Any]:
+    """An object of each kind that scripts hold: those of debians_names that are no modules."""
     with tempfile.TemporaryDirectory() as folder:
         solver = _solver(Path(folder))
-        yield "Net", solver.net
-        yield "Blob", solver.net.blobs["x"]
-        yield "Solver", solver
+    net = solver.net
+    return {
+        "Net": net,
+        "Blob": net.blobs["x"],
+        "Layer": net.layers[0],
+        "Solver": solver,
+        "SolverParameter": solver.param,
+        "BlobVec": net.layers[0].blobs,
+        "RawBlobVec": net._blobs,
+        "LayerVec": net.layers,
+        "NetVec": solver.test_nets,
+        "IntVec": net._inputs,
+        "DtypeVec": net._blob_loss_weights,
+        "StringVec": net._layer_names,
+        "Classifier": torchcaffe.Classifier,
+        "Detector": torchcaffe.Detector,
+        "Transformer": torchcaffe.io.Transformer,
+        "Timer": torchcaffe.Timer,
+        "NetSpec": torchcaffe.NetSpec(),
+    }
 
 
 def _solver(folder: Path, settings: str = "") -> Any:

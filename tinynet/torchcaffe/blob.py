@@ -138,11 +138,26 @@ class _Part:
         else:
             self.get(tuple(value.shape)).add_(value)
 
-    def numpy(self, shape: tuple[int, ...]) -> np.ndarray:
+    def address(self, shape: tuple[int, ...], name: str) -> int:
+        """Where the values lie on the GPU; ``name`` is what the script asked for."""
+        tensor = self._kept(shape)
+        check(
+            tensor.device.type != "cpu",
+            f"{name} is an address on a GPU, and this blob is on the CPU: call "
+            "caffe.set_mode_gpu() before its net is made",
+        )
+        return tensor.data_ptr()
+
+    def _kept(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """The values in C order, at a place that later results are copied to."""
         tensor = self.get(shape)
         if not tensor.is_contiguous():
             tensor = self.tensor = tensor.contiguous()
         self.exposed = True
+        return tensor
+
+    def numpy(self, shape: tuple[int, ...]) -> np.ndarray:
+        tensor = self._kept(shape)
         if tensor.device.type == "cpu":
             return tensor.numpy()
         if self.host is None:
@@ -281,6 +296,19 @@ class Blob:
     def diff(self) -> np.ndarray:
         """The diff as a writable float32 array which stays aliased to the blob."""
         return self._diff.numpy(self._shape)
+
+    @property
+    def _gpu_data_ptr(self) -> int:
+        """The address of the data in the GPU's memory: float32, in C order.
+
+        It stays as long as the shape does.  Raises CaffeError for a blob on the CPU.
+        """
+        return self._data.address(self._shape, "_gpu_data_ptr")
+
+    @property
+    def _gpu_diff_ptr(self) -> int:
+        """The address of the diff, as ``_gpu_data_ptr`` is of the data."""
+        return self._diff.address(self._shape, "_gpu_diff_ptr")
 
     def load(
         self, values: np.ndarray, what: str, remedy: str = "", legacy_shape: bool = False

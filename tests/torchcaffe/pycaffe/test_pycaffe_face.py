@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -15,7 +16,9 @@ from google.protobuf import text_format
 from PIL import Image
 
 import tinynet.torchcaffe as caffe
+from tests import caffe_page
 from tests.torchcaffe import user_scripts
+from tests.torchcaffe.pycaffe import debians_names
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe import layers as L
 from tinynet.torchcaffe import solver as solver_module
@@ -60,6 +63,35 @@ def test_everything_that_pycaffe_offers_is_offered(caffe_python: str, tmp_path: 
     for thing, names in real.items():
         assert not set(names) - set(ours[thing]) - NOT_ITS_FACE.get(thing, set()), thing
     assert "forward" in real["net"] and "apply_update" in real["solver"]
+
+
+def test_every_name_that_debians_pycaffe_shows_is_here() -> None:
+    held = caffe_page.things()
+    with user_scripts.as_caffe():
+        for kind in debians_names.NAMES:
+            thing = held[kind] if kind in held else importlib.import_module(kind)
+            lacking = [name for name in caffe_page.of_debians(kind) if name not in dir(thing)]
+            assert not lacking, f"{kind} lacks {lacking}"
+
+
+def test_the_address_of_a_blobs_memory_is_that_on_the_gpu(device: str, tmp_path: Path) -> None:
+    """A script hands it to another library; later results lie at the same place."""
+    (tmp_path / "net").write_text(
+        'input: "x" input_shape { dim: 2 dim: 3 } '
+        'layer { name: "r" type: "Power" bottom: "x" top: "y" power_param { shift: 1 } }'
+    )
+    net = caffe.Net(str(tmp_path / "net"), caffe.TEST)
+    blob = net.blobs["y"]
+    if device == "cpu":
+        with pytest.raises(caffe.CaffeError, match=r"_gpu_data_ptr is an address on a GPU.*set_mode_gpu"):
+            _ = blob._gpu_data_ptr
+        with pytest.raises(caffe.CaffeError, match=r"_gpu_diff_ptr is an address on a GPU.*set_mode_gpu"):
+            _ = blob._gpu_diff_ptr
+        return
+    address = blob._gpu_data_ptr
+    net.forward()
+    assert blob._gpu_data_ptr == address == blob.tensor.data_ptr() != blob._gpu_diff_ptr
+    assert blob.data.tolist() == [[1.0] * 3] * 2
 
 
 IMAGES = {

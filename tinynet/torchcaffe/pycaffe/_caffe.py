@@ -1,5 +1,9 @@
-"""``caffe._caffe``: under the names of pycaffe's compiled module, what old scripts take from it."""
+"""``caffe._caffe``: under the names of pycaffe's compiled module, what old scripts take from it.
 
+``__all__`` is what pycaffe's package has of these names too.
+"""
+
+from tinynet.caffeformat.schema import LayerParameter as LayerParameter
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import (
     set_device,
@@ -21,7 +25,9 @@ from tinynet.torchcaffe.pycaffe.multi_gpu import (
 )
 from tinynet.torchcaffe.pycaffe.timer import Timer
 from tinynet.torchcaffe.python_layer import Layer
+from tinynet.torchcaffe.shown_parameters import ShownParameters as SolverParameter  # noqa: F401
 from tinynet.torchcaffe.solver import Solver, get_solver
+from tinynet.torchcaffe.solver_nets import NetVec as NetVec
 from tinynet.torchcaffe.solver_types import (
     AdaDeltaSolver,
     AdaGradSolver,
@@ -30,16 +36,15 @@ from tinynet.torchcaffe.solver_types import (
     RMSPropSolver,
     SGDSolver,
 )
-from tinynet.torchcaffe.vectors import (
-    BlobVec,
-    BoolVec,
-    DtypeVec,
-    IntVec,
-    LayerVec,
-    RawBlobVec,
-    StringVec,
-)
+from tinynet.torchcaffe.vectors import BlobVec as BlobVec
+from tinynet.torchcaffe.vectors import BoolVec as BoolVec
+from tinynet.torchcaffe.vectors import DtypeVec as DtypeVec
+from tinynet.torchcaffe.vectors import IntVec as IntVec
+from tinynet.torchcaffe.vectors import LayerVec as LayerVec
+from tinynet.torchcaffe.vectors import RawBlobVec as RawBlobVec
+from tinynet.torchcaffe.vectors import StringVec as StringVec
 
+# the release of Caffe whose behaviour this is
 __version__ = "1.0.0"
 
 __all__ = [
@@ -48,13 +53,6 @@ __all__ = [
     "AdaGradSolver",
     "AdamSolver",
     "Blob",
-    "BlobVec",
-    "BoolVec",
-    "DtypeVec",
-    "IntVec",
-    "LayerVec",
-    "RawBlobVec",
-    "StringVec",
     "Layer",
     "NesterovSolver",
     "Net",
@@ -62,7 +60,6 @@ __all__ = [
     "SGDSolver",
     "Solver",
     "Timer",
-    "__version__",
     "get_solver",
     "has_nccl",
     "init_log",

@@ -17,7 +17,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from tinynet.torchcaffe.pycaffe.net_spec import Function, Top, layers
+from tinynet.torchcaffe.pycaffe.net_spec import Function, Top
+from tinynet.torchcaffe.pycaffe.net_spec import layers as L
 
 # axis, scale, shift; scale and shift are numbers or one number for each spatial axis
 Map = tuple[Optional[int], Any, Any]
@@ -153,4 +154,4 @@ def crop(top_from: Top, top_to: Top) -> Any:
     if axis is None:
         raise TypeError("nothing spatial lies between the two tops, so there is nothing to crop")
     offset = [int(value) for value in -np.round(shift)]
-    return layers.Crop(top_from, top_to, crop_param={"axis": axis + 1, "offset": offset})
+    return L.Crop(top_from, top_to, crop_param={"axis": axis + 1, "offset": offset})

@@ -13,6 +13,7 @@ from typing import Any
 
 from tinynet.caffeformat import net_drawing, schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, refusing
+from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # as pycaffe's module has it
 
 # styles of layers, of layers that work in place, and of blobs
 LAYER_STYLE_DEFAULT = {"shape": "record", "fillcolor": "#6495ED", "style": "filled"}

@@ -18,6 +18,7 @@ from typing import Any, Callable
 from google.protobuf.message import Message
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # as pycaffe's module has it
 
 _Layers = OrderedDict["Function", schema.LayerParameter]
 _Names = dict[Any, str]
