@@ -83,10 +83,9 @@ def test_the_address_of_a_blobs_memory_is_that_on_the_gpu(device: str, tmp_path:
     net = caffe.Net(str(tmp_path / "net"), caffe.TEST)
     blob = net.blobs["y"]
     if device == "cpu":
-        with pytest.raises(caffe.CaffeError, match=r"_gpu_data_ptr is an address on a GPU.*set_mode_gpu"):
-            _ = blob._gpu_data_ptr
-        with pytest.raises(caffe.CaffeError, match=r"_gpu_diff_ptr is an address on a GPU.*set_mode_gpu"):
-            _ = blob._gpu_diff_ptr
+        for name in ("_gpu_data_ptr", "_gpu_diff_ptr"):
+            with pytest.raises(caffe.CaffeError, match=f"{name} is an address .*set_mode_gpu"):
+                getattr(blob, name)
         return
     address = blob._gpu_data_ptr
     net.forward()
