@@ -190,7 +190,7 @@ def test_rules_choose_the_layers_of_a_phase() -> None:
         ),
         (
             'type: "Convolution" bottom: "data" top: "z" convolution_param { num_output: 1 }',
-            "kernel_size must be given once, or 2 times; got 0",
+            "kernel_size must be given once, or once per spatial axis; got 0 for 2 axes",
         ),
         (
             'type: "Pooling" bottom: "data" top: "z" pooling_param { kernel_size: 2 stride: 0 }',

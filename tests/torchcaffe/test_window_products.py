@@ -77,21 +77,21 @@ def test_on_a_gpu_windows_of_any_layer_are_gathered_whole(monkeypatch) -> None:
     for channels in (3, 64):
         images = torch.empty(2, channels, 30, 30, device="meta")
         diff = torch.empty(2, 7, 26, 26, device="meta")
-        weights, bias = window_products.weight_and_bias_diff(images, diff, [5, 5], [1, 1])
+        weights, bias = window_products.weight_and_bias_diff(images, diff, (5, 5), (1, 1))
         assert weights.shape == (7, channels, 5, 5) and bias.shape == (7,)
 
 
 def test_the_choice_depends_on_kind_and_device_alone() -> None:
     images = torch.zeros(1, 3, 7, 7)
-    assert window_products.suits(images, [3, 3], False)
-    assert not window_products.suits(images, [3, 3], True)
-    assert not window_products.suits(images.bfloat16(), [3, 3], False)
-    assert not window_products.suits(images[..., 0], [3, 3], False)
+    assert window_products.suits(images, (3, 3), False)
+    assert not window_products.suits(images, (3, 3), True)
+    assert not window_products.suits(images.bfloat16(), (3, 3), False)
+    assert not window_products.suits(images[..., 0], (3, 3), False)
     on_gpu = images.to("meta")
-    assert not window_products.suits(on_gpu, [3, 3], False)
-    assert not window_products.suits(on_gpu, [5, 3], False)
-    assert window_products.suits(on_gpu, [5, 5], False)
-    assert window_products.suits(on_gpu, [5, 5], True)
+    assert not window_products.suits(on_gpu, (3, 3), False)
+    assert not window_products.suits(on_gpu, (5, 3), False)
+    assert window_products.suits(on_gpu, (5, 5), False)
+    assert window_products.suits(on_gpu, (5, 5), True)
 
 
 @pytest.mark.parametrize("pad", ["", "pad: 2", "pad_h: 0 pad_w: 1"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from tinynet.dataset.annotations import Box, decode_text
@@ -81,10 +80,5 @@ class ImageSet:
     def __enter__(self: _Set) -> _Set:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.files.close()

@@ -20,8 +20,8 @@ import numpy as np
 
 from tinynet import files
 from tinynet.caffeformat import schema, upgrade
+from tinynet.caffeformat.convolution_window import window_of
 from tinynet.caffeformat.phases import layers_of
-from tinynet.caffeformat.shape_rules import window_of
 from tinynet.caffeformat.transform import over_pixels, subtract_and_scale, views
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs

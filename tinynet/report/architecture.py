@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
 from tinynet.caffeformat import schema, shapes
+from tinynet.caffeformat.convolution_window import window_of
 from tinynet.caffeformat.phases import layers_of
-from tinynet.caffeformat.shape_rules import window_of
 from tinynet.errors import TinynetError
 from tinynet.report import canvas
 

@@ -14,8 +14,7 @@ from typing import ClassVar
 import torch
 
 from tinynet.torchcaffe.layer import Blobs, Layer
-from tinynet.torchcaffe.window import Window
-from tinynet.torchcaffe.window_columns import ColumnProducts, needed
+from tinynet.torchcaffe.window_columns import ColumnProducts, needed, require_window
 
 Diffs = tuple["torch.Tensor | None", ...]
 
@@ -45,7 +44,7 @@ class ConvolutionLayer(Layer):
         axes = len(bottom[0].shape)
         self.axis = self.canonical_axis(param.axis, axes)
         self.spatial = axes - self.axis - 1
-        self.window = Window(self, param, self.spatial)
+        self.window = require_window(self, self.spatial)
         self.channels, self.num_output, self.group = (
             bottom[0].shape[self.axis],
             param.num_output,
@@ -61,9 +60,9 @@ class ConvolutionLayer(Layer):
         )
         # torch wants a spatial axis: kernel 1 on size 1 where there is none
         self._settings = (
-            self.window.stride or [1],
-            self.window.pad or [0],
-            self.window.dilation or [1],
+            self.window.stride or (1,),
+            self.window.pad or (0,),
+            self.window.dilation or (1,),
             self.transposed,
             [0] * max(1, self.spatial),
             self.group,
@@ -87,7 +86,7 @@ class ConvolutionLayer(Layer):
         out = self.out_sizes(shape[first:])
         self.require(
             min(out, default=1) > 0,
-            f"kernel {self.window.kernel} does not fit into the padded bottom {shape}",
+            f"kernel {list(self.window.kernel)} does not fit into the padded bottom {shape}",
         )
         windowed = out if self.transposed else shape[first:]
         self.by_columns = (

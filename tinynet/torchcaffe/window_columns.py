@@ -18,10 +18,20 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from tinynet.torchcaffe.window import Window
+from tinynet.caffeformat.convolution_window import Window, window_of
+from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.layer import Layer
 
 Index = tuple[slice, ...]
 Diffs = tuple["torch.Tensor | None", ...]
+
+
+def require_window(layer: Layer, spatial: int) -> Window:
+    """The window of a layer's ``convolution_param``.  Raises CaffeError, naming the layer."""
+    try:
+        return window_of(layer.param.convolution_param, spatial)
+    except ValueError as error:
+        raise CaffeError(f"{layer.type} layer {layer.name}: {error}") from None
 
 
 def needed(window: Window, sizes: Sequence[int]) -> bool:

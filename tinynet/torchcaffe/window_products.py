@@ -33,7 +33,7 @@ _WIDE = 128
 _OUTPUTS = 256
 
 
-def suits(images: torch.Tensor, kernel: list[int], padded: bool) -> bool:
+def suits(images: torch.Tensor, kernel: tuple[int, ...], padded: bool) -> bool:
     """Whether ``weight_and_bias_diff`` is the way to take, by shapes and device alone.
 
     By nothing that is measured: the same net must round in the same way every time.
@@ -42,11 +42,11 @@ def suits(images: torch.Tensor, kernel: list[int], padded: bool) -> bool:
         return False
     if images.device.type == "cpu":
         return not padded
-    return kernel == [5, 5]
+    return kernel == (5, 5)
 
 
 def weight_and_bias_diff(
-    images: torch.Tensor, diff: torch.Tensor, kernel: list[int], stride: list[int]
+    images: torch.Tensor, diff: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """∂W (O×C×k_h×k_w) and ∂b (O) of a convolution without padding, dilation or groups.
 
@@ -70,7 +70,7 @@ def weight_and_bias_diff(
 
 
 def _by_whole_windows(
-    x: torch.Tensor, g: torch.Tensor, kernel: list[int], stride: list[int]
+    x: torch.Tensor, g: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]
 ) -> torch.Tensor:
     """∂W as O × k_h·k_w·C for N×H×W×C inputs and N×h×w×O diffs."""
     count, height, width, outputs = g.shape
@@ -102,7 +102,7 @@ def _by_whole_windows(
 
 
 def _by_rows_of_windows(
-    x: torch.Tensor, g: torch.Tensor, kernel: list[int], stride: int
+    x: torch.Tensor, g: torch.Tensor, kernel: tuple[int, ...], stride: int
 ) -> torch.Tensor:
     """The same where windows begin on every row of inputs, and so share their rows.
 
@@ -126,7 +126,7 @@ def _by_rows_of_windows(
 
 
 def _by_planes(
-    x: torch.Tensor, g: torch.Tensor, kernel: list[int], stride: list[int]
+    x: torch.Tensor, g: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """∂W as O×C×k_h×k_w, and ∂b, for few channels, as a first layer has them: ``x`` is N×C×H×W.
 

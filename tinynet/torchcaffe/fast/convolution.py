@@ -53,7 +53,7 @@ class _ByFewerProducts(Convolution):
             and not any(window.pad)
             and all(value == 1 for value in (*window.dilation, *window.stride))
         )
-        self._small = self._dense and window.kernel == [3, 3]
+        self._small = self._dense and window.kernel == (3, 3)
 
     def convolve(
         self, images: torch.Tensor, bias: torch.Tensor | None, out_shape: tuple[int, ...]

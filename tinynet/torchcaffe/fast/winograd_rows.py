@@ -61,7 +61,7 @@ _TERMS = (
 )
 
 
-def suits(images: torch.Tensor, shape: tuple[int, ...], kernel: list[int]) -> bool:
+def suits(images: torch.Tensor, shape: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
     """Whether this is the fast way to N×O×h×w outputs of ``shape``, by shapes and device alone.
 
     By nothing that is measured: the same net must round in the same way every time.

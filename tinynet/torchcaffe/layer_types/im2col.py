@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 
 from tinynet.torchcaffe.layer import Blobs, Layer, register
-from tinynet.torchcaffe.window import Window
-from tinynet.torchcaffe.window_columns import Columns
+from tinynet.torchcaffe.window_columns import Columns, require_window
 
 
 @register("Im2col")
@@ -20,14 +19,13 @@ class Im2col(Layer):
     works_in_place = False
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        param = self.param.convolution_param
         shape = bottom[0].shape
-        self.axis = self.canonical_axis(param.axis, len(shape))
+        self.axis = self.canonical_axis(self.param.convolution_param.axis, len(shape))
         self.spatial = len(shape) - self.axis - 1
         self.require(
             self.spatial >= 1, f"needs a spatial axis after axis {self.axis}; got shape {shape}"
         )
-        self.window = Window(self, param, self.spatial)
+        self.window = require_window(self, self.spatial)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
@@ -38,7 +36,7 @@ class Im2col(Layer):
         self._columns = Columns(self.window, shape[self.axis + 1 :])
         self.require(
             min(self._columns.places) > 0,
-            f"kernel {self.window.kernel} does not fit into the padded bottom {shape}",
+            f"kernel {list(self.window.kernel)} does not fit into the padded bottom {shape}",
         )
         channels = shape[self.axis] * math.prod(self.window.kernel)
         top[0].resize((*shape[: self.axis], channels, *self._columns.places))
