@@ -38,15 +38,15 @@ def supply(
                 inputs[top] = normal(1, tuple(sizes))
         if kind == "Data":
             layer.data_param.batch_size = batch
-            layer.data_param.source = _database(folder, _stored(layer, shape), classes, layer)
+            layer.data_param.source = _database(folder, stored_shape(layer, shape), classes, layer)
         elif kind == "HDF5Data":
             layer.hdf5_data_param.batch_size = batch
             layer.hdf5_data_param.source = _hdf5(folder, shape, classes)
         elif kind == "ImageData":
             param = layer.image_data_param
             param.batch_size = batch
-            param.new_height, param.new_width = _stored(layer, shape)[1:]
-            param.source = _image_list(folder, _stored(layer, shape), classes)
+            param.new_height, param.new_width = stored_shape(layer, shape)[1:]
+            param.source = _image_list(folder, stored_shape(layer, shape), classes)
         elif kind == "WindowData":
             layer.window_data_param.batch_size = batch
             layer.window_data_param.source = _window_file(folder, classes)
@@ -54,14 +54,14 @@ def supply(
         if transform.crop_size:
             transform.crop_size = shape[-1]
         if transform.mean_file:
-            stored = _stored(layer, shape)
+            stored = stored_shape(layer, shape)
             mean = np.random.default_rng(3).uniform(90, 140, stored)
             transform.mean_file = str(folder / "mean.binaryproto")
             write_mean(mean.astype(np.float32), Path(transform.mean_file))
     return inputs
 
 
-def _stored(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+def stored_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of the images that are stored for a layer: a crop needs some room."""
     room = 5 if layer.transform_param.crop_size else 0
     return (shape[0], *(size + room for size in shape[1:]))

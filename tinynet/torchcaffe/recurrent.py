@@ -88,6 +88,63 @@ class Recurrent(Layer):
         )
         layer.reshape_param.shape.dim.extend([1, -1, outputs])
 
+    def add_transformed_input(
+        self, net: schema.NetParameter, weight: str, bias: str, outputs: int
+    ) -> None:
+        """Append the layers of x's and cont's share in every step: ``weight``_x_1 … and cont_1 ….
+
+        With x_static also its share, ``weight``_x_static.
+        """
+        self.add_step_inputs(net, "cont", "cont", "cont_slice")
+        net.layer.add(
+            name="x_transform",
+            type="InnerProduct",
+            bottom=["x"],
+            top=[f"{weight}_x"],
+            param=[schema.ParamSpec(name=name) for name in (weight, bias)],
+            propagate_down=[True],
+            inner_product_param=self.affine(outputs, axis=2, bias=True),
+        )
+        if self.has_static:
+            self.add_static_input(net, f"{weight}_x_static", f"{weight}_static", outputs)
+        self.add_step_inputs(net, f"{weight}_x", f"{weight}_x", f"{weight}_x_slice")
+
+    def add_hidden_and_input(
+        self,
+        net: schema.NetParameter,
+        t: int,
+        names: tuple[str, str, str],
+        weights: tuple[str, str],
+        outputs: int,
+    ) -> None:
+        """Append the layers of step ``t``'s sum: h's share, transformed, with the input's.
+
+        ``names``: of the transformation's layer, of the sum's layer, and of the sum's blob;
+        ``weights``: those of h and of the input.
+        """
+        transformed, summed, total = names
+        of_hidden, of_input = weights
+        self.add_continued(net, t)
+        net.layer.add(
+            name=transformed,
+            type="InnerProduct",
+            bottom=[f"h_conted_{t - 1}"],
+            top=[f"{of_hidden}_h_{t - 1}"],
+            param=[schema.ParamSpec(name=of_hidden)],
+            inner_product_param=self.affine(outputs, axis=2, bias=False),
+        )
+        terms = [f"{of_hidden}_h_{t - 1}", f"{of_input}_x_{t}"]
+        if self.has_static:
+            terms.append(f"{of_input}_x_static")
+        layer = net.layer.add(name=summed, type="Eltwise", bottom=terms, top=[total])
+        layer.eltwise_param.operation = schema.EltwiseParameter.SUM
+
+    def add_output(self, net: schema.NetParameter, part: str) -> None:
+        """Append the Concat of ``part``_1 … ``part``_T into the output, which has its name."""
+        outputs = [f"{part}_{t}" for t in range(1, self.steps + 1)]
+        layer = net.layer.add(name=f"{part}_concat", type="Concat", bottom=outputs, top=[part])
+        layer.concat_param.axis = 0
+
     def add_step_inputs(self, net: schema.NetParameter, bottom: str, top: str, name: str) -> None:
         """Append the Slice that cuts ``bottom`` into the steps ``top``_1 … ``top``_T."""
         steps = [f"{top}_{t}" for t in range(1, self.steps + 1)]

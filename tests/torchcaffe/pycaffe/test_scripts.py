@@ -276,8 +276,8 @@ def test_streams_arguments_and_exit_status_are_the_scripts(tmp_path: Path) -> No
 WAITS = """
 import sys, time
 import caffe
-print("waits", flush=True)
 try:
+    print("waits", flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     sys.exit(5)

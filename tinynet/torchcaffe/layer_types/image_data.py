@@ -7,25 +7,20 @@ stream, between the two seeds of the transformer, one seed for ``shuffle`` and o
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.prefetching_layer import PrefetchingLayer
 from tinynet.torchcaffe.random_numbers import mt19937, random
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random, read_mean
 from tinynet.torchcaffe.reading.image_list import ImageList, Position
-from tinynet.torchcaffe.reading.prefetch import Prefetch
-from tinynet.torchcaffe.reading.upload import upload
 
 
 @register("ImageData")
-class ImageData(Layer):
-    num_bottom = (0, 0)
-    num_top = (2, 2)
-
+class ImageData(PrefetchingLayer[Position]):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, transform = self.param.image_data_param, self.param.transform_param
         self.require(
@@ -46,28 +41,12 @@ class ImageData(Layer):
             # every rank reads the same images, in Caffe too
             glog.warning("Shuffling or skipping recommended for multi-GPU")
         glog.info(f"A total of {len(self._images)} images.")
-        top[0].resize((param.batch_size, *self._images.shape()))
-        top[1].resize((param.batch_size,))
-        glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
-        self._position = self._images.position
-        self._ahead = Prefetch(self._images.load, self.param.data_param.prefetch)
-        # the thread lives as long as the layer, of which it knows nothing
-        weakref.finalize(self, self._ahead.stop)
-        self._ahead.start()
-
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """Each batch brings its own shape."""
-
-    def forward(self, bottom: Blobs, top: Blobs) -> None:
-        batch = self._ahead.take()
-        self._position = batch.after
-        top[0].resize(batch.data.shape)
-        top[0].set_data(upload(batch.data, CONTEXT.device))
-        top[1].set_data(upload(batch.labels, CONTEXT.device))
+        shape = (param.batch_size, *self._images.shape())
+        self.start_reading(self._images.load, shape, self._images.position, top)
 
     def state(self) -> dict[str, Any]:
         """The number of images, the place of the next, and what its order and crop come from."""
-        line, rounds, stream = self._position
+        line, rounds, stream = self.position
         found: dict[str, Any] = {"images": len(self._images), "line": line}
         if self._images.seed is not None:
             found.update(seed=self._images.seed, rounds=rounds)
@@ -84,7 +63,7 @@ class ImageData(Layer):
         seed, rounds = state.get("seed"), state.get("rounds", 0)
         self.require(
             (seed is None) == (self._images.seed is None)
-            and ("stream" in state) == (self._position.stream is not None),
+            and ("stream" in state) == (self.position.stream is not None),
             "the position is that of a layer with another shuffle, mirror or crop",
         )
         self.require(
@@ -93,7 +72,5 @@ class ImageData(Layer):
         )
         stream = mt19937.from_json(state["stream"]) if "stream" in state else None
         assert isinstance(line, int)
-        self._ahead.stop()
-        self._position = Position(line, rounds, stream)
-        self._images.seek(self._position, seed)
-        self._ahead.start()
+        position = Position(line, rounds, stream)
+        self.read_from(position, lambda: self._images.seek(position, seed))

@@ -7,24 +7,23 @@ window_data_param.  Images are decoded and resized as OpenCV does (image_decodin
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
+
+import numpy as np
 
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.prefetching_layer import PrefetchingLayer
 from tinynet.torchcaffe.random_numbers import mt19937, random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.data_transformer import needs_random, read_mean
-from tinynet.torchcaffe.reading.prefetch import Prefetch
-from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.reading.window_batches import WindowBatches
 
 
 @register("WindowData")
-class WindowData(Layer):
-    num_bottom = (0, 0)
-    num_top = (2, 2)
+class WindowData(PrefetchingLayer[tuple[np.ndarray, int]]):
+    """Its position is the random state by which the next windows are chosen."""
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, transform = self.param.window_data_param, self.param.transform_param
@@ -52,29 +51,13 @@ class WindowData(Layer):
         images, foreground, background = self._batches.counts
         glog.info(f"Number of images: {images}")
         glog.info(f"windows: {foreground} foreground, {background} background")
-        top[0].resize((batch_size, 3, crop, crop))
-        top[1].resize((batch_size,))
-        glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
-        self._position = self._batches.stream.get_state()
-        self._ahead = Prefetch(self._batches.load, self.param.data_param.prefetch)
-        # the thread lives as long as the layer, of which it knows nothing
-        weakref.finalize(self, self._ahead.stop)
-        self._ahead.start()
-
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """The shapes are given once for all."""
-
-    def forward(self, bottom: Blobs, top: Blobs) -> None:
-        batch = self._ahead.take()
-        self._position = batch.after
-        top[0].resize(batch.data.shape)
-        top[0].set_data(upload(batch.data, CONTEXT.device))
-        top[1].set_data(upload(batch.labels, CONTEXT.device))
+        position = self._batches.stream.get_state()
+        self.start_reading(self._batches.load, (batch_size, 3, crop, crop), position, top)
 
     def state(self) -> dict[str, Any]:
         """The number of windows, and the random state by which the next ones are chosen."""
         counts = list(self._batches.counts)
-        return {"windows": counts, "stream": mt19937.to_json(self._position)}
+        return {"windows": counts, "stream": mt19937.to_json(self.position)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         counts = list(self._batches.counts)
@@ -84,7 +67,4 @@ class WindowData(Layer):
             f"windows; {counts} are here",
         )
         position = mt19937.from_json(state.get("stream"))
-        self._ahead.stop()
-        self._position = position
-        self._batches.stream.set_state(*position)
-        self._ahead.start()
+        self.read_from(position, lambda: self._batches.stream.set_state(*position))
