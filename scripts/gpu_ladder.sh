@@ -71,12 +71,13 @@ run() {
         *" --cpu "* | *" --processes "*) ;;
         *) arguments+=(--per-gpu "$PER_GPU") ;;
     esac
+    [ ! -e results/experiment.json ] || collect "$out" # of earlier calls
     # at the end: a stop with snapshots, the table, and the submission file
     left=$((seconds - (SECONDS - started) - ${RESERVE:-60}))
     if [ "$left" -gt 0 ]; then
         timeout --signal=TERM --kill-after=30 "$left" "$PYTHON" -m tinynet dissect lmdb \
             --out ladder --results results --seeds 1-3 --variant modern \
-            --within "$((left + ${LATER:-0}))" --pack "$out" "${arguments[@]}" "$@" &
+            --within "$((left + ${LATER:-0}))" --pack "$out" "${arguments[@]}" "$@" >/dev/null &
         child=$!
         trap 'stopped=1; kill -TERM "$child" 2>/dev/null' TERM INT HUP
         wait "$child" || status=$?
@@ -87,9 +88,16 @@ run() {
         status=75
     fi
     case $status in 124 | 137) status=75 ;; esac # timeout's words for what it stopped, and killed
-    tinynet dissect lmdb --collect --out ladder --results results --pack "$out" | tee "$out/table.txt"
+    [ -e results/experiment.json ] || return "$status" # nothing was begun
+    collect "$out"
+    cat "$out/table.txt"
     [ -n "${stopped:-}" ] || submit "$out" "$((seconds - (SECONDS - started) - 5))" "$@" || say "no submission file"
     return "$status"
+}
+
+collect() { # OUT
+    tinynet dissect lmdb --collect --out ladder --results results --pack "$1" >"$WORK/table.txt"
+    cp "$WORK/table.txt" "$1/"
 }
 
 submit() { # OUT SECONDS [OPTION...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,6 +210,9 @@ def test_two_protocols_of_one_data_set_have_a_table_each(tmp_path: Path) -> None
     assert "figure 7 of the paper): schedules times 0.15</h2>" in html
     assert "The same by another protocol: schedules times 0.4</h2>" in html
     assert 'id="stages-2"' in html and 'id="run-1-2"' in html and "#run-1-2" in html
+    ids = re.findall(r'\sid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
     other = begin(tmp_path / "other", data={"source": "x", "digests": {"train": "z"}})
     write_dissection(other.root, build(other))
     done = run("report", folders[0], other.root, "--out", page)
