@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 
 import pytest
@@ -80,6 +82,23 @@ def test_it_is_written_when_something_has_changed_and_ends_by_ctrl_c(tmp_path):
 
 def _interrupted(seconds):
     raise KeyboardInterrupt
+
+
+def test_a_second_ctrl_c_does_not_cut_off_the_last_page(tmp_path, monkeypatch):
+    page, render = tmp_path / "live.html", live.render
+
+    def interrupted_render(seen, reload):
+        if reload == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return render(seen, reload)
+
+    monkeypatch.setattr(live, "render", interrupted_render)
+    started(tmp_path / "stage1_simple" / "seed1")
+    before = signal.getsignal(signal.SIGINT)
+    sleep = lambda seconds: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+    assert live.watch([tmp_path], page, 1, print, sleep) is True
+    assert "The watch has ended" in page.read_text()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(("is_over", "status"), [(True, 0), (False, 75)])

@@ -146,7 +146,7 @@ def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
     for voice in (voices[0], *voices[1:][-2:]):
         columns.append(Column(f"{voice.by} (%)", "number"))
         shares.append(picks.by_class([voice.says], classes))
-    columns.append(Column("most often taken for", "name"))
+    columns.append(Column("most often taken for (times)", "name"))
     counts = np.bincount(last.labels, minlength=classes)
     rows = []
     for label in range(classes):
@@ -161,7 +161,7 @@ def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
         if others:
             answer, times = others.most_common(1)[0]
             wrong = np.flatnonzero(mine & (last.best == answer))
-            text = f"{report_data.class_name(answer)}, {times} times"
+            text = f"{report_data.class_name(answer)} ({times})"
             cells.append(_example(report_data, last, wrong, text))
         else:
             cells.append(Cell("—", ""))

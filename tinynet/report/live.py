@@ -6,11 +6,13 @@ machine or on another that shares the folder; and it is a file, so that it needs
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 
 from tinynet import files
 from tinynet.errors import TinynetError
@@ -154,6 +156,7 @@ def watch(
     page.parent.mkdir(parents=True, exist_ok=True)
     seen: Seen = {}
     before: object = None
+    handler = signal.signal(signal.SIGINT, _interrupt_once)
     try:
         while True:
             began = time.monotonic()
@@ -169,6 +172,13 @@ def watch(
         return not is_training(seen)
     finally:
         files.write_text(page, render(seen, 0))
+        signal.signal(signal.SIGINT, handler)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """A second Ctrl-C must not cut off the last page, which takes a second or two."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _state(seen: Seen) -> object:
