@@ -14,7 +14,7 @@ from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, Ask, assert_same
 from tests.torchcaffe.refused_nets import refused
 from tests.torchcaffe.small_nets import Shape, layer, net, normal
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.caffeformat import blob_proto
 
 Inputs = dict[str, np.ndarray]
 _SCORES = normal(1, (3, 4, 2, 1)) * 3

@@ -12,8 +12,7 @@ import tinynet.torchcaffe as caffe
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.conftest import Answer, RealCaffe
 from tests.torchcaffe.test_solvers_against_caffe import OTHERS, SGD, inputs, solver
-from tinynet.caffeformat import binary, schema
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.caffeformat import binary, blob_proto, schema
 
 HALF = 30
 CASES = {

@@ -7,11 +7,12 @@ that only the same order and precision give the same digits (``tools/compute_ima
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat import binary, blob_proto, schema
 from tinynet.caffeformat.datum import DatumReader, decode_datum
 from tinynet.caffeformat.leveldb import LevelStore
 from tinynet.caffeformat.lmdb import Store
@@ -79,9 +80,8 @@ def write_mean(image: np.ndarray, path: Path) -> None:
 
 def read_mean(path: Path) -> np.ndarray:
     """Read a mean image as float32 C×H×W; raises TinynetError where the file is none."""
-    blob = binary.read(path, schema.BlobProto)
-    shape = tuple(blob.shape.dim)[-3:] or (blob.channels, blob.height, blob.width)
-    data = np.array(blob.data, np.float32)
-    if len(shape) != 3 or data.size != np.prod(shape):
-        raise TinynetError(f"{path}: {data.size} values do not make an image of {shape}")
+    data = blob_proto.decode(binary.read(path, schema.BlobProto), str(path))
+    shape = data.shape[-3:]
+    if len(shape) != 3 or data.size != prod(shape):
+        raise TinynetError(f"{path}: values of shape {data.shape} do not make an image")
     return data.reshape(shape)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import files
-from tinynet.caffeformat import schema, upgrade
+from tinynet.caffeformat import blob_proto, schema, upgrade
 from tinynet.caffeformat.convolution_window import window_of
 from tinynet.caffeformat.phases import layers_of
 from tinynet.caffeformat.transform import over_pixels, subtract_and_scale, views
@@ -101,7 +101,8 @@ def first_layer(run: RunPaths, weights: Weights) -> FirstLayer:
     held = {layer.name: layer for layer in upgrade.read_model(weights.path).layer}
     if first.name not in held or not held[first.name].blobs:
         raise TinynetError(f"{weights.path}: holds no weights of {first.name}")
-    blobs = [_array(blob) for blob in held[first.name].blobs]
+    what = f"{weights.path}: layer {first.name}"
+    blobs = [blob_proto.decode(blob, what) for blob in held[first.name].blobs]
     try:
         window = window_of(first.convolution_param, 2)
     except ValueError as error:
@@ -132,12 +133,6 @@ def first_layer(run: RunPaths, weights: Weights) -> FirstLayer:
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
     return values[0], values[-1]
-
-
-def _array(blob: schema.BlobProto) -> np.ndarray:
-    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-    values = np.array(blob.data, dtype=np.float32)
-    return values.reshape(shape) if values.size == math.prod(shape) else values
 
 
 def _slope(layers: list[schema.LayerParameter], blob: str) -> float:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.caffeformat import binary, phases, schema, text, upgrade
+from tinynet.caffeformat import phases, schema, text, upgrade
 from tinynet.caffeformat.image_records import read_images, read_labels
 from tinynet.caffeformat.lmdb import open_store
+from tinynet.caffeformat.mean import read_mean
 from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError
@@ -138,21 +139,10 @@ def read_transform(run: RunPaths) -> Transform:
     parameters = _data_layer(run, schema.TEST).transform_param
     if parameters.mean_file:
         path = _as_seen_from_here(run, Path(parameters.mean_file))
-        mean = _mean_image(path)
+        mean = read_mean(path)
     else:
         mean = np.array(list(parameters.mean_value) or [0], dtype=np.float32)
     return Transform(mean, float(parameters.scale), int(parameters.crop_size))
-
-
-def _mean_image(path: Path) -> np.ndarray:
-    blob = binary.read(path, schema.BlobProto)
-    shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
-    mean = np.array(blob.data, dtype=np.float32)
-    while len(shape) > 3 and shape[0] == 1:
-        shape = shape[1:]
-    if len(shape) != 3 or mean.size != int(np.prod(shape)):
-        raise TinynetError(f"{path}: holds {mean.size} values of shape {shape}, no mean image")
-    return mean.reshape(shape)
 
 
 def find_images(run: RunPaths, split: str, data: Path | None = None, sample: int = 0) -> Images:

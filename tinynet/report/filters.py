@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.caffeformat import schema, upgrade
+from tinynet.caffeformat import blob_proto, upgrade
 from tinynet.errors import TinynetError
 from tinynet.report import canvas
 
@@ -29,7 +29,7 @@ def first_filters(model: Path) -> tuple[str, np.ndarray]:
     net = upgrade.read_model(model)
     for layer in net.layer:
         if layer.type == "Convolution" and layer.blobs:
-            filters = _array(layer.blobs[0])
+            filters = blob_proto.decode(layer.blobs[0], f"{model}: layer {layer.name}")
             if filters.ndim == 4 and filters.shape[1] == 3 and filters.size:
                 if not np.isfinite(filters).all():
                     raise TinynetError(
@@ -38,12 +38,6 @@ def first_filters(model: Path) -> tuple[str, np.ndarray]:
                     )
                 return layer.name, filters[:, ::-1]
     raise TinynetError(f"{model}: has no convolution that reads three channels, so no filters")
-
-
-def _array(blob: schema.BlobProto) -> np.ndarray:
-    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-    values = np.array(blob.data, dtype=np.float32)
-    return values.reshape(shape) if values.size == math.prod(shape) else values
 
 
 def views(filters: np.ndarray) -> dict[str, np.ndarray]:

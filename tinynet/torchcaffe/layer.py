@@ -37,7 +37,7 @@ from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check, refusing
 from tinynet.torchcaffe.set_once import SetOnce
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.torchcaffe.snapshots import stored_blobs
 from tinynet.torchcaffe.vectors import BlobVec
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Layer:
         index = len(self.blobs)
         what = f"blob {index} of layer {self.name}"
         if index < len(self.param.blobs):
-            blob_proto.load(blob, self.param.blobs[index], what)
+            stored_blobs.load(blob, self.param.blobs[index], what)
         elif filler is not None:
             blob.load(fillers.fill(filler, shape, CONTEXT.stream), what)
         self.blobs.append(blob)

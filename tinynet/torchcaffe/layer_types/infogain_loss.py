@@ -17,7 +17,7 @@ import torch
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.loss_layer import LOG_THRESHOLD, LossLayer, normalizer
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.torchcaffe.snapshots import stored_blobs
 
 
 @register("InfogainLoss")
@@ -39,7 +39,7 @@ class InfogainLoss(LossLayer):
                 param.HasField("source"),
                 "the matrix H must be given, by infogain_loss_param.source or as bottom 2",
             )
-            stored = blob_proto.read(param.source)
+            stored = stored_blobs.read(param.source)
             self._stored = torch.from_numpy(stored).to(CONTEXT.device)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

@@ -23,7 +23,7 @@ from tinynet.caffeformat import schema
 from tinynet.caffeformat.transform import centre, subtract_and_scale, window
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
-from tinynet.torchcaffe.snapshots import blob_proto
+from tinynet.torchcaffe.snapshots import stored_blobs
 
 _F = np.float32
 TRAIN = 0
@@ -48,7 +48,7 @@ def read_mean(transform_param: schema.TransformationParameter) -> np.ndarray | N
         not len(transform_param.mean_value),
         "transform_param has both mean_file and mean_value; give one of them",
     )
-    mean = blob_proto.read(transform_param.mean_file)
+    mean = stored_blobs.read(transform_param.mean_file)
     return mean.reshape((1, 1, 1, *mean.shape)[-3:])
 
 

@@ -23,7 +23,7 @@ from tinynet import files
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.snapshots import blob_proto, nothing_taken
+from tinynet.torchcaffe.snapshots import nothing_taken, stored_blobs
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # what h5py raises, as the damage lies in the file's frame, in its groups or in an array
@@ -106,13 +106,13 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
             check(
                 count <= len(layer.blobs),
                 f"{path}: incompatible number of blobs for layer {layer.name}: the file has "
-                f"{count}, the net {len(layer.blobs)}{blob_proto.RENAME}",
+                f"{count}, the net {len(layer.blobs)}{stored_blobs.RENAME}",
             )
             for j, blob in enumerate(layer.blobs):
                 what = f"param {j} of layer '{layer.name}' from {path}"
                 if str(j) in stored:
                     taken += 1
-                    blob.load(np.asarray(stored[str(j)]), what, blob_proto.RENAME)
+                    blob.load(np.asarray(stored[str(j)]), what, stored_blobs.RENAME)
                 else:
                     check(id(blob) not in owned, f"{what}: the file has no such param")
         nothing_taken.warn(taken, net.name, list(data), str(path))

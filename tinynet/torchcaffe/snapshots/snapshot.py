@@ -16,10 +16,10 @@ from typing import Protocol
 import torch
 
 from tinynet import files
-from tinynet.caffeformat import binary, schema
+from tinynet.caffeformat import binary, blob_proto, schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, refusing, require_file
-from tinynet.torchcaffe.snapshots import blob_proto, complete_state, hdf5, weights
+from tinynet.torchcaffe.snapshots import complete_state, hdf5, weights
 
 
 class Snapshotted(complete_state.Trained, Protocol):
@@ -153,8 +153,8 @@ def _read(path: Path) -> hdf5.State:
         return hdf5.load_state(path)
     with refusing():
         message = binary.read(path, schema.SolverState)
-    history = [
-        blob_proto.decode(stored, f"history {i} of {path}")
-        for i, stored in enumerate(message.history)
-    ]
+        history = [
+            blob_proto.decode(stored, f"history {i} of {path}")
+            for i, stored in enumerate(message.history)
+        ]
     return hdf5.State(message.iter, message.current_step, message.learned_net, history)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinynet import files
-from tinynet.caffeformat import schema
+from tinynet.caffeformat import blob_proto, schema
 from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.snapshots import blob_proto, hdf5, nothing_taken
+from tinynet.torchcaffe.snapshots import hdf5, nothing_taken, stored_blobs
 
 
 def save(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
@@ -56,11 +56,11 @@ def _load_message(net: NetGraph, message: schema.NetParameter, source: str) -> N
         check(
             len(target) == len(stored.blobs),
             f"{source}: incompatible number of blobs for layer {stored.name}: the file has "
-            f"{len(stored.blobs)}, the net {len(target)}{blob_proto.RENAME}",
+            f"{len(stored.blobs)}, the net {len(target)}{stored_blobs.RENAME}",
         )
         for j, blob in enumerate(stored.blobs):
             what = f"param {j} of layer '{stored.name}' from {source}"
-            blob_proto.load(target[j], blob, what, blob_proto.RENAME)
+            stored_blobs.load(target[j], blob, what, stored_blobs.RENAME)
         taken += len(target)
     nothing_taken.warn(taken, net.name, [layer.name for layer in message.layer], source)
 

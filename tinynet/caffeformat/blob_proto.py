@@ -8,20 +8,16 @@ is one length-delimited run of little-endian float32, ``shape`` (field 7) a Blob
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from math import prod
 
 import numpy as np
 from google.protobuf.message import Message
 
-from tinynet.caffeformat import binary, schema
-from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.errors import CaffeError, refusing, require_file
+from tinynet.caffeformat import schema
+from tinynet.errors import TinynetError
 
 _LENGTH_DELIMITED = 2
 _FLOAT32 = np.dtype("<f4")
-
-#: what to do where a file's layer of the same name has parameters of another shape
-RENAME = "; to learn this layer from scratch, give it another name in the net"
 
 
 def _varint(value: int) -> bytes:
@@ -78,7 +74,7 @@ def shape_of(blob: schema.BlobProto) -> tuple[int, ...]:
 
 
 def decode(blob: schema.BlobProto, what: str, field: str = "data") -> np.ndarray:
-    """The float32 array that a BlobProto holds. Raises CaffeError naming ``what`` if it is torn."""
+    """The float32 array that a BlobProto holds.  Raises TinynetError naming ``what`` if torn."""
     shape = shape_of(blob)
     double = len(getattr(blob, f"double_{field}")) > 0
     values = (
@@ -86,33 +82,12 @@ def decode(blob: schema.BlobProto, what: str, field: str = "data") -> np.ndarray
         if double
         else _packed_floats(blob, field)
     )
-    count = 1
-    for dim in shape:
-        count *= dim
+    count = prod(shape)
     if values.size != count or any(dim < 0 for dim in shape):
-        raise CaffeError(f"{what}: shape {shape} needs {count} values; the file has {values.size}")
+        raise TinynetError(
+            f"{what}: shape {shape} needs {count} values; the file has {values.size}"
+        )
     return values.reshape(shape)
-
-
-def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") -> None:
-    """Copy a BlobProto's data, and its diff where it has one, into ``target`` (Blob::FromProto).
-
-    Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
-    """
-    target.load(decode(stored, what), what, remedy, has_legacy_shape(stored))
-    if len(stored.diff) or len(stored.double_diff):
-        target.load_diff(decode(stored, f"diff of {what}", "diff"))
-
-
-def read(path: str | Path) -> np.ndarray:
-    """The array in a .binaryproto, a mean or a matrix, at ``path``.
-
-    Raises CaffeError where it cannot be read or holds no BlobProto.
-    """
-    require_file(path)
-    with refusing():
-        stored = binary.read(path, schema.BlobProto)
-    return decode(stored, str(path))
 
 
 def _packed_floats(blob: schema.BlobProto, field: str) -> np.ndarray:

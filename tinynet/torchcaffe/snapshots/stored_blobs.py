@@ -1,0 +1,38 @@
+"""Stored arrays for the engine: of a snapshot's blobs, and of the files that a net names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.caffeformat import binary, blob_proto, schema
+from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.errors import refusing, require_file
+
+#: what to do where a file's layer of the same name has parameters of another shape
+RENAME = "; to learn this layer from scratch, give it another name in the net"
+
+
+def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") -> None:
+    """Copy a BlobProto's data, and its diff where it has one, into ``target`` (Blob::FromProto).
+
+    Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
+    """
+    with refusing():
+        data = blob_proto.decode(stored, what)
+    target.load(data, what, remedy, blob_proto.has_legacy_shape(stored))
+    if len(stored.diff) or len(stored.double_diff):
+        with refusing():
+            diff = blob_proto.decode(stored, f"diff of {what}", "diff")
+        target.load_diff(diff)
+
+
+def read(path: str | Path) -> np.ndarray:
+    """The array in a .binaryproto, a mean or a matrix, at ``path``.
+
+    Raises CaffeError where it cannot be read or holds no BlobProto.
+    """
+    require_file(path)
+    with refusing():
+        return blob_proto.decode(binary.read(path, schema.BlobProto), str(path))
