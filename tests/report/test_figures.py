@@ -20,6 +20,7 @@ from tinynet.report.curves import draw_curves, mean_points
 from tinynet.report.figure import Choice
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
+from tinynet.report.search_plane import Point, draw_search_plane
 from tinynet.report.stage_tables import tuning_and_held_out
 from tinynet.report.subsets import draw_subsets
 from tinynet.report.summary import stage_bars
@@ -253,3 +254,19 @@ def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobod
     assert len({each.pop() for each in colours}) == len(panels) == 10
     assert max(axes.get_ylim()[1] for axes in panels) < 4
     assert texts_of(panels[-1]) == ["begins at 40.0"] and texts_of(panels[0]) == []
+
+
+def test_the_legend_of_the_searched_plane_has_no_colour_of_its_scale(drawn, tmp_path):
+    points = [
+        Point(0.01, 1e-4, 0.3, True),
+        Point(0.02, 1e-3, 0.1, False),
+        Point(0.1, 1, None, True),
+    ]
+    draw_search_plane(points, points[0], ("base_lr", "weight_decay"), "x", tmp_path / "p.png")
+    axes = drawn[0].axes[0]
+    handles = axes.get_legend().legend_handles
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["trained to the end", "given up early", "diverged or failed", "best: 30.00 %"]
+    for handle in handles[:2]:
+        assert handle.get_markerfacecolor() == "none"
+        assert handle.get_markeredgecolor() == canvas.INK

@@ -53,6 +53,8 @@ def draw_search_plane(
                 marker=marker,
                 s=size,
                 cmap="viridis",
+                edgecolors=canvas.INK,  # one end of the scale is as dark as a dark page
+                linewidths=0.6,
                 vmin=low,
                 vmax=high,
             )
