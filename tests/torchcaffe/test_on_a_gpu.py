@@ -165,7 +165,9 @@ def test_nothing_in_a_training_iteration_waits_for_the_gpu(folder: Path, precisi
     with on_gpu():
         extensions.set_precision(precision)
         solver = get_solver(path)
-        solver.step(12)  # the first epoch brings the images, and cuDNN makes its plans
+        # the first epoch brings the images, and cuDNN makes its plans; then it is recorded, and
+        # the update once more after the rate's step
+        solver.step(20)
         torch.cuda.set_sync_debug_mode("error")
         try:
             solver.step(12)

@@ -28,7 +28,12 @@ MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
 
 
-class _Part:
+def shaped(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """``values`` in ``shape``: themselves where they have it, since each view costs the host."""
+    return values if values.shape == shape else values.reshape(shape)
+
+
+class Part:
     """The data or the diff of a blob: one float32 tensor, and on a GPU its host mirror.
 
     ``exposed`` says that a numpy view was handed out.  On a GPU the host mirror counts as newer
@@ -39,6 +44,8 @@ class _Part:
 
     As in Caffe a blob that is reshaped keeps its memory as long as the new shape fits into it:
     ``whole`` (and ``host_whole``) is that memory, of which ``tensor`` then shows the start.
+
+    ``of`` is the shape tuple, the very object, that ``tensor`` was last found to have.
     """
 
     __slots__ = (
@@ -48,6 +55,7 @@ class _Part:
         "host",
         "host_is_newer",
         "host_whole",
+        "of",
         "tensor",
         "whole",
     )
@@ -55,6 +63,7 @@ class _Part:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.tensor: torch.Tensor | None = None
+        self.of: tuple[int, ...] | None = None
         self.whole: torch.Tensor | None = None
         self.host: torch.Tensor | None = None
         self.host_whole: torch.Tensor | None = None
@@ -72,6 +81,9 @@ class _Part:
     def computed(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The current values in the type in which they were computed."""
         tensor = self.tensor
+        if self.of is shape and not (self.cleared or self.host_is_newer):
+            assert tensor is not None
+            return tensor
         if tensor is None or tensor.numel() != math.prod(shape):
             tensor = self._resized(shape)
         elif tensor.shape != shape:
@@ -84,6 +96,7 @@ class _Part:
             assert self.host is not None
             tensor.copy_(self.host)
             self.host_is_newer = False
+        self.of = shape
         return tensor
 
     def _resized(self, shape: tuple[int, ...]) -> torch.Tensor:
@@ -108,7 +121,7 @@ class _Part:
 
     def _adopt(self, value: torch.Tensor) -> None:
         """Make ``value`` the memory; what was handed out of the old one is its own from now on."""
-        self.tensor, self.whole = value, None
+        self.tensor, self.whole, self.of = value, None, None
         self.host, self.host_whole = None, None
         self.host_is_newer = self.exposed = False
 
@@ -176,8 +189,8 @@ class Blob:
     def __init__(self, shape: Sequence[int] = (0,)) -> None:
         device = CONTEXT.device
         self._shape: tuple[int, ...] = (0,)
-        self._data = _Part(device)
-        self._diff = _Part(device)
+        self._data = Part(device)
+        self._diff = Part(device)
         self.resize(tuple(shape))
 
     # --- shape
@@ -221,6 +234,11 @@ class Blob:
             f"{math.prod(shape)}",
         )
         self._shape = shape
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """Data and diff as they are stored; of blobs that share one, the same object."""
+        return self._data, self._diff
 
     # --- the layers' face
 

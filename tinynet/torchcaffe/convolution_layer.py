@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import torch
 
-from tinynet.torchcaffe.layer import Blobs, Layer
+from tinynet.torchcaffe.blob import shaped
+from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes
 from tinynet.torchcaffe.window_columns import ColumnProducts, needed, require_window
 
 Diffs = tuple["torch.Tensor | None", ...]
@@ -71,6 +72,7 @@ class ConvolutionLayer(Layer):
         if param.bias_term:
             self.add_blob((self.num_output,), param.bias_filler)
 
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
         first = self.axis + 1
@@ -116,7 +118,7 @@ class ConvolutionLayer(Layer):
                 out = self.by_columns.convolve(images, self.weights(), bias)
             else:
                 out = self.convolve(images, bias, above.shape)
-            above.set_data(out.reshape(above.shape))
+            above.set_data(shaped(out, above.shape))
 
     def convolve(
         self, images: torch.Tensor, bias: torch.Tensor | None, out_shape: tuple[int, ...]
@@ -135,10 +137,10 @@ class ConvolutionLayer(Layer):
             for blob, learns, param_diff in zip(self.blobs, self.params_learn(), params_diff):
                 if learns:
                     assert param_diff is not None
-                    blob.add_diff(param_diff.reshape(blob.shape))
+                    blob.add_diff(shaped(param_diff, blob.shape))
             if down:
                 assert below_diff is not None
-                below.set_diff(below_diff.reshape(below.shape))
+                below.set_diff(shaped(below_diff, below.shape))
 
     def params_learn(self) -> list[bool]:
         """Whether weights and bias learn; a bias that is not there does not."""

@@ -55,13 +55,13 @@ class saying_what_takes_memory:
     has an error class of torch's own, which stays.
     """
 
-    __slots__ = ("_layer",)
+    __slots__ = ("layer",)
 
-    def __init__(self, layer: str) -> None:
-        self._layer = layer
+    def __init__(self, layer: str = "") -> None:
+        self.layer = layer  # the one that works; it may change while the block runs
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> saying_what_takes_memory:
+        return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, CaffeError):
@@ -73,7 +73,7 @@ class saying_what_takes_memory:
             size = re.search(r"tried to allocate (\d+) bytes", reason)
             asked = f" ({int(size[1]):,} bytes)" if size else ""
             raise CaffeError(
-                f"layer '{self._layer}': can't allocate memory for its blobs{asked}; make its "
+                f"layer '{self.layer}': can't allocate memory for its blobs{asked}; make its "
                 "batch or shape smaller"
             ) from error
 

@@ -5,7 +5,8 @@ Who calls what, and when (Caffe's ``include/caffe/layer.hpp``):
 ``setup(bottom, top)``    once, by the net, in the order of the layers.  Reads the parameters,
                           checks them, makes and fills ``self.blobs``.  Random draws happen here.
 ``reshape(bottom, top)``  after setup and before every forward.  Sets the shape of each top from
-                          the bottoms' shapes; cheap, draws nothing.
+                          the bottoms' shapes; cheap, draws nothing.  One that is marked
+                          ``by_shapes`` is left out while no shape changes.
 ``forward(bottom, top)``  reads ``bottom[i].tensor``, gives ``top[i].set_data(…)``.
 ``backward(top, propagate_down, bottom)``
                           reads ``top[i].grad``; for each i with ``propagate_down[i]`` gives
@@ -27,7 +28,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any, Callable, ClassVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, TypeVar
 
 import torch
 
@@ -44,6 +45,17 @@ if TYPE_CHECKING:
     from tinynet.torchcaffe import python_layer
 
 Blobs = list[Blob]
+Method = TypeVar("Method", bound=Callable[..., None])
+
+
+def by_shapes(reshape: Method) -> Method:
+    """Decorator of a ``reshape`` that does the same again for bottoms and tops of the same shapes.
+
+    The net then calls it only where a shape has changed.  It holds for the function alone, not for
+    one that overrides it.
+    """
+    reshape.by_shapes = True  # type: ignore[attr-defined]
+    return reshape
 
 
 class Layer:
@@ -72,6 +84,8 @@ class Layer:
         self.blobs = BlobVec() if blobs is None else blobs
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
+        self._reshaped: list[tuple[int, ...]] = []
+        self._reshapes_by_shapes = hasattr(type(self).reshape, "by_shapes")
         self._float32 = CONTEXT.precision == "float32"
         self._bfloat16 = CONTEXT.precision == "bf16"
 
@@ -159,12 +173,22 @@ class Layer:
         self.param_propagate_down = [True] * len(self.blobs)
         self._set_loss_weights(top)
 
+    def reshape_where_needed(self, bottom: Blobs, top: Blobs) -> None:
+        """``reshape``, unless it is ``by_shapes`` and was called for these before."""
+        if not self._reshapes_by_shapes:
+            self.reshape(bottom, top)
+        elif [blob.shape for blob in (*bottom, *top)] != self._reshaped:
+            self.reshape(bottom, top)
+            self._reshaped = [blob.shape for blob in (*bottom, *top)]
+
     def loss(self, top: Blobs) -> torch.Tensor | None:
         """This layer's part of the net's loss, a 0-d tensor: Σ loss_weight · top; None if none."""
         total = None
         for blob, weight in zip(top, self.loss_weights):
             if weight:
-                part = blob.tensor.sum() * weight
+                part = blob.tensor.sum()
+                if weight != 1:
+                    part = part * weight
                 total = part if total is None else total + part
         return total
 

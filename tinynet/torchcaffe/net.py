@@ -193,6 +193,16 @@ class Net:
             for i in graph.output_ids
         ]
 
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether somebody is called between two layers."""
+        return bool(
+            self._before_forward
+            or self._after_forward
+            or self._before_backward
+            or self._after_backward
+        )
+
     def log_values(self) -> None:
         """From now on log what every layer computes, while ``debug_info.enabled``."""
         self.debug_info = DebugInfo(self.graph)
@@ -208,18 +218,20 @@ class Net:
         graph = self._graph
         loss = None  # not a zero, which would be copied to a GPU and waited for
         last = len(self.layers) - 1 if end is None else end
-        for i in range(start, last + 1):
-            for callback in self._before_forward:
-                callback(i)
-            layer, bottom, top = graph.layers[i], graph.bottoms[i], graph.tops[i]
-            with saying_what_takes_memory(layer.name):
-                layer.reshape(bottom, top)
+        layers, bottoms, tops, names = graph.layers, graph.bottoms, graph.tops, graph.layer_names
+        with saying_what_takes_memory() as working:
+            for i in range(start, last + 1):
+                for callback in self._before_forward:
+                    callback(i)
+                layer, bottom, top = layers[i], bottoms[i], tops[i]
+                working.layer = names[i]
+                layer.reshape_where_needed(bottom, top)
                 layer.forward(bottom, top)
-            part = layer.loss(top)
-            if part is not None:
-                loss = part if loss is None else loss + part
-            for callback in self._after_forward:
-                callback(i)
+                part = layer.loss(top)
+                if part is not None:
+                    loss = part if loss is None else loss + part
+                for callback in self._after_forward:
+                    callback(i)
         return torch.zeros(()) if loss is None else loss
 
     @torch.no_grad()

@@ -186,16 +186,10 @@ class Solver:
         debug_info = self.net.debug_info
         if debug_info:
             debug_info.enabled = display and param.debug_info
-        loss = torch.zeros(())
-        for number in range(param.iter_size):
-            if number and self._act_within_iteration():
-                return
-            passed = self.net.run_forward()
-            loss = loss + passed if number else passed
-            self.net.run_backward()
-            if debug_info:
-                debug_info.all_params()
-        self._remember_loss(loss / param.iter_size)
+        loss = self.passes()
+        if loss is None:
+            return
+        self._remember_loss(loss)
         if display:
             self._display()
         for _, on_gradients_ready in self._callbacks:
@@ -235,6 +229,28 @@ class Solver:
             complete_state.restore_training(self, training, "the training net")
             for net, states in zip(self.test_nets, tests):
                 layer_states.restore(net, states, "the test net")
+
+    @property
+    def has_callbacks(self) -> bool:
+        return bool(self._callbacks)
+
+    def passes(self) -> torch.Tensor | None:
+        """``iter_size`` times forward and backward; the mean loss, 0-d, or None where it stops."""
+        return self.plain_passes(self._act_within_iteration)
+
+    def plain_passes(self, stops: Callable[[], bool] = lambda: False) -> torch.Tensor | None:
+        """The same in any case layer after layer; ``stops`` is asked between two of them."""
+        count, debug_info = self.parameters.iter_size, self.net.debug_info
+        loss = torch.zeros(())
+        for number in range(count):
+            if number and stops():
+                return None
+            passed = self.net.run_forward()
+            loss = loss + passed if number else passed
+            self.net.run_backward()
+            if debug_info:
+                debug_info.all_params()
+        return loss if count == 1 else loss / count
 
     def solve(self, resume_file: str | Path | None = None) -> None:
         """Train to ``max_iter``; then a last snapshot unless just written, a display and a test.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from tinynet.torchcaffe.acceleration import stands_in_for
 from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.device_images import DeviceImages, Plan
 from tinynet.torchcaffe.layer_types.data import Data
 from tinynet.torchcaffe.reading.data_reader import Batch, DataReader, Position
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
+from tinynet.torchcaffe.reading.upload import upload
 
 _NOTHING = np.empty(0, np.float32)
 
@@ -23,6 +27,16 @@ class PlannedBatch(Batch):
     def __init__(self, plan: Plan, after: Position) -> None:
         super().__init__(_NOTHING, _NOTHING, after)
         self.plan = plan
+
+
+class StaticBatch(Batch):
+    """A batch to be cut by a plan's ``values`` that lie on the device, at a place that stays."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: torch.Tensor) -> None:
+        super().__init__(_NOTHING, _NOTHING, Position(0, None))
+        self.values = values
 
 
 class PlanReader(DataReader):
@@ -62,13 +76,53 @@ class DeviceData(Data):
     def open_reader(self, transformer: DataTransformer) -> DataReader:
         reader = super().open_reader(transformer)
         assert isinstance(reader, PlanReader)
-        if CONTEXT.device.type != "cpu" and reader.image_type == np.uint8:
+        if CONTEXT.device.type in graphs.BY_DEVICE and reader.image_type == np.uint8:
             shape, records = reader.image_shape, reader.records
             reader.images = DeviceImages(transformer, shape, records, CONTEXT.device)
         self._images = reader.images
+        self._ahead: list[Batch] = []
+        self._static: list[StaticBatch] = []
         return reader
 
+    # --- batches that are taken before the forward pass asks for them (recorded_iteration.py)
+
+    @property
+    def stays(self) -> bool:
+        """Whether the device keeps all images."""
+        return self._images is not None and self._images.stay
+
+    def take_ahead(self, count: int) -> bool:
+        """Take the batches of the next ``count`` forwards; whether none of them brings images."""
+        while len(self._ahead) < count:
+            self._ahead.append(self._reader.next_batch())
+        return all(
+            isinstance(batch, PlannedBatch) and batch.plan.images is None for batch in self._ahead
+        )
+
+    def values_ahead(self) -> list[torch.Tensor]:
+        """The plans that were taken, in memory that the device can copy from."""
+        plans = [batch.plan for batch in self._ahead if isinstance(batch, PlannedBatch)]
+        return [upload(plan.values, CONTEXT.device) for plan in plans]
+
+    def forget_ahead(self) -> None:
+        self._ahead.clear()
+
+    def use(self, values: list[torch.Tensor]) -> None:
+        """Cut the batches of the next forwards by these, and leave what was taken as it is."""
+        self._static = [StaticBatch(each) for each in values]
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._ahead.clear()
+        super().set_state(state)
+
+    def next_batch(self) -> Batch:
+        if self._static:
+            return self._static.pop(0)
+        return self._ahead.pop(0) if self._ahead else super().next_batch()
+
     def bring(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        if isinstance(batch, StaticBatch) and self._images is not None:
+            return self._images.cut(batch.values)
         if isinstance(batch, PlannedBatch) and self._images is not None:
             return self._images.batch(batch.plan)
         return super().bring(batch)

@@ -65,9 +65,10 @@ class DeviceImages:
         self.shape = shape
         self._device = device
         channels, height, width = transformer.output_shape(shape)
-        self._channels, self._down, self._across = (
-            torch.arange(count, device=device) for count in (channels, height, width)
-        )
+        # as they stand in a batch N×h×w×C
+        self._channels = torch.arange(channels, device=device)
+        self._down = torch.arange(height, device=device).reshape(-1, 1, 1)
+        self._across = torch.arange(width, device=device).reshape(-1, 1)
         self._mirrored = self._across.flip(0)
         self._mean_image = None if transformer.mean is None else upload(transformer.mean, device)
         values = transformer.mean_values
@@ -81,6 +82,11 @@ class DeviceImages:
         glog.info(f"Images {place} {device}: {size / 1e6:,.0f} MB")
         self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
         self._there = np.zeros(records, bool)
+
+    @property
+    def stay(self) -> bool:
+        """Whether there is room for all images on the device."""
+        return self._all is not None
 
     def has(self, records: np.ndarray) -> bool:
         """Whether the device has all of these records, so that a plan needs no images."""
@@ -102,36 +108,29 @@ class DeviceImages:
     def batch(self, plan: Plan) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch of a plan on the device: data float32 N×C×h×w, labels float32 (N,)."""
         values = upload(plan.values, self._device)
-        records = values[0]
-        source = self._all
-        if plan.images is not None:
-            brought = plan.images.to(self._device, non_blocking=True)
-            if source is None:
-                source, records = brought, torch.arange(len(brought), device=self._device)
-            else:
-                source.index_copy_(0, records, brought)
-                self.labels[plan.values[0]] = plan.values[4]
-                self._there[plan.values[0]] = True
-        assert source is not None
-        data = self._cut(source, records, values[1], values[2], values[3])
-        return data, values[4].to(torch.float32)
+        if plan.images is None:
+            return self.cut(values)
+        brought = plan.images.to(self._device, non_blocking=True)
+        if self._all is None:
+            here = values.clone()
+            here[0] = torch.arange(len(brought), device=self._device)
+            return self._cut(brought, here)
+        self._all.index_copy_(0, values[0], brought)
+        self.labels[plan.values[0]] = plan.values[4]
+        self._there[plan.values[0]] = True
+        return self.cut(values)
 
-    def _cut(
-        self,
-        images: torch.Tensor,
-        records: torch.Tensor,
-        mirrors: torch.Tensor,
-        rows: torch.Tensor,
-        columns: torch.Tensor,
-    ) -> torch.Tensor:
+    def cut(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What ``batch`` returns for a plan's ``values`` on the device, which has its images."""
+        assert self._all is not None
+        return self._cut(self._all, values)
+
+    def _cut(self, images: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What ``DataTransformer.transform`` makes of these windows, channels last as there."""
-        across = torch.where(mirrors[:, None] != 0, self._mirrored, self._across)
-        place = (
-            records[:, None, None, None],
-            self._channels,
-            (rows[:, None] + self._down)[:, :, None, None],
-            (columns[:, None] + across)[:, None, :, None],
-        )
+        records, mirrors, rows, columns, _ = values.reshape(5, -1, 1, 1, 1).unbind()
+        across = torch.where(mirrors != 0, self._mirrored, self._across)
+        place = records, self._channels, rows + self._down, columns + across
         data = images[place].to(torch.float32)
         mean = self._mean_values if self._mean_image is None else self._mean_image[place[1:]]
-        return subtract_and_scale(data, mean, self._scale).permute(0, 3, 1, 2)
+        data = subtract_and_scale(data, mean, self._scale).permute(0, 3, 1, 2)
+        return data, values[4].to(torch.float32)

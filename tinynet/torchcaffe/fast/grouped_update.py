@@ -9,35 +9,64 @@ from __future__ import annotations
 import torch
 
 from tinynet.torchcaffe.acceleration import stands_in_for
+from tinynet.torchcaffe.fast import graphs, recorded_iteration
+from tinynet.torchcaffe.fast.recorded_iteration import RecordedIteration
 from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 
 @stands_in_for(SGDSolver)
 class GroupedSGDSolver(SGDSolver):
-    def update_weights(self, rate: float) -> None:
+    # multipliers, and by (lr_mult, decay_mult) the indexes of the parameters that have them
+    _groups: tuple[tuple[list[float], list[float]], dict[tuple[float, float], list[int]]]
+
+    recorded: RecordedIteration | None = None
+
+    def prepare(self) -> None:
+        super().prepare()
         params = self.net.learnable_params
-        on_gpu = bool(params) and params[0].tensor.device.type != "cpu"
-        if on_gpu and self.parameters.regularization_type == "L2":
-            self.update_groups(rate)
-        else:
+        device = params[0].tensor.device if params else torch.device("cpu")
+        self._grouped = device.type in graphs.BY_DEVICE
+        if self._grouped and recorded_iteration.wanted():
+            self.recorded = RecordedIteration(self, device)
+
+    def passes(self) -> torch.Tensor | None:
+        loss = None
+        if self.recorded and self.parameters.regularization_type == "L2":
+            loss = self.recorded.passes()
+        return super().passes() if loss is None else loss
+
+    def update_weights(self, rate: float) -> None:
+        if not self._grouped or self.parameters.regularization_type != "L2":
             super().update_weights(rate)
+        elif not (self.recorded and self.recorded.update(rate)):
+            self.update_groups(rate)
+
+    def groups(self) -> dict[tuple[float, float], list[int]]:
+        """By lr_mult and decay_mult, the indexes of the parameters; found anew if one changes."""
+        multipliers = self.net.params_lr, self.net.params_decay
+        known = getattr(self, "_groups", None)
+        if known is None or known[0] != multipliers:
+            groups: dict[tuple[float, float], list[int]] = {}
+            for index, pair in enumerate(zip(*multipliers)):
+                groups.setdefault(pair, []).append(index)
+            known = self._groups = ([*multipliers[0]], [*multipliers[1]]), groups
+        return known[1]
 
     def update_groups(self, rate: float) -> None:
         """What ``SGDSolver.update_weights`` does, to the bit."""
-        groups: dict[tuple[float, float], list[int]] = {}
-        for index, multipliers in enumerate(zip(self.net.params_lr, self.net.params_decay)):
-            groups.setdefault(multipliers, []).append(index)
-        for (lr_mult, decay_mult), indexes in groups.items():
-            blobs = [self.net.learnable_params[index] for index in indexes]
+        parameters, params, history = self.parameters, self.net.learnable_params, self.history
+        iter_size, momentum = parameters.iter_size, parameters.momentum
+        weight_decay = parameters.weight_decay
+        for (lr_mult, decay_mult), indexes in self.groups().items():
+            blobs = [params[index] for index in indexes]
             weights, grads = [blob.tensor for blob in blobs], [blob.grad for blob in blobs]
-            history = [self.history[index] for index in indexes]
-            if self.parameters.iter_size != 1:
-                torch._foreach_mul_(grads, 1.0 / self.parameters.iter_size)
-            decay = self.parameters.weight_decay * decay_mult
+            before = [history[index] for index in indexes]
+            if iter_size != 1:
+                torch._foreach_mul_(grads, 1.0 / iter_size)
+            decay = weight_decay * decay_mult
             if decay:
                 torch._foreach_add_(grads, weights, alpha=decay)
-            torch._foreach_mul_(history, self.parameters.momentum)
-            torch._foreach_add_(history, grads, alpha=rate * lr_mult)
-            torch._foreach_zero_(grads)
-            torch._foreach_add_(grads, history)
-            torch._foreach_sub_(weights, history)
+            torch._foreach_mul_(before, momentum)
+            torch._foreach_add_(before, grads, alpha=rate * lr_mult)
+            torch._foreach_copy_(grads, before)
+            torch._foreach_sub_(weights, before)

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 
 
 @register("Accuracy")
@@ -23,6 +23,7 @@ class Accuracy(Layer):
         self.top_k = param.top_k
         self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
 
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         scores, labels = bottom[0].shape, bottom[1].shape
         axis = self.canonical_axis(self.param.accuracy_param.axis, len(scores))

@@ -76,6 +76,10 @@ class Data(Layer):
             Turn.of_phase(self.phase),
         )
 
+    def next_batch(self) -> Batch:
+        """The batch of the next forward; waits for the reader where it is behind."""
+        return self._reader.next_batch()
+
     def bring(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Data and labels of a batch on this thread's device."""
         return upload(batch.data, CONTEXT.device), upload(batch.labels, CONTEXT.device)
@@ -101,7 +105,7 @@ class Data(Layer):
         """Each batch brings its own shape."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        data, labels = self.bring(self._reader.next_batch())
+        data, labels = self.bring(self.next_batch())
         top[0].resize(tuple(data.shape))
         top[0].set_data(data)
         if len(top) > 1:

@@ -13,7 +13,7 @@ import torch
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 from tinynet.torchcaffe.random_numbers import random
 
 
@@ -29,6 +29,7 @@ class Dropout(Layer):
             )
         self.scale = random.dropout_scale(self.ratio)
 
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         top[0].resize(bottom[0].shape)
 

@@ -10,8 +10,8 @@ import math
 
 import torch
 
-from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.blob import Blob, shaped
+from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 
 
 @register("InnerProduct")
@@ -28,6 +28,7 @@ class InnerProduct(Layer):
         if param.bias_term:
             self.add_blob((self.num_output,), param.bias_filler)
 
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
         self.require(
@@ -38,7 +39,7 @@ class InnerProduct(Layer):
         top[0].resize((*shape[: self.axis], self.num_output))
 
     def _rows(self, blob: Blob) -> torch.Tensor:
-        return self.cast(blob.computed).reshape(-1, self.inputs)
+        return _in_rows(self.cast(blob.computed), self.inputs)
 
     def _param(self, index: int) -> torch.Tensor:
         return self.cast(self.blobs[index].tensor)
@@ -48,10 +49,10 @@ class InnerProduct(Layer):
         weights = weights if self.transpose else weights.t()
         rows = self._rows(bottom[0])
         out = torch.addmm(self._param(1), rows, weights) if len(self.blobs) > 1 else rows @ weights
-        top[0].set_data(out.reshape(top[0].shape))
+        top[0].set_data(shaped(out, top[0].shape))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        above = self.cast(top[0].computed_diff).reshape(-1, self.num_output)
+        above = _in_rows(self.cast(top[0].computed_diff), self.num_output)
         if self.param_propagate_down[0]:
             rows = self._rows(bottom[0])
             self.blobs[0].add_diff(rows.t() @ above if self.transpose else above.t() @ rows)
@@ -60,4 +61,8 @@ class InnerProduct(Layer):
         if propagate_down[0]:
             weights = self._param(0)
             below = above @ (weights.t() if self.transpose else weights)
-            bottom[0].set_diff(below.reshape(bottom[0].shape))
+            bottom[0].set_diff(shaped(below, bottom[0].shape))
+
+
+def _in_rows(values: torch.Tensor, length: int) -> torch.Tensor:
+    return values if values.dim() == 2 and values.shape[1] == length else values.reshape(-1, length)

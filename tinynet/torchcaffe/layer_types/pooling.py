@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import stochastic_pooling
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 
 _MAX = schema.PoolingParameter.MAX
 _AVE = schema.PoolingParameter.AVE
@@ -36,6 +36,7 @@ def _pair(param: schema.PoolingParameter, both: str, height: str, width: str) ->
 @register("Pooling")
 class Pooling(Layer):
     num_top = (1, 2)
+    STOCHASTIC = _STOCHASTIC
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.pooling_param
@@ -72,6 +73,7 @@ class Pooling(Layer):
             f"a pad is for MAX and AVE, not for STOCHASTIC; got {self.pad}",
         )
 
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
         self.require(len(shape) == 4, f"bottom must have 4 axes (N, C, H, W); got shape {shape}")

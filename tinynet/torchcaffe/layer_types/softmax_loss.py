@@ -14,7 +14,8 @@ import math
 import torch
 
 from tinynet.caffeformat import schema
-from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.blob import shaped
+from tinynet.torchcaffe.layer import Blobs, by_shapes, register
 from tinynet.torchcaffe.loss_layer import LossLayer, normalization_mode, normalizer
 
 _FLT_MIN = torch.finfo(torch.float32).tiny
@@ -29,6 +30,7 @@ class SoftmaxWithLoss(LossLayer):
         self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
         self.mode = normalization_mode(param, schema.LossParameter.VALID)
 
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
         scores, labels = bottom[0].shape, bottom[1].shape
@@ -71,8 +73,8 @@ class SoftmaxWithLoss(LossLayer):
             return
         labels, valid = self._labels(bottom)
         diff = self._prob.reshape(self.rows[0], self.classes, self.rows[1]).clone()
-        diff.scatter_add_(1, labels, -torch.ones_like(labels, dtype=diff.dtype))
+        diff.scatter_(1, labels, -1.0, reduce="add")
         if valid is not None:
             diff *= valid
         diff *= top[0].grad / normalizer(self.mode, *self.rows, valid)
-        bottom[0].set_diff(diff.reshape(bottom[0].shape))
+        bottom[0].set_diff(shaped(diff, bottom[0].shape))
