@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from functools import partial
@@ -15,10 +16,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.command import run
-from tinynet.bench import host, parts
+from tinynet.bench import host, on_gpu, parts
 from tinynet.bench.competitors import competitors
 from tinynet.bench.machine import machine
 from tinynet.bench.rounds import HOST, Row, alternate
+from tinynet.caffeformat import schema, text
 from tinynet.cli import bench as cli
 from tinynet.engine import devices
 from tinynet.engine.discovery import Engine
@@ -78,23 +80,37 @@ def test_on_a_gpu_rounds_are_longer_and_tf32_is_measured_too(tmp_path, monkeypat
     work.folder = parts.unpacked(None, tmp_path, quick=True)
     worked = {}
 
-    def alternate(entries, *_):
+    def alternate(entries, *_, **how):
         for row, start, size in entries:
-            given = start.args[1] if hasattr(start, "args") else start.__closure__[0].cell_contents
-            worked[row.part, row.name] = [str(word) for word in given], size
+            given = [str(word) for word in start.args[1]]
+            worked[row.part, row.name] = [*given, str(start.keywords.get("variables"))], size
             row.rates = [7.0]
+        return [row for row, _, _ in entries]
 
     monkeypatch.setattr(parts, "alternate", alternate)
+    monkeypatch.setattr(on_gpu, "alternate", alternate)
     monkeypatch.setattr(parts.Bench, "_caffe", lambda self: "none here")
     rows = [row for part in ("gemm", "train", "reader", "crops") for row in work.run(part)]
-    assert {size for _, size in worked.values()} <= {100, 400, 600, 2000}
+    assert {size for _, size in worked.values()} <= {100, 200, 300, 400, 600, 2000}
     for (part, name), (given, _) in worked.items():
         assert "--gpu=1" in given or "cuda:1" in given, (part, name)
-    tf32, _ = worked["train stage 7", "torchcaffe tf32"]
-    assert "--precision=tf32" in tf32 and ("gemm", "tf32") in worked
-    # without real Caffe the peer is the plain script
-    ours = next(row for row in rows if row.name == "torchcaffe float32")
-    assert cli._ratio(ours, [row for row in rows if row.part == ours.part]) == 1
+    # each precision beside the scripts of that precision, with and without a graph, in two batches
+    for batch in (128, 32):
+        part = f"train stage 7, batch {batch}"
+        for name in ("torchcaffe tf32", "plain PyTorch tf32", "compiled PyTorch tf32"):
+            assert "--precision=tf32" in worked[part, name][0], (part, name)
+        assert "--compile=reduce-overhead" in worked[part, "compiled PyTorch bf16"][0]
+        assert f"--batch={batch}" in worked[part, "plain PyTorch float32"][0]
+        given, _ = worked[part, "torchcaffe bf16, no graph"]
+        assert "TINYNET_CUDA_GRAPHS" in given[-1] and "0" in given[-1]
+        assert "GRAPHS" not in worked[part, "torchcaffe bf16"][0][-1]
+        solver = next(word for word in given if word.startswith("--solver=")).partition("=")[2]
+        net = text.read(Path(solver).with_name("train_val.prototxt"), schema.NetParameter)
+        assert net.layer[0].data_param.batch_size == batch
+        ours = next(r for r in rows if (r.part, r.name) == (part, "torchcaffe tf32"))
+        assert ours.of == "plain PyTorch tf32"
+        assert cli._ratio(ours, [row for row in rows if row.part == part]) == 1
+    assert ("gemm", "tf32") in worked
     here = {"processor": "P", "cores": 2, "instructions": [], "gpu": "H100"}
     assert cli._table(rows, here).startswith("P, 2 cores; H100\n")
 
@@ -197,7 +213,7 @@ def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_
 def test_useful_operations_are_three_products_less_the_images_gradient(tmp_path):
     folder = parts.unpacked(None, tmp_path, quick=True)
     work = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
-    _, flop = work._prototxt(1)
+    _, flop = work.prototxt(1)
     # by hand, for 10 classes: conv1, conv2, conv3, fc1, fc2 (pooling rounds up: 30, 13, 6)
     layers = [60**2 * 50 * 75, 26**2 * 100 * 1250, 11**2 * 200 * 900, 7200 * 400, 400 * 10]
     assert flop == 2 * (3 * sum(layers) - layers[0])
@@ -239,14 +255,36 @@ def test_every_work_of_the_worker_does_a_round(work, tmp_path):
 
     folder = parts.unpacked(None, tmp_path, quick=True)
     bench = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
-    paths, _ = bench._prototxt(1)
+    paths, _ = bench.prototxt(1)
     given = [f"--model={paths.deploy}", f"--solver={paths.solver}"]
     if work in ("reader", "host-evaluate"):
         given[0] = f"--model={paths.train_val}"
     row = Row("p", work, "img")
-    alternate([(row, bench._worker(discovery.find_torch(), work, *given), 1)], 1)
+    alternate([(row, bench.worker(discovery.find_torch(), work, *given), 1)], 1)
     assert not row.skipped and len(row.rates) == 1
     assert row.note.endswith(" ms") == work.startswith("host-")
+
+
+@pytest.mark.long  # the compiler alone takes a minute
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+def test_the_plain_script_can_be_compiled(tmp_path):
+    work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, print)
+    folder = parts.unpacked(None, tmp_path, quick=True)
+    row = Row("p", "compiled", "img")
+    given = ["--batch=2", "--compile=default", "--warm-up=1", "--precision=bf16"]
+    alternate([(row, work.plain("train", "1", folder, *given), 1)], 1)
+    assert not row.skipped and len(row.rates) == 1
+
+
+def test_contestants_can_prepare_themselves_side_by_side_and_then_take_turns():
+    said: list[str] = []
+    rows = [Row("p", "one", "img"), Row("p", "two", "img")]
+    entries = [(rows[0], child("one"), 4), (rows[1], child("two"), 6)]
+    alternate(entries, 2, said.append, at_once=True)
+    assert [row.rates for row in rows] == [[2, 4], [3, 6]]
+    assert [line.split(": ")[1] for line in said[:4]] == [
+        *("preparing one", "preparing two", "waiting for one", "waiting for two")
+    ]
 
 
 @pytest.mark.parametrize("what", ["host-train", "host-evaluate"])

@@ -33,10 +33,14 @@ def rows(engine: Engine, scratch: Path, rounds: int, size: int, say: Say) -> lis
             ours = Row(part, "torchcaffe", HOST, of=plain.name)
             given = [f"--solver={paths.solver}", f"--model={paths.train_val}"]
             work = ["bench", f"host-{what}", *given, f"--warm-up={_WARM_UP}"]
+            worker = partial(start_worker, engine, work, threads=1, with_input=True)
             entries: list[tuple[Row, Start, int]] = [
-                (ours, partial(start_worker, engine, work, threads=1, with_input=True), size),
+                (ours, partial(worker, variables={"TINYNET_CUDA_GRAPHS": "0"}), size),
                 (plain, _plain(f"host-{what}", number), size),
             ]
+            if what == "train":
+                graph = Row(part, "torchcaffe, CUDA graph", HOST, of=plain.name)
+                entries.insert(1, (graph, worker, size))
             found += alternate(entries, rounds, say)
     return found
 

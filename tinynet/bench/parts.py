@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.bench import host, scaling
+from tinynet.bench import host, on_gpu, scaling
 from tinynet.bench.competitors import competitors
-from tinynet.bench.rounds import HOST, Row, Say, Start, alternate
+from tinynet.bench.rounds import HOST, LIMIT, Row, Say, Start, alternate
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine import discovery
 from tinynet.engine.discovery import Engine
@@ -28,8 +28,6 @@ PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subs
 BATCH = 128
 # on a GPU a round is so many times as long, or most of it would be the wait for its end
 _ON_GPU = 100
-#: the contestant of a part whose rate is the limit of the others
-LIMIT = "GEMM float32"
 _PLAIN_TORCH = Path(__file__).with_name("plain_torch.py")
 
 
@@ -80,8 +78,10 @@ class Bench:
         except TinynetError as error:
             return str(error)
 
-    def _prototxt(self, number: int) -> tuple[StagePaths, float]:
+    def prototxt(self, number: int, batch: int = BATCH) -> tuple[StagePaths, float]:
         """The files of a stage, and the useful operations of its training an image.
+
+        ``batch``: of training, where it is not the stage's own.
 
         Three products for each multiply-add of the forward pass (outputs, gradients of the weights
         and of the inputs), less the gradient of the images themselves, which nobody needs.
@@ -91,7 +91,7 @@ class Bench:
         from tinynet.experiment.data_description import describe
         from tinynet.experiment.stages import STAGES
 
-        root = self.scratch / "prototxt"
+        root = self.scratch / ("prototxt" if batch == BATCH else f"prototxt-batch-{batch}")
         stage = next(stage for stage in STAGES if stage.number == number)
         files = generate.generate(root, describe(self.data.root), [stage])
         generate.write(files)
@@ -101,17 +101,30 @@ class Bench:
             solver.ClearField(unneeded)
         text.write(paths.solver, solver)
         net = text.read(paths.train_val, schema.NetParameter)
+        if batch != BATCH:
+            for layer in net.layer:
+                if layer.type == "Data" and schema.TRAIN in [rule.phase for rule in layer.include]:
+                    layer.data_param.batch_size = batch
+            text.write(paths.train_val, net)
         layers = [layer for layer in shapes.infer(net, schema.TRAIN).layers if layer.multiply_adds]
         total = sum(layer.multiply_adds for layer in layers)
-        return paths, 2.0 * (3 * total - layers[0].multiply_adds) / BATCH
+        return paths, 2.0 * (3 * total - layers[0].multiply_adds) / batch
 
-    def _worker(self, engine: Engine, *arguments: str | Path) -> Start:
+    @property
+    def train_images(self) -> int:
+        from tinynet.experiment.data_description import describe
+
+        return describe(self.data.root).train_images
+
+    def worker(
+        self, engine: Engine, *arguments: str | Path, variables: Mapping[str, str] | None = None
+    ) -> Start:
         given = ["bench", *map(str, arguments), f"--scratch={self.scratch}"]
         if self.gpu is not None:
             given.append(f"--gpu={self.gpu}")
-        return partial(start_worker, engine, given, with_input=True)
+        return partial(start_worker, engine, given, with_input=True, variables=variables)
 
-    def _plain(self, *arguments: str | Path) -> Start:
+    def plain(self, *arguments: str | Path) -> Start:
         device = "cpu" if self.gpu is None else f"cuda:{self.gpu}"
         command = [sys.executable, str(_PLAIN_TORCH), device, *map(str, arguments)]
         engine = Engine("plain PyTorch", "torch", sys.executable, "")
@@ -130,7 +143,7 @@ class Bench:
         ]
         if self._torch() is None:
             return _skip(rows, "torch is not installed")
-        entries = [(row, self._plain("gemm", row.name), self._size(4, 4)) for row in rows]
+        entries = [(row, self.plain("gemm", row.name), self._size(4, 4)) for row in rows]
         alternate(entries, self.rounds, self.say)
         self._gemm = tuple(row.rate or 0.0 for row in rows[:2])
         return rows
@@ -149,50 +162,53 @@ class Bench:
         return f"this {which} multiplies matrices in bfloat16 at {share:.3f} of float32's rate"
 
     def train(self) -> list[Row]:
-        return [row for number in (1, 7) for row in self._train(number)]
+        torch = self._torch()
+        if self.gpu is None or torch is None:
+            return [row for number in (1, 7) for row in self._train(number)]
+        found = []
+        for number in (1, 7):
+            for batch in on_gpu.BATCHES:
+                found += on_gpu.rows(self, torch, number, batch)
+        for row in found:
+            if row.name == "torchcaffe float32" and row.rate:
+                self._steps[row.part] = row.rate
+        return found
 
     def _train(self, number: int) -> list[Row]:
-        paths, flop = self._prototxt(number)
+        paths, flop = self.prototxt(number)
         part = f"train stage {number}"
         names = ("torchcaffe float32", "real Caffe", "plain PyTorch", "torchcaffe bfloat16")
         ours, real, plain, bf16 = (
             Row(part, name, "img", flop=flop, of="real Caffe") for name in names
         )
-        faster = [
-            Row(part, f"torchcaffe {name}", "img", flop=flop, of="real Caffe")
-            for name in self._gpus_own()
-        ]
         limit = Row(part, LIMIT, "FLOP")
         entries: list[tuple[Row, Start, int]] = []
         torch, caffe = self._torch(), self._caffe()
         size = self._size(1, 2)
         solver = f"--solver={paths.solver}"
         if torch is None:
-            _skip([limit, ours, plain, bf16, *faster], "torch is not installed")
+            _skip([limit, ours, plain, bf16], "torch is not installed")
         else:
-            entries.append((limit, self._plain("gemm", "float32"), self._size(6, 6)))
-            entries.append((ours, self._worker(torch, "train", solver), size))
-            for row in faster:
-                precision = f"--precision={row.name.split()[1]}"
-                entries.append((row, self._worker(torch, "train", solver, precision), size))
-            entries.append((plain, self._plain("train", str(number), self.folder), size))
+            entries.append((limit, self.plain("gemm", "float32"), self._size(6, 6)))
+            entries.append((ours, self.worker(torch, "train", solver), size))
+            entries.append((plain, self.plain("train", str(number), self.folder), size))
             bf16.skipped = self._no_bfloat16()
             if not bf16.skipped:
                 entries.append(
-                    (bf16, self._worker(torch, "train", solver, "--precision=bf16"), size)
+                    (bf16, self.worker(torch, "train", solver, "--precision=bf16"), size)
                 )
         if isinstance(caffe, str):
             _skip([real], caffe)
         else:
-            entries.append((real, self._worker(caffe, "train", solver), size))
+            entries.append((real, self.worker(caffe, "train", solver), size))
         alternate(entries, self.rounds, self.say)
         if real.rate is None:
-            for row in (ours, bf16, *faster):
+            for row in (ours, bf16):
                 row.of = plain.name
             plain.of = ""
         if ours.rate:
             self._steps[part] = ours.rate
-        return [limit, ours, real, plain, *faster, bf16]
+        return [limit, ours, real, plain, bf16]
 
     def solvers(self) -> list[Row]:
         torch, row = self._torch(), Row("solvers", "2 solvers", "img")
@@ -212,7 +228,7 @@ class Bench:
     def reader(self) -> list[Row]:
         from tinynet.caffeformat import schema, text
 
-        paths, _ = self._prototxt(7)
+        paths, _ = self.prototxt(7)
         net = text.read(paths.train_val, schema.NetParameter)
         del net.layer[1:]
         alone = self.scratch / "reader.prototxt"
@@ -230,16 +246,16 @@ class Bench:
         if torch is None:
             ours.skipped = "torch is not installed"
         else:
-            entries.append((ours, self._worker(torch, work, model), size))
+            entries.append((ours, self.worker(torch, work, model), size))
         if isinstance(caffe, str):
             real.skipped = caffe
         else:
-            entries.append((real, self._worker(caffe, work, model), size))
+            entries.append((real, self.worker(caffe, work, model), size))
         alternate(entries, self.rounds, self.say)
         return [ours, real]
 
     def crops(self) -> list[Row]:
-        model = f"--model={self._prototxt(7)[0].deploy}"
+        model = f"--model={self.prototxt(7)[0].deploy}"
         part, peer = "10 crops, stage 7", "real Caffe Classifier"
         ours = [
             (Row(part, "torchcaffe, shared", "img", of=peer), "shared-crops"),
@@ -254,15 +270,15 @@ class Bench:
             _skip([*(row for row, _ in ours), bf16], "torch is not installed")
         else:
             size = self._size(1, 1)
-            entries += [(row, self._worker(torch, work, model), size) for row, work in ours]
+            entries += [(row, self.worker(torch, work, model), size) for row, work in ours]
             bf16.skipped = self._no_bfloat16()
             if not bf16.skipped:
-                start = self._worker(torch, "shared-crops", model, "--precision=bf16")
+                start = self.worker(torch, "shared-crops", model, "--precision=bf16")
                 entries.append((bf16, start, size))
         if isinstance(caffe, str):
             real.skipped = caffe
         else:
-            entries.append((real, self._worker(caffe, "classifier", model), self._size(1, 1)))
+            entries.append((real, self.worker(caffe, "classifier", model), self._size(1, 1)))
         alternate(entries, self.rounds, self.say)
         return [*(row for row, _ in ours), bf16, real]
 

@@ -1,14 +1,17 @@
 """The script that a user of PyTorch would write instead, and the machine's own matrix products.
 
-Run by its path, in a process of its own: ``python plain_torch.py DEVICE train STAGE FOLDER``, or
+Run by its path, in a process of its own: ``python plain_torch.py DEVICE train STAGE FOLDER
+[--precision float32|tf32|bf16] [--batch N] [--compile MODE] [--warm-up N]``, or
 ``DEVICE gemm float32|tf32|bfloat16``, or ``meta host-train|host-evaluate STAGE``.
 NCHW, a DataLoader over the JPEG folder, torch's SGD;
-nothing is tuned, but that training is in float32 on a GPU, too.  It follows the protocol of
+nothing is tuned, but that float32 is float32 on a GPU, too; bf16 is autocast's, ``--compile`` the
+mode of ``torch.compile``.  It follows the protocol of
 ``worker bench``: ``ready``, then one event for each line on stdin.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -70,16 +73,26 @@ def model(stage: int, classes: int) -> nn.Module:
     )  # fmt: skip
 
 
-def train(device: torch.device, stage: int, root: Path) -> Callable[[int], int]:
+def train(
+    device: torch.device,
+    stage: int,
+    root: Path,
+    precision: str = "float32",
+    batch: int = BATCH,
+    mode: str = "",
+) -> Callable[[int], int]:
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     data = JpegFolder(root, 60 if stage == 7 else 0)
     loader = torch.utils.data.DataLoader(
-        data, BATCH, shuffle=True, num_workers=os.cpu_count() or 1, drop_last=True,
+        data, batch, shuffle=True, num_workers=os.cpu_count() or 1, drop_last=True,
         persistent_workers=True, pin_memory=device.type == "cuda",
     )  # fmt: skip
     net = model(stage, 1 + data.items[-1][1]).to(device)
     net(torch.zeros(1, *data[0][0].shape, device=device))  # sizes the lazy layer
     solver = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
     loss_of = nn.CrossEntropyLoss()
+    forward = torch.compile(net, mode=mode) if mode else net
 
     def batches() -> Iterator[list[torch.Tensor]]:
         while True:
@@ -91,11 +104,12 @@ def train(device: torch.device, stage: int, root: Path) -> Callable[[int], int]:
         for _ in range(count):
             images, labels = (part.to(device, non_blocking=True) for part in next(source))
             solver.zero_grad()
-            loss = loss_of(net(images), labels)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                loss = loss_of(forward(images), labels)
             loss.backward()
             solver.step()
         wait_for(device)
-        return count * BATCH
+        return count * batch
 
     return iterate
 
@@ -191,11 +205,19 @@ def main(arguments: list[str]) -> None:
         host_rounds(host(what, int(arguments[2])))
         return
     torch.backends.cudnn.allow_tf32 = False
+    warm_up = 2
     if what == "gemm":
         work = gemm(device, arguments[2])
     else:
-        work = train(device, int(arguments[2]), Path(arguments[3]))
-    work(2)
+        options = argparse.ArgumentParser()
+        options.add_argument("--precision", default="float32")
+        options.add_argument("--batch", type=int, default=BATCH)
+        options.add_argument("--compile", default="")
+        options.add_argument("--warm-up", type=int, default=2)
+        given = options.parse_args(arguments[4:])
+        stage, folder, warm_up = int(arguments[2]), Path(arguments[3]), given.warm_up
+        work = train(device, stage, folder, given.precision, given.batch, given.compile)
+    work(warm_up)
     say(event="ready")
     for line in iter(sys.stdin.readline, ""):
         start = time.perf_counter()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Say = Callable[[str], None]
+#: the contestant of a part whose rate is the limit of the others
+LIMIT = "GEMM float32"
 
 
 class Child(Protocol):
@@ -64,8 +66,14 @@ class Contestant:
         self.row = row
         self._size = size  # of a round
         self._child = start()
-        if self._child.wait_for("ready") is None:
+
+    def wait(self) -> None:
+        """Wait until it is prepared."""
+        event = self._child.wait_for("ready")
+        if event is None:
             self._give_up()
+        else:
+            self.row.note = event.get("note", "")
 
     def round(self) -> None:
         """Work one round; a child that dies is skipped from then on."""
@@ -90,14 +98,25 @@ class Contestant:
 
 
 def alternate(
-    entries: Sequence[tuple[Row, Start, int]], rounds: int, say: Say = lambda _: None
+    entries: Sequence[tuple[Row, Start, int]],
+    rounds: int,
+    say: Say = lambda _: None,
+    at_once: bool = False,
 ) -> list[Row]:
-    """Run ``rounds`` rounds of every entry (row, how to start it, size of a round), in turn."""
+    """Run ``rounds`` rounds of every entry (row, how to start it, size of a round), in turn.
+
+    ``at_once``: they prepare themselves side by side, where there are cores and memory for it.
+    """
     contestants: list[Contestant] = []
     try:
         for row, start, size in entries:
             say(f"{row.part}: preparing {row.name}")
             contestants.append(Contestant(row, start, size))
+            if not at_once:
+                contestants[-1].wait()
+        for contestant in contestants if at_once else ():
+            say(f"{contestant.row.part}: waiting for {contestant.row.name}")
+            contestant.wait()
         for number in range(rounds):
             for contestant in contestants:
                 say(f"{contestant.row.part}: round {number + 1} of {rounds}, {contestant.row.name}")

@@ -67,6 +67,16 @@ def device_name() -> str:
     return torch.cuda.get_device_name(CONTEXT.device) if CONTEXT.gpu else "cpu"
 
 
+def how_repeated(solver: Solver) -> str:
+    """How the solver does its iterations by now: "as a CUDA graph", or why not."""
+    recorded = getattr(solver, "recorded", None)
+    if recorded is None:
+        return "layer after layer"
+    if recorded.refused:
+        return f"layer after layer: {recorded.refused}"
+    return "as a CUDA graph" if recorded.recorded else "layer after layer so far"
+
+
 def without_kernels() -> None:
     """Make nets without values from now on, to measure what they ask of the host (no_kernels.py).
 

@@ -31,7 +31,7 @@ def parse(argv):
     parser.add_argument("--solver", help="prototxt, for train")
     parser.add_argument("--model", help="prototxt of a deploy net, or of a Data layer for reader")
     parser.add_argument("--scratch", help="folder for a .caffemodel")
-    parser.add_argument("--warm-up", type=int, default=3, help="iterations, for host-...")
+    parser.add_argument("--warm-up", type=int, default=2, help="iterations, for train and host-...")
     return parser.parse_args(argv)
 
 
@@ -43,8 +43,8 @@ def main(argv):
     if options.work in HOST_WORKS:
         return _host_rounds(HOST_WORKS[options.work], caffe, options)
     work = WORKS[options.work](caffe, options)
-    work(2)
-    channel.emit("ready")
+    work(options.warm_up)
+    channel.emit("ready", note=getattr(work, "note", lambda: "")())
     for line in iter(sys.stdin.readline, ""):
         start = time.time()
         items = work(int(line))
@@ -92,6 +92,9 @@ def train(caffe, options):
             raise TinynetError("the training diverged while it was measured")
         return count * len(blobs["label"].data)
 
+    extensions = getattr(caffe, "extensions", None)
+    if extensions is not None and options.gpu is not None:
+        iterate.note = lambda: extensions.how_repeated(solver)
     return iterate
 
 
