@@ -19,7 +19,7 @@ from tests.cli.command import run
 from tinynet.bench import host, on_gpu, parts
 from tinynet.bench.competitors import competitors
 from tinynet.bench.machine import machine
-from tinynet.bench.rounds import HOST, Row, alternate
+from tinynet.bench.rounds import HOST, LIMIT, Row, alternate
 from tinynet.caffeformat import schema, text
 from tinynet.cli import bench as cli
 from tinynet.engine import devices
@@ -67,8 +67,8 @@ def test_a_contestant_that_dies_is_skipped_with_its_reason_and_the_others_go_on(
 
 
 def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_products():
-    limit = Row("t", parts.LIMIT, "FLOP", [100.0])
-    other = Row("u", parts.LIMIT, "FLOP", [10.0])
+    limit = Row("t", LIMIT, "FLOP", [100.0])
+    other = Row("u", LIMIT, "FLOP", [10.0])
     rows = [other, limit, Row("t", "ours", "img", [8.0], flop=10.0)]
     assert cli._fraction(rows[2], rows) == 0.8
     assert cli._fraction(limit, rows) is None
@@ -129,7 +129,7 @@ def test_a_gpu_that_is_not_here_is_refused_before_anything_is_measured():
 
 def test_what_is_compared_worked_in_the_same_round_on_a_machine_that_slows_down():
     ours, theirs = Row("p", "a", "img", [8.0, 4.0, 2.0], of="b"), Row("p", "b", "img", [4, 2, 1])
-    limit = Row("p", parts.LIMIT, "FLOP", [10.0, 5.0, 2.5])
+    limit = Row("p", LIMIT, "FLOP", [10.0, 5.0, 2.5])
     ours.flop = 1.0
     assert cli._ratio(ours, [ours, theirs]) == 2
     assert cli._fraction(ours, [ours, theirs, limit]) == pytest.approx(0.8)

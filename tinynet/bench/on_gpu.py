@@ -32,7 +32,7 @@ def rows(bench: Bench, engine: Engine, number: int, batch: int) -> list[Row]:
         ours = Row(part, f"torchcaffe {precision}", "img", flop=flop, of=plain.name)
         without = Row(part, f"{ours.name}, no graph", "img", flop=flop, of=plain.name)
         given = ["train", f"--solver={paths.solver}", f"--precision={precision}", warm_up]
-        script = ["train", str(number), bench.folder, f"--precision={precision}"]
+        script = ["train", str(number), str(bench.folder), f"--precision={precision}"]
         script += [f"--batch={batch}", f"--warm-up={_WARM_UP}"]
         entries += [
             (ours, bench.worker(engine, *given), _ITERATIONS),

@@ -113,7 +113,7 @@ def _ratio(row: Row, rows: list[Row]) -> float | None:
 
 def _fraction(row: Row, rows: list[Row]) -> float | None:
     """Useful operations a second by the rate of the machine's own float32 products."""
-    from tinynet.bench.parts import LIMIT
+    from tinynet.bench.rounds import LIMIT
 
     limit = next((r for r in rows if r.part == row.part and r.name == LIMIT), None)
     share = row.times(limit) if limit and row.flop else None

@@ -94,7 +94,7 @@ def train(caffe, options):
 
     extensions = getattr(caffe, "extensions", None)
     if extensions is not None and options.gpu is not None:
-        iterate.note = lambda: extensions.how_repeated(solver)
+        iterate.note = lambda: extensions.how_repeated(solver)  # type: ignore[attr-defined]
     return iterate
 
 
