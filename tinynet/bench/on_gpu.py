@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
-from tinynet.bench.rounds import LIMIT, Row, Start, alternate
+from tinynet.bench.rounds import LIMIT, Row, Say, Start, alternate
 from tinynet.engine.discovery import Engine
 from tinynet.engine.precision import PRECISIONS
-
-if TYPE_CHECKING:
-    from tinynet.bench.parts import Bench
+from tinynet.experiment.paths import StagePaths
 
 BATCHES = (128, 32)
 _COMPILED = "reduce-overhead"  # torch.compile's mode, which makes CUDA graphs too
@@ -18,7 +18,26 @@ _WITHOUT = {"TINYNET_CUDA_GRAPHS": "0"}
 _ITERATIONS, _GEMMS, _WARM_UP = 200, 300, 20
 
 
-def rows(bench: Bench, engine: Engine, number: int, batch: int) -> list[Row]:
+class Means(Protocol):
+    """What a bench has for its parts (parts.Bench)."""
+
+    folder: Path
+    rounds: int
+    say: Say
+
+    @property
+    def train_images(self) -> int: ...
+
+    def prototxt(self, number: int, batch: int) -> tuple[StagePaths, float]: ...
+
+    def plain(self, *arguments: str | Path) -> Start: ...
+
+    def worker(
+        self, engine: Engine, *arguments: str | Path, variables: Mapping[str, str] | None = None
+    ) -> Start: ...
+
+
+def rows(bench: Means, engine: Engine, number: int, batch: int) -> list[Row]:
     """The contestants of a stage in batches of ``batch``; all are prepared at once."""
     paths, flop = bench.prototxt(number, batch)
     part = f"train stage {number}, batch {batch}"
