@@ -23,7 +23,9 @@ class Means(Protocol):
 
     folder: Path
     rounds: int
-    say: Say
+
+    @property
+    def say(self) -> Say: ...
 
     @property
     def train_images(self) -> int: ...

@@ -27,7 +27,7 @@ class GroupedSGDSolver(SGDSolver):
         device = params[0].tensor.device if params else torch.device("cpu")
         self._grouped = device.type in graphs.BY_DEVICE
         if self._grouped and recorded_iteration.wanted():
-            self.recorded = RecordedIteration(self, device)
+            self.recorded = RecordedIteration(self, self.update_groups, device)
 
     def passes(self) -> torch.Tensor | None:
         loss = None

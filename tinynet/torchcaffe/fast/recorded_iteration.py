@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -30,9 +30,7 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.device_data import DeviceData
 from tinynet.torchcaffe.layer_types.pooling import Pooling
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.fast.grouped_update import GroupedSGDSolver
+from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 VARIABLE = "TINYNET_CUDA_GRAPHS"
 # layers whose passes ask the device for the same work whatever the values are, nothing of the host
@@ -54,8 +52,11 @@ def wanted() -> bool:
 class RecordedIteration:
     """The recordings of one solver's iteration; ``refused`` says why there are none."""
 
-    def __init__(self, solver: GroupedSGDSolver, device: torch.device) -> None:
-        self._solver = solver
+    def __init__(
+        self, solver: SGDSolver, update: Callable[[float], None], device: torch.device
+    ) -> None:
+        """``update``: what updates the weights from their diffs, at a rate."""
+        self._solver, self._update = solver, update
         self._graphs = graphs.BY_DEVICE[device.type](device)
         self.refused = ""
         self.recorded = 0  # how often
@@ -227,7 +228,7 @@ class RecordedIteration:
         def plainly() -> None:
             for _ in range(_COMPARED):
                 self._work()
-                solver.update_groups(rate)
+                self._update(rate)
 
         why = ""
         try:
@@ -297,5 +298,5 @@ class RecordedIteration:
         )
 
     def _record_update(self, rate: float) -> None:
-        self._repeat_update = self._graphs.record(lambda: self._solver.update_groups(rate))
+        self._repeat_update = self._graphs.record(lambda: self._update(rate))
         self._update_key = self._key_of_update(rate)
