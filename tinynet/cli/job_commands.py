@@ -24,14 +24,14 @@ def require_understood(job: Job) -> None:
     may come later.
     """
     from tinynet.cli.train import request_of
-    from tinynet.run import prepare
+    from tinynet.run import solver_files
 
     for command in job.commands:
         given = dict(_parsed(command).params)
         if command[0] == "train":
             del given["as_json"]
             request = request_of(**given)
-            prepare.load_solvers(request.solver, request.overrides)
+            solver_files.load(request.solver, request.overrides)
 
 
 def _parsed(command: tuple[str, ...]) -> click.Context:

@@ -225,7 +225,7 @@ def _target(
 
 def _seed(solver: Path, overrides: dict[str, str]) -> int:
     """The seed that names the run: given, or in the solver, or 1."""
-    from tinynet.run.prepare import read_solver
+    from tinynet.run.solver_files import read_solver
 
     if "random_seed" in overrides:
         if not overrides["random_seed"].isdecimal():

@@ -11,8 +11,9 @@ from tinynet.caffeformat import schema, text
 from tinynet.errors import TinynetError
 from tinynet.experiment.solver_values import RATE_FIELDS
 from tinynet.run.paths import RunPaths
-from tinynet.run.prepare import Prepared, as_run
+from tinynet.run.prepare import Prepared
 from tinynet.run.record import sha256
+from tinynet.run.solver_files import as_run
 
 # where things lie, not what is trained: a moved run is the same run
 _LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")

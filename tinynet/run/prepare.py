@@ -7,16 +7,13 @@ other paths (LMDBs, mean files) stay relative to where the command runs, as Caff
 from __future__ import annotations
 
 import os
-import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tinynet.caffeformat import phases, schema, text, upgrade
-from tinynet.errors import TinynetError, UsageError
-from tinynet.experiment.paths import WARM_UP
-from tinynet.experiment.solver_values import RATE_FIELDS, faults
+from tinynet.errors import TinynetError
+from tinynet.run import solver_files
 from tinynet.run.paths import RunPaths
 
 # layers that take their batch size from a parameter message of their own
@@ -155,188 +152,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
     Raises TinynetError naming file and line of what cannot be read, or file and field of a value
     that no solver has; UsageError for an override that is no solver field, or no value of it.
     """
-    solver, warm_up = load_solvers(path, overrides)
-    return replace(_with_nets(path, solver), warm_up=warm_up)
-
-
-def load_solvers(
-    path: Path, overrides: Mapping[str, str] | None = None
-) -> tuple[schema.SolverParameter, schema.SolverParameter | None]:
-    """The solver and its warm-up (None where it has none) as ``load`` has them, without nets.
-
-    Raises as ``load`` does.
-    """
-    if not path.exists():
-        raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
-    solver = read_solver(path)
-    warm_up = _warm_up(path, solver, overrides or {})
-    apply_overrides(solver, overrides or {})
-    for what in faults(solver):  # of the file: an override takes the place of what is wrong in it
-        raise TinynetError(f"{path}: {what}")
-    if not solver.random_seed >= 0:
-        solver.random_seed = 1
-    if not solver.HasField("max_iter"):
-        raise TinynetError(f"{path}: max_iter is not set; it says how long to train")
-    return solver, _goes_before(path, warm_up, solver)
-
-
-def read_solver(path: Path) -> schema.SolverParameter:
-    """The solver in a file, the older ``solver_type`` upgraded as Caffe does.
-
-    Raises TinynetError that names what cannot be read, or where it has both types, and UsageError
-    where the file is a net, which names the solver beside it.
-    """
-    schema.load_installed()  # before the first message: solver and net are copied into each other
-    try:
-        solver = text.read(path, schema.SolverParameter)
-    except TinynetError:
-        if _is_net(path):
-            raise UsageError(f"{path}: is a net, not a solver; {_solvers_of(path)}") from None
-        raise
-    upgrade.upgrade_solver(solver, str(path))
-    return as_run(solver)
-
-
-def _is_net(path: Path) -> bool:
-    try:
-        text.read(path, schema.NetParameter)
-    except TinynetError:
-        return False
-    return True
-
-
-def _solvers_of(net: Path) -> str:
-    """What to do instead of training a net: to train with a solver beside it that names it."""
-    beside = [
-        os.fspath(path)
-        for path in sorted(net.parent.glob("*solver*.prototxt"))
-        if net.name in path.read_text(encoding="utf-8", errors="replace") and path.name != WARM_UP
-    ]
-    if beside:
-        return " or ".join(f"'tinynet train {shlex.quote(path)}'" for path in beside) + " trains it"
-    return "name the solver.prototxt whose 'net' it is"
-
-
-def as_run(solver: schema.SolverParameter) -> schema.SolverParameter:
-    """The solver as every run has it, whatever its file says; it is changed in place.
-
-    Snapshots are Caffe's binary files, which resume and evaluation read, whichever engine wrote
-    them; and the last iteration has one, without which what was trained would be lost.
-    """
-    if solver.HasField("snapshot_format"):
-        solver.snapshot_format = schema.SolverParameter.BINARYPROTO
-    if solver.HasField("snapshot_after_train"):
-        solver.snapshot_after_train = True
-    return solver
-
-
-def _warm_up(
-    path: Path, solver: schema.SolverParameter, overrides: Mapping[str, str]
-) -> schema.SolverParameter | None:
-    """The warm-up that lies beside a solver, None where none does: another rate, and no more."""
-    beside = path.with_name(WARM_UP)
-    if not beside.exists():
-        return None
-    found = read_solver(beside)
-    for what in faults(found):
-        raise TinynetError(f"{beside}: {what}")
-    apart = [
-        name
-        for name in schema.fields_of(found)
-        if name not in (*RATE_FIELDS, "max_iter") and getattr(found, name) != getattr(solver, name)
-    ]
-    if apart:
-        raise TinynetError(
-            f"{beside}: differs from {path.name} in {', '.join(apart)}; a warm-up has a learning "
-            "rate and a max_iter of its own, and all else of the solver that continues from it"
-        )
-    for name in overrides:
-        if name in RATE_FIELDS:
-            raise UsageError(
-                f"--set {name}: {beside} has a rate of its own, which would not follow; "
-                "'tinynet generate' with that option writes both"
-            )
-    return found
-
-
-def _goes_before(
-    path: Path, warm_up: schema.SolverParameter | None, solver: schema.SolverParameter
-) -> schema.SolverParameter | None:
-    """The warm-up with all that was overridden in the solver that it goes before."""
-    if warm_up is None:
-        return None
-    if not 0 < warm_up.max_iter < solver.max_iter:
-        raise TinynetError(
-            f"{path.with_name(WARM_UP)}: is {warm_up.max_iter} iterations long, where all of "
-            f"training has {solver.max_iter}; 'tinynet generate --max-iter {solver.max_iter}' "
-            "writes a shorter one"
-        )
-    made = schema.SolverParameter()
-    made.CopyFrom(solver)
-    of_its_own = (*RATE_FIELDS, "max_iter")
-    schema.clear(made, of_its_own)
-    for name in of_its_own:
-        if schema.is_set(warm_up, name):
-            schema.assign(made, name, getattr(warm_up, name))
-    return made
-
-
-# what is for the run to decide, where to set it would change nothing; or has another place
-_NOT_TO_SET = {
-    "snapshot_prefix": "a run's snapshots lie in its directory; --runs and --name say where",
-    "snapshot_format": "a run keeps Caffe's binary files, which both engines read",
-    "snapshot_after_train": "a run ends with a snapshot, which is what is evaluated",
-    "solver_mode": "--cpu and --gpu N choose the device",
-    "device_id": "--gpu N chooses the device",
-    **dict.fromkeys(
-        ("net_param", "train_net_param", "test_net_param"),
-        "a net is a file; --set net=FILE names another",
-    ),
-    "solver_type": "give the newer type, as in --set type=Adam",
-}
-
-
-def apply_overrides(solver: schema.SolverParameter, overrides: Mapping[str, str]) -> None:
-    """Set solver fields from texts as they would stand in a prototxt.
-
-    Raises UsageError that names the field and the values that it may have.
-    """
-    for name, value in overrides.items():
-        shown = f"--set {name}={value}"
-        known = schema.fields_of(solver)
-        if name not in known:
-            raise UsageError(f"no solver field '{name}' (as in --set base_lr=0.01)")
-        if name in _NOT_TO_SET:
-            raise UsageError(f"{shown}: {_NOT_TO_SET[name]}")
-        part = _one_field(name, value, shown)
-        if set(_fields_set(part)) != {name}:
-            raise UsageError(f"{shown}: sets more than {name}; give --set for each field")
-        schema.clear(solver, [name])
-        solver.MergeFrom(part)
-    for what in faults(solver, overrides):
-        name = what.split(" ")[0]
-        shown = f"--set {name}={overrides[name]}" if name in overrides else "--set"
-        raise UsageError(f"{shown}: {what}")
-    if "random_seed" in overrides and solver.random_seed < 0:
-        raise UsageError(f"--set random_seed={solver.random_seed}: a run has a seed, from 0 on")
-
-
-def _one_field(name: str, value: str, shown: str) -> schema.SolverParameter:
-    """A SolverParameter with what the text says of one field."""
-    try:
-        return text.parse(f"{name}: {value}", schema.SolverParameter, shown)
-    except TinynetError as error:
-        if schema.FIELDS["SolverParameter"][name].kind != "string":
-            raise UsageError(re.sub(r":1: ", ": ", str(error), count=1)) from None
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"')  # given without its quotes
-    return text.parse(f'{name}: "{quoted}"', schema.SolverParameter, shown)
-
-
-def _fields_set(part: schema.SolverParameter) -> list[str]:
-    return [field.name for field in schema.fields_of(part).values() if schema.is_set(part, field)]
-
-
-def _with_nets(path: Path, solver: schema.SolverParameter) -> Prepared:
+    solver, warm_up = solver_files.load(path, overrides)
     files: dict[str, schema.NetParameter] = {}
     notes: list[str] = []
 
@@ -378,6 +194,7 @@ def _with_nets(path: Path, solver: schema.SolverParameter) -> Prepared:
         files=files,
         # read here, so that what evaluation would refuse is refused before the training
         deploy=text.format(upgrade.read_net(deploy)) if deploy.exists() else None,
+        warm_up=warm_up,
         notes=notes,
     )
 
