@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+# json, hashlib and tempfile are imported where they are used: a help page needs none of them
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -153,6 +151,8 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
     one), the folder is removed and ``out`` stays as it was.  What a killed process left is removed
     by the next one.  ``contents`` as in ``check_absent``.
     """
+    import tempfile
+
     out = Path(os.path.abspath(out))
     check_absent(out, overwrite, contents)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -281,12 +281,17 @@ SEAL = "sha256"
 
 def hash_of(content: dict[str, Any]) -> str:
     """SHA-256 of a JSON object without its seal."""
+    import hashlib
+    import json
+
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content``, sealed; whole or not at all.  Raises OSError."""
+    import json
+
     sealed = {**content, SEAL: hash_of(content)}
     write_text(path, json.dumps(sealed, indent=1) + "\n")
 
@@ -297,6 +302,8 @@ def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:
     Raises TinynetError where the file is longer, no JSON object, or not what was sealed; OSError
     where it cannot be opened.
     """
+    import json
+
     with path.open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
@@ -322,6 +329,8 @@ def read_json(path: Path) -> Any:
 
     Raises OSError where it cannot be opened, TinynetError, which names it, where it is no JSON.
     """
+    import json
+
     try:
         return json.loads(path.read_bytes(), parse_constant=_refused)
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -42,10 +41,16 @@ def name_values(command: click.Command) -> None:
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known)
+    near = _near(word, known)
     if near:
         return f"did you mean {_either(near)}?"
     return f"the commands are {', '.join(known)}"
+
+
+def _near(word: str, known: Sequence[str]) -> list[str]:
+    import difflib  # 1 ms, which no other command line needs
+
+    return difflib.get_close_matches(word, known)
 
 
 def _either(words: Iterable[str]) -> str:
@@ -61,7 +66,7 @@ def no_such_option(error: click.NoSuchOption) -> str:
         if isinstance(param, click.Option) and not param.hidden
         for word in (*param.opts, *param.secondary_opts)
     ]
-    near = difflib.get_close_matches(error.option_name, shown)
+    near = _near(error.option_name, shown)
     return f"no option '{error.option_name}'" + (f"; did you mean {_either(near)}?" if near else "")
 
 
