@@ -16,7 +16,7 @@ from tests import children
 from tests.cli.test_caffe import NET, ROOT, wait_for
 from tinynet.caffeformat import binary, schema
 from tinynet.errors import UsageError
-from tinynet.launcher import first_host, in_environment
+from tinynet.launcher import first_host, in_environment, sharing_cores
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.pycaffe.ranks import Ranks
 
@@ -147,3 +147,21 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_the_first_host_of_a_slurm_list(hosts: str, first: str) -> None:
     assert first_host(hosts) == first
+
+
+@pytest.mark.parametrize(
+    ("given", "processes"),
+    [
+        ({}, 1),
+        ({"LOCAL_WORLD_SIZE": "4"}, 4),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3),1"}, 2),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_CPUS_PER_TASK": "3"}, 1),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_CPU_BIND": "quiet,mask_cpu:0x1,0x2"}, 1),
+    ],
+)
+def test_cores_are_divided_where_the_launcher_has_not(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], processes: int
+) -> None:
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    alone_then(monkeypatch, **given)
+    assert sharing_cores() == processes
