@@ -81,9 +81,10 @@ def net_in(log: str) -> Any:
 
 
 def said_in(log: str) -> list[str]:
-    """What upgrade_proto.cpp says, without its warnings of releases that never came."""
+    """What the upgrade says, in Caffe's file or in ours, without its warnings."""
+    upgrades = ("upgrade_proto.cpp", "upgrade.py", "upgrade_v0.py")
     lines = [match for match in map(_LINE.match, log.splitlines()) if match]
-    return [f"{m[1]} {m[3]}" for m in lines if m[2] == "upgrade_proto.cpp" and m[1] != "W"]
+    return [f"{m[1]} {m[3]}" for m in lines if m[2] in upgrades and m[1] != "W"]
 
 
 def assert_upgraded_alike(python: str, folder: Path) -> None:
