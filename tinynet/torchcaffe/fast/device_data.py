@@ -100,9 +100,16 @@ class DeviceData(Data):
         )
 
     def values_ahead(self) -> list[torch.Tensor]:
-        """The plans that were taken, in memory that the device can copy from."""
-        plans = [batch.plan for batch in self._ahead if isinstance(batch, PlannedBatch)]
-        return [upload(plan.values, CONTEXT.device) for plan in plans]
+        """The plans that were taken, brought to the device."""
+        return [upload(values, CONTEXT.device) for values in self._plans_ahead()]
+
+    def room_ahead(self) -> list[torch.Tensor]:
+        """Memory on the device for such plans, with nothing in it."""
+        plans = (torch.from_numpy(values) for values in self._plans_ahead())
+        return [torch.empty_like(plan, device=CONTEXT.device) for plan in plans]
+
+    def _plans_ahead(self) -> list[np.ndarray]:
+        return [b.plan.values for b in self._ahead if isinstance(b, PlannedBatch)]
 
     def forget_ahead(self) -> None:
         self._ahead.clear()

@@ -88,9 +88,15 @@ class RecordedIteration:
             self._key, self._repeat, self._done = key, None, 0
         if self._repeat is None:
             self._done += 1
-            if self._done <= _PLAIN_FIRST or self._rate is None or not self._record():
+            if self._done <= _PLAIN_FIRST or self._rate is None:
                 return None
-        self._bring_batches()
+            self._bring_batches()
+            if not self._record():
+                return None
+        else:
+            self._bring_batches()
+        for layer, _ in self._values:
+            layer.forget_ahead()
         assert self._repeat is not None and self._loss is not None
         self._repeat()
         self._show()
@@ -175,9 +181,7 @@ class RecordedIteration:
             (layer, count) for layer in layers
         ]:
             self._values = [
-                (layer, [torch.empty_like(value) for value in layer.values_ahead()])
-                for layer in layers
-                if isinstance(layer, DeviceData)
+                (layer, layer.room_ahead()) for layer in layers if isinstance(layer, DeviceData)
             ]
         return True
 
@@ -185,7 +189,6 @@ class RecordedIteration:
         for layer, values in self._values:
             for target, source in zip(values, layer.values_ahead()):
                 target.copy_(source, non_blocking=True)
-            layer.forget_ahead()
 
     # --- recording
 
@@ -213,7 +216,6 @@ class RecordedIteration:
         saved = [tensor.clone() for tensor in state]
         drawn = self._graphs.random_state()
         parts = self._parts()
-        batches = [[value.clone() for value in layer.values_ahead()] for layer, _ in self._values]
 
         def back() -> None:
             torch._foreach_copy_(state, saved)
@@ -232,8 +234,6 @@ class RecordedIteration:
 
         why = ""
         try:
-            for (_, targets), sources in zip(self._values, batches):
-                torch._foreach_copy_(targets, sources)
             self._graphs.beside(plainly)
             expected = left()
             back()
