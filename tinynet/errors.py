@@ -6,10 +6,18 @@ a defect and keeps its traceback.  This module is imported by the worker: Python
 """
 
 
+_CONTROL = {code: "\\x%02x" % code for code in [*range(32), 127]}
+_CONTROL.update({ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
+
+
 class TinynetError(Exception):
     """The work failed (exit status 1)."""
 
     exit_status = 1
+
+    def __init__(self, message: str = "", *rest: object) -> None:
+        """``message`` stays one line whatever names it quotes from a file: \\n for a line's end."""
+        super().__init__(str(message).translate(_CONTROL), *rest)
 
 
 class UsageError(TinynetError):
