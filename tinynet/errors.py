@@ -5,7 +5,6 @@ else: the message says what is wrong, where, and what to do.  Anything else that
 a defect and keeps its traceback.  This module is imported by the worker: Python 3.6 syntax.
 """
 
-
 _CONTROL = {code: "\\x%02x" % code for code in [*range(32), 127]}
 _CONTROL.update({ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
 

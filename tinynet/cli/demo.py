@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.words import RenamedOption
+
+if TYPE_CHECKING:
+    from tinynet.study.demo import Folders
+
+_FEW = 5  # passes, below which stage 3 has not caught up with stage 1
 
 
 @click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
@@ -81,7 +87,19 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     click.echo(
         f"\n{manifest.source}: {manifest.classes} classes, "
         f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation images"
-        f"; chance is {100 / manifest.classes:.1f} %\n\n{table}\n"
+        f"; chance is {100 / manifest.classes:.1f} %\n\n{table}\n\n{_passes(folders)}\n"
     )
     for what, path in figures.items():
         click.echo(f"{what + ':':17}{path}")
+
+
+def _passes(folders: Folders) -> str:
+    """How long the trainings were, and what to make of it where that is short."""
+    from tinynet.study.demo import passes
+
+    seen = passes(folders)
+    said = ", ".join(f"{times:.3g} in stage {number}" for number, times in seen.items())
+    line = f"each training image was seen {said} times"
+    if min(seen.values()) < _FEW:
+        line += "; so few favour the first stage, since dropout and crops make a net learn slower"
+    return line
