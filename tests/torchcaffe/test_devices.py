@@ -18,7 +18,7 @@ from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.torchcaffe import extensions
-from tinynet.torchcaffe.context import Context
+from tinynet.torchcaffe.context import CONTEXT, Context
 from tinynet.torchcaffe.solver import create_solver
 
 # what their indices are decides what they compute, or whether they refuse it: the host must know
@@ -69,6 +69,7 @@ class Crossings(TorchDispatchMode):
         return result
 
 
+@pytest.mark.skipif(not CONTEXT.fast, reason="without fast/ whole batches go to the device")
 def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,16 @@ _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
 _NAMES = ("INFO", "WARNING", "ERROR")
 _level: int | None = None
 _files: LogFiles | None = None
+_writing = threading.RLock()  # a signal's action may log while its own thread writes
+
+
+def _begin_anew() -> None:
+    global _writing
+    _writing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)  # another thread may have held it
 
 
 def set_level(level: int | None) -> None:
@@ -112,18 +122,19 @@ def _threshold() -> int:
 def _write(severity: int, message: str, stacklevel: int) -> None:
     if severity < _threshold():
         return
-    thread = threading.get_native_id()
-    # beyond this function and the one that called it
-    line = glog_line(message, _SEVERITIES[severity], thread, stacklevel + 2) + "\n"
-    try:
-        sys.stderr.write(line)
-        sys.stderr.flush()
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        files.swallow(sys.stderr)  # its terminal was closed: glog too continues without
-    if _files is not None:
-        _files.write(severity, line)
+    with _writing:  # readers' threads log too: stderr and the files have one order
+        thread = threading.get_native_id()
+        # beyond this function and the one that called it
+        line = glog_line(message, _SEVERITIES[severity], thread, stacklevel + 2) + "\n"
+        try:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            files.swallow(sys.stderr)  # its terminal was closed: glog too continues without
+        if _files is not None:
+            _files.write(severity, line)
 
 
 def info(message: str, stacklevel: int = 1) -> None:
