@@ -12,19 +12,19 @@ follows, NaN where something else does; ``mean``, ``scale`` and ``crop_size`` of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinynet import files
 from tinynet.caffeformat import blob_proto, schema, upgrade
 from tinynet.caffeformat.convolution_window import window_of
 from tinynet.caffeformat.phases import layers_of
 from tinynet.caffeformat.transform import over_pixels, subtract_and_scale, views
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
+from tinynet.predict.array_file import arrays_of, read_arrays, refusing, write_arrays
 from tinynet.predict.inputs import Weights
 from tinynet.run.paths import RunPaths
 
@@ -148,12 +148,11 @@ def _slope(layers: list[schema.LayerParameter], blob: str) -> float:
 
 def write_first_layer(path: Path, found: FirstLayer) -> None:
     """Write the file, which is never there half-written; filters and mean in float16."""
-    arrays = {field.name: np.asarray(getattr(found, field.name)) for field in fields(FirstLayer)}
+    arrays = arrays_of(found)
     arrays["filters"] = arrays["filters"].astype(np.float16)
     if found.mean.ndim == 3:  # a mean image, of values from 0 to 255
         arrays["mean"] = arrays["mean"].astype(np.float16)
-    with files.replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)
 
 
 def read_first_layer(path: Path, remedy: str) -> FirstLayer:
@@ -161,17 +160,10 @@ def read_first_layer(path: Path, remedy: str) -> FirstLayer:
 
     Raises OSError where it cannot be opened.
     """
-    with path.open("rb") as stream:
-        try:
-            with np.load(stream, allow_pickle=False) as archive:
-                found = FirstLayer(
-                    **{field.name: _value(archive[field.name]) for field in fields(FirstLayer)}
-                )
-            found.check()
-        # numpy, zipfile and zlib raise many kinds on bytes that are no such file
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TinynetError(f"{path}: no usable first layer ({reason}); {remedy}") from None
+    with refusing(path, "first layer", remedy):
+        arrays = read_arrays(path, FirstLayer)
+        found = FirstLayer(**{name: _value(array) for name, array in arrays.items()})
+        found.check()
     return found
 
 

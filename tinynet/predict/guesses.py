@@ -11,15 +11,14 @@ that many or more); then as in ``probabilities``: ``labels``, ``names``, ``wnids
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
 
-from tinynet import files
-from tinynet.errors import TinynetError
+from tinynet.predict.array_file import arrays_of, read_arrays, refusing, write_arrays
 from tinynet.predict.metrics import FLT_MIN, TOP_K, Metrics, rank_of_label
 from tinynet.predict.probabilities import CROPS, Probabilities, read_probabilities
 from tinynet.run.paths import RunPaths
@@ -120,9 +119,7 @@ def guesses(found: Probabilities, count: int = TOP_K) -> Guesses:
 def write_guesses(path: Path, found: Guesses) -> None:
     """Write the file, which is never there half-written.  Raises OSError."""
     found.check()
-    arrays = {field.name: np.asarray(getattr(found, field.name)) for field in fields(Guesses)}
-    with files.replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays_of(found))
 
 
 def read_guesses(path: Path, remedy: str) -> Guesses:
@@ -130,16 +127,10 @@ def read_guesses(path: Path, remedy: str) -> Guesses:
 
     Raises OSError where it cannot be opened.
     """
-    with path.open("rb") as stream:
-        try:
-            with np.load(stream, allow_pickle=False) as archive:
-                found = {field.name: _value(archive[field.name]) for field in fields(Guesses)}
-            result = Guesses(**found)
-            result.check()
-        # numpy, zipfile and zlib raise many kinds on bytes that are no such file
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TinynetError(f"{path}: no usable file of guesses ({reason}); {remedy}") from None
+    with refusing(path, "file of guesses", remedy):
+        found = read_arrays(path, Guesses)
+        result = Guesses(**{name: _value(array) for name, array in found.items()})
+        result.check()
     return result
 
 

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import files
-from tinynet.errors import TinynetError
+from tinynet.predict.array_file import arrays_of, refusing, write_arrays
 from tinynet.predict.metrics import Metrics, is_right, predicted_class, score
 
 CROPS = ("center", "oversample")
@@ -98,12 +97,10 @@ def write_probabilities(path: Path, probabilities: Probabilities, half: bool = F
     probabilities.check()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {field.name: np.asarray(getattr(probabilities, field.name)) for field in _FIELDS}
+    arrays = arrays_of(probabilities)
     if half:
         arrays["probabilities"] = arrays["probabilities"].astype(np.float16)
-    # to an open file: to a name numpy would add .npz
-    with files.replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)
 
 
 def read_probabilities(path: Path, remedy: str = EVALUATE_AGAIN) -> Probabilities:
@@ -112,15 +109,9 @@ def read_probabilities(path: Path, remedy: str = EVALUATE_AGAIN) -> Probabilitie
     The remedy depends on where the file lies, which the caller knows.
     """
     path = Path(path)
-    try:
+    with refusing(path, "file of probabilities", remedy):
         probabilities = Probabilities(**_read_arrays(path))
         probabilities.check()
-    except OSError as error:
-        if error.filename is not None:  # of opening the file; a damaged archive has no name
-            raise
-        raise _damaged(path, error, remedy) from error
-    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on a stranger's bytes
-        raise _damaged(path, error, remedy) from error
     return probabilities
 
 
@@ -128,11 +119,6 @@ _FIELDS = fields(Probabilities)
 _REQUIRED = ("probabilities", "labels", "names", "wnids", "crop")
 _SCALARS = {"crop": str, "split": str, "model_sha256": str, "engine": str, "views": int}
 _SCALARS["iteration"] = int
-
-
-def _damaged(path: Path, error: BaseException, remedy: str) -> TinynetError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return TinynetError(f"{path}: no usable file of probabilities ({reason}); {remedy}")
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
