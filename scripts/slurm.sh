@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The dissection, the ensemble or one stage through Slurm: as many tasks as there are runs.
 #   scripts/slurm.sh dissection|ensemble|STAGE [OPTION of 'tinynet jobs slurm'...]
-#   scripts/slurm.sh 7 --time 8:00:00 --gpu --option --partition=gpu
+#   scripts/slurm.sh 7 --time 8:00:00 --on-gpu --option --partition=gpu
 # Before its time limit a run leaves a snapshot and its task goes back into the queue; run this again
 # after a scancel or a failure: what is done is not done again.  For Grid Engine: BATCH=sge.
 # SEEDS (default 1) and LIST (default lists/WHAT) are read from the environment.

@@ -71,9 +71,9 @@ def page() -> str:
 _HEAD = """# What Caffe has, and what is here
 
 The names are those of Caffe 1.0 (BVLC's last master). The tests make this page from their own lists
-and from what the engine has and does, and compare it with what is committed. What stands behind a
-name is held by other tests, most of which ask real Caffe. See [caffe scripts](caffe-scripts.md) for
-running a script, and [layers of your own](layers-of-your-own.md) for what a fork of Caffe has more.
+and from what the engine has and does, and compare it with what is committed. Other tests check
+what each name does, most of them against real Caffe. See [caffe scripts](caffe-scripts.md) for running
+a script, and [layers of your own](layers-of-your-own.md) for what a fork of Caffe has besides.
 
 """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,7 +20,13 @@ RENAMED = [
     ("train", "--seed", "--random-seed"),
     ("data convert", "--threads", "--jobs"),
     ("dissect", "--write-jobs", "--jobs"),
+    ("parity", "--display", "--every"),
+    ("bench", "--dataset", "--data"),
+    ("jobs local", "--gpu-memory", "--memory"),
+    ("jobs slurm", "--on-gpu", "--gpu"),
+    ("jobs sge", "--on-gpu", "--gpu"),
 ]
+TAKES_A_WORD = ("parity", "data convert", "jobs local", "jobs slurm", "jobs sge")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +60,10 @@ def test_a_former_spelling_works_and_is_not_shown(command: str, now: str, former
         below = found.get_command(click.Context(found), word)
         assert below is not None
         found = below
-    value = [] if former == "--jobs" and command == "dissect" else ["3"]
+    is_flag = now in ("--write-jobs", "--on-gpu")
     spelt = []
     for option in (now, former):
-        words = [option, *value] + (["x"] if command in ("parity", "data convert") else [])
+        words = [option] + ([] if is_flag else ["3"]) + (["x"] if command in TAKES_A_WORD else [])
         words += ["--out", "y"] if command == "data convert" else []
         spelt.append(found.make_context(command, words).params)
     assert spelt[0] == spelt[1]
@@ -83,11 +91,72 @@ def test_values_are_called_alike(page: str) -> None:
         assert f" {word} " not in PAGES[page] and f" {word}\n" not in PAGES[page]
 
 
-def test_seeds_are_a_range_from_1_wherever_there_are_several() -> None:
-    found = cli.get_command(click.Context(cli), "dissect")
+def parameters(*words: str) -> dict[str, Any]:
+    """What a command is called with."""
+    found = cli.get_command(click.Context(cli), words[0])
     assert found is not None
-    for value in ("1-3", "3"):
-        assert found.make_context("dissect", ["x", "--seeds", value]).params["seeds"] == 3
-    for value in ("2-3", "0", "1-12", "many"):
-        done = run("dissect", "x", "--seeds", value)
-        assert done.status == 2 and "is not 1-N, with N from 1 to 11" in done.stderr
+    rest = list(words[1:])
+    while isinstance(found, click.Group):
+        below = found.get_command(click.Context(found), rest.pop(0))
+        assert below is not None
+        found = below
+    return dict(found.make_context(words[0], rest).params)
+
+
+LISTS = [
+    ("dissect", "--seeds", "seeds"),
+    ("jobs create list", "--seeds", "seeds"),
+    ("jobs create list", "--stage", "stages"),
+    ("jobs create list", "--member", "members"),
+    ("dissect", "--stage", "stages"),
+    ("generate", "--stage", "numbers"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "name"), LISTS)
+def test_a_number_in_a_list_is_that_number_and_no_count(
+    command: str, option: str, name: str
+) -> None:
+    def meant(*values: str) -> object:
+        words = [word for value in values for word in (option, value)]
+        return parameters(*command.split(), *words)[name]
+
+    assert meant("3") == [3]
+    assert meant("1-3") == meant("1,2,3") == meant("1", "2-3", "3") == [1, 2, 3]
+    assert meant("7,1") == [7, 1]
+    assert meant() == []
+    for wrong in ("3-1", "1-", "many", "", "-1", "1;2"):
+        done = run(*command.split(), f"{option}={wrong}")
+        assert (done.status, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_dissect_says_so_where_a_number_was_once_a_count(tmp_path: Path) -> None:
+    done = run("dissect", tmp_path / "none", "--seeds", 3)
+    assert done.stderr.startswith("--seeds 3: is seed 3 alone; seeds 1 to 3 are 1-3\n")
+    assert "alone" not in run("dissect", tmp_path / "none", "--seeds", "1-3").stderr
+
+
+@pytest.mark.parametrize("command", ["train", "jobs local list"])
+def test_a_number_of_gpus_is_how_many_and_a_list_names_them(command: str) -> None:
+    for value in ("4", "0,2", "all"):
+        assert parameters(*command.split(), "--gpus", value)["gpus"] == value
+    for wrong, says in (("0", "GPU 0 alone is --gpu 0"), ("1,1", "twice"), ("two", "no number")):
+        done = run(*command.split(), "--gpus", wrong)
+        assert done.status == 2 and says in done.stderr
+
+
+def test_an_option_that_several_commands_have_takes_a_value_of_one_name() -> None:
+    called: dict[str, set[str]] = {}
+    for page in PAGES.values():
+        options = page.partition("\nOptions:")[2].partition("\n\n")[0]
+        for option, value in re.findall(r"(?m)^  (--[a-z-]+) (\S+)", options):
+            called.setdefault(option, set()).add(value)
+    several = {option: values for option, values in called.items() if len(values) > 1}
+    # one stage or several; a page or a folder; one split or several
+    assert set(several) <= {"--stage", "--member", "--out"}, several
+
+
+def test_every_command_ends_with_examples() -> None:
+    for command, page in PAGES.items():
+        last = page.rstrip().splitlines()[-1].strip()
+        assert last.startswith("tinynet "), command

@@ -92,7 +92,7 @@ def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_anew(tmp_path: Path
 def test_a_slice_is_a_gpu_for_one_solver_and_none_for_several(tmp_path: Path) -> None:
     slices = [Gpu(0, f"MIG-{n}", "Cut", 10000, 9900, is_slice=True) for n in range(3)]
     assert chosen([*slices, gpu(1)], None, "MIG-1,MIG-2") == slices[1:]
-    assert chosen([*slices, gpu(1)], "0", None) == slices
+    assert chosen([*slices, gpu(1)], "0,", None) == slices
     slots = Gpus(slices, look=lambda: slices, locks=tmp_path)
     assert slots.take(2) is None
     with pytest.raises(UsageError, match="2 GPUs together, and 0 may be used"):
@@ -216,9 +216,17 @@ def test_the_gpus_that_may_be_used_are_those_named_and_visible() -> None:
     with pytest.raises(
         UsageError, match=r"--gpus: no GPU '7' here; the GPUs are 0 \(Stand-in\), 1"
     ):
-        chosen(found, "7", None)
+        chosen(found, "7,", None)
     with pytest.raises(UsageError, match="GPU 0 is not in CUDA_VISIBLE_DEVICES"):
-        chosen(found, "0", "1,2")
+        chosen(found, "0,", "1,2")
+
+
+def test_a_number_of_gpus_is_how_many_as_in_train() -> None:
+    found = [gpu(0), gpu(1), gpu(2)]
+    assert chosen(found, "2", None) == found[:2]
+    assert chosen(found, "1", "2,1") == [found[2]]
+    with pytest.raises(UsageError, match=r"--gpus 2: 1 may be used here; GPU 2 alone is --gpu 2"):
+        chosen(found, "2", "0")
 
 
 # ------------------------------------------------------------------ NVML's own functions

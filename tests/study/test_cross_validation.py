@@ -80,7 +80,7 @@ def test_a_fold_that_diverged_is_called_so_and_not_one_that_has_not_run(tmp_path
 
 
 def test_each_fold_reports_what_it_holds_out(lmdb: Path, tmp_path: Path) -> None:
-    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=[1])
     held: list[str] = []
     for fold in requests(asked, 3, split_seed=1):
         settings, jobs = prepare(fold)

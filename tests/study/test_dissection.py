@@ -88,7 +88,7 @@ def test_what_is_done_for_other_results_or_was_lost_from_them_is_left(
 def test_more_seeds_and_stages_add_to_what_is_there(lmdb: Path, tmp_path: Path) -> None:
     first = replace(request(lmdb, tmp_path), stages=[1])
     prepare(first)
-    settings, jobs = prepare(replace(first, stages=[2], seeds=3))
+    settings, jobs = prepare(replace(first, stages=[2], seeds=[1, 2, 3]))
     assert settings.stages == [1, 2] and settings.seeds == [1, 2, 3]
     assert "stage1_simple/seed1" in planned_runs(settings)
     assert [job.name for job in jobs] == [f"stage2_dropout1-seed{n}" for n in (1, 2, 3)]
@@ -97,14 +97,14 @@ def test_more_seeds_and_stages_add_to_what_is_there(lmdb: Path, tmp_path: Path) 
 def test_an_ensemble_keeps_its_members_when_seeds_are_added(lmdb: Path, tmp_path: Path) -> None:
     asked = replace(request(lmdb, tmp_path), stages=[7, 8])
     before, _ = prepare(asked)
-    more, jobs = prepare(replace(asked, seeds=4))
+    more, jobs = prepare(replace(asked, seeds=[1, 2, 3, 4]))
     assert more.members == before.members and more.seeds == [1, 2, 3, 4]
     names = [job.name for job in jobs]
     assert names[:2] == [f"stage7_dropout2-seed{n}" for n in (1, 2)]
     assert names[2:11] == [f"stage8_ensemble-member{n:02d}" for n in range(3, 12)]
     assert names[11:] == [f"stage7_dropout2-seed{n}" for n in (3, 4)]  # which are no members
     # fewer seeds still train every member
-    _, jobs = prepare(replace(asked, seeds=1, stages=[8]))
+    _, jobs = prepare(replace(asked, seeds=[1], stages=[8]))
     names = [job.name for job in jobs]
     assert sorted(names) == sorted(run.replace("/", "-") for run in before.members)
 
@@ -112,19 +112,19 @@ def test_an_ensemble_keeps_its_members_when_seeds_are_added(lmdb: Path, tmp_path
 def test_the_commands_that_were_given_are_kept_until_one_asks_for_all(
     lmdb: Path, tmp_path: Path
 ) -> None:
-    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=2, command="first")
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=[1, 2], command="first")
     assert prepare(asked)[0].command == "first"
-    settings, _ = prepare(replace(asked, stages=[2], seeds=3, command="second"))
+    settings, _ = prepare(replace(asked, stages=[2], seeds=[1, 2, 3], command="second"))
     assert settings.command == "first\nsecond"
     assert prepare(replace(asked, command="less"))[0].command == "first\nsecond"
-    settings, _ = prepare(replace(asked, stages=[2, 1], seeds=3, command="all"))
+    settings, _ = prepare(replace(asked, stages=[2, 1], seeds=[1, 2, 3], command="all"))
     assert settings.command == "all"
 
 
 def test_two_commands_at_once_lose_nothing_of_each_other(
     lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=[1])
     second = threading.Thread(target=prepare, args=[replace(asked, stages=[2])])
 
     def slow(results: ResultsPaths) -> Any:
@@ -164,7 +164,7 @@ def test_another_experiment_is_refused(lmdb: Path, tmp_path: Path, change: dict,
 
 def test_the_variant_with_max_norm_is_trained_with_it(lmdb: Path, tmp_path: Path) -> None:
     name = "variant_dropout_everywhere"
-    asked = replace(request(lmdb, tmp_path), stages=[1], variants=[name], seeds=1)
+    asked = replace(request(lmdb, tmp_path), stages=[1], variants=[name], seeds=[1])
     settings, jobs = prepare(asked)
     train = {job.name: " ".join(job.commands[0]) for job in jobs}
     assert "--max-norm 4" in train[f"{name}-seed1"] and "--max" not in train["stage1_simple-seed1"]
@@ -191,7 +191,7 @@ def test_the_warm_up_of_a_variant_is_part_of_its_recipe(lmdb: Path, tmp_path: Pa
 
 def test_a_run_without_the_variants_max_norm_is_not_taken_over(lmdb: Path, tmp_path: Path) -> None:
     name = "variant_dropout_everywhere"
-    asked = replace(request(lmdb, tmp_path), stages=[], variants=[name], seeds=1)
+    asked = replace(request(lmdb, tmp_path), stages=[], variants=[name], seeds=[1])
     settings, _ = prepare(asked)
     files = StagePaths(asked.folders.prototxt, name)
     trained = Run(state=FINISHED, max_norm=None)
@@ -201,7 +201,7 @@ def test_a_run_without_the_variants_max_norm_is_not_taken_over(lmdb: Path, tmp_p
 
 def test_the_order_of_work_is_what_a_reader_wants_first(lmdb: Path, tmp_path: Path) -> None:
     asked = replace(
-        request(lmdb, tmp_path), stages=[1, 7, 3, 8], variants=["variant_modern"], seeds=3
+        request(lmdb, tmp_path), stages=[1, 7, 3, 8], variants=["variant_modern"], seeds=[1, 2, 3]
     )
     names = [job.run.parent.name + "/" + job.run.name for job in prepare(asked)[1] if job.run]
     assert names == [
@@ -403,7 +403,7 @@ def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
 ) -> None:
     for check in ("_require_recipe", "_require_images"):
         monkeypatch.setattr(collect, check, lambda *arguments: None)
-    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=1)
+    asked = replace(request(lmdb, tmp_path), stages=[1], seeds=[1])
     name, results = "stage1_simple/seed1", asked.folders.results
     prepare(asked)
     add_run(results, name, 1, one_crop=[0])
@@ -440,7 +440,7 @@ def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> No
 def test_a_small_dissection_from_images_to_table(lmdb: Path, tmp_path: Path) -> None:
     command = (
         *("dissect", lmdb, "--out", tmp_path / "d", "--split-seed", 1, "--hold-out", 0.2),
-        *("--stage", 1, "--stage", 2, "--seeds", 2, "--epochs-factor", 0.05),
+        *("--stage", 1, "--stage", 2, "--seeds", "1-2", "--epochs-factor", 0.05),
         *("--batch-size", 8, "--cpu"),
     )
     done = run(*command)
@@ -456,7 +456,7 @@ def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
     lmdb: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "d"
-    options = ("--stage", 1, "--seeds", 2, "--batch-size", 8, "--cpu", "--out", out)
+    options = ("--stage", 1, "--seeds", "1-2", "--batch-size", 8, "--cpu", "--out", out)
     done = run("dissect", lmdb, *options, "--plan")
     assert done.status == 0, done.stderr
     header, _, row, total = done.stdout.splitlines()
@@ -469,3 +469,15 @@ def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
 def test_a_plan_is_no_list_of_jobs(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--plan", "--jobs", "--out", tmp_path / "d")
     assert done.status == 2 and "--plan, --write-jobs and --collect: choose one" in done.stderr
+
+
+def test_any_seeds_may_be_asked_for(lmdb: Path, tmp_path: Path) -> None:
+    asked = replace(request(lmdb, tmp_path), stages=[1, 7, 8], seeds=[4, 2])
+    settings, jobs = prepare(asked)
+    assert settings.seeds == [2, 4]
+    assert settings.members[:2] == ["stage7_dropout2/seed2", "stage7_dropout2/seed4"]
+    others = [1, 3, *range(5, 12)]
+    assert settings.members[2:] == [f"stage8_ensemble/member{n:02d}" for n in others]
+    names = [job.name for job in jobs]
+    assert names[:2] == ["stage1_simple-seed2", "stage7_dropout2-seed2"]
+    assert names[-1] == "stage1_simple-seed4"

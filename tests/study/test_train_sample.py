@@ -56,7 +56,7 @@ def test_results_that_hold_all_images_go_on_with_all(lmdb: Path, tmp_path: Path)
     content = json.loads(asked.folders.results.experiment.read_text())
     del content["train_sample"]  # as earlier releases wrote it
     asked.folders.results.experiment.write_text(json.dumps(content))
-    settings, jobs = prepare(replace(asked, seeds=3))
+    settings, jobs = prepare(replace(asked, seeds=[1, 2, 3]))
     assert settings.train_sample == 0
     assert not any("--sample" in words for words in evaluate_commands(jobs[0].commands))
 

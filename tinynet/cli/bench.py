@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.words import RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
@@ -19,7 +20,13 @@ PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subs
 
 
 @click.command(epilog=shared_options.example("tinynet bench --only crops --only subsets"))
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="This part (repeatable).")
+@click.option(
+    "--only",
+    type=click.Choice(PARTS),
+    multiple=True,
+    metavar="PART",
+    help=f"This part alone (may be given again): {', '.join(PARTS)}.",
+)
 @click.option(
     "--quick", is_flag=True, help="One short round of everything: a look, no measurement."
 )
@@ -33,7 +40,15 @@ PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subs
     metavar="N",
     help="Beside every contestant, run N processes that compute without a pause.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Data set, folder or zip.")
+@click.option(
+    "--dataset",
+    "data",
+    cls=RenamedOption,
+    former=["--data"],
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Data set, folder or zip.",
+)
 @shared_options.gpu("Measure nets and products on")
 @shared_options.caffe_python
 @click.option(
@@ -57,7 +72,7 @@ def bench(
     """Measure this machine: tinynet beside real Caffe and a plain PyTorch script.
 
     Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
-    median over the rounds counts.  Without --data the images are drawn.  What is not here is
+    median over the rounds counts.  Without --dataset the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
     training step the Data layer alone would take.  solvers are two processes that train together
     beside one with as many threads.  host is the CPU time

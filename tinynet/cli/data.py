@@ -31,22 +31,26 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result a
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=shared_options.example(
+        "tinynet data synthesize --out data/shapes",
+        "tinynet data verify data/shapes",
+        "tinynet data convert data/shapes --out data/lmdb",
+    ),
+)
 def data() -> None:
     """Fetch, draw, verify, convert or split a data set.
 
     A data set is a folder or zip in the Tiny ImageNet-200 layout, or a folder of a dataset hub's
     parquet files (data/README.md).
-
-    \b
-    Example:
-      tinynet data synthesize --out data/shapes
-      tinynet data verify data/shapes
-      tinynet data convert data/shapes --out data/lmdb
     """
 
 
-@data.command(short_help="Check every image, or every record of a converted set.")
+@data.command(
+    short_help="Check every image, or every record of a converted set.",
+    epilog=shared_options.example("tinynet data verify data/tiny-imagenet-200.zip"),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @_JOBS
 @_JSON
@@ -55,10 +59,6 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
 
     DATASET is a folder or zip in the Tiny ImageNet-200 layout, a folder of parquet files, or the
     folder that 'tinynet data convert' wrote.  Exit status 1 if anything is wrong with it.
-
-    \b
-    Example:
-      tinynet data verify data/tiny-imagenet-200.zip
     """
     from tinynet.dataset import verify as verification
 
@@ -93,13 +93,18 @@ def _print_report(report: VerificationReport) -> None:
         click.echo(f"bad: {problem}")
 
 
-@data.command()
+@data.command(
+    epilog=shared_options.example(
+        "tinynet data convert data/tiny-imagenet-200.zip --out data/lmdb"
+    ),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=DATA_ROOT,
     show_default=True,
+    metavar="DIR",
     help="Folder for the LMDBs, the mean and the manifest.",
 )
 @click.option(
@@ -128,10 +133,6 @@ def convert(
 
     Writes train_lmdb, val_lmdb, test_lmdb (shuffled, BGR), mean.binaryproto and manifest.json.
     An interrupted conversion leaves nothing.
-
-    \b
-    Example:
-      tinynet data convert data/tiny-imagenet-200.zip --out data/lmdb
     """
     from tinynet.dataset.convert import Options
     from tinynet.dataset.convert import convert as convert_dataset
@@ -154,9 +155,18 @@ def convert(
     click.echo(f"mean B {b:.4f}, G {g:.4f}, R {r:.4f}")
 
 
-@data.command(short_help="Split a converted set anew, for choosing and for reporting.")
+@data.command(
+    short_help="Split a converted set anew, for choosing and for reporting.",
+    epilog=shared_options.example("tinynet data split data/lmdb --hold-out 0.1 --out data/honest"),
+)
 @click.argument("converted", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The new folder.",
+)
 @click.option(
     "--hold-out",
     type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
@@ -188,10 +198,6 @@ def split(
 
     In the folder that is written, val may choose hyper-parameters and subsets, and test, which has
     labels, is for reporting.  No content is in two splits.
-
-    \b
-    Example:
-      tinynet data split data/lmdb --hold-out 0.1 --out data/honest
     """
     from tinynet.dataset import split as splitting
 
@@ -218,9 +224,16 @@ def split(
         print(f"tinynet: left out {leaks} images (see 'skipped' in the manifest)", file=sys.stderr)
 
 
-@data.command(short_help="Draw a data set of shapes, for use without a download.")
+@data.command(
+    short_help="Draw a data set of shapes, for use without a download.",
+    epilog=shared_options.example("tinynet data synthesize --out data/shapes --classes 20"),
+)
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the data set."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder for the data set.",
 )
 @click.option("--classes", type=int, default=20, show_default=True, help="Classes, 2 to 400.")
 @click.option("--train-per-class", type=int, default=75, show_default=True, help="Images of each.")
@@ -247,10 +260,6 @@ def synthesize(
 
     Has the Tiny ImageNet-200 layout: 64×64 JPEGs, boxes, validation annotations, a test split
     without labels.
-
-    \b
-    Example:
-      tinynet data synthesize --out data/shapes --classes 20
     """
     from tinynet.dataset import synthetic
 
@@ -262,26 +271,25 @@ def synthesize(
     )
 
 
-@data.command()
+@data.command(
+    epilog=shared_options.example("tinynet data fetch --out data"),
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("data"),
     show_default=True,
+    metavar="DIR",
     help="Folder for the zip and the unpacked data set.",
 )
-@click.option("--url", help="Another address of the zip.")
-@click.option("--md5", help="Its checksum, if it is not the official zip.")
+@click.option("--url", metavar="URL", help="Another address of the zip.")
+@click.option("--md5", metavar="MD5", help="Its checksum, if it is not the official zip.")
 @click.option("--overwrite", is_flag=True, help="Replace the unpacked data set if it exists.")
 def fetch(out: Path, url: str | None, md5: str | None, overwrite: bool) -> None:
     """Download tiny-imagenet-200.zip (248 MB) and unpack it.
 
     Continues an interrupted download, compares the MD5 checksum, and unpacks nothing outside DIR.
     Note that 'tinynet data convert' reads the zip as well as the folder.
-
-    \b
-    Example:
-      tinynet data fetch --out data
     """
     from tinynet.dataset import download
 

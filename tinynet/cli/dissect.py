@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +22,6 @@ if TYPE_CHECKING:
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
     from tinynet.study.dissection import DissectionRequest, Folders
-
-
-class SeedsFromOne(click.ParamType):
-    """``1-3``, as 'tinynet jobs create' takes it, or the last of them alone: how many there are."""
-
-    name = "seeds"
-
-    def __init__(self, largest: int) -> None:
-        self._largest = largest
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        count = str(value).removeprefix("1-")
-        if not count.isdecimal() or not 1 <= int(count) <= self._largest:
-            self.fail(f"'{value}' is not 1-N, with N from 1 to {self._largest}", param, ctx)
-        return int(count)
 
 
 OUT = Path("runs/dissection")
@@ -62,15 +48,18 @@ HOLD_OUT = 0.1
     metavar="DIR",
     help="Where finished runs' small files and the table lie; default OUT/results.",
 )
-@click.option(
+@shared_options.numbers(
     "--stage",
     "stages",
-    type=int,
-    multiple=True,
-    metavar="N",
-    help="Only these stages, in this order of work; 8 is the ensemble.  Default: all.",
+    help_line="Only these stages, in this order of work; 8 is the ensemble.  Default: all.",
 )
-@click.option("--variant", "variants", multiple=True, metavar="NAME", help="A variant, too.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="A variant, too (may be given again).",
+)
 @click.option(
     "--overrides",
     "overrides_files",
@@ -80,12 +69,7 @@ HOLD_OUT = 0.1
     help="What 'tinynet search' found for the stage that FILE names; may be given again.  Stage 8 "
     "varies around stage 7's; a variant takes only its own.",
 )
-@click.option(
-    "--seeds",
-    type=SeedsFromOne(11),
-    metavar="1-N",
-    help="Seeds of each stage's trainings, up to 1-11.  [default: 1-3; 1 with --folds]",
-)
+@shared_options.seeds("Seeds of each stage's trainings.  [default: 1-3; 1 with --folds]")
 @click.option(
     "--folds",
     type=click.IntRange(2),
@@ -96,7 +80,7 @@ HOLD_OUT = 0.1
 @click.option(
     "--split-seed",
     type=shared_options.SEED,
-    metavar="S",
+    metavar="N",
     help="Hold tuning images out, which alone may choose; without it, val is reported and chose.",
 )
 @click.option(
@@ -111,13 +95,13 @@ HOLD_OUT = 0.1
     type=shared_options.FiniteRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    metavar="F",
-    help="Train every stage F times its epochs; the table says so.",
+    metavar="X",
+    help="Train every stage X times its epochs; the table says so.",
 )
 @click.option(
     "--batch-size",
     type=shared_options.COUNT,
-    metavar="B",
+    metavar="N",
     help="Images in each update; default 128.",
 )
 @shared_options.engine("For training and evaluation.")
@@ -132,8 +116,8 @@ HOLD_OUT = 0.1
 @click.option(
     "--gpus-per-job",
     type=click.IntRange(1),
-    metavar="K",
-    help="Share each training's batch among K solvers, on K GPUs (or among processes).",
+    metavar="N",
+    help="Share each training's batch among N solvers, on N GPUs (or among processes).",
 )
 @click.option(
     "--within",
@@ -173,10 +157,10 @@ def dissect(
     data: Path | None,
     out: Path,
     results: Path | None,
-    stages: tuple[int, ...],
+    stages: list[int],
     variants: tuple[str, ...],
     overrides_files: tuple[Path, ...],
-    seeds: int | None,
+    seeds: list[int],
     folds: int | None,
     split_seed: int | None,
     hold_out: float | None,
@@ -222,11 +206,13 @@ def dissect(
         raise UsageError("--within is for trainings: leave out --plan, --write-jobs, --collect")
     if per_gpu is not None and (cpu or processes is not None):
         raise UsageError("--per-gpu is for GPUs: leave out --cpu and --processes")
+    if len(seeds) == 1 and seeds[0] > 1:  # which earlier versions took for a count
+        say(f"--seeds {seeds[0]}: is seed {seeds[0]} alone; seeds 1 to {seeds[0]} are 1-{seeds[0]}")
     request = DissectionRequest(
         data=data or DATA_ROOT,
         folders=Folders(out, ResultsPaths(results or out / "results")),
         stages=_numbers(stages, folds),
-        seeds=seeds or (3 if folds is None else 1),
+        seeds=seeds or ([1, 2, 3] if folds is None else [1]),
         variants=_variants(variants),
         plan=None if folds is not None else _plan(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
@@ -353,7 +339,7 @@ def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[An
     return dataclasses.asdict(made), dissect_report.text(made)
 
 
-def _numbers(stages: tuple[int, ...], folds: int | None) -> list[int]:
+def _numbers(stages: Sequence[int], folds: int | None) -> list[int]:
     from tinynet.experiment.stages import STAGES, stage
 
     found = list(dict.fromkeys(stage(n).number for n in stages))
@@ -375,7 +361,7 @@ def _plan(split_seed: int | None, hold_out: float | None, half_val: bool) -> Pla
 
     if split_seed is None:
         if hold_out is not None or half_val:
-            raise UsageError("--hold-out and --half-val go with --split-seed S")
+            raise UsageError("--hold-out and --half-val go with --split-seed N")
         return None
     if half_val:
         if hold_out is not None:

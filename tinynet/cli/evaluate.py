@@ -41,7 +41,7 @@ def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),
-            metavar="B",
+            metavar="N",
             help="Inputs (crops) in one forward pass.  Default: 100, or 1000 on a GPU.",
         ),
         click.option(

@@ -75,15 +75,20 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-@click.command()
-@click.option(
-    "--stage", "numbers", type=int, multiple=True, help="Only this stage, 1 to 8; may be repeated."
+@click.command(
+    epilog=shared_options.example(
+        "tinynet generate --check",
+        "tinynet generate --data data/lmdb --out my_prototxt --stage 1,7 --epochs 10",
+        "tinynet generate --stage 1 --lr-policy step --gamma 0.5 --stepsize 2000",
+    )
 )
+@shared_options.numbers("--stage", "numbers", help_line="Only these stages, of 1 to 8.")
 @click.option(
     "--variant",
     "variants",
     multiple=True,
-    help="A variant of a stage instead, by name; or several.",
+    metavar="NAME",
+    help="A variant of a stage instead, by name (may be given again).",
 )
 @click.option(
     "--classes",
@@ -125,7 +130,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 )
 @solver_options
 def generate(
-    numbers: tuple[int, ...],
+    numbers: list[int],
     variants: tuple[str, ...],
     classes: int | None,
     data: Path | None,
@@ -142,12 +147,6 @@ def generate(
     Plain, it writes the files that the repository holds.  An option that is left out leaves the
     value that the stage has in tinynet/experiment/hyperparameters.py.  From --seed N the
     members of stage 8 count on.
-
-    \b
-    Examples:
-      tinynet generate --check
-      tinynet generate --data data/lmdb --out my_prototxt --stage 1 --stage 7 --epochs 10
-      tinynet generate --stage 1 --lr-policy step --gamma 0.5 --stepsize 2000
     """
     chosen = _chosen(solver_values)
     found: dict[str, float] = {}

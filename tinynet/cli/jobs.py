@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.cli.messages import say
-from tinynet.cli.words import Group
+from tinynet.cli.words import Group, RenamedOption
 from tinynet.errors import TinynetError, UsageError
-from tinynet.experiment.hyperparameters import LARGEST_SEED
 from tinynet.run.paths import RUNS_ROOT
 
 if TYPE_CHECKING:
@@ -31,46 +29,22 @@ _OWN = ("--stage", "--member", "--seed", "--random-seed", "--prototxt", "--runs"
 _RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=shared_options.example(
+        "tinynet jobs create lists/seeds --stage 7 --seeds 1-5",
+        "tinynet jobs local lists/seeds",
+        "tinynet jobs slurm lists/seeds --time 8:00:00 --on-gpu --submit",
+        "tinynet jobs status lists/seeds",
+    ),
+)
 def jobs() -> None:
     """Run many trainings: over the GPUs or cores of this machine, or through a batch system.
 
     A job list is a folder; every job trains a run and evaluates it.  Any number of runners may
     work on one list, and what is done is not done again.  'local' needs no scheduler: it takes the
     free GPUs, or the cores.
-
-    \b
-    Example:
-      tinynet jobs create lists/seeds --stage 7 --seeds 1-5
-      tinynet jobs local lists/seeds
-      tinynet jobs slurm lists/seeds --time 8:00:00 --gpu --submit
-      tinynet jobs status lists/seeds
     """
-
-
-class Numbers(click.ParamType):
-    """``3``, ``1-7``, or ``1,3,5-7``."""
-
-    name = "numbers"
-
-    def __init__(self, largest: int = sys.maxsize) -> None:
-        self._largest = largest
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
-        if isinstance(value, list):
-            return value
-        found: list[int] = []
-        for part in value.split(","):
-            first, dash, last = part.strip().partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                self.fail(f"'{value}' is no list of numbers such as 3, 1-7 or 1,3,5-7", param, ctx)
-            low, high = int(first), int(last) if dash else int(first)
-            if not low <= high < low + 10_000:
-                self.fail(f"'{part.strip()}' is not a range of at most 10,000 numbers", param, ctx)
-            if high > self._largest:
-                self.fail(f"'{part.strip()}' goes beyond {self._largest}", param, ctx)
-            found += range(low, high + 1)
-        return list(dict.fromkeys(found))
 
 
 @jobs.command(
@@ -79,29 +53,14 @@ class Numbers(click.ParamType):
 )
 @LIST
 @click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=click.Path(path_type=Path))
-@click.option(
-    "--stage",
-    "stages",
-    type=Numbers(),
-    default=[],
-    metavar="N,N-N",
-    help="Stages; 8 means all its members and their average.",
+@shared_options.numbers(
+    "--stage", "stages", help_line="Stages; 8 means all its members and their average."
 )
-@click.option(
-    "--member",
-    "members",
-    type=Numbers(),
-    default=[],
-    metavar="M,M-M",
-    help="Members of stage 8, and the average of just these.",
+@shared_options.numbers(
+    "--member", "members", help_line="Members of stage 8, and the average of just these."
 )
-@click.option(
-    "--seeds",
-    type=Numbers(LARGEST_SEED),
-    default=[],
-    metavar="N,N-N",
-    help="One run for each of these seeds (members have their own); default 1, or what "
-    "the SOLVER has.",
+@shared_options.seeds(
+    "One run for each of these seeds (members have their own); default 1, or what the SOLVER has."
 )
 @click.option(
     "--train",
@@ -122,8 +81,8 @@ class Numbers(click.ParamType):
 @click.option(
     "--gpus-per-job",
     type=click.IntRange(min=1),
-    metavar="K",
-    help="Train each with K solvers together, on K GPUs: 'tinynet train --solvers K'.",
+    metavar="N",
+    help="Train each with N solvers together, on N GPUs: 'tinynet train --solvers N'.",
 )
 @shared_options.prototxt_root
 @click.option(
@@ -218,11 +177,13 @@ def _words(text: str, option: str) -> list[str]:
     metavar="N",
     help="On the CPU: N jobs at once, the cores divided among them.",
 )
+@shared_options.gpu("One job at a time on")
 @click.option(
     "--gpus",
-    metavar="all|N,N",
-    help="On these GPUs, one job on each (or on as many as it has solvers); the default where "
-    "there are any.",
+    type=shared_options.GpuList(takes_uuids=True),
+    metavar="N|N,N|all",
+    help="On N GPUs, on those numbered 0,1, or on all (the default where there are any): one job "
+    "on each, or on as many as it has solvers.",
 )
 @click.option(
     "--leave-free",
@@ -233,7 +194,10 @@ def _words(text: str, option: str) -> list[str]:
 )
 @click.option("--bind", is_flag=True, help="Bind each process to its own cores.")
 @click.option(
-    "--memory",
+    "--gpu-memory",
+    "memory",
+    cls=RenamedOption,
+    former=["--memory"],
     type=click.IntRange(min=0),
     default=4096,
     show_default=True,
@@ -246,6 +210,7 @@ def _words(text: str, option: str) -> list[str]:
 def local(
     folder: Path,
     processes: int | None,
+    gpu: int | None,
     gpus: str | None,
     leave_free: int,
     bind: bool,
@@ -264,8 +229,12 @@ def local(
     from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import local as runner
 
-    if processes is not None and gpus is not None:
-        raise UsageError("--processes and --gpus: choose one")
+    given = {"--processes": processes, "--gpu": gpu, "--gpus": gpus}
+    if sum(value is not None for value in given.values()) > 1:
+        both = " and ".join(name for name, value in given.items() if value is not None)
+        raise UsageError(f"{both}: choose one")
+    if gpu is not None:
+        gpus = f"{gpu},"  # a list of one
     slots = _slots(folder, processes, gpus, leave_free, bind, memory, share)
     fault = common_fault(folder, retry)
     if fault is not None:

@@ -11,6 +11,7 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
+from tinynet.cli.words import RenamedOption
 from tinynet.errors import UsageError
 
 LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
@@ -35,7 +36,12 @@ def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Calla
             help="Cores (and threads) of each task; default 1, or one for each solver.",
         ),
         click.option(
-            "--gpu", is_flag=True, help="One GPU for each task, or for each of its solvers."
+            "--on-gpu",
+            "gpu",
+            cls=RenamedOption,
+            former=["--gpu"],
+            is_flag=True,
+            help="One GPU for each task, or for each of its solvers.",
         ),
         click.option(
             "--memory", metavar="SIZE", help=f"Memory of each task, as in {memory_example}."
@@ -62,7 +68,7 @@ def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Calla
 @click.command(
     short_help="Write Slurm batch scripts for what is not done, and submit them.",
     epilog=shared_options.example(
-        "tinynet jobs slurm lists/dissection --time 8:00:00 --gpu --at-once 4 "
+        "tinynet jobs slurm lists/dissection --time 8:00:00 --on-gpu --at-once 4 "
         "--option --partition=gpu --submit"
     ),
 )

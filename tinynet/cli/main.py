@@ -22,7 +22,7 @@ import click
 
 from tinynet import __version__, files
 from tinynet.cli.messages import say
-from tinynet.cli.words import Group, name_values, no_such_option
+from tinynet.cli.words import Group, example, name_values, no_such_option
 from tinynet.errors import TinynetError
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
@@ -77,18 +77,23 @@ class LazyGroup(Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example(
+        "tinynet data synthesize --out data/shapes",
+        "tinynet data convert data/shapes --out data/lmdb",
+        "tinynet generate --data data/lmdb",
+        "tinynet train --stage 1",
+        "tinynet evaluate runs/stage1_simple/seed1 --oversample",
+    ),
+)
 @click.version_option(__version__, message="tinynet %(version)s")
 def cli() -> None:
     """Train, dissect and ensemble the Tiny ImageNet convnets of a 2015 report, in Caffe's files.
 
-    \b
-    The whole path, on a data set drawn on the spot:
-      tinynet data synthesize --out data/shapes
-      tinynet data convert data/shapes --out data/lmdb
-      tinynet generate --data data/lmdb
-      tinynet train --stage 1
-      tinynet evaluate runs/stage1_simple/seed1 --oversample
+    The examples below are the whole path, on a data set drawn on the spot.  'tinynet manual' has
+    the documentation.
     """
 
 

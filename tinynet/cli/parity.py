@@ -61,7 +61,15 @@ _ROWS = 20
 @shared_options.assignments
 @shared_options.caffe_python
 @shared_options.gpu("The torch engine on")
-@click.option("--every", type=click.IntRange(min=1), metavar="N", help="Show each Nth iteration.")
+@click.option(
+    "--display",
+    "every",
+    cls=RenamedOption,
+    former=["--every"],
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Show each Nth iteration.",
+)
 @click.option(
     "--figure", type=click.Path(path_type=Path), metavar="PNG", help="Draw the curves as well."
 )

@@ -25,7 +25,7 @@ NAMES = (
 @click.option(
     "--only",
     type=click.Choice(NAMES),
-    metavar="FIGURE",
+    metavar="PART",
     help=f"Draw this figure alone: {', '.join(NAMES)}.",
 )
 @click.option(

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     "--range",
     "ranges",
     multiple=True,
-    metavar="NAME=LOW:HIGH",
-    help="A solver field to search, logarithmically; may be repeated.  "
+    metavar="FIELD=LOW:HIGH",
+    help="A solver field to search, logarithmically (may be given again).  "
     "[default: base_lr=0.001:0.1 and weight_decay=1e-05:0.01]",
 )
 @click.option(
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=shared_options.COUNT,
-    metavar="B",
+    metavar="N",
     help="Images in each update; default 128.",
 )
 @click.option(
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     type=shared_options.SEED,
     default=1,
     show_default=True,
-    metavar="S",
+    metavar="N",
     help="Which tenth of training is held out as tuning images, unless DATA is split.",
 )
 @shared_options.engine()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tinynet.cli.words import example as example
 from tinynet.errors import UsageError
 from tinynet.experiment.hyperparameters import LARGEST_COUNT, LARGEST_SEED
 from tinynet.experiment.paths import PROTOTXT_ROOT
@@ -37,6 +40,53 @@ class FiniteRange(click.FloatRange, Finite):
     name = Finite.name
 
 
+class Numbers(click.ParamType):
+    """``3`` is number 3, ``1-7`` are seven of them, ``1,3,5-7`` are five: the same everywhere."""
+
+    name = "numbers"
+
+    def __init__(self, largest: int = sys.maxsize) -> None:
+        self._largest = largest
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        if isinstance(value, list):
+            return value
+        found: list[int] = []
+        for part in value.split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                self.fail(f"'{value}' is no list of numbers such as 3, 1-7 or 1,3,5-7", param, ctx)
+            low, high = int(first), int(last) if dash else int(first)
+            if not low <= high < low + 10_000:
+                self.fail(f"'{part.strip()}' is not a range of at most 10,000 numbers", param, ctx)
+            if high > self._largest:
+                self.fail(f"'{part.strip()}' goes beyond {self._largest}", param, ctx)
+            found += range(low, high + 1)
+        return list(dict.fromkeys(found))
+
+
+class GpuList(click.ParamType):
+    """``4`` (so many), ``0,1`` (these), or ``all``.
+
+    ``takes_uuids``: names of NVML's too, as GPU-6c… and MIG-6c….
+    """
+
+    name = "gpus"
+
+    def __init__(self, takes_uuids: bool = False) -> None:
+        self._word = r"[0-9]{1,4}" + (r"|(GPU|MIG)-[\w-]+" if takes_uuids else "")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        words = [word.strip() for word in value.split(",")]
+        if value != "all" and not all(re.fullmatch(self._word, word) for word in words):
+            self.fail(f"{value!r} is no number of GPUs, no list such as 0,1, nor all", param, ctx)
+        if value != "all" and len({word.lstrip("0") for word in words}) < len(words):
+            self.fail(f"{value!r}: names a GPU twice", param, ctx)
+        if words == ["0"]:
+            self.fail("'0': is how many; GPU 0 alone is --gpu 0", param, ctx)
+        return value
+
+
 class PathComponent(click.ParamType):
     """A word that becomes the name of one folder."""
 
@@ -54,9 +104,27 @@ COUNT = click.IntRange(1, LARGEST_COUNT)
 COUNT_OR_NONE = click.IntRange(0, LARGEST_COUNT)
 
 
-def example(command: str) -> str:
-    """The epilog of a command's help: an example on a line of its own, however long it is."""
-    return f"\b\nExample:\n  {command}"
+def numbers(
+    *names: str, help_line: str, largest: int = sys.maxsize, metavar: str = "N,N-N"
+) -> Option:
+    """An option of ``Numbers``, which may be given again: their list, each once; [] for none."""
+
+    def joined(ctx: click.Context, param: click.Parameter, given: tuple[list[int], ...]) -> Any:
+        return list(dict.fromkeys(number for each in given for number in each))
+
+    return click.option(
+        *names,
+        type=Numbers(largest),
+        multiple=True,
+        callback=joined,
+        metavar=metavar,
+        help=help_line,
+    )
+
+
+def seeds(help_line: str) -> Option:
+    """``--seeds 1-3``: a list of seeds, in which a number is that seed and no count."""
+    return numbers("--seeds", help_line=help_line, largest=LARGEST_SEED)
 
 
 EITHER = "Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed."

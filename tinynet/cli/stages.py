@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tinynet.caffeformat import schema, shapes
+from tinynet.cli import shared_options
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets
@@ -29,7 +30,11 @@ DATA_OPTION = click.option(
 CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number of classes.")
 
 
-@click.command()
+@click.command(
+    epilog=shared_options.example(
+        "tinynet stages", "tinynet stages --stage 7", "tinynet stages --assumptions"
+    )
+)
 @click.option("--stage", "number", type=int, help="Only this stage, 1 to 8, layer by layer.")
 @click.option(
     "--assumptions", is_flag=True, help="What the paper leaves open, and what was decided."
@@ -57,12 +62,6 @@ def stages(
     Multiply-adds are those of one image's forward pass.  Memory is what training holds in
     float32: blobs and parameters with their gradients, and the momentum; buffers of the convolution
     come on top.
-
-    \b
-    Examples:
-      tinynet stages
-      tinynet stages --stage 7
-      tinynet stages --assumptions
     """
     if assumptions:
         _show_assumptions(as_json)
@@ -179,7 +178,7 @@ def _show_assumptions(as_json: bool) -> None:
         click.echo(textwrap.fill(row.reason, 92, initial_indent="    ", subsequent_indent="    "))
 
 
-@click.command()
+@click.command(epilog=shared_options.example("tinynet diff 5 6", "tinynet diff 7 8 --member 3"))
 @click.argument("before", type=int)
 @click.argument("after", type=int)
 @click.option("--member", type=int, default=1, show_default=True, help="Which member of stage 8.")
@@ -189,11 +188,6 @@ def diff(before: int, after: int, member: int, classes: int | None, data: Path |
     """Show what stage AFTER changes in stage BEFORE's train_val, deploy and solver prototxt.
 
     The texts are those that 'tinynet generate' would write, whatever is on disk.
-
-    \b
-    Examples:
-      tinynet diff 5 6
-      tinynet diff 7 8 --member 3
     """
     described = dataset.describe(data, classes)
     old, new = (_texts(stage_of(number), member, described) for number in (before, after))

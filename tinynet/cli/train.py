@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,35 +21,19 @@ if TYPE_CHECKING:
     from tinynet.run.plan import TrainingRequest
 
 
-class GpuList(click.ParamType):
-    """``4`` (so many), ``0,1`` (these), or ``all``."""
-
-    name = "gpus"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        numbers = value.split(",")
-        if value != "all" and not all(re.fullmatch(r"[0-9]{1,4}", word) for word in numbers):
-            self.fail(f"{value!r} is no number of GPUs, no list such as 0,1, nor all", param, ctx)
-        if value != "all" and len({int(word) for word in numbers}) < len(numbers):
-            self.fail(f"{value!r}: each solver needs a GPU of its own", param, ctx)
-        if numbers == ["0"]:
-            self.fail("'0': is how many; on GPU 0 alone trains --gpu 0", param, ctx)
-        return value
-
-
 @click.command(
     epilog=shared_options.example("tinynet train --stage 1 --engine torch --max-iter 2000"),
 )
 @click.argument("solver", required=False, type=click.Path(path_type=Path))
 @click.option("--stage", type=int, metavar="N", help="Train stage N (1 to 8).")
-@click.option("--member", type=int, metavar="M", help="Which member of stage 8 (1 to 11).")
+@click.option("--member", type=int, metavar="N", help="Which member of stage 8 (1 to 11).")
 @shared_options.prototxt_root
 @shared_options.engine()
 @shared_options.caffe_python
 @shared_options.gpu("Train on")
 @click.option(
     "--gpus",
-    type=GpuList(),
+    type=shared_options.GpuList(),
     metavar="N|N,N|all",
     help="Train on N GPUs together, on those numbered 0,1, or on all: each has the prototxt's "
     "batch, and their gradients are averaged.",
@@ -70,7 +53,7 @@ class GpuList(click.ParamType):
 @click.option(
     "--max-norm",
     type=shared_options.FiniteRange(0, min_open=True),
-    metavar="C",
+    metavar="X",
     help="After every update scale each unit's incoming weights back to a norm of at most C.",
 )
 @shared_options.cpu("Train on")
@@ -118,8 +101,8 @@ class GpuList(click.ParamType):
 @click.option(
     "--keep",
     type=click.IntRange(min=0),
-    metavar="K",
-    help="Keep the newest K snapshots and the best by validation accuracy (0: all); default 3.",
+    metavar="N",
+    help="Keep the newest N snapshots and the best by validation accuracy (0: all); default 3.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -27,6 +27,12 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def example(*commands: str) -> str:
+    """The epilog of a command's help: examples, each on a line of its own, however long it is."""
+    title = "Example" if len(commands) == 1 else "Examples"
+    return "\n  ".join([f"\b\n{title}:", *commands])
+
+
 def name_values(command: click.Command) -> None:
     """Call the values of all options alike: N a count, X a number, DIR a folder, FILE a file."""
     for param in command.params:

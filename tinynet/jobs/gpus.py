@@ -117,15 +117,23 @@ def _text(value: str | bytes) -> str:
 def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> list[Gpu]:
     """The GPUs that may be used: ``wanted`` of those that are ``visible``.
 
-    ``wanted``: "all", or indexes and UUIDs with commas between.  ``visible`` is what
-    CUDA_VISIBLE_DEVICES was set to for us, say by a batch system; None: all.  The number of a GPU
-    in MIG mode means all its slices.  Raises UsageError for one that is not here.
+    ``wanted``: "all"; "2", the first two; or a list of indexes and UUIDs, "0,2", of which "2," has
+    one.  ``visible`` is what CUDA_VISIBLE_DEVICES was set to for us, say by a batch system; None:
+    all.  The number of a GPU in MIG mode means all its slices.  Raises UsageError for one that is
+    not here, and for more than there are.
     """
     allowed = list(found)
     if visible is not None:
         allowed = _named(found, _words(visible), "CUDA_VISIBLE_DEVICES")
     if wanted in (None, "all"):
         return allowed
+    if wanted is not None and wanted.isdecimal():
+        if int(wanted) > len(allowed):
+            raise UsageError(
+                f"--gpus {wanted}: {len(allowed)} may be used here; GPU {wanted} alone is --gpu "
+                f"{wanted}"
+            )
+        return allowed[: int(wanted)]
     picked = _named(found, _words(wanted or ""), "--gpus")
     for gpu in picked:
         if gpu not in allowed:

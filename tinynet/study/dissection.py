@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,9 +81,9 @@ class Folders(ExperimentPaths):
 class DissectionRequest:
     """What ``tinynet dissect`` was asked for.
 
-    ``stages``: in the order of work.  ``plan``: how the data is split anew; None takes it as it is.
-    ``found``: solver values that a search found, by the folder name of the stage they are for;
-    ``selection_set``: on which images, where that is known.
+    ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
+    is split anew; None takes it as it is.  ``found``: solver values that a search found, by the
+    folder name of the stage they are for; ``selection_set``: on which images, where that is known.
     ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
     ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
     ``train_sample``: of more training images than this, so many tell the training accuracy.
@@ -92,7 +93,7 @@ class DissectionRequest:
     data: Path
     folders: Folders
     stages: Sequence[int]
-    seeds: int = 3
+    seeds: Sequence[int] = (1, 2, 3)
     variants: Sequence[str] = ()
     plan: Plan | None = None
     epochs_factor: float = 1.0
@@ -147,7 +148,7 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
         data=experiment.describe_data(manifest),
         reported=reported,
         tuning=tuning,
-        seeds=list(range(1, request.seeds + 1)),
+        seeds=sorted(set(request.seeds)),
         stages=sorted(request.stages),
         variants=list(request.variants),
         members=members,
@@ -345,20 +346,25 @@ def _trainings(request: DissectionRequest, members: Sequence[str]) -> list[Train
     for found in sorted(_nets(request), key=lambda net: net.is_ensemble):
         if found.is_ensemble:
             wanted = _own_members(request, members)
-        else:  # a stage whose runs are members runs from all of those seeds
-            its_own = sum(run.startswith(f"{found.name}/") for run in members)
-            wanted = _seeds(found, request, max(request.seeds, its_own))
+        else:  # a stage whose runs are members runs from their seeds too
+            wanted = _seeds(found, request, _seeds_of_runs(members, found.name))
         for training in wanted:
             urgency = 2 if training.run in members else 3
-            if training.seed == 1 and not found.is_ensemble:
+            if training.seed == min(request.seeds) and not found.is_ensemble:
                 urgency = 1 if found in STAGES else 0
             urgent.setdefault(training.run, (urgency, training))
     return [training for _, training in sorted(urgent.values(), key=lambda pair: pair[0])]
 
 
-def _seeds(found: Stage, request: DissectionRequest, seeds: int) -> Iterator[Training]:
+def _seeds_of_runs(runs: Sequence[str], name: str) -> list[int]:
+    """The seeds of those of the runs (STAGE/NAME) that are of the stage called ``name``."""
+    found = (re.fullmatch(rf"{re.escape(name)}/seed(\d+)", run) for run in runs)
+    return [int(match[1]) for match in found if match]
+
+
+def _seeds(found: Stage, request: DissectionRequest, more: Sequence[int]) -> Iterator[Training]:
     solver = StagePaths(request.folders.prototxt, found.name).solver
-    for seed in range(1, seeds + 1):
+    for seed in sorted({*request.seeds, *more}):
         arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
         yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
 
@@ -386,8 +392,8 @@ def _members(request: DissectionRequest, known: Settings | None) -> list[str]:
     if known is not None and known.members:
         return known.members
     numbers = range(1, len(MEMBERS) + 1)
-    first = [f"{LAST_SINGLE.name}/seed{n}" for n in numbers if n <= request.seeds]
-    return [*first, *(_own_member(number) for number in numbers[request.seeds :])]
+    first = [f"{LAST_SINGLE.name}/seed{n}" for n in numbers if n in request.seeds]
+    return [*first, *(_own_member(n) for n in numbers if n not in request.seeds)]
 
 
 def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[tuple[str, Recipe]]:
