@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_rgb
 
 from tests.predict.test_probabilities import some
-from tests.report.overlaps import faults
+from tests.report.overlaps import faults, shown
 from tinynet.caffeformat import binary, schema, text
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
 from tinynet.experiment.variants import VARIANTS
 from tinynet.predict.activations import Activations
-from tinynet.report import architecture, confusion, feature_maps, filters, inline_svg
+from tinynet.predict.occlusion import Occlusion
+from tinynet.report import (
+    architecture,
+    canvas,
+    confusion,
+    feature_maps,
+    filters,
+    occlusion_figure,
+    search_plane,
+    shades,
+)
+from tinynet.report import page as page_module
 from tinynet.report.accuracies import Accuracy, draw_accuracies
 from tinynet.report.bars import Bar, draw_bars
+from tinynet.report.canvas import INK, PAPER
 from tinynet.report.curves import draw_curves
+from tinynet.report.folds import draw_folds
 from tinynet.report.run_data import label_of
+from tinynet.study.cross_validation import StageFolds
 
 BRANCHES = """
 name: "two ways" layer { name: "data" type: "Input" top: "data"
@@ -179,10 +195,84 @@ def test_names_of_a_confusion_matrix_can_be_read(classes, drawn, tmp_path):
     matrix = block_matrix(classes, 2)
     confusion.draw_confusion(matrix, names, tmp_path / "c.png", "Answers of stage7_dropout2/seed1")
     assert faults(drawn[0]) == []
-    for text_in_cell in drawn[0].axes[0].texts:  # legible on its cell on a dark page too
-        assert to_hex(text_in_cell.get_color()) not in inline_svg.VARIABLES
-    shares = drawn[0].axes[0].images[0].get_array()
-    np.testing.assert_allclose(shares.sum(axis=1), 100)
+    pixels = drawn[0].axes[0].images[0].get_array()
+    highest = 1 / (pixels[..., 3] ** 2).sum(axis=1)  # a row's shares are all of it
+    np.testing.assert_allclose(highest, highest[0])
+
+
+def contrast(one, other):
+    """Of two colours (RGB, 0 to 1), as WCAG 2 computes it."""
+
+    def luminance(colour):
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("theme", "brightness"), [("light", 1.0), ("dark", 1.2)])
+def test_a_number_in_a_shade_can_be_read_on_a_white_and_on_a_dark_page(theme, brightness):
+    colours = {ink: canvas.DARK[ink] if theme == "dark" else ink for ink in (INK, PAPER)}
+    page = np.array(to_rgb(colours[PAPER]))
+    blue = np.minimum(1, brightness * np.array(to_rgb(canvas.BLUE)))
+    style = (Path(page_module.__file__).parent / "page_files/report.css").read_text()
+    assert "brightness(1.2)" in style
+    for strength in np.linspace(0, 1, 101):
+        cell = strength * blue + (1 - strength) * page
+        assert contrast(to_rgb(colours[shades.ink_on(strength)]), cell) >= 3.7, strength
+    assert contrast(blue, page) > 4.5  # the whole scale is seen
+
+
+def test_where_nothing_is_a_shade_is_transparent_and_signs_have_their_colours():
+    pixels = shades.shaded(np.array([[0.0, 0.5, -1.0]]), canvas.ORANGE, canvas.BLUE)
+    assert pixels[0, 0, 3] == 0
+    np.testing.assert_allclose(pixels[0, 1], [*to_rgb(canvas.ORANGE), 0.5])
+    np.testing.assert_allclose(pixels[0, 2], [*to_rgb(canvas.BLUE), 1.0])
+
+
+NARROW_FIGURES = {
+    **{f"confusion of {n}": (lambda path, n=n: confusion.draw_confusion(
+        block_matrix(n, 2), [NAMES[k % len(NAMES)] for k in range(n)], path,
+        "Answers of stage7_dropout2/seed1")) for n in (2, 20, 25, 26, 200)},
+    **{f"stage {n}": (lambda path, n=n: architecture.draw_architecture(
+        deploy(STAGES[n - 1]), path, f"{n} of 7")) for n in (1, 5, 7)},
+    "filters": lambda path: filters.draw_filters(
+        np.random.default_rng(1).normal(size=(64, 3, 5, 5)), path,
+        "conv1 of stage5_more_parameters/seed3"),
+    "feature maps": lambda path: feature_maps.draw_feature_maps(
+        Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
+                    np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab"),
+        path, "conv1 of variant_modern/seed1, a drawn image"),
+    "occlusion": lambda path: occlusion_figure.draw_occlusions(
+        [Occlusion(np.zeros((60, 60, 3), np.uint8), 1, 0.53, np.eye(15) - 0.2)] * 5,
+        ["European fire salamander"] * 5, ["y" * 20] * 5, path,
+        "What stage7_dropout2/seed1 looks at"),
+    "folds": lambda path: draw_folds(
+        [StageFolds("7 + dropout 2 before the fully connected layers", [0.4, 0.5, None], 0.45,
+                    (0.4, 0.5), None, None, 0.01, (-0.01, 0.03)),
+         StageFolds("1 simple", [None, None, None])], path),
+    "search": lambda path: search_plane.draw_search_plane(
+        [search_plane.Point(10**-n, 10.0 ** -(n + 2), 0.1 * n, n > 1) for n in (1, 2, 3)]
+        + [search_plane.Point(0.02, 0.001, None, False)],
+        search_plane.Point(0.001, 0.00001, 0.3, True), ("base_lr", "weight_decay"),
+        "Search of 7 + dropout 2: 10 trials", path),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NARROW_FIGURES)
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_every_figure_fits_a_telephone_in_text_that_can_be_read(name, is_narrow, drawn, tmp_path):
+    draw = NARROW_FIGURES[name]
+    if is_narrow:
+        with canvas.narrow():
+            draw(tmp_path / "f.svg")
+        assert drawn[0].get_figwidth() == canvas.NARROW
+        # 4 inches on 368 pixels of a telephone of 400: 7 points are 9 pixels
+        assert min(each.get_fontsize() for each in shown(drawn[0])) >= 7
+    else:
+        draw(tmp_path / "f.svg")
+    assert faults(drawn[0]) == []
 
 
 STAGE_TITLES = [f"{stage.number} {stage.title}" for stage in STAGES]

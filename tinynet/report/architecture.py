@@ -116,44 +116,110 @@ def _words(layer: schema.LayerParameter) -> tuple[list[str], tuple[int, ...]]:
 
 @canvas.styled
 def draw_architecture(net: schema.NetParameter, path: canvas.Target, title: str) -> None:
-    """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain."""
+    """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain.
+
+    The boxes stand in one row, or for a telephone in several, with arrows from one to the next.
+    """
     blocks = blocks_of(net)
     inferred = shapes.infer(net, schema.TEST)
     tallest = max([block.shape[1] for block in blocks if len(block.shape) == 3], default=1)
     columns = [_column_width(block, tallest) for block in blocks]
-    slack = canvas.WIDTH - sum(columns)
-    if slack > 0:
-        columns = [column + slack / len(columns) for column in columns]
-    width = sum(columns)
-    lines = max(len(block.lines) for block in blocks)
-    below = 0.25 + lines * _LINE
-    height = below + _TALLEST * (1 + _DEPTH[1]) + 0.42
+    if canvas.is_narrow():
+        width, aside = canvas.NARROW, _ARROW
+        rows = _rows(blocks, columns, width - 2 * aside)
+    else:
+        width, aside = max(canvas.WIDTH, sum(columns)), 0.0
+        rows = [_Row(blocks, columns)]
+    height = _HEAD + sum(row.height(tallest) for row in rows)
     made = canvas.empty(width, height)
     made.set_layout_engine("none")
     axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
-    middle = below + _TALLEST / 2 - 0.05
-    left = 0.0
-    before: _Box | None = None
-    for block, column in zip(blocks, columns):
-        box = _Box(block, left + column / 2, middle, tallest)
-        if before is not None:
-            _connect(axes, before, box)
-        before = box
-        left += column
-    left = 0.0
-    for block, column in zip(blocks, columns):
-        _Box(block, left + column / 2, middle, tallest).draw(axes)
-        _label(axes, block, left + column / 2, below - 0.2)
-        left += column
+    bottom = height - _HEAD
+    for number, row in enumerate(rows):
+        bottom -= row.height(tallest)
+        first, last = row.draw(axes, aside, width - aside, bottom, tallest)
+        if number > 0:
+            _arrow(axes, 0.04, first.left - 0.02, first.middle)
+        if number < len(rows) - 1:
+            _arrow(axes, last.left + last.width + last.back[0] + 0.02, width - 0.04, last.middle)
     batch = max(1, next(iter(inferred.blobs.values()))[0])
     cost = inferred.multiply_adds / batch
     axes.text(0.06, height - 0.08, title, fontsize=11, va="top")
     summary = f"{inferred.parameters:,} parameters, {cost / 1e6:,.1f} M multiply-adds an image"
     axes.text(0.06, height - 0.28, summary, fontsize=8.5, va="top")
     canvas.save(made, path)
+
+
+_HEAD = 0.42  # inches for the title and the line below it
+_ARROW = 0.2  # inches at either end of a row, for an arrow to the next
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Blocks that stand beside each other, with the inches that each takes."""
+
+    blocks: Sequence[Block]
+    columns: Sequence[float]
+
+    @property
+    def _below(self) -> float:
+        """Inches for the words below the boxes."""
+        return 0.25 + max(len(block.lines) for block in self.blocks) * _LINE
+
+    def _tallest(self, tallest: int) -> float:
+        return max(_extent(block, tallest)[1] for block in self.blocks)
+
+    def height(self, tallest: int) -> float:
+        """Inches from its words to the highest edge of a box."""
+        return self._below + self._tallest(tallest) * (1 + _DEPTH[1])
+
+    def draw(
+        self, axes: Axes, left: float, right: float, bottom: float, tallest: int
+    ) -> tuple[_Box, _Box]:
+        """Draw it between ``left`` and ``right``; its first and its last box."""
+        slack = (right - left - sum(self.columns)) / len(self.columns)
+        middle = bottom + self._below + self._tallest(tallest) / 2 - 0.05
+        boxes = []
+        for block, column in zip(self.blocks, self.columns):
+            centre = left + (column + slack) / 2
+            boxes.append(_Box(block, centre, middle, tallest))
+            _label(axes, block, centre, bottom + self._below - 0.2)
+            left += column + slack
+        for before, box in zip(boxes, boxes[1:]):
+            _connect(axes, before, box)
+        for box in boxes:
+            box.draw(axes)
+        return boxes[0], boxes[-1]
+
+
+def _rows(blocks: Sequence[Block], columns: Sequence[float], width: float) -> list[_Row]:
+    """As few rows of at most ``width`` as there may be, and all about as long."""
+    count = 1
+    while True:
+        rows: list[_Row] = []
+        start, used = 0, 0.0
+        for end, column in enumerate(columns):
+            is_full = used + column > width or used + column / 2 > sum(columns) / count
+            if end > start and is_full and (used + column > width or len(rows) < count - 1):
+                rows.append(_Row(blocks[start:end], columns[start:end]))
+                start, used = end, 0.0
+            used += column
+        rows.append(_Row(blocks[start:], columns[start:]))
+        if len(rows) <= count or count >= len(columns):
+            return rows
+        count += 1
+
+
+def _arrow(axes: Axes, start: float, end: float, y: float) -> None:
+    axes.annotate(
+        "",
+        (end, y),
+        (start, y),
+        arrowprops={"arrowstyle": "->", "color": canvas.INK, "linewidth": 0.8},
+    )
 
 
 class _Box:
@@ -167,6 +233,7 @@ class _Box:
         self.back = (dx * self.height, dy * self.height)
         self.left = x - (self.width + self.back[0]) / 2
         self.bottom = y - (self.height + self.back[1]) / 2
+        self.middle = y
 
     @property
     def colour(self) -> str:

@@ -7,19 +7,20 @@ can be read, stands before that of the classes, which shows the pattern.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 from tinynet.predict.guesses import Predictions
-from tinynet.report import canvas
+from tinynet.report import canvas, shades
 
 NAMED = 40
 """Classes whose names a matrix has room for."""
+_NAMED_NARROW = 25  # the same for a telephone
 GROUPS = 20
 """Groups that more classes than that are collected into."""
 _LONGEST = 30  # characters of a name on an axis
@@ -102,11 +103,16 @@ def short(name: str, longest: int = _LONGEST) -> str:
 def draw_confusion(
     matrix: np.ndarray, names: Sequence[str], path: canvas.Target, title: str
 ) -> None:
-    """Draw the matrix (C×C images, rows are labels) as shares of each label's images."""
-    if len(matrix) <= NAMED:
-        made = _named(matrix, [short(name) for name in names], title)
-    else:
+    """Draw the matrix (C×C images, rows are labels) as shares of each label's images.
+
+    For a telephone names are shorter and stand on the left alone, with their numbers.
+    """
+    if len(matrix) > (_NAMED_NARROW if canvas.is_narrow() else NAMED):
         made = _grouped(matrix, names, title)
+    elif canvas.is_narrow():
+        made = _numbered(matrix, names, title)
+    else:
+        made = _named(matrix, [short(name) for name in names], title)
     made.set_layout_engine("none")
     canvas.save(made, path)
 
@@ -117,70 +123,114 @@ def _named(matrix: np.ndarray, names: list[str], title: str) -> Figure:
     margin = 0.3 + max(map(len, names)) * size * 0.57 / 72
     side = canvas.WIDTH - margin - _BAR
     made = canvas.empty(height=side + margin + 0.4)
-    axes = _heat(made, matrix, (margin, margin, side), title)
+    axes = _heat(made, matrix, _Place(margin, margin, side), title)
     axes.set_xticks(range(count), names, rotation=90, fontsize=size)
     axes.set_yticks(range(count), names, fontsize=size)
     corner = (margin - 0.08) / canvas.WIDTH, (margin - 0.25) / made.get_figheight()
     made.text(*corner, "label ↑\nanswer →", fontsize=8, ha="right", va="top", linespacing=1.3)
     if count <= 25:
         shares = _shares(matrix)
-        for row, column in np.argwhere(shares >= 0.5):
+        for row, column in np.argwhere(np.rint(shares) >= 1):
+            share = shares[row, column]
+            colour = shades.ink_on(float(_strength(shares)(share)))
             axes.text(
-                column,
-                row,
-                f"{shares[row, column]:.0f}",
-                ha="center",
-                va="center",
-                fontsize=6,
-                color=_ON_DARK if shares[row, column] > 0.3 * shares.max() else "black",
+                column, row, f"{share:.0f}", ha="center", va="center", fontsize=6, color=colour
             )
     return made
 
 
+def _numbered(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    labels = [f"{short(name, 16)}  {number}" for number, name in enumerate(names, 1)]
+    margin = _margin(labels)
+    side = canvas.NARROW - margin - 0.1
+    made = canvas.empty(height=_UNDER + side + _HEAD)
+    axes = _heat(made, matrix, _Place(margin, _UNDER, side), title)
+    axes.set_yticks(range(len(labels)), labels, fontsize=_NARROW_SIZE)
+    numbers = [str(number + 1) for number in range(len(labels))]
+    axes.set_xticks(range(len(labels)), numbers, fontsize=_NARROW_SIZE, rotation=90)
+    axes.set_xlabel("the answer's class", fontsize=_NARROW_SIZE)
+    return made
+
+
+def _margin(labels: Sequence[str]) -> float:
+    """Inches that the labels of rows take, for a telephone."""
+    return 0.12 + max(map(len, labels)) * _NARROW_SIZE * 0.56 / 72
+
+
 def _grouped(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    is_narrow = canvas.is_narrow()
     groups = similar_order(matrix)
     order = [number for group in groups for number in group]
+    named, longest = (1, 12) if is_narrow else (2, 17)
     labels = [
-        f"{_group_name(group, matrix, names)}  {number + 1}" for number, group in enumerate(groups)
+        f"{_group_name(group, matrix, names, named, longest)}  {number + 1}"
+        for number, group in enumerate(groups)
     ]
     collected = np.array(
         [[matrix[np.ix_(row, column)].sum() for column in groups] for row in groups]
     )
-    margin = 0.15 + max(map(len, labels)) * 7 * 0.6 / 72
-    side = canvas.WIDTH - margin - _BAR
-    large = canvas.WIDTH - 0.6 - _BAR
-    made = canvas.empty(height=side + large + 1.9)
-    upper = _heat(made, collected, (margin, large + 1.5, side), f"{title}, in groups")
-    upper.set_yticks(range(len(groups)), labels, fontsize=7)
-    upper.set_xticks(range(len(groups)), [str(n + 1) for n in range(len(groups))], fontsize=7)
-    upper.set_xlabel("the answer's group")
-    place = (0.6, 0.55, large)
+    if is_narrow:
+        width, size, turn = canvas.NARROW, _NARROW_SIZE, 90
+        margin, beside, under = _margin(labels), 0.1, _UNDER
+    else:
+        width, size, turn = canvas.WIDTH, 7.0, 0
+        margin, beside, under = 0.15 + max(map(len, labels)) * 7 * 0.6 / 72, _BAR, 0.55
+    side, large = width - margin - beside, width - 0.6 - beside
+    below = under + large + 0.4  # the upper matrix's share starts here
+    made = canvas.empty(height=below + under + side + (_HEAD if is_narrow else 0.4))
+    upper = _heat(made, collected, _Place(margin, below + under, side), f"{title}, in groups")
+    upper.set_yticks(range(len(groups)), labels, fontsize=size)
+    numbers = [str(number + 1) for number in range(len(groups))]
+    upper.set_xticks(range(len(groups)), numbers, fontsize=size, rotation=turn)
+    upper.set_xlabel("the answer's group", fontsize=size)
+    place = _Place(0.6, under, large)
     lower = _heat(made, matrix[np.ix_(order, order)], place, f"All {len(order)} classes")
     edges = np.cumsum([0, *map(len, groups)])
     for edge in edges[1:-1]:
         lower.axhline(edge - 0.5, color=canvas.FAINT, linewidth=0.3)
         lower.axvline(edge - 0.5, color=canvas.FAINT, linewidth=0.3)
     middles = (edges[:-1] + edges[1:] - 1) / 2
-    shown = [n for n, group in enumerate(groups) if len(group) >= len(order) / 50]
+    shown = _apart(middles, 1.3 * size * len(order) / (72 * large))
     for axis in (lower.xaxis, lower.yaxis):
-        axis.set_ticks(middles[shown], [str(n + 1) for n in shown], fontsize=7)
-    lower.set_xlabel("the answer's group")
-    lower.set_ylabel("the label's group")
+        axis.set_ticks(middles[shown], [str(n + 1) for n in shown], fontsize=size)
+    lower.tick_params(axis="x", rotation=turn)
+    lower.set_xlabel("the answer's group", fontsize=size)
+    lower.set_ylabel("the label's group", fontsize=size)
     return made
 
 
-def _group_name(group: list[int], matrix: np.ndarray, names: Sequence[str]) -> str:
-    """The names of the group's two classes that its images are taken for most, and how many."""
+def _apart(places: Sequence[float], least: float) -> list[int]:
+    """Numbers of those rising places that are at least so far from the last that is taken."""
+    taken: list[int] = []
+    for number, place in enumerate(places):
+        if not taken or place - places[taken[-1]] >= least:
+            taken.append(number)
+    return taken
+
+
+def _group_name(
+    group: list[int], matrix: np.ndarray, names: Sequence[str], named: int, longest: int
+) -> str:
+    """The names of the group's classes that its images are taken for most, and how many more."""
     inside = matrix[np.ix_(group, group)].sum(axis=0)
-    first = [short(names[group[at]], 17) for at in np.argsort(-inside, kind="stable")[:2]]
-    more = f" +{len(group) - 2}" if len(group) > 2 else ""
+    first = [short(names[group[at]], longest) for at in np.argsort(-inside, kind="stable")[:named]]
+    more = f" +{len(group) - named}" if len(group) > named else ""
     return ", ".join(first) + more
 
 
-# white to one dark blue: light is little in print, and the order survives in grey
-_BLUES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9cc9e8", "#0072b2", "#00263d"])
-_ON_DARK = "#fefefe"  # no colour of the canvas: those turn round on a dark page, cells do not
-_BAR = 0.85  # inches for the scale of colours and its numbers
+_BAR = 0.85  # inches for the scale of shades and its numbers, on the right
+_UNDER = 1.2  # inches for numbers of columns and the scale below them, for a telephone
+_HEAD = 0.55  # inches for a title of two lines, for a telephone
+_NARROW_SIZE = 7.5  # points
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a square matrix lies, in inches."""
+
+    left: float
+    bottom: float
+    side: float
 
 
 def _shares(matrix: np.ndarray) -> np.ndarray:
@@ -188,25 +238,36 @@ def _shares(matrix: np.ndarray) -> np.ndarray:
     return 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
 
 
-def _heat(made: Figure, matrix: np.ndarray, place: tuple[float, float, float], title: str) -> Axes:
-    """A square matrix of shares at ``place`` (left, bottom and side in inches) with its scale.
+def _strength(shares: np.ndarray) -> shades.Strength:
+    """Shades follow the square root: the diagonal must not drown what lies beside it."""
+    highest = max(1.0, float(shares.max()))
+    return lambda share: np.sqrt(share / highest)
 
-    Colours follow the square root: the diagonal must not drown what lies beside it.
-    """
+
+def _heat(made: Figure, matrix: np.ndarray, place: _Place, title: str) -> Axes:
+    """A square matrix of shares with its scale: on the right, or for a telephone below."""
     width, height = made.get_size_inches()
-    left, bottom, side = place
-    axes = made.add_axes((left / width, bottom / height, side / width, side / height))
-    scale = made.add_axes(
-        ((left + side + 0.1) / width, bottom / height, 0.12 / width, 0.7 * side / height)
-    )
+    left, bottom, side = place.left, place.bottom, place.side
+
+    def axes_at(x: float, y: float, wide: float, high: float) -> Axes:
+        return made.add_axes((x / width, y / height, wide / width, high / height))
+
+    axes = axes_at(left, bottom, side, side)
     shares = _shares(matrix)
-    norm = PowerNorm(0.5, vmin=0, vmax=max(1.0, shares.max()))
-    image = axes.imshow(shares, cmap=_BLUES, norm=norm, interpolation="nearest")
-    bar = made.colorbar(image, cax=scale)
-    bar.set_label("% of the label's images")
-    bar.outline.set_visible(False)
-    axes.set_title(title)
+    strength = _strength(shares)
+    shades.draw(axes, strength(shares), f"{len(made.axes)}")
+    if canvas.is_narrow():
+        scale = axes_at(left, bottom - 0.72, side, 0.12)
+    else:
+        scale = axes_at(left + side + 0.1, bottom, 0.12, 0.7 * side)
+    highest = max(1.0, float(shares.max()))
+    shades.draw_scale(scale, 0, highest, strength, "% of the label's images")
+    if canvas.is_narrow():  # from the figure's edge on, for there is more room
+        axes.set_title(textwrap.fill(title, 42), x=(0.1 - left) / side)
+    else:
+        axes.set_title(title)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
-        spine.set_visible(False)
+        spine.set_color(canvas.GRID)
+        spine.set_visible(True)
     return axes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 import numpy as np
 
@@ -15,24 +16,35 @@ _BRIGHTEST = 99.5  # percentile of a map's values that is drawn white: one peak 
 
 @canvas.styled
 def draw_feature_maps(found: Activations, path: canvas.Target, title: str) -> None:
-    """Draw the image that the net saw, and every feature map by its own range."""
-    count = len(found.maps)
-    columns = max(1, math.ceil(math.sqrt(count * 1.5)))
+    """Draw the image that the net saw, and every feature map by its own range.
+
+    The maps stand beside the image, or for a telephone below it.
+    """
+    count, shown = len(found.maps), 1.35  # inches of the image
+    is_narrow = canvas.is_narrow()
+    width = canvas.NARROW if is_narrow else canvas.WIDTH
+    columns = max(1, math.ceil(math.sqrt(count * (1.0 if is_narrow else 1.5))))
     rows = -(-count // columns)
-    left = 1.62
-    side = canvas.WIDTH - left - 0.15
-    height = max(side * rows / columns, 1.6) + 0.5
+    title = textwrap.fill(title, 40) if is_narrow else title
+    head = 0.28 + 0.18 * (title.count("\n") + 1)
+    left = 0.1 if is_narrow else shown + 0.27
+    side = width - left - (0.1 if is_narrow else 0.15)
+    maps_height = side * rows / columns
+    if is_narrow:
+        height = head + shown + 0.35 + maps_height + 0.1
+        maps_top = 0.1 + maps_height
+    else:
+        height = max(maps_height, shown + 0.25) + head + 0.05
+        maps_top = height - head
     made = canvas.empty(height=height)
     made.set_layout_engine("none")
-    top = height - 0.45
-    shown = made.add_axes((0.02, (top - 1.35) / height, 1.35 / canvas.WIDTH, 1.35 / height))
-    shown.imshow(found.image, interpolation="nearest")
-    shown.set_axis_off()
+    top = height - head
+    image = made.add_axes((0.1 / width, (top - shown) / height, shown / width, shown / height))
+    image.imshow(found.image, interpolation="nearest")
+    image.set_axis_off()
     sizes = f"{found.image.shape[0]}×{found.image.shape[1]} pixels seen"
-    made.text(0.02, (top - 1.52) / height, sizes, fontsize=8)
-    maps = made.add_axes(
-        (left / canvas.WIDTH, 0.05 / height, side / canvas.WIDTH, (top - 0.05) / height)
-    )
+    made.text(0.1 / width, (top - shown - 0.17) / height, sizes, fontsize=8)
+    maps = made.add_axes((left / width, 0.05 / height, side / width, (maps_top - 0.05) / height))
     maps.imshow(
         np.ma.masked_invalid(tile(scaled(found.maps)[:, None], columns, gap=2)[:, :, 0]),
         cmap="gray",
@@ -42,7 +54,7 @@ def draw_feature_maps(found: Activations, path: canvas.Target, title: str) -> No
     )
     maps.set_anchor("NW")
     maps.set_axis_off()
-    made.text(0.02, 1 - 0.27 / height, title, fontsize=11)
+    made.text(0.1 / width, 1 - 0.09 / height, title, fontsize=11, va="top")
     canvas.save(made, path)
 
 

@@ -22,7 +22,7 @@ class Figure:
 
     ``stem`` names its file; ``caption`` says what is drawn and how; ``alt`` what it shows;
     ``runs`` are those whose numbers are in it; ``draw`` writes it, in the format of the suffix;
-    ``numbers`` makes the table of what it shows.  ``has_narrow``: it can be drawn for a telephone.
+    ``numbers`` makes the table of what it shows.
     """
 
     stem: str
@@ -32,7 +32,6 @@ class Figure:
     runs: list[str]
     draw: Callable[[Target], None]
     numbers: Callable[[], Table] | None = None
-    has_narrow: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ that holds all but the most extreme values, and each filter by a range of its ow
 from __future__ import annotations
 
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,25 @@ def transparent(pixels: np.ndarray) -> np.ndarray:
 
 @canvas.styled
 def draw_filters(filters: np.ndarray, path: canvas.Target, title: str) -> None:
-    """Draw N×3×k×k filters (channels R, G, B) in the three views, side by side."""
+    """Draw N×3×k×k filters (channels R, G, B) in the three views, side by side.
+
+    For a telephone they stand one above the other.
+    """
     count, _, high, wide = filters.shape
     columns = math.ceil(math.sqrt(count))
     rows = -(-count // columns)
-    made, axes = canvas.figure(height=0.75 + 2.2 * rows / columns, columns=3)
+    title = f"{title}: {count} filters of {high}×{wide} pixels"
+    if canvas.is_narrow():
+        title = textwrap.fill(title, 42)
+        made = canvas.empty(height=0.9 + 3 * (0.5 + 2.7 * rows / columns))
+        axes = made.subplots(3, 1).tolist()
+    else:
+        made, axes = canvas.figure(height=0.75 + 2.2 * rows / columns, columns=3)
     for part, (name, images) in zip(axes, views(filters).items()):
         part.imshow(transparent(tile(images, columns)), interpolation="nearest")
         part.set_title(name, fontsize=9)
         part.set_axis_off()
-    made.suptitle(f"{title}: {count} filters of {high}×{wide} pixels", x=0.022, ha="left", size=11)
+    made.suptitle(title, x=0.022, ha="left", size=11)
     made.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
     canvas.save(made, path)
 

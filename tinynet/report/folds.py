@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
 from tinynet.report import canvas
 from tinynet.study.cross_validation import StageFolds
+
+_NAME, _NARROW_NAME = 40, 16  # characters in a line of a stage's name
 
 
 @canvas.styled
@@ -17,8 +20,12 @@ def draw_folds(stages: Sequence[StageFolds], path: canvas.Target) -> None:
     The panel on the right is how much more accurate the same nets are on held-out training images
     than on held-out validation images.  Writes ``path``.
     """
-    made = canvas.empty(height=1.5 + 0.6 * len(stages))
-    left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
+    is_narrow = canvas.is_narrow()  # then one panel above the other
+    made = canvas.empty(height=(2 if is_narrow else 1) * (1.5 + 0.6 * len(stages)))
+    if is_narrow:
+        left, right = made.subplots(2, 1)
+    else:
+        left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.35, 1))
     for place, stage in enumerate(stages):
         ran = [100 * value for value in stage.folds if value is not None]
         left.scatter(ran, [place] * len(ran), s=34, color=canvas.SKY, edgecolors=canvas.BLUE)
@@ -35,12 +42,15 @@ def draw_folds(stages: Sequence[StageFolds], path: canvas.Target) -> None:
         less, interval = stage.train_less_val, stage.train_less_val_interval
         if less is not None and interval is not None:
             _interval(right, less, interval, place, canvas.ORANGE)
-    left.set_yticks(range(len(stages)), [stage.name for stage in stages])
-    left.set_ylim(len(stages) - 0.4, -0.6)
-    left.tick_params(axis="y", length=0)
+    width = _NARROW_NAME if is_narrow else _NAME
+    names = [textwrap.fill(stage.name, width) for stage in stages]
+    for axes in (left, right):
+        axes.set_yticks(range(len(stages)), names)
+        axes.set_ylim(len(stages) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+    right.tick_params(axis="y", labelleft=is_narrow)
     left.set_xlabel("held-out accuracy (top-1, %)")
     right.set_xlabel("training less validation\nimages (points)")
-    right.tick_params(axis="y", length=0)
     right.axvline(0, color=canvas.FAINT, linewidth=1)
     canvas.grid(left, "x")
     canvas.grid(right, "x")

@@ -85,7 +85,6 @@ def render(seen: Seen, reload: int) -> str:
             [],
             lambda out: curves.draw_curves(histories, out),
             lambda: figure_numbers.curves(histories),
-            has_narrow=True,
         )
         part.figures = [drawn(figure, [])]
     else:

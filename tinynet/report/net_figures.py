@@ -225,7 +225,7 @@ def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "Where an answer comes from",
         f"Images drawn at random by a fixed seed, and {run.name} at iteration "
         f"{run.weights.iteration:,}. A grey patch, a quarter as wide as the image, hides one part "
-        "after another: red is where the answer's probability falls, blue where it rises.",
+        "after another: orange is where the answer's probability falls, blue where it rises.",
         occlusion_figure.describe(found, truths, answers),
         [run.name],
         lambda out: occlusion_figure.draw_occlusions(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from tinynet.predict.occlusion import Occlusion
-from tinynet.report import canvas
+from tinynet.report import canvas, shades
 
 
 @canvas.styled
@@ -18,27 +20,58 @@ def draw_occlusions(
     path: canvas.Target,
     title: str,
 ) -> None:
-    """Above, each image with its class; below, how much probability hiding a part costs."""
-    made = canvas.empty(height=0.9 + 2 * canvas.WIDTH / max(len(found), 4))
-    rows = made.subplots(2, len(found), squeeze=False)
+    """Each image with its class, and how much probability hiding a part of it costs.
+
+    Images stand side by side, or for a telephone below each other, with the words on the right.
+    """
+    count = len(found)
     reach = max(100 * float(np.abs(each.drop).max()) for each in found) or 1.0
-    for place, each in enumerate(found):
-        above, below = rows[0][place], rows[1][place]
+    if canvas.is_narrow():
+        made = canvas.empty(height=1.2 + 1.3 * count)
+        rows = made.subplots(count, 3, squeeze=False, width_ratios=(1, 1, 0.9))
+        places = [(row[0], row[1]) for row in rows]
+        for words, truth, answer, each in zip(rows[:, 2], truths, answers, found):
+            said = f"{truth}\n\nsays {answer},\n{100 * each.share:.0f} %"
+            lines = "\n".join(textwrap.fill(line, 16) for line in said.split("\n"))
+            words.text(0, 0.95, lines, fontsize=8, va="top", transform=words.transAxes)
+            words.set_axis_off()
+    else:
+        made = canvas.empty(height=1.2 + 2 * canvas.WIDTH / max(count, 4))
+        rows = made.subplots(2, count, squeeze=False)
+        places = list(zip(rows[0], rows[1]))
+        for (above, below), truth, answer, each in zip(places, truths, answers, found):
+            above.set_title(textwrap.fill(truth, 18), fontsize=8, loc="center")
+            said = textwrap.fill(f"says {answer},", 18) + f"\n{100 * each.share:.0f} %"
+            below.set_title(said, fontsize=8, loc="center")
+    for number, ((above, below), each) in enumerate(zip(places, found)):
         above.imshow(each.seen, interpolation="nearest")
-        above.set_title(truths[place], fontsize=8, loc="center")
-        shown = below.imshow(
-            100 * each.drop, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="bilinear"
-        )
-        below.set_title(
-            f"says {answers[place]},\n{100 * each.share:.0f} %", fontsize=8, loc="center"
-        )
-        for axes in (above, below):
-            axes.set_axis_off()
-    bar = made.colorbar(shown, ax=rows[1].tolist(), shrink=0.8, pad=0.02)
-    bar.set_label("points lost", fontsize=8)
-    bar.ax.tick_params(labelsize=8)
-    made.suptitle(title, x=0.022, ha="left", size=11)
+        above.set_axis_off()
+        shades.draw(below, 100 * each.drop / reach, f"{number}", *_SIGNS, interpolation="bilinear")
+        _bare(below)
+    if canvas.is_narrow():
+        scale = made.add_axes((0.06, 0.45 / made.get_figheight(), 0.7, 0.12 / made.get_figheight()))
+    else:
+        scale = made.add_axes((0.9, 0.1, 0.014, 0.32))
+    shades.draw_scale(scale, -reach, reach, lambda lost: lost / reach, "points lost", *_SIGNS)
+    made.suptitle(
+        textwrap.fill(title, 42) if canvas.is_narrow() else title, x=0.022, ha="left", size=11
+    )
+    share = (0, 0.75 / made.get_figheight(), 1, 1 - 0.75 / made.get_figheight())
+    rect = share if canvas.is_narrow() else (0, 0, 0.89, 1)
+    made.get_layout_engine().set(rect=rect)  # type: ignore[union-attr, call-arg]
     canvas.save(made, path)
+
+
+_SIGNS = canvas.ORANGE, canvas.BLUE  # lost, and gained
+
+
+def _bare(axes: Axes) -> None:
+    """Leave of the axes a faint edge: what costs nothing is the page itself."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(canvas.GRID)
 
 
 def describe(found: Sequence[Occlusion], truths: Sequence[str], answers: Sequence[str]) -> str:

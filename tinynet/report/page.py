@@ -180,17 +180,15 @@ def drawn(figure: Figure, links: list[Link], suffix: str = "") -> Drawn:
     """The figure as the page has it, and what it is of.  ``suffix``: of its id."""
     name = f"figure-{figure.stem.replace('_', '-')}{suffix}"
     name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in name)
-    narrow = None
-    if figure.has_narrow:
-        with canvas.narrow():
-            narrow = _inline(figure, f"{name}-narrow")
+    with canvas.narrow():
+        narrow = _inline(figure, f"{name}-narrow")
     return Drawn(
         name,
         figure.title,
         figure.caption,
         _inline(figure, name),
+        narrow,
         links,
-        narrow=narrow,
         csv=_csv(figure),
         file=name,
     )

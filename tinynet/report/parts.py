@@ -17,8 +17,8 @@ class Drawn:
     title: str
     caption: str
     svg: Markup
+    narrow: Markup  # the same for a telephone
     links: list[Link]
-    narrow: Markup | None = None  # the same for a telephone
     csv: str = ""  # the address of its numbers
     file: str = ""  # what it is called when it is kept
 

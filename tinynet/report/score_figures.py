@@ -52,7 +52,6 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         [run.name for run in members],
         lambda out: subsets_figure.draw_subsets(scores, out, report_data.images, wanted),
         lambda: figure_numbers.subsets(scores),
-        has_narrow=True,
     )
 
 
@@ -99,7 +98,6 @@ def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         [run.name, *(member.name for member in report_data.members)],
         lambda out: accuracies_figure.draw_accuracies(found, out, "Accuracy by kind of images"),
         lambda: figure_numbers.accuracies(found),
-        has_narrow=True,
     )
 
 
@@ -149,7 +147,6 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         [run.name for run in report_data.runs],
         lambda out: bars.draw_bars(found, out, title, chance, note, report_data.images),
         lambda: figure_numbers.bars(found),
-        has_narrow=True,
     )
 
 
@@ -172,7 +169,6 @@ def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         [run.name for run in report_data.runs],
         lambda out: curves_figure.draw_curves(histories, out, images),
         lambda: figure_numbers.curves(histories),
-        has_narrow=True,
     )
 
 

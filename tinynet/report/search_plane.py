@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -80,14 +82,25 @@ def draw_search_plane(
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        few = canvas.is_narrow() and axis is axes.xaxis and _decades(points) > 1
+        axis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
-    axes.set_title(title)
-    axes.legend(handles=[*handles, ring], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    axes.set_title(textwrap.fill(title, 38) if canvas.is_narrow() else title)
+    handles.append(ring)
+    if canvas.is_narrow():
+        made.legend(handles=handles, loc="outside lower left", ncols=2)
+    else:
+        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     canvas.save(made, path)
+
+
+def _decades(points: Sequence[Point]) -> float:
+    """How far the first values are apart, as powers of ten."""
+    values = [point.x for point in points]
+    return math.log10(max(values) / min(values))
 
 
 def describe(points: Sequence[Point], best: Point, names: tuple[str, str]) -> str:
