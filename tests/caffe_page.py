@@ -72,8 +72,8 @@ _HEAD = """# What Caffe has, and what is here
 
 The names are those of Caffe 1.0 (BVLC's last master). The tests make this page from their own lists
 and from what the engine has and does, and compare it with what is committed. Other tests check
-what each name does, most of them against real Caffe. See [caffe scripts](caffe-scripts.md) for running
-a script, and [layers of your own](layers-of-your-own.md) for what a fork of Caffe has besides.
+what each name does, most of them against real Caffe. See [caffe scripts](caffe-scripts.md) for
+running a script, and [layers of your own](layers-of-your-own.md) for what a fork of Caffe has more.
 
 """
 
