@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import tinynet.torchcaffe as torchcaffe
+from tests.run import small_stages
 from tests.torchcaffe import both_engines
 from tests.torchcaffe.small_nets import one
 
@@ -32,6 +33,14 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     """The test runs once in CPU mode and, where there is a GPU, once on the first."""
     with on_gpu() if request.param == "gpu" else contextlib.nullcontext():
         yield request.param
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data of ``small_stages``, for ``small_stages.write_stage``."""
+    path = tmp_path_factory.mktemp("stages")
+    small_stages.write_data(path)
+    return path
 
 
 @contextlib.contextmanager

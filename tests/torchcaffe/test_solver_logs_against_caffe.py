@@ -120,7 +120,10 @@ def parse_log(caffe_source: Path) -> ParseLog:
 
 # the files that say what a solver does, Caffe's and this engine's
 CAFFES_SOLVER_FILES = ("solver.cpp", "sgd_solver.cpp")
-SOLVER_FILES = ("solver.py", "solver_nets.py", "sgd.py", "learning_rate.py", "snapshot.py")
+SOLVER_FILES = (
+    *("solver.py", "scoring.py", "displayed.py"),
+    *("solver_nets.py", "sgd.py", "learning_rate.py", "snapshot.py"),
+)
 
 
 def lines_of(log: str, *sources: str) -> str:

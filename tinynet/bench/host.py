@@ -31,16 +31,14 @@ def rows(engine: Engine, scratch: Path, rounds: int, size: int, say: Say) -> lis
             part = f"host, {what} stage {number}"
             plain = Row(part, "plain PyTorch", HOST)
             ours = Row(part, "torchcaffe", HOST, of=plain.name)
-            given = [f"--solver={paths.solver}", f"--model={paths.train_val}"]
-            work = ["bench", f"host-{what}", *given, f"--warm-up={_WARM_UP}"]
+            graph = Row(part, "torchcaffe, CUDA graph", HOST, of=plain.name)
+            work = ["bench", f"host-{what}", f"--solver={paths.solver}", f"--warm-up={_WARM_UP}"]
             worker = partial(start_worker, engine, work, threads=1, with_input=True)
             entries: list[tuple[Row, Start, int]] = [
                 (ours, partial(worker, variables={"TINYNET_CUDA_GRAPHS": "0"}), size),
+                (graph, worker, size),
                 (plain, _plain(f"host-{what}", number), size),
             ]
-            if what == "train":
-                graph = Row(part, "torchcaffe, CUDA graph", HOST, of=plain.name)
-                entries.insert(1, (graph, worker, size))
             found += alternate(entries, rounds, say)
     return found
 
@@ -54,7 +52,7 @@ def _data(scratch: Path) -> DataPaths:
 
 
 def _prototxt(scratch: Path, data: DataPaths, number: int) -> StagePaths:
-    """The files of a stage, with a batch of 1 and nothing but training in its solver."""
+    """The files of a stage, with batches of 1 and nothing but training and a test net."""
     from tinynet.caffeformat import schema, text
     from tinynet.experiment import generate
     from tinynet.experiment.data_description import describe
@@ -70,8 +68,9 @@ def _prototxt(scratch: Path, data: DataPaths, number: int) -> StagePaths:
             layer.data_param.batch_size = 1
     text.write(paths.train_val, net)
     solver = text.read(paths.solver, schema.SolverParameter)
-    for unneeded in ("test_iter", "test_interval", "snapshot", "display"):
+    for unneeded in ("snapshot", "display"):
         solver.ClearField(unneeded)
+    solver.test_interval, solver.test_initialization = 2**31 - 1, False
     text.write(paths.solver, solver)
     return paths
 

@@ -27,6 +27,10 @@ from tinynet.torchcaffe.errors import CaffeError, check
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
 
+#: a blob's shape and its parts, sooner than by properties: for whoever looks at a whole net often
+shape_of = operator.attrgetter("_shape")
+parts_of = operator.attrgetter("_data", "_diff")
+
 
 def shaped(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """``values`` in ``shape``: themselves where they have it, since each view costs the host."""
@@ -296,12 +300,14 @@ class Blob:
 
     def share_data(self, other: Blob) -> None:
         """Use ``other``'s data as this blob's, now and after every change (Caffe's ShareData)."""
-        check(self.count == other.count, f"cannot share data: {self._shape} and {other._shape}")
-        self._data = other._data
+        if self._data is not other._data:
+            check(self.count == other.count, f"cannot share data: {self._shape}, {other._shape}")
+            self._data = other._data
 
     def share_diff(self, other: Blob) -> None:
-        check(self.count == other.count, f"cannot share diff: {self._shape} and {other._shape}")
-        self._diff = other._diff
+        if self._diff is not other._diff:
+            check(self.count == other.count, f"cannot share diff: {self._shape}, {other._shape}")
+            self._diff = other._diff
 
     # --- the scripts' face
 

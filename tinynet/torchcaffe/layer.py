@@ -34,7 +34,7 @@ import torch
 
 from tinynet.caffeformat import plugins, schema
 from tinynet.torchcaffe import acceleration, fillers, glog
-from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.blob import Blob, shape_of
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check, refusing
 from tinynet.torchcaffe.set_once import SetOnce
@@ -177,13 +177,15 @@ class Layer:
         """``reshape``, unless it is ``by_shapes`` and was called for these before."""
         if not self._reshapes_by_shapes:
             self.reshape(bottom, top)
-        elif [blob.shape for blob in (*bottom, *top)] != self._reshaped:
+        elif [*map(shape_of, bottom), *map(shape_of, top)] != self._reshaped:
             self.reshape(bottom, top)
-            self._reshaped = [blob.shape for blob in (*bottom, *top)]
+            self._reshaped = [*map(shape_of, bottom), *map(shape_of, top)]
 
     def loss(self, top: Blobs) -> torch.Tensor | None:
         """This layer's part of the net's loss, a 0-d tensor: Σ loss_weight · top; None if none."""
         total = None
+        if not any(self.loss_weights):
+            return None
         for blob, weight in zip(top, self.loss_weights):
             if weight:
                 part = blob.tensor.sum()

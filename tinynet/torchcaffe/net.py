@@ -215,22 +215,20 @@ class Net:
 
         The tensor stays on the net's device, so that training need not wait for it.
         """
-        graph = self._graph
+        steps = self._graph.steps
+        stop = len(steps) if end is None else end + 1
+        before, after = self._before_forward, self._after_forward
         loss = None  # not a zero, which would be copied to a GPU and waited for
-        last = len(self.layers) - 1 if end is None else end
-        layers, bottoms, tops, names = graph.layers, graph.bottoms, graph.tops, graph.layer_names
         with saying_what_takes_memory() as working:
-            for i in range(start, last + 1):
-                for callback in self._before_forward:
+            for i, (working.layer, layer, bottom, top) in enumerate(steps[start:stop], start):
+                for callback in before:
                     callback(i)
-                layer, bottom, top = layers[i], bottoms[i], tops[i]
-                working.layer = names[i]
                 layer.reshape_where_needed(bottom, top)
                 layer.forward(bottom, top)
                 part = layer.loss(top)
                 if part is not None:
                     loss = part if loss is None else loss + part
-                for callback in self._after_forward:
+                for callback in after:
                     callback(i)
         return torch.zeros(()) if loss is None else loss
 
@@ -238,13 +236,13 @@ class Net:
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run the backward computation of layers ``start`` down to ``end`` (inclusive)."""
         graph = self._graph
-        for i in range(len(self.layers) - 1 if start is None else start, end - 1, -1):
+        needed, propagate_down = graph.layer_need_backward, graph.bottom_need_backward
+        for i in range(len(graph.steps) - 1 if start is None else start, end - 1, -1):
             for callback in self._before_backward:
                 callback(i)
-            if graph.layer_need_backward[i]:
-                graph.layers[i].backward(
-                    graph.tops[i], graph.bottom_need_backward[i], graph.bottoms[i]
-                )
+            if needed[i]:
+                _, layer, bottom, top = graph.steps[i]
+                layer.backward(top, propagate_down[i], bottom)
             for callback in self._after_backward:
                 callback(i)
 

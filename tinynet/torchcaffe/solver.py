@@ -8,8 +8,6 @@ display; update; snapshot if the iteration, counted after the update, is a multi
 from __future__ import annotations
 
 import operator
-import time
-from collections import deque
 from pathlib import Path
 from typing import Any, Callable, Protocol, overload, runtime_checkable
 
@@ -18,9 +16,11 @@ import torch
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import acceleration, glog, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.displayed import Displayed
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import Net
+from tinynet.torchcaffe.scoring import Scoring
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.shown_parameters import ShownParameters
 from tinynet.torchcaffe.signals import SolverAction
@@ -56,19 +56,15 @@ class Solver:
         self._iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
-        self._losses: deque[torch.Tensor] = deque()
         # set by extensions.make_resumable: complete snapshots, and steps that continue as one
         self.resumable = False
         self.together: complete_state.Gathers | None = None  # of several solvers: by it too
         self.after_update: Callable[[], None] | None = None  # see extensions.limit_norms
-        self._before_test: list[dict[str, Any]] | None = None
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopping = False
         self._snapshot_asked = False
         # of a resumable solver, while an iteration has several passes: its state before them
         self._begun: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
-        self._last_display = 0
-        self._timer: float | None = None  # when the first step or the last display was
         # Caffe divides by it and trains on with weights that are no numbers
         check(
             self.parameters.iter_size >= 1,
@@ -78,6 +74,8 @@ class Solver:
             self.parameters.average_loss >= 1,
             f"average_loss must be at least 1; got {self.parameters.average_loss}",
         )
+        self._displayed = Displayed(self.parameters.average_loss)
+        self._scoring = Scoring(self, self._stops_test)
         self.rank = CONTEXT.solver_rank  # of several solvers that train together
         if self.parameters.snapshot and self.rank == 0:
             snapshot.check_writable(self)
@@ -154,9 +152,8 @@ class Solver:
         """
         iterations = operator.index(iterations)
         if not self.resumable:
-            self._losses.clear()
-        if self._timer is None:  # it runs on between calls, as Caffe's does
-            self._timer, self._last_display = time.monotonic(), self.iter
+            self._displayed.losses.clear()
+        self._displayed.begin(self.iter)
         self._stopping = False
         stop = self.iter + iterations
         while self.iter < stop:
@@ -171,15 +168,10 @@ class Solver:
         if param.iter_size > 1 and self.resumable:
             self._begun = complete_state.of_training(self), self.test_net_states()
         self.net.clear_param_diffs()
-        if (
-            param.test_interval
-            and self.iter % param.test_interval == 0
-            and (self.iter > 0 or param.test_initialization)
-        ):
-            if self.rank == 0:
-                self.test_all()
-            if self._stopping:
-                return
+        tests = param.test_interval and self.iter % param.test_interval == 0
+        tests = tests and (self.iter > 0 or param.test_initialization) and self.rank == 0
+        if tests and not self._scoring.all():
+            return
         for on_start, _ in self._callbacks:
             on_start()
         display = self.rank == 0 and bool(param.display) and self.iter % param.display == 0
@@ -189,9 +181,9 @@ class Solver:
         loss = self.passes()
         if loss is None:
             return
-        self._remember_loss(loss)
+        self._displayed.losses.append(loss)
         if display:
-            self._display()
+            self._displayed.show(self.iter, param.display, self.net)
         for _, on_gradients_ready in self._callbacks:
             on_gradients_ready()
         self.apply_update()
@@ -274,89 +266,38 @@ class Solver:
             glog.info("Optimization stopped early.")
             return
         if param.display and self.iter % param.display == 0:
-            self._remember_loss(self.net.run_forward())
-            glog.info(f"Iteration {self.iter}, loss = {glog.number(self._smoothed_loss())}")
+            self._displayed.losses.append(self.net.run_forward())
+            loss = glog.number(self._displayed.smoothed_loss())
+            glog.info(f"Iteration {self.iter}, loss = {loss}")
         if param.test_interval and self.iter % param.test_interval == 0:
             self.test_all()
         glog.info("Optimization Done.")
 
-    def _remember_loss(self, loss: torch.Tensor) -> None:
-        self._losses.append(loss)
-        if len(self._losses) > self.parameters.average_loss:
-            self._losses.popleft()
-
-    def _smoothed_loss(self) -> float:
-        """Mean loss of the last ``average_loss`` iterations of this call of ``step``."""
-        return float(torch.stack(list(self._losses)).mean())
-
-    def _display(self) -> None:
-        assert self._timer is not None  # step has set it
-        now = time.monotonic()
-        seconds = now - self._timer
-        rate = (self.iter - self._last_display) / (seconds or 1.0)
-        self._timer, self._last_display = now, self.iter
-        glog.info(
-            f"Iteration {self.iter} ({glog.number(rate)} iter/s, {glog.number(seconds)}s/"
-            f"{self.parameters.display} iters), loss = {glog.number(self._smoothed_loss())}",
-        )
-        index = 0
-        for name, blob, weight in self.net.output_blobs:
-            for value in blob.tensor.reshape(-1).tolist():
-                glog.info(_score("Train", index, name, value, weight))
-                index += 1
-
     def test_all(self) -> None:
         """Score every test net on its ``test_iter`` batches with the current weights."""
-        self._before_test = self.test_net_states()
-        for index in range(len(self.test_nets)):
-            if not self._stopping:
-                self._test(index)
-        if self._stopping:
-            # the iteration that the solver stands at begins with the whole test
-            for net, states in zip(self.test_nets, self._before_test):
-                layer_states.restore(net, states, "the test net")
-        self._before_test = None
+        self._scoring.all()
 
-    def _test(self, index: int) -> None:
-        glog.info(f"Iteration {self.iter}, Testing net (#{index})")
-        net = self.test_nets[index]
-        net.share_with(self.net)
-        batches = self.parameters.test_iter[index]
-        sums: list[torch.Tensor] = []
-        loss = torch.zeros(())
-        for batch in range(batches):
-            self._act_while_testing()
-            if self._stopping:
-                glog.info("Test interrupted.")
-                return
-            passed = net.run_forward()
-            loss = loss + passed if batch else passed
-            scores = [blob.tensor.reshape(-1) for _, blob, _ in net.output_blobs]
-            sums = [s + t for s, t in zip(sums, scores)] if batch else [s.clone() for s in scores]
-        if self.parameters.test_compute_loss:
-            glog.info(f"Test loss: {glog.number(float(loss / batches))}")
-        number = 0
-        for (name, _, weight), total in zip(net.output_blobs, sums):
-            for value in (total / batches).tolist():
-                glog.info(_score("Test", number, name, value, weight))
-                number += 1
+    def test_pass(self, net: Net) -> torch.Tensor:
+        """The forward pass of a test net on its next batch; its loss, 0-d."""
+        return net.run_forward()
 
-    def _act_while_testing(self) -> None:
+    def _stops_test(self) -> bool:
+        """Whether to stop between two batches of a test; takes the snapshots that are asked for."""
         if CONTEXT.solver_count > 1:
-            return  # the solvers agree what to do after an iteration: the others make no test
+            return False  # the solvers agree what to do after an iteration: the others make no test
         while (action := self._next_action()) is not SolverAction.NONE:
-            if action is SolverAction.SNAPSHOT:
-                self.snapshot()
-            else:
+            if action is SolverAction.STOP:
                 self._stopping = True
-                return
+                return True
+            self.snapshot()
+        return False
 
     # --- what a complete snapshot holds besides
 
     @property
     def loss_window(self) -> list[torch.Tensor]:
         """The losses that the next display averages, oldest first."""
-        return list(self._losses)
+        return list(self._displayed.losses)
 
     def go_on_at(self, iteration: int, current_step: int) -> None:
         """Count on from a snapshot's iteration, and its step of the learning rate's policy."""
@@ -365,13 +306,12 @@ class Solver:
     def go_on_with_losses(self, losses: list[float]) -> None:
         """Let the next ``step`` of a resumable solver average these with its own."""
         device = self.net.learnable_params[0].tensor.device if losses else None
-        self._losses = deque(torch.tensor(loss, device=device) for loss in losses)
+        self._displayed.losses.clear()
+        self._displayed.losses.extend(torch.tensor(loss, device=device) for loss in losses)
 
     def test_net_states(self) -> list[dict[str, Any]]:
         """``layer_states.of`` every test net; during a test, those from before it."""
-        if self._before_test is not None:
-            return self._before_test
-        return [layer_states.of(net) for net in self.test_nets]
+        return self._scoring.states()
 
     # --- the rest of pycaffe's face
 
@@ -397,13 +337,6 @@ class Solver:
     def restore(self, path: str | Path) -> None:
         """Resume from a .solverstate: iteration, weights and history."""
         snapshot.restore(self, Path(path))
-
-
-def _score(phase: str, index: int, name: str, value: float, weight: float) -> str:
-    line = f"    {phase} net output #{index}: {name} = {glog.number(value)}"
-    if weight:
-        line += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"
-    return line
 
 
 _TYPES: dict[str, type[Solver]] = {}

@@ -1,163 +1,44 @@
 """Iterations that are recorded and repeated give the bits of those that are not.
 
-There is no GPU in most places.  ``Recorder`` stands in for CUDA graphs on the CPU: it notes torch's
-calls while the work runs, undoes what they wrote, and a repetition makes the same calls, with the
-same tensors, and writes the results where they were.  As with a graph no Python runs meanwhile.
+There is no GPU in most places, where ``recorder.Recorder`` stands in for CUDA graphs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import tinynet.torchcaffe as caffe
 from tests.run import small_stages
+from tests.torchcaffe.fast.recorder import Recorder
+from tests.torchcaffe.left_by_solvers import assert_equal
 from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import extensions
-from tinynet.torchcaffe.fast import graphs, recorded_iteration
-from tinynet.torchcaffe.layer_types.dropout import Dropout
+from tinynet.torchcaffe.fast import graphs, recorded_passes
 
-_READS_A_VALUE = "aten::_local_scalar_dense"
-
-
-class _Calls(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: list[tuple[Any, Any, Any, Any]] = []
-        self.own: set[int] = set()  # memory that was made meanwhile
-        self.overwritten: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        given = kwargs or {}
-        for target in _written(function, args, given):
-            place = target.untyped_storage().data_ptr()
-            if place not in self.own and id(target) not in self.overwritten:
-                self.overwritten[id(target)] = target, target.clone()
-        result = function(*args, **given)
-        if not function.is_view and not _written(function, args, given):
-            self.own |= {each.untyped_storage().data_ptr() for each in _tensors(result)}
-        self.made.append((function, args, given, result))
-        return result
-
-
-def _tensors(values: Any) -> list[torch.Tensor]:
-    if isinstance(values, torch.Tensor):
-        return [values]
-    return [t for v in values for t in _tensors(v)] if isinstance(values, (tuple, list)) else []
-
-
-def _written(function: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
-    found = []
-    for number, argument in enumerate(function._schema.arguments):
-        if argument.is_write:
-            given = args[number] if number < len(args) else kwargs.get(argument.name)
-            found += _tensors(given)
-    return found
-
-
-class Recorder:
-    made: list[Recorder] = []
-    wrong = False  # whether repetitions draw other numbers than the work
-
-    def __init__(self, device: torch.device) -> None:
-        self.recordings = self.repetitions = 0
-        Recorder.made.append(self)
-
-    def record(self, work: graphs.Work) -> Callable[[], object]:
-        self.recordings += 1
-        state = torch.get_rng_state()
-        with _Calls() as calls:
-            work()
-        for target, old in calls.overwritten.values():
-            target.copy_(old)
-        torch.set_rng_state(state)
-
-        def repeat() -> None:
-            self.repetitions += 1
-            if Recorder.wrong:
-                torch.rand(1)
-            for function, args, kwargs, result in calls.made:
-                if function.is_view or function._schema.name == _READS_A_VALUE:
-                    continue
-                again = function(*args, **kwargs)
-                if not _written(function, args, kwargs):
-                    for target, values in zip(_tensors(result), _tensors(again)):
-                        target.copy_(values)
-
-        return repeat
-
-    def beside(self, work: graphs.Work) -> None:
-        work()
-
-    def random_state(self) -> torch.Tensor:
-        return torch.get_rng_state()
-
-    def set_random_state(self, state: torch.Tensor) -> None:
-        torch.set_rng_state(state)
-
-    def same(self, found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> bool:
-        return graphs.same_bits(found, expected)
-
-
-def _draw(self: Dropout, values: torch.Tensor) -> torch.Tensor:
-    """As on a GPU, from torch's generator."""
-    return (torch.rand(values.shape) >= self.ratio).to(torch.float32).mul_(self.scale)
-
-
-@pytest.fixture(autouse=True)
-def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-    monkeypatch.setitem(graphs.BY_DEVICE, "cpu", Recorder)
-    monkeypatch.setattr(Dropout, "_draw", _draw)
-    monkeypatch.setattr(Recorder, "made", [])
-    monkeypatch.setattr(Recorder, "wrong", False)
-    yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stages")
-    small_stages.write_data(path)
-    return path
+pytestmark = pytest.mark.usefixtures("as_on_a_gpu")
 
 
 def made(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv(recorded_iteration.VARIABLE, "1" if recorded else "0")
+    monkeypatch.setenv(recorded_passes.VARIABLE, "1" if recorded else "0")
     torch.manual_seed(7)
     solver = caffe.get_solver(path)
     extensions.make_resumable(solver)
     return solver
 
 
-def left(solver: Any) -> list[torch.Tensor]:
-    """All that an iteration leaves."""
-    net = solver.net
-    found = [blob.tensor for blob in net.learnable_params] + [*solver.history]
-    found += [blob.grad for blob in net.learnable_params]
-    found += [net.blobs[name].tensor for name in net.blobs] + [*solver.loss_window]
-    return [tensor.clone().contiguous() for tensor in found]
-
-
-def assert_equal(one: Any, other: Any) -> None:
-    assert graphs.same_bits(left(one), left(other))
-    for a, b in zip((one.net, *one.test_nets), (other.net, *other.test_nets)):
-        assert [x.state() for x in a.graph.layers] == [x.state() for x in b.graph.layers]
-
-
 @pytest.mark.parametrize("iter_size", [1, 2])
 @pytest.mark.parametrize("stage", [1, 7])
 def test_repeated_iterations_leave_the_bits_of_the_plain_path_and_say_the_same(
-    folder: Path, stage: int, iter_size: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    stages: Path, stage: int, iter_size: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     """Through tests, displays and a step of the rate, and beside a plain iteration in between."""
-    path = small_stages.write_stage(folder, stage, iter_size=iter_size, stepvalue=19)
+    path = small_stages.write_stage(stages, stage, iter_size=iter_size, stepvalue=19)
     monkeypatch.setenv("GLOG_minloglevel", "0")
     said, solvers = [], []
     for recorded in (False, True):
@@ -173,19 +54,17 @@ def test_repeated_iterations_leave_the_bits_of_the_plain_path_and_say_the_same(
     assert_equal(plain, repeated)
     assert torch.equal(drawn, drawn_by_repeating)
     lost = [line for line in said[1] if line not in said[0]]
-    assert lost == [
-        "Iterations are repeated as a CUDA graph, which gave the plain path's bits in 2 iterations"
-    ]
+    assert lost == ["Iterations are repeated as a CUDA graph, which gave the plain path's bits"]
     assert [line for line in said[0] if line not in said[1]] == []
     # the passes, the update, and the update at the new rate
-    (recorder,) = Recorder.made[-1:]
+    recorder = repeated.recorded.graphs
     assert recorder.recordings == 3 and recorder.repetitions > 10
 
 
 def test_a_run_resumes_exactly_whether_its_iterations_are_repeated_or_not(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = small_stages.write_stage(folder, 7, snapshot=16)
+    path = small_stages.write_stage(stages, 7, snapshot=16)
     whole = made(path, True, monkeypatch)
     whole.step(16)
     drawn = torch.get_rng_state()  # on a GPU a part of the complete state
@@ -202,9 +81,9 @@ def test_a_run_resumes_exactly_whether_its_iterations_are_repeated_or_not(
 
 
 def test_what_makes_a_recording_stale_has_it_made_anew(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stages: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    path = small_stages.write_stage(folder, 7, test_interval=1000)
+    path = small_stages.write_stage(stages, 7, test_interval=1000)
     plain, repeated = (made(path, recorded, monkeypatch) for recorded in (False, True))
     weights = str(tmp_path / "weights.caffemodel")
     plain.net.save(weights)
@@ -243,9 +122,10 @@ def test_what_makes_a_recording_stale_has_it_made_anew(
         steps = 5
         assert_equal(plain, repeated)
         assert repeated.recorded.recorded == recordings, change
-    before = Recorder.made[-1].repetitions
+    recorder = repeated.recorded.graphs
+    before = recorder.repetitions
     repeated.step(1)
-    assert Recorder.made[-1].repetitions == before + 2  # passes and update
+    assert recorder.repetitions == before + 2  # passes and update
 
 
 def _with(path: Path, source: str) -> None:
@@ -272,10 +152,10 @@ def _with(path: Path, source: str) -> None:
     ],
 )
 def test_what_is_unusual_keeps_to_the_plain_path_and_says_why_once(
-    folder: Path, unusual: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    stages: Path, unusual: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     path = small_stages.write_stage(
-        folder, 7, display=0, test_interval=1000, debug_info=str(unusual == "debug_info").lower()
+        stages, 7, display=0, test_interval=1000, debug_info=str(unusual == "debug_info").lower()
     )
     if unusual == "layer":
         _with(
@@ -303,7 +183,7 @@ def test_what_is_unusual_keeps_to_the_plain_path_and_says_why_once(
         capfd.readouterr()
         solver.step(16)
         lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
-        found = [line for line in lines if "CUDA graph" in line]
+        found = [line for line in lines if re.match("Iterations .* CUDA graph", line)]
         wanted = f"Iterations are not repeated as a CUDA graph: {said}"
         assert found == ([wanted] if recorded else [])
         solvers.append(solver)
@@ -311,9 +191,9 @@ def test_what_is_unusual_keeps_to_the_plain_path_and_says_why_once(
 
 
 def test_it_is_left_out_without_fast_and_by_its_own_variable(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = small_stages.write_stage(folder, 1)
+    path = small_stages.write_stage(stages, 1)
     assert made(path, True, monkeypatch).recorded is not None
     assert made(path, False, monkeypatch).recorded is None
     extensions.set_fast(False)

@@ -75,8 +75,10 @@ def host_train(caffe, options):
 
 def host_evaluate(caffe, options):
     """A pass of the TEST net, as the solver makes it: images, scores, accuracies."""
-    net = caffe.Net(options.model, caffe.TEST)
-    return net.run_forward  # not forward(), which hands values to the script
+    solver = caffe.get_solver(options.solver)
+    net = solver.test_nets[0]
+    solver.share_weights(net)
+    return lambda: solver.test_pass(net)
 
 
 def train(caffe, options):

@@ -32,6 +32,9 @@ from tinynet.torchcaffe.acceleration import extension
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.fast.memory_order import preferred
+from tinynet.torchcaffe.fast.recorded_evaluation import RecordedPredictions
+from tinynet.torchcaffe.fast.recorded_passes import PLAIN_FIRST
 from tinynet.torchcaffe.layer import Layer
 from tinynet.torchcaffe.layer_types.batch_norm import BatchNorm
 from tinynet.torchcaffe.layer_types.convolution import Convolution
@@ -143,7 +146,7 @@ class _Group:
         below = Blob(self.map.shape)
         below.set_data(self.map)
         above = below if in_place else Blob()
-        layer.reshape([below], [above])
+        layer.reshape_where_needed([below], [above])
         layer.forward([below], [above])
         height, width = (
             n if window.is_a_cell else -((k - n) // s) + 1 if window.rounds_up else (n - k) // s + 1
@@ -202,7 +205,7 @@ class ViewPredictor:
 
     Shared computation takes about 3 of 10 times the cost of ten crops on a CPU, for a net without
     padding.  A GPU may be quicker with more arithmetic and fewer calls, so that there the first
-    batch is timed both ways, once each way is warm, and the quicker one stays.
+    batch is timed both ways, once each way is warm and recorded, and the quicker one stays.
 
     The net has one input, of one size, and one output of K values an image, in TEST phase; its
     blobs hold no whole image's values afterwards.
@@ -223,14 +226,18 @@ class ViewPredictor:
         both ways on the first batch; None: on a GPU.  Raises CaffeError for a net of another kind.
         """
         self._net, self._origins, self._mirror = net, list(origins), mirror
-        self._mean = None if mean is None else upload(mean, CONTEXT.device)
         self._scale = scale
         _require_one_input_and_output(net)
         check(len(self._origins) > 0, "there are no crops to predict")
         height, width = net.blobs[net.inputs[0]].shape[-2:]
         self._size: Pair = (height, width)
         self.views = len(self._origins) * (1 + mirror)
+        if mean is not None and self.views == 1:
+            mean = self._seen(mean)
+        self._mean = None if mean is None else upload(mean, CONTEXT.device)
         self._dense = _dense_layers(net) if self.views > 1 else []
+        self._order = preferred(CONTEXT.device, CONTEXT.precision == "float32")
+        self._run = self._recorded()
         self._measure = CONTEXT.gpu if measure is None else measure
         self._most: int | None = None  # images in a pass, once more have proved too many
 
@@ -243,60 +250,97 @@ class ViewPredictor:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Raises CaffeError where a crop does not lie within the images."""
         _require_crops_within(self._net, images, self._origins)
-        step = _images_in_a_pass(self._net, self._dense, images, self._size)
-        step = min(step, self._most or step)
-        if self._measure and self.shares:
-            self._measure = False
-            self._choose(images[:step])
-        parts: list[np.ndarray] = []
+        out: np.ndarray | None = None
         start = 0
         while start < len(images):
+            step = _images_in_a_pass(self._net, self._dense, images, self._size)
+            step = min(step, self._most or step, len(images) - start)
+            some = images[start : start + step]
             try:
-                parts.append(self._pass(images[start : start + step], self._dense))
+                if self._measure and self.shares:
+                    self._choose(some)
+                    self._measure = False
+                found = self._pass(some)
             except torch.OutOfMemoryError:
                 if step == 1:
                     raise
-                self._most = step = max(1, min(step, len(images) - start) // 2)
+                self._most = step // 2
                 torch.cuda.empty_cache()
                 continue
+            if out is None:
+                out = np.empty((len(images), *found.shape[1:]), np.float32)
+            out[start : start + step] = found
             start += step
-        return np.concatenate(parts)
+        assert out is not None  # there are images
+        self._run.tell()
+        return out
 
     def _choose(self, images: np.ndarray) -> None:
         """Leave out the sharing where the views by themselves are quicker on this device."""
-        seconds = {}
-        for shares in (True, False):
-            dense = self._dense if shares else []
-            for _ in range(2):  # the first time allocates and chooses algorithms
+        ways = [(self._dense, self._run), ([], self._recorded())]
+        seconds = []
+        try:
+            for self._dense, self._run in ways:
+                for _ in range(PLAIN_FIRST + 1):  # allocates, chooses algorithms, records
+                    self._pass(images)
                 begun = time.perf_counter()
-                self._pass(images, dense)  # its copy to the host waits for the device
-                seconds[shares] = time.perf_counter() - begun
-        if seconds[False] < seconds[True]:
-            self._dense = []
+                self._pass(images)  # its copy to the host waits for the device
+                seconds.append(time.perf_counter() - begun)
+        finally:
+            quicker = len(seconds) == 2 and seconds[1] < seconds[0]
+            self._dense, self._run = ways[quicker]
 
-    def _pass(self, images: np.ndarray, dense: list[tuple[int, _Window]]) -> np.ndarray:
-        groups = self._groups(images)
-        return _predict(self._net, groups, dense, self.views)
+    def _recorded(self) -> RecordedPredictions:
+        return RecordedPredictions(self._net, self._outputs, CONTEXT.device)
 
-    def _groups(self, images: np.ndarray) -> list[_Group]:
-        values = upload(np.ascontiguousarray(images), CONTEXT.device)
-        # a copy of our own, since layers work in place
-        values = values.to(torch.float32, memory_format=torch.channels_last, copy=True)
-        subtract_and_scale(values, self._mean, self._scale)
+    def _pass(self, images: np.ndarray) -> np.ndarray:
+        if self.views == 1:
+            images = self._seen(images)
+        pixels = upload(np.ascontiguousarray(images), CONTEXT.device)
+        return self._run(pixels).cpu().numpy()
+
+    def _seen(self, values: np.ndarray) -> np.ndarray:
+        """Of images, or of a mean of them, what the only view shows."""
+        (row, column), (height, width) = self._origins[0], self._size
+        if values.shape[-2:] == (1, 1):  # one value a channel
+            return values
+        return values[..., row : row + height, column : column + width]
+
+    def _outputs(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Outputs N×V×K, on the device, of N×C×H×W bytes (or float32) there."""
+        return _predict(self._net, self._groups(pixels), self._dense, self.views)
+
+    def _groups(self, pixels: torch.Tensor) -> list[_Group]:
+        values = self._transformed(pixels)
+        if self.views == 1:
+            return [_Group(values, self._size, [(0, 0)], [0])]
         numbers = list(range(len(self._origins)))
         groups = [_Group(values, self._size, self._origins, numbers)]
         if self._mirror:
-            width = images.shape[3] - self._size[1]
+            width = pixels.shape[3] - self._size[1]
             mirrored = [(row, width - column) for row, column in self._origins]
             numbers = list(range(len(self._origins), self.views))
             groups.append(_Group(values.flip(3), self._size, mirrored, numbers))
         return groups
 
+    def _transformed(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(pixel - mean) * scale, in a copy of our own, since layers work in place."""
+        if pixels.device.type != "cpu":
+            values = pixels.to(torch.float32, memory_format=self._order, copy=True)
+            return subtract_and_scale(values, self._mean, self._scale)
+        # a processor is quicker plane by plane, and then puts the planes side by side
+        planes = pixels.to(torch.float32, copy=True)
+        subtract_and_scale(planes, self._mean, self._scale)
+        values = torch.empty_like(planes, memory_format=self._order)
+        for source, target in zip(planes.unbind(1), values.unbind(1)):
+            target.copy_(source)
+        return values
+
 
 def _predict(
     net: Net, groups: list[_Group], dense: list[tuple[int, _Window]], views: int
-) -> np.ndarray:
-    """Outputs N×V×K of the views in ``groups``."""
+) -> torch.Tensor:
+    """Outputs N×V×K, on the device, of the views in ``groups``."""
     graph = net.graph
     for i, window in dense:
         if not window.is_a_cell:
@@ -307,14 +351,14 @@ def _predict(
     for group in groups:
         for index, view in enumerate(group.views):
             crops[view] = group.cut(index)
-    batch = torch.cat(crops)
+    batch = torch.cat(crops) if views > 1 else crops[0]
     last = dense[-1][0] if dense else -1
     begin = graph.tops[last][0] if dense else graph.blobs[graph.input_ids[0]]
     begin.resize(tuple(batch.shape))
     begin.set_data(batch)
     net.run_forward(last + 1)
     found = graph.blobs[graph.output_ids[0]].tensor
-    return found.reshape(views, len(batch) // views, -1).transpose(0, 1).cpu().numpy()
+    return found.reshape(views, len(batch) // views, -1).transpose(0, 1)
 
 
 def _require_one_input_and_output(net: Net) -> None:

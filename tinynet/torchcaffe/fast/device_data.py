@@ -14,7 +14,6 @@ from tinynet.torchcaffe.fast.device_images import DeviceImages, Plan
 from tinynet.torchcaffe.layer_types.data import Data
 from tinynet.torchcaffe.reading.data_reader import Batch, DataReader, Position
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
-from tinynet.torchcaffe.reading.upload import upload
 
 _NOTHING = np.empty(0, np.float32)
 
@@ -84,7 +83,7 @@ class DeviceData(Data):
         self._static: list[StaticBatch] = []
         return reader
 
-    # --- batches that are taken before the forward pass asks for them (recorded_iteration.py)
+    # --- batches that are taken before the forward pass asks for them (recorded_passes.py)
 
     @property
     def stays(self) -> bool:
@@ -99,17 +98,14 @@ class DeviceData(Data):
             isinstance(batch, PlannedBatch) and batch.plan.images is None for batch in self._ahead
         )
 
-    def values_ahead(self) -> list[torch.Tensor]:
-        """The plans that were taken, brought to the device."""
-        return [upload(values, CONTEXT.device) for values in self._plans_ahead()]
+    def plans_ahead(self) -> list[np.ndarray]:
+        """The values of the plans that were taken."""
+        return [b.plan.values for b in self._ahead if isinstance(b, PlannedBatch)]
 
     def room_ahead(self) -> list[torch.Tensor]:
-        """Memory on the device for such plans, with nothing in it."""
-        plans = (torch.from_numpy(values) for values in self._plans_ahead())
+        """Memory on the device for such values, with nothing in it."""
+        plans = (torch.from_numpy(values) for values in self.plans_ahead())
         return [torch.empty_like(plan, device=CONTEXT.device) for plan in plans]
-
-    def _plans_ahead(self) -> list[np.ndarray]:
-        return [b.plan.values for b in self._ahead if isinstance(b, PlannedBatch)]
 
     def forget_ahead(self) -> None:
         self._ahead.clear()

@@ -16,6 +16,8 @@ import torch
 
 from tinynet.caffeformat.transform import subtract_and_scale
 from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.fast.memory_order import preferred
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
 from tinynet.torchcaffe.reading.upload import upload
 
@@ -65,19 +67,31 @@ class DeviceImages:
         self.shape = shape
         self._device = device
         channels, height, width = transformer.output_shape(shape)
-        # as they stand in a batch N×h×w×C
-        self._channels = torch.arange(channels, device=device)
-        self._down = torch.arange(height, device=device).reshape(-1, 1, 1)
-        self._across = torch.arange(width, device=device).reshape(-1, 1)
-        self._mirrored = self._across.flip(0)
+        # a batch as it lies in memory: N×h×w×C or N×C×h×w
+        order = preferred(device, CONTEXT.precision == "float32")
+        self._channels_last = order == torch.channels_last
+        axes = {"C": (-1,), "h": (-1, 1, 1), "w": (-1, 1)}
+        if not self._channels_last:
+            axes = {"C": (-1, 1, 1), "h": (-1, 1), "w": (-1,)}
+        self._channels = torch.arange(channels, device=device).reshape(axes["C"])
+        self._down = torch.arange(height, device=device).reshape(axes["h"])
+        self._across = torch.arange(width, device=device).reshape(axes["w"])
+        self._mirrored = torch.arange(width - 1, -1, -1, device=device).reshape(axes["w"])
         self._mean_image = None if transformer.mean is None else upload(transformer.mean, device)
         values = transformer.mean_values
-        self._mean_values = upload(values, device) if len(values) else None
+        self._mean_values = upload(values, device).reshape(axes["C"]) if len(values) else None
         self._scale = float(transformer.scale)
+        self._one_window: tuple[slice, slice] | None = None
+        if not (transformer.mirror or transformer.random_crop):  # nothing is drawn
+            _, (row,), (column,) = transformer.draw([shape])
+            self._one_window = slice(row, row + height), slice(column, column + width)
+            if self._mean_image is not None:
+                self._mean_image = self._seen(self._mean_image).contiguous()
         self._all: torch.Tensor | None = None
         size = records * int(np.prod(shape))
         if fits(size, device):
             self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
+            self._all_seen = self._seen(self._all)
         place = "stay on" if self._all is not None else "are too many for"
         glog.info(f"Images {place} {device}: {size / 1e6:,.0f} MB")
         self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
@@ -126,11 +140,26 @@ class DeviceImages:
         return self._cut(self._all, values)
 
     def _cut(self, images: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``DataTransformer.transform`` makes of these windows, channels last as there."""
-        records, mirrors, rows, columns, _ = values.reshape(5, -1, 1, 1, 1).unbind()
-        across = torch.where(mirrors != 0, self._mirrored, self._across)
-        place = records, self._channels, rows + self._down, columns + across
-        data = images[place].to(torch.float32)
-        mean = self._mean_values if self._mean_image is None else self._mean_image[place[1:]]
-        data = subtract_and_scale(data, mean, self._scale).permute(0, 3, 1, 2)
-        return data, values[4].to(torch.float32)
+        """What ``DataTransformer.transform`` makes of these windows."""
+        mean = self._mean_values if self._mean_image is None else self._mean_image
+        if self._one_window:
+            records, _, _, _, labels = values.unbind()
+            seen = self._all_seen if images is self._all else self._seen(images)
+            data = seen.index_select(0, records)
+        else:
+            records, mirrors, rows, columns, labels = values.reshape(5, -1, 1, 1, 1).unbind()
+            across = torch.where(mirrors != 0, self._mirrored, self._across)
+            place = records, self._channels, rows + self._down, columns + across
+            data = images[place]
+            if self._mean_image is not None:
+                mean = self._mean_image[place[1:]]
+            labels = labels.reshape(-1)
+        data = subtract_and_scale(data.to(torch.float32), mean, self._scale)
+        return (data.permute(0, 3, 1, 2) if self._channels_last else data), labels.to(torch.float32)
+
+    def _seen(self, images: torch.Tensor) -> torch.Tensor:
+        """The one window of images, where all have it, as a batch lies in memory."""
+        if self._one_window:
+            rows, columns = self._one_window
+            images = images[..., rows, columns]
+        return images.movedim(-3, -1) if self._channels_last else images

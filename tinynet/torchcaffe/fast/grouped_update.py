@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 
 from tinynet.torchcaffe.acceleration import stands_in_for
-from tinynet.torchcaffe.fast import graphs, recorded_iteration
+from tinynet.torchcaffe.fast import graphs, recorded_passes
+from tinynet.torchcaffe.fast.recorded_evaluation import RecordedTest
 from tinynet.torchcaffe.fast.recorded_iteration import RecordedIteration
+from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 
@@ -26,14 +28,20 @@ class GroupedSGDSolver(SGDSolver):
         params = self.net.learnable_params
         device = params[0].tensor.device if params else torch.device("cpu")
         self._grouped = device.type in graphs.BY_DEVICE
-        if self._grouped and recorded_iteration.wanted():
+        self._recorded_tests: dict[Net, RecordedTest] = {}
+        if self._grouped and recorded_passes.wanted():
             self.recorded = RecordedIteration(self, self.update_groups, device)
+            self._recorded_tests = {net: RecordedTest(net, device) for net in self.test_nets}
 
     def passes(self) -> torch.Tensor | None:
         loss = None
         if self.recorded and self.parameters.regularization_type == "L2":
             loss = self.recorded.passes()
         return super().passes() if loss is None else loss
+
+    def test_pass(self, net: Net) -> torch.Tensor:
+        loss = self._recorded_tests[net].passes() if net in self._recorded_tests else None
+        return super().test_pass(net) if loss is None else loss
 
     def update_weights(self, rate: float) -> None:
         if not self._grouped or self.parameters.regularization_type != "L2":

@@ -6,6 +6,8 @@ The rules are those of Caffe's ``Net::Init`` (src/caffe/net.cpp); ``NetGraph`` i
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
@@ -14,11 +16,21 @@ from tinynet.torchcaffe.graph.rewrites import prepare
 from tinynet.torchcaffe.layer import Layer, create_layer
 
 
+class Step(NamedTuple):
+    """A layer, and the blobs that it runs on."""
+
+    name: str
+    layer: Layer
+    bottom: list[Blob]
+    top: list[Blob]
+
+
 class NetGraph:
     """Layers and blobs of one net in one phase, connected and set up.
 
     Per layer (lists of equal length): ``layers``, ``layer_names``, ``bottoms``/``tops`` (blobs),
-    ``bottom_ids``/``top_ids`` (their numbers), ``bottom_need_backward``, ``layer_need_backward``.
+    ``bottom_ids``/``top_ids`` (their numbers), ``bottom_need_backward``, ``layer_need_backward``;
+    and ``steps``, what a pass through the net needs of them.
     Per blob: ``blobs``, ``blob_names``, ``blob_loss_weights``. Per distinct parameter blob:
     ``learnable_params``, ``params_lr``, ``params_decay``.
 
@@ -59,6 +71,7 @@ class NetGraph:
         self._skip_what_the_loss_does_not_see()
         if param.force_backward:
             self._force_backward()
+        self.steps = [*map(Step, self.layer_names, self.layers, self.bottoms, self.tops)]
         self.output_ids = [self._latest[name] for name in sorted(self._available)]
         for name in sorted(self._available):
             glog.info(f"This network produces output {name}")

@@ -10,6 +10,7 @@ import math
 
 import torch
 
+from tinynet.torchcaffe.blob import shaped
 from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 
 
@@ -28,9 +29,13 @@ class Accuracy(Layer):
         scores, labels = bottom[0].shape, bottom[1].shape
         axis = self.canonical_axis(self.param.accuracy_param.axis, len(scores))
         self.classes = scores[axis]
-        self.rows = (math.prod(scores[:axis]), math.prod(scores[axis + 1 :]))
+        outer, inner = math.prod(scores[:axis]), math.prod(scores[axis + 1 :])
+        # outer × classes × inner, with one label for each pair of outer and inner
+        self._scores = (outer, self.classes, inner) if inner != 1 else (outer, self.classes)
+        self._labels = (outer, 1, inner) if inner != 1 else (outer, 1)
+        self._all: torch.Tensor | None = None
         self.require(
-            self.rows[0] * self.rows[1] == math.prod(labels),
+            outer * inner == math.prod(labels),
             f"number of labels must match number of predictions; scores have shape {scores} with "
             f"axis {axis}, labels {labels}",
         )
@@ -43,10 +48,9 @@ class Accuracy(Layer):
             top[1].resize((self.classes,))
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        outer, inner = self.rows
-        scores = bottom[0].tensor.reshape(outer, self.classes, inner)
-        labels = bottom[1].tensor.reshape(outer, 1, inner).to(torch.int64)
-        counted = torch.ones_like(labels, dtype=torch.bool)
+        scores = shaped(bottom[0].tensor, self._scores)
+        labels = bottom[1].tensor.to(torch.int64).reshape(self._labels)
+        counted: torch.Tensor | None = None  # all of them
         if self.ignore_label is not None:
             counted = labels != self.ignore_label
             labels = torch.where(counted, labels, 0)
@@ -56,14 +60,24 @@ class Accuracy(Layer):
                 f"labels must be in 0 … {self.classes - 1}; got {int(labels.min())} … "
                 f"{int(labels.max())}",
             )
-        better = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) - 1
-        right = (better < self.top_k) & counted
-        total = counted.sum().to(torch.float32)
-        # no label that counts: accuracy 0
-        top[0].set_data(right.sum().to(torch.float32) / total.clamp(min=1))
+        # of the classes at least as good as the true one, that is one itself, unless it is NaN
+        right = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) <= self.top_k
+        if counted is not None:
+            right &= counted
+        top[0].set_data(right.sum() / self._total(labels, counted))
         if len(top) > 1:
+            if counted is None:
+                counted = torch.ones_like(right)
             index = labels.reshape(-1)
             per_class = torch.zeros(2, self.classes, device=scores.device)
             per_class[0].scatter_add_(0, index, right.reshape(-1).to(torch.float32))
             per_class[1].scatter_add_(0, index, counted.reshape(-1).to(torch.float32))
             top[1].set_data(per_class[0] / per_class[1].clamp(min=1))
+
+    def _total(self, labels: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+        """How many labels count, at least 1 (with none, the accuracy is 0): float32, 0-d."""
+        if counted is not None:
+            return counted.sum().to(torch.float32).clamp(min=1)
+        if self._all is None:  # a tensor, since a GPU divides by a number in another way
+            self._all = torch.full((), max(1.0, labels.numel()), device=labels.device)
+        return self._all

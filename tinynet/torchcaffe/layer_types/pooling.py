@@ -14,6 +14,7 @@ memory).  On a GPU NaN passes on, as with cuDNN, Caffe's own choice there.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch.nn.functional import pad
@@ -90,6 +91,7 @@ class Pooling(Layer):
                 count -= 1
             out.append(count)
         self.out = (out[0], out[1])
+        self._windows = self._torchs_own(shape, floor)
         for above in top:
             above.resize((shape[0], shape[1], *out))
         # cells to add (or, where negative, to leave off) at the end so that the windows just fit
@@ -99,6 +101,19 @@ class Pooling(Layer):
                 out, self.stride, self.kernel, shape[2:], self.pad
             )
         )
+
+    def _torchs_own(self, shape: tuple[int, ...], floor: bool) -> tuple[Any, ...] | None:
+        """What PyTorch's max pooling takes for these very windows; None where it has others.
+
+        It drops a last window that would start beyond the bottom even without padding, and takes no
+        padding of more than half a kernel.
+        """
+        for size, kernel, stride, padding, count in zip(
+            shape[2:], self.kernel, self.stride, self.pad, self.out
+        ):
+            if 2 * padding > kernel or (count - 1) * stride >= size + padding:
+                return None
+        return [*self.kernel], [*self.stride], [*self.pad], [1, 1], not floor
 
     def _padded(self, values: torch.Tensor, filling: float) -> torch.Tensor:
         """The bottom on which all windows fit exactly."""
@@ -136,18 +151,19 @@ class Pooling(Layer):
             self._empty = out == lowest
         top[0].set_data(out)
         if len(top) > 1:
-            width = self._input.shape[3]
-            row = self._indices // width - self.pad[0]
-            column = self._indices % width - self.pad[1]
-            mask = row * values.shape[3] + column
+            mask = self._indices
+            if not self._windows:  # they are places in the padded bottom
+                width = self._input.shape[3]
+                row, column = mask // width - self.pad[0], mask % width - self.pad[1]
+                mask = row * values.shape[3] + column
             if self._empty is not None:
                 mask = torch.where(self._empty, -1, mask)
             top[1].set_data(mask.to(torch.float32))
 
     def _pool_maximum(self, values: torch.Tensor, lowest: float) -> torch.Tensor:
-        self._input = self._padded(values, lowest)
+        self._input = values if self._windows else self._padded(values, lowest)
         out, self._indices = torch.ops.aten.max_pool2d_with_indices(
-            self._input, list(self.kernel), list(self.stride)
+            self._input, *(self._windows or (self.kernel, self.stride))
         )
         return out
 
@@ -189,13 +205,16 @@ class Pooling(Layer):
             padded = self._padded(bottom[0].tensor, 0.0)
             diff = self._hand_down_stochastically(top[0].grad, padded)
         else:
-            windows = (list(self.kernel), list(self.stride), [0, 0], [1, 1], False)
+            windows = self._windows or (self.kernel, self.stride, [0, 0], [1, 1], False)
             above = top[0].computed_diff.to(self._input.dtype)
             if self._empty is not None:
                 above = torch.where(self._empty, 0, above)
             diff = torch.ops.aten.max_pool2d_with_indices_backward(
                 above, self._input, *windows, self._indices
             )
+            if self._windows:
+                bottom[0].set_diff(diff)
+                return
         bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))
 
     def _window_sizes(self, values: torch.Tensor) -> torch.Tensor:

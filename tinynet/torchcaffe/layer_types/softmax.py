@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 
 
 @register("Softmax")
 class Softmax(Layer):
+    @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         shape = bottom[0].shape
         self.axis = self.canonical_axis(self.param.softmax_param.axis, len(shape))

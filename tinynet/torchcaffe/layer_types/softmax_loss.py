@@ -38,6 +38,9 @@ class SoftmaxWithLoss(LossLayer):
         self.classes = scores[self.axis]
         outer, inner = math.prod(scores[: self.axis]), math.prod(scores[self.axis + 1 :])
         self.rows = (outer, inner)
+        # outer × classes × inner, with one label for each pair of outer and inner
+        self._probabilities = (outer, self.classes, inner) if inner != 1 else (outer, self.classes)
+        self._indices = (outer, 1, inner) if inner != 1 else (outer, 1)
         self.require(
             outer * inner == math.prod(labels),
             f"number of labels must match number of predictions; scores have shape {scores} with "
@@ -47,8 +50,8 @@ class SoftmaxWithLoss(LossLayer):
             top[1].resize(scores)
 
     def _labels(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Labels as outer × 1 × inner indices, and which of them count (None: all)."""
-        labels = bottom[1].tensor.reshape(self.rows[0], 1, self.rows[1]).to(torch.int64)
+        """Labels as indices of classes, and which of them count (None: all)."""
+        labels = bottom[1].tensor.to(torch.int64).reshape(self._indices)
         if self.ignore_label is None:
             return labels, None
         valid = labels != self.ignore_label
@@ -59,7 +62,7 @@ class SoftmaxWithLoss(LossLayer):
         self._prob = prob
         labels, valid = self._labels(bottom)
         self.require_labels(labels, self.classes)
-        picked = prob.reshape(self.rows[0], self.classes, self.rows[1]).gather(1, labels)
+        picked = shaped(prob, self._probabilities).gather(1, labels)
         losses = -picked.clamp(min=_FLT_MIN).log()
         if valid is not None:
             losses = losses * valid
@@ -72,7 +75,7 @@ class SoftmaxWithLoss(LossLayer):
         if not propagate_down[0]:
             return
         labels, valid = self._labels(bottom)
-        diff = self._prob.reshape(self.rows[0], self.classes, self.rows[1]).clone()
+        diff = shaped(self._prob, self._probabilities).clone()
         diff.scatter_(1, labels, -1.0, reduce="add")
         if valid is not None:
             diff *= valid

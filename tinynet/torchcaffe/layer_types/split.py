@@ -11,12 +11,14 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 @register("Split")
 class Split(Layer):
     num_top = (1, None)
+    works_in_place = False
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
+        below = bottom[0]
+        shape = below.shape
         for above in top:
-            self.require(above is not bottom[0], "cannot work in place")
-            above.resize(bottom[0].shape)
-            above.share_data(bottom[0])
+            above.resize(shape)
+            above.share_data(below)  # not by shapes: other memory can be given to the bottom
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         pass

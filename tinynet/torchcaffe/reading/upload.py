@@ -7,8 +7,11 @@ import torch
 
 
 def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """``values`` on ``device``, without waiting: a GPU copies them from page-locked memory."""
+    """``values`` on ``device``, without waiting."""
+    return staged(values, device).to(device, non_blocking=True)
+
+
+def staged(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``values`` where ``device`` can copy them from without a wait: a GPU, page-locked memory."""
     tensor = torch.as_tensor(values)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    return tensor.pin_memory() if device.type == "cuda" else tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +21,6 @@ from tinynet.torchcaffe.solver import get_solver
 
 pytestmark = needs_gpu
 UPDATES = 2
-
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-    yield
-    torchcaffe.set_mode_cpu()
-    extensions.set_precision("float32")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stages")
-    small_stages.write_data(path)
-    return path
 
 
 def test_the_gpu_has_a_name() -> None:
@@ -142,7 +126,7 @@ def _furthest(path: Path) -> float:
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_stage_of_full_size_moves_its_weights_as_on_the_cpu(folder: Path, number: int) -> None:
+def test_a_stage_of_full_size_moves_its_weights_as_on_the_cpu(stages: Path, number: int) -> None:
     """From one seed at least: a value next to zero may round to the other side of a ReLU.
 
     In a batch of 4 a single unit's gradient is some hundredths of the whole (seen against float64,
@@ -151,7 +135,7 @@ def test_a_stage_of_full_size_moves_its_weights_as_on_the_cpu(folder: Path, numb
     found = []
     for seed in range(1, 5):
         path = small_stages.write_stage(
-            folder, number, full_size=True, base_lr=1e-3, weight_decay=0.01, random_seed=seed
+            stages, number, full_size=True, base_lr=1e-3, weight_decay=0.01, random_seed=seed
         )
         _without_dropout(path)
         found.append(_furthest(path))
@@ -160,8 +144,8 @@ def test_a_stage_of_full_size_moves_its_weights_as_on_the_cpu(folder: Path, numb
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
-def test_nothing_in_a_training_iteration_waits_for_the_gpu(folder: Path, precision: str) -> None:
-    path = small_stages.write_stage(folder, 7, display=0, test_interval=1000)
+def test_nothing_in_a_training_iteration_waits_for_the_gpu(stages: Path, precision: str) -> None:
+    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
     with on_gpu():
         extensions.set_precision(precision)
         solver = get_solver(path)
@@ -178,9 +162,9 @@ def test_nothing_in_a_training_iteration_waits_for_the_gpu(folder: Path, precisi
 
 @pytest.mark.parametrize(("precision", "off"), [("tf32", 5e-3), ("bf16", 3e-2)])
 def test_a_faster_arithmetic_is_used_and_stays_near_float32(
-    folder: Path, precision: str, off: float
+    stages: Path, precision: str, off: float
 ) -> None:
-    path = small_stages.write_stage(folder, 5, full_size=True)
+    path = small_stages.write_stage(stages, 5, full_size=True)
     _without_dropout(path)
     found = []
     for name in ("float32", precision):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,17 @@ import torch
 import tinynet.torchcaffe as torchcaffe
 from tests.run import small_stages
 from tests.torchcaffe.conftest import needs_gpu, on_gpu
-from tests.torchcaffe.fast.test_recorded_iteration import assert_equal
+from tests.torchcaffe.left_by_solvers import assert_equal
 from tinynet.torchcaffe import extensions
-from tinynet.torchcaffe.fast import recorded_iteration
+from tinynet.torchcaffe.fast import recorded_passes
 
 pytestmark = needs_gpu
 # the images come to the device in the first 10, of batch 4
 BEFORE, REPEATED = 14, 20
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-    yield
-    torchcaffe.set_mode_cpu()
-    extensions.set_precision("float32")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stages")
-    small_stages.write_data(path)
-    return path
-
-
 def made(path: Path, repeated: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv(recorded_iteration.VARIABLE, "1" if repeated else "0")
+    monkeypatch.setenv(recorded_passes.VARIABLE, "1" if repeated else "0")
     solver = torchcaffe.get_solver(path)
     extensions.make_resumable(solver)
     return solver
@@ -47,10 +31,10 @@ def made(path: Path, repeated: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
 @pytest.mark.parametrize("stage", [1, 7])
 def test_twenty_repeated_iterations_leave_the_bits_of_the_plain_path(
-    folder: Path, stage: int, precision: str, iter_size: int, monkeypatch: pytest.MonkeyPatch
+    stages: Path, stage: int, precision: str, iter_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = small_stages.write_stage(
-        folder, stage, full_size=True, iter_size=iter_size, stepvalue=25, max_iter=100
+        stages, stage, full_size=True, iter_size=iter_size, stepvalue=25, max_iter=100
     )
     with on_gpu():
         extensions.set_precision(precision)
@@ -68,9 +52,9 @@ def test_twenty_repeated_iterations_leave_the_bits_of_the_plain_path(
 
 @pytest.mark.parametrize("stage", [1, 7])
 def test_a_run_resumes_exactly_across_repeated_iterations(
-    folder: Path, stage: int, monkeypatch: pytest.MonkeyPatch
+    stages: Path, stage: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = small_stages.write_stage(folder, stage, full_size=True, snapshot=20, max_iter=100)
+    path = small_stages.write_stage(stages, stage, full_size=True, snapshot=20, max_iter=100)
     with on_gpu():
         whole = made(path, True, monkeypatch)
         whole.step(36)

@@ -1,0 +1,180 @@
+"""Tests and predictions that are recorded and repeated give the bits of those that are not.
+
+There is no GPU in most places, where ``recorder.Recorder`` stands in for CUDA graphs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tinynet.torchcaffe as caffe
+from tests.run import small_stages
+from tests.torchcaffe.fast.recorder import Recorder
+from tests.torchcaffe.fast.test_dense_crops import CONV, FC, give_weights, net_of
+from tinynet.torchcaffe.fast import graphs, recorded_passes
+from tinynet.torchcaffe.fast.dense_crops import ViewPredictor
+
+pytestmark = pytest.mark.usefixtures("as_on_a_gpu")
+REPEATED = "are repeated as a CUDA graph, which gave the plain path's bits"
+
+
+def messages(text: str) -> list[str]:
+    return [line.partition("] ")[2] for line in text.splitlines()]
+
+
+def with_tests(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A solver that has trained and been tested."""
+    monkeypatch.setenv(recorded_passes.VARIABLE, "1" if recorded else "0")
+    torch.manual_seed(7)
+    solver = caffe.get_solver(path)
+    solver.step(19)
+    return solver
+
+
+@pytest.mark.parametrize("stage", [1, 7])
+def test_repeated_tests_say_the_scores_of_the_plain_path(
+    stages: Path, stage: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """While the weights change between two tests, and every test begins at another record."""
+    path = small_stages.write_stage(stages, stage, test_interval=3)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    said, solvers = [], []
+    for recorded in (False, True):
+        solvers.append(with_tests(path, recorded, monkeypatch))
+        lines = messages(capfd.readouterr().err)
+        said.append([line for line in lines if "Test " in line or "test net are" in line])
+    plain, repeated = solvers
+    assert plain._recorded_tests == {}
+    (passes,) = repeated._recorded_tests.values()
+    assert passes.recorded == passes.graphs.recordings == 1 and not passes.refused
+    assert passes.graphs.repetitions > 10
+    more = [line for line in said[1] if line not in said[0]]
+    assert more == [f"Passes of the test net {REPEATED}"]
+    assert [line for line in said[0] if line not in said[1]] == []
+    scores = [line for line in said[0] if "output" in line]
+    assert len(scores) == 7 * 3 and len(set(scores)) > 7
+    for name, blob in plain.test_nets[0].blobs.items():
+        found = repeated.test_nets[0].blobs[name].tensor
+        assert graphs.same_bits([found.contiguous()], [blob.tensor.contiguous()]), name
+
+
+@pytest.mark.parametrize(
+    ("unusual", "why"),
+    [
+        ("callback", "it has callbacks or debug_info"),
+        ("images", "the images of layer data do not stay on the device"),
+        ("differs", "its results differ from those of the plain path"),
+        ("fails", "torch cannot record it (operation not permitted)"),
+    ],
+)
+def test_an_unusual_test_keeps_to_the_plain_path_and_says_why_once(
+    stages: Path, unusual: str, why: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    path = small_stages.write_stage(stages, 7, test_interval=3, max_iter=9)
+    plain = with_tests(path, False, monkeypatch)
+
+    def fail(self: Recorder, work: graphs.Work) -> None:
+        work()
+        raise RuntimeError("operation not permitted\nin a stream that is recorded")
+
+    if unusual == "images":
+        monkeypatch.setattr("tinynet.torchcaffe.fast.device_images.fits", lambda *_: False)
+    if unusual == "differs":
+        monkeypatch.setattr(Recorder, "same", lambda *_: False)
+    if unusual == "fails":
+        monkeypatch.setattr(Recorder, "record", fail)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    monkeypatch.setenv(recorded_passes.VARIABLE, "1")
+    torch.manual_seed(7)
+    solver = caffe.get_solver(path)
+    if unusual == "callback":
+        solver.test_nets[0].before_forward(lambda layer: None)
+    solver.step(19)
+    said = [line for line in messages(capfd.readouterr().err) if "Passes of the test" in line]
+    assert said == [f"Passes of the test net are not repeated as a CUDA graph: {why}"]
+    for name, blob in plain.test_nets[0].blobs.items():
+        found = solver.test_nets[0].blobs[name].tensor
+        assert graphs.same_bits([found.contiguous()], [blob.tensor.contiguous()]), name
+
+
+def predictor(folder: Path, shares: bool = True) -> tuple[ViewPredictor, caffe.Net]:
+    net = net_of(folder, CONV % "" + FC % "conv", (5, 5))
+    give_weights(net)
+    origins = [(0, 0), (1, 1)] if shares else [(1, 0)]
+    mean = np.random.default_rng(1).uniform(90, 160, (2, 6, 6)).astype(np.float32)
+    return ViewPredictor(net, origins, shares, mean, 0.0625), net
+
+
+def images(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 2, 6, 6)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_repeated_predictions_are_those_of_the_plain_path_to_the_bit(
+    tmp_path: Path, shares: bool, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    repeated, net = predictor(tmp_path, shares)
+    assert repeated.shares == shares
+    monkeypatch.setenv(recorded_passes.VARIABLE, "0")
+    plain, other = predictor(tmp_path, shares)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    kept = []
+    for seed in range(6):
+        some = images(4, seed)
+        kept.append((repeated(some), plain(some)))
+    recorder = repeated._run._graphs
+    assert isinstance(recorder, Recorder) and recorder.recordings == 1
+    assert recorder.repetitions == 5  # one to be compared, and those after two that were not
+    last = images(3, 9)  # a batch of another size, as the last of a set is, is done plainly
+    kept.append((repeated(last), plain(last)))
+    kept.append((repeated(some), plain(some)))
+    assert recorder.repetitions == 6
+    # what was returned stays as it was
+    for found, expected in kept:
+        np.testing.assert_array_equal(found.view(np.int32), expected.view(np.int32))
+    for each in (net, other):
+        each.params["conv"][0].data[...] *= -1
+    np.testing.assert_array_equal(repeated(some), plain(some))
+    said = [line for line in messages(capfd.readouterr().err) if "Predictions" in line]
+    assert said == [f"Predictions {REPEATED}"]
+
+
+@pytest.mark.parametrize(
+    ("unusual", "why"),
+    [
+        ("layer", "layer odd is of type MVN, whose work may change"),
+        ("differs", "its results differ from those of the plain path"),
+        ("fails", "torch cannot record it (operation not permitted)"),
+    ],
+)
+def test_what_cannot_be_recorded_is_predicted_plainly_and_said_once(
+    tmp_path: Path, unusual: str, why: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    layers = CONV % "" + FC % "conv"
+    if unusual == "layer":
+        odd = 'layer { name: "odd" type: "MVN" bottom: "conv" top: "odd" }'
+        layers = CONV % "" + odd + FC % "odd"
+    net = net_of(tmp_path, layers, (5, 5))
+    give_weights(net)
+
+    def fail(self: Recorder, work: graphs.Work) -> None:
+        raise RuntimeError("operation not permitted")
+
+    if unusual == "differs":
+        monkeypatch.setattr(Recorder, "same", lambda *_: False)
+    if unusual == "fails":
+        monkeypatch.setattr(Recorder, "record", fail)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    repeated = ViewPredictor(net, [(0, 0), (1, 1)], True)
+    monkeypatch.setenv(recorded_passes.VARIABLE, "0")
+    plain = ViewPredictor(net, [(0, 0), (1, 1)], True)
+    for seed in range(5):
+        some = images(4, seed)
+        np.testing.assert_array_equal(repeated(some), plain(some))
+    said = [line for line in messages(capfd.readouterr().err) if "Predictions" in line]
+    assert said == [f"Predictions are not repeated as a CUDA graph: {why}"]

@@ -1,0 +1,144 @@
+"""Evaluation as a GPU repeats it (recorded_passes.py): a solver's tests, and predictions.
+
+Of a test the forward pass is recorded, with the cut of its images; outside stay the sums of its
+scores.  Of predictions all that happens between an image's bytes and its probabilities is: the
+transform, the views, the net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.blob import parts_of, shape_of
+from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.fast import graphs
+from tinynet.torchcaffe.fast.recorded_passes import (
+    PLAIN_FIRST,
+    RecordedPasses,
+    parameters_of,
+    unusual,
+    wanted,
+)
+from tinynet.torchcaffe.net import Net
+
+
+class RecordedTest(RecordedPasses):
+    """The recordings of one test net's passes."""
+
+    what = "Passes of the test net"
+
+    def work(self) -> None:
+        self.use_batches()
+        self.loss = self.net.run_forward()
+
+    def compare(self) -> bool:
+        def left() -> list[torch.Tensor]:
+            assert self.loss is not None
+            blobs = self.net.graph.blobs
+            return [tensor.clone() for tensor in (*(b.tensor for b in blobs), self.loss)]
+
+        self.graphs.beside(self.work)
+        expected = left()
+        repeat = self.recorded_work()
+        repeat()
+        self.show()
+        return self.graphs.same(left(), expected)
+
+
+class RecordedPredictions:
+    """What ``work`` makes of batches of images on a device, repeated where it can be.
+
+    ``refused`` says why it is not.  Batches of another shape than the first, as the last one is,
+    are done plainly.
+    """
+
+    def __init__(
+        self, net: Net, work: Callable[[torch.Tensor], torch.Tensor], device: torch.device
+    ) -> None:
+        """``work``: what runs ``net`` on images; it asks for the same of images of one shape."""
+        self._net, self._work = net, work
+        self._graphs: graphs.Graphs | None = None
+        self.refused = "switched off"
+        self.recorded = 0
+        self._told = False
+        if device.type in graphs.BY_DEVICE and wanted():
+            self._graphs = graphs.BY_DEVICE[device.type](device)
+            self.refused = "it has callbacks or debug_info" if net.has_callbacks else unusual(net)
+        self._key: Any = None
+        self._done = 0  # times on the plain path, of this key
+        self._repeat: Callable[[], object] | None = None
+        self._images: torch.Tensor | None = None  # at a place that stays
+        self._found: torch.Tensor | None = None
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """What ``work`` returns; it is valid until the next call."""
+        if self.refused or (self._repeat and images.shape != self._key[0]):
+            return self._work(images)
+        key = self._current_key(images)
+        if key != self._key:
+            self._key, self._repeat, self._done = key, None, 0
+        if self._repeat is None:
+            self._done += 1
+            if self._done <= PLAIN_FIRST or not self._record(images):
+                return self._work(images)
+        assert self._images is not None and self._found is not None and self._repeat is not None
+        self._images.copy_(images, non_blocking=True)
+        self._repeat()
+        return self._found
+
+    def _current_key(self, images: torch.Tensor) -> Any:
+        parameters = parameters_of(self._net)
+        return (
+            images.shape,
+            images.dtype,
+            CONTEXT.precision,
+            [*map(shape_of, parameters)],
+            [*map(parts_of, parameters)],
+            [blob.tensor.data_ptr() for blob in parameters],
+        )
+
+    def _record(self, images: torch.Tensor) -> bool:
+        assert self._graphs is not None
+        self._images = images.clone()
+
+        def work() -> None:
+            assert self._images is not None
+            self._found = self._work(self._images)
+
+        try:
+            self._graphs.beside(work)
+            assert self._found is not None
+            expected = self._found.clone()
+            self._repeat = self._graphs.record(work)
+            self._repeat()
+            if not self._graphs.same([self._found.contiguous()], [expected.contiguous()]):
+                self.refused = "its results differ from those of the plain path"
+        except torch.OutOfMemoryError:
+            self._forget()
+            raise
+        except RuntimeError as error:
+            said = (str(error).strip() or repr(error)).splitlines()[0]
+            self.refused = f"torch cannot record it ({said})"
+        if self.refused:
+            self._forget()
+            return False
+        self.recorded += 1
+        return True
+
+    def _forget(self) -> None:
+        self._repeat = self._images = self._found = None
+        self._done = 0
+
+    def tell(self) -> None:
+        """Say once in the log whether they are repeated, where a device can."""
+        if self._told or self._graphs is None or not (self.refused or self.recorded):
+            return
+        self._told = True
+        if self.refused:
+            glog.info(f"Predictions are not repeated as a CUDA graph: {self.refused}")
+        else:
+            glog.info("Predictions are repeated as a CUDA graph, which gave the plain path's bits")

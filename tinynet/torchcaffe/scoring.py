@@ -1,0 +1,80 @@
+"""Scores a solver's test nets with its current weights (Solver::TestAll and Test, solver.cpp)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.snapshots import layer_states
+
+if TYPE_CHECKING:
+    from tinynet.torchcaffe.solver import Solver
+
+
+class Scoring:
+    """The tests of one solver, each over its net's ``test_iter`` batches."""
+
+    def __init__(self, solver: Solver, stops: Callable[[], bool]) -> None:
+        """``stops``: is asked before each batch whether to leave off."""
+        self._solver, self._stops = solver, stops
+        self._before: list[dict[str, Any]] | None = None  # during a test: the nets' states
+
+    def all(self) -> bool:
+        """Score every test net; False where it was stopped, and counts as not begun."""
+        self._before = self.states()
+        nets = range(len(self._solver.test_nets))
+        whole = all(self._score(index) for index in nets)
+        if not whole:
+            # the iteration that the solver stands at begins with the whole test
+            for net, states in zip(self._solver.test_nets, self._before):
+                layer_states.restore(net, states, "the test net")
+        self._before = None
+        return whole
+
+    def states(self) -> list[dict[str, Any]]:
+        """``layer_states.of`` every test net; during a test, those from before it."""
+        if self._before is not None:
+            return self._before
+        return [layer_states.of(net) for net in self._solver.test_nets]
+
+    def _score(self, index: int) -> bool:
+        """Score test net number ``index``; False where it was stopped."""
+        solver = self._solver
+        glog.info(f"Iteration {solver.iter}, Testing net (#{index})")
+        net = solver.test_nets[index]
+        net.share_with(solver.net)
+        outputs = net.output_blobs
+        batches = solver.parameters.test_iter[index]
+        sums: list[torch.Tensor] = []
+        loss = torch.zeros(())
+        for batch in range(batches):
+            if self._stops():
+                glog.info("Test interrupted.")
+                return False
+            passed = solver.test_pass(net)
+            scores = [blob.tensor for _, blob, _ in outputs]
+            if not batch:
+                loss, sums = passed, [score.clone() for score in scores]
+                continue
+            loss = loss + passed
+            if sums:
+                torch._foreach_add_(sums, scores)
+        if solver.parameters.test_compute_loss:
+            glog.info(f"Test loss: {glog.number(float(loss / batches))}")
+        number = 0
+        for (name, _, weight), total in zip(outputs, sums):
+            for value in (total / batches).reshape(-1).tolist():
+                glog.info(output_line("Test", number, name, value, weight))
+                number += 1
+        return True
+
+
+def output_line(phase: str, index: int, name: str, value: float, weight: float) -> str:
+    """How the log shows one value of a net's outputs, in TRAIN and in TEST."""
+    line = f"    {phase} net output #{index}: {name} = {glog.number(value)}"
+    if weight:
+        line += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"
+    return line
