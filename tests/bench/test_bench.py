@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.command import run
-from tinynet.bench import host, on_gpu, parts
+from tinynet.bench import host, images, on_gpu, parts, subset_search
 from tinynet.bench.competitors import competitors
 from tinynet.bench.machine import machine
 from tinynet.bench.rounds import HOST, LIMIT, Row, alternate
@@ -77,7 +77,7 @@ def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_product
 
 def test_on_a_gpu_rounds_are_longer_and_tf32_is_measured_too(tmp_path, monkeypatch):
     work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None, gpu=1)
-    work.folder = parts.unpacked(None, tmp_path, quick=True)
+    work.folder = images.unpacked(None, tmp_path, quick=True)
     worked = {}
 
     def alternate(entries, *_, **how):
@@ -153,7 +153,7 @@ def test_the_data_layers_share_is_its_time_for_a_image_by_that_of_a_training_ste
         return [row for row, _, _ in entries]
 
     monkeypatch.setattr(parts, "alternate", alternate)
-    folder = parts.unpacked(None, tmp_path, quick=True)
+    folder = images.unpacked(None, tmp_path, quick=True)
     work.folder = folder
     assert work.run("reader")[0].shares == {}
     work.run("train")
@@ -169,7 +169,7 @@ def test_crops_in_bfloat16_are_measured_where_the_processor_is_no_slower_in_it(
     rates, tmp_path, monkeypatch
 ):
     work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None)
-    work.folder = parts.unpacked(None, tmp_path, quick=True)
+    work.folder = images.unpacked(None, tmp_path, quick=True)
     work._gemm = rates
     worked: list[str] = []
     monkeypatch.setattr(
@@ -202,7 +202,7 @@ def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_
             f"#!/bin/sh\necho {name} >> {tmp_path}/ran\necho lost >&2\nexit 3\n"
         )
         (tools / name).chmod(0o755)
-    folder = parts.unpacked(None, tmp_path, quick=True)
+    folder = images.unpacked(None, tmp_path, quick=True)
     work = parts.Bench(tmp_path, folder, 2, True, None, tools, lambda _: None)
     ours, real = work.run("convert")
     assert len(ours.rates) == 2 and not ours.skipped
@@ -211,7 +211,7 @@ def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_
 
 
 def test_useful_operations_are_three_products_less_the_images_gradient(tmp_path):
-    folder = parts.unpacked(None, tmp_path, quick=True)
+    folder = images.unpacked(None, tmp_path, quick=True)
     work = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
     _, flop = work.prototxt(1)
     # by hand, for 10 classes: conv1, conv2, conv3, fc1, fc2 (pooling rounds up: 30, 13, 6)
@@ -220,7 +220,7 @@ def test_useful_operations_are_three_products_less_the_images_gradient(tmp_path)
 
 
 def test_drawn_members_are_probabilities_and_better_together():
-    members, labels = parts.draw_members(5, 2000, 50)
+    members, labels = subset_search.draw_members(5, 2000, 50)
     for p in members:
         np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-4)
     single = [float((p.argmax(axis=1) == labels).mean()) for p in members]
@@ -253,12 +253,13 @@ def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tm
 def test_every_work_of_the_worker_does_a_round(work, tmp_path):
     from tinynet.engine import discovery
 
-    folder = parts.unpacked(None, tmp_path, quick=True)
+    folder = images.unpacked(None, tmp_path, quick=True)
     bench = parts.Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
     paths, _ = bench.prototxt(1)
-    given = [f"--model={paths.deploy}", f"--solver={paths.solver}"]
-    if work in ("reader", "host-evaluate"):
-        given[0] = f"--model={paths.train_val}"
+    given = [f"--model={paths.train_val if work == 'reader' else paths.deploy}"]
+    if work.startswith("host-"):
+        paths = host._prototxt(tmp_path, host._data(tmp_path), 1)
+    given.append(f"--solver={paths.solver}")
     row = Row("p", work, "img")
     alternate([(row, bench.worker(discovery.find_torch(), work, *given), 1)], 1)
     assert not row.skipped and len(row.rates) == 1
@@ -269,7 +270,7 @@ def test_every_work_of_the_worker_does_a_round(work, tmp_path):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
 def test_the_plain_script_can_be_compiled(tmp_path):
     work = parts.Bench(tmp_path, tmp_path, 1, True, None, None, print)
-    folder = parts.unpacked(None, tmp_path, quick=True)
+    folder = images.unpacked(None, tmp_path, quick=True)
     row = Row("p", "compiled", "img")
     given = ["--batch=2", "--compile=default", "--warm-up=1", "--precision=bf16"]
     alternate([(row, work.plain("train", "1", folder, *given), 1)], 1)

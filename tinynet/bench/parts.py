@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from tinynet.bench import host, on_gpu, scaling
+from tinynet.bench import conversion, host, on_gpu, scaling, side_by_side, subset_search
 from tinynet.bench.competitors import competitors
 from tinynet.bench.rounds import HOST, LIMIT, Row, Say, Start, alternate
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine import discovery
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import WorkerProcess, start_worker
-from tinynet.errors import TinynetError, UsageError
+from tinynet.errors import TinynetError
 from tinynet.experiment.paths import StagePaths
 
-PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subsets")
+PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert", "subsets")
 BATCH = 128
 # on a GPU a round is so many times as long, or most of it would be the wait for its end
 _ON_GPU = 100
@@ -44,6 +38,7 @@ class Bench:
     say: Say
     gpu: int | None = None  # on which nets and products are measured; None: on the CPU
     busy: int = 0  # competing processes beside every contestant
+    at_once: int = 2  # trainings side by side, of the part jobs
     _gemm: tuple[float, ...] = (0.0, 0.0)  # operations a second, float32 and bfloat16
     _steps: dict[str, float] = field(default_factory=dict)  # img/s of training, by the part's name
 
@@ -219,6 +214,19 @@ class Bench:
         size = 1 if self.quick else 2
         return scaling.rows(torch, self.data, self.scratch, self.rounds, size, self.say)
 
+    def jobs(self) -> list[Row]:
+        torch, row = self._torch(), Row("jobs", "trainings side by side", "img")
+        if torch is None:
+            return _skip([row], "torch is not installed")
+        if self.gpu is not None:
+            return _skip([row], "measured on CPUs alone; leave out --gpu")
+        solver, size = self.prototxt(7)[0].solver, self._size(1, 2)
+        given = self.at_once, self.rounds
+        return [
+            *side_by_side.trainings(torch, solver, *given, size, self.say),
+            *side_by_side.jobs(self.data, self.scratch, *given, 2 * size, self.say),
+        ]
+
     def host(self) -> list[Row]:
         torch = self._torch()
         if torch is None:
@@ -283,142 +291,17 @@ class Bench:
         return [*(row for row, _ in ours), bf16, real]
 
     def convert(self) -> list[Row]:
-        part, peer = "conversion", "convert_imageset and compute_image_mean"
-        ours, real = Row(part, "tinynet data convert", "img", of=peer), Row(part, peer, "img")
-        converter, averager = self._tool("convert_imageset"), self._tool("compute_image_mean")
-        ways: list[tuple[Row, Callable[[Path], int]]] = [(ours, self._convert_here)]
-        if converter is None or averager is None:
-            given = self.caffe_tools
-            where = f"in {given}" if given else "on PATH; name their folder"
-            real.skipped = f"not {where} (--caffe-tools)"
-        else:
-            ways.append((real, partial(self._convert_in_caffe, converter, averager)))
-        for number in range(self.rounds):
-            for row, way in ways:
-                if row.skipped:
-                    continue
-                self.say(f"{part}: round {number + 1} of {self.rounds}, {row.name}")
-                out = self.scratch / "converted"
-                start = time.perf_counter()
-                try:
-                    count = way(out)
-                except (OSError, subprocess.CalledProcessError) as error:
-                    row.skipped = _failure(error)
-                    row.rates.clear()
-                    continue
-                finally:
-                    seconds = time.perf_counter() - start
-                    shutil.rmtree(out, ignore_errors=True)
-                row.rates.append(count / seconds)
-        return [ours, real]
-
-    def _tool(self, name: str) -> str | None:
-        return shutil.which(name, path=str(self.caffe_tools) if self.caffe_tools else None)
-
-    @cached_property
-    def _lists(self) -> dict[str, Path]:
-        """convert_imageset's lists: a path and a label a line, for each split."""
-        from tinynet.dataset.tiny_imagenet import TinyImagenet
-
-        lists = {}
-        with TinyImagenet(self.folder) as dataset:
-            for split, images in dataset.images.items():
-                lists[split] = self.scratch / f"{split}.txt"
-                lines = [f"{image.path} {max(image.label, 0)}\n" for image in images]
-                lists[split].write_text("".join(lines))
-        return lists
-
-    def _count(self) -> int:
-        return sum(len(path.read_text().splitlines()) for path in self._lists.values())
-
-    def _convert_here(self, out: Path) -> int:
-        command = [sys.executable, "-m", "tinynet", "data", "convert", str(self.folder)]
-        subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
-        return self._count()
-
-    def _convert_in_caffe(self, convert_imageset: str, compute_mean: str, out: Path) -> int:
-        out.mkdir()
-        quiet: dict[str, Any] = {"check": True, "capture_output": True}
-        for split, names in self._lists.items():
-            options = ["--backend=lmdb", "--shuffle"]
-            folder = f"{self.folder}/"
-            subprocess.run([convert_imageset, *options, folder, names, out / split], **quiet)
-        mean = out / "mean.binaryproto"
-        subprocess.run([compute_mean, "--backend=lmdb", out / "train", mean], **quiet)
-        return self._count()
+        return conversion.rows(self.folder, self.scratch, self.caffe_tools, self.rounds, self.say)
 
     def subsets(self) -> list[Row]:
         few = 100 if self.quick else 10_000
-        return [self._subsets(11, few, self.rounds), self._subsets(20, few, 1)]
-
-    def _subsets(self, count: int, images: int, rounds: int) -> Row:
-        from tinynet.predict.subsets import score_subsets
-
-        what = f"{2**count - 1:,} subsets of {count} models, {images:,} x 200"
-        row = Row("subset search", what, "search")
-        self.say(f"subset search: drawing the answers of {count} models")
-        members, labels = draw_members(count, images, 200)
-        for number in range(rounds):
-            self.say(f"subset search: round {number + 1} of {rounds}, {count} models")
-            start = time.perf_counter()
-            score_subsets(members, labels)
-            row.rates.append(1 / (time.perf_counter() - start))
-        row.note = f"{1 / (row.rate or 1):.2f} s"
-        return row
-
-
-def draw_members(count: int, images: int, classes: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Probabilities as an ensemble's: models that err alike, on classes that resemble each other.
-
-    Scores are 1.2 for the label, what its neighbours among classes (12 hidden features) resemble
-    it by, 1.5 times noise that all models share, and 0.8 times noise of each model's own: about
-    36 % right singly and 42 % averaged over 11.
-    """
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, classes, images)
-    features = generator.normal(size=(classes, 12))
-    shared = 1.5 * generator.normal(size=(images, classes))
-    shared += (features @ features.T / 12**0.5)[labels]
-    shared[np.arange(images), labels] += 1.2
-    members = []
-    for _ in range(count):
-        scores = shared + 0.8 * generator.normal(size=shared.shape)
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        members.append((scores / scores.sum(axis=1, keepdims=True)).astype(np.float32))
-    return members, labels
-
-
-def _failure(error: OSError | subprocess.CalledProcessError) -> str:
-    """One line: what failed, and the last that it said."""
-    if isinstance(error, OSError):
-        return f"failed: {error}"
-    said = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
-    tail = f": {said[-1]}" if said else ""
-    return f"{Path(error.cmd[0]).name} ended with status {error.returncode}{tail}"
+        return [
+            subset_search.row(11, few, self.rounds, self.say),
+            subset_search.row(20, few, 1, self.say),
+        ]
 
 
 def _skip(rows: list[Row], reason: str) -> list[Row]:
     for row in rows:
         row.skipped = reason
     return rows
-
-
-def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
-    """The folder of the data set: the one given, a zip's content, or newly drawn images."""
-    from tinynet.dataset import synthetic
-    from tinynet.dataset.zip_members import open_zip
-
-    if data is None:
-        sizes = synthetic.Sizes(10, 30, 10, 10) if quick else synthetic.Sizes(20, 75, 50, 10)
-        synthetic.synthesize(scratch / "shapes", sizes)
-        return scratch / "shapes"
-    if data.is_dir():
-        return data.resolve()
-    if not data.exists():
-        raise UsageError(f"{data}: no such folder or zip")
-    with open_zip(data) as archive:
-        archive.extractall(scratch / "data")
-    found = sorted((scratch / "data").rglob("wnids.txt"), key=lambda path: len(path.parts))
-    if not found:
-        raise TinynetError(f"{data}: holds no wnids.txt, so this is no Tiny ImageNet layout")
-    return found[0].parent

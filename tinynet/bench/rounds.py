@@ -27,6 +27,8 @@ class Child(Protocol):
 Start = Callable[[], Child]
 #: the unit of an iteration of which the host's share alone is measured
 HOST = "iteration"
+#: the unit of a whole job of a list
+JOB = "job"
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Row:
 
     part: str
     name: str
-    unit: str  # what an item is: "img" or "FLOP", or HOST
+    unit: str  # what an item is: "img" or "FLOP", or HOST or JOB
     rates: list[float] = field(default_factory=list)  # items a second, one a round
     skipped: str = ""
     of: str = ""  # name of the contestant of the part that the ratio is to

@@ -16,7 +16,7 @@ from tinynet.cli.words import RenamedOption
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
 
-PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subsets")
+PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert", "subsets")
 
 
 @click.command(epilog=shared_options.example("tinynet bench --only crops --only subsets"))
@@ -41,6 +41,15 @@ PARTS = ("gemm", "train", "solvers", "host", "reader", "crops", "convert", "subs
     help="Beside every contestant, run N processes that compute without a pause.",
 )
 @click.option(
+    "--jobs",
+    "at_once",
+    type=click.IntRange(min=2),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Of the part jobs: how many trainings at once.",
+)
+@click.option(
     "--dataset",
     "data",
     cls=RenamedOption,
@@ -63,6 +72,7 @@ def bench(
     quick: bool,
     rounds: int,
     busy: int,
+    at_once: int,
     data: Path | None,
     gpu: int | None,
     caffe_python: str | None,
@@ -75,13 +85,16 @@ def bench(
     median over the rounds counts.  Without --dataset the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
     training step the Data layer alone would take.  solvers are two processes that train together
-    beside one with as many threads.  host is the CPU time
+    beside one with as many threads.  jobs are --jobs N trainings that know nothing of each other,
+    beside one that has all threads, and 'tinynet jobs local' on a list of 2N jobs, N at once or one
+    after another.  host is the CPU time
     that an iteration of batch 1 takes on the host while a device would compute, and how many torch
     functions it calls: it is measured without a device.  With --busy N the machine is shared: N
     processes multiply matrices at the same priority, one thread each.
     """
+    from tinynet.bench.images import unpacked
     from tinynet.bench.machine import machine
-    from tinynet.bench.parts import Bench, unpacked
+    from tinynet.bench.parts import Bench
     from tinynet.engine import devices, discovery
 
     if caffe_python is not None:
@@ -100,7 +113,10 @@ def bench(
             scratch = Path(name)
             folder = unpacked(data, scratch, quick)
             work = Bench(
-                scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress, gpu, busy
+                *(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress),
+                gpu=gpu,
+                busy=busy,
+                at_once=at_once,
             )
             for part in parts:
                 rows += work.run(part)
@@ -152,13 +168,14 @@ def _as_dict(row: Row, rows: list[Row]) -> dict[str, Any]:
 
 
 def _shown(row: Row) -> tuple[str, str, str]:
-    """Median, unit, and least to most over the rounds: a rate, of the host's share a time."""
-    from tinynet.bench.rounds import HOST
+    """Median, unit, and least to most over the rounds: a rate, or a time (HOST, JOB)."""
+    from tinynet.bench.rounds import HOST, JOB
 
     assert row.rate is not None
-    if row.unit == HOST:
-        least, most = 1000 / max(row.rates), 1000 / min(row.rates)
-        return f"{1000 / row.rate:.2f}", "host ms/iteration", f"{least:.2f} to {most:.2f}"
+    if row.unit in (HOST, JOB):
+        unit, each = ("host ms/iteration", 1000) if row.unit == HOST else ("s/job", 1)
+        least, most = each / max(row.rates), each / min(row.rates)
+        return f"{each / row.rate:.2f}", unit, f"{least:.2f} to {most:.2f}"
     scale, unit = (1e9, "GFLOP/s") if row.unit == "FLOP" else (1, f"{row.unit}/s")
     spread = f"{min(row.rates) / scale:,.1f} to {max(row.rates) / scale:,.1f}"
     return f"{row.rate / scale:,.1f}", unit, spread

@@ -1,0 +1,140 @@
+"""Several of our own trainings at once on this machine's cores, beside one after another.
+
+``trainings``: images a second of all together, beside those of one alone that has all threads.
+``jobs``: how long ``tinynet jobs local`` takes for a list, with so many jobs at once or with one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tinynet.bench.rounds import JOB, Row, Say, Start, alternate
+from tinynet.dataset.paths import DataPaths
+from tinynet.engine.discovery import Engine
+from tinynet.engine.process import start_worker
+from tinynet.jobs.slots import Cores
+
+_STAGE = 7
+
+
+def trainings(
+    engine: Engine, solver: Path, at_once: int, rounds: int, size: int, say: Say
+) -> list[Row]:
+    """A round is ``size`` iterations of each training of ``solver``."""
+    part = f"{at_once} trainings at once, stage {_STAGE}"
+    alone, each = threads(1), threads(at_once)
+    one = Row(part, f"1 training, {_threads(alone)}", "img")
+    all_of_them = Row(part, f"{at_once} trainings, {_threads(each)} each", "img", of=one.name)
+    work = ["bench", "train", f"--solver={solver}"]
+    entries: list[tuple[Row, Start, int]] = [
+        (one, partial(start_worker, engine, work, threads=alone, with_input=True), size),
+        (all_of_them, partial(SideBySide, engine, work, at_once, each), size),
+    ]
+    return alternate(entries, rounds, say)
+
+
+def threads(at_once: int) -> int:
+    """With how many threads ``jobs local`` lets each of so many trainings compute."""
+    slot = Cores(at_once).take()
+    assert slot is not None
+    return int(slot.environment["OMP_NUM_THREADS"])
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
+
+
+class SideBySide:
+    """Workers of trainings that know nothing of each other, asked for rounds as one.
+
+    As a contestant of a bench (``rounds.Child``): a round ends with the last of them.
+    """
+
+    def __init__(self, engine: Engine, work: list[str], count: int, threads: int) -> None:
+        """``threads``: of each of the ``count`` workers."""
+        with contextlib.ExitStack() as started:
+            self._workers = [
+                started.enter_context(start_worker(engine, work, threads=threads, with_input=True))
+                for _ in range(count)
+            ]
+            self._started = started.pop_all()
+
+    def wait_for(self, kind: str) -> dict[str, Any] | None:
+        """The event of all: items together, seconds of the slowest; None where one has ended."""
+        events = [worker.wait_for(kind) for worker in self._workers]
+        found = [event for event in events if event is not None]
+        if len(found) < len(events):
+            return None
+        return {
+            **found[0],
+            "items": sum(event.get("items", 0) for event in found),
+            "seconds": max(event.get("seconds", 0.0) for event in found),
+        }
+
+    def send(self, data: bytes) -> bool:
+        """Ask all of them for a round."""
+        sent = [worker.send(data) for worker in self._workers]  # all, whichever reads no more
+        return all(sent)
+
+    def fault(self) -> str:
+        """Why the first that failed did."""
+        self.close()
+        failed = [worker for worker in self._workers if worker.status] or self._workers
+        return failed[0].fault()
+
+    def close(self) -> None:
+        self._started.close()
+
+
+def jobs(
+    data: DataPaths, scratch: Path, at_once: int, rounds: int, iterations: int, say: Say
+) -> list[Row]:
+    """A round is a new list of twice ``at_once`` jobs of so many iterations, done to its end."""
+    count = 2 * at_once
+    part = f"jobs local, {count} jobs of stage {_STAGE}"
+    one = Row(part, "one after another", JOB)
+    several = Row(part, f"{at_once} at once", JOB, of=one.name)
+    prototxt = _prototxt(data, scratch)
+    for number in range(rounds):
+        for row, processes in ((one, 1), (several, at_once)):
+            if row.skipped:
+                continue
+            say(f"{part}: round {number + 1} of {rounds}, {row.name}")
+            folder = scratch / f"list{number}-{processes}"
+            what = [f"--stage={_STAGE}", f"--seeds=1-{count}", f"--prototxt={prototxt}"]
+            how = [f"--train=--max-iter {iterations}", f"--runs={folder / 'runs'}", "--no-evaluate"]
+            try:
+                _tinynet_jobs("create", folder, *what, *how)
+                start = time.perf_counter()
+                _tinynet_jobs("local", folder, f"--processes={processes}")
+                row.rates.append(count / (time.perf_counter() - start))
+            except subprocess.CalledProcessError as error:
+                said = error.stderr.decode("utf-8", "replace").strip().splitlines()
+                row.skipped = said[-1] if said else f"ended with status {error.returncode}"
+                row.rates.clear()
+    return [one, several]
+
+
+def _tinynet_jobs(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "tinynet", "jobs", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _prototxt(data: DataPaths, scratch: Path) -> Path:
+    """The folder of a stage's files, as a user generates them, but that no test comes first."""
+    from tinynet.experiment import generate
+    from tinynet.experiment.data_description import describe
+    from tinynet.experiment.solvers import Overrides
+    from tinynet.experiment.stages import STAGES
+
+    stage = next(stage for stage in STAGES if stage.number == _STAGE)
+    overrides = Overrides(solver={"test_initialization": False})
+    root = scratch / "jobs-prototxt"
+    generate.write(generate.generate(root, describe(data.root), [stage], overrides))
+    return root
