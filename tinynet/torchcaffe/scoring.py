@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
+from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.snapshots import layer_states
 
-if TYPE_CHECKING:
-    from tinynet.torchcaffe.solver import Solver
+
+class Tested(Protocol):
+    """What a solver is for its tests."""
+
+    @property
+    def iter(self) -> int: ...
+
+    @property
+    def parameters(self) -> schema.SolverParameter: ...
+
+    @property
+    def net(self) -> Net: ...
+
+    @property
+    def test_nets(self) -> Sequence[Net]: ...
+
+    def test_pass(self, net: Net) -> torch.Tensor: ...
 
 
 class Scoring:
     """The tests of one solver, each over its net's ``test_iter`` batches."""
 
-    def __init__(self, solver: Solver, stops: Callable[[], bool]) -> None:
+    def __init__(self, solver: Tested, stops: Callable[[], bool]) -> None:
         """``stops``: is asked before each batch whether to leave off."""
         self._solver, self._stops = solver, stops
         self._before: list[dict[str, Any]] | None = None  # during a test: the nets' states
