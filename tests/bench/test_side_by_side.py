@@ -106,8 +106,8 @@ def test_a_list_that_fails_is_skipped_with_what_it_said(
 
 
 def test_fewer_than_two_at_once_is_wrong_use() -> None:
-    done = run("bench", "--only", "jobs", "--jobs", "1")
-    assert done.status == 2 and "--jobs" in done.stderr
+    done = run("bench", "--only", "jobs", "--processes", "1")
+    assert done.status == 2 and "--processes" in done.stderr
 
 
 @pytest.mark.long  # six trainings of stage 7

@@ -41,13 +41,13 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
     help="Beside every contestant, run N processes that compute without a pause.",
 )
 @click.option(
-    "--jobs",
+    "--processes",
     "at_once",
     type=click.IntRange(min=2),
     default=2,
     show_default=True,
     metavar="N",
-    help="Of the part jobs: how many trainings at once.",
+    help="Of the part jobs: N trainings at once, the cores divided among them.",
 )
 @click.option(
     "--dataset",
@@ -85,9 +85,9 @@ def bench(
     median over the rounds counts.  Without --dataset the images are drawn.  What is not here is
     skipped, with the reason.  Where training was measured too, reader also says what share of a
     training step the Data layer alone would take.  solvers are two processes that train together
-    beside one with as many threads.  jobs are --jobs N trainings that know nothing of each other,
-    beside one that has all threads, and 'tinynet jobs local' on a list of 2N jobs, N at once or one
-    after another.  host is the CPU time
+    beside one with as many threads.  jobs are --processes N trainings that know nothing of each
+    other, beside one that has all threads, and 'tinynet jobs local' on a list of 2N jobs, N at once
+    or one after another.  host is the CPU time
     that an iteration of batch 1 takes on the host while a device would compute, and how many torch
     functions it calls: it is measured without a device.  With --busy N the machine is shared: N
     processes multiply matrices at the same priority, one thread each.
