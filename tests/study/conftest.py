@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
+from tests.study import small_dissection
+from tinynet.study.trainings import DissectionRequest
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,9 @@ def lmdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     converted = run("data", "convert", folder / "shapes", "--out", folder / "lmdb", "--jobs", 1)
     assert converted.status == 0
     return folder / "lmdb"
+
+
+@pytest.fixture
+def asked(lmdb: Path, tmp_path: Path) -> DissectionRequest:
+    """A dissection of the drawn data, in a folder of its own."""
+    return small_dissection.request(lmdb, tmp_path)

@@ -9,8 +9,8 @@ from tinynet.caffeformat import schema, text
 from tinynet.dataset.split import Tuning
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
-from tinynet.study.dissection import DissectionRequest, Folders
 from tinynet.study.results import ResultsPaths
+from tinynet.study.trainings import DissectionRequest, Folders
 
 
 def request(lmdb: Path, folder: Path) -> DissectionRequest:

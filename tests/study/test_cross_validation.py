@@ -18,9 +18,10 @@ from tinynet.predict.probabilities import write_probabilities
 from tinynet.report.folds import describe
 from tinynet.report.search_and_folds import folds_table
 from tinynet.study.cross_validation import read_folds, requests, summarize
-from tinynet.study.dissection import Folders, prepare
+from tinynet.study.dissection import prepare
 from tinynet.study.results import CENTER, FINISHED, ResultsPaths, RunRow, Score, Split
 from tinynet.study.settings import load
+from tinynet.study.trainings import Folders
 
 STAGE = "stage1_simple"
 

@@ -22,10 +22,11 @@ from tinynet.report.summary import stage_rows
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, Run
 from tinynet.study import collect, evaluations
-from tinynet.study.dissection import Folders, planned, prepare
+from tinynet.study.dissection import planned, prepare
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import load
 from tinynet.study.table import build
+from tinynet.study.trainings import Folders
 
 NAME = "stage1_simple/seed1"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinynet.cli.dissect_work import Devices
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
-    from tinynet.study.dissection import DissectionRequest, Folders
+    from tinynet.study.trainings import DissectionRequest, Folders
 
 
 OUT = Path("runs/dissection")
@@ -191,8 +191,8 @@ def dissect(
     """
     from tinynet.cli import dissect_work
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
-    from tinynet.study.dissection import DissectionRequest, Folders
     from tinynet.study.results import ResultsPaths
+    from tinynet.study.trainings import DissectionRequest, Folders
 
     if plan_only + jobs_only + collect > 1:
         raise UsageError("--plan, --write-jobs and --collect: choose one")

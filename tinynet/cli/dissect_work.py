@@ -16,7 +16,8 @@ from tinynet.jobs import gpus, local
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.slots import Cores, Slots
 from tinynet.study.cost import Cost, Pace
-from tinynet.study.dissection import DissectionRequest, Folders, Planned, planned
+from tinynet.study.dissection import Planned, planned
+from tinynet.study.trainings import DissectionRequest, Folders
 
 if TYPE_CHECKING:
     from tinynet.jobs.job_list import Job

@@ -24,7 +24,6 @@ from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
-from tinynet.study.dissection import DissectionRequest, Folders
 from tinynet.study.results import (
     CENTER,
     DIVERGED,
@@ -35,6 +34,7 @@ from tinynet.study.results import (
     read_run_predictions,
 )
 from tinynet.study.statistics import t_interval, unpaired_interval
+from tinynet.study.trainings import DissectionRequest, Folders
 
 FOLDS = "folds.json"
 

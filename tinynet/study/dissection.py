@@ -9,118 +9,45 @@
 
 Every training is a job of ``tinynet train`` and ``tinynet evaluate`` commands, done here or by a
 batch system.  One whose results are there is not in the list any more.
-
-The ensemble averages as many models as stage 8 has members.  Its first ones are the last single
-stage's own runs, one a seed, which differ in initialization; the others are stage 8's members of
-those numbers, which differ in hyper-parameters too.  So no model is trained twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tinynet.caffeformat import schema, text
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
-from tinynet.dataset.selection_set import SelectionSet, overlap
-from tinynet.dataset.split import Plan, split
+from tinynet.dataset.selection_set import overlap
+from tinynet.dataset.split import split
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate
-from tinynet.experiment.paths import WARM_UP, StagePaths, member_name
-from tinynet.experiment.solvers import Overrides, batch_size
-from tinynet.experiment.stages import MEMBERS, STAGES, Stage, stage
-from tinynet.files import locked
+from tinynet.experiment.paths import WARM_UP
+from tinynet.experiment.solvers import batch_size
 from tinynet.jobs.job_list import Job
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
 from tinynet.study import settings as experiment
 from tinynet.study.cost import CROPS, Cost, cost
-from tinynet.study.paths import ExperimentPaths
 from tinynet.study.recipes import Recipe, recipe
-from tinynet.study.results import OVERSAMPLE, ResultsPaths, Split
+from tinynet.study.results import OVERSAMPLE, Split
 from tinynet.study.settings import Settings
-
-LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
-# The training accuracy of more images than this is that of a sample: as many as Tiny ImageNet's
-# validation split has, which makes its interval as wide as that of the reported accuracy.
-TRAIN_SAMPLE = 10_000
-
-
-@dataclass(frozen=True)
-class Folders(ExperimentPaths):
-    """Where a dissection's own files lie."""
-
-    results: ResultsPaths
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def jobs(self) -> Path:
-        return self.root / "jobs"
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What names these folders to ``tinynet dissect``."""
-        return ("--out", os.fspath(self.root), "--results", os.fspath(self.results.root))
-
-    def changing_results(self) -> contextlib.AbstractContextManager[None]:
-        """Held by whoever reads RESULTS and writes what follows from that."""
-        return locked(self.results.root / ".lock")
-
-
-@dataclass(frozen=True)
-class DissectionRequest:
-    """What ``tinynet dissect`` was asked for.
-
-    ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
-    is split anew; None takes it as it is.  ``found``: solver values that a search found, by the
-    folder name of the stage they are for; ``selection_set``: on which images, where that is known.
-    ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
-    ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
-    ``train_sample``: of more training images than this, so many tell the training accuracy.
-    ``pack``: where each training's end puts what is finished (``study.packing``).
-    """
-
-    data: Path
-    folders: Folders
-    stages: Sequence[int]
-    seeds: Sequence[int] = (1, 2, 3)
-    variants: Sequence[str] = ()
-    plan: Plan | None = None
-    epochs_factor: float = 1.0
-    overrides: Overrides = Overrides()
-    found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    selection_set: Mapping[str, SelectionSet] = field(default_factory=dict)
-    engine: Sequence[str] = ()
-    command: str = ""
-    collect: Sequence[str] = ()
-    train_sample: int = TRAIN_SAMPLE
-    pack: Path | None = None
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training: its run (STAGE/NAME), seed and solver, and what ``train`` is told of it."""
-
-    run: str
-    seed: int
-    solver: Path
-    arguments: tuple[str, ...]
-    max_norm: float | None = None
-
-    @property
-    def recipe_name(self) -> str:
-        """Seeds of a stage share a recipe; each ensemble member has its own."""
-        return self.run if "--member" in self.arguments else os.path.dirname(self.run)
+from tinynet.study.trainings import (
+    LAST_SINGLE,
+    DissectionRequest,
+    Folders,
+    Training,
+    ensemble_members,
+    nets,
+    planned_runs,
+    trainings_of,
+)
 
 
 def prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
@@ -141,8 +68,8 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     known = experiment.load(results)
     data, manifest = _data(request)
     files, epochs = _generate(request, data)
-    members = _members(request, known) if ENSEMBLE.number in request.stages else []
-    trainings = _trainings(request, members)
+    members = ensemble_members(request, known)
+    trainings = trainings_of(request, members)
     reported, tuning = experiment.splits_of(manifest)
     asked = Settings(
         data=experiment.describe_data(manifest),
@@ -200,7 +127,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
     results = request.folders.results
     known = experiment.load(results)
     files, _ = _generate(request, data)
-    members = _members(request, known) if ENSEMBLE.number in request.stages else []
+    members = ensemble_members(request, known)
     reported, tuning = experiment.splits_of(manifest)
     sample = known.train_sample if known is not None else _train_sample(request, manifest)
     evaluated = sample or manifest.counts["train"]
@@ -208,7 +135,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
         if split_ is not None:
             evaluated += (1 + CROPS) * manifest.counts[split_.name]
     found = []
-    for training in _trainings(request, members):
+    for training in trainings_of(request, members):
         if results.scores(training.run).exists():
             continue
         path = training.solver.with_name("train_val.prototxt")
@@ -245,13 +172,6 @@ def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settin
                 names = experiment.describe_data(manifest)["class_names"]
                 return replace(settings, data={**settings.data, "class_names": names})
     return settings
-
-
-def planned_runs(settings: Settings) -> list[str]:
-    """Every run (STAGE/NAME) of the table, each once."""
-    singles = [stage(n).name for n in settings.stages if not stage(n).is_ensemble]
-    names = [f"{name}/seed{s}" for name in (*singles, *settings.variants) for s in settings.seeds]
-    return list(dict.fromkeys([*names, *settings.members]))
 
 
 def _train_sample(request: DissectionRequest, manifest: Manifest) -> int:
@@ -299,7 +219,7 @@ def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], 
     described = dataset.describe(data)
     files: dict[Path, str] = {}
     epochs = {}
-    for found in _nets(request):
+    for found in nets(request):
         length = max(1, round(found.hyperparameters.epochs * request.epochs_factor))
         if request.overrides.epochs is not None:
             length = request.overrides.epochs
@@ -314,7 +234,7 @@ def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], 
 
 
 def _require_stages_of_found(request: DissectionRequest) -> None:
-    names = [net.name for net in _nets(request) if not net.is_ensemble]
+    names = [net.name for net in nets(request) if not net.is_ensemble]
     for name in request.found:
         if name not in names:
             raise UsageError(
@@ -323,77 +243,7 @@ def _require_stages_of_found(request: DissectionRequest) -> None:
             )
 
 
-def _nets(request: DissectionRequest) -> Iterator[Stage]:
-    from tinynet.experiment.variants import variant
-
-    numbers = list(request.stages)
-    if ENSEMBLE.number in numbers and LAST_SINGLE.number not in numbers:
-        numbers.append(LAST_SINGLE.number)  # the first members are its runs
-    yield from (stage(number) for number in numbers)
-    yield from (variant(name) for name in request.variants)
-
-
-# ------------------------------------------------------------------------ trainings and jobs
-
-
-def _trainings(request: DissectionRequest, members: Sequence[str]) -> list[Training]:
-    """In the order of work, each once: what a reader of the table wants first comes first.
-
-    That is one seed of each variant and of each stage; then the ensemble's models; then the other
-    seeds.
-    """
-    urgent: dict[str, tuple[int, Training]] = {}
-    for found in sorted(_nets(request), key=lambda net: net.is_ensemble):
-        if found.is_ensemble:
-            wanted = _own_members(request, members)
-        else:  # a stage whose runs are members runs from their seeds too
-            wanted = _seeds(found, request, _seeds_of_runs(members, found.name))
-        for training in wanted:
-            urgency = 2 if training.run in members else 3
-            if training.seed == min(request.seeds) and not found.is_ensemble:
-                urgency = 1 if found in STAGES else 0
-            urgent.setdefault(training.run, (urgency, training))
-    return [training for _, training in sorted(urgent.values(), key=lambda pair: pair[0])]
-
-
-def _seeds_of_runs(runs: Sequence[str], name: str) -> list[int]:
-    """The seeds of those of the runs (STAGE/NAME) that are of the stage called ``name``."""
-    found = (re.fullmatch(rf"{re.escape(name)}/seed(\d+)", run) for run in runs)
-    return [int(match[1]) for match in found if match]
-
-
-def _seeds(found: Stage, request: DissectionRequest, more: Sequence[int]) -> Iterator[Training]:
-    solver = StagePaths(request.folders.prototxt, found.name).solver
-    for seed in sorted({*request.seeds, *more}):
-        arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
-        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
-
-
-def _own_members(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:
-    """Those of the members that are no run of the last single stage."""
-    root = request.folders.prototxt
-    for member in MEMBERS:
-        run = _own_member(member.number)
-        if run in members:
-            which = ("--stage", str(ENSEMBLE.number), "--member", str(member.number))
-            solver = StagePaths(root, ENSEMBLE.name, member.number).solver
-            yield Training(run, member.random_seed, solver, (*which, "--prototxt", os.fspath(root)))
-
-
-def _own_member(number: int) -> str:
-    return f"{ENSEMBLE.name}/{member_name(number)}"
-
-
-def _members(request: DissectionRequest, known: Settings | None) -> list[str]:
-    """The runs that the ensemble averages: the last single stage's, then stage 8's own.
-
-    The members that a results folder has stay when seeds are added.
-    """
-    if known is not None and known.members:
-        return known.members
-    numbers = range(1, len(MEMBERS) + 1)
-    first = [f"{LAST_SINGLE.name}/seed{n}" for n in numbers if n in request.seeds]
-    return [*first, *(_own_member(n) for n in numbers if n not in request.seeds)]
+# ------------------------------------------------------------------------------ what is to do
 
 
 def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[tuple[str, Recipe]]:

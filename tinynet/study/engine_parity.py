@@ -24,8 +24,9 @@ from tinynet.engine import discovery, process
 from tinynet.engine.discovery import Engine
 from tinynet.engine.processor import bound_to
 from tinynet.errors import TinynetError, UsageError
-from tinynet.run import checks, prepare
+from tinynet.run import checks, training_prototxt
 from tinynet.run.paths import RunPaths
+from tinynet.run.training_prototxt import TrainingPrototxt
 
 LOSS_LIMIT = 1e-3  # relative difference of the loss from which on two runs have parted
 DISPLACEMENT_LIMIT = 0.01  # relative L2 difference of a parameter's displacement
@@ -181,15 +182,15 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
     _require_cores(request.threads)
     caffe = _find_caffe(request.caffe_python)
     torch = discovery.find_torch()
-    prepared = _prepare(request)
-    checks.require_data(prepared)
+    prototxt = _prepare(request)
+    checks.require_data(prototxt)
     runs = [Run("caffe", caffe), Run("torch", torch)]
     again = bool(request.nudge) or request.threads is not None
     if again:
         runs.append(Run("nudged" if request.nudge else "threads", caffe))
     with tempfile.TemporaryDirectory(prefix="tinynet-parity-") as name:
         folder = Path(name)
-        arguments = _arguments(request, prepared, folder)
+        arguments = _arguments(request, prototxt, folder)
         workers = [_Worker(made, folder, tell) for made in runs]
         try:
             for worker in workers:
@@ -207,9 +208,9 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
             for worker in workers:
                 worker.kill()
     return ParityReport(
-        net=prepared.net_name,
-        seed=prepared.solver.random_seed,
-        batch=prepared.effective_batch,
+        net=prototxt.net_name,
+        seed=prototxt.solver.random_seed,
+        batch=prototxt.effective_batch,
         nudge=request.nudge,
         threads=request.threads,
         reference=runs[0],
@@ -233,30 +234,30 @@ def _find_caffe(caffe_python: str | None) -> Engine:
         raise TinynetError(f"parity compares with real Caffe: {error}") from None
 
 
-def _prepare(request: ParityRequest) -> prepare.Prepared:
+def _prepare(request: ParityRequest) -> TrainingPrototxt:
     """The solver as it is, but that it neither tests nor saves, which changes nothing it learns.
 
     Its test nets stay: they draw random numbers when they are made.
     """
-    prepared = prepare.load(request.solver, request.overrides)
-    solver = prepared.solver
+    prototxt = training_prototxt.load(request.solver, request.overrides)
+    solver = prototxt.solver
     solver.snapshot = 0
     solver.display = 0
     solver.test_initialization = False
-    if prepared.test_nets:
+    if prototxt.test_nets:
         solver.test_interval = _NEVER
-    return prepared
+    return prototxt
 
 
-def _arguments(request: ParityRequest, prepared: prepare.Prepared, folder: Path) -> list[str]:
+def _arguments(request: ParityRequest, prototxt: TrainingPrototxt, folder: Path) -> list[str]:
     """A worker's arguments, the same for all engines; writes the prototxt that they run."""
     paths = RunPaths(folder)
     paths.snapshots.mkdir()
-    for name, text in prepared.texts(paths).items():
+    for name, text in prototxt.texts(paths).items():
         (folder / name).write_text(text, encoding="utf-8")
     arguments = [
         *("steps", os.fspath(paths.solver), f"--iterations={request.iterations}"),
-        f"--iter-size={prepared.solver.iter_size}",
+        f"--iter-size={prototxt.solver.iter_size}",
     ]
     start = request.start
     if start is None:

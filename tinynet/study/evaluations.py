@@ -13,9 +13,9 @@ from tinynet.predict.evaluate import EvaluationRequest
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
-from tinynet.study.dissection import Folders, planned_runs
 from tinynet.study.results import OVERSAMPLE
 from tinynet.study.settings import Settings
+from tinynet.study.trainings import Folders, planned_runs
 
 
 def left(folders: Folders, settings: Settings, data: Path) -> Iterator[EvaluationRequest]:

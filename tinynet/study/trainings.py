@@ -1,0 +1,179 @@
+"""What a dissection was asked for, and which trainings that takes, in the order of work.
+
+The ensemble averages as many models as stage 8 has members.  Its first ones are the last single
+stage's own runs, one a seed, which differ in initialization; the others are stage 8's members of
+those numbers, which differ in hyper-parameters too.  So no model is trained twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinynet.dataset.selection_set import SelectionSet
+from tinynet.dataset.split import Plan
+from tinynet.experiment.paths import StagePaths, member_name
+from tinynet.experiment.solvers import Overrides
+from tinynet.experiment.stages import MEMBERS, STAGES, Stage, stage
+from tinynet.experiment.variants import variant
+from tinynet.files import locked
+from tinynet.study.paths import ExperimentPaths
+from tinynet.study.results import ResultsPaths
+from tinynet.study.settings import Settings
+
+LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
+# The training accuracy of more images than this is that of a sample: as many as Tiny ImageNet's
+# validation split has, which makes its interval as wide as that of the reported accuracy.
+TRAIN_SAMPLE = 10_000
+
+
+@dataclass(frozen=True)
+class Folders(ExperimentPaths):
+    """Where a dissection's own files lie."""
+
+    results: ResultsPaths
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What names these folders to ``tinynet dissect``."""
+        return ("--out", os.fspath(self.root), "--results", os.fspath(self.results.root))
+
+    def changing_results(self) -> contextlib.AbstractContextManager[None]:
+        """Held by whoever reads RESULTS and writes what follows from that."""
+        return locked(self.results.root / ".lock")
+
+
+@dataclass(frozen=True)
+class DissectionRequest:
+    """What ``tinynet dissect`` was asked for.
+
+    ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
+    is split anew; None takes it as it is.  ``found``: solver values that a search found, by the
+    folder name of the stage they are for; ``selection_set``: on which images, where that is known.
+    ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
+    ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
+    ``train_sample``: of more training images than this, so many tell the training accuracy.
+    ``pack``: where each training's end puts what is finished (``study.packing``).
+    """
+
+    data: Path
+    folders: Folders
+    stages: Sequence[int]
+    seeds: Sequence[int] = (1, 2, 3)
+    variants: Sequence[str] = ()
+    plan: Plan | None = None
+    epochs_factor: float = 1.0
+    overrides: Overrides = Overrides()
+    found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    selection_set: Mapping[str, SelectionSet] = field(default_factory=dict)
+    engine: Sequence[str] = ()
+    command: str = ""
+    collect: Sequence[str] = ()
+    train_sample: int = TRAIN_SAMPLE
+    pack: Path | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its run (STAGE/NAME), seed and solver, and what ``train`` is told of it."""
+
+    run: str
+    seed: int
+    solver: Path
+    arguments: tuple[str, ...]
+    max_norm: float | None = None
+
+    @property
+    def recipe_name(self) -> str:
+        """Seeds of a stage share a recipe; each ensemble member has its own."""
+        return self.run if "--member" in self.arguments else os.path.dirname(self.run)
+
+
+def nets(request: DissectionRequest) -> Iterator[Stage]:
+    """The stages and variants whose trainings are needed."""
+    numbers = list(request.stages)
+    if ENSEMBLE.number in numbers and LAST_SINGLE.number not in numbers:
+        numbers.append(LAST_SINGLE.number)  # the first members are its runs
+    yield from (stage(number) for number in numbers)
+    yield from (variant(name) for name in request.variants)
+
+
+def ensemble_members(request: DissectionRequest, known: Settings | None) -> list[str]:
+    """The runs that the ensemble averages: the last single stage's, then stage 8's own.
+
+    The members that a results folder has stay when seeds are added.  Without stage 8 none.
+    """
+    if ENSEMBLE.number not in request.stages:
+        return []
+    if known is not None and known.members:
+        return known.members
+    numbers = range(1, len(MEMBERS) + 1)
+    first = [f"{LAST_SINGLE.name}/seed{n}" for n in numbers if n in request.seeds]
+    return [*first, *(_own_member(n) for n in numbers if n not in request.seeds)]
+
+
+def trainings_of(request: DissectionRequest, members: Sequence[str]) -> list[Training]:
+    """In the order of work, each once: what a reader of the table wants first comes first.
+
+    That is one seed of each variant and of each stage; then the ensemble's models; then the other
+    seeds.
+    """
+    urgent: dict[str, tuple[int, Training]] = {}
+    for found in sorted(nets(request), key=lambda net: net.is_ensemble):
+        if found.is_ensemble:
+            wanted = _own_members(request, members)
+        else:  # a stage whose runs are members runs from their seeds too
+            wanted = _seeds(found, request, _seeds_of_runs(members, found.name))
+        for training in wanted:
+            urgency = 2 if training.run in members else 3
+            if training.seed == min(request.seeds) and not found.is_ensemble:
+                urgency = 1 if found in STAGES else 0
+            urgent.setdefault(training.run, (urgency, training))
+    return [training for _, training in sorted(urgent.values(), key=lambda pair: pair[0])]
+
+
+def _seeds_of_runs(runs: Sequence[str], name: str) -> list[int]:
+    """The seeds of those of the runs (STAGE/NAME) that are of the stage called ``name``."""
+    found = (re.fullmatch(rf"{re.escape(name)}/seed(\d+)", run) for run in runs)
+    return [int(match[1]) for match in found if match]
+
+
+def _seeds(found: Stage, request: DissectionRequest, more: Sequence[int]) -> Iterator[Training]:
+    solver = StagePaths(request.folders.prototxt, found.name).solver
+    for seed in sorted({*request.seeds, *more}):
+        arguments = (os.fspath(solver), "--seed", str(seed), *found.train_options)
+        yield Training(f"{found.name}/seed{seed}", seed, solver, arguments, found.max_norm)
+
+
+def _own_members(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:
+    """Those of the members that are no run of the last single stage."""
+    root = request.folders.prototxt
+    for member in MEMBERS:
+        run = _own_member(member.number)
+        if run in members:
+            which = ("--stage", str(ENSEMBLE.number), "--member", str(member.number))
+            solver = StagePaths(root, ENSEMBLE.name, member.number).solver
+            yield Training(run, member.random_seed, solver, (*which, "--prototxt", os.fspath(root)))
+
+
+def _own_member(number: int) -> str:
+    return f"{ENSEMBLE.name}/{member_name(number)}"
+
+
+def planned_runs(settings: Settings) -> list[str]:
+    """Every run (STAGE/NAME) of the table, each once."""
+    singles = [stage(n).name for n in settings.stages if not stage(n).is_ensemble]
+    names = [f"{name}/seed{s}" for name in (*singles, *settings.variants) for s in settings.seeds]
+    return list(dict.fromkeys([*names, *settings.members]))
