@@ -1,0 +1,110 @@
+"""Trainings of a list that are stopped or killed: what they leave, and who resumes them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import children
+from tests.jobs.small_lists import create, named
+from tests.run import small_runs
+from tinynet.jobs import states
+
+# never at its end: stopped from outside
+ENDLESS = "--max-iter 10000000 --set display=20 --set test_interval=100000 --snapshot 0"
+
+
+def start(*arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
+    return children.start(
+        [sys.executable, "-m", "tinynet", "jobs", *arguments],
+        environment=small_runs.environment(),
+        terminal=terminal,
+    )
+
+
+def wait_for_history(*runs: str) -> None:
+    """Wait until every run has gone past its first iterations."""
+    for run in runs:
+        path = Path("runs/small", run, "history.jsonl")
+        while not (path.exists() and '"iteration": 20' in path.read_text()):
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGUSR1"])
+def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(small: Path, name: str) -> None:
+    pytest.importorskip("torch")
+    create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
+    runner = start("local", "lists/first", "--processes", "2")
+    wait_for_history("seed1", "seed2")
+    os.kill(runner.pid, getattr(signal, name))
+    _, errors = runner.communicate()
+    assert runner.returncode == 75, errors
+    assert f"stopped by {name} with 2 of 2 jobs not done" in errors.splitlines()[-1]
+    assert set(named(small).values()) == {"stopped"}
+    for seed in ("seed1", "seed2"):
+        run = small_runs.record(Path(), Path("runs/small") / seed)
+        assert run["state"] == "stopped" and run["message"] == f"stopped by {name}"
+        assert (
+            Path("runs/small") / seed / f"snapshots/snapshot_iter_{run['iteration']}.caffemodel"
+        ).exists()
+
+
+def test_a_terminal_that_is_closed_stops_every_run_as_any_stop_does(small: Path) -> None:
+    pytest.importorskip("torch")
+    create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
+    ours, terminal = os.openpty()
+    runner = start("local", "lists/first", "--processes", "2", terminal=terminal)
+    os.close(terminal)
+    wait_for_history("seed1", "seed2")
+    os.close(ours)
+    assert runner.wait() == 75
+    for name, found in states.states(small).items():
+        assert found.name == "stopped" and "SIGHUP" in found.message, name
+
+
+def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(small: Path) -> None:
+    """The warning of a batch system (SIGUSR1), twice, in the test before the first iteration."""
+    pytest.importorskip("torch")
+    solver = Path("small/solver.prototxt")
+    solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 100000000\n"))
+    create("--seeds", "1", "--no-evaluate")
+    for status, words in ((75, "the same command resumes it"), (1, "give more time")):
+        child = start("run", str(small), "small-seed1", "--cpu")
+        log = Path("runs/small/seed1/train.log")
+        while not (log.exists() and "Testing net" in log.read_text()):
+            time.sleep(0.05)
+        child.send_signal(signal.SIGUSR1)
+        _, errors = child.communicate()
+        assert child.returncode == status and words in errors, errors
+        assert named(small) == {"small-seed1": "stopped"}
+        log.unlink()
+
+
+def test_two_starters_share_a_list_and_a_killed_ones_job_resumes_elsewhere(small: Path) -> None:
+    pytest.importorskip("torch")
+    create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
+    first = start("local", "lists/first", "--processes", "1")
+    wait_for_history("seed1")
+    second = start("local", "lists/first", "--processes", "1")
+    wait_for_history("seed2")  # so the second left the first job alone
+    assert named(small) == {"small-seed1": "running", "small-seed2": "running"}
+    first.kill()
+    first.communicate()
+    while named(small)["small-seed1"] == "running":  # until its command has left a snapshot
+        time.sleep(0.05)
+    killed = small_runs.record(Path(), Path("runs/small/seed1"))
+    assert killed["state"] == "stopped" and killed["iteration"] > 0
+    third = start("local", "lists/first", "--processes", "1")
+    while len(small_runs.record(Path(), Path("runs/small/seed1"))["sessions"]) < 2:
+        time.sleep(0.05)
+    assert small_runs.record(Path(), Path("runs/small/seed1"))["sessions"][1]["from"] > 0
+    for runner in (second, third):
+        runner.terminate()
+        assert runner.wait() == 75
+        runner.communicate()
