@@ -31,7 +31,7 @@ from tinynet.run import driver
 from tinynet.run import record as records
 from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RUNS_ROOT, RunPaths
-from tinynet.run.plan import TrainingRequest
+from tinynet.run.request import TrainingRequest
 
 if TYPE_CHECKING:
     from tinynet.predict.subsets import SubsetScores

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.run import small_runs
 from tinynet.bench.rounds import Contestant, Row
 from tinynet.engine import devices, foreground
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import activations, evaluate
-from tinynet.run.log import LogParser
+from tinynet.run.launched import OtherRanks
 from tinynet.run.paths import RunPaths
-from tinynet.run.progress import Progress
 from tinynet.run.session import Session
 from tinynet.study import engine_parity as parity
 
@@ -78,9 +78,11 @@ def stand_in(folder: Path, text: str) -> Engine:
 
 
 def train(engine: Engine, folder: Path) -> str:
-    progress = Progress("net", 0, 10, quiet=True)
-    session = Session(engine, [["train", "s"]], RunPaths(folder), LogParser(1, 0.0), progress)
-    return session.run().message
+    plan = small_runs.plan(folder, engine)
+    with pytest.raises(TinynetError):
+        Session(plan, print, OtherRanks(None)).run()
+    assert plan.run.state == "failed"
+    return plan.run.message.partition("; batch_size is")[0]  # the advice after a shortage
 
 
 class Images:

@@ -128,8 +128,8 @@ def test_damaged_prototxt_and_run_json_are_refused(
 @pytest.fixture
 def own_data(tmp_path: Path) -> Job:
     """A run with data of its own to be damaged, from a conversion with a manifest."""
+    from tinynet.dataset.lmdb_contents import sample_of
     from tinynet.dataset.manifest import Manifest, write_manifest
-    from tinynet.run import record_sample
 
     small_stages.write_data(tmp_path)
     data = tmp_path / "data"
@@ -147,10 +147,7 @@ def own_data(tmp_path: Path) -> Job:
             names={split: small_stages.names(count) for split, count in counts.items()},
             labelled={"train": True, "val": True, "test": False},
             digests={
-                **{
-                    split: record_sample.of(data / f"{split}_lmdb").digest
-                    for split in ("train", "val")
-                },
+                **{split: sample_of(data / f"{split}_lmdb").digest for split in ("train", "val")},
                 "test": "",
             },
         ),
@@ -173,9 +170,9 @@ def test_a_damaged_lmdb_is_refused_or_was_not_touched_where_it_counts(
     assert "Traceback" not in errors
     if status == 0:
         # a page that is not in use, or behind the last record
-        from tinynet.run import checks
+        from tinynet.dataset.lmdb_contents import sample_of
 
-        assert checks.record_sample.of(path.parent)
+        assert sample_of(path.parent)
     else:
         assert status == 1 and "train_lmdb" in errors.strip().splitlines()[-1], errors
         assert not own_data.run.exists()

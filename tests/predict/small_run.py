@@ -122,7 +122,7 @@ def write_nets(
 def train(folder: Path, data: Path, name: str = "seed3", **nets: object) -> RunPaths:
     """Train 40 iterations, with snapshots and tests at 20 and 40; the run directory."""
     from tinynet.run import driver
-    from tinynet.run.plan import TrainingRequest
+    from tinynet.run.request import TrainingRequest
 
     source = write_nets(folder / "prototxt" / "small", data, **nets)  # type: ignore[arg-type]
     run = RunPaths.of(folder / "runs", "small", name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def _require(request: pytest.FixtureRequest, engine: str) -> str:
 @pytest.fixture(scope="session")
 def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, Path], Path]:
+) -> small_runs.Trained:
     """``trained(engine, folder)``: ``folder`` with a finished run of 24 iterations in it.
 
     Trained once per engine and copied: a worker's start is most of a small run's time.

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
+from tinynet.engine import discovery
+from tinynet.engine.discovery import Engine
+from tinynet.run import plan as plans
+from tinynet.run.paths import RunPaths
+from tinynet.run.plan import Plan
+from tinynet.run.request import TrainingRequest
 
 NET = """
 name: "small"
@@ -44,6 +53,7 @@ snapshot_prefix: "small/snapshot"
 random_seed: 7
 """
 RUN = Path("runs/small/seed7")
+Trained = Callable[[str, Path], Path]  # the fixture ``trained``
 
 
 def write_files(folder: Path) -> None:
@@ -64,6 +74,21 @@ def write_files(folder: Path) -> None:
                 for i, (p, label) in enumerate(zip(pixels, labels))
             ),
         )
+
+
+def plan(folder: Path, engine: Engine) -> Plan:
+    """A quiet run of the small solver in ``folder``, by an engine that is no real one."""
+    write_files(folder)
+    for name in ("train_val", "solver"):
+        path = folder / f"small/{name}.prototxt"
+        path.write_text(re.sub('"(small|data)/', rf'"{folder}/\1/', path.read_text()))
+    paths = RunPaths(folder / RUN)
+    paths.snapshots.mkdir(parents=True)
+    solver = folder / "small/solver.prototxt"
+    with mock.patch.object(discovery, "find", return_value=engine):
+        made = plans.make(TrainingRequest(solver, paths, cpu=True, quiet=True))
+    assert made is not None
+    return made
 
 
 def command(*arguments: str) -> list[str]:

@@ -10,16 +10,17 @@ import pytest
 from tests.cli.command import run
 from tests.cli.test_generate import a_manifest
 from tinynet.errors import TinynetError
-from tinynet.run import checks, prepare
+from tinynet.run import checks
+from tinynet.run.training_prototxt import TrainingPrototxt, load
 
 UNITS = 4  # of the small net
 
 
 @pytest.mark.parametrize("classes", [3, 5])
 def test_a_net_of_the_users_own_is_told_which_layer_to_change(folder: Path, classes: int) -> None:
-    prepared = _load(folder, classes)
+    prototxt = _load(folder, classes)
     with pytest.raises(TinynetError, match="set num_output of its layer 'fc1' to") as refused:
-        checks.require_classes(prepared)
+        checks.require_classes(prototxt)
     assert f"train_lmdb has {classes} classes and the net {UNITS};" in str(refused.value)
 
 
@@ -27,7 +28,7 @@ def test_a_net_of_as_many_classes_passes(folder: Path) -> None:
     checks.require_classes(_load(folder, UNITS))
 
 
-def _load(folder: Path, classes: int) -> prepare.Prepared:
+def _load(folder: Path, classes: int) -> TrainingPrototxt:
     """The small solver, beside whose data a manifest of so many classes lies."""
     a_manifest(folder / "described", classes)
     (folder / "described/manifest.json").rename(folder / "data/manifest.json")
@@ -35,7 +36,7 @@ def _load(folder: Path, classes: int) -> prepare.Prepared:
     net.write_text(net.read_text().replace('"data/', f'"{folder}/data/'))
     solver = folder / "small/solver.prototxt"
     solver.write_text(solver.read_text().replace('"small/train', f'"{folder}/small/train'))
-    return prepare.load(solver)
+    return load(solver)
 
 
 @pytest.mark.parametrize("out", ["prototxt", "my nets"])

@@ -10,9 +10,10 @@ import pytest
 from tests.run import small_runs
 from tinynet.engine import discovery
 from tinynet.errors import TinynetError
-from tinynet.run import driver, memory, prepare
+from tinynet.run import driver, memory
 from tinynet.run.paths import RunPaths
-from tinynet.run.plan import TrainingRequest
+from tinynet.run.request import TrainingRequest
+from tinynet.run.training_prototxt import TrainingPrototxt, load
 
 SOLVER = Path("small/solver.prototxt")
 NET = Path("small/train_val.prototxt")
@@ -24,19 +25,19 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def edited(old: str, new: str) -> prepare.Prepared:
+def edited(old: str, new: str) -> TrainingPrototxt:
     assert old in small_runs.NET
     NET.write_text(small_runs.NET.replace(old, new))
-    return prepare.load(SOLVER)
+    return load(SOLVER)
 
 
 def test_the_estimate_is_that_of_the_sizes_by_hand() -> None:
-    prepared = prepare.load(SOLVER)
-    assert memory.image_of(prepared) == (1, 6, 6)
+    prototxt = load(SOLVER)
+    assert memory.image_of(prototxt) == (1, 6, 6)
     data, fc1 = 10 * 36, 10 * 4
     train = 2 * (data + 10 + fc1 + 1) + 3 * (36 * 4 + 4)
     test = data + 10 + fc1 + 1 + 1
-    assert memory.estimate(prepared) == 4 * (train + test)
+    assert memory.estimate(prototxt) == 4 * (train + test)
 
 
 @pytest.mark.parametrize(
@@ -51,22 +52,22 @@ def test_the_estimate_is_that_of_the_sizes_by_hand() -> None:
 def test_sizes_that_no_machine_has_are_refused_with_the_estimate(
     old: str, new: str, layer: str
 ) -> None:
-    prepared = edited(old, new)
-    needed = memory.estimate(prepared)
+    prototxt = edited(old, new)
+    needed = memory.estimate(prototxt)
     assert needed is not None and needed > 10**11
     with pytest.raises(TinynetError, match=r"training would take about [\d.]+ [TGP]B, more") as e:
-        memory.require(prepared)
+        memory.require(prototxt)
     assert layer == "test" or f"layer '{layer}'" in str(e.value)
 
 
 def test_a_image_of_100000_by_100000_is_refused() -> None:
-    prepared = edited(
+    prototxt = edited(
         'type: "Data" top: "data" top: "label" include { phase: TRAIN }',
         'type: "DummyData" top: "data" top: "label" include { phase: TRAIN } '
         "dummy_data_param { shape { dim: 1 dim: 3 dim: 100000 dim: 100000 } shape { dim: 1 } }",
     )
     with pytest.raises(TinynetError, match="TB, more than the"):
-        memory.require(prepared)
+        memory.require(prototxt)
 
 
 def test_such_a_run_is_refused_before_anything_is_made(folder: Path) -> None:
@@ -99,11 +100,11 @@ def test_other_failures_are_no_shortage() -> None:
 
 
 def test_the_advice_keeps_the_effective_batch() -> None:
-    prepared = prepare.load(SOLVER, {"iter_size": "3"})
-    half = memory.estimate(prepared.with_batch_size(5))
-    advice = memory.advice(prepared)
+    prototxt = load(SOLVER, {"iter_size": "3"})
+    half = memory.estimate(prototxt.with_batch_size(5))
+    advice = memory.advice(prototxt)
     assert f"batch_size 5 ({half:,} bytes) with iter_size 6" in advice
-    assert "effective batch of 30" in advice and half < memory.estimate(prepared)  # type: ignore
+    assert "effective batch of 30" in advice and half < memory.estimate(prototxt)  # type: ignore
 
 
 def test_a_worker_without_memory_gets_the_advice(

@@ -25,7 +25,8 @@ def iterations(folder: Path) -> list[int]:
 
 def test_the_newest_k_and_the_best_are_kept(tmp_path: Path) -> None:
     sealed(tmp_path, 10, 20, 30, 40, 50)
-    snapshots.prune(tmp_path, 2, best=20)
+    best = snapshots.snapshots(tmp_path)[1]
+    snapshots.prune(tmp_path, 2, best)
     assert iterations(tmp_path) == [20, 40, 50]
     assert len(list(tmp_path.iterdir())) == 3 * 3
     snapshots.prune(tmp_path, 0, best=None)
@@ -58,23 +59,23 @@ def test_the_best_has_the_highest_accuracy_of_those_that_are_there() -> None:
         {"iteration": 50, "val_accuracy": None},
         {"iteration": 60, "train_loss": 1.0},
     ]
-    assert retention.best_iteration(history, [10, 30, 40, 50, 60]) == 30
-    assert retention.best_iteration(history, [10, 20]) == 20
-    assert retention.best_iteration(history, [50, 60]) is None
+    for there, best in (((10, 30, 40, 50, 60), 30), ((10, 20), 20), ((50, 60), None)):
+        found = [snapshots.Snapshot(iteration, Path("s"), Path("m")) for iteration in there]
+        kept = retention.best(history, found)
+        assert best == (kept and kept.iteration)
 
 
-def test_a_keeper_seals_what_is_whole_and_tells_what_is_not(tmp_path: Path) -> None:
+def test_what_is_whole_is_sealed_and_what_is_not_is_told(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path)
     paths.snapshots.mkdir()
-    keeper = retention.Keeper(paths, "SGD", 1)
     told: list[str] = []
     log.append_history(paths.history, [{"iteration": 10, "val_accuracy": 0.9}])
     for iteration in (10, 20, 30):
         write_snapshot(paths.snapshots, iteration)
-        keeper.take(iteration, told.append)
+        retention.take(paths, "SGD", 1, iteration, told.append)
     assert iterations(paths.snapshots) == [10, 30] and told == []
     write_snapshot(paths.snapshots, 40, float("nan"))
-    keeper.take(40, told.append)
+    retention.take(paths, "SGD", 1, 40, told.append)
     assert "iteration 40 is not whole" in told[0] and "not finite" in told[0]
     assert iterations(paths.snapshots) == [10, 30, 40]  # nothing was deleted for it
 

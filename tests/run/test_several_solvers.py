@@ -21,7 +21,7 @@ from tinynet.errors import StoppedEarly, TinynetError
 from tinynet.files import read_sealed_json
 from tinynet.run import driver
 from tinynet.run.paths import RunPaths
-from tinynet.run.plan import TrainingRequest
+from tinynet.run.request import TrainingRequest
 from tinynet.run.snapshots import snapshots
 
 TWO = ("--cpu", "--solvers", "2", "--quiet")

@@ -336,14 +336,13 @@ def _iteration(run: Path, given: str) -> int:
     if given != "best":
         raise UsageError(f"--iteration {given}: give a number, or 'best'")
     paths = RunPaths(run)
-    found = [snapshot.iteration for snapshot in snapshots.snapshots(paths.snapshots)]
-    best = retention.best_iteration(read_history(paths.history), found)
+    best = retention.best(read_history(paths.history), snapshots.snapshots(paths.snapshots))
     if best is None:
         raise TinynetError(
             f"{run}: no snapshot of an iteration at which it was tested, so none is known to be "
             "the best"
         )
-    return best
+    return best.iteration
 
 
 def _progress(request: EvaluationRequest) -> AbstractContextManager[Progress]:

@@ -81,12 +81,12 @@ def common_fault(folder: Path, again: bool) -> str | None:
 
 def _require_startable(job: Job) -> None:
     from tinynet.cli.train import request_of
-    from tinynet.run import driver
+    from tinynet.run.plan import require_startable
 
     if job.commands[0][0] == "train":
         given = dict(_parsed(job.commands[0]).params)
         del given["as_json"]
-        driver.require_startable(request_of(**given))
+        require_startable(request_of(**given))
 
 
 @contextlib.contextmanager

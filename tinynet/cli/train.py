@@ -18,7 +18,7 @@ from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
     from tinynet.run.paths import RunPaths
-    from tinynet.run.plan import TrainingRequest
+    from tinynet.run.request import TrainingRequest
 
 
 @click.command(
@@ -142,7 +142,7 @@ def request_of(
     **options: Any,
 ) -> TrainingRequest:
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
-    from tinynet.run.plan import TrainingRequest
+    from tinynet.run.request import TrainingRequest
 
     given = [f"--{name}" for name in ("gpu", "gpus", "cpu") if options[name] not in (None, False)]
     if len(given) > 1:

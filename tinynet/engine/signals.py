@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
+# what asks a training to stop after its iteration: a terminal, a batch system and its warning
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
 
 @contextlib.contextmanager
 def taken(

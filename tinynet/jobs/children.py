@@ -15,7 +15,6 @@ from typing import IO
 
 from tinynet.engine import autogroup, signals
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exec should do little
@@ -73,4 +72,4 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
 
 def stop_signals_noted(noted: list[int]) -> AbstractContextManager[None]:
     """Within the block a stop signal is appended to ``noted`` and does nothing else."""
-    return signals.taken(STOP_SIGNALS, noted.append)
+    return signals.taken(signals.STOP, noted.append)

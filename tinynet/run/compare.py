@@ -11,9 +11,9 @@ from tinynet.caffeformat import schema, text
 from tinynet.errors import TinynetError
 from tinynet.experiment.solver_values import RATE_FIELDS
 from tinynet.run.paths import RunPaths
-from tinynet.run.prepare import Prepared
 from tinynet.run.record import sha256
 from tinynet.run.solver_files import as_run
+from tinynet.run.training_prototxt import TrainingPrototxt
 
 # where things lie, not what is trained: a moved run is the same run
 _LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
@@ -27,21 +27,30 @@ _CONTENTS = ("digest", "sample")
 
 
 def changes(
-    paths: RunPaths, prepared: Prepared, moved: Mapping[str, str] | None = None
+    paths: RunPaths,
+    prototxt: TrainingPrototxt,
+    moved: Mapping[str, str] | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Differences between the run directory's prototxt and the prepared one, a phrase each.
+    """Differences between the run directory's prototxt and that of now, a phrase each.
 
-    ``moved``: what ``moved_data`` found; its data is the same wherever it lies.
+    ``moved``: what ``moved_data`` found; its data is the same wherever it lies.  ``hashes``: of the
+    files as they were written, to find those that have been damaged since.
     """
     found: list[str] = []
     begun = paths.solver.exists()
-    if begun and paths.warm_up.exists() != (prepared.warm_up is not None):
-        found.append("a warm-up was " + ("left out" if prepared.warm_up is None else "added"))
-    for name, new in prepared.texts(paths).items():
+    if begun and paths.warm_up.exists() != (prototxt.warm_up is not None):
+        found.append("a warm-up was " + ("left out" if prototxt.warm_up is None else "added"))
+    for name, new in prototxt.texts(paths).items():
         try:
             old = (Path(paths.root) / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             continue  # begun, but not yet written
+        written = (hashes or {}).get(name)
+        if written not in (None, sha256(new), sha256(old)):
+            found.append(
+                f"{Path(paths.root) / name} is not as it was written (its SHA-256 differs)"
+            )
         if old == new or name == paths.deploy.name:
             continue
         if name == paths.solver.name:
@@ -90,21 +99,6 @@ def _with_data(net_text: str, moved: Mapping[str, str], name: str) -> str:
         if layer.data_param.source in moved:
             layer.data_param.source = moved[layer.data_param.source]
     return text.format(net)
-
-
-def damaged_copies(paths: RunPaths, prepared: Prepared, hashes: Mapping[str, str]) -> list[str]:
-    """Files of the run directory that are neither as they were written nor as they will be."""
-    found = []
-    for name, text_now in prepared.texts(paths).items():
-        path = Path(paths.root) / name
-        if name in hashes and path.exists() and sha256(text_now) != hashes[name]:
-            try:
-                stored = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                stored = ""
-            if sha256(stored) != hashes[name]:
-                found.append(f"{path} is not as it was written (its SHA-256 differs)")
-    return found
 
 
 def _solver_changes(old: str, new: str, name: str) -> list[str]:

@@ -18,8 +18,7 @@ from tinynet.errors import StoppedEarly, TinynetError
 from tinynet.launcher import Place
 from tinynet.run import record as runs
 from tinynet.run import solvers
-from tinynet.run.plan import TrainingRequest
-from tinynet.run.session import STOP_SIGNALS
+from tinynet.run.request import TrainingRequest
 
 
 class OtherRanks:
@@ -77,7 +76,7 @@ def work(request: TrainingRequest, place: Place) -> None:
     chosen = solvers.choose(request, None, engine, place)
     threads = (stored.threads if stored else None) or chosen.threads
     stopper, session, more = _Stopper(), 0, True
-    with signals.taken(STOP_SIGNALS, stopper.ask):
+    with signals.taken(signals.STOP, stopper.ask):
         while more:
             session += 1
             words = [*_part(place), "--launched", str(session)]

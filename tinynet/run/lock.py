@@ -17,11 +17,17 @@ from tinynet.run.record import now
 
 @contextlib.contextmanager
 def hold(paths: RunPaths) -> Iterator[None]:
-    """Hold the run directory's lock; raise TinynetError naming the holder where it is taken.
+    """Hold the run directory, which is made where there is none, with its snapshot folder.
 
-    The lock is the kernel's, and falls with its process however that ends.  Who holds it stands
-    in a file of its own, since opening a lock file may empty it.
+    Raises TinynetError, which names the holder, where another process has it, and OSError where
+    nothing can be written to it.  The lock is the kernel's, and falls with its process however that
+    ends.  Who holds it stands in a file of its own, since opening a lock file may empty it.
     """
+    # real Caffe aborts where the folder of its snapshot_prefix is not there
+    paths.snapshots.mkdir(parents=True, exist_ok=True)
+    probe = paths.snapshots / f".probe.{os.getpid()}"
+    probe.write_bytes(b"0")
+    probe.unlink()
     holder = paths.lock.with_suffix(".holder")
     lock = FileLock(str(paths.lock))
     try:

@@ -12,7 +12,7 @@ from tinynet.caffeformat import phases, schema, shapes
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.errors import TinynetError
-from tinynet.run.prepare import Prepared
+from tinynet.run.training_prototxt import TrainingPrototxt
 
 IMAGE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -29,16 +29,16 @@ def is_shortage(message: str) -> bool:
     return _SHORTAGE.search(message) is not None
 
 
-def estimate(prepared: Prepared, image: Sequence[int] | None = None) -> int | None:
+def estimate(prototxt: TrainingPrototxt, image: Sequence[int] | None = None) -> int | None:
     """Bytes that training takes by the model of ``prototxt.shapes``; None where it can't tell.
 
     The training net with its gradients and momentum, and the blobs of the test nets, whose weights
     are shared.  Column buffers, cuDNN's workspace and what is read ahead come on top.
     """
-    image = image or image_of(prepared)
+    image = image or image_of(prototxt)
     try:
-        total = shapes.infer(prepared.train_net, schema.TRAIN, image).training_memory
-        for net in prepared.test_nets:
+        total = shapes.infer(prototxt.train_net, schema.TRAIN, image).training_memory
+        for net in prototxt.test_nets:
             blobs = shapes.infer(net, schema.TEST, image).blobs
             total += shapes.FLOAT32 * sum(map(math.prod, blobs.values()))
     except TinynetError:
@@ -46,33 +46,33 @@ def estimate(prepared: Prepared, image: Sequence[int] | None = None) -> int | No
     return total
 
 
-def require(prepared: Prepared) -> None:
-    """Raise TinynetError, with the estimate, where a run on the CPU cannot fit this machine.
+def require(prototxt: TrainingPrototxt, solvers: int = 1) -> None:
+    """Raise TinynetError, with the estimate, where so many solvers do not fit into the memory.
 
     Only what cannot fit is refused: the whole of the memory counts, free or not.
     """
-    needed, limit = estimate(prepared), _memory_here()
-    if needed is None or limit is None or prepared.solvers * needed <= limit:
+    needed, limit = estimate(prototxt), _memory_here()
+    if needed is None or limit is None or solvers * needed <= limit:
         return
-    needed *= prepared.solvers
-    name, size = _largest_layer(prepared)
-    solvers = f" with {prepared.solvers} solvers" if prepared.solvers > 1 else ""
+    name, size = _largest_layer(prototxt)
+    several = f" with {solvers} solvers" if solvers > 1 else ""
+    together = _shown(solvers * needed)
     raise TinynetError(
-        f"{prepared.path}: training{solvers} would take about {_shown(needed)}, more than the "
+        f"{prototxt.path}: training{several} would take about {together}, more than the "
         f"{_shown(limit)} that this machine has; layer '{name}' alone takes {_shown(size)}: check "
-        f"its sizes, and batch_size, which is {prepared.batch_size}"
+        f"its sizes, and batch_size, which is {prototxt.batch_size}"
     )
 
 
-def advice(prepared: Prepared) -> str:
+def advice(prototxt: TrainingPrototxt) -> str:
     """What to do after a shortage: batch size, estimate, and the iter_size that keeps the batch."""
-    batch, iterations = prepared.batch_size, prepared.solver.iter_size
-    needed = estimate(prepared)
+    batch, iterations = prototxt.batch_size, prototxt.solver.iter_size
+    needed = estimate(prototxt)
     about = "" if needed is None else f", for which training takes at least {_shown(needed)}"
     text = f"batch_size is {batch}{about}"
     if batch % 2:
         return f"{text}; make it smaller, and iter_size larger by as much"
-    half = estimate(prepared.with_batch_size(batch // 2))
+    half = estimate(prototxt.with_batch_size(batch // 2))
     less = "" if half is None else f" ({_shown(half)})"
     return (
         f"{text}; batch_size {batch // 2}{less} with iter_size {2 * iterations} keeps the "
@@ -80,12 +80,12 @@ def advice(prepared: Prepared) -> str:
     )
 
 
-def image_of(prepared: Prepared) -> tuple[int, ...]:
+def image_of(prototxt: TrainingPrototxt) -> tuple[int, ...]:
     """Channels, height and width of the training images, from the first record where it is there.
 
     Raises TinynetError where that is no Datum.
     """
-    for layer in phases.layers_of(prepared.train_net, schema.TRAIN):
+    for layer in phases.layers_of(prototxt.train_net, schema.TRAIN):
         path = Path(layer.data_param.source)
         if layer.type == "Data" and (path / "data.mdb").exists():
             try:
@@ -97,12 +97,12 @@ def image_of(prepared: Prepared) -> tuple[int, ...]:
     return IMAGE
 
 
-def _largest_layer(prepared: Prepared) -> tuple[str, int]:
+def _largest_layer(prototxt: TrainingPrototxt) -> tuple[str, int]:
     """The layer of the training net that takes most, and its bytes."""
     sizes = {
         layer.name: shapes.FLOAT32
         * (3 * layer.parameter_count + 2 * sum(math.prod(shape) for _, shape in layer.tops))
-        for layer in shapes.infer(prepared.train_net, schema.TRAIN, image_of(prepared)).layers
+        for layer in shapes.infer(prototxt.train_net, schema.TRAIN, image_of(prototxt)).layers
     }
     return max(sizes.items(), key=lambda item: item[1])
 

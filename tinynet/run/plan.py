@@ -1,8 +1,8 @@
-"""Decides what a run directory needs.
+"""What a request comes to: decided once, from the solver's files, the data and the run directory.
 
-fresh       nothing there: the prototxt is written and training starts at iteration 0
+fresh       nothing there: training starts at iteration 0
 unfinished  resumes from the newest whole snapshot, whichever engine wrote it
-finished    says so
+finished    nothing is left to do
 changed     the prototxt or the data are not those that the run was begun with: refused
 """
 
@@ -10,228 +10,236 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinynet.engine import devices, discovery
 from tinynet.engine.discovery import Engine
-from tinynet.errors import TinynetError
-from tinynet.run import checks, compare, prepare, snapshots
-from tinynet.run import log as logs
+from tinynet.engine.precision import require_precision
+from tinynet.errors import TinynetError, UsageError
+from tinynet.launcher import Place
+from tinynet.run import checks, compare, memory, snapshots, solvers, training_prototxt
 from tinynet.run import record as runs
-from tinynet.run import resume as resuming
-from tinynet.run.log import Record
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import Run
-from tinynet.run.snapshots import Snapshot
+from tinynet.run.request import TrainingRequest
 from tinynet.run.solvers import Solvers
+from tinynet.run.training_prototxt import TrainingPrototxt
 
 
 @dataclass(frozen=True)
-class TrainingRequest:
-    """What ``tinynet train`` was asked for."""
-
-    solver: Path
-    paths: RunPaths
-    engine: str = "auto"
-    caffe_python: str | None = None
-    gpu: int | None = None
-    gpus: str | None = None  # how many, their numbers with commas between, or "all"
-    solvers: int | None = None  # that train together; None: one for each GPU, or as before, or 1
-    cpu: bool = False
-    precision: str | None = None  # float32, tf32, bf16; None: as before, or float32
-    max_norm: float | None = None  # of each unit's incoming weights; None: as before, or no limit
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    resume: bool = False
-    weights: Sequence[str] = ()
-    keep: int | None = None  # snapshots; None: as before, or 3
-    quiet: bool = False
-    command: Sequence[str] = ()
-    on_record: Callable[[Record], None] | None = None  # gets each record of the history
-
-
-@dataclass
 class Plan:
-    """A session: what is trained on which engine and device, and from where it resumes."""
+    """A training: which nets, on which engine and devices, and its record, which sessions write."""
 
     request: TrainingRequest
-    prepared: prepare.Prepared
-    run: Run
+    prototxt: TrainingPrototxt
     engine: Engine
     solvers: Solvers
-    snapshot: Snapshot | None = None  # None: from iteration 0
-    notes: list[str] = field(default_factory=list)
-    exact: bool = False  # the snapshot's complete state is whole, and the engine can use it
-    history: list[logs.Record] = field(default_factory=list)  # of the run before ``first``
+    stored: Run | None  # run.json as it was found; None: no run yet
+    run: Run
+    warnings: list[str]
 
     @property
     def paths(self) -> RunPaths:
         return self.request.paths
 
-    @property
-    def first(self) -> int:
-        """The iteration that the session starts at."""
-        return self.snapshot.iteration if self.snapshot else 0
-
-    @property
-    def is_warm_up(self) -> bool:
-        """Whether the session is the warm-up's, by a solver of its own."""
-        return self.prepared.at(self.first)[0] is self.prepared.warm_up
-
-    @property
-    def headline(self) -> str:
-        """What is about to happen, with the effective batch."""
-        prepared, run = self.prepared, self.run
+    def headline(self, first: int) -> str:
+        """What a session from iteration ``first`` on is about to do, with the effective batch."""
+        prototxt, run = self.prototxt, self.run
         where = self.solvers.where
         if run.precision != "float32":
             where += f" in {run.precision}"
         if run.max_norm is not None:
             where += f", max-norm {run.max_norm:g}"
-        batch = f"batch {prepared.batch_size}"
-        if prepared.solver.iter_size > 1:
-            batch += f" × iter_size {prepared.solver.iter_size}"
-        if prepared.solvers > 1:
-            batch += f" × {prepared.solvers} solvers"
-        if prepared.effective_batch > prepared.batch_size:
-            batch += f" = {prepared.effective_batch}"
-        start = f"resuming at iteration {self.first}" if self.first else f"seed {run.seed}"
-        to = f"to iteration {prepared.solver.max_iter}"
-        if self.is_warm_up:
-            last = prepared.at(self.first)[1]
-            to = f"warming up to iteration {last} of {prepared.solver.max_iter}"
+        batch = f"batch {prototxt.batch_size}"
+        if prototxt.solver.iter_size > 1:
+            batch += f" × iter_size {prototxt.solver.iter_size}"
+        if run.solvers > 1:
+            batch += f" × {run.solvers} solvers"
+        if run.effective_batch > prototxt.batch_size:
+            batch += f" = {run.effective_batch}"
+        start = f"resuming at iteration {first}" if first else f"seed {run.seed}"
+        solver, last = prototxt.at(first)
+        to = f"to iteration {last}"
+        if solver is prototxt.warm_up:
+            to = f"warming up to iteration {last} of {run.max_iter}"
         return (
-            f"{prepared.net_name}: {self.engine} on {where}, {start}, {to}, {batch} images per "
+            f"{prototxt.net_name}: {self.engine} on {where}, {start}, {to}, {batch} images per "
             "update"
         )
 
 
-def is_finished(request: TrainingRequest, stored: Run, prepared: prepare.Prepared) -> bool:
+def make(request: TrainingRequest, place: Place | None = None) -> Plan | None:
+    """Read all that a training needs, and decide; None where its run is finished.
+
+    ``place``: of this process, where a launcher has started one for each solver.  Nothing is
+    written.  Raises UsageError or TinynetError for whatever would keep the training from its end,
+    as far as that can be known.
+    """
+    found = _unfinished(request)
+    if found is None:
+        return None
+    stored, prototxt = found
+    before = stored or Run(
+        seed=prototxt.solver.random_seed,
+        source=os.fspath(request.solver),
+        weights=list(request.weights),
+    )
+    max_norm = request.max_norm or before.max_norm
+    if max_norm is not None:
+        checks.require_rows(prototxt)
+    checks.require_classes(prototxt)
+    data = checks.require_data(prototxt)
+    warnings = list(checks.warnings(prototxt))
+    for weights in request.weights:
+        warnings += checks.weights_taken(prototxt, Path(weights))
+    engine = discovery.find(request.engine, request.caffe_python)
+    chosen = solvers.choose(request, stored.solvers if stored else None, engine, place)
+    first_gpu = chosen.gpus[0] if chosen.gpus else None
+    precision = request.precision or before.precision
+    require_precision(precision, engine, first_gpu)
+    if stored is None and first_gpu is None:
+        memory.require(prototxt, chosen.here)
+    if request.gpu is not None or request.gpus is not None:
+        for gpu in chosen.gpus:
+            devices.require(engine, gpu)
+    if stored is None:
+        _require_empty(request.paths)
+    else:
+        _require_same(request, stored, prototxt, data, chosen.count)
+        warnings += _kept_threads(stored, chosen.threads)
+    run = replace(
+        before,
+        max_iter=prototxt.solver.max_iter,
+        effective_batch=prototxt.effective_batch * chosen.count,
+        solvers=chosen.count,
+        engine={"name": engine.name, "version": engine.version, "python": engine.python},
+        device=chosen.device,
+        max_norm=max_norm,
+        precision=precision,
+        threads=before.threads or chosen.threads,
+        overrides={**before.overrides, **request.overrides},
+        keep=before.keep if request.keep is None else request.keep,
+        hashes={name: runs.sha256(text) for name, text in prototxt.texts(request.paths).items()},
+        data=data,  # where it lies now
+        command=list(request.command),
+        sessions=list(before.sessions),
+    )
+    return Plan(request, prototxt, engine, chosen, stored, run, warnings)
+
+
+def require_startable(request: TrainingRequest) -> None:
+    """Raise what ``make`` would before it reads at length: no data, say, or no engine.
+
+    The device is not looked at: a job list's runs may be for another machine's.
+    """
+    found = _unfinished(request)
+    if found is not None:
+        checks.require_sources(found[1])
+        checks.require_classes(found[1])
+        discovery.find(request.engine, request.caffe_python)
+
+
+def _unfinished(request: TrainingRequest) -> tuple[Run | None, TrainingPrototxt] | None:
+    """The run that has been begun and its prototxt as asked for now; None where it is finished."""
+    stored = runs.load(request.paths.run_json)
+    if request.resume and stored is None:
+        raise UsageError(
+            f"{request.paths.root}: no run is here that could resume; leave out --resume"
+        )
+    overrides = dict(request.overrides)
+    if stored is not None and request.resume:
+        # a resumed run resumes with what it was begun with, unless told otherwise now
+        overrides = {**stored.overrides, **overrides}
+    prototxt = training_prototxt.load(request.solver, overrides)
+    if stored is not None and _is_finished(request, stored, prototxt):
+        return None
+    return stored, prototxt
+
+
+def _is_finished(request: TrainingRequest, stored: Run, prototxt: TrainingPrototxt) -> bool:
     """Whether nothing is left to do.  Raises TinynetError where the run was another's."""
     if stored.state != runs.FINISHED:
         return False
-    changes = compare.changes(request.paths, prepared)
+    changes = compare.changes(request.paths, prototxt)
     if changes:
         with contextlib.suppress(TinynetError):  # data that is not there has not moved
-            moved = compare.moved_data(stored.data, checks.require_data(prepared))
-            changes = compare.changes(request.paths, prepared, moved)
-    changes += _changed_options(request, stored)
-    longer = prepared.solver.max_iter > stored.max_iter and request.resume
+            moved = compare.moved_data(stored.data, checks.require_data(prototxt))
+            changes = compare.changes(request.paths, prototxt, moved)
+    changes += _changed_options(request, stored, request.solvers)
+    longer = prototxt.solver.max_iter > stored.max_iter and request.resume
     if changes and not longer:
-        raise TinynetError(_changed(request, changes, "finished"))
+        raise _changed(request, changes, "finished")
     return not longer
 
 
-def _changed_options(request: TrainingRequest, stored: Run) -> list[str]:
+def _require_empty(paths: RunPaths) -> None:
+    """Raise TinynetError where the directory of a run that begins has another's snapshots."""
+    if snapshots.snapshots(paths.snapshots):
+        raise TinynetError(
+            f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
+            "belong to; move them away or take another --name"
+        )
+
+
+def _require_same(
+    request: TrainingRequest,
+    stored: Run,
+    prototxt: TrainingPrototxt,
+    data: list[dict[str, Any]],
+    count: int,
+) -> None:
+    """Raise TinynetError where an unfinished run cannot resume as it is asked to."""
+    paths = request.paths
+    moved = compare.moved_data(stored.data, data)
+    changes = compare.changes(paths, prototxt, moved, stored.hashes)
+    changes += compare.data_changes(stored.data, data)
+    changes += _changed_options(request, stored, count)
+    if request.resume:
+        changes = [change for change in changes if not compare.is_schedule(change)]
+    if request.weights and list(request.weights) != stored.weights:
+        changes = changes or ["--weights"]
+    if changes:
+        raise _changed(request, changes, "unfinished")
+    if stored.state == runs.DIVERGED and not request.resume:
+        raise TinynetError(
+            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
+            "and --name, or resume from the last sound snapshot with --resume"
+        )
+
+
+def _changed_options(request: TrainingRequest, stored: Run, solvers: int | None) -> list[str]:
     """What changes how a run learns without being in its prototxt."""
     return [
         f"{name} {before} -> {now}"
         for name, before, now in (
             ("precision", stored.precision, request.precision),
             ("max-norm", stored.max_norm, request.max_norm),
-            ("solvers", stored.solvers, request.solvers),
+            ("solvers", stored.solvers, solvers),
         )
         if now not in (None, before)
     ]
 
 
-def _changed(request: TrainingRequest, changes: Sequence[str], state: str) -> str:
+def _changed(request: TrainingRequest, changes: list[str], state: str) -> TinynetError:
     shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
     schedule = not request.resume and all(compare.is_schedule(change) for change in changes)
     way = "add --resume to resume it all the same" if schedule else "undo the change"
-    return (
+    return TinynetError(
         f"{request.paths.root}: holds a run that is {state} and was begun with other settings "
         f"({shown}); {way}, or start another run with --name"
     )
 
 
-def decide(
-    request: TrainingRequest,
-    stored: Run | None,
-    prepared: prepare.Prepared,
-    data: list[dict[str, Any]],
-    engine: Engine,
-    solvers: Solvers,
-) -> Plan:
-    """What to do with the run directory, of which ``stored`` is the run.json (None: no run yet).
+def _kept_threads(stored: Run, here: int) -> list[str]:
+    """What to say where a run keeps another number of threads than would be used now.
 
-    ``data``: what ``checks.require_data`` found.  The history is cut where the session starts.
-    Raises TinynetError where the directory holds another run.
+    It is chosen once: sums are added up in another order on another number of threads.
     """
-    run = _fresh(request, prepared, data) if stored is None else stored
-    plan = Plan(request, prepared, run, engine, solvers)
-    if stored is not None:
-        _require_same(request, stored, prepared, data)
-        plan.snapshot, plan.notes = _newest_snapshot(plan)
-        stored.data = data  # where it lies now
-        if request.keep is not None:
-            stored.keep = request.keep
-        if request.overrides:
-            stored.overrides = {**stored.overrides, **request.overrides}
-    if plan.snapshot is not None:
-        plan.exact, notes = resuming.exactness(plan.snapshot, prepared, engine.name)
-        plan.notes += notes
-    last_start = run.sessions[-1]["from"] if run.sessions else 0
-    plan.history, notes = resuming.history_before(plan.paths, prepared, plan.first, last_start)
-    plan.notes += notes
-    return plan
-
-
-def _fresh(request: TrainingRequest, prepared: prepare.Prepared, data: list[dict[str, Any]]) -> Run:
-    """A run that begins.  Raises TinynetError where its directory has another's snapshots."""
-    paths = request.paths
-    if snapshots.snapshots(paths.snapshots):
-        raise TinynetError(
-            f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
-            "belong to; move them away or take another --name"
-        )
-    return Run(
-        seed=prepared.solver.random_seed,
-        source=os.fspath(request.solver),
-        overrides=dict(request.overrides),
-        weights=list(request.weights),
-        keep=request.keep,
-        precision=request.precision or "float32",
-        max_norm=request.max_norm,
-        solvers=prepared.solvers,
-        data=data,
-    )
-
-
-def _newest_snapshot(plan: Plan) -> tuple[Snapshot | None, list[str]]:
-    """The snapshot that the run resumes from, None where it has none, and what to say of that."""
-    run, solver, paths = plan.run, plan.prepared.solver, plan.paths
-    last = run.last_good if run.state == runs.DIVERGED else None
-    by_torch = bool(run.sessions) and run.sessions[-1].get("engine") == "torch"
-    snapshot, reasons = snapshots.newest_whole(paths.snapshots, solver.type, last, by_torch)
-    notes = [f"passed over {reason}" for reason in reasons]
-    if snapshot is None:
-        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
-    elif snapshot.iteration > solver.max_iter:
-        raise TinynetError(
-            f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
-            f"{solver.max_iter}; give a larger --max-iter"
-        )
-    return snapshot, notes
-
-
-def _require_same(
-    request: TrainingRequest, stored: Run, prepared: prepare.Prepared, data: list[dict[str, Any]]
-) -> None:
-    """Raise TinynetError where an unfinished run cannot resume as it is asked to."""
-    paths = request.paths
-    changes = compare.changes(paths, prepared, compare.moved_data(stored.data, data))
-    changes += compare.data_changes(stored.data, data)
-    changes += compare.damaged_copies(paths, prepared, stored.hashes)
-    changes += _changed_options(request, stored)
-    if request.resume:
-        changes = [change for change in changes if not compare.is_schedule(change)]
-    if changes:
-        raise TinynetError(_changed(request, changes, "unfinished"))
-    if request.weights and list(request.weights) != stored.weights:
-        raise TinynetError(_changed(request, ["--weights"], "unfinished"))
-    if stored.state == runs.DIVERGED and not request.resume:
-        raise TinynetError(
-            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
-            "and --name, or resume from the last sound snapshot with --resume"
-        )
+    if not stored.threads or stored.threads == here:
+        return []
+    return [
+        f"computes with {stored.threads} thread(s), as it was begun, so that its bits stay the "
+        f"same; {here} would be used now"
+    ]

@@ -63,13 +63,15 @@ class Run:
         """Write the record: the file is old or new, never half."""
         files.write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
-    def begin_session(self, iteration: int, **values: Any) -> None:
-        """Note that a worker starts at ``iteration``, in this process, now."""
+    def begin_session(self, iteration: int, solver: str) -> None:
+        """Note that a worker starts at ``iteration``, in this process, now, by a solver's file."""
         self.state, self.message, self.iteration = RUNNING, "", iteration
         self.host, self.pid = socket.gethostname(), os.getpid()
         self.folder = os.getcwd()
         self.versions = versions()
-        self.sessions.append({"started": now(), "from": iteration, **values})
+        session: dict[str, Any] = {"started": now(), "from": iteration, "solver": solver}
+        session.update(engine=self.engine["name"], engine_version=self.engine["version"])
+        self.sessions.append({**session, "device": self.device, "precision": self.precision})
 
     def end_session(self, state: str, iteration: int, message: str = "") -> None:
         """Note how the session ended, and at which iteration the run stands."""

@@ -1,4 +1,4 @@
-"""What a resumed run resumes with: how exactly, where in its data, and with which history.
+"""What a resumed run resumes with: which snapshot, where in its data, and with which history.
 
 The torch engine's complete state brings everything back.  Real Caffe starts every LMDB anew at a
 resume.  What its Data layers had given before the snapshot follows from the solver, so that running
@@ -19,23 +19,42 @@ from tinynet.caffeformat.glog import OWN, glog_line
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.errors import TinynetError
 from tinynet.run import log as logs
+from tinynet.run import record as runs
 from tinynet.run import snapshots
 from tinynet.run.paths import RunPaths
-from tinynet.run.prepare import Prepared
+from tinynet.run.record import Run
 from tinynet.run.snapshots import Snapshot
+from tinynet.run.training_prototxt import TrainingPrototxt
 
 _READERS = ("ImageData", "HDF5Data", "WindowData")  # positions that cannot be counted from here
 
 
-def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool, list[str]]:
-    """Whether the run can resume exactly, and what to say of what it loses where it can't."""
-    notes = []
+def start(
+    paths: RunPaths, run: Run, prototxt: TrainingPrototxt, engine: str
+) -> tuple[Snapshot | None, bool, list[str]]:
+    """The snapshot that an unfinished run resumes from, whether exactly, and what to say of it.
+
+    None: from iteration 0.  Raises TinynetError where it lies beyond max_iter.
+    """
+    solver = prototxt.solver
+    last = run.last_good if run.state == runs.DIVERGED else None
+    by_torch = bool(run.sessions) and run.sessions[-1].get("engine") == "torch"
+    snapshot, reasons = snapshots.newest_whole(paths.snapshots, solver.type, last, by_torch)
+    notes = [f"passed over {reason}" for reason in reasons]
+    if snapshot is None:
+        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
+        return None, False, notes
+    if snapshot.iteration > solver.max_iter:
+        raise TinynetError(
+            f"{paths.root}: is at iteration {snapshot.iteration} already, beyond max_iter "
+            f"{solver.max_iter}; give a larger --max-iter"
+        )
     if engine == "torch" and snapshot.complete.exists():
         reason = snapshots.complete_fault(snapshot)
         if reason is None:
-            return True, []
+            return snapshot, True, notes
         notes.append(reason)
-    drawn = lost(prepared)
+    drawn = lost(prototxt)
     who = "real Caffe" if engine == "caffe" else "this snapshot"
     notes.append(
         f"{who} cannot restore random states: {', '.join(drawn)} will not be those of an unbroken "
@@ -43,20 +62,20 @@ def exactness(snapshot: Snapshot, prepared: Prepared, engine: str) -> tuple[bool
         if drawn
         else "nothing in this net is drawn at random, and the data resumes where it was"
     )
-    return False, notes
+    return snapshot, False, notes
 
 
 def history_before(
-    paths: RunPaths, prepared: Prepared, first: int, last_start: int = 0
+    paths: RunPaths, run: Run, display: int, first: int
 ) -> tuple[list[logs.Record], list[str]]:
     """Cut the history at ``first``, hold it against the log, which it comes from, and return it.
 
     A kill may leave a record in the log alone, and a bit may have flipped since: the second value
-    says so.  ``last_start``: where the last session began; earlier ones may have displayed others.
+    says so.  ``display``: of the solver of now.
     """
     notes = []
     kept = logs.truncate_history(paths.history, first)
-    rebuilt = logs.rebuild_history(paths.log, prepared.effective_batch) if first else []
+    rebuilt = logs.rebuild_history(paths.log, run.effective_batch) if first else []
     rebuilt = [record for record in rebuilt if record["iteration"] < first]
     if rebuilt and rebuilt != kept:
         differing = next(
@@ -69,9 +88,11 @@ def history_before(
         )
         logs.write_history(paths.history, rebuilt)
         kept = rebuilt
-    missing = logs.missing_displays(kept, prepared.solver.display, first)
+    # sessions before the last may have displayed others
+    last_start = run.sessions[-1]["from"] if run.sessions else 0
+    missing = logs.missing_displays(kept, display, first)
     missing = [iteration for iteration in missing if iteration >= last_start]
-    if missing and _displayed_as_now(paths, prepared):
+    if missing and _display_before(paths) == display:
         notes.append(
             f"the log has no losses of iteration {', '.join(map(str, missing[:5]))}"
             f"{' …' if missing[5:] else ''}: they were lost when the run was ended"
@@ -79,23 +100,25 @@ def history_before(
     return kept, notes
 
 
-def mend_history(paths: RunPaths, prepared: Prepared) -> str | None:
-    """Make a damaged history again from the log that it comes from; what to say of it, or None."""
+def mend_history(paths: RunPaths, batch: int) -> str | None:
+    """Make a damaged history again from the log that it comes from; what to say of it, or None.
+
+    ``batch``: images per update.
+    """
     _, fault = logs.scan_history(paths.history)
-    rebuilt = [] if fault is None else logs.rebuild_history(paths.log, prepared.effective_batch)
+    rebuilt = [] if fault is None else logs.rebuild_history(paths.log, batch)
     if not rebuilt:
         return None
     logs.write_history(paths.history, rebuilt)
     return f"{fault}; the file has been made from {paths.log.name} again"
 
 
-def _displayed_as_now(paths: RunPaths, prepared: Prepared) -> bool:
-    """Whether the last session, whose solver still lies in the run, displayed as often."""
+def _display_before(paths: RunPaths) -> int | None:
+    """How often the last session displayed, whose solver still lies in the run."""
     try:
-        before = text.read(paths.solver, schema.SolverParameter)
+        return int(text.read(paths.solver, schema.SolverParameter).display)
     except (TinynetError, OSError):
-        return False
-    return bool(before.display == prepared.solver.display)
+        return None
 
 
 def write_to_log(
@@ -124,10 +147,10 @@ class Skip:
         return f"{self.net}:{self.layer}:{self.batches}"
 
 
-def skips(prepared: Prepared, iteration: int) -> list[Skip]:
+def skips(prototxt: TrainingPrototxt, iteration: int, solvers: int = 1) -> list[Skip]:
     """For every Data layer what it gave before ``iteration``, without whole rounds of its data."""
     found = []
-    for net, given, layer in _data_layers(prepared, iteration):
+    for net, given, layer in _data_layers(prototxt, iteration):
         parameter = layer.data_param
         records = 0
         if parameter.backend == schema.DataParameter.LMDB:
@@ -136,7 +159,7 @@ def skips(prepared: Prepared, iteration: int) -> list[Skip]:
         if records and parameter.batch_size:
             # after so many batches a round ends with a batch, and all begins again; several
             # solvers pass over each other's records in training
-            passed = parameter.batch_size * (prepared.solvers if net == 0 else 1)
+            passed = parameter.batch_size * (solvers if net == 0 else 1)
             given %= records // math.gcd(records, passed)
         found.append(Skip(net, layer.name, given))
     return found
@@ -150,10 +173,10 @@ def tests_before(solver: schema.SolverParameter, iteration: int) -> int:
     return len(range(0 if solver.test_initialization else every, iteration, every))
 
 
-def lost(prepared: Prepared) -> list[str]:
+def lost(prototxt: TrainingPrototxt) -> list[str]:
     """What in an inexact resume is drawn anew, or begins anew: [] where nothing is."""
     found = []
-    layers = list(phases.layers_of(prepared.train_net, schema.TRAIN))
+    layers = list(phases.layers_of(prototxt.train_net, schema.TRAIN))
     for layer in layers:
         if layer.type in _READERS:
             found.append(f"the position of layer '{layer.name}' ({layer.type})")
@@ -170,13 +193,13 @@ def lost(prepared: Prepared) -> list[str]:
 
 
 def _data_layers(
-    prepared: Prepared, iteration: int
+    prototxt: TrainingPrototxt, iteration: int
 ) -> Iterator[tuple[int, int, schema.LayerParameter]]:
     """(number of the net, batches given before ``iteration``, layer) of every Data layer."""
-    solver = prepared.solver
+    solver = prototxt.solver
     tests = tests_before(solver, iteration)
-    nets = [(prepared.train_net, schema.TRAIN, iteration * solver.iter_size)]
-    for index, net in enumerate(prepared.test_nets):
+    nets = [(prototxt.train_net, schema.TRAIN, iteration * solver.iter_size)]
+    for index, net in enumerate(prototxt.test_nets):
         batches = solver.test_iter[index] if index < len(solver.test_iter) else 0
         nets.append((net, schema.TEST, tests * batches))
     for number, (net, phase, given) in enumerate(nets):

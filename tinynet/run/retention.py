@@ -12,49 +12,38 @@ from tinynet.run.snapshots import Snapshot
 KEEP = 3  # newest snapshots, besides the best
 
 
-def best_iteration(history: Iterable[Record], iterations: Iterable[int]) -> int | None:
-    """Which of ``iterations`` has the highest validation accuracy; of equal ones the first.
+def best(history: Iterable[Record], found: Sequence[Snapshot]) -> Snapshot | None:
+    """Which of the snapshots has the highest validation accuracy; of equal ones the first.
 
     A test at iteration N scores the weights of the snapshot at N.  None where none was tested.
     """
-    candidates = set(iterations)
+    by_iteration = {snapshot.iteration: snapshot for snapshot in found}
     tested = [
         (record["val_accuracy"], -record["iteration"])
         for record in history
-        if record.get("val_accuracy") is not None and record["iteration"] in candidates
+        if record.get("val_accuracy") is not None and record["iteration"] in by_iteration
     ]
-    return -max(tested)[1] if tested else None
+    return by_iteration[-max(tested)[1]] if tested else None
 
 
-def at(found: Sequence[Snapshot], iteration: int) -> Snapshot:
-    """The snapshot of an iteration."""
-    return next(snapshot for snapshot in found if snapshot.iteration == iteration)
+def take(
+    paths: RunPaths, solver_type: str, keep: int, iteration: int, warn: Callable[[str], None]
+) -> None:
+    """Seal what was written up to ``iteration``, then delete what is no longer kept.
 
-
-class Keeper:
-    """Takes note of the snapshots of a running session."""
-
-    def __init__(self, paths: RunPaths, solver_type: str, keep: int) -> None:
-        self._paths = paths
-        self._solver_type = solver_type
-        self._keep = keep
-
-    def take(self, iteration: int, warn: Callable[[str], None]) -> None:
-        """Seal what was written up to ``iteration``, then delete what is no longer kept.
-
-        What is not whole is told and left, and nothing is deleted for it.  Raises OSError.
-        """
-        found = snapshots.snapshots(self._paths.snapshots)
-        for snapshot in found:
-            # one of this very iteration may have been written over one from before a fallback
-            if snapshot.iteration > iteration or (
-                snapshot.iteration < iteration and snapshot.seal.exists()
-            ):
-                continue
-            reason = snapshots.seal(snapshot, self._solver_type)
-            if reason is not None:
-                warn(f"the snapshot of iteration {snapshot.iteration} is not whole: {reason}")
-        # damage in the history is no reason to end a training; its end makes it again
-        history, _ = scan_history(self._paths.history)
-        best = best_iteration(history, [snapshot.iteration for snapshot in found])
-        snapshots.prune(self._paths.snapshots, self._keep, best)
+    ``keep``: how many of the newest, besides the best; 0: all.  What is not whole is told and left,
+    and nothing is deleted for it.  Raises OSError.
+    """
+    found = snapshots.snapshots(paths.snapshots)
+    for snapshot in found:
+        # one of this very iteration may have been written over one from before a fallback
+        if snapshot.iteration > iteration or (
+            snapshot.iteration < iteration and snapshot.seal.exists()
+        ):
+            continue
+        reason = snapshots.seal(snapshot, solver_type)
+        if reason is not None:
+            warn(f"the snapshot of iteration {snapshot.iteration} is not whole: {reason}")
+    # damage in the history is no reason to end a training; its end makes it again
+    history, _ = scan_history(paths.history)
+    snapshots.prune(paths.snapshots, keep, best(history, found))

@@ -1,100 +1,173 @@
-"""One worker, or one for each of several solvers, from start to end.
+"""One worker, or one for each of several solvers, from where the run stands to its end.
 
-Events, signals, log, history, divergence.
+What a session writes: the prototxt, ``run.json``, the log and the history; the worker writes the
+snapshots.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tinynet import files
 from tinynet.caffeformat.glog import OWN, glog_line
 from tinynet.engine import signals
-from tinynet.engine.discovery import Engine
 from tinynet.engine.ranks import RankProcesses
-from tinynet.errors import StoppedEarly
+from tinynet.errors import StoppedEarly, TinynetError
+from tinynet.run import memory, resume, retention, snapshots
 from tinynet.run import record as runs
+from tinynet.run.launched import OtherRanks
 from tinynet.run.log import LogParser, Record, append_history, without_year
-from tinynet.run.paths import RunPaths
+from tinynet.run.plan import Plan
 from tinynet.run.progress import Progress
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-
-
-@dataclass
-class Outcome:
-    """How a session ended; ``message`` says why, where it is not finished."""
-
-    state: str
-    iteration: int
-    message: str = ""
-    last_good: int | None = None  # last iteration displayed with a sound loss
-    engine: dict[str, Any] | None = None  # what the worker said of its engine
-    loss: float | None = None  # of the last iteration's forward pass, where it is finished
+from tinynet.run.snapshots import Snapshot
 
 
 class Session:
-    """Runs a worker and looks after it.  Used once: ``Session(...).run()``.
+    """Used once, while the run directory is held: ``Session(plan, say, others).run()``."""
 
-    ``arguments``: the worker's; where several solvers train together, those of each one's worker
-    that starts here, rank 0's first.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        arguments: Sequence[Sequence[str]],
-        paths: RunPaths,
-        parser: LogParser,
-        progress: Progress,
-        divergence_limit: float | None = None,
-        first: int = 0,
-        on_snapshot: Callable[[int, Callable[[str], None]], None] | None = None,
-        threads: int | None = None,
-    ) -> None:
-        self._engine = engine
-        self._arguments = arguments
-        self._paths = paths
-        self._parser = parser
-        self._progress = progress
-        self._limit = divergence_limit
-        self._on_snapshot = on_snapshot
-        self._threads = threads
-        self._iteration = first
-        self._last_good = first or None  # what it starts from is sound
+    def __init__(self, plan: Plan, say: Callable[[str], None], others: OtherRanks) -> None:
+        """See where the run stands.  Raises TinynetError where that is beyond max_iter."""
+        self._plan, self._say, self._others = plan, say, others
+        self._paths, self._run = plan.paths, plan.run
+        self._snapshot: Snapshot | None = None
+        self._exact = False
+        self._notes: list[str] = []
+        if self._paths.run_json.exists():
+            self._snapshot, self._exact, self._notes = resume.start(
+                self._paths, self._run, plan.prototxt, plan.engine.name
+            )
+        self._first = self._snapshot.iteration if self._snapshot else 0
+        self._solver, self._last = plan.prototxt.at(self._first)
+        self._is_warm_up = self._solver is plan.prototxt.warm_up
+        self._solver_file = self._paths.warm_up if self._is_warm_up else self._paths.solver
+        self._iteration = self._first
+        self._last_good = self._first or None  # what it starts from is sound
         self._diverged: str | None = None
         self._signals: list[str] = []
         self._engine_event: dict[str, Any] | None = None
         self._end: str | None = None
-        self._loss: float | None = None
+        self._loss: float | None = None  # of the last iteration's forward pass
         self._worker: RankProcesses | None = None
 
-    def run(self) -> Outcome:
-        """Start the worker (or workers), follow it to its end, and say how it ended."""
-        with self._paths.log.open("ab", buffering=0) as log:
-            self._log = log
-            with (
-                signals.taken(STOP_SIGNALS, self._on_signal),
-                RankProcesses(
-                    self._engine,
-                    self._arguments,
-                    [self._paths.rank_log(rank) for rank in range(1, len(self._arguments))],
-                    threads=self._threads,
-                    with_input=True,
-                    take_event=self._take_event,
-                    take_log=self._take_log,
-                ) as worker,
-            ):
-                self._worker = worker
-                if self._signals:  # that came before there was a worker
-                    self._ask_to_stop()
-                status = worker.follow()
+    def run(self) -> bool:
+        """Start the worker (or workers), follow it to its end, and record how it ended.
+
+        True where the run is finished, False where its warm-up is, after which another session is
+        due.  Raises StoppedEarly after a signal, TinynetError where it failed or diverged.
+        """
+        self._begin()
+        state, message = runs.FAILED, "ended by an error of the driver"
+        try:
+            arguments = self._arguments()
+            with self._others.working(more=self._is_warm_up):
+                state, message = self._follow(arguments)
+        finally:
+            self._progress.close()
+            self._record(state, message)
+        if state != runs.FINISHED:
+            raise self._error()
+        return not self._is_warm_up
+
+    # ------------------------------------------------------------------ the beginning
+
+    def _begin(self) -> None:
+        """Write what a worker needs in the run directory, then that it has begun."""
+        plan, paths, run = self._plan, self._paths, self._run
+        history, notes = resume.history_before(paths, run, self._solver.display, self._first)
+        self._notes += notes
+        for line in (*self._notes, plan.headline(self._first)):
+            self._say(line)
+        for name, text in plan.prototxt.texts(paths).items():
+            files.write_text(Path(paths.root) / name, text)
+        snapshots.unseal_after(paths.snapshots, self._first)
+        if self._snapshot is None:
+            paths.log.write_bytes(b"")
+            for rank in range(1, run.solvers):
+                paths.rank_log(rank).unlink(missing_ok=True)
+        else:
+            resume.write_to_log(paths, self._snapshot, plan.engine.name, self._exact, self._notes)
+        run.begin_session(self._first, self._solver_file.name)
+        run.save(paths.run_json)
+        seconds = history[-1].get("seconds", 0.0) if history else 0.0
+        self._parser = LogParser(run.effective_batch, seconds)
+        asked = plan.request
+        self._progress = Progress(
+            *(plan.prototxt.net_name, self._first, run.max_iter, asked.quiet),
+            on_record=asked.on_record,
+        )
+
+    def _arguments(self) -> list[list[str]]:
+        """Of each worker that starts here, rank 0's first."""
+        several, shared = self._plan.solvers, self._shared_arguments()
+        if several.place:
+            shared += self._others.arguments(more=self._is_warm_up)
+        found = []
+        for rank in range(several.here):
+            own = ["--gpu", str(several.gpus[rank])] if several.gpus else []
+            if several.count > 1:
+                own += ["--solvers", str(several.count), "--rank", str(rank)]
+            found.append([*shared, *own])
+        return found
+
+    def _shared_arguments(self) -> list[str]:
+        solver, prototxt, run = self._solver, self._plan.prototxt, self._run
+        arguments = ["train", os.fspath(self._solver_file)]
+        if run.precision != "float32":
+            arguments += ["--precision", run.precision]
+        if run.max_norm is not None:
+            arguments += ["--max-norm", repr(run.max_norm)]
+        arguments += ["--net-name", prototxt.net_name, "--max-iter", str(self._last)]
+        arguments += ["--display", str(solver.display), "--average-loss", str(solver.average_loss)]
+        arguments += ["--test-interval", str(solver.test_interval)]
+        for iterations in solver.test_iter:
+            arguments += ["--test-iter", str(iterations)]
+        arguments += ["--snapshot", str(solver.snapshot)]
+        if prototxt.divergence_limit is not None:
+            arguments += ["--divergence-limit", repr(prototxt.divergence_limit)]
+        if self._snapshot is None:
+            for weights in run.weights:
+                arguments += ["--weights", weights]
+        elif self._exact:
+            # the engine looks for the model beside the state; its hash is the complete state's
+            arguments += ["--restore", os.fspath(self._snapshot.state), "--exactly"]
+        else:
+            arguments += ["--restore", os.fspath(snapshots.resumable_state(self._snapshot))]
+            for skip in resume.skips(prototxt, self._first, run.solvers):
+                arguments.append(f"--skip={skip}")
+        return arguments
+
+    def _follow(self, arguments: Sequence[Sequence[str]]) -> tuple[str, str]:
+        """Start the worker and take what it says to its end: the state, and why it is that."""
+        with (
+            self._paths.log.open("ab", buffering=0) as self._log,
+            signals.taken(signals.STOP, self._on_signal),
+            RankProcesses(
+                self._plan.engine,
+                arguments,
+                [self._paths.rank_log(rank) for rank in range(1, len(arguments))],
+                threads=self._run.threads,
+                with_input=True,
+                take_event=self._take_event,
+                take_log=self._take_log,
+            ) as worker,
+        ):
+            self._worker = worker
+            if self._signals:  # that came before there was a worker
+                self._ask_to_stop()
+            status = worker.follow()
         self._take_records(self._parser.close())
-        return self._outcome(worker, status)
+        if self._diverged is not None:
+            return runs.DIVERGED, self._diverged
+        if status == 0 and self._end == "done":
+            return runs.FINISHED, ""
+        if status == StoppedEarly.exit_status or (self._signals and status == -signal.SIGKILL):
+            return runs.STOPPED, f"stopped by {self._signals[0] if self._signals else 'SIGTERM'}"
+        return runs.FAILED, worker.fault()
 
     # ------------------------------------------------------------------ what the worker says
 
@@ -115,8 +188,9 @@ class Session:
 
     def _watch(self, record: Record) -> None:
         loss, iteration = record["train_loss"], record["iteration"]
+        limit = self._plan.prototxt.divergence_limit
         sound = loss is not None and math.isfinite(loss)
-        if sound and (self._limit is None or loss < self._limit):
+        if sound and (limit is None or loss < limit):
             if self._diverged is None:
                 self._last_good = iteration
             return
@@ -134,11 +208,12 @@ class Session:
         if kind in ("stopped", "done"):
             self._end = kind
             self._loss = event.get("loss")
-        elif kind == "snapshot" and self._on_snapshot is not None:
+        elif kind == "snapshot":
             # first what the worker has logged before it: a sealed snapshot has its whole log
             assert self._worker is not None
             self._worker.drain_log()
-            self._on_snapshot(event["iteration"], self._warn)
+            keep = retention.KEEP if self._run.keep is None else self._run.keep
+            retention.take(self._paths, self._solver.type, keep, event["iteration"], self._warn)
         elif kind == "engine":
             self._engine_event = {k: v for k, v in event.items() if k != "event"}
         elif kind == "diverged":
@@ -177,16 +252,38 @@ class Session:
 
     # ------------------------------------------------------------------ the end
 
-    def _outcome(self, worker: RankProcesses, status: int) -> Outcome:
-        state, message = self._verdict(worker, status)
-        loss = self._loss if state == runs.FINISHED else None
-        return Outcome(state, self._iteration, message, self._last_good, self._engine_event, loss)
+    def _record(self, state: str, message: str) -> None:
+        """Write in ``run.json`` how it ended, and at which snapshot the run stands."""
+        run, iteration = self._run, self._iteration
+        last = self._last_good if state == runs.DIVERGED else None
+        if state == runs.FAILED and memory.is_shortage(message):
+            message += f"; {memory.advice(self._plan.prototxt)}"
+        if state == runs.FINISHED and self._is_warm_up:
+            state, message = runs.STOPPED, "warmed up"
+        if state != runs.FINISHED:
+            found = [s.iteration for s in snapshots.snapshots(self._paths.snapshots)]
+            iteration = max((n for n in found if last is None or n <= last), default=0)
+        if self._engine_event:
+            run.sessions[-1]["worker"] = self._engine_event
+            if "gpu_name" in self._engine_event:
+                run.versions["gpu"] = self._engine_event["gpu_name"]
+        run.last_loss = self._loss if state == runs.FINISHED else None
+        run.last_good = last
+        run.end_session(state, iteration, message)
+        run.save(self._paths.run_json)
 
-    def _verdict(self, worker: RankProcesses, status: int) -> tuple[str, str]:
-        if self._diverged is not None:
-            return runs.DIVERGED, self._diverged
-        if status == 0 and self._end == "done":
-            return runs.FINISHED, ""
-        if status == StoppedEarly.exit_status or (self._signals and status == -signal.SIGKILL):
-            return runs.STOPPED, f"stopped by {self._signals[0] if self._signals else 'SIGTERM'}"
-        return runs.FAILED, worker.fault()
+    def _error(self) -> TinynetError:
+        """What to raise of a session that did not reach its end."""
+        run, root = self._run, self._paths.root
+        at = f"the snapshot of iteration {run.iteration}" if run.iteration else "the start"
+        if run.state == runs.STOPPED:
+            return StoppedEarly(
+                f"{root}: {run.message} at iteration {self._iteration} of {run.max_iter}; "
+                f"the same command resumes it from {at}"
+            )
+        if run.state == runs.DIVERGED:
+            return TinynetError(
+                f"{root}: diverged: {run.message}; start another run (--name) with a lower "
+                f"base_lr, say a third, or a smaller std of the weight fillers; {at} is kept"
+            )
+        return TinynetError(f"{run.message}; the log is {self._paths.log}")

@@ -183,6 +183,7 @@ def newest_whole(
     that a snapshot with neither seal nor complete state was cut short before the latter.
     """
     reasons: list[str] = []
+    of_pairs = None
     for snapshot in reversed(snapshots(folder)):
         if last is not None and snapshot.iteration > last:
             reasons.append(f"{snapshot.state}: comes after iteration {last}, the last sound one")
@@ -194,28 +195,24 @@ def newest_whole(
         if reason is None:
             return snapshot, reasons
         reasons.append(reason)
-    for snapshot in reversed(snapshots(folder)):
-        if last is not None and snapshot.iteration > last:
-            continue
-        if fault(snapshot, solver_type, pair_only=True) is None:
-            return snapshot, reasons
-    return None, reasons
+        if of_pairs is None and fault(snapshot, solver_type, pair_only=True) is None:
+            of_pairs = snapshot
+    return of_pairs, reasons
 
 
-def prune(folder: Path, keep: int, best: int | None) -> list[Snapshot]:
-    """Delete all sealed snapshots but the newest ``keep`` and that of iteration ``best``.
+def prune(folder: Path, keep: int, best: Snapshot | None) -> None:
+    """Delete all sealed snapshots but the newest ``keep`` (0: all) and the best.
 
-    What has no seal is neither counted nor touched.  Returns what was deleted.  0 keeps all.
+    What has no seal is neither counted nor touched.
     """
     sealed = sorted(_sealed(folder), key=lambda snapshot: snapshot.iteration)
     whole = [snapshot for snapshot in sealed if len(snapshot.files) >= 2]
-    kept = {snapshot.iteration for snapshot in (whole[-keep:] if keep else whole)} | {best}
-    spare = [snapshot for snapshot in sealed if snapshot.iteration not in kept]
-    for snapshot in spare:
-        # the seal last: what a kill leaves of them has one, and is deleted the next time
-        for path in (snapshot.complete, snapshot.state, snapshot.model, snapshot.seal):
-            path.unlink(missing_ok=True)
-    return spare
+    kept = [*(whole[-keep:] if keep else whole), best]
+    for snapshot in sealed:
+        if snapshot not in kept:
+            # the seal last: what a kill leaves of them has one, and is deleted the next time
+            for path in (snapshot.complete, snapshot.state, snapshot.model, snapshot.seal):
+                path.unlink(missing_ok=True)
 
 
 def unseal_after(folder: Path, iteration: int) -> None:

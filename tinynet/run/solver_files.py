@@ -19,7 +19,7 @@ def load(
 ) -> tuple[schema.SolverParameter, schema.SolverParameter | None]:
     """The solver and its warm-up (None where it has none) as they run, without nets.
 
-    Raises as ``prepare.load`` does.
+    Raises as ``training_prototxt.load`` does.
     """
     if not path.exists():
         raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")

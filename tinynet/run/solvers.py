@@ -9,28 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import Protocol
 
 from tinynet.engine import devices, processor
 from tinynet.engine.discovery import Engine
 from tinynet.errors import TinynetError, UsageError
 from tinynet.launcher import Place, sharing_cores
-
-
-class Asked(Protocol):
-    """What a request says of devices, as ``tinynet train`` takes it."""
-
-    @property
-    def gpu(self) -> int | None: ...
-
-    @property
-    def gpus(self) -> str | None: ...
-
-    @property
-    def solvers(self) -> int | None: ...
-
-    @property
-    def cpu(self) -> bool: ...
+from tinynet.run.request import TrainingRequest
 
 
 @dataclass(frozen=True)
@@ -65,7 +49,9 @@ class Solvers:
         return max(1, processor.usable_threads() // among)
 
 
-def choose(request: Asked, before: int | None, engine: Engine, place: Place | None) -> Solvers:
+def choose(
+    request: TrainingRequest, before: int | None, engine: Engine, place: Place | None
+) -> Solvers:
     """What is asked for; else as many as the run was begun with (``before``), on the first GPUs.
 
     Raises UsageError where the options contradict each other or a launcher, TinynetError where
@@ -96,7 +82,7 @@ def choose(request: Asked, before: int | None, engine: Engine, place: Place | No
     return Solvers(count, gpus)
 
 
-def _launched(request: Asked, engine: Engine, place: Place) -> Solvers:
+def _launched(request: TrainingRequest, engine: Engine, place: Place) -> Solvers:
     if request.solvers not in (None, place.solvers):
         raise UsageError(
             f"--solvers {request.solvers}: the launcher has started {place.solvers} processes, one "
@@ -124,7 +110,7 @@ def _launched(request: Asked, engine: Engine, place: Place) -> Solvers:
     return Solvers(place.solvers, (gpus[place.local],), place)
 
 
-def _gpus(request: Asked, engine: Engine) -> tuple[int, ...]:
+def _gpus(request: TrainingRequest, engine: Engine) -> tuple[int, ...]:
     """The numbers of the GPUs that are asked for; () where none are."""
     if request.gpu is not None:
         return (request.gpu,)

@@ -1,14 +1,17 @@
-"""How far a run is while it trains, from its run directory alone."""
+"""How far a run is, and what it has come to, from its run directory alone."""
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from tinynet import files
 from tinynet.run import record as runs
-from tinynet.run.log import Record, scan_history
+from tinynet.run import retention, snapshots
+from tinynet.run.log import Record, read_history, scan_history
 from tinynet.run.paths import RunPaths
 
 _RATE_RECORDS = 8  # the last so many say how fast a run is now
@@ -75,3 +78,44 @@ def seconds_left(
     if run.state == runs.RUNNING:
         left -= max(0.0, time.time() - paths.history.stat().st_mtime)
     return max(0.0, left)
+
+
+def summary(paths: RunPaths, run: runs.Run) -> dict[str, Any]:
+    """What a run has come to: state, last and best scores, where its snapshot is."""
+    result: dict[str, Any] = {
+        "run": os.fspath(paths.root),
+        "state": run.state,
+        "engine": run.engine.get("name", ""),
+        "device": run.device,
+        "solvers": run.solvers,
+        "effective_batch": run.effective_batch,
+        "seed": run.seed,
+        "iteration": run.iteration,
+        "max_iter": run.max_iter,
+    }
+    history = read_history(paths.history)
+    for key in ("train_loss", "val_loss", "val_accuracy", "val_accuracy_top5"):
+        value = last(history, key)
+        if value is not None:
+            result[key] = value
+    if run.last_loss is not None:
+        displayed = [record["iteration"] for record in history if "train_loss" in record]
+        if not displayed or displayed[-1] < run.iteration - 1:  # the last iteration was not
+            result["train_loss"] = run.last_loss
+    tested = [record for record in history if record.get("val_accuracy") is not None]
+    if tested:
+        best = max(tested, key=lambda record: record["val_accuracy"])
+        result["best_val_accuracy"] = best["val_accuracy"]
+        result["best_iteration"] = best["iteration"]
+    speeds = [record["images_per_second"] for record in history if "images_per_second" in record]
+    if speeds:
+        result["images_per_second"] = sorted(speeds)[len(speeds) // 2]
+    if history:
+        result["seconds"] = history[-1].get("seconds")
+    found = snapshots.snapshots(paths.snapshots)
+    if found:
+        result["snapshot"] = os.fspath(found[-1].model)
+        kept = retention.best(history, found)
+        if kept is not None:
+            result["best_snapshot"] = os.fspath(kept.model)
+    return result

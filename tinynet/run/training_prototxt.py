@@ -1,4 +1,4 @@
-"""Turns a solver.prototxt and the command line's overrides into the prototxt of a run.
+"""A solver with its nets, as read from the disk, and the prototxt files that a run makes of it.
 
 The copies in the run directory are what runs: net and snapshot paths lead into the directory, all
 other paths (LMDBs, mean files) stay relative to where the command runs, as Caffe reads them.
@@ -40,7 +40,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingPrototxt:
     """A solver with its nets, overrides applied, not yet tied to a run directory."""
 
     path: Path
@@ -53,7 +53,6 @@ class Prepared:
     # the solver up to its max_iter, from that beside the solver
     warm_up: schema.SolverParameter | None = None
     notes: list[str] = field(default_factory=list)  # what became of nets in older formats
-    solvers: int = 1  # that train together
 
     @property
     def net_name(self) -> str:
@@ -66,8 +65,8 @@ class Prepared:
 
     @property
     def effective_batch(self) -> int:
-        """Images per update: each solver makes ``iter_size`` passes over batches of its own."""
-        return self.batch_size * self.solver.iter_size * self.solvers
+        """Images per update of one solver, which makes ``iter_size`` passes."""
+        return self.batch_size * self.solver.iter_size
 
     @property
     def divergence_limit(self) -> float | None:
@@ -93,7 +92,7 @@ class Prepared:
             return None
         return SOFTMAX_LOSS_LIMIT * weight
 
-    def with_batch_size(self, size: int) -> Prepared:
+    def with_batch_size(self, size: int) -> TrainingPrototxt:
         """The same, with ``size`` images in a forward pass of the training net."""
         net = schema.NetParameter()
         net.CopyFrom(self.train_net)
@@ -146,7 +145,7 @@ class Prepared:
                     yield source
 
 
-def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
+def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingPrototxt:
     """Read a solver and its nets and apply ``overrides`` (solver field: value as in prototxt).
 
     Raises TinynetError naming file and line of what cannot be read, or file and field of a value
@@ -186,7 +185,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> Prepared:
     if solver.HasField("net") or solver.HasField("net_param"):
         tests += [train] * max(len(solver.test_iter) - len(tests), 0)
     deploy = path.with_name("deploy.prototxt")
-    return Prepared(
+    return TrainingPrototxt(
         path=path,
         solver=solver,
         train_net=train,

@@ -11,11 +11,13 @@ import pytest
 
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
+from tinynet.dataset import lmdb_contents
 from tinynet.dataset.manifest import Manifest, write_manifest
 from tinynet.errors import TinynetError
-from tinynet.run import checks, compare, prepare, record_sample
+from tinynet.run import checks, compare
+from tinynet.run.training_prototxt import load
 
-COUNT = record_sample.SIZE + 44
+COUNT = lmdb_contents.SIZE + 44
 Records = list[tuple[bytes, bytes]]
 
 
@@ -46,7 +48,7 @@ def described(folder: Path, count: int = COUNT, digest: str = "of all") -> None:
 
 
 def entry(path: Path) -> dict[str, object]:
-    return checks._contents(path)
+    return lmdb_contents.contents(path)
 
 
 def rewritten(path: Path, made: Records) -> Path:
@@ -132,7 +134,7 @@ def test_a_run_of_an_earlier_version_resumes_on_the_same_data(
 ) -> None:
     """Its run.json holds the digest of all records, which a manifest still states."""
     monkeypatch.chdir(folder)
-    now = checks.require_data(prepare.load(Path("small/solver.prototxt")))
+    now = checks.require_data(load(Path("small/solver.prototxt")))
     before = [{key: entry[key] for key in ("path", "bytes", "digest")} for entry in now]
     assert compare.data_changes(before, now) == []
     before[0]["digest"] = "of other images"

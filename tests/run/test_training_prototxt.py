@@ -9,8 +9,9 @@ import pytest
 from tests.run import small_runs
 from tinynet.caffeformat import binary, schema, text
 from tinynet.errors import TinynetError, UsageError
-from tinynet.run import checks, compare, prepare
+from tinynet.run import checks, compare
 from tinynet.run.paths import RunPaths
+from tinynet.run.training_prototxt import load
 
 SOLVER = Path("small/solver.prototxt")
 
@@ -29,7 +30,7 @@ def edit(old: str, new: str, path: str = "small/train_val.prototxt") -> None:
 
 def test_the_copies_lead_into_the_run_directory_and_data_stays_where_it_is() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
-    texts = prepare.load(SOLVER, {"max_iter": "5", "lr_policy": "exp", "gamma": "0.9"}).texts(paths)
+    texts = load(SOLVER, {"max_iter": "5", "lr_policy": "exp", "gamma": "0.9"}).texts(paths)
     solver = text.parse(texts["solver.prototxt"], schema.SolverParameter, "solver")
     assert solver.net == "runs/small/seed7/train_val.prototxt"
     assert solver.snapshot_prefix == "runs/small/seed7/snapshots/snapshot"
@@ -40,16 +41,16 @@ def test_the_copies_lead_into_the_run_directory_and_data_stays_where_it_is() -> 
 
 def test_a_solver_without_a_seed_gets_seed_1() -> None:
     edit("random_seed: 7", "", "small/solver.prototxt")
-    assert prepare.load(SOLVER).solver.random_seed == 1
+    assert load(SOLVER).solver.random_seed == 1
 
 
 def test_an_unknown_field_or_a_bad_value_of_set_is_wrong_use() -> None:
     with pytest.raises(UsageError, match="no solver field 'learning_rate'"):
-        prepare.load(SOLVER, {"learning_rate": "1"})
+        load(SOLVER, {"learning_rate": "1"})
     with pytest.raises(UsageError, match="--set base_lr=fast: 'base_lr' of .* is a float"):
-        prepare.load(SOLVER, {"base_lr": "fast"})
+        load(SOLVER, {"base_lr": "fast"})
     with pytest.raises(UsageError, match="sets more than base_lr"):
-        prepare.load(SOLVER, {"base_lr": "0.1 max_iter: 5"})
+        load(SOLVER, {"base_lr": "0.1 max_iter: 5"})
 
 
 REFUSED = [
@@ -75,7 +76,7 @@ def test_a_value_that_no_solver_has_is_refused_where_it_is_read(
     field: str, value: str, message: str
 ) -> None:
     with pytest.raises(UsageError) as given:
-        prepare.load(SOLVER, {field: value})
+        load(SOLVER, {field: value})
     assert message in str(given.value) or "needs gamma" in str(given.value)
     assert str(given.value).startswith("--set ")
     quoted = f'"{value}"' if field in ("lr_policy", "type", "regularization_type") else value
@@ -84,19 +85,19 @@ def test_a_value_that_no_solver_has_is_refused_where_it_is_read(
     )
     SOLVER.write_text(f"{content}{field}: {quoted}\n")
     with pytest.raises(TinynetError) as read:
-        prepare.load(SOLVER)
+        load(SOLVER)
     assert str(read.value).startswith(f"{SOLVER}: {message}")
     assert read.value.exit_status == 1
 
 
 def test_a_value_of_the_file_is_no_fault_where_another_takes_its_place() -> None:
     edit("base_lr: 0.1", "base_lr: nan", "small/solver.prototxt")
-    assert prepare.load(SOLVER, {"base_lr": "0.5"}).solver.base_lr == 0.5
+    assert load(SOLVER, {"base_lr": "0.5"}).solver.base_lr == 0.5
 
 
 def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
     edit("random_seed: 7", "random_seed: 4294967303 gamma: -1 stepsize: 0", "small/solver.prototxt")
-    assert prepare.load(SOLVER).solver.lr_policy == "fixed"
+    assert load(SOLVER).solver.lr_policy == "fixed"
 
 
 @pytest.mark.parametrize(
@@ -106,57 +107,57 @@ def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
 )  # fmt: skip
 def test_what_is_for_the_run_to_decide_is_not_set(field: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--set {field}={value}: "):
-        prepare.load(SOLVER, {field: value})
+        load(SOLVER, {field: value})
 
 
 def test_a_run_ends_with_a_snapshot_of_caffes_binary_files_whatever_its_solver_says() -> None:
     edit("snapshot: 8", "snapshot_after_train: false snapshot_format: HDF5", str(SOLVER))
-    solver = prepare.load(SOLVER).solver
+    solver = load(SOLVER).solver
     assert solver.snapshot_after_train
     assert solver.snapshot_format == schema.SolverParameter.BINARYPROTO
 
 
 def test_the_older_solver_type_is_read_as_the_type_that_it_means() -> None:
     edit("random_seed: 7", "solver_type: NESTEROV", "small/solver.prototxt")
-    assert prepare.load(SOLVER).solver.type == "Nesterov"
+    assert load(SOLVER).solver.type == "Nesterov"
     edit("solver_type: NESTEROV", 'solver_type: ADAM type: "SGD"', "small/solver.prototxt")
     with pytest.raises(TinynetError, match="solver.prototxt: give the solver's type by type"):
-        prepare.load(SOLVER)
+        load(SOLVER)
 
 
 @pytest.mark.parametrize(("seed", "message"), [("4294967296", "lies in"), ("-1", "from 0 on")])
 def test_a_seed_that_is_set_is_one_that_the_generator_can_hold(seed: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"--set random_seed={seed}: .*{message}"):
-        prepare.load(SOLVER, {"random_seed": seed})
-    assert prepare.load(SOLVER, {"random_seed": "4294967295"}).solver.random_seed == 2**32 - 1
+        load(SOLVER, {"random_seed": seed})
+    assert load(SOLVER, {"random_seed": "4294967295"}).solver.random_seed == 2**32 - 1
 
 
 def test_a_missing_net_says_where_paths_start(folder: Path) -> None:
     edit("small/train_val", "small/no", "small/solver.prototxt")
     with pytest.raises(TinynetError, match=f"small/no.prototxt is not there.*{folder}"):
-        prepare.load(SOLVER)
+        load(SOLVER)
 
 
 def test_sources_are_those_of_the_layers_that_run_in_each_phase() -> None:
     edit("mean_value: 128", 'mean_file: "data/mean.binaryproto"')
-    found = [(s.path, s.phase, s.is_mean) for s in prepare.load(SOLVER).sources()]
+    found = [(s.path, s.phase, s.is_mean) for s in load(SOLVER).sources()]
     assert found == [
         ("data/train_lmdb", schema.TRAIN, False),
         ("data/mean.binaryproto", schema.TRAIN, True),
         ("data/val_lmdb", schema.TEST, False),
     ]
     with pytest.raises(TinynetError, match=r"mean.binaryproto: no such mean file.*layer 'data'"):
-        checks.require_data(prepare.load(SOLVER))
+        checks.require_data(load(SOLVER))
 
 
 def test_a_folder_without_a_database_is_an_unfinished_conversion() -> None:
     Path("data/val_lmdb/data.mdb").unlink()
     with pytest.raises(TinynetError, match="holds no database"):
-        checks.require_data(prepare.load(SOLVER))
+        checks.require_data(load(SOLVER))
 
 
 def test_effective_batch_counts_iter_size() -> None:
-    assert prepare.load(SOLVER, {"iter_size": "3"}).effective_batch == 30
+    assert load(SOLVER, {"iter_size": "3"}).effective_batch == 30
 
 
 @pytest.mark.parametrize(
@@ -177,21 +178,21 @@ def test_the_divergence_limit_is_where_softmax_loss_saturates(
     change: tuple[str, str], limit: float | None
 ) -> None:
     edit(*change)
-    found = prepare.load(SOLVER).divergence_limit
+    found = load(SOLVER).divergence_limit
     assert found is None if limit is None else found == pytest.approx(limit)
 
 
 def test_comparison_shows_what_changed_and_not_where_it_lies() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     Path(paths.root).mkdir(parents=True)
-    for name, content in prepare.load(SOLVER).texts(paths).items():
+    for name, content in load(SOLVER).texts(paths).items():
         (Path(paths.root) / name).write_text(content)
-    assert compare.changes(paths, prepare.load(SOLVER)) == []
+    assert compare.changes(paths, load(SOLVER)) == []
     moved = RunPaths(Path("elsewhere"))
     Path(paths.root).rename("elsewhere")
-    assert compare.changes(moved, prepare.load(SOLVER)) == []
+    assert compare.changes(moved, load(SOLVER)) == []
     edit("std: 0.1", "std: 0.2")
-    found = compare.changes(moved, prepare.load(SOLVER, {"max_iter": "5", "test_iter": "3"}))
+    found = compare.changes(moved, load(SOLVER, {"max_iter": "5", "test_iter": "3"}))
     assert "max_iter 24 -> 5" in found and "test_iter 2 -> 3" in found
     assert any("std: 0.2" in change for change in found)
     assert [compare.is_schedule(change) for change in found].count(False) == 2  # - and + of std
@@ -200,37 +201,35 @@ def test_comparison_shows_what_changed_and_not_where_it_lies() -> None:
 def test_data_of_the_same_content_may_lie_elsewhere() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     Path(paths.root).mkdir(parents=True)
-    for name, content in prepare.load(SOLVER).texts(paths).items():
+    for name, content in load(SOLVER).texts(paths).items():
         (Path(paths.root) / name).write_text(content)
-    before = checks.require_data(prepare.load(SOLVER))
+    before = checks.require_data(load(SOLVER))
     Path("data").rename("new")
     net = Path("small/train_val.prototxt")
     net.write_text(net.read_text().replace("data/", "new/"))
-    prepared = prepare.load(SOLVER)
-    moved = compare.moved_data(before, checks.require_data(prepared))
+    prototxt = load(SOLVER)
+    moved = compare.moved_data(before, checks.require_data(prototxt))
     assert moved == {f"data/{name}_lmdb": f"new/{name}_lmdb" for name in ("train", "val")}
-    assert compare.changes(paths, prepared, moved) == []
-    assert len(compare.changes(paths, prepared)) == 4
+    assert compare.changes(paths, prototxt, moved) == []
+    assert len(compare.changes(paths, prototxt)) == 4
     before[0]["sample"] = "of other images"
-    moved = compare.moved_data(before, checks.require_data(prepared))
-    assert len(compare.changes(paths, prepared, moved)) == 2
+    moved = compare.moved_data(before, checks.require_data(prototxt))
+    assert len(compare.changes(paths, prototxt, moved)) == 2
 
 
 def test_a_copy_that_is_no_text_any_more_is_told_as_a_change() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     Path(paths.root).mkdir(parents=True)
     paths.solver.write_bytes(b"\xff\x00")
-    assert compare.changes(paths, prepare.load(SOLVER)) == [
-        f"{paths.solver} cannot be read any more"
-    ]
+    assert compare.changes(paths, load(SOLVER)) == [f"{paths.solver} cannot be read any more"]
 
 
 def test_a_deploy_net_that_is_no_prototxt_is_refused_before_training() -> None:
     Path("small/deploy.prototxt").write_bytes(b'name: "n" # a comment in Latin-1: \xe9\n')
-    assert prepare.load(SOLVER).deploy == 'name: "n"\n'
+    assert load(SOLVER).deploy == 'name: "n"\n'
     Path("small/deploy.prototxt").write_bytes(b"\n\xff\x00")
     with pytest.raises(TinynetError, match="small/deploy.prototxt:2: "):
-        prepare.load(SOLVER)
+        load(SOLVER)
 
 
 def test_data_is_compared_by_digest_where_one_is_known() -> None:
@@ -246,14 +245,14 @@ def test_data_is_compared_by_digest_where_one_is_known() -> None:
 
 def test_overrides_leave_the_solver_file_alone() -> None:
     before = SOLVER.read_text()
-    prepare.load(SOLVER, {"max_iter": "5"})
+    load(SOLVER, {"max_iter": "5"})
     assert SOLVER.read_text() == before == small_runs.SOLVER
 
 
 def test_weights_of_which_the_net_takes_none_are_named_and_others_are_not(tmp_path: Path) -> None:
     """Caffe trains on from drawn weights without a word."""
-    prepared = prepare.load(SOLVER)
-    learned = [layer.name for layer in prepared.train_net.layer if layer.type == "InnerProduct"]
+    prototxt = load(SOLVER)
+    learned = [layer.name for layer in prototxt.train_net.layer if layer.type == "InnerProduct"]
     for names, said in (
         (["conv99", "fc99"], ["(conv99, fc99): it takes none of them"]),
         ([learned[0], "fc99"], []),
@@ -265,5 +264,5 @@ def test_weights_of_which_the_net_takes_none_are_named_and_others_are_not(tmp_pa
         model.layer.add(name=learned[-1], type="ReLU")
         path = tmp_path / "given.caffemodel"
         binary.write(path, model)
-        found = list(checks.weights_taken(prepared, path))
+        found = list(checks.weights_taken(prototxt, path))
         assert len(found) == len(said) and all(part in text for part, text in zip(said, found))

@@ -1,4 +1,4 @@
-"""What tells whether an LMDB still holds the same records, without reading all of them.
+"""What an LMDB holds, and what tells whether that is still the same, without reading all of it.
 
 Its keys, which are read all, hold the number and name of every image in a converted data set; of
 the values a sample spread over the whole is read.  'tinynet data verify' reads every record.
@@ -14,11 +14,46 @@ import signal
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tinynet.caffeformat.lmdb import open_store
+from tinynet.dataset.manifest import Manifest, read_manifest
+from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError
 
 SIZE = 256  # records whose values are read: 3 MB of Tiny ImageNet
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """What an LMDB holds: number of records, hash of a sample, and where it is known the digest.
+
+    The digest is that of all records, which the data set's manifest states; an LMDB without one
+    has it where the sample is the whole.  Raises TinynetError where the records are not those of
+    the manifest, as far as their keys and, in a small LMDB, their values tell.
+    """
+    sample = sample_of(path)
+    found: dict[str, Any] = {"records": sample.records, "sample": sample.digest}
+    described = manifest_of(path)
+    if described is None:
+        return {**found, "digest": sample.digest} if sample.is_whole else found
+    manifest, split = described
+    digest = manifest.digests[split]
+    same = sample.keys == hash_of_keys(manifest.keys(split))
+    if not same or (sample.is_whole and sample.digest != digest):
+        raise TinynetError(
+            f"{path}: its records are not those that its manifest.json states; 'tinynet data "
+            f"verify {path.parent}' says more; convert the data again"
+        )
+    return {**found, "digest": digest}
+
+
+def manifest_of(database: Path) -> tuple[Manifest, str] | None:
+    """The manifest beside a database that is one of ours, and which split it is, or None."""
+    paths = DataPaths(database.parent)
+    for split in SPLITS:
+        if database.name == paths.lmdb(split).name and paths.manifest.exists():
+            return read_manifest(paths.root), split
+    return None
 
 
 @dataclass(frozen=True)
@@ -38,7 +73,7 @@ class Sample:
         return self.records <= SIZE
 
 
-def of(path: Path) -> Sample:
+def sample_of(path: Path) -> Sample:
     """The sample of the LMDB ``path``.  Raises TinynetError where the database is damaged."""
     reader, writer = os.pipe()
     child = os.fork()

@@ -1,0 +1,113 @@
+"""Runs that are stopped, from a terminal, by a batch system or with their process."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import children
+from tests.run import small_runs
+from tests.run.small_runs import RUN, history, last_line, record, train
+from tinynet.caffeformat import binary, schema
+
+
+def wait_for(
+    folder: Path, iteration: int, child: subprocess.Popen[Any], terminal: int | None = None
+) -> None:
+    """Wait until the run has displayed an iteration; meanwhile read what its terminal shows."""
+    path = folder / RUN / "history.jsonl"
+    while child.poll() is None:
+        if path.exists() and any(e["iteration"] >= iteration for e in history_so_far(path)):
+            return
+        if terminal is not None and select.select([terminal], [], [], 0)[0]:
+            os.read(terminal, 1 << 16)
+        time.sleep(0.02)
+    raise AssertionError(f"the run ended early: {child.communicate()}")
+
+
+def history_so_far(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text().split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+LONG = ("--max-iter", "100000000", "--snapshot", "0", "--set", "display=100")
+
+
+def start(folder: Path, *arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
+    return children.start(
+        small_runs.command("small/solver.prototxt", *LONG, *arguments),
+        folder,
+        environment=small_runs.environment(),
+        stdout=subprocess.PIPE,
+        terminal=terminal,
+    )
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
+    folder: Path, engine: str, name: str
+) -> None:
+    child = start(folder, "--engine", engine)
+    wait_for(folder, 100, child)
+    os.killpg(child.pid, getattr(signal, name))  # as a terminal or a batch system does
+    _, errors = child.communicate()
+    assert child.returncode == 75, errors
+    final = errors.strip().splitlines()[-1]
+    assert name in final and "the same command resumes it" in final
+    run = record(folder)
+    assert run["state"] == "stopped" and run["iteration"] >= 100
+    state = folder / RUN / "snapshots" / f"snapshot_iter_{run['iteration']}.solverstate"
+    assert binary.read(state, schema.SolverState).iter == run["iteration"]
+    numbers = [entry["iteration"] for entry in history(folder)]
+    assert numbers == sorted(set(numbers)) and numbers[-1] < run["iteration"]
+
+
+def test_a_terminal_that_is_closed_stops_the_run_with_a_snapshot(folder: Path) -> None:
+    """As where a connection breaks: SIGHUP, and nothing can be shown any longer."""
+    pytest.importorskip("torch")
+    ours, terminal = os.openpty()
+    child = start(folder, "--engine", "torch", "--cpu", terminal=terminal)
+    os.close(terminal)
+    wait_for(folder, 100, child, ours)
+    os.close(ours)
+    assert child.wait() == 75
+    run = record(folder)
+    assert (run["state"], run["message"]) == ("stopped", "stopped by SIGHUP")
+    assert (folder / RUN / f"snapshots/snapshot_iter_{run['iteration']}.caffemodel").exists()
+
+
+def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:
+    child = start(folder, "--engine", engine)
+    wait_for(folder, 100, child)
+    children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    assert len(children) == 1
+    child.kill()
+    child.communicate()
+    while True:  # the kernel tells the worker; a worker that stays hangs here
+        try:
+            state = Path(f"/proc/{children[0]}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            break
+        if state in "ZX":
+            break
+        time.sleep(0.02)
+    assert record(folder)["state"] == "running"  # nobody was left to write otherwise
+
+
+def test_a_second_process_on_the_same_run_is_refused_and_told_the_holder(folder: Path) -> None:
+    pytest.importorskip("torch")
+    child = start(folder, "--engine", "torch")
+    wait_for(folder, 100, child)
+    second = train(folder, "--engine", "torch", *LONG)
+    child.kill()
+    child.communicate()
+    assert second.returncode == 1
+    assert f"process {child.pid} on" in last_line(second)
