@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
 
 
-def meets(
-    rule: schema.NetStateRule, phase: int, level: int = 0, stages: Collection[str] = ()
-) -> bool:
-    """Whether a state (phase, level, stages) meets every condition that a NetStateRule states.
+def broken_condition(state: schema.NetState, rule: schema.NetStateRule) -> str | None:
+    """How a NetState breaks a NetStateRule, in Caffe's words; None where all that it states holds.
 
-    Caffe's NetState calls its labels stages; they have nothing to do with the paper's.
+    Caffe's NetState calls its labels stages; they have nothing to do with the paper's.  (It says
+    "above" of a level below min_level too; so do we, since logs are compared.)
     """
-    if rule.HasField("phase") and rule.phase != phase:
-        return False
-    if rule.HasField("min_level") and level < rule.min_level:
-        return False
-    if rule.HasField("max_level") and level > rule.max_level:
-        return False
-    return set(rule.stage) <= set(stages) and set(rule.not_stage).isdisjoint(stages)
+    if rule.HasField("phase") and rule.phase != state.phase:
+        return f"phase ({state.phase}) differed from the phase ({rule.phase})"
+    if rule.HasField("min_level") and state.level < rule.min_level:
+        return f"level ({state.level}) is above the min_level ({rule.min_level})"
+    if rule.HasField("max_level") and state.level > rule.max_level:
+        return f"level ({state.level}) is above the max_level ({rule.max_level})"
+    for stage in rule.stage:
+        if stage not in state.stage:
+            return f"did not contain stage '{stage}'"
+    for stage in rule.not_stage:
+        if stage in state.stage:
+            return f"contained a not_stage '{stage}'"
+    return None
 
 
-def layers_of(
-    net: schema.NetParameter, phase: int, level: int = 0, stages: Collection[str] = ()
-) -> list[schema.LayerParameter]:
-    """The layers of a net that run in a state.
+def _silent(message: str) -> None:
+    pass
+
+
+def runs(
+    layer: schema.LayerParameter, state: schema.NetState, say: Callable[[str], None] = _silent
+) -> bool:
+    """Whether a layer runs in a state; ``say`` is told each rule that the state breaks.
 
     Without rules a layer runs; with ``include`` rules one must be met, with ``exclude`` rules none.
     Raises TinynetError on a layer that has both, as Caffe aborts on it.
     """
-    running = []
-    for layer in net.layer:
-        if len(layer.include) and len(layer.exclude):
-            raise TinynetError(f"layer {layer.name}: give include rules or exclude rules, not both")
-        included = any(meets(rule, phase, level, stages) for rule in layer.include)
-        excluded = any(meets(rule, phase, level, stages) for rule in layer.exclude)
-        if included or (not len(layer.include) and not excluded):
-            running.append(layer)
-    return running
+
+    def meets_one(rules: Iterable[schema.NetStateRule]) -> bool:
+        for rule in rules:
+            broken = broken_condition(state, rule)
+            if broken is None:
+                return True
+            say(f"The NetState {broken} specified by a rule in layer {layer.name}")
+        return False
+
+    if len(layer.include) and len(layer.exclude):
+        raise TinynetError(f"layer {layer.name}: give include rules or exclude rules; not both")
+    return meets_one(layer.include) if len(layer.include) else not meets_one(layer.exclude)
+
+
+def layers_of(net: schema.NetParameter, phase: int) -> list[schema.LayerParameter]:
+    """The layers of a net that run in a phase.  Raises TinynetError as ``runs`` does."""
+    state = schema.NetState(phase=cast("schema.Phase", phase))
+    return [layer for layer in net.layer if runs(layer, state)]

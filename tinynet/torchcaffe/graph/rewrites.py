@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tinynet.caffeformat import schema
+from tinynet.caffeformat import phases, schema
 from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, refusing
 
 
 def prepare(net: schema.NetParameter) -> schema.NetParameter:
@@ -26,53 +26,13 @@ def prepare(net: schema.NetParameter) -> schema.NetParameter:
     return insert_splits(filtered)
 
 
-def broken_condition(state: schema.NetState, rule: schema.NetStateRule) -> str | None:
-    """How a NetState breaks a NetStateRule, in Caffe's words; None where all that it states holds.
-
-    (Caffe says "above" of a level below min_level too; so do we, since logs are compared.)
-    """
-    if rule.HasField("phase") and rule.phase != state.phase:
-        return f"phase ({state.phase}) differed from the phase ({rule.phase})"
-    if rule.HasField("min_level") and state.level < rule.min_level:
-        return f"level ({state.level}) is above the min_level ({rule.min_level})"
-    if rule.HasField("max_level") and state.level > rule.max_level:
-        return f"level ({state.level}) is above the max_level ({rule.max_level})"
-    for stage in rule.stage:
-        if stage not in state.stage:
-            return f"did not contain stage '{stage}'"
-    for stage in rule.not_stage:
-        if stage in state.stage:
-            return f"contained a not_stage '{stage}'"
-    return None
-
-
-def _meets(state: schema.NetState, rule: schema.NetStateRule, layer: str) -> bool:
-    broken = broken_condition(state, rule)
-    if broken is not None:
-        glog.info(f"The NetState {broken} specified by a rule in layer {layer}")
-    return broken is None
-
-
 def filter_layers(net: schema.NetParameter) -> schema.NetParameter:
-    """Keep the layers whose include/exclude rules admit the net's state.
-
-    A layer without rules stays; with ``include`` rules one of them must be met; with ``exclude``
-    rules none may be.
-    """
+    """Keep the layers whose include/exclude rules admit the net's state (``phases.runs``)."""
     kept = schema.NetParameter()
     kept.CopyFrom(net)
     kept.ClearField("layer")
-    for layer in net.layer:
-        check(
-            not (len(layer.include) and len(layer.exclude)),
-            f"layer {layer.name}: specify either include rules or exclude rules; not both",
-        )
-        if len(layer.include):
-            included = any(_meets(net.state, rule, layer.name) for rule in layer.include)
-        else:
-            included = not any(_meets(net.state, rule, layer.name) for rule in layer.exclude)
-        if included:
-            kept.layer.add().CopyFrom(layer)
+    with refusing():
+        kept.layer.extend(x for x in net.layer if phases.runs(x, net.state, glog.info))
     return kept
 
 
