@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-# json, hashlib and tempfile are imported where they are used: a help page needs none of them
+# json, hashlib, tempfile … are imported where they are used: a help page needs none of them
 import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -86,6 +86,26 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_json(path: str | Path, content: Any) -> None:
+    """Write a dataclass, or what JSON has, as ``path``, whole or not at all.  Raises OSError."""
+    import dataclasses
+    import json
+
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        content = dataclasses.asdict(content)
+    write_text(path, json.dumps(content, indent=1, default=os.fspath) + "\n")
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows of cells, the header first, as a CSV file has them."""
+    import csv
+    import io
+
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
 def component_fault(name: str) -> str | None:
     """Why ``name`` may not name one file or folder, as "has a '/' …"; None where it may."""
     if not name or name[0] in ".-":
@@ -141,6 +161,19 @@ def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
         )
     if not overwrite:
         raise TinynetError(f"{out}: exists; pass --overwrite to replace it")
+
+
+def require_space(folder: Path, out: Path, needed: int, who: str) -> None:
+    """Raise TinynetError, which names ``out``, unless ``needed`` bytes are free in ``folder``.
+
+    ``who``: what needs them, such as "unpacking needs".
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TinynetError(
+            f"{out}: no space left: {who} {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; "
+            "free some or choose another --out"
+        )
 
 
 @contextlib.contextmanager
@@ -290,10 +323,7 @@ def hash_of(content: dict[str, Any]) -> str:
 
 def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content``, sealed; whole or not at all.  Raises OSError."""
-    import json
-
-    sealed = {**content, SEAL: hash_of(content)}
-    write_text(path, json.dumps(sealed, indent=1) + "\n")
+    write_json(path, {**content, SEAL: hash_of(content)})
 
 
 def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from tinynet.predict.metrics import score
-from tinynet.predict.probabilities import Probabilities, write_probabilities
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE, Probabilities, write_probabilities
 from tinynet.run.record import FINISHED as TRAINED
 from tinynet.run.record import Run
 from tinynet.study import settings as experiment
-from tinynet.study.results import CENTER, FINISHED, OVERSAMPLE, ResultsPaths, RunRow, Score, Split
+from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
 from tinynet.study.settings import Settings
 
 LABELS = np.arange(9) % 3

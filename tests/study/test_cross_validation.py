@@ -14,12 +14,12 @@ from tests.cli.command import run
 from tests.study.made_results import begin, probabilities
 from tests.study.small_dissection import request
 from tinynet.dataset.manifest import read_manifest
-from tinynet.predict.probabilities import write_probabilities
+from tinynet.predict.probabilities import CENTER, write_probabilities
 from tinynet.report.folds import describe
 from tinynet.report.search_and_folds import folds_table
 from tinynet.study.cross_validation import read_folds, requests, summarize
 from tinynet.study.dissection import prepare
-from tinynet.study.results import CENTER, FINISHED, ResultsPaths, RunRow, Score, Split
+from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
 from tinynet.study.settings import load
 from tinynet.study.trainings import Folders
 

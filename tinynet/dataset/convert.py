@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -22,7 +21,7 @@ from tinynet.dataset.manifest import Manifest, record_key, write_manifest
 from tinynet.dataset.open_set import open_set
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError
-from tinynet.files import check_absent, whole_folder
+from tinynet.files import check_absent, require_space, whole_folder
 
 SHAPE = (3, IMAGE_SIZE, IMAGE_SIZE)
 CONTENTS = frozenset({"train_lmdb", "val_lmdb", "test_lmdb", "mean.binaryproto", "manifest.json"})
@@ -74,7 +73,7 @@ def convert(
             _check_boxes(dataset)
         total = sum(len(images) for images in dataset.images.values())
         with whole_folder(out, overwrite, CONTENTS) as folder:
-            _check_space(out, folder, total)
+            require_space(folder, out, total * _BYTES_PER_RECORD, f"{total} images need")
             paths = DataPaths(folder)
             mean = MeanSum(SHAPE)
             tallies = {split: _Tally() for split in SPLITS}
@@ -154,16 +153,6 @@ def _check_boxes(dataset: ImageSet) -> None:
         raise TinynetError(
             f"{dataset.files.show(missing[0])}: has no box in its class's boxes.txt, nor have "
             f"{len(missing) - 1} others; convert without --crop-to-box"
-        )
-
-
-def _check_space(out: Path, folder: Path, images: int) -> None:
-    needed = images * _BYTES_PER_RECORD
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise TinynetError(
-            f"{out}: no space left: {images} images need {needed / 1e6:.0f} MB, "
-            f"{free / 1e6:.0f} MB are free; free some or choose another --out"
         )
 
 

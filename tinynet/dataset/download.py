@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
-import shutil
 import sys
 import time
 import urllib.error
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from tinynet.dataset.source_files import ZipFiles
 from tinynet.dataset.synthetic import CONTENTS
 from tinynet.errors import TinynetError, UsageError
-from tinynet.files import check_absent, component_fault, whole_folder
+from tinynet.files import check_absent, component_fault, require_space, whole_folder
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
@@ -177,7 +176,8 @@ def unpack(archive: Path, folder: Path, *, overwrite: bool = False) -> None:
         paths = [path for path in sorted(files.listing()) if path.partition("/")[0] in CONTENTS]
         if "wnids.txt" not in paths:
             raise TinynetError(f"{archive}: holds no wnids.txt, so no data set to unpack")
-        _check_space(files, partial, folder)
+        # small files take whole blocks
+        require_space(partial, folder, files.unpacked_size(block=4096), "unpacking needs")
         with tqdm(paths, unit=" files", desc="unpack", file=sys.stderr, disable=None) as progress:
             for path in progress:
                 target = partial / path
@@ -191,17 +191,6 @@ def unpack(archive: Path, folder: Path, *, overwrite: bool = False) -> None:
                     raise TinynetError(f"{files.show(path)}: {error}; download it again") from None
                 with open(target, "xb") as file:
                     file.write(data)
-
-
-def _check_space(files: ZipFiles, partial: Path, folder: Path) -> None:
-    # small files take whole blocks
-    needed = files.unpacked_size(block=4096)
-    free = shutil.disk_usage(partial).free
-    if free < needed:
-        raise TinynetError(
-            f"{folder}: no space left: unpacking needs {needed / 1e6:.0f} MB, "
-            f"{free / 1e6:.0f} MB are free; free some or choose another --out"
-        )
 
 
 def _md5(path: Path) -> str:

@@ -45,18 +45,18 @@ class SelectionSet:
         return {key: value for key, value in asdict(self).items() if key != "contents"}
 
 
-def selection_set(folder: Path, split: str = "val") -> SelectionSet:
-    """What identifies the images of a converted folder's split."""
+def selection_set(folder: Path) -> SelectionSet:
+    """What identifies the images of a converted folder that choose: its ``val``."""
     manifest = read_manifest(folder)
     roles = manifest.options.get("roles") or {"val": "the validation images"}
     return SelectionSet(
-        images=manifest.counts[split],
-        role=roles.get(split, f"the {split} images"),
+        images=manifest.counts["val"],
+        role=roles["val"],
         source=manifest.source,
         source_sha256=manifest.source_sha256,
         split=manifest.options.get("split"),
-        digest=manifest.digests[split],
-        contents=" ".join(sorted(_contents(folder, split))),
+        digest=manifest.digests["val"],
+        contents=" ".join(sorted(_contents(folder, "val"))),
     )
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +32,7 @@ from tinynet.dataset.convert import CONTENTS
 from tinynet.dataset.manifest import Manifest, read_manifest, record_key, write_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError, UsageError
-from tinynet.files import check_absent, whole_folder
+from tinynet.files import check_absent, require_space, whole_folder
 
 RANKS = ("test", "val", "train")  # in which of them an image that is in two of them stays
 
@@ -161,7 +160,8 @@ def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Ma
     placed, leaks = without_leaks(plan.assign(entries))
     labelled = {"train": True, "val": True, "test": _is_labelled(placed, manifest)}
     with whole_folder(out, overwrite, CONTENTS) as folder:
-        _check_space(source, out, folder)
+        needed = sum((DataPaths(source).lmdb(name) / "data.mdb").stat().st_size for name in SPLITS)
+        require_space(folder, out, needed, "the split needs")
         paths = DataPaths(folder)
         mean = MeanSum(manifest.shape)
         names: dict[str, list[str]] = {}
@@ -316,13 +316,3 @@ def _is_labelled(placed: dict[Entry, str], manifest: Manifest) -> bool:
 
 def _shown(entry: Entry, manifest: Manifest) -> str:
     return f"{entry.split}/{manifest.names[entry.split][entry.number]}"
-
-
-def _check_space(source: Path, out: Path, folder: Path) -> None:
-    needed = sum((DataPaths(source).lmdb(name) / "data.mdb").stat().st_size for name in SPLITS)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise TinynetError(
-            f"{out}: no space left: the split needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are "
-            "free; free some or choose another --out"
-        )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tinynet import files
 from tinynet.errors import UsageError
 from tinynet.files import locked
 from tinynet.jobs import states
-from tinynet.jobs.job_list import Job, JobList, ListPaths, read, require_fit, require_order
+from tinynet.jobs.job_list import (
+    Job,
+    JobList,
+    ListPaths,
+    Stored,
+    read,
+    require_fit,
+    require_order,
+)
 
 
 def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobList:
@@ -52,22 +58,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobLi
             known[job.name] = job
         require_order(list(known.values()))
         found = JobList(tuple(known.values()), Path.cwd())
-        content = _as_json(found, folder)
-        files.write_text(paths.jobs, json.dumps(content, indent=1) + "\n")
+        # relative, so that a list moves along with the runs that it speaks of
+        directory = os.path.relpath(found.directory.resolve(), folder.resolve())
+        files.write_json(paths.jobs, Stored(directory, list(found.jobs)))
     return found
-
-
-def _as_json(found: JobList, folder: Path) -> dict[str, Any]:
-    # relative, so that a list moves along with the runs that it speaks of
-    directory = os.path.relpath(found.directory.resolve(), folder.resolve())
-    entries = [
-        {
-            "name": job.name,
-            "commands": [list(command) for command in job.commands],
-            "run": None if job.run is None else os.fspath(job.run),
-            "after": list(job.after),
-            "leaves": None if job.leaves is None else os.fspath(job.leaves),
-        }
-        for job in found.jobs
-    ]
-    return {"directory": directory, "jobs": entries}

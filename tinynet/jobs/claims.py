@@ -9,10 +9,9 @@ of the job stands in its state file, which only the holder writes.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tinynet import files
@@ -49,7 +48,7 @@ class Claim:
             self._attempt, ended=now(), status=status, message=message, iteration=iteration
         )
         try:
-            _write(self._path, ended)
+            files.write_json(self._path, ended)
         finally:
             os.close(self.descriptor)
 
@@ -92,9 +91,5 @@ def _begin(
     )
     path = paths.state(job.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, attempt)
+    files.write_json(path, attempt)
     return Claim(path, attempt, descriptor, previous)
-
-
-def _write(path: Path, attempt: Attempt) -> None:
-    files.write_text(path, json.dumps(asdict(attempt), indent=1) + "\n")

@@ -114,7 +114,7 @@ class JobList:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class Stored:
     """``jobs.json``; lists of earlier versions have jobs without ``leaves``."""
 
     directory: str  # relative to the list's
@@ -125,7 +125,7 @@ def read(folder: Path) -> JobList:
     """Read a list.  Raises TinynetError where there is none, or where ``jobs.json`` is damaged."""
     path = ListPaths(Path(folder)).jobs
     try:
-        found = files.typed(_Stored, files.read_json(path))
+        found = files.typed(Stored, files.read_json(path))
     except FileNotFoundError:
         raise TinynetError(
             f"{folder}: is no job list (no jobs.json); make one with 'tinynet jobs create'"

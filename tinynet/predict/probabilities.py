@@ -20,7 +20,7 @@ import numpy as np
 from tinynet.predict.array_file import arrays_of, refusing, write_arrays
 from tinynet.predict.metrics import Metrics, is_right, predicted_class, score
 
-CROPS = ("center", "oversample")
+CENTER, OVERSAMPLE = CROPS = ("center", "oversample")
 MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 images of 1,000 classes
 SUM_TOLERANCE = 1e-3
 EVALUATE_AGAIN = "delete it and run 'tinynet evaluate' again"

@@ -5,13 +5,13 @@ Numbers are made into cells here, so that they read alike wherever they stand.
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+
+from tinynet import files
 
 NOT_RUN = "not run"
 GAP = "  "
@@ -126,10 +126,10 @@ def as_text(made: Table, width: int | None = None) -> str:
             for place, text in enumerate(cells)
         ]
         for height in range(max(map(len, wrapped), default=0)):
-            parts = [
-                _pad(piece[height] if height < len(piece) else "", widths[place], column.is_number)
-                for place, (piece, column) in enumerate(zip(wrapped, made.columns))
-            ]
+            parts = []
+            for piece, column, each in zip(wrapped, made.columns, widths):
+                text = piece[height] if height < len(piece) else ""
+                parts.append(text.rjust(each) if column.is_number else text.ljust(each))
             lines.append(GAP.join(parts).rstrip())
         if number == 0:
             lines.append(GAP.join("-" * each for each in widths))
@@ -158,10 +158,6 @@ def _fitted(made: Table, width: int) -> list[int]:
     return widths
 
 
-def _pad(text: str, width: int, right: bool) -> str:
-    return text.rjust(width) if right else text.ljust(width)
-
-
 def as_markdown(made: Table) -> str:
     """The table as Markdown, with its caption above: every column, as a README has it."""
     rules = ["---:" if column.is_number else "---" for column in made.columns]
@@ -180,12 +176,9 @@ def _escaped(text: str) -> str:
 
 def as_csv(made: Table) -> str:
     """Every column; numbers to all their digits, nothing in place of what is missing."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.name for column in made.columns])
-    for row in made.rows:
-        writer.writerow([_csv_cell(cell, column) for cell, column in zip(row.cells, made.columns)])
-    return out.getvalue()
+    header = [column.name for column in made.columns]
+    rows = [map(_csv_cell, row.cells, made.columns) for row in made.rows]
+    return files.csv_text([header, *rows])
 
 
 def _csv_cell(cell: Cell, column: Column) -> str:

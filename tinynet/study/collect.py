@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -14,22 +13,26 @@ from typing import Any
 
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
-from tinynet.files import read_json, typed
+from tinynet.files import read_json, typed, write_json
 from tinynet.predict.first_layer import first_layer, write_first_layer
 from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.inputs import newest_weights
 from tinynet.predict.metrics import score
-from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
+from tinynet.predict.probabilities import (
+    CENTER,
+    OVERSAMPLE,
+    Probabilities,
+    read_probabilities,
+    write_probabilities,
+)
 from tinynet.run import record as runs
 from tinynet.run.log import read_history
 from tinynet.run.paths import RunPaths
 from tinynet.study.recipes import differences, read_recipe
 from tinynet.study.results import (
-    CENTER,
     DIVERGED,
     FINISHED,
     NOT_RUN,
-    OVERSAMPLE,
     TAKEN_AGAIN,
     Dissection,
     ResultsPaths,
@@ -181,7 +184,7 @@ def _write(
 ) -> None:
     kept = RunPaths(folder)
     shutil.copyfile(run.history, kept.history)
-    kept.run_json.write_text(json.dumps(portable(record), indent=1) + "\n", encoding="utf-8")
+    write_json(kept.run_json, portable(record))
     scores = {}
     for (split, crop), p in found.items():
         metrics = score(p.probabilities, p.labels)
@@ -194,8 +197,7 @@ def _write(
     if state == FINISHED:
         _keep_first_layer(run, kept, record.iteration)
     row = RunRow(name, record.seed, state, record.iteration, scores)
-    content = json.dumps(asdict(row), indent=1) + "\n"
-    (folder / "scores.json").write_text(content, encoding="utf-8")
+    write_json(folder / "scores.json", row)
 
 
 def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:

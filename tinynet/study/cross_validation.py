@@ -11,9 +11,8 @@ is easier, that is how much accuracy a number on the other would miss.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -22,10 +21,10 @@ import numpy as np
 from tinynet import files
 from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
+from tinynet.predict.probabilities import CENTER
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
 from tinynet.study.results import (
-    CENTER,
     DIVERGED,
     FINISHED,
     NOT_RUN,
@@ -112,10 +111,8 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
     command = next((found.command for _, found in settings if found), "")
     names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
     made = [_stage(name, settings) for name in names]
-    content = asdict(_Folds(folds, made, command))
-    path = folders.results.root / FOLDS
     folders.results.root.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, json.dumps(content, indent=1) + "\n")
+    files.write_json(folders.results.root / FOLDS, _Folds(folds, made, command))
     return made
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinynet.predict.evaluate import EvaluationRequest
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
-from tinynet.study.results import OVERSAMPLE
 from tinynet.study.settings import Settings
 from tinynet.study.trainings import Folders, planned_runs
 

@@ -17,11 +17,8 @@ the one whose images chose nothing; the tuning split is the one that may choose.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +29,13 @@ from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.guesses import Predictions, read_predictions
+from tinynet.predict.probabilities import CENTER
+from tinynet.predict.probabilities import OVERSAMPLE as OVERSAMPLE
 from tinynet.run.paths import RunPaths
 
 VERSION = 2
 FINISHED, NOT_RUN, DIVERGED = "finished", "not run", "diverged"
-CENTER, OVERSAMPLE = "center", "oversample"
+
 TAKEN_AGAIN = (
     "remove its folder from the results, and the same 'tinynet dissect' command takes it from the "
     "run again, or trains it where that is gone"
@@ -278,7 +277,7 @@ def write_dissection(root: Path, dissection: Dissection) -> None:
     """Write ``dissection.json`` and ``dissection.csv``, each whole or not at all."""
     paths = ResultsPaths(Path(root))
     paths.root.mkdir(parents=True, exist_ok=True)
-    files.write_text(paths.table, json.dumps(asdict(dissection), indent=1) + "\n")
+    files.write_json(paths.table, dissection)
     files.write_text(paths.csv, as_csv(dissection))
 
 
@@ -316,14 +315,12 @@ def _training_counts(rows: Iterable[StageRow]) -> set[int]:
 
 def as_csv(dissection: Dissection) -> str:
     """One line for each stage and seed, then the members; empty cells where nothing was run."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    lines: list[Iterable[object]] = [CSV_COLUMNS]
     for number, name, epochs, row in _all_runs(dissection):
         cells = _csv_scores(row, dissection)
         ran = row.iterations if row.state == FINISHED else ""
-        writer.writerow([number, name, row.run, row.seed, row.state, epochs, ran, *cells])
-    return out.getvalue()
+        lines.append([number, name, row.run, row.seed, row.state, epochs, ran, *cells])
+    return files.csv_text(lines)
 
 
 def finished_runs(dissection: Dissection) -> list[str]:

@@ -129,7 +129,7 @@ def write_overrides(request: SearchRequest, best: Trial, found: Sequence[Trial])
         },
         "selection_set": asdict(selection_set(request.data)),
     }
-    files.write_text(request.overrides_file, json.dumps(content, indent=1) + "\n")
+    files.write_json(request.overrides_file, content)
 
 
 def trials(request: SearchRequest) -> list[Trial]:

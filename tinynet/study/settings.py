@@ -6,9 +6,8 @@ variants may be added; everything else must stay, or the table would mix two exp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinynet import files
@@ -119,7 +118,7 @@ def _require_epochs(found: Settings) -> None:
 def save(settings: Settings, results: ResultsPaths) -> None:
     """Write ``experiment.json``, whole or not at all."""
     results.root.mkdir(parents=True, exist_ok=True)
-    files.write_text(results.experiment, json.dumps(asdict(settings), indent=1) + "\n")
+    files.write_json(results.experiment, settings)
 
 
 def merged(known: Settings | None, asked: Settings, where: str) -> Settings:

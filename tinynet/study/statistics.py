@@ -25,10 +25,8 @@ _SEED = 2015  # one result for one input
 _BLOCK = 200  # draws made together
 
 
-def bootstrap_mean(
-    values: np.ndarray, level: float = LEVEL, draws: int = DRAWS
-) -> tuple[float, float]:
-    """Percentile interval of the mean of N ``values``, by drawing N of them anew, ``draws`` times.
+def bootstrap_mean(values: np.ndarray, draws: int = DRAWS) -> tuple[float, float]:
+    """95 % percentile interval of the mean of N ``values``: N of them drawn anew, ``draws`` times.
 
     Drawing images with their values is a multinomial draw of how often each is taken.  For a
     paired comparison ``values`` are the images' differences.
@@ -43,7 +41,7 @@ def bootstrap_mean(
         size = min(_BLOCK, draws - start)
         taken = generator.multinomial(count, occurrences / count, size=size)
         means[start : start + size] = taken @ distinct / count
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -58,14 +56,14 @@ def unpaired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     return difference - half, difference + half
 
 
-def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
-    """Student's t interval of the mean of ``values``; None with fewer than two of them."""
+def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % t interval of the mean of ``values``; None with fewer than two of them."""
     if len(values) < 2:
         return None
     from scipy import stats
 
     mean = math.fsum(values) / len(values)
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * deviation(values) / len(values) ** 0.5
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * deviation(values) / len(values) ** 0.5
     return mean - half, mean + half
 
 

@@ -15,14 +15,12 @@ from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.predict.ensemble import Member, average, require_agreement
 from tinynet.predict.guesses import read_predictions
 from tinynet.predict.metrics import is_right, score
-from tinynet.predict.probabilities import read_probabilities
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE, read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
 from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
 from tinynet.study.results import (
-    CENTER,
     FINISHED,
-    OVERSAMPLE,
     TAKEN_AGAIN,
     Dissection,
     Ensemble,
@@ -131,8 +129,8 @@ class _Builder:
             self._right[run, split, crop] = found.right
         return self._right[run, split, crop]
 
-    def _member(self, run: str, split: str, crop: str = OVERSAMPLE) -> Member:
-        path = self._results.run(run).probabilities(split, crop == OVERSAMPLE)
+    def _member(self, run: str, split: str) -> Member:
+        path = self._results.run(run).probabilities(split, oversample=True)
         return Member(path, read_probabilities(path, TAKEN_AGAIN))
 
     # ------------------------------------------------------------------ the ensemble
@@ -206,15 +204,8 @@ def _subsets(reported: list[Member], tuning: list[Member] | None, full: float) -
 
 def estimate(by_seed: BySeed) -> Estimate:
     """The mean over seeds of per-image values, with both intervals."""
-    values = list(by_seed.values())
-    means = [float(value.mean()) for value in values]
-    return Estimate(
-        mean=fmean(means),
-        seeds=list(by_seed),
-        by_image=bootstrap_mean(np.mean(values, axis=0)),
-        by_seed=t_interval(means),
-        deviation=deviation(means) if len(means) > 1 else None,
-    )
+    found = _of_values({seed: float(value.mean()) for seed, value in by_seed.items()})
+    return replace(found, by_image=bootstrap_mean(np.mean(list(by_seed.values()), axis=0)))
 
 
 def gain(before: BySeed, after: BySeed) -> Estimate | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,14 +35,12 @@ def ranked(found: Sequence[Trial]) -> list[Trial]:
 
 def write_trials(path: Path, found: Sequence[Trial], names: Sequence[str]) -> None:
     """Write a table of ``names``' values; accuracies from 0 to 1, each trial's last."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["trial", "state", *names, "tuning_accuracy"])
+    rows: list[list[object]] = [["trial", "state", *names, "tuning_accuracy"]]
     for trial in found:
         values = [f"{trial.values[name]:.6g}" for name in names]
         score = "" if trial.score is None else f"{trial.score:.6g}"
-        writer.writerow([trial.number, trial.state, *values, score])
-    files.write_text(path, out.getvalue())
+        rows.append([trial.number, trial.state, *values, score])
+    files.write_text(path, files.csv_text(rows))
 
 
 def read_trials(path: Path) -> list[Trial]:
