@@ -287,7 +287,6 @@ def test_no_words_of_bars_accuracies_and_curves_overlap(drawn, tmp_path):
         [Accuracy("training\n1 crop", 0.99, 10_000, (0.98, 1.0), 0.6628), Accuracy("test", None)],
         tmp_path / "e.png",
         "Ensemble",
-        note="of what",
     )
     history = [{"iteration": i, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.5}
                for i in range(0, 100_000, 9000)]  # fmt: skip

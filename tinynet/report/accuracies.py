@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.patches import Patch
 
@@ -25,12 +26,9 @@ class Accuracy:
 
 
 @canvas.styled
-def draw_accuracies(
-    found: Sequence[Accuracy], path: canvas.Target, title: str, note: str = ""
-) -> None:
+def draw_accuracies(found: Sequence[Accuracy], path: canvas.Target, title: str) -> None:
     """Draw the accuracies as bars, those of the paper as hollow ones behind them."""
-    lines = note.count("\n") + 1 if note else 0
-    made, (axes,) = canvas.figure(height=3.5 + 0.17 * lines)
+    made, (axes,) = canvas.figure(height=3.5)
     tallest = 0.0
     size = 7.0 if canvas.is_narrow() else 9.0
     has_paper = any(bar.paper is not None for bar in found)
@@ -56,14 +54,8 @@ def draw_accuracies(
             tallest = max(tallest, top)
         if bar.paper is not None:
             percent = 100 * bar.paper
-            axes.bar(
-                place + shift,
-                percent,
-                width,
-                facecolor="none",
-                edgecolor=canvas.ORANGE,
-                linewidth=1.4,
-            )
+            look: dict[str, Any] = {"facecolor": "none", "edgecolor": canvas.ORANGE}
+            axes.bar(place + shift, percent, width, linewidth=1.4, **look)
             axes.text(place + shift, percent + 0.8, f"{percent:.4g}", ha="center", fontsize=size)
             tallest = max(tallest, percent)
     labels = [f"{bar.label}\n{bar.images:,} images" if bar.images else bar.label for bar in found]
@@ -82,10 +74,6 @@ def draw_accuracies(
         theirs = Patch(facecolor="none", edgecolor=canvas.ORANGE, label="the paper's (200 classes)")
         top = 1.0 if canvas.is_narrow() else 1.12
         axes.legend(handles=[ours, theirs], loc="upper right", bbox_to_anchor=(1.0, top), ncols=2)
-    if note:
-        made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
-        share = (0.17 * lines + 0.02) / made.get_figheight()
-        made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
     canvas.save(made, path)
 
 

@@ -57,7 +57,7 @@ def draw_bars(
     lines = note.count("\n") + 1 if note else 0
     has_gains = any(gain is not None for bar in bars for gain in (bar.gain, bar.paper_gain))
     panels = 2 if canvas.is_narrow() and has_gains else 1  # one above the other
-    made = canvas.empty(height=panels * (1.55 + 0.4 * len(bars)) + 0.17 * lines)
+    made = canvas.empty(height=panels * (1.55 + 0.4 * len(bars)) + canvas.NOTE_LINE * lines)
     if has_gains:
         if panels == 2:
             left, right = made.subplots(2, 1)
@@ -71,10 +71,7 @@ def draw_bars(
     _draw_accuracies(left, bars, chance)
     left.set_xlabel(f"{images} accuracy (top-1, %)")
     made.suptitle(title, x=0.01, ha="left", fontsize=11)
-    if note:
-        made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
-        share = (0.17 * lines + 0.02) / made.get_figheight()
-        made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
+    canvas.note_below(made, note)
     canvas.save(made, path)
 
 

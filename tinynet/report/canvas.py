@@ -64,6 +64,8 @@ WIDTH = 7.2
 NARROW = 4.0
 """Inches that a figure for a telephone is wide: its text stays as large."""
 
+NOTE_LINE = 0.17
+
 _width: ContextVar[float] = ContextVar("width", default=WIDTH)
 
 
@@ -187,6 +189,14 @@ def series_style(number: int) -> dict[str, Any]:
         "color": SERIES[number % len(SERIES)],
         "linestyle": DASHES[number // len(SERIES) % len(DASHES)],
     }
+
+
+def note_below(made: Figure, note: str) -> None:
+    """Small lines below all axes, which give way to them: ``NOTE_LINE`` inches each."""
+    if note:
+        made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
+        share = (NOTE_LINE * (note.count("\n") + 1) + 0.02) / made.get_figheight()
+        made.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # type: ignore[union-attr, call-arg]
 
 
 def grid(axes: Axes, which: str = "y") -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES, stage
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import OVERSAMPLE
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
 from tinynet.report.table import NOT_RUN, Cell, Column, Row, Table, interval_cell, number
 from tinynet.study.results import Ensemble, Estimate, StageRow

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tinynet.experiment import paper
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import OVERSAMPLE
-from tinynet.report.run_links import run_links
 from tinynet.report.summary import ensemble_of
 from tinynet.report.table import (
     NOT_RUN,
@@ -114,7 +113,7 @@ def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
 def _member_links(report_data: ReportData, ensemble: Ensemble) -> Cell:
     """How many there are, or their numbers as links where all have run."""
     names = [row.run for row in ensemble.members]
-    links = run_links(report_data, names, [str(n) for n in range(1, len(names) + 1)])
+    links = report_data.run_links(names, [str(n) for n in range(1, len(names) + 1)])
     return Cell(str(len(names)), None, links if len(links) == len(names) else [])
 
 
@@ -129,10 +128,8 @@ def subset_sizes(report_data: ReportData) -> Table | None:
     if len(found) < 2:
         return None
     scores = score_subsets([p.probabilities for p in found], found[0].labels)
-    links = run_links(
-        report_data, [run.name for run in members], [str(n + 1) for n in range(len(members))]
-    )
-    return subsets_table(scores, links)
+    numbers = [str(n + 1) for n in range(len(members))]
+    return subsets_table(scores, report_data.run_links([run.name for run in members], numbers))
 
 
 def subsets_table(scores: SubsetScores, links: Sequence[Link] = ()) -> Table:
@@ -142,20 +139,10 @@ def subsets_table(scores: SubsetScores, links: Sequence[Link] = ()) -> Table:
         mask = scores.best_of_size(size)
         at_size = scores.correct[scores.sizes == size] / scores.images
         best = members_of(mask)
-        rows.append(
-            Row(
-                [
-                    Cell(str(size), str(size)),
-                    number(len(at_size), 0),
-                    percent(scores.accuracy(mask)),
-                    percent(float(at_size.mean())),
-                    percent(float(at_size.min())),
-                    Cell(
-                        " ".join(str(m + 1) for m in best), None, [links[m] for m in best if links]
-                    ),
-                ]
-            )
-        )
+        found = (scores.accuracy(mask), float(at_size.mean()), float(at_size.min()))
+        models = " ".join(str(m + 1) for m in best)
+        cells = [number(size, 0), number(len(at_size), 0), *map(percent, found)]
+        rows.append(Row([*cells, Cell(models, None, [links[m] for m in best if links])]))
     columns = [
         *(Column(name, "number") for name in ("models", "subsets", "best %", "mean %", "worst %")),
         Column("models of the best", "runs"),

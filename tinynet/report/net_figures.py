@@ -26,7 +26,6 @@ from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.images import drawn
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
-from tinynet.report.table import Table
 from tinynet.run.paths import RunPaths
 
 
@@ -50,17 +49,9 @@ def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             "ReLU and dropout stand below what they work on.",
             describe(net),
             [],
-            partial(_draw_architecture, net, label),
-            partial(_architecture_numbers, net),
+            partial(draw_architecture, net, title=label),
+            partial(figure_numbers.blocks, blocks_of(net)),
         )
-
-
-def _architecture_numbers(net: schema.NetParameter) -> Table:
-    return figure_numbers.blocks(blocks_of(net))
-
-
-def _draw_architecture(net: schema.NetParameter, label: str, out: Path) -> None:
-    draw_architecture(net, out, label)
 
 
 def _nets(

@@ -32,7 +32,6 @@ from tinynet.report import (
 from tinynet.report.figure import Choice, Figure
 from tinynet.report.parts import Command, Drawn, Part
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_links import run_links
 from tinynet.report.table import Link, as_csv
 
 _NAMED_RUNS = 4  # runs that a caption names one by one
@@ -212,7 +211,7 @@ def _csv(figure: Figure) -> str:
 
 def _sources(report_data: ReportData, names: list[str]) -> list[Link]:
     """Links to the runs of a figure; one to the table of runs where they are many."""
-    links = run_links(report_data, list(dict.fromkeys(names)))
+    links = report_data.run_links(list(dict.fromkeys(names)))
     all_runs = f"#runs{report_data.suffix}"
     return links if len(links) <= _NAMED_RUNS else [Link(f"{len(links)} runs", all_runs)]
 

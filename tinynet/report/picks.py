@@ -12,8 +12,9 @@ import numpy as np
 
 from tinynet.predict.ensemble import Member, average
 from tinynet.predict.guesses import Guesses, Predictions, guesses
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
+from tinynet.report.run_data import RunData
 from tinynet.report.summary import ensemble_of, stage_rows
 from tinynet.run.record import FINISHED
 
@@ -78,9 +79,9 @@ def best_member(report_data: ReportData) -> Voice | None:
     return None if said is None else Voice(run.name, said)
 
 
-def at_random(says: Guesses, count: int, seed: int = 1) -> list[int]:
+def at_random(says: Guesses, count: int) -> list[int]:
     """Images of as many different classes as there are, chosen by a fixed seed."""
-    order = np.random.default_rng(seed).permutation(len(says.labels))
+    order = np.random.default_rng(1).permutation(len(says.labels))
     _, first = np.unique(says.labels[order], return_index=True)
     rest = np.setdiff1d(np.arange(len(order)), first)
     return [int(number) for number in order[np.concatenate([np.sort(first), rest])][:count]]

@@ -14,19 +14,16 @@ from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.errors import UsageError
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.guesses import Predictions
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.images import Images
-from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
+from tinynet.report.run_data import RunData
 from tinynet.report.sources import Folds, Found, Search, look, read_search
+from tinynet.report.table import Link
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study.collect import missing
 from tinynet.study.cross_validation import read_folds
-from tinynet.study.results import (
-    Dissection,
-    ResultsPaths,
-    finished_runs,
-    read_dissection,
-)
+from tinynet.study.results import Dissection, ResultsPaths, finished_runs, read_dissection
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +121,25 @@ class ReportData:
         wnid = self.wnids[label]
         name = self.class_names.get(wnid, wnid)
         return name.split(",")[0].strip() or name
+
+    def run_id(self, name: str) -> str:
+        """The id of a run's row in the table of runs: by its place, since names may hold anything.
+
+        "" where no run has that name.
+        """
+        names = [run.name for run in self.runs]
+        return f"run-{names.index(name) + 1}{self.suffix}" if name in names else ""
+
+    def run_links(self, names: Sequence[str], texts: Sequence[str] | None = None) -> list[Link]:
+        """Links to the rows of runs, by their names or ``texts``, which then say them when asked.
+
+        A name that is no run's (a prototxt) is left out.
+        """
+        return [
+            Link(text, f"#{anchor}", "" if text == name else name)
+            for text, name in zip(texts or names, names)
+            if (anchor := self.run_id(name))
+        ]
 
     @property
     def best(self) -> RunData | None:

@@ -15,13 +15,17 @@ from tinynet.predict import inputs
 from tinynet.predict.first_layer import FirstLayer, read_first_layer
 from tinynet.predict.guesses import Predictions, read_guesses
 from tinynet.predict.metrics import Metrics
-from tinynet.predict.probabilities import EVALUATE_AGAIN, Probabilities, read_probabilities
+from tinynet.predict.probabilities import (
+    CENTER,
+    EVALUATE_AGAIN,
+    OVERSAMPLE,
+    Probabilities,
+    read_probabilities,
+)
 from tinynet.run import record as runs
 from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
 from tinynet.study.results import TAKEN_AGAIN, ResultsPaths, RunRow, Score
-
-CENTER, OVERSAMPLE = "center", "oversample"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +105,12 @@ class RunData:
         found = self.probabilities.get((split, OVERSAMPLE))
         return found if found is not None and found.labelled else None
 
-    def of(self, split: str, crop: str = "center") -> Predictions | None:
+    def of(self, split: str, crop: str = CENTER) -> Predictions | None:
         """What the run says of a split's labelled images, or None."""
         found = self.predictions.get((split, crop))
         return found if found is not None and found.labelled else None
 
-    def metrics(self, split: str, crop: str = "center") -> Metrics | None:
+    def metrics(self, split: str, crop: str = CENTER) -> Metrics | None:
         found = self.of(split, crop)
         return None if found is None else found.metrics
 

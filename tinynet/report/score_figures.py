@@ -12,7 +12,7 @@ from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member, average
 from tinynet.predict.guesses import Predictions
 from tinynet.predict.metrics import score
-from tinynet.predict.probabilities import Probabilities
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE, Probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
 from tinynet.report import accuracies as accuracies_figure
 from tinynet.report import bars, figure_numbers
@@ -21,7 +21,7 @@ from tinynet.report import curves as curves_figure
 from tinynet.report import subsets as subsets_figure
 from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
+from tinynet.report.run_data import RunData
 from tinynet.report.summary import ensemble_of, stage_bars
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from tinynet.report import figure_numbers, search_plane
 from tinynet.report import folds as folds_figure
@@ -94,21 +93,11 @@ def search_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             "the best so far.",
             search_plane.describe(points, ringed, names),
             [],
-            partial(_draw_search, points, ringed, names, title),
+            partial(search_plane.draw_search_plane, points, ringed, names, title),
             partial(figure_numbers.plane, points, names),
         )
     if not drawn:
         raise Absent("no search of two values with a completed trial is here; 'tinynet search'")
-
-
-def _draw_search(
-    points: list[search_plane.Point],
-    best: search_plane.Point,
-    names: tuple[str, str],
-    title: str,
-    out: Path,
-) -> None:
-    search_plane.draw_search_plane(points, best, names, title, out)
 
 
 def folds_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
@@ -125,10 +114,6 @@ def folds_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             "validation set; an interval that leaves out 0 says that the two kinds differ.",
             folds_figure.describe(named),
             [],
-            partial(_draw_folds, named),
+            partial(folds_figure.draw_folds, named),
             partial(folds_table, named),
         )
-
-
-def _draw_folds(stages: list[StageFolds], out: Path) -> None:
-    folds_figure.draw_folds(stages, out)

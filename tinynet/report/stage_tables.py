@@ -5,23 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinynet.experiment import paper
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import OVERSAMPLE
-from tinynet.report.run_links import run_links
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
-from tinynet.report.table import (
-    NOT_RUN,
-    Cell,
-    Column,
-    Row,
-    Table,
-    interval_cell,
-    number,
-    percent,
-)
+from tinynet.report.table import NOT_RUN, Cell, Column, Row, Table, interval_cell, number, percent
 from tinynet.run.record import DIVERGED
-from tinynet.study.results import Ensemble, StageRow, absence, of_images, training_heading
+from tinynet.study.results import (
+    Ensemble,
+    Estimate,
+    StageRow,
+    absence,
+    of_images,
+    training_heading,
+)
 
+_NONE = Cell("—", "")
 NO_CROPS = "*: sees whole images, which have no crops: the image and its mirror."
 
 
@@ -65,34 +63,34 @@ def stages(report_data: ReportData) -> Table:
 
 
 def _stage_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
-    one = row.one_crop
-    missing = row.absence if one is None else "—"
+    crops, training = _mean(row.ten_crop), _mean(row.training)
+    no_crops = " *" if _has_no_crops(report_data, row) else ""
     return [
         *_named_cells(report_data, row, row.epochs),
-        percent(one.mean if one else None, missing=missing),
-        interval_cell(one.by_image if one else None),
-        interval_cell(one.by_seed if one else None),
-        _over_crops(report_data, row),
+        *_estimated(row.one_crop, missing=row.absence),
+        replace(crops, text=crops.text + no_crops),
         number(row.paper.validation),
-        percent(row.gain.mean if row.gain else None, sign=True),
-        interval_cell(row.gain.by_image if row.gain else None, sign=True),
-        interval_cell(row.gain.by_seed if row.gain else None, sign=True),
+        *_estimated(row.gain, sign=True),
         number(row.paper.gain, sign=True),
-        _training_cell(row, report_data),
+        replace(training, text=training.text + of_images(row, stage_rows(report_data))),
         number(row.paper.training),
         number(row.loss, 3),
         number(row.paper.loss, 3),
     ]
 
 
-def _training_cell(row: StageRow, report_data: ReportData) -> Cell:
-    found = percent(row.training.mean if row.training else None)
-    return replace(found, text=found.text + of_images(row, stage_rows(report_data)))
+def _mean(found: Estimate | None, sign: bool = False, missing: str = "—") -> Cell:
+    return percent(found.mean if found else None, sign, missing)
 
 
-def _over_crops(report_data: ReportData, row: StageRow) -> Cell:
-    found = percent(row.ten_crop.mean if row.ten_crop else None)
-    return replace(found, text=found.text + " *") if _has_no_crops(report_data, row) else found
+def _estimated(found: Estimate | None, sign: bool = False, missing: str = "—") -> list[Cell]:
+    """The mean and both its intervals."""
+    by_image, by_seed = (found.by_image, found.by_seed) if found else (None, None)
+    return [
+        _mean(found, sign, missing),
+        interval_cell(by_image, sign),
+        interval_cell(by_seed, sign),
+    ]
 
 
 def _has_no_crops(report_data: ReportData, row: StageRow) -> bool:
@@ -103,7 +101,7 @@ def _has_no_crops(report_data: ReportData, row: StageRow) -> bool:
 def _named_cells(report_data: ReportData, row: StageRow, epochs: int | None = None) -> list[Cell]:
     """Which stage, its epochs, and the seeds that have run as links to their runs."""
     done = [run.run for run in row.finished]
-    links = run_links(report_data, done, [str(run.seed) for run in row.finished])
+    links = report_data.run_links(done, [str(run.seed) for run in row.finished])
     place = row.number if row.is_step else 100 + row.number  # behind the ladder
     lost = sum(run.state == DIVERGED for run in row.runs)
     return [
@@ -119,48 +117,38 @@ def _named_cells(report_data: ReportData, row: StageRow, epochs: int | None = No
 
 
 def _crops_cells(over: Oversampling) -> list[Cell]:
-    none = Cell("—", "")
-    ten, gain = over.ten_crop, over.gain
     accuracy = paper.BEST_MEMBER_TEN_CROPS if over.paper_gain is not None else None
+    mean, *intervals = _estimated(over.ten_crop, missing=NOT_RUN)
     return [
-        *(
-            Cell(over.label, f"{over.label[:1]:0>3}.5"),
-            none,
-            Cell("as above" if over.ten_crop else NOT_RUN, ""),
-        ),
-        none,
-        interval_cell(ten.by_image if ten else None),
-        interval_cell(ten.by_seed if ten else None),
-        percent(ten.mean if ten else None, missing=NOT_RUN),
+        Cell(over.label, f"{over.label[:1]:0>3}.5"),
+        _NONE,
+        Cell("as above" if over.ten_crop else NOT_RUN, ""),
+        _NONE,
+        *intervals,
+        mean,
         number(accuracy),
-        percent(gain.mean if gain else None, sign=True),
-        interval_cell(gain.by_image if gain else None, sign=True),
-        interval_cell(gain.by_seed if gain else None, sign=True),
+        *_estimated(over.gain, sign=True),
         number(over.paper_gain, sign=True),
-        *(none, none, none, none),
+        *[_NONE] * 4,
     ]
 
 
 def _ensemble_cells(report_data: ReportData, ensemble: Ensemble) -> list[Cell]:
-    gain, full = ensemble.gain_over_mean, ensemble.full
-    title = ensemble.label
-    if report_data.dissection is None:
-        title = ensemble.title
-    done = [run.run for run in ensemble.members if run.state == "finished"]
+    full = ensemble.full
+    title = ensemble.title if report_data.dissection is None else ensemble.label
+    done = sum(run.state == "finished" for run in ensemble.members)
     return [
         Cell(title, f"{ensemble.number:03d}"),
-        Cell("—", ""),
-        Cell(f"{len(done)} of {len(ensemble.members)} models", str(len(done))),
-        Cell("—", ""),
+        _NONE,
+        Cell(f"{done} of {len(ensemble.members)} models", str(done)),
+        _NONE,
         interval_cell(ensemble.full_by_image),
-        Cell("—", ""),
+        _NONE,
         percent(full.top1 if full else None, missing=absence(ensemble.members)),
         number(ensemble.paper.validation),
-        percent(gain.mean if gain else None, sign=True),
-        interval_cell(gain.by_image if gain else None, sign=True),
-        Cell("—", ""),
+        *_estimated(ensemble.gain_over_mean, sign=True),
         number(ensemble.paper.gain, sign=True),
-        Cell("—", ""),
+        _NONE,
         number(ensemble.paper.training),
         number(full.loss if full else None, 3),
         number(ensemble.paper.loss, 3),
@@ -190,12 +178,9 @@ def tuning_and_held_out(report_data: ReportData) -> Table | None:
 
 
 def _both_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
-    less = row.tuning_less_reported
     return [
         *_named_cells(report_data, row),
-        percent(row.tuning.mean if row.tuning else None),
-        percent(row.ten_crop.mean if row.ten_crop else None),
-        percent(less.mean if less else None, sign=True),
-        interval_cell(less.by_image if less else None, sign=True),
-        interval_cell(less.by_seed if less else None, sign=True),
+        _mean(row.tuning),
+        _mean(row.ten_crop),
+        *_estimated(row.tuning_less_reported, sign=True),
     ]

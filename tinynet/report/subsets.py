@@ -68,8 +68,7 @@ def draw_subsets(
     axes.set_xlim(0.5, members + 0.5)
     axes.set_ylim(*canvas.padded_range(list(dots[1] * percent), least=1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
-    axes.grid(axis="y", color=canvas.GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
+    canvas.grid(axes)
     if canvas.is_narrow():
         made.legend(loc="outside lower left")
     else:

@@ -15,9 +15,10 @@ from typing import Any
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.bars import Bar, Interval
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
+from tinynet.report.run_data import RunData
 from tinynet.run.record import DIVERGED, FINISHED
 from tinynet.study.results import FINISHED as EVALUATED
 from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, absence

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report import confusion
 from tinynet.report.figure import Absent
 from tinynet.report.report_data import ReportData
-from tinynet.report.run_data import CENTER, OVERSAMPLE, RunData
-from tinynet.report.run_links import run_id
+from tinynet.report.run_data import RunData
 from tinynet.report.score_figures import confused
 from tinynet.report.table import (
     NOT_RUN,
@@ -26,7 +26,7 @@ from tinynet.report.table import (
 from tinynet.run.record import DIVERGED
 
 
-def confusions(report_data: ReportData, limit: int = 20) -> Table | None:
+def confusions(report_data: ReportData) -> Table | None:
     """The pairs of classes that are confused most."""
     try:
         name, found = confused(report_data)
@@ -45,7 +45,7 @@ def confusions(report_data: ReportData, limit: int = 20) -> Table | None:
                 number(pair.images, 0),
             ]
         )
-        for pair in confusion.top_confusions(matrix, limit)
+        for pair in confusion.top_confusions(matrix)
     ]
     columns = [
         Column("class", "name"),
@@ -71,7 +71,7 @@ def runs(report_data: ReportData, page: Path) -> Table:
         Column("folder", "path", is_main=False),
     ]
     rows = [
-        Row(_run_cells(report_data, run, page), run_id(report_data, run.name))
+        Row(_run_cells(report_data, run, page), report_data.run_id(run.name))
         for run in report_data.runs
     ]
     caption = (
