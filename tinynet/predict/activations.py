@@ -48,13 +48,7 @@ def first_layer(
     split.  Computed on the CPU.  Raises TinynetError where run, weights or image are missing.
     """
     paths = RunPaths(run)
-    for file in (paths.train_val, paths.deploy):
-        if not file.exists():
-            raise TinynetError(f"{file}: no such file, so {run} is no run directory")
-    weights, reasons = inputs.newest_weights(paths)
-    if weights is None:
-        why = f" ({reasons[0]})" if reasons else ""
-        raise TinynetError(f"{paths.snapshots}: holds no whole .caffemodel{why}; train it first")
+    weights = inputs.trained_weights(paths)
     net = text.read(paths.deploy, schema.NetParameter)
     convolutions = [x for x in layers_of(net, schema.TEST) if x.type == "Convolution"]
     if not convolutions:
@@ -122,8 +116,7 @@ def _compute(
 ) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
         folder = Path(name)
-        mean = transform.mean
-        np.save(folder / "mean.npy", np.repeat(mean, len(pixels)) if mean.shape == (1,) else mean)
+        np.save(folder / "mean.npy", transform.mean_of(len(pixels)))
         arguments = [
             "activations",
             f"--model={paths.deploy}",

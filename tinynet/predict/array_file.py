@@ -26,14 +26,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
-def read_arrays(path: Path, kind: type[Any]) -> dict[str, np.ndarray]:
-    """The arrays of a dataclass's fields.
+def read_arrays(path: Path, kind: type[Any]) -> dict[str, Any]:
+    """The arrays of a dataclass's fields, and numbers and text for those without a dimension.
 
     Raises OSError where the file cannot be opened, and any Exception where it is no such file: see
     ``refusing``.
     """
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        return {field.name: archive[field.name] for field in fields(kind)}
+        arrays = {field.name: archive[field.name] for field in fields(kind)}
+    return {name: each if each.ndim else each.item() for name, each in arrays.items()}
 
 
 @contextlib.contextmanager

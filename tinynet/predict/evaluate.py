@@ -148,13 +148,7 @@ def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
     Raises TinynetError, as ``evaluate`` does, within a moment.
     """
     paths = request.paths
-    if not paths.train_val.exists():
-        raise TinynetError(f"{paths.train_val}: no such file, so {request.run} is no run directory")
-    if not paths.deploy.exists():
-        raise TinynetError(
-            f"{paths.deploy}: no such file, and an evaluation runs this net: the solver that was "
-            "trained had none beside it; write it, ending in the probabilities"
-        )
+    inputs.require_run(paths)
     weights = _weights(request, say)
     inputs.require_weights_fit(weights, paths.deploy)
     transform = inputs.read_transform(paths)
@@ -277,10 +271,7 @@ class Told:
 
 def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
     """What images come, and what becomes of them, as the worker is told; writes to ``folder``."""
-    mean = transform.mean
-    if mean.shape == (1,):  # one value for all channels
-        mean = np.repeat(mean, images.shape[0])
-    np.save(folder / "mean.npy", mean)
+    np.save(folder / "mean.npy", transform.mean_of(images.shape[0]))
     return [
         f"--shape={','.join(map(str, images.shape))}",
         f"--count={images.count}",

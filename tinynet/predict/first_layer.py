@@ -108,7 +108,6 @@ def first_layer(run: RunPaths, weights: Weights) -> FirstLayer:
     except ValueError as error:
         raise TinynetError(f"{run.deploy}: layer {first.name}: {error}") from None
     transform = inputs.read_transform(run)
-    mean = transform.mean
     bias = blobs[1].reshape(-1) if len(blobs) > 1 else np.zeros(len(blobs[0]), np.float32)
     found = FirstLayer(
         layer=first.name,
@@ -118,7 +117,7 @@ def first_layer(run: RunPaths, weights: Weights) -> FirstLayer:
         pad=_pair(window.pad),
         dilation=_pair(window.dilation),
         slope=_slope(layers, first.top[0]),
-        mean=np.repeat(mean, 3) if mean.shape == (1,) else mean,
+        mean=transform.mean_of(3),
         scale=transform.scale,
         crop_size=transform.crop_size,
         iteration=weights.iteration,
@@ -167,9 +166,9 @@ def read_first_layer(path: Path, remedy: str) -> FirstLayer:
     return found
 
 
-def _value(array: np.ndarray) -> Any:
-    if array.ndim == 0:
-        return array.item()
-    if array.dtype == np.float16:
-        return array.astype(np.float32)
-    return tuple(array.tolist()) if array.dtype.kind == "i" else array
+def _value(found: Any) -> Any:
+    if not isinstance(found, np.ndarray):
+        return found
+    if found.dtype == np.float16:
+        return found.astype(np.float32)
+    return tuple(found.tolist()) if found.dtype.kind == "i" else found

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Union
+from typing import Union
 
 import numpy as np
 
@@ -128,14 +128,9 @@ def read_guesses(path: Path, remedy: str) -> Guesses:
     Raises OSError where it cannot be opened.
     """
     with refusing(path, "file of guesses", remedy):
-        found = read_arrays(path, Guesses)
-        result = Guesses(**{name: _value(array) for name, array in found.items()})
+        result = Guesses(**read_arrays(path, Guesses))
         result.check()
     return result
-
-
-def _value(array: np.ndarray) -> Any:
-    return array.item() if array.ndim == 0 else array
 
 
 def read_predictions(run: RunPaths, split: str, oversample: bool, remedy: str) -> Predictions:

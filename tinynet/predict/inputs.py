@@ -47,6 +47,10 @@ class Transform:
     scale: float
     crop_size: int  # 0: no crop
 
+    def mean_of(self, channels: int) -> np.ndarray:
+        """The mean with a value for each of so many channels, or of a whole image."""
+        return np.repeat(self.mean, channels) if self.mean.shape == (1,) else self.mean
+
 
 @dataclass(frozen=True)
 class Images:
@@ -73,6 +77,27 @@ class Images:
         """Yield (uint8 pixels as C·H·W bytes, label), label -1 where the split has none."""
         for pixels, label in read_images(self.source, self.shape, self.classes, self.chosen):
             yield pixels.tobytes(), label
+
+
+def require_run(run: RunPaths) -> None:
+    """Raise TinynetError unless the folder holds the two nets that every evaluation reads."""
+    if not run.train_val.exists():
+        raise TinynetError(f"{run.train_val}: no such file, so {run.root} is no run directory")
+    if not run.deploy.exists():
+        raise TinynetError(
+            f"{run.deploy}: no such file, and an evaluation runs this net: the solver that was "
+            "trained had none beside it; write it, ending in the probabilities"
+        )
+
+
+def trained_weights(run: RunPaths) -> Weights:
+    """The newest whole .caffemodel of a run directory.  Raises TinynetError where one lacks."""
+    require_run(run)
+    weights, reasons = newest_weights(run)
+    if weights is None:
+        why = f" ({reasons[0]})" if reasons else ""
+        raise TinynetError(f"{run.snapshots}: holds no whole .caffemodel{why}; train it first")
+    return weights
 
 
 def newest_weights(run: RunPaths, iteration: int | None = None) -> tuple[Weights | None, list[str]]:

@@ -17,7 +17,6 @@ import numpy as np
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.engine import discovery
-from tinynet.errors import TinynetError
 from tinynet.predict import inputs
 from tinynet.predict.evaluate import Evaluation, EvaluationRequest, outputs
 from tinynet.predict.inputs import Images
@@ -48,13 +47,7 @@ def occlusions(run: Path, images: Sequence[np.ndarray], engine: str = "auto") ->
     """
     request = EvaluationRequest(run, engine=engine, cpu=True)
     paths = request.paths
-    for file in (paths.train_val, paths.deploy):
-        if not file.exists():
-            raise TinynetError(f"{file}: no such file, so {run} is no run directory")
-    weights, reasons = inputs.newest_weights(paths)
-    if weights is None:
-        why = f" ({reasons[0]})" if reasons else ""
-        raise TinynetError(f"{paths.snapshots}: holds no whole .caffemodel{why}; train it first")
+    weights = inputs.trained_weights(paths)
     transform = inputs.read_transform(paths)
     height, width = images[0].shape[1:]
     size = transform.crop_size or min(height, width)
