@@ -37,11 +37,8 @@ class Commands:
         self._stopped_by: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> int | None:
-        """Start the first command; a status where that fails, as ``poll`` returns it."""
-        return self._start_next()
-
-    def _start_next(self) -> int | None:
+    def start_next(self) -> int | None:
+        """Start the first or next command; a status where that fails, as ``poll`` returns it."""
         arguments = with_device(self.job.commands[self._number], self._device())
         self._write(f"{now()} on {self.slot.label}\n$ tinynet {shlex.join(arguments)}\n")
         self._from = self._log.tell()
@@ -76,7 +73,7 @@ class Commands:
         if status == 0 and self._number < len(self.job.commands):
             if self._stopped_by is not None:
                 return STOPPED_STATUS
-            return self._start_next()
+            return self.start_next()
         return status
 
     def send(self, number: int) -> None:

@@ -16,7 +16,7 @@ from tinynet.errors import StoppedEarly, TinynetError
 from tinynet.jobs import children, states
 from tinynet.jobs.claims import claim
 from tinynet.jobs.commands import Commands
-from tinynet.jobs.job_list import Job, JobList, ListPaths, read
+from tinynet.jobs.job_list import Job, ListPaths, read
 from tinynet.jobs.slots import Slot, Slots
 from tinynet.jobs.states import State
 from tinynet.run import record as runs
@@ -108,38 +108,31 @@ def run(
     return _Runner(Path(folder), slots, say, only, again, watch, fits).run()
 
 
+@dataclass
 class _Runner:
-    def __init__(
-        self,
-        folder: Path,
-        slots: Slots,
-        say: Say,
-        only: Sequence[str] | None,
-        again: bool,
-        watch: Watch | None,
-        fits: Fits | None,
-    ) -> None:
-        self._folder = folder
-        self._slots = slots
-        self._say = say
-        self._list: JobList = read(folder)
+    _folder: Path
+    _slots: Slots
+    _say: Say
+    _only: Sequence[str] | None
+    _retries: bool
+    _watch: Watch | None
+    _fits: Fits | None
+    _active: list[Commands] = field(default_factory=list)
+    _begun: list[str] = field(default_factory=list)
+    # stopped by others than us: begun again by the next runner, as somebody wanted it so
+    _left_alone: set[str] = field(default_factory=set)
+    _stuck: list[str] = field(default_factory=list)
+    _signals: list[int] = field(default_factory=list)
+    _passed_on: int = 0
+    _said_waiting: str = ""
+    _too_long: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._list = read(self._folder)
+        only = self._only
         self._scope = None if only is None else [self._list[n].name for n in dict.fromkeys(only)]
-        self._again = (
-            {name for name, s in states.states(folder).items() if s.name == states.FAILED}
-            if again
-            else set()
-        )
-        self._active: list[Commands] = []
-        self._begun: list[str] = []
-        # stopped by others than us: begun again by the next runner, as somebody wanted it so
-        self._left_alone: set[str] = set()
-        self._stuck: list[str] = []
-        self._signals: list[int] = []
-        self._passed_on = 0
-        self._said_waiting = ""
-        self._watch = watch
-        self._fits = fits
-        self._too_long: list[str] = []
+        known = states.states(self._folder) if self._retries else {}
+        self._again = {name for name, state in known.items() if state.name == states.FAILED}
 
     def run(self) -> JobsReport:
         with children.stop_signals_noted(self._signals):
@@ -280,7 +273,7 @@ class _Runner:
         commands = Commands(job, taken, slot, self._list.directory, log)
         self._say(f"{job.name}: begins on {slot.label}")
         self._begun.append(job.name)
-        status = commands.start()
+        status = commands.start_next()
         if status is None:
             self._active.append(commands)
         else:
