@@ -25,7 +25,6 @@ class UpgradeError(TinynetError):
     """An old file breaks a rule on which real Caffe aborts."""
 
 
-_V1 = "V1LayerParameter"
 _TYPES = {
     "accuracy": "ACCURACY",
     "bnll": "BNLL",

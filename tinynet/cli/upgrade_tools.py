@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any
 
 import click
 
@@ -21,7 +21,6 @@ _WRONG_USE, _UNREADABLE = 1, 2  # Caffe's own statuses
 
 
 _FORMS: dict[str, Any] = {"text": text, "binary": binary}
-_Log = Callable[[str, str], None]
 
 
 def _tool(message: str, form: str, example: str, help_text: str) -> click.Command:

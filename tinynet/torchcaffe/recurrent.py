@@ -161,10 +161,6 @@ class Recurrent(Layer):
         )
         layer.scale_param.axis = 0
 
-    def add_sum(self, net: schema.NetParameter, name: str, bottoms: list[str], top: str) -> None:
-        layer = net.layer.add(name=name, type="Eltwise", bottom=bottoms, top=[top])
-        layer.eltwise_param.operation = schema.EltwiseParameter.SUM
-
     # --- the layer
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:

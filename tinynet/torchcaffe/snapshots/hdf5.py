@@ -23,7 +23,7 @@ from tinynet import files
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import CaffeError, check, require_file
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.snapshots import nothing_taken, stored_blobs
+from tinynet.torchcaffe.snapshots import stored_blobs
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # what h5py raises, as the damage lies in the file's frame, in its groups or in an array
@@ -115,7 +115,7 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
                     blob.load(np.asarray(stored[str(j)]), what, stored_blobs.RENAME)
                 else:
                     check(id(blob) not in owned, f"{what}: the file has no such param")
-        nothing_taken.warn(taken, net.name, list(data), str(path))
+        stored_blobs.warn_where_none_is_taken(taken, net.name, list(data), str(path))
 
 
 @dataclass

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tinynet.caffeformat import binary, blob_proto, schema
+from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import refusing, require_file
 
+_SHOWN = 20  # layers of a file that a warning names
 #: what to do where a file's layer of the same name has parameters of another shape
 RENAME = "; to learn this layer from scratch, give it another name in the net"
 
@@ -26,6 +29,19 @@ def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") ->
         with refusing():
             diff = blob_proto.decode(stored, f"diff of {what}", "diff")
         target.load_diff(diff)
+
+
+def warn_where_none_is_taken(taken: int, net: str, layers: Sequence[str], source: str) -> None:
+    """Log a warning where a net has ``taken`` none of the blobs of a file's layers.
+
+    Caffe goes on without a word, and trains or scores a net of random weights.
+    """
+    if not taken:
+        names = ", ".join(layers[:_SHOWN]) + (", …" if len(layers) > _SHOWN else "")
+        glog.warning(
+            f"{source}: no layer of net '{net}' has taken weights from this file, whose layers "
+            f"are: {names or 'none'}",
+        )
 
 
 def read(path: str | Path) -> np.ndarray:

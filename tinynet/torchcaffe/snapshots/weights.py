@@ -15,7 +15,7 @@ from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.graph.net_graph import NetGraph
-from tinynet.torchcaffe.snapshots import hdf5, nothing_taken, stored_blobs
+from tinynet.torchcaffe.snapshots import hdf5, stored_blobs
 
 
 def save(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
@@ -62,7 +62,8 @@ def _load_message(net: NetGraph, message: schema.NetParameter, source: str) -> N
             what = f"param {j} of layer '{stored.name}' from {source}"
             stored_blobs.load(target[j], blob, what, stored_blobs.RENAME)
         taken += len(target)
-    nothing_taken.warn(taken, net.name, [layer.name for layer in message.layer], source)
+    names = [layer.name for layer in message.layer]
+    stored_blobs.warn_where_none_is_taken(taken, net.name, names, source)
 
 
 def share(net: NetGraph, other: NetGraph) -> None:
