@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe.layer_cases import LAYERS
+from tests.torchcaffe.layer_cases.stages import STOCHASTIC
 from tests.torchcaffe.small_nets import layer
-from tests.torchcaffe.test_gradients import CASES
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
@@ -23,7 +23,7 @@ from tinynet.torchcaffe.solver import create_solver
 
 # what their indices are decides what they compute, or whether they refuse it: the host must know
 _READ_INDICES = ("BatchReindex", "Embed", "Filter")
-_CASES = {name: c for name, c in {**LAYERS, **CASES}.items() if c.type not in _READ_INDICES}
+_CASES = {name: c for name, c in {**LAYERS, **STOCHASTIC}.items() if c.type not in _READ_INDICES}
 
 
 @pytest.mark.parametrize("name", _CASES)
@@ -31,7 +31,6 @@ def test_no_tensor_is_made_elsewhere(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the meta device, where operations with the CPU's tensors fail as on a GPU."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     meta = torch.device("meta")
     monkeypatch.setattr(Context, "device", property(lambda self: meta))
     case = _CASES[name]
@@ -74,7 +73,6 @@ def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the meta device: a copy to it from the host's own memory would make a GPU's host wait."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     meta = torch.device("meta")
     monkeypatch.setattr(Context, "device", property(lambda self: meta))
     pixels = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8)

@@ -7,19 +7,36 @@ from pathlib import Path
 import pytest
 
 import tinynet.torchcaffe as caffe
-from tests.torchcaffe.layer_cases import LAYERS
+from tests.torchcaffe.layer_cases import LAYERS, Case
 from tests.torchcaffe.made_up_data import stored_shape, supply
 from tests.torchcaffe.small_nets import layer
 from tinynet.caffeformat import schema, shapes, text
 from tinynet.errors import TinynetError
 
+# beside the layers that have gradients
+CASES = {
+    **LAYERS,
+    "max pool and its mask": Case("Pooling", "pooling_param { kernel_size: 2 }", tops="y mask"),
+    "accuracy": Case("Accuracy", "", {"x": (3, 5), "label": (3,)}, "y classes"),
+    "argmax": Case("ArgMax", "argmax_param { top_k: 2 }", learned=()),
+    "argmax values": Case("ArgMax", "argmax_param { out_max_val: true top_k: 2 }", learned=()),
+    "argmax axis": Case("ArgMax", "argmax_param { axis: 1 top_k: 2 }", learned=()),
+    "dummy": Case("DummyData", "dummy_data_param { shape { dim: 2 dim: 3 } }", {}, learned=()),
+    "memory": Case(
+        "MemoryData",
+        "memory_data_param { batch_size: 2 channels: 3 height: 4 width: 5 }",
+        {},
+        "y label",
+        learned=(),
+    ),
+}
 
-@pytest.mark.parametrize("name", LAYERS)
+
+@pytest.mark.parametrize("name", CASES)
 def test_shapes_of_tops_and_parameters_are_those_of_the_net_that_is_built(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-    case = LAYERS[name]
+    case = CASES[name]
     path = tmp_path / "net.prototxt"
     path.write_text(case.text)
     net = caffe.Net(path, case.phase)
@@ -63,10 +80,7 @@ def supplied(case: str, folder: Path) -> tuple[schema.NetParameter, tuple[int, .
 
 
 @pytest.mark.parametrize("case", SOURCES)
-def test_shapes_of_a_source_of_images_are_those_of_its_batches(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_shapes_of_a_source_of_images_are_those_of_its_batches(case: str, tmp_path: Path) -> None:
     net, records = supplied(case, tmp_path)
     (tmp_path / "net.prototxt").write_text(text.format(net))
     made = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,12 @@ import pytest
 import torch
 
 import tinynet.torchcaffe as caffe
+from tests.children import python
 from tests.torchcaffe import test_layers_against_caffe as layers
 from tests.torchcaffe import test_solvers_against_caffe as solvers
 from tests.torchcaffe import test_special_values_against_caffe as special
-from tests.torchcaffe.conftest import Ask
+from tests.torchcaffe.conftest import Ask, assert_same
+from tests.torchcaffe.layer_cases.stages import STAGES
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net
 from tinynet.torchcaffe import acceleration
 from tinynet.torchcaffe.context import CONTEXT, Context
@@ -43,7 +43,6 @@ _NET = net(
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setattr(CONTEXT, "fast", False)
 
 
@@ -87,16 +86,13 @@ def test_without_it_nothing_of_it_is_loaded() -> None:
         "create_layer(schema.LayerParameter(name='r', type='ReLU'), 0)\n"
         "print([name for name in sys.modules if 'torchcaffe.fast' in name])\n"
     )
-    environment = {**os.environ, "TINYNET_FAST": "0"}
-    child = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
+    child = python("-c", code, TINYNET_FAST="0")
     assert child.stdout == "[]\n", child.stderr
 
 
-@pytest.mark.parametrize("case", layers.CASES)
-def test_layer_and_its_gradients_equal_real_caffes(case: str, ask_both: Ask) -> None:
-    layers.test_layer_and_its_gradients_equal_real_caffes(case, ask_both)
+@pytest.mark.parametrize("name", STAGES)
+def test_layer_and_its_gradients_equal_real_caffes(name: str, ask_both: Ask) -> None:
+    assert_same(*ask_both(STAGES[name].request, STAGES[name].arrays))
 
 
 @pytest.mark.parametrize("case", layers.LARGE)

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tests.torchcaffe import test_layers_against_caffe as stages
 from tests.torchcaffe.every_field.observing import Example, net
 from tests.torchcaffe.layer_cases import LAYERS, whole
-from tests.torchcaffe.small_nets import layer, normal, one, x_of
+from tests.torchcaffe.small_nets import layer, normal
 from tests.torchcaffe.small_nets import net as net_of
 from tinynet.caffeformat import schema
 
@@ -118,9 +117,6 @@ def layers() -> Iterator[Example]:
             2 if case.type == "BatchNorm" else 1
         )  # of the second it remembers the first
         yield net(name, case.text, schema.NetParameter, **more)
-    for name, (kind, parameters, shape) in stages.CASES.items():
-        more = {"backward": True, "top_diffs": ["y"], "inputs": x_of(shape)}
-        yield net(name, one(kind, parameters, shape), schema.NetParameter, **more)
     for name, written in _more_layers().items():
         shapes = {"x": (3, 5, 2, 2), "label": (3, 2, 2)} if "label" in written else {"x": (3, 5)}
         arrays = {"x": normal(4, shapes["x"])}

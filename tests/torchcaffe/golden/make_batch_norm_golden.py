@@ -3,19 +3,16 @@
 From the repository root: python -m tests.torchcaffe.golden.make_batch_norm_golden
 
 It takes a Caffe that normalizes by batch, as BVLC's and Debian's do (kendryte-caffe always takes
-the stored statistics).  Zip members bear no date, so that equal answers make equal bytes.
+the stored statistics).
 """
 
-import io
 import tempfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
-
 from tests.torchcaffe import test_batch_norm_by_hand as case
 from tests.torchcaffe.conftest import RealCaffe
-from tests.torchcaffe.golden import BATCH_NORM
+from tests.torchcaffe.golden import BATCH_NORM, store
 from tinynet.engine import discovery
 
 caffe = RealCaffe(discovery.find_caffe().python)
@@ -23,10 +20,6 @@ with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(BATCH_NORM, "w") a
     assert caffe.normalizes_by_batch(Path(folder)), "this Caffe's BatchNorm is not Caffe's"
     asked = case.request(Path(folder), in_place=True)
     for name, values in caffe.answer(asked, case.inputs(), Path(folder)).items():
-        member = io.BytesIO()
-        np.save(member, values)
-        info = zipfile.ZipInfo(f"{name}.npy")
-        info.compress_type = zipfile.ZIP_DEFLATED
-        archive.writestr(info, member.getvalue())
+        store(archive, name, values)
 caffe.close()
 print(f"{BATCH_NORM}: {BATCH_NORM.stat().st_size} bytes")

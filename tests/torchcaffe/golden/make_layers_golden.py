@@ -3,20 +3,16 @@
 From the repository root: python -m tests.torchcaffe.golden.make_layers_golden [FAMILY…]
 
 The batch_norms take a Caffe that normalizes by batch in BatchNorm, as BVLC's and Debian's do
-(kendryte-caffe always takes the stored statistics), and the clips one that has Clip.  Zip members
-bear no date, so that equal answers make equal bytes.
+(kendryte-caffe always takes the stored statistics), and the clips one that has Clip.
 """
 
-import io
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
-
 from tests.torchcaffe.conftest import RealCaffe
-from tests.torchcaffe.golden import layers_of
+from tests.torchcaffe.golden import layers_of, store
 from tests.torchcaffe.layer_cases import FAMILIES
 from tinynet.engine import discovery
 
@@ -33,10 +29,6 @@ with tempfile.TemporaryDirectory() as folder:
                 answer = caffe.answer(case.request, case.arrays, Path(folder))
                 for key, values in answer.items():
                     if key.startswith("1/"):
-                        member = io.BytesIO()
-                        np.save(member, values)
-                        info = zipfile.ZipInfo(f"{name}:{key[2:]}.npy")
-                        info.compress_type = zipfile.ZIP_DEFLATED
-                        archive.writestr(info, member.getvalue())
+                        store(archive, f"{name}:{key[2:]}", values)
         print(f"{path}: {len(cases)} cases, {path.stat().st_size} bytes")
 caffe.close()

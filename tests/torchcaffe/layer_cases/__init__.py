@@ -17,6 +17,7 @@ from tests.torchcaffe.layer_cases.neurons import NEURONS
 from tests.torchcaffe.layer_cases.normalizations import NORMALIZATIONS
 from tests.torchcaffe.layer_cases.recurrent import RECURRENT
 from tests.torchcaffe.layer_cases.selections import SELECTIONS
+from tests.torchcaffe.layer_cases.stages import STAGES
 
 __all__ = ["FAMILIES", "LAYERS", "Case", "positive", "whole"]
 
@@ -31,5 +32,6 @@ FAMILIES: dict[str, dict[str, Case]] = {
     "normalizations": NORMALIZATIONS,
     "recurrent": RECURRENT,
     "selections": SELECTIONS,
+    "stages": STAGES,
 }
 LAYERS = {name: case for family in FAMILIES.values() for name, case in family.items()}
