@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.cli import command
 from tests.dataset.layouts import save_image, write_layout, write_zip
-from tinynet.cli.main import main
 from tinynet.dataset.convert import CONTENTS
 
 
@@ -22,59 +23,45 @@ def layout(tmp_path: Path) -> Path:
     return write_layout(tmp_path / "small")
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """Run ``tinynet data …`` in this process: (exit status, stdout, stderr)."""
-    with pytest.raises(SystemExit) as end:
-        main(["data", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    return int(end.value.code or 0), out, err
+run = partial(command.run, "data")
 
 
-def test_verify_convert_and_verify_again(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, out, err = run(capsys, "verify", layout)
+def test_verify_convert_and_verify_again(layout: Path, tmp_path: Path) -> None:
+    status, out, err = run("verify", layout)
     assert (status, err) == (0, "")
     assert "data set of 3 classes" in out
     assert "train       12 images, 1 grayscale, 12 with a box" in out
     assert "no labels" in out
-    status, out, err = run(capsys, "convert", layout, "--out", tmp_path / "out")
+    status, out, err = run("convert", layout, "--out", tmp_path / "out")
     assert (status, err) == (0, "")
     assert "3 classes; 12 train, 6 val, 3 test images" in out
     assert {path.name for path in (tmp_path / "out").iterdir()} == CONTENTS
-    status, out, err = run(capsys, "verify", tmp_path / "out")
+    status, out, err = run("verify", tmp_path / "out")
     assert (status, err) == (0, "") and "converted data set of 3 classes" in out
 
 
-def test_json_is_one_object_that_scripts_can_read(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, out, _ = run(capsys, "convert", layout, "--out", tmp_path / "out", "--json", "--seed", 3)
+def test_json_is_one_object_that_scripts_can_read(layout: Path, tmp_path: Path) -> None:
+    _, out, _ = run("convert", layout, "--out", tmp_path / "out", "--json", "--seed", 3)
     content = json.loads(out)
     assert content["counts"] == {"train": 12, "val": 6, "test": 3}
     assert content["seed"] == 3 and len(content["mean_values"]) == 3
-    _, out, _ = run(capsys, "verify", layout, "--json")
+    _, out, _ = run("verify", layout, "--json")
     assert json.loads(out)["grayscale"] == {"train": 1, "val": 0, "test": 0}
 
 
 def test_convert_writes_to_data_lmdb_by_default(
-    layout: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(capsys, "convert", layout)[0] == 0
+    assert run("convert", layout)[0] == 0
     assert (tmp_path / "data" / "lmdb" / "manifest.json").is_file()
 
 
-def test_synthesize_then_convert_needs_no_download(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_synthesize_then_convert_needs_no_download(tmp_path: Path) -> None:
     sizes = ["--classes", "3", "--train-per-class", "2", "--val-per-class", "1"]
-    status, out, err = run(capsys, "synthesize", "--out", tmp_path / "shapes", *sizes)
+    status, out, err = run("synthesize", "--out", tmp_path / "shapes", *sizes)
     assert (status, err) == (0, "") and "3 classes; 6 train, 3 val, 30 test images" in out
-    assert run(capsys, "convert", tmp_path / "shapes", "--out", tmp_path / "out")[0] == 0
+    assert run("convert", tmp_path / "shapes", "--out", tmp_path / "out")[0] == 0
 
 
 # what a user may do wrong, as DATASET arguments for convert
@@ -142,16 +129,12 @@ MISTAKES = {
 @pytest.mark.parametrize("command", ["convert", "verify"])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_a_mistake_gets_one_line_and_status_1_and_nothing_is_written(
-    layout: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    mistake: object,
-    command: str,
+    layout: Path, tmp_path: Path, mistake: object, command: str
 ) -> None:
     dataset = mistake(layout)  # type: ignore[operator]
     before = {path.name for path in tmp_path.iterdir()}
     options = ["--out", tmp_path / "made" / "out"] if command == "convert" else []
-    status, out, err = run(capsys, command, dataset, *options)
+    status, out, err = run(command, dataset, *options)
     assert status == 1
     assert err.startswith("tinynet: ") and err.count("\n") == 1
     assert MISTAKES[mistake] in err  # type: ignore[index]
@@ -159,61 +142,49 @@ def test_a_mistake_gets_one_line_and_status_1_and_nothing_is_written(
     assert not (tmp_path / "made").exists() or not any((tmp_path / "made").iterdir())
 
 
-def test_skip_bad_continues_and_names_what_was_left_out(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_skip_bad_continues_and_names_what_was_left_out(layout: Path, tmp_path: Path) -> None:
     truncated(layout)
     arguments = ["convert", layout, "--out", tmp_path / "out", "--skip-bad"]
-    status, out, err = run(capsys, *arguments)
+    status, out, err = run(*arguments)
     assert status == 0 and "11 train" in out
     assert err == "tinynet: left out 1 bad image: train/n01/images/n01_0.JPEG\n"
 
 
-def test_an_existing_output_is_refused_without_overwrite(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_existing_output_is_refused_without_overwrite(layout: Path, tmp_path: Path) -> None:
     arguments = ["convert", layout, "--out", tmp_path / "out"]
-    assert run(capsys, *arguments)[0] == 0
-    status, _, err = run(capsys, *arguments)
+    assert run(*arguments)[0] == 0
+    status, _, err = run(*arguments)
     assert (status, err) == (
         1,
         f"tinynet: {tmp_path}/out: exists; pass --overwrite to replace it\n",
     )
-    assert run(capsys, *arguments, "--overwrite")[0] == 0
+    assert run(*arguments, "--overwrite")[0] == 0
 
 
-def test_verify_says_what_is_wrong_with_a_conversion(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(capsys, "convert", layout, "--out", tmp_path / "out")
+def test_verify_says_what_is_wrong_with_a_conversion(layout: Path, tmp_path: Path) -> None:
+    run("convert", layout, "--out", tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "test_lmdb")
-    status, out, err = run(capsys, "verify", tmp_path / "out")
+    status, out, err = run("verify", tmp_path / "out")
     assert status == 1 and "bad: " in out and err.count("\n") == 1
     (tmp_path / "out" / "manifest.json").unlink()
-    status, out, err = run(capsys, "verify", tmp_path / "out")
+    status, out, err = run("verify", tmp_path / "out")
     assert status == 1 and "no finished conversion" in err and err.count("\n") == 1
 
 
-def test_a_folder_that_may_not_be_written_gets_one_line(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_may_not_be_written_gets_one_line(layout: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    status, _, err = run(capsys, "convert", layout, "--out", tmp_path / "file" / "out")
+    status, _, err = run("convert", layout, "--out", tmp_path / "file" / "out")
     assert status == 1 and err.count("\n") == 1 and "file" in err
 
 
-def test_fetch_from_nowhere_gets_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, _, err = run(capsys, "fetch", "--out", tmp_path, "--url", "no-address")
+def test_fetch_from_nowhere_gets_one_line(tmp_path: Path) -> None:
+    status, _, err = run("fetch", "--out", tmp_path, "--url", "no-address")
     assert status == 2 and err.count("\n") == 1 and "no-address" in err
 
 
 @pytest.mark.parametrize("command", ["verify", "convert", "synthesize", "fetch"])
-def test_every_help_shows_an_example_that_parses(
-    capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    status, out, _ = run(capsys, command, "--help")
+def test_every_help_shows_an_example_that_parses(command: str) -> None:
+    status, out, _ = run(command, "--help")
     assert status == 0
     example = next(line.split() for line in out.splitlines() if line.startswith("    tinynet data"))
     assert example[:3] == ["tinynet", "data", command]
@@ -222,10 +193,10 @@ def test_every_help_shows_an_example_that_parses(
     data.commands[command].make_context(command, example[3:])
 
 
-def test_wrong_use_has_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "synthesize")[0] == 2
-    assert run(capsys, "convert", tmp_path, "--jobs", "0")[0] == 2
-    assert run(capsys, "synthesize", "--out", tmp_path / "x", "--classes", "1")[0] == 2
+def test_wrong_use_has_status_2(tmp_path: Path) -> None:
+    assert run("synthesize")[0] == 2
+    assert run("convert", tmp_path, "--jobs", "0")[0] == 2
+    assert run("synthesize", "--out", tmp_path / "x", "--classes", "1")[0] == 2
 
 
 @pytest.mark.parametrize("work", ["convert", "synthesize"])
@@ -247,36 +218,30 @@ def test_a_full_device_gets_one_line_that_says_so(layout: Path, tmp_path: Path, 
     assert child.stderr.startswith(f"tinynet: {small / 'out'}: no space left")
 
 
-def test_a_converted_set_is_not_converted_again_and_says_so(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_converted_set_is_not_converted_again_and_says_so(layout: Path, tmp_path: Path) -> None:
     out = tmp_path / "lmdb"
-    assert run(capsys, "convert", layout, "--out", out)[0] == 0
+    assert run("convert", layout, "--out", out)[0] == 0
     before = sorted(path for path in out.rglob("*"))
     for source, rest in [
         (out, ["--out", out, "--overwrite"]),
         (out / "train_lmdb", ["--out", out]),
     ]:
-        status, _, err = run(capsys, "convert", source, *rest)
+        status, _, err = run("convert", source, *rest)
         assert (status, err.count("\n")) == (1, 1)
         assert f"{source}: is converted already, and no images" in err and f"--data {out}'" in err
     assert sorted(path for path in out.rglob("*")) == before
 
 
-def test_a_folder_around_the_data_set_names_it(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, _, err = run(capsys, "convert", layout.parent, "--out", tmp_path / "lmdb")
+def test_a_folder_around_the_data_set_names_it(layout: Path, tmp_path: Path) -> None:
+    status, _, err = run("convert", layout.parent, "--out", tmp_path / "lmdb")
     assert (status, err.count("\n")) == (1, 1)
     assert err.rstrip().endswith(f"no Tiny ImageNet layout; {layout} is one")
 
 
 @pytest.mark.parametrize("checksum", ["", "xyz", "0" * 31, "0" * 33, "g" * 32])
-def test_a_checksum_is_32_hexadecimal_digits(
-    checksum: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checksum_is_32_hexadecimal_digits(checksum: str, tmp_path: Path) -> None:
     out = tmp_path / "data"
-    status, _, err = run(capsys, "fetch", "--out", out, "--md5", checksum)
+    status, _, err = run("fetch", "--out", out, "--md5", checksum)
     assert (status, err.count("\n")) == (2, 1)
     assert "an MD5 checksum is 32 hexadecimal digits" in err and not out.exists()
 
@@ -286,10 +251,8 @@ def test_a_checksum_is_32_hexadecimal_digits(
     ["", "ftp://host/a.zip", "http:///a.zip", "http://host/", "http://[host/a.zip"]
     + [f"http://host/{name}.zip" for name in ("", ".", "..", "a%0Ab", "%2e%2e%2f..", "-x")],
 )
-def test_an_address_that_names_no_folder_is_wrong_use(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_address_that_names_no_folder_is_wrong_use(url: str, tmp_path: Path) -> None:
     out = tmp_path / "data"
-    status, _, err = run(capsys, "fetch", "--out", out, "--url", url, "--md5", "0" * 32)
+    status, _, err = run("fetch", "--out", out, "--url", url, "--md5", "0" * 32)
     assert (status, err.count("\n")) == (2, 1), err
     assert not out.exists()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.children import python
 from tests.conftest import run_python
 from tests.torchcaffe import old_nets
 from tinynet.caffeformat import binary, schema, text, upgrade
@@ -22,13 +20,8 @@ PARTLY = 'input: "x" layers { layer { name: "c" type: "relu" num_output: 3 } bot
 
 def run(folder: Path, tool: str, *files: str, level: int = 0) -> tuple[int, list[str]]:
     """Exit status, and what is said on stderr without the log's times and processes."""
-    child = subprocess.run(
-        [sys.executable, "-m", "tinynet", "caffe", tool, *files],
-        cwd=folder,
-        env={**os.environ, "GLOG_minloglevel": str(level)},
-        capture_output=True,
-        text=True,
-    )
+    command = ("-m", "tinynet", "caffe", tool, *files)
+    child = python(*command, folder=folder, GLOG_minloglevel=str(level))
     assert child.stdout == ""
     pattern = r"^([IWE])\d{4} [\d:.]+ +\d+ (\w+)\.py:\d+\] "
     return child.returncode, [re.sub(pattern, r"\1 \2: ", s) for s in child.stderr.splitlines()]
@@ -146,11 +139,7 @@ def test_what_cannot_be_upgraded_ends_with_a_line_that_says_why_and_writes_nothi
 
 def test_each_tool_has_a_help_of_its_own() -> None:
     for tool in ("upgrade_net_proto_text", "upgrade_net_proto_binary", "upgrade_solver_proto_text"):
-        child = subprocess.run(
-            [sys.executable, "-m", "tinynet", "caffe", tool, "--help"],
-            capture_output=True,
-            text=True,
-        )
+        child = python("-m", "tinynet", "caffe", tool, "--help")
         assert child.returncode == 0
         assert f"Usage: tinynet caffe {tool} [OPTIONS] IN OUT" in child.stdout
         assert f"Example:\n    tinynet caffe {tool} " in child.stdout

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
-import subprocess
-import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.children import python
 from tests.hostile.mangling import FUZZ, bounded_memory, mangled
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.datum import decode_datum, encode_datum
 from tinynet.dataset.decoding import BadImage, decode_image
 from tinynet.errors import TinynetError
-
-ROOT = Path(__file__).parents[2]
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -96,11 +91,5 @@ def test_the_readers_run_in_little_memory() -> None:
         "    t.test_an_encoded_datum_that_asks_for_gigabytes_is_refused(size)\n"
         "print('done')"
     )
-    child = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    child = python("-c", code)
     assert child.stdout == "done\n", child.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import python
 from tests.jobs.small_slurm import Cluster, missing
 from tests.predict import small_run
 from tests.run import small_runs
@@ -48,13 +48,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tinynet(cluster: Cluster, *arguments: str) -> str:
-    child = subprocess.run(
-        [sys.executable, "-m", "tinynet", *arguments],
-        env={**small_runs.environment(), **cluster.environment, "PYTHONPATH": _root()},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    variables = {"OMP_NUM_THREADS": "1", **cluster.environment}
+    child = python("-m", "tinynet", *arguments, folder=Path.cwd(), **variables)
     assert child.returncode == 0, child.stderr
     return child.stdout
 

@@ -140,9 +140,20 @@ def caffe_that_has_clip(
 
 
 @pytest.fixture
-def ask_both(real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+def logged() -> None:
+    """For tests that look at what the engine logs."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine logs errors alone, unless the test looks at its log or at what is printed."""
+    looks = {"logged", "capfd", "capsys"} & set(request.fixturenames)
+    monkeypatch.setenv("GLOG_minloglevel", "0" if looks else "2")
+
+
+@pytest.fixture
+def ask_both(real_caffe: RealCaffe, tmp_path: Path) -> Ask:
     """``ask_both(request, inputs)`` → (real Caffe's answer, the torch engine's)."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
 
     def ask(request: dict[str, Any], inputs: Answer | None = None) -> tuple[Answer, Answer]:
         real = real_caffe.answer(request, inputs or {}, tmp_path)
@@ -152,11 +163,8 @@ def ask_both(real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def both_refuse(
-    real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., str]:
+def both_refuse(real_caffe: RealCaffe, tmp_path: Path) -> Callable[..., str]:
     """``both_refuse(request, inputs)`` → the CaffeError's message, where real Caffe aborts too."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
 
     def ask(request: dict[str, Any], inputs: Answer | None = None) -> str:
         end, stderr = real_caffe.attempt(request, inputs or {}, tmp_path)

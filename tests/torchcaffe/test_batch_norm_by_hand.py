@@ -144,9 +144,8 @@ def train_by_hand(start: dict[str, np.ndarray], given: Answer) -> tuple[list[flo
 
 @pytest.mark.parametrize("in_place", [False, True])
 def test_training_through_batch_norm_is_what_its_formulas_give(
-    in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_place: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     ours = both_engines.answer(torchcaffe, request(tmp_path, in_place), inputs())
     losses, end = train_by_hand(parameters(ours, "start/"), inputs())
     assert losses[-1] < 0.7 * losses[0], "little was learned, and so little compared"
@@ -156,9 +155,8 @@ def test_training_through_batch_norm_is_what_its_formulas_give(
 
 @pytest.mark.parametrize("in_place", [False, True])
 def test_training_through_batch_norm_goes_as_it_went_in_debians_caffe(
-    in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_place: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     ours = both_engines.answer(torchcaffe, request(tmp_path, in_place), inputs())
     with np.load(GOLDEN) as stored:
         expected = {name: stored[name] for name in stored.files}

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinynet.torchcaffe as engine
+from tests.children import python
 from tests.torchcaffe import notebooks
 from tests.torchcaffe.example_nets import telling
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe
@@ -25,7 +24,6 @@ from tinynet.caffeformat.lmdb import write_store
 from tinynet.caffeformat.mean import write_mean
 
 pytestmark = pytest.mark.long
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +35,9 @@ def source() -> Path:
 
 
 @pytest.fixture
-def trees(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def trees(source: Path, tmp_path: Path) -> Path:
     """Two folders, ``ours`` and ``real``, with what the notebooks read of Caffe's own."""
     pytest.importorskip("matplotlib")
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     for name in ("ours", "real"):
         for folder in ("examples/images", "examples/net_surgery", "examples/finetune_flickr_style"):
             shutil.copytree(source / folder, tmp_path / name / folder)
@@ -50,20 +47,19 @@ def trees(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def run_both(python: str, script: str, trees: Path, where: str) -> str:
+def run_both(caffe: str, script: str, trees: Path, where: str) -> str:
     """Run a script in the folder ``where`` of both trees; what it printed here.
 
     Numbers agree as far as float32 does over a few iterations.
     """
     path = trees / "ours" / where / "notebook.py"
     path.write_text(script)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
-    command = [sys.executable, "-m", "tinynet", "caffe", "run", path.name]
-    ours = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True)
+    command = ("-m", "tinynet", "caffe", "run", path.name)
+    ours = python(*command, folder=path.parent, MPLBACKEND="Agg")
     assert ours.returncode == 0, ours.stderr[-4000:]
     beside = trees / "real" / where
     notebooks.write(beside, notebooks.PLOTS)
-    real = in_real_caffe(python, notebooks.LOAD_IMAGE + script, beside)
+    real = in_real_caffe(caffe, notebooks.LOAD_IMAGE + script, beside)
     assert_says_the_same(real.out, ours.stdout, 2e-3)
     return ours.stdout
 

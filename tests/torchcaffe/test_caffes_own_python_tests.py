@@ -34,7 +34,6 @@ def test_caffes_own_tests_pass(
     pytest.importorskip("six")  # the tests themselves import it
     folder = Path(source) / "python" / "caffe" / "test"
     monkeypatch.chdir(tmp_path)  # the solver's snapshots go to the working directory
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     loaded = {}
     with as_caffe():
         for name in ("test_net", module):  # test_solver takes a function from test_net

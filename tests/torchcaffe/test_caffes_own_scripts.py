@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import tinynet.torchcaffe as engine
+from tests.children import python
 from tests.torchcaffe import notebooks
 from tests.torchcaffe.notebooks import Patches
 from tests.torchcaffe.user_scripts import in_real_caffe
@@ -26,7 +27,6 @@ from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 
 pytestmark = pytest.mark.long
-ROOT = Path(__file__).parents[2]
 DEPLOY = """
 name: "small" input: "data" input_shape { dim: 10 dim: 3 dim: 12 dim: 12 }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" param { lr_mult: 2 }
@@ -80,15 +80,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ours(script: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tinynet", "caffe", "run", str(script), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    return python("-m", "tinynet", "caffe", "run", script, *arguments, folder=cwd)
 
 
-def real(python: str, script: Path, *arguments: str, cwd: Path) -> None:
+def real(caffe: str, script: Path, *arguments: str, cwd: Path) -> str:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    command = [python, "-W", "ignore", str(script), *arguments]
-    subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True)
+    command = [caffe, "-W", "ignore", str(script), *arguments]
+    ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def in_python_3(script: Path, folder: Path) -> Path:
@@ -173,24 +173,15 @@ def test_summarize_prints_what_it_prints_with_real_caffe(
     script = in_python_3(source / "tools" / "extra" / "summarize.py", folder)
     done = ours(script, "deploy.prototxt", cwd=folder)
     assert done.returncode == 0, done.stderr
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    expected = subprocess.run(
-        [caffe_python, str(script), "deploy.prototxt"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert expected.returncode == 0, expected.stderr
-    assert done.stdout == expected.stdout and "conv" in done.stdout
+    expected = real(caffe_python, script, "deploy.prototxt", cwd=folder)
+    assert done.stdout == expected and "conv" in done.stdout
 
 
 @pytest.fixture
 def logs(folder: Path, caffe_python: str) -> Path:
     """A folder with ``ours.log`` and ``real.log`` of one training."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "0"}
-    command = [sys.executable, "-m", "tinynet", "caffe", "train", "-solver", "solver.prototxt"]
-    trained = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    command = ("-m", "tinynet", "caffe", "train", "-solver", "solver.prototxt")
+    trained = python(*command, folder=folder, GLOG_minloglevel="0")
     assert trained.returncode == 0, trained.stderr
     (folder / "ours.log").write_text(trained.stderr)
     train = 'import caffe\ncaffe.set_mode_cpu()\ncaffe.get_solver("solver.prototxt").solve()\n'

@@ -21,6 +21,8 @@ from tests.torchcaffe.every_field.observing import Example, Seen, Where, same
 from tests.torchcaffe.every_field.without_effect import WITHOUT_EFFECT
 from tinynet.caffeformat import schema
 
+pytestmark = pytest.mark.usefixtures("logged")
+
 MOST = 40  # examples tried of one field
 DOUBLES = """
 import tinynet.torchcaffe as caffe
@@ -94,9 +96,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
 
 @pytest.mark.parametrize("message", schema.MESSAGES)
 def test_every_field_is_honoured_or_refused_or_without_effect_in_caffe(
-    message: str, examples: Examples, monkeypatch: pytest.MonkeyPatch
+    message: str, examples: Examples
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "0")
     ignored = []
     for field in schema.MESSAGES[message].DESCRIPTOR.fields:
         shown = examples.shows((message, field.name))
@@ -116,10 +117,7 @@ ENUMS = {
 
 
 @pytest.mark.parametrize("name", ENUMS)
-def test_every_value_of_an_enum_is_told_from_every_other(
-    name: str, examples: Examples, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "0")
+def test_every_value_of_an_enum_is_told_from_every_other(name: str, examples: Examples) -> None:
     message, _, field = name.partition(".")
     assert len(ENUMS[name]) > 1
     assert not examples.confused((message, field), ENUMS[name])

@@ -21,7 +21,6 @@ AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
 @pytest.fixture
 def asked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """One pass of a stage as generated, on four drawn images, computed as many are."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setattr(winograd_rows, "_PLACES", 0)
     write_images(tmp_path, real=False)
     return exact_gradients.request(
@@ -56,10 +55,9 @@ def test_a_stage_rounds_about_as_little_as_real_caffe(
 
 
 def test_after_some_updates_too_a_gradient_is_that_of_float64_but_for_rounding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Of the fourth batch then, and of weights that three updates have moved."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     write_images(tmp_path, real=False)
     solver = write_solver(2, tmp_path, plain=False, base_lr=0.01)
     first = both_engines.answer(torchcaffe, exact_gradients.request_after(0, solver), {})

@@ -7,8 +7,12 @@ import re
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import pytest
+
 import tinynet.torchcaffe as caffe
 from tinynet.caffeformat.glog import glog_line
+
+pytestmark = pytest.mark.usefixtures("logged")
 
 NET = 'name: "n" layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 } } }'
 

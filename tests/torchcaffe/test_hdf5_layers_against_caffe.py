@@ -78,7 +78,6 @@ def test_shuffled_rows_come_in_real_caffes_own_order(
         real = caffe.answer(request, {}, tmp_path)
     finally:
         caffe.close()
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setattr(c_rand, "PROCESS", CRand())
     assert_same(real, both_engines.answer(torchcaffe, request, {}), 0)
     labels = np.concatenate([real[f"{number}/data/label"] for number in range(20)])
@@ -89,7 +88,6 @@ def test_shuffled_rows_come_in_real_caffes_own_order(
 def test_a_position_resumes_to_the_same_rows(
     shuffle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setattr(c_rand, "PROCESS", CRand())
     (tmp_path / "net.prototxt").write_text(
         reader(write(tmp_path, rows(4), rows(5, 10), rows(2, 20)), 3, more=f"shuffle: {shuffle}")
@@ -164,11 +162,8 @@ def test_what_cannot_be_read_is_refused_in_one_line(
     assert "\n" not in refusal
 
 
-def test_rows_of_another_shape_in_a_later_file_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_another_shape_in_a_later_file_are_refused(tmp_path: Path) -> None:
     """Real Caffe reads memory beside them."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     source = write(tmp_path, _TWO, {**_TWO, "data": np.zeros((2, 4), np.float32)})
     request = {"net": reader(source, 2, "data label"), "passes": 2, "backward": False}
     with pytest.raises(torchcaffe.CaffeError, match="rows of all files must have the same shapes"):
@@ -186,9 +181,7 @@ def test_output_writes_the_file_that_real_caffe_writes(
     shapes: tuple[tuple[int, ...], ...],
     caffe_python: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     values = {name: normal(1, shape) for name, shape in zip("ab", shapes)}
     request = {"net": output(tmp_path / "real.h5", *shapes), "backward": False}
     caffe = RealCaffe(caffe_python)
@@ -232,7 +225,6 @@ def test_what_real_caffe_refuses_to_write_is_refused_here(
 def test_without_h5py_one_line_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     texts = [reader(write(tmp_path, _TWO), 1, "data"), output(tmp_path / "x.h5", (1,), (1,))]
     monkeypatch.setitem(sys.modules, "h5py", None)
     for text in texts:

@@ -260,10 +260,7 @@ def test_training_with_batch_norm_equals_real_caffes(
     assert_same(*ask_both({"solver": solver, "steps": 30}), 1e-4)
 
 
-def test_loss_of_a_net_is_the_weighted_sum_of_its_tops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_loss_of_a_net_is_the_weighted_sum_of_its_tops(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(net(NETS["two losses"], ("x", (3, 4)), ("t", (3, 4))))
     built = torchcaffe.Net(path, torchcaffe.TRAIN)

@@ -21,8 +21,7 @@ _NET = net(
 
 
 @pytest.fixture(autouse=True)
-def _back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def _back_to_the_cpu() -> Iterator[None]:
     yield
     caffe.set_mode_cpu()
 

@@ -22,11 +22,6 @@ STRICTER = {("iter_size", 0), ("iter_size", -1)}
 BY_CHANCE = {"random_seed=-2", "momentum=1e+38 Adam", "momentum2=-1 Adam", "momentum2=1e+38 Adam"}
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-
-
 def request_of(case: Case, folder: Path) -> dict[str, Any]:
     return {"solver": case.text(str(folder / "s")), "steps": 3}
 
@@ -112,9 +107,8 @@ def test_a_run_that_was_stopped_within_an_iteration_goes_the_same_way(tmp_path: 
 
 
 def test_no_batch_of_a_test_gives_no_loss(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "0")
     case = Case("test_iter", 0, {"test_interval": "2", "test_compute_loss": "true"})
     both_engines.answer(caffe, request_of(case, tmp_path), {})
     assert re.search(r"Test loss: -?nan\n", capfd.readouterr().err)

@@ -23,11 +23,6 @@ OPERATIONS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-
-
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_eltwise_on_its_first_bottom_equals_real_caffes(name: str, ask_both: Ask) -> None:
     case = Case("Eltwise", f"eltwise_param {{ {OPERATIONS[name]} }}", _INPUTS, "a")

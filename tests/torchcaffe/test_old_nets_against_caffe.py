@@ -23,6 +23,8 @@ from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 
+pytestmark = pytest.mark.usefixtures("logged")
+
 # A net that is not whole aborts real Caffe, but only once its log has told what it was read as.
 LOGS = """
 import glob

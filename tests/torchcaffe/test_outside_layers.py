@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.children import python
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = "tests.torchcaffe.outside"
@@ -27,10 +28,7 @@ def in_child(
     *arguments: str, cwd: Path, path: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     places = [str(ROOT), *([str(path)] if path else [])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "GLOG_minloglevel": "2"}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    return python(*arguments, folder=cwd, PYTHONPATH=os.pathsep.join(places))
 
 
 def installed(folder: Path, entry_points: str = ENTRY_POINTS) -> Path:

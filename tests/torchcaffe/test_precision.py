@@ -33,8 +33,7 @@ _LAYERS = (
 
 
 @pytest.fixture(autouse=True)
-def _float32_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def _float32_afterwards() -> Iterator[None]:
     yield
     CONTEXT.precision = "float32"
 
@@ -115,7 +114,6 @@ def test_tf32_on_a_cpu_and_unknown_names_are_refused() -> None:
 def test_a_cpu_without_bfloat16_instructions_is_named_in_one_line(
     has: bool, lines: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "0")
     monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has)
     caffe.set_mode_cpu()
     caffe.extensions.set_precision("bf16")

@@ -109,8 +109,7 @@ def test_the_matrix_of_a_file_equals_the_one_of_a_bottom(
     np.testing.assert_array_equal(ours["0/diff/s"], other["0/diff/s"])
 
 
-def by_hand(text: str, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> Answer:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def by_hand(text: str, inputs: Inputs) -> Answer:
     return both_engines.answer(torchcaffe, {"net": text}, inputs)
 
 
@@ -125,9 +124,7 @@ def slopes(loss: Callable[[np.ndarray], float], at: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_contrastive_loss_is_what_its_formula_says(
-    legacy: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_contrastive_loss_is_what_its_formula_says(legacy: bool) -> None:
     inputs = {"a": normal(3, (5, 4)), "b": normal(4, (5, 4)), "t": np.float32([0, 1, 0, 0, 1])}
 
     def loss(a: np.ndarray) -> float:
@@ -136,7 +133,7 @@ def test_contrastive_loss_is_what_its_formula_says(
         return float(np.where(inputs["t"] != 0, squared, apart).sum() / 10)
 
     parameters = f"contrastive_loss_param {{ margin: 9 legacy_version: {str(legacy).lower()} }}"
-    found = by_hand(*pairs(parameters, inputs), monkeypatch)
+    found = by_hand(*pairs(parameters, inputs))
     a = inputs["a"].astype(np.float64)
     assert found["0/data/y"] == pytest.approx(loss(a), rel=1e-5)
     # Caffe adds 10⁻⁴ to the distance, so that its slope is that much smaller
@@ -144,7 +141,7 @@ def test_contrastive_loss_is_what_its_formula_says(
     np.testing.assert_array_equal(found["0/diff/b"], -found["0/diff/a"])
 
 
-def test_infogain_loss_is_what_its_formula_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_infogain_loss_is_what_its_formula_says() -> None:
     labels = _LABELS.astype(int).reshape(3, 2)
 
     def loss(scores: np.ndarray) -> float:
@@ -153,14 +150,14 @@ def test_infogain_loss_is_what_its_formula_says(monkeypatch: pytest.MonkeyPatch)
             -float(sum(_H[labels[i, j]] @ logs[i, :, j, 0] for i in range(3) for j in (0, 1))) / 6
         )
 
-    found = by_hand(*infogain(""), monkeypatch)
+    found = by_hand(*infogain(""))
     scores = _SCORES.astype(np.float64)
     assert found["0/data/y"] == pytest.approx(loss(scores), rel=1e-5)
     np.testing.assert_allclose(found["0/diff/s"], slopes(loss, scores), rtol=1e-4, atol=1e-6)
 
 
-def test_multinomial_loss_is_what_its_formula_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = by_hand(*CASES["multinomial"], monkeypatch)
+def test_multinomial_loss_is_what_its_formula_says() -> None:
+    found = by_hand(*CASES["multinomial"])
     picked = np.maximum(_PROBABLE[range(4), [0, 2, 1, 1]].astype(np.float64), 1e-20)
     assert found["0/data/y"] == pytest.approx(-np.log(picked).mean(), rel=1e-6)
     assert found["0/diff/a"][1, 2] == pytest.approx(-1 / 4 / 1e-20, rel=1e-6)
@@ -248,9 +245,9 @@ def test_what_real_caffe_refuses_of_a_loss_is_refused_here(
     [("Infogain", ((2, 3), (2,), (3, 3))), ("MultinomialLogistic", ((2, 3), (2,)))],
 )
 def test_a_label_that_is_no_class_is_refused_where_real_caffe_reads_other_memory(
-    kind: str, shapes: tuple[Shape, ...], monkeypatch: pytest.MonkeyPatch
+    kind: str, shapes: tuple[Shape, ...]
 ) -> None:
     text, _ = _refused(kind, "", *shapes, message="")
     labels = {"b": np.float32([0, 3])}
     with pytest.raises(torchcaffe.CaffeError, match="labels must be in 0 … 2.*got 3"):
-        by_hand(text, labels, monkeypatch)
+        by_hand(text, labels)

@@ -69,11 +69,6 @@ REFUSED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-
-
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_seeds_weights_are_real_caffes_to_the_bit(name: str, ask_both: Ask) -> None:
     """Every step's copy of a shared parameter draws its filler, and is then dropped."""

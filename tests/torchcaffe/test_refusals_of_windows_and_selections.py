@@ -135,9 +135,8 @@ def test_an_index_beyond_the_batch_is_refused(index: int, both_refuse: Callable[
 
 @pytest.mark.parametrize("index", [-1.0, 4.0, float("nan"), 1e30])
 def test_an_index_beyond_the_weights_is_refused_where_caffe_reads_other_memory(
-    index: float, monkeypatch: pytest.MonkeyPatch
+    index: float,
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     given = layer("Embed", "i", "y", "embed_param { input_dim: 4 num_output: 2 }")
     request = {"net": net(given, ("i", (3,)), force_backward=False), "backward": False}
     with pytest.raises(
@@ -159,10 +158,7 @@ IN_PLACE = {
 
 
 @pytest.mark.parametrize("case", IN_PLACE)
-def test_what_changes_the_shape_cannot_work_in_place(
-    case: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_what_changes_the_shape_cannot_work_in_place(case: str) -> None:
     layer_type, parameters, shapes = IN_PLACE[case]
     text, message = refused(
         layer_type, parameters, *shapes, tops="a", message="cannot work in place"

@@ -55,9 +55,8 @@ def state_of(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_resumes_in_the_other_engine(
-    case: str, real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, real_caffe: RealCaffe, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     options = CASES[case]
     whole = run("real", real_caffe, tmp_path, options, {"steps": 2 * HALF})
     for engine in ("real", "ours"):

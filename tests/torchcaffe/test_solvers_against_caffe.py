@@ -121,7 +121,6 @@ def test_sgd_updates_in_groups_as_one_by_one_to_the_bit(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a CPU, where both ways go: weights, history, and the diffs, which show the step taken."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     (tmp_path / "solver.prototxt").write_text(solver(SGD[case], tmp_path))
     found = []
     for way in (SGDSolver.update_weights, GroupedSGDSolver.update_groups):
@@ -173,10 +172,7 @@ def kept(answer: Answer) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_solver_repeats_the_stored_run_of_real_caffe(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_every_solver_repeats_the_stored_run_of_real_caffe(case: str, tmp_path: Path) -> None:
     request = {"solver": solver(CASES[case], tmp_path), "steps": UPDATES}
     ours = kept(both_engines.answer(caffe, request, inputs()))
     with np.load(GOLDEN) as stored:
@@ -192,7 +188,6 @@ def test_no_tensor_of_an_update_is_made_elsewhere(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the meta device, where operations with the CPU's tensors fail as on a GPU."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     meta = torch.device("meta")
     monkeypatch.setattr(Context, "device", property(lambda self: meta))
     (tmp_path / "solver.prototxt").write_text(solver(CASES[case], tmp_path))

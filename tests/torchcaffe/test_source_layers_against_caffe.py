@@ -52,10 +52,7 @@ def test_memory_data_walks_round_the_arrays(label_shape: tuple[int, ...], ask_bo
     assert_same(*ask_both(request, arrays))
 
 
-def test_memory_data_shows_the_scripts_own_array(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_memory_data_shows_the_scripts_own_array(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(layer("MemoryData", "", "data label", _MEMORY))
     memory = torchcaffe.Net(path, torchcaffe.TEST)
@@ -134,10 +131,7 @@ def test_layers_work_in_place_between_others(
     assert_same(*ask_both(asked, {"x": positive(3, (4, 3, 2))}))
 
 
-def test_batch_norm_uses_in_test_what_it_gathered_in_train(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_batch_norm_uses_in_test_what_it_gathered_in_train(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     fraction = 0.75
     parameters = f"batch_norm_param {{ moving_average_fraction: {fraction} eps: 0.5 }}"

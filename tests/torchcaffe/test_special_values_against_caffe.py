@@ -265,11 +265,8 @@ def test_a_window_without_a_number_pools_to_real_caffes_lowest_and_hands_no_diff
     np.testing.assert_allclose(real["0/diff/x"], strays, rtol=1e-6)
 
 
-def test_max_pooling_of_channels_last_memory_ignores_nan_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_max_pooling_of_channels_last_memory_ignores_nan_too(tmp_path: Path) -> None:
     """The order that convolutions hand on where fast/ is on."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     x = np.random.default_rng(4).choice(VALUES, (2, 3, 8, 9))
     (tmp_path / "net.prototxt").write_text(pooled("kernel_size: 3 stride: 2 pad: 1"))
     found = []

@@ -145,9 +145,7 @@ def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     warm_up_lr: float,
     ask_both: Ask,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     # forty real images behind dropout and random crops take too long to learn
     write_images(tmp_path, real=plain)
     weights = train_until_learning(write_solver(number, tmp_path, plain, warm_up_lr), tmp_path)
@@ -160,10 +158,9 @@ def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
 
 @pytest.mark.parametrize("number", range(1, 8))
 def test_every_stage_as_generated_starts_and_draws_as_real_caffe(
-    number: int, ask_both: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, ask_both: Ask, tmp_path: Path
 ) -> None:
     """Initial weights to the bit; crops, mirrors and masks show in the losses of four updates."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     write_images(tmp_path, real=True)
     solver = write_solver(number, tmp_path, plain=False, base_lr=1e-3)
     real, ours = ask_both({"solver": solver.read_text(), "steps": 4})

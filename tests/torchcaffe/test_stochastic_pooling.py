@@ -59,10 +59,7 @@ def made(text: str, phase: int, tmp_path: Path) -> caffe.Net:
 
 
 @pytest.fixture(params=SETTINGS)
-def setting(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> tuple[str, np.ndarray, list[Places]]:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def setting(request: pytest.FixtureRequest) -> tuple[str, np.ndarray, list[Places]]:
     parameters, kernel, stride, shape = SETTINGS[request.param]
     x = np.maximum(np.random.default_rng(1).normal(size=shape), 0).astype(np.float32)
     text = one("Pooling", f"pooling_param {{ pool: STOCHASTIC {parameters} }}", shape)
@@ -105,10 +102,7 @@ def test_in_test_a_window_gives_its_values_weighted_by_themselves(
     np.testing.assert_allclose(y.ravel(), expected, rtol=1e-6)
 
 
-def test_values_are_drawn_as_often_as_they_are_large(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_values_are_drawn_as_often_as_they_are_large(tmp_path: Path) -> None:
     parameters = "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
     net = made(one("Pooling", parameters, (4000, 1, 2, 2)), caffe.TRAIN, tmp_path)
     caffe.set_random_seed(3)
@@ -120,10 +114,7 @@ def test_values_are_drawn_as_often_as_they_are_large(
     np.testing.assert_allclose(shares, [1 / 8, 2 / 8, 0, 5 / 8], atol=0.03)
 
 
-def test_where_no_value_can_be_drawn_the_top_is_zero_and_hands_nothing_down(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_where_no_value_can_be_drawn_the_top_is_zero_and_hands_nothing_down(tmp_path: Path) -> None:
     parameters = "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
     net = made(one("Pooling", parameters, (1, 2, 2, 2)), caffe.TRAIN, tmp_path)
     x = np.zeros((1, 2, 2, 2), np.float32)
@@ -132,9 +123,8 @@ def test_where_no_value_can_be_drawn_the_top_is_zero_and_hands_nothing_down(
     assert not net.backward(y=np.ones((1, 2, 1, 1), np.float32))["x"].any()
 
 
-def test_a_pyramid_draws_in_every_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pyramid_draws_in_every_phase(tmp_path: Path) -> None:
     """As in Caffe, whose SPP does not tell its poolings the phase."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     text = one("SPP", "spp_param { pyramid_height: 2 pool: STOCHASTIC }", (2, 3, 4, 4))
     net = made(text, caffe.TEST, tmp_path)
     x = np.random.default_rng(2).random((2, 3, 4, 4)).astype(np.float32)

@@ -49,7 +49,7 @@ FILES = {"logistic_regression": write_points}
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(
-    name: str, caffe_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, caffe_python: str, tmp_path: Path
 ) -> None:
     script = (SCRIPTS / f"{name}.py").read_text()
     modules = {other: (SCRIPTS / f"{other}.py").read_text() for other in MODULES.get(name, ())}

@@ -121,8 +121,7 @@ def test_every_attribute_with_an_underscore_is_there_too(caffe_python: str, tmp_
 
 
 @pytest.fixture
-def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> caffe.Net:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def net(tmp_path: Path) -> caffe.Net:
     (tmp_path / "net.prototxt").write_text(
         'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
         'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" '

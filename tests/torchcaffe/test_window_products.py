@@ -99,7 +99,6 @@ def test_a_convolution_that_takes_them_hands_down_what_it_does_otherwise(
     pad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With padding: the way of a GPU, on a CPU."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     parameters = f"convolution_param {{ num_output: 4 kernel_size: 5 stride: 2 {pad} {GAUSSIAN} }}"
     (tmp_path / "net.prototxt").write_text(one("Convolution", parameters, (2, 3, 11, 9)))
     found = []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tinynet.torchcaffe.pycaffe.as_caffe import MODULES, install_as_caffe
 
@@ -48,16 +49,16 @@ def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
     """Run ``script`` in ``folder`` in this process, as ``__main__``; caffe is this engine."""
     path = _write(folder, script, modules)
     out, log = io.StringIO(), io.StringIO()
-    before = Path.cwd()
     others = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
+    process = pytest.MonkeyPatch()
+    process.chdir(folder)
+    process.syspath_prepend(folder)
+    process.setenv("GLOG_minloglevel", "0")
     try:
         with as_caffe(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(log):
             runpy.run_path(str(path), run_name="__main__")
     finally:
-        os.chdir(before)
-        sys.path.remove(str(folder))
+        process.undo()
         for name in modules:
             sys.modules.pop(name, None)
         sys.modules.update(others)

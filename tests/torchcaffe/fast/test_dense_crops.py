@@ -20,11 +20,6 @@ ROOT = Path(__file__).parents[3]
 STAGES = sorted(path.parent.name for path in ROOT.glob("prototxt/stage[1-7]_*/deploy.prototxt"))
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch):
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-
-
 def give_weights(net, seed: int = 0) -> None:
     """Weights that carry signal through any depth; a deploy net states no fillers."""
     generator = np.random.default_rng(seed)

@@ -24,12 +24,6 @@ from tinynet.torchcaffe import layers as L
 from tinynet.torchcaffe import solver as solver_module
 from tinynet.torchcaffe.proto import caffe_pb2
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-
-
 NAMES = """
 import json
 import caffe
@@ -242,7 +236,6 @@ def test_steps_of_one_iteration_tell_the_time_between_displays(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As real Caffe does, whose timer a new call of step() does not start anew."""
-    monkeypatch.delenv("GLOG_minloglevel")
     clock = [0.0]
     monkeypatch.setattr(solver_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     (tmp_path / "net.prototxt").write_text(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import tinynet.torchcaffe as engine
+from tests.children import python
 from tests.torchcaffe.user_scripts import in_torchcaffe
 from tinynet.torchcaffe import script_advice
 from tinynet.torchcaffe.pycaffe import script
@@ -39,18 +40,6 @@ def written(folder: Path, source: str | bytes, name: str = "script.py") -> Path:
     path = folder / name
     path.write_bytes(source.encode() if isinstance(source, str) else source)
     return path
-
-
-def shell(*arguments: object, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "2"}
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        input=text,
-        capture_output=True,
-        text=True,
-    )
 
 
 # --- install_as_caffe
@@ -147,7 +136,7 @@ def test_a_script_in_python_2_gets_one_line_that_names_the_line(
 def test_the_advice_to_convert_works(tmp_path: Path) -> None:
     path = written(tmp_path, 'import caffe\nfor i in xrange(2):\n    print "n", i\n')
     command = script_advice.converter().split() + [str(path)]
-    subprocess.run([sys.executable, *command[1:]], check=True, capture_output=True)
+    assert python(*command[1:]).returncode == 0
     assert script.run(str(path), []) == 0
 
 
@@ -248,7 +237,9 @@ def test_a_script_and_its_python_layers_run_unchanged_from_the_command_line(tmp_
     folder = tmp_path / "unchanged"
     folder.mkdir()
     written(folder, modules["own_layers"], "own_layers.py")
-    ended = shell("tinynet", "caffe", "run", written(folder, text), cwd=tmp_path / "changed")
+    ended = python(
+        "-m", "tinynet", "caffe", "run", written(folder, text), folder=tmp_path / "changed"
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == changed.out
 
@@ -265,7 +256,7 @@ sys.exit(7)
 def test_streams_arguments_and_exit_status_are_the_scripts(tmp_path: Path) -> None:
     path = written(tmp_path, OWN_END)
     for command in (["tinynet", "caffe", "run"], ["tinynet.torchcaffe"]):
-        ended = shell(*command, path, "-h", "--gpu", "2", cwd=tmp_path, text="input")
+        ended = python("-m", *command, path, "-h", "--gpu", "2", folder=tmp_path, stdin="input")
         assert ended.returncode == 7, ended.stderr
         assert ended.stdout.splitlines() == [
             "['-h', '--gpu', '2'] input tinynet.torchcaffe",
@@ -316,14 +307,8 @@ def test_python_layers_that_import_caffe_train_from_the_command_line(
         ("own_layers.py", (SCRIPTS / "own_layers.py").read_text()),
     ):
         written(tmp_path, text, name)
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "tinynet", *command, "solver.prototxt"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    place = f"{ROOT}{os.pathsep}{tmp_path}"
+    ended = python("-m", "tinynet", *command, "solver.prototxt", folder=tmp_path, PYTHONPATH=place)
     assert ended.returncode == 0, ended.stderr
     assert list(tmp_path.rglob("own_iter_3.caffemodel")) or list(tmp_path.rglob("*_3.caffemodel"))
 

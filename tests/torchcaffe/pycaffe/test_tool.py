@@ -31,6 +31,8 @@ from tinynet.torchcaffe.glog import set_level
 from tinynet.torchcaffe.pycaffe import tool
 from tinynet.torchcaffe.signals import SignalActions, SolverAction, action_of
 
+pytestmark = pytest.mark.usefixtures("logged")
+
 __all__ = ["caffe_source", "lmdb", "parse_log"]  # fixtures
 
 SOLVER = SOLVERS["plain"]

@@ -113,11 +113,8 @@ def test_a_leveldb_is_read_as_real_caffe_reads_it(kind: str, tmp_path: Path, ask
     assert_same(*ask_both({"net": by_default, "passes": 3, "backward": False}), 0)
 
 
-def test_two_nets_of_one_process_read_one_leveldb(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_nets_of_one_process_read_one_leveldb(tmp_path: Path) -> None:
     """Real Caffe cannot: LevelDB's lock keeps the second out."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     source = level(tmp_path, RECORDS["raw colour"])
     text = reader(source, "", "LEVELDB", batch_size=3)
     (tmp_path / "net.prototxt").write_text(text)
@@ -150,7 +147,6 @@ def test_an_lmdb_that_is_called_a_leveldb_is_refused_and_left_alone(
 def test_without_plyvel_one_line_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setitem(sys.modules, "plyvel", None)
     with pytest.raises(torchcaffe.CaffeError, match=r"pip install 'tinynet\[leveldb\]'"):
         request = {"net": reader(tmp_path, "", "LEVELDB"), "backward": False}
@@ -165,11 +161,8 @@ def test_a_missing_mean_is_refused_in_one_line(
     assert both_refuse(request) == "could not open file /no/mean: No such file or directory"
 
 
-def test_a_record_that_is_no_datum_is_refused_as_every_other_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_that_is_no_datum_is_refused_as_every_other_fault(tmp_path: Path) -> None:
     """Real Caffe takes what of it can be read."""
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     source = records(tmp_path, [raw(0, 1), b"\xff\xff"])
     with pytest.raises(torchcaffe.CaffeError, match="not a Caffe Datum"):
         request = {"net": reader(source), "passes": 2, "backward": False}

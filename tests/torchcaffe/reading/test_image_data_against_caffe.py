@@ -104,10 +104,7 @@ def test_lines_are_read_as_real_caffe_reads_them(images: Path, ask_both: Ask) ->
 
 
 @pytest.mark.parametrize("case", ["crops and mirrors", "shuffled crops", "skips"])
-def test_a_position_resumes_to_the_same_batches(
-    case: str, images: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_a_position_resumes_to_the_same_batches(case: str, images: Path) -> None:
     path = images.parent / "net.prototxt"
     path.write_text(reader(images, *CASES[case]))
 
@@ -185,10 +182,7 @@ def test_a_list_without_its_label_top_is_refused(
     assert "exactly 2 top" in refusal
 
 
-def test_a_label_that_is_a_word_is_refused_where_real_caffe_takes_0(
-    images: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_a_label_that_is_a_word_is_refused_where_real_caffe_takes_0(images: Path) -> None:
     text = reader(listed(images.parent, "an image 0.png 3", "an image 1.bmp cat"))
     with pytest.raises(torchcaffe.CaffeError, match=r"list.txt:2: a label is a whole number.*cat"):
         both_engines.answer(torchcaffe, {"net": text, "backward": False}, {})

@@ -84,10 +84,7 @@ def test_the_mean_of_a_file_is_subtracted_where_the_window_lies(
     assert_same(*ask_both({"net": text, "passes": 4, "backward": False, "seed": 2}), 1e-6)
 
 
-def test_a_position_resumes_to_the_same_windows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_a_position_resumes_to_the_same_windows(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(reader(window_file(tmp_path), _THIRD, "crop_size: 9 mirror: true"))
 
@@ -145,9 +142,8 @@ def test_a_file_that_real_caffe_refuses_is_refused_in_one_line(
 
 
 def test_a_window_beyond_its_image_is_refused_where_real_caffe_ends_in_an_exception_of_opencvs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     path = window_file(tmp_path, (("1 1 0 0 50 5", "1 0 0 0 50 5"),))
     with pytest.raises(torchcaffe.CaffeError, match=r"is 40×30, and the window goes .*\(50, 5\)"):
         both_engines.answer(torchcaffe, {"net": reader(path), "backward": False}, {})
@@ -166,9 +162,8 @@ def test_a_window_beyond_its_image_is_refused_where_real_caffe_ends_in_an_except
     ],
 )
 def test_what_real_caffe_misreads_without_a_word_is_refused(
-    content: str | None, more: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str | None, more: str, message: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     path = window_file(tmp_path)
     if content is not None:
         path.write_text(content)

@@ -18,11 +18,6 @@ from tinynet.torchcaffe.errors import CaffeError
 OPTIONS = OTHERS["Adam"] + " snapshot_format: HDF5 snapshot_diff: true"
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
-
-
 def test_a_run_resumes_in_the_other_engine(real_caffe: RealCaffe, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     whole = run("real", real_caffe, tmp_path, OPTIONS, {"steps": 2 * HALF})

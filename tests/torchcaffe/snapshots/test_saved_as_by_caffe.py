@@ -65,12 +65,10 @@ def test_a_caffemodel_parses_to_what_real_caffes_does(
     name: str,
     real_caffe: RealCaffe,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     if name == "Clip":
         request.getfixturevalue("caffe_that_has_clip")
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     asked = {"net": NETS[name], "backward": False, "passes": 0}
     theirs, ours = tmp_path / "theirs.caffemodel", tmp_path / "ours.caffemodel"
     real_caffe.answer({**asked, "save": str(theirs)}, {}, tmp_path)
@@ -79,19 +77,15 @@ def test_a_caffemodel_parses_to_what_real_caffes_does(
     assert text.format(_read(ours)).count("name:") > 1
 
 
-def test_a_loss_layer_is_saved_with_its_weight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
+def test_a_loss_layer_is_saved_with_its_weight(tmp_path: Path) -> None:
     asked = {"net": NETS["EuclideanLoss"], "passes": 0, "save": str(tmp_path / "x.caffemodel")}
     both_engines.answer(caffe, asked, {})
     assert list(_read(tmp_path / "x.caffemodel").layer[-1].loss_weight) == [1]
 
 
 def test_diffs_in_a_caffemodel_are_loaded_as_by_real_caffe(
-    real_caffe: RealCaffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real_caffe: RealCaffe, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GLOG_minloglevel", "2")
     model = schema.NetParameter()
     stored = model.layer.add(name="l", type="InnerProduct")
     for shape, first in (((2, 2), 1.0), ((2,), 9.0)):
