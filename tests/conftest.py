@@ -61,6 +61,15 @@ def images() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def caffe_source() -> Path:
+    """The folder of Caffe's source, from TINYNET_CAFFE_SOURCE."""
+    folder = os.environ.get("TINYNET_CAFFE_SOURCE")
+    if not folder:
+        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
+    return Path(folder)
+
+
 def run_python(python: str, script: Path, *arguments: str | Path, cwd: Path | None = None) -> None:
     """Run ``script`` under the interpreter ``python``; its stderr is shown if it fails."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}

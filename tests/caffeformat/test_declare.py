@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,12 +121,9 @@ def test_an_enum_of_caffes_gets_further_values(own_schema: None) -> None:
     assert schema.PoolingParameter.MAX == 0
 
 
-def test_caffes_own_proto_adds_nothing(own_schema: None) -> None:
+def test_caffes_own_proto_adds_nothing(own_schema: None, caffe_source: Path) -> None:
     """Where Caffe's source is at hand: every field of ours is Caffe's, and none is missing."""
-    folder = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not folder:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
-    proto = Path(folder) / "src" / "caffe" / "proto" / "caffe.proto"
+    proto = caffe_source / "src" / "caffe" / "proto" / "caffe.proto"
     before = {name: dict(members) for name, members in schema.FIELDS.items()}
     schema.declare(proto.read_text())
     assert before == schema.FIELDS

@@ -6,7 +6,6 @@ data are made up and few, and every random number has a seed.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -26,24 +25,16 @@ from tinynet.caffeformat.mean import write_mean
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module")
-def source() -> Path:
-    folder = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not folder:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
-    return Path(folder)
-
-
 @pytest.fixture
-def trees(source: Path, tmp_path: Path) -> Path:
+def trees(caffe_source: Path, tmp_path: Path) -> Path:
     """Two folders, ``ours`` and ``real``, with what the notebooks read of Caffe's own."""
     pytest.importorskip("matplotlib")
     for name in ("ours", "real"):
         for folder in ("examples/images", "examples/net_surgery", "examples/finetune_flickr_style"):
-            shutil.copytree(source / folder, tmp_path / name / folder)
+            shutil.copytree(caffe_source / folder, tmp_path / name / folder)
         mean = Path("python/caffe/imagenet/ilsvrc_2012_mean.npy")
         (tmp_path / name / mean.parent).mkdir(parents=True)
-        shutil.copy(source / mean, tmp_path / name / mean)
+        shutil.copy(caffe_source / mean, tmp_path / name / mean)
     return tmp_path
 
 
@@ -83,12 +74,12 @@ NARROWER = (
 )
 
 
-def write_caffenet(source: Path, trees: Path) -> None:
+def write_caffenet(caffe_source: Path, trees: Path) -> None:
     """CaffeNet, narrower, with weights drawn so that classes differ, and names of its classes."""
     folder = "models/bvlc_reference_caffenet"
     path = trees / "ours" / folder / "deploy.prototxt"
     path.parent.mkdir(parents=True)
-    path.write_text(narrower((source / folder / "deploy.prototxt").read_text()))
+    path.write_text(narrower((caffe_source / folder / "deploy.prototxt").read_text()))
     net = text.parse(path.read_text(), schema.NetParameter, str(path))
     telling(net)
     drawn = trees / "drawn.prototxt"
@@ -105,10 +96,12 @@ def write_caffenet(source: Path, trees: Path) -> None:
         labels.write_text("".join(f"n{i:08d} kind {i}\n" for i in range(1000)))
 
 
-def test_classification(source: Path, trees: Path, caffe_python: str) -> None:
-    write_caffenet(source, trees)
+def test_classification(caffe_source: Path, trees: Path, caffe_python: str) -> None:
+    write_caffenet(caffe_source, trees)
     for name in ("ours", "real"):
-        shutil.copy(source / "examples/images/fish-bike.jpg", trees / name / "examples/image.jpg")
+        shutil.copy(
+            caffe_source / "examples/images/fish-bike.jpg", trees / name / "examples/image.jpg"
+        )
     patches = (
         ("50,        # batch size", "2,"),
         ("zip('BGR', mu)", "list(zip('BGR', mu.tolist()))"),
@@ -117,14 +110,14 @@ def test_classification(source: Path, trees: Path, caffe_python: str) -> None:
             "print(list(zip(output_prob[top_inds].tolist(), labels[top_inds].tolist())))",
         ),
     )
-    script = notebooks.script(source / "examples/00-classification.ipynb", patches)
+    script = notebooks.script(caffe_source / "examples/00-classification.ipynb", patches)
     said = run_both(caffe_python, script, trees, "examples")
     assert "CaffeNet found." in said and "fc8\t(1000, 64) (1000,)" in said
     assert said.count("probabilities and labels:") == 2
 
 
-def test_net_surgery(source: Path, trees: Path, caffe_python: str) -> None:
-    write_caffenet(source, trees)
+def test_net_surgery(caffe_source: Path, trees: Path, caffe_python: str) -> None:
+    write_caffenet(caffe_source, trees)
     for name in ("ours", "real"):
         path = trees / name / "examples/net_surgery/bvlc_caffenet_full_conv.prototxt"
         path.write_text(narrower(path.read_text()))
@@ -133,7 +126,7 @@ def test_net_surgery(source: Path, trees: Path, caffe_python: str) -> None:
         (first, f"caffe.set_random_seed(1)\n{first}"),
         ("plt.tight_layout()", "print(i, float(net.blobs['conv'].data[0, i].std()))"),
     )
-    script = notebooks.script(source / "examples/net_surgery.ipynb", patches)
+    script = notebooks.script(caffe_source / "examples/net_surgery.ipynb", patches)
     said = run_both(caffe_python, script, trees, "examples")
     assert "post-surgery output mean" in said and "fc6-conv weights are" in said
 
@@ -159,8 +152,8 @@ def write_styles(trees: Path) -> None:
             (trees / name / f"data/flickr_style/{subset}.txt").write_text("".join(lines))
 
 
-def test_fine_tuning(source: Path, trees: Path, caffe_python: str) -> None:
-    write_caffenet(source, trees)
+def test_fine_tuning(caffe_source: Path, trees: Path, caffe_python: str) -> None:
+    write_caffenet(caffe_source, trees)
     write_styles(trees)
     patches = (
         *NARROWER,
@@ -180,7 +173,7 @@ def test_fine_tuning(source: Path, trees: Path, caffe_python: str) -> None:
         ("test_iters=10", "test_iters=2"),
     )
     more = "print(train_loss.tolist(), scratch_train_loss.tolist(), train_acc.tolist())"
-    script = notebooks.script(source / "examples/02-fine-tuning.ipynb", patches, more)
+    script = notebooks.script(caffe_source / "examples/02-fine-tuning.ipynb", patches, more)
     said = run_both(caffe_python, script, trees, "examples")
     assert said.count("pretrained: loss=") == 3 and said.count("Accuracy, finetuned from") == 2
 
@@ -202,11 +195,11 @@ def write_digits(folder: Path, count: int) -> None:
         write_store(folder / f"mnist_{name}_lmdb", records)
 
 
-def test_learning_lenet(source: Path, trees: Path, caffe_python: str) -> None:
+def test_learning_lenet(caffe_source: Path, trees: Path, caffe_python: str) -> None:
     for name in ("ours", "real"):
         folder = trees / name / "examples/mnist"
         folder.mkdir()
-        solver = (source / "examples/mnist/lenet_auto_solver.prototxt").read_text()
+        solver = (caffe_source / "examples/mnist/lenet_auto_solver.prototxt").read_text()
         (folder / "lenet_auto_solver.prototxt").write_text(
             solver.replace("test_iter: 100", "test_iter: 3")
         )
@@ -227,14 +220,14 @@ def test_learning_lenet(source: Path, trees: Path, caffe_python: str) -> None:
         ("append(100)", "append(3)"),
         ("1e4", "3e2"),
     )
-    script = notebooks.script(source / "examples/01-learning-lenet.ipynb", patches, more)
+    script = notebooks.script(caffe_source / "examples/01-learning-lenet.ipynb", patches, more)
     said = run_both(caffe_python, script, trees, "examples")
     assert "train labels:" in said and said.count("testing...") == 3 + 10
 
 
-def test_siamese(source: Path, trees: Path, caffe_python: str) -> None:
+def test_siamese(caffe_source: Path, trees: Path, caffe_python: str) -> None:
     draw = np.random.RandomState(3)
-    model = source / "examples/siamese/mnist_siamese.prototxt"
+    model = caffe_source / "examples/siamese/mnist_siamese.prototxt"
     net = text.parse(model.read_text(), schema.NetParameter, str(model))
     telling(net)
     (trees / "drawn.prototxt").write_text(text.format(net))
@@ -250,14 +243,14 @@ def test_siamese(source: Path, trees: Path, caffe_python: str) -> None:
         (mnist / "t10k-images-idx3-ubyte").write_bytes(pixels)
         (mnist / "t10k-labels-idx1-ubyte").write_bytes(labels)
     script = notebooks.script(
-        source / "examples/siamese/mnist_siamese.ipynb",
+        caffe_source / "examples/siamese/mnist_siamese.ipynb",
         [("n = 10000", "n = 150")],
         "print(feat.shape, feat.tolist())",
     )
     assert "(150, 2)" in run_both(caffe_python, script, trees, "examples/siamese")
 
 
-def test_logistic_regression(source: Path, trees: Path, caffe_python: str) -> None:
+def test_logistic_regression(caffe_source: Path, trees: Path, caffe_python: str) -> None:
     pytest.importorskip("h5py")
     for name in ("ours", "real"):
         notebooks.write(trees / name / "examples", notebooks.LEARNING)
@@ -279,6 +272,6 @@ def test_logistic_regression(source: Path, trees: Path, caffe_python: str) -> No
             "print(solver.net.params['ip1'][0].data.tolist(), solver.net.blobs['loss'].data)",
         ),
     )
-    script = notebooks.script(source / "examples/brewing-logreg.ipynb", patches)
+    script = notebooks.script(caffe_source / "examples/brewing-logreg.ipynb", patches)
     said = run_both(caffe_python, script, trees, "examples")
     assert said.count("Accuracy: ") == 3

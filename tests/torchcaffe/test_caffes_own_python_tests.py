@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import types
 import unittest
@@ -26,13 +25,10 @@ MODULES = (
 
 @pytest.mark.parametrize("module", MODULES)
 def test_caffes_own_tests_pass(
-    module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    module: str, caffe_source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    source = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not source:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
     pytest.importorskip("six")  # the tests themselves import it
-    folder = Path(source) / "python" / "caffe" / "test"
+    folder = caffe_source / "python" / "caffe" / "test"
     monkeypatch.chdir(tmp_path)  # the solver's snapshots go to the working directory
     loaded = {}
     with as_caffe():

@@ -55,14 +55,6 @@ test_interval: 3 snapshot_prefix: "trained" random_seed: 4
 """
 
 
-@pytest.fixture(scope="module")
-def source() -> Path:
-    folder = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not folder:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
-    return Path(folder)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A working directory with a net, its weights, a solver and images."""
@@ -103,9 +95,9 @@ def in_python_3(script: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("more", [["--center_only"], ["--images_dim", "14,14"]])
 def test_classify_gives_real_caffes_probabilities(
-    more: list[str], source: Path, folder: Path, caffe_python: str
+    more: list[str], caffe_source: Path, folder: Path, caffe_python: str
 ) -> None:
-    script = source / "python" / "classify.py"
+    script = caffe_source / "python" / "classify.py"
     common = ["--model_def", "deploy.prototxt", "--pretrained_model", "w.caffemodel"]
     common += ["--mean_file", "", "--images_dim", "12,12", *more]
     done = ours(script, "images.npy", "ours.npy", *common, cwd=folder)
@@ -119,7 +111,7 @@ def test_classify_gives_real_caffes_probabilities(
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_detect_scores_the_windows_of_a_list(source: Path, folder: Path) -> None:
+def test_detect_scores_the_windows_of_a_list(caffe_source: Path, folder: Path) -> None:
     pytest.importorskip("pandas")
     from PIL import Image
 
@@ -132,7 +124,7 @@ def test_detect_scores_the_windows_of_a_list(source: Path, folder: Path) -> None
     arguments += ["--pretrained_model", "w.caffemodel", "--mean_file", "", "--raw_scale", "255"]
     arguments += ["--context_pad", "0"]
     # names that it has itself forgotten, and pandas since renamed
-    text = (source / "python" / "detect.py").read_text()
+    text = (caffe_source / "python" / "detect.py").read_text()
     for old, new in (
         ("NUM_OUTPUT", "5"),
         ("df['feat']", "df['prediction']"),
@@ -159,8 +151,8 @@ def test_detect_scores_the_windows_of_a_list(source: Path, folder: Path) -> None
     assert len(rows) == 2
 
 
-def test_draw_net_writes_an_image(source: Path, folder: Path) -> None:
-    script = source / "python" / "draw_net.py"
+def test_draw_net_writes_an_image(caffe_source: Path, folder: Path) -> None:
+    script = caffe_source / "python" / "draw_net.py"
     done = ours(script, "deploy.prototxt", "net.png", "--rankdir", "TB", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Drawing net to net.png\n"
@@ -168,9 +160,9 @@ def test_draw_net_writes_an_image(source: Path, folder: Path) -> None:
 
 
 def test_summarize_prints_what_it_prints_with_real_caffe(
-    source: Path, folder: Path, caffe_python: str
+    caffe_source: Path, folder: Path, caffe_python: str
 ) -> None:
-    script = in_python_3(source / "tools" / "extra" / "summarize.py", folder)
+    script = in_python_3(caffe_source / "tools" / "extra" / "summarize.py", folder)
     done = ours(script, "deploy.prototxt", cwd=folder)
     assert done.returncode == 0, done.stderr
     expected = real(caffe_python, script, "deploy.prototxt", cwd=folder)
@@ -206,9 +198,9 @@ def without_seconds(path: Path) -> list[list[str]]:
 
 
 def test_the_log_tools_read_from_a_log_of_ours_what_they_read_from_real_caffes(
-    source: Path, logs: Path
+    caffe_source: Path, logs: Path
 ) -> None:
-    tools = source / "tools" / "extra"
+    tools = caffe_source / "tools" / "extra"
     for log in ("ours.log", "real.log"):
         seconds = log.replace("log", "seconds")
         run_tool(tools / "extract_seconds.py", (), logs, log, seconds)  # the other imports it
@@ -221,12 +213,12 @@ def test_the_log_tools_read_from_a_log_of_ours_what_they_read_from_real_caffes(
         assert rows == without_seconds(logs / f"real.log.{table}")
 
 
-def test_the_log_plotter_draws_a_log_of_ours(source: Path, logs: Path) -> None:
+def test_the_log_plotter_draws_a_log_of_ours(caffe_source: Path, logs: Path) -> None:
     """Its tables, which its shell script writes, are those of real Caffe's log."""
     pytest.importorskip("matplotlib")
     (logs / "bin").mkdir()
     (logs / "bin" / "python").symlink_to(sys.executable)  # for the shell script
-    tools = source / "tools" / "extra"
+    tools = caffe_source / "tools" / "extra"
     run_tool(tools / "extract_seconds.py", (), logs, "ours.log", "seconds")
     shutil.copy(tools / "parse_log.sh", logs)
     patches = (
@@ -257,7 +249,7 @@ def test_the_log_plotter_draws_a_log_of_ours(source: Path, logs: Path) -> None:
         assert rows == without_seconds(logs / f"real.log.{table}") and len(rows) > 3
 
 
-def test_images_are_resized_and_cropped_to_a_square(source: Path, folder: Path) -> None:
+def test_images_are_resized_and_cropped_to_a_square(caffe_source: Path, folder: Path) -> None:
     """Of two libraries it imports what stands in here: flags, and a map over lines."""
     from PIL import Image
 
@@ -290,7 +282,7 @@ def launch():
     notebooks.write(folder, modules)
     patches = (("except Exception, e:", "except Exception as e:"), ("ANTIALIAS", "LANCZOS"))
     options = ["--image_lib=PIL", "--input_folder=in", "--output_folder=out"]
-    script = source / "tools" / "extra" / "resize_and_crop_images.py"
+    script = caffe_source / "tools" / "extra" / "resize_and_crop_images.py"
     said = run_tool(script, patches, folder, "a.png", *options, "--output_side_length=64")
     assert said == "[('a.png', 'out')]\n"
     found = np.asarray(Image.open(folder / "out" / "a.png"), int)
@@ -301,7 +293,7 @@ def launch():
 
 
 def test_train_by_two_processes_learns_what_real_caffe_learns_alone(
-    source: Path, folder: Path, caffe_python: str
+    caffe_source: Path, folder: Path, caffe_python: str
 ) -> None:
     """train.py wants GPUs and NCCL; here its ranks meet on the CPU, each with half of a batch."""
     images = np.random.RandomState(3).randint(0, 256, (11, 1, 5, 6)).astype(np.uint8)
@@ -321,7 +313,7 @@ def test_train_by_two_processes_learns_what_real_caffe_learns_alone(
     script = folder / "train.py"
     script.write_text(
         notebooks.in_python_3(
-            (source / "python" / "train.py").read_text(),
+            (caffe_source / "python" / "train.py").read_text(),
             [("caffe.set_device(gpus[rank])", "")],
         )
     )

@@ -161,15 +161,12 @@ def test_small_nets_of_every_older_kind_become_what_real_caffe_makes_of_them(
 
 @pytest.mark.long
 def test_every_net_of_caffes_source_becomes_what_real_caffe_makes_of_it(
-    caffe_python: str, tmp_path: Path
+    caffe_python: str, caffe_source: Path, tmp_path: Path
 ) -> None:
-    source = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not source:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
     for folder in ("examples", "models"):
-        for path in Path(source, folder).rglob("*.prototxt"):
+        for path in (caffe_source / folder).rglob("*.prototxt"):
             if "solver" not in path.name:
-                shutil.copy(path, tmp_path / str(path.relative_to(source)).replace("/", "_"))
+                shutil.copy(path, tmp_path / str(path.relative_to(caffe_source)).replace("/", "_"))
     assert len(paths_in(tmp_path)) > 20
     assert_upgraded_alike(caffe_python, tmp_path)
 

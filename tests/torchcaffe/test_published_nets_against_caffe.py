@@ -6,7 +6,6 @@ Only batches and images are made smaller, and initial values wider.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,16 +61,8 @@ NETS: dict[str, Example] = {
 _DEEP = (_IMAGENET.shape, _GOOGLENET.shape, (3, 259, 259))
 
 
-@pytest.fixture(scope="module")
-def source() -> Path:
-    folder = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not folder:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
-    return Path(folder)
-
-
 @pytest.fixture
-def python_layers(source: Path) -> Iterator[None]:
+def python_layers(caffe_source: Path) -> Iterator[None]:
     """The ``import caffe`` of the examples' Python layers means this engine."""
     before, path = dict(sys.modules), list(sys.path)
     torchcaffe.install_as_caffe()
@@ -83,9 +74,12 @@ def python_layers(source: Path) -> Iterator[None]:
 
 
 @pytest.mark.long
-def test_no_net_is_left_out(source: Path) -> None:
-    found = [*source.glob("examples/**/*.prototxt"), *source.glob("models/**/*.prototxt")]
-    nets = {str(path.relative_to(source)) for path in found if "solver" not in path.name}
+def test_no_net_is_left_out(caffe_source: Path) -> None:
+    found = [
+        *caffe_source.glob("examples/**/*.prototxt"),
+        *caffe_source.glob("models/**/*.prototxt"),
+    ]
+    nets = {str(path.relative_to(caffe_source)) for path in found if "solver" not in path.name}
     assert nets == set(NETS)
 
 
@@ -95,23 +89,25 @@ def test_no_net_is_left_out(source: Path) -> None:
 def test_a_published_net_agrees_blob_by_blob_and_diff_by_diff(
     file: str,
     phase: str,
-    source: Path,
+    caffe_source: Path,
     python_layers: None,
     tmp_path: Path,
     ask_both: Ask,
     real_caffe: RealCaffe,
 ) -> None:
-    net = text.read(source / file, schema.NetParameter)
+    net = text.read(caffe_source / file, schema.NetParameter)
     normalizes = any(layer.type == "BatchNorm" for layer in net.layer)
     if normalizes and phase == "train" and not real_caffe.normalizes_by_batch(tmp_path):
         pytest.skip("this Caffe's BatchNorm (kendryte-caffe's) has stored statistics even in TRAIN")
     example = NETS[file]
     if example.layers:
-        example = dataclasses.replace(example, layers=str(source / example.layers))
+        example = dataclasses.replace(example, layers=str(caffe_source / example.layers))
     compare(net, example, phase, tmp_path, ask_both, example.shape not in _DEEP)
 
 
 @pytest.mark.long
-def test_the_autoencoder_has_a_second_test_net(source: Path, tmp_path: Path, ask_both: Ask) -> None:
-    net = text.read(source / "examples/mnist/mnist_autoencoder.prototxt", schema.NetParameter)
+def test_the_autoencoder_has_a_second_test_net(
+    caffe_source: Path, tmp_path: Path, ask_both: Ask
+) -> None:
+    net = text.read(caffe_source / "examples/mnist/mnist_autoencoder.prototxt", schema.NetParameter)
     compare(net, Example((1, 28, 28), stages=("test-on-test",)), "test", tmp_path, ask_both)

@@ -96,14 +96,6 @@ def solved(caffe_python: str, lmdb: Path) -> Solved:
 
 
 @pytest.fixture(scope="module")
-def caffe_source() -> Path:
-    source = os.environ.get("TINYNET_CAFFE_SOURCE")
-    if not source:
-        pytest.skip("TINYNET_CAFFE_SOURCE names no folder with Caffe's source")
-    return Path(source)
-
-
-@pytest.fixture(scope="module")
 def parse_log(caffe_source: Path) -> ParseLog:
     """Caffe's tools/extra/parse_log.py, run where it lies."""
     folder = caffe_source / "tools" / "extra"

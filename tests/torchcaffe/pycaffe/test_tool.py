@@ -18,7 +18,6 @@ from tests.torchcaffe.test_solver_logs_against_caffe import (
     SOLVE,
     SOLVER_FILES,
     SOLVERS,
-    caffe_source,
     lines_of,
     lmdb,
     parse_log,
@@ -33,7 +32,7 @@ from tinynet.torchcaffe.signals import SignalActions, SolverAction, action_of
 
 pytestmark = pytest.mark.usefixtures("logged")
 
-__all__ = ["caffe_source", "lmdb", "parse_log"]  # fixtures
+__all__ = ["lmdb", "parse_log"]  # fixtures
 
 SOLVER = SOLVERS["plain"]
 

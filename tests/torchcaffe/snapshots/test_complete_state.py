@@ -26,13 +26,6 @@ LAST = 16
 _TIME = re.compile(r"^\S+ \S+ +\d+ |\(\S+ iter/s, \S+s/")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("stages")
-    small_stages.write_data(path)
-    return path
-
-
 def start(path: Path) -> Any:
     solver = solvers.get_solver(path)
     extensions.make_resumable(solver)
