@@ -139,22 +139,6 @@ def caffe_that_has_clip(
     return real_caffe
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with images for the nets of ``small_stages``."""
-    path = tmp_path_factory.mktemp("stages")
-    small_stages.write_data(path)
-    return path
-
-
-@pytest.fixture
-def cpu_afterwards() -> Iterator[None]:
-    """For tests that set the mode, the device or the precision."""
-    yield
-    torchcaffe.set_mode_cpu()
-    torchcaffe.extensions.set_precision("float32")
-
-
 @pytest.fixture
 def logged() -> None:
     """For tests that look at what the engine logs."""

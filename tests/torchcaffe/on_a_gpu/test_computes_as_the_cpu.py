@@ -19,7 +19,7 @@ from tinynet.caffeformat.transform import crop_origins
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.solver import get_solver
 
-pytestmark = [needs_gpu, pytest.mark.usefixtures("cpu_afterwards")]
+pytestmark = needs_gpu
 UPDATES = 2
 
 

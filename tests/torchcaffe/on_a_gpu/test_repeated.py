@@ -15,7 +15,7 @@ from tests.torchcaffe.left_by_solvers import assert_equal
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.fast import recorded_passes
 
-pytestmark = [needs_gpu, pytest.mark.usefixtures("cpu_afterwards")]
+pytestmark = needs_gpu
 # the images come to the device in the first 10, of batch 4
 BEFORE, REPEATED = 14, 20
 

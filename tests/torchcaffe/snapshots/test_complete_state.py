@@ -65,13 +65,13 @@ def displayed(log: str) -> list[str]:
 @pytest.mark.parametrize("stops", [(1, 6, 7, 12)], ids=["stopped 4 times"])
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a_stage_resumes_to_the_bit_and_shows_the_same_losses(
-    folder: Path,
+    stages: Path,
     number: int,
     stops: tuple[int, ...],
     capfd: pytest.CaptureFixture[str],
     device: str,
 ) -> None:
-    path = small_stages.write_stage(folder, number)
+    path = small_stages.write_stage(stages, number)
     straight = start(path)
     capfd.readouterr()
     straight.step(LAST)
@@ -93,9 +93,9 @@ def test_a_stage_resumes_to_the_bit_and_shows_the_same_losses(
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdaDelta", "Nesterov", "RMSProp"])
-def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str, device: str) -> None:
+def test_other_solvers_and_iter_size_go_on_to_the_bit(stages: Path, kind: str, device: str) -> None:
     extra = {"momentum": 0.0} if kind == "RMSProp" else {}
-    path = small_stages.write_stage(folder, 7, type=f'"{kind}"', iter_size=2, **extra)
+    path = small_stages.write_stage(stages, 7, type=f'"{kind}"', iter_size=2, **extra)
     straight = start(path)
     straight.step(10)
     solver = start(path)
@@ -106,13 +106,13 @@ def test_other_solvers_and_iter_size_go_on_to_the_bit(folder: Path, kind: str, d
     assert result(solver) == result(straight)
 
 
-def test_bf16_resumes_to_the_bit(folder: Path, device: str) -> None:
+def test_bf16_resumes_to_the_bit(stages: Path, device: str) -> None:
     try:
         extensions.set_precision("bf16")
     except CaffeError as error:
         pytest.skip(str(error))
     try:
-        path = small_stages.write_stage(folder, 7)
+        path = small_stages.write_stage(stages, 7)
         straight = start(path)
         straight.step(8)
         solver = start(path)
@@ -128,9 +128,9 @@ def test_bf16_resumes_to_the_bit(folder: Path, device: str) -> None:
         resume(path, 5)
 
 
-def test_a_snapshot_in_hdf5_resumes_to_the_bit(folder: Path) -> None:
+def test_a_snapshot_in_hdf5_resumes_to_the_bit(stages: Path) -> None:
     pytest.importorskip("h5py")
-    path = small_stages.write_stage(folder, 7, snapshot_format="HDF5")
+    path = small_stages.write_stage(stages, 7, snapshot_format="HDF5")
     straight = start(path)
     straight.step(8)
     solver = start(path)
@@ -146,8 +146,8 @@ def test_a_snapshot_in_hdf5_resumes_to_the_bit(folder: Path) -> None:
         assert mine.data.tobytes() == other.data.tobytes()
 
 
-def test_an_interrupted_test_counts_as_not_begun(folder: Path) -> None:
-    path = small_stages.write_stage(folder, 7)
+def test_an_interrupted_test_counts_as_not_begun(stages: Path) -> None:
+    path = small_stages.write_stage(stages, 7)
     straight = start(path)
     straight.step(LAST)
     solver = start(path)
@@ -164,9 +164,9 @@ def test_an_interrupted_test_counts_as_not_begun(folder: Path) -> None:
 
 
 def test_a_stop_in_the_midst_of_a_test_ends_it_at_once(
-    folder: Path, capfd: pytest.CaptureFixture[str]
+    stages: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    solver = start(small_stages.write_stage(folder, 1))
+    solver = start(small_stages.write_stage(stages, 1))
     solver.step(6)
     cursors = solver.test_net_states()
     asked = iter([False, False])
@@ -180,9 +180,9 @@ def test_a_stop_in_the_midst_of_a_test_ends_it_at_once(
 
 
 @pytest.fixture
-def saved(folder: Path) -> tuple[Path, Path]:
+def saved(stages: Path) -> tuple[Path, Path]:
     """A solver's path and its snapshot of iteration 3."""
-    path = small_stages.write_stage(folder, 7)
+    path = small_stages.write_stage(stages, 7)
     solver = start(path)
     solver.step(3)
     solver.snapshot()
@@ -264,10 +264,10 @@ def test_another_precision_is_refused(
         resume(saved[0], 3)
 
 
-def test_plain_snapshots_stay_caffes_own_pair(folder: Path) -> None:
-    path = small_stages.write_stage(folder, 1, snapshot_prefix=f'"{folder}/plain"')
+def test_plain_snapshots_stay_caffes_own_pair(stages: Path) -> None:
+    path = small_stages.write_stage(stages, 1, snapshot_prefix=f'"{stages}/plain"')
     solver = solvers.get_solver(path)
     solver.step(2)
     solver.snapshot()
-    found = sorted(file.name for file in folder.glob("plain*"))
+    found = sorted(file.name for file in stages.glob("plain*"))
     assert found == ["plain_iter_2.caffemodel", "plain_iter_2.solverstate"]
