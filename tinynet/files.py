@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # json, hashlib, tempfile … are imported where they are used: a help page needs none of them
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -104,6 +105,17 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
+
+
+def require_place(folder: str | Path) -> None:
+    """Raise OSError where ``folder`` could not be made or written into: before long work for it."""
+    path = Path(os.path.abspath(folder))
+    while not path.exists():
+        path = path.parent
+    if not path.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def component_fault(name: str) -> str | None:

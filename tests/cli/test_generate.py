@@ -215,7 +215,7 @@ def test_a_policy_takes_its_own_options(tmp_path: Path) -> None:
         (["--max-iter", "0"], "0 is not in the range"),
         (["--epochs", "2", "--max-iter", "9"], "choose one"),
         (["--snapshot-prefix", "x"], "--snapshot-prefix is for one solver"),
-        (["--classes", "one"], "'one' is not a valid integer"),
+        (["--classes", "one"], "'one' is not a valid whole number"),
     ],
 )
 def test_wrong_use_is_one_line_status_2_and_no_file(

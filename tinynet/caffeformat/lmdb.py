@@ -28,6 +28,7 @@ from tinynet.errors import TinynetError
 _COMMIT_BYTES = 16 << 20
 _FIRST_MAP_BYTES = 64 << 20
 _LONGEST_KEY = 511  # LMDB's own limit
+_UNWRITTEN_PAGES = 8
 
 
 @dataclass
@@ -141,7 +142,7 @@ def _open_environment(path: Path) -> lmdb.Environment:
     location = _lmdb_path(path)
     try:
         # readahead: records lie in the file in the order in which they are read
-        return lmdb.open(
+        environment = lmdb.open(
             location,
             readonly=True,
             lock=False,
@@ -151,6 +152,26 @@ def _open_environment(path: Path) -> lmdb.Environment:
         )
     except lmdb.Error as error:
         raise TinynetError(f"{path}: cannot be read as an LMDB: {error}") from None
+    try:
+        _require_whole(environment, path / "data.mdb")
+    except TinynetError:
+        environment.close()
+        raise
+    return environment
+
+
+def _require_whole(environment: lmdb.Environment, file: Path) -> None:
+    """Raise TinynetError where a file was cut short: to read what is gone would end the process.
+
+    LMDB may have counted a few last pages that it took back before it wrote them.
+    """
+    page = int(environment.stat()["psize"])
+    whole, found = (int(environment.info()["last_pgno"]) + 1) * page, file.stat().st_size
+    if found + _UNWRITTEN_PAGES * page < whole:
+        raise TinynetError(
+            f"{file}: is cut short, {found:,} of {whole:,} bytes; copy it again, or convert the "
+            "data set again"
+        )
 
 
 def _lmdb_path(path: Path) -> str:

@@ -66,6 +66,17 @@ class Token(NamedTuple):
         return shown if self.kind == "string" else f"'{shown}'"
 
 
+def _stray(sign: str) -> str:
+    """What is wrong where no token begins."""
+    if sign in "\"'":
+        return "this string has no end"
+    if "\udc80" <= sign <= "\udcff":  # a byte that is no UTF-8
+        return f"stray byte 0x{ord(sign) - 0xDC00:02x}; is this a prototxt, which is text?"
+    if sign < " ":
+        return f"stray byte 0x{ord(sign):02x}; is this a prototxt, which is text?"
+    return f"stray {sign!r}"
+
+
 class Reader:
     """Recursive descent over the tokens; Caffe's messages do not nest in themselves."""
 
@@ -88,9 +99,7 @@ class Reader:
                 return Token("end", "", start)
             match = _TOKEN.match(self.source, start)
             if match is None:
-                quoted = self.source[start] in "\"'"
-                what = "this string has no end" if quoted else f"stray {self.source[start]!r}"
-                raise self.error(what, Token("mark", "", start))
+                raise self.error(_stray(self.source[start]), Token("mark", "", start))
             self.position = match.end()
             kind = str(match.lastgroup)
             if kind == "number" and _MORE.match(self.source, self.position):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
@@ -54,7 +54,7 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
     "data",
     cls=RenamedOption,
     former=["--data"],
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="PATH",
     help="Data set, folder or zip.",
 )
@@ -62,7 +62,7 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
 @shared_options.caffe_python
 @click.option(
     "--caffe-tools",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=GivenPath(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
     help="Folder with Caffe's convert_imageset and compute_image_mean.",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import Group, RenamedOption
+from tinynet.cli.words import GivenPath, Group, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
 
@@ -51,7 +51,7 @@ def data() -> None:
     short_help="Check every image, or every record of a converted set.",
     epilog=shared_options.example("tinynet data verify data/tiny-imagenet-200.zip"),
 )
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=GivenPath(path_type=Path))
 @_JOBS
 @_JSON
 def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
@@ -75,7 +75,9 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
 
         if report.kind == "data set":
             raise TinynetError(f"{dataset}: {bad_images(report.problems)}")
-        raise TinynetError(f"{report.problems[0]}; convert the data set again")
+        first = report.problems[0]
+        advice = "" if "convert" in first else "; convert the data set again"
+        raise TinynetError(first + advice)
 
 
 def _print_report(report: VerificationReport) -> None:
@@ -98,10 +100,10 @@ def _print_report(report: VerificationReport) -> None:
         "tinynet data convert data/tiny-imagenet-200.zip --out data/lmdb"
     ),
 )
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=GivenPath(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=DATA_ROOT,
     show_default=True,
     metavar="DIR",
@@ -159,10 +161,10 @@ def convert(
     short_help="Split a converted set anew, for choosing and for reporting.",
     epilog=shared_options.example("tinynet data split data/lmdb --hold-out 0.1 --out data/honest"),
 )
-@click.argument("converted", type=click.Path(path_type=Path))
+@click.argument("converted", type=GivenPath(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     required=True,
     metavar="DIR",
     help="The new folder.",
@@ -230,7 +232,7 @@ def split(
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     required=True,
     metavar="DIR",
     help="Folder for the data set.",
@@ -276,7 +278,7 @@ def synthesize(
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=Path("data"),
     show_default=True,
     metavar="DIR",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.study.demo import Folders
@@ -17,10 +17,10 @@ _FEW = 5  # passes, below which stage 3 has not caught up with stage 1
 
 
 @click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
-@click.argument("dataset", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("dataset", required=False, type=GivenPath(exists=True, path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     default=Path("demo"),
     show_default=True,
     metavar="DIR",

@@ -13,7 +13,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
@@ -33,10 +33,10 @@ HOLD_OUT = 0.1
         "tinynet dissect data/lmdb --split-seed 1 --seeds 1-3 --out runs/dissection"
     )
 )
-@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.argument("data", required=False, type=GivenPath(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=OUT,
     show_default=True,
     metavar="DIR",
@@ -44,7 +44,7 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--results",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="DIR",
     help="Where finished runs' small files and the table lie; default OUT/results.",
 )
@@ -63,7 +63,7 @@ HOLD_OUT = 0.1
 @click.option(
     "--overrides",
     "overrides_files",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(path_type=Path, dir_okay=False),
     multiple=True,
     metavar="FILE",
     help="What 'tinynet search' found for the stage that FILE names; may be given again.  Stage 8 "
@@ -127,7 +127,7 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--pack",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Also put each finished run into small tar files in DIR, as soon as it is done.",
 )
@@ -236,6 +236,8 @@ def dissect(
     done = None
     if not collect:
         costs = None
+        if not jobs_only:
+            devices.require_engine()
         if folds is None and not jobs_only:
             # what has a limit does not spend it on timing
             costs = dissect_work.planned_costs(request, devices, is_timed=within is None)

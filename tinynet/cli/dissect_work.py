@@ -39,6 +39,12 @@ class Devices:
     per_gpu: int | None
     per_job: int = 1
 
+    def require_engine(self) -> None:
+        """Raise where no training could begin for want of the engine: before anything is split."""
+        from tinynet.engine import discovery
+
+        discovery.find(self.engine, self.caffe_python)
+
     @property
     def _are_cores(self) -> bool:
         return self.cpu or self.processes is not None or not gpus.are_here()

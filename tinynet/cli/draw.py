@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.words import GivenPath
 
 
 @click.command(
     epilog=shared_options.example("tinynet draw googlenet/deploy.prototxt googlenet.svg")
 )
-@click.argument("prototxt", type=Path, metavar="PROTOTXT")
-@click.argument("out", type=Path, metavar="[OUT.svg|OUT.png]", required=False)
+@click.argument("prototxt", type=GivenPath(path_type=Path), metavar="PROTOTXT")
+@click.argument("out", type=GivenPath(path_type=Path), metavar="[OUT.svg|OUT.png]", required=False)
 @click.option(
     "--direction",
     default="TB",

@@ -13,6 +13,7 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
+from tinynet.cli.words import GivenPath
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
@@ -46,7 +47,7 @@ def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--data",
-            type=click.Path(path_type=Path),
+            type=GivenPath(path_type=Path),
             metavar="DIR",
             help="Converted data set, where it has moved since the training.",
         ),
@@ -71,7 +72,7 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
         "tinynet evaluate runs/stage7_dropout2/seed1 --split val --oversample"
     )
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=GivenPath(path_type=Path))
 @_split_option("val")
 @click.option("--oversample", is_flag=True, help="Average over Caffe's ten crops.")
 @click.option(
@@ -85,7 +86,12 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
     metavar="N|best",
     help="The snapshot of iteration N, or the best by the training's validation accuracy.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Any .caffemodel.")
+@click.option(
+    "--weights",
+    type=GivenPath(path_type=Path),
+    metavar="FILE",
+    help="Any .caffemodel.",
+)
 @_engine_options
 @click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
@@ -103,7 +109,8 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
 
     request = _request(run, sample=sample or 0, **options)
     if not run.is_dir():
-        raise UsageError(f"{run}: no such run directory")
+        what = "is a file, and no run directory" if run.exists() else "no such run directory"
+        raise UsageError(f"{run}: {what}")
     with _progress(request) as progress:
         compute = module.evaluate if again else module.obtain
         result = compute(request, say, progress)
@@ -135,13 +142,19 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
         "tinynet ensemble runs/stage8_ensemble/member* --out runs/ensemble"
     )
 )
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    type=GivenPath(path_type=Path),
+    metavar="RUN...",
+)
 @_split_option("val")
 @click.option("--one-crop", is_flag=True, help="Average one-crop probabilities, not 10-crop ones.")
 @click.option("--average-only", is_flag=True, help="Score the members and their average only.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=Path("runs/ensemble"),
     show_default=True,
     metavar="DIR",
@@ -177,6 +190,7 @@ def ensemble(
         )
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; name a folder")
+    files.require_place(out)
     members = _members(runs, split, not one_crop, options)
     mean = average(members)
     file = RunPaths(out).probabilities(split, not one_crop)
@@ -203,7 +217,7 @@ def ensemble(
         "tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
     )
 )
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
+@click.argument("runs", nargs=-1, type=GivenPath(path_type=Path), metavar="[RUN]...")
 @_split_option("test")
 @click.option(
     "--best",
@@ -214,14 +228,14 @@ def ensemble(
 )
 @click.option(
     "--check",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Predict nothing: check the form of FILE against the test images of --data.",
 )
 @click.option("--one-crop", is_flag=True, help="Use one-crop probabilities, not 10-crop ones.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=GivenPath(path_type=Path, allow_dash=True),
     metavar="FILE",
     help="The file to write, - for stdout; default SPLIT_10crop.txt beside the RUN.",
 )
@@ -260,6 +274,8 @@ def predict(
         raise UsageError("several RUNs: name the file to write with --out FILE")
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name the file to write")
+    if out is not None and str(out) != "-":
+        files.require_place(out.parent)
     members = _members(runs, split, not one_crop, options)
     result = members[0].probabilities if len(members) == 1 else average(members)
     text = submission(result)

@@ -11,7 +11,7 @@ import click
 
 from tinynet.caffeformat import schema
 from tinynet.cli import shared_options
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT, DataPaths
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
@@ -97,13 +97,13 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     help="Converted data set: its manifest gives classes, sizes and mean.  "
     f"[default: {DATA_ROOT}, or Tiny ImageNet-200's figures where that is not there]",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     default=PROTOTXT_ROOT,
     show_default=True,
     help="Folder to write under.",
@@ -123,7 +123,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--overrides",
     "overrides_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Solver values from 'tinynet search', around which stage 8's members vary; options "
     "given here come before them.",

@@ -13,7 +13,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.cli.messages import say
-from tinynet.cli.words import Group, RenamedOption
+from tinynet.cli.words import GivenPath, Group, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 from tinynet.run.paths import RUNS_ROOT
 
@@ -52,7 +52,7 @@ def jobs() -> None:
     epilog=shared_options.example("tinynet jobs create lists/dissection --stage 1-8 --seeds 1-3"),
 )
 @LIST
-@click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=click.Path(path_type=Path))
+@click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=GivenPath(path_type=Path))
 @shared_options.numbers(
     "--stage", "stages", help_line="Stages; 8 means all its members and their average."
 )
@@ -87,14 +87,17 @@ def jobs() -> None:
 @shared_options.prototxt_root
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=RUNS_ROOT,
     show_default=True,
     metavar="DIR",
     help="Where the runs go.",
 )
 @click.option(
-    "--engine", metavar="auto|caffe|torch", help="What all jobs run on, as in 'tinynet train'."
+    "--engine",
+    type=shared_options.ENGINE,
+    metavar="auto|caffe|torch",
+    help="What all jobs run on, as in 'tinynet train'.",
 )
 @click.option("--caffe-python", metavar="PYTHON", help="Interpreter with Caffe, for all jobs.")
 @_JSON

@@ -11,10 +11,10 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 from tinynet.errors import UsageError
 
-LIST = click.argument("folder", metavar="LIST", type=click.Path(path_type=Path))
+LIST = click.argument("folder", metavar="LIST", type=GivenPath(path_type=Path))
 
 
 def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

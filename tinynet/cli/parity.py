@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinynet import files
 from tinynet.cli import shared_options
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _ROWS = 20
         "tinynet parity prototxt/stage7_dropout2/solver.prototxt --max-iter 20"
     ),
 )
-@click.argument("solver", type=click.Path(path_type=Path))
+@click.argument("solver", type=GivenPath(path_type=Path))
 @click.option(
     "--max-iter",
     "iterations",
@@ -41,7 +42,7 @@ _ROWS = 20
 @click.option(
     "--from",
     "start",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="FILE",
     help="Start from a .caffemodel's weights or a .solverstate.",
 )
@@ -71,7 +72,10 @@ _ROWS = 20
     help="Show each Nth iteration.",
 )
 @click.option(
-    "--figure", type=click.Path(path_type=Path), metavar="PNG", help="Draw the curves as well."
+    "--figure",
+    type=GivenPath(path_type=Path),
+    metavar="PNG",
+    help="Draw the curves as well.",
 )
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 where losses or displacements are beyond a limit."
@@ -110,6 +114,7 @@ def parity(
         from tinynet.report.canvas import require_format
 
         require_format(figure)
+        files.require_place(figure.parent)
     overrides = shared_options.overrides(assignments, random_seed=seed)
     request = experiment.ParityRequest(
         solver=solver,

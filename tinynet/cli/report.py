@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.words import GivenPath
 from tinynet.errors import StoppedEarly, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +23,12 @@ NAMES = (
 
 
 @click.command(epilog=shared_options.example("tinynet report runs --out report.html"))
-@click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[RUNS|RESULTS]...")
+@click.argument(
+    "sources",
+    nargs=-1,
+    type=GivenPath(path_type=Path),
+    metavar="[RUNS|RESULTS]...",
+)
 @click.option(
     "--only",
     type=click.Choice(NAMES),
@@ -30,7 +37,7 @@ NAMES = (
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="FILE",
     help="The page, default report.html; an .md file has the tables alone; with --only a .png, "
     ".svg or .pdf, or a folder.",
@@ -44,7 +51,7 @@ NAMES = (
 @shared_options.prototxt_root
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="DIR",
     help="Converted data set: the page then shows its images, and names of its classes, in place "
     "of drawn ones.",
@@ -84,6 +91,7 @@ def report(
     training in the end, and 75 where something was.
     """
     from tinynet.report import figures
+    from tinynet.report.canvas import require_format
     from tinynet.report.figure import Choice
     from tinynet.report.report_data import ReportData, collect
 
@@ -97,6 +105,12 @@ def report(
     ):
         if given and only not in (None, its):
             raise UsageError(f"{name} goes with --only {its}, or with the whole page")
+    page = out or Path("report.html")
+    if only is None:
+        _require_page(page)
+        files.require_place(page.parent)
+    elif out is not None and out.suffix and not out.is_dir():
+        require_format(out)
     choice = Choice(stage=stage, image=image, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":
@@ -105,14 +119,12 @@ def report(
     if only is None:
         from tinynet.report.page import write_report
 
-        page = out or Path("report.html")
-        if page.suffix.lower() == ".md" and not page.is_dir():
+        if page.suffix.lower() == ".md":
             from tinynet.report.markdown import write_markdown
 
             write_markdown(report_data, page)
             click.echo(str(page))
             return None
-        _require_page(page)
         write_report(report_data, choice, page)
         click.echo(str(page))
         return None
@@ -128,14 +140,14 @@ def _watch(sources: tuple[Path, ...], page: Path, every: float) -> int:
     named = sources or (Path("runs"),)
     for source in named:
         if not source.is_dir():
-            raise UsageError(f"{source}: no such folder; name the one that trainings write to")
-    _require_page(page)
+            raise UsageError(f"{source}: is no folder; name the one that trainings write to")
+    _require_page(page, (".html", ".htm"))
     click.echo(str(page))
     return 0 if live.watch(named, page, every, live.say_on_terminal) else StoppedEarly.exit_status
 
 
-def _require_page(page: Path) -> None:
-    if page.is_dir() or page.suffix.lower() not in (".html", ".htm"):
+def _require_page(page: Path, suffixes: tuple[str, ...] = (".html", ".htm", ".md")) -> None:
+    if page.is_dir() or page.suffix.lower() not in suffixes:
         raise UsageError(
             f"--out {page}: the page is an .html file, its tables alone an .md file; a figure "
             "takes --only NAME"

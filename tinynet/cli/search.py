@@ -12,6 +12,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
+from tinynet.cli.words import GivenPath
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
         "tinynet search data/lmdb --stage 7 --trials 10 --levels 2 --epochs 10"
     )
 )
-@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.argument("data", required=False, type=GivenPath(path_type=Path))
 @click.option("--stage", "number", type=int, metavar="N", help="Which stage, 1 to 7.")
 @click.option("--variant", "variant_name", metavar="NAME", help="A variant instead.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="DIR",
     help="Where the study and its runs lie; default runs/search/STAGE.",
 )

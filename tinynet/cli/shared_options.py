@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tinynet.cli.words import GivenPath
 from tinynet.cli.words import example as example
 from tinynet.errors import UsageError
 from tinynet.experiment.hyperparameters import LARGEST_COUNT, LARGEST_SEED
@@ -127,6 +128,7 @@ def seeds(help_line: str) -> Option:
     return numbers("--seeds", help_line=help_line, largest=LARGEST_SEED)
 
 
+ENGINE = click.Choice(["auto", "caffe", "torch"])
 EITHER = "Real Caffe, or Caffe's semantics on torch; auto: torch where it is installed."
 
 
@@ -134,6 +136,7 @@ def engine(help_line: str = EITHER) -> Option:
     """``--engine auto|caffe|torch``."""
     return click.option(
         "--engine",
+        type=ENGINE,
         default="auto",
         show_default=True,
         metavar="auto|caffe|torch",
@@ -186,7 +189,7 @@ def overrides(assignments: Sequence[str], **fields: int | None) -> dict[str, str
 
 prototxt_root: Option = click.option(
     "--prototxt",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=PROTOTXT_ROOT,
     show_default=True,
     metavar="DIR",

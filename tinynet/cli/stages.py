@@ -12,6 +12,7 @@ import click
 
 from tinynet.caffeformat import schema, shapes
 from tinynet.cli import shared_options
+from tinynet.cli.words import GivenPath
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets
@@ -24,7 +25,7 @@ from tinynet.report.table import as_text, of_texts
 
 DATA_OPTION = click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     help="Converted data set to take classes and sizes from, as 'tinynet generate' does.",
 )
 CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number of classes.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.cli.words import RenamedOption
+from tinynet.cli.words import GivenPath, RenamedOption
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog=shared_options.example("tinynet train --stage 1 --engine torch --max-iter 2000"),
 )
-@click.argument("solver", required=False, type=click.Path(path_type=Path))
+@click.argument("solver", required=False, type=GivenPath(path_type=Path))
 @click.option("--stage", type=int, metavar="N", help="Train stage N (1 to 8).")
 @click.option("--member", type=int, metavar="N", help="Which member of stage 8 (1 to 11).")
 @shared_options.prototxt_root
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 @shared_options.cpu("Train on")
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=Path("runs"),
     show_default=True,
     metavar="DIR",
@@ -144,7 +145,11 @@ def request_of(
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
     from tinynet.run.request import TrainingRequest
 
-    given = [f"--{name}" for name in ("gpu", "gpus", "cpu") if options[name] not in (None, False)]
+    given = [  # GPU 0 is one
+        f"--{name}"
+        for name in ("gpu", "gpus", "cpu")
+        if options[name] is not None and options[name] is not False
+    ]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)}: choose one")
     overrides = shared_options.overrides(
@@ -197,8 +202,9 @@ def _target(
             f"stage {stage} has {found.members} members: add --member 1 to --member {found.members}"
         )
     if member is not None and not (found.is_ensemble and 1 <= member <= found.members):
-        which = f"members 1 to {found.members}" if found.is_ensemble else "no members"
-        raise UsageError(f"stage {stage} has {which}, not {member}")
+        if not found.is_ensemble:
+            raise UsageError(f"stage {stage} has no members: leave --member {member} out")
+        raise UsageError(f"stage {stage} has members 1 to {found.members}, not {member}")
     files = StagePaths(root, found.name, member)
     if member is not None:
         return files.solver, RunPaths.of(runs, found.name, name or member_name(member))
@@ -226,6 +232,11 @@ def _solver_in(folder: RunPaths) -> Path:
     """What a folder is trained by: of a run or of generated files the same name."""
     if not folder.run_json.exists() and not folder.solver.exists():
         raise UsageError(f"{folder.root}: holds neither a run (run.json) nor a solver.prototxt")
+    if not folder.run_json.exists() and folder.log.exists():
+        raise UsageError(
+            f"{folder.root}: holds a run without its run.json, which cannot resume; 'tinynet train "
+            f"{shlex.quote(str(folder.solver))}' trains it anew"
+        )
     return folder.solver
 
 

@@ -27,6 +27,15 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class GivenPath(click.Path):
+    """A path that is more than an empty word, which would mean the folder at hand."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("is empty; name a file or a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def example(*commands: str) -> str:
     """The epilog of a command's help: examples, each on a line of its own, however long it is."""
     title = "Example" if len(commands) == 1 else "Examples"
@@ -36,6 +45,8 @@ def example(*commands: str) -> str:
 def name_values(command: click.Command) -> None:
     """Call the values of all options alike: N a count, X a number, DIR a folder, FILE a file."""
     for param in command.params:
+        if isinstance(param.type, click.types.IntParamType):
+            param.type.name = "whole number"  # in "is not a valid …"
         if isinstance(param, click.Option) and param.metavar is None and not param.is_flag:
             kind = param.type
             if isinstance(kind, click.types.IntParamType):

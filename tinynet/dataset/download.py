@@ -71,7 +71,7 @@ def _name(url: str) -> str:
         parts = urlsplit("")
     name = unquote(parts.path).rpartition("/")[2]
     if parts.scheme not in ("http", "https") or not parts.netloc or not name.endswith(".zip"):
-        raise UsageError(f"{url}: is not the http or https address of a .zip")
+        raise UsageError(f"--url {url!r}: is not the http or https address of a .zip")
     if fault := component_fault(name[: -len(".zip")]):
         raise UsageError(f"{url}: its name {name!r} {fault}, and it is to name a folder")
     return name

@@ -143,7 +143,7 @@ def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Ma
 
     One plan gives the same files on every machine.  ``out`` appears when all is written.
     Raises TinynetError where ``source`` is no conversion, and UsageError where it has tuning
-    images already or the plan asks for more images than there are.
+    images already, the plan asks for more images than there are, or ``out`` is ``source``.
     """
     manifest = read_manifest(source)
     if not manifest.labelled["val"]:
@@ -154,6 +154,10 @@ def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Ma
         raise UsageError(
             f"{source}: has been split already, and its val are {manifest.options['roles']['val']};"
             " take it as it is, or split the folder that it was made from"
+        )
+    if out.resolve() == source.resolve():
+        raise UsageError(
+            f"--out {out}: is the folder that is split, whose images would be lost; name another"
         )
     check_absent(out, overwrite, CONTENTS)
     entries = list(_entries(source, manifest))

@@ -28,7 +28,7 @@ def read_overrides(path: Path) -> dict[str, float]:
         raise UsageError(f"{path}: no such file; 'tinynet search' writes one") from None
     except (TinynetError, KeyError, TypeError, AttributeError):
         raise TinynetError(
-            f'{path}: is no file of overrides; it holds {{"solver": {{"base_lr": 0.01}}}}'
+            f'{path}: is no file of overrides, such as {{"solver": {{"base_lr": 0.01}}}}'
         ) from None
     return _checked(path, items)
 

@@ -57,11 +57,10 @@ def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list
     what = [os.fspath(solver)]
     if seeds:
         return [_training(solver, what, folder, f"seed{seed}", seed, options) for seed in seeds]
-    from tinynet.caffeformat import schema, text
+    from tinynet.run.solver_files import load
 
-    seed = max(int(text.read(solver, schema.SolverParameter).random_seed), -1)
-    name = f"seed{1 if seed < 0 else seed}"
-    return [_training(solver, what, folder, name, None, options)]
+    seed = int(load(solver)[0].random_seed)
+    return [_training(solver, what, folder, f"seed{seed}", None, options)]
 
 
 def _ensemble(found: Stage, members: Sequence[int], options: Options) -> Iterator[Job]:

@@ -38,6 +38,9 @@ def best(folders: Sequence[Path]) -> Group:
     """
     found = groups(folders)
     if not found:
+        for folder in folders:
+            if not folder.is_dir():
+                raise UsageError(f"{folder}: is no folder; name one of runs")
         shown = ", ".join(map(str, folders))
         raise UsageError(
             f"{shown}: holds no finished run with {RunPaths(Path()).probabilities(SPLIT, True)}; "

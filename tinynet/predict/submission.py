@@ -34,7 +34,9 @@ def require_form(text: str, where: str, names: Sequence[str], wnids: Sequence[st
     seen: Counter[str] = Counter()
     chosen = set()
     for number, line in enumerate(lines[:-1], 1):
-        name, _, wnid = line.rpartition(" ")
+        name, blank, wnid = line.rpartition(" ")
+        if not blank:
+            raise TinynetError(f"{where}:{number}: {line!r} is no image and a wnid")
         seen[name] += 1
         if name not in wanted:
             raise TinynetError(f"{where}:{number}: {name!r} is no image of the test split")

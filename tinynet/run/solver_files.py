@@ -45,11 +45,19 @@ def read_solver(path: Path) -> schema.SolverParameter:
     try:
         solver = text.read(path, schema.SolverParameter)
     except TinynetError:
+        if path.suffix in _SNAPSHOTS:
+            raise UsageError(
+                f"{path}: is a snapshot, not a solver; name the run directory, which resumes from "
+                "it, or a solver.prototxt with --weights FILE"
+            ) from None
         if _is_net(path):
             raise UsageError(f"{path}: is a net, not a solver; {_solvers_of(path)}") from None
         raise
     upgrade.upgrade_solver(solver, str(path))
     return as_run(solver)
+
+
+_SNAPSHOTS = (".caffemodel", ".solverstate", ".h5")
 
 
 def _is_net(path: Path) -> bool:

@@ -125,13 +125,12 @@ def _gpus(request: TrainingRequest, engine: Engine) -> tuple[int, ...]:
         return tuple(range(seen))
     count = int(request.gpus)
     if seen < count:
-        raise TinynetError(
-            f"--gpus {count}: PyTorch sees {seen or 'no'} GPU{'s' * (seen != 1)} here; {_instead()}"
-        )
+        here = f"{seen or 'no'} GPU{'s' * (seen > 1)}"
+        raise TinynetError(f"--gpus {count}: PyTorch sees {here} here; {_instead(seen)}")
     return tuple(range(count))
 
 
-def _instead() -> str:
+def _instead(seen: int) -> str:
     if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
         return "of MIG slices a process sees one alone, which --gpu 0 trains on"
-    return "train on fewer, or with --cpu --solvers N"
+    return ("train on fewer, or" if seen else "train") + " with --cpu --solvers N"

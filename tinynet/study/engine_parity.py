@@ -180,10 +180,10 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
     an engine fails; UsageError where there are fewer cores than threads asked for.
     """
     _require_cores(request.threads)
-    caffe = _find_caffe(request.caffe_python)
-    torch = discovery.find_torch()
     prototxt = _prepare(request)
     checks.require_data(prototxt)
+    caffe = _find_caffe(request.caffe_python)
+    torch = discovery.find_torch()
     runs = [Run("caffe", caffe), Run("torch", torch)]
     again = bool(request.nudge) or request.threads is not None
     if again:

@@ -43,7 +43,7 @@ DEFAULT_RANGES = (Range("base_lr", 1e-3, 1e-1), Range("weight_decay", 1e-5, 1e-2
 
 
 def parse_range(text: str) -> Range:
-    """``NAME=LOW:HIGH``.  Raises UsageError where it is no float field between positive bounds."""
+    """``FIELD=LOW:HIGH``.  Raises UsageError where it is no float field between positive bounds."""
     name, _, bounds = text.partition("=")
     low, _, high = bounds.partition(":")
     known = schema.FIELDS["SolverParameter"].get(name)
@@ -52,7 +52,7 @@ def parse_range(text: str) -> Range:
     try:
         found = Range(name, float(low), float(high))
     except ValueError:
-        raise UsageError(f"--range {text}: give NAME=LOW:HIGH, as base_lr=0.001:0.1") from None
+        raise UsageError(f"--range {text}: give FIELD=LOW:HIGH, as base_lr=0.001:0.1") from None
     if not 0 < found.low < found.high < math.inf:
         raise UsageError(f"--range {text}: needs 0 < LOW < HIGH")
     for bound in (found.low, found.high):
