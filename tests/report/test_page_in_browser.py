@@ -78,10 +78,25 @@ def test_a_wide_page_sets_the_caption_beside_the_figure_and_a_narrow_one_shows_i
     assert caption >= drawn
     browser.resize(chrome, 400)
     shown = (
-        "return [...document.querySelectorAll('#figure-dissection svg')].map(e => e.clientWidth)"
+        "document.querySelectorAll('details').forEach(e => { e.open = true; });"
+        "return [...document.querySelectorAll('figure')].map(f =>"
+        " [...f.querySelectorAll('svg')].map(e => e.clientWidth))"
     )
-    wide, narrow = chrome.execute_script(shown)
-    assert wide == 0 and 300 < narrow <= 400
+    widths = chrome.execute_script(shown)
+    chrome.execute_script("document.querySelectorAll('details').forEach(e => { e.open = false; })")
+    assert len(widths) > 8
+    assert all(wide == 0 and 300 < narrow <= 400 for wide, narrow in widths)
+
+
+def test_shades_are_lighter_on_a_dark_page_and_nothing_is_white_in_them(chrome):
+    look = (
+        "return [...document.querySelectorAll('image[id*=shade]')]"
+        ".map(e => getComputedStyle(e).filter)"
+    )
+    for scheme, wanted in (("light", "none"), ("dark", "brightness(1.2)")):
+        browser.prefer(chrome, scheme)
+        found = chrome.execute_script(look)
+        assert found and set(found) == {wanted}
 
 
 def test_folded_columns_are_shown_when_asked_for(chrome):
