@@ -108,7 +108,7 @@ CASES = """
 2 report empty --only curves --out x.bmp                a figure is written as
 1 report empty --out file.txt/x.html                    leads through a file
 2 report empty --out x.pdf                              the page is an .html file
-2 report file.txt                                       is no folder
+2 report file.txt                                       is a file
 1 ensemble empty --out file.txt/x                       leads through a file
 1 predict empty --out file.txt/x                        leads through a file
 1 predict --check file.txt --data lmdb                  'hello' is no image and a wnid

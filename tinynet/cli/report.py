@@ -140,7 +140,8 @@ def _watch(sources: tuple[Path, ...], page: Path, every: float) -> int:
     named = sources or (Path("runs"),)
     for source in named:
         if not source.is_dir():
-            raise UsageError(f"{source}: is no folder; name the one that trainings write to")
+            what = "is a file" if source.exists() else "no such folder"
+            raise UsageError(f"{source}: {what}; name the folder that trainings write to")
     _require_page(page, (".html", ".htm"))
     click.echo(str(page))
     return 0 if live.watch(named, page, every, live.say_on_terminal) else StoppedEarly.exit_status

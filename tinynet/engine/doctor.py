@@ -37,8 +37,9 @@ OPTIONAL = {
     "plyvel": "data layers that read LevelDB",
     "pyarrow": "converting data sets in parquet files",
     "pydot": "caffe.draw's graphs for graphviz",
-    "eval_type_backport": "needed on Python 3.9 alone",
 }
+if sys.version_info < (3, 10):
+    OPTIONAL["eval_type_backport"] = "annotations as Python 3.10 reads them"
 
 _TORCH = """
 import json, torch

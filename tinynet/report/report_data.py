@@ -185,7 +185,8 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
     for source in sources:
         here = look(source)
         if not here:
-            what = "holds no run (no run.json)" if source.is_dir() else "is no folder"
+            what = "holds no run (no run.json)" if source.is_dir() else "no such folder"
+            what = "is a file" if source.is_file() else what
             raise UsageError(f"{source}: {what}; name run directories, or a folder of them")
         seen.add(here)
     _require_tables_alone(seen)
