@@ -139,6 +139,7 @@ def _more_layers() -> dict[str, str]:
         found[f"loss {more}"] = loss
     for more in ("out_max_val: true", "top_k: 2", "axis: 1"):
         found[f"argmax {more}"] = layer("ArgMax", "x", "y", f"argmax_param {{ {more} }}")
+    found["dropout"] = layer("Dropout", "x", "y", "dropout_param { dropout_ratio: 0.3 }")
     shape = "shape { dim: 2 dim: 3 }"
     found["parameter"] = layer("Parameter", "", "p", f"parameter_param {{ {shape} }}", "p")
     found["dummy"] = layer(
