@@ -11,6 +11,7 @@ import pytest
 
 import tinynet
 from tests.cli.command import run as command
+from tinynet.dataset.manifest import read_manifest
 from tinynet.errors import UsageError
 
 
@@ -28,6 +29,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train_val.prototxt", "deploy.prototxt", "solver.prototxt"
     }  # fmt: skip
     return folder
+
+
+def test_the_same_records_are_written_as_by_the_command(folder: Path, tmp_path: Path) -> None:
+    assert command("data", "convert", folder / "shapes", "--out", tmp_path / "lmdb").status == 0
+    assert read_manifest(tmp_path / "lmdb").digests == read_manifest(folder / "lmdb").digests
+
+
+def test_nets_of_another_data_set_are_not_replaced_by_default(tmp_path: Path) -> None:
+    net = tinynet.generate(1, classes=7, out=tmp_path)[0].parent / "train_val.prototxt"
+    before = net.read_bytes()
+    with pytest.raises(UsageError, match="is a net of 7 classes, and .* has 200"):
+        tinynet.generate(1, out=tmp_path)
+    assert net.read_bytes() == before
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def synthesize(
     return Path(out)
 
 
-def convert(source: PathLike, out: PathLike, *, seed: int = 0, overwrite: bool = False) -> Manifest:
+def convert(source: PathLike, out: PathLike, *, seed: int = 1, overwrite: bool = False) -> Manifest:
     """Convert a data set (folder or zip) into LMDBs, a mean and a manifest, which is returned.
 
     ``seed``: of the order of the records.  Raises TinynetError for anything wrong with the data.
@@ -86,15 +86,18 @@ def generate(
 ) -> list[Path]:
     """Write the prototxt of a stage (a number), of a variant (a name), or of every stage.
 
-    ``data``: a converted folder, whose classes, sizes and mean the nets take; without it they are
-    Tiny ImageNet-200's.  ``solver``: fields of the solver, as in ``max_iter=1000``.  Returns the
-    files.  Raises UsageError where the arguments contradict each other.
+    ``data``: a converted folder, whose classes, sizes and mean the nets take; without it
+    ``data/lmdb``, or Tiny ImageNet-200's where that is not there.  ``solver``: fields of the
+    solver, as in ``max_iter=1000``.  Returns the files.  Raises UsageError where the arguments
+    contradict each other, or nets of another number of classes are there and neither was given.
     """
     described = data_description.describe(None if data is None else Path(data), classes)
     found = list(STAGES) if which is None else [_net(which)]
     files = generator.generate(
         Path(out), described, found, Overrides(batch_size, epochs, solver=solver)
     )
+    if data is None and classes is None:
+        generator.require_same_classes(files, described, Path(out))
     generator.write(files)
     return list(files)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +160,7 @@ def generate(
     described = dataset.describe(data, classes)
     files = generator.generate(out, described, stages, overrides)
     if data is None and classes is None:
-        _require_same_classes(files, described, out)
+        generator.require_same_classes(files, described, out)
     if overrides_file is not None:
         _warn_of_overrides(overrides_file, data or DATA_ROOT, stages)
     if not check:
@@ -181,20 +180,6 @@ def generate(
             f"{len(lines)} of {len(files)} files under {out} are not as generated; "
             "'tinynet generate' with the same options writes them"
         )
-
-
-def _require_same_classes(files: Collection[Path], described: dataset.DataSet, out: Path) -> None:
-    """Raise UsageError where a net that is there is another data set's than nobody has named."""
-    for path in files:
-        there = generator.classes_of(path)
-        if there not in (None, described.classes):
-            data = described.paths.root
-            where = "" if out == PROTOTXT_ROOT else f" --out {shlex.quote(str(out))}"
-            raise UsageError(
-                f"{path}: is a net of {there} classes, and {data} has {described.classes}; "
-                f"'tinynet generate --data {data}{where}' puts nets for {described.classes} in "
-                f"their place, 'tinynet generate --classes {there}{where}' keeps to {there}"
-            )
 
 
 def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -10,10 +11,10 @@ from google.protobuf.message import Message
 from tinynet import files
 from tinynet.caffeformat import schema, shapes, text
 from tinynet.caffeformat.score_layer import score_layer
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import nets, solvers
 from tinynet.experiment.data_description import DataSet
-from tinynet.experiment.paths import StagePaths, member_name
+from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths, member_name
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import MEMBERS, STAGES, Member, Stage
 
@@ -118,6 +119,20 @@ def classes_of(path: Path) -> int | None:
     except (OSError, TinynetError):  # nothing there, or nothing that generating would lose
         return None
     return None if layer is None else int(layer.inner_product_param.num_output)
+
+
+def require_same_classes(files: Collection[Path], described: DataSet, out: Path) -> None:
+    """Raise UsageError where a net that is there is another data set's than nobody has named."""
+    for path in files:
+        there = classes_of(path)
+        if there not in (None, described.classes):
+            data = shlex.quote(str(described.paths.root))
+            where = "" if out == PROTOTXT_ROOT else f" --out {shlex.quote(str(out))}"
+            raise UsageError(
+                f"{path}: is a net of {there} classes, and {data} has {described.classes}; "
+                f"'tinynet generate --data {data}{where}' puts nets for {described.classes} in "
+                f"their place, 'tinynet generate --classes {there}{where}' keeps to {there}"
+            )
 
 
 def write(texts: dict[Path, str]) -> None:

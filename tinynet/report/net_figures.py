@@ -18,6 +18,7 @@ from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.activations import Activations, first_layer, read_image
 from tinynet.predict.occlusion import occlusions
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report import feature_maps as maps_figure
 from tinynet.report import figure_numbers, occlusion_figure, picks
 from tinynet.report import filters as filters_figure
@@ -199,6 +200,7 @@ def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     if run is None:
         raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
     said = run.of(report_data.reported)
+    said = run.of(report_data.reported, OVERSAMPLE) if said is None else said
     if said is None:
         raise Absent(f"{run.name} has no answers for the reported images; 'tinynet evaluate RUN'")
     chosen = picks.at_random(picks.as_guesses(said), _OCCLUDED)
