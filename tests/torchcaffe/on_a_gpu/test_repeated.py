@@ -1,10 +1,11 @@
-"""On a GPU iterations that are repeated as a CUDA graph give the bits of the plain path."""
+"""On a GPU what is repeated as a CUDA graph gives the bits of the plain path."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,8 +13,10 @@ import tinynet.torchcaffe as torchcaffe
 from tests.run import small_stages
 from tests.torchcaffe.conftest import needs_gpu, on_gpu
 from tests.torchcaffe.left_by_solvers import assert_equal
+from tinynet.caffeformat.transform import crop_origins
 from tinynet.torchcaffe import extensions
-from tinynet.torchcaffe.fast import recorded_passes
+from tinynet.torchcaffe.fast import graphs, recorded_passes
+from tinynet.torchcaffe.fast.dense_crops import ViewPredictor
 
 pytestmark = needs_gpu
 # the images come to the device in the first 10, of batch 4
@@ -66,3 +69,49 @@ def test_a_run_resumes_exactly_across_repeated_iterations(
             extensions.restore_complete(resumed, state)
             resumed.step(16)
             assert_equal(whole, resumed)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+@pytest.mark.parametrize("stage", [1, 7])
+def test_repeated_tests_leave_the_bits_of_the_plain_path(
+    stages: Path, stage: int, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_stages.write_stage(stages, stage, full_size=True, test_interval=3, max_iter=100)
+    with on_gpu():
+        extensions.set_precision(precision)
+        plain, repeated = (made(path, graph, monkeypatch) for graph in (False, True))
+        for solver in (plain, repeated):
+            solver.step(19)
+        (passes,) = repeated._recorded_tests.values()
+        assert passes.recorded == 1, passes.refused
+        for name, blob in plain.test_nets[0].blobs.items():
+            found = repeated.test_nets[0].blobs[name].tensor
+            assert graphs.same_bits([found.contiguous()], [blob.tensor.contiguous()]), name
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+@pytest.mark.parametrize("crops", [1, 10])
+def test_repeated_predictions_have_the_bits_of_the_plain_path(
+    crops: int, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(small_stages.ROOT / "prototxt/stage7_dropout2/deploy.prototxt")
+    numbers = np.random.default_rng(1)
+    origins = crop_origins(64, 64, 60) if crops == 10 else [(2, 2)]
+    mean = numbers.uniform(90, 160, (3, 64, 64)).astype(np.float32)
+    with on_gpu():
+        extensions.set_precision(precision)
+        net = torchcaffe.Net(model, torchcaffe.TEST)
+        for blobs in net.params.values():
+            for blob in blobs:
+                inputs = np.prod(blob.data.shape[1:])
+                blob.data[...] = numbers.normal(0, (2.0 / inputs) ** 0.5, blob.data.shape)
+        predictors = []
+        for graph in ("0", "1"):
+            monkeypatch.setenv(recorded_passes.VARIABLE, graph)
+            given = net, origins, crops == 10, mean, 0.02
+            predictors.append(ViewPredictor(*given, measure=False))
+        plain, repeated = predictors
+        for count in (8, 8, 8, 8, 8, 5, 8):
+            images = numbers.integers(0, 256, (count, 3, 64, 64)).astype(np.uint8)
+            np.testing.assert_array_equal(repeated(images), plain(images))
+        assert repeated._run.recorded == 1, repeated._run.refused
