@@ -88,11 +88,14 @@ class Part:
         if self.of is shape and not (self.cleared or self.host_is_newer):
             assert tensor is not None
             return tensor
-        if tensor is None or tensor.numel() != math.prod(shape):
+        if tensor is None:
             tensor = self._resized(shape)
         elif tensor.shape != shape:
-            tensor = self.tensor = tensor.reshape(shape)
-            self.host = None if self.host is None else self.host.reshape(shape)
+            if tensor.numel() != math.prod(shape):
+                tensor = self._resized(shape)
+            else:
+                tensor = self.tensor = tensor.reshape(shape)
+                self.host = None if self.host is None else self.host.reshape(shape)
         if self.cleared:
             tensor.zero_()
             self.cleared = self.host_is_newer = False

@@ -233,16 +233,16 @@ class Solver:
     def plain_passes(self, stops: Callable[[], bool] = lambda: False) -> torch.Tensor | None:
         """The same in any case layer after layer; ``stops`` is asked between two of them."""
         count, debug_info = self.parameters.iter_size, self.net.debug_info
-        loss = torch.zeros(())
-        for number in range(count):
-            if number and stops():
+        loss = None
+        for _ in range(count):
+            if loss is not None and stops():
                 return None
             passed = self.net.run_forward()
-            loss = loss + passed if number else passed
+            loss = passed if loss is None else loss + passed
             self.net.run_backward()
             if debug_info:
                 debug_info.all_params()
-        return loss if count == 1 else loss / count
+        return loss if loss is None or count == 1 else loss / count
 
     def solve(self, resume_file: str | Path | None = None) -> None:
         """Train to ``max_iter``; then a last snapshot unless just written, a display and a test.

@@ -242,4 +242,7 @@ class RecordedPasses:
 
     def _kept_is_kept(self) -> bool:
         """Whether what is only read is where it was, and nobody has written into it."""
-        return all(part.tensor is tensor and not part.host_is_newer for part, tensor in self._kept)
+        for part, tensor in self._kept:
+            if part.tensor is not tensor or part.host_is_newer:
+                return False
+        return True

@@ -13,5 +13,5 @@ def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Ten
 
 def staged(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
     """``values`` where ``device`` can copy them from without a wait: a GPU, page-locked memory."""
-    tensor = torch.as_tensor(values)
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
     return tensor.pin_memory() if device.type == "cuda" else tensor
