@@ -77,7 +77,7 @@ CASES = """
 2 train small/solver.prototxt --set base_lrr=1          no solver field 'base_lrr'
 2 train small/solver.prototxt --name ''                 it is to name a folder
 1 train small/solver.prototxt --runs file.txt           leads through a file
-1 train missing.prototxt                                no such solver
+2 train missing.prototxt                                no such solver
 2 train --stage 1 --member 2                            stage 1 has no members
 2 train --stage 8                                       add --member 1 to --member 11
 2 evaluate nothing                                      no such run directory
@@ -91,7 +91,7 @@ CASES = """
 2 report nothing                                        nothing:
 2 jobs create list                                      name what to run
 2 jobs create list --no-evaluate small/solver.prototxt --train '--a 5' | does not take these
-1 jobs create list missing.prototxt                     no such solver
+2 jobs create list missing.prototxt                     no such solver
 2 jobs create '' --stage 1                              'LIST': is empty
 2 jobs slurm list --time abc                            give minutes, hours:minutes:seconds
 2 dissect lmdb --variant nope                           no variant 'nope'
@@ -102,7 +102,7 @@ CASES = """
 2 search lmdb --stage 1 --range base_lr=1:0.1           base_lr
 2 dissect lmdb --engine cafe                            'cafe' is not one of
 1 dissect lmdb --caffe-python nowhere --engine caffe    which is not a Python
-1 parity missing.prototxt                               no such solver
+2 parity missing.prototxt                               no such solver
 2 parity small/train_val.prototxt                       is a net, not a solver
 1 parity small/solver.prototxt --figure file.txt/x.png  leads through a file
 2 report empty --only curves --out x.bmp                a figure is written as
@@ -114,7 +114,7 @@ CASES = """
 1 predict --check file.txt --data lmdb                  'hello' is no image and a wnid
 2 predict nothing --best --out s.txt                    nothing: is no folder
 2 jobs create list small/train_val.prototxt             is a net, not a solver
-1 jobs local nothing                                    is no job list
+2 jobs local nothing                                    is no job list
 1 jobs status file.txt                                  leads through a file
 2 stages --stage 12                                     no stage 12
 1 draw file.txt                                         unknown field 'hello'

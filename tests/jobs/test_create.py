@@ -24,7 +24,7 @@ def test_an_option_that_train_does_not_take_is_refused_when_the_list_is_made(sma
     done = command.run("jobs", "create", small, "small/solver.prototxt", "--train", "'")
     assert done.status == 2 and "--train '" in done.stderr
     done = command.run("jobs", "create", small, "none/solver.prototxt", "--seeds", "1")
-    assert done.status == 1 and "none/solver.prototxt: no such solver" in done.stderr
+    assert done.status == 2 and "none/solver.prototxt: no such solver" in done.stderr
     done = command.run("jobs", "create", small)
     assert done.status == 2 and not small.exists()
     for seeds in ("x", "3-1", "1,,2", "-1", "1-99999999"):

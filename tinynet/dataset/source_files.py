@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from tinynet.dataset.zip_members import open_zip
-from tinynet.errors import TinynetError
+from tinynet.errors import UsageError
 
 
 class Files:
@@ -111,11 +111,11 @@ class ZipFiles(Files):
 
 
 def open_files(path: Path) -> Files:
-    """Open a data set, folder or zip; raises TinynetError where ``path`` is neither."""
+    """Open a data set, folder or zip; raises UsageError where nothing is at ``path``."""
     if path.is_dir():
         return FolderFiles(path)
     if not path.exists():
-        raise TinynetError(
+        raise UsageError(
             f"{path}: no such folder or zip; get one with 'tinynet data fetch' or "
             "'tinynet data synthesize'"
         )

@@ -122,12 +122,15 @@ class Stored:
 
 
 def read(folder: Path) -> JobList:
-    """Read a list.  Raises TinynetError where there is none, or where ``jobs.json`` is damaged."""
+    """Read a list.
+
+    Raises UsageError where there is none, TinynetError where ``jobs.json`` is damaged.
+    """
     path = ListPaths(Path(folder)).jobs
     try:
         found = files.typed(Stored, files.read_json(path))
     except FileNotFoundError:
-        raise TinynetError(
+        raise UsageError(
             f"{folder}: is no job list (no jobs.json); make one with 'tinynet jobs create'"
         ) from None
     except ValueError as error:

@@ -30,7 +30,7 @@ class Options:
 def jobs_of_stage(number: int, seeds: Sequence[int], options: Options) -> list[Job]:
     """One job per seed, or per member and one that averages them where the stage is an ensemble.
 
-    Raises UsageError where there is no such stage, TinynetError where its prototxt is not there.
+    Raises UsageError where there is no such stage, or its prototxt is not there.
     """
     found = stage(number)
     if found.is_ensemble:
@@ -88,7 +88,7 @@ def _training(
     is then RUNS/STAGE_NAME/NAME.
     """
     if not solver.exists():
-        raise TinynetError(
+        raise UsageError(
             f"{solver}: no such solver; generate the stages with 'tinynet generate', or name "
             "where they lie with --prototxt"
         )

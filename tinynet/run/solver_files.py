@@ -22,7 +22,7 @@ def load(
     Raises as ``training_prototxt.load`` does.
     """
     if not path.exists():
-        raise TinynetError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
+        raise UsageError(f"{path}: no such solver; 'tinynet generate' writes the stages' files")
     solver = read_solver(path)
     warm_up = _warm_up(path, solver, overrides or {})
     apply_overrides(solver, overrides or {})

@@ -263,7 +263,7 @@ def _arguments(request: ParityRequest, prototxt: TrainingPrototxt, folder: Path)
     if start is None:
         return arguments
     if not start.is_file():
-        raise TinynetError(f"{start}: no such snapshot; --from takes a .caffemodel or .solverstate")
+        raise UsageError(f"{start}: no such snapshot; --from takes a .caffemodel or .solverstate")
     if ".solverstate" in start.name:
         return [*arguments, "--restore", os.fspath(_plain_state(start, folder))]
     return [*arguments, "--weights", os.fspath(start)]
