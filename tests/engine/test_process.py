@@ -27,6 +27,8 @@ from tinynet.engine.discovery import Engine
 from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import activations, evaluate
+from tinynet.predict.inputs import Transform
+from tinynet.predict.inputs import Transform
 from tinynet.run.launched import OtherRanks
 from tinynet.run.paths import RunPaths
 from tinynet.run.session import Session
@@ -96,7 +98,7 @@ class Images:
             yield bytes(3 * 64 * 64), 0
 
 
-TRANSFORM: Any = SimpleNamespace(mean=np.zeros(1, np.float32), crop_size=0, scale=1.0)
+TRANSFORM = Transform(mean=np.zeros(1, np.float32), crop_size=0, scale=1.0)
 
 
 def predict(engine: Engine, folder: Path) -> str:
