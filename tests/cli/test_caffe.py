@@ -34,6 +34,14 @@ snapshot_prefix: "endless"
 """
 
 
+@pytest.fixture
+def solver_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``s.prototxt`` where the command runs; nothing reads it, but it is to be there."""
+    (tmp_path / "s.prototxt").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("solver_file")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -68,6 +76,7 @@ def test_every_form_of_a_flag_means_the_same(
     assert json.loads(value) == expected
 
 
+@pytest.mark.usefixtures("solver_file")
 @pytest.mark.parametrize(
     ("arguments", "variables", "folder"),
     [
@@ -92,7 +101,7 @@ def test_the_log_goes_to_files_where_glog_would_write_them(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    result = CliRunner().invoke(caffe, ["train", "-solver=s", *arguments])
+    result = CliRunner().invoke(caffe, ["train", "-solver=s.prototxt", *arguments])
     assert result.exit_code == 0, result.output
     assert json.loads(given[0][3]).get("log_dir") == folder
 
@@ -198,7 +207,9 @@ def test_a_signal_that_caffe_does_not_take_ends_it(
 def test_a_mistake_gets_one_line_and_exit_status_1_or_2(tmp_path: Path) -> None:
     for arguments, status, said in (
         (["train"], 2, "need a solver definition"),
-        (["train", "-solver", "nowhere.prototxt"], 1, "nowhere.prototxt"),
+        (["train", "-solver", "nowhere.prototxt"], 1, "nowhere.prototxt: -solver names no file"),
+        (["train", "-solver=solver.prototxt", "-weights=net.prototxt,w"], 1, "file w: -weights"),
+        (["test", "-model=net.prototxt", "-weights=a,b"], 1, "of test is one file"),
         (
             ["test", "-model", "net.prototxt", "-weights", "nowhere"],
             1,

@@ -28,7 +28,6 @@ from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import activations, evaluate
 from tinynet.predict.inputs import Transform
-from tinynet.predict.inputs import Transform
 from tinynet.run.launched import OtherRanks
 from tinynet.run.paths import RunPaths
 from tinynet.run.session import Session
