@@ -47,7 +47,7 @@ WHOLE = "test_0.JPEG n1\ntest_1.JPEG n1\ntest_2.JPEG n2\n"
         (WHOLE.replace("test_1", "test_9"), "f:2: 'test_9.JPEG' is no image of the test split"),
         (WHOLE.replace("test_1", "test_0"), "f:2: 'test_0.JPEG' stands there twice"),
         (WHOLE.replace("n2", "n3"), "f:3: 'n3' is no wnid"),
-        (WHOLE.replace(" n2", "\tn2"), "f:3: '' is no image"),
+        (WHOLE.replace(" n2", "\tn2"), r"f:3: 'test_2.JPEG\tn2' is no image and a wnid"),
         (WHOLE.replace("\n", "\r\n"), "f:1: 'n1\\r' is no wnid"),
         ("\n" + WHOLE, "f:1: '' is no image"),
         (WHOLE.splitlines(True)[0], "no line for 2 of 3 images, 'test_1.JPEG' among them"),
@@ -87,7 +87,10 @@ def test_the_best_group_is_that_of_the_highest_average(tmp_path: Path) -> None:
     assert best([tmp_path]).top1 == max(group.top1 for group in offered.values())
     # an OUT folder of dissect, whose runs lie below runs/, and the same run named twice
     assert best([tmp_path, tmp_path / "stage1_simple"]).name == best([tmp_path]).name
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no finished run with val_10crop.npz"):
+        best([tmp_path / "empty"])
+    with pytest.raises(UsageError, match="nothing: is no folder"):
         best([tmp_path / "nothing"])
 
 

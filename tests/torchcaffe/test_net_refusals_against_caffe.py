@@ -45,7 +45,7 @@ NETS = {
     ),
     "include and exclude": (
         net(layer("Power", "x", "y", "include { phase: TRAIN } exclude { }"), ("x", X)),
-        "either include rules or exclude rules",
+        "give include rules or exclude rules; not both",
     ),
     "propagate_down": (
         net(layer("Power", "x", "y", "propagate_down: true propagate_down: true"), ("x", X)),
