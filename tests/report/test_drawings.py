@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +200,15 @@ def test_names_of_a_confusion_matrix_can_be_read(classes, drawn, tmp_path):
     pixels = drawn[0].axes[0].images[0].get_array()
     highest = 1 / (pixels[..., 3] ** 2).sum(axis=1)  # a row's shares are all of it
     np.testing.assert_allclose(highest, highest[0])
+
+
+@pytest.mark.parametrize("width", [canvas.narrow, nullcontext])
+def test_two_matrices_of_a_figure_share_no_id(width, tmp_path):
+    with width():
+        names = [f"class {n}" for n in range(60)]
+        confusion.draw_confusion(block_matrix(60, 2), names, tmp_path / "c.svg", "Answers")
+    ids = re.findall(r'\bid="([^"]+)"', (tmp_path / "c.svg").read_text(encoding="utf-8"))
+    assert len(ids) == len(set(ids)) and sum(id.startswith("shade-") for id in ids) == 4
 
 
 def contrast(one, other):

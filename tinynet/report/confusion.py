@@ -255,13 +255,14 @@ def _heat(made: Figure, matrix: np.ndarray, place: _Place, title: str) -> Axes:
     axes = axes_at(left, bottom, side, side)
     shares = _shares(matrix)
     strength = _strength(shares)
-    shades.draw(axes, strength(shares), f"{len(made.axes)}")
+    name = f"{len(made.axes)}"  # the first matrix's, or the second's
+    shades.draw(axes, strength(shares), name)
     if canvas.is_narrow():
         scale = axes_at(left, bottom - 0.72, side, 0.12)
     else:
         scale = axes_at(left + side + 0.1, bottom, 0.12, 0.7 * side)
     highest = max(1.0, float(shares.max()))
-    shades.draw_scale(scale, 0, highest, strength, "% of the label's images")
+    shades.draw_scale(scale, 0, highest, strength, "% of the label's images", f"{name}-scale")
     if canvas.is_narrow():  # from the figure's edge on, for there is more room
         axes.set_title(textwrap.fill(title, 42), x=(0.1 - left) / side)
     else:

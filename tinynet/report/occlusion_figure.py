@@ -52,7 +52,9 @@ def draw_occlusions(
         scale = made.add_axes((0.06, 0.45 / made.get_figheight(), 0.7, 0.12 / made.get_figheight()))
     else:
         scale = made.add_axes((0.9, 0.1, 0.014, 0.32))
-    shades.draw_scale(scale, -reach, reach, lambda lost: lost / reach, "points lost", *_SIGNS)
+    shades.draw_scale(
+        scale, -reach, reach, lambda lost: lost / reach, "points lost", "scale", *_SIGNS
+    )
     made.suptitle(
         textwrap.fill(title, 42) if canvas.is_narrow() else title, x=0.022, ha="left", size=11
     )

@@ -46,13 +46,15 @@ def draw_scale(
     high: float,
     strength: Strength,
     label: str,
+    name: str,
     above: str = canvas.BLUE,
     below: str = canvas.BLUE,
     size: float = 8.0,
 ) -> None:
     """Fill ``axes`` with the shades of the values from low to high; it may lie or stand.
 
-    ``strength``: of values, from -1 to 1.  ``size``: of the text, in points.
+    ``strength``: of values, from -1 to 1.  ``name``: as of ``draw``.  ``size``: of the text, in
+    points.
     """
     lies = axes.bbox.width > axes.bbox.height
     steps = strength(np.linspace(low, high, 256))
@@ -63,7 +65,7 @@ def draw_scale(
         aspect="auto",
         interpolation="bilinear",
     )
-    image.set_gid("shade-scale")
+    image.set_gid(f"shade-{name}")
     axis, other = (axes.xaxis, axes.yaxis) if lies else (axes.yaxis, axes.xaxis)
     other.set_ticks([])
     if not lies:
