@@ -162,12 +162,16 @@ def test_an_existing_output_is_refused_without_overwrite(layout: Path, tmp_path:
 
 
 def test_verify_says_what_is_wrong_with_a_conversion(layout: Path, tmp_path: Path) -> None:
-    run("convert", layout, "--out", tmp_path / "out")
-    shutil.rmtree(tmp_path / "out" / "test_lmdb")
-    status, out, err = run("verify", tmp_path / "out")
+    folder = tmp_path / "converted"  # a name that is no advice
+    run("convert", layout, "--out", folder)
+    shutil.rmtree(folder / "test_lmdb")
+    status, out, err = run("verify", folder)
     assert status == 1 and "bad: " in out and err.count("\n") == 1
-    (tmp_path / "out" / "manifest.json").unlink()
-    status, out, err = run("verify", tmp_path / "out")
+    shutil.copytree(folder / "val_lmdb", folder / "test_lmdb")
+    status, out, err = run("verify", folder)
+    assert status == 1 and err.endswith("; convert the data set again\n")
+    (folder / "manifest.json").unlink()
+    status, out, err = run("verify", folder)
     assert status == 1 and "no finished conversion" in err and err.count("\n") == 1
 
 

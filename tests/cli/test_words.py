@@ -140,7 +140,9 @@ def test_dissect_says_so_where_a_number_was_once_a_count(tmp_path: Path) -> None
 def test_a_number_of_gpus_is_how_many_and_a_list_names_them(command: str) -> None:
     for value in ("4", "0,2", "all"):
         assert parameters(*command.split(), "--gpus", value)["gpus"] == value
-    for wrong, says in (("0", "GPU 0 alone is --gpu 0"), ("1,1", "twice"), ("two", "no number")):
+    assert parameters(*command.split(), "--gpus", "0, 2")["gpus"] == "0,2"
+    wrongs = {"0": "GPU 0 alone is --gpu 0", "00": "how many", "1,1": "twice", "two": "no number"}
+    for wrong, says in wrongs.items():
         done = run(*command.split(), "--gpus", wrong)
         assert done.status == 2 and says in done.stderr
 

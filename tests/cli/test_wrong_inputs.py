@@ -107,6 +107,8 @@ CASES = """
 1 parity small/solver.prototxt --figure file.txt/x.png  leads through a file
 2 report empty --only curves --out x.bmp                a figure is written as
 1 report empty --out file.txt/x.html                    leads through a file
+1 report empty --only curves --out file.txt/x.png       leads through a file
+1 report empty --only curves --out file.txt/figures     leads through a file
 2 report empty --out x.pdf                              the page is an .html file
 2 report file.txt                                       is a file
 1 ensemble empty --out file.txt/x                       leads through a file

@@ -76,7 +76,8 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
         if report.kind == "data set":
             raise TinynetError(f"{dataset}: {bad_images(report.problems)}")
         first = report.problems[0]
-        advice = "" if "convert" in first else "; convert the data set again"
+        _, _, what = first.partition(": ")  # behind the path, which may say "converted"
+        advice = "" if "convert" in what else "; convert the data set again"
         raise TinynetError(first + advice)
 
 

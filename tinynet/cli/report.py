@@ -109,8 +109,11 @@ def report(
     if only is None:
         _require_page(page)
         files.require_place(page.parent)
-    elif out is not None and out.suffix and not out.is_dir():
+    elif out is not None and _is_file(out):
         require_format(out)
+        files.require_place(out.parent)
+    else:
+        files.require_place(out or Path())
     choice = Choice(stage=stage, image=image, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":
@@ -155,12 +158,14 @@ def _require_page(page: Path, suffixes: tuple[str, ...] = (".html", ".htm", ".md
         )
 
 
+def _is_file(out: Path) -> bool:
+    """Whether --out of a figure names a file, not the folder for several."""
+    return bool(out.suffix) and not out.is_dir()
+
+
 def _targets(figures: list[Figure], only: str, out: Path | None) -> list[tuple[Figure, Path]]:
     """Where each figure goes: the file named, or files in the folder named."""
-    from tinynet.report.canvas import require_format
-
-    if out is not None and out.suffix and not out.is_dir():
-        require_format(out)
+    if out is not None and _is_file(out):
         if len(figures) > 1:
             raise UsageError(
                 f"--only {only} draws {len(figures)} figures here; name a folder with --out"

@@ -83,9 +83,9 @@ class GpuList(click.ParamType):
             self.fail(f"{value!r} is no number of GPUs, no list such as 0,1, nor all", param, ctx)
         if value != "all" and len({word.lstrip("0") for word in words}) < len(words):
             self.fail(f"{value!r}: names a GPU twice", param, ctx)
-        if words == ["0"]:
-            self.fail("'0': is how many; GPU 0 alone is --gpu 0", param, ctx)
-        return value
+        if len(words) == 1 and not words[0].strip("0"):
+            self.fail(f"{value!r}: is how many; GPU 0 alone is --gpu 0", param, ctx)
+        return ",".join(words)
 
 
 class PathComponent(click.ParamType):
