@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     "--max-norm",
     type=shared_options.FiniteRange(0, min_open=True),
     metavar="X",
-    help="After every update scale each unit's incoming weights back to a norm of at most C.",
+    help="After every update scale each unit's incoming weights back to a norm of at most X.",
 )
 @shared_options.cpu("Train on")
 @click.option(
