@@ -144,6 +144,27 @@ def test_repeated_predictions_are_those_of_the_plain_path_to_the_bit(
     assert said == [f"Predictions {REPEATED}"]
 
 
+def test_memory_that_repetitions_write_to_stays_when_a_larger_batch_takes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record(self: Recorder, work: graphs.Work) -> graphs.Work:
+        work()
+        return lambda: None  # holds nothing, as a CUDA graph holds no tensor of ours
+
+    monkeypatch.setattr(Recorder, "record", record)
+    repeated, net = predictor(tmp_path, shares=False)
+    repeated(images(4, 0))
+    seen = net.blobs["data"].data  # results are copied to where a script looks
+    place = seen.__array_interface__["data"][0]
+    for seed in range(3):
+        repeated(images(4, seed))
+    assert net.blobs["data"].tensor.data_ptr() == place and repeated._run.recorded == 1
+    del seen
+    repeated(images(40, 1))
+    assert net.blobs["data"].tensor.data_ptr() != place
+    assert [each.data_ptr() for each in repeated._run._written].count(place) == 1
+
+
 @pytest.mark.parametrize(
     ("unusual", "why"),
     [

@@ -73,6 +73,9 @@ class RecordedPredictions:
         self._repeat: Callable[[], object] | None = None
         self._images: torch.Tensor | None = None  # at a place that stays
         self._found: torch.Tensor | None = None
+        # blobs that a script looks at, into which results are copied: memory that must stay as
+        # long as it is written to, though a larger batch gives the blobs another
+        self._written: list[torch.Tensor] = []
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """What ``work`` returns; it is valid until the next call."""
@@ -113,7 +116,12 @@ class RecordedPredictions:
             self._graphs.beside(work)
             assert self._found is not None
             expected = self._found.clone()
+            parts = [part for blob in self._net.graph.blobs for part in blob.parts]
+            before = [part.tensor for part in parts]
             self._repeat = self._graphs.record(work)
+            self._written = [
+                old for part, old in zip(parts, before) if old is not None and part.tensor is old
+            ]
             self._repeat()
             if not self._graphs.same([self._found.contiguous()], [expected.contiguous()]):
                 self.refused = "its results differ from those of the plain path"
@@ -131,6 +139,7 @@ class RecordedPredictions:
 
     def _forget(self) -> None:
         self._repeat = self._images = self._found = None
+        self._written = []
         self._done = 0
 
     def tell(self) -> None:
