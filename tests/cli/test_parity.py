@@ -37,7 +37,7 @@ def test_without_real_caffe_it_says_how_to_get_one(
         (["--nudge", "0"], 2, "--nudge 0.0: give what is added to a weight"),
         (["--nudge", "1e-6", "--threads", "2"], 2, "--nudge and --threads: give one of them"),
         (["--threads", "4097"], 2, "--threads 4097: this process may use"),
-        (["--from", "none.caffemodel"], 1, "none.caffemodel: no such snapshot"),
+        (["--from", "none.caffemodel"], 2, "none.caffemodel: no such snapshot"),
         (["--set", "no_field=1"], 2, "no solver field 'no_field'"),
         (["--max-iter", "0"], 2, "--max-iter"),
         (["--figure", "curves.txt"], 2, "curves.txt: a figure is written as"),
