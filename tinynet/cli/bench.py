@@ -44,10 +44,8 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
     "--processes",
     "at_once",
     type=click.IntRange(min=2),
-    default=2,
-    show_default=True,
     metavar="N",
-    help="Of the part jobs: N trainings at once, the cores divided among them.",
+    help="Of the part jobs: N trainings at once, the cores divided among them (default 2).",
 )
 @click.option(
     "--dataset",
@@ -72,7 +70,7 @@ def bench(
     quick: bool,
     rounds: int,
     busy: int,
-    at_once: int,
+    at_once: int | None,
     data: Path | None,
     gpu: int | None,
     caffe_python: str | None,
@@ -104,8 +102,11 @@ def bench(
     parts = [part for part in PARTS if not only or part in only]
     if {"train", "crops"}.intersection(parts) and "gemm" not in parts:
         parts.insert(0, "gemm")  # the limit of training, and whether bfloat16 is worth a try
+    if at_once is not None and "jobs" not in parts:
+        raise click.UsageError("--processes is for the part jobs, which --only leaves out")
     rounds = 1 if quick else rounds
-    length = "under two minutes" if quick else "a few minutes"
+    minutes = rounds * (5 if "jobs" in parts else 1)  # two cores take so long at most
+    length = "under two minutes" if quick else f"up to {minutes + 2} minutes"
     click.echo(f"measuring {', '.join(parts)}: {length} on an idle machine", err=True)
     rows: list[Row] = []
     try:
@@ -116,7 +117,7 @@ def bench(
                 *(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress),
                 gpu=gpu,
                 busy=busy,
-                at_once=at_once,
+                at_once=at_once or 2,
             )
             for part in parts:
                 rows += work.run(part)
