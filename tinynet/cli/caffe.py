@@ -55,13 +55,8 @@ _STDERR_VARIABLE = "GLOG_logtostderr"
 # Caffe's, whose semantics these are; old scripts look for it
 _VERSION = "1.0.0"
 ACTIONS = ("train", "test", "time", "device_query")
-# the flags of each action that name a file to read, and whether a comma parts several
-_FILES = {
-    "train": {"solver": False, "snapshot": False, "weights": True},
-    "test": {"model": False, "weights": False},
-    "time": {"model": False},
-    "device_query": {},
-}
+# the flag of each action that names the file which Caffe reads first
+_READ_FIRST = {"train": "solver", "test": "model", "time": "model"}
 # Caffe's other programs, which take no flags of gflags', and python: the module in tinynet.cli
 PROGRAMS = {
     "run": "caffe_script",
@@ -190,7 +185,7 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
     from tinynet.engine import discovery, foreground
 
     flags = {name: given[name] for name in FLAGS if given[name] is not None}
-    _require_files(action, flags)
+    _require_first_file(action, flags)
     flags.setdefault("minloglevel", _level_of_environment())
     if os.environ.get(_FOLDER_VARIABLE):
         flags.setdefault("log_dir", os.environ[_FOLDER_VARIABLE])
@@ -200,15 +195,15 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
     sys.exit(foreground.run(engine, ["tool", action, "--flags", json.dumps(flags)]))
 
 
-def _require_files(action: str, flags: dict[str, Any]) -> None:
-    """Raise TinynetError for a file that is not there, before an engine is started."""
-    for flag, is_list in _FILES[action].items():
-        name = flags.get(flag, "")
-        if "," in name and not is_list:
-            continue  # the engine says that it takes one file alone
-        for path in name.split(","):
-            if path and not os.path.exists(path):
-                raise TinynetError(f"could not open file {path}: -{flag} names no file")
+def _require_first_file(action: str, flags: dict[str, Any]) -> None:
+    """Raise TinynetError where it is not there, before an engine is started.
+
+    Other files wait their turn: a fault of the net is told before that there are no weights.
+    """
+    flag = _READ_FIRST.get(action, "")
+    path = flags.get(flag, "")
+    if path and not os.path.exists(path):
+        raise TinynetError(f"could not open file {path}: -{flag} names no file")
 
 
 def _is_true(value: str | None) -> bool:
