@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from tests.cli.command import run
 from tests.run import small_runs
 from tinynet.bench import side_by_side
-from tinynet.bench.side_by_side import SideBySide
+from tinynet.bench.workers import Workers
 from tinynet.cli import bench as cli
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine import discovery
@@ -27,7 +27,7 @@ def test_a_round_of_two_trainings_has_the_images_of_both_and_the_time_of_the_slo
     small_runs.write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     work = ["bench", "train", "--solver=small/solver.prototxt"]
-    both = SideBySide(discovery.find_torch(), work, 2, threads=1)
+    both = Workers(discovery.find_torch(), [work] * 2, threads=1)
     try:
         assert both.wait_for("ready") is not None, both.fault()
         assert both.send(b"3\n")
@@ -36,8 +36,8 @@ def test_a_round_of_two_trainings_has_the_images_of_both_and_the_time_of_the_slo
         assert found["seconds"] > 0
     finally:
         both.close()
-    missing = SideBySide(
-        discovery.find_torch(), ["bench", "train", "--solver=none.prototxt"], 2, threads=1
+    missing = Workers(
+        discovery.find_torch(), [["bench", "train", "--solver=none.prototxt"]] * 2, threads=1
     )
     assert missing.wait_for("ready") is None
     assert "none.prototxt" in missing.fault()
@@ -51,7 +51,7 @@ def test_the_slowest_decides_how_long_a_round_took() -> None:
         def wait_for(self, kind: str) -> dict[str, Any]:
             return {"event": kind, "items": 10, "seconds": self.seconds}
 
-    both = SideBySide.__new__(SideBySide)
+    both = Workers.__new__(Workers)
     both._workers = [Worker(2.0), Worker(5.0)]  # type: ignore[list-item]
     assert both.wait_for("round") == {"event": "round", "items": 20, "seconds": 5.0}
 

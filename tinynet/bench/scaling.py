@@ -6,13 +6,13 @@ two solvers with one thread each, which share the images.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tinynet.bench.rounds import Row, Say, Start, alternate
+from tinynet.bench.workers import Workers
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import start_worker
@@ -61,47 +61,17 @@ def _work(scratch: Path, data: DataPaths, solvers: int) -> list[str]:
     return ["bench", "train", f"--solver={paths.solver}"]
 
 
-class Together:
-    """The workers of several solvers, which a round is asked of as of one (``rounds.Child``)."""
+class Together(Workers):
+    """The workers of several solvers, which find each other by what rank 0 says."""
 
     def __init__(self, engine: Engine, work: Sequence[str], solvers: int) -> None:
-        with contextlib.ExitStack() as started:
-            self._ranks = [
-                started.enter_context(
-                    start_worker(
-                        engine,
-                        [*work, f"--solvers={solvers}", f"--rank={rank}"],
-                        threads=1,
-                        with_input=True,
-                    )
-                )
-                for rank in range(solvers)
-            ]
-            self._started = started.pop_all()
+        ranks = [[*work, f"--solvers={solvers}", f"--rank={rank}"] for rank in range(solvers)]
+        super().__init__(engine, ranks, threads=1)
 
     def wait_for(self, kind: str) -> dict[str, Any] | None:
-        """Rank 0's event, of a round with the items of all; None where one of them has ended."""
-        first, *others = self._ranks
         if kind == "ready":
+            first, *others = self._workers
             uid = first.wait_for("uid") or {}
             for other in others:
                 other.say(f"uid {uid.get('uid', '')}")
-        events = [rank.wait_for(kind) for rank in self._ranks]
-        found = [event for event in events if event is not None]
-        if len(found) < len(events):
-            return None
-        return {**found[0], "items": sum(event.get("items", 0) for event in found)}
-
-    def send(self, data: bytes) -> bool:
-        """Ask all of them for a round."""
-        sent = [rank.send(data) for rank in self._ranks]  # all, whichever reads no more
-        return all(sent)
-
-    def fault(self) -> str:
-        """Why the first that failed did; the others end with it."""
-        self.close()
-        failed = [rank for rank in self._ranks if rank.status] or self._ranks
-        return failed[0].fault()
-
-    def close(self) -> None:
-        self._started.close()
+        return super().wait_for(kind)

@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tinynet.bench.rounds import JOB, Row, Say, Start, alternate
+from tinynet.bench.workers import Workers
 from tinynet.dataset.paths import DataPaths
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import start_worker
@@ -34,7 +33,7 @@ def trainings(
     work = ["bench", "train", f"--solver={solver}"]
     entries: list[tuple[Row, Start, int]] = [
         (one, partial(start_worker, engine, work, threads=alone, with_input=True), size),
-        (all_of_them, partial(SideBySide, engine, work, at_once, each), size),
+        (all_of_them, partial(Workers, engine, [work] * at_once, each), size),
     ]
     return alternate(entries, rounds, say)
 
@@ -48,48 +47,6 @@ def threads(at_once: int) -> int:
 
 def _threads(count: int) -> str:
     return f"{count} thread{'s' * (count > 1)}"
-
-
-class SideBySide:
-    """Workers of trainings that know nothing of each other, asked for rounds as one.
-
-    As a contestant of a bench (``rounds.Child``): a round ends with the last of them.
-    """
-
-    def __init__(self, engine: Engine, work: list[str], count: int, threads: int) -> None:
-        """``threads``: of each of the ``count`` workers."""
-        with contextlib.ExitStack() as started:
-            self._workers = [
-                started.enter_context(start_worker(engine, work, threads=threads, with_input=True))
-                for _ in range(count)
-            ]
-            self._started = started.pop_all()
-
-    def wait_for(self, kind: str) -> dict[str, Any] | None:
-        """The event of all: items together, seconds of the slowest; None where one has ended."""
-        events = [worker.wait_for(kind) for worker in self._workers]
-        found = [event for event in events if event is not None]
-        if len(found) < len(events):
-            return None
-        return {
-            **found[0],
-            "items": sum(event.get("items", 0) for event in found),
-            "seconds": max(event.get("seconds", 0.0) for event in found),
-        }
-
-    def send(self, data: bytes) -> bool:
-        """Ask all of them for a round."""
-        sent = [worker.send(data) for worker in self._workers]  # all, whichever reads no more
-        return all(sent)
-
-    def fault(self) -> str:
-        """Why the first that failed did."""
-        self.close()
-        failed = [worker for worker in self._workers if worker.status] or self._workers
-        return failed[0].fault()
-
-    def close(self) -> None:
-        self._started.close()
 
 
 def jobs(
