@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 from tests.cli.command import run
 from tests.run import small_runs
 from tinynet.bench import side_by_side
+from tinynet.bench.bench import Bench
 from tinynet.bench.workers import Workers
 from tinynet.cli import bench as cli
 from tinynet.dataset.paths import DataPaths
@@ -65,6 +66,12 @@ def test_each_has_the_threads_that_jobs_local_would_give_it(
     assert side_by_side.threads(at_once) == each
 
 
+def _bench(scratch: Path) -> Bench:
+    made = Bench(scratch, scratch, 2, True, None, None, lambda _: None)
+    made.__dict__["data"] = DataPaths(scratch)  # already there
+    return made
+
+
 def test_lists_of_jobs_are_timed_to_their_end_one_way_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,9 +84,9 @@ def test_lists_of_jobs_are_timed_to_their_end_one_way_after_the_other(
             clock[0] += 40.0 if "--processes=1" in arguments else 30.0
 
     monkeypatch.setattr(side_by_side, "_tinynet_jobs", jobs)
-    monkeypatch.setattr(side_by_side, "_prototxt", lambda *_: tmp_path / "prototxt")
+    monkeypatch.setattr(side_by_side, "stage_files", lambda *_, **__: None)
     monkeypatch.setattr(side_by_side.time, "perf_counter", lambda: clock[0])
-    one, several = side_by_side.jobs(DataPaths(tmp_path), tmp_path, 2, 2, 3, lambda _: None)
+    one, several = side_by_side.jobs(_bench(tmp_path), 3)
     assert one.rates == [4 / 40] * 2 and several.rates == pytest.approx([4 / 30] * 2)
     assert cli._ratio(several, [one, several]) == pytest.approx(4 / 3)
     created = [words for words in asked if words[0] == "create"]
@@ -99,8 +106,8 @@ def test_a_list_that_fails_is_skipped_with_what_it_said(
             raise subprocess.CalledProcessError(1, "jobs", stderr=said)
 
     monkeypatch.setattr(side_by_side, "_tinynet_jobs", jobs)
-    monkeypatch.setattr(side_by_side, "_prototxt", lambda *_: tmp_path)
-    one, several = side_by_side.jobs(DataPaths(tmp_path), tmp_path, 2, 2, 3, lambda _: None)
+    monkeypatch.setattr(side_by_side, "stage_files", lambda *_, **__: None)
+    one, several = side_by_side.jobs(_bench(tmp_path), 3)
     assert len(one.rates) == 2
     assert several.rates == [] and several.skipped == "Error: the disk is full"
 

@@ -12,14 +12,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tinynet.bench.rounds import Row, Say
+from tinynet.bench.bench import Bench
+from tinynet.bench.rounds import Row
 
 
-def rows(folder: Path, scratch: Path, tools: Path | None, rounds: int, say: Say) -> list[Row]:
-    """A round converts the whole data set in ``folder``; ``tools``: where Caffe's are."""
+def rows(bench: Bench) -> list[Row]:
+    """A round converts the whole data set."""
     part, peer = "conversion", "convert_imageset and compute_image_mean"
     ours, real = Row(part, "tinynet data convert", "img", of=peer), Row(part, peer, "img")
-    work = _Conversion(folder, scratch)
+    work, tools = _Conversion(bench.folder, bench.scratch), bench.caffe_tools
     converter, averager = (
         shutil.which(name, path=str(tools) if tools else None)
         for name in ("convert_imageset", "compute_image_mean")
@@ -30,12 +31,12 @@ def rows(folder: Path, scratch: Path, tools: Path | None, rounds: int, say: Say)
         real.skipped = f"not {where} (--caffe-tools)"
     else:
         ways.append((real, partial(work.in_caffe, converter, averager)))
-    for number in range(rounds):
+    for number in range(bench.rounds):
         for row, way in ways:
             if row.skipped:
                 continue
-            say(f"{part}: round {number + 1} of {rounds}, {row.name}")
-            out = scratch / "converted"
+            bench.say(f"{part}: round {number + 1} of {bench.rounds}, {row.name}")
+            out = bench.scratch / "converted"
             start = time.perf_counter()
             try:
                 way(out)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Protocol
-
-from tinynet.bench.rounds import LIMIT, Row, Say, Start, alternate
-from tinynet.engine.discovery import Engine
+from tinynet.bench.bench import Bench
+from tinynet.bench.rounds import LIMIT, Entry, Row, alternate
 from tinynet.engine.precision import PRECISIONS
-from tinynet.experiment.paths import StagePaths
 
 BATCHES = (128, 32)
 _COMPILED = "reduce-overhead"  # torch.compile's mode, which makes CUDA graphs too
@@ -18,34 +13,11 @@ _WITHOUT = {"TINYNET_CUDA_GRAPHS": "0"}
 _ITERATIONS, _GEMMS, _WARM_UP = 200, 300, 20
 
 
-class Means(Protocol):
-    """What a bench has for its parts (parts.Bench)."""
-
-    folder: Path
-    rounds: int
-
-    @property
-    def say(self) -> Say: ...
-
-    @property
-    def train_images(self) -> int: ...
-
-    def prototxt(self, number: int, batch: int) -> tuple[StagePaths, float]: ...
-
-    def plain(self, *arguments: str | Path) -> Start: ...
-
-    def worker(
-        self, engine: Engine, *arguments: str | Path, variables: Mapping[str, str] | None = None
-    ) -> Start: ...
-
-
-def rows(bench: Means, engine: Engine, number: int, batch: int) -> list[Row]:
+def rows(bench: Bench, number: int, batch: int) -> list[Row]:
     """The contestants of a stage in batches of ``batch``; all are prepared at once."""
     paths, flop = bench.prototxt(number, batch)
     part = f"train stage {number}, batch {batch}"
-    entries: list[tuple[Row, Start, int]] = [
-        (Row(part, LIMIT, "FLOP"), bench.plain("gemm", "float32"), _GEMMS)
-    ]
+    entries: list[Entry] = [(Row(part, LIMIT, "FLOP"), bench.plain("gemm", "float32"), _GEMMS)]
     warm_up = f"--warm-up={bench.train_images // batch + _WARM_UP}"  # the set moves to the GPU
     for precision in PRECISIONS:
         plain = Row(part, f"plain PyTorch {precision}", "img", flop=flop)
@@ -56,8 +28,8 @@ def rows(bench: Means, engine: Engine, number: int, batch: int) -> list[Row]:
         script = ["train", str(number), str(bench.folder), f"--precision={precision}"]
         script += [f"--batch={batch}", f"--warm-up={_WARM_UP}"]
         entries += [
-            (ours, bench.worker(engine, *given), _ITERATIONS),
-            (without, bench.worker(engine, *given, variables=_WITHOUT), _ITERATIONS),
+            (ours, bench.worker(bench.torch, *given), _ITERATIONS),
+            (without, bench.worker(bench.torch, *given, variables=_WITHOUT), _ITERATIONS),
             (plain, bench.plain(*script), _ITERATIONS),
             (compiled, bench.plain(*script, f"--compile={_COMPILED}"), _ITERATIONS),
         ]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tinynet.bench.rounds import Contestant, Row
+from tinynet.bench.stage_files import UNTIMED
 from tinynet.caffeformat import schema, text
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import start_worker
@@ -31,8 +32,7 @@ def training_rate(
     with tempfile.TemporaryDirectory(prefix="tinynet-pace-") as name:
         scratch = Path(name)
         text.write(scratch / "train_val.prototxt", net)
-        for unneeded in ("test_iter", "test_interval", "snapshot", "display", "net"):
-            solver.ClearField(unneeded)
+        schema.clear(solver, UNTIMED)
         solver.net = str(scratch / "train_val.prototxt")
         solver.snapshot_prefix = str(scratch / "snapshot")
         text.write(scratch / "solver.prototxt", solver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Union
 
 Say = Callable[[str], None]
 #: the contestant of a part whose rate is the limit of the others
@@ -99,19 +99,26 @@ class Contestant:
         self._child.close()
 
 
+Entry = tuple[Row, Union[Start, str], int]
+"""A contestant's row, how it is started or why it cannot be, and the size of a round."""
+
+
 def alternate(
-    entries: Sequence[tuple[Row, Start, int]],
+    entries: Sequence[Entry],
     rounds: int,
     say: Say = lambda _: None,
     at_once: bool = False,
 ) -> list[Row]:
-    """Run ``rounds`` rounds of every entry (row, how to start it, size of a round), in turn.
+    """Run ``rounds`` rounds of every entry, in turn; their rows.
 
     ``at_once``: they prepare themselves side by side, where there are cores and memory for it.
     """
     contestants: list[Contestant] = []
     try:
         for row, start, size in entries:
+            if isinstance(start, str):
+                row.skipped = start
+                continue
             say(f"{row.part}: preparing {row.name}")
             contestants.append(Contestant(row, start, size))
             if not at_once:

@@ -8,57 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from tinynet.bench.rounds import Row, Say, Start, alternate
+from tinynet.bench.bench import Bench
+from tinynet.bench.rounds import Row, alternate
+from tinynet.bench.stage_files import stage_files
 from tinynet.bench.workers import Workers
-from tinynet.dataset.paths import DataPaths
 from tinynet.engine.discovery import Engine
-from tinynet.engine.process import start_worker
-from tinynet.experiment.paths import StagePaths
+from tinynet.experiment.solvers import Overrides
 
 _STAGE, _SOLVERS = 7, 2
 
 
-def rows(
-    engine: Engine, data: DataPaths, scratch: Path, rounds: int, size: int, say: Say
-) -> list[Row]:
+def rows(bench: Bench, engine: Engine, size: int) -> list[Row]:
     """A round is ``size`` iterations of stage 7."""
     part = f"solvers, train stage {_STAGE}"
     names = ("1 solver, 1 thread", "1 solver, 2 threads", "2 solvers, 1 thread each")
     one, threads, two = (Row(part, name, "img", of=names[0] * (name != names[0])) for name in names)
-    whole, half = (_work(scratch, data, solvers) for solvers in (1, _SOLVERS))
-    entries: list[tuple[Row, Start, int]] = [
-        (one, partial(start_worker, engine, whole, threads=1, with_input=True), size),
-        (threads, partial(start_worker, engine, whole, threads=2, with_input=True), size),
-        (two, partial(Together, engine, half, _SOLVERS), size),
+    whole, half = (_work(bench, solvers) for solvers in (1, _SOLVERS))
+    entries = [
+        (one, bench.worker(engine, *whole, threads=1), size),
+        (threads, bench.worker(engine, *whole, threads=2), size),
+        (two, partial(Together, engine, ["bench", *half], _SOLVERS), size),
     ]
-    alternate(entries, rounds, say)
+    alternate(entries, bench.rounds, bench.say)
     beside = two.times(threads)
     if beside:
         two.note = f"{beside:.2f} x {threads.name}"
     return [one, threads, two]
 
 
-def _work(scratch: Path, data: DataPaths, solvers: int) -> list[str]:
-    """What a worker does, for an update's images shared by so many."""
-    from tinynet.caffeformat import schema, text
-    from tinynet.experiment import generate
-    from tinynet.experiment.data_description import describe
-    from tinynet.experiment.solvers import Overrides
-    from tinynet.experiment.stages import STAGES
-
-    root = scratch / f"solvers{solvers}"
-    stage = next(stage for stage in STAGES if stage.number == _STAGE)
-    overrides = Overrides(solvers=solvers)
-    generate.write(generate.generate(root, describe(data.root), [stage], overrides))
-    paths = StagePaths(root, stage.name)
-    solver = text.read(paths.solver, schema.SolverParameter)
-    for unneeded in ("test_iter", "test_interval", "snapshot", "display"):
-        solver.ClearField(unneeded)
-    text.write(paths.solver, solver)
-    return ["bench", "train", f"--solver={paths.solver}"]
+def _work(bench: Bench, solvers: int) -> list[str]:
+    """What a worker trains, for an update's images shared by so many."""
+    root = bench.scratch / f"solvers{solvers}"
+    paths = stage_files(root, bench.data, _STAGE, Overrides(solvers=solvers))
+    return ["train", f"--solver={paths.solver}"]
 
 
 class Together(Workers):

@@ -12,30 +12,30 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tinynet.bench.rounds import JOB, Row, Say, Start, alternate
+from tinynet.bench.bench import Bench
+from tinynet.bench.rounds import JOB, Row, alternate
+from tinynet.bench.stage_files import stage_files
 from tinynet.bench.workers import Workers
-from tinynet.dataset.paths import DataPaths
 from tinynet.engine.discovery import Engine
-from tinynet.engine.process import start_worker
+from tinynet.experiment.solvers import Overrides
 from tinynet.jobs.slots import Cores
 
 _STAGE = 7
 
 
-def trainings(
-    engine: Engine, solver: Path, at_once: int, rounds: int, size: int, say: Say
-) -> list[Row]:
-    """A round is ``size`` iterations of each training of ``solver``."""
-    part = f"{at_once} trainings at once, stage {_STAGE}"
-    alone, each = threads(1), threads(at_once)
+def trainings(bench: Bench, engine: Engine, size: int) -> list[Row]:
+    """A round is ``size`` iterations of each training."""
+    part = f"{bench.at_once} trainings at once, stage {_STAGE}"
+    alone, each = threads(1), threads(bench.at_once)
     one = Row(part, f"1 training, {_threads(alone)}", "img")
-    all_of_them = Row(part, f"{at_once} trainings, {_threads(each)} each", "img", of=one.name)
-    work = ["bench", "train", f"--solver={solver}"]
-    entries: list[tuple[Row, Start, int]] = [
-        (one, partial(start_worker, engine, work, threads=alone, with_input=True), size),
-        (all_of_them, partial(Workers, engine, [work] * at_once, each), size),
+    name = f"{bench.at_once} trainings, {_threads(each)} each"
+    work = ["train", f"--solver={bench.prototxt(_STAGE)[0].solver}"]
+    several = partial(Workers, engine, [["bench", *work]] * bench.at_once, each)
+    entries = [
+        (one, bench.worker(engine, *work, threads=alone), size),
+        (Row(part, name, "img", of=one.name), several, size),
     ]
-    return alternate(entries, rounds, say)
+    return alternate(entries, bench.rounds, bench.say)
 
 
 def threads(at_once: int) -> int:
@@ -49,21 +49,22 @@ def _threads(count: int) -> str:
     return f"{count} thread{'s' * (count > 1)}"
 
 
-def jobs(
-    data: DataPaths, scratch: Path, at_once: int, rounds: int, iterations: int, say: Say
-) -> list[Row]:
+def jobs(bench: Bench, iterations: int) -> list[Row]:
     """A round is a new list of twice ``at_once`` jobs of so many iterations, done to its end."""
-    count = 2 * at_once
+    count = 2 * bench.at_once
     part = f"jobs local, {count} jobs of stage {_STAGE}"
     one = Row(part, "one after another", JOB)
-    several = Row(part, f"{at_once} at once", JOB, of=one.name)
-    prototxt = _prototxt(data, scratch)
-    for number in range(rounds):
-        for row, processes in ((one, 1), (several, at_once)):
+    several = Row(part, f"{bench.at_once} at once", JOB, of=one.name)
+    # as a user generates them, but that no test comes first
+    overrides = Overrides(solver={"test_initialization": False})
+    prototxt = bench.scratch / "jobs-prototxt"
+    stage_files(prototxt, bench.data, _STAGE, overrides, without=())
+    for number in range(bench.rounds):
+        for row, processes in ((one, 1), (several, bench.at_once)):
             if row.skipped:
                 continue
-            say(f"{part}: round {number + 1} of {rounds}, {row.name}")
-            folder = scratch / f"list{number}-{processes}"
+            bench.say(f"{part}: round {number + 1} of {bench.rounds}, {row.name}")
+            folder = bench.scratch / f"list{number}-{processes}"
             what = [f"--stage={_STAGE}", f"--seeds=1-{count}", f"--prototxt={prototxt}"]
             how = [f"--train=--max-iter {iterations}", f"--runs={folder / 'runs'}", "--no-evaluate"]
             try:
@@ -81,17 +82,3 @@ def jobs(
 def _tinynet_jobs(*arguments: str | Path) -> None:
     command = [sys.executable, "-m", "tinynet", "jobs", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
-
-
-def _prototxt(data: DataPaths, scratch: Path) -> Path:
-    """The folder of a stage's files, as a user generates them, but that no test comes first."""
-    from tinynet.experiment import generate
-    from tinynet.experiment.data_description import describe
-    from tinynet.experiment.solvers import Overrides
-    from tinynet.experiment.stages import STAGES
-
-    stage = next(stage for stage in STAGES if stage.number == _STAGE)
-    overrides = Overrides(solver={"test_initialization": False})
-    root = scratch / "jobs-prototxt"
-    generate.write(generate.generate(root, describe(data.root), [stage], overrides))
-    return root

@@ -90,9 +90,10 @@ def bench(
     functions it calls: it is measured without a device.  With --busy N the machine is shared: N
     processes multiply matrices at the same priority, one thread each.
     """
+    from tinynet.bench import parts as measured
+    from tinynet.bench.bench import Bench
     from tinynet.bench.images import unpacked
     from tinynet.bench.machine import machine
-    from tinynet.bench.parts import Bench
     from tinynet.engine import devices, discovery
 
     if caffe_python is not None:
@@ -120,7 +121,7 @@ def bench(
                 at_once=at_once or 2,
             )
             for part in parts:
-                rows += work.run(part)
+                rows += measured.run(work, part)
     finally:  # what was measured before a part failed, or was interrupted, counts all the same
         _progress("")
         if rows and as_json:
