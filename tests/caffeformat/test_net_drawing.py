@@ -121,9 +121,12 @@ def test_the_command_writes_the_image_it_is_asked_for(
     assert b"relu_a (ReLU)" in (tmp_path / "net.svg").read_bytes()
     assert run("draw", "net.prototxt", "out.PNG", "--direction", "LR").status == 0
     assert Image.open(tmp_path / "out.PNG").format == "PNG"
+    assert run("draw", "net.prototxt", "--out", "named.svg").stdout == "named.svg\n"
+    assert (tmp_path / "named.svg").read_bytes() == (tmp_path / "net.svg").read_bytes()
     for arguments, told in (
         (["net.prototxt", "out.gif"], "no image format 'gif'"),
         (["net.prototxt", "--phase", "train"], "no phase 'train'; the phases are TRAIN and TEST"),
+        (["net.prototxt", "a.svg", "--out", "b.svg"], "OUT is given twice"),
         (["missing.prototxt"], "missing.prototxt: No such file"),
     ):
         done = run("draw", *arguments)

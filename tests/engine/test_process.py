@@ -181,6 +181,26 @@ def test_what_a_killed_workers_child_still_holds_open_is_not_waited_for(tmp_path
         os.killpg(worker.pid, signal.SIGKILL)  # the sleep, which is of the worker's session
 
 
+def test_the_last_words_of_a_worker_that_ends_right_after_a_look_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = stand_in(tmp_path, "input()\nprint(json.dumps({'event': 'last'}), flush=True)")
+    said: list[dict[str, Any]] = []
+    with start_worker(engine, ["x"], with_input=True, take_event=said.append) as worker:
+        select, looks = worker._selector.select, iter([True])
+
+        def first_look(timeout: float | None = None) -> list[Any]:
+            if not next(looks, False):
+                return select(timeout)
+            worker.say("now")  # on a busy machine we may not run again before it has ended
+            worker._process.wait()
+            return []
+
+        monkeypatch.setattr(worker._selector, "select", first_look)
+        assert worker.follow() == 0
+    assert said == [{"event": "last"}]
+
+
 def test_wrong_use_stays_wrong_use(tmp_path: Path) -> None:
     engine = stand_in(tmp_path, ERROR.replace("exit(1)", "exit(2)"))
     with pytest.raises(UsageError, match="its own words"):

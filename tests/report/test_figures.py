@@ -87,6 +87,14 @@ def test_a_spike_of_the_loss_does_not_flatten_the_curves(drawn, tmp_path):
     assert drawn[0].axes[0].get_ylim()[1] < 4
 
 
+def test_the_two_panels_of_a_single_stage_are_in_line(drawn, tmp_path):
+    draw_curves({"stage1": [HISTORY]}, tmp_path / "curves.png")
+    drawn[0].draw_without_rendering()
+    loss, accuracy = (axes.get_position() for axes in drawn[0].axes)
+    assert (loss.x0, loss.x1) == pytest.approx((accuracy.x0, accuracy.x1), abs=1e-6)
+    assert drawn[0].axes[0].get_xlim() == drawn[0].axes[1].get_xlim()
+
+
 def test_learning_curves_of_nothing_are_refused(tmp_path):
     with pytest.raises(TinynetError, match="no learning curves"):
         draw_curves({"run": [[]]}, tmp_path / "curves.png")
@@ -207,7 +215,7 @@ def test_error_bars_are_by_image_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_
 
 def test_curves_say_of_which_images_they_are(drawn, tmp_path):
     draw_curves({"run": [HISTORY]}, tmp_path / "curves.png", "tuning")
-    labels = [axes.get_ylabel() for part in drawn[0].subfigs for axes in part.axes]
+    labels = [axes.get_ylabel() for axes in drawn[0].axes]
     assert "tuning accuracy (top-1, %)" in labels
 
 

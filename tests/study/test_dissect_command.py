@@ -11,15 +11,16 @@ import pytest
 
 from tests.cli.command import run
 from tests.jobs.test_job_list import end
+from tests.study.made_results import add_run
 from tinynet.cli.dissect_work import Devices, _fits
 from tinynet.dataset import split as splitting
-from tinynet.errors import UsageError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
 from tinynet.run.paths import RunPaths
 from tinynet.study import dissection
 from tinynet.study.cost import Cost, Pace
-from tinynet.study.results import read_dissection
+from tinynet.study.results import ResultsPaths, read_dissection
 
 
 def test_what_is_done_for_other_results_or_was_lost_from_them_is_left(
@@ -146,6 +147,26 @@ def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
 def test_a_plan_is_no_list_of_jobs(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--plan", "--jobs", "--out", tmp_path / "d")
     assert done.status == 2 and "--plan, --write-jobs and --collect: choose one" in done.stderr
+
+
+def test_an_engine_is_wanted_only_where_something_is_left_to_train(
+    lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_engine(*_: object) -> None:
+        raise TinynetError("no engine found")
+
+    monkeypatch.setattr("tinynet.engine.discovery.find", no_engine)
+    out = tmp_path / "d"
+    command = ("dissect", lmdb, "--stage", 1, "--batch-size", 8, "--out", out)
+    refused = run(*command, "--seeds", 1, "--split-seed", 1)
+    assert refused.status == 1 and "no engine found" in refused.stderr
+    assert not out.exists()  # nothing was split in vain
+    assert run(*command, "--seeds", 1, "--write-jobs").status == 0
+    add_run(ResultsPaths(out / "results"), "stage1_simple/seed1", 1, one_crop=[0])
+    done = run(*command, "--seeds", 1)
+    assert done.status == 0 and "reported on 12 images" in done.stdout, done.stderr
+    more = run(*command, "--seeds", "1-2")
+    assert more.status == 1 and "no engine found" in more.stderr
 
 
 @pytest.mark.long

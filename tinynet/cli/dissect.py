@@ -191,6 +191,7 @@ def dissect(
     """
     from tinynet.cli import dissect_work
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
+    from tinynet.study.dissection import planned
     from tinynet.study.results import ResultsPaths
     from tinynet.study.trainings import DissectionRequest, Folders
 
@@ -237,10 +238,12 @@ def dissect(
     if not collect:
         costs = None
         if not jobs_only:
-            devices.require_engine()
-        if folds is None and not jobs_only:
-            # what has a limit does not spend it on timing
-            costs = dissect_work.planned_costs(request, devices, is_timed=within is None)
+            left = [training for each in asked for training in planned(each)]
+            if left:  # else the table is made of what is there, which takes no engine
+                devices.require_engine()
+            if folds is None:
+                # what has a limit does not spend it on timing
+                costs = dissect_work.costs(left, devices, is_timed=within is None)
         jobs = _jobs(asked)
         if jobs_only:
             dissect_work.write_list(request.folders, jobs)

@@ -79,15 +79,14 @@ def show_plan(request: DissectionRequest, devices: Devices) -> None:
         click.echo(f"{request.folders.results.root}: has all of it; nothing is left to train")
 
 
-def planned_costs(request: DissectionRequest, devices: Devices, is_timed: bool) -> dict[str, Cost]:
+def costs(left: Sequence[Planned], devices: Devices, is_timed: bool) -> dict[str, Cost]:
     """The costs of what is left, by run; ``is_timed``: say the plan where that is worth it."""
     from tinynet.cli import dissect_plan
 
-    left = planned(request)
-    costs = {training.cost.run: training.cost for training in left}
-    if is_timed and left and dissect_plan.is_worth_timing(list(costs.values())):
+    found = {training.cost.run: training.cost for training in left}
+    if is_timed and left and dissect_plan.is_worth_timing(list(found.values())):
         click.echo(_timed(left, devices), err=True)
-    return costs
+    return found
 
 
 def _timed(left: Sequence[Planned], devices: Devices) -> str:

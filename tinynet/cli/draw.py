@@ -16,13 +16,22 @@ from tinynet.cli.words import GivenPath
 @click.argument("prototxt", type=GivenPath(path_type=Path), metavar="PROTOTXT")
 @click.argument("out", type=GivenPath(path_type=Path), metavar="[OUT.svg|OUT.png]", required=False)
 @click.option(
+    "--out",
+    "named",
+    type=GivenPath(path_type=Path),
+    metavar="FILE",
+    help="The same as OUT, named as in other commands.",
+)
+@click.option(
     "--direction",
     default="TB",
     metavar="TB|BT|LR|RL",
     help="Where the net runs to: from the top to the bottom (default), or otherwise.",
 )
 @click.option("--phase", metavar="TRAIN|TEST", help="The layers of one phase; all without it.")
-def draw(prototxt: Path, out: Path | None, direction: str, phase: str | None) -> None:
+def draw(
+    prototxt: Path, out: Path | None, named: Path | None, direction: str, phase: str | None
+) -> None:
     """Draw a net of any of Caffe's formats, a box for every layer and blob, as SVG or PNG.
 
     Without OUT it is PROTOTXT's name with .svg, in this folder.  Layers that work in place stand in
@@ -34,7 +43,9 @@ def draw(prototxt: Path, out: Path | None, direction: str, phase: str | None) ->
 
     if phase not in (None, "TRAIN", "TEST"):
         raise UsageError(f"no phase '{phase}'; the phases are TRAIN and TEST")
-    out = out or Path(prototxt.stem + ".svg")
+    if out is not None and named is not None:
+        raise UsageError(f"OUT is given twice, as {out} and as --out {named}: give one of them")
+    out = out or named or Path(prototxt.stem + ".svg")
     net = upgrade.read_net(prototxt)
     number = None if phase is None else int(getattr(schema, phase))
     files.write_bytes(out, net_drawing.draw(net, out.suffix[1:].lower(), direction, number))

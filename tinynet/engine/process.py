@@ -153,11 +153,13 @@ class WorkerProcess:
         """Wait for something that it says, and take it; False where no more can come."""
         if not self._selector.get_map():
             return False
+        # before, not after: it may say its last words and end between the two
+        has_ended = self._process.poll() is not None
         ready = self._selector.select(_LOOK_SECONDS)
         for key, _ in ready:
             if key.data is not None and not self._read(key.fd, key.data):
                 self._selector.unregister(key.fileobj)
-        if not ready and self._process.poll() is not None:
+        if not ready and has_ended:
             return False  # a child of its own still holds its pipes, which nobody will write to
         return bool(self._selector.get_map())
 

@@ -53,9 +53,14 @@ def draw_curves(
     # beside the accuracies, or on a narrow figure below them
     heights = 0.5 + 1.9 * rows, 2.6 + legend if canvas.is_narrow() else max(3.4, legend)
     made = canvas.empty(height=sum(heights))
-    parts: Any = made.subfigures(2, 1, height_ratios=heights)
-    above, below = parts
-    panels = above.subplots(rows, columns, squeeze=False, sharey=True)
+    if len(stages) == 1:  # one column of two panels, whose edges are in line
+        both = made.subplots(2, 1, squeeze=False, sharex=True, height_ratios=heights)
+        above, panels, accuracies = made, both[:1], both[1, 0]
+    else:
+        parts: Any = made.subfigures(2, 1, height_ratios=heights)
+        above, below = parts
+        panels = above.subplots(rows, columns, squeeze=False, sharey=True)
+        accuracies = below.subplots()
     top = _ceiling(every)
     losses = [y for h in every for key in _KEYS[:2] for _, y in _smooth(h, key) if y <= top]
     low, high = canvas.padded_range(losses or [0.0, 1.0], least=0.1)
@@ -85,7 +90,10 @@ def draw_curves(
         loc="outside upper right",
         ncols=2,
     )
-    _draw_accuracies(below, dict(zip(names, stages.values())), images)
+    handles = _draw_accuracies(accuracies, dict(zip(names, stages.values())), images)
+    if len(stages) > 1:  # a single one is named above
+        where = "outside lower left" if canvas.is_narrow() else "outside right upper"
+        below.legend(handles=handles, loc=where, fontsize=8)
     canvas.save(made, path)
 
 
@@ -93,8 +101,10 @@ _THIN: dict[str, Any] = {"linewidth": 1.1, "linestyle": "-"}
 _BOLD: dict[str, Any] = {"linewidth": 1.7, "linestyle": (0, (4, 1.2))}
 
 
-def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], images: str) -> None:
-    axes = part.subplots()
+def _draw_accuracies(
+    axes: Axes, stages: Mapping[str, Sequence[History]], images: str
+) -> list[Line2D]:
+    """Draw a line for each stage; what a legend shows of them."""
     handles = []
     for number, (label, runs) in enumerate(stages.items()):
         look = canvas.series_style(number)
@@ -104,8 +114,7 @@ def _draw_accuracies(part: Any, stages: Mapping[str, Sequence[History]], images:
     axes.set_xlabel("iteration")
     axes.set_ylim(bottom=0)
     _iterations(axes)
-    where = "outside lower left" if canvas.is_narrow() else "outside right upper"
-    part.legend(handles=handles, loc=where, fontsize=8)
+    return handles
 
 
 def _iterations(axes: Axes) -> None:

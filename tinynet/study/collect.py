@@ -125,12 +125,8 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
         _require_recipe(run, name, record, settings)
         _publish(run, name, record, {}, results, settings)
         return False
-    files = {
-        (split, crop): run.probabilities(split, crop == OVERSAMPLE, sample_of(split, settings))
-        for split, crop in wanted(settings)
-    }
-    is_evaluated = all(path.exists() for path in files.values())
-    if record is None or record.state != runs.FINISHED or not is_evaluated:
+    files = _evaluations(run, settings)
+    if record is None or not is_complete(run, record, settings):
         if lost and not diverged:
             raise TinynetError(f"{lost[0]}: is missing; {TAKEN_AGAIN}")
         return False
@@ -143,6 +139,21 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     _require_images(found, files, run, settings)
     _publish(run, name, record, found, results, settings)
     return True
+
+
+def is_complete(run: RunPaths, record: runs.Run | None, settings: Settings) -> bool:
+    """Whether a run is finished and has every evaluation that the table needs."""
+    if record is None or record.state != runs.FINISHED:
+        return False
+    return all(path.exists() for path in _evaluations(run, settings).values())
+
+
+def _evaluations(run: RunPaths, settings: Settings) -> dict[tuple[str, str], Path]:
+    """The file of each evaluation that the table needs, by (split, crop)."""
+    return {
+        (split, crop): run.probabilities(split, crop == OVERSAMPLE, sample_of(split, settings))
+        for split, crop in wanted(settings)
+    }
 
 
 def _has_diverged(results: ResultsPaths, name: str) -> bool:

@@ -31,6 +31,7 @@ from tinynet.experiment import generate
 from tinynet.experiment.paths import WARM_UP
 from tinynet.experiment.solvers import batch_size
 from tinynet.jobs.job_list import Job
+from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
 from tinynet.study import settings as experiment
@@ -138,6 +139,8 @@ def planned(request: DissectionRequest) -> list[Planned]:
     for training in trainings_of(request, members):
         if results.scores(training.run).exists():
             continue
+        if known is not None and _will_be_taken_over(request.folders, training.run, known):
+            continue
         path = training.solver.with_name("train_val.prototxt")
         net = text.parse(files[path], schema.NetParameter, os.fspath(path))
         where = os.fspath(training.solver)
@@ -146,6 +149,15 @@ def planned(request: DissectionRequest) -> list[Planned]:
         whole = replace(one, batch=one.batch * request.overrides.solvers)
         found.append(Planned(whole, net, solver))
     return found
+
+
+def _will_be_taken_over(folders: Folders, name: str, settings: Settings) -> bool:
+    """Whether ``prepare`` finds a run done that is not in the results yet."""
+    run = RunPaths(folders.runs / name)
+    record = runs.load(run.run_json)
+    if record is not None and record.state == runs.DIVERGED:
+        return True
+    return collect.is_complete(run, record, settings)
 
 
 def collect_finished(folders: Folders, settings: Settings) -> list[str]:
