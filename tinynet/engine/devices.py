@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+from tinynet.engine import environment
 from tinynet.engine.discovery import Engine
 from tinynet.engine.interpreters import ask
 from tinynet.engine.process import start_worker
@@ -29,14 +34,53 @@ def cuda_devices(python: str) -> list[str]:
 
     Asked of a child, which takes seconds to import torch: only where the system has a GPU driver.
     """
-    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
-        return []
-    code = (
-        "import json, torch; c = torch.cuda; "
-        "print(json.dumps([c.get_device_name(i) for i in range(c.device_count())]"
-        " if c.is_available() else []))"
+    return list(_seen(python).names) if _has_driver() else []
+
+
+def why_unused(python: str) -> str:
+    """Why torch uses none of the GPUs that are here; "" where it does, or none is to be used."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    if hidden or not _has_driver():
+        return ""
+    seen = _seen(python)
+    if seen.names or not seen.torch:
+        return ""
+    return (
+        f"this machine has an NVIDIA driver, and PyTorch {seen.torch} finds no GPU "
+        f"({seen.why or 'it says nothing of why'}): computing on the CPU, which --cpu says as well"
     )
+
+
+class _Seen(NamedTuple):
+    torch: str = ""  # its version
+    names: Sequence[str] = ()
+    why: str = ""
+
+
+def _has_driver() -> bool:
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+
+
+@cache
+def _seen(python: str) -> _Seen:
+    # as nvidia-smi counts them, and as workers do (environment.py)
+    order = os.environ.get(environment.DEVICE_ORDER, environment.AS_NVIDIA_SMI)
     try:
-        return list(json.loads(ask([python, "-c", code]).stdout))
+        answer = json.loads(ask([python, "-c", _CODE], **{environment.DEVICE_ORDER: order}).stdout)
+        return _Seen(*answer)
     except (TypeError, ValueError):
-        return []
+        return _Seen()
+
+
+_CODE = """
+import json, torch
+c, why, names = torch.cuda, "", []
+if c.is_available():
+    names = [c.get_device_name(i) for i in range(c.device_count())]
+else:
+    try:
+        c.init()
+    except (RuntimeError, AssertionError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+print(json.dumps([torch.__version__, names, why]))
+"""

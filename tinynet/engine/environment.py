@@ -22,6 +22,9 @@ _WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 # stays.  See mallopt(3).
 _KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 
+# CUDA counts the fastest GPU first, unless it is told to count as nvidia-smi and jobs do
+DEVICE_ORDER, AS_NVIDIA_SMI = "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
+
 # where the libraries that engines may compute with look for their number of threads
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -52,6 +55,8 @@ def of_script(engine: str) -> dict[str, str]:
         found["OMP_WAIT_POLICY"] = "passive"
     if engine == "torch" and not any(name in os.environ for name in _KEEP_FREED_MEMORY):
         found.update(_KEEP_FREED_MEMORY)
+    if DEVICE_ORDER not in os.environ:
+        found[DEVICE_ORDER] = AS_NVIDIA_SMI
     return found
 
 

@@ -18,7 +18,7 @@ def explain_failure(
     ``error``: the message of its ``error`` event, where it sent one.
     """
     if error is not None:
-        return error
+        return _of_a_gpu(error) or error
     lines = [line for line in log if line.strip()]
     fatal = next((m[1] for line in reversed(lines) if (m := _FATAL.match(line))), None)
     if fatal is not None:
@@ -36,6 +36,29 @@ def explain_failure(
     return f"the worker ({engine.name}) failed with status {status}: {last}"
 
 
+def _of_a_gpu(error: str) -> str:
+    """One line on an error that PyTorch had from a GPU or its libraries; "" for any other."""
+    match = _GPU_ERROR.match(error)
+    if match is None:
+        return ""
+    advice = next((advice for needle, advice in _GPU_ADVICE if needle in error), _GPU_LOST)
+    return f"the GPU has failed ({match[1].rstrip('. ')}); {advice}"
+
+
+_GPU_ERROR = re.compile(
+    r"\w+: ((?:CUDA error|CUDA driver error|cuDNN error|NCCL error|.*CU(?:BLAS|DNN)_STATUS_).*)"
+)
+_GPU_ADVICE = (
+    (
+        "device-side assert",
+        "a label or an index is perhaps none that its layer takes: the CPU, --cpu, names it",
+    ),
+    ("no kernel image", "this PyTorch has no code for this GPU: install another build of torch"),
+    ("ALLOC_FAILED", "it is perhaps out of memory: nvidia-smi says who else uses it"),
+)
+_GPU_LOST = (
+    "nvidia-smi and the kernel's log (Xid) say what of; snapshots that were written are whole"
+)
 _SIGNAL_HINTS = {
     "SIGKILL": "; the system may be out of memory",
     "SIGBUS": "; a file that it reads, the LMDB perhaps, was cut short under it",

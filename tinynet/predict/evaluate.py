@@ -161,6 +161,10 @@ def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
         )
     engine = discovery.find(request.engine, request.caffe_python)
     gpu = devices.choose(engine, request.gpu, request.cpu)
+    if gpu is None and not request.cpu and engine.name == "torch":
+        why = devices.why_unused(engine.python)
+        if why:
+            say(why)
     require_precision(request.precision, engine, gpu)
     return Evaluation(request, weights, transform, images, views, engine, gpu)
 

@@ -99,6 +99,9 @@ def make(request: TrainingRequest, place: Place | None = None) -> Plan | None:
     first_gpu = chosen.gpus[0] if chosen.gpus else None
     precision = request.precision or before.precision
     require_precision(precision, engine, first_gpu)
+    if first_gpu is None and not request.cpu and engine.name == "torch":
+        why = devices.why_unused(engine.python)
+        warnings += [why] if why else []
     if stored is None and first_gpu is None:
         memory.require(prototxt, chosen.here)
     if request.gpu is not None or request.gpus is not None:

@@ -12,7 +12,7 @@ import threading
 
 import torch
 
-from tinynet.torchcaffe.errors import CaffeError
+from tinynet.torchcaffe.errors import CaffeError, first_line
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
 
@@ -35,6 +35,7 @@ class Context(threading.local):
         self.solver_rank = 0
         self.multiprocess = False
         self._stream: Mt19937 | None = None
+        self._seed_for_gpu: int | None = None  # set in CPU mode, of the GPU's generator too
 
     @property
     def device(self) -> torch.device:
@@ -56,8 +57,20 @@ class Context(threading.local):
 
     def seed(self, seed: int) -> None:
         self._stream = Mt19937(seed & 0xFFFFFFFF)
+        self._seed_for_gpu = seed & 0xFFFFFFFF
         if self.gpu:
-            torch.cuda.manual_seed(seed & 0xFFFFFFFF)
+            self.use_gpu()
+
+    def use_gpu(self) -> None:
+        """Make ``device_id`` PyTorch's current GPU too, and seed its generator as ``seed`` said.
+
+        PyTorch seeds, allocates and synchronizes on its current GPU where none is named: GPU 0 of
+        the process, unless it is told.
+        """
+        torch.cuda.set_device(self.device_id)
+        if self._seed_for_gpu is not None:
+            torch.cuda.manual_seed(self._seed_for_gpu)
+            self._seed_for_gpu = None
 
 
 CONTEXT = Context()
@@ -71,10 +84,12 @@ def set_mode_cpu() -> None:
 def set_mode_gpu() -> None:
     """Build and run the nets that this thread makes from now on on the GPU of ``set_device``.
 
-    Raises CaffeError where PyTorch sees no such device.
+    Raises CaffeError where PyTorch sees no such device, or cannot compute on it.
     """
     _require_device(CONTEXT.device_id)
+    _require_computes(torch.device("cuda", CONTEXT.device_id))
     CONTEXT.gpu, CONTEXT.meta = True, False
+    CONTEXT.use_gpu()
     # PyTorch lets cuDNN round to TF32 by itself: whoever wants that says so (precision.py)
     torch.backends.cuda.matmul.allow_tf32 = CONTEXT.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = CONTEXT.precision == "tf32"
@@ -86,6 +101,8 @@ def set_device(device_id: int) -> None:
     """Choose GPU number ``device_id`` for GPU mode. Raises CaffeError if there is none."""
     _require_device(device_id)
     CONTEXT.device_id = device_id
+    if CONTEXT.gpu:
+        CONTEXT.use_gpu()
 
 
 def set_random_seed(seed: int) -> None:
@@ -100,11 +117,38 @@ def set_random_seed(seed: int) -> None:
 
 def _require_device(device_id: int) -> None:
     if not torch.cuda.is_available():
-        build = "is a CPU build" if torch.version.cuda is None else "finds no CUDA device"
-        raise CaffeError(
-            f"cannot use GPU {device_id}: PyTorch {torch.__version__} {build}; "
-            "use the CPU, or install a CUDA build of torch and check nvidia-smi"
-        )
+        raise CaffeError(f"cannot use GPU {device_id}: {_why_none()}")
     count = torch.cuda.device_count()
     if not 0 <= device_id < count:
-        raise CaffeError(f"no GPU {device_id}: this machine has GPUs 0 to {count - 1}")
+        seen = "GPU 0" if count == 1 else f"GPUs 0 to {count - 1}"
+        raise CaffeError(f"no GPU {device_id}: PyTorch sees {seen} here{_as_shown()}")
+
+
+def _why_none() -> str:
+    """Why PyTorch sees no GPU at all, and what to do."""
+    this = f"PyTorch {torch.__version__}"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"{this} is a CPU build; use the CPU, or install a CUDA build of torch"
+    try:
+        torch.cuda.init()  # is_available() keeps to itself what is wrong
+        why = "finds no CUDA device"
+    except (RuntimeError, AssertionError) as error:
+        why = f"finds none: {first_line(error)}"
+    return f"{this} {why}{_as_shown()}; use the CPU, or look at nvidia-smi"
+
+
+def _as_shown() -> str:
+    """What the environment shows of the GPUs, which CUDA counts anew from 0 on."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if shown is None else f" (CUDA_VISIBLE_DEVICES is '{shown}')"
+
+
+def _require_computes(device: torch.device) -> None:
+    """Raise CaffeError where a GPU that is there does nothing: it is taken, full, old or broken."""
+    try:
+        int(torch.ones(1, device=device).sum())
+    except RuntimeError as error:
+        raise CaffeError(
+            f"GPU {device.index} cannot be used: {first_line(error)}; use the CPU, or look at "
+            "nvidia-smi for who computes on it"
+        ) from error

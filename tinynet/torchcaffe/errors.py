@@ -12,9 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tinynet.errors import TinynetError
 
 _SHORTAGE = re.compile(r"can't allocate memory|Storage size calculation overflowed")
+# what torch says of a GPU's shortage, among much else
+_OF_A_GPU = re.compile(
+    r"Tried to allocate (?P<asked>[\d.]+ \w+)"
+    r"(?:.*total capacity of (?P<all>[\d.]+ \w+) of which (?P<free>[\d.]+ \w+) is free)?",
+    re.DOTALL,
+)
 
 
 class CaffeError(TinynetError, RuntimeError):
@@ -25,10 +33,19 @@ class CaffeValueError(CaffeError, ValueError):
     """The same, where pycaffe raises a ValueError."""
 
 
+class OutOfGpuMemory(CaffeError, torch.cuda.OutOfMemoryError):
+    """A GPU has less memory than was asked for; to whoever catches torch's error, it is that."""
+
+
 def check(condition: bool, message: str) -> None:
     """Raise ``CaffeError(message)`` unless ``condition`` holds, as Caffe's CHECK aborts."""
     if not condition:
         raise CaffeError(message)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first: CUDA's go on for lines about how to debug PyTorch."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
 @contextlib.contextmanager
@@ -51,8 +68,8 @@ def refusing() -> Iterator[None]:
 class saying_what_takes_memory:
     """Let a layer's work end in one CaffeError, which names it, where memory was not there.
 
-    torch says so in several lines, and of a size beyond 64 bits in other words.  A GPU's shortage
-    has an error class of torch's own, which stays.
+    torch says so in several lines, and of a size beyond 64 bits in other words.  Of a GPU's memory
+    it is an OutOfGpuMemory.
     """
 
     __slots__ = ("layer",)
@@ -66,7 +83,13 @@ class saying_what_takes_memory:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, CaffeError):
             return
-        reason = str(error).split("\n")[0]
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            asked = _asked_of_a_gpu(str(error))
+            raise OutOfGpuMemory(
+                f"layer '{self.layer}': the GPU is out of memory{asked}; make its batch or shape "
+                "smaller, or take a GPU that nobody else uses"
+            ) from error
+        reason = first_line(error)
         if isinstance(error, MemoryError) or (
             isinstance(error, RuntimeError) and _SHORTAGE.search(reason)
         ):
@@ -76,6 +99,14 @@ class saying_what_takes_memory:
                 f"layer '{self.layer}': can't allocate memory for its blobs{asked}; make its "
                 "batch or shape smaller"
             ) from error
+
+
+def _asked_of_a_gpu(said: str) -> str:
+    found = _OF_A_GPU.search(said)
+    if found is None:
+        return ""
+    free = f", {found['free']} of {found['all']} are free" if found["all"] else ""
+    return f" (asked for {found['asked']}{free})"
 
 
 def require_file(path: str | Path) -> None:

@@ -237,14 +237,16 @@ class Net:
         """Run the backward computation of layers ``start`` down to ``end`` (inclusive)."""
         graph = self._graph
         needed, propagate_down = graph.layer_need_backward, graph.bottom_need_backward
-        for i in range(len(graph.steps) - 1 if start is None else start, end - 1, -1):
-            for callback in self._before_backward:
-                callback(i)
-            if needed[i]:
-                _, layer, bottom, top = graph.steps[i]
-                layer.backward(top, propagate_down[i], bottom)
-            for callback in self._after_backward:
-                callback(i)
+        last = len(graph.steps) - 1 if start is None else start
+        with saying_what_takes_memory() as working:
+            for i in range(last, end - 1, -1):
+                for callback in self._before_backward:
+                    callback(i)
+                if needed[i]:
+                    working.layer, layer, bottom, top = graph.steps[i]
+                    layer.backward(top, propagate_down[i], bottom)
+                for callback in self._after_backward:
+                    callback(i)
 
     # --- pycaffe's face: running
 

@@ -30,7 +30,7 @@ import torch
 
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import CaffeError, check
+from tinynet.torchcaffe.errors import CaffeError, check, first_line
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -101,7 +101,7 @@ class NCCL:
         except (RuntimeError, OSError) as error:  # torch's DistError is a RuntimeError
             raise CaffeError(
                 f"rank {self._rank} of {self._count} did not meet the others at {where}: "
-                f"{_first_line(error)}; start every rank with the same uid"
+                f"{first_line(error)}; start every rank with the same uid"
             ) from error
         # numbers of the host's, for which no rank waits for its GPU
         self._of_cpus = dist.new_group(backend="gloo") if self._device.type == "cuda" else None
@@ -296,7 +296,7 @@ def told_by_rank_0(where: str, text: str | None, seconds: float = _MEET.total_se
         if isinstance(error, CaffeError):
             raise
         raise CaffeError(
-            f"rank {rank} of {count} did not meet rank 0 at {_address()}: {_first_line(error)}"
+            f"rank {rank} of {count} did not meet rank 0 at {_address()}: {first_line(error)}"
         ) from error
     return found
 
@@ -317,7 +317,3 @@ def _leave() -> None:
 
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

@@ -87,6 +87,9 @@ class Recorder:
     def beside(self, work: graphs.Work) -> None:
         work()
 
+    def failed(self) -> str:
+        return ""
+
     def random_state(self) -> torch.Tensor:
         return torch.get_rng_state()
 

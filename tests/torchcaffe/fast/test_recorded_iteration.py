@@ -190,6 +190,56 @@ def test_what_is_unusual_keeps_to_the_plain_path_and_says_why_once(
     assert_equal(*solvers)
 
 
+def test_where_a_later_recording_fails_the_plain_path_goes_on_with_the_same_bits(
+    stages: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """The update, at the rate after a step; and then nothing on that device is repeated."""
+    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000, stepvalue=17)
+    plain = made(path, False, monkeypatch)
+    plain.step(26)
+    record, failed = Recorder.record, []
+
+    def fail_at_the_third(self: Recorder, work: graphs.Work) -> Callable[[], object]:
+        if self.recordings == 2:
+            failed.append(True)
+            raise RuntimeError("operation not permitted")
+        return record(self, work)
+
+    monkeypatch.setattr(Recorder, "record", fail_at_the_third)
+    monkeypatch.setattr(Recorder, "failed", lambda self: "it has failed" if failed else "")
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    repeated = made(path, True, monkeypatch)
+    repeated.step(26)
+    lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
+    said = [line for line in lines if re.match("Iterations are", line)]
+    assert said == [
+        "Iterations are repeated as a CUDA graph, which gave the plain path's bits",
+        "Iterations are not repeated as a CUDA graph: torch cannot record the update "
+        "(operation not permitted)",
+    ]
+    assert len(failed) == 1
+    assert_equal(plain, repeated)
+
+
+def test_a_recording_that_failed_elsewhere_ends_this_one(
+    stages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It left torch's generator behind with a state that only the plain path draws from."""
+    path = small_stages.write_stage(stages, 1, display=0, test_interval=1000)
+    plain, repeated = (made(path, recorded, monkeypatch) for recorded in (False, True))
+    for solver in (plain, repeated):
+        torch.manual_seed(3)
+        solver.step(14)
+    assert repeated.recorded.recorded == 1
+    monkeypatch.setattr(Recorder, "failed", lambda self: "it has failed")
+    before = repeated.recorded.graphs.repetitions
+    for solver in (plain, repeated):
+        solver.step(2)
+    assert repeated.recorded.refused == "it has failed"
+    assert repeated.recorded.graphs.repetitions == before
+    assert_equal(plain, repeated)
+
+
 def test_it_is_left_out_without_fast_and_by_its_own_variable(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

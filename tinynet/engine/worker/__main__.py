@@ -61,7 +61,8 @@ def main():
     except Exception as error:
         # the traceback goes to the log; the parent's one line is the error itself
         importlib.import_module("traceback").print_exc()
-        channel.emit("error", message="%s: %s" % (type(error).__name__, error))
+        said = str(error).strip().split("\n")[0]  # of a GPU's error torch says several lines
+        channel.emit("error", message="%s: %s" % (type(error).__name__, said))
         return 1
 
 

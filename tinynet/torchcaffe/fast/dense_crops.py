@@ -261,7 +261,7 @@ class ViewPredictor:
                     self._choose(some)
                     self._measure = False
                 found = self._pass(some)
-            except torch.OutOfMemoryError:
+            except torch.cuda.OutOfMemoryError:
                 if step == 1:
                     raise
                 self._most = step // 2

@@ -11,6 +11,8 @@ Nothing here waits for the device.
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import torch
 
@@ -90,8 +92,10 @@ class DeviceImages:
         self._all: torch.Tensor | None = None
         size = records * int(np.prod(shape))
         if fits(size, device):
-            self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
-            self._all_seen = self._seen(self._all)
+            # another program may take the memory between the look and this
+            with contextlib.suppress(torch.cuda.OutOfMemoryError):
+                self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
+                self._all_seen = self._seen(self._all)
         place = "stay on" if self._all is not None else "are too many for"
         glog.info(f"Images {place} {device}: {size / 1e6:,.0f} MB")
         self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has

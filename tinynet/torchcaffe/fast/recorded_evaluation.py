@@ -15,6 +15,7 @@ import torch
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import parts_of, shape_of
 from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import first_line
 from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.recorded_passes import (
     PLAIN_FIRST,
@@ -79,6 +80,9 @@ class RecordedPredictions:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """What ``work`` returns; it is valid until the next call."""
+        if self._graphs is not None and not self.refused and self._graphs.failed():
+            self.refused = self._graphs.failed()
+            self._forget()
         if self.refused or (self._repeat and images.shape != self._key[0]):
             return self._work(images)
         key = self._current_key(images)
@@ -125,12 +129,11 @@ class RecordedPredictions:
             self._repeat()
             if not self._graphs.same([self._found.contiguous()], [expected.contiguous()]):
                 self.refused = "its results differ from those of the plain path"
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             self._forget()
             raise
-        except RuntimeError as error:
-            said = (str(error).strip() or repr(error)).splitlines()[0]
-            self.refused = f"torch cannot record it ({said})"
+        except Exception as error:  # whatever it is, the plain path has done the same without it
+            self.refused = f"torch cannot record it ({first_line(error)})"
         if self.refused:
             self._forget()
             return False

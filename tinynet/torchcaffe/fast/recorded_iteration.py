@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import first_line
 from tinynet.torchcaffe.fast.recorded_passes import RecordedPasses, parameters_of
 from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
@@ -46,7 +47,11 @@ class RecordedIteration(RecordedPasses):
         if key != self._update_key:
             if rate != previous:
                 return False
-            self._record_update(rate)
+            try:
+                self._record_update(rate)
+            except Exception as error:
+                self.give_up(f"torch cannot record the update ({first_line(error)})")
+                return False
         assert self._repeat_update is not None
         self._repeat_update()
         return True

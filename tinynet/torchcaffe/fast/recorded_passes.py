@@ -24,6 +24,7 @@ import torch
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob, Part, parts_of, shape_of
 from tinynet.torchcaffe.context import CONTEXT
+from tinynet.torchcaffe.errors import first_line
 from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.device_data import DeviceData
 from tinynet.torchcaffe.layer_types.pooling import Pooling
@@ -98,6 +99,8 @@ class RecordedPasses:
         """What is unusual; "" where the passes can be recorded."""
         if self.net.has_callbacks:
             return "it has callbacks or debug_info"
+        if self.graphs.failed():
+            return self.graphs.failed()
         if self._unusual is None:
             self._unusual = unusual(self.net)
             if not any(layer.type == "Data" for layer in self.net.graph.layers):
@@ -172,8 +175,8 @@ class RecordedPasses:
         try:
             if not self.compare():
                 why = "its results differ from those of the plain path"
-        except RuntimeError as error:
-            why = f"torch cannot record it ({(str(error).strip() or repr(error)).splitlines()[0]})"
+        except Exception as error:  # whatever it is, the plain path has done the same without it
+            why = f"torch cannot record it ({first_line(error)})"
         finally:
             for layer, _ in self._values:
                 layer.use([])

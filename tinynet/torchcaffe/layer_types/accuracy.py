@@ -23,6 +23,8 @@ class Accuracy(Layer):
         param = self.param.accuracy_param
         self.top_k = param.top_k
         self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
+        # how many labels there are, as tensors that stay: a recorded pass reads them where they lie
+        self._counts: dict[int, torch.Tensor] = {}
 
     @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
@@ -33,7 +35,6 @@ class Accuracy(Layer):
         # outer × classes × inner, with one label for each pair of outer and inner
         self._scores = (outer, self.classes, inner) if inner != 1 else (outer, self.classes)
         self._labels = (outer, 1, inner) if inner != 1 else (outer, 1)
-        self._all: torch.Tensor | None = None
         self.require(
             outer * inner == math.prod(labels),
             f"number of labels must match number of predictions; scores have shape {scores} with "
@@ -78,6 +79,7 @@ class Accuracy(Layer):
         """How many labels count, at least 1 (with none, the accuracy is 0): float32, 0-d."""
         if counted is not None:
             return counted.sum().to(torch.float32).clamp(min=1)
-        if self._all is None:  # a tensor, since a GPU divides by a number in another way
-            self._all = torch.full((), max(1.0, labels.numel()), device=labels.device)
-        return self._all
+        count = labels.numel()
+        if count not in self._counts:  # a tensor, since a GPU divides by a number in another way
+            self._counts[count] = torch.full((), max(1.0, count), device=labels.device)
+        return self._counts[count]
