@@ -45,6 +45,8 @@ def write_stage(folder: Path, number: int, full_size: bool = False, **fields: ob
     cursor matters too.
     """
     source = ROOT / "prototxt" / stage(number).name
+    if not (source / "solver.prototxt").exists():  # of an ensemble, its first member
+        source /= "member01"
     net = text.read(source / "train_val.prototxt", schema.NetParameter)
     for layer in net.layer:
         if layer.type == "Data":

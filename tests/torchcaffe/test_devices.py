@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tinynet.torchcaffe as torchcaffe
+from tests.run import small_stages
 from tests.torchcaffe.layer_cases import LAYERS
 from tests.torchcaffe.layer_cases.stages import STOCHASTIC
 from tests.torchcaffe.small_nets import layer
+from tests.torchcaffe.small_nets import net as net_text
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.context import CONTEXT, Context
-from tinynet.torchcaffe.solver import create_solver
+from tinynet.torchcaffe.fast import recorded_passes
+from tinynet.torchcaffe.solver import create_solver, get_solver
+
+
+@pytest.fixture(autouse=True)
+def _values_afterwards() -> Iterator[None]:
+    yield
+    torchcaffe.set_mode_cpu()
+
 
 # what their indices are decides what they compute, or whether they refuse it: the host must know
 _READ_INDICES = ("BatchReindex", "Embed", "Filter")
@@ -37,10 +49,12 @@ def test_no_tensor_is_made_elsewhere(
     path = tmp_path / "net.prototxt"
     path.write_text(case.text)
     net = torchcaffe.Net(path, case.phase)
-    net.run_forward()
-    for top in case.driven_tops:
-        net.blobs[top].set_diff(torch.empty(net.blobs[top].shape, device=meta))
-    net.run_backward()
+    with Crossings() as crossings:
+        net.run_forward()
+        for top in case.driven_tops:
+            net.blobs[top].set_diff(torch.empty(net.blobs[top].shape, device=meta))
+        net.run_backward()
+    assert crossings.seen == []
     parameters = [blob for blobs in net.params.values() for blob in blobs]
     for blob in [*net.blobs.values(), *parameters]:
         assert blob.tensor.device == meta
@@ -61,11 +75,81 @@ class Crossings(TorchDispatchMode):
         name = func.overloadpacket.__name__
         assert name not in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero"), name
         result = func(*args, **kwargs)
-        given = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
+        given = _tensors((*args, *kwargs.values()))
         copied = [*given, result] if isinstance(result, torch.Tensor) else given
-        if name in ("copy_", "_to_copy", "set_", "cat") and len({t.device for t in copied}) > 1:
-            self.seen.append(f"{name} {given[-1].dtype} {tuple(given[-1].shape)}")
+        if name in ("copy_", "_to_copy", "set_", "cat", "_foreach_copy_"):
+            if len({t.device for t in copied}) > 1:
+                self.seen.append(f"{name} {given[-1].dtype} {tuple(given[-1].shape)}")
+        else:
+            # a single value of the host is taken with a GPU's, and a recording would keep it
+            assert len({t.device for t in given}) <= 1, name
         return result
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    if isinstance(values, torch.Tensor):
+        return [values]
+    return [t for v in values for t in _tensors(v)] if isinstance(values, (tuple, list)) else []
+
+
+_FC = layer("InnerProduct", "x", "fc", "inner_product_param { num_output: 5 }", "fc")
+_DUMMY = (
+    "dummy_data_param { shape { dim: 3 } shape { dim: 2 } "
+    'data_filler { type: "gaussian" } data_filler { type: "constant" value: 2 } }'
+)
+# by type: layers on inputs x (4×5), z (4×5), l (4) and h (1×1×5×5), and what they bring
+_OTHERS: dict[str, tuple[str, list[str]]] = {
+    "Accuracy": (layer("Accuracy", "x l", "y w", "accuracy_param { ignore_label: 1 }"), []),
+    "ArgMax": (layer("ArgMax", "x", "y", "argmax_param { top_k: 2 out_max_val: true }"), []),
+    "ContrastiveLoss": (layer("ContrastiveLoss", "x z l", "y"), []),
+    "InfogainLoss": (_FC + layer("InfogainLoss", "fc l h", "y"), []),
+    "MultinomialLogisticLoss": (_FC + layer("MultinomialLogisticLoss", "fc l", "y"), []),
+    "Parameter": (layer("Parameter", "", "y", "parameter_param { shape { dim: 3 } }"), []),
+    "DummyData": (layer("DummyData", "", "y w", _DUMMY), ["_to_copy torch.float32 (3,)"]),
+    "HDF5Data": (
+        layer("HDF5Data", "", "data label", 'hdf5_data_param { source: "list" batch_size: 3 }'),
+        ["_to_copy torch.float32 (3, 2)", "_to_copy torch.float32 (3,)"],
+    ),
+    "ImageData": (
+        layer("ImageData", "", "y w", 'image_data_param { source: "images" batch_size: 2 }'),
+        ["_to_copy torch.float32 (2, 3, 8, 8)", "_to_copy torch.float32 (2,)"],
+    ),
+    "WindowData": (
+        layer(
+            "WindowData",
+            "",
+            "y w",
+            'window_data_param { source: "windows" batch_size: 2 } '
+            "transform_param { crop_size: 4 }",
+        ),
+        ["_to_copy torch.float32 (2, 3, 4, 4)", "_to_copy torch.float32 (2,)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _OTHERS)
+def test_labels_files_and_fillers_reach_the_device_and_nothing_comes_back(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the types that are no layer case; Data is in every stage below."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("image.png")
+    Path("images").write_text("image.png 1\n")
+    Path("windows").write_text("# 0\nimage.png\n3\n8\n8\n2\n1 0.9 0 0 4 4\n0 0.1 1 1 5 5\n")
+    Path("list").write_text("data.h5\n")
+    if name == "HDF5Data":
+        with pytest.importorskip("h5py").File("data.h5", "w") as file:
+            file["data"], file["label"] = np.zeros((3, 2), np.float32), np.zeros(3, np.float32)
+    layers, brought = _OTHERS[name]
+    inputs = ("x", (4, 5)), ("z", (4, 5)), ("l", (4,)), ("h", (1, 1, 5, 5))
+    Path("net.prototxt").write_text(net_text(layers, *inputs, force_backward=False))
+    extensions.without_kernels()
+    net = torchcaffe.Net("net.prototxt", torchcaffe.TRAIN)
+    for _ in range(2):
+        with Crossings() as crossings:
+            net.run_forward()
+            net.run_backward()
+        assert crossings.seen == brought
 
 
 @pytest.mark.skipif(not CONTEXT.fast, reason="without fast/ whole batches go to the device")
@@ -108,11 +192,50 @@ def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
     assert solver.iter == 6
 
 
+_STEPS = {"lr_policy": '"step"', "stepsize": 2}  # another rate in every update
+_POLY = {"lr_policy": '"poly"', "power": 1, "iter_size": 2, "clip_gradients": -1}
+
+
+@pytest.mark.skipif(not CONTEXT.fast, reason="without fast/ whole batches go to the device")
+@pytest.mark.parametrize(
+    ("number", "fields"),
+    [*((number, _STEPS) for number in range(1, 9)), pytest.param(7, _POLY, id="modern")],
+)
+def test_an_iteration_of_every_stage_touches_no_host_tensor_and_asks_for_no_value(
+    stages: Path, number: int, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it must be wherever a CUDA graph is recorded: forward, backward, update, test."""
+    monkeypatch.setenv(recorded_passes.VARIABLE, "0")  # which does the same, and compares
+    extensions.without_kernels()
+    path = small_stages.write_stage(
+        stages, number, display=0, test_interval=1000, test_initialization="false", **fields
+    )
+    solver = get_solver(path)
+    with Crossings() as crossings:
+        solver.step(3)
+        for _ in range(2):
+            solver.test_pass(solver.test_nets[0])
+    batches = 3 * solver.parameters.iter_size
+    sizes = [small_stages.BATCH] * batches + [small_stages.TEST_BATCH] * 2
+    assert crossings.seen == [
+        said
+        for size in sizes
+        for said in (
+            f"_to_copy torch.int64 (5, {size})",
+            f"_to_copy torch.uint8 ({size}, 3, 64, 64)",
+        )
+    ]
+    for blob in (*solver.net.blobs.values(), *solver.test_nets[0].blobs.values()):
+        assert blob.tensor.device == blob.grad.device == torch.device("meta")
+
+
 def test_what_would_make_the_host_wait_is_noticed() -> None:
-    """Or the test above could not fail."""
+    """Or the tests above could not fail."""
     with Crossings() as crossings:
         torch.zeros(3).to("meta")
         torch.zeros(3, device="meta").copy_(torch.zeros(3))
     assert len(crossings.seen) == 2
     with Crossings(), pytest.raises(AssertionError, match="_local_scalar_dense"):
         float(torch.zeros(()))
+    with Crossings(), pytest.raises(AssertionError, match="mul"):
+        torch.zeros(3, device="meta") * torch.tensor(2.0)
