@@ -243,6 +243,7 @@ class FakeNvml(types.ModuleType):
         self.error = error
         self.open = 0
         self.slices: tuple[int, ...] | None = None  # of a GPU without MIG
+        self.in_mig_mode = True
 
     def nvmlInit(self) -> None:
         if self.error:
@@ -270,7 +271,7 @@ class FakeNvml(types.ModuleType):
     def nvmlDeviceGetMigMode(self, device: int) -> list[int]:
         if self.slices is None:
             raise self.NVMLError("Not Supported")
-        return [int(bool(self.slices)), 1]
+        return [int(self.in_mig_mode), 1]
 
     def nvmlDeviceGetMaxMigDeviceCount(self, device: int) -> int:
         return 7
@@ -289,8 +290,10 @@ def test_what_nvml_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     whole = Gpu(0, "GPU-abc", "Old card", 16384, 10240, (77,))
     assert gpus.look() == [whole]
-    fake.slices = ()  # MIG mode is off
+    fake.slices, fake.in_mig_mode = (), False
     assert gpus.look() == [whole]
+    fake.in_mig_mode = True  # and none has been cut: nothing can compute there
+    assert gpus.look() == []
     fake.slices = (0, 3)
     parts = [replace(whole, uuid=uuid, is_slice=True) for uuid in ("MIG-100", "MIG-103")]
     assert gpus.look() == parts

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import tinynet.torchcaffe as caffe
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
+from tinynet.torchcaffe import parallel
 from tinynet.torchcaffe.reading.turn import Turn
 from tinynet.torchcaffe.snapshots import hdf5
 
@@ -210,6 +212,49 @@ def test_one_solver_alone_may_join_itself(folder: Path) -> None:
     joined = [np.array(blob.data) for blobs in solver.net.params.values() for blob in blobs]
     for mine, expected in zip(joined, alone(folder / "solver4")):
         np.testing.assert_array_equal(mine, expected)
+
+
+def test_gpus_that_nccl_cannot_join_are_named_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NCCL looks at them only when the first numbers are to be moved."""
+    import torch.distributed as dist
+
+    def fail(*given: Any, **how: Any) -> None:
+        raise RuntimeError(
+            "NCCL error in: /pytorch/NCCLUtils.cpp:93, invalid usage, NCCL version 2.28.9\n"
+            "ncclInvalidUsage: This usually reflects invalid usage of NCCL library.\n"
+            "Last error:\nDuplicate GPU detected : rank 0 and rank 1 both on CUDA device ac000\n"
+        )
+
+    nccl = caffe.NCCL(caffe.SGDSolver(str(solver_file(folder, BATCH))), caffe.NCCL.new_uid())
+    monkeypatch.setattr(dist, "broadcast", fail)
+    with pytest.raises(caffe.CaffeError) as error:
+        nccl.bcast()
+    assert str(error.value).startswith(
+        "rank 0 of 1 cannot give or take weights: Duplicate GPU detected : rank 0 and rank 1 both "
+        "on CUDA device ac000; each rank needs a GPU of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Connection closed by peer [127.0.0.1]:43210", parallel.Ended),
+        ("CUDA error: unspecified launch failure\nCUDA kernel errors might be", RuntimeError),
+    ],
+)
+def test_a_ranks_own_gpu_that_fails_is_no_other_rank_that_has_ended(
+    folder: Path, said: str, kind: type[Exception]
+) -> None:
+    class Work:
+        def wait(self) -> None:
+            raise RuntimeError(said)
+
+    nccl = caffe.NCCL(caffe.SGDSolver(str(solver_file(folder, BATCH))), caffe.NCCL.new_uid())
+    with pytest.raises(RuntimeError) as error:
+        nccl._wait(Work())  # type: ignore[arg-type]
+    assert type(error.value) is kind
 
 
 def test_what_cannot_join_says_why(folder: Path, two_solvers: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,3 +119,36 @@ def test_a_cpu_without_bfloat16_instructions_is_named_in_one_line(
     caffe.set_mode_cpu()
     caffe.extensions.set_precision("bf16")
     assert capfd.readouterr().err.count("no bfloat16 instructions") == lines
+
+
+@pytest.mark.parametrize(
+    ("capability", "name", "refused", "warned"),
+    [
+        ((7, 5), "tf32", True, False),
+        ((7, 5), "bf16", False, True),
+        ((7, 5), "float32", False, False),
+        ((8, 0), "tf32", False, False),
+        ((9, 0), "bf16", False, False),
+    ],
+)
+def test_a_gpu_without_such_arithmetic_is_named_in_one_line(
+    capability: tuple[int, int],
+    name: str,
+    refused: bool,
+    warned: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "Stand-in")
+    monkeypatch.setattr(CONTEXT, "gpu", True)
+    said = r"Stand-in \(compute capability 7.5, older than 8.0\)"
+    if refused:
+        with pytest.raises(caffe.CaffeError, match=f"tf32 does nothing on this {said}"):
+            caffe.extensions.set_precision(name)
+    else:
+        caffe.extensions.set_precision(name)
+    assert CONTEXT.precision == ("float32" if refused else name)
+    assert bool(re.search(f"{said} has no bfloat16", capfd.readouterr().err)) == warned
+    monkeypatch.setattr(CONTEXT, "gpu", False)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

@@ -90,24 +90,29 @@ def _gpus(nvml: Any, index: int) -> Iterator[Gpu]:
     """The GPU, or its slices where it is in MIG mode: then nothing computes on the whole."""
     device = nvml.nvmlDeviceGetHandleByIndex(index)
     name = _text(nvml.nvmlDeviceGetName(device))
-    slices = list(_slices(nvml, device))
-    for part in slices or [device]:
+    slices = _slices(nvml, device)
+    for part in [device] if slices is None else slices:
         memory = nvml.nvmlDeviceGetMemoryInfo(part)
         pids = tuple(p.pid for p in nvml.nvmlDeviceGetComputeRunningProcesses(part))
         uuid = _text(nvml.nvmlDeviceGetUUID(part))
         total, free = memory.total >> 20, memory.free >> 20
-        yield Gpu(index, uuid, name, total, free, pids, is_slice=bool(slices))
+        yield Gpu(index, uuid, name, total, free, pids, is_slice=slices is not None)
 
 
-def _slices(nvml: Any, device: Any) -> Iterator[Any]:
+def _slices(nvml: Any, device: Any) -> list[Any] | None:
+    """The slices of a GPU in MIG mode, [] where none has been cut yet; None in no such mode."""
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(device)
-        most = nvml.nvmlDeviceGetMaxMigDeviceCount(device) if current else 0
+        if not current:
+            return None
+        most = nvml.nvmlDeviceGetMaxMigDeviceCount(device)
     except nvml.NVMLError:  # a GPU that has no such mode
-        return
+        return None
+    found = []
     for number in range(most):
         with contextlib.suppress(nvml.NVMLError):  # no slice has this number
-            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, number)
+            found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, number))
+    return found
 
 
 def _text(value: str | bytes) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime
 import gc
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -145,14 +146,25 @@ class NCCL:
     # --- pycaffe's face
 
     def bcast(self) -> None:
-        """Give every rank the weights of rank 0."""
+        """Give every rank the weights of rank 0.
+
+        Raises CaffeError where the ranks' GPUs cannot be joined.
+        """
         import torch.distributed as dist
 
         if not self._params:
             return
         weights = [blob.tensor for blob in self._params]
         flat, views = _flattened(weights)
-        self._wait(dist.broadcast(flat, 0, async_op=True))
+        try:
+            work = dist.broadcast(flat, 0, async_op=True)
+        except RuntimeError as error:  # NCCL looks at the ranks' GPUs only now
+            raise CaffeError(
+                f"rank {self._rank} of {self._count} cannot give or take weights: "
+                f"{_last_error(error)}; each rank needs a GPU of its own, that all can reach "
+                "(NCCL_DEBUG=WARN says more)"
+            ) from error
+        self._wait(work)
         torch._foreach_copy_(weights, views)
 
     def on_start(self) -> None:
@@ -233,6 +245,8 @@ class NCCL:
         try:
             work.wait()
         except RuntimeError as error:
+            if first_line(error).startswith("CUDA"):
+                raise  # of this rank's own GPU
             raise Ended(
                 f"rank {self._rank} of {self._count} lost another rank, which has ended; "
                 "resume all of them from the last snapshot"
@@ -310,6 +324,12 @@ def _flattened(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torc
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     parts = flat.split([tensor.numel() for tensor in tensors])
     return flat, [part.view(tensor.shape) for part, tensor in zip(parts, tensors)]
+
+
+def _last_error(error: Exception) -> str:
+    """What NCCL says at last; before it come where in torch it happened, and its version."""
+    found = re.search(r"Last error:\s*(\S.*)", str(error))
+    return found[1].rstrip(". ") if found else first_line(error)
 
 
 def _leave() -> None:

@@ -21,8 +21,9 @@ NAMES = ("float32", "tf32", "bf16")
 def set_precision(name: str) -> None:
     """Choose the arithmetic of the nets that this thread makes from now on, after its device.
 
-    Raises CaffeError for another name, and for ``tf32`` on a CPU, which has no such arithmetic.
-    Warns where a CPU has no instructions for bfloat16 and would be slower with it.
+    Raises CaffeError for another name, and for ``tf32`` on a CPU or an older GPU, which have no
+    such arithmetic.  Warns where a CPU or a GPU has no instructions for bfloat16 and would be
+    slower with it.
     """
     if name not in NAMES:
         raise CaffeError(f"no precision '{name}'; there are {', '.join(NAMES)}")
@@ -33,10 +34,26 @@ def set_precision(name: str) -> None:
             "this processor has no bfloat16 instructions (AVX512-BF16 or AMX): bf16 will be many "
             "times slower than float32 here; leave out --precision bf16, or train on a GPU",
         )
+    if name != "float32" and CONTEXT.gpu:
+        _require_gpu_of(name)
     CONTEXT.precision = name
     if CONTEXT.gpu:
         torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
         torch.backends.cudnn.allow_tf32 = name == "tf32"
+
+
+def _require_gpu_of(name: str) -> None:
+    """Both came with compute capability 8.0: without it TF32 is left out without a word."""
+    if torch.version.hip is not None:
+        return  # AMD counts otherwise
+    capability = torch.cuda.get_device_capability(CONTEXT.device_id)
+    if capability >= (8, 0):
+        return
+    gpu = f"{torch.cuda.get_device_name(CONTEXT.device_id)} (compute capability "
+    gpu += f"{'.'.join(map(str, capability))}, older than 8.0)"
+    if name == "tf32":
+        raise CaffeError(f"tf32 does nothing on this {gpu}: use float32")
+    glog.warning(f"this {gpu} has no bfloat16 instructions: bf16 may be slower than float32 here")
 
 
 def _cpu_has_bfloat16() -> bool:
