@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import PATH, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row
@@ -30,21 +30,17 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
 @click.option(
     "--quick", is_flag=True, help="One short round of everything: a look, no measurement."
 )
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each."
-)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, help="Rounds of each.")
 @click.option(
     "--busy",
     type=click.IntRange(min=0),
     default=0,
-    metavar="N",
     help="Beside every contestant, run N processes that compute without a pause.",
 )
 @click.option(
     "--processes",
     "at_once",
     type=click.IntRange(min=2),
-    metavar="N",
     help="Of the part jobs: N trainings at once, the cores divided among them (default 2).",
 )
 @click.option(
@@ -52,7 +48,7 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
     "data",
     cls=RenamedOption,
     former=["--data"],
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="PATH",
     help="Data set, folder or zip.",
 )
@@ -60,7 +56,7 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
 @shared_options.caffe_python
 @click.option(
     "--caffe-tools",
-    type=GivenPath(path_type=Path, exists=True, file_okay=False),
+    type=GivenPath(exists=True, file_okay=False),
     metavar="DIR",
     help="Folder with Caffe's convert_imageset and compute_image_mean.",
 )

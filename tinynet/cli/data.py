@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath, Group, RenamedOption
+from tinynet.cli.words import PATH, Group, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
 
@@ -24,7 +24,6 @@ _JOBS = click.option(
     cls=RenamedOption,
     former=["--jobs"],
     type=click.IntRange(min=1),
-    metavar="N",
     help="Threads that decode; default one per core.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -51,7 +50,7 @@ def data() -> None:
     short_help="Check every image, or every record of a converted set.",
     epilog=shared_options.example("tinynet data verify data/tiny-imagenet-200.zip"),
 )
-@click.argument("dataset", type=GivenPath(path_type=Path))
+@click.argument("dataset", type=PATH)
 @_JOBS
 @_JSON
 def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
@@ -101,22 +100,15 @@ def _print_report(report: VerificationReport) -> None:
         "tinynet data convert data/tiny-imagenet-200.zip --out data/lmdb"
     ),
 )
-@click.argument("dataset", type=GivenPath(path_type=Path))
+@click.argument("dataset", type=PATH)
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     default=DATA_ROOT,
-    show_default=True,
     metavar="DIR",
     help="Folder for the LMDBs, the mean and the manifest.",
 )
-@click.option(
-    "--seed",
-    type=shared_options.SEED,
-    default=1,
-    show_default=True,
-    help="Seed of the shuffled order.",
-)
+@click.option("--seed", type=shared_options.SEED, default=1, help="Seed of the shuffled order.")
 @click.option("--crop-to-box", is_flag=True, help="Keep of a training image its box, scaled up.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be used.")
 @_OVERWRITE
@@ -162,14 +154,8 @@ def convert(
     short_help="Split a converted set anew, for choosing and for reporting.",
     epilog=shared_options.example("tinynet data split data/lmdb --hold-out 0.1 --out data/honest"),
 )
-@click.argument("converted", type=GivenPath(path_type=Path))
-@click.option(
-    "--out",
-    type=GivenPath(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The new folder.",
-)
+@click.argument("converted", type=PATH)
+@click.option("--out", type=PATH, required=True, metavar="DIR", help="The new folder.")
 @click.option(
     "--hold-out",
     type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
@@ -179,11 +165,7 @@ def convert(
 @click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
 @click.option("--fold", metavar="K/N", help="Fold K of N over training and validation images.")
 @click.option(
-    "--split-seed",
-    type=shared_options.SEED,
-    default=1,
-    show_default=True,
-    help="Another one, another split.",
+    "--split-seed", type=shared_options.SEED, default=1, help="Another one, another split."
 )
 @_OVERWRITE
 @_JSON
@@ -231,24 +213,12 @@ def split(
     short_help="Draw a data set of shapes, for use without a download.",
     epilog=shared_options.example("tinynet data synthesize --out data/shapes --classes 20"),
 )
-@click.option(
-    "--out",
-    type=GivenPath(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="Folder for the data set.",
-)
-@click.option("--classes", type=int, default=20, show_default=True, help="Classes, 2 to 400.")
-@click.option("--train-per-class", type=int, default=75, show_default=True, help="Images of each.")
-@click.option("--val-per-class", type=int, default=50, show_default=True, help="Images of each.")
-@click.option("--test-per-class", type=int, default=10, show_default=True, help="Images of each.")
-@click.option(
-    "--seed",
-    type=shared_options.SEED,
-    default=1,
-    show_default=True,
-    help="Another one, other images.",
-)
+@click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder for the data set.")
+@click.option("--classes", type=int, default=20, help="Classes, 2 to 400.")
+@click.option("--train-per-class", type=int, default=75, help="Images of each.")
+@click.option("--val-per-class", type=int, default=50, help="Images of each.")
+@click.option("--test-per-class", type=int, default=10, help="Images of each.")
+@click.option("--seed", type=shared_options.SEED, default=1, help="Another one, other images.")
 @_OVERWRITE
 def synthesize(
     out: Path,
@@ -279,9 +249,8 @@ def synthesize(
 )
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     default=Path("data"),
-    show_default=True,
     metavar="DIR",
     help="Folder for the zip and the unpacked data set.",
 )

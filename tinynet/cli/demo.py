@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import FOLDER, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.study.demo import Folders
@@ -17,14 +17,9 @@ _FEW = 5  # passes, below which stage 3 has not caught up with stage 1
 
 
 @click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
-@click.argument("dataset", required=False, type=GivenPath(exists=True, path_type=Path))
+@click.argument("dataset", required=False, type=GivenPath(exists=True))
 @click.option(
-    "--out",
-    type=GivenPath(path_type=Path, file_okay=False),
-    default=Path("demo"),
-    show_default=True,
-    metavar="DIR",
-    help="Everything that the demo makes goes here.",
+    "--out", type=FOLDER, default=Path("demo"), help="Everything that the demo makes goes here."
 )
 @click.option(
     "--max-iter",
@@ -32,7 +27,6 @@ _FEW = 5  # passes, below which stage 3 has not caught up with stage 1
     cls=RenamedOption,
     former=["--iterations"],
     type=shared_options.COUNT,
-    metavar="N",
     help="Length of each training; default the demo's own, or that of the demo in DIR.",
 )
 def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:

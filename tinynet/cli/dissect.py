@@ -13,7 +13,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import FILE, FOLDER, PATH, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
@@ -33,18 +33,17 @@ HOLD_OUT = 0.1
         "tinynet dissect data/lmdb --split-seed 1 --seeds 1-3 --out runs/dissection"
     )
 )
-@click.argument("data", required=False, type=GivenPath(path_type=Path))
+@click.argument("data", required=False, type=PATH)
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     default=OUT,
-    show_default=True,
     metavar="DIR",
     help="Where split data, prototxt, runs and the job list lie.",
 )
 @click.option(
     "--results",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Where finished runs' small files and the table lie; default OUT/results.",
 )
@@ -63,9 +62,8 @@ HOLD_OUT = 0.1
 @click.option(
     "--overrides",
     "overrides_files",
-    type=GivenPath(path_type=Path, dir_okay=False),
+    type=FILE,
     multiple=True,
-    metavar="FILE",
     help="What 'tinynet search' found for the stage that FILE names; may be given again.  Stage 8 "
     "varies around stage 7's; a variant takes only its own.",
 )
@@ -80,7 +78,6 @@ HOLD_OUT = 0.1
 @click.option(
     "--split-seed",
     type=shared_options.SEED,
-    metavar="N",
     help="Hold tuning images out, which alone may choose; without it, val is reported and chose.",
 )
 @click.option(
@@ -94,29 +91,17 @@ HOLD_OUT = 0.1
     "--epochs-factor",
     type=shared_options.FiniteRange(0, min_open=True),
     default=1.0,
-    show_default=True,
-    metavar="X",
     help="Train every stage X times its epochs; the table says so.",
 )
-@click.option(
-    "--batch-size",
-    type=shared_options.COUNT,
-    metavar="N",
-    help="Images in each update; default 128.",
-)
+@click.option("--batch-size", type=shared_options.COUNT, help="Images in each update; default 128.")
 @shared_options.engine("For training and evaluation.")
 @shared_options.caffe_python
 @shared_options.cpu("Use")
-@click.option(
-    "--processes", type=click.IntRange(1), metavar="N", help="On the CPU: N trainings at once."
-)
-@click.option(
-    "--per-gpu", type=click.IntRange(1), metavar="N", help="N trainings at once on each GPU."
-)
+@click.option("--processes", type=click.IntRange(1), help="On the CPU: N trainings at once.")
+@click.option("--per-gpu", type=click.IntRange(1), help="N trainings at once on each GPU.")
 @click.option(
     "--gpus-per-job",
     type=click.IntRange(1),
-    metavar="N",
     help="Share each training's batch among N solvers, on N GPUs (or among processes).",
 )
 @click.option(
@@ -127,8 +112,7 @@ HOLD_OUT = 0.1
 )
 @click.option(
     "--pack",
-    type=GivenPath(path_type=Path, file_okay=False),
-    metavar="DIR",
+    type=FOLDER,
     help="Also put each finished run into small tar files in DIR, as soon as it is done.",
 )
 @click.option(

@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import PATH
 
 
 @click.command(
     epilog=shared_options.example("tinynet draw googlenet/deploy.prototxt googlenet.svg")
 )
-@click.argument("prototxt", type=GivenPath(path_type=Path), metavar="PROTOTXT")
-@click.argument("out", type=GivenPath(path_type=Path), metavar="[OUT.svg|OUT.png]", required=False)
+@click.argument("prototxt", type=PATH, metavar="PROTOTXT")
+@click.argument("out", type=PATH, metavar="[OUT.svg|OUT.png]", required=False)
 @click.option(
     "--out",
     "named",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="The same as OUT, named as in other commands.",
 )
@@ -26,7 +26,7 @@ from tinynet.cli.words import GivenPath
     "--direction",
     default="TB",
     metavar="TB|BT|LR|RL",
-    help="Where the net runs to: from the top to the bottom (default), or otherwise.",
+    help="Where the net runs to: from the top to the bottom, or otherwise.",
 )
 @click.option("--phase", metavar="TRAIN|TEST", help="The layers of one phase; all without it.")
 def draw(

@@ -13,7 +13,7 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import FILE, PATH, GivenPath
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
@@ -36,18 +36,16 @@ def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
             "--precision",
             type=click.Choice(PRECISIONS),
             default="float32",
-            show_default=True,
             help="Arithmetic of the torch engine; tf32 and bf16 as in 'tinynet train'.",
         ),
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),
-            metavar="N",
             help="Inputs (crops) in one forward pass.  Default: 100, or 1000 on a GPU.",
         ),
         click.option(
             "--data",
-            type=GivenPath(path_type=Path),
+            type=PATH,
             metavar="DIR",
             help="Converted data set, where it has moved since the training.",
         ),
@@ -58,13 +56,7 @@ def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        "--split",
-        type=click.Choice(SPLITS),
-        default=default,
-        show_default=True,
-        help="Which images.",
-    )
+    return click.option("--split", type=click.Choice(SPLITS), default=default, help="Which images.")
 
 
 @click.command(
@@ -72,13 +64,12 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
         "tinynet evaluate runs/stage7_dropout2/seed1 --split val --oversample"
     )
 )
-@click.argument("run", type=GivenPath(path_type=Path))
+@click.argument("run", type=PATH)
 @_split_option("val")
 @click.option("--oversample", is_flag=True, help="Average over Caffe's ten crops.")
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
-    metavar="N",
     help="Only N of the split's images, as many of each class, the same ones for every run.",
 )
 @click.option(
@@ -86,12 +77,7 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
     metavar="N|best",
     help="The snapshot of iteration N, or the best by the training's validation accuracy.",
 )
-@click.option(
-    "--weights",
-    type=GivenPath(path_type=Path),
-    metavar="FILE",
-    help="Any .caffemodel.",
-)
+@click.option("--weights", type=PATH, metavar="FILE", help="Any .caffemodel.")
 @_engine_options
 @click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
@@ -142,21 +128,14 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
         "tinynet ensemble runs/stage8_ensemble/member* --out runs/ensemble"
     )
 )
-@click.argument(
-    "runs",
-    nargs=-1,
-    required=True,
-    type=GivenPath(path_type=Path),
-    metavar="RUN...",
-)
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @_split_option("val")
 @click.option("--one-crop", is_flag=True, help="Average one-crop probabilities, not 10-crop ones.")
 @click.option("--average-only", is_flag=True, help="Score the members and their average only.")
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     default=Path("runs/ensemble"),
-    show_default=True,
     metavar="DIR",
     help="Where the averaged probabilities and the figure go.",
 )
@@ -217,7 +196,7 @@ def ensemble(
         "tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
     )
 )
-@click.argument("runs", nargs=-1, type=GivenPath(path_type=Path), metavar="[RUN]...")
+@click.argument("runs", nargs=-1, type=PATH, metavar="[RUN]...")
 @_split_option("test")
 @click.option(
     "--best",
@@ -228,14 +207,13 @@ def ensemble(
 )
 @click.option(
     "--check",
-    type=GivenPath(path_type=Path, dir_okay=False),
-    metavar="FILE",
+    type=FILE,
     help="Predict nothing: check the form of FILE against the test images of --data.",
 )
 @click.option("--one-crop", is_flag=True, help="Use one-crop probabilities, not 10-crop ones.")
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path, allow_dash=True),
+    type=GivenPath(allow_dash=True),
     metavar="FILE",
     help="The file to write, - for stdout; default SPLIT_10crop.txt beside the RUN.",
 )

@@ -10,7 +10,7 @@ import click
 
 from tinynet.caffeformat import schema
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import FILE, FOLDER, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT, DataPaths
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset
@@ -96,17 +96,11 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option(
     "--data",
-    type=GivenPath(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Converted data set: its manifest gives classes, sizes and mean.  "
     f"[default: {DATA_ROOT}, or Tiny ImageNet-200's figures where that is not there]",
 )
-@click.option(
-    "--out",
-    type=GivenPath(path_type=Path, file_okay=False),
-    default=PROTOTXT_ROOT,
-    show_default=True,
-    help="Folder to write under.",
-)
+@click.option("--out", type=FOLDER, default=PROTOTXT_ROOT, help="Folder to write under.")
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 1 and name each file that drifted."
 )
@@ -122,8 +116,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--overrides",
     "overrides_file",
-    type=GivenPath(path_type=Path, dir_okay=False),
-    metavar="FILE",
+    type=FILE,
     help="Solver values from 'tinynet search', around which stage 8's members vary; options "
     "given here come before them.",
 )

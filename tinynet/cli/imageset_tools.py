@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tinynet.cli import gflags, shared_options
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import PATH
 
 
 @click.command(
@@ -21,8 +21,8 @@ from tinynet.cli.words import GivenPath
     ),
 )
 @click.argument("root", metavar="ROOTFOLDER/")
-@click.argument("list_file", metavar="LISTFILE", type=GivenPath(path_type=Path))
-@click.argument("out", metavar="DB_NAME", type=GivenPath(path_type=Path))
+@click.argument("list_file", metavar="LISTFILE", type=PATH)
+@click.argument("out", metavar="DB_NAME", type=PATH)
 @click.option("--gray", is_flag=True, help="One channel an image.")
 @click.option("--shuffle", is_flag=True, help="In another order each time, as Caffe.")
 @click.option("--backend", default="lmdb", metavar="lmdb|leveldb", help="The kind of database.")
@@ -49,8 +49,8 @@ def convert_imageset(root: str, list_file: Path, out: Path, **flags: Any) -> Non
     cls=gflags.Command,
     epilog=shared_options.example("tinynet caffe compute_image_mean train_lmdb mean.binaryproto"),
 )
-@click.argument("database", metavar="INPUT_DB", type=GivenPath(path_type=Path))
-@click.argument("out", metavar="[OUTPUT_FILE]", type=GivenPath(path_type=Path), required=False)
+@click.argument("database", metavar="INPUT_DB", type=PATH)
+@click.argument("out", metavar="[OUTPUT_FILE]", type=PATH, required=False)
 @click.option("--backend", default="lmdb", metavar="lmdb|leveldb", help="The kind of database.")
 def compute_image_mean(database: Path, out: Path | None, backend: str) -> None:
     """Compute the mean of the images of a database, and of each channel (in the log).

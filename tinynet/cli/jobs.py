@@ -13,7 +13,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.cli.messages import say
-from tinynet.cli.words import GivenPath, Group, RenamedOption
+from tinynet.cli.words import PATH, Group, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 from tinynet.run.paths import RUNS_ROOT
 
@@ -52,7 +52,7 @@ def jobs() -> None:
     epilog=shared_options.example("tinynet jobs create lists/dissection --stage 1-8 --seeds 1-3"),
 )
 @LIST
-@click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=GivenPath(path_type=Path))
+@click.argument("solvers", nargs=-1, metavar="[SOLVER]...", type=PATH)
 @shared_options.numbers(
     "--stage", "stages", help_line="Stages; 8 means all its members and their average."
 )
@@ -67,6 +67,7 @@ def jobs() -> None:
     "train_options",
     metavar="OPTIONS",
     default="",
+    show_default=False,
     help="More options of 'tinynet train', as one word: --train '--max-iter 500'",
 )
 @click.option(
@@ -74,25 +75,16 @@ def jobs() -> None:
     "evaluate_options",
     metavar="OPTIONS",
     default="--oversample",
-    show_default=True,
     help="Options of 'tinynet evaluate' after the training.",
 )
 @click.option("--no-evaluate", is_flag=True, help="Only train.")
 @click.option(
     "--gpus-per-job",
     type=click.IntRange(min=1),
-    metavar="N",
     help="Train each with N solvers together, on N GPUs: 'tinynet train --solvers N'.",
 )
 @shared_options.prototxt_root
-@click.option(
-    "--runs",
-    type=GivenPath(path_type=Path),
-    default=RUNS_ROOT,
-    show_default=True,
-    metavar="DIR",
-    help="Where the runs go.",
-)
+@click.option("--runs", type=PATH, default=RUNS_ROOT, metavar="DIR", help="Where the runs go.")
 @click.option(
     "--engine",
     type=shared_options.ENGINE,
@@ -177,7 +169,6 @@ def _words(text: str, option: str) -> list[str]:
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
-    metavar="N",
     help="On the CPU: N jobs at once, the cores divided among them.",
 )
 @shared_options.gpu("One job at a time on")
@@ -192,7 +183,6 @@ def _words(text: str, option: str) -> list[str]:
     "--leave-free",
     type=click.IntRange(min=0),
     default=0,
-    metavar="N",
     help="Leave N free GPUs (or cores) to others, and give up GPUs for that.",
 )
 @click.option("--bind", is_flag=True, help="Bind each process to its own cores.")
@@ -203,7 +193,6 @@ def _words(text: str, option: str) -> list[str]:
     former=["--memory"],
     type=click.IntRange(min=0),
     default=4096,
-    show_default=True,
     metavar="MIB",
     help="Free memory that a GPU must have.",
 )
@@ -278,9 +267,9 @@ def _slots(
 )
 @LIST
 @click.argument("names", nargs=-1, required=True, metavar="JOB...")
-@click.option("--gpu", type=click.IntRange(min=0), metavar="N", help="On GPU N.")
+@click.option("--gpu", type=click.IntRange(min=0), help="On GPU N.")
 @click.option("--cpu", is_flag=True, help="On the CPU.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads for each job.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads for each job.")
 @_RETRY
 @_JSON
 def run(

@@ -11,10 +11,10 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import PATH, RenamedOption
 from tinynet.errors import UsageError
 
-LIST = click.argument("folder", metavar="LIST", type=GivenPath(path_type=Path))
+LIST = click.argument("folder", metavar="LIST", type=PATH)
 
 
 def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -24,15 +24,13 @@ def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Calla
             "--warning",
             type=click.IntRange(min=10),
             default=120,
-            show_default=True,
             metavar="SECONDS",
             help="How long before the limit the run is told to stop.",
         ),
-        click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="Tasks at a time."),
+        click.option("--at-once", type=click.IntRange(min=1), help="Tasks at a time."),
         click.option(
             "--cpus",
             type=click.IntRange(min=1),
-            metavar="N",
             help="Cores (and threads) of each task; default 1, or one for each solver.",
         ),
         click.option(

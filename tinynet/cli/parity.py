@@ -13,7 +13,7 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import PATH, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _ROWS = 20
         "tinynet parity prototxt/stage7_dropout2/solver.prototxt --max-iter 20"
     ),
 )
-@click.argument("solver", type=GivenPath(path_type=Path))
+@click.argument("solver", type=PATH)
 @click.option(
     "--max-iter",
     "iterations",
@@ -35,30 +35,26 @@ _ROWS = 20
     former=["--iterations"],
     type=shared_options.COUNT,
     default=100,
-    show_default=True,
-    metavar="N",
     help="How long both train.",
 )
 @click.option(
     "--from",
     "start",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Start from a .caffemodel's weights or a .solverstate.",
 )
 @click.option(
     "--nudge",
     type=shared_options.Finite(),
-    metavar="X",
     help="Run real Caffe once more with X (say 1e-6) added to one weight: the yardstick.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    metavar="N",
     help="Run real Caffe once more on N threads of its BLAS: another yardstick.",
 )
-@click.option("--seed", type=shared_options.SEED, metavar="N", help="Random seed of all runs.")
+@click.option("--seed", type=shared_options.SEED, help="Random seed of all runs.")
 @shared_options.assignments
 @shared_options.caffe_python
 @shared_options.gpu("The torch engine on")
@@ -68,15 +64,9 @@ _ROWS = 20
     cls=RenamedOption,
     former=["--every"],
     type=click.IntRange(min=1),
-    metavar="N",
     help="Show each Nth iteration.",
 )
-@click.option(
-    "--figure",
-    type=GivenPath(path_type=Path),
-    metavar="PNG",
-    help="Draw the curves as well.",
-)
+@click.option("--figure", type=PATH, metavar="PNG", help="Draw the curves as well.")
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 where losses or displacements are beyond a limit."
 )

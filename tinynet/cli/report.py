@@ -9,7 +9,7 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import PATH
 from tinynet.errors import StoppedEarly, UsageError
 
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ NAMES = (
 
 
 @click.command(epilog=shared_options.example("tinynet report runs --out report.html"))
-@click.argument(
-    "sources",
-    nargs=-1,
-    type=GivenPath(path_type=Path),
-    metavar="[RUNS|RESULTS]...",
-)
+@click.argument("sources", nargs=-1, type=PATH, metavar="[RUNS|RESULTS]...")
 @click.option(
     "--only",
     type=click.Choice(NAMES),
@@ -37,12 +32,12 @@ NAMES = (
 )
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="The page, default report.html; an .md file has the tables alone; with --only a .png, "
     ".svg or .pdf, or a folder.",
 )
-@click.option("--stage", type=click.IntRange(1, 8), metavar="N", help="Architecture of stage N.")
+@click.option("--stage", type=click.IntRange(1, 8), help="Architecture of stage N.")
 @click.option(
     "--image",
     metavar="NAME",
@@ -51,7 +46,7 @@ NAMES = (
 @shared_options.prototxt_root
 @click.option(
     "--data",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Converted data set: the page then shows its images, and names of its classes, in place "
     "of drawn ones.",
@@ -66,7 +61,6 @@ NAMES = (
     "--every",
     type=click.FloatRange(min=1),
     default=10.0,
-    show_default=True,
     metavar="SECONDS",
     help="With --watch: how often the page is written anew.",
 )

@@ -12,7 +12,7 @@ import click
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import PATH
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
         "tinynet search data/lmdb --stage 7 --trials 10 --levels 2 --epochs 10"
     )
 )
-@click.argument("data", required=False, type=GivenPath(path_type=Path))
-@click.option("--stage", "number", type=int, metavar="N", help="Which stage, 1 to 7.")
+@click.argument("data", required=False, type=PATH)
+@click.option("--stage", "number", type=int, help="Which stage, 1 to 7.")
 @click.option("--variant", "variant_name", metavar="NAME", help="A variant instead.")
 @click.option(
     "--out",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Where the study and its runs lie; default runs/search/STAGE.",
 )
@@ -43,41 +43,22 @@ if TYPE_CHECKING:
     help="A solver field to search, logarithmically (may be given again).  "
     "[default: base_lr=0.001:0.1 and weight_decay=1e-05:0.01]",
 )
-@click.option(
-    "--trials", type=click.IntRange(1), default=10, show_default=True, help="Trials in each level."
-)
+@click.option("--trials", type=click.IntRange(1), default=10, help="Trials in each level.")
 @click.option(
     "--levels",
     type=click.IntRange(1, 5),
     default=2,
-    show_default=True,
     help="Levels, each around the best so far on a quarter of the sides.",
 )
 @click.option(
-    "--epochs",
-    type=shared_options.COUNT,
-    metavar="N",
-    help="Length of each trial; default the stage's own.",
+    "--epochs", type=shared_options.COUNT, help="Length of each trial; default the stage's own."
 )
-@click.option(
-    "--batch-size",
-    type=shared_options.COUNT,
-    metavar="N",
-    help="Images in each update; default 128.",
-)
-@click.option(
-    "--seed",
-    type=shared_options.SEED,
-    default=1,
-    show_default=True,
-    help="random_seed of all trials.",
-)
+@click.option("--batch-size", type=shared_options.COUNT, help="Images in each update; default 128.")
+@click.option("--seed", type=shared_options.SEED, default=1, help="random_seed of all trials.")
 @click.option(
     "--split-seed",
     type=shared_options.SEED,
     default=1,
-    show_default=True,
-    metavar="N",
     help="Which tenth of training is held out as tuning images, unless DATA is split.",
 )
 @shared_options.engine()

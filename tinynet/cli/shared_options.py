@@ -6,12 +6,11 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import PATH
 from tinynet.cli.words import example as example
 from tinynet.errors import UsageError
 from tinynet.experiment.hyperparameters import LARGEST_COUNT, LARGEST_SEED
@@ -135,18 +134,13 @@ EITHER = "Real Caffe, or Caffe's semantics on torch; auto: torch where it is ins
 def engine(help_line: str = EITHER) -> Option:
     """``--engine auto|caffe|torch``."""
     return click.option(
-        "--engine",
-        type=ENGINE,
-        default="auto",
-        show_default=True,
-        metavar="auto|caffe|torch",
-        help=help_line,
+        "--engine", type=ENGINE, default="auto", metavar="auto|caffe|torch", help=help_line
     )
 
 
 def gpu(does: str) -> Option:
     """``--gpu N``; ``does`` is the command's verb: "Train on"."""
-    return click.option("--gpu", type=click.IntRange(min=0), metavar="N", help=f"{does} GPU N.")
+    return click.option("--gpu", type=click.IntRange(min=0), help=f"{does} GPU N.")
 
 
 def cpu(does: str) -> Option:
@@ -189,9 +183,8 @@ def overrides(assignments: Sequence[str], **fields: int | None) -> dict[str, str
 
 prototxt_root: Option = click.option(
     "--prototxt",
-    type=GivenPath(path_type=Path),
+    type=PATH,
     default=PROTOTXT_ROOT,
-    show_default=True,
     metavar="DIR",
     help="Where the generated stages lie.",
 )

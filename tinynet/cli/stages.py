@@ -12,7 +12,7 @@ import click
 
 from tinynet.caffeformat import schema, shapes
 from tinynet.cli import shared_options
-from tinynet.cli.words import GivenPath
+from tinynet.cli.words import FOLDER
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets
@@ -25,7 +25,7 @@ from tinynet.report.table import as_text, of_texts
 
 DATA_OPTION = click.option(
     "--data",
-    type=GivenPath(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Converted data set to take classes and sizes from, as 'tinynet generate' does.",
 )
 CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number of classes.")
@@ -44,7 +44,6 @@ CLASSES_OPTION = click.option("--classes", type=click.IntRange(2), help="Number 
     "--batch-size",
     type=click.IntRange(1),
     default=BATCH_SIZE,
-    show_default=True,
     help="Images per training iteration, which memory depends on.",
 )
 @CLASSES_OPTION
@@ -182,7 +181,7 @@ def _show_assumptions(as_json: bool) -> None:
 @click.command(epilog=shared_options.example("tinynet diff 5 6", "tinynet diff 7 8 --member 3"))
 @click.argument("before", type=int)
 @click.argument("after", type=int)
-@click.option("--member", type=int, default=1, show_default=True, help="Which member of stage 8.")
+@click.option("--member", type=int, default=1, help="Which member of stage 8.")
 @CLASSES_OPTION
 @DATA_OPTION
 def diff(before: int, after: int, member: int, classes: int | None, data: Path | None) -> None:

@@ -13,7 +13,7 @@ import click
 
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.cli.words import GivenPath, RenamedOption
+from tinynet.cli.words import PATH, RenamedOption
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @click.command(
     epilog=shared_options.example("tinynet train --stage 1 --engine torch --max-iter 2000"),
 )
-@click.argument("solver", required=False, type=GivenPath(path_type=Path))
-@click.option("--stage", type=int, metavar="N", help="Train stage N (1 to 8).")
-@click.option("--member", type=int, metavar="N", help="Which member of stage 8 (1 to 11).")
+@click.argument("solver", required=False, type=PATH)
+@click.option("--stage", type=int, help="Train stage N (1 to 8).")
+@click.option("--member", type=int, help="Which member of stage 8 (1 to 11).")
 @shared_options.prototxt_root
 @shared_options.engine()
 @shared_options.caffe_python
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 @click.option(
     "--solvers",
     type=click.IntRange(min=1),
-    metavar="N",
     help="Train with N processes together; on CPUs, where no GPU is.",
 )
 @click.option(
@@ -54,18 +53,10 @@ if TYPE_CHECKING:
 @click.option(
     "--max-norm",
     type=shared_options.FiniteRange(0, min_open=True),
-    metavar="X",
     help="After every update scale each unit's incoming weights back to a norm of at most X.",
 )
 @shared_options.cpu("Train on")
-@click.option(
-    "--runs",
-    type=GivenPath(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    metavar="DIR",
-    help="Where runs lie.",
-)
+@click.option("--runs", type=PATH, default=Path("runs"), metavar="DIR", help="Where runs lie.")
 @click.option(
     "--name",
     type=shared_options.PathComponent(),
@@ -76,19 +67,14 @@ if TYPE_CHECKING:
     cls=RenamedOption,
     former=["--random-seed"],
     type=shared_options.SEED,
-    metavar="N",
     help="Random seed; default the solver's, or 1.",
 )
 @click.option(
-    "--max-iter",
-    type=shared_options.COUNT,
-    metavar="N",
-    help="Iterations in all; default the solver's.",
+    "--max-iter", type=shared_options.COUNT, help="Iterations in all; default the solver's."
 )
 @click.option(
     "--snapshot",
     type=shared_options.COUNT_OR_NONE,
-    metavar="N",
     help="Snapshot every N iterations; default the solver's.",
 )
 @shared_options.assignments
@@ -102,7 +88,6 @@ if TYPE_CHECKING:
 @click.option(
     "--keep",
     type=click.IntRange(min=0),
-    metavar="N",
     help="Keep the newest N snapshots and the best by validation accuracy (0: all); default 3.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,12 +29,18 @@ class Group(click.Group):
 
 
 class GivenPath(click.Path):
-    """A path that is more than an empty word, which would mean the folder at hand."""
+    """A Path that is more than an empty word, which would mean the folder at hand."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(path_type=Path, **how)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
             self.fail("is empty; name a file or a folder", param, ctx)
         return super().convert(value, param, ctx)
+
+
+PATH, FOLDER, FILE = GivenPath(), GivenPath(file_okay=False), GivenPath(dir_okay=False)
 
 
 def example(*commands: str) -> str:
@@ -43,8 +50,13 @@ def example(*commands: str) -> str:
 
 
 def name_values(command: click.Command) -> None:
-    """Call the values of all options alike: N a count, X a number, DIR a folder, FILE a file."""
+    """Call the values of all options alike: N a count, X a number, DIR a folder, FILE a file.
+
+    And show the default of each that has one and does not say otherwise.
+    """
     for param in command.params:
+        if isinstance(param, click.Option) and param.show_default is None:
+            param.show_default = True
         if isinstance(param.type, click.types.IntParamType):
             param.type.name = "whole number"  # in "is not a valid …"
         if isinstance(param, click.Option) and param.metavar is None and not param.is_flag:
