@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.messages import show
 from tinynet.cli.words import PATH, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def bench(
             scratch = Path(name)
             folder = unpacked(data, scratch, quick)
             work = Bench(
-                *(scratch, folder, rounds, quick, caffe_python, caffe_tools, _progress),
+                *(scratch, folder, rounds, quick, caffe_python, caffe_tools, show),
                 gpu=gpu,
                 busy=busy,
                 at_once=at_once or 2,
@@ -119,18 +119,12 @@ def bench(
             for part in parts:
                 rows += measured.run(work, part)
     finally:  # what was measured before a part failed, or was interrupted, counts all the same
-        _progress("")
+        show("")
         if rows and as_json:
             record = {"machine": machine(gpu), "rounds": rounds, "quick": quick, "busy": busy}
             click.echo(json.dumps({**record, "rows": [_as_dict(row, rows) for row in rows]}))
         elif rows:
             click.echo(_table(rows, machine(gpu), busy))
-
-
-def _progress(line: str) -> None:
-    """A live line on a terminal."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
 
 def _ratio(row: Row, rows: list[Row]) -> float | None:

@@ -6,12 +6,12 @@ import importlib
 import json
 import os
 import sys
-from typing import Any, Callable
+from typing import Any
 
 import click
 
 from tinynet import __version__
-from tinynet.cli import shared_options
+from tinynet.cli import gflags, shared_options
 from tinynet.errors import TinynetError
 
 
@@ -45,11 +45,7 @@ FLAGS: dict[str, tuple[Any, str, str]] = {
     "minloglevel": (_Int32(), "N", "Log messages of this severity and above (0 to 3)."),
     "log_dir": (str, "DIR", "Write the log to files in DIR as well, beside a link caffe.INFO."),
 }
-# glog's own flags that batch scripts give: as in Caffe, the log goes to stderr in any case
-_SWITCHES = ("logtostderr", "alsologtostderr", "colorlogtostderr")
-_OF_GLOG = (*_SWITCHES, "stderrthreshold", "v", "vmodule", "max_log_size", "logbufsecs")
 # spelt as glog spells them
-_LEVEL_VARIABLE = "GLOG_minloglevel"
 _FOLDER_VARIABLE = "GLOG_log_dir"
 _STDERR_VARIABLE = "GLOG_logtostderr"
 # Caffe's, whose semantics these are; old scripts look for it
@@ -69,22 +65,8 @@ PROGRAMS = {
 }
 
 
-def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    for name in _OF_GLOG:
-        command = click.option(f"-{name}", f"--{name}", hidden=True)(command)
-    for name, (kind, metavar, text) in reversed(FLAGS.items()):
-        command = click.option(f"-{name}", f"--{name}", type=kind, metavar=metavar, help=text)(
-            command
-        )
-    return command
-
-
-class _ReadsAsGflags(click.Command):
-    """Takes flags as gflags does: one dash or two, ``-`` for ``_``, ``=`` or the next word.
-
-    A switch takes no further word: else the action in ``caffe -logtostderr train`` would be its
-    value.
-    """
+class _Caffe(gflags.Command):
+    """Also starts Caffe's other programs, named in the place of an action."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args:  # what Caffe does then, and its exit status
@@ -93,36 +75,7 @@ class _ReadsAsGflags(click.Command):
         if args[0] in PROGRAMS:
             _run_program(ctx, *args)
             ctx.exit()
-        return super().parse_args(ctx, self._spelt_out(ctx, args))
-
-    def _spelt_out(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Every flag as ``--name=value``."""
-        flags: list[str] = []
-        words: list[str] = []
-        rest = iter(args)
-        for word in rest:
-            name, equals, value = word.lstrip("-").replace("-", "_").partition("=")
-            if equals:
-                value = word.partition("=")[2]
-            if word == "--":
-                words.extend(rest)
-            elif not word.startswith("-") or word == "-":
-                words.append(word)
-            elif name in ("help", "h", "version") and not equals:
-                flags.append(f"--{name}" if name != "h" else "--help")
-            elif not equals and name in _SWITCHES:
-                flags.append(f"--{name}=1")
-            elif not equals and name[:2] == "no" and name[2:] in _SWITCHES:
-                flags.append(f"--{name[2:]}=0")
-            elif name not in FLAGS and name not in _OF_GLOG:
-                known = ", ".join(f"-{flag}" for flag in FLAGS)
-                ctx.fail(f"no flag {word.partition('=')[0]}; the flags are {known}")
-            else:
-                taken = value if equals else next(rest, None)
-                if taken is None:
-                    ctx.fail(f"the flag -{name} is missing its value")
-                flags.append(f"--{name}={taken}")
-        return [*flags, "--", *words] if words else flags
+        return super().parse_args(ctx, args)
 
 
 def _run_program(ctx: click.Context, name: str, *arguments: str) -> None:
@@ -139,13 +92,19 @@ def _print_version(ctx: click.Context, option: click.Parameter, asked: bool) -> 
 
 
 @click.command(
-    cls=_ReadsAsGflags,
+    cls=_Caffe,
     epilog=shared_options.example(
         "tinynet caffe train -solver prototxt/stage1_simple/solver.prototxt -gpu 0"
     ),
 )
 @click.argument("actions", nargs=-1, metavar="train|test|time|device_query")
-@_with_flags
+@shared_options.all_of(
+    *(
+        click.option(f"-{name}", f"--{name}", type=kind, metavar=metavar, help=text)
+        for name, (kind, metavar, text) in FLAGS.items()
+    )
+)
+@click.option("--logtostderr/--no-logtostderr", default=None, hidden=True)
 @click.option(
     "--version",
     is_flag=True,
@@ -186,10 +145,13 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
 
     flags = {name: given[name] for name in FLAGS if given[name] is not None}
     _require_first_file(action, flags)
-    flags.setdefault("minloglevel", _level_of_environment())
+    flags.setdefault("minloglevel", gflags.level())
     if os.environ.get(_FOLDER_VARIABLE):
         flags.setdefault("log_dir", os.environ[_FOLDER_VARIABLE])
-    if _is_true(given["logtostderr"] or os.environ.get(_STDERR_VARIABLE)):
+    to_stderr = given["logtostderr"]
+    if to_stderr is None:
+        to_stderr = os.environ.get(_STDERR_VARIABLE, "")[:1].lower() in ("1", "t", "y")
+    if to_stderr:
         flags.pop("log_dir", None)  # to stderr instead of files: glog's meaning of it
     engine = discovery.find_torch()
     sys.exit(foreground.run(engine, ["tool", action, "--flags", json.dumps(flags)]))
@@ -204,14 +166,3 @@ def _require_first_file(action: str, flags: dict[str, Any]) -> None:
     path = flags.get(flag, "")
     if path and not os.path.exists(path):
         raise TinynetError(f"could not open file {path}: -{flag} names no file")
-
-
-def _is_true(value: str | None) -> bool:
-    """A truth value as gflags and glog read it; None: not given."""
-    return value is not None and value[:1].lower() in ("1", "t", "y")
-
-
-def _level_of_environment() -> int:
-    """glog's own variable, which workers do not inherit: their parents need the whole log."""
-    level = os.environ.get(_LEVEL_VARIABLE, "")
-    return int(level) if level.isdecimal() else 0

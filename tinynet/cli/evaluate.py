@@ -1,9 +1,9 @@
-"""``tinynet evaluate``, ``ensemble`` and ``predict``."""
+"""``tinynet evaluate`` and ``ensemble``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import click
 from tinynet import files
 from tinynet.cli import shared_options
 from tinynet.cli.messages import say
-from tinynet.cli.words import FILE, PATH, GivenPath
+from tinynet.cli.words import PATH
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 
@@ -25,37 +25,33 @@ if TYPE_CHECKING:
 SPLITS = ("val", "train", "test")
 
 
-def _engine_options(function: Callable[..., None]) -> Callable[..., None]:
-    """What every command that may start a worker takes."""
-    options = [
-        shared_options.engine(),
-        shared_options.caffe_python,
-        shared_options.gpu("Predict on"),
-        shared_options.cpu("Predict on"),
-        click.option(
-            "--precision",
-            type=click.Choice(PRECISIONS),
-            default="float32",
-            help="Arithmetic of the torch engine; tf32 and bf16 as in 'tinynet train'.",
-        ),
-        click.option(
-            "--batch-size",
-            type=click.IntRange(min=1),
-            help="Inputs (crops) in one forward pass.  Default: 100, or 1000 on a GPU.",
-        ),
-        click.option(
-            "--data",
-            type=PATH,
-            metavar="DIR",
-            help="Converted data set, where it has moved since the training.",
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+#: what every command that may start a worker takes
+engine_options = shared_options.all_of(
+    shared_options.engine(),
+    shared_options.caffe_python,
+    shared_options.gpu("Predict on"),
+    shared_options.cpu("Predict on"),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="float32",
+        help="Arithmetic of the torch engine; tf32 and bf16 as in 'tinynet train'.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        help="Inputs (crops) in one forward pass.  Default: 100, or 1000 on a GPU.",
+    ),
+    click.option(
+        "--data",
+        type=PATH,
+        metavar="DIR",
+        help="Converted data set, where it has moved since the training.",
+    ),
+)
 
 
-def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def split_option(default: str) -> shared_options.Option:
     return click.option("--split", type=click.Choice(SPLITS), default=default, help="Which images.")
 
 
@@ -65,7 +61,7 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
     )
 )
 @click.argument("run", type=PATH)
-@_split_option("val")
+@split_option("val")
 @click.option("--oversample", is_flag=True, help="Average over Caffe's ten crops.")
 @click.option(
     "--sample",
@@ -78,7 +74,7 @@ def _split_option(default: str) -> Callable[[Callable[..., None]], Callable[...,
     help="The snapshot of iteration N, or the best by the training's validation accuracy.",
 )
 @click.option("--weights", type=PATH, metavar="FILE", help="Any .caffemodel.")
-@_engine_options
+@engine_options
 @click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **options: Any) -> None:
@@ -115,8 +111,8 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     )
     if result.labelled:
         click.echo(
-            f"loss {metrics.loss:.4f}   top-1 {_percent(metrics.top1)}   "
-            f"top-5 {_percent(metrics.top5)}"
+            f"loss {metrics.loss:.4f}   top-1 {percent(metrics.top1)}   "
+            f"top-5 {percent(metrics.top5)}"
         )
     else:
         click.echo(f"no scores: the images of the {result.split} split have no labels")
@@ -129,7 +125,7 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     )
 )
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@_split_option("val")
+@split_option("val")
 @click.option("--one-crop", is_flag=True, help="Average one-crop probabilities, not 10-crop ones.")
 @click.option("--average-only", is_flag=True, help="Score the members and their average only.")
 @click.option(
@@ -139,7 +135,7 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     metavar="DIR",
     help="Where the averaged probabilities and the figure go.",
 )
-@_engine_options
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def ensemble(
     runs: tuple[Path, ...],
@@ -170,7 +166,7 @@ def ensemble(
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; name a folder")
     files.require_place(out)
-    members = _members(runs, split, not one_crop, options)
+    members = members_of(runs, split, not one_crop, options)
     mean = average(members)
     file = RunPaths(out).probabilities(split, not one_crop)
     write_probabilities(file, mean)
@@ -191,114 +187,7 @@ def ensemble(
     click.echo(json.dumps(report.as_dict()) if as_json else report.text())
 
 
-@click.command(
-    epilog=shared_options.example(
-        "tinynet predict runs/stage8_ensemble/member* --split test --out test.txt"
-    )
-)
-@click.argument("runs", nargs=-1, type=PATH, metavar="[RUN]...")
-@_split_option("test")
-@click.option(
-    "--best",
-    "is_best",
-    is_flag=True,
-    help="RUN is a folder of runs: average those of the stage, or the ensemble, that is best on "
-    "the validation images.",
-)
-@click.option(
-    "--check",
-    type=FILE,
-    help="Predict nothing: check the form of FILE against the test images of --data.",
-)
-@click.option("--one-crop", is_flag=True, help="Use one-crop probabilities, not 10-crop ones.")
-@click.option(
-    "--out",
-    type=GivenPath(allow_dash=True),
-    metavar="FILE",
-    help="The file to write, - for stdout; default SPLIT_10crop.txt beside the RUN.",
-)
-@_engine_options
-def predict(
-    runs: tuple[Path, ...],
-    split: str,
-    is_best: bool,
-    check: Path | None,
-    one_crop: bool,
-    out: Path | None,
-    **options: Any,
-) -> None:
-    """Write the submission file of a run, or of the average of several.
-
-    One line per image, `test_0.JPEG n01443537`, in the order of the images' numbers.  RUN is a
-    run directory or an .npz; 10-crop probabilities are used, and computed where a run has none of
-    its newest snapshot.
-    """
-    from tinynet.predict.ensemble import average
-    from tinynet.predict.submission import require_form, submission
-    from tinynet.run.paths import RunPaths
-
-    if check is not None:
-        if runs or is_best or out is not None:
-            raise UsageError("--check FILE predicts nothing: leave out RUN, --best and --out")
-        _check(check, split, options["data"])
-        return
-    if not runs:
-        raise UsageError("name a RUN, or with --best a folder of runs")
-    if is_best:
-        if out is None:
-            raise UsageError("--best: name the file to write with --out FILE")
-        runs = _best(runs)
-    if out is None and len(runs) > 1:
-        raise UsageError("several RUNs: name the file to write with --out FILE")
-    if out is not None and out.is_dir():
-        raise UsageError(f"--out {out}: is a folder; name the file to write")
-    if out is not None and str(out) != "-":
-        files.require_place(out.parent)
-    members = _members(runs, split, not one_crop, options)
-    result = members[0].probabilities if len(members) == 1 else average(members)
-    text = submission(result)
-    require_form(text, "the predictions", result.names.tolist(), result.wnids.tolist())
-    if str(out) == "-":
-        click.echo(text, nl=False)
-        return
-    if out is None:
-        beside = runs[0] if runs[0].is_dir() else runs[0].parent
-        out = RunPaths(beside).probabilities(split, not one_crop).with_suffix(".txt")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(out, text)
-    click.echo(f"{out}: {len(result.names):,} predictions")
-
-
-def _best(folders: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The runs below the folders whose average is best on the validation images."""
-    from tinynet.predict.best import best
-
-    found = best(folders)
-    count = f"{len(found.runs)} {'run' if len(found.runs) == 1 else 'runs averaged'}"
-    say(f"best on the validation images, over ten crops: {found.name}, {count}: "
-        f"{_percent(found.top1)}")  # fmt: skip
-    return tuple(found.runs)
-
-
-def _check(file: Path, split: str, data: Path | None) -> None:
-    """Say whether a submission file has the form that the server takes."""
-    from tinynet.dataset.manifest import read_manifest
-    from tinynet.dataset.paths import DATA_ROOT
-    from tinynet.predict.submission import require_form
-
-    manifest = read_manifest(data or DATA_ROOT)
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TinynetError(f"{file}: is no text ({error})") from None
-    classes = require_form(text, str(file), manifest.names[split], manifest.wnids)
-    click.echo(
-        f"{file}: {manifest.counts[split]:,} predictions, one for each image of the {split} split, "
-        f"of {classes} of {manifest.classes} classes"
-    )
-
-
-def _members(
+def members_of(
     runs: tuple[Path, ...], split: str, oversample: bool, options: dict[str, Any]
 ) -> list[Member]:
     from tinynet.predict.ensemble import load_members
@@ -310,10 +199,9 @@ def _members(
 def _request(run: Path, **options: Any) -> EvaluationRequest:
     from tinynet.predict.evaluate import EvaluationRequest
 
-    if options.get("gpu") is not None and options.get("cpu"):
-        raise UsageError("--gpu and --cpu: choose one")
-    if options.get("iteration") is not None and options.get("weights") is not None:
-        raise UsageError("--iteration and --weights: choose one")
+    shared_options.at_most_one(gpu=options["gpu"], cpu=options["cpu"])
+    if "iteration" in options:
+        shared_options.at_most_one(iteration=options["iteration"], weights=options["weights"])
     if options.get("iteration") is not None:
         options["iteration"] = _iteration(run, options["iteration"])
     return EvaluationRequest(run=run, **options)
@@ -376,5 +264,5 @@ def _views(views: int) -> str:
     return {1: "1 crop", 2: "image and mirror"}.get(views, f"{views} crops")
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
     return f"{100 * value:.2f} %"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ NAMED_OTHERWISE = {"random_seed": "--seed"}  # as every other command calls it
 NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
 
 
-def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
+def _solver_option(field: schema.Field) -> shared_options.Option:
     flag = "--" + field.name.replace("_", "-")
     default = f", Caffe's default {field.default}" if field.default else ""
     help_line = f"The solver's {field.name}{default}."
@@ -56,12 +55,14 @@ def _solver_option(field: schema.Field) -> Callable[[Any], Any]:
     return click.option(flag, field.name, type=kind, multiple=field.repeated, help=help_line)
 
 
-def solver_options(command: Any) -> Any:
-    """Give a command one option for every value of the solver, as the schema lists them."""
-    for field in reversed(list(schema.FIELDS["SolverParameter"].values())):
-        if field.kind != "message" and field.name not in NO_OPTION:
-            command = _solver_option(field)(command)
-    return command
+# one option for every value of the solver, as the schema lists them
+solver_options = shared_options.all_of(
+    *(
+        _solver_option(field)
+        for field in schema.FIELDS["SolverParameter"].values()
+        if field.kind != "message" and field.name not in NO_OPTION
+    )
+)
 
 
 def _chosen(values: dict[str, Any]) -> dict[str, Any]:

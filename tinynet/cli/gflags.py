@@ -12,7 +12,10 @@ _LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
 _SEVERITIES = {"info": "I", "warning": "W", "error": "E"}
 # glog's own flags, which scripts give; the log goes to stderr in any case
 _OF_GLOG_SWITCHES = ("logtostderr", "alsologtostderr", "colorlogtostderr")
-_OF_GLOG = ("minloglevel", "stderrthreshold", "v", "log_dir")
+_OF_GLOG = (
+    *("minloglevel", "stderrthreshold", "v", "vmodule"),
+    *("log_dir", "max_log_size", "logbufsecs"),
+)
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 
@@ -20,23 +23,33 @@ def log(severity: str, message: str) -> None:
     """Write a line of glog's form to stderr, unless GLOG_minloglevel leaves it out."""
     from tinynet.caffeformat.glog import glog_line
 
-    level = os.environ.get(_LEVEL_VARIABLE, "")
-    if list(_SEVERITIES).index(severity) >= (int(level) if level.isdecimal() else 0):
+    if list(_SEVERITIES).index(severity) >= level():
         say(glog_line(message, _SEVERITIES[severity], stacklevel=2))
+
+
+def level() -> int:
+    """The least severity that is logged, by glog's own variable.
+
+    Workers do not inherit that: their parents need the whole log.
+    """
+    said = os.environ.get(_LEVEL_VARIABLE, "")
+    return int(said) if said.isdecimal() else 0
 
 
 class Command(click.Command):
     """Reads ``-flag value``, ``--flag=value``; of a switch ``-flag``, ``-noflag``, ``-flag=0``.
 
-    Its options are declared as ``--flag``: a switch with ``is_flag`` and a default of False.
+    A ``-`` in a flag's name stands for ``_``.  A switch takes no further word: else the action in
+    ``caffe -logtostderr train`` would be its value.  Options are declared as ``--flag``, a switch
+    with ``is_flag``, or as ``--flag/--no-flag`` where it matters that it was switched off.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, self._spelt_out(ctx, args))
 
     def _spelt_out(self, ctx: click.Context, args: list[str]) -> list[str]:
-        switches = {o.name for o in self.params if isinstance(o, click.Option) and o.is_flag}
-        values = {o.name for o in self.params if isinstance(o, click.Option)} - switches
+        options = {str(o.name): o for o in self.params if isinstance(o, click.Option)}
+        switches = {name: option for name, option in options.items() if option.is_flag}
         flags: list[str] = []
         words: list[str] = []
         rest = iter(args)
@@ -54,13 +67,14 @@ class Command(click.Command):
                 if equals and value.lower() not in _TRUE + _FALSE:
                     ctx.fail(f"the flag -{positive} is true or false; got '{value}'")
                 on = (not equals or value.lower() in _TRUE) == (positive == name)
-                flags += [f"--{positive}"] if on else []
-            elif name in values or name in _OF_GLOG:
+                flags += [f"--{positive}"] if on else switches[positive].secondary_opts
+            elif name in options or name in _OF_GLOG:
                 taken = value if equals else next(rest, None)
                 if taken is None:
                     ctx.fail(f"the flag -{name} is missing its value")
-                flags += [f"--{name}={taken}"] if name in values else []
+                flags += [f"--{name}={taken}"] if name in options else []
             elif name not in _OF_GLOG_SWITCHES and name[2:] not in _OF_GLOG_SWITCHES:
-                known = ", ".join(f"-{flag}" for flag in sorted((switches | values) - {"help"}))
+                shown = sorted(n for n, o in options.items() if not o.hidden and o.expose_value)
+                known = ", ".join(f"-{flag}" for flag in shown)
                 ctx.fail(f"no flag {word.partition('=')[0]}; the flags are {known}")
         return [*flags, "--", *words] if words else flags

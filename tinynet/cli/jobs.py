@@ -221,10 +221,7 @@ def local(
     from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import local as runner
 
-    given = {"--processes": processes, "--gpu": gpu, "--gpus": gpus}
-    if sum(value is not None for value in given.values()) > 1:
-        both = " and ".join(name for name, value in given.items() if value is not None)
-        raise UsageError(f"{both}: choose one")
+    shared_options.at_most_one(processes=processes, gpu=gpu, gpus=gpus)
     if gpu is not None:
         gpus = f"{gpu},"  # a list of one
     slots = _slots(folder, processes, gpus, leave_free, bind, memory, share)
@@ -288,8 +285,7 @@ def run(
     from tinynet.jobs import local as runner
     from tinynet.jobs.slots import One
 
-    if gpu is not None and cpu:
-        raise UsageError("--gpu and --cpu: choose one")
+    shared_options.at_most_one(gpu=gpu, cpu=cpu)
     slot = One(gpu, cpu, threads)
     _conclude(runner.run(folder, slot, say, only=names, again=retry), folder, as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from tinynet.errors import UsageError
 LIST = click.argument("folder", metavar="LIST", type=PATH)
 
 
-def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    options = [
+def _batch_options(memory_example: str) -> shared_options.Option:
+    return shared_options.all_of(
         click.option("--time", metavar="TIME", help="Time limit of a task, as in 8:00:00."),
         click.option(
             "--warning",
@@ -53,14 +52,7 @@ def _batch_options(memory_example: str) -> Callable[[Callable[..., None]], Calla
         ),
         click.option("--retry", is_flag=True, help="Also the jobs that have failed before."),
         click.option("--submit", is_flag=True, help="Submit, and print the job ids."),
-    ]
-
-    def add(function: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
+    )
 
 
 @click.command(

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a stage, an ensemble member or any solver.prototxt."),
     "evaluate": ("evaluate", "Score a run on a split, with one crop or with Caffe's ten."),
     "ensemble": ("evaluate", "Average runs and score every subset of them."),
-    "predict": ("evaluate", "Write the submission file of one run or an ensemble."),
+    "predict": ("predict", "Write the submission file of one run or an ensemble."),
     "draw": ("draw", "Draw any net, a box for every layer and blob, as SVG or PNG."),
     "report": ("report", "Write a page of runs: tables, the paper's figures, what repeats them."),
     "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),

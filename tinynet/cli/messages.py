@@ -13,3 +13,9 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
     except OSError:  # a terminal that was closed, a pipe whose reader has gone
         files.swallow(sys.stderr)
+
+
+def show(line: str) -> None:
+    """Put a line in the place of the last one shown, on a terminal's stderr; "" takes it away."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.messages import show
 from tinynet.cli.words import PATH, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 
@@ -116,8 +118,8 @@ def parity(
         gpu=gpu,
         overrides=overrides,
     )
-    with _Progress(iterations) as progress:
-        report = experiment.run(request, progress.tell)
+    with _progress(iterations) as tell:
+        report = experiment.run(request, tell)
     if figure is not None:
         from tinynet.report.parity_figure import draw_parity
 
@@ -127,26 +129,19 @@ def parity(
         raise TinynetError(f"{solver}: {_verdict(report.torch)}")
 
 
-class _Progress:
-    """How far each engine is, on one line of a terminal; nothing elsewhere."""
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
+    """How far each engine is, on one line of a terminal."""
+    done: dict[str, int] = {}
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done: dict[str, int] = {}
-        self._shown = sys.stderr.isatty()
+    def tell(label: str, iterations: int) -> None:
+        done[label] = iterations
+        show(", ".join(f"{name} {done[name]}/{total}" for name in sorted(done)))
 
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._shown and self._done:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    def tell(self, label: str, done: int) -> None:
-        self._done[label] = done
-        if self._shown:
-            parts = [f"{name} {self._done[name]}/{self._total}" for name in sorted(self._done)]
-            print(f"\r\033[K{', '.join(parts)}", end="", file=sys.stderr, flush=True)
+    try:
+        yield tell
+    finally:
+        show("")
 
 
 def _text(report: ParityReport, every: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.messages import show
 from tinynet.cli.words import PATH
 from tinynet.errors import StoppedEarly, UsageError
 
@@ -141,7 +143,10 @@ def _watch(sources: tuple[Path, ...], page: Path, every: float) -> int:
             raise UsageError(f"{source}: {what}; name the folder that trainings write to")
     _require_page(page, (".html", ".htm"))
     click.echo(str(page))
-    return 0 if live.watch(named, page, every, live.say_on_terminal) else StoppedEarly.exit_status
+    is_over = live.watch(
+        named, page, every, lambda text: show(f"{time.strftime('%H:%M:%S')} {text}")
+    )
+    return 0 if is_over else StoppedEarly.exit_status
 
 
 def _require_page(page: Path, suffixes: tuple[str, ...] = (".html", ".htm", ".md")) -> None:

@@ -98,8 +98,7 @@ def search(
 
     if (number is None) == (variant_name is None):
         raise UsageError("name one of --stage N and --variant NAME")
-    if gpu is not None and cpu:
-        raise UsageError("--gpu and --cpu: choose one")
+    shared_options.at_most_one(gpu=gpu, cpu=cpu)
     found = stage(number) if number is not None else variant(str(variant_name))
     if found.is_ensemble:
         raise UsageError("stage 8 is 11 models of stage 7: search --stage 7")

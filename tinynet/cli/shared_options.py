@@ -20,6 +20,26 @@ from tinynet.files import component_fault
 Option = Callable[[Any], Any]
 
 
+def all_of(*options: Option) -> Option:
+    """Several options as one decorator, listed in the order of a help page."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def at_most_one(**given: Any) -> None:
+    """Raise UsageError where several of the options were given; 0 is a value, False is none."""
+    named = [
+        f"--{name}" for name, value in given.items() if value is not None and value is not False
+    ]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)}: choose one")
+
+
 class Finite(click.types.FloatParamType):
     """A number that a float32 holds, as Caffe's fields must."""
 

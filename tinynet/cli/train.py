@@ -130,13 +130,7 @@ def request_of(
     """What the parameters of the command ask for.  Raises UsageError where they contradict."""
     from tinynet.run.request import TrainingRequest
 
-    given = [  # GPU 0 is one
-        f"--{name}"
-        for name in ("gpu", "gpus", "cpu")
-        if options[name] is not None and options[name] is not False
-    ]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)}: choose one")
+    shared_options.at_most_one(**{name: options[name] for name in ("gpu", "gpus", "cpu")})
     overrides = shared_options.overrides(
         assignments, max_iter=max_iter, snapshot=snapshot, random_seed=seed
     )

@@ -7,7 +7,6 @@ machine or on another that shares the folder; and it is a file, so that it needs
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -186,9 +185,3 @@ def _state(seen: Seen) -> object:
         (folder, each) if isinstance(each, str) else (folder, each.state, len(each.history))
         for folder, each in seen.items()
     ]
-
-
-def say_on_terminal(text: str) -> None:
-    """Replace the line on stderr, where that is a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{time.strftime('%H:%M:%S')} {text}", end="", file=sys.stderr, flush=True)
