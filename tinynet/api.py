@@ -206,7 +206,7 @@ def figure(name: str, *sources: Run | PathLike, stage: int | None = None) -> Fig
     "feature-maps" or "architecture", which takes a ``stage``.  Raises UsageError on another name,
     TinynetError where what it needs has not run.
     """
-    from tinynet.report import canvas, figures
+    from tinynet.report import figures
     from tinynet.report.figure import Choice
     from tinynet.report.report_data import ReportData, collect
 
@@ -214,10 +214,7 @@ def figure(name: str, *sources: Run | PathLike, stage: int | None = None) -> Fig
         raise UsageError(f"no figure '{name}'; the figures are {', '.join(figures.FIGURES)}")
     folders = [one.folder if isinstance(one, Run) else Path(one) for one in sources]
     data = collect(folders) if folders else ReportData([])
-    shown = canvas.Held()
-    figures.make(name, data, Choice(stage=stage))[0].draw(shown)
-    assert shown.figure is not None
-    return shown.figure
+    return figures.make(name, data, Choice(stage=stage))[0].draw()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,26 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from tests.cli.command import run
 from tests.report import some_runs
 from tests.report.some_runs import HOSTILE, write_run
-from tinynet.report import canvas
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Figures as they are saved, to look into."""
-    figures: list[Figure] = []
-    save = canvas.save
-
-    def keep(made, path):
-        figures.append(made)
-        save(made, path)
-
-    monkeypatch.setattr(canvas, "save", keep)
-    return figures
 
 
 @pytest.fixture(scope="module")

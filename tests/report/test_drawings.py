@@ -69,10 +69,9 @@ def test_the_boxes_of_stages_1_and_7_have_the_sizes_that_the_paper_leads_to():
 
 
 @pytest.mark.parametrize("number", [1, 6, 7])
-def test_no_words_of_an_architecture_overlap(number, drawn, tmp_path):
-    path = tmp_path / "net.png"
-    architecture.draw_architecture(deploy(STAGES[number - 1]), path, f"{number} of 7")
-    assert faults(drawn[0]) == []
+def test_no_words_of_an_architecture_overlap(number):
+    figure = architecture.draw_architecture(deploy(STAGES[number - 1]), f"{number} of 7")
+    assert faults(figure) == []
 
 
 def test_a_net_with_branches_is_refused_by_name():
@@ -124,10 +123,10 @@ def test_a_peak_hides_the_other_filters_in_the_papers_view_alone(weights):
     np.testing.assert_allclose(paper * np.ptp(weights) + weights.min(), weights, atol=1e-6)
 
 
-def test_filters_all_zero_are_drawn_and_not_divided_by_nothing(tmp_path, drawn):
+def test_filters_all_zero_are_drawn_and_not_divided_by_nothing():
     with np.errstate(all="raise"):
-        filters.draw_filters(np.zeros((4, 3, 5, 5), np.float32), tmp_path / "f.png", "conv1")
-    assert faults(drawn[0]) == []
+        figure = filters.draw_filters(np.zeros((4, 3, 5, 5), np.float32), "conv1")
+    assert faults(figure) == []
 
 
 def test_tiles_stand_in_their_order_row_by_row():
@@ -146,13 +145,13 @@ def test_every_feature_map_is_scaled_by_its_own_range():
     assert scaled[0].min() == 0 and scaled[0].max() == 1 and not scaled[2].any()
 
 
-def test_feature_maps_are_drawn_beside_the_image(tmp_path, drawn):
+def test_feature_maps_are_drawn_beside_the_image():
     found = Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
                         np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab")  # fmt: skip
-    feature_maps.draw_feature_maps(found, tmp_path / "m.png", "conv1 of stage7, val_3.JPEG")
-    image, maps = drawn[0].axes
+    figure = feature_maps.draw_feature_maps(found, "conv1 of stage7, val_3.JPEG")
+    image, maps = figure.axes
     assert image.images[0].get_array().shape == (60, 60, 3)
-    assert faults(drawn[0]) == []
+    assert faults(figure) == []
     # by hand: 10 columns of 56 with gaps of 2, 7 rows
     assert maps.images[0].get_array().shape == (7 * 58 - 2, 10 * 58 - 2)
 
@@ -192,12 +191,12 @@ def test_no_group_swallows_all_classes_where_nothing_is_confused():
 
 
 @pytest.mark.parametrize("classes", [2, 20, 40, 41, 200])
-def test_names_of_a_confusion_matrix_can_be_read(classes, drawn, tmp_path):
+def test_names_of_a_confusion_matrix_can_be_read(classes):
     names = [f"{NAMES[n % len(NAMES)]}" for n in range(classes)]
     matrix = block_matrix(classes, 2)
-    confusion.draw_confusion(matrix, names, tmp_path / "c.png", "Answers of stage7_dropout2/seed1")
-    assert faults(drawn[0]) == []
-    pixels = drawn[0].axes[0].images[0].get_array()
+    figure = confusion.draw_confusion(matrix, names, "Answers of stage7_dropout2/seed1")
+    assert faults(figure) == []
+    pixels = figure.axes[0].images[0].get_array()
     highest = 1 / (pixels[..., 3] ** 2).sum(axis=1)  # a row's shares are all of it
     np.testing.assert_allclose(highest, highest[0])
 
@@ -206,7 +205,9 @@ def test_names_of_a_confusion_matrix_can_be_read(classes, drawn, tmp_path):
 def test_two_matrices_of_a_figure_share_no_id(width, tmp_path):
     with width():
         names = [f"class {n}" for n in range(60)]
-        confusion.draw_confusion(block_matrix(60, 2), names, tmp_path / "c.svg", "Answers")
+        canvas.save(
+            confusion.draw_confusion(block_matrix(60, 2), names, "Answers"), tmp_path / "c.svg"
+        )
     ids = re.findall(r'\bid="([^"]+)"', (tmp_path / "c.svg").read_text(encoding="utf-8"))
     assert len(ids) == len(set(ids)) and sum(id.startswith("shade-") for id in ids) == 4
 
@@ -243,69 +244,71 @@ def test_where_nothing_is_a_shade_is_transparent_and_signs_have_their_colours():
 
 
 NARROW_FIGURES = {
-    **{f"confusion of {n}": (lambda path, n=n: confusion.draw_confusion(
-        block_matrix(n, 2), [NAMES[k % len(NAMES)] for k in range(n)], path,
+    **{f"confusion of {n}": (lambda n=n: confusion.draw_confusion(
+        block_matrix(n, 2), [NAMES[k % len(NAMES)] for k in range(n)],
         "Answers of stage7_dropout2/seed1")) for n in (2, 20, 25, 26, 200)},
-    **{f"stage {n}": (lambda path, n=n: architecture.draw_architecture(
-        deploy(STAGES[n - 1]), path, f"{n} of 7")) for n in (1, 5, 7)},
-    "filters": lambda path: filters.draw_filters(
-        np.random.default_rng(1).normal(size=(64, 3, 5, 5)), path,
+    **{f"stage {n}": (lambda n=n: architecture.draw_architecture(
+        deploy(STAGES[n - 1]), f"{n} of 7")) for n in (1, 5, 7)},
+    "filters": lambda: filters.draw_filters(
+        np.random.default_rng(1).normal(size=(64, 3, 5, 5)),
         "conv1 of stage5_more_parameters/seed3"),
-    "feature maps": lambda path: feature_maps.draw_feature_maps(
+    "feature maps": lambda: feature_maps.draw_feature_maps(
         Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
                     np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab"),
-        path, "conv1 of variant_modern/seed1, a drawn image"),
-    "occlusion": lambda path: occlusion_figure.draw_occlusions(
+        "conv1 of variant_modern/seed1, a drawn image"),
+    "occlusion": lambda: occlusion_figure.draw_occlusions(
         [Occlusion(np.zeros((60, 60, 3), np.uint8), 1, 0.53, np.eye(15) - 0.2)] * 5,
-        ["European fire salamander"] * 5, ["y" * 20] * 5, path,
+        ["European fire salamander"] * 5, ["y" * 20] * 5,
         "What stage7_dropout2/seed1 looks at"),
-    "folds": lambda path: draw_folds(
+    "folds": lambda: draw_folds(
         [StageFolds("7 + dropout 2 before the fully connected layers", [0.4, 0.5, None], 0.45,
                     (0.4, 0.5), None, None, 0.01, (-0.01, 0.03)),
-         StageFolds("1 simple", [None, None, None])], path),
-    "search": lambda path: search_plane.draw_search_plane(
+         StageFolds("1 simple", [None, None, None])]),
+    "search": lambda: search_plane.draw_search_plane(
         [search_plane.Point(10**-n, 10.0 ** -(n + 2), 0.1 * n, n > 1) for n in (1, 2, 3)]
         + [search_plane.Point(0.02, 0.001, None, False)],
         search_plane.Point(0.001, 0.00001, 0.3, True), ("base_lr", "weight_decay"),
-        "Search of 7 + dropout 2: 10 trials", path),
+        "Search of 7 + dropout 2: 10 trials"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NARROW_FIGURES)
 @pytest.mark.parametrize("is_narrow", [False, True])
-def test_every_figure_fits_a_telephone_in_text_that_can_be_read(name, is_narrow, drawn, tmp_path):
-    draw = NARROW_FIGURES[name]
+def test_every_figure_fits_a_telephone_in_text_that_can_be_read(name, is_narrow):
+    with canvas.narrow() if is_narrow else nullcontext():
+        figure = NARROW_FIGURES[name]()
+    assert faults(figure) == []
     if is_narrow:
-        with canvas.narrow():
-            draw(tmp_path / "f.svg")
-        assert drawn[0].get_figwidth() == canvas.NARROW
+        assert figure.get_figwidth() == canvas.NARROW
         # 4 inches on 368 pixels of a telephone of 400: 7 points are 9 pixels
-        assert min(each.get_fontsize() for each in shown(drawn[0])) >= 7
-    else:
-        draw(tmp_path / "f.svg")
-    assert faults(drawn[0]) == []
+        assert min(each.get_fontsize() for each in shown(figure)) >= 7
 
 
 STAGE_TITLES = [f"{stage.number} {stage.title}" for stage in STAGES]
 
 
-def test_no_words_of_bars_accuracies_and_curves_overlap(drawn, tmp_path):
+def test_no_words_of_bars_accuracies_and_curves_overlap():
+    drawn = []
     long = [Bar(title, 0.4, (0.38, 0.42), paper_gain=0.01) for title in STAGE_TITLES]
-    draw_bars(long, tmp_path / "b.png", "Validation accuracy", 0.005, "a note\nof two lines")
-    draw_bars([Bar("1 simple", 0.9999), Bar("2", None)], tmp_path / "c.png", "Two", chance=0.5)
-    draw_bars([Bar("1 simple", None)], tmp_path / "d.png", "Nothing has run")
-    draw_accuracies(
-        [Accuracy("training\n1 crop", 0.99, 10_000, (0.98, 1.0), 0.6628), Accuracy("test", None)],
-        tmp_path / "e.png",
-        "Ensemble",
+    drawn.append(draw_bars(long, "Validation accuracy", 0.005, "a note\nof two lines"))
+    drawn.append(draw_bars([Bar("1 simple", 0.9999), Bar("2", None)], "Two", chance=0.5))
+    drawn.append(draw_bars([Bar("1 simple", None)], "Nothing has run"))
+    drawn.append(
+        draw_accuracies(
+            [
+                Accuracy("training\n1 crop", 0.99, 10_000, (0.98, 1.0), 0.6628),
+                Accuracy("test", None),
+            ],
+            "Ensemble",
+        )
     )
     history = [{"iteration": i, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.5}
                for i in range(0, 100_000, 9000)]  # fmt: skip
-    draw_curves({title: [history] for title in STAGE_TITLES}, tmp_path / "f.png")
-    draw_curves({STAGE_TITLES[5]: [history]}, tmp_path / "g.png")
+    drawn.append(draw_curves({title: [history] for title in STAGE_TITLES}))
+    drawn.append(draw_curves({STAGE_TITLES[5]: [history]}))
     everything = [*STAGE_TITLES, *(label_of(variant.name) for variant in VARIANTS)]
-    draw_curves({label: [history] for label in everything}, tmp_path / "h.png")
+    drawn.append(draw_curves({label: [history] for label in everything}))
     bars = [Bar(label, 0.4, (0.38, 0.42), 0.01, (0.0, 0.02), 0.02) for label in everything]
-    draw_bars(bars, tmp_path / "i.png", "With variants", 0.05, "a note\nof\nthree lines")
+    drawn.append(draw_bars(bars, "With variants", 0.05, "a note\nof\nthree lines"))
     for figure in drawn:
         assert faults(figure) == []

@@ -50,11 +50,11 @@ def texts_of(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def test_figure_5_shows_every_subset_the_best_of_each_size_and_the_full_ensemble(drawn, tmp_path):
+def test_figure_5_shows_every_subset_the_best_of_each_size_and_the_full_ensemble():
     members, labels = some_members(5, 200, 6)
     scores = score_subsets(members, labels)
-    draw_subsets(scores, tmp_path / "subsets.png")
-    axes = drawn[0].axes[0]
+    figure = draw_subsets(scores)
+    axes = figure.axes[0]
     (sizes, accuracies), (best_sizes, best), (full_size, full) = lines_of(axes)
     everything = {(scores.sizes[mask], int(scores.correct[mask])) for mask in range(1, 32)}
     shown = {(int(x), round(y * 2)) for x, y in zip(sizes, accuracies)}
@@ -67,43 +67,41 @@ def test_figure_5_shows_every_subset_the_best_of_each_size_and_the_full_ensemble
     assert axes.get_xlabel() and "validation accuracy" in axes.get_ylabel()
 
 
-def test_learning_curves_leave_out_what_is_missing_or_not_finite(drawn, tmp_path):
-    draw_curves(
-        {"stage1": [HISTORY], "stage2": [HISTORY[:1]], "new": [[]]}, tmp_path / "curves.png"
-    )
-    loss, _, accuracy = drawn[0].axes
+def test_learning_curves_leave_out_what_is_missing_or_not_finite():
+    figure = draw_curves({"stage1": [HISTORY], "stage2": [HISTORY[:1]], "new": [[]]})
+    loss, _, accuracy = figure.axes
     training, validation = lines_of(loss)[:2]
     assert training == ([0, 10, 30], [3.0, 2.0, 1.0])
     assert validation == ([0, 20], [3.1, 2.5])
     assert lines_of(accuracy)[0] == ([0, 20], [5.0, 40.0])
-    (legend,) = drawn[0].subfigs[1].legends
+    (legend,) = figure.subfigs[1].legends
     assert [text.get_text() for text in legend.get_texts()] == ["stage1", "stage2"]
 
 
-def test_a_spike_of_the_loss_does_not_flatten_the_curves(drawn, tmp_path):
+def test_a_spike_of_the_loss_does_not_flatten_the_curves():
     records = [{"iteration": i, "train_loss": 3.0 - i / 10} for i in range(9)]
     records.append({"iteration": 9, "train_loss": 87.3})
-    draw_curves({"run": [records]}, tmp_path / "curves.png")
-    assert drawn[0].axes[0].get_ylim()[1] < 4
+    figure = draw_curves({"run": [records]})
+    assert figure.axes[0].get_ylim()[1] < 4
 
 
-def test_the_two_panels_of_a_single_stage_are_in_line(drawn, tmp_path):
-    draw_curves({"stage1": [HISTORY]}, tmp_path / "curves.png")
-    drawn[0].draw_without_rendering()
-    loss, accuracy = (axes.get_position() for axes in drawn[0].axes)
+def test_the_two_panels_of_a_single_stage_are_in_line():
+    figure = draw_curves({"stage1": [HISTORY]})
+    figure.draw_without_rendering()
+    loss, accuracy = (axes.get_position() for axes in figure.axes)
     assert (loss.x0, loss.x1) == pytest.approx((accuracy.x0, accuracy.x1), abs=1e-6)
-    assert drawn[0].axes[0].get_xlim() == drawn[0].axes[1].get_xlim()
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
 
 
 def test_learning_curves_of_nothing_are_refused(tmp_path):
     with pytest.raises(TinynetError, match="no learning curves"):
-        draw_curves({"run": [[]]}, tmp_path / "curves.png")
+        canvas.save(draw_curves({"run": [[]]}), tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_bars_show_values_gains_and_what_has_not_run(drawn, tmp_path):
-    draw_bars(BARS, tmp_path / "bars.png", "Validation accuracy", chance=0.05)
-    axes, gains = drawn[0].axes
+def test_bars_show_values_gains_and_what_has_not_run():
+    figure = draw_bars(BARS, "Validation accuracy", chance=0.05)
+    axes, gains = figure.axes
     assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 34.0, 37.5])
     assert texts_of(axes)[:4] == ["30.00", "34.00", "not run", "37.50"]
     assert [label.get_text() for label in axes.get_yticklabels()] == [bar.label for bar in BARS]
@@ -115,7 +113,7 @@ def test_bars_show_values_gains_and_what_has_not_run(drawn, tmp_path):
 
 def test_a_figure_of_another_kind_of_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"bars.jpg: .*\.png, \.svg, \.pdf"):
-        draw_bars(BARS, tmp_path / "bars.jpg", "Accuracy")
+        canvas.save(draw_bars(BARS, "Accuracy"), tmp_path / "bars.jpg")
     assert not list(tmp_path.iterdir())
 
 
@@ -123,9 +121,9 @@ def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_p
     members, labels = some_members(3, 50, 4)
     scores = score_subsets(members, labels)
     draws = {
-        "subsets.png": lambda path: draw_subsets(scores, path),
-        "curves.png": lambda path: draw_curves({"run": [HISTORY]}, path),
-        "bars.png": lambda path: draw_bars(BARS, path, "Accuracy", note="of one seed"),
+        "subsets.png": lambda path: canvas.save(draw_subsets(scores), path),
+        "curves.png": lambda path: canvas.save(draw_curves({"run": [HISTORY]}), path),
+        "bars.png": lambda path: canvas.save(draw_bars(BARS, "Accuracy", note="of one seed"), path),
     }
     for name, draw in draws.items():
         path = tmp_path / "new" / name
@@ -166,14 +164,13 @@ def report_data_of(results: ResultsPaths) -> ReportData:
     return ReportData(runs, dissection=table)
 
 
-def test_a_part_of_an_ensemble_never_passes_for_the_whole(drawn, tmp_path):
+def test_a_part_of_an_ensemble_never_passes_for_the_whole(tmp_path):
     members = [f"stage7_dropout2/seed{seed}" for seed in (1, 2, 3)]
     results = begin(tmp_path, stages=[7, 8], members=members, seeds=[1, 2, 3])
 
     def texts() -> list[str]:
         (figure,) = figures.make("subsets", report_data_of(results), Choice())
-        figure.draw(tmp_path / "subsets.png")
-        (axes,) = drawn[-1].axes
+        (axes,) = figure.draw().axes
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
         return [axes.get_title(loc="left"), legend[-1], figure.caption, figure.alt]
 
@@ -213,9 +210,9 @@ def test_error_bars_are_by_image_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_
     assert "by image" in note and "seeds that both stages have" in note
 
 
-def test_curves_say_of_which_images_they_are(drawn, tmp_path):
-    draw_curves({"run": [HISTORY]}, tmp_path / "curves.png", "tuning")
-    labels = [axes.get_ylabel() for axes in drawn[0].axes]
+def test_curves_say_of_which_images_they_are():
+    figure = draw_curves({"run": [HISTORY]}, "tuning")
+    labels = [axes.get_ylabel() for axes in figure.axes]
     assert "tuning accuracy (top-1, %)" in labels
 
 
@@ -226,7 +223,8 @@ def test_an_accuracy_curve_is_the_mean_where_all_runs_have_a_value():
     assert mean_points([[]], "val_accuracy") == []
 
 
-def test_a_figure_for_a_telephone_is_narrow_and_nothing_in_it_is_cut(drawn, tmp_path):
+def test_a_figure_for_a_telephone_is_narrow_and_nothing_in_it_is_cut():
+    drawn = []
     members, labels = some_members(11, 200, 6)
     bars = [*BARS, Bar("variant of 7: trained with what is known today", 0.4, (0.3, 0.5), 0.1)]
     note = (
@@ -243,20 +241,20 @@ def test_a_figure_for_a_telephone_is_narrow_and_nothing_in_it_is_cut(drawn, tmp_
     histories = {f"{n} + a stage of a long name": [HISTORY] for n in range(1, 6)}
     title = "What each step of the dissection adds (schedules times 0.4)"
     with canvas.narrow():
-        draw_bars(bars, tmp_path / "b.png", title, 0.05, note)
-        draw_subsets(score_subsets(members, labels), tmp_path / "s.png")
-        draw_accuracies(found, tmp_path / "a.png", "Accuracy by kind of images")
-        draw_curves(histories, tmp_path / "c.png")
+        drawn.append(draw_bars(bars, title, 0.05, note))
+        drawn.append(draw_subsets(score_subsets(members, labels)))
+        drawn.append(draw_accuracies(found, "Accuracy by kind of images"))
+        drawn.append(draw_curves(histories))
     assert [figure.get_figwidth() for figure in drawn] == [canvas.NARROW] * 4
     assert [overlaps.faults(figure) for figure in drawn] == [[]] * 4
     assert not canvas.is_narrow()
 
 
-def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobody(drawn, tmp_path):
+def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobody():
     far = [{"iteration": 0, "train_loss": 40.0}, {"iteration": 30, "train_loss": 1.0}]
     histories = {f"stage {n}": [HISTORY] for n in range(9)} | {"variant": [far]}
-    draw_curves(histories, tmp_path / "c.png")
-    panels = [axes for axes in drawn[0].axes[:-1] if axes.get_lines()]
+    figure = draw_curves(histories)
+    panels = [axes for axes in figure.axes[:-1] if axes.get_lines()]
     colours = [{line.get_color() for line in axes.get_lines()} for axes in panels]
     assert all(len(each) == 1 for each in colours)
     assert len({each.pop() for each in colours}) == len(panels) == 10
@@ -264,14 +262,14 @@ def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobod
     assert texts_of(panels[-1]) == ["begins at 40.0"] and texts_of(panels[0]) == []
 
 
-def test_the_legend_of_the_searched_plane_has_no_colour_of_its_scale(drawn, tmp_path):
+def test_the_legend_of_the_searched_plane_has_no_colour_of_its_scale():
     points = [
         Point(0.01, 1e-4, 0.3, True),
         Point(0.02, 1e-3, 0.1, False),
         Point(0.1, 1, None, True),
     ]
-    draw_search_plane(points, points[0], ("base_lr", "weight_decay"), "x", tmp_path / "p.png")
-    axes = drawn[0].axes[0]
+    figure = draw_search_plane(points, points[0], ("base_lr", "weight_decay"), "x")
+    axes = figure.axes[0]
     handles = axes.get_legend().legend_handles
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert texts == ["trained to the end", "given up early", "diverged or failed", "best: 30.00 %"]

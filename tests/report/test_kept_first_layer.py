@@ -13,6 +13,7 @@ from tinynet.caffeformat import binary, schema
 from tinynet.errors import UsageError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.predict.first_layer import read_first_layer
+from tinynet.report import canvas
 from tinynet.report.figure import Absent, Choice
 from tinynet.report.figures import make
 from tinynet.report.report_data import ReportData, collect
@@ -73,7 +74,7 @@ def test_the_filters_and_maps_of_a_drawn_image_are_there_without_the_run(
     (maps,) = make("feature-maps", _data(results), Choice())
     assert "for a drawn image" in maps.caption and "32 grey images" in maps.alt
     for figure in (filters, maps):
-        figure.draw(tmp_path / f"{figure.stem}.png")
+        canvas.save(figure.draw(), tmp_path / f"{figure.stem}.png")
     assert (tmp_path / "feature_maps.png").stat().st_size > 5_000
     with pytest.raises(UsageError, match="--image absent.JPEG: neither an image of the data"):
         make("feature-maps", _data(results), Choice(image="absent.JPEG"))

@@ -36,6 +36,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     command is shown as it runs.  Started again, the demo resumes where it was.
     """
     from tinynet.dataset.manifest import read_manifest
+    from tinynet.report import canvas
     from tinynet.report.bars import Bar, draw_bars
     from tinynet.report.curves import draw_curves
     from tinynet.report.table import as_text, of_texts
@@ -68,16 +69,15 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
         "learning curves": folders.results / "curves.png",
         "subsets": folders.results / "val_10crop_subsets.png",
     }
-    draw_bars(
+    bars = draw_bars(
         [Bar(row.label, row.oversampled.top1) for row in rows],
-        figures["accuracy"],
         f"Validation accuracy over crops, {manifest.counts['val']:,} images",
         chance=1 / manifest.classes,
     )
-    draw_curves(
-        {label: [history] for label, history in experiment.histories(folders).items()},
-        figures["learning curves"],
-    )
+    canvas.save(bars, figures["accuracy"])
+    histories = experiment.histories(folders)
+    curves = draw_curves({label: [history] for label, history in histories.items()})
+    canvas.save(curves, figures["learning curves"])
     click.echo(
         f"\n{manifest.source}: {manifest.classes} classes, "
         f"{manifest.counts['train']:,} training and {manifest.counts['val']:,} validation images"

@@ -175,6 +175,7 @@ def ensemble(
         click.echo(json.dumps(report.as_dict()) if as_json else report.unscored())
         return
     if not average_only and len(members) > 1:
+        from tinynet.report import canvas
         from tinynet.report.subsets import draw_subsets
 
         with _line(f"{2 ** len(members) - 1:,} subsets", " comparisons") as advance:
@@ -183,7 +184,7 @@ def ensemble(
             )
         report.figure = file.with_name(f"{file.stem}_subsets.png")
         names = {"val": "validation", "train": "training", "test": "test"}
-        draw_subsets(report.scores, report.figure, names[split])
+        canvas.save(draw_subsets(report.scores, names[split]), report.figure)
     click.echo(json.dumps(report.as_dict()) if as_json else report.text())
 
 

@@ -103,9 +103,9 @@ def parity(
     if nudge and threads:
         raise UsageError("--nudge and --threads: give one of them; there is one yardstick a run")
     if figure is not None:
-        from tinynet.report.canvas import require_format
+        from tinynet.report import canvas
 
-        require_format(figure)
+        canvas.require_format(figure)
         files.require_place(figure.parent)
     overrides = shared_options.overrides(assignments, random_seed=seed)
     request = experiment.ParityRequest(
@@ -123,7 +123,7 @@ def parity(
     if figure is not None:
         from tinynet.report.parity_figure import draw_parity
 
-        draw_parity(report, figure)
+        canvas.save(draw_parity(report), figure)
     click.echo(json.dumps(_as_dict(report), allow_nan=False) if as_json else _text(report, every))
     if strict and not report.torch.agrees:
         raise TinynetError(f"{solver}: {_verdict(report.torch)}")

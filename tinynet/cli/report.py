@@ -86,8 +86,7 @@ def report(
     network.  What has not run reads "not run".  With --watch the exit status is 0 where nothing was
     training in the end, and 75 where something was.
     """
-    from tinynet.report import figures
-    from tinynet.report.canvas import require_format
+    from tinynet.report import canvas, figures
     from tinynet.report.figure import Choice
     from tinynet.report.report_data import ReportData, collect
 
@@ -106,7 +105,7 @@ def report(
         _require_page(page)
         files.require_place(page.parent)
     elif out is not None and _is_file(out):
-        require_format(out)
+        canvas.require_format(out)
         files.require_place(out.parent)
     else:
         files.require_place(out or Path())
@@ -128,7 +127,7 @@ def report(
         click.echo(str(page))
         return None
     for figure, path in _targets(figures.make(only, report_data, choice), only, out):
-        figure.draw(path)
+        canvas.save(figure.draw(), path)
         click.echo(str(path))
     return None
 

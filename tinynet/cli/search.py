@@ -165,11 +165,12 @@ def _draw(request: SearchRequest, made: list[Trial]) -> Path | None:
     best = winner(made)
     if best is None or len(request.ranges) < 2:
         return None
+    from tinynet.report import canvas
     from tinynet.report.search_plane import draw_search_plane, points_of
 
     names = (request.ranges[0].name, request.ranges[1].name)
     path = request.out / "plane.png"
     points = points_of(made, names)
     title = f"{request.stage.title}: {len(points)} trial{'' if len(points) == 1 else 's'}"
-    draw_search_plane(points, points_of([best], names)[0], names, title, path)
+    canvas.save(draw_search_plane(points, points_of([best], names)[0], names, title), path)
     return path

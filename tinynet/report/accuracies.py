@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tinynet.report import canvas
@@ -26,7 +27,7 @@ class Accuracy:
 
 
 @canvas.styled
-def draw_accuracies(found: Sequence[Accuracy], path: canvas.Target, title: str) -> None:
+def draw_accuracies(found: Sequence[Accuracy], title: str) -> Figure:
     """Draw the accuracies as bars, those of the paper as hollow ones behind them."""
     made, (axes,) = canvas.figure(height=3.5)
     tallest = 0.0
@@ -74,7 +75,7 @@ def draw_accuracies(found: Sequence[Accuracy], path: canvas.Target, title: str) 
         theirs = Patch(facecolor="none", edgecolor=canvas.ORANGE, label="the paper's (200 classes)")
         top = 1.0 if canvas.is_narrow() else 1.12
         axes.legend(handles=[ours, theirs], loc="upper right", bbox_to_anchor=(1.0, top), ncols=2)
-    canvas.save(made, path)
+    return made
 
 
 def describe(found: Sequence[Accuracy]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from tinynet.caffeformat import schema, shapes
@@ -115,7 +116,7 @@ def _words(layer: schema.LayerParameter) -> tuple[list[str], tuple[int, ...]]:
 
 
 @canvas.styled
-def draw_architecture(net: schema.NetParameter, path: canvas.Target, title: str) -> None:
+def draw_architecture(net: schema.NetParameter, title: str) -> Figure:
     """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain.
 
     The boxes stand in one row, or for a telephone in several, with arrows from one to the next.
@@ -150,7 +151,7 @@ def draw_architecture(net: schema.NetParameter, path: canvas.Target, title: str)
     axes.text(0.06, height - 0.08, title, fontsize=11, va="top")
     summary = f"{inferred.parameters:,} parameters, {cost / 1e6:,.1f} M multiply-adds an image"
     axes.text(0.06, height - 0.28, summary, fontsize=8.5, va="top")
-    canvas.save(made, path)
+    return made
 
 
 _HEAD = 0.42  # inches for the title and the line below it

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tinynet.report import canvas
 
@@ -40,12 +41,11 @@ class Bar:
 @canvas.styled
 def draw_bars(
     bars: Sequence[Bar],
-    path: canvas.Target,
     title: str,
     chance: float | None = None,
     note: str = "",
     images: str = "validation",
-) -> None:
+) -> Figure:
     """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
 
     ``chance`` draws the accuracy of guessing; ``images`` names the split that was measured.
@@ -72,7 +72,7 @@ def draw_bars(
     left.set_xlabel(f"{images} accuracy (top-1, %)")
     made.suptitle(title, x=0.01, ha="left", fontsize=11)
     canvas.note_below(made, note)
-    canvas.save(made, path)
+    return made
 
 
 def _draw_accuracies(axes: Axes, bars: Sequence[Bar], chance: float | None) -> None:

@@ -7,9 +7,8 @@ import functools
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     P = ParamSpec("P")
+
+T = TypeVar("T")
+MatplotlibFigure = Figure
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart, then four more
 INK = "#222222"
@@ -114,24 +116,33 @@ _FORMATS: dict[str, dict[str, Any]] = {
 FORMATS = tuple(_FORMATS)
 
 
-def styled(draw: Callable[P, None]) -> Callable[P, None]:
-    """Decorator: draw under the settings above (matplotlib reads them as each part is made)."""
+def styled(act: Callable[P, T]) -> Callable[P, T]:
+    """Decorator: draw, or write, under the settings above.
 
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+    Some of them matplotlib reads as each part is made, others as it writes.
+    """
+
+    @functools.wraps(act)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
         with matplotlib.rc_context(_STYLE):
-            draw(*args, **kwargs)
+            return act(*args, **kwargs)
 
-    return drawn
+    return in_style
 
 
 class DrawnFigure(Figure):
     """A figure that shows itself in a notebook, whatever backend that has."""
 
     def _repr_png_(self) -> bytes:
-        content = io.BytesIO()
-        self.savefig(content, format="png", **_FORMATS[".png"])
-        return content.getvalue()
+        return content(self, ".png")
+
+
+@styled
+def content(made: Figure, suffix: str) -> bytes:
+    """What a file of FORMATS holds of a figure; an SVG has no background."""
+    out = io.BytesIO()
+    made.savefig(out, format=suffix[1:], **_FORMATS[suffix])
+    return out.getvalue()
 
 
 def empty(width: float | None = None, height: float = 4.3) -> Figure:
@@ -155,32 +166,15 @@ def require_format(path: Path) -> None:
         raise UsageError(f"{path}: a figure is written as {', '.join(FORMATS)}; name one of these")
 
 
-@dataclass
-class Held:
-    """Stands for a file where a figure is to be shown and not written."""
-
-    figure: Figure | None = None
-
-
-MatplotlibFigure = Figure
-Target = Union[Path, Held]
-"""Where a figure goes to: its file, or whoever shows it."""
-
-
-def save(made: Figure, path: Target) -> None:
+def save(made: Figure, path: Path) -> None:
     """Write the file, whole or not at all.  The same figure gives the same file.
 
-    The suffix chooses the format; an SVG has no background.  Makes the folder where it is missing.
-    Raises OSError, and UsageError on another suffix.
+    The suffix chooses the format.  Makes the folder where it is missing.  Raises OSError, and
+    UsageError on another suffix.
     """
-    if isinstance(path, Held):
-        path.figure = made
-        return
     require_format(path)
-    suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as temporary:
-        made.savefig(temporary, format=suffix[1:], **_FORMATS[suffix])
+    files.write_bytes(path, content(made, path.suffix.lower()))
 
 
 def series_style(number: int) -> dict[str, Any]:

@@ -100,9 +100,7 @@ def short(name: str, longest: int = _LONGEST) -> str:
 
 
 @canvas.styled
-def draw_confusion(
-    matrix: np.ndarray, names: Sequence[str], path: canvas.Target, title: str
-) -> None:
+def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
     """Draw the matrix (C×C images, rows are labels) as shares of each label's images.
 
     For a telephone names are shorter and stand on the left alone, with their numbers.
@@ -114,7 +112,7 @@ def draw_confusion(
     else:
         made = _named(matrix, [short(name) for name in names], title)
     made.set_layout_engine("none")
-    canvas.save(made, path)
+    return made
 
 
 def _named(matrix: np.ndarray, names: list[str], title: str) -> Figure:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -25,9 +26,7 @@ _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 
 @canvas.styled
-def draw_curves(
-    histories: Mapping[str, Sequence[History]], path: canvas.Target, images: str = "validation"
-) -> None:
+def draw_curves(histories: Mapping[str, Sequence[History]], images: str = "validation") -> Figure:
     """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
 
     Above, a panel for each stage with its losses in the stage's colour: training (a running mean of
@@ -94,7 +93,7 @@ def draw_curves(
     if len(stages) > 1:  # a single one is named above
         where = "outside lower left" if canvas.is_narrow() else "outside right upper"
         below.legend(handles=handles, loc=where, fontsize=8)
-    canvas.save(made, path)
+    return made
 
 
 _THIN: dict[str, Any] = {"linewidth": 1.1, "linestyle": "-"}

@@ -6,6 +6,7 @@ import math
 import textwrap
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from tinynet.predict.activations import Activations
 from tinynet.report import canvas
@@ -15,7 +16,7 @@ _BRIGHTEST = 99.5  # percentile of a map's values that is drawn white: one peak 
 
 
 @canvas.styled
-def draw_feature_maps(found: Activations, path: canvas.Target, title: str) -> None:
+def draw_feature_maps(found: Activations, title: str) -> Figure:
     """Draw the image that the net saw, and every feature map by its own range.
 
     The maps stand beside the image, or for a telephone below it.
@@ -55,7 +56,7 @@ def draw_feature_maps(found: Activations, path: canvas.Target, title: str) -> No
     maps.set_anchor("NW")
     maps.set_axis_off()
     made.text(0.1 / width, 1 - 0.09 / height, title, fontsize=11, va="top")
-    canvas.save(made, path)
+    return made
 
 
 def scaled(maps: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import PROTOTXT_ROOT
-from tinynet.report.canvas import Target
+from tinynet.report.canvas import MatplotlibFigure
 from tinynet.report.table import Table
 
 
@@ -21,7 +21,7 @@ class Figure:
     """A figure that can be drawn.
 
     ``stem`` names its file; ``caption`` says what is drawn and how; ``alt`` what it shows;
-    ``runs`` are those whose numbers are in it; ``draw`` writes it, in the format of the suffix;
+    ``runs`` are those whose numbers are in it; ``draw`` draws it, which ``canvas.save`` writes;
     ``numbers`` makes the table of what it shows.
     """
 
@@ -30,7 +30,7 @@ class Figure:
     caption: str
     alt: str
     runs: list[str]
-    draw: Callable[[Target], None]
+    draw: Callable[[], MatplotlibFigure]
     numbers: Callable[[], Table] | None = None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from tinynet.caffeformat import blob_proto, upgrade
 from tinynet.errors import TinynetError
@@ -81,7 +82,7 @@ def transparent(pixels: np.ndarray) -> np.ndarray:
 
 
 @canvas.styled
-def draw_filters(filters: np.ndarray, path: canvas.Target, title: str) -> None:
+def draw_filters(filters: np.ndarray, title: str) -> Figure:
     """Draw N×3×k×k filters (channels R, G, B) in the three views, side by side.
 
     For a telephone they stand one above the other.
@@ -102,7 +103,7 @@ def draw_filters(filters: np.ndarray, path: canvas.Target, title: str) -> None:
         part.set_axis_off()
     made.suptitle(title, x=0.022, ha="left", size=11)
     made.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
-    canvas.save(made, path)
+    return made
 
 
 def describe(filters: np.ndarray) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tinynet.report import canvas
 from tinynet.study.cross_validation import StageFolds
@@ -14,11 +15,11 @@ _NAME, _NARROW_NAME = 40, 16  # characters in a line of a stage's name
 
 
 @canvas.styled
-def draw_folds(stages: Sequence[StageFolds], path: canvas.Target) -> None:
+def draw_folds(stages: Sequence[StageFolds]) -> Figure:
     """A line for each stage: its folds as dots, their mean with its interval; then the difference.
 
     The panel on the right is how much more accurate the same nets are on held-out training images
-    than on held-out validation images.  Writes ``path``.
+    than on held-out validation images.
     """
     is_narrow = canvas.is_narrow()  # then one panel above the other
     made = canvas.empty(height=(2 if is_narrow else 1) * (1.5 + 0.6 * len(stages)))
@@ -55,7 +56,7 @@ def draw_folds(stages: Sequence[StageFolds], path: canvas.Target) -> None:
     canvas.grid(left, "x")
     canvas.grid(right, "x")
     made.suptitle("Cross-validation: each fold held out once", x=0.01, ha="left", fontsize=11)
-    canvas.save(made, path)
+    return made
 
 
 def _interval(

@@ -82,7 +82,7 @@ def render(seen: Seen, reload: int) -> str:
             "A colour for each stage, a line for each run. The training loss is a running mean.",
             curves.describe(histories),
             [],
-            lambda out: curves.draw_curves(histories, out),
+            lambda: curves.draw_curves(histories),
             lambda: figure_numbers.curves(histories),
         )
         part.figures = [drawn(figure, [])]

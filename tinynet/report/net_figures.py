@@ -117,7 +117,7 @@ def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "that fault.",
         filters_figure.describe(found),
         [run.name],
-        lambda out: filters_figure.draw_filters(found, out, f"{layer} of {run.name}"),
+        lambda: filters_figure.draw_filters(found, f"{layer} of {run.name}"),
         lambda: figure_numbers.filters(found),
     )
 
@@ -145,9 +145,7 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         f"nonlinearity, for {found.name}; each map by its own range, black to white.",
         maps_figure.describe(found),
         [run.name],
-        lambda out: maps_figure.draw_feature_maps(
-            found, out, f"{found.blob} of {run.name}, {found.name}"
-        ),
+        lambda: maps_figure.draw_feature_maps(found, f"{found.blob} of {run.name}, {found.name}"),
         lambda: figure_numbers.maps(found.maps),
     )
 
@@ -221,8 +219,8 @@ def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "after another: orange is where the answer's probability falls, blue where it rises.",
         occlusion_figure.describe(found, truths, answers),
         [run.name],
-        lambda out: occlusion_figure.draw_occlusions(
-            found, truths, answers, out, f"What {run.name} looks at"
+        lambda: occlusion_figure.draw_occlusions(
+            found, truths, answers, f"What {run.name} looks at"
         ),
         lambda: figure_numbers.occlusions(found, truths, answers),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tinynet.predict.occlusion import Occlusion
 from tinynet.report import canvas, shades
@@ -17,9 +18,8 @@ def draw_occlusions(
     found: Sequence[Occlusion],
     truths: Sequence[str],
     answers: Sequence[str],
-    path: canvas.Target,
     title: str,
-) -> None:
+) -> Figure:
     """Each image with its class, and how much probability hiding a part of it costs.
 
     Images stand side by side, or for a telephone below each other, with the words on the right.
@@ -61,7 +61,7 @@ def draw_occlusions(
     share = (0, 0.75 / made.get_figheight(), 1, 1 - 0.75 / made.get_figheight())
     rect = share if canvas.is_narrow() else (0, 0, 0.89, 1)
     made.get_layout_engine().set(rect=rect)  # type: ignore[union-attr, call-arg]
-    canvas.save(made, path)
+    return made
 
 
 _SIGNS = canvas.ORANGE, canvas.BLUE  # lost, and gained

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import shlex
-import tempfile
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -194,10 +193,7 @@ def drawn(figure: Figure, links: list[Link], suffix: str = "") -> Drawn:
 
 
 def _inline(figure: Figure, name: str) -> Markup:
-    with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
-        file = Path(folder) / "figure.svg"
-        figure.draw(file)
-        svg = file.read_text(encoding="utf-8")
+    svg = canvas.content(figure.draw(), ".svg").decode("utf-8")
     return Markup(inline_svg.inline(svg, name, figure.title, figure.alt))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.figure import Figure
+
 from tinynet.report import canvas
 
 if TYPE_CHECKING:
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @canvas.styled
-def draw_parity(report: ParityReport, path: canvas.Target) -> None:
+def draw_parity(report: ParityReport) -> Figure:
     """Draw the report as a PNG: left the losses, right their relative differences."""
     from tinynet.study.engine_parity import LOSS_LIMIT
 
@@ -33,4 +35,4 @@ def draw_parity(report: ParityReport, path: canvas.Target) -> None:
     for axes in (losses, differences):
         axes.set_xlabel("iteration")
         axes.legend()
-    canvas.save(made, path)
+    return made

@@ -50,7 +50,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "averaged. The best of each size is chosen on these very images, and so flatters.",
         subsets_figure.describe(scores, wanted),
         [run.name for run in members],
-        lambda out: subsets_figure.draw_subsets(scores, out, report_data.images, wanted),
+        lambda: subsets_figure.draw_subsets(scores, report_data.images, wanted),
         lambda: figure_numbers.subsets(scores),
     )
 
@@ -96,7 +96,7 @@ def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "ours comes from images that chose nothing, where some were held out.",
         accuracies_figure.describe(found),
         [run.name, *(member.name for member in report_data.members)],
-        lambda out: accuracies_figure.draw_accuracies(found, out, "Accuracy by kind of images"),
+        lambda: accuracies_figure.draw_accuracies(found, "Accuracy by kind of images"),
         lambda: figure_numbers.accuracies(found),
     )
 
@@ -145,7 +145,7 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "gains over the one before it, beside what the paper says; a variant, over its stage.",
         bars.describe(found),
         [run.name for run in report_data.runs],
-        lambda out: bars.draw_bars(found, out, title, chance, note, report_data.images),
+        lambda: bars.draw_bars(found, title, chance, note, report_data.images),
         lambda: figure_numbers.bars(found),
     )
 
@@ -167,7 +167,7 @@ def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         f"augmentation; the {images} loss is without them.",
         curves_figure.describe(histories),
         [run.name for run in report_data.runs],
-        lambda out: curves_figure.draw_curves(histories, out, images),
+        lambda: curves_figure.draw_curves(histories, images),
         lambda: figure_numbers.curves(histories),
     )
 
@@ -193,7 +193,7 @@ def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "answer; colours follow the square root of the share, to show what is off the diagonal.",
         alt + ".",
         [name],
-        lambda out: confusion_figure.draw_confusion(matrix, names, out, f"Answers of {name}"),
+        lambda: confusion_figure.draw_confusion(matrix, names, f"Answers of {name}"),
         lambda: figure_numbers.confusion(matrix, names),
     )
 

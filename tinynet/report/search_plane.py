@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -28,9 +29,9 @@ class Point(NamedTuple):
 
 @canvas.styled
 def draw_search_plane(
-    points: Sequence[Point], best: Point, names: tuple[str, str], title: str, path: canvas.Target
-) -> None:
-    """Draw trials on two logarithmic axes; the best one is ringed.  Writes ``path``."""
+    points: Sequence[Point], best: Point, names: tuple[str, str], title: str
+) -> Figure:
+    """Draw trials on two logarithmic axes; the best one is ringed."""
     made, (axes,) = canvas.figure()
     whole = [point for point in points if point.complete and point.accuracy is not None]
     given_up = [point for point in points if not point.complete and point.accuracy is not None]
@@ -94,7 +95,7 @@ def draw_search_plane(
         made.legend(handles=handles, loc="outside lower left", ncols=2)
     else:
         axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-    canvas.save(made, path)
+    return made
 
 
 def _decades(points: Sequence[Point]) -> float:

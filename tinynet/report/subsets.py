@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tinynet.predict.subsets import SubsetScores
@@ -12,9 +13,7 @@ from tinynet.report import canvas
 
 
 @canvas.styled
-def draw_subsets(
-    scores: SubsetScores, path: canvas.Target, images: str = "validation", wanted: int = 0
-) -> None:
+def draw_subsets(scores: SubsetScores, images: str = "validation", wanted: int = 0) -> Figure:
     """Draw every subset as a dot, the best of each size as a line, and mark all of them together.
 
     ``images`` says of which split the accuracy is; ``wanted`` of how many models the ensemble is
@@ -73,7 +72,7 @@ def draw_subsets(
         made.legend(loc="outside lower left")
     else:
         axes.legend(loc="lower right")
-    canvas.save(made, path)
+    return made
 
 
 def _models(members: int, wanted: int) -> str:
