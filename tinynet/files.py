@@ -1,13 +1,12 @@
-"""Files and folders: atomic writes, locks, names, and JSON that is checked when it is read."""
+"""Files: atomic writes, locks, names, and JSON that is checked when it is read."""
 
 from __future__ import annotations
 
-# json, hashlib, tempfile … are imported where they are used: a help page needs none of them
+# json, hashlib … are imported where they are used: a help page needs none of them
 import contextlib
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -147,80 +146,7 @@ def swallow(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-# --------------------------------------------------------------------------------------- folders
-
-
-_LOCK = ".lock"
-
-
-def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
-    """Raise TinynetError if ``out`` may not be written.
-
-    An empty folder may.  With ``overwrite`` so may a folder that holds nothing but ``contents``
-    (file names): a mistyped path must not cost anyone their files.
-    """
-    if not os.path.lexists(out):
-        return
-    if not out.is_dir():
-        raise TinynetError(f"{out}: is a file; choose another folder with --out")
-    found = {entry.name for entry in out.iterdir()}
-    if not found:
-        return
-    foreign = sorted(found - contents)
-    if foreign:
-        raise TinynetError(
-            f"{out}: holds other files, such as {foreign[0]}; choose another folder with --out"
-        )
-    if not overwrite:
-        raise TinynetError(f"{out}: exists; pass --overwrite to replace it")
-
-
-def require_space(folder: Path, out: Path, needed: int, who: str) -> None:
-    """Raise TinynetError, which names ``out``, unless ``needed`` bytes are free in ``folder``.
-
-    ``who``: what needs them, such as "unpacking needs".
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise TinynetError(
-            f"{out}: no space left: {who} {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; "
-            "free some or choose another --out"
-        )
-
-
-@contextlib.contextmanager
-def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterator[Path]:
-    """Yield a new folder beside ``out`` that becomes ``out`` when the block ends well.
-
-    When it ends by an exception (an error, Ctrl-C, or SIGTERM, which the command line turns into
-    one), the folder is removed and ``out`` stays as it was.  What a killed process left is removed
-    by the next one.  ``contents`` as in ``check_absent``.
-    """
-    import tempfile
-
-    out = Path(os.path.abspath(out))
-    check_absent(out, overwrite, contents)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(out)
-    try:
-        partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
-    except OSError as error:  # of a name that nobody gave
-        raise OSError(error.errno, error.strerror, str(out)) from None
-    try:
-        with open(partial / _LOCK, "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield partial
-            check_absent(out, overwrite, contents)  # it may have appeared meanwhile
-            (partial / _LOCK).unlink()
-            partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
-            _exchange(partial, out)
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        # a write that failed does not say where
-        raise OSError(error.errno, error.strerror, str(out)) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+# ----------------------------------------------------------------------------------------- locks
 
 
 @contextlib.contextmanager
@@ -279,43 +205,6 @@ def is_locked(path: Path) -> bool:
             return not try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
-
-
-def _prefix(out: Path) -> str:
-    return f".{out.name}.partial-"
-
-
-def _exchange(partial: Path, out: Path) -> None:
-    """Put ``partial`` in the place of ``out``; at every moment ``out`` is whole or absent."""
-    replaced = partial.with_name(partial.name + "-replaced")
-    if out.exists():
-        out.rename(replaced)
-    try:
-        partial.rename(out)
-    except OSError:
-        if replaced.exists():
-            replaced.rename(out)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
-    folder = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _remove_abandoned(out: Path) -> None:
-    """Remove what killed processes left of ``out``; a running one holds the lock of its folder."""
-    for partial in out.parent.glob(f"{_prefix(out)}*"):
-        with contextlib.suppress(OSError), open(partial / _LOCK) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 # ------------------------------------------------------------------------------------------ JSON

@@ -20,8 +20,8 @@ from tinynet.dataset.image_set import IMAGE_SIZE, UNKNOWN, ImageFile, ImageSet
 from tinynet.dataset.manifest import Manifest, record_key, write_manifest
 from tinynet.dataset.open_set import open_set
 from tinynet.dataset.paths import SPLITS, DataPaths
+from tinynet.dataset.whole_folder import check_absent, require_space, whole_folder
 from tinynet.errors import TinynetError
-from tinynet.files import check_absent, require_space, whole_folder
 
 SHAPE = (3, IMAGE_SIZE, IMAGE_SIZE)
 CONTENTS = frozenset({"train_lmdb", "val_lmdb", "test_lmdb", "mean.binaryproto", "manifest.json"})

@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from tinynet.dataset.source_files import ZipFiles
 from tinynet.dataset.synthetic import CONTENTS
+from tinynet.dataset.whole_folder import check_absent, require_space, whole_folder
 from tinynet.errors import TinynetError, UsageError
-from tinynet.files import check_absent, component_fault, require_space, whole_folder
+from tinynet.files import component_fault
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"

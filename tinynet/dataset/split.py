@@ -31,8 +31,8 @@ from tinynet.caffeformat.mean import MeanSum, channel_means, write_mean
 from tinynet.dataset.convert import CONTENTS
 from tinynet.dataset.manifest import Manifest, read_manifest, record_key, write_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
+from tinynet.dataset.whole_folder import check_absent, require_space, whole_folder
 from tinynet.errors import TinynetError, UsageError
-from tinynet.files import check_absent, require_space, whole_folder
 
 RANKS = ("test", "val", "train")  # in which of them an image that is in two of them stays
 

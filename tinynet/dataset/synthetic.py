@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from tinynet.dataset.annotations import Box
 from tinynet.dataset.image_set import IMAGE_SIZE
+from tinynet.dataset.whole_folder import whole_folder
 from tinynet.errors import UsageError
-from tinynet.files import whole_folder
 
 CONTENTS = frozenset({"wnids.txt", "words.txt", "train", "val", "test"})
 
