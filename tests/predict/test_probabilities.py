@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinynet.errors import TinynetError
-from tinynet.predict import probabilities as module
+from tinynet.predict import array_file as module
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
 
 

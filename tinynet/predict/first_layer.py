@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -161,14 +160,8 @@ def read_first_layer(path: Path, remedy: str) -> FirstLayer:
     """
     with refusing(path, "first layer", remedy):
         arrays = read_arrays(path, FirstLayer)
-        found = FirstLayer(**{name: _value(array) for name, array in arrays.items()})
+        for name in ("filters", "mean"):
+            arrays[name] = arrays[name].astype(np.float32)
+        found = FirstLayer(**arrays)
         found.check()
     return found
-
-
-def _value(found: Any) -> Any:
-    if not isinstance(found, np.ndarray):
-        return found
-    if found.dtype == np.float16:
-        return found.astype(np.float32)
-    return tuple(found.tolist()) if found.dtype.kind == "i" else found

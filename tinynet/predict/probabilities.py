@@ -2,26 +2,20 @@
 
 Arrays of the file: ``probabilities`` float32 N×C, ``labels`` int64 N (-1 unknown), ``names`` and
 ``wnids`` text, ``crop`` (``center`` or ``oversample``); and for the record ``views`` (inputs
-averaged per image), ``split``, ``iteration``, ``model_sha256`` and ``engine``.  Files from
-elsewhere are read as data from a stranger: nothing is executed, and every size is checked before
-memory is taken for it.
+averaged per image), ``split``, ``iteration``, ``model_sha256`` and ``engine``.
 """
 
 from __future__ import annotations
 
-import math
-import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tinynet.predict.array_file import arrays_of, refusing, write_arrays
+from tinynet.predict.array_file import arrays_of, read_arrays, refusing, write_arrays
 from tinynet.predict.metrics import Metrics, is_right, predicted_class, score
 
 CENTER, OVERSAMPLE = CROPS = ("center", "oversample")
-MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 images of 1,000 classes
 SUM_TOLERANCE = 1e-3
 EVALUATE_AGAIN = "delete it and run 'tinynet evaluate' again"
 
@@ -110,53 +104,9 @@ def read_probabilities(path: Path, remedy: str = EVALUATE_AGAIN) -> Probabilitie
     """
     path = Path(path)
     with refusing(path, "file of probabilities", remedy):
-        probabilities = Probabilities(**_read_arrays(path))
+        arrays = read_arrays(path, Probabilities)
+        if arrays["probabilities"].dtype == np.float16:  # of results, which halve their size so
+            arrays["probabilities"] = arrays["probabilities"].astype(np.float32)
+        probabilities = Probabilities(**arrays)
         probabilities.check()
     return probabilities
-
-
-_FIELDS = fields(Probabilities)
-_REQUIRED = ("probabilities", "labels", "names", "wnids", "crop")
-_SCALARS = {"crop": str, "split": str, "model_sha256": str, "engine": str, "views": int}
-_SCALARS["iteration"] = int
-
-
-def _read_arrays(path: Path) -> dict[str, Any]:
-    """The known arrays.  Raises OSError where the file cannot be opened, else any Exception."""
-    with zipfile.ZipFile(path) as archive:
-        sizes = {member.filename: member.file_size for member in archive.infolist()}
-        for key in _REQUIRED:
-            if f"{key}.npy" not in sizes:
-                raise ValueError(f"it has no array '{key}'")
-        keys = [field.name for field in _FIELDS if f"{field.name}.npy" in sizes]
-        size = sum(sizes[f"{key}.npy"] for key in keys)
-        if size > MAX_BYTES:
-            raise ValueError(f"its arrays would take {size:,} bytes, more than {MAX_BYTES:,}")
-        for key in keys:
-            _require_size(archive, key, sizes[f"{key}.npy"])
-    with np.errstate(all="ignore"), np.load(path, allow_pickle=False) as stored:
-        return {key: _value(key, stored[key]) for key in keys}
-
-
-def _require_size(archive: zipfile.ZipFile, key: str, size: int) -> None:
-    """Raise ValueError where an array's header claims other than what its member holds.
-
-    numpy takes memory by the header.  A zip's member gives no more than its directory states.
-    """
-    with archive.open(f"{key}.npy") as stream:
-        np.lib.format.read_magic(stream)  # of version 1.0, as numpy writes arrays like these
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        held = size - stream.tell()
-    if math.prod(shape) * dtype.itemsize != held:
-        raise ValueError(f"array '{key}' {shape} of {dtype} has {held} bytes")
-
-
-def _value(key: str, array: np.ndarray) -> Any:
-    if key == "probabilities" and array.dtype == np.float16:
-        return array.astype(np.float32)  # of results, which keep them at half the size
-    if key not in _SCALARS:
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    value = array.item() if array.shape == () else None
-    if type(value) is not _SCALARS[key]:
-        raise ValueError(f"array '{key}' holds {array.dtype} {array.shape}, not a single value")
-    return value
