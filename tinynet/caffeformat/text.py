@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -39,9 +39,22 @@ def read(path: str | Path, message_class: type[M]) -> M:
 
     Raises PrototxtError, TinynetError if it is longer, and OSError if it cannot be opened.
     """
+    return parse(_source(path), message_class, str(path))
+
+
+def layers(path: str | Path) -> list[tuple[Any, int]]:
+    """The layers of a net's prototxt, as it is written, and the line on which each begins.
+
+    They are of LayerParameter, or of its forerunners' messages.  Raises as ``read`` does.
+    """
+    reader = text_reader.Reader(_source(path), str(path))
+    reader.read_message(schema.NetParameter(), text_reader.Token("start", "", 0))
+    return [*reader.layers]
+
+
+def _source(path: str | Path) -> str:
     # comments may be in any encoding: only what a string field holds has to be UTF-8
-    source = binary.read_bytes(path, LARGEST).decode("utf-8-sig", "surrogateescape")
-    return parse(source, message_class, str(path))
+    return binary.read_bytes(path, LARGEST).decode("utf-8-sig", "surrogateescape")
 
 
 def write(path: str | Path, message: Message) -> None:

@@ -12,14 +12,13 @@ tests/caffeformat/test_text_as_caffes.py shows it.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
-from tinynet.caffeformat import schema, text_printer
+from tinynet.caffeformat import schema, text_printer, unknown_field
 from tinynet.caffeformat.schema import Field
 from tinynet.errors import TinynetError
 
@@ -48,6 +47,7 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
 _ESCAPED.update({b"v": b"\v", b"\\": b"\\", b"'": b"'", b'"': b'"', b"?": b"?"})
 _CLOSING = {"{": "}", "<": ">"}
+_LAYERS = ("LayerParameter", "V1LayerParameter", "V0LayerParameter")
 
 
 class Redeclared(Exception):
@@ -78,19 +78,38 @@ def _stray(sign: str) -> str:
 
 
 class Reader:
-    """Recursive descent over the tokens; Caffe's messages do not nest in themselves."""
+    """Recursive descent over the tokens; Caffe's messages do not nest in themselves.
+
+    ``layers`` has every layer with the line on which its field stands, in their order.
+    """
 
     def __init__(self, source: str, name: str) -> None:
         self.source = source
         self.name = name
         self.position = 0
+        self.layers: list[tuple[Message, int]] = []
+        self._layer: Message | None = None  # the one that is being read
         self.token = self._next()
 
     def error(self, what: str, token: Token | None = None) -> PrototxtError:
-        start = (token or self.token).start
-        line = self.source.count("\n", 0, start) + 1
+        line = self._line((token or self.token).start)
         what = what.encode("utf-8", "backslashreplace").decode("utf-8")
         return PrototxtError(f"{self.name}:{line}: {what}")
+
+    def _line(self, start: int) -> int:
+        return self.source.count("\n", 0, start) + 1
+
+    def _of_layer(self) -> str:
+        """Which layer is being read, by what has been read of it."""
+        if self._layer is None:
+            return ""
+        name, kind = (schema.fields_of(self._layer)[field] for field in ("name", "type"))
+        said = [
+            f"{before}'{getattr(self._layer, field.name)}'"
+            for before, field in (("layer ", name), ("type ", kind))
+            if field.kind == "string" and schema.is_set(self._layer, field)
+        ]
+        return f" ({', '.join(said)})" if said else ""
 
     def _next(self) -> Token:
         while True:
@@ -148,9 +167,10 @@ class Reader:
             schema.load_installed()
             if len(schema.FIELDS[owner]) > before:
                 raise Redeclared
-            near = difflib.get_close_matches(token.text[:80], schema.fields_of(message), 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise self.error(f"unknown field {token} in {owner}{hint}", token)
+            what = f"unknown field {token} in {owner}{self._of_layer()}"
+            inside = self._layer is not None
+            hint = unknown_field.advice(owner, token.text, schema.FIELDS, in_layer=inside)
+            raise self.error(what + hint, token)
         if not field.repeated and schema.is_set(message, field):
             raise self.error(f"'{field.name}' is given twice in one {owner}", token)
         colon = self.accept(":")
@@ -179,7 +199,12 @@ class Reader:
                 child = child.add()
             else:
                 child.SetInParent()
+            outer = self._layer
+            if field.type_name in _LAYERS:
+                self._layer = child
+                self.layers.append((child, self._line(opened.start)))
             self.read_message(child, opened)
+            self._layer = outer
             return
         value = self.read_scalar(message.DESCRIPTOR.name, field)
         if field.repeated:
@@ -207,7 +232,10 @@ class Reader:
             given = f"-{token}" if negative else str(token)
             expected = f"one of {', '.join(field.values)}" if field.values else f"a {field.kind}"
             expected = expected.replace("a int", "an int")
-            raise self.error(f"'{field.name}' of {owner} is {expected}, not {given}", first)
+            what = f"'{field.name}' of {owner}{self._of_layer()} is {expected}, not {given}"
+            if field.name == "type" and owner == "V1LayerParameter":
+                what += '; other types need the newer format, layer { type: "NAME" }'
+            raise self.error(what, first)
         low, high = INTEGER_RANGES.get(field.kind, (-math.inf, math.inf))
         if field.kind in INTEGER_RANGES and (
             not low <= value <= high or (negative and field.kind == "uint32")

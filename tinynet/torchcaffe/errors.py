@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
 
 _SHORTAGE = re.compile(r"can't allocate memory|Storage size calculation overflowed")
@@ -26,7 +27,12 @@ _OF_A_GPU = re.compile(
 
 
 class CaffeError(TinynetError, RuntimeError):
-    """A rule of Caffe's was broken; the message states the rule, then what was seen."""
+    """A rule of Caffe's was broken; the message states the rule, then what was seen.
+
+    ``layer`` is the layer of the net, as the net has it, that was being made.
+    """
+
+    layer: schema.LayerParameter | None = None
 
 
 class CaffeValueError(CaffeError, ValueError):
@@ -35,6 +41,16 @@ class CaffeValueError(CaffeError, ValueError):
 
 class OutOfGpuMemory(CaffeError, torch.cuda.OutOfMemoryError):
     """A GPU has less memory than was asked for; to whoever catches torch's error, it is that."""
+
+
+@contextlib.contextmanager
+def making(layer: schema.LayerParameter) -> Iterator[None]:
+    """Note in a CaffeError which layer was being made."""
+    try:
+        yield
+    except CaffeError as error:
+        error.layer = layer  # around the net in an LSTM: the LSTM, which the prototxt has
+        raise
 
 
 def check(condition: bool, message: str) -> None:

@@ -25,6 +25,7 @@ own it has kept (``Blob.data_to_keep``).
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import pkgutil
@@ -290,8 +291,11 @@ def create_layer(param: schema.LayerParameter, phase: int) -> Layer:
     """Make the layer that a LayerParameter describes. Raises CaffeError for an unknown type."""
     known = layer_type_list()
     if param.type not in _TYPES:
+        near = difflib.get_close_matches(param.type, known, 1, 0.85)  # ROIPooling, Pooling: 0.82
+        slip = f"did you mean '{near[0]}'? Or " if near else ""
         raise CaffeError(
-            f"unknown layer type '{param.type}' (layer {param.name}); known are {', '.join(known)}"
+            f"unknown layer type '{param.type}' (layer {param.name}); {slip}a layer of a fork "
+            "can be added: see 'tinynet manual layers-of-your-own'"
         )
     glog.info(f"Creating layer {param.name}")
     return acceleration.stand_in(_TYPES[param.type])(param, phase)

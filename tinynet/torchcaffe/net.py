@@ -82,13 +82,18 @@ class Net:
         param.state.phase = phase
         param.state.level = level
         param.state.stage.extend(stages or ())
-        self._init(param)
+        with net_files.saying_where(network_file):
+            self._init(param)
         if weights is not None:
             self.copy_from(weights)
 
     @classmethod
     def from_param(cls, param: schema.NetParameter) -> Net:
-        """A net from an up-to-date NetParameter with a complete ``state``, as solvers have it."""
+        """A net from an up-to-date NetParameter with a complete ``state``, as solvers have it.
+
+        What refuses it, a CaffeError, names the layer alone: ``net_files.saying_where`` adds the
+        file that the net is from.
+        """
         net = cls.__new__(cls)
         net._init(param)
         return net

@@ -6,11 +6,14 @@ Defined by ``ReadNetParamsFromTextFileOrDie`` and ``ReadNetParamsFromBinaryFileO
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from tinynet.caffeformat import schema, upgrade
+from tinynet.caffeformat import schema, text, upgrade
+from tinynet.errors import TinynetError
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import refusing, require_file
+from tinynet.torchcaffe.errors import CaffeError, refusing, require_file
 
 _SAY = {"info": glog.info, "warning": glog.warning, "error": glog.error}
 
@@ -26,6 +29,43 @@ def read_prototxt(path: str | Path) -> schema.NetParameter:
     with refusing():
         schema.load_installed()
         return upgrade.read_net(path, say)
+
+
+@contextlib.contextmanager
+def saying_where(path: str | Path | None) -> Iterator[None]:
+    """Let a CaffeError that a net's layer raises begin with ``FILE:LINE:`` and name the layer.
+
+    ``path`` is the prototxt of the net; of none, as of a net inside its solver's file, the layer
+    alone is named.
+    """
+    try:
+        yield
+    except CaffeError as error:
+        layer = error.layer
+        if layer is not None:
+            where = "" if path is None else f"{_where(path, layer)}: "
+            what = str(error)
+            if not any(f"layer {name}" in what for name in (layer.name, f"'{layer.name}'")):
+                what = f"{layer.type} layer {layer.name}: {what}"
+            error.args = (where + what, *error.args[1:])
+            error.layer = None
+        raise
+
+
+def _where(path: str | Path, layer: schema.LayerParameter) -> str:
+    """``FILE:LINE`` of a layer; the file alone if it has none of that name and those rules."""
+    try:
+        written = text.layers(path)
+    except (TinynetError, OSError):  # it has changed since it was read
+        return str(path)
+    lines = [
+        line
+        for one, line in written
+        if one.name == layer.name
+        and list(one.include) == list(layer.include)
+        and list(one.exclude) == list(layer.exclude)
+    ]
+    return f"{path}:{lines[0]}" if lines else str(path)
 
 
 def read_caffemodel(path: str | Path) -> schema.NetParameter:

@@ -31,7 +31,8 @@ def train_net(param: schema.SolverParameter) -> Net:
     )
     net_param = _net_param(given[0], getattr(param, given[0]))
     glog.info(f"Creating training net {_described(given[0], param)}")
-    return _make_net(param, net_param, schema.TRAIN, param.train_state)
+    file = _file(getattr(param, given[0]))
+    return _make_net(param, net_param, schema.TRAIN, param.train_state, file)
 
 
 def test_nets(param: schema.SolverParameter) -> NetVec:
@@ -67,7 +68,8 @@ def test_nets(param: schema.SolverParameter) -> NetVec:
         source = field if field.endswith("_param") else f"{field} file: {value}"
         glog.info(f"Creating test net (#{i}) specified by {source}")
         state = states[i] if states else schema.NetState()
-        nets.append(_make_net(param, _net_param(field, value), schema.TEST, state))
+        net_param = _net_param(field, value)
+        nets.append(_make_net(param, net_param, schema.TEST, state, _file(value)))
     return NetVec(nets, fixed=True)
 
 
@@ -80,18 +82,24 @@ def _net_param(field: str, value: str | schema.NetParameter) -> schema.NetParame
     return net_files.read_prototxt(value)
 
 
+def _file(value: str | schema.NetParameter) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def _make_net(
     param: schema.SolverParameter,
     net_param: schema.NetParameter,
     phase: schema.Phase,
     state: schema.NetState,
+    file: str | None,
 ) -> Net:
     """A net whose state is ``phase``, then the net's own state, then the solver's for it."""
     merged = schema.NetState(phase=phase)
     merged.MergeFrom(net_param.state)
     merged.MergeFrom(state)
     net_param.state.CopyFrom(merged)
-    net = Net.from_param(net_param)
+    with net_files.saying_where(file):
+        net = Net.from_param(net_param)
     for names in param.weights:
         for name in names.split(","):
             glog.info(f"Finetuning from {name.strip()}")

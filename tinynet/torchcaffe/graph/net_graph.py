@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.errors import CaffeError, check, saying_what_takes_memory
+from tinynet.torchcaffe.errors import CaffeError, check, making, saying_what_takes_memory
 from tinynet.torchcaffe.graph.rewrites import prepare
 from tinynet.torchcaffe.layer import Layer, create_layer
 
@@ -67,7 +67,8 @@ class NetGraph:
         self._memory = 0  # elements of all tops so far
 
         for layer_param in param.layer:
-            self._append_layer(layer_param)
+            with making(layer_param):
+                self._append_layer(layer_param)
         self._skip_what_the_loss_does_not_see()
         if param.force_backward:
             self._force_backward()

@@ -13,7 +13,7 @@ from collections import Counter
 from tinynet.caffeformat import phases, schema
 from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, refusing
+from tinynet.torchcaffe.errors import CaffeError, making, refusing
 
 
 def prepare(net: schema.NetParameter) -> schema.NetParameter:
@@ -89,7 +89,12 @@ def _sources_of_bottoms(net: schema.NetParameter) -> dict[tuple[int, int], tuple
     for i, layer in enumerate(net.layer):
         for j, blob in enumerate(layer.bottom):
             if blob not in last_top:
-                raise CaffeError(f"layer {layer.name}: unknown bottom blob '{blob}'")
+                with making(layer):
+                    phase = "TRAIN" if net.state.phase == schema.TRAIN else "TEST"
+                    raise CaffeError(
+                        f"layer {layer.name}: unknown bottom blob '{blob}': in phase {phase} no "
+                        "layer before it makes it"
+                    )
             source[i, j] = last_top[blob]
         for j, blob in enumerate(layer.top):
             last_top[blob] = (i, j)

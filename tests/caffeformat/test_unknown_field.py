@@ -1,0 +1,88 @@
+"""What a prototxt of a fork, or the wrong kind of file, is told: which layer, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+
+from tinynet import manual
+from tinynet.caffeformat import schema, text
+from tinynet.caffeformat.text import PrototxtError
+
+_DECLARE = "can be declared: see 'tinynet manual layers-of-your-own'"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            'layer {\n name: "roi" type: "ROIPooling"\n roi_pooling_param { } }',
+            "f:3: unknown field 'roi_pooling_param' in LayerParameter (layer 'roi', type "
+            f"'ROIPooling'); Caffe has no such field, but that of a fork {_DECLARE}",
+        ),
+        (
+            'layers { name: "n" bn_param { } }',
+            "f:1: unknown field 'bn_param' in V1LayerParameter (layer 'n'); Caffe has no such "
+            f"field, but that of a fork {_DECLARE}",
+        ),
+        (
+            'layer { name: "p" type: "Pooling" pooling_param { ceil_mode: false } }',
+            "f:1: unknown field 'ceil_mode' in PoolingParameter (layer 'p', type 'Pooling'); in "
+            "Caffe it is round_mode: FLOOR for ceil_mode: false, and nothing for true",
+        ),
+        (
+            'layer { name: "a" } layer { type: "Convolution" convolutoin_param { } }',
+            "f:1: unknown field 'convolutoin_param' in LayerParameter (type 'Convolution'); did "
+            "you mean 'convolution_param'?",
+        ),
+        ("hello: 1", "f:1: unknown field 'hello' in NetParameter"),
+    ],
+)
+def test_a_field_of_a_fork_is_named_with_its_layer_and_what_to_do(
+    source: str, message: str
+) -> None:
+    with pytest.raises(PrototxtError) as caught:
+        text.parse(source, schema.NetParameter, "f")
+    assert str(caught.value) == message
+
+
+def test_the_page_that_the_messages_name_exists() -> None:
+    assert "schema.declare" in manual.page("layers-of-your-own")
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "advice"),
+    [
+        ("base_lr: 0.1", schema.NetParameter, "this is a solver's file; give the net that it"),
+        ("layer { }", schema.SolverParameter, "this is a net; give the file of its solver"),
+    ],
+)
+def test_the_wrong_kind_of_file_is_told_apart(
+    source: str, kind: type[Message], advice: str
+) -> None:
+    with pytest.raises(PrototxtError, match=advice):
+        text.parse(source, kind, "f")
+
+
+def test_a_type_beyond_the_older_format_is_refused_with_the_newer_one_as_the_way() -> None:
+    with pytest.raises(PrototxtError) as caught:
+        text.parse('layers { name: "c"\n type: CONVOLUTION3D }', schema.NetParameter, "f")
+    said = str(caught.value)
+    assert said.startswith("f:2: 'type' of V1LayerParameter (layer 'c') is one of NONE, ABSVAL, ")
+    assert said.endswith(
+        "not 'CONVOLUTION3D'; other types need the newer format, layer { type: \"NAME\" }"
+    )
+
+
+def test_layers_are_listed_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_bytes(b'\xef\xbb\xbfname: "n"\r\nlayer { name: "a" }\r\nlayer\r\n{ name: "b" }')
+    assert [(one.name, line) for one, line in text.layers(path)] == [("a", 2), ("b", 4)]
+    path.write_text('layers { layer { name: "old" type: "relu" } }\nlayers { name: "new" }')
+    assert [(one.name, line) for one, line in text.layers(path)] == [
+        ("", 1),
+        ("old", 1),
+        ("new", 2),
+    ]
