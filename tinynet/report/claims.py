@@ -192,9 +192,7 @@ def _ensemble(
     found: Ensemble | None, report_data: ReportData, setting: _Setting
 ) -> Iterator[Claim]:
     full = found.full if found else None
-    whole = None
-    if found is not None and full is not None:
-        whole = Estimate(full.top1, [], found.full_by_image, None, None)
+    whole = found.accuracy if found else None
     yield _level("the ensemble of eleven, ten crops", paper.ENSEMBLE, whole, setting, 0.0)
     over_best = None
     if found is not None and full is not None and found.gain_over_mean is not None:
@@ -203,7 +201,7 @@ def _ensemble(
         low, high = found.gain_over_mean.by_image or (0.0, 0.0)
         shift = full.top1 - best
         half = (high - low) / 2
-        over_best = Estimate(shift, [], (shift - half, shift + half), None, None)
+        over_best = Estimate(shift, by_image=(shift - half, shift + half))
     yield _gain(
         "gain of the ensemble over its best model", paper.STAGES[8].gain, over_best, setting
     )
@@ -339,7 +337,7 @@ def _largest(rows: dict[int, StageRow], setting: _Setting) -> Claim:
     # the two may share a stage, so that their errors may add up
     half = _half(_wider(least)) + _half(_wider(best))
     mean = least.mean - best.mean
-    difference = Estimate(mean, [], (mean - half, mean + half), None, None)
+    difference = Estimate(mean, by_image=(mean - half, mean + half))
     return _direction(text, stated, difference, 1, setting)
 
 
@@ -363,7 +361,7 @@ def _difference(first: Estimate | None, second: Estimate | None) -> Estimate | N
         return None
     half = math.hypot(*(_half(_wider(found)) for found in (first, second)))
     mean = first.mean - second.mean
-    return Estimate(mean, [], (mean - half, mean + half), None, None)
+    return Estimate(mean, by_image=(mean - half, mean + half))
 
 
 def _is_near(

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from tinynet.experiment import paper
 from tinynet.predict.probabilities import OVERSAMPLE
-from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
+from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of
 from tinynet.report.report_data import ReportData
-from tinynet.report.summary import ensemble_of
+from tinynet.report.summary import ensemble_of, subset_scores
 from tinynet.report.table import (
     NOT_RUN,
     Cell,
@@ -124,12 +124,11 @@ def _members(members: Sequence[int]) -> str:
 def subset_sizes(report_data: ReportData) -> Table | None:
     """The best subset of each size."""
     members = report_data.members[:MAX_MEMBERS]
-    found = [p for run in members if (p := run.averaged(report_data.reported)) is not None]
-    if len(found) < 2:
+    if len(members) < 2:
         return None
-    scores = score_subsets([p.probabilities for p in found], found[0].labels)
     numbers = [str(n + 1) for n in range(len(members))]
-    return subsets_table(scores, report_data.run_links([run.name for run in members], numbers))
+    links = report_data.run_links([run.name for run in members], numbers)
+    return subsets_table(subset_scores(report_data), links)
 
 
 def subsets_table(scores: SubsetScores, links: Sequence[Link] = ()) -> Table:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from matplotlib.figure import Figure
 
 from tinynet.report import canvas
-
-if TYPE_CHECKING:
-    from tinynet.study.engine_parity import ParityReport
+from tinynet.study.engine_parity import LOSS_LIMIT, ParityReport
 
 
 @canvas.styled
 def draw_parity(report: ParityReport) -> Figure:
-    """Draw the report as a PNG: left the losses, right their relative differences."""
-    from tinynet.study.engine_parity import LOSS_LIMIT
-
+    """Draw the report: left the losses, right their relative differences."""
     made, (losses, differences) = canvas.figure(9.5, 4.0, columns=2)
     reference = report.reference
     x = range(reference.first, reference.first + len(reference.losses))

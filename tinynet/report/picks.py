@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinynet.predict.ensemble import Member, average
+from tinynet.predict.ensemble import average
 from tinynet.predict.guesses import Guesses, Predictions, guesses
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
@@ -58,10 +58,9 @@ def voices(report_data: ReportData) -> list[Voice]:
 def averaged(report_data: ReportData) -> Voice | None:
     """The average of all members; None where there is no ensemble, or one has not run."""
     ensemble = ensemble_of(report_data)
-    members = report_data.members
-    if ensemble is None or len(members) < max(2, len(ensemble.members)):
+    found = report_data.averaged(report_data.reported)
+    if ensemble is None or len(found) < max(2, len(ensemble.members)):
         return None
-    found = [Member(run.folder, p) for run in members if (p := run.averaged(report_data.reported))]
     return Voice(f"{len(found)} models averaged", guesses(average(found)))
 
 

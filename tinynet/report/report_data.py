@@ -13,6 +13,7 @@ from typing import Any
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.errors import UsageError
 from tinynet.experiment.stages import STAGES
+from tinynet.predict.ensemble import Member
 from tinynet.predict.guesses import Predictions
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.images import Images
@@ -172,6 +173,11 @@ class ReportData:
             if len(found) > 1:
                 return found
         return []
+
+    def averaged(self, split: str) -> list[Member]:
+        """The members that have labelled ten-crop probabilities of a split, with these."""
+        found = [(run.folder, run.averaged(split)) for run in self.members]
+        return [Member(folder, p) for folder, p in found if p is not None]
 
 
 def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:

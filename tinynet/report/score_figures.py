@@ -9,11 +9,11 @@ import numpy as np
 
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
-from tinynet.predict.ensemble import Member, average
+from tinynet.predict.ensemble import average
 from tinynet.predict.guesses import Predictions
 from tinynet.predict.metrics import score
-from tinynet.predict.probabilities import CENTER, OVERSAMPLE, Probabilities
-from tinynet.predict.subsets import MAX_MEMBERS, score_subsets
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
+from tinynet.predict.subsets import MAX_MEMBERS
 from tinynet.report import accuracies as accuracies_figure
 from tinynet.report import bars, figure_numbers
 from tinynet.report import confusion as confusion_figure
@@ -22,7 +22,7 @@ from tinynet.report import subsets as subsets_figure
 from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
-from tinynet.report.summary import ensemble_of, stage_bars
+from tinynet.report.summary import ensemble_of, stage_bars, subset_scores
 
 
 def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
@@ -41,8 +41,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     wanted = 0 if ensemble is None else len(ensemble.members)
     share = f" of the ensemble's {wanted}" if len(members) < wanted else ""
     members = members[:MAX_MEMBERS]
-    found = [_labelled(run.averaged(report_data.reported)) for run in members]
-    scores = score_subsets([p.probabilities for p in found], found[0].labels)
+    scores = subset_scores(report_data)
     yield Figure(
         "subsets",
         "Accuracy of every subset of the models",
@@ -53,11 +52,6 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         lambda: subsets_figure.draw_subsets(scores, report_data.images, wanted),
         lambda: figure_numbers.subsets(scores),
     )
-
-
-def _labelled(found: Probabilities | None) -> Probabilities:
-    assert found is not None
-    return found
 
 
 def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
@@ -116,13 +110,11 @@ def _ensemble_accuracy(
     report_data: ReportData, split: str, label: str, of_paper: float
 ) -> accuracies_figure.Accuracy:
     """The average of all members on a split; None where a member is missing there."""
-    found = [run.averaged(split) for run in report_data.members]
+    found = report_data.averaged(split)
     ensemble = ensemble_of(report_data)
-    wanted = len(ensemble.members) if ensemble else 0
-    present = [p for p in found if p is not None]
-    if not present or len(present) < wanted:
+    if not found or (ensemble is not None and len(found) < len(ensemble.members)):
         return accuracies_figure.Accuracy(label, None, paper=of_paper)
-    mean = average([Member(run.folder, p) for run, p in zip(report_data.members, present)])
+    mean = average(found)
     metrics = score(mean.probabilities, mean.labels)
     return accuracies_figure.Accuracy(label, metrics.top1, metrics.images, paper=of_paper)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
-from tinynet.predict.ensemble import Member
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
-from tinynet.report.bars import Bar, Interval
+from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, score_subsets
+from tinynet.report.bars import Bar
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.run.record import DIVERGED, FINISHED
@@ -160,7 +160,6 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
     members = report_data.members
     if not members:
         return None
-    found = [p for run in members if (p := run.averaged(report_data.reported)) is not None]
     return Ensemble(
         number=STAGES[-1].number,
         name=STAGES[-1].name,
@@ -168,27 +167,41 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
         members=[_run_row(run) for run in members],
         paper=paper.STAGES[STAGES[-1].number],
         **ensemble_scores(
-            [Member(run.folder, p) for run, p in zip(members, found)],
-            [run.record.seed for run in members],
+            report_data.averaged(report_data.reported), [run.record.seed for run in members]
         ),
     )
 
 
-def interval(estimate: Estimate | None) -> Interval | None:
-    """By image, which there is from one seed on: error bars of one figure answer one question."""
-    return None if estimate is None else estimate.by_image
+@functools.lru_cache(maxsize=1)  # a figure and a table ask for the same
+def subset_scores(report_data: ReportData) -> SubsetScores:
+    """Every subset of the ensemble's members, of which there are two at least, scored."""
+    found = [member.probabilities for member in report_data.averaged(report_data.reported)]
+    return score_subsets([p.probabilities for p in found[:MAX_MEMBERS]], found[0].labels)
 
 
-def _bar(row: StageRow) -> Bar:
+def _bar(
+    label: str,
+    accuracy: Estimate | None,
+    gain: Estimate | None,
+    paper_gain: float | None,
+    absence: str = NOT_RUN,
+) -> Bar:
+    """Its intervals are by image, of which there are some from one seed on: error bars of one
+    figure answer one question.  ``paper_gain``: in points.
+    """
     return Bar(
-        row.label,
-        row.one_crop.mean if row.one_crop else None,
-        interval(row.one_crop),
-        row.gain.mean if row.gain else None,
-        interval(row.gain),
-        _share(row.paper.gain),
-        row.absence,
+        label,
+        accuracy.mean if accuracy else None,
+        accuracy.by_image if accuracy else None,
+        gain.mean if gain else None,
+        gain.by_image if gain else None,
+        None if paper_gain is None else paper_gain / 100,
+        absence,
     )
+
+
+def _stage_bar(row: StageRow) -> Bar:
+    return _bar(row.label, row.one_crop, row.gain, row.paper.gain, row.absence)
 
 
 def stage_bars(report_data: ReportData) -> tuple[list[Bar], str]:
@@ -197,37 +210,18 @@ def stage_bars(report_data: ReportData) -> tuple[list[Bar], str]:
     Every stage in order with what has not run, as in the paper; then what is no step: variants.
     """
     rows = stage_rows(report_data)
-    bars = [_bar(row) for row in rows if row.is_step]
+    bars = [_stage_bar(row) for row in rows if row.is_step]
     over = oversampling(report_data)
-    bars.append(
-        Bar(
-            over.label,
-            over.ten_crop.mean if over.ten_crop else None,
-            interval(over.ten_crop),
-            over.gain.mean if over.gain else None,
-            interval(over.gain),
-            _share(over.paper_gain),
-        )
-    )
+    bars.append(_bar(over.label, over.ten_crop, over.gain, over.paper_gain))
     ensemble = ensemble_of(report_data)
     if ensemble is not None:
-        found = ensemble.full
         title = ensemble.label
         if report_data.dissection is None:
             title = f"{len(ensemble.members)} averaged"
-        bars.append(
-            Bar(
-                title,
-                found.top1 if found else None,
-                ensemble.full_by_image,
-                ensemble.gain_over_mean.mean if ensemble.gain_over_mean else None,
-                ensemble.gain_over_mean.by_image if ensemble.gain_over_mean else None,
-                _share(ensemble.paper.gain),
-                absence(ensemble.members),
-            )
-        )
+        gain, stated = ensemble.gain_over_mean, ensemble.paper.gain
+        bars.append(_bar(title, ensemble.accuracy, gain, stated, absence(ensemble.members)))
     others = [row for row in rows if not row.is_step]
-    bars += [_bar(row) for row in others]
+    bars += [_stage_bar(row) for row in others]
     seeds = max([len(row.finished) for row in stage_rows(report_data)], default=0)
     notes = [
         f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
@@ -250,7 +244,3 @@ def _is_of_fewer_seeds(row: StageRow, rows: Sequence[StageRow]) -> bool:
     before = [other for other in rows if other.name == row.gain_over]
     one = [each.one_crop for each in (row, *before) if each.one_crop is not None]
     return row.gain is not None and any(found.seeds != row.gain.seeds for found in one)
-
-
-def _share(percent: float | None) -> float | None:
-    return None if percent is None else percent / 100

@@ -68,10 +68,10 @@ class Estimate:
     """
 
     mean: float
-    seeds: list[int]
-    by_image: tuple[float, float] | None
-    by_seed: tuple[float, float] | None
-    deviation: float | None
+    seeds: list[int] = field(default_factory=list)
+    by_image: tuple[float, float] | None = None
+    by_seed: tuple[float, float] | None = None
+    deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,11 @@ class Ensemble:
     def label(self) -> str:
         """What a table calls it where it is the ladder's last stage."""
         return f"{self.number} {self.title}"
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """That of all members averaged, with its interval by image."""
+        return None if self.full is None else Estimate(self.full.top1, by_image=self.full_by_image)
 
 
 @dataclass(frozen=True)

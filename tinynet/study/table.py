@@ -179,11 +179,7 @@ def ensemble_scores(
         "full": _score_of(reported),
         "full_by_image": bootstrap_mean(right),
         "gain_over_mean": Estimate(
-            mean=float(over_mean.mean()),
-            seeds=seeds,
-            by_image=bootstrap_mean(over_mean),
-            by_seed=None,
-            deviation=None,
+            float(over_mean.mean()), seeds, by_image=bootstrap_mean(over_mean)
         ),
         "deviation": deviation([float(single.mean()) for single in singles]),
     }
@@ -255,7 +251,6 @@ def _of_values(values: dict[int, float]) -> Estimate:
     return Estimate(
         mean=fmean(found),
         seeds=list(values),
-        by_image=None,
         by_seed=t_interval(found),
         deviation=deviation(found) if len(found) > 1 else None,
     )
