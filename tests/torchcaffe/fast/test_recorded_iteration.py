@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from tests.torchcaffe.fast.recorder import Recorder
 from tests.torchcaffe.left_by_solvers import assert_equal
 from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import extensions
+from tinynet.torchcaffe.blob import Part
 from tinynet.torchcaffe.fast import graphs, recorded_passes
 
 pytestmark = pytest.mark.usefixtures("as_on_a_gpu")
@@ -126,6 +128,38 @@ def test_what_makes_a_recording_stale_has_it_made_anew(
     before = recorder.repetitions
     repeated.step(1)
     assert recorder.repetitions == before + 2  # passes and update
+
+
+def test_a_script_that_looks_at_every_iteration_sees_the_same_and_has_it_repeated(
+    stages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pycaffe's users write their loops: loss, labels and a gradient after each step."""
+    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
+    seen, solvers = [], []
+    # as on a GPU, where what a script has been given counts as newer than the tensor
+    given = Part.numpy
+
+    def on_a_device(self: Part, shape: tuple[int, ...]) -> np.ndarray:
+        values = given(self, shape).copy()
+        self.host, self.host_is_newer = torch.from_numpy(values), True
+        return values
+
+    monkeypatch.setattr(Part, "numpy", on_a_device)
+    for recorded in (False, True):
+        solver = made(path, recorded, monkeypatch)
+        torch.manual_seed(3)
+        values = []
+        for _ in range(24):
+            solver.step(1)
+            net = solver.net
+            values += [net.blobs[name].data.tolist() for name in ("loss", "label")]
+            values.append(net.params["fc2"][0].diff.tolist())
+        seen.append(values)
+        solvers.append(solver)
+    assert seen[0] == seen[1]
+    repeated = solvers[1].recorded
+    assert repeated.recorded == 1 and repeated.graphs.repetitions > 10
+    assert_equal(*solvers)
 
 
 def _with(path: Path, source: str) -> None:

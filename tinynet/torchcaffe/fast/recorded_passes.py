@@ -87,6 +87,8 @@ class RecordedPasses:
         self.loss: torch.Tensor | None = None
         self._values: list[tuple[DeviceData, list[torch.Tensor]]] = []
         self._after: list[tuple[Part, torch.Tensor]] = []  # what the recorded passes write
+        # where a script looks: memory that they fill, whatever it holds before
+        self._filled: list[tuple[Part, torch.Tensor]] = []
         self._kept: list[tuple[Part, torch.Tensor | None]] = []  # what they only read
 
     # --- for subclasses
@@ -166,7 +168,7 @@ class RecordedPasses:
         """Keep to the plain path, and say why."""
         self.refused = reason
         self.repeat = self.loss = None
-        self._after, self._kept = [], []
+        self._after, self._filled, self._kept = [], [], []
         glog.info(f"{self.what} are not repeated as a CUDA graph: {reason}")
 
     def _record(self) -> bool:
@@ -218,16 +220,28 @@ class RecordedPasses:
 
     def recorded_work(self) -> Callable[[], object]:
         """Record ``work``, and note which blobs it writes."""
-        parts = self._parts()
-        before = [part.tensor for part in parts]
+        parts, inputs = self._parts(), self._inputs()
+        before = [(part.tensor, _version(part.tensor)) for part in parts]
         self.repeat = repeat = self.graphs.record(self.work)
-        self._after, self._kept = [], []
-        for part, old in zip(parts, before):
+        self._after, self._filled, self._kept = [], [], []
+        for part, (old, version) in zip(parts, before):
             if part.tensor is not None and part.tensor is not old:
                 self._after.append((part, part.tensor))
+            elif old is not None and _version(old) != version and part not in inputs:
+                self._filled.append((part, old))
             else:
                 self._kept.append((part, part.tensor))
         return repeat
+
+    def _inputs(self) -> list[Part]:
+        """What a script fills, and a layer that works in place may write into besides."""
+        graph = self.net.graph
+        return [
+            top.parts[0]
+            for layer, tops in zip(graph.layers, graph.tops)
+            if layer.type == "Input"
+            for top in tops
+        ]
 
     def _parts(self) -> list[Part]:
         blobs = [*self.net.graph.blobs, *parameters_of(self.net)]
@@ -237,6 +251,8 @@ class RecordedPasses:
         """Let the blobs show what the recorded passes write."""
         for part, tensor in self._after:
             part.tensor, part.whole, part.of = tensor, None, None
+            part.cleared = part.host_is_newer = False
+        for part, _ in self._filled:
             part.cleared = part.host_is_newer = False
         for part, kept in self._kept:
             if part.cleared and kept is not None:  # a diff that was cleared, and nobody adds to
@@ -248,4 +264,9 @@ class RecordedPasses:
         for part, tensor in self._kept:
             if part.tensor is not tensor or part.host_is_newer:
                 return False
-        return True
+        return all(part.tensor is tensor for part, tensor in self._filled)
+
+
+def _version(tensor: torch.Tensor | None) -> int:
+    """How often torch has written into it."""
+    return 0 if tensor is None else tensor._version
