@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,41 @@ def test_a_gpu_that_torch_cannot_see_gets_advice(tmp_path: Path) -> None:
     findings.engines["torch"]["cuda_build"] = "12.8"
     (advice,) = doctor._advice(findings)
     assert "driver 390.1 too old" in advice
+    findings.engines["torch"]["why_none"] = "Found no NVIDIA driver on your system"
+    (advice,) = doctor._advice(findings)
+    assert "does not see it (Found no NVIDIA driver on your system): is" in advice
+    findings.engines["torch"]["devices"] = [{"number": 0, "error": "CUDA error: busy"}]
+    assert list(doctor._advice(findings)) == [
+        "GPU 0 is here, but does not compute: CUDA error: busy"
+    ]
+
+
+@pytest.mark.parametrize("seen", [1, 0])
+def test_what_torch_is_asked_of_a_gpu_is_answered_where_it_does_not_compute(
+    seen: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a stand-in for torch."""
+
+    def fail(*given: object, **how: object) -> None:
+        raise RuntimeError("CUDA error: all devices are busy.\nFor debugging consider")
+
+    about = types.SimpleNamespace(name="Stand-in", total_memory=2**30, major=9, minor=0)
+    cuda = types.SimpleNamespace(
+        is_available=lambda: bool(seen),
+        device_count=lambda: seen,
+        get_device_properties=lambda number: about,
+        init=fail,
+    )
+    torch = types.SimpleNamespace(
+        cuda=cuda,
+        version=types.SimpleNamespace(cuda="12.8"),
+        get_num_threads=lambda: 1,
+        zeros=fail,
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)  # type: ignore[arg-type]
+    exec(doctor._TORCH, {})
+    answer = json.loads(capsys.readouterr().out)
+    if seen:
+        assert answer["devices"][0]["error"] == "CUDA error: all devices are busy."
+    else:
+        assert answer["devices"] == [] and "all devices are busy" in answer["why_none"]

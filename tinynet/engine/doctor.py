@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinynet import __version__
-from tinynet.engine import discovery
+from tinynet.engine import discovery, environment
 from tinynet.engine.interpreters import PLACEHOLDER, Answer, ask, last_line, probe_caffe
 from tinynet.errors import TinynetError
 
@@ -48,9 +48,17 @@ out = {"cuda_build": torch.version.cuda, "devices": [], "threads": torch.get_num
 if c.is_available():
     for i in range(c.device_count()):
         p = c.get_device_properties(i)
-        torch.zeros(1, device="cuda:%d" % i).add_(1).item()  # do its kernels run on this device?
         out["devices"].append({"number": i, "name": p.name, "bytes": p.total_memory,
-                               "capability": "%d.%d" % (p.major, p.minor)})
+                               "capability": "%d.%d" % (p.major, p.minor), "error": ""})
+        try:
+            torch.zeros(1, device="cuda:%d" % i).add_(1).item()  # do its kernels run on this one?
+        except RuntimeError as error:
+            out["devices"][-1]["error"] = str(error).strip().split("\\n")[0]
+elif out["cuda_build"]:
+    try:
+        c.init()
+    except (RuntimeError, AssertionError) as error:
+        out["why_none"] = str(error).strip().split("\\n")[0].rstrip(". ")
 print(json.dumps(out))
 """
 _CAFFE_GPU = "import caffe; caffe.set_device(0); caffe.set_mode_gpu(); print('gpu')"
@@ -125,7 +133,7 @@ def _torch() -> dict[str, Any]:
         engine = discovery.find_torch()
     except TinynetError as error:
         return {"works": False, "reason": str(error)}
-    child = ask([engine.python, "-c", _TORCH])
+    child = ask([engine.python, "-c", _TORCH], **environment.of_script("torch"))
     try:
         answer = json.loads(child.stdout)
     except ValueError:
@@ -191,10 +199,14 @@ def _advice(findings: Findings) -> Iterable[str]:
         if torch["cuda_build"] is None:
             yield "a GPU is here, but torch is a build for the CPU: install a CUDA build of torch"
         else:
+            why = f" ({torch['why_none']})" if torch.get("why_none") else ""
             yield (
-                f"a GPU is here, but torch (CUDA {torch['cuda_build']}) does not see it: is the "
-                f"driver {findings.devices['nvidia']['driver']} too old for that CUDA, or "
+                f"a GPU is here, but torch (CUDA {torch['cuda_build']}) does not see it{why}: is "
+                f"the driver {findings.devices['nvidia']['driver']} too old for that CUDA, or "
                 "CUDA_VISIBLE_DEVICES set?"
             )
+    for device in torch.get("devices", []):
+        if device.get("error"):
+            yield f"GPU {device['number']} is here, but does not compute: {device['error']}"
     if "error" in findings.devices["nvidia"]:
         yield f"nvidia-smi fails: {findings.devices['nvidia']['error']}; is the driver loaded?"
