@@ -124,3 +124,55 @@ def test_a_worker_without_memory_gets_the_advice(
     )
     with pytest.raises(TinynetError, match="iter_size 2 keeps the effective batch of 10"):
         driver.train(request, lambda _: None)
+
+
+# what a GPU's allocator raises, in the pass after the second snapshot
+SHORTAGE = """
+import caffe
+import torch
+
+class Layer(caffe.Layer):
+    passes = 0
+
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        self.passes += 1
+        if self.passes == 18:
+            raise torch.cuda.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
+                "10.76 GiB of which 1.50 GiB is free. Including non-PyTorch memory, this"
+            )
+        top[0].data[...] = bottom[0].data
+
+    def backward(self, top, propagate_down, bottom):
+        bottom[0].diff[...] = top[0].diff
+"""
+
+
+def test_a_gpus_shortage_within_a_training_is_one_line_and_loses_no_snapshot(folder: Path) -> None:
+    pytest.importorskip("torch")
+    (folder / "shortage.py").write_text(SHORTAGE)
+    before, loss, after = small_runs.NET.partition('layer { name: "loss"')
+    python = (
+        'layer { name: "python" type: "Python" bottom: "fc1" top: "same" '
+        'python_param { module: "shortage" layer: "Layer" } }\n'
+    )
+    loss += after.replace('bottom: "fc1"', 'bottom: "same"')
+    NET.write_text(before + python + loss)
+    path = f"{folder}:{small_runs.environment()['PYTHONPATH']}"
+    child = small_runs.train(folder, "--cpu", "--engine", "torch", PYTHONPATH=path)
+    assert child.returncode == 1
+    line = small_runs.last_line(child)
+    assert line.startswith(
+        "tinynet: layer 'python': the GPU is out of memory (asked for 2.00 GiB, 1.50 GiB of "
+        "10.76 GiB are free); make its batch"
+    )
+    assert "batch_size 5 with iter_size 2 keeps the effective batch of 10" in line
+    assert "Traceback" not in child.stderr
+    states = [path.name for path in (folder / small_runs.RUN).glob("snapshots/*.solverstate")]
+    assert "snapshot_iter_16.solverstate" in states
