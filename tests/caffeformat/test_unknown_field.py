@@ -37,7 +37,17 @@ _DECLARE = "can be declared: see 'tinynet manual layers-of-your-own'"
             "f:1: unknown field 'convolutoin_param' in LayerParameter (type 'Convolution'); did "
             "you mean 'convolution_param'?",
         ),
+        (
+            'layer { name: "d" type: "Data" data_param { batch_size: 1 shuffle: true } }',
+            "f:1: unknown field 'shuffle' in DataParameter (layer 'd', type 'Data'); Caffe has no "
+            "such field: take it out",
+        ),
         ("hello: 1", "f:1: unknown field 'hello' in NetParameter"),
+        (
+            'name: "n" hello: 1',
+            "f:1: unknown field 'hello' in NetParameter; Caffe has no such field: take it out",
+        ),
+        ('name: "n" // no comment', "f:1: stray '/'; comments begin with '#'"),
     ],
 )
 def test_a_field_of_a_fork_is_named_with_its_layer_and_what_to_do(

@@ -39,6 +39,12 @@ _FC = 'type: "InnerProduct" bottom: "x" top: "y" inner_product_param { axis: 5 n
             'layer { name: "s" type: "ReLU" bottom: "x" top: "y" }',
             "3: ReLU layer s: top blob 'y' is produced by multiple sources",
         ),
+        (
+            # of the oldest format, whose layers stand inside others
+            'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1\n'
+            'layers { layer { name: "c" type: "conv" num_output: 0 } bottom: "x" top: "y" }',
+            "2: Convolution layer c: ",
+        ),
         (f'{_X}\nlayer {{ name: "fc" {_FC} }}', "2: InnerProduct layer fc: axis 5 is outside"),
     ],
 )

@@ -68,6 +68,8 @@ class Token(NamedTuple):
 
 def _stray(sign: str) -> str:
     """What is wrong where no token begins."""
+    if sign == "/":
+        return "stray '/'; comments begin with '#'"
     if sign in "\"'":
         return "this string has no end"
     if "\udc80" <= sign <= "\udcff":  # a byte that is no UTF-8
@@ -168,8 +170,8 @@ class Reader:
             if len(schema.FIELDS[owner]) > before:
                 raise Redeclared
             what = f"unknown field {token} in {owner}{self._of_layer()}"
-            inside = self._layer is not None
-            hint = unknown_field.advice(owner, token.text, schema.FIELDS, in_layer=inside)
+            begun = self._layer is not None or bool(message.ListFields())
+            hint = unknown_field.advice(owner, token.text, schema.FIELDS, begun)
             raise self.error(what + hint, token)
         if not field.repeated and schema.is_set(message, field):
             raise self.error(f"'{field.name}' is given twice in one {owner}", token)

@@ -16,6 +16,7 @@ _OTHER_FILE = {
     "NetParameter": ("SolverParameter", "this is a solver's file; give the net that it names"),
     "SolverParameter": ("NetParameter", "this is a net; give the file of its solver"),
 }
+_OF_LAYERS = ("LayerParameter", "V1LayerParameter")
 _CAFFES_OWN_WAY = {
     ("PoolingParameter", "ceil_mode"): (
         "in Caffe it is round_mode: FLOOR for ceil_mode: false, and nothing for true"
@@ -23,13 +24,11 @@ _CAFFES_OWN_WAY = {
 }
 
 
-def advice(
-    owner: str, name: str, fields_of: Mapping[str, Collection[str]], *, in_layer: bool
-) -> str:
+def advice(owner: str, name: str, fields_of: Mapping[str, Collection[str]], begun: bool) -> str:
     """What follows ``unknown field 'NAME' in OWNER``, from its semicolon on; may be nothing.
 
-    ``fields_of`` has the names of every message's fields, ``in_layer`` says whether the field is
-    inside a layer.
+    ``fields_of`` has the names of every message's fields, ``begun`` says whether something
+    of Caffe's has been read by now.
     """
     if (owner, name) in _CAFFES_OWN_WAY:
         return f"; {_CAFFES_OWN_WAY[owner, name]}"
@@ -45,9 +44,11 @@ def advice(
     near = difflib.get_close_matches(stem[:80], stems, 1, _SLIP)
     if near:
         return f"; did you mean '{stems[near[0]]}'?"
-    if in_layer:
+    if owner in _OF_LAYERS:
         return (
             "; Caffe has no such field, but that of a fork can be declared: see 'tinynet manual "
             "layers-of-your-own'"
         )
-    return ""
+    if not begun:  # any text: what is wrong may be all of it
+        return ""
+    return "; Caffe has no such field: take it out"

@@ -58,12 +58,12 @@ def _where(path: str | Path, layer: schema.LayerParameter) -> str:
         written = text.layers(path)
     except (TinynetError, OSError):  # it has changed since it was read
         return str(path)
+    rules = ([*layer.include], [*layer.exclude])
     lines = [
         line
         for one, line in written
-        if one.name == layer.name
-        and list(one.include) == list(layer.include)
-        and list(one.exclude) == list(layer.exclude)
+        if one.name == layer.name  # V0's layers have no rules
+        and ([*getattr(one, "include", [])], [*getattr(one, "exclude", [])]) == rules
     ]
     return f"{path}:{lines[0]}" if lines else str(path)
 

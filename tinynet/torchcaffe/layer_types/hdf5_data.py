@@ -31,7 +31,10 @@ class HDF5Data(Layer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.hdf5_data_param
-        self.require(not self.param.HasField("transform_param"), "does not transform data")
+        self.require(
+            not self.param.HasField("transform_param"),
+            "does not transform data: it takes no transform_param",
+        )
         self.require(param.batch_size > 0, "batch_size must be given and positive")
         hdf5.require()
         self._batch_size, self._shuffle = param.batch_size, param.shuffle
