@@ -60,6 +60,21 @@ def test_a_plan_writes_nothing_whatever_it_comes_to(finished: str) -> None:
     assert content() == before
 
 
+def test_a_run_that_failed_before_its_first_snapshot_gives_way_to_a_mended_one(
+    finished: str,
+) -> None:
+    PATHS.run_json.write_text(json.dumps({**json.loads(finished), "state": "failed"}))
+    with pytest.raises(TinynetError, match="begun with other settings"):  # it can resume
+        plans.make(request(overrides={"base_lr": "0.2"}))
+    for path in PATHS.snapshots.iterdir():
+        path.unlink()
+    plan = plans.make(request(overrides={"base_lr": "0.2"}))
+    assert plan is not None and plan.stored is None
+    assert plan.run.overrides == {"base_lr": "0.2"} and plan.run.sessions == []
+    with pytest.raises(TinynetError, match="begun with other settings"):
+        plans.make(request(resume=True, overrides={"momentum": "0.1"}))
+
+
 def test_a_run_that_another_process_ended_meanwhile_is_not_trained_again(
     finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

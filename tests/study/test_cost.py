@@ -57,6 +57,11 @@ def test_the_pace_is_that_of_the_last_minute_and_all_is_told_by_operations(
         "a/seed1: iteration 160 of 1,000, 10 img/s, 14 min left; "
         "0 more to do, all about 14 min left"
     ]
+    clock[0] += 60
+    shows(1000, 20.0)  # it was evaluated in most of this minute
+    (line,) = pace.lines(["a/seed1"], ["a/seed1", "b/seed1"])
+    assert line.startswith("a/seed1: iteration 1,000 of 1,000, 20 img/s, 0 s left; 1 more")
+    assert line.endswith("all about 1 h 23 min left")  # b's 100,000 images of a's kind
 
 
 def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) -> None:

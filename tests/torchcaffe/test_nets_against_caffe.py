@@ -282,8 +282,12 @@ def test_unknown_layers_and_parameters_are_named(tmp_path: Path) -> None:
     path = tmp_path / "unknown.prototxt"
     path.write_text(layer("Convolutoin", "", "y"))
     with pytest.raises(
-        torchcaffe.CaffeError, match=r"unknown layer type 'Convolutoin' \(layer l\)"
+        torchcaffe.CaffeError,
+        match=r"unknown layer type 'Convolutoin' \(layer l\); did you mean 'Convolution'\?",
     ):
+        torchcaffe.Net(path, torchcaffe.TEST)
+    path.write_text(net(layer("ReLU", "xx", "y"), ("x", (1,))))
+    with pytest.raises(torchcaffe.CaffeError, match=r"bottom blob 'xx': .*; did you mean 'x'\?"):
         torchcaffe.Net(path, torchcaffe.TEST)
     path.write_text(layer("ReLU", "x", "y", "relu_param {\n negative_slop: 1 }"))
     with pytest.raises(Exception, match=r"unknown.prototxt:2: .*negative_slop.*ReLUParameter"):

@@ -291,7 +291,8 @@ class _Runner:
         for number in self._signals[self._passed_on :]:
             # a second Ctrl-C asks for a stop at once; a second of any other says nothing new
             if self._passed_on == 0 or number == signal.SIGINT:
-                self._say(f"{signal.Signals(number).name}: stopping {len(self._active)} jobs")
+                jobs = "1 job" if len(self._active) == 1 else f"{len(self._active)} jobs"
+                self._say(f"{signal.Signals(number).name}: stopping {jobs}")
                 for commands in self._active:
                     commands.send(number)
             self._passed_on += 1

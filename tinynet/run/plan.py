@@ -145,7 +145,10 @@ def require_startable(request: TrainingRequest) -> None:
 
 
 def _unfinished(request: TrainingRequest) -> tuple[Run | None, TrainingPrototxt] | None:
-    """The run that has been begun and its prototxt as asked for now; None where it is finished."""
+    """The run that is to resume and its prototxt as asked for now; None where it is finished.
+
+    The run is None where one begins.
+    """
     stored = runs.load(request.paths.run_json)
     if request.resume and stored is None:
         raise UsageError(
@@ -158,7 +161,15 @@ def _unfinished(request: TrainingRequest) -> tuple[Run | None, TrainingPrototxt]
     prototxt = training_prototxt.load(request.solver, overrides)
     if stored is not None and _is_finished(request, stored, prototxt):
         return None
+    if stored is not None and not request.resume and _left_nothing(request.paths, stored):
+        # a mistake in the net, say, which has been mended since: another run begins in its place
+        stored = None
     return stored, prototxt
+
+
+def _left_nothing(paths: RunPaths, stored: Run) -> bool:
+    """Whether a run failed before its first snapshot, so that there is nothing to resume."""
+    return stored.state == runs.FAILED and not snapshots.snapshots(paths.snapshots)
 
 
 def _is_finished(request: TrainingRequest, stored: Run, prototxt: TrainingPrototxt) -> bool:

@@ -163,10 +163,11 @@ class Pace:
         now = time.monotonic()
         iteration = int(records[-1]["iteration"])
         before = self._seen.get(run)
-        if before is not None and iteration > before[0]:
+        # a stretch in which its training ended is one of evaluation as well, which shows no images
+        if before is not None and before[0] < iteration < cost.iterations:
             self._seen[run] = (iteration, now)
             return iteration, (iteration - before[0]) * cost.batch / (now - before[1])
-        if before is None:
+        if before is None or iteration > before[0]:
             self._seen[run] = (iteration, now)
         return iteration, _shown_rate(records)
 

@@ -8,6 +8,7 @@ brought up to date where a net is read: see ``net_files``.)
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 
 from tinynet.caffeformat import phases, schema
@@ -90,10 +91,12 @@ def _sources_of_bottoms(net: schema.NetParameter) -> dict[tuple[int, int], tuple
         for j, blob in enumerate(layer.bottom):
             if blob not in last_top:
                 with making(layer):
+                    near = difflib.get_close_matches(blob[:80], last_top, 1)
+                    hint = f"; did you mean '{near[0]}'?" if near else ""
                     phase = "TRAIN" if net.state.phase == schema.TRAIN else "TEST"
                     raise CaffeError(
                         f"layer {layer.name}: unknown bottom blob '{blob}': in phase {phase} no "
-                        "layer before it makes it"
+                        f"layer before it makes it{hint}"
                     )
             source[i, j] = last_top[blob]
         for j, blob in enumerate(layer.top):
