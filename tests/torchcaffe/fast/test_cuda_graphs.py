@@ -7,6 +7,7 @@ allocator and the generator are what they were.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,18 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuda]:
     graphs._queue.cache_clear()
     yield fake
     graphs._queue.cache_clear()
+
+
+def test_the_stand_ins_have_torchs_own_names() -> None:
+    own = {name for name in dir(Cuda) if not name.startswith("_")} - {"end", "release"}
+    assert {name for name in (*own, "default_generators") if not hasattr(torch.cuda, name)} == set()
+    for name in ("clone_state", "graphsafe_set_state"):
+        assert hasattr(torch.Generator, name)
+    for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+        assert hasattr(torch._C, name)
+    how = inspect.signature(torch.cuda.graph.__init__)
+    bound = how.bind(None, None, (0, 7), "a stream", capture_error_mode="thread_local")
+    assert bound.arguments["pool"] == (0, 7) and bound.arguments["stream"] == "a stream"
 
 
 def test_work_is_made_ready_and_recorded_in_one_stream_of_its_own_gpu(cuda: Cuda) -> None:

@@ -144,6 +144,28 @@ def test_repeated_predictions_are_those_of_the_plain_path_to_the_bit(
     assert said == [f"Predictions {REPEATED}"]
 
 
+def test_predictions_are_plain_again_once_a_recording_has_failed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    repeated, _ = predictor(tmp_path)
+    monkeypatch.setenv(recorded_passes.VARIABLE, "0")
+    plain, _ = predictor(tmp_path)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    for seed in range(4):
+        repeated(images(4, seed))
+    assert repeated._run.recorded == 1
+    before = repeated._run._graphs.repetitions  # type: ignore[union-attr]
+    monkeypatch.setattr(Recorder, "failed", lambda self: "one has failed")
+    for seed in range(3):
+        np.testing.assert_array_equal(repeated(images(4, seed)), plain(images(4, seed)))
+    assert repeated._run._graphs.repetitions == before  # type: ignore[union-attr]
+    said = [line for line in messages(capfd.readouterr().err) if "Predictions" in line]
+    assert said == [
+        f"Predictions {REPEATED}",
+        "Predictions are not repeated as a CUDA graph: one has failed",
+    ]
+
+
 def test_memory_that_repetitions_write_to_stays_when_a_larger_batch_takes_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from tinynet.caffeformat.transform import crop_origins
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.fast import graphs, recorded_passes
 from tinynet.torchcaffe.fast.dense_crops import ViewPredictor
+from tinynet.torchcaffe.layer_types.dropout import Dropout
 
 pytestmark = needs_gpu
 # the images come to the device in the first 10, of batch 4
@@ -69,6 +70,35 @@ def test_a_run_resumes_exactly_across_repeated_iterations(
             extensions.restore_complete(resumed, state)
             resumed.step(16)
             assert_equal(whole, resumed)
+
+
+def test_after_a_recording_that_fails_the_plain_path_draws_and_frees_as_before(
+    stages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value is asked for while it is recorded, which CUDA does not permit."""
+    path = small_stages.write_stage(stages, 7, full_size=True, max_iter=100)
+    draw = Dropout._draw
+
+    def ask(self: Dropout, values: torch.Tensor) -> torch.Tensor:
+        if torch.cuda.is_current_stream_capturing():
+            float(values.sum())
+        return draw(self, values)
+
+    monkeypatch.setattr(Dropout, "_draw", ask)
+    monkeypatch.setattr(graphs, "_FAILED", {})
+    with on_gpu():
+        main = torch.cuda.current_stream()
+        plain, failed = (made(path, repeated, monkeypatch) for repeated in (False, True))
+        drawn = []
+        for solver in (plain, failed):
+            torch.cuda.manual_seed(3)
+            solver.step(BEFORE + REPEATED)
+            drawn.append(torch.cuda.get_rng_state())
+        assert "torch cannot record it" in failed.recorded.refused
+        assert_equal(plain, failed)
+        assert torch.equal(*drawn)
+        assert torch.cuda.current_stream() == main
+        torch.cuda.empty_cache()  # which torch refuses while it takes a recording to be under way
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])

@@ -82,6 +82,7 @@ class RecordedPredictions:
         """What ``work`` returns; it is valid until the next call."""
         if self._graphs is not None and not self.refused and self._graphs.failed():
             self.refused = self._graphs.failed()
+            self._told = False
             self._forget()
         if self.refused or (self._repeat and images.shape != self._key[0]):
             return self._work(images)
