@@ -87,6 +87,10 @@ def test_this_interpreters_torch_answers_what_it_is_asked() -> None:
             "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(h)`",
             "out of memory",
         ),
+        (
+            "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total",
+            r"^the GPU is out of memory \(asked for 20.00 MiB\); make the batch smaller",
+        ),
         ("DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:1", r"the GPU has failed \(NCCL"),
     ],
 )

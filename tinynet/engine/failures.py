@@ -38,6 +38,13 @@ def explain_failure(
 
 def _of_a_gpu(error: str) -> str:
     """One line on an error that PyTorch had from a GPU or its libraries; "" for any other."""
+    short = _GPU_SHORTAGE.match(error)
+    if short is not None:
+        asked = f" (asked for {short[1]})" if short[1] else ""
+        return (
+            f"the GPU is out of memory{asked}; make the batch smaller, or take a GPU that nobody "
+            "else uses"
+        )
     match = _GPU_ERROR.match(error)
     if match is None:
         return ""
@@ -45,6 +52,9 @@ def _of_a_gpu(error: str) -> str:
     return f"the GPU has failed ({match[1].rstrip('. ')}); {advice}"
 
 
+_GPU_SHORTAGE = re.compile(
+    r"OutOfMemoryError: CUDA out of memory(?:\. Tried to allocate ([\d.]+ \w+))?"
+)
 _GPU_ERROR = re.compile(
     r"\w+: ((?:CUDA error|CUDA driver error|cuDNN error|NCCL error|.*CU(?:BLAS|DNN)_STATUS_).*)"
 )
