@@ -21,6 +21,7 @@ from tests.torchcaffe.small_nets import net as net_text
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
+from tinynet.caffeformat.transform import crop_origins
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.context import CONTEXT, Context
 from tinynet.torchcaffe.fast import recorded_passes
@@ -227,6 +228,23 @@ def test_an_iteration_of_every_stage_touches_no_host_tensor_and_asks_for_no_valu
     ]
     for blob in (*solver.net.blobs.values(), *solver.test_nets[0].blobs.values()):
         assert blob.tensor.device == blob.grad.device == torch.device("meta")
+
+
+@pytest.mark.skipif(not CONTEXT.fast, reason="without fast/ views go through the net one by one")
+@pytest.mark.parametrize("crops", [1, 10])
+def test_a_prediction_touches_no_host_tensor_and_asks_for_no_value(crops: int) -> None:
+    """From the images' bytes on the device to the probabilities there."""
+    model = str(small_stages.ROOT / "prototxt/stage7_dropout2/deploy.prototxt")
+    extensions.without_kernels()
+    net = torchcaffe.Net(model, torchcaffe.TEST)
+    origins = crop_origins(64, 64, 60) if crops == 10 else [(2, 2)]
+    mean = np.zeros((3, 64, 64), np.float32)
+    predictor = extensions.view_predictor(net, origins, crops == 10, mean, 0.02)
+    size = 64 if crops == 10 else 60  # what the only crop shows is cut on the host
+    images = torch.empty((4, 3, size, size), dtype=torch.uint8, device="meta")
+    with torch.no_grad(), Crossings() as crossings:
+        found = predictor._outputs(images)
+    assert crossings.seen == [] and found.shape == (4, crops, 200)
 
 
 def test_what_would_make_the_host_wait_is_noticed() -> None:
