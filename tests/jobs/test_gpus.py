@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli import command
+from tinynet.engine.failures import is_of_a_broken_gpu
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import gpus, local, states
 from tinynet.jobs.additions import add_jobs
@@ -233,7 +234,7 @@ def test_a_number_of_gpus_is_how_many_as_in_train() -> None:
 
 
 class FakeNvml(types.ModuleType):
-    """The functions of ``pynvml`` that are used, for one GPU; text as bytes, as of old."""
+    """The functions of ``pynvml`` that are used, for one GPU or two; text as bytes, as of old."""
 
     class NVMLError(Exception):
         pass
@@ -244,6 +245,7 @@ class FakeNvml(types.ModuleType):
         self.open = 0
         self.slices: tuple[int, ...] | None = None  # of a GPU without MIG
         self.in_mig_mode = True
+        self.count, self.lost = 1, set[int]()
 
     def nvmlInit(self) -> None:
         if self.error:
@@ -254,12 +256,14 @@ class FakeNvml(types.ModuleType):
         self.open -= 1
 
     def nvmlDeviceGetCount(self) -> int:
-        return 1
+        return self.count
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 
     def nvmlDeviceGetMemoryInfo(self, device: int) -> Any:
+        if device in self.lost:
+            raise self.NVMLError("GPU is lost")
         return types.SimpleNamespace(total=16 << 30, free=10 << 30, used=6 << 30)
 
     def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> list[Any]:
@@ -300,6 +304,18 @@ def test_what_nvml_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fake.open == 0
 
 
+def test_a_gpu_that_is_lost_hides_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    fake.count, fake.lost = 2, {0}
+    (found,) = gpus.look()
+    assert found.index == 1
+    fake.lost = {0, 1}
+    with pytest.raises(TinynetError, match="NVML: GPU 0: GPU is lost; GPU 1: GPU is lost"):
+        gpus.look()
+    assert fake.open == 0
+
+
 def test_the_functions_that_are_used_are_the_real_packages() -> None:
     pynvml = pytest.importorskip("pynvml")
     assert [name for name in dir(FakeNvml) if name.startswith("nvml") and not hasattr(pynvml, name)
@@ -331,3 +347,38 @@ def test_jobs_run_on_the_gpus_that_are_free_and_the_rest_wait_for_one(
     logs = "".join((folder / f"logs/{name}.log").read_text() for name in "abc")
     assert logs.count("$ tinynet train none.prototxt --gpu 0") == 3
     assert "on GPU 0\n" in logs and "on GPU 1\n" in logs
+
+
+def test_a_gpu_that_does_not_compute_fails_one_job_and_not_all_of_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is idle again at once, and would be given job after job."""
+    add_jobs(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
+    machine = Machine(gpu(0), gpu(1))
+    slots = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")
+    monkeypatch.setattr(local, "is_of_a_broken_gpu", lambda message: "none.prototxt" in message)
+    said: list[str] = []
+    with pytest.raises(TinynetError, match="2 of 2 GPUs do not compute, and a job takes 1; look"):
+        local.run(folder, slots, said.append)
+    assert {name: found.name for name, found in states.states(folder).items()} == {
+        "a": states.FAILED, "b": states.FAILED, "c": states.WAITING
+    }  # fmt: skip
+    assert [line for line in said if "no more jobs" in line] == [
+        f"GPU {number} gets no more jobs of this runner" for number in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "broken"),
+    [
+        ("GPU 0 cannot be used: CUDA error: all CUDA-capable devices are busy; use the CPU", True),
+        ("tinynet: the GPU has failed (CUDA error: unspecified launch failure); nvidia-smi", True),
+        ("the GPU has failed (CUDA error: device-side assert triggered); a label", False),
+        ("GPU 0 cannot be used: CUDA out of memory. Tried to allocate", False),
+        ("the GPU has failed (NCCL error in: NCCLUtils.cpp:93); nvidia-smi", False),
+        ("layer 'conv1': the GPU is out of memory; make its batch smaller", False),
+        ("cannot use GPU 3: PyTorch 2.13.0+cpu is a CPU build", False),
+    ],
+)
+def test_a_broken_gpu_is_told_from_a_fault_of_the_job(message: str, broken: bool) -> None:
+    assert is_of_a_broken_gpu(message) == broken

@@ -36,6 +36,18 @@ def explain_failure(
     return f"the worker ({engine.name}) failed with status {status}: {last}"
 
 
+def is_of_a_broken_gpu(message: str) -> bool:
+    """Whether a failure's one line says that the GPU itself does not compute."""
+    return _BROKEN_GPU.search(message) is not None
+
+
+# not by a label, a full memory, or what joins several GPUs
+_BROKEN_GPU = re.compile(
+    r"(GPU \d+ cannot be used: |the GPU has failed \()"
+    r"(?!.*(?:device-side assert|ALLOC_FAILED|out of memory|NCCL error))"
+)
+
+
 def _of_a_gpu(error: str) -> str:
     """One line on an error that PyTorch had from a GPU or its libraries; "" for any other."""
     short = _GPU_SHORTAGE.match(error)

@@ -73,8 +73,16 @@ def look() -> list[Gpu]:
     except pynvml.NVMLError as error:
         raise TinynetError(f"no NVIDIA driver answers here ({error}); use --processes N") from None
     try:
-        count = pynvml.nvmlDeviceGetCount()
-        return [gpu for index in range(count) for gpu in _gpus(pynvml, index)]
+        found: list[Gpu] = []
+        faults = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                found += _gpus(pynvml, index)
+            except pynvml.NVMLError as error:  # one that is lost does not hide the others
+                faults.append(f"GPU {index}: {error}")
+        if faults and not found:
+            raise TinynetError(f"NVML: {'; '.join(faults)}")
+        return found
     except pynvml.NVMLError as error:
         raise TinynetError(f"NVML: {error}") from None
     finally:
@@ -194,20 +202,31 @@ class Gpus:
         self._clock = clock
         self._per_gpu = per_gpu
         self._held: dict[Slot, tuple[str, ...]] = {}
+        self._broken: set[str] = set()
         self._short_since: float | None = None
         each = max(1, len(usable_cores()) // max(1, len(self._uuids) * per_gpu))
         self._threads = environment.at_most(each)
 
     def take(self, solvers: int = 1) -> Slot | None:
-        """As many GPUs as there are solvers; no slices for several, which NCCL cannot join."""
-        found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
+        """As many GPUs as there are solvers; no slices for several, which NCCL cannot join.
+
+        Raises TinynetError where too many have proved to be broken: such a one would fail job
+        after job.
+        """
+        left = len({*self._uuids} - self._broken)
+        if self._broken and left < solvers:
+            raise TinynetError(
+                f"{len(self._broken)} of {len(self._uuids)} GPUs do not compute, and a job takes "
+                f"{solvers}; look at nvidia-smi; --retry begins again what has failed"
+            )
+        found = self._found()
         lost: set[str] = set()
         while self._leaves_enough(found, solvers):
             locks = self._locks_of([gpu for gpu in found if gpu.uuid not in lost], solvers)
             if not locks:
                 return None
             # somebody may have begun on one between the look and the lock
-            found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
+            found = self._found()
             suiting = {gpu.uuid: gpu for gpu in found if self._suits(gpu, solvers)}
             missing = locks.keys() - suiting.keys()
             if not missing and self._leaves_enough(found, solvers):
@@ -257,15 +276,21 @@ class Gpus:
     def _holdings(self) -> list[str]:
         return [uuid for held in self._held.values() for uuid in held]
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: Slot, broken: bool = False) -> None:
+        if broken:
+            self._broken.update(self._held[slot])
         del self._held[slot]
         _close(slot.descriptors)
+
+    def _found(self) -> list[Gpu]:
+        """Those of ours that are here now, and compute as far as is known."""
+        return [g for g in self._look() if g.uuid in self._uuids and g.uuid not in self._broken]
 
     def wanted_by_others(self) -> int:
         """How many of our slots to give up, so that ``leave_free`` GPUs are free for others."""
         if not self._leave_free or not self._held:
             return 0
-        found = [gpu for gpu in self._look() if gpu.uuid in self._uuids]
+        found = self._found()
         missing = self._leave_free - len(self._free(found))
         if missing <= 0:
             self._short_since = None

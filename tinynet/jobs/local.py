@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinynet.engine.failures import is_of_a_broken_gpu
 from tinynet.errors import StoppedEarly, TinynetError
 from tinynet.jobs import children, states
 from tinynet.jobs.claims import claim
@@ -194,10 +195,13 @@ class _Runner:
         ):
             self._stuck.append(commands.job.name)
         commands.close()
-        self._slots.give_back(commands.slot)
+        broken = status not in (0, states.STOPPED_STATUS) and is_of_a_broken_gpu(message)
+        self._slots.give_back(commands.slot, broken)
         commands.claim.finish(status, message, iteration)
         word = {0: "done", states.STOPPED_STATUS: "stopped"}.get(status, "failed")
         self._say(f"{commands.job.name}: {word}" + (f": {message}" if message else ""))
+        if broken:
+            self._say(f"{commands.slot.label} gets no more jobs of this runner")
 
     def _iteration(self, job: Job) -> int | None:
         """The iteration of the newest snapshot of a job's run; None where it has no run."""

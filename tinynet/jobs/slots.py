@@ -28,8 +28,8 @@ class Slots(Protocol):
     def take(self, solvers: int = 1) -> Slot | None:
         """A free slot for so many solvers, now ours; None where there is none at this moment."""
 
-    def give_back(self, slot: Slot) -> None:
-        """The job on a slot has ended."""
+    def give_back(self, slot: Slot, broken: bool = False) -> None:
+        """The job on a slot has ended; ``broken``: because the slot's GPU does not compute."""
 
     def wanted_by_others(self) -> int:
         """How many of our slots we should give up now, their jobs stopped."""
@@ -58,7 +58,7 @@ class Cores:
         """The solvers of a job share its cores."""
         return self._free.pop(0) if self._free else None
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: Slot, broken: bool = False) -> None:
         self._free.append(slot)
 
     def wanted_by_others(self) -> int:
@@ -83,7 +83,7 @@ class One:
         numbers = ",".join(str(self._gpu + n) for n in range(solvers))
         return replace(slot, label=f"GPU {numbers}", together=("--gpus", numbers))
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: Slot, broken: bool = False) -> None:
         self._free = slot
 
     def wanted_by_others(self) -> int:
