@@ -48,6 +48,13 @@ def test_the_whole_dissection_is_one_list_whose_average_comes_last(folder: Path)
     assert done.status == 2 and "members 1 to 11" in done.stderr
 
 
+def test_the_command_that_begins_a_list_can_be_pasted_whatever_its_folder_is_called(
+    small: Path,
+) -> None:
+    done = command.run("jobs", "create", "a list", "small/solver.prototxt", "--no-evaluate")
+    assert done.stdout == "a list: 1 job; begin it here with tinynet jobs local 'a list'\n"
+
+
 def test_without_data_it_fails_once_and_no_job_is_begun(small: Path) -> None:
     create("--seeds", "1-3", "--no-evaluate")
     Path("data").rename("elsewhere")

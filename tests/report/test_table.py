@@ -43,11 +43,13 @@ def test_numbers_are_flush_right_and_read_by_any_terminal() -> None:
     assert as_text(MADE).isascii()
 
 
-def test_a_narrow_terminal_shows_the_main_columns() -> None:
+def test_a_narrow_terminal_shows_the_main_columns_and_names_the_others() -> None:
     assert as_text(MADE, width=39) == as_text(MADE)
     assert as_text(MADE, width=38).splitlines()[2:] == [
         "first      40.27      -",
         "second     -0.50  50.00",
+        "Not shown on so narrow a terminal:",
+        "interval.",
     ]
 
 

@@ -43,7 +43,7 @@ def test_what_is_done_for_other_results_or_was_lost_from_them_is_left(
     elsewhere = run(*command, "--results", "elsewhere", "--cpu", "--json")
     assert elsewhere.status == 0, elsewhere.stderr
     assert json.loads(elsewhere.stdout)["stages"][0]["runs"][0]["state"] == "not run"
-    assert "1 job; begin with 'tinynet jobs local" in elsewhere.stderr
+    assert "1 job; begin with tinynet jobs local" in elsewhere.stderr
     assert states.states(folder)[job.name].name == "waiting"
 
 

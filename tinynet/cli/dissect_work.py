@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,9 +105,10 @@ def write_list(folders: Folders, jobs: Sequence[Job]) -> None:
         say(f"{folders.results.root}: has all of it; no job is left")
         return
     add_jobs(folders.jobs, jobs, are_left=True)
+    where = shlex.quote(os.fspath(folders.jobs))
     say(
         f"{folders.jobs}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}; begin with "
-        f"'tinynet jobs local {folders.jobs}' or 'tinynet jobs slurm|sge {folders.jobs}'"
+        f"tinynet jobs local {where}, or with tinynet jobs slurm|sge {where}"
     )
 
 

@@ -142,7 +142,10 @@ def create(
     if as_json:
         click.echo(json.dumps({"list": str(folder), "jobs": [job.name for job in found.jobs]}))
         return
-    click.echo(f"{folder}: {len(found.jobs)} jobs; 'tinynet jobs local {folder}' begins them here")
+    count = len(found.jobs)
+    jobs, them = ("1 job", "it") if count == 1 else (f"{count} jobs", "them")
+    command = shlex.join(["tinynet", "jobs", "local", str(folder)])
+    click.echo(f"{folder}: {jobs}; begin {them} here with {command}")
 
 
 def _words(text: str, option: str) -> list[str]:

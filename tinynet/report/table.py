@@ -110,12 +110,15 @@ def as_text(made: Table, width: int | None = None) -> str:
     """The table as lines, numbers flush right, without its caption.
 
     ``width``: columns of the terminal (default: of stdout's; unlimited where that is none).  A
-    table that is wider has its main columns alone, then its wrapping columns broken into lines.
+    table that is wider has its main columns alone, with a line that names the others, then its
+    wrapping columns broken into lines.
     """
+    left_out: list[str] = []
     if width is None:
         is_terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if is_terminal else _UNLIMITED
     if made.folded and sum(_widths(made)) + len(GAP) * (len(made.columns) - 1) > width:
+        left_out = [column.name for column in made.columns if not column.is_main]
         made = made.main()
     widths = _fitted(made, width)
     lines = []
@@ -133,6 +136,9 @@ def as_text(made: Table, width: int | None = None) -> str:
             lines.append(GAP.join(parts).rstrip())
         if number == 0:
             lines.append(GAP.join("-" * each for each in widths))
+    if left_out:
+        note = f"Not shown on so narrow a terminal: {', '.join(left_out)}."
+        lines += textwrap.wrap(note, max(width, _LEAST))
     return "\n".join(lines)
 
 
