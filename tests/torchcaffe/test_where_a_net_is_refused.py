@@ -69,3 +69,16 @@ def test_a_solver_names_the_file_of_the_net_that_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(caffe.CaffeError, match="^ReLU layer s: takes exactly 1 top"):
         caffe.get_solver(str(solver))
+
+
+def test_a_solver_whose_net_is_not_there_says_where_paths_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("solver.prototxt").write_text('net: "models/net.prototxt" base_lr: 1 lr_policy: "fixed"')
+    with pytest.raises(caffe.CaffeError) as caught:
+        caffe.get_solver("solver.prototxt")
+    assert str(caught.value) == (
+        "could not open file models/net.prototxt: No such file or directory; it is the solver's "
+        f"net, and paths in a solver start where the command runs, which is {tmp_path}"
+    )

@@ -5,6 +5,8 @@ Defined by ``Solver::InitTrainNet`` and ``InitTestNets`` (src/caffe/solver.cpp).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog, net_files
 from tinynet.torchcaffe.errors import check
@@ -79,6 +81,11 @@ def _net_param(field: str, value: str | schema.NetParameter) -> schema.NetParame
         net_param = schema.NetParameter()
         net_param.CopyFrom(value)
         return net_files.upgraded(net_param, field)
+    check(
+        Path(value).exists(),
+        f"could not open file {value}: No such file or directory; it is the solver's {field}, and "
+        f"paths in a solver start where the command runs, which is {Path.cwd()}",
+    )
     return net_files.read_prototxt(value)
 
 
