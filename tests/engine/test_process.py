@@ -26,10 +26,9 @@ from tinynet.engine import devices, foreground
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError
-from tinynet.predict import activations, evaluate
+from tinynet.predict import evaluate
 from tinynet.predict.inputs import Transform
 from tinynet.run.launched import OtherRanks
-from tinynet.run.paths import RunPaths
 from tinynet.run.session import Session
 from tinynet.study import engine_parity as parity
 
@@ -111,13 +110,6 @@ def predict(engine: Engine, folder: Path) -> str:
     return str(error.value)
 
 
-def show(engine: Engine, folder: Path) -> str:
-    pixels = np.zeros((3, 1000, 1000), np.uint8)
-    with pytest.raises(TinynetError) as error:
-        activations._compute(RunPaths(folder), engine, folder, "conv1", pixels, TRANSFORM)
-    return str(error.value)
-
-
 def compare(engine: Engine, folder: Path) -> str:
     worker = parity._Worker(parity.Run("caffe", engine), folder, lambda *_: None)
     worker.start(["steps", "s"], None)
@@ -153,7 +145,7 @@ def in_foreground(engine: Engine, folder: Path) -> str:
 
 
 CONVERSATIONS: tuple[Callable[[Engine, Path], str], ...] = (
-    *(train, predict, show, compare, use_device, bench, in_foreground),
+    *(train, predict, compare, use_device, bench, in_foreground),
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.phases import layers_of
 from tinynet.caffeformat.transform import views
-from tinynet.engine import discovery
-from tinynet.engine.discovery import Engine
-from tinynet.engine.process import start_worker
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import inputs
+from tinynet.predict.evaluate import of_pixels
 from tinynet.run.paths import RunPaths
 
 
@@ -55,10 +52,9 @@ def first_layer(
         raise TinynetError(f"{paths.deploy}: has no convolution, so there are no feature maps")
     blob = convolutions[0].top[0]
     name, pixels = _image(paths, name, instead)
-    transform = inputs.read_transform(paths)
-    found = discovery.find(engine)
-    maps = _compute(paths, found, weights.path, blob, pixels, transform)
-    [seen] = views(pixels[None, ::-1], transform.crop_size, oversample=False)
+    [maps] = of_pixels(run, pixels[None], engine, weights, blob)
+    crop_size = inputs.read_transform(paths).crop_size
+    [seen] = views(pixels[None, ::-1], crop_size, oversample=False)
     return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration, weights.sha256)
 
 
@@ -104,32 +100,3 @@ def fitted(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     if image.size != size[::-1]:
         image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(image)[:, :, ::-1].transpose(2, 0, 1))
-
-
-def _compute(
-    paths: RunPaths,
-    engine: Engine,
-    model: Path,
-    blob: str,
-    pixels: np.ndarray,
-    transform: inputs.Transform,
-) -> np.ndarray:
-    with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
-        folder = Path(name)
-        np.save(folder / "mean.npy", transform.mean_of(len(pixels)))
-        arguments = [
-            "activations",
-            f"--model={paths.deploy}",
-            f"--weights={model}",
-            f"--shape={','.join(map(str, pixels.shape))}",
-            f"--crop-size={transform.crop_size}",
-            f"--mean={folder / 'mean.npy'}",
-            f"--scale={transform.scale!r}",
-            f"--blob={blob}",
-            f"--out={folder / 'out.npy'}",
-        ]
-        with start_worker(engine, arguments, with_input=True) as worker:
-            worker.send(pixels.tobytes())
-            worker.end_input()
-            worker.finish()
-        return np.load(folder / "out.npy", allow_pickle=False)

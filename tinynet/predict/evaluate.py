@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.caffeformat.datum import encode_datum
+from tinynet.caffeformat.lmdb import write_store
 from tinynet.caffeformat.transform import view_count
 from tinynet.engine import devices, discovery
 from tinynet.engine.discovery import Engine
@@ -219,10 +221,13 @@ def _weights(request: EvaluationRequest, say: Say) -> Weights:
     return weights
 
 
-def outputs(evaluation: Evaluation, progress: Progress = _silent) -> tuple[np.ndarray, np.ndarray]:
+def outputs(
+    evaluation: Evaluation, progress: Progress = _silent, blob: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Float32 probabilities N×classes and int64 labels of all images, through a worker.
 
-    Raises TinynetError where the worker fails.
+    ``blob``: what this blob of the net holds of each image instead, N×its own shape.  Raises
+    TinynetError where the worker fails.
     """
     request, engine, images = evaluation.request, evaluation.engine, evaluation.images
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
@@ -241,6 +246,8 @@ def outputs(evaluation: Evaluation, progress: Progress = _silent) -> tuple[np.nd
             arguments.append(f"--precision={request.precision}")
         if evaluation.gpu is not None:
             arguments.append(f"--gpu={evaluation.gpu}")
+        if blob is not None:
+            arguments.append(f"--blob={blob}")
         told = Told(progress, images.count)
         # real Caffe's interpreter may have no reader of LMDBs, or be too old for ours
         if engine.name == "torch":
@@ -255,6 +262,26 @@ def outputs(evaluation: Evaluation, progress: Progress = _silent) -> tuple[np.nd
         if labels is None:
             raise TinynetError(f"the worker ({engine.name}) ended before it had all images")
         return np.load(out, allow_pickle=False), labels
+
+
+def of_pixels(
+    run: Path, stack: np.ndarray, engine: str, weights: Weights, blob: str | None = None
+) -> np.ndarray:
+    """What a run's net makes of images of no data set: its probabilities, or what a blob holds.
+
+    ``stack``: uint8 N×3×H×W, B, G, R.  Each image is seen as in an evaluation with one crop; on the
+    CPU.  Raises TinynetError where run or engine are missing, or the worker fails.
+    """
+    request = EvaluationRequest(run, engine=engine, cpu=True)
+    transform = inputs.read_transform(request.paths)
+    with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
+        source = Path(folder) / "images_lmdb"
+        write_store(source, ((b"%08d" % n, encode_datum(each, 0)) for n, each in enumerate(stack)))
+        images = Images(source, len(stack), stack.shape[1:], [], [], labelled=False)
+        found = discovery.find(engine)
+        return outputs(Evaluation(request, weights, transform, images, 1, found, None), blob=blob)[
+            0
+        ]
 
 
 def _batch_size(gpu: int | None) -> int:

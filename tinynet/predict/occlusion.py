@@ -7,19 +7,15 @@ forward passes alone, so that either engine computes it as it computes an evalua
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tinynet.caffeformat.datum import encode_datum
-from tinynet.caffeformat.lmdb import write_store
-from tinynet.engine import discovery
 from tinynet.predict import inputs
-from tinynet.predict.evaluate import Evaluation, EvaluationRequest, outputs
-from tinynet.predict.inputs import Images
+from tinynet.predict.evaluate import of_pixels
+from tinynet.run.paths import RunPaths
 
 PATCH = 0.25  # side of the patch, in sides of what the net sees
 STEPS = 13  # places of the patch along either side
@@ -45,8 +41,7 @@ def occlusions(run: Path, images: Sequence[np.ndarray], engine: str = "auto") ->
 
     Raises TinynetError where the run, its weights or an engine are missing, or the worker fails.
     """
-    request = EvaluationRequest(run, engine=engine, cpu=True)
-    paths = request.paths
+    paths = RunPaths(run)
     weights = inputs.trained_weights(paths)
     transform = inputs.read_transform(paths)
     height, width = images[0].shape[1:]
@@ -55,12 +50,7 @@ def occlusions(run: Path, images: Sequence[np.ndarray], engine: str = "auto") ->
     colour = transform.mean.reshape(len(transform.mean), -1).mean(axis=1)
     hidden = [_hidden(image, window, colour) for image in images]
     stack = np.concatenate([np.concatenate([image[None], h]) for image, h in zip(images, hidden)])
-    with tempfile.TemporaryDirectory(prefix="tinynet-") as folder:
-        source = Path(folder) / "hidden_lmdb"
-        write_store(source, ((b"%08d" % n, encode_datum(each, 0)) for n, each in enumerate(stack)))
-        given = Images(source, len(stack), (3, height, width), [], [], False)
-        evaluation = Evaluation(request, weights, transform, given, 1, discovery.find(engine), None)
-        p = outputs(evaluation)[0].reshape(len(images), STEPS**2 + 1, -1)
+    p = of_pixels(run, stack, engine, weights).reshape(len(images), STEPS**2 + 1, -1)
     return [_occlusion(image, window, each) for image, each in zip(images, p)]
 
 

@@ -14,7 +14,7 @@ import os
 import sys
 from errno import ENOSPC
 
-COMMANDS = ("train", "predict", "activations", "device", "tool", "steps", "bench", "script")
+COMMANDS = ("train", "predict", "device", "tool", "steps", "bench", "script")
 
 
 def load_package():

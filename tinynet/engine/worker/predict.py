@@ -1,4 +1,6 @@
-"""``worker predict``: probabilities of the images of an LMDB, or of those that stdin has.
+"""``worker predict``: what a net makes of the images of an LMDB, or of those that stdin has.
+
+That is their probabilities, or with ``--blob`` what that blob holds of each.
 
 Images are raw uint8, N·C·H·W, channels in the order in which the net was trained (BGR).  They
 are transformed as Caffe's data transformer does in its TEST phase: (pixel - mean) * scale, then
@@ -39,19 +41,20 @@ def parse(argv):
     parser.add_argument("--crop-size", type=int, default=0, help="0: the whole image")
     parser.add_argument("--mean", metavar="NPY", help="float32 of shape C or C,H,W")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--out", required=True, help=".npy of float32 probabilities, N×classes")
+    parser.add_argument("--blob", metavar="NAME", help="to write instead of the net's output")
+    parser.add_argument("--out", required=True, help=".npy of float32: N×classes, or N×the blob's")
     return parser.parse_args(argv)
 
 
 def main(argv):
-    """Predict ``--count`` images and write their probabilities; return 0."""
+    """Predict ``--count`` images and write what the net makes of them; return 0."""
     options = parse(argv)
     caffe = engine.load(options)
     net = caffe.Net(options.model, caffe.TEST, weights=options.weights)
     channels, height, width = (int(extent) for extent in options.shape.split(","))
     transform = Transform(options, (channels, height, width))
     _check_input(net, options, transform)
-    predict = _predictor(caffe, net, transform)
+    predict = _predictor(caffe, net, transform, options.blob)
     each = view_count(height, width, options.crop_size, options.crop == "oversample")
     batch = max(1, options.batch // each)
     source = _open(caffe, options, (channels, height, width), batch)
@@ -60,7 +63,7 @@ def main(argv):
         # as caffe.Classifier: the arithmetic mean over an image's views
         p = predict(some).mean(axis=1)
         if out is None:
-            out = np.empty((options.count, p.shape[1]), dtype=np.float32)
+            out = np.empty((options.count,) + p.shape[1:], dtype=np.float32)
         out[start : start + len(some)] = p
         start += len(some)
         if time.time() - told > _TELL_SECONDS:
@@ -135,15 +138,20 @@ class Transform(object):
         return views(values, self._crop_size, self._oversample)
 
 
-def _predictor(caffe, net, transform):
-    """A function from uint8 images to the net's outputs, of shape images x views x classes."""
+def _predictor(caffe, net, transform, blob):
+    """A function from uint8 images to the net's outputs, of shape images x views x classes.
+
+    Where a ``blob`` is named, to what that holds: images x views x its own shape.
+    """
     view_predictor = getattr(getattr(caffe, "extensions", None), "view_predictor", None)
-    if view_predictor is not None:
+    if view_predictor is not None and blob is None:
         return view_predictor(net, **transform.as_arguments())
 
     def plain(pixels):
         p = forward(net, transform(pixels))
-        return p.reshape(len(pixels), -1, p.shape[1])
+        if blob is not None:
+            p = np.array(net.blobs[blob].data, dtype=np.float32)
+        return p.reshape((len(pixels), -1) + p.shape[1:])
 
     return plain
 
@@ -153,6 +161,11 @@ def _check_input(net, options, transform):
         raise TinynetError(
             "%s has the inputs %s and the outputs %s; a deploy net has one of each"
             % (options.model, list(net.inputs), list(net.outputs))
+        )
+    if options.blob is not None and options.blob not in net.blobs:
+        raise TinynetError(
+            "%s has no blob '%s'; it has %s"
+            % (options.model, options.blob, ", ".join(sorted(net.blobs)))
         )
     size = tuple(net.blobs[net.inputs[0]].data.shape[2:])
     if size != transform.input_size:
