@@ -15,8 +15,8 @@ from tests.study.made_results import settings
 from tinynet.errors import TinynetError
 from tinynet.files import read_json, typed
 from tinynet.run import record as runs
-from tinynet.study import settings as experiment
 from tinynet.study.results import ResultsPaths, Split, read_dissection
+from tinynet.study.settings import read_settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -133,7 +133,7 @@ def test_results_as_they_are_kept_are_sound() -> None:
     assert tables
     for path in tables:
         assert read_dissection(path.parent).stages
-        assert experiment.load(ResultsPaths(path.parent)) is not None
+        assert read_settings(ResultsPaths(path.parent)) is not None
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_an_experiment_of_another_form_is_refused(tmp_path: Path, change: dict) 
     results = ResultsPaths(tmp_path)
     results.experiment.write_text(json.dumps({**asdict(settings()), **change}))
     with pytest.raises(TinynetError, match="experiment.json: is no experiment of ours"):
-        experiment.load(results)
+        read_settings(results)

@@ -18,7 +18,7 @@ from tinynet.errors import TinynetError
 from tinynet.predict import inputs
 from tinynet.predict.guesses import Guesses, guesses
 from tinynet.report import galleries, picks
-from tinynet.report.images import Images, drawn
+from tinynet.report.images import Images, stand_in
 from tinynet.report.parts import Part
 from tinynet.report.report_data import collect
 
@@ -78,8 +78,8 @@ def test_an_image_of_the_data_is_the_one_of_its_name_and_a_drawn_one_of_its_clas
         np.testing.assert_array_equal(images.pixels(name, "").transpose(2, 0, 1), expected)
     with pytest.raises(TinynetError, match="has no image absent.JPEG: it is of other data"):
         images.pixels("absent.JPEG", "")
-    stand_in = Images(manifest.wnids).pixels("val_0.JPEG", manifest.wnids[2])
-    np.testing.assert_array_equal(stand_in, drawn(2, "val_0.JPEG"))
+    shown = Images(manifest.wnids).pixels("val_0.JPEG", manifest.wnids[2])
+    np.testing.assert_array_equal(shown, stand_in(2, "val_0.JPEG"))
 
 
 def test_the_section_shows_who_answers_what(runs):

@@ -20,7 +20,7 @@ from tinynet.report.report_data import ReportData, collect
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect as study_collect
 from tinynet.study.results import ResultsPaths, write_dissection
-from tinynet.study.settings import load
+from tinynet.study.settings import read_settings
 from tinynet.study.table import build
 
 NAME = "stage1_simple/seed1"
@@ -53,7 +53,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultsPaths:
 
 
 def _collect(results: ResultsPaths) -> None:
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     run = RunPaths(results.root.parent / "runs" / NAME)
     assert study_collect.collect(run, NAME, results, settings)

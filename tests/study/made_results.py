@@ -13,9 +13,8 @@ from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, Probabilities, write_probabilities
 from tinynet.run.record import FINISHED as TRAINED
 from tinynet.run.record import Run
-from tinynet.study import settings as experiment
 from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
-from tinynet.study.settings import Settings
+from tinynet.study.settings import Settings, write_settings
 
 LABELS = np.arange(9) % 3
 
@@ -84,5 +83,5 @@ def add_run(
 
 def begin(folder: Path, **changes: object) -> ResultsPaths:
     results = ResultsPaths(folder)
-    experiment.save(settings(**changes), results)
+    write_settings(settings(**changes), results)
     return results

@@ -19,7 +19,7 @@ from tinynet.run.record import FINISHED, Run
 from tinynet.study import collect
 from tinynet.study.dissection import prepare
 from tinynet.study.results import ResultsPaths
-from tinynet.study.settings import load, save
+from tinynet.study.settings import read_settings, write_settings
 from tinynet.study.trainings import DissectionRequest
 
 
@@ -41,16 +41,16 @@ def test_collect_adds_the_names_of_the_classes_to_older_results(
     names = settings.data["class_names"]
     assert list(names) == read_manifest(lmdb).wnids
     older = {key: value for key, value in settings.data.items() if key != "class_names"}
-    save(replace(settings, data=older), results)
+    write_settings(replace(settings, data=older), results)
     arguments = ("dissect", "--collect", "--results", results.root)
     done = run(*arguments, "--out", tmp_path / "elsewhere")  # without the data
     assert done.status == 0 and "has no class names; 'tinynet dissect DATA" in done.stderr
     assert not (tmp_path / "elsewhere").exists()  # nothing of it was needed
     for where in ((tmp_path / "out", ()), (tmp_path / "elsewhere", (lmdb,))):
-        save(replace(settings, data=older), results)
+        write_settings(replace(settings, data=older), results)
         done = run(*arguments, "--out", where[0], *where[1])
         assert (done.status, done.stderr) == (0, "")
-        assert load(results) == settings
+        assert read_settings(results) == settings
 
 
 def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
@@ -59,7 +59,7 @@ def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
     name = "stage1_simple/seed1"
     results = begin(tmp_path / "results")
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     paths = RunPaths(tmp_path / "runs" / name)
     add_run(ResultsPaths(tmp_path / "runs"), name, 1, [0, 1])
@@ -84,7 +84,7 @@ def test_probabilities_of_other_images_are_not_taken_over(
     name = "stage1_simple/seed1"
     data = {"source": "drawn", "counts": {"train": 9, "val": 9, "test": 40}}
     results = begin(tmp_path / "results", data=data)
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     paths = RunPaths(tmp_path / "runs" / name)
     add_run(ResultsPaths(tmp_path / "runs"), name, 1, [0, 1])
@@ -128,7 +128,7 @@ def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
     add_run(results, name, 1, one_crop=[0])
     (results.run(name).root / lost).unlink()
     _, jobs = prepare(asked)
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     assert jobs == [] and collect.missing(results, name, settings) == []
 

@@ -20,7 +20,7 @@ from tinynet.report.search_and_folds import folds_table
 from tinynet.study.cross_validation import read_folds, requests, summarize
 from tinynet.study.dissection import prepare
 from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
-from tinynet.study.settings import load
+from tinynet.study.settings import read_settings
 from tinynet.study.trainings import Folders
 
 STAGE = "stage1_simple"
@@ -107,7 +107,7 @@ def test_the_folds_are_one_job_list(lmdb: Path, tmp_path: Path) -> None:
     assert jobs[0]["commands"][-1][:-2] == jobs[1]["commands"][-1][:-2] == collect
     summary = run(*collect)
     assert summary.status == 0 and "not run" in summary.stdout
-    settings = load(ResultsPaths(out / "results" / "fold1"))
+    settings = read_settings(ResultsPaths(out / "results" / "fold1"))
     assert settings is not None and read_folds(out / "results")[1] == settings.command
 
 

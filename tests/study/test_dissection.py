@@ -17,7 +17,7 @@ from tinynet.experiment.solvers import Overrides
 from tinynet.study.dissection import prepare
 from tinynet.study.recipes import differences, read_recipe
 from tinynet.study.results import ResultsPaths
-from tinynet.study.settings import load
+from tinynet.study.settings import read_settings
 from tinynet.study.trainings import DissectionRequest, Folders, planned_runs
 
 
@@ -90,16 +90,16 @@ def test_two_commands_at_once_lose_nothing_of_each_other(
     second = threading.Thread(target=prepare, args=[replace(asked, stages=[2])])
 
     def slow(results: ResultsPaths) -> Any:
-        found = load(results)
+        found = read_settings(results)
         if second.ident is None:
             second.start()
             second.join(timeout=1)  # it has this long to come in between, if it can
         return found
 
-    monkeypatch.setattr("tinynet.study.dissection.experiment.load", slow)
+    monkeypatch.setattr("tinynet.study.dissection.read_settings", slow)
     prepare(asked)
     second.join()
-    settings = load(asked.folders.results)
+    settings = read_settings(asked.folders.results)
     assert settings is not None and settings.stages == [1, 2]
     assert sorted(settings.epochs) == ["stage1_simple", "stage2_dropout1"]
 

@@ -15,7 +15,7 @@ from tinynet.run.paths import RunPaths
 from tinynet.run.record import DIVERGED, FINISHED, Run
 from tinynet.study import collect
 from tinynet.study.results import ResultsPaths, write_dissection
-from tinynet.study.settings import load
+from tinynet.study.settings import read_settings
 from tinynet.study.table import build
 
 SEEDS = ("stage1_simple/seed1", "stage1_simple/seed2")
@@ -37,7 +37,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultsPaths:
 
 
 def _collect(results: ResultsPaths, name: str) -> bool:
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     return collect.collect(RunPaths(results.root.parent / "runs" / name), name, results, settings)
 

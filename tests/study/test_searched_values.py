@@ -17,7 +17,7 @@ from tinynet.dataset.split import HalfVal, Plan, Tuning, split
 from tinynet.errors import UsageError
 from tinynet.study.dissection import prepare
 from tinynet.study.results import ResultsPaths
-from tinynet.study.settings import load
+from tinynet.study.settings import read_settings
 
 
 def test_what_a_search_found_is_trained_with_and_recorded(lmdb: Path, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_what_a_search_found_is_trained_with_and_recorded(lmdb: Path, tmp_path: 
     assert (fourth.base_lr, fourth.momentum) == pytest.approx((0.016, 0.8))
     with pytest.raises(UsageError, match="stage7_dropout2: base_lr 0.01, not 0.02"):
         prepare(replace(asked, found={}, stages=[7]))
-    assert load(asked.folders.results) == settings
+    assert read_settings(asked.folders.results) == settings
 
 
 def test_what_a_search_found_later_is_refused(lmdb: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_search_on_the_tuning_images_of_the_same_split_is_recorded_as_honest(
     out = tmp_path / "d"
     done = run("dissect", lmdb, *JOBS, "--split-seed", 1, "--out", out, "--overrides", file)
     assert done.status == 0 and "chosen on" not in done.stderr
-    settings = load(ResultsPaths(out / "results"))
+    settings = read_settings(ResultsPaths(out / "results"))
     assert settings is not None
     choice = settings.choices["stage1_simple"]
     assert choice["reported"] == 0 and choice["split"]["seed"] == 1 and choice["images"] == 3

@@ -24,7 +24,7 @@ from tinynet.run.record import FINISHED, Run
 from tinynet.study import collect, evaluations
 from tinynet.study.dissection import planned, prepare
 from tinynet.study.results import ResultsPaths, write_dissection
-from tinynet.study.settings import load
+from tinynet.study.settings import read_settings
 from tinynet.study.table import build
 from tinynet.study.trainings import Folders
 
@@ -68,7 +68,7 @@ def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
     data = {"source": "drawn", "counts": {"train": 900, "val": 9, "test": 9}}
     results = begin(tmp_path / "results", data=data, train_sample=9)
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     run = RunPaths(tmp_path / "runs" / NAME)
     add_run(ResultsPaths(tmp_path / "runs"), NAME, 1, [0, 1])  # train.npz: it may be all of them
@@ -96,7 +96,7 @@ def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
 def test_a_run_that_was_only_trained_is_evaluated_on_what_the_table_lacks(tmp_path: Path) -> None:
     data = {"source": "drawn", "counts": {"train": 900, "val": 9, "test": 9}}
     results = begin(tmp_path / "results", data=data, train_sample=9)
-    settings = load(results)
+    settings = read_settings(results)
     assert settings is not None
     folders = Folders(tmp_path, results)
     lmdb = tmp_path / "lmdb"

@@ -40,14 +40,14 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     from tinynet.report.bars import Bar, draw_bars
     from tinynet.report.curves import draw_curves
     from tinynet.report.table import as_text, of_texts
-    from tinynet.study import demo as experiment
+    from tinynet.study import demo as study
 
-    folders = experiment.Folders(out)
-    experiment.require_same_data(dataset, folders)
-    experiment.run(dataset, folders, iterations, click.echo)
+    folders = study.Folders(out)
+    study.require_same_data(dataset, folders)
+    study.run(dataset, folders, iterations, click.echo)
 
     manifest = read_manifest(folders.lmdb)
-    rows = experiment.results(folders)
+    rows = study.results(folders)
     table = as_text(
         of_texts(
             ["run", "top-1 %", "top-1 % over crops", "top-5 % over crops", "crops"],
@@ -75,7 +75,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
         chance=1 / manifest.classes,
     )
     canvas.save(bars, figures["accuracy"])
-    histories = experiment.histories(folders)
+    histories = study.histories(folders)
     curves = draw_curves({label: [history] for label, history in histories.items()})
     canvas.save(curves, figures["learning curves"])
     click.echo(

@@ -263,8 +263,8 @@ def _jobs(asked: list[DissectionRequest]) -> list[Job]:
 
 def _collect(request: DissectionRequest, evaluating: Devices | None) -> None:
     """Take over what is finished; ``evaluating``: what evaluates, before that, what is not yet."""
-    from tinynet.study import settings as experiment
     from tinynet.study.dissection import collect_finished, with_class_names
+    from tinynet.study.settings import read_settings, write_settings
 
     folders = request.folders
     where = folders.results.experiment
@@ -275,11 +275,11 @@ def _collect(request: DissectionRequest, evaluating: Devices | None) -> None:
     if evaluating is not None:
         _evaluate(request, evaluating)
     with folders.changing_results():
-        known = experiment.load(folders.results)
+        known = read_settings(folders.results)
         assert known is not None  # it was there a moment ago
         settings = with_class_names(known, folders, request.data)
         if settings != known:
-            experiment.save(settings, folders.results)
+            write_settings(settings, folders.results)
         collect_finished(folders, settings)
     if not settings.data.get("class_names"):
         say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
@@ -289,10 +289,10 @@ def _evaluate(request: DissectionRequest, devices: Devices) -> None:
     from tinynet.dataset.paths import DataPaths
     from tinynet.predict.evaluate import obtain
     from tinynet.study import evaluations
-    from tinynet.study import settings as experiment
+    from tinynet.study.settings import read_settings
 
     folders = request.folders
-    known = experiment.load(folders.results)
+    known = read_settings(folders.results)
     assert known is not None  # it was there a moment ago
     data = folders.data if DataPaths(folders.data).manifest.exists() else request.data
     for each in evaluations.left(folders, known, data):

@@ -86,7 +86,7 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     no dropout, centre crop.  With --sample N the file is train_sampleN.npz; the images of each
     class are taken in the order of the SHA-256 of their names.
     """
-    from tinynet.predict import evaluate as module
+    from tinynet.predict import evaluate as prediction
     from tinynet.predict.metrics import score
 
     request = _request(run, sample=sample or 0, **options)
@@ -94,7 +94,7 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
         what = "is a file, and no run directory" if run.exists() else "no such run directory"
         raise UsageError(f"{run}: {what}")
     with _progress(request) as progress:
-        compute = module.evaluate if again else module.obtain
+        compute = prediction.evaluate if again else prediction.obtain
         result = compute(request, say, progress)
     summary = _facts(result) | {"run": str(run), "file": str(request.out)}
     summary |= {"sample": sample} if sample else {}

@@ -96,7 +96,7 @@ def parity(
     Caffe also runs against itself: rounding grows with every update, and two right engines need be
     no nearer.  Another number of threads changes nothing but the order in which its BLAS adds up.
     """
-    from tinynet.study import engine_parity as experiment
+    from tinynet.study import engine_parity
 
     if nudge == 0:
         raise UsageError(f"--nudge {nudge}: give what is added to a weight, as in --nudge 1e-6")
@@ -108,7 +108,7 @@ def parity(
         canvas.require_format(figure)
         files.require_place(figure.parent)
     overrides = shared_options.overrides(assignments, random_seed=seed)
-    request = experiment.ParityRequest(
+    request = engine_parity.ParityRequest(
         solver=solver,
         iterations=iterations,
         start=start,
@@ -119,7 +119,7 @@ def parity(
         overrides=overrides,
     )
     with _progress(iterations) as tell:
-        report = experiment.run(request, tell)
+        report = engine_parity.run(request, tell)
     if figure is not None:
         from tinynet.report.parity_figure import draw_parity
 

@@ -93,7 +93,7 @@ def search(
     from tinynet.experiment.solvers import Overrides
     from tinynet.experiment.stages import stage
     from tinynet.experiment.variants import variant
-    from tinynet.study import search as module
+    from tinynet.study import search as study
     from tinynet.study.search_space import DEFAULT_RANGES, parse_range
 
     if (number is None) == (variant_name is None):
@@ -108,7 +108,7 @@ def search(
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"--range: {twice} has two ranges; give one")
     folder = out or Path("runs/search") / found.name
-    request = module.SearchRequest(
+    request = study.SearchRequest(
         stage=found,
         data=_tuning_data(data or DATA_ROOT, folder, split_seed),
         out=folder,
@@ -120,7 +120,7 @@ def search(
         train=shared_options.engine_words(engine, caffe_python, cpu, gpu),
         command=command_line(),
     )
-    made = module.run(request, say)
+    made = study.run(request, say)
     figure = _draw(request, made)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(trial) for trial in made]))

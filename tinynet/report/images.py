@@ -46,7 +46,7 @@ class Images:
         Raises TinynetError where the data set has no such image.
         """
         if self._folder is None or self._manifest is None:
-            return self._drawn(name, wnid)
+            return self._stand_in(name, wnid)
         for place in (split, *SPLITS):
             number = self._numbers.get(place, {}).get(name)
             if number is not None:
@@ -80,12 +80,12 @@ class Images:
             self._stores[split] = open_store(DataPaths(self._folder).lmdb(split))
         return self._stores[split]
 
-    def _drawn(self, name: str, wnid: str) -> np.ndarray:
+    def _stand_in(self, name: str, wnid: str) -> np.ndarray:
         place = self._wnids.index(wnid) if wnid in self._wnids else 0
-        return drawn(place, name)
+        return stand_in(place, name)
 
 
-def drawn(place: int = 0, name: str = "") -> np.ndarray:
+def stand_in(place: int = 0, name: str = "") -> np.ndarray:
     """A drawing in place of an image ``name`` of class ``place``: uint8, 64×64×3, R, G, B.
 
     The same for the same name; those of a class have shape, texture and hue in common.

@@ -24,7 +24,7 @@ from tinynet.report import figure_numbers, occlusion_figure, picks
 from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import blocks_of, describe, draw_architecture
 from tinynet.report.figure import Absent, Choice, Figure
-from tinynet.report.images import drawn
+from tinynet.report.images import stand_in
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.run.paths import RunPaths
@@ -156,7 +156,7 @@ def _shown_image(report_data: ReportData) -> tuple[str, np.ndarray]:
     for split in (report_data.reported, "val"):
         for name in images.names(split)[:1]:
             return name, images.pixels(name, "", split)
-    return "a drawn image", drawn()
+    return "a drawn image", stand_in()
 
 
 def _from_kept(
@@ -197,8 +197,8 @@ def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     run = next((run for run in _preferred(report_data) if run.weights is not None), None)
     if run is None:
         raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
-    said = run.of(report_data.reported)
-    said = run.of(report_data.reported, OVERSAMPLE) if said is None else said
+    said = run.says(report_data.reported)
+    said = run.says(report_data.reported, OVERSAMPLE) if said is None else said
     if said is None:
         raise Absent(f"{run.name} has no answers for the reported images; 'tinynet evaluate RUN'")
     chosen = picks.at_random(picks.as_guesses(said), _OCCLUDED)

@@ -36,7 +36,7 @@ def of_run(report_data: ReportData, run: RunData) -> Guesses | None:
     if run.record.state != FINISHED:
         return None
     for crop in (OVERSAMPLE, CENTER):
-        found = run.of(report_data.reported, crop)
+        found = run.says(report_data.reported, crop)
         if found is not None:
             return as_guesses(found)
     return None
@@ -58,7 +58,7 @@ def voices(report_data: ReportData) -> list[Voice]:
 def averaged(report_data: ReportData) -> Voice | None:
     """The average of all members; None where there is no ensemble, or one has not run."""
     ensemble = ensemble_of(report_data)
-    found = report_data.averaged(report_data.reported)
+    found = report_data.members_on(report_data.reported)
     if ensemble is None or len(found) < max(2, len(ensemble.members)):
         return None
     return Voice(f"{len(found)} models averaged", guesses(average(found)))

@@ -166,17 +166,17 @@ class ReportData:
             names = [row.run for row in ensemble.members] if ensemble else []
             by_name = {run.name: run for run in self.runs}
             named = [by_name[name] for name in names if name in by_name]
-            found = [run for run in named if run.averaged(self.reported) is not None]
+            found = [run for run in named if run.ten_crops(self.reported) is not None]
             return found if len(found) > 1 else []
         for runs_of in reversed(list(self.by_stage.values())):
-            found = [run for run in runs_of if run.averaged(self.reported) is not None]
+            found = [run for run in runs_of if run.ten_crops(self.reported) is not None]
             if len(found) > 1:
                 return found
         return []
 
-    def averaged(self, split: str) -> list[Member]:
+    def members_on(self, split: str) -> list[Member]:
         """The members that have labelled ten-crop probabilities of a split, with these."""
-        found = [(run.folder, run.averaged(split)) for run in self.members]
+        found = [(run.folder, run.ten_crops(split)) for run in self.members]
         return [Member(folder, p) for folder, p in found if p is not None]
 
 

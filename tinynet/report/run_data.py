@@ -100,18 +100,18 @@ class RunData:
             found[(guesses.split, guesses.crop)] = guesses
         return found
 
-    def averaged(self, split: str) -> Probabilities | None:
+    def ten_crops(self, split: str) -> Probabilities | None:
         """Labelled ten-crop probabilities of a split, which an ensemble averages, or None."""
         found = self.probabilities.get((split, OVERSAMPLE))
         return found if found is not None and found.labelled else None
 
-    def of(self, split: str, crop: str = CENTER) -> Predictions | None:
+    def says(self, split: str, crop: str = CENTER) -> Predictions | None:
         """What the run says of a split's labelled images, or None."""
         found = self.predictions.get((split, crop))
         return found if found is not None and found.labelled else None
 
     def metrics(self, split: str, crop: str = CENTER) -> Metrics | None:
-        found = self.of(split, crop)
+        found = self.says(split, crop)
         return None if found is None else found.metrics
 
     def scored(self, split: str, crop: str = CENTER) -> Score | None:
@@ -123,7 +123,7 @@ class RunData:
         except (ValueError, TinynetError):
             return None
 
-    def scored_or_measured(self, split: str, crop: str) -> float | None:
+    def top1(self, split: str, crop: str) -> float | None:
         """Top-1 accuracy, from the probabilities or else from the scores; None: not measured."""
         found = self.metrics(split, crop) or self.scored(split, crop)
         return None if found is None else found.top1

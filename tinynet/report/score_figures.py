@@ -110,7 +110,7 @@ def _ensemble_accuracy(
     report_data: ReportData, split: str, label: str, of_paper: float
 ) -> accuracies_figure.Accuracy:
     """The average of all members on a split; None where a member is missing there."""
-    found = report_data.averaged(split)
+    found = report_data.members_on(split)
     ensemble = ensemble_of(report_data)
     if not found or (ensemble is not None and len(found) < len(ensemble.members)):
         return accuracies_figure.Accuracy(label, None, paper=of_paper)
@@ -195,7 +195,7 @@ def confused(report_data: ReportData) -> tuple[str, Predictions]:
     run = report_data.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
-    ten, one = run.of(report_data.reported, OVERSAMPLE), run.of(report_data.reported)
+    ten, one = run.says(report_data.reported, OVERSAMPLE), run.says(report_data.reported)
     found = ten if ten is not None else one
     if found is None:
         raise Absent(f"{run.name} has no probabilities of the reported images")

@@ -95,7 +95,7 @@ def _run_row(run: RunData) -> RunRow:
 def _correct(runs: Sequence[RunData], split: str, crop: str) -> BySeed:
     found: BySeed = {}
     for run in runs:
-        p = run.of(split, crop)
+        p = run.says(split, crop)
         if p is not None and run.record.seed not in found:
             found[run.record.seed] = p.right
     return found
@@ -142,7 +142,9 @@ def oversampling(report_data: ReportData) -> Oversampling:
         for run in report_data.by_stage.get(f"{number} {row.title}", [])
         if run.record.state == FINISHED
     ]
-    views = {p.views for run in done if (p := run.of(report_data.reported, OVERSAMPLE)) is not None}
+    views = {
+        p.views for run in done if (p := run.says(report_data.reported, OVERSAMPLE)) is not None
+    }
     label = f"{number} with mirror image" if views == {2} else f"{number} over crops"
     gained = gain(
         _correct(done, report_data.reported, CENTER),
@@ -167,7 +169,7 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
         members=[_run_row(run) for run in members],
         paper=paper.STAGES[STAGES[-1].number],
         **ensemble_scores(
-            report_data.averaged(report_data.reported), [run.record.seed for run in members]
+            report_data.members_on(report_data.reported), [run.record.seed for run in members]
         ),
     )
 
@@ -175,7 +177,7 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
 @functools.lru_cache(maxsize=1)  # a figure and a table ask for the same
 def subset_scores(report_data: ReportData) -> SubsetScores:
     """Every subset of the ensemble's members, of which there are two at least, scored."""
-    found = [member.probabilities for member in report_data.averaged(report_data.reported)]
+    found = [member.probabilities for member in report_data.members_on(report_data.reported)]
     return score_subsets([p.probabilities for p in found[:MAX_MEMBERS]], found[0].labels)
 
 

@@ -22,7 +22,6 @@ from tinynet import files
 from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
 from tinynet.predict.probabilities import CENTER
-from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
 from tinynet.study.results import (
     DIVERGED,
@@ -32,6 +31,7 @@ from tinynet.study.results import (
     RunRow,
     read_run_predictions,
 )
+from tinynet.study.settings import Settings, read_settings
 from tinynet.study.statistics import t_interval, unpaired_interval
 from tinynet.study.trainings import DissectionRequest, Folders
 
@@ -107,7 +107,7 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
     Raises TinynetError where a fold's results cannot be read.
     """
     known = [(number, fold_folders(folders, number).results) for number in range(1, folds + 1)]
-    settings = [(results, experiment.load(results)) for _, results in known]
+    settings = [(results, read_settings(results)) for _, results in known]
     command = next((found.command for _, found in settings if found), "")
     names = list(dict.fromkeys(name for _, found in settings if found for name in found.epochs))
     made = [_stage(name, settings) for name in names]
@@ -129,7 +129,7 @@ def read_folds(root: Path) -> tuple[list[StageFolds], str]:
     return found.stages, found.command
 
 
-def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None]]) -> StageFolds:
+def _stage(name: str, folds: list[tuple[ResultsPaths, Settings | None]]) -> StageFolds:
     accuracies: list[float | None] = []
     diverged: list[int] = []
     right: dict[str, list[np.ndarray]] = {"train": [], "val": []}
@@ -159,14 +159,14 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, experiment.Settings | None
     )
 
 
-def _rows(name: str, results: ResultsPaths, settings: experiment.Settings | None) -> list[RunRow]:
+def _rows(name: str, results: ResultsPaths, settings: Settings | None) -> list[RunRow]:
     """A stage's runs of one fold, [] where it has not begun."""
     seeds = [] if settings is None else settings.seeds
     return [read_row(results, f"{name}/seed{seed}", seed) for seed in seeds]
 
 
 def _held_out(
-    rows: list[RunRow], results: ResultsPaths, settings: experiment.Settings | None
+    rows: list[RunRow], results: ResultsPaths, settings: Settings | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Of each held-out image: the share of seeds that are right, and whether it is from val."""
     if settings is None or any(row.state != FINISHED for row in rows):

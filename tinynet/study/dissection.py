@@ -34,11 +34,17 @@ from tinynet.jobs.job_list import Job
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
-from tinynet.study import settings as experiment
 from tinynet.study.cost import CROPS, Cost, cost
 from tinynet.study.recipes import Recipe, recipe
 from tinynet.study.results import OVERSAMPLE, Split
-from tinynet.study.settings import Settings
+from tinynet.study.settings import (
+    Settings,
+    describe_data,
+    merged_settings,
+    read_settings,
+    splits_of,
+    write_settings,
+)
 from tinynet.study.trainings import (
     LAST_SINGLE,
     DissectionRequest,
@@ -66,14 +72,14 @@ def prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
 
 def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     results = request.folders.results
-    known = experiment.load(results)
+    known = read_settings(results)
     data, manifest = _data(request)
     files, epochs = _generate(request, data)
     members = ensemble_members(request, known)
     trainings = trainings_of(request, members)
-    reported, tuning = experiment.splits_of(manifest)
+    reported, tuning = splits_of(manifest)
     asked = Settings(
-        data=experiment.describe_data(manifest),
+        data=describe_data(manifest),
         reported=reported,
         tuning=tuning,
         seeds=sorted(set(request.seeds)),
@@ -89,13 +95,13 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
         command=request.command,
         train_sample=_train_sample(request, manifest),
     )
-    settings = experiment.merged(known, asked, os.fspath(results.root))
+    settings = merged_settings(known, asked, os.fspath(results.root))
     generate.write(files)  # not before: trainings of what is there may be under way
     for name in planned_runs(settings):
         run = RunPaths(request.folders.runs / name)
         collect.drop_incomplete(run, name, results, settings)
     collect_finished(request.folders, settings)
-    experiment.save(settings, results)
+    write_settings(settings, results)
     left = [t for t in trainings if not results.scores(t.run).exists()]
     return settings, [_job(training, request, settings, data) for training in left]
 
@@ -126,10 +132,10 @@ def planned(request: DissectionRequest) -> list[Planned]:
     else:
         data, manifest = request.data, source
     results = request.folders.results
-    known = experiment.load(results)
+    known = read_settings(results)
     files, _ = _generate(request, data)
     members = ensemble_members(request, known)
-    reported, tuning = experiment.splits_of(manifest)
+    reported, tuning = splits_of(manifest)
     sample = known.train_sample if known is not None else _train_sample(request, manifest)
     evaluated = sample or manifest.counts["train"]
     for split_ in (reported, tuning):
@@ -181,7 +187,7 @@ def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settin
         with contextlib.suppress(TinynetError):
             manifest = read_manifest(folder)
             if manifest.source_sha256 == settings.data.get("source_sha256"):
-                names = experiment.describe_data(manifest)["class_names"]
+                names = describe_data(manifest)["class_names"]
                 return replace(settings, data={**settings.data, "class_names": names})
     return settings
 

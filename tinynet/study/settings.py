@@ -84,7 +84,7 @@ def splits_of(manifest: Manifest) -> tuple[Split, Split | None]:
     return Split("test", roles["test"], manifest.counts["test"]), tuning
 
 
-def load(results: ResultsPaths) -> Settings | None:
+def read_settings(results: ResultsPaths) -> Settings | None:
     """Read ``experiment.json``; None where there is none.  Raises TinynetError on another form."""
     path = results.experiment
     try:
@@ -115,13 +115,13 @@ def _require_epochs(found: Settings) -> None:
             raise ValueError(f"says no epochs of {name}")
 
 
-def save(settings: Settings, results: ResultsPaths) -> None:
+def write_settings(settings: Settings, results: ResultsPaths) -> None:
     """Write ``experiment.json``, whole or not at all."""
     results.root.mkdir(parents=True, exist_ok=True)
     files.write_json(results.experiment, settings)
 
 
-def merged(known: Settings | None, asked: Settings, where: str) -> Settings:
+def merged_settings(known: Settings | None, asked: Settings, where: str) -> Settings:
     """What was asked before and what is asked now, together.
 
     Raises UsageError, naming what differs, where the two are not one experiment.

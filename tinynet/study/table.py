@@ -17,7 +17,6 @@ from tinynet.predict.guesses import read_predictions
 from tinynet.predict.metrics import is_right, score
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
-from tinynet.study import settings as experiment
 from tinynet.study.collect import read_row
 from tinynet.study.results import (
     FINISHED,
@@ -31,7 +30,7 @@ from tinynet.study.results import (
     StageRow,
     Subset,
 )
-from tinynet.study.settings import Settings
+from tinynet.study.settings import Settings, read_settings
 from tinynet.study.statistics import bootstrap_mean, deviation, t_interval, unpaired_interval
 
 BySeed = dict[int, np.ndarray]  # seed → 1.0 where an image was right, 0.0 where it was wrong
@@ -39,7 +38,7 @@ BySeed = dict[int, np.ndarray]  # seed → 1.0 where an image was right, 0.0 whe
 
 def build(results: ResultsPaths) -> Dissection:
     """The table of what has run so far.  Raises TinynetError where the folder holds no results."""
-    settings = experiment.load(results)
+    settings = read_settings(results)
     if settings is None:
         raise TinynetError(f"{results.root}: holds no experiment; 'tinynet dissect' begins one")
     return _Builder(results, settings).dissection()
