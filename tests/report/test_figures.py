@@ -188,7 +188,7 @@ def test_what_may_choose_stands_beside_what_is_reported(tmp_path):
     add_run(results, run, 1, one_crop=[], ten_crop=[0, 1, 2], tuning=range(6))
     (row,) = tuning_and_held_out(report_data_of(results)).rows
     # of nine images: six, three, three more; +- 1.96 sqrt(2 (2/9) / 9) = 43.56 points
-    assert [cell.text for cell in row.cells] == [
+    assert [cell.text for cell in row] == [
         *("7 + dropout 2", "1/2", "66.67", "33.33", "+33.33", "\N{MINUS SIGN}10.22 … +76.89", "—")
     ]
     no_tuning = begin(tmp_path / "none", stages=[7], tuning=None)

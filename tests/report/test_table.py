@@ -7,7 +7,6 @@ import csv
 from tinynet.report.table import (
     Cell,
     Column,
-    Row,
     Table,
     as_csv,
     as_text,
@@ -27,8 +26,8 @@ MADE = Table(
     "A caption.",
     COLUMNS,
     [
-        Row([Cell("first"), percent(0.40267), interval_cell((0.377, 0.429)), percent(None)]),
-        Row([Cell("second"), percent(-0.005, sign=True), interval_cell(None), percent(0.5)]),
+        [Cell("first"), percent(0.40267), interval_cell((0.377, 0.429)), percent(None)],
+        [Cell("second"), percent(-0.005, sign=True), interval_cell(None), percent(0.5)],
     ],
 )
 

@@ -77,7 +77,7 @@ def test_a_fold_that_diverged_is_called_so_and_not_one_that_has_not_run(tmp_path
     assert read_folds(tmp_path)[0] == made
     assert "folds 33.33 %, diverged, not run" in describe(made)
     (row,) = folds_table(made).rows
-    assert [cell.text for cell in row.cells[1:4]] == ["33.33", "diverged", "not run"]
+    assert [cell.text for cell in row[1:4]] == ["33.33", "diverged", "not run"]
 
 
 def test_each_fold_reports_what_it_holds_out(lmdb: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_report_of_the_results_has_the_run_with_its_reason(
 ) -> None:
     write_dissection(results.root, build(results))
     found = report_data.collect([results.root])
-    texts = [[cell.text for cell in row.cells] for row in tables.runs(found, tmp_path / "p").rows]
+    texts = [[cell.text for cell in row] for row in tables.runs(found, tmp_path / "p").rows]
     (row,) = (row for row in texts if row[0] == SEEDS[1])
     assert row[1] == f"diverged: {WHY}"
     assert row.count("diverged") == 2 and "not run" not in row  # one crop, ten crops
@@ -89,6 +89,6 @@ def test_a_report_of_run_directories_says_so_of_a_stage_that_has_nothing_else(
     write_run(tmp_path / "stage1_simple/seed1", state=DIVERGED, message=WHY, evaluated=False)
     write_run(tmp_path / "stage2_dropout1/seed1")
     table = stage_tables.stages(report_data.collect([tmp_path]))
-    cells = {row.cells[0].text[:1]: [cell.text for cell in row.cells] for row in table.rows}
+    cells = {row[0].text[:1]: [cell.text for cell in row] for row in table.rows}
     assert cells["1"][2:4] == ["0/1, 1 diverged", "diverged"]
     assert cells["3"][2:4] == ["not run", "not run"]

@@ -19,7 +19,7 @@ from tinynet.experiment.stages import STAGES, stage
 from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
-from tinynet.report.table import NOT_RUN, Cell, Column, Row, Table, interval_cell, number
+from tinynet.report.table import NOT_RUN, Cell, Column, Table, interval_cell, number
 from tinynet.study.results import Ensemble, Estimate, StageRow
 
 AGREES, DIFFERS, UNKNOWN = "agrees", "does not agree", "cannot be told"
@@ -89,16 +89,14 @@ def table(report_data: ReportData) -> Table | None:
     ):
         return None
     rows = [
-        Row(
-            [
-                Cell(claim.text),
-                Cell(claim.stated.replace("-", "−")),
-                _ours(claim),
-                _interval(claim),
-                Cell(claim.verdict),
-                Cell(claim.why.replace(" (-", " (−").replace(" -", " −")),
-            ]
-        )
+        [
+            Cell(claim.text),
+            Cell(claim.stated.replace("-", "−")),
+            _ours(claim),
+            _interval(claim),
+            Cell(claim.verdict),
+            Cell(claim.why.replace(" (-", " (−").replace(" -", " −")),
+        ]
         for claim in claims(report_data)
     ]
     columns = [

@@ -14,7 +14,6 @@ from tinynet.report.table import (
     Cell,
     Column,
     Link,
-    Row,
     Table,
     interval_cell,
     number,
@@ -45,7 +44,7 @@ def ensemble_facts(report_data: ReportData) -> Table | None:
         ),
     ]
     columns = [Column("quantity", "name"), Column("ours", "number"), Column("paper's", "number")]
-    rows = [Row([Cell(what), ours, theirs]) for what, ours, theirs in facts]
+    rows = [[Cell(what), ours, theirs] for what, ours, theirs in facts]
     return Table("ensemble", "The ensemble beside the paper's, of 200 classes.", columns, rows)
 
 
@@ -141,7 +140,7 @@ def subsets_table(scores: SubsetScores, links: Sequence[Link] = ()) -> Table:
         found = (scores.accuracy(mask), float(at_size.mean()), float(at_size.min()))
         models = " ".join(str(m + 1) for m in best)
         cells = [number(size, 0), number(len(at_size), 0), *map(percent, found)]
-        rows.append(Row([*cells, Cell(models, None, [links[m] for m in best if links])]))
+        rows.append([*cells, Cell(models, None, [links[m] for m in best if links])])
     columns = [
         *(Column(name, "number") for name in ("models", "subsets", "best %", "mean %", "worst %")),
         Column("models of the best", "runs"),

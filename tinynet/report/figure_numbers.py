@@ -13,14 +13,14 @@ from tinynet.report.architecture import Block
 from tinynet.report.bars import Bar
 from tinynet.report.curves import History
 from tinynet.report.search_plane import Point
-from tinynet.report.table import Cell, Column, Row, Table
+from tinynet.report.table import Cell, Column, Table
 
 _CURVES = ("train_loss", "val_loss", "val_accuracy", "lr")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Numbers are written as they are: shares from 0 to 1, losses in nats."""
-    cells = [Row([Cell("" if value is None else _text(value)) for value in row]) for row in rows]
+    cells = [[Cell("" if value is None else _text(value)) for value in row] for row in rows]
     return Table("", "", [Column(name) for name in columns], cells)
 
 

@@ -15,7 +15,7 @@ from tinynet.report.parts import Answer, Card, Gallery, Guess, Part
 from tinynet.report.picks import Voice
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import stage_rows
-from tinynet.report.table import Cell, Column, Row, Table, number, percent
+from tinynet.report.table import Cell, Column, Table, number, percent
 from tinynet.study.results import StageRow
 
 _SAMPLES, _MANY, _FEW = 6, 12, 6  # cards of a gallery
@@ -165,7 +165,7 @@ def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
             cells.append(_example(report_data, last, wrong, text))
         else:
             cells.append(Cell("—", ""))
-        rows.append(Row(cells))
+        rows.append(cells)
     who = voices[-1].by
     caption = (
         f"Accuracy (top-1) of each class, by the first seed of a stage or {who}. Left the image of "

@@ -20,7 +20,7 @@ from tinynet.report.figure import Figure
 from tinynet.report.page import drawn, filled
 from tinynet.report.parts import Part
 from tinynet.report.run_data import label_of
-from tinynet.report.table import Cell, Column, Row, Table, number, percent
+from tinynet.report.table import Cell, Column, Table, number, percent
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, RUNNING
 from tinynet.run.status import Status, status_of
@@ -118,12 +118,11 @@ def _table(seen: Seen) -> Table:
     for folder, each in seen.items():
         name = Cell(f"{folder.resolve().parent.name}/{folder.resolve().name}", title=str(folder))
         if isinstance(each, str):
-            rows.append(Row([name, Cell(each), *(Cell("—", "") for _ in columns[2:])]))
+            rows.append([name, Cell(each), *(Cell("—", "") for _ in columns[2:])])
             continue
         left = each.seconds_left if each.state == RUNNING else None
         rows.append(
-            Row(
-                [
+            [
                     name,
                     Cell(each.state + (f": {each.run.message}" if each.run.message else "")),
                     number(each.iteration, 0),
@@ -134,7 +133,6 @@ def _table(seen: Seen) -> Table:
                     else Cell(str(timedelta(seconds=round(left))), f"{left:.0f}"),
                     Cell(each.run.device),
                 ]
-            )
         )  # fmt: skip
     return Table("progress", "Every run, as its folder says.", columns, rows)
 

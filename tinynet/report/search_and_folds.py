@@ -11,7 +11,7 @@ from tinynet.report import folds as folds_figure
 from tinynet.report.figure import Absent, Choice, Figure
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import label_of
-from tinynet.report.table import Cell, Column, Row, Table, interval_cell, percent
+from tinynet.report.table import Cell, Column, Table, interval_cell, percent
 from tinynet.study.cross_validation import StageFolds
 from tinynet.study.trials import Trial, ranked
 
@@ -39,7 +39,7 @@ def folds_table(stages: Sequence[StageFolds], number: int = 1, folder: str = "")
         cells += [percent(kind.accuracy if kind else None) for kind in kinds]
         cells += [percent(stage.train_less_val, sign=True)]
         cells += [interval_cell(stage.train_less_val_interval, sign=True)]
-        rows.append(Row([Cell(label_of(stage.name)), *cells]))
+        rows.append([Cell(label_of(stage.name)), *cells])
     caption = (
         f"One-crop accuracy on the images that were held out{', from ' if folder else ''}{folder}. "
         "The interval over folds is Student's t, somewhat too narrow, as folds share training "
@@ -59,14 +59,12 @@ def trials_table(
         Column("tuning accuracy (%)", "number"),
     ]
     rows = [
-        Row(
-            [
-                Cell(str(trial.number), str(trial.number)),
-                Cell(trial.state),
-                *(Cell(f"{trial.values[name]:.4g}", f"{trial.values[name]:.9g}") for name in names),
-                percent(trial.score),
-            ]
-        )
+        [
+            Cell(str(trial.number), str(trial.number)),
+            Cell(trial.state),
+            *(Cell(f"{trial.values[name]:.4g}", f"{trial.values[name]:.9g}") for name in names),
+            percent(trial.score),
+        ]
         for trial in ranked(trials)
     ]
     caption = f"The trials of {folder}; what was given up early has its last accuracy."

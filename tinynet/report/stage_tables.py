@@ -8,7 +8,7 @@ from tinynet.experiment import paper
 from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
-from tinynet.report.table import NOT_RUN, Cell, Column, Row, Table, interval_cell, number, percent
+from tinynet.report.table import NOT_RUN, Cell, Column, Table, interval_cell, number, percent
 from tinynet.run.record import DIVERGED
 from tinynet.study.results import (
     Ensemble,
@@ -44,12 +44,12 @@ def stages(report_data: ReportData) -> Table:
         Column("loss (nats)", "number", is_main=False),
         Column("paper's loss", "number", is_main=False),
     ]
-    rows = [Row(_stage_cells(report_data, row)) for row in found if row.is_step]
-    rows.append(Row(_crops_cells(oversampling(report_data))))
+    rows = [_stage_cells(report_data, row) for row in found if row.is_step]
+    rows.append(_crops_cells(oversampling(report_data)))
     ensemble = ensemble_of(report_data)
     if ensemble is not None:
-        rows.append(Row(_ensemble_cells(report_data, ensemble)))
-    rows += [Row(_stage_cells(report_data, row)) for row in found if not row.is_step]
+        rows.append(_ensemble_cells(report_data, ensemble))
+    rows += [_stage_cells(report_data, row) for row in found if not row.is_step]
     return Table(
         "stages",
         f"Accuracy (top-1) on the {report_data.images} images, means over seeds. By image: a "
@@ -174,7 +174,7 @@ def tuning_and_held_out(report_data: ReportData) -> Table | None:
         "reported, means over seeds; no net was trained on either. By image: two independent "
         "samples of images. What only one seed has run has no interval by seed."
     )
-    return Table("tuning", caption, columns, [Row(_both_cells(report_data, row)) for row in rows])
+    return Table("tuning", caption, columns, [_both_cells(report_data, row) for row in rows])
 
 
 def _both_cells(report_data: ReportData, row: StageRow) -> list[Cell]:

@@ -65,17 +65,14 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
-    cells: list[Cell]
-    id: str = ""
-
-
-@dataclass(frozen=True)
 class Table:
+    """``row_ids``: on the page, of each row; [] where no link leads to them."""
+
     id: str
     caption: str
     columns: list[Column]
-    rows: list[Row]
+    rows: list[list[Cell]]
+    row_ids: list[str] = field(default_factory=list)
 
     @property
     def folded(self) -> int:
@@ -85,7 +82,7 @@ class Table:
     def main(self) -> Table:
         """The same with its main columns alone."""
         kept = [number for number, column in enumerate(self.columns) if column.is_main]
-        rows = [replace(row, cells=[row.cells[number] for number in kept]) for row in self.rows]
+        rows = [[row[number] for number in kept] for row in self.rows]
         return replace(self, columns=[self.columns[number] for number in kept], rows=rows)
 
 
@@ -100,7 +97,7 @@ def of_texts(
         Column(name, "number" if place in right else "", wraps=place in wrap)
         for place, name in enumerate(header)
     ]
-    return Table("", "", columns, [Row([Cell(text) for text in row]) for row in rows])
+    return Table("", "", columns, [[Cell(text) for text in row] for row in rows])
 
 
 # ------------------------------------------------------------------------------ renderings
@@ -144,7 +141,7 @@ def as_text(made: Table, width: int | None = None) -> str:
 
 def _texts(made: Table) -> Iterator[list[str]]:
     for row in made.rows:
-        yield [cell.text.translate(_PLAIN) for cell in row.cells]
+        yield [cell.text.translate(_PLAIN) for cell in row]
 
 
 def _widths(made: Table) -> list[int]:
@@ -168,7 +165,7 @@ def as_markdown(made: Table) -> str:
     """The table as Markdown, with its caption above: every column, as a README has it."""
     rules = ["---:" if column.is_number else "---" for column in made.columns]
     lines = [[_escaped(column.name) for column in made.columns], rules]
-    lines += [[_escaped(cell.text) for cell in row.cells] for row in made.rows]
+    lines += [[_escaped(cell.text) for cell in row] for row in made.rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"{_escaped(made.caption)}\n\n{table}" if made.caption else table
 
@@ -183,7 +180,7 @@ def _escaped(text: str) -> str:
 def as_csv(made: Table) -> str:
     """Every column; numbers to all their digits, nothing in place of what is missing."""
     header = [column.name for column in made.columns]
-    rows = [map(_csv_cell, row.cells, made.columns) for row in made.rows]
+    rows = [map(_csv_cell, row, made.columns) for row in made.rows]
     return files.csv_text([header, *rows])
 
 

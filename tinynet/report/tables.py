@@ -18,7 +18,6 @@ from tinynet.report.table import (
     Cell,
     Column,
     Link,
-    Row,
     Table,
     number,
     percent,
@@ -36,15 +35,13 @@ def confusions(report_data: ReportData) -> Table | None:
     wnids = found.wnids.tolist()
     names = [report_data.class_names.get(wnid, wnid) for wnid in wnids]
     rows = [
-        Row(
-            [
-                Cell(names[pair.label]),
-                Cell(names[pair.answer]),
-                percent(pair.share),
-                number(pair.count, 0),
-                number(pair.images, 0),
-            ]
-        )
+        [
+            Cell(names[pair.label]),
+            Cell(names[pair.answer]),
+            percent(pair.share),
+            number(pair.count, 0),
+            number(pair.images, 0),
+        ]
         for pair in confusion.top_confusions(matrix)
     ]
     columns = [
@@ -70,15 +67,13 @@ def runs(report_data: ReportData, page: Path) -> Table:
         Column("solver (SHA-256)", "hash", is_main=False),
         Column("folder", "path", is_main=False),
     ]
-    rows = [
-        Row(_run_cells(report_data, run, page), report_data.run_id(run.name))
-        for run in report_data.runs
-    ]
+    rows = [_run_cells(report_data, run, page) for run in report_data.runs]
+    ids = [report_data.run_id(run.name) for run in report_data.runs]
     caption = (
         "Every run, finished or not. The hashes are of the weights that were measured and of the "
         "solver.prototxt as run; point at one to see it whole."
     )
-    return Table("runs", caption, columns, rows)
+    return Table("runs", caption, columns, rows, ids)
 
 
 def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
