@@ -199,7 +199,7 @@ def dissect(
         stages=_numbers(stages, folds),
         seeds=seeds or ([1, 2, 3] if folds is None else [1]),
         variants=_variants(variants),
-        plan=None if folds is not None else _plan(split_seed, hold_out, half_val),
+        plan=None if folds is not None else _split(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
         overrides=_overrides(batch_size, gpus_per_job or 1),
         found=read_overrides_by_stage(overrides_files),
@@ -345,7 +345,7 @@ def _variants(names: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(variant(name).name for name in names))
 
 
-def _plan(split_seed: int | None, hold_out: float | None, half_val: bool) -> Plan | None:
+def _split(split_seed: int | None, hold_out: float | None, half_val: bool) -> Plan | None:
     from tinynet.dataset.split import HalfVal, Tuning
 
     if split_seed is None:

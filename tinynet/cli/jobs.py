@@ -85,13 +85,8 @@ def jobs() -> None:
 )
 @shared_options.prototxt_root
 @click.option("--runs", type=PATH, default=RUNS_ROOT, metavar="DIR", help="Where the runs go.")
-@click.option(
-    "--engine",
-    type=shared_options.ENGINE,
-    metavar="auto|caffe|torch",
-    help="What all jobs run on, as in 'tinynet train'.",
-)
-@click.option("--caffe-python", metavar="PYTHON", help="Interpreter with Caffe, for all jobs.")
+@shared_options.engine("What all jobs run on, as in 'tinynet train'.")
+@shared_options.caffe_python
 @_JSON
 def create(
     folder: Path,
@@ -105,7 +100,7 @@ def create(
     gpus_per_job: int | None,
     prototxt: Path,
     runs: Path,
-    engine: str | None,
+    engine: str,
     caffe_python: str | None,
     as_json: bool,
 ) -> None:

@@ -211,10 +211,10 @@ prototxt_root: Option = click.option(
 
 
 def engine_words(
-    name: str | None, caffe_python: str | None, cpu: bool = False, gpu: int | None = None
+    name: str, caffe_python: str | None, cpu: bool = False, gpu: int | None = None
 ) -> list[str]:
     """The options once more, as a command that is started with them takes them."""
-    words = ["--engine", name] if name and name != "auto" else []
+    words = ["--engine", name] if name != "auto" else []
     words += ["--caffe-python", caffe_python] if caffe_python is not None else []
     words += ["--gpu", str(gpu)] if gpu is not None else []
     return words + (["--cpu"] if cpu else [])
