@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -115,14 +115,7 @@ def _print_report(report: VerificationReport) -> None:
 @_JOBS
 @_JSON
 def convert(
-    dataset: Path,
-    out: Path,
-    seed: int,
-    crop_to_box: bool,
-    skip_bad: bool,
-    overwrite: bool,
-    jobs: int | None,
-    as_json: bool,
+    dataset: Path, out: Path, overwrite: bool, jobs: int | None, as_json: bool, **options: Any
 ) -> None:
     """Convert DATASET, a folder, a zip or parquet files, into LMDBs that Caffe reads.
 
@@ -132,8 +125,7 @@ def convert(
     from tinynet.dataset.convert import Options
     from tinynet.dataset.convert import convert as convert_dataset
 
-    options = Options(seed=seed, crop_to_box=crop_to_box, skip_bad=skip_bad)
-    manifest = convert_dataset(dataset, out, options, overwrite=overwrite, jobs=jobs)
+    manifest = convert_dataset(dataset, out, Options(**options), overwrite=overwrite, jobs=jobs)
     if manifest.skipped:
         count = len(manifest.skipped)
         named = ", ".join(manifest.skipped[:5]) + (", …" if count > 5 else "")
@@ -220,15 +212,7 @@ def split(
 @click.option("--test-per-class", type=int, default=10, help="Images of each.")
 @click.option("--seed", type=shared_options.SEED, default=1, help="Another one, other images.")
 @_OVERWRITE
-def synthesize(
-    out: Path,
-    classes: int,
-    train_per_class: int,
-    val_per_class: int,
-    test_per_class: int,
-    seed: int,
-    overwrite: bool,
-) -> None:
+def synthesize(out: Path, seed: int, overwrite: bool, **sizes: int) -> None:
     """Draw a data set of coloured, textured shapes, for use without a download.
 
     Has the Tiny ImageNet-200 layout: 64×64 JPEGs, boxes, validation annotations, a test split
@@ -236,11 +220,11 @@ def synthesize(
     """
     from tinynet.dataset import synthetic
 
-    sizes = synthetic.Sizes(classes, train_per_class, val_per_class, test_per_class)
-    synthetic.synthesize(out, sizes, seed=seed, overwrite=overwrite)
+    made = synthetic.Sizes(**sizes)
+    synthetic.synthesize(out, made, seed=seed, overwrite=overwrite)
     click.echo(
-        f"{out}: {classes} classes; {classes * train_per_class} train, "
-        f"{classes * val_per_class} val, {classes * test_per_class} test images"
+        f"{out}: {made.classes} classes; {made.classes * made.train_per_class} train, "
+        f"{made.classes * made.val_per_class} val, {made.classes * made.test_per_class} test images"
     )
 
 

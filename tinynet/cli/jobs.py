@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -202,12 +202,9 @@ def local(
     processes: int | None,
     gpu: int | None,
     gpus: str | None,
-    leave_free: int,
-    bind: bool,
-    memory: int,
-    share: bool,
     retry: bool,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Do the jobs of LIST on this machine, as many at once as there are free GPUs.
 
@@ -222,7 +219,7 @@ def local(
     shared_options.at_most_one(processes=processes, gpu=gpu, gpus=gpus)
     if gpu is not None:
         gpus = f"{gpu},"  # a list of one
-    slots = _slots(folder, processes, gpus, leave_free, bind, memory, share)
+    slots = _slots(folder, processes, gpus, **limits)
     fault = common_fault(folder, retry)
     if fault is not None:
         raise TinynetError(fault)

@@ -45,7 +45,7 @@ def _batch_options(memory_example: str) -> shared_options.Option:
         ),
         click.option(
             "--option",
-            "more",
+            "options",
             multiple=True,
             metavar="OPTION",
             help="Any other option of the batch system (may be given again).",
@@ -64,7 +64,7 @@ def _batch_options(memory_example: str) -> shared_options.Option:
 )
 @LIST
 @_batch_options("16G")
-def slurm(folder: Path, submit: bool, **options: Any) -> None:
+def slurm(**given: Any) -> None:
     """Write Slurm batch scripts for the jobs of LIST that are not done, and submit them.
 
     One array of tasks, and a further one for each group of jobs that comes after others (the
@@ -74,7 +74,7 @@ def slurm(folder: Path, submit: bool, **options: Any) -> None:
     """
     from tinynet.jobs import slurm as system
 
-    _batch(system, "slurm", folder, submit, **options)
+    _batch(system, "slurm", **given)
 
 
 @click.command(
@@ -85,7 +85,7 @@ def slurm(folder: Path, submit: bool, **options: Any) -> None:
 )
 @LIST
 @_batch_options("4G")
-def sge(folder: Path, submit: bool, **options: Any) -> None:
+def sge(**given: Any) -> None:
     """The same for Grid Engine: write its batch scripts for LIST, and submit them.
 
     The names of the parallel environment (smp) and of the GPU resource (gpu) differ between
@@ -93,7 +93,7 @@ def sge(folder: Path, submit: bool, **options: Any) -> None:
     """
     from tinynet.jobs import grid_engine as system
 
-    _batch(system, "sge", folder, submit, **options)
+    _batch(system, "sge", **given)
 
 
 def _batch(
@@ -103,13 +103,10 @@ def _batch(
     submit: bool,
     time: str | None,
     warning: int,
-    at_once: int | None,
-    cpus: int | None,
-    gpu: bool,
-    memory: str | None,
-    more: tuple[str, ...],
     retry: bool,
+    **asked: Any,
 ) -> None:
+    """``asked``: the other fields of a BatchRequest."""
     from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import batch_script, job_list, states
 
@@ -132,9 +129,7 @@ def _batch(
     if fault is not None:  # of this machine: a node of the cluster may have what is not here
         say(f"as seen from here, {fault}")
     context = batch_script.JobContext(found.directory.resolve(), folder.resolve())
-    request = batch_script.BatchRequest(
-        seconds, warning, at_once, cpus, gpu, memory, tuple(more), retry
-    )
+    request = batch_script.BatchRequest(seconds=seconds, warning=warning, retry=retry, **asked)
     texts = [system.render(group, context, request) for group in batch_script.groups(left)]
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)

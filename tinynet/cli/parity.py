@@ -76,17 +76,15 @@ _ROWS = 20
 def parity(
     solver: Path,
     iterations: int,
-    start: Path | None,
     nudge: float | None,
     threads: int | None,
     seed: int | None,
     assignments: tuple[str, ...],
-    caffe_python: str | None,
-    gpu: int | None,
     every: int | None,
     figure: Path | None,
     strict: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Run a solver in real Caffe and in the torch engine from one seed, and show how they part.
 
@@ -111,12 +109,10 @@ def parity(
     request = engine_parity.ParityRequest(
         solver=solver,
         iterations=iterations,
-        start=start,
         nudge=nudge or 0.0,
         threads=threads,
-        caffe_python=caffe_python,
-        gpu=gpu,
         overrides=overrides,
+        **options,
     )
     with _progress(iterations) as tell:
         report = engine_parity.run(request, tell)
