@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.sources import Search
 from tinynet.report.summary import ensemble_of, stage_rows
 from tinynet.run.record import DIVERGED, FINISHED
-from tinynet.study.results import TAKEN_AGAIN
+from tinynet.study.results import TAKEN_AGAIN, StageRow
 from tinynet.study.settings import choices
 
 
@@ -133,9 +134,16 @@ def optimism(report_data: ReportData) -> list[str]:
     ]
 
 
+def _subject(row: StageRow) -> str:
+    """A stage or variant within a sentence."""
+    return f"stage {row.number} ({row.title})" if row.is_step else row.label
+
+
 def lead(report_data: ReportData) -> str:
     """The result in one sentence, with its 95 % interval by image."""
-    rows = [row for row in stage_rows(report_data) if row.one_crop is not None]
+    every = stage_rows(report_data)
+    rows = [row for row in every if row.one_crop is not None]
+    over_crops = [row for row in every if row.ten_crop is not None]
     ensemble = ensemble_of(report_data)
     images = f"{report_data.images} images"
     if ensemble is not None and ensemble.full is not None:
@@ -143,12 +151,15 @@ def lead(report_data: ReportData) -> str:
         subject, best, by_image = f"Averaged, {count} models name", ensemble.full.top1, None
         by_image = ensemble.full_by_image
         images = f"{ensemble.full.images:,} {images}"
-    elif rows:
-        last = [row for row in rows if row.is_step][-1:] or rows[-1:]
-        one = last[0].one_crop
+    elif rows or over_crops:
+        crop = CENTER if rows else OVERSAMPLE
+        found = rows or over_crops
+        last = ([row for row in found if row.is_step] or found)[-1]
+        one = last.one_crop if rows else last.ten_crop
         assert one is not None
-        subject, best, by_image = f"With one crop, {last[0].label} names", one.mean, one.by_image
-        first = last[0].finished[0].score(report_data.reported)
+        subject = f"{'With one crop' if rows else 'Over crops'}, {_subject(last)} names"
+        best, by_image = one.mean, one.by_image
+        first = last.finished[0].score(report_data.reported, crop)
         images = f"{first.images:,} {images}" if first is not None else images
     else:
         return "No run that is finished has been evaluated yet: 'tinynet evaluate RUN' does."

@@ -1,0 +1,27 @@
+"""The sentence that a page opens with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.study.made_results import add_run, begin
+from tinynet.report.report_data import ReportData
+from tinynet.report.words import lead
+from tinynet.study.table import build
+
+
+def test_the_result_is_that_of_one_crop_or_of_the_crops_where_those_alone_were_evaluated(
+    tmp_path: Path,
+) -> None:
+    results = begin(tmp_path)
+    add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1], ten_crop=[0, 1, 2])
+    table = build(results)
+    said = lead(ReportData([], dissection=table))
+    assert said.startswith("With one crop, stage 1 (Simple model) names 22.2 % of 9 ")
+    rows = [replace(row, one_crop=None) for row in table.stages]
+    said = lead(ReportData([], dissection=replace(table, stages=rows)))
+    assert said.startswith("Over crops, stage 1 (Simple model) names 33.3 % of 9 ")
+    rows = [replace(row, one_crop=None, ten_crop=None) for row in rows]
+    said = lead(ReportData([], dissection=replace(table, stages=rows)))
+    assert said.startswith("No run that is finished has been evaluated yet")
