@@ -130,36 +130,90 @@ def test_what_makes_a_recording_stale_has_it_made_anew(
     assert recorder.repetitions == before + 2  # passes and update
 
 
-def test_a_script_that_looks_at_every_iteration_sees_the_same_and_has_it_repeated(
-    stages: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As pycaffe's users write their loops: loss, labels and a gradient after each step."""
-    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
-    seen, solvers = [], []
-    # as on a GPU, where what a script has been given counts as newer than the tensor
+@pytest.fixture
+def on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where what a script has been given counts as newer than the tensor."""
     given = Part.numpy
 
-    def on_a_device(self: Part, shape: tuple[int, ...]) -> np.ndarray:
+    def numpy(self: Part, shape: tuple[int, ...]) -> np.ndarray:
         values = given(self, shape).copy()
         self.host, self.host_is_newer = torch.from_numpy(values), True
         return values
 
-    monkeypatch.setattr(Part, "numpy", on_a_device)
+    monkeypatch.setattr(Part, "numpy", numpy)
+
+
+@pytest.mark.usefixtures("on_a_device")
+def test_a_script_that_looks_at_every_iteration_sees_the_same_and_has_it_repeated(
+    stages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pycaffe's users write their loops: loss, labels, a gradient and weights after each step.
+
+    At one of them it writes into the weights, too.
+    """
+    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
+    seen, solvers = [], []
     for recorded in (False, True):
         solver = made(path, recorded, monkeypatch)
         torch.manual_seed(3)
         values = []
-        for _ in range(24):
+        for number in range(24):
             solver.step(1)
             net = solver.net
             values += [net.blobs[name].data.tolist() for name in ("loss", "label")]
             values.append(net.params["fc2"][0].diff.tolist())
+            weights = net.params["fc2"][0].data
+            values.append(weights.tolist())
+            if number == 15:
+                weights *= 2
         seen.append(values)
         solvers.append(solver)
     assert seen[0] == seen[1]
     repeated = solvers[1].recorded
     assert repeated.recorded == 1 and repeated.graphs.repetitions > 10
     assert_equal(*solvers)
+
+
+@pytest.mark.usefixtures("on_a_device")
+def test_what_a_script_fills_after_the_recording_is_read(
+    stages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an Input, too, into which a layer works in place."""
+    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
+    _with(
+        path,
+        'layer { name: "filled" type: "Input" top: "filled" input_param { shape { dim: 1 } } } '
+        'layer { name: "cut" type: "ReLU" bottom: "filled" top: "filled" }',
+    )
+    solver = made(path, True, monkeypatch)
+    solver.step(14)
+    assert solver.recorded.recorded >= 1
+    found = []
+    for value in (3, -2, 5, -1, 7, 2):
+        solver.net.blobs["filled"].data[0] = value
+        solver.step(1)
+        found.append(solver.net.blobs["filled"].data.tolist())
+    assert found == [[3], [0], [5], [0], [7], [2]]
+    assert solver.recorded.repeated
+
+
+def test_what_changes_at_every_iteration_ends_in_one_line_of_the_log(
+    stages: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    monkeypatch.setattr(recorded_passes, "MOST", 3)
+    solver = made(path, True, monkeypatch)
+    solver.step(14)
+    layer = solver.net.graph.layers[1]
+    for number in range(5):
+        layer.param_propagate_down[0] = bool(number % 2)
+        solver.step(1)
+    lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
+    assert [line for line in lines if re.match("Iterations are", line)] == [
+        "Iterations are repeated as a CUDA graph, which gave the plain path's bits",
+        "Iterations are not repeated as a CUDA graph: it has changed 3 times",
+    ]
 
 
 def _with(path: Path, source: str) -> None:

@@ -3,7 +3,7 @@
 What is recorded is a subclass's affair; here is what every recording of a net rests on.  Its layers
 must ask the device for the same work whatever the values are.  Its batches are taken ahead, as
 plans of which images are cut where, and lie at a place that stays.  Its parameters and blobs stay
-where they were, and nobody has written into what is only read.
+where they were; what a script has written into them is copied there first.
 
 A recording is used only if it is right: before the first repetition the work is done both ways, and
 all that it leaves must be equal to the bit.  Where it is not, where torch cannot record it, or
@@ -38,7 +38,7 @@ _STATIC = {
     *("Input", "LRN", "Pooling", "ReLU", "Scale", "Sigmoid", "Silence", "Softmax"),
     *("SoftmaxWithLoss", "Split", "TanH"),
 }
-MOST = 20  # recordings of one work: more would take longer than they save
+MOST = 20  # changes of what a recording rests on: recording anew would take longer than it saves
 PLAIN_FIRST = 2  # times that it is done plainly, in which libraries choose their functions
 
 
@@ -82,6 +82,7 @@ class RecordedPasses:
         self.repeated = False  # whether the last passes were
         self._unusual: str | None = None  # of the layers, once looked at
         self._done = 0  # times on the plain path since the key last changed
+        self._changes = -1  # how often it has; it first changes to the one that it begins with
         self._key: Any = None
         self.repeat: Callable[[], object] | None = None
         self.loss: torch.Tensor | None = None
@@ -107,7 +108,7 @@ class RecordedPasses:
             self._unusual = unusual(self.net)
             if not any(layer.type == "Data" for layer in self.net.graph.layers):
                 self._unusual = self._unusual or "no Data layer brings its images"
-        if self._unusual or self.recorded < MOST:
+        if self._unusual or self._changes < MOST:
             return self._unusual
         return f"it has changed {MOST} times"
 
@@ -145,8 +146,10 @@ class RecordedPasses:
         if self.refused or not self._take_batches():
             return None
         key = self.key()
-        if key != self._key or not self._kept_is_kept():
+        if key != self._key or not self._memory_stays():
             self._key, self.repeat, self._done = key, None, 0
+            self._after, self._filled, self._kept = [], [], []
+            self._changes += 1
         if self.repeat is None:
             self._done += 1
             if self._done <= PLAIN_FIRST or not self.can_begin():
@@ -225,9 +228,11 @@ class RecordedPasses:
         self.repeat = repeat = self.graphs.record(self.work)
         self._after, self._filled, self._kept = [], [], []
         for part, (old, version) in zip(parts, before):
-            if part.tensor is not None and part.tensor is not old:
+            if part in inputs:
+                self._kept.append((part, old))
+            elif part.tensor is not None and part.tensor is not old:
                 self._after.append((part, part.tensor))
-            elif old is not None and _version(old) != version and part not in inputs:
+            elif old is not None and _version(old) != version:
                 self._filled.append((part, old))
             else:
                 self._kept.append((part, part.tensor))
@@ -259,12 +264,14 @@ class RecordedPasses:
                 kept.zero_()
                 part.cleared = False
 
-    def _kept_is_kept(self) -> bool:
-        """Whether what is only read is where it was, and nobody has written into it."""
+    def _memory_stays(self) -> bool:
+        """Whether what is not made anew lies where it did; a script's values are copied there."""
+        if any(part.tensor is not tensor for part, tensor in (*self._kept, *self._filled)):
+            return False
         for part, tensor in self._kept:
-            if part.tensor is not tensor or part.host_is_newer:
-                return False
-        return all(part.tensor is tensor for part, tensor in self._filled)
+            if part.host_is_newer and tensor is not None:
+                part.computed(tensor.shape)
+        return True
 
 
 def _version(tensor: torch.Tensor | None) -> int:
