@@ -37,16 +37,6 @@ class LossLayer(Layer):
     def refuse_label_gradient(self, propagate_down: list[bool]) -> None:
         self.require(not propagate_down[1], "cannot backpropagate to label inputs")
 
-    def require_labels(self, labels: torch.Tensor, classes: int) -> None:
-        """Refuse a label that is none of the ``classes``; on a GPU nobody waits to look."""
-        if labels.device.type == "cpu" and labels.numel():
-            low, high = int(labels.min()), int(labels.max())
-            self.require(
-                low >= 0 and high < classes,
-                f"labels must be in 0 … {classes - 1}, one per class score; "
-                f"got {low if low < 0 else high}",
-            )
-
 
 def normalization_mode(param: schema.LossParameter, default: int) -> int:
     """The mode that a LossParameter states: by ``normalization``, or by the older ``normalize``."""

@@ -91,7 +91,12 @@ class Scoring:
 
 def output_line(phase: str, index: int, name: str, value: float, weight: float) -> str:
     """How the log shows one value of a net's outputs, in TRAIN and in TEST."""
-    line = f"    {phase} net output #{index}: {name} = {glog.number(value)}"
+    return f"    {phase} net output #{index}: {scored(name, value, weight)}"
+
+
+def scored(name: str, value: float, weight: float) -> str:
+    """A value, and what it adds to the loss by its ``weight``."""
+    line = f"{name} = {glog.number(value)}"
     if weight:
         line += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"
     return line

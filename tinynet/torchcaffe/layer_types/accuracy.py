@@ -6,11 +6,10 @@ against the prediction.  A comparison with NaN is false, so NaN scores count as 
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from tinynet.torchcaffe.blob import shaped
+from tinynet.torchcaffe.class_labels import ClassLabels, ignore_label_of
 from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes, register
 
 
@@ -22,24 +21,15 @@ class Accuracy(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.accuracy_param
         self.top_k = param.top_k
-        self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
+        self.ignore_label = ignore_label_of(param)
         # how many labels there are, as tensors that stay: a recorded pass reads them where they lie
         self._counts: dict[int, torch.Tensor] = {}
 
     @by_shapes
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        scores, labels = bottom[0].shape, bottom[1].shape
-        axis = self.canonical_axis(self.param.accuracy_param.axis, len(scores))
-        self.classes = scores[axis]
-        outer, inner = math.prod(scores[:axis]), math.prod(scores[axis + 1 :])
-        # outer × classes × inner, with one label for each pair of outer and inner
-        self._scores = (outer, self.classes, inner) if inner != 1 else (outer, self.classes)
-        self._labels = (outer, 1, inner) if inner != 1 else (outer, 1)
-        self.require(
-            outer * inner == math.prod(labels),
-            f"number of labels must match number of predictions; scores have shape {scores} with "
-            f"axis {axis}, labels {labels}",
-        )
+        axis = self.param.accuracy_param.axis
+        self._labels = ClassLabels(self, bottom[0].shape, bottom[1].shape, axis, self.ignore_label)
+        self.classes = self._labels.classes
         self.require(
             self.top_k <= self.classes,
             f"top_k must be at most the number of classes; got {self.top_k} of {self.classes}",
@@ -49,18 +39,8 @@ class Accuracy(Layer):
             top[1].resize((self.classes,))
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        scores = shaped(bottom[0].tensor, self._scores)
-        labels = bottom[1].tensor.to(torch.int64).reshape(self._labels)
-        counted: torch.Tensor | None = None  # all of them
-        if self.ignore_label is not None:
-            counted = labels != self.ignore_label
-            labels = torch.where(counted, labels, 0)
-        if labels.device.type == "cpu" and labels.numel():
-            self.require(
-                int(labels.min()) >= 0 and int(labels.max()) < self.classes,
-                f"labels must be in 0 … {self.classes - 1}; got {int(labels.min())} … "
-                f"{int(labels.max())}",
-            )
+        scores = shaped(bottom[0].tensor, self._labels.by_class)
+        labels, counted = self._labels.indices(bottom[1].tensor)
         # of the classes at least as good as the true one, that is one itself, unless it is NaN
         right = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) <= self.top_k
         if counted is not None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import CaffeError, require_file
+from tinynet.torchcaffe.errors import require_file
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import c_rand
 from tinynet.torchcaffe.reading.turn import Turn
@@ -166,5 +166,4 @@ class HDF5Data(Layer):
             fits = sorted(order) == list(range(count))
         except TypeError:
             fits = False
-        if not fits:
-            raise CaffeError(f"HDF5Data layer {self.name}: the position is no order of {count}")
+        self.require(fits, f"the position is no order of {count}")

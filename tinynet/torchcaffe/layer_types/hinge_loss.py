@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe.class_labels import require_labels
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.loss_layer import LossLayer
 
@@ -22,12 +23,7 @@ class HingeLoss(LossLayer):
         rows = bottom[0].num
         labels = bottom[1].tensor.reshape(-1)[:rows].to(torch.int64)
         scores = bottom[0].tensor.reshape(rows, -1)
-        if labels.device.type == "cpu" and labels.numel():
-            low, high, classes = int(labels.min()), int(labels.max()), scores.shape[1]
-            self.require(
-                low >= 0 and high < classes,
-                f"labels must be in 0 … {classes - 1}; got {low if low < 0 else high}",
-            )
+        require_labels(self, labels, scores.shape[1])
         return torch.ones_like(scores).scatter_(1, labels[:, None], -1.0)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:

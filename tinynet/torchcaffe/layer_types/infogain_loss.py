@@ -14,6 +14,7 @@ import math
 
 import torch
 
+from tinynet.torchcaffe.class_labels import ClassLabels, ignore_label_of
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.loss_layer import LOG_THRESHOLD, LossLayer, normalizer
@@ -27,7 +28,7 @@ class InfogainLoss(LossLayer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, loss = self.param.infogain_loss_param, self.param.loss_param
-        self.ignore_label = loss.ignore_label if loss.HasField("ignore_label") else None
+        self.ignore_label = ignore_label_of(loss)
         self.require(
             not loss.HasField("normalize"),
             "loss_param.normalize is no longer taken here; write normalization instead",
@@ -44,15 +45,9 @@ class InfogainLoss(LossLayer):
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         super().reshape(bottom, top)
-        scores, labels = bottom[0].shape, bottom[1].shape
-        self.axis = self.canonical_axis(self.param.infogain_loss_param.axis, len(scores))
-        self.classes = scores[self.axis]
-        self.rows = (math.prod(scores[: self.axis]), math.prod(scores[self.axis + 1 :]))
-        self.require(
-            math.prod(self.rows) == math.prod(labels),
-            f"number of labels must match number of predictions; scores have shape {scores} with "
-            f"infogain axis {self.axis}, labels {labels}",
-        )
+        scores, axis = bottom[0].shape, self.param.infogain_loss_param.axis
+        self._labels = ClassLabels(self, scores, bottom[1].shape, axis, self.ignore_label)
+        self.rows, self.classes = self._labels.rows, self._labels.classes
         given = bottom[2].shape if self._stored is None else tuple(self._stored.shape)
         self.require(
             math.prod(given) == self.classes**2,
@@ -66,23 +61,18 @@ class InfogainLoss(LossLayer):
         values = bottom[2].tensor if self._stored is None else self._stored
         return values.reshape(self.classes, self.classes)
 
-    def _labels(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _indices(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Labels as outer × inner indices, and which of them count (None: all)."""
-        labels = bottom[1].tensor.reshape(self.rows).to(torch.int64)
-        valid = None
-        if self.ignore_label is not None:
-            valid = labels != self.ignore_label
-            labels = torch.where(valid, labels, 0)
-        self.require_labels(labels, self.classes)
-        return labels, valid
+        labels, valid = self._labels.indices(bottom[1].tensor)
+        return labels.reshape(self.rows), None if valid is None else valid.reshape(self.rows)
 
     def _by_class(self, values: torch.Tensor) -> torch.Tensor:
         """``values`` as outer × classes × inner."""
         return values.reshape(self.rows[0], self.classes, self.rows[1])
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        self._prob = torch.softmax(bottom[0].tensor, self.axis)
-        labels, valid = self._labels(bottom)
+        self._prob = torch.softmax(bottom[0].tensor, self._labels.axis)
+        labels, valid = self._indices(bottom)
         weights = self._matrix(bottom)[labels].transpose(1, 2)
         losses = weights * self._by_class(self._prob).clamp(min=LOG_THRESHOLD).log()
         if valid is not None:
@@ -98,7 +88,7 @@ class InfogainLoss(LossLayer):
         )
         if not propagate_down[0]:
             return
-        labels, valid = self._labels(bottom)
+        labels, valid = self._indices(bottom)
         matrix = self._matrix(bottom)
         diff = self._by_class(self._prob) * matrix.sum(1)[labels][:, None]
         diff -= matrix[labels].transpose(1, 2)

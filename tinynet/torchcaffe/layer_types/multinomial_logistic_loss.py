@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 
+from tinynet.torchcaffe.class_labels import require_labels
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.loss_layer import LOG_THRESHOLD, LossLayer
 
@@ -29,7 +30,7 @@ class MultinomialLogisticLoss(LossLayer):
     def _picked(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor]:
         """The labels, N×1 and whole, and the probabilities that they pick, no less than 10⁻²⁰."""
         labels = bottom[1].tensor.reshape(-1, 1).to(torch.int64)
-        self.require_labels(labels, self.classes)
+        require_labels(self, labels, self.classes)
         picked = bottom[0].tensor.reshape(bottom[0].num, self.classes).gather(1, labels)
         return labels, picked.clamp(min=LOG_THRESHOLD)
 

@@ -14,6 +14,7 @@ import math
 import torch
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe.class_labels import ignore_label_of
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.layer_types.sigmoid import sigmoid
 from tinynet.torchcaffe.loss_layer import LossLayer, normalization_mode, normalizer
@@ -23,7 +24,7 @@ from tinynet.torchcaffe.loss_layer import LossLayer, normalization_mode, normali
 class SigmoidCrossEntropyLoss(LossLayer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.loss_param
-        self.ignore_label = param.ignore_label if param.HasField("ignore_label") else None
+        self.ignore_label = ignore_label_of(param)
         self.mode = normalization_mode(param, schema.LossParameter.BATCH_SIZE)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:

@@ -20,6 +20,7 @@ from tinynet.torchcaffe.net import TEST, TRAIN, Net
 from tinynet.torchcaffe.pycaffe import extract_features
 from tinynet.torchcaffe.pycaffe.ranks import STOPPED, Ranks, effective_batch
 from tinynet.torchcaffe.pycaffe.timer import Timer
+from tinynet.torchcaffe.scoring import scored
 from tinynet.torchcaffe.signals import SignalActions, action_of
 from tinynet.torchcaffe.solver import create_solver
 
@@ -188,11 +189,7 @@ def test(flags: dict[str, Any]) -> int:
     _info(f"Loss: {glog.number(float(loss / iterations))}")
     names = [(name, weight) for name, blob, weight in net.output_blobs for _ in range(blob.count)]
     for (name, weight), total in zip(names, sums):
-        mean = float(total / iterations)
-        line = f"{name} = {glog.number(mean)}"
-        if weight:
-            line += f" (* {glog.number(weight)} = {glog.number(weight * mean)} loss)"
-        _info(line)
+        _info(scored(name, float(total / iterations), weight))
     return 0
 
 
