@@ -207,6 +207,20 @@ def is_locked(path: Path) -> bool:
         os.close(descriptor)
 
 
+# ---------------------------------------------------------------------------------------- hashes
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex; of any size, read in parts.  Raises OSError."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 # ------------------------------------------------------------------------------------------ JSON
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinynet import files
 from tinynet.caffeformat import phases, schema, text, upgrade
 from tinynet.caffeformat.image_records import read_images, read_labels
 from tinynet.caffeformat.lmdb import open_store
@@ -116,7 +117,7 @@ def newest_weights(run: RunPaths, iteration: int | None = None) -> tuple[Weights
     for number in sorted(found, reverse=True):
         fault = _fault(found[number], number)
         if fault is None:
-            return Weights(found[number], number, snapshots.sha256_of(found[number])), reasons
+            return Weights(found[number], number, files.sha256_of(found[number])), reasons
         reasons.append(fault)
     return None, reasons
 
@@ -139,7 +140,7 @@ def weights_file(path: Path) -> Weights:
     """
     snapshots.require_whole_model(path)
     match = _ITERATION.search(path.name)
-    return Weights(path, int(match[1]) if match else -1, snapshots.sha256_of(path))
+    return Weights(path, int(match[1]) if match else -1, files.sha256_of(path))
 
 
 def require_weights_fit(weights: Weights, deploy: Path) -> None:

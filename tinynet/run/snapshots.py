@@ -9,7 +9,6 @@ tells a snapshot that was finished from one that a kill or a full disk cut short
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
@@ -72,7 +71,7 @@ def seal(snapshot: Snapshot, solver_type: str = "SGD") -> str | None:
 
     Returns what is wrong with it instead, where anything is.  Raises OSError (a full disk).
     """
-    hashes = {path: sha256_of(path) for path in snapshot.files}
+    hashes = {path: files.sha256_of(path) for path in snapshot.files}
     reason = _pair_fault(snapshot, solver_type) or complete_fault(snapshot, hashes)
     if reason is not None:
         return reason
@@ -114,7 +113,7 @@ def _broken_seal(snapshot: Snapshot, pair_only: bool) -> str | None:
             continue
         if not path.exists():
             return f"{path}: is missing"
-        if sha256_of(path) != stated[path.name]:
+        if files.sha256_of(path) != stated[path.name]:
             return f"{path}: is not what was written (its SHA-256 differs)"
     return None
 
@@ -129,7 +128,7 @@ def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) ->
         if content["iteration"] != snapshot.iteration:
             return f"{path}: is of iteration {content['iteration']}"
         for key, file in (("model", snapshot.model), ("state", snapshot.state)):
-            found = hashes[file] if hashes else sha256_of(file)
+            found = hashes[file] if hashes else files.sha256_of(file)
             if content["files"][key]["sha256"] != found:
                 return f"{path}: belongs to another {file.name} than the one beside it"
     except TinynetError as error:
@@ -137,15 +136,6 @@ def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) ->
     except (KeyError, TypeError) as error:
         return f"{path}: is no complete state ({error!r})"
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex; of any size, read in parts.  Raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:

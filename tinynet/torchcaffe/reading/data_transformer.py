@@ -26,7 +26,6 @@ from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.snapshots import stored_blobs
 
 _F = np.float32
-TRAIN = 0
 # elements up to which PyTorch works in the calling thread alone.  Above, it wakes threads of its
 # own, which then wait for more, turning on the very cores that the solver and the reader work on.
 _ONE_THREAD = 1 << 15
@@ -34,7 +33,7 @@ _ONE_THREAD = 1 << 15
 
 def needs_random(transform_param: schema.TransformationParameter, phase: int) -> bool:
     """Does a transformer draw random numbers?  If so, its layer draws a seed for it."""
-    return bool(transform_param.mirror or (phase == TRAIN and transform_param.crop_size))
+    return bool(transform_param.mirror or (phase == schema.TRAIN and transform_param.crop_size))
 
 
 def read_mean(transform_param: schema.TransformationParameter) -> np.ndarray | None:
@@ -104,7 +103,7 @@ class DataTransformer:
         )
         self.crop_size = int(transform_param.crop_size)
         self.mirror = bool(transform_param.mirror)
-        self.random_crop = phase == TRAIN and self.crop_size > 0
+        self.random_crop = phase == schema.TRAIN and self.crop_size > 0
         self.scale = _F(transform_param.scale)
         self.mean = None if mean is None else np.ascontiguousarray(mean, _F)
         self.mean_values = np.array(list(transform_param.mean_value), _F)

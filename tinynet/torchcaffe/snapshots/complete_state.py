@@ -13,7 +13,7 @@ rate.  A resumed run differs from one that was never interrupted by all the rest
 * ``losses``     the window of ``average_loss``.
 * ``made_with``  torch, threads, device and precision: other ones give other last bits.
 * ``others``     where several solvers train together, ``random`` and the training net's state of
-  rank 1, 2 …: each reads records of its own, and draws from streams of its own.
+                 rank 1, 2 …: each reads records of its own, and draws from streams of its own.
 * ``files``      name, length and SHA-256 of the pair that it belongs to.
 
 The file is JSON sealed with its own hash (``tinynet.files``): nothing in it is executed.
@@ -21,7 +21,6 @@ The file is JSON sealed with its own hash (``tinynet.files``): nothing in it is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random as python_random
 from collections.abc import Sequence
@@ -127,8 +126,7 @@ def restore(solver: Trained, state: Path) -> None:
 
     Raises CaffeError or TinynetError where there is no whole complete state beside it, or it is of
     another snapshot, net, data set, precision or number of solvers; OSError where it cannot be
-    opened.  Where torch,
-    threads or device are others a warning says that the last bits may differ.
+    opened.  Where torch, threads or device are others a warning says that the last bits may differ.
     """
     path = path_beside(state)
     content = files.read_sealed_json(path, LARGEST)
@@ -169,22 +167,15 @@ def restore(solver: Trained, state: Path) -> None:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    length = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            length += len(block)
-    return {"name": path.name, "bytes": length, "sha256": digest.hexdigest()}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": files.sha256_of(path)}
 
 
-def _require_files(files: dict[str, Any], state: Path, path: Path) -> None:
-    for stated in files.values():
+def _require_files(pair: dict[str, Any], state: Path, path: Path) -> None:
+    for stated in pair.values():
         # a name from a file leads nowhere but to its own folder
         file = state.with_name(Path(stated["name"]).name)
-        found = _described(file) if file.is_file() else None
         check(
-            found is not None and found["sha256"] == stated["sha256"],
+            file.is_file() and files.sha256_of(file) == stated["sha256"],
             f"{path}: belongs to another {file.name} than the one beside it",
         )
 
