@@ -94,3 +94,16 @@ def test_a_link_stays_one_and_its_target_is_replaced(tmp_path: Path) -> None:
     files.write_text(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "new"
     assert sorted(os.listdir(tmp_path)) == ["link", "target"]
+
+
+def test_a_file_system_without_locks_is_named_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, kind: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    lock = tmp_path / ".lock"
+    lock.write_bytes(b"")  # left by a machine on which there are locks
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with pytest.raises(OSError, match=r"Function not implemented: .*\.lock"), files.locked(lock):
+        pass

@@ -154,15 +154,20 @@ def locked(lock: Path) -> Iterator[None]:
     """Hold the lock file ``lock``, in a folder that is made for it where there is none.
 
     Where the block fails before it has put anything else there, the folders that were made go too.
+    Raises OSError, with the name, on a file system without locks.
     """
-    from filelock import FileLock  # the schema works where protobuf is all there is
-
+    # not filelock's, which there waits for ever for the lock file to go
     lock = Path(os.path.abspath(lock))
     made = [folder for folder in lock.parents if not folder.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(str(lock)):
+        descriptor = open_lock(lock)
+        try:
+            with naming(lock):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(descriptor)
     except BaseException:
         with contextlib.suppress(OSError):  # not empty: others are at work there
             if made and os.listdir(lock.parent) == [lock.name]:
