@@ -43,7 +43,6 @@ setup(
         "matplotlib>=3.7",
         "click>=8.0",
         "tqdm>=4.50",
-        "filelock>=3.4",
         "scipy>=1.7",
         "jinja2>=3.0",
         # the layout of drawn nets

@@ -156,7 +156,6 @@ def locked(lock: Path) -> Iterator[None]:
     Where the block fails before it has put anything else there, the folders that were made go too.
     Raises OSError, with the name, on a file system without locks.
     """
-    # not filelock's, which there waits for ever for the lock file to go
     lock = Path(os.path.abspath(lock))
     made = [folder for folder in lock.parents if not folder.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -13,6 +15,13 @@ from tinynet.errors import TinynetError
 from tinynet.run import lock
 from tinynet.run.paths import RunPaths
 
+# as a file system says it that has no locks
+WITHOUT_LOCKS = """
+import errno, fcntl
+def refuse(*arguments):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+fcntl.flock = refuse
+"""
 HOLD = """
 import sys
 from tinynet.run.paths import RunPaths
@@ -23,10 +32,23 @@ with lock.hold(RunPaths(sys.argv[1])):
 """
 
 
-def hold_elsewhere(folder: Path) -> subprocess.Popen[str]:
+@pytest.fixture(params=["with locks", "without"])
+def setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a process does first: on a file system with locks, and on one without."""
+    if request.param == "with locks":
+        return ""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    return WITHOUT_LOCKS
+
+
+def hold_elsewhere(folder: Path, setting: str) -> subprocess.Popen[str]:
     root = str(Path(__file__).parents[2])
     child = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
+        [sys.executable, "-c", setting + HOLD, str(folder)],
         env={**os.environ, "PYTHONPATH": root},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -36,9 +58,12 @@ def hold_elsewhere(folder: Path) -> subprocess.Popen[str]:
     return child
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_run(tmp_path: Path) -> None:
-    child = hold_elsewhere(tmp_path)
+def test_a_second_process_is_refused_and_told_who_holds_the_run(
+    tmp_path: Path, setting: str
+) -> None:
+    child = hold_elsewhere(tmp_path, setting)
     try:
+        assert lock.is_held(RunPaths(tmp_path))
         for _ in range(2):  # asking must not wipe out the answer
             with (
                 pytest.raises(TinynetError, match=f"process {child.pid} on {os.uname().nodename}"),
@@ -50,9 +75,26 @@ def test_a_second_process_is_refused_and_told_who_holds_the_run(tmp_path: Path) 
         child.communicate()
 
 
-def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path) -> None:
-    child = hold_elsewhere(tmp_path)
+def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path, setting: str) -> None:
+    child = hold_elsewhere(tmp_path, setting)
     child.kill()
     child.communicate()
+    assert not lock.is_held(RunPaths(tmp_path))
     with lock.hold(RunPaths(tmp_path)):
+        assert lock.holder_of(RunPaths(tmp_path)).is_file()
+    assert not lock.holder_of(RunPaths(tmp_path)).exists()
+
+
+def test_without_locks_what_another_machine_has_left_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    holder = lock.holder_of(RunPaths(tmp_path))
+    holder.write_text('{"host": "elsewhere", "pid": 1, "since": "2015-06-01T12:00:00"}')
+    expected = rf"process 1 on elsewhere since 2015.*no locks: .* delete {holder}"
+    with pytest.raises(TinynetError, match=expected), lock.hold(RunPaths(tmp_path)):
         pass
+    assert holder.is_file()

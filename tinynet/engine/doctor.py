@@ -24,7 +24,7 @@ from tinynet.errors import TinynetError
 
 # what setup.py requires, then what its extras bring
 REQUIRED = (
-    *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm", "filelock"),
+    *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm"),
     *("scipy", "jinja2", "rich", "msgspec", "igraph"),
 )
 # what may be there besides, and what for; all but torch serve one command or one kind of file

@@ -30,8 +30,7 @@ class Claim:
         self._path = path
         self._attempt = attempt
         self.previous = previous
-        # Commands inherit it (Popen's pass_fds), and with it the lock.  This is why the lock is
-        # not filelock's, which shows no descriptor.
+        # commands inherit it (Popen's pass_fds), and with it the lock
         self.descriptor = descriptor
 
     @property

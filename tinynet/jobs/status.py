@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinynet import files
 from tinynet.errors import TinynetError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
+from tinynet.run import lock
 from tinynet.run import record as runs
 from tinynet.run.log import read_history
 from tinynet.run.paths import RunPaths
@@ -87,7 +87,7 @@ def _message(state: states.State, run: runs.Run) -> str:
 def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.State:
     """The state of a job that no runner has begun, but whose run is there."""
     if run.state == runs.RUNNING:
-        if files.is_locked(paths.lock):
+        if lock.is_held(paths):
             return states.State(states.RUNNING, f"process {run.pid} on {run.host}")
         return states.State(states.STOPPED, f"process {run.pid} on {run.host} died")
     if run.state == runs.FINISHED:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from tinynet import files
 from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import now
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -21,34 +24,78 @@ def hold(paths: RunPaths) -> Iterator[None]:
 
     Raises TinynetError, which names the holder, where another process has it, and OSError where
     nothing can be written to it.  The lock is the kernel's, and falls with its process however that
-    ends.  Who holds it stands in a file of its own, since opening a lock file may empty it.
+    ends.  On a file system without locks it is the holder's file, which a killed process leaves: a
+    process of this machine then finds its holder gone, one of another machine asks the user.
     """
     # real Caffe aborts where the folder of its snapshot_prefix is not there
     paths.snapshots.mkdir(parents=True, exist_ok=True)
     probe = paths.snapshots / f".probe.{os.getpid()}"
     probe.write_bytes(b"0")
     probe.unlink()
-    holder = paths.lock.with_suffix(".holder")
-    lock = FileLock(str(paths.lock))
+    holder = holder_of(paths)
+    descriptor = files.open_lock(paths.lock)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise TinynetError(
-            f"{paths.root}: another process works here ({_holder(paths)}); wait for it or stop it, "
-            "or start another run with --name"
-        ) from None
-    try:
-        entry = {"host": socket.gethostname(), "pid": os.getpid(), "since": now()}
-        holder.write_text(json.dumps(entry) + "\n", encoding="utf-8")
-        yield
+        _take(paths, holder, descriptor)
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        os.close(descriptor)
 
 
-def _holder(paths: RunPaths) -> str:
+def holder_of(paths: RunPaths) -> Path:
+    """The file that says who holds a run directory, while somebody does."""
+    return paths.lock.with_suffix(".holder")
+
+
+def is_held(paths: RunPaths) -> bool:
+    """Whether a process holds the run directory.  Raises OSError where that cannot be told."""
     try:
-        entry = json.loads(paths.lock.with_suffix(".holder").read_text(encoding="utf-8"))
+        return files.is_locked(paths.lock)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    holder = holder_of(paths)
+    return holder.exists() and not _is_gone(holder)
+
+
+def _take(paths: RunPaths, holder: Path, descriptor: int) -> None:
+    """Take the lock and write who holds it; TinynetError where another process does."""
+    advice = "wait for it or stop it, or start another run with --name"
+    try:
+        free, mode = files.try_lock(descriptor), "w"
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        advice += f"; this file system has no locks: if that process is gone, delete {holder}"
+        if _is_gone(holder):
+            holder.unlink(missing_ok=True)
+        free, mode = not holder.exists(), "x"
+    entry = {"host": socket.gethostname(), "pid": os.getpid(), "since": now()}
+    if free:
+        with contextlib.suppress(FileExistsError), holder.open(mode, encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            return
+    raise TinynetError(f"{paths.root}: another process works here ({_named(holder)}); {advice}")
+
+
+def _is_gone(holder: Path) -> bool:
+    """Whether the holder was a process of this machine that has ended."""
+    try:
+        entry = json.loads(holder.read_text(encoding="utf-8"))
+        if entry["host"] == socket.gethostname():
+            os.kill(int(entry["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return False
+
+
+def _named(holder: Path) -> str:
+    try:
+        entry = json.loads(holder.read_text(encoding="utf-8"))
         return f"process {entry['pid']} on {entry['host']} since {entry['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "it has not said which"

@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tinynet import files
+from tinynet.run import lock, retention, snapshots
 from tinynet.run import record as runs
-from tinynet.run import retention, snapshots
 from tinynet.run.log import Record, read_history, scan_history
 from tinynet.run.paths import RunPaths
 
@@ -43,7 +42,7 @@ def status_of(paths: RunPaths) -> Status | None:
     history, _ = scan_history(paths.history)
     state = run.state
     is_here = run.host == socket.gethostname()  # a lock of another machine need not be seen
-    if state == runs.RUNNING and is_here and not files.is_locked(paths.lock):
+    if state == runs.RUNNING and is_here and not lock.is_held(paths):
         state = DIED
     iteration = run.iteration
     if run.state == runs.RUNNING and history:

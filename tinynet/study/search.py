@@ -25,8 +25,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from tinynet import files
 from tinynet.dataset.selection_set import selection_set
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
@@ -209,7 +207,7 @@ class _Worker:
         folder = self._request.out / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         # one worker at a time decides: what a trial is drawn from depends on those before it
-        with FileLock(os.fspath(folder / "next.lock")):
+        with files.locked(folder / "next.lock"):
             known = self._study.get_trials(deepcopy=False)
             for frozen in known:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
