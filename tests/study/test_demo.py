@@ -30,7 +30,7 @@ def test_the_whole_demo_ends_with_its_table_and_leaves_its_figures(tmp_path: Pat
     assert child.returncode == 0, stderr
     assert stdout.count("\n$ tinynet ") == 10
     assert "small: 3 classes, 12 training and 6 validation images; chance is 33.3 %" in stdout
-    assert "each training image was seen 1.33 in stage 1, 1.33 in stage 3 times; so few" in stdout
+    assert "was seen 1.33 times in stage 1, 1.33 times in stage 3; so few" in stdout
     named = [line.split(":")[1].strip() for line in stdout.splitlines()[-3:]]
     assert all(name.startswith("demo/results/") for name in named)
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in named)

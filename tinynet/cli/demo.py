@@ -92,8 +92,8 @@ def _passes(folders: Folders) -> str:
     from tinynet.study.demo import passes
 
     seen = passes(folders)
-    said = ", ".join(f"{times:.3g} in stage {number}" for number, times in seen.items())
-    line = f"each training image was seen {said} times"
+    said = ", ".join(f"{times:.3g} times in stage {number}" for number, times in seen.items())
+    line = f"each training image was seen {said}"
     if min(seen.values()) < _FEW:
         line += "; so few favour the first stage, since dropout and crops make a net learn slower"
     return line
