@@ -130,6 +130,17 @@ def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
     assert taken(runner(idle, tmp_path, memory=4096)) is None
 
 
+def test_every_user_can_open_the_locks_whatever_the_umask(tmp_path: Path) -> None:
+    machine = Machine(gpu(0))
+    before = os.umask(0o077)
+    try:
+        assert taken(runner(machine, tmp_path / "locks")) == "GPU 0"
+    finally:
+        os.umask(before)
+    assert (tmp_path / "locks").stat().st_mode & 0o7777 == 0o1777
+    assert (tmp_path / "locks/GPU-00.lock").stat().st_mode & 0o777 == 0o644
+
+
 def test_so_many_jobs_of_ours_share_a_gpu_and_nobody_elses(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     slots, other = runner(machine, tmp_path, per_gpu=2), runner(machine, tmp_path)
@@ -363,7 +374,7 @@ def test_a_gpu_that_does_not_compute_fails_one_job_and_not_all_of_them(
     assert {name: found.name for name, found in states.states(folder).items()} == {
         "a": states.FAILED, "b": states.FAILED, "c": states.WAITING
     }  # fmt: skip
-    assert [line for line in said if "no more jobs" in line] == [
+    assert sorted(line for line in said if "no more jobs" in line) == [
         f"GPU {number} gets no more jobs of this runner" for number in (0, 1)
     ]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -77,6 +80,18 @@ def test_no_words_of_an_architecture_overlap(number):
 def test_a_net_with_branches_is_refused_by_name():
     with pytest.raises(TinynetError, match="'two ways': layer b reads data.*one chain"):
         architecture.blocks_of(text.parse(BRANCHES, schema.NetParameter, "net"))
+
+
+def test_a_home_that_cannot_be_written_to_leaves_a_command_that_draws_quiet():
+    """matplotlib then says in two lines which other folder it keeps its cache in."""
+    environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
+    child = subprocess.run(
+        [sys.executable, "-c", "import tinynet.report.canvas"],
+        env={**environment, "HOME": "/proc/none", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
 
 
 @pytest.fixture

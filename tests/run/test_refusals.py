@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from tests.run import small_runs
 from tests.run.small_runs import RUN, Trained, last_line, record, train
+from tinynet.run import training_prototxt
+from tinynet.run.paths import RunPaths
 
 
 def test_changed_prototxt_and_changed_data_are_refused_and_shown(
@@ -35,6 +38,26 @@ def test_changed_prototxt_and_changed_data_are_refused_and_shown(
     child = train(tmp_path, "--resume", "--max-iter", "32")
     assert child.returncode == 1
     assert "the data in data/train_lmdb is not the same" in last_line(child)
+
+
+def test_a_net_that_is_refused_is_named_by_the_users_own_file_and_line(folder: Path) -> None:
+    """Not by the run's copy, whose lines are others, unless the two no longer agree."""
+    net = folder / "small/train_val.prototxt"
+    net.write_text(small_runs.NET.replace('bottom: "data" top: "fc1"', 'bottom: "no" top: "fc1"'))
+    child = train(folder)
+    line = small_runs.NET.splitlines().index(
+        'layer { name: "fc1" type: "InnerProduct" bottom: "data" top: "fc1"'
+    )
+    where = f"small/train_val.prototxt:{line + 1}: "
+    assert child.returncode == 1 and last_line(child).startswith(f"tinynet: {where}")
+    assert record(folder)["message"].startswith(where)
+    paths = RunPaths(folder / RUN)
+    prototxt = training_prototxt.load(paths.solver)
+    fault = f"{paths.train_val}:14: no such bottom"
+    assert prototxt.in_the_users_files(fault, paths) == fault
+    other = replace(prototxt, written={"train_val.prototxt": str(net)})
+    net.write_text(small_runs.NET)
+    assert other.in_the_users_files(fault, paths) == fault
 
 
 def test_an_abort_of_real_caffe_is_one_clear_line(folder: Path, caffe_python: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import errno
 import importlib
 import io
 import os
@@ -23,7 +22,7 @@ import click
 from tinynet import __version__, files
 from tinynet.cli.messages import say
 from tinynet.cli.words import Group, example, name_values, no_such_option
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, one_line
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -95,27 +94,6 @@ def cli() -> None:
     The examples below are the whole path, on a data set drawn on the spot.  'tinynet manual' has
     the documentation.
     """
-
-
-# what to do, where the system says only what is wrong
-_REMEDIES = {
-    errno.ENOSPC: "no space left on the device; free some and run the command again",
-    errno.EEXIST: "is a file, where a folder has to be; name another",
-    errno.ENOTDIR: "leads through a file, where a folder has to be; name another",
-    errno.EISDIR: "is a folder, where a file has to be; name a file",
-    errno.EFBIG: "larger than this shell or file system allows (see 'ulimit -f')",
-    errno.EDQUOT: "the disk quota is used up; free some and run the command again",
-    errno.EROFS: "the file system is read-only; name another place",
-    errno.EMFILE: "too many files are open; raise 'ulimit -n' and run the command again",
-}
-
-
-def _one_line(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    said = error.strerror or str(error)
-    if error.errno == errno.EEXIST and os.path.isdir(error.filename or ""):
-        return f"{where}{said}"
-    return f"{where}{_REMEDIES.get(error.errno or 0, said)}"
 
 
 def _not_utf8(text: str) -> str:
@@ -203,7 +181,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         files.swallow(sys.stdout)
         status = 1
     except OSError as error:
-        say(f"tinynet: {_one_line(error)}")
+        say(f"tinynet: {one_line(error)}")
         status = 1
     except UnicodeEncodeError as error:
         if not any("\ud800" <= sign <= "\udfff" for sign in error.object):

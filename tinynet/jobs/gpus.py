@@ -331,6 +331,8 @@ class Gpus:
         for flags in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT | os.O_EXCL, os.O_RDONLY):
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+                if flags & os.O_CREAT:
+                    os.fchmod(descriptor, 0o644)  # whatever the umask: others have to open it
                 break
         else:
             return None

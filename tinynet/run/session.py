@@ -167,7 +167,8 @@ class Session:
             return runs.FINISHED, ""
         if status == StoppedEarly.exit_status or (self._signals and status == -signal.SIGKILL):
             return runs.STOPPED, f"stopped by {self._signals[0] if self._signals else 'SIGTERM'}"
-        return runs.FAILED, worker.fault()
+        fault = worker.fault()
+        return runs.FAILED, self._plan.prototxt.in_the_users_files(fault, self._paths)
 
     # ------------------------------------------------------------------ what the worker says
 

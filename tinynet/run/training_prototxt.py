@@ -7,6 +7,7 @@ other paths (LMDBs, mean files) stay relative to where the command runs, as Caff
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ class TrainingPrototxt:
     test_nets: list[schema.NetParameter]
     # by name in the run directory
     files: dict[str, schema.NetParameter] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)  # of each the file that it was read from
     deploy: str | None = None  # text of the deploy.prototxt beside the solver
     # the solver up to its max_iter, from that beside the solver
     warm_up: schema.SolverParameter | None = None
@@ -124,6 +126,27 @@ class TrainingPrototxt:
             solver.test_net[index] = os.fspath(root / f"test_net{index}.prototxt")
         return solver
 
+    def in_the_users_files(self, message: str, paths: RunPaths) -> str:
+        """``message`` with the file and line that the user wrote, where it begins with a copy's.
+
+        It stays as it is where the file does not have the copy's layers, as one in an older format
+        or changed since.
+        """
+        for name, path in self.written.items():
+            copy = Path(paths.root) / name
+            found = re.match(re.escape(f"{copy}:") + r"(\d+):", message)
+            if found is None:
+                continue
+            try:
+                copied, own = text.layers(copy), text.layers(path)
+            except (TinynetError, OSError):
+                return message
+            if [layer for layer, _ in copied] == [layer for layer, _ in own]:
+                lines = {line: written for (_, line), (_, written) in zip(copied, own)}
+                line = lines.get(int(found[1]))
+                return message if line is None else f"{path}:{line}:{message[found.end() :]}"
+        return message
+
     def at(self, iteration: int) -> tuple[schema.SolverParameter, int]:
         """The solver that runs at ``iteration``, and the iteration to which it does."""
         if self.warm_up is not None and iteration < self.warm_up.max_iter:
@@ -153,6 +176,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingProt
     """
     solver, warm_up = solver_files.load(path, overrides)
     files: dict[str, schema.NetParameter] = {}
+    written: dict[str, str] = {}
     notes: list[str] = []
 
     # a run directory is whole in itself: its nets are those beside its solver, moved or not
@@ -166,6 +190,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingProt
                 f"{path}: its net {net_path} is not there; paths in a solver start where the "
                 f"command runs, which is {os.getcwd()}"
             )
+        written[name] = net_path
         files[name] = _up_to_date(text.read(net_path, schema.NetParameter), net_path, notes)
         return files[name]
 
@@ -191,6 +216,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingProt
         train_net=train,
         test_nets=tests,
         files=files,
+        written=written,
         # read here, so that what evaluation would refuse is refused before the training
         deploy=text.format(upgrade.read_net(deploy)) if deploy.exists() else None,
         warm_up=warm_up,

@@ -130,6 +130,29 @@ def test_what_makes_a_recording_stale_has_it_made_anew(
     assert recorder.repetitions == before + 2  # passes and update
 
 
+def test_where_the_rate_changes_each_time_the_log_says_that_updates_are_not_repeated(
+    stages: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    path = small_stages.write_stage(
+        stages, 1, display=0, test_interval=1000, lr_policy='"poly"', power=0.5, max_iter=100
+    )
+    plain = made(path, False, monkeypatch)
+    plain.step(16)
+    monkeypatch.setenv("GLOG_minloglevel", "0")
+    repeated = made(path, True, monkeypatch)
+    repeated.step(14)
+    recorder = repeated.recorded.graphs
+    before = recorder.repetitions
+    repeated.step(2)
+    assert recorder.repetitions == before + 2  # of the passes alone
+    lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
+    assert [line for line in lines if re.match("Iterations are", line)] == [
+        "Iterations are repeated as a CUDA graph, which gave the plain path's bits; but not the "
+        "updates, whose rate changes each time (lr_policy 'poly')"
+    ]
+    assert_equal(plain, repeated)
+
+
 @pytest.fixture
 def on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, where what a script has been given counts as newer than the tensor."""

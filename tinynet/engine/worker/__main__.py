@@ -12,7 +12,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from errno import ENOSPC
 
 COMMANDS = ("train", "predict", "device", "tool", "steps", "bench", "script")
 
@@ -35,7 +34,7 @@ def load_package():
 def main():
     load_package()
     from tinynet.engine.worker import channel
-    from tinynet.errors import TinynetError
+    from tinynet.errors import TinynetError, one_line
 
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.stderr.write("worker: the first argument is %s\n" % " or ".join(COMMANDS))
@@ -54,9 +53,7 @@ def main():
     except BrokenPipeError:
         return 1  # the parent has gone, and nobody is there to be told
     except OSError as error:
-        where = "%s: " % error.filename if error.filename else ""
-        hint = "; free some space, and the same command resumes it" if error.errno == ENOSPC else ""
-        channel.emit("error", message="%s%s%s" % (where, error.strerror or error, hint))
+        channel.emit("error", message=one_line(error))
         return 1
     except Exception as error:
         # the traceback goes to the log; the parent's one line is the error itself

@@ -21,6 +21,8 @@ from tinynet.torchcaffe.fast.recorded_passes import RecordedPasses, parameters_o
 from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 _COMPARED = 2  # iterations that are done both ways
+# lr_policy by which no two iterations have one rate (learning_rate.py)
+_ANOTHER_EACH_TIME = ("exp", "inv", "poly", "sigmoid")
 
 
 class RecordedIteration(RecordedPasses):
@@ -81,6 +83,12 @@ class RecordedIteration(RecordedPasses):
             [*graph.layer_need_backward],
             [[*row] for row in graph.bottom_need_backward],
         )
+
+    def besides(self) -> str:
+        policy = self._solver.parameters.lr_policy
+        if policy not in _ANOTHER_EACH_TIME:
+            return ""
+        return f"; but not the updates, whose rate changes each time (lr_policy '{policy}')"
 
     def can_begin(self) -> bool:
         return self._rate is not None

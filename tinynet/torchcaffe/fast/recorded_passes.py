@@ -122,6 +122,10 @@ class RecordedPasses:
             CONTEXT.precision,
         )
 
+    def besides(self) -> str:
+        """What is done without the recording all the same, for the log; "" for nothing."""
+        return ""
+
     def can_begin(self) -> bool:
         """Whether all is known that a recording needs."""
         return True
@@ -190,7 +194,10 @@ class RecordedPasses:
             return False
         self.recorded += 1
         if self.recorded == 1:
-            glog.info(f"{self.what} are repeated as a CUDA graph, which gave the plain path's bits")
+            glog.info(
+                f"{self.what} are repeated as a CUDA graph, which gave the plain path's bits"
+                f"{self.besides()}"
+            )
         return True
 
     # --- batches

@@ -1,0 +1,97 @@
+"""What the system refuses is one line that says on which file, why, and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tinynet.errors import one_line
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user can enter, as pytest's own is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def refusal(path: Path, mode: str) -> str:
+    with pytest.raises(PermissionError) as refused, as_nobody(), path.open(mode):
+        pass
+    with as_nobody():
+        return one_line(refused.value)
+
+
+def test_whose_file_or_folder_keeps_us_out_is_said_with_what_to_do(shared: Path) -> None:
+    lock = shared / "run.lock"
+    lock.touch(0o644)
+    ask = "ask for access, or name another place"
+    assert refusal(lock, "r+") == (
+        f"{lock}: Permission denied; it belongs to root (-rw-r--r--): {ask}"
+    )
+    new = shared / "run.json"
+    assert refusal(new, "w") == (
+        f"{new}: Permission denied; {shared} belongs to root (drwxr-xr-x): {ask}"
+    )
+    closed = shared / "closed"
+    closed.mkdir(0o700)
+    (closed / "run.json").touch()
+    inside = closed / "runs/run.json"
+    assert refusal(inside, "r") == (
+        f"{inside}: Permission denied; {closed} belongs to root (drwx------): {ask}"
+    )
+
+
+def test_a_users_own_file_is_opened_by_chmod(shared: Path) -> None:
+    mine = shared / "run.json"
+    mine.touch(0o400)
+    if os.geteuid() == 0:
+        os.chown(mine, NOBODY, -1)
+    assert refusal(mine, "w") == (
+        f"{mine}: Permission denied; it is yours (-r--------): 'chmod u+rwX' opens it"
+    )
+
+
+def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -> None:
+    """As a file system does that is mounted from elsewhere, or has rules of its own."""
+    path = shared / "run.json"
+    path.touch(0o600)
+    refused = OSError(errno.EACCES, "Permission denied", str(path))
+    if os.geteuid() == 0:
+        assert one_line(refused) == f"{path}: Permission denied"
+        os.chown(path, 54321, -1)
+        with as_nobody():
+            assert "belongs to user 54321 (-rw-------)" in one_line(refused)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "no space left on the device; free some and run the command again"),
+        (errno.EDQUOT, "the disk quota is used up; free some and run the command again"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_fault_of_the_system_is_named_with_its_file(number: int, says: str) -> None:
+    assert one_line(OSError(number, os.strerror(number), "a/b")) == f"a/b: {says}"
+    assert one_line(OSError(number, os.strerror(number))) == says
