@@ -25,7 +25,7 @@ def python_that_sees(folder: Path, answer: str) -> str:
 
 @pytest.fixture(autouse=True)
 def a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_has_driver", lambda: True)
+    monkeypatch.setattr(devices, "has_driver", lambda: True)
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
         monkeypatch.delenv(name, raising=False)
 
@@ -55,7 +55,7 @@ def test_a_gpu_that_torch_cannot_use_is_no_silent_cpu(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
         assert devices.why_unused(python) == ""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(devices, "_has_driver", lambda: False)
+    monkeypatch.setattr(devices, "has_driver", lambda: False)
     assert devices.why_unused(python) == ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli import command
+from tinynet.engine import devices
 from tinynet.engine.failures import is_of_a_broken_gpu
 from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import gpus, local, states
@@ -224,7 +225,11 @@ def test_the_gpus_that_may_be_used_are_those_named_and_visible() -> None:
     assert chosen(found, None, None) == chosen(found, "all", None) == found
     assert chosen(found, "2,GPU-00", None) == [found[2], found[0]]
     assert chosen(found, None, "1, 2") == [found[1], found[2]]
-    assert chosen(found, None, "") == []
+    assert chosen(found, None, "1,-1,2") == [found[1]], "as CUDA reads it"
+    for hidden in ("", "-1", "NoDevFiles"):
+        assert chosen(found, None, hidden) == []
+        with pytest.raises(UsageError, match=f"all: none may be used.*DEVICES is '{hidden}'"):
+            chosen(found, "all", hidden)
     with pytest.raises(
         UsageError, match=r"--gpus: no GPU '7' here; the GPUs are 0 \(Stand-in\), 1"
     ):
@@ -332,6 +337,20 @@ def test_the_functions_that_are_used_are_the_real_packages() -> None:
     assert [name for name in dir(FakeNvml) if name.startswith("nvml") and not hasattr(pynvml, name)
             ] == []  # fmt: skip
     assert issubclass(pynvml.NVMLError, Exception)
+
+
+def test_where_cuda_is_told_to_show_no_gpu_the_jobs_run_on_the_cores(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "has_driver", lambda: True)
+    monkeypatch.setattr(gpus, "look", lambda: [gpu(0)])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus.are_here()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")
+    add_jobs(folder, [Job("a", (("stages", "--json"),))])
+    done = command.run("jobs", "local", folder)
+    assert done.status == 0 and "a: begins on CPU share 1 of 1" in done.stderr
+    assert command.run("jobs", "local", folder, "--gpus", "all").status == 2
 
 
 @pytest.mark.parametrize("missing", ["package", "driver"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -14,6 +15,9 @@ from tinynet.engine import environment
 from tinynet.engine.discovery import Engine
 from tinynet.engine.interpreters import ask
 from tinynet.engine.process import start_worker
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+UUIDS = ("GPU-", "MIG-")  # how they begin
 
 
 def choose(engine: Engine, gpu: int | None, cpu: bool) -> int | None:
@@ -34,13 +38,12 @@ def cuda_devices(python: str) -> list[str]:
 
     Asked of a child, which takes seconds to import torch: only where the system has a GPU driver.
     """
-    return list(_seen(python).names) if _has_driver() else []
+    return list(_seen(python).names) if has_driver() else []
 
 
 def why_unused(python: str) -> str:
     """Why torch uses none of the GPUs that are here; "" where it does, or none is to be used."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
-    if hidden or not _has_driver():
+    if are_hidden() or not has_driver():
         return ""
     seen = _seen(python)
     if seen.names or not seen.torch:
@@ -51,13 +54,28 @@ def why_unused(python: str) -> str:
     )
 
 
+def are_hidden() -> bool:
+    """Whether CUDA_VISIBLE_DEVICES shows no GPU of this machine."""
+    return VISIBLE in os.environ and not shown(os.environ[VISIBLE])
+
+
+def shown(visible: str) -> list[str]:
+    """The numbers and UUIDs in CUDA_VISIBLE_DEVICES, as CUDA reads it.
+
+    It heeds nothing from a word on that names no device: "-1", a batch system's "NoDevFiles".
+    """
+    words = [word.strip() for word in visible.split(",")]
+    return list(itertools.takewhile(lambda w: w.isdecimal() or w.startswith(UUIDS), words))
+
+
 class _Seen(NamedTuple):
     torch: str = ""  # its version
     names: Sequence[str] = ()
     why: str = ""
 
 
-def _has_driver() -> bool:
+def has_driver() -> bool:
+    """Whether this machine has an NVIDIA driver, asked without it."""
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
 
 

@@ -6,16 +6,22 @@ import re
 import signal
 from collections.abc import Iterable
 
+from tinynet.engine import control_groups
 from tinynet.engine.discovery import Engine
 
 
 def explain_failure(
-    engine: Engine, status: int, log: Iterable[str], error: str | None = None
+    engine: Engine,
+    status: int,
+    log: Iterable[str],
+    error: str | None = None,
+    kills_before: int | None = None,
 ) -> str:
     """One line on why a worker failed.
 
     ``status``: its exit status, negative for a signal; ``log``: the last lines of its stderr;
-    ``error``: the message of its ``error`` event, where it sent one.
+    ``error``: the message of its ``error`` event, where it sent one; ``kills_before``:
+    ``control_groups.killed_for_memory()`` of when it was started.
     """
     if error is not None:
         return _of_a_gpu(error) or error
@@ -30,10 +36,25 @@ def explain_failure(
         return f"the worker ({engine.name}) is out of memory (std::bad_alloc)"
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
-        hint = _SIGNAL_HINTS.get(name, "")
+        hint = who_killed(kills_before) if name == "SIGKILL" else _SIGNAL_HINTS.get(name, "")
         return f"the worker ({engine.name}) was ended by {name}{hint}"
     last = lines[-1] if lines else "it said nothing"
     return f"the worker ({engine.name}) failed with status {status}: {last}"
+
+
+def who_killed(kills_before: int | None) -> str:
+    """What to add of a child that SIGKILL has ended, which leaves no time for a last word.
+
+    ``kills_before``: as in ``explain_failure``.
+    """
+    kills = control_groups.killed_for_memory()
+    if kills is None or kills_before is None:
+        return ": by somebody, or because the system was out of memory"
+    if kills == kills_before:
+        return ", which somebody has sent: the kernel had memory left"
+    limit = control_groups.memory_limit()
+    shown = "" if limit is None else f" ({limit / 1e9:.3g} GB may be used here)"
+    return f", since the system was out of memory{shown}"
 
 
 def is_of_a_broken_gpu(message: str) -> bool:
@@ -82,7 +103,6 @@ _GPU_LOST = (
     "nvidia-smi and the kernel's log (Xid) say what of; snapshots that were written are whole"
 )
 _SIGNAL_HINTS = {
-    "SIGKILL": "; the system may be out of memory",
     "SIGBUS": "; a file that it reads, the LMDB perhaps, was cut short under it",
     "SIGSEGV": "; a file that it reads, the LMDB perhaps, may be damaged",
 }

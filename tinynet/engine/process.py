@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from tinynet.engine import autogroup, environment
+from tinynet.engine import autogroup, control_groups, environment
 from tinynet.engine.discovery import Engine
 from tinynet.engine.failures import explain_failure
 from tinynet.errors import TinynetError
@@ -96,6 +96,7 @@ class WorkerProcess:
         self._engine = engine
         self._take_event = take_event
         self._take_log = take_log
+        self._kills_before = control_groups.killed_for_memory()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
@@ -247,7 +248,7 @@ class WorkerProcess:
     def fault(self) -> str:
         """One line on why it failed, once it has ended."""
         status = self._process.wait()
-        return explain_failure(self._engine, status, self._tail, self.error)
+        return explain_failure(self._engine, status, self._tail, self.error, self._kills_before)
 
     def finish(self) -> None:
         """Follow it to its end.  Raises TinynetError, with the reason, where it failed."""

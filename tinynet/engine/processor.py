@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from tinynet.engine import control_groups
+
 
 class Processor(NamedTuple):
     """``name`` as the system gives it, and its instruction sets; empty where it says nothing."""
@@ -70,10 +72,10 @@ def _siblings(core: int) -> str:
         return str(core)
 
 
-def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+def _quota(root: Path = control_groups.ROOT) -> float:
     """What a container's quota of CPU time comes to in cores; infinite where there is none."""
     least = float("inf")
-    for folder in _groups(root):
+    for folder in control_groups.folders("cpu", root):
         for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # cgroup 2, 1
             try:
                 quota, period = " ".join((folder / n).read_text() for n in names).split()
@@ -82,20 +84,3 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
             except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
                 continue
     return least
-
-
-def _groups(root: Path) -> list[Path]:
-    """Folders of the control groups that hold this process, with those that they lie in."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        lines = []
-    found = [root, root / "cpu"]
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        top = root / controllers if controllers else root
-        inside = top / path.lstrip("/")
-        found += [folder for folder in (inside, *inside.parents) if folder.is_relative_to(root)]
-    return list(dict.fromkeys(found))

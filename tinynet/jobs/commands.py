@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
+from tinynet.engine import control_groups
+from tinynet.engine.failures import who_killed
 from tinynet.jobs import children
 from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
@@ -35,6 +37,7 @@ class Commands:
         self._from = 0  # where the current command's output starts in the log
         self._number = 0
         self._stopped_by: str | None = None
+        self._kills_before = control_groups.killed_for_memory()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start_next(self) -> int | None:
@@ -98,7 +101,7 @@ class Commands:
             return ""
         last = last_line(Path(self._log.name), self._from)
         if status == -signal.SIGKILL:  # which leaves no time for a last line
-            return "ended by SIGKILL: by somebody, or because the memory was full"
+            return f"ended by SIGKILL{who_killed(self._kills_before)}"
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
             last = f"ended by {name}" + (f": {last}" if last else "")

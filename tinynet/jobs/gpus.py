@@ -12,14 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinynet.engine import environment
+from tinynet.engine import devices, environment
 from tinynet.engine.processor import usable_cores
 from tinynet.errors import TinynetError, UsageError
 from tinynet.files import try_lock
@@ -90,8 +89,8 @@ def look() -> list[Gpu]:
 
 
 def are_here() -> bool:
-    """Whether this machine has an NVIDIA driver, asked without NVML."""
-    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+    """Whether GPUs may be used here: there is a driver, and the environment hides not all."""
+    return devices.has_driver() and not devices.are_hidden()
 
 
 def _gpus(nvml: Any, index: int) -> Iterator[Gpu]:
@@ -133,21 +132,26 @@ def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> lis
     ``wanted``: "all"; "2", the first two; or a list of indexes and UUIDs, "0,2", of which "2," has
     one.  ``visible`` is what CUDA_VISIBLE_DEVICES was set to for us, say by a batch system; None:
     all.  The number of a GPU in MIG mode means all its slices.  Raises UsageError for one that is
-    not here, and for more than there are.
+    not here, for more than there are, and where some are wanted and none may be used.
     """
     allowed = list(found)
     if visible is not None:
-        allowed = _named(found, _words(visible), "CUDA_VISIBLE_DEVICES")
-    if wanted in (None, "all"):
+        allowed = _named(found, devices.shown(visible), devices.VISIBLE)
+    if wanted is None:
         return allowed
-    if wanted is not None and wanted.isdecimal():
+    if not allowed:
+        hidden = "" if visible is None else f": CUDA_VISIBLE_DEVICES is '{visible}'"
+        raise UsageError(f"--gpus {wanted}: none may be used here{hidden}")
+    if wanted == "all":
+        return allowed
+    if wanted.isdecimal():
         if int(wanted) > len(allowed):
             raise UsageError(
                 f"--gpus {wanted}: {len(allowed)} may be used here; GPU {wanted} alone is --gpu "
                 f"{wanted}"
             )
         return allowed[: int(wanted)]
-    picked = _named(found, _words(wanted or ""), "--gpus")
+    picked = _named(found, _words(wanted), "--gpus")
     for gpu in picked:
         if gpu not in allowed:
             raise UsageError(f"--gpus: GPU {gpu.index} is not in CUDA_VISIBLE_DEVICES ({visible})")
@@ -161,7 +165,7 @@ def _words(text: str) -> list[str]:
 def _named(found: Sequence[Gpu], words: Sequence[str], where: str) -> list[Gpu]:
     named: dict[str, Gpu] = {}
     for word in words:
-        is_uuid = word.startswith(("GPU-", "MIG-"))
+        is_uuid = word.startswith(devices.UUIDS)
         meant = [
             gpu
             for gpu in found

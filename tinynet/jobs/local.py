@@ -59,12 +59,13 @@ class JobsReport:
             raise TinynetError(
                 f"{folder}: {_jobs(self.stuck)} got no further between two stops; give more time"
             )
+        failed = self.names(states.FAILED)
         if self.signal is not None:
+            begun_again = f" ({len(failed)} failed: --retry begins them again)" if failed else ""
             raise StoppedEarly(
                 f"{folder}: stopped by {self.signal} with {left} of {len(self.states)} jobs not "
-                "done; the same command resumes it"
+                f"done{begun_again}; the same command resumes it"
             )
-        failed = self.names(states.FAILED)
         parts = []
         if failed:
             first = self.states[failed[0]].message

@@ -11,11 +11,11 @@ from pathlib import Path
 from tinynet.caffeformat import phases, schema, shapes
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
+from tinynet.engine import control_groups
 from tinynet.errors import TinynetError
 from tinynet.run.training_prototxt import TrainingPrototxt
 
 IMAGE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _SHORTAGE = re.compile(
     r"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Unable to allocate"
@@ -113,12 +113,7 @@ def _memory_here() -> int | None:
         limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return None
-    for name in _CGROUPS:
-        try:
-            limit = min(limit, int(Path(name).read_text()))
-        except (OSError, ValueError):  # "max": no limit
-            continue
-    return limit
+    return min(limit, control_groups.memory_limit() or limit)
 
 
 def _shown(size: int) -> str:
