@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tinynet import files
 from tinynet.errors import one_line
 
 NOBODY = 65534
@@ -90,8 +91,10 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
         (errno.ENOSPC, "no space left on the device; free some and run the command again"),
         (errno.EDQUOT, "the disk quota is used up; free some and run the command again"),
         (errno.EIO, "Input/output error"),
+        *((number, "this file system gives no locks; name a place on another") for number in
+          files.NO_LOCKS),
     ],
-)
+)  # fmt: skip
 def test_a_fault_of_the_system_is_named_with_its_file(number: int, says: str) -> None:
     assert one_line(OSError(number, os.strerror(number), "a/b")) == f"a/b: {says}"
     assert one_line(OSError(number, os.strerror(number))) == says

@@ -79,6 +79,23 @@ def test_a_full_device_is_named() -> None:
     assert not os.path.isfile("/dev/full")
 
 
+def test_a_new_folder_is_as_open_as_any_other_in_a_shared_folder(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o2775)
+    before = os.umask(0o002)
+    try:
+        made = [files.new_folder(shared / "out", ".out.") for _ in range(2)]
+    finally:
+        os.umask(before)
+    assert len({*made}) == 2
+    for folder in made:
+        assert folder.parent == shared and folder.name.startswith(".out.")
+        assert folder.stat().st_mode & 0o7777 == 0o2775
+    with pytest.raises(OSError, match=f"'{shared}/none/out'"):
+        files.new_folder(shared / "none/out", ".out.")
+
+
 def test_what_is_written_bit_by_bit_is_named_too_and_other_names_stay() -> None:
     with pytest.raises(OSError, match="No space left.*'a.log'"), files.naming("a.log"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

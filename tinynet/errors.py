@@ -48,6 +48,12 @@ _REMEDIES = {
     errno.EMFILE: "too many files are open; raise 'ulimit -n' and run the command again",
     errno.ESTALE: "was removed or replaced on the file server; run the command again",
 }
+_REMEDIES.update(
+    dict.fromkeys(
+        (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
+        "this file system gives no locks; name a place on another",
+    )
+)
 
 
 def one_line(error: OSError) -> str:

@@ -117,6 +117,25 @@ def require_place(folder: str | Path) -> None:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
+def new_folder(beside: Path, prefix: str) -> Path:
+    """Make a folder whose name begins with ``prefix`` beside a path, with the mode of any other.
+
+    One of tempfile's would be closed to others, and out of a shared folder's group once it is not.
+    Raises OSError, which names ``beside``.
+    """
+    import secrets
+
+    while True:
+        folder = beside.with_name(prefix + secrets.token_hex(4))
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:  # of a name that nobody gave
+            raise OSError(error.errno, error.strerror, str(beside)) from None
+        return folder
+
+
 def component_fault(name: str) -> str | None:
     """Why ``name`` may not name one file or folder, as "has a '/' …"; None where it may."""
     if not name or name[0] in ".-":
@@ -147,6 +166,10 @@ def swallow(stream: TextIO) -> None:
 
 
 # ----------------------------------------------------------------------------------------- locks
+
+
+#: what a file system that has no locks says of them, or one whose lock server does not answer
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager

@@ -190,6 +190,7 @@ CHECK = "F1122 23:11:43.123456 12345 {} Check failed: {}"
         (-6, ["terminate called after throwing an instance of 'std::bad_alloc'"], "out of memory"),
         (-7, ["I1122 23:11:43.123456 12345 solver.cpp:1] Iteration 0"], "SIGBUS.*cut short"),
         (-9, ["I1122 23:11:43.123456 12345 solver.cpp:1] Iteration 0"], "SIGKILL.*out of memory"),
+        (-24, [], "SIGXCPU.*ulimit -t"),
         (3, ["what it said last", ""], "status 3: what it said last"),
     ],
 )  # fmt: skip

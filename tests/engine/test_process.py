@@ -164,6 +164,24 @@ def test_every_conversation_ends_with_one_line_of_what_went_wrong(
     assert message == (without_log or said if converse is in_foreground else said)
 
 
+def test_a_log_line_is_written_whole_where_the_system_takes_a_part_at_a_time(
+    tmp_path: Path,
+) -> None:
+    """As a disk does that is just full: it takes a part without a word, and refuses the rest."""
+
+    class Disk:
+        held = b""
+
+        def write(self, data: memoryview) -> int:
+            self.held += bytes(data[:3])
+            return min(3, len(data))
+
+    session = Session(small_runs.plan(tmp_path, stand_in(tmp_path, "")), print, OtherRanks(None))
+    session._log = disk = Disk()  # type: ignore[assignment]
+    session._write_log(["Iteration 1, loss = 4", "Iteration 2, loss = 3"])
+    assert disk.held == b"Iteration 1, loss = 4\nIteration 2, loss = 3\n"
+
+
 def test_a_worker_that_ends_well_but_takes_no_more_images_is_no_success(tmp_path: Path) -> None:
     said = predict(stand_in(tmp_path, "sys.exit(0)"), tmp_path)
     assert said == "the worker (caffe) ended before it had all images"

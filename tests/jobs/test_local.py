@@ -11,7 +11,7 @@ from tests.jobs.small_lists import job, named
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
 from tinynet.jobs.additions import add_jobs
-from tinynet.jobs.job_list import Job
+from tinynet.jobs.job_list import Job, JobList
 from tinynet.jobs.slots import Cores, One
 
 
@@ -79,6 +79,24 @@ def test_named_jobs_are_done_in_the_order_in_which_they_are_named(folder: Path) 
     add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages")])
     report = local.run(folder, Cores(1), print, only=["c", "a", "c"])
     assert report.begun == ["c", "a"] and report.complete
+
+
+def test_a_task_reads_the_state_of_its_own_job_and_of_no_other_and_not_while_it_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand tasks of an array would else read a thousand files each, every few seconds."""
+    add_jobs(folder, [job(name, "stages") for name in ("a", "b", "c")])
+    looked_at: list[str] = []
+    state = states.state
+
+    def noted(folder: Path, of: Job, found: JobList) -> states.State:
+        looked_at.append(of.name)
+        return state(folder, of, found)
+
+    monkeypatch.setattr(states, "state", noted)
+    monkeypatch.setattr(local, "_LOOK_SECONDS", 0.0)
+    assert local.run(folder, One(None, True, None), print, only=["b"]).complete
+    assert looked_at == ["b"] * 3  # before it begins, when it has ended, and for the report
 
 
 def test_what_does_not_fit_the_time_left_is_not_begun_and_shorter_ones_are(folder: Path) -> None:

@@ -7,10 +7,12 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from tinynet import files
 from tinynet.errors import TinynetError
 from tinynet.run import lock
 from tinynet.run.paths import RunPaths
@@ -73,6 +75,18 @@ def test_a_second_process_is_refused_and_told_who_holds_the_run(
     finally:
         child.kill()
         child.communicate()
+
+
+def test_whoever_only_asks_keeps_nobody_off(tmp_path: Path) -> None:
+    """``is_held`` of another process, as of 'jobs status', has the lock while it asks."""
+    paths = RunPaths(tmp_path)
+    asking = os.open(paths.lock, os.O_RDWR | os.O_CREAT)
+    assert files.try_lock(asking, shared=True)
+    answered = threading.Timer(0.15, os.close, [asking])
+    answered.start()
+    with lock.hold(paths):
+        assert lock.is_held(paths)
+    answered.join()
 
 
 def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path, setting: str) -> None:

@@ -118,10 +118,10 @@ def _batch(
     wanted = (states.WAITING, states.STOPPED, *((states.FAILED,) if retry else ()))
     left = [job for job in found.jobs if known[job.name].name in wanted]
     for state in (states.RUNNING, states.FAILED):
-        others = [job.name for job in found.jobs if known[job.name].name == state]
+        others = [job for job in found.jobs if known[job.name].name == state]
         if others and state not in wanted:
             more_to_do = "; --retry takes them too" if state == states.FAILED else ""
-            say(f"left out, {state}: {', '.join(others)}{more_to_do}")
+            say(f"left out, {state}: {job_list.named(others)}{more_to_do}")
     if not left:
         say(f"{folder}: nothing is left to submit")
         return

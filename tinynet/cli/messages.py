@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tinynet import files
@@ -17,5 +18,5 @@ def say(line: str) -> None:
 
 def show(line: str) -> None:
     """Put a line in the place of the last one shown, on a terminal's stderr; "" takes it away."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":  # an editor's shell
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

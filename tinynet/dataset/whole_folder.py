@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,17 +62,17 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
     check_absent(out, overwrite, contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
-    try:
-        partial = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
-    except OSError as error:  # of a name that nobody gave
-        raise OSError(error.errno, error.strerror, str(out)) from None
+    partial = files.new_folder(out, _prefix(out))
     try:
         with files.naming(out), open(partial / _LOCK, "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:  # without locks nothing that is left is ever removed, either
+                if error.errno not in files.NO_LOCKS:
+                    raise
             yield partial
             check_absent(out, overwrite, contents)  # it may have appeared meanwhile
             (partial / _LOCK).unlink()
-            partial.chmod(0o777 & ~_umask())  # mkdtemp gives nobody else access
             _exchange(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -101,12 +100,7 @@ def _exchange(partial: Path, out: Path) -> None:
 def _remove_abandoned(out: Path) -> None:
     """Remove what killed processes left of ``out``; a running one holds the lock of its folder."""
     for partial in out.parent.glob(f"{_prefix(out)}*"):
-        with contextlib.suppress(OSError), open(partial / _LOCK) as lock:
+        with contextlib.suppress(OSError), open(partial / _LOCK, "r+") as lock:
+            # written to as in files.open_lock
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -104,6 +104,7 @@ _GPU_LOST = (
 )
 _SIGNAL_HINTS = {
     "SIGBUS": "; a file that it reads, the LMDB perhaps, was cut short under it",
+    "SIGXCPU": "; the limit on processor time is used up (see 'ulimit -t')",
     "SIGSEGV": "; a file that it reads, the LMDB perhaps, may be damaged",
 }
 _FATAL = re.compile(r"F\d{4,8} \S+ +\d+ (?:[^\]]+)\] (.*)")

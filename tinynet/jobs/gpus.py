@@ -286,6 +286,9 @@ class Gpus:
         del self._held[slot]
         _close(slot.descriptors)
 
+    def are_taken(self) -> bool:
+        return len(self._holdings()) >= self._per_gpu * len({*self._uuids} - self._broken)
+
     def _found(self) -> list[Gpu]:
         """Those of ours that are here now, and compute as far as is known."""
         return [g for g in self._look() if g.uuid in self._uuids and g.uuid not in self._broken]

@@ -11,6 +11,7 @@ needs no process of its own and outlives all that work on it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -98,10 +99,26 @@ class JobList:
     directory: Path  # where the commands run; absolute
 
     def __getitem__(self, name: str) -> Job:
-        for job in self.jobs:
-            if job.name == name:
-                return job
-        raise UsageError(f"no job '{name}' in the list; the jobs are {_named(self.jobs)}")
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UsageError(
+                f"no job '{name}' in the list; the jobs are {named(self.jobs)}"
+            ) from None
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Job]:
+        return {job.name: job for job in self.jobs}
+
+    def with_all_before(self, names: Iterable[str]) -> list[Job]:
+        """The jobs of these names, and all that they come after."""
+        todo, found = list(names), dict[str, Job]()
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found[name] = self[name]
+                todo += found[name].after
+        return list(found.values())
 
     def run_directory(self, job: Job) -> Path | None:
         """The job's run directory, seen from here."""
@@ -184,13 +201,14 @@ def levels(jobs: Sequence[Job]) -> list[list[Job]]:
     while left:
         group = [job for job in left if placed.issuperset(job.after)]
         if not group:
-            raise UsageError(f"these jobs wait for each other: {_named(left)}")
+            raise UsageError(f"these jobs wait for each other: {named(left)}")
         groups.append(group)
         placed.update(job.name for job in group)
         left = [job for job in left if job.name not in placed]
     return groups
 
 
-def _named(jobs: Sequence[Job]) -> str:
+def named(jobs: Sequence[Job]) -> str:
+    """The names of the first jobs, and how many there are besides."""
     names = ", ".join(job.name for job in jobs[:8])
     return names + (f" and {len(jobs) - 8} more" if len(jobs) > 8 else "")

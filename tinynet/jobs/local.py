@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,7 +133,7 @@ class _Runner:
         self._list = read(self._folder)
         only = self._only
         self._scope = None if only is None else [self._list[n].name for n in dict.fromkeys(only)]
-        known = states.states(self._folder) if self._retries else {}
+        known = self._known() if self._retries else {}
         self._again = {name for name, state in known.items() if state.name == states.FAILED}
 
     def run(self) -> JobsReport:
@@ -150,7 +150,9 @@ class _Runner:
                             break
                     elif time.monotonic() >= next_look:
                         self._yield()
-                        if not self._begin_what_can() and not self._active:
+                        # of a thousand tasks each would else read the list all the time
+                        is_full = self._active and self._slots.are_taken()
+                        if not is_full and not self._begin_what_can() and not self._active:
                             break
                         next_look = time.monotonic() + _LOOK_SECONDS
                     if self._watch is not None and time.monotonic() >= next_watch:
@@ -224,7 +226,7 @@ class _Runner:
     def _begin_what_can(self) -> bool:
         """Begin jobs while there are slots; whether there is still something to wait for."""
         self._list = read(self._folder)  # which may have grown
-        known = states.states(self._folder)
+        known = self._known()
         ready = [job for job in self._jobs() if self._is_ready(job, known)]
         self._too_long = []
         for job in list(ready):
@@ -241,7 +243,7 @@ class _Runner:
                 self._slots.give_back(slot)
         if self._active or ready:
             return True
-        others = [name for name in self._needed() if known[name].name == states.RUNNING]
+        others = [name for name, state in known.items() if state.name == states.RUNNING]
         if others:
             self._say_waiting(f"waiting for {_jobs(others)}, which other runners work on")
         return bool(others)
@@ -250,24 +252,21 @@ class _Runner:
         names = [job.name for job in self._list.jobs] if self._scope is None else self._scope
         return [self._list[name] for name in names]
 
+    def _known(self) -> dict[str, State]:
+        """The states of our jobs and of all that they come after, by name."""
+        jobs: Iterable[Job] = self._list.jobs
+        if self._scope is not None:
+            jobs = self._list.with_all_before(self._scope)
+        return states.states_of(self._folder, jobs, self._list)
+
     def _left(self) -> list[Job]:
-        known = states.states(self._folder)
+        known = self._known()
         return [job for job in self._jobs() if known[job.name].name != states.DONE]
 
     def _is_ready(self, job: Job, known: dict[str, State]) -> bool:
         state = known[job.name].name
         wanted = state in (states.WAITING, states.STOPPED) or job.name in self._again
         return wanted and job.name not in self._left_alone and not states.blocked_by(job, known)
-
-    def _needed(self) -> list[str]:
-        """Names of our jobs and of all that they come after."""
-        todo, found = [job.name for job in self._jobs()], []
-        while todo:
-            name = todo.pop()
-            if name not in found:
-                found.append(name)
-                todo += self._list[name].after
-        return found
 
     def _begin(self, job: Job, slot: Slot) -> bool:
         taken = claim(self._folder, job, self._list, again=job.name in self._again)
@@ -303,7 +302,7 @@ class _Runner:
             self._passed_on += 1
 
     def _report(self) -> JobsReport:
-        known = states.states(self._folder)
+        known = self._known()
         mine = {job.name: known[job.name] for job in self._jobs()}
         blocked = {
             job.name: states.blocked_by(job, known)

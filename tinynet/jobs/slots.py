@@ -31,6 +31,9 @@ class Slots(Protocol):
     def give_back(self, slot: Slot, broken: bool = False) -> None:
         """The job on a slot has ended; ``broken``: because the slot's GPU does not compute."""
 
+    def are_taken(self) -> bool:
+        """Whether jobs of ours have all slots that there are, so that none can be free."""
+
     def wanted_by_others(self) -> int:
         """How many of our slots we should give up now, their jobs stopped."""
 
@@ -61,6 +64,9 @@ class Cores:
     def give_back(self, slot: Slot, broken: bool = False) -> None:
         self._free.append(slot)
 
+    def are_taken(self) -> bool:
+        return not self._free
+
     def wanted_by_others(self) -> int:
         return 0
 
@@ -85,6 +91,9 @@ class One:
 
     def give_back(self, slot: Slot, broken: bool = False) -> None:
         self._free = slot
+
+    def are_taken(self) -> bool:
+        return self._free is None
 
     def wanted_by_others(self) -> int:
         return 0

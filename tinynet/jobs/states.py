@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,12 @@ class State:
 def states(folder: Path) -> dict[str, State]:
     """The state of every job of the list in ``folder``, by name, in the list's order."""
     found = read(folder)
-    return {job.name: state(folder, job, found) for job in found.jobs}
+    return states_of(folder, found.jobs, found)
+
+
+def states_of(folder: Path, jobs: Iterable[Job], found: JobList) -> dict[str, State]:
+    """The states of some jobs of the list ``found``, which lies in ``folder``, by name."""
+    return {job.name: state(folder, job, found) for job in jobs}
 
 
 def state(folder: Path, job: Job, found: JobList) -> State:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import now
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_TRIES, _BETWEEN_TRIES = 5, 0.1  # seconds
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def is_held(paths: RunPaths) -> bool:
     try:
         return files.is_locked(paths.lock)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in files.NO_LOCKS:
             raise
     holder = holder_of(paths)
     return holder.exists() and not _is_gone(holder)
@@ -64,9 +64,9 @@ def _take(paths: RunPaths, holder: Path, descriptor: int) -> None:
     """Take the lock and write who holds it; TinynetError where another process does."""
     advice = "wait for it or stop it, or start another run with --name"
     try:
-        free, mode = files.try_lock(descriptor), "w"
+        free, mode = _try_for_a_moment(descriptor), "w"
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in files.NO_LOCKS:
             raise
         advice += f"; this file system has no locks: if that process is gone, delete {holder}"
         if _is_gone(holder):
@@ -78,6 +78,15 @@ def _take(paths: RunPaths, holder: Path, descriptor: int) -> None:
             file.write(json.dumps(entry) + "\n")
             return
     raise TinynetError(f"{paths.root}: another process works here ({_named(holder)}); {advice}")
+
+
+def _try_for_a_moment(descriptor: int) -> bool:
+    """Whether the lock was to be had; ``is_held`` of another process has it while it asks."""
+    for _ in range(_TRIES):
+        if files.try_lock(descriptor):
+            return True
+        time.sleep(_BETWEEN_TRIES)
+    return False
 
 
 def _is_gone(holder: Path) -> bool:

@@ -42,7 +42,8 @@ def start(
     snapshot, reasons = snapshots.newest_whole(paths.snapshots, solver.type, last, by_torch)
     notes = [f"passed over {reason}" for reason in reasons]
     if snapshot is None:
-        notes.append(f"{paths.root}: has no snapshot yet; starting again at iteration 0")
+        what = "no whole snapshot" if reasons else "no snapshot yet"
+        notes.append(f"{paths.root}: has {what}; starting again at iteration 0")
         return None, False, notes
     if snapshot.iteration > solver.max_iter:
         raise TinynetError(

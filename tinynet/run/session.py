@@ -227,8 +227,10 @@ class Session:
         self._progress.message(text)
 
     def _write_log(self, lines: Sequence[str]) -> None:
+        left = memoryview("".join(line + "\n" for line in lines).encode("utf-8"))
         with files.naming(self._paths.log):
-            self._log.write("".join(line + "\n" for line in lines).encode("utf-8"))
+            while left:  # a disk that is just full takes a part first, and refuses the rest
+                left = left[self._log.write(left) :]
 
     # ------------------------------------------------------------------ signals
 

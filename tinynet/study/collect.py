@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
-from tinynet.files import read_json, typed, write_json
+from tinynet.files import new_folder, read_json, typed, write_json
 from tinynet.predict.first_layer import first_layer, write_first_layer
 from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.inputs import newest_weights
@@ -174,10 +173,9 @@ def _publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f".{target.name}.*"):  # by one that was killed
         shutil.rmtree(left)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    folder = new_folder(target, f".{target.name}.")
     try:
         _write(folder, run, name, record, found, settings)
-        folder.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)
         folder.rename(target)  # whoever collects holds the lock of the results

@@ -19,7 +19,7 @@ from tinynet.caffeformat.transform import (
     view_count,
     views,
 )
-from tinynet.engine.worker import channel, engine, images
+from tinynet.engine.worker import arrays, channel, engine, images
 from tinynet.errors import TinynetError
 
 _TELL_SECONDS = 0.2  # at least, between two events of progress
@@ -72,8 +72,8 @@ def main(argv):
     if out is None:
         raise TinynetError("there are no images to predict")
     if options.labels_out:
-        _save(options.labels_out, source.labels)
-    _save(options.out, out)
+        arrays.save(options.labels_out, source.labels)
+    arrays.save(options.out, out)
     channel.emit("progress", images=start)
     channel.emit("predicted", images=start, views=each)
     return 0
@@ -92,11 +92,6 @@ def _open(caffe, options, shape, batch):
         options.classes,
         chosen,
     )
-
-
-def _save(path, values):
-    with open(path, "wb") as stream:
-        np.save(stream, values)
 
 
 class Transform(object):

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from tinynet.engine.worker import channel, engine
+from tinynet.engine.worker import arrays, channel, engine
 from tinynet.errors import TinynetError
 
 
@@ -40,7 +40,7 @@ def main(argv):
         name = nudge(solver.net, options.nudge)
         channel.emit("nudged", parameter=name)
     passes = Passes(solver.net, options.iter_size)
-    arrays = parameters(solver.net, "start")
+    found = parameters(solver.net, "start")
     channel.emit("solving", iteration=solver.iter)
     for _ in range(options.iterations):
         control.poll()
@@ -48,9 +48,9 @@ def main(argv):
         solver.step(1)
         loss, inputs = passes.take()
         channel.emit("iteration", iteration=iteration, loss=loss, inputs=inputs)
-    arrays.update(parameters(solver.net, "end"))
-    with open(options.out, "wb") as stream:
-        np.savez(stream, **arrays)
+    found.update(parameters(solver.net, "end"))
+    with arrays.written(options.out) as stream:
+        np.savez(stream, **found)
     channel.emit("done", iteration=solver.iter)
     return 0
 
