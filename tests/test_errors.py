@@ -98,3 +98,18 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
 def test_a_fault_of_the_system_is_named_with_its_file(number: int, says: str) -> None:
     assert one_line(OSError(number, os.strerror(number), "a/b")) == f"a/b: {says}"
     assert one_line(OSError(number, os.strerror(number))) == says
+
+
+def test_a_working_directory_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError) as failed:
+        os.getcwd()
+    said = "the folder that this shell is in has been removed; change to another"
+    assert one_line(failed.value) == said
+    no_tmp = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+    assert one_line(no_tmp) == "No usable temporary directory found in ['/tmp']"

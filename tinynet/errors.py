@@ -60,6 +60,9 @@ def one_line(error: OSError) -> str:
     """What the system refuses, on which file, and what to do about it."""
     where = "%s: " % error.filename if error.filename else ""
     said = error.strerror or str(error)
+    if error.errno == errno.ENOENT and not where and said == os.strerror(errno.ENOENT):
+        # os.getcwd alone gives no name
+        return "the folder that this shell is in has been removed; change to another"
     if error.errno == errno.EEXIST and os.path.isdir(error.filename or ""):
         return where + said
     if error.errno in (errno.EACCES, errno.EPERM) and isinstance(error.filename, (str, bytes)):

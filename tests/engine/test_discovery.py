@@ -131,6 +131,20 @@ def test_a_caffe_without_numpy_or_with_a_talkative_start_is_told_as_it_is(tmp_pa
     assert discovery.find("caffe", talks).version == "7"
 
 
+def test_packages_of_another_python_in_pythonpath_are_laid_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = interpreter(tmp_path / "broken", "raise ImportError('numpy of another ' * 100)\n")
+    assert "PYTHONPATH" not in refusal(broken)
+    own = f"/opt/lib/python3.{sys.version_info.minor}/site-packages"
+    monkeypatch.setenv("PYTHONPATH", f"/opt/caffe/python:{own}")
+    assert "PYTHONPATH" not in refusal(broken)
+    monkeypatch.setenv("PYTHONPATH", f"/opt/caffe/python:{own}:/opt/lib/python3.2/site-packages")
+    said = refusal(broken)
+    assert said.endswith("another Python (/opt/lib/python3.2/site-packages): unset it")
+    assert len(said) < 700
+
+
 def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "placeholder", placeholder=True)
     assert probe_caffe(python).placeholder == "0.1.0"

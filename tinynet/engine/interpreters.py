@@ -138,12 +138,15 @@ def probe_caffe(python: str) -> Probe:
     except (ValueError, TypeError, LookupError):
         reason = found.fault or last_line(found.stderr) or "it says nothing of what it was asked"
         return Probe(python, error=reason)
-    reason = answer.get("error", "")
+    reason = answer.get("error", "")[:_LONGEST_REASON]
     if answer.get("placeholder") and "caffe" not in answer:
         reason = PLACEHOLDER
     has_numpy = answer.get("numpy") is not None
     if not reason and not has_numpy:
         reason = "it has no numpy, which workers need"
+    others = _of_other_pythons(version)
+    if reason and others:
+        reason += f"; PYTHONPATH shows it packages of another Python ({others[0]}): unset it"
     return Probe(
         python,
         python_version=version,
@@ -153,6 +156,13 @@ def probe_caffe(python: str) -> Probe:
         placeholder=answer.get("placeholder"),
         error=reason,
     )
+
+
+def _of_other_pythons(version: str) -> list[str]:
+    """The folders in PYTHONPATH that belong to other versions of Python than ``version``, 3.9.1."""
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    found = {folder: re.search(r"/python(3\.\d+)(?:/|$)", folder) for folder in folders}
+    return [f for f, match in found.items() if match and not version.startswith(match[1] + ".")]
 
 
 def _no_python(program: str) -> str:
