@@ -91,6 +91,8 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
         (errno.ENOSPC, "no space left on the device; free some and run the command again"),
         (errno.EDQUOT, "the disk quota is used up; free some and run the command again"),
         (errno.EIO, "Input/output error"),
+        (errno.EAGAIN, "no more processes or threads may be started (see 'ulimit -u'); end some "
+         "first"),
         *((number, "this file system gives no locks; name a place on another") for number in
           files.NO_LOCKS),
     ],
@@ -112,4 +114,7 @@ def test_a_working_directory_that_is_gone_is_said(
     said = "the folder that this shell is in has been removed; change to another"
     assert one_line(failed.value) == said
     no_tmp = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+    assert one_line(BlockingIOError(errno.EAGAIN, "write could not complete")) == (
+        "write could not complete"
+    )
     assert one_line(no_tmp) == "No usable temporary directory found in ['/tmp']"

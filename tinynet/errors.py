@@ -46,6 +46,7 @@ _REMEDIES = {
     errno.EDQUOT: "the disk quota is used up; free some and run the command again",
     errno.EROFS: "the file system is read-only; name another place",
     errno.EMFILE: "too many files are open; raise 'ulimit -n' and run the command again",
+    errno.EAGAIN: "no more processes or threads may be started (see 'ulimit -u'); end some first",
     errno.ESTALE: "was removed or replaced on the file server; run the command again",
 }
 _REMEDIES.update(
@@ -60,14 +61,16 @@ def one_line(error: OSError) -> str:
     """What the system refuses, on which file, and what to do about it."""
     where = "%s: " % error.filename if error.filename else ""
     said = error.strerror or str(error)
-    if error.errno == errno.ENOENT and not where and said == os.strerror(errno.ENOENT):
-        # os.getcwd alone gives no name
-        return "the folder that this shell is in has been removed; change to another"
-    if error.errno == errno.EEXIST and os.path.isdir(error.filename or ""):
+    number = error.errno or 0
+    if said != os.strerror(number):  # Python's own words, of tempfile, say
         return where + said
-    if error.errno in (errno.EACCES, errno.EPERM) and isinstance(error.filename, (str, bytes)):
+    if number == errno.ENOENT and not where:  # os.getcwd alone gives no name
+        return "the folder that this shell is in has been removed; change to another"
+    if number == errno.EEXIST and os.path.isdir(error.filename or ""):
+        return where + said
+    if number in (errno.EACCES, errno.EPERM) and isinstance(error.filename, (str, bytes)):
         return where + said + _whose(os.fsdecode(error.filename))
-    return where + _REMEDIES.get(error.errno or 0, said)
+    return where + _REMEDIES.get(number, said)
 
 
 def _whose(path: str) -> str:

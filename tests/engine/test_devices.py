@@ -103,3 +103,9 @@ def test_a_gpus_error_is_one_line_with_what_to_do(error: str, said: str) -> None
 def test_other_errors_stay_as_they_are() -> None:
     for error in ("ValueError: no", "cannot use GPU 3: PyTorch finds none"):
         assert explain_failure(ENGINE, 1, [], error) == error
+
+
+def test_a_thread_that_cannot_be_started_is_laid_to_the_limits_on_a_user() -> None:
+    line = explain_failure(ENGINE, 1, [], "RuntimeError: can't start new thread")
+    assert line.endswith("new thread; a limit on processes (ulimit -u) or on memory (ulimit -v) is "
+                         "reached")  # fmt: skip

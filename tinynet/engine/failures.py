@@ -24,7 +24,7 @@ def explain_failure(
     ``control_groups.killed_for_memory()`` of when it was started.
     """
     if error is not None:
-        return _of_a_gpu(error) or error
+        return _of_a_gpu(error) or error + _THREADS.get(error.partition(": ")[2], "")
     lines = [line for line in log if line.strip()]
     fatal = next((m[1] for line in reversed(lines) if (m := _FATAL.match(line))), None)
     if fatal is not None:
@@ -102,6 +102,11 @@ _GPU_ADVICE = (
 _GPU_LOST = (
     "nvidia-smi and the kernel's log (Xid) say what of; snapshots that were written are whole"
 )
+_THREADS = {
+    "can't start new thread": (
+        "; a limit on processes (ulimit -u) or on memory (ulimit -v) is reached"
+    )
+}
 _SIGNAL_HINTS = {
     "SIGBUS": "; a file that it reads, the LMDB perhaps, was cut short under it",
     "SIGXCPU": "; the limit on processor time is used up (see 'ulimit -t')",
