@@ -21,6 +21,7 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.jobs import batch_script, grid_engine, slurm
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.batch_script import BatchRequest, JobContext
+from tinynet.jobs.children import PACKAGE
 from tinynet.jobs.commands import with_device
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.slots import One
@@ -165,7 +166,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 # ------------------------------------------------------------------ the scripts, run by hand
 
-# what stands in for `python -m tinynet jobs run`: says what it was given, and waits for a signal
+# what stands in for `python .../tinynet jobs run`: says what it was given, and waits for a signal
 PYTHON = """#!/bin/bash
 printf '%s|' "$@" >>said
 echo "$PWD" >>said
@@ -219,7 +220,7 @@ def test_the_runs_own_exit_status_is_the_tasks(tmp_path: Path, system: str, stat
     child.communicate()
     assert child.returncode == status
     place = tmp_path / "it's $HOME"
-    arguments = f'-m|tinynet|jobs|run|{place}/a list|it\'s "$(x)"|--cpu|--threads|1|{place}'
+    arguments = f'{PACKAGE}|jobs|run|{place}/a list|it\'s "$(x)"|--cpu|--threads|1|{place}'
     assert said(tmp_path) == [arguments], "it was requeued unasked, or the job was another"
 
 

@@ -51,6 +51,14 @@ def test_a_failed_job_is_reported_and_keeps_none_but_its_own_from_being_done(
     assert local.run(folder, Cores(2), said.append).complete
 
 
+def test_no_file_of_the_working_directory_is_taken_for_a_module(folder: Path) -> None:
+    """A user's random.py, say, beside which the training itself runs well."""
+    for name in ("random", "queue", "tinynet", "click"):
+        Path(f"{name}.py").write_text("raise SystemExit('a file of the user')\n")
+    add_jobs(folder, [job("a", "stages")])
+    assert local.run(folder, Cores(1), print).complete
+
+
 def test_what_failed_is_begun_again_once_when_asked(folder: Path) -> None:
     add_jobs(folder, [job("fails", "stages", "--stage", "99")])
     for _ in range(2):

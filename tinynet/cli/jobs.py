@@ -291,7 +291,10 @@ def _conclude(report: JobsReport, folder: Path, as_json: bool) -> None:
         click.echo(json.dumps({"list": str(folder), "jobs": found, "begun": report.begun}))
     report.require_complete(folder)
     if not as_json:
-        click.echo(f"{folder}: all {len(report.states)} jobs are done")
+        count = len(report.states)
+        click.echo(
+            f"{folder}: " + ("the job is done" if count == 1 else f"all {count} jobs are done")
+        )
 
 
 @jobs.command(

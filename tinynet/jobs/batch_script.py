@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet.errors import StoppedEarly, UsageError
+from tinynet.jobs.children import PACKAGE
 from tinynet.jobs.job_list import Job, levels
 
 
@@ -44,6 +45,7 @@ class JobContext:
     directory: Path  # where the commands' relative paths start; absolute
     folder: Path  # the list; absolute
     python: str = sys.executable
+    package: Path = PACKAGE
 
     @property
     def logs(self) -> str:
@@ -148,6 +150,7 @@ def body(
         "task": task,
         "list": shlex.quote(os.fspath(context.folder)),
         "python": shlex.quote(context.python),
+        "package": shlex.quote(os.fspath(context.package)),
         "directory": shlex.quote(os.fspath(context.directory)),
         "traps": "\n".join(f"trap 'pass_on {name}' {name}" for name in signals),
         "device": "--gpu 0" if request.gpu else "--cpu",
@@ -166,6 +169,7 @@ jobs=(
 job=${jobs[<<task>>]}
 list=<<list>>
 python=<<python>>
+tinynet=<<package>>
 cd <<directory>> || exit 1
 
 # While it waits for a program, bash looks at no signal: so the run goes into the background, and
@@ -178,7 +182,7 @@ pass_on() {
     [ -z "$run" ] || kill -s USR1 "$run"
 }
 <<traps>>
-"$python" -m tinynet jobs run "$list" "$job" <<device>> --threads <<threads>><<retry>> &
+"$python" "$tinynet" jobs run "$list" "$job" <<device>> --threads <<threads>><<retry>> &
 run=$!
 [ -z "$signalled" ] || kill -s USR1 "$run"
 # A signal that comes just before bash begins to wait is looked at only when the wait ends: so no

@@ -15,6 +15,9 @@ from typing import IO
 
 from tinynet.engine import autogroup, signals
 
+# run by its path, not as a module: `-m` would take what lies in the working directory for modules,
+# a user's random.py, say
+PACKAGE = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exec should do little
@@ -37,7 +40,7 @@ def start(
     locks on them.  ``cores``: the only ones that it may use; () leaves it ours.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", "tinynet", *arguments],
+        [sys.executable, os.fspath(PACKAGE), *arguments],
         cwd=directory,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
