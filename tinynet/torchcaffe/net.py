@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tinynet.caffeformat import schema
-from tinynet.torchcaffe import batches, glog, net_files
+from tinynet.torchcaffe import batches, forked_child, glog, net_files
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import (
@@ -99,6 +99,7 @@ class Net:
         return net
 
     def _init(self, param: schema.NetParameter) -> None:
+        forked_child.computes()
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase

@@ -34,7 +34,7 @@ def lenet(batch_size):
 
 def unnamed():
     data = L.Input(shape=dict(dim=[1, 3, 4, 4]))
-    conv = L.Convolution(data, num_output=2, kernel_size=1)
+    conv = L.Convolution(data, num_output=2, kernel_size=1, weight_filler={}, transform_param={})
     pool = L.Pooling(conv, global_pooling=True, pool=P.Pooling.AVE)
     left, right = L.Slice(pool, ntop=2, slice_point=1)
     return caffe.to_proto(left, L.Eltwise(left, right, operation=P.Eltwise.PROD))

@@ -59,7 +59,6 @@ def assign_proto(proto: Message, name: str, val: Any) -> None:
 
 
 def _assign_all(proto: Message, values: dict[str, Any]) -> None:
-    proto.SetInParent()
     for name, value in values.items():
         assign_proto(proto, name, value)
 
