@@ -25,6 +25,7 @@ class Layer:
 
     type = "Python"
     param_str: str = ""
+    param_str_: str = ""  # its name of 2015, by which py-faster-rcnn's layers ask for it
     phase: int = 0
     blobs = SetOnce[BlobVec]()
 

@@ -1,14 +1,23 @@
-"""What to do about a script's error that Python 3 or numpy causes, and not Caffe.
+"""What to do about a script's error that Python 3 causes, another library or another Caffe.
 
-Scripts of Caffe's years are written for Python 2 and for numpy before 1.24.
+Scripts of Caffe's years are written for Python 2, and for the libraries of those years.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import sysconfig
 import traceback
+from pathlib import Path
 
+from tinynet.torchcaffe import library_advice, other_caffes
+
+# where no line of the script is: this package, Python's own modules and what was installed
+_INSTALLED = (
+    f"{Path(__file__).parents[1]}/",
+    *(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib")),
+)
 _PYTHON = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
 
 # what a line of Python 2 looks like where Python 3 refuses it
@@ -93,45 +102,11 @@ _LAZY = re.compile(
     r"|unsupported operand type\(s\) for \+: '(dict_keys|dict_values|dict_items|range|map|zip)'"
     r"|'(dict_keys|dict_values|dict_items)' object has no attribute '(?:sort|index)'"
 )
+_FLOAT_FOR_INTEGER = re.compile(
+    r"'(numpy\.)?float\d*' object cannot be interpreted as an integer"
+    r"|slice indices must be integers"
+)
 _ITERATOR = re.compile(r"'[\w.]*(?:iterator|generator|map|zip|filter|enumerate|reader|Wrapper)'")
-# names of numpy that are gone: aliases of Python's types (1.24), and what 2.0 took out
-_NUMPY = {
-    "float": "float (or np.float64)",
-    "int": "int (or np.int64)",
-    "bool": "bool (or np.bool_)",
-    "object": "object",
-    "str": "str",
-    "complex": "complex (or np.complex128)",
-    "long": "int",
-    "unicode": "str",
-    "float_": "np.float64",
-    "complex_": "np.complex128",
-    "string_": "np.bytes_",
-    "unicode_": "np.str_",
-    "bool8": "np.bool_",
-    "int0": "np.intp",
-    "Inf": "np.inf",
-    "Infinity": "np.inf",
-    "infty": "np.inf",
-    "NaN": "np.nan",
-    "NAN": "np.nan",
-    "PINF": "np.inf",
-    "NINF": "-np.inf",
-    "product": "np.prod",
-    "cumproduct": "np.cumprod",
-    "alltrue": "np.all",
-    "sometrue": "np.any",
-    "asscalar": "ARRAY.item()",
-    "asfarray": "np.asarray(ARRAY, dtype=float)",
-    "row_stack": "np.vstack",
-    "in1d": "np.isin",
-    "trapz": "np.trapezoid",
-    "round_": "np.round",
-    "msort": "np.sort(ARRAY, axis=0)",
-    "find_common_type": "np.result_type",
-    "cast": "np.asarray(ARRAY, dtype=TYPE)",
-    "rank": "np.ndim",
-}
 
 
 def converter() -> str:
@@ -157,23 +132,18 @@ def on_syntax(error: SyntaxError) -> str | None:
 
 
 def on_exception(error: Exception) -> str | None:
-    """One line where what is missing was Python 2's or an older numpy's; None for other errors."""
+    """One line where what is missing was Python 2's, an older library's or another Caffe's.
+
+    None for other errors.
+    """
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "<frozen" not in f.filename]
     if isinstance(error, SyntaxError) or not frames:
         return on_syntax(error) if isinstance(error, SyntaxError) else None
-    numpy_name = _name_of_numpy(error)
-    if numpy_name is not None:
-        import numpy
-
-        # numpy's own frame raises it; the line to change is the one that asked
-        own = [frame for frame in frames if "numpy" not in frame.filename.split("/")[-2:-1]]
-        instead = _NUMPY.get(numpy_name)
-        advice = f"write {instead}" if instead else "see numpy's release notes for what replaced it"
-        return (
-            f"{_place(own or frames)}: np.{numpy_name} is gone from numpy "
-            f"(here {numpy.__version__}), "
-            f"which is not Caffe's doing: {advice}, or install 'numpy<1.24'"
-        )
+    advice = library_advice.on_exception(error) or other_caffes.on_exception(error)
+    if advice is not None:
+        # often a library's own frame raises it; the line to change is the one that asked
+        own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
+        return f"{_place(own or frames)}: {advice}"
     instead = _of_python_2(error)
     if instead is None:
         return None
@@ -186,14 +156,6 @@ def on_exception(error: Exception) -> str | None:
 
 def _place(frames: list[traceback.FrameSummary]) -> str:
     return f"{frames[-1].filename}, line {frames[-1].lineno}"
-
-
-def _name_of_numpy(error: Exception) -> str | None:
-    if not isinstance(error, AttributeError):
-        return None
-    told = re.match(r"module 'numpy' has no attribute '(\w+)'", str(error))
-    told = told or re.match(r"`np\.(\w+)` was removed", str(error))
-    return told[1] if told else None
 
 
 def _of_python_2(error: Exception) -> str | None:
@@ -221,8 +183,12 @@ def _of_python_2(error: Exception) -> str | None:
             return "map, filter, zip and a dict's keys() are no lists: write list(…) around them"
         if "for >>: 'builtin_function_or_method'" in said:
             return "write print(…, file=FILE) for print >>FILE"
-        if "'float' object cannot be interpreted as an integer" in said or (
-            "slice indices must be integers" in said
-        ):
+        if _FLOAT_FOR_INTEGER.search(said):
             return "a / b of two integers is a float: write a // b"
+        if "a bytes-like object is required, not 'str'" in said:
+            return "a file opened with 'wb' takes bytes: open it with 'w', or write TEXT.encode()"
+        if "write() argument must be str, not bytes" in said:
+            return "open the file with 'wb'"
+    if isinstance(error, UnicodeDecodeError):
+        return "open the file with 'rb' (of a pickle: pickle.load(FILE, encoding='latin1'))"
     return None

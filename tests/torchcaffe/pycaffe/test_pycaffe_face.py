@@ -213,6 +213,27 @@ def test_a_python_layer_that_cannot_run_says_why(
         caffe.Net(python_net(tmp_path, module, layer), caffe.TRAIN)
 
 
+OF_2015 = """
+import caffe
+class Rows(caffe.Layer):
+    def setup(self, bottom, top):
+        self.rows = int(self.param_str_)
+    def reshape(self, bottom, top):
+        top[0].reshape(self.rows, 2)
+"""
+
+
+def test_param_str_has_its_name_of_2015_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "layers_of_2015.py").write_text(OF_2015)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = python_net(tmp_path, "layers_of_2015", "Rows")
+    path.write_text(path.read_text().replace("layer:", 'param_str: "3" layer:'))
+    with user_scripts.as_caffe():
+        assert caffe.Net(str(path), caffe.TEST).blobs["y"].shape == (3, 2)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_is_no_unsigned_int_is_refused(seed: int) -> None:
     """As in pycaffe; a solver's random_seed has 64 bits, and there -1 means none."""

@@ -172,6 +172,9 @@ def test_a_mistake_in_python_3_is_shown_as_python_shows_it(
         ("map(str, [1])[0]", "write list(…) around them"),
         ("range(10 / 2)", "write a // b"),
         ("print >>open('/dev/null'), 3", "write print(…, file=FILE)"),
+        ("open('/dev/null', 'wb').write('x')", "write TEXT.encode()"),
+        ("open('/dev/null', 'w').write(b'x')", "open the file with 'wb'"),
+        ("b'\\xff'.decode()", "open the file with 'rb'"),
     ],
 )
 def test_what_python_2_had_ends_the_traceback_with_a_line(
@@ -201,8 +204,47 @@ def test_a_name_that_numpy_took_out_is_named_as_numpys(
 
 
 @pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("caffe.set_phase_test()", "set_phase_test is of a pycaffe before 1.0, and is gone: give"),
+        ("caffe.Segmenter", "Segmenter is not Caffe's: it is CRF-RNN's"),
+        ("caffe.io.flip_image(1)", "flip_image is not Caffe's: it is lisa-caffe's"),
+        ("import caffe.model_libs", "model_libs is not Caffe's: it is SSD's"),
+        ("from caffe import no_such_name", "pycaffe 1.0 has no no_such_name: the script is for"),
+        ("caffe.io.Transformer({}).set_is_flow('x', 1)", "set_is_flow is not Caffe's"),
+        ("caffe.Classifier('x', 'y', mean_file='z')", "mean_file is of a pycaffe before 1.0, and"),
+        ("caffe.proto.caffe_pb2.LabelMap()", "Caffe has no LabelMap: it is of a fork"),
+        ("Merge('lstm_param { }', caffe.proto.caffe_pb2.LayerParameter())", "no lstm_param: it is"),
+        (
+            "caffe.layers.BN(name='x', bn_mode=1).to_proto()",
+            "Caffe has no bn_mode: it is of a fork",
+        ),
+        ("from scipy.misc import imresize", "is gone from scipy: write PIL.Image."),
+        ("import yaml; yaml.load('x')", "write yaml.safe_load"),
+        ("import numpy; numpy.ones(1).tostring()", "write ARRAY.tobytes()"),
+        ("from collections import Mapping", "write collections.abc for collections"),
+    ],
+)
+def test_a_name_of_another_caffe_or_another_library_ends_with_whose_it_is(
+    line: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("yaml", "scipy"):
+        if module in line:
+            pytest.importorskip(module)
+    if "tostring" in line and hasattr(np.ndarray, "tostring"):
+        pytest.skip("this numpy has tostring")
+    path = written(
+        tmp_path, f"import caffe\nfrom google.protobuf.text_format import Merge\n{line}\n"
+    )
+    assert script.run(str(path), []) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"tinynet: {path}, line 3: ") and advice in last
+
+
+@pytest.mark.parametrize(
     "line",
     [
+        "class Net: pass\nNet().set_mode_gpu()",
         "undefined_name",
         "import no_such_module_here",
         "object().next",
@@ -218,7 +260,7 @@ def test_an_error_of_the_scripts_own_is_shown_alone(
     assert script.run(str(path), []) == 1
     told = capsys.readouterr().err
     # from the script's own first frame on
-    assert told.startswith(f'Traceback (most recent call last):\n  File "{path}", line 1')
+    assert told.startswith(f'Traceback (most recent call last):\n  File "{path}", line ')
     assert "tinynet: " not in told
 
 

@@ -25,7 +25,7 @@ class Python(Layer):
     def __init__(self, param: schema.LayerParameter, phase: int) -> None:
         self.param = param  # which names the layer where its class cannot be loaded
         self.written = self._load(param)
-        self.written.param_str = param.python_param.param_str
+        self.written.param_str = self.written.param_str_ = param.python_param.param_str
         self.written.phase = phase
         super().__init__(param, phase, self.written.blobs)
 
