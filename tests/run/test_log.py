@@ -187,3 +187,21 @@ def test_losses_that_a_kill_kept_from_the_log_are_named() -> None:
     records.append({"iteration": 20, "val_accuracy": 0.5})
     assert log.missing_displays(records, 10, 40) == [20]
     assert log.missing_displays(records, 0, 40) == []
+
+
+@pytest.mark.parametrize("torn", ["", "I1123 00:00:04.000000 77 a.cpp:1] Iteration 30, loss = 3."])
+@pytest.mark.parametrize("block", [7, 1 << 16])
+def test_a_line_that_a_full_disk_has_torn_is_cut_off_before_the_log_resumes(
+    torn: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_BLOCK", block)
+    path = tmp_path / "train.log"
+    whole = "".join(line + "\n" for line in LINES)
+    path.write_text(whole + torn)
+    log.cut_torn_line(path)
+    assert path.read_text() == whole
+    path.write_text(torn)
+    log.cut_torn_line(path)
+    assert path.read_text() == ""
+    log.cut_torn_line(tmp_path / "none.log")
+    assert not (tmp_path / "none.log").exists()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ Record = dict[str, Any]
 # begins what the driver said in the logs of tinynet 0.1, where OWN begins it now
 _FORMER_DRIVER = "driver.py:"
 
+_BLOCK = 1 << 16  # bytes
 # I1122 23:11:43.123456 12345 solver.cpp:239] text; since glog 0.6 the year stands before 1122
 _GLOG = re.compile(
     r"([IWEF])(?:\d{4})?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6}) +(\d+) ([^\] ]+:\d+)\] (.*)"
@@ -223,6 +225,27 @@ def append_history(path: Path, records: Iterable[Record]) -> None:
     if lines:
         with files.naming(path), path.open("a", encoding="utf-8") as file:
             file.write(lines)
+
+
+def cut_torn_line(log: Path) -> None:
+    """Cut off what a full disk or a power cut has left of the last line, where there is a log.
+
+    What is written next would else stand in that line, and its iteration be read wrongly.
+    """
+    try:
+        with log.open("r+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            while end:
+                start = max(0, end - _BLOCK)
+                file.seek(start)
+                whole = file.read(end - start).rfind(b"\n") + 1
+                if whole:
+                    file.truncate(start + whole)
+                    return
+                end = start
+            file.truncate(0)
+    except FileNotFoundError:
+        return
 
 
 def rebuild_history(log: Path, batch_size: int = 0) -> list[Record]:

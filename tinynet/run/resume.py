@@ -75,6 +75,7 @@ def history_before(
     says so.  ``display``: of the solver of now.
     """
     notes = []
+    logs.cut_torn_line(paths.log)
     kept = logs.truncate_history(paths.history, first)
     rebuilt = logs.rebuild_history(paths.log, run.effective_batch) if first else []
     rebuilt = [record for record in rebuilt if record["iteration"] < first]
