@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,34 @@ def test_a_snapshot_cut_anywhere_is_never_taken_for_whole(tmp_path: Path, suffix
         assert len(reasons) == 1 and "snapshot_iter_20" in reasons[0]
     path.write_bytes(whole)
     assert snapshots.newest_whole(tmp_path)[0].iteration == 20  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_snapshot_that_cannot_be_read_at_the_moment_is_not_passed_over(
+    is_sealed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system has hiccups; what lies beyond an older one would be written over."""
+    for iteration in (10, 20):
+        write_snapshot(tmp_path, iteration)
+        if is_sealed:
+            (snapshot,) = [s for s in snapshots.snapshots(tmp_path) if s.iteration == iteration]
+            assert snapshots.seal(snapshot) is None
+    newest, opened = tmp_path / "snapshot_iter_20.caffemodel", Path.open
+    failing = OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def fails(path: Path, *how: Any, **more: Any) -> Any:
+        if Path(path) == newest:
+            raise failing
+        return opened(Path(path), *how, **more)
+
+    monkeypatch.setattr(Path, "open", fails)
+    monkeypatch.setattr(binary, "open", fails, raising=False)
+    with pytest.raises(TinynetError, match=r"Input/output error: whether .* run the command again"):
+        snapshots.newest_whole(tmp_path)
+    failing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(newest))
+    found, reasons = snapshots.newest_whole(tmp_path)
+    assert found is not None and found.iteration == 10
+    assert reasons == [f"{newest}: No such file or directory"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinynet import files
 from tinynet.caffeformat import binary, schema, upgrade
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, one_line
 
 _LARGEST = 64 << 20  # bytes of a complete state or a seal; they have 25 KB
 _SEALED = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
@@ -88,7 +88,9 @@ def fault(snapshot: Snapshot, solver_type: str = "SGD", pair_only: bool = False)
     """What keeps a snapshot from being whole, or None.
 
     With a seal its hashes decide.  Without one (a kill came before, or ``caffe train`` wrote it)
-    the files are read.  ``pair_only``: the complete state may be missing or damaged.
+    the files are read.  ``pair_only``: the complete state may be missing or damaged.  Raises
+    TinynetError where they cannot be read at this moment: were it passed over, an older one would
+    be resumed from, and what lies beyond it be written over.
     """
     try:
         if not snapshot.seal.exists():
@@ -97,8 +99,15 @@ def fault(snapshot: Snapshot, solver_type: str = "SGD", pair_only: bool = False)
                 reason = complete_fault(snapshot)
             return reason
         return _broken_seal(snapshot, pair_only)
-    except OSError as error:
+    except FileNotFoundError as error:  # deleted meanwhile, by a training whose run is evaluated
         return f"{error.filename or snapshot.state}: {error.strerror}"
+    except OSError as error:
+        where = error.filename or os.fspath(snapshot.state)
+        said = one_line(OSError(error.errno, error.strerror, where))
+        raise TinynetError(
+            f"{said}: whether this snapshot is whole cannot be told; run the command again, or "
+            "move its files away to take an older one"
+        ) from None
 
 
 def _broken_seal(snapshot: Snapshot, pair_only: bool) -> str | None:
@@ -148,7 +157,7 @@ def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:
     try:
         state = binary.read(snapshot.state, schema.SolverState)
         net = binary.read(snapshot.model, schema.NetParameter)
-    except (TinynetError, OSError) as error:
+    except TinynetError as error:
         return str(error)
     if not state.HasField("current_step") or state.iter != snapshot.iteration:
         return f"{snapshot.state}: is cut off, or not of iteration {snapshot.iteration}"
@@ -170,7 +179,8 @@ def newest_whole(
 
     Where none is, the newest one of which at least Caffe's pair is.  (None, reasons) where there
     is none of that kind either.  ``by_torch``: the last session was one of the torch engine, so
-    that a snapshot with neither seal nor complete state was cut short before the latter.
+    that a snapshot with neither seal nor complete state was cut short before the latter.  Raises
+    as ``fault`` does.
     """
     reasons: list[str] = []
     of_pairs = None
