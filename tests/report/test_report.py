@@ -272,3 +272,22 @@ def test_names_of_the_command_are_those_of_the_figures():
     from tinynet.report.figures import FIGURES
 
     assert sorted(NAMES) == sorted(FIGURES)
+
+
+def test_a_runs_row_is_found_without_asking_all_runs_for_their_names_again():
+    """Of a thousand runs each of which is named twice on the page: two million times."""
+    asked = []
+
+    class Named:
+        def __init__(self, name):
+            self.given = name
+
+        @property
+        def name(self):
+            asked.append(self.given)
+            return self.given
+
+    data = ReportData([Named(name) for name in ("a/1", "a/2", "a/1", "b/1")], suffix="-x")
+    assert data.run_id("a/1") == "run-1-x", "of two of one name the first"
+    assert [data.run_id(name) for name in ("b/1", "a/2", "none")] == ["run-4-x", "run-2-x", ""]
+    assert len(asked) == 4

@@ -128,8 +128,14 @@ class ReportData:
 
         "" where no run has that name.
         """
-        names = [run.name for run in self.runs]
-        return f"run-{names.index(name) + 1}{self.suffix}" if name in names else ""
+        place = self._places.get(name)
+        return "" if place is None else f"run-{place}{self.suffix}"
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The row of each run, from 1, by its name; of runs of one name, of the first."""
+        rows = enumerate(self.runs, 1)
+        return {run.name: row for row, run in reversed(list(rows))}
 
     def run_links(self, names: Sequence[str], texts: Sequence[str] | None = None) -> list[Link]:
         """Links to the rows of runs, by their names or ``texts``, which then say them when asked.
