@@ -10,7 +10,11 @@ import pytest
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe, in_torchcaffe
 
 SCRIPTS = Path(__file__).parent / "scripts"
-MODULES = {"python_layers": ("own_layers",), "drawing": ("pydot",)}
+MODULES = {
+    "python_layers": ("own_layers",),
+    "regions": ("region_layers",),
+    "drawing": ("pydot",),
+}
 
 
 def write_points(folder: Path) -> None:
@@ -46,6 +50,8 @@ FILES = {"logistic_regression": write_points}
         "drawing",
         "siamese",
         "logistic_regression",
+        "image_ascent",
+        "regions",
     ],
 )
 def test_script_prints_what_it_prints_with_real_caffe(
