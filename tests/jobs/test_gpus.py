@@ -131,6 +131,24 @@ def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
     assert taken(runner(idle, tmp_path, memory=4096)) is None
 
 
+def test_a_driver_that_answers_no_more_ends_no_job_that_runs(tmp_path: Path) -> None:
+    machine, now = Machine(gpu(0), gpu(1)), [0.0]
+    slots = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
+    mine = slots.take()
+    assert mine is not None
+
+    def look() -> list[Gpu]:
+        raise TinynetError("no NVIDIA driver answers here (Driver/library version mismatch)")
+
+    slots._look = look
+    for _ in range(3):
+        now[0] += 100
+        assert slots.take() is None and slots.wanted_by_others() == 0
+    slots.give_back(mine)
+    with pytest.raises(TinynetError, match="version mismatch"):
+        slots.take()
+
+
 def test_every_user_can_open_the_locks_whatever_the_umask(tmp_path: Path) -> None:
     machine = Machine(gpu(0))
     before = os.umask(0o077)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.jobs.small_lists import job, named
+from tinynet import files
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
 from tinynet.jobs.additions import add_jobs
-from tinynet.jobs.job_list import Job, JobList
+from tinynet.jobs.job_list import Job, JobList, ListPaths
 from tinynet.jobs.slots import Cores, One
 
 
@@ -105,6 +108,58 @@ def test_a_task_reads_the_state_of_its_own_job_and_of_no_other_and_not_while_it_
     monkeypatch.setattr(local, "_LOOK_SECONDS", 0.0)
     assert local.run(folder, One(None, True, None), print, only=["b"]).complete
     assert looked_at == ["b"] * 3  # before it begins, when it has ended, and for the report
+
+
+def test_a_list_that_cannot_be_read_for_a_while_ends_no_job_that_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_jobs(folder, [job("a", "stages")])
+    calls, read = [0], local.read
+
+    def flaky(path: Path) -> JobList:
+        calls[0] += 1
+        if calls[0] in (3, 4):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(path)
+
+    monkeypatch.setattr(local, "read", flaky)
+    monkeypatch.setattr(local, "_LOOK_SECONDS", 0.0)
+    said: list[str] = []
+    assert local.run(folder, Cores(2), said.append).complete
+    assert [line for line in said if "Input/output" in line] == [
+        f"{folder}: Input/output error; what runs is not ended for that"
+    ]
+
+
+def test_a_state_that_cannot_be_written_ends_no_other_job_and_is_written_the_next_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_jobs(folder, [job("a", "stages"), job("b", "stages")])
+    full, write = [True], files.write_json
+
+    def write_json(path: Path, content: Any) -> None:
+        if full[0] and path.name == "a.json" and content.ended:
+            full[0] = False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    monkeypatch.setattr(files, "write_json", write_json)
+    said: list[str] = []
+    report = local.run(folder, Cores(1), said.append)
+    assert report.complete and sorted(report.begun) == ["a", "a", "b"]
+    assert any("a: how it ended cannot be written" in line for line in said)
+
+
+def test_a_job_whose_log_cannot_be_opened_is_given_back(folder: Path) -> None:
+    add_jobs(folder, [job("a", "stages")])
+    log = ListPaths(folder).log("a")
+    log.mkdir(parents=True)
+    slots = Cores(1)
+    with pytest.raises(OSError, match=r"a\.log"):
+        local.run(folder, slots, print)
+    assert not slots.are_taken() and not files.is_locked(ListPaths(folder).lock("a"))
+    log.rmdir()
+    assert local.run(folder, slots, print).complete
 
 
 def test_what_does_not_fit_the_time_left_is_not_begun_and_shorter_ones_are(folder: Path) -> None:

@@ -22,7 +22,7 @@ from tinynet.run.record import now
 
 
 class Claim:
-    """A job that is ours until ``finish``, or until this process and its commands are gone."""
+    """A job that is ours until ``finish`` or ``abandon``, or our processes are gone."""
 
     def __init__(
         self, path: Path, attempt: Attempt, descriptor: int, previous: Attempt | None
@@ -49,7 +49,11 @@ class Claim:
         try:
             files.write_json(self._path, ended)
         finally:
-            os.close(self.descriptor)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give the job back without a word, as a process does that is killed."""
+        os.close(self.descriptor)
 
 
 def claim(folder: Path, job: Job, found: JobList, again: bool = False) -> Claim | None:

@@ -290,8 +290,18 @@ class Gpus:
         return len(self._holdings()) >= self._per_gpu * len({*self._uuids} - self._broken)
 
     def _found(self) -> list[Gpu]:
-        """Those of ours that are here now, and compute as far as is known."""
-        return [g for g in self._look() if g.uuid in self._uuids and g.uuid not in self._broken]
+        """Those of ours that are here now, and compute as far as is known.
+
+        [] where that cannot be told while jobs of ours run: a driver that was upgraded under them
+        answers nobody, and they run on.
+        """
+        try:
+            seen = self._look()
+        except TinynetError:
+            if not self._held:
+                raise
+            return []
+        return [g for g in seen if g.uuid in self._uuids and g.uuid not in self._broken]
 
     def wanted_by_others(self) -> int:
         """How many of our slots to give up, so that ``leave_free`` GPUs are free for others."""
@@ -299,7 +309,7 @@ class Gpus:
             return 0
         found = self._found()
         missing = self._leave_free - len(self._free(found))
-        if missing <= 0:
+        if missing <= 0 or not found:
             self._short_since = None
             return 0
         if self._short_since is None:

@@ -6,6 +6,7 @@ it worked on continues from its newest snapshot.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinynet.engine.failures import is_of_a_broken_gpu
-from tinynet.errors import StoppedEarly, TinynetError
+from tinynet.errors import StoppedEarly, TinynetError, one_line
 from tinynet.jobs import children, states
 from tinynet.jobs.claims import claim
 from tinynet.jobs.commands import Commands
@@ -149,14 +150,12 @@ class _Runner:
                         if not self._active:
                             break
                     elif time.monotonic() >= next_look:
-                        self._yield()
-                        # of a thousand tasks each would else read the list all the time
-                        is_full = self._active and self._slots.are_taken()
-                        if not is_full and not self._begin_what_can() and not self._active:
+                        if not self._look():
                             break
                         next_look = time.monotonic() + _LOOK_SECONDS
                     if self._watch is not None and time.monotonic() >= next_watch:
-                        self._watch([commands.job for commands in self._active], self._left())
+                        with contextlib.suppress(OSError, TinynetError):  # as in a look
+                            self._watch([c.job for c in self._active], self._left())
                         next_watch = time.monotonic() + _WATCH_SECONDS
                     time.sleep(_TICK_SECONDS)
             finally:
@@ -200,7 +199,10 @@ class _Runner:
         commands.close()
         broken = status not in (0, states.STOPPED_STATUS) and is_of_a_broken_gpu(message)
         self._slots.give_back(commands.slot, broken)
-        commands.claim.finish(status, message, iteration)
+        try:
+            commands.claim.finish(status, message, iteration)
+        except OSError as error:  # of a full disk: what it has done stands in its run
+            self._say(f"{commands.job.name}: how it ended cannot be written: {one_line(error)}")
         word = {0: "done", states.STOPPED_STATUS: "stopped"}.get(status, "failed")
         self._say(f"{commands.job.name}: {word}" + (f": {message}" if message else ""))
         if broken:
@@ -223,6 +225,24 @@ class _Runner:
 
     # ------------------------------------------------------------------ what can begin
 
+    def _look(self) -> bool:
+        """Give up and begin what is to be; False where nothing is left to wait for.
+
+        What goes wrong with it, on the list's disk, say, ends no job that runs.
+        """
+        try:
+            self._yield()
+            # of a thousand tasks each would else read the list all the time
+            if self._active and self._slots.are_taken():
+                return True
+            return self._begin_what_can() or bool(self._active)
+        except (OSError, TinynetError) as error:
+            if not self._active:
+                raise
+            said = one_line(error) if isinstance(error, OSError) else str(error)
+            self._say_waiting(f"{said}; what runs is not ended for that")
+            return True
+
     def _begin_what_can(self) -> bool:
         """Begin jobs while there are slots; whether there is still something to wait for."""
         self._list = read(self._folder)  # which may have grown
@@ -239,8 +259,12 @@ class _Runner:
                 if not self._active:
                     self._say_waiting("waiting for a free GPU")
                 return True
-            if not self._begin(job, slot):
-                self._slots.give_back(slot)
+            begun = False
+            try:
+                begun = self._begin(job, slot)
+            finally:
+                if not begun:
+                    self._slots.give_back(slot)
         if self._active or ready:
             return True
         others = [name for name, state in known.items() if state.name == states.RUNNING]
@@ -272,9 +296,13 @@ class _Runner:
         taken = claim(self._folder, job, self._list, again=job.name in self._again)
         if taken is None:
             return False
-        self._again.discard(job.name)
         log = ListPaths(self._folder).log(job.name)
-        commands = Commands(job, taken, slot, self._list.directory, log)
+        try:
+            commands = Commands(job, taken, slot, self._list.directory, log)
+        except BaseException:
+            taken.abandon()
+            raise
+        self._again.discard(job.name)
         self._say(f"{job.name}: begins on {slot.label}")
         self._begun.append(job.name)
         status = commands.start_next()
