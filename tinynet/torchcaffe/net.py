@@ -155,6 +155,14 @@ class Net:
     def _outputs(self) -> IntVec:
         return IntVec([*self._graph.output_ids])
 
+    @property
+    def _input_list(self) -> list[str]:
+        return self.inputs
+
+    @property
+    def _output_list(self) -> list[str]:
+        return self.outputs
+
     def _top_ids(self, layer: int) -> IntVec:
         return IntVec([*self._graph.top_ids[layer]])
 

@@ -61,29 +61,44 @@ _FIELD = (
     r'Message type "tinynet\.caffe\.\w+" has no field named "(\w+)"',
     r"\w+ layers have no parameter '(\w+)'",
     r"has no message or phase '(\w+)'",
+    r'Protocol message \w+ has no "(\w+)" field',
 )
 
 
 def on_exception(error: Exception) -> str | None:
     """Whose the name is that is missing, and what to write instead; None for other errors."""
     said = str(error)
-    for pattern in _FIELD:
-        field = re.search(pattern, said)
-        if field:
-            return (
-                f"Caffe has no {field[1]}: it is of a fork, whose fields can be declared, see "
-                "'tinynet manual layers-of-your-own'"
-            )
+    field = _field_of_a_message(error) or _first(_FIELD, said)
+    if field is not None:
+        return (
+            f"Caffe has no {field}; what a fork has can be declared: see "
+            "'tinynet manual layers-of-your-own'"
+        )
     if not isinstance(error, (AttributeError, ImportError, TypeError)) or _is_anothers(error):
         return None
-    name = next((told[1] for pattern in _NAME for told in [re.match(pattern, said)] if told), None)
+    name = _first(_NAME, said)
     if name is None:
         return None
     if name in _OLDER:
         return f"{name} is of a pycaffe before 1.0, and {_OLDER[name]}"
     if name in _FORKS:
         return f"{name} is not Caffe's: it is {_FORKS[name]}"
-    return f"pycaffe 1.0 has no {name}: the script is for a fork of Caffe, or for an older one"
+    return (
+        f"pycaffe 1.0 has no {name}; a script that asks for it is for a fork, or for an older one"
+    )
+
+
+def _first(patterns: tuple[str, ...], said: str) -> str | None:
+    """What the first pattern that fits finds."""
+    return next((told[1] for pattern in patterns if (told := re.search(pattern, said))), None)
+
+
+def _field_of_a_message(error: Exception) -> str | None:
+    """The field that a script read of one of Caffe's messages, of which protobuf says no more."""
+    descriptor = getattr(getattr(error, "obj", None), "DESCRIPTOR", None)  # since Python 3.10
+    if not getattr(descriptor, "full_name", "").startswith("tinynet.caffe."):
+        return None
+    return str(getattr(error, "name", error))
 
 
 def _is_anothers(error: Exception) -> bool:

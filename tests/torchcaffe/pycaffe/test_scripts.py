@@ -210,15 +210,19 @@ def test_a_name_that_numpy_took_out_is_named_as_numpys(
         ("caffe.Segmenter", "Segmenter is not Caffe's: it is CRF-RNN's"),
         ("caffe.io.flip_image(1)", "flip_image is not Caffe's: it is lisa-caffe's"),
         ("import caffe.model_libs", "model_libs is not Caffe's: it is SSD's"),
-        ("from caffe import no_such_name", "pycaffe 1.0 has no no_such_name: the script is for"),
+        ("from caffe import no_such_name", "pycaffe 1.0 has no no_such_name; a script that"),
         ("caffe.io.Transformer({}).set_is_flow('x', 1)", "set_is_flow is not Caffe's"),
         ("caffe.Classifier('x', 'y', mean_file='z')", "mean_file is of a pycaffe before 1.0, and"),
-        ("caffe.proto.caffe_pb2.LabelMap()", "Caffe has no LabelMap: it is of a fork"),
-        ("Merge('lstm_param { }', caffe.proto.caffe_pb2.LayerParameter())", "no lstm_param: it is"),
+        ("caffe.proto.caffe_pb2.LabelMap()", "Caffe has no LabelMap; what a fork has can be"),
+        (
+            "Merge('lstm_param { }', caffe.proto.caffe_pb2.LayerParameter())",
+            "Caffe has no lstm_param; what",
+        ),
         (
             "caffe.layers.BN(name='x', bn_mode=1).to_proto()",
-            "Caffe has no bn_mode: it is of a fork",
+            "Caffe has no bn_mode; what a fork has",
         ),
+        ("caffe.proto.caffe_pb2.Datum(hu1=1)", "Caffe has no hu1; what a fork has"),
         ("from scipy.misc import imresize", "is gone from scipy: write PIL.Image."),
         ("import yaml; yaml.load('x')", "write yaml.safe_load"),
         ("import numpy; numpy.ones(1).tostring()", "write ARRAY.tobytes()"),
@@ -239,6 +243,16 @@ def test_a_name_of_another_caffe_or_another_library_ends_with_whose_it_is(
     assert script.run(str(path), []) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"tinynet: {path}, line 3: ") and advice in last
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="an error does not know its object yet")
+def test_a_field_that_a_script_reads_of_a_message_is_named_as_a_forks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "import caffe\ncaffe.io.caffe_pb2.LayerParameter().bn_param\n")
+    assert script.run(str(path), []) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"tinynet: {path}, line 2: Caffe has no bn_param; what a fork has")
 
 
 @pytest.mark.parametrize(

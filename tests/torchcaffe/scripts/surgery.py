@@ -46,6 +46,7 @@ print(list(net.layer_dict), list(net._layer_names), list(net._blob_names))
 print(list(net.top_names.items()), list(net.bottom_names.items()))
 print(list(net.blob_loss_weights.items()))
 print(list(net._inputs), list(net._outputs), list(net._top_ids(2)), list(net._bottom_ids(2)))
+print(list(net.inputs), list(net._input_list), list(net.outputs), list(net._output_list))
 
 net.params["conv"][1].data[1] = 3
 net.params["fc"][0].data[...] *= 2
