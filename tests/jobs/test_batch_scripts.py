@@ -172,7 +172,7 @@ printf '%s|' "$@" >>said
 echo "$PWD" >>said
 trap 'echo; echo stopped >>said; exit 75' USR1
 echo started >&2
-for _ in $(seq "$TICKS"); do sleep 0.1; done
+for ((tick = 0; tick < TICKS; tick++)); do sleep 0.1; done  # bash may lose a trap in a $(…)
 exit "$STATUS"
 """
 SCONTROL = """#!/bin/bash
