@@ -133,8 +133,8 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "dissection",
         "Accuracy of every stage, and what each step gains",
-        f"Left, the top-1 accuracy on the {report_data.images} images; right, what each step "
-        "gains over the one before it, beside what the paper says; a variant, over its stage.",
+        f"First the top-1 accuracy on the {report_data.images} images, then what each step gains "
+        "over the one before it, beside what the paper says; a variant, over its stage.",
         bars.describe(found),
         [run.name for run in report_data.runs],
         lambda: bars.draw_bars(found, title, chance, note, report_data.images),

@@ -225,9 +225,9 @@ def stage_bars(report_data: ReportData) -> tuple[list[Bar], str]:
     others = [row for row in rows if not row.is_step]
     bars += [_stage_bar(row) for row in others]
     seeds = max([len(row.finished) for row in stage_rows(report_data)], default=0)
+    means = f"means of up to {seeds} seeds" if seeds > 1 else "one seed"
     notes = [
-        f"One crop unless over crops; means of up to {seeds} seed{'s' if seeds != 1 else ''}; "
-        "error bars: 95 % by image (paired bootstrap).",
+        f"One crop unless over crops; {means}; error bars: 95 % by image (paired bootstrap).",
         "The paper has 200 classes.",
     ]
     if ensemble is not None:
