@@ -45,7 +45,6 @@ class JobContext:
     directory: Path  # where the commands' relative paths start; absolute
     folder: Path  # the list; absolute
     python: str = sys.executable
-    package: Path = PACKAGE
 
     @property
     def logs(self) -> str:
@@ -150,7 +149,7 @@ def body(
         "task": task,
         "list": shlex.quote(os.fspath(context.folder)),
         "python": shlex.quote(context.python),
-        "package": shlex.quote(os.fspath(context.package)),
+        "package": shlex.quote(os.fspath(PACKAGE)),
         "directory": shlex.quote(os.fspath(context.directory)),
         "traps": "\n".join(f"trap 'pass_on {name}' {name}" for name in signals),
         "device": "--gpu 0" if request.gpu else "--cpu",

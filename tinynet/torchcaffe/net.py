@@ -112,8 +112,8 @@ class Net:
             for name, layer in zip(graph.layer_names, graph.layers)
             if layer.blobs
         )
-        self.inputs = [graph.blob_names[i] for i in graph.input_ids]
-        self.outputs = [graph.blob_names[i] for i in graph.output_ids]
+        self.inputs = self._input_list = [graph.blob_names[i] for i in graph.input_ids]
+        self.outputs = self._output_list = [graph.blob_names[i] for i in graph.output_ids]
         self.top_names = self._names_of(graph.top_ids)
         self.bottom_names = self._names_of(graph.bottom_ids)
         self._before_forward: list[Callback] = []
@@ -154,14 +154,6 @@ class Net:
     @property
     def _outputs(self) -> IntVec:
         return IntVec([*self._graph.output_ids])
-
-    @property
-    def _input_list(self) -> list[str]:
-        return self.inputs
-
-    @property
-    def _output_list(self) -> list[str]:
-        return self.outputs
 
     def _top_ids(self, layer: int) -> IntVec:
         return IntVec([*self._graph.top_ids[layer]])
