@@ -58,7 +58,7 @@ def test_a_sealed_complete_state_of_any_content_is_applied_or_refused(
         net = None
         test_nets = ()
 
-        def go_on_with_losses(self, losses: list[float]) -> None:
+        def resume_losses(self, losses: list[float]) -> None:
             assert all(isinstance(loss, float) for loss in losses)
 
     state = tmp_path / "x_iter_10.solverstate"

@@ -11,7 +11,7 @@ import torch
 import tinynet.torchcaffe as caffe
 from tinynet.torchcaffe import context
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import CaffeError, saying_what_takes_memory
+from tinynet.torchcaffe.errors import CaffeError, report_out_of_memory
 
 OUT_OF_MEMORY = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 10.76 GiB of "
@@ -127,7 +127,7 @@ def test_a_gpu_that_is_there_and_does_not_compute_is_refused_before_a_net_is_mad
 def test_a_gpus_shortage_is_one_line_that_names_the_layer_and_still_torchs_error(
     said: str, in_line: str
 ) -> None:
-    with pytest.raises(CaffeError) as error, saying_what_takes_memory("conv1"):
+    with pytest.raises(CaffeError) as error, report_out_of_memory("conv1"):
         raise torch.cuda.OutOfMemoryError(said)
     line = str(error.value)
     assert line.startswith("layer 'conv1': the GPU is out of memory")

@@ -17,7 +17,7 @@ import tinynet.torchcaffe as caffe
 from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.torchcaffe import parallel
-from tinynet.torchcaffe.reading.turn import Turn
+from tinynet.torchcaffe.reading.shard import Shard
 from tinynet.torchcaffe.snapshots import hdf5
 
 RECORDS, BATCH, ITERATIONS = 23, 4, 9  # several epochs, of which none ends with a batch
@@ -194,8 +194,8 @@ def test_pycaffes_numbers_are_what_was_set(two_solvers: None) -> None:
     assert (caffe.solver_count(), caffe.solver_rank()) == (2, 0)
     caffe.set_solver_rank(1)
     assert caffe.solver_rank() == 1
-    assert Turn.of_phase(caffe.TRAIN) == (1, 2)
-    assert Turn.of_phase(caffe.TEST) == (0, 1)
+    assert Shard.of_phase(caffe.TRAIN) == (1, 2)
+    assert Shard.of_phase(caffe.TEST) == (0, 1)
     with pytest.raises(caffe.CaffeError, match="at least 1; got 0"):
         caffe.set_solver_count(0)
     with pytest.raises(caffe.CaffeError, match="0 or more; got -1"):

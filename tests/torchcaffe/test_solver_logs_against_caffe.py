@@ -113,7 +113,7 @@ def parse_log(caffe_source: Path) -> ParseLog:
 # the files that say what a solver does, Caffe's and this engine's
 CAFFES_SOLVER_FILES = ("solver.cpp", "sgd_solver.cpp")
 SOLVER_FILES = (
-    *("solver.py", "scoring.py", "displayed.py"),
+    *("solver.py", "scoring.py", "display.py"),
     *("solver_nets.py", "sgd.py", "learning_rate.py", "snapshot.py"),
 )
 

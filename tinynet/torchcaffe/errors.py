@@ -44,7 +44,7 @@ class OutOfGpuMemory(CaffeError, torch.cuda.OutOfMemoryError):
 
 
 @contextlib.contextmanager
-def making(layer: schema.LayerParameter) -> Iterator[None]:
+def name_layer_in_errors(layer: schema.LayerParameter) -> Iterator[None]:
     """Note in a CaffeError which layer was being made."""
     try:
         yield
@@ -65,7 +65,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def refusing() -> Iterator[None]:
+def as_caffe_errors() -> Iterator[None]:
     """Let what a file's reader refuses, or a file that cannot be read, leave as a CaffeError.
 
     So that a script need not know which part of the package found the fault.
@@ -81,7 +81,7 @@ def refusing() -> Iterator[None]:
         raise CaffeError(f"could not open file{where}: {error.strerror or error}") from error
 
 
-class saying_what_takes_memory:
+class report_out_of_memory:
     """Let a layer's work end in one CaffeError, which names it, where memory was not there.
 
     torch says so in several lines, and of a size beyond 64 bits in other words.  Of a GPU's memory
@@ -93,7 +93,7 @@ class saying_what_takes_memory:
     def __init__(self, layer: str = "") -> None:
         self.layer = layer  # the one that works; it may change while the block runs
 
-    def __enter__(self) -> saying_what_takes_memory:
+    def __enter__(self) -> report_out_of_memory:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:

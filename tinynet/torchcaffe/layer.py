@@ -37,7 +37,7 @@ from tinynet.caffeformat import plugins, schema
 from tinynet.torchcaffe import acceleration, fillers, glog
 from tinynet.torchcaffe.blob import Blob, shape_of
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import CaffeError, check, refusing
+from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, check
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import stored_blobs
 from tinynet.torchcaffe.vectors import BlobVec
@@ -276,7 +276,7 @@ def _load_types() -> None:
     package = importlib.import_module("tinynet.torchcaffe.layer_types")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    with refusing():
+    with as_caffe_errors():
         for _ in plugins.load("tinynet.layers"):
             pass  # importing the module registered its layers
 

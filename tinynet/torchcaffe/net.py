@@ -21,8 +21,8 @@ from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import (
     CaffeError,
     CaffeValueError,
+    report_out_of_memory,
     require_file,
-    saying_what_takes_memory,
 )
 from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.layer_types.memory_data import MemoryData
@@ -82,7 +82,7 @@ class Net:
         param.state.phase = phase
         param.state.level = level
         param.state.stage.extend(stages or ())
-        with net_files.saying_where(network_file):
+        with net_files.locate_errors(network_file):
             self._init(param)
         if weights is not None:
             self.copy_from(weights)
@@ -91,7 +91,7 @@ class Net:
     def from_param(cls, param: schema.NetParameter) -> Net:
         """A net from an up-to-date NetParameter with a complete ``state``, as solvers have it.
 
-        What refuses it, a CaffeError, names the layer alone: ``net_files.saying_where`` adds the
+        What refuses it, a CaffeError, names the layer alone: ``net_files.locate_errors`` adds the
         file that the net is from.
         """
         net = cls.__new__(cls)
@@ -225,7 +225,7 @@ class Net:
         stop = len(steps) if end is None else end + 1
         before, after = self._before_forward, self._after_forward
         loss = None  # not a zero, which would be copied to a GPU and waited for
-        with saying_what_takes_memory() as working:
+        with report_out_of_memory() as working:
             for i, (working.layer, layer, bottom, top) in enumerate(steps[start:stop], start):
                 for callback in before:
                     callback(i)
@@ -244,7 +244,7 @@ class Net:
         graph = self._graph
         needed, propagate_down = graph.layer_need_backward, graph.bottom_need_backward
         last = len(graph.steps) - 1 if start is None else start
-        with saying_what_takes_memory() as working:
+        with report_out_of_memory() as working:
             for i in range(last, end - 1, -1):
                 for callback in self._before_backward:
                     callback(i)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tinynet.caffeformat import schema, text, upgrade
 from tinynet.errors import TinynetError
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, refusing, require_file
+from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, require_file
 
 _SAY = {"info": glog.info, "warning": glog.warning, "error": glog.error}
 
@@ -26,13 +26,13 @@ def say(severity: str, message: str) -> None:
 def read_prototxt(path: str | Path) -> schema.NetParameter:
     """The up-to-date NetParameter of a prototxt.  Raises CaffeError."""
     require_file(path)
-    with refusing():
+    with as_caffe_errors():
         schema.load_installed()
         return upgrade.read_net(path, say)
 
 
 @contextlib.contextmanager
-def saying_where(path: str | Path | None) -> Iterator[None]:
+def locate_errors(path: str | Path | None) -> Iterator[None]:
     """Let a CaffeError that a net's layer raises begin with ``FILE:LINE:`` and name the layer.
 
     ``path`` is the prototxt of the net; of none, as of a net inside its solver's file, the layer
@@ -71,13 +71,13 @@ def _where(path: str | Path, layer: schema.LayerParameter) -> str:
 def read_caffemodel(path: str | Path) -> schema.NetParameter:
     """The up-to-date NetParameter of a .caffemodel.  Raises CaffeError."""
     require_file(path)
-    with refusing():
+    with as_caffe_errors():
         schema.load_installed()
         return upgrade.read_model(path, say)
 
 
 def upgraded(net: schema.NetParameter, source: str) -> schema.NetParameter:
     """A NetParameter from ``source``, brought up to date in place.  Raises CaffeError."""
-    with refusing():
+    with as_caffe_errors():
         upgrade.upgrade(net, source, say)
     return net

@@ -16,7 +16,7 @@ import torch
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import acceleration, glog, solver_nets, solver_param
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.displayed import Displayed
+from tinynet.torchcaffe.display import Display
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.learning_rate import learning_rate
 from tinynet.torchcaffe.net import Net
@@ -28,7 +28,7 @@ from tinynet.torchcaffe.snapshots import complete_state, layer_states, snapshot
 
 
 @runtime_checkable
-class Watcher(Protocol):
+class SolverCallback(Protocol):
     """What ``add_callback`` takes as one object (Solver::Callback): an NCCL is one."""
 
     def on_start(self) -> None: ...
@@ -74,7 +74,7 @@ class Solver:
             self.parameters.average_loss >= 1,
             f"average_loss must be at least 1; got {self.parameters.average_loss}",
         )
-        self._displayed = Displayed(self.parameters.average_loss)
+        self._display = Display(self.parameters.average_loss)
         self._scoring = Scoring(self, self._stops_test)
         self.rank = CONTEXT.solver_rank  # of several solvers that train together
         if self.parameters.snapshot and self.rank == 0:
@@ -119,7 +119,7 @@ class Solver:
     # --- the loop
 
     @overload
-    def add_callback(self, on_start: Watcher) -> None: ...
+    def add_callback(self, on_start: SolverCallback) -> None: ...
 
     @overload
     def add_callback(
@@ -132,7 +132,7 @@ class Solver:
         Or give one object that has both as methods: an ``NCCL``.  Raises TypeError for another.
         """
         if on_gradients_ready is None:
-            if not isinstance(on_start, Watcher):
+            if not isinstance(on_start, SolverCallback):
                 raise TypeError(
                     "add_callback takes on_start and on_gradients_ready, or an NCCL; got one "
                     f"{type(on_start).__name__}"
@@ -152,8 +152,8 @@ class Solver:
         """
         iterations = operator.index(iterations)
         if not self.resumable:
-            self._displayed.losses.clear()
-        self._displayed.begin(self.iter)
+            self._display.losses.clear()
+        self._display.begin(self.iter)
         self._stopping = False
         stop = self.iter + iterations
         while self.iter < stop:
@@ -181,9 +181,9 @@ class Solver:
         loss = self.passes()
         if loss is None:
             return
-        self._displayed.losses.append(loss)
+        self._display.losses.append(loss)
         if display:
-            self._displayed.show(self.iter, param.display, self.net)
+            self._display.show(self.iter, param.display, self.net)
         for _, on_gradients_ready in self._callbacks:
             on_gradients_ready()
         self.apply_update()
@@ -266,8 +266,8 @@ class Solver:
             glog.info("Optimization stopped early.")
             return
         if param.display and self.iter % param.display == 0:
-            self._displayed.losses.append(self.net.run_forward())
-            loss = glog.number(self._displayed.smoothed_loss())
+            self._display.losses.append(self.net.run_forward())
+            loss = glog.number(self._display.smoothed_loss())
             glog.info(f"Iteration {self.iter}, loss = {loss}")
         if param.test_interval and self.iter % param.test_interval == 0:
             self.test_all()
@@ -297,17 +297,17 @@ class Solver:
     @property
     def loss_window(self) -> list[torch.Tensor]:
         """The losses that the next display averages, oldest first."""
-        return list(self._displayed.losses)
+        return list(self._display.losses)
 
-    def go_on_at(self, iteration: int, current_step: int) -> None:
+    def resume_at(self, iteration: int, current_step: int) -> None:
         """Count on from a snapshot's iteration, and its step of the learning rate's policy."""
         self._iter, self.current_step = iteration, current_step
 
-    def go_on_with_losses(self, losses: list[float]) -> None:
+    def resume_losses(self, losses: list[float]) -> None:
         """Let the next ``step`` of a resumable solver average these with its own."""
         device = self.net.learnable_params[0].tensor.device if losses else None
-        self._displayed.losses.clear()
-        self._displayed.losses.extend(torch.tensor(loss, device=device) for loss in losses)
+        self._display.losses.clear()
+        self._display.losses.extend(torch.tensor(loss, device=device) for loss in losses)
 
     def test_net_states(self) -> list[dict[str, Any]]:
         """``layer_states.of`` every test net; during a test, those from before it."""

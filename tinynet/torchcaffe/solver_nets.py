@@ -105,7 +105,7 @@ def _make_net(
     merged.MergeFrom(net_param.state)
     merged.MergeFrom(state)
     net_param.state.CopyFrom(merged)
-    with net_files.saying_where(file):
+    with net_files.locate_errors(file):
         net = Net.from_param(net_param)
     for names in param.weights:
         for name in names.split(","):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinynet.caffeformat import schema, text, upgrade
 from tinynet.torchcaffe import glog, net_files
-from tinynet.torchcaffe.errors import refusing, require_file
+from tinynet.torchcaffe.errors import as_caffe_errors, require_file
 
 
 def read(path: str | Path) -> schema.SolverParameter:
@@ -20,7 +20,7 @@ def read(path: str | Path) -> schema.SolverParameter:
     ``type`` and the older ``solver_type`` are there.
     """
     require_file(path)
-    with refusing():
+    with as_caffe_errors():
         schema.load_installed()
         param = text.read(path, schema.SolverParameter)
         upgrade.upgrade_solver(param, str(path), net_files.say)

@@ -19,7 +19,7 @@ import tinynet.torchcaffe as caffe
 from tests import caffe_page
 from tests.torchcaffe import user_scripts
 from tests.torchcaffe.pycaffe import debians_names
-from tinynet.torchcaffe import displayed, glog
+from tinynet.torchcaffe import display, glog
 from tinynet.torchcaffe import layers as L
 from tinynet.torchcaffe.proto import caffe_pb2
 
@@ -257,7 +257,7 @@ def test_steps_of_one_iteration_tell_the_time_between_displays(
 ) -> None:
     """As real Caffe does, whose timer a new call of step() does not start anew."""
     clock = [0.0]
-    monkeypatch.setattr(displayed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(display, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     (tmp_path / "net.prototxt").write_text(
         'layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }'
         'layer { name: "y" type: "InnerProduct" bottom: "x" top: "y"'

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.errors import CaffeError, check, making, saying_what_takes_memory
+from tinynet.torchcaffe.errors import CaffeError, check, name_layer_in_errors, report_out_of_memory
 from tinynet.torchcaffe.graph.rewrites import prepare
 from tinynet.torchcaffe.layer import Layer, create_layer
 
@@ -67,7 +67,7 @@ class NetGraph:
         self._memory = 0  # elements of all tops so far
 
         for layer_param in param.layer:
-            with making(layer_param):
+            with name_layer_in_errors(layer_param):
                 self._append_layer(layer_param)
         self._skip_what_the_loss_does_not_see()
         if param.force_backward:
@@ -98,7 +98,7 @@ class NetGraph:
         need_backward = self._connect_bottoms(param)
         self._connect_tops(param, layer)
         bottom, top = self.bottoms[-1], self.tops[-1]
-        with saying_what_takes_memory(layer.name):
+        with report_out_of_memory(layer.name):
             layer.set_up(bottom, top)
         glog.info(f"Setting up {param.name}")
         for top_id, blob, weight in zip(self.top_ids[-1], top, layer.loss_weights):

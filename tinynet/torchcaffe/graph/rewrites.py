@@ -14,7 +14,7 @@ from collections import Counter
 from tinynet.caffeformat import phases, schema
 from tinynet.caffeformat.without_effect import fields_without_effect
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, making, refusing
+from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, name_layer_in_errors
 
 
 def prepare(net: schema.NetParameter) -> schema.NetParameter:
@@ -32,7 +32,7 @@ def filter_layers(net: schema.NetParameter) -> schema.NetParameter:
     kept = schema.NetParameter()
     kept.CopyFrom(net)
     kept.ClearField("layer")
-    with refusing():
+    with as_caffe_errors():
         kept.layer.extend(x for x in net.layer if phases.runs(x, net.state, glog.info))
     return kept
 
@@ -90,7 +90,7 @@ def _sources_of_bottoms(net: schema.NetParameter) -> dict[tuple[int, int], tuple
     for i, layer in enumerate(net.layer):
         for j, blob in enumerate(layer.bottom):
             if blob not in last_top:
-                with making(layer):
+                with name_layer_in_errors(layer):
                     near = difflib.get_close_matches(blob[:80], last_top, 1)
                     hint = f"; did you mean '{near[0]}'?" if near else ""
                     phase = "TRAIN" if net.state.phase == schema.TRAIN else "TEST"

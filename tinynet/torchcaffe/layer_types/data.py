@@ -17,7 +17,7 @@ from tinynet.caffeformat.leveldb import LevelStore
 from tinynet.caffeformat.lmdb import open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import refusing
+from tinynet.torchcaffe.errors import as_caffe_errors
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import mt19937, random
 from tinynet.torchcaffe.reading.data_reader import Batch, DataReader, Position, Records
@@ -27,7 +27,7 @@ from tinynet.torchcaffe.reading.data_transformer import (
     needs_random,
     read_mean,
 )
-from tinynet.torchcaffe.reading.turn import Turn
+from tinynet.torchcaffe.reading.shard import Shard
 from tinynet.torchcaffe.reading.upload import upload
 
 
@@ -53,13 +53,13 @@ class Data(Layer):
 
     def _open(self, param: schema.DataParameter) -> Records:
         if param.backend == schema.DataParameter.LMDB:
-            with refusing():
+            with as_caffe_errors():
                 store: Records = open_store(param.source)
             glog.info(f"Opened lmdb {param.source}")
             return store
         if (Path(param.source) / "data.mdb").is_file():
             self.require(False, f"{param.source} is an LMDB; write 'backend: LMDB'")
-        with refusing():
+        with as_caffe_errors():
             store = LevelStore(param.source)
         glog.info(f"Opened leveldb {param.source}")
         return store
@@ -73,7 +73,7 @@ class Data(Layer):
             transformer,
             param.prefetch,
             colour_of_encoded(self.param.transform_param),
-            Turn.of_phase(self.phase),
+            Shard.of_phase(self.phase),
         )
 
     def next_batch(self) -> Batch:

@@ -19,7 +19,7 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import require_file
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import c_rand
-from tinynet.torchcaffe.reading.turn import Turn
+from tinynet.torchcaffe.reading.shard import Shard
 from tinynet.torchcaffe.reading.upload import upload
 from tinynet.torchcaffe.snapshots import hdf5
 
@@ -49,9 +49,9 @@ class HDF5Data(Layer):
         self._open(len(top))
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._row_order)
-        turn = Turn.of_phase(self.phase)
-        self._step = turn.step
-        for _ in range(turn.first):
+        shard = Shard.of_phase(self.phase)
+        self._step = shard.step
+        for _ in range(shard.first):
             self._next()
         for above, rows in zip(top, self._rows):
             above.resize((self._batch_size, *rows.shape[1:]))

@@ -12,7 +12,7 @@ import shutil
 from typing import Any
 
 from tinynet.caffeformat import net_drawing, schema
-from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, refusing
+from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, as_caffe_errors
 from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # as pycaffe's module has it
 
 # styles of layers, of layers that work in place, and of blobs
@@ -180,7 +180,7 @@ def draw_net(
                 f"it there are {', '.join(net_drawing.FORMATS)} and raw"
             )
         return bytes(graph.create(format=ext))
-    with refusing():
+    with as_caffe_errors():
         return net_drawing.draw(caffe_net, ext, rankdir, phase)
 
 

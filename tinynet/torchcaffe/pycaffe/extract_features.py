@@ -12,7 +12,7 @@ from tinynet.caffeformat import schema
 from tinynet.caffeformat.database import new_database
 from tinynet.errors import UsageError
 from tinynet.torchcaffe import context, glog
-from tinynet.torchcaffe.errors import check, refusing
+from tinynet.torchcaffe.errors import as_caffe_errors, check
 from tinynet.torchcaffe.net import TEST, Net
 
 _EACH = 1000  # records between two lines of the log
@@ -35,7 +35,7 @@ def run(flags: dict[str, Any]) -> int:
     for name in blobs:
         check(name in net.blobs, f"unknown feature blob name {name} in the network {flags['net']}")
     counts = [0] * len(blobs)
-    with contextlib.ExitStack() as open_ones, refusing():
+    with contextlib.ExitStack() as open_ones, as_caffe_errors():
         writers = []
         for path in databases:
             glog.info(f"Opening dataset {path}")

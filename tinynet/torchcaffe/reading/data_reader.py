@@ -24,14 +24,14 @@ import numpy as np
 
 from tinynet.caffeformat.datum import DatumReader
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import check, refusing
+from tinynet.torchcaffe.errors import as_caffe_errors, check
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.torchcaffe.reading.prefetch import Prefetch
-from tinynet.torchcaffe.reading.turn import Turn
+from tinynet.torchcaffe.reading.shard import Shard
 
 # of records, after which the pages that they were read from are given back
 _RESIDENT_BYTES = 128 << 20
-_EVERY_RECORD = Turn(0, 1)
+_EVERY_RECORD = Shard(0, 1)
 
 
 class Records(Protocol):
@@ -133,21 +133,21 @@ class DataReader:
         transformer: DataTransformer,
         prefetch: int,
         colour: str,
-        turn: Turn = _EVERY_RECORD,
+        shard: Shard = _EVERY_RECORD,
     ) -> None:
-        """``colour``: how encoded Datums are decoded; ``turn``: which records are read."""
+        """``colour``: how encoded Datums are decoded; ``shard``: which records are read."""
         self._store = store
         self.batch_size = batch_size
         self.transformer = transformer
         self._datums = DatumReader(colour)
-        self._turn = turn
-        self.walk = Walk(self._store, turn.first, turn.step)
+        self._shard = shard
+        self.walk = Walk(self._store, shard.first, shard.step)
         self._ahead = Prefetch(self.load, prefetch)
-        with refusing():
+        with as_caffe_errors():
             _, first = self._store.first()
             image, _ = self._datums.read(first)
         self.image_shape: tuple[int, ...] = image.shape
-        self._position = self._after(turn.first % len(store))
+        self._position = self._after(shard.first % len(store))
         self.image_type = image.dtype
 
     @property
@@ -176,7 +176,7 @@ class DataReader:
         if stream is not None and position.stream is not None:
             stream.set_state(*position.stream)
         self._position = position
-        self.walk = Walk(self._store, position.record, self._turn.step)
+        self.walk = Walk(self._store, position.record, self._shard.step)
         self.start()
 
     def start(self) -> None:
@@ -207,10 +207,10 @@ class DataReader:
 
     def read(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Images C×H×W and labels of the next records."""
-        with refusing():
+        with as_caffe_errors():
             decoded = [self._datums.read(value) for value in self.walk.take(self.batch_size)]
         return [pixels for pixels, _ in decoded], np.array([label for _, label in decoded])
 
     def behind(self, records: np.ndarray) -> Position:
         """Where the reader stands after these records."""
-        return self._after(int(records[-1] + self._turn.step) % self.records)
+        return self._after(int(records[-1] + self._shard.step) % self.records)

@@ -68,7 +68,7 @@ class Trained(Protocol):
 
     def test_net_states(self) -> list[dict[str, Any]]: ...
 
-    def go_on_with_losses(self, losses: list[float]) -> None: ...
+    def resume_losses(self, losses: list[float]) -> None: ...
 
 
 def path_beside(state: Path) -> Path:
@@ -152,7 +152,7 @@ def restore(solver: Trained, state: Path) -> None:
         if CONTEXT.root_solver:
             for net, states in zip(nets, content["nets"]):
                 layer_states.restore(net, states, str(path))
-            solver.go_on_with_losses([float(loss) for loss in content["losses"]])
+            solver.resume_losses([float(loss) for loss in content["losses"]])
             _set_random_states(content["random"])
         else:  # which makes no test and displays nothing
             restore_training(solver, others[CONTEXT.solver_rank - 1], str(path))

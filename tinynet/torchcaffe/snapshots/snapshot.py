@@ -18,7 +18,7 @@ import torch
 from tinynet import files
 from tinynet.caffeformat import binary, blob_proto, schema
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.errors import CaffeError, check, refusing, require_file
+from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, check, require_file
 from tinynet.torchcaffe.snapshots import complete_state, hdf5, weights
 
 
@@ -37,7 +37,7 @@ class Snapshotted(complete_state.Trained, Protocol):
     @property
     def history(self) -> Sequence[torch.Tensor]: ...
 
-    def go_on_at(self, iteration: int, current_step: int) -> None: ...
+    def resume_at(self, iteration: int, current_step: int) -> None: ...
 
 
 def _path(solver: Snapshotted, extension: str) -> Path:
@@ -145,13 +145,13 @@ def restore(solver: Snapshotted, path: Path) -> None:
     glog.info("SGDSolver: restoring history")
     for array, target in zip(state.history, solver.history):
         target.copy_(torch.from_numpy(array).reshape(target.shape))
-    solver.go_on_at(state.iteration, state.current_step)
+    solver.resume_at(state.iteration, state.current_step)
 
 
 def _read(path: Path) -> hdf5.State:
     if hdf5.is_hdf5(path):
         return hdf5.load_state(path)
-    with refusing():
+    with as_caffe_errors():
         message = binary.read(path, schema.SolverState)
         history = [
             blob_proto.decode(stored, f"history {i} of {path}")

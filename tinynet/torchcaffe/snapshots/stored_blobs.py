@@ -10,7 +10,7 @@ import numpy as np
 from tinynet.caffeformat import binary, blob_proto, schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob
-from tinynet.torchcaffe.errors import refusing, require_file
+from tinynet.torchcaffe.errors import as_caffe_errors, require_file
 
 _SHOWN = 20  # layers of a file that a warning names
 #: what to do where a file's layer of the same name has parameters of another shape
@@ -22,11 +22,11 @@ def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") ->
 
     Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
     """
-    with refusing():
+    with as_caffe_errors():
         data = blob_proto.decode(stored, what)
     target.load(data, what, remedy, blob_proto.has_legacy_shape(stored))
     if len(stored.diff) or len(stored.double_diff):
-        with refusing():
+        with as_caffe_errors():
             diff = blob_proto.decode(stored, f"diff of {what}", "diff")
         target.load_diff(diff)
 
@@ -50,5 +50,5 @@ def read(path: str | Path) -> np.ndarray:
     Raises CaffeError where it cannot be read or holds no BlobProto.
     """
     require_file(path)
-    with refusing():
+    with as_caffe_errors():
         return blob_proto.decode(binary.read(path, schema.BlobProto), str(path))

@@ -12,7 +12,7 @@ from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.scoring import output_line
 
 
-class Displayed:
+class Display:
     """The losses of the last ``average_loss`` iterations, and the time since the last display."""
 
     def __init__(self, average_loss: int) -> None:
