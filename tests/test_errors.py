@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tinynet import files
-from tinynet.errors import one_line
+from tinynet.errors import os_error_message
 
 NOBODY = 65534
 
@@ -40,7 +40,7 @@ def refusal(path: Path, mode: str) -> str:
     with pytest.raises(PermissionError) as refused, as_nobody(), path.open(mode):
         pass
     with as_nobody():
-        return one_line(refused.value)
+        return os_error_message(refused.value)
 
 
 def test_whose_file_or_folder_keeps_us_out_is_said_with_what_to_do(shared: Path) -> None:
@@ -79,10 +79,10 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
     path.touch(0o600)
     refused = OSError(errno.EACCES, "Permission denied", str(path))
     if os.geteuid() == 0:
-        assert one_line(refused) == f"{path}: Permission denied"
+        assert os_error_message(refused) == f"{path}: Permission denied"
         os.chown(path, 54321, -1)
         with as_nobody():
-            assert "belongs to user 54321 (-rw-------)" in one_line(refused)
+            assert "belongs to user 54321 (-rw-------)" in os_error_message(refused)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
     ],
 )  # fmt: skip
 def test_a_fault_of_the_system_is_named_with_its_file(number: int, says: str) -> None:
-    assert one_line(OSError(number, os.strerror(number), "a/b")) == f"a/b: {says}"
-    assert one_line(OSError(number, os.strerror(number))) == says
+    assert os_error_message(OSError(number, os.strerror(number), "a/b")) == f"a/b: {says}"
+    assert os_error_message(OSError(number, os.strerror(number))) == says
 
 
 def test_a_working_directory_that_is_gone_is_said(
@@ -112,9 +112,9 @@ def test_a_working_directory_that_is_gone_is_said(
     with pytest.raises(FileNotFoundError) as failed:
         os.getcwd()
     said = "the folder that this shell is in has been removed; change to another"
-    assert one_line(failed.value) == said
+    assert os_error_message(failed.value) == said
     no_tmp = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
-    assert one_line(BlockingIOError(errno.EAGAIN, "write could not complete")) == (
+    assert os_error_message(BlockingIOError(errno.EAGAIN, "write could not complete")) == (
         "write could not complete"
     )
-    assert one_line(no_tmp) == "No usable temporary directory found in ['/tmp']"
+    assert os_error_message(no_tmp) == "No usable temporary directory found in ['/tmp']"

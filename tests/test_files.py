@@ -97,11 +97,11 @@ def test_a_new_folder_is_as_open_as_any_other_in_a_shared_folder(tmp_path: Path)
 
 
 def test_what_is_written_bit_by_bit_is_named_too_and_other_names_stay() -> None:
-    with pytest.raises(OSError, match="No space left.*'a.log'"), files.naming("a.log"):
+    with pytest.raises(OSError, match="No space left.*'a.log'"), files.name_in_errors("a.log"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with pytest.raises(OSError, match="'nowhere'"), files.naming("a.log"):
+    with pytest.raises(OSError, match="'nowhere'"), files.name_in_errors("a.log"):
         Path("nowhere").read_text()
-    with pytest.raises(OSError, match="^of no number$"), files.naming("a.log"):
+    with pytest.raises(OSError, match="^of no number$"), files.name_in_errors("a.log"):
         raise OSError("of no number")
 
 

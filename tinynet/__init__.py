@@ -13,8 +13,8 @@ In a notebook::
 
 __version__ = "1.0.0"
 
-# names of tinynet.api, which is imported when one is asked for: a worker imports this package in a
-# real Caffe's interpreter, where little else is installed
+# names from tinynet.api, which is imported only when one of them is used: a worker imports this
+# package under real Caffe's interpreter, where little else is installed
 __all__ = [
     "Evaluation",
     "Run",

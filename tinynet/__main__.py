@@ -1,7 +1,7 @@
-"""Runs the command line: ``python -m tinynet``, or ``python .../tinynet``, this folder by its path.
+"""Runs the command line, as ``python -m tinynet`` or as ``python .../tinynet`` (a folder's path).
 
-By its path, as runners start their jobs, no file of the working directory is taken for a module,
-and the package is the one that this file lies in.
+Runners start their jobs by the path: no file of the working directory is then taken for a module,
+and the package is certainly the one that this file lies in.
 """
 
 import importlib.util
@@ -10,7 +10,7 @@ import sys
 
 
 def _load_package(folder: str) -> None:
-    """Make ``folder`` the package ``tinynet``, and take it itself off the module path."""
+    """Import ``folder`` as the package ``tinynet``, and remove the folder from the module path."""
     if os.path.abspath(sys.path[0]) == folder:
         del sys.path[0]
     spec = importlib.util.spec_from_file_location(
@@ -25,6 +25,6 @@ def _load_package(folder: str) -> None:
 if not __package__:
     _load_package(os.path.dirname(os.path.abspath(__file__)))
 
-from tinynet.cli.main import main  # noqa: E402 - it is there only now
+from tinynet.cli.main import main  # noqa: E402 - importable only after _load_package
 
 main()

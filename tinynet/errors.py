@@ -1,9 +1,9 @@
-"""Errors that a user can act on, each carrying the exit status of its kind.
+"""Errors that a user can act on; each class has its own exit status.
 
-The command line prints the message of a ``TinynetError`` as its one line on stderr, and nothing
-else: the message says what is wrong, where, and what to do.  Anything else that reaches the top is
-a defect and keeps its traceback.  What the system refuses (OSError) is said by ``one_line``.  This
-module is imported by the worker: Python 3.6 syntax.
+The command line prints the message of a ``TinynetError`` as one line on stderr, and nothing else:
+the message says what is wrong, where, and what to do.  ``os_error_message`` does the same for an
+OSError.  Any other exception that reaches the top is a defect and keeps its traceback.  The worker
+imports this module: Python 3.6 syntax.
 """
 
 import errno
@@ -20,7 +20,7 @@ class TinynetError(Exception):
     exit_status = 1
 
     def __init__(self, message: str = "", *rest: object) -> None:
-        """``message`` stays one line whatever names it quotes from a file: \\n for a line's end."""
+        """Escape control characters in ``message``, so that a quoted name cannot break the line."""
         super().__init__(str(message).translate(_CONTROL), *rest)
 
 
@@ -36,7 +36,7 @@ class StoppedEarly(TinynetError):
     exit_status = 75
 
 
-# what to do, where the system says only what is wrong
+# strerror says only what is wrong; these say what to do as well
 _REMEDIES = {
     errno.ENOSPC: "no space left on the device; free some and run the command again",
     errno.EEXIST: "is a file, where a folder has to be; name another",
@@ -57,57 +57,57 @@ _REMEDIES.update(
 )
 
 
-def one_line(error: OSError) -> str:
-    """What the system refuses, on which file, and what to do about it."""
+def os_error_message(error: OSError) -> str:
+    """One line for an OSError: the file, what is wrong, and what to do about it."""
     where = "%s: " % error.filename if error.filename else ""
     said = error.strerror or str(error)
     number = error.errno or 0
-    if said != os.strerror(number):  # Python's own words, of tempfile, say
+    if said != os.strerror(number):  # Python's own message, as from tempfile
         return where + said
-    if number == errno.ENOENT and not where:  # os.getcwd alone gives no name
+    if number == errno.ENOENT and not where:  # only os.getcwd gives no name
         return "the folder that this shell is in has been removed; change to another"
     if number == errno.EEXIST and os.path.isdir(error.filename or ""):
         return where + said
     if number in (errno.EACCES, errno.EPERM) and isinstance(error.filename, (str, bytes)):
-        return where + said + _whose(os.fsdecode(error.filename))
+        return where + said + _permission_advice(os.fsdecode(error.filename))
     return where + _REMEDIES.get(number, said)
 
 
-def _whose(path: str) -> str:
-    """What keeps us from ``path``, whose it is, and what to do; "" where no mode forbids it."""
+def _permission_advice(path: str) -> str:
+    """Who owns what denies access to ``path``, and what to do; "" if file modes do not deny it."""
     asked = os.path.abspath(path)
     nearest = asked
-    while not _can_be_seen(nearest):  # not there yet, or in a folder that we may not look into
+    while not _can_stat(nearest):  # does not exist yet, or lies in a folder we may not search
         nearest = os.path.dirname(nearest)
-    for place in (nearest, os.path.dirname(nearest)):
-        found = os.stat(place)
-        if not os.access(place, os.R_OK | os.W_OK | (os.X_OK if os.path.isdir(place) else 0)):
+    for denied in (nearest, os.path.dirname(nearest)):
+        found = os.stat(denied)
+        if not os.access(denied, os.R_OK | os.W_OK | (os.X_OK if os.path.isdir(denied) else 0)):
             break
     else:
         return ""
-    what = "it" if place == asked else place
+    what = "it" if denied == asked else denied
     mode = stat.filemode(found.st_mode)
     if found.st_uid == os.geteuid():
         return "; %s is yours (%s): 'chmod u+rwX' opens it" % (what, mode)
     return "; %s belongs to %s (%s): ask for access, or name another place" % (
         what,
-        _user(found.st_uid),
+        _user_name(found.st_uid),
         mode,
     )
 
 
-def _can_be_seen(path: str) -> bool:
+def _can_stat(path: str) -> bool:
     try:
         os.stat(path)
     except OSError:
-        return path == os.path.dirname(path)  # the root, which is there
+        return path == os.path.dirname(path)  # the root always exists
     return True
 
 
-def _user(number: int) -> str:
+def _user_name(number: int) -> str:
     try:
         import pwd
 
         return pwd.getpwuid(number).pw_name
-    except (ImportError, KeyError):  # of another machine, on a shared file system
+    except (ImportError, KeyError):  # a user of another machine, on a shared file system
         return "user %d" % number

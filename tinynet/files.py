@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# json, hashlib … are imported where they are used: a help page needs none of them
+# json, hashlib and others are imported where they are used: a help page needs none of them
 import contextlib
 import errno
 import fcntl
@@ -22,14 +22,14 @@ _LONGEST_COMPONENT = 120  # bytes; a file system takes 255, and suffixes are add
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a name beside ``path``; the file that the block writes there then becomes ``path``.
+    """Yield a temporary name beside ``path``; what the block writes there then becomes ``path``.
 
-    It is synced to the disk first, so that ``path`` is the old file or the new one also after a
-    power cut.  Where the block raises, ``path`` stays as it was and nothing else is left.  An
-    OSError that does not say where (a full disk) leaves the block with the name ``path``.
+    The file is synced to the disk first, so that even after a power cut ``path`` is either the old
+    file or the new one.  If the block raises, ``path`` stays as it was and nothing else is left.
+    An OSError without a file name (a full disk) is raised with the name ``path``.
 
-    A link keeps its name and its target is replaced.  What is no regular file (a device, a pipe)
-    is written to as it is: a rename would put a file in the place of /dev/null.
+    For a symbolic link the target is replaced.  A device or a pipe is written to directly: a rename
+    would replace /dev/null by a file.
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
@@ -47,15 +47,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         if replaced:
-            with contextlib.suppress(OSError):  # a read-only system refuses what is not there, too
+            with contextlib.suppress(OSError):  # renamed above, or the file system is read-only
                 temporary.unlink()
 
 
 @contextlib.contextmanager
-def naming(path: str | Path) -> Iterator[None]:
-    """Let an OSError that does not say where (a full disk) leave the block with the name ``path``.
+def name_in_errors(path: str | Path) -> Iterator[None]:
+    """Add the name ``path`` to an OSError of the block that has none (a full disk).
 
-    For what is written bit by bit, as logs are.
+    For files that are written piece by piece, such as logs.
     """
     try:
         yield
@@ -66,8 +66,8 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def sync_folder(folder: str | Path) -> None:
-    """Make the names of files just renamed into ``folder`` outlast a power cut, where it can."""
-    with contextlib.suppress(OSError):  # some network file systems sync no folders
+    """Make files just renamed into ``folder`` survive a power cut, where the system can do so."""
+    with contextlib.suppress(OSError):  # some network file systems cannot sync a folder
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -76,18 +76,18 @@ def sync_folder(folder: str | Path) -> None:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write ``data`` as ``path``, whole or not at all.  Raises OSError."""
+    """Write ``data`` to ``path`` atomically.  Raises OSError."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` in UTF-8 as ``path``, whole or not at all.  Raises OSError."""
+    """Write ``text`` in UTF-8 to ``path`` atomically.  Raises OSError."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write a dataclass, or what JSON has, as ``path``, whole or not at all.  Raises OSError."""
+    """Write a dataclass or JSON-like content to ``path`` atomically.  Raises OSError."""
     import dataclasses
     import json
 
@@ -97,7 +97,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Rows of cells, the header first, as a CSV file has them."""
+    """Return rows of cells, the header first, as CSV text."""
     import csv
     import io
 
@@ -106,8 +106,8 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     return out.getvalue()
 
 
-def require_place(folder: str | Path) -> None:
-    """Raise OSError where ``folder`` could not be made or written into: before long work for it."""
+def require_writable(folder: str | Path) -> None:
+    """Raise OSError if ``folder`` cannot be made or written to; called before long work for it."""
     path = Path(os.path.abspath(folder))
     while not path.exists():
         path = path.parent
@@ -118,10 +118,10 @@ def require_place(folder: str | Path) -> None:
 
 
 def new_folder(beside: Path, prefix: str) -> Path:
-    """Make a folder whose name begins with ``prefix`` beside a path, with the mode of any other.
+    """Make a folder beside a path, with a unique name that begins with ``prefix``.
 
-    One of tempfile's would be closed to others, and out of a shared folder's group once it is not.
-    Raises OSError, which names ``beside``.
+    Its mode and group are the default ones, unlike those of ``tempfile.mkdtemp``, which closes the
+    folder to all others.  Raises OSError, which names ``beside``.
     """
     import secrets
 
@@ -131,13 +131,13 @@ def new_folder(beside: Path, prefix: str) -> Path:
             folder.mkdir()
         except FileExistsError:
             continue
-        except OSError as error:  # of a name that nobody gave
+        except OSError as error:
             raise OSError(error.errno, error.strerror, str(beside)) from None
         return folder
 
 
 def component_fault(name: str) -> str | None:
-    """Why ``name`` may not name one file or folder, as "has a '/' …"; None where it may."""
+    """Why ``name`` cannot be the name of a file or folder ("has a '/' …"); None if it can."""
     if not name or name[0] in ".-":
         return "is empty or starts with '.' or '-'"
     if "/" in name or not name.isprintable():
@@ -151,10 +151,10 @@ def component_fault(name: str) -> str | None:
     return None
 
 
-def swallow(stream: TextIO) -> None:
-    """Let what is still written to a stream, and what waits in it, go nowhere instead of failing.
+def discard_output(stream: TextIO) -> None:
+    """Discard what a stream has buffered and what is written to it from now on.
 
-    A stream that is no file is left as it is.
+    A stream that is not a file stays as it is.
     """
     try:
         descriptor = stream.fileno()
@@ -168,15 +168,15 @@ def swallow(stream: TextIO) -> None:
 # ----------------------------------------------------------------------------------------- locks
 
 
-#: what a file system that has no locks says of them, or one whose lock server does not answer
+#: errno of a file system without locks, or of one whose lock server does not answer
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
 def locked(lock: Path) -> Iterator[None]:
-    """Hold the lock file ``lock``, in a folder that is made for it where there is none.
+    """Hold the lock file ``lock``; its folder is made if it does not exist.
 
-    Where the block fails before it has put anything else there, the folders that were made go too.
+    If the block raises before anything else lies in the folder, the folders made here are removed.
     Raises OSError, with the name, on a file system without locks.
     """
     lock = Path(os.path.abspath(lock))
@@ -185,13 +185,13 @@ def locked(lock: Path) -> Iterator[None]:
     try:
         descriptor = open_lock(lock)
         try:
-            with naming(lock):
+            with name_in_errors(lock):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
     except BaseException:
-        with contextlib.suppress(OSError):  # not empty: others are at work there
+        with contextlib.suppress(OSError):  # not empty: another process uses it
             if made and os.listdir(lock.parent) == [lock.name]:
                 lock.unlink()
             for folder in made:
@@ -200,16 +200,17 @@ def locked(lock: Path) -> Iterator[None]:
 
 
 def open_lock(path: Path) -> int:
-    """The descriptor of a lock file, which is made where there is none.  Raises OSError."""
+    """Open a lock file, made if it does not exist; return its descriptor.  Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # read-write, since NFS turns an exclusive flock into a lock that needs it
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
 def try_lock(descriptor: int, shared: bool = False) -> bool:
-    """Take the kernel's lock on an open file, without waiting; whether it was to be had.
+    """Take the kernel's lock on an open file without waiting; return whether that succeeded.
 
-    Processes that inherit the descriptor hold it too.  Raises OSError on a system without locks.
+    Processes that inherit the descriptor hold it too.  Raises OSError on a file system without
+    locks.
     """
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -219,16 +220,16 @@ def try_lock(descriptor: int, shared: bool = False) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the kernel's lock on a file; False where there is no such file.
+    """Whether a process holds the kernel's lock on a file; False if the file does not exist.
 
-    Raises OSError where that cannot be told.
+    Raises OSError if that cannot be determined.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        with naming(path):
+        with name_in_errors(path):
             return not try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
@@ -238,7 +239,7 @@ def is_locked(path: Path) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex; of any size, read in parts.  Raises OSError."""
+    """SHA-256 of a file's bytes, in hex; the file is read in blocks.  Raises OSError."""
     import hashlib
 
     digest = hashlib.sha256()
@@ -254,8 +255,8 @@ def sha256_of(path: Path) -> str:
 SEAL = "sha256"
 
 
-def hash_of(content: dict[str, Any]) -> str:
-    """SHA-256 of a JSON object without its seal."""
+def content_hash(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object that does not yet have its seal."""
     import hashlib
     import json
 
@@ -264,15 +265,15 @@ def hash_of(content: dict[str, Any]) -> str:
 
 
 def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content``, sealed; whole or not at all.  Raises OSError."""
-    write_json(path, {**content, SEAL: hash_of(content)})
+    """Write ``content`` and its SHA-256, the seal, atomically.  Raises OSError."""
+    write_json(path, {**content, SEAL: content_hash(content)})
 
 
 def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:
-    """The content, without the seal, of a file of at most ``largest`` bytes.
+    """Return the content, without the seal, of a file of at most ``largest`` bytes.
 
-    Raises TinynetError where the file is longer, no JSON object, or not what was sealed; OSError
-    where it cannot be opened.
+    Raises TinynetError if the file is longer, is not a JSON object, or does not match its seal;
+    OSError if it cannot be read.
     """
     import json
 
@@ -288,7 +289,7 @@ def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:
         raise TinynetError(f"{path}: is not a JSON object")
     seal = content.pop(SEAL, None)
     try:
-        whole = seal == hash_of(content)
+        whole = seal == content_hash(content)
     except RecursionError:
         whole = False
     if not whole:
@@ -297,33 +298,33 @@ def read_sealed_json(path: Path, largest: int) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Return the content of a JSON file.
 
-    Raises OSError where it cannot be opened, TinynetError, which names it, where it is no JSON.
+    Raises OSError if it cannot be read, TinynetError, which names it, if it is not valid JSON.
     """
     import json
 
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refused)
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise TinynetError(f"{path}: cannot be read as JSON: {error}") from None
 
 
-def _refused(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON's")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def typed(kind: type[T], content: Any) -> T:
-    """The dataclass ``kind`` made from parsed JSON, down to the dataclasses that it holds.
+    """Make the dataclass ``kind``, with the dataclasses nested in it, from parsed JSON.
 
-    Keys that it has no fields for are left out.  Raises ValueError, which names the field, where
-    one is missing or has another type than its annotation states; nothing is coerced, but that an
-    integer may stand for a float, a list for a tuple and a text for a Path.
+    Unknown keys are ignored.  Raises ValueError, which names the field, if one is missing or its
+    type is not the annotated one.  Nothing is coerced, except that an integer may stand for a
+    float, a list for a tuple and a string for a Path.
     """
-    import msgspec  # imported here: the engine, which only writes files, needs none
+    import msgspec  # imported here: the engine only writes files and does not need it
 
     try:
-        return msgspec.convert(content, kind, dec_hook=_made)
+        return msgspec.convert(content, kind, dec_hook=_to_path)
     except msgspec.ValidationError as error:
         what, _, where = str(error).replace("`", "").partition(" - at $")
         what = what[0].lower() + what[1:]
@@ -332,7 +333,7 @@ def typed(kind: type[T], content: Any) -> T:
         raise ValueError("is nested too deep") from None
 
 
-def _made(kind: type, value: Any) -> Any:
+def _to_path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
     raise ValueError(f"expected {kind.__name__}, got {type(value).__name__}")

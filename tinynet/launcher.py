@@ -1,8 +1,8 @@
-"""What a launcher of several processes says of this one in the environment.
+"""Reads what a launcher of several processes (torchrun, srun) tells this one in its environment.
 
-``torchrun`` gives RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; Slurm's ``srun`` gives
-SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID and SLURM_STEP_NODELIST, of which the address
-where the processes meet is made.
+``torchrun`` sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.  Slurm's ``srun`` sets
+SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID and SLURM_STEP_NODELIST; the address at which the
+processes meet is derived from the last.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 _SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
 
 
-class Place(NamedTuple):
-    """Rank ``rank`` of ``solvers``, and number ``local`` on its machine."""
+class LaunchedProcess(NamedTuple):
+    """This process is rank ``rank`` of ``solvers``, and rank ``local_rank`` on its machine."""
 
     rank: int
     solvers: int
-    local: int
+    local_rank: int
 
 
-def in_environment() -> Place | None:
-    """This process's place as a launcher gave it; None without one, or where it started one only.
+def this_process() -> LaunchedProcess | None:
+    """This process's rank as a launcher gave it; None if there is no launcher, or one process only.
 
-    Under ``srun`` MASTER_ADDR and MASTER_PORT are set, where the user has not.  Raises UsageError
-    for numbers that are none.
+    Under ``srun`` this sets MASTER_ADDR and MASTER_PORT unless the user has set them.  Raises
+    UsageError if a variable is not a number.
     """
     given = os.environ
     names = _TORCHRUN if "RANK" in given and "WORLD_SIZE" in given else _SLURM
@@ -40,36 +40,36 @@ def in_environment() -> Place | None:
         raise UsageError(
             f"{', '.join(names)} in the environment must be numbers; got {', '.join(values)}"
         )
-    place = Place(*map(int, values))
-    if place.solvers == 1:
+    process = LaunchedProcess(*map(int, values))
+    if process.solvers == 1:
         return None
     if names == _SLURM:
         hosts = given.get("SLURM_STEP_NODELIST", "")
-        # Slurm's name of a machine need not be one that it knows itself by
+        # a machine need not be able to resolve the name that Slurm has for it
         is_one = given.get("SLURM_STEP_NUM_NODES") == "1" or not hosts
         given.setdefault("MASTER_ADDR", "127.0.0.1" if is_one else first_host(hosts))
-        # the same on every machine of the step, and another for the next step
+        # the same on every machine of a step, and different for the next step
         step = int(given.get("SLURM_JOB_ID", "0")) * 31 + int(given.get("SLURM_STEP_ID", "0"))
         given.setdefault("MASTER_PORT", str(20000 + step % 10000))
-    return place
+    return process
 
 
 def first_host(hosts: str) -> str:
-    """The first of Slurm's host list: ``gpu07`` of ``gpu[07-09,12],login1``."""
+    """The first host of Slurm's host list: ``gpu07`` of ``gpu[07-09,12],login1``."""
     found = re.match(r"([^,\[]+)(?:\[(\d+))?", hosts)
     return "".join(part for part in found.groups() if part) if found else hosts
 
 
-def sharing_cores() -> int:
-    """Among how many of the launched processes the cores that this one may run on are divided.
+def processes_sharing_cores() -> int:
+    """How many launched processes share the cores that this one may run on.
 
-    1 where the launcher has given each its own: ``srun`` with ``--cpus-per-task`` or bound tasks.
+    1 if each has cores of its own: under ``srun`` with ``--cpus-per-task`` or with bound tasks.
     """
     given = os.environ
     if "LOCAL_WORLD_SIZE" in given:
         tasks = [given["LOCAL_WORLD_SIZE"]]
     elif "SLURM_CPUS_PER_TASK" in given or "mask_cpu" in given.get("SLURM_CPU_BIND", ""):
         return 1
-    else:  # 2(x3),1: tasks of each machine
+    else:  # tasks on each machine, as in "2(x3),1"
         tasks = re.findall(r"(?:^|,)(\d+)", given.get("SLURM_STEP_TASKS_PER_NODE", "1"))
     return max([1, *(int(number) for number in tasks if number.isdecimal())])

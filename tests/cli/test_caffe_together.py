@@ -16,7 +16,7 @@ from tests import children
 from tests.cli.test_caffe import NET, ROOT, wait_for
 from tinynet.caffeformat import binary, schema
 from tinynet.errors import UsageError
-from tinynet.launcher import first_host, in_environment, sharing_cores
+from tinynet.launcher import first_host, processes_sharing_cores, this_process
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.pycaffe.ranks import Ranks
 
@@ -109,22 +109,22 @@ def alone_then(monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_the_place_is_a_launchers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_and_count_are_those_that_a_launcher_gave(monkeypatch: pytest.MonkeyPatch) -> None:
     alone_then(monkeypatch)
-    assert in_environment() is None
+    assert this_process() is None
     alone_then(monkeypatch, SLURM_PROCID="0", SLURM_NTASKS="4")  # sbatch's own, without srun
-    assert in_environment() is None
+    assert this_process() is None
     alone_then(monkeypatch, RANK="0", WORLD_SIZE="1")
-    assert in_environment() is None
+    assert this_process() is None
     alone_then(monkeypatch, RANK="3", WORLD_SIZE="4", LOCAL_RANK="1")
-    assert in_environment() == (3, 4, 1)
+    assert this_process() == (3, 4, 1)
     alone_then(monkeypatch, RANK="x", WORLD_SIZE="4")
     with pytest.raises(UsageError, match="must be numbers; got x, 4, x"):
-        in_environment()
+        this_process()
     slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
     slurm |= {"SLURM_STEP_NODELIST": "gpu[07-09,12]", "SLURM_JOB_ID": "41", "SLURM_STEP_ID": "2"}
     alone_then(monkeypatch, **slurm)
-    assert in_environment() == (5, 8, 1)
+    assert this_process() == (5, 8, 1)
     assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("gpu07", "21273")
 
 
@@ -164,4 +164,4 @@ def test_cores_are_divided_where_the_launcher_has_not(
 ) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     alone_then(monkeypatch, **given)
-    assert sharing_cores() == processes
+    assert processes_sharing_cores() == processes

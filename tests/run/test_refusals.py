@@ -54,10 +54,10 @@ def test_a_net_that_is_refused_is_named_by_the_users_own_file_and_line(folder: P
     paths = RunPaths(folder / RUN)
     prototxt = training_prototxt.load(paths.solver)
     fault = f"{paths.train_val}:14: no such bottom"
-    assert prototxt.in_the_users_files(fault, paths) == fault
-    other = replace(prototxt, written={"train_val.prototxt": str(net)})
+    assert prototxt.with_original_location(fault, paths) == fault
+    other = replace(prototxt, read_from={"train_val.prototxt": str(net)})
     net.write_text(small_runs.NET)
-    assert other.in_the_users_files(fault, paths) == fault
+    assert other.with_original_location(fault, paths) == fault
 
 
 def test_an_abort_of_real_caffe_is_one_clear_line(folder: Path, caffe_python: str) -> None:

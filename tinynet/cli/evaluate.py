@@ -165,7 +165,7 @@ def ensemble(
         )
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; name a folder")
-    files.require_place(out)
+    files.require_writable(out)
     members = members_of(runs, split, not one_crop, options)
     mean = average(members)
     file = RunPaths(out).probabilities(split, not one_crop)

@@ -22,7 +22,7 @@ import click
 from tinynet import __version__, files
 from tinynet.cli.messages import say
 from tinynet.cli.words import Group, example, name_values, no_such_option
-from tinynet.errors import TinynetError, one_line
+from tinynet.errors import TinynetError, os_error_message
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -178,10 +178,10 @@ def main(args: list[str] | None = None) -> NoReturn:
         say(f"tinynet: {error}")
         status = error.exit_status
     except BrokenPipeError:  # the reader of our output has gone, as under `| head`
-        files.swallow(sys.stdout)
+        files.discard_output(sys.stdout)
         status = 1
     except OSError as error:
-        say(f"tinynet: {one_line(error)}")
+        say(f"tinynet: {os_error_message(error)}")
         status = 1
     except UnicodeEncodeError as error:
         if not any("\ud800" <= sign <= "\udfff" for sign in error.object):

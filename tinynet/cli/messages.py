@@ -13,7 +13,7 @@ def say(line: str) -> None:
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:  # a terminal that was closed, a pipe whose reader has gone
-        files.swallow(sys.stderr)
+        files.discard_output(sys.stderr)
 
 
 def show(line: str) -> None:

@@ -104,7 +104,7 @@ def parity(
         from tinynet.report import canvas
 
         canvas.require_format(figure)
-        files.require_place(figure.parent)
+        files.require_writable(figure.parent)
     overrides = shared_options.overrides(assignments, random_seed=seed)
     request = engine_parity.ParityRequest(
         solver=solver,

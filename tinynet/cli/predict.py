@@ -77,7 +77,7 @@ def predict(
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name the file to write")
     if out is not None and str(out) != "-":
-        files.require_place(out.parent)
+        files.require_writable(out.parent)
     members = members_of(runs, split, not one_crop, options)
     result = members[0].probabilities if len(members) == 1 else average(members)
     text = submission(result)

@@ -103,12 +103,12 @@ def report(
     page = out or Path("report.html")
     if only is None:
         _require_page(page)
-        files.require_place(page.parent)
+        files.require_writable(page.parent)
     elif out is not None and _is_file(out):
         canvas.require_format(out)
-        files.require_place(out.parent)
+        files.require_writable(out.parent)
     else:
-        files.require_place(out or Path())
+        files.require_writable(out or Path())
     choice = Choice(stage=stage, image=image, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":

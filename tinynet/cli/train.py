@@ -106,9 +106,9 @@ def train(as_json: bool, **given: Any) -> None:
     from tinynet import launcher
     from tinynet.run import driver, launched
 
-    request, place = request_of(**given), launcher.in_environment()
-    if place is not None and place.rank:
-        launched.work(request, place)
+    request, process = request_of(**given), launcher.this_process()
+    if process is not None and process.rank:
+        launched.work(request, process)
         return
     result = driver.train(request, say)
     click.echo(json.dumps(result) if as_json else _sentence(result))

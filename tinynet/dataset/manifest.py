@@ -79,7 +79,7 @@ def read_manifest(folder: Path | str) -> Manifest:
     # manifests of earlier versions have no seal
     seal = content.pop(files.SEAL, None) if isinstance(content, dict) else None
     try:
-        if seal is not None and seal != files.hash_of(content):
+        if seal is not None and seal != files.content_hash(content):
             raise ValueError("is not what was written (its SHA-256 differs)")
         return _checked(renamed(content))  # the seal is that of the old words
     except RecursionError:
@@ -92,7 +92,7 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
     """Write the manifest into ``folder``, whole or not at all."""
     path = Path(folder) / FILE_NAME
     content = json.loads(json.dumps(asdict(manifest)))
-    content[files.SEAL] = files.hash_of(content)
+    content[files.SEAL] = files.content_hash(content)
     # the lists of names are long: one line per field keeps the file readable by `head`
     lines = [
         f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"

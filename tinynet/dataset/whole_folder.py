@@ -64,7 +64,7 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
     _remove_abandoned(out)
     partial = files.new_folder(out, _prefix(out))
     try:
-        with files.naming(out), open(partial / _LOCK, "w") as lock:
+        with files.name_in_errors(out), open(partial / _LOCK, "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:  # without locks nothing that is left is ever removed, either

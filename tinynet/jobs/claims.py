@@ -78,7 +78,7 @@ def claim(folder: Path, job: Job, found: JobList, again: bool = False) -> Claim 
 def _begin(
     paths: ListPaths, job: Job, found: JobList, again: bool, descriptor: int
 ) -> Claim | None:
-    with files.naming(paths.lock(job.name)):
+    with files.name_in_errors(paths.lock(job.name)):
         if not files.try_lock(descriptor):
             return None
     previous = states.last_attempt(paths.root, job)

@@ -21,7 +21,7 @@ from typing import Any
 from tinynet.engine import devices, environment
 from tinynet.engine.processor import usable_cores
 from tinynet.errors import TinynetError, UsageError
-from tinynet.files import naming, try_lock
+from tinynet.files import name_in_errors, try_lock
 from tinynet.jobs.slots import Slot
 
 LOCKS = "TINYNET_GPU_LOCKS"  # names another folder for the locks
@@ -353,7 +353,7 @@ class Gpus:
                 break
         else:
             return None
-        with naming(path):
+        with name_in_errors(path):
             if try_lock(descriptor):
                 return descriptor
         os.close(descriptor)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinynet.engine.failures import is_of_a_broken_gpu
-from tinynet.errors import StoppedEarly, TinynetError, one_line
+from tinynet.errors import StoppedEarly, TinynetError, os_error_message
 from tinynet.jobs import children, states
 from tinynet.jobs.claims import claim
 from tinynet.jobs.commands import Commands
@@ -202,7 +202,9 @@ class _Runner:
         try:
             commands.claim.finish(status, message, iteration)
         except OSError as error:  # of a full disk: what it has done stands in its run
-            self._say(f"{commands.job.name}: how it ended cannot be written: {one_line(error)}")
+            self._say(
+                f"{commands.job.name}: how it ended cannot be written: {os_error_message(error)}"
+            )
         word = {0: "done", states.STOPPED_STATUS: "stopped"}.get(status, "failed")
         self._say(f"{commands.job.name}: {word}" + (f": {message}" if message else ""))
         if broken:
@@ -239,7 +241,7 @@ class _Runner:
         except (OSError, TinynetError) as error:
             if not self._active:
                 raise
-            said = one_line(error) if isinstance(error, OSError) else str(error)
+            said = os_error_message(error) if isinstance(error, OSError) else str(error)
             self._say_waiting(f"{said}; what runs is not ended for that")
             return True
 

@@ -1,4 +1,4 @@
-"""Looks for what would fail, before the long work starts."""
+"""Checks a training for what would make it fail, before the long work starts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from tinynet.run.training_prototxt import Source, TrainingPrototxt, batch_size
 
 
 def require_data(prototxt: TrainingPrototxt) -> list[dict[str, Any]]:
-    """Check every file and database that the nets read; return what they are.
+    """Check every file and database that the nets read, and describe each.
 
-    An entry has ``path`` and ``bytes``, and of an LMDB its ``contents``, so that a later resume can
-    tell whether the data is still the same.
-    Raises TinynetError that names the layer and the path.
+    An entry has ``path`` and ``bytes``, and for an LMDB its ``contents``, so that a later resume
+    can tell whether the data is the same.  Raises TinynetError that names the layer and the path.
     """
     entries = []
     for source, file in require_sources(prototxt):
@@ -38,7 +37,7 @@ def require_data(prototxt: TrainingPrototxt) -> list[dict[str, Any]]:
 
 
 def require_sources(prototxt: TrainingPrototxt) -> list[tuple[Source, Path]]:
-    """Check that every file and database that the nets read is there; each with its data file.
+    """Check that every file and database that the nets read exists; return each with its data file.
 
     Raises TinynetError that names the layer and the path.
     """
@@ -72,7 +71,7 @@ def _missing(prototxt: TrainingPrototxt, source: Source) -> str:
 
 
 def require_rows(prototxt: TrainingPrototxt) -> None:
-    """Raise UsageError where a layer's weights do not lie in a row a unit, as max-norm needs."""
+    """Raise UsageError if a layer's weights are not stored one row per unit, as max-norm needs."""
     for layer in phases.layers_of(prototxt.train_net, schema.TRAIN):
         if layer.inner_product_param.transpose:
             raise UsageError(
@@ -82,7 +81,7 @@ def require_rows(prototxt: TrainingPrototxt) -> None:
 
 
 def warnings(prototxt: TrainingPrototxt) -> Iterator[str]:
-    """What will run, but hardly as it was meant, or not as it is written."""
+    """Warn of what will run, but probably not as it was meant, or not as it is written."""
     yield from prototxt.notes
     yield from dict.fromkeys(
         what
@@ -96,10 +95,10 @@ def warnings(prototxt: TrainingPrototxt) -> Iterator[str]:
 
 
 def require_classes(prototxt: TrainingPrototxt) -> None:
-    """Raise TinynetError where the net has another number of classes than the data it reads.
+    """Raise TinynetError if the net has another number of classes than the data that it reads.
 
-    With fewer, labels index past the scores, which Caffe does not check; with more, the net is
-    another data set's.
+    With fewer, labels index past the scores, which Caffe does not check; with more, the net was
+    made for another data set.
     """
     layer = score_layer(prototxt.train_net)
     if layer is None:
@@ -111,12 +110,12 @@ def require_classes(prototxt: TrainingPrototxt) -> None:
         if found != classes:
             raise TinynetError(
                 f"{source.path} has {found} classes and the net {classes}; "
-                + _way_to_agree(prototxt, layer.name, Path(source.path).parent, found)
+                + _class_count_advice(prototxt, layer.name, Path(source.path).parent, found)
             )
 
 
-def _way_to_agree(prototxt: TrainingPrototxt, layer: str, data: Path, classes: int) -> str:
-    """What makes the net one for the data: generating it, or an edit where it is the user's."""
+def _class_count_advice(prototxt: TrainingPrototxt, layer: str, data: Path, classes: int) -> str:
+    """How to fit the net to the data: generate it, or edit it if it is the user's own."""
     folder = prototxt.path.parent
     folder = folder.parent if folder.name.startswith("member") else folder
     if folder.name not in {stage.name for stage in STAGES}:
@@ -128,9 +127,9 @@ def _way_to_agree(prototxt: TrainingPrototxt, layer: str, data: Path, classes: i
 
 
 def weights_taken(prototxt: TrainingPrototxt, path: Path) -> Iterator[str]:
-    """What is said of weights to start from of which the net takes none: Caffe says nothing.
+    """Warn if the net takes none of the weights that it is to start from; Caffe does not.
 
-    Raises TinynetError where ``path`` is no .caffemodel, or one without weights.
+    Raises TinynetError if ``path`` is not a .caffemodel, or has no weights.
     """
     names = snapshots.require_whole_model(path)
     if not {layer.name for layer in phases.layers_of(prototxt.train_net, schema.TRAIN)} & {*names}:
@@ -142,7 +141,7 @@ def weights_taken(prototxt: TrainingPrototxt, path: Path) -> Iterator[str]:
 
 
 def _coverage(net: schema.NetParameter, iterations: int) -> Iterator[str]:
-    """A test over other than the whole set resumes, next time, where this one left off."""
+    """Warn if a test does not pass over the whole set once: the next one continues from there."""
     size = batch_size(net, schema.TEST)
     for layer in phases.layers_of(net, schema.TEST):
         if layer.type != "Data":

@@ -1,10 +1,9 @@
-"""What differs between the prototxt and data that a run was begun with and those of now."""
+"""Compares the prototxt and data that a run was begun with to those of now."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tinynet.caffeformat import schema, text
@@ -15,14 +14,13 @@ from tinynet.run.record import sha256
 from tinynet.run.solver_files import as_run
 from tinynet.run.training_prototxt import TrainingPrototxt
 
-# where things lie, not what is trained: a moved run is the same run
+# where files lie, not what is trained: a moved run is the same run
 _LOCATIONS = ("net", "train_net", "test_net", "snapshot_prefix")
-# fields that a run may change on its way when it is asked to (--resume): how far it goes, and
-# when it shows, tests and saves
+# fields that --resume may change: how long the run is, and how often it displays, tests and saves
 _SCHEDULE = ("max_iter", "display", "test_interval", "test_iter", "snapshot", "average_loss")
 
-# what an entry of ``checks.require_data`` knows of the records; those of earlier versions have no
-# sample
+# keys of ``checks.require_data``'s entries that describe the records; entries of earlier versions
+# have no sample
 _CONTENTS = ("digest", "sample")
 
 
@@ -32,10 +30,10 @@ def changes(
     moved: Mapping[str, str] | None = None,
     hashes: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Differences between the run directory's prototxt and that of now, a phrase each.
+    """Differences between the run directory's prototxt and that of now, one phrase each.
 
-    ``moved``: what ``moved_data`` found; its data is the same wherever it lies.  ``hashes``: of the
-    files as they were written, to find those that have been damaged since.
+    ``moved``: the result of ``moved_data``; a net that reads moved data has not changed.
+    ``hashes``: of the files as they were written, to find files that have been damaged since.
     """
     found: list[str] = []
     begun = paths.solver.exists()
@@ -43,58 +41,56 @@ def changes(
         found.append("a warm-up was " + ("left out" if prototxt.warm_up is None else "added"))
     for name, new in prototxt.texts(paths).items():
         try:
-            old = (Path(paths.root) / name).read_text(encoding="utf-8", errors="replace")
+            old = (paths.root / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            continue  # begun, but not yet written
+            continue  # the run was begun, but the file not yet written
         written = (hashes or {}).get(name)
         if written not in (None, sha256(new), sha256(old)):
-            found.append(
-                f"{Path(paths.root) / name} is not as it was written (its SHA-256 differs)"
-            )
+            found.append(f"{paths.root / name} is not as it was written (its SHA-256 differs)")
         if old == new or name == paths.deploy.name:
             continue
         if name == paths.solver.name:
             found += _solver_changes(old, new, str(paths.solver))
         elif name == paths.warm_up.name:
             changed = _solver_changes(old, new, str(paths.warm_up))
-            # all else in it follows the solver, whose changes are told already
-            ours = [c for c in changed if c.split(" ")[0] in (*RATE_FIELDS, "max_iter")]
-            found += [f"the warm-up's {change}" for change in ours]
+            # its other fields are the solver's, whose changes are reported already
+            own = [c for c in changed if c.split(" ")[0] in (*RATE_FIELDS, "max_iter")]
+            found += [f"the warm-up's {change}" for change in own]
         else:
             found += _net_changes(_with_data(old, moved or {}, name), new, name)
     return found
 
 
 def moved_data(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """By the path of data that a run was begun with, where the same content lies now."""
+    """Map the old path of each database that has moved to the path of the same content now."""
     kept = {entry["path"] for entry in after}
     return {
         old["path"]: new["path"]
         for old in before
         if old["path"] not in kept
         for new in after
-        if _known(old, new, _CONTENTS) and _is_same(old, new)
+        if _shared(old, new, _CONTENTS) and _is_same(old, new)
     }
 
 
-def _known(old: dict[str, Any], new: dict[str, Any], keys: Sequence[str]) -> list[str]:
+def _shared(old: dict[str, Any], new: dict[str, Any], keys: Sequence[str]) -> list[str]:
     return [key for key in keys if key in old and key in new]
 
 
 def _is_same(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether two entries of ``checks.require_data`` are of the same data, by what both know."""
-    keys = _known(old, new, _CONTENTS) or _known(old, new, ["bytes"])
+    """Whether two entries of ``checks.require_data`` agree in the keys that both have."""
+    keys = _shared(old, new, _CONTENTS) or _shared(old, new, ["bytes"])
     return all(old[key] == new[key] for key in keys)
 
 
 def _with_data(net_text: str, moved: Mapping[str, str], name: str) -> str:
-    """The text of a net whose Data layers read what has moved from where it lies now."""
+    """The net's text with the new paths of data that has moved."""
     if not moved:
         return net_text
     try:
         net = text.parse(net_text, schema.NetParameter, name)
     except TinynetError:
-        return net_text  # damaged: its lines tell
+        return net_text  # damaged: the comparison of its lines shows it
     for layer in net.layer:
         if layer.data_param.source in moved:
             layer.data_param.source = moved[layer.data_param.source]
@@ -133,15 +129,18 @@ def _net_changes(old: str, new: str, name: str) -> list[str]:
 
 
 def is_schedule(change: str) -> bool:
-    """Whether a difference found by ``changes`` only concerns how far and how often."""
+    """Whether a difference found by ``changes`` is one that --resume allows."""
     return change.split(" ")[0] in _SCHEDULE
 
 
 def data_changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
-    """Differences between the data that two sessions read: by content where it is known."""
+    """Differences between the data that two sessions read, by content if it is recorded.
+
+    A changed path is a change of the prototxt, which ``changes`` reports.
+    """
     old = {entry["path"]: entry for entry in before}
     return [
         f"the data in {entry['path']} is not the same"
         for entry in after
         if entry["path"] in old and not _is_same(old[entry["path"]], entry)
-    ]  # of another path the prototxt has changed, which `changes` tells
+    ]

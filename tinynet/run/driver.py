@@ -1,4 +1,4 @@
-"""Trains: makes a plan of a request, and carries it out session by session."""
+"""Trains a net: plans a request, then carries the plan out session by session."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ from tinynet.run.status import summary
 
 
 def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any]:
-    """Carry a run to its end, and return its summary (see ``status.summary``).
+    """Train a run to its end, and return its summary (see ``status.summary``).
 
-    ``say`` gets each message for the user, a line each.  Where a launcher has started a process
-    for each solver, rank 0 calls this, and the others ``launched.work``.  Raises StoppedEarly after
-    a signal, TinynetError where the run cannot start, fails or diverges.
+    ``say`` gets each message for the user, one line at a time.  If a launcher has started a process
+    for each solver, rank 0 calls this, and the others call ``launched.work``.  Raises StoppedEarly
+    after a signal, TinynetError if the run cannot start, fails or diverges.
     """
-    paths, place = request.paths, launcher.in_environment()
-    if place is not None and place.rank:
-        raise UsageError(f"rank {place.rank} of {place.solvers}: rank 0 alone has a run directory")
-    with launched.OtherRanks(place) as others, contextlib.ExitStack() as held:
-        plan = plans.make(request, place)
+    paths, process = request.paths, launcher.this_process()
+    if process is not None and process.rank:
+        raise UsageError(
+            f"rank {process.rank} of {process.solvers}: rank 0 alone has a run directory"
+        )
+    with launched.OtherRanks(process) as others, contextlib.ExitStack() as held:
+        plan = plans.make(request, process)
         if plan is not None:
             held.enter_context(lock.hold(paths))
-            if runs.load(paths.run_json) != plan.stored:  # another process was here until now
-                plan = plans.make(request, place)
+            if runs.load(paths.run_json) != plan.stored:  # another process trained it meanwhile
+                plan = plans.make(request, process)
         if plan is not None:
             for warning in plan.warnings:
                 say(warning)
             finished = False
-            while not finished:  # a warm-up is a session of its own, and goes before
+            while not finished:  # a warm-up is a session of its own, before that of the solver
                 finished = Session(plan, say, others).run()
         run = runs.load(paths.run_json)
-        assert run is not None  # a session has written it
+        assert run is not None  # a session has written it, now or before
         if plan is None:
             say(
                 f"{paths.root}: is finished ({run.iteration} iterations); "

@@ -1,8 +1,8 @@
-"""A training whose processes a launcher has started: a ``tinynet train`` for each solver.
+"""A training for which a launcher has started one ``tinynet train`` per solver.
 
-That of rank 0 has the run directory; the others only work, on what rank 0's worker tells theirs.
-Each session is a meeting of its own.  Where rank 0 has nothing to train (the run is finished, or it
-cannot begin), it meets them to say so, and they end as it does.
+Rank 0 owns the run directory; the workers of the others only compute, as rank 0's worker tells
+them.  The workers connect anew for each session.  If rank 0 has nothing to train (the run is
+finished, or cannot begin), it starts a worker only to tell the others so, and they end as it does.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from tinynet.engine import discovery, signals
 from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.engine.ranks import RankLog
 from tinynet.errors import StoppedEarly, TinynetError
-from tinynet.launcher import Place
+from tinynet.launcher import LaunchedProcess
 from tinynet.run import record as runs
 from tinynet.run import solvers
 from tinynet.run.request import TrainingRequest
 
 
 class OtherRanks:
-    """Rank 0's view of the others, as a context: whom its end leaves waiting is told to end.
+    """Rank 0's view of the other ranks; leaving the context ends those that still wait for it.
 
-    Without a ``place`` there are none, and nothing here does anything.
+    ``process`` is None without a launcher: there are no others, and nothing is done.
     """
 
-    def __init__(self, place: Place | None) -> None:
-        self.place = place
+    def __init__(self, process: LaunchedProcess | None) -> None:
+        self.process = process
         self._session = 1
-        self._wait = place is not None
+        self._wait = process is not None
 
     def arguments(self, more: bool) -> list[str]:
-        """What rank 0's worker is started with, to meet the others; ``more``: then once more."""
+        """Arguments with which rank 0's worker connects; ``more``: another session will follow."""
         return ["--launched", str(self._session), *(["--more"] if more else [])]
 
     @contextlib.contextmanager
     def working(self, more: bool) -> Iterator[None]:
-        """Within the block rank 0's worker works with the others; ``more``: then they wait."""
+        """Run a session with the others in the block; ``more``: they wait for another after it."""
         self._wait = False
         yield
         self._session += 1
-        self._wait = more and self.place is not None
+        self._wait = more and self.process is not None
 
     def __enter__(self) -> OtherRanks:
         return self
@@ -53,40 +53,40 @@ class OtherRanks:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._wait or self.place is None:
+        if not self._wait or self.process is None:
             return
         status = 0 if error is None else error.exit_status if isinstance(error, TinynetError) else 1
-        words = [*_part(self.place), *self.arguments(more=False), "--nothing", str(status)]
+        words = [*_part(self.process), *self.arguments(more=False), "--nothing", str(status)]
         with (
-            contextlib.suppress(TinynetError, OSError),  # what went wrong before is what counts
+            contextlib.suppress(TinynetError, OSError),  # must not hide the error that ends rank 0
             start_worker(discovery.find_torch(), words, with_input=True) as worker,
         ):
             worker.finish()
 
 
-def work(request: TrainingRequest, place: Place) -> None:
-    """Compute for rank 0 until it has no more to do.
+def work(request: TrainingRequest, process: LaunchedProcess) -> None:
+    """Compute for rank 0 until it has nothing more to do.
 
-    Raises StoppedEarly where all were stopped, and TinynetError where this rank or another failed,
-    or, with rank 0's exit status, where that has nothing to train because of an error.
+    Raises StoppedEarly if all were stopped, TinynetError if this rank or another failed, and
+    TinynetError with rank 0's exit status if an error keeps rank 0 from training.
     """
     engine = discovery.find(request.engine, request.caffe_python)
-    paths, me = request.paths, f"rank {place.rank} of {place.solvers}"
+    paths, me = request.paths, f"rank {process.rank} of {process.solvers}"
     stored = runs.load(paths.run_json)
-    chosen = solvers.choose(request, None, engine, place)
+    chosen = solvers.choose(request, None, engine, process)
     threads = (stored.threads if stored else None) or chosen.threads
     stopper, session, more = _Stopper(), 0, True
     with signals.taken(signals.STOP, stopper.ask):
         while more:
             session += 1
-            words = [*_part(place), "--launched", str(session)]
+            words = [*_part(process), "--launched", str(session)]
             words += [f"--gpu={gpu}" for gpu in chosen.gpus]
             with start_worker(
                 engine,
                 words,
                 threads=threads,
                 with_input=True,
-                take_log=RankLog(paths.rank_log(place.rank)),
+                take_log=RankLog(paths.rank_log(process.rank)),
             ) as worker:
                 stopper.pass_on_to(worker)
                 told = worker.wait_for("told") or {}
@@ -103,7 +103,7 @@ def work(request: TrainingRequest, place: Place) -> None:
 
 
 class _Stopper:
-    """Tells a worker, now or once there is one, what a signal has asked for."""
+    """Passes a stop signal on to the worker, at once or as soon as there is one."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -120,5 +120,5 @@ class _Stopper:
             worker.say("stop")
 
 
-def _part(place: Place) -> list[str]:
-    return ["train", "--solvers", str(place.solvers), "--rank", str(place.rank)]
+def _part(process: LaunchedProcess) -> list[str]:
+    return ["train", "--solvers", str(process.solvers), "--rank", str(process.rank)]

@@ -1,4 +1,4 @@
-"""One process per run directory."""
+"""Locks a run directory, so that only one process trains in it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _TRIES, _BETWEEN_TRIES = 5, 0.1  # seconds
 
 @contextlib.contextmanager
 def hold(paths: RunPaths) -> Iterator[None]:
-    """Hold the run directory, which is made where there is none, with its snapshot folder.
+    """Hold the run directory's lock; the directory and its snapshot folder are made if missing.
 
-    Raises TinynetError, which names the holder, where another process has it, and OSError where
-    nothing can be written to it.  The lock is the kernel's, and falls with its process however that
-    ends.  On a file system without locks it is the holder's file, which a killed process leaves: a
-    process of this machine then finds its holder gone, one of another machine asks the user.
+    Raises TinynetError, which names the holder, if another process holds it, and OSError if the
+    directory is not writable.  The lock is the kernel's, which is released however its process
+    ends.  On a file system without locks, the holder file takes its place.  A killed process leaves
+    that file: a process on the same machine sees that its holder is gone, one on another machine
+    has to ask the user.
     """
-    # real Caffe aborts where the folder of its snapshot_prefix is not there
+    # real Caffe aborts if the folder of its snapshot_prefix does not exist
     paths.snapshots.mkdir(parents=True, exist_ok=True)
     probe = paths.snapshots / f".probe.{os.getpid()}"
     probe.write_bytes(b"0")
@@ -45,12 +46,12 @@ def hold(paths: RunPaths) -> Iterator[None]:
 
 
 def holder_of(paths: RunPaths) -> Path:
-    """The file that says who holds a run directory, while somebody does."""
+    """The file that names the process that holds a run directory, as long as one does."""
     return paths.lock.with_suffix(".holder")
 
 
 def is_held(paths: RunPaths) -> bool:
-    """Whether a process holds the run directory.  Raises OSError where that cannot be told."""
+    """Whether a process holds the run directory.  Raises OSError if that cannot be determined."""
     try:
         return files.is_locked(paths.lock)
     except OSError as error:
@@ -61,7 +62,7 @@ def is_held(paths: RunPaths) -> bool:
 
 
 def _take(paths: RunPaths, holder: Path, descriptor: int) -> None:
-    """Take the lock and write who holds it; TinynetError where another process does."""
+    """Take the lock and write the holder file; raise TinynetError if another process has it."""
     advice = "wait for it or stop it, or start another run with --name"
     try:
         free, mode = _try_for_a_moment(descriptor), "w"
@@ -81,7 +82,10 @@ def _take(paths: RunPaths, holder: Path, descriptor: int) -> None:
 
 
 def _try_for_a_moment(descriptor: int) -> bool:
-    """Whether the lock was to be had; ``is_held`` of another process has it while it asks."""
+    """Take the lock, and return whether that succeeded.
+
+    Another process's ``is_held`` has it for a moment while it looks, hence several tries.
+    """
     for _ in range(_TRIES):
         if files.try_lock(descriptor):
             return True

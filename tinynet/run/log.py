@@ -1,14 +1,14 @@
-"""Reads Caffe's training log, line by line, into the records of ``history.jsonl``.
+"""Parses Caffe's training log, line by line, into the records of ``history.jsonl``.
 
-Both engines write the same lines, so that one parser serves both.  A record holds what the log
-said about one iteration, keys without a value left out:
+Both engines write the same lines, so one parser serves both.  A record holds what the log says
+about one iteration; keys without a value are left out:
 
     {"iteration": 200, "lr": 0.01, "train_loss": 4.1, "val_loss": 4.3, "val_accuracy": 0.11,
      "val_accuracy_top5": 0.31, "images_per_second": 812.4, "seconds": 31.6}
 
-``train_loss`` is the loss that the solver displays (smoothed where average_loss says so).  Every
-other output of the training net is ``train_NAME``, of the first test net ``val_NAME``, of a
-further one ``valK_NAME``.  A value that is not finite is null.
+``train_loss`` is the loss that the solver displays (smoothed over average_loss iterations).  Every
+other output of the training net is ``train_NAME``, of the first test net ``val_NAME``, of test net
+K ``valK_NAME``.  A value that is not finite is null.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 
 Record = dict[str, Any]
-# begins what the driver said in the logs of tinynet 0.1, where OWN begins it now
+# source of the driver's own lines in logs of tinynet 0.1; such lines begin with OWN now
 _FORMER_DRIVER = "driver.py:"
 
 _BLOCK = 1 << 16  # bytes
-# I1122 23:11:43.123456 12345 solver.cpp:239] text; since glog 0.6 the year stands before 1122
+# I1122 23:11:43.123456 12345 solver.cpp:239] text; since glog 0.6 the year precedes 1122
 _GLOG = re.compile(
     r"([IWEF])(?:\d{4})?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6}) +(\d+) ([^\] ]+:\d+)\] (.*)"
 )
@@ -46,32 +46,32 @@ _OUTPUT = re.compile(r"    (Train|Test) net output #\d+: (\S+) = (\S+)")
 
 
 def without_year(line: str) -> str:
-    """The line as older glogs write it: Caffe's own log tools take 1122 from columns 1 to 4."""
+    """The line as glog before 0.6 writes it: Caffe's log tools read 1122 from columns 1 to 4."""
     return _YEAR.sub(r"\1\2", line)
 
 
 class LogParser:
-    """Turns log lines into records, in the order in which they are complete.
+    """Turns log lines into records, in the order in which they become complete.
 
-    ``batch_size``: images per iteration (0 where unknown: no images_per_second).
-    ``seconds``: what earlier parts of the same run took; the record's seconds continue from there,
-    counted from the line ``Solving NAME``.
+    ``batch_size``: images per iteration; 0 if unknown, which leaves out images_per_second.
+    ``seconds``: how long earlier sessions of the run took; the time since the line ``Solving NAME``
+    is added to it.
     """
 
     def __init__(self, batch_size: int = 0, seconds: float = 0.0) -> None:
-        self.batch_size = batch_size
-        self.seconds = seconds
-        self.record: Record | None = None
+        self._batch_size = batch_size
+        self._seconds = seconds
+        self._record: Record | None = None
         self._when: datetime | None = None
-        self._clock: float | None = None  # seconds of this session, None before `Solving`
+        self._clock: float | None = None  # seconds of this session; None before `Solving`
         self._prefix = "val_"
-        self._display: tuple[int, float] | None = None  # iteration and time of the last one
+        self._display: tuple[int, float] | None = None  # iteration and time of the last display
         self._test_start: float | None = None
         self._test_end = 0.0
         self._testing = 0.0  # seconds of tests since the last display
 
     def feed(self, line: str) -> list[Record]:
-        """Take one line (a line that glog did not write is passed over); return whole records."""
+        """Take one line and return the records that it completes; skip a line not from glog."""
         match = _GLOG.match(line)
         if not match:
             return []
@@ -81,7 +81,7 @@ class LogParser:
             self._clock = 0.0
             return []
         output = _OUTPUT.match(text)
-        if output and self.record is not None:
+        if output and self._record is not None:
             self._take_output(output, now)
             return []
         if self._test_start is not None and text.startswith("Test loss: "):
@@ -92,13 +92,13 @@ class LogParser:
         return self._take_iteration(int(iteration[1]), iteration[2], now) if iteration else []
 
     def close(self) -> list[Record]:
-        """The record that was still open, if it says anything."""
-        record, self.record = self.record, None
+        """Return the record that is still open, if it holds any value."""
+        record, self._record = self._record, None
         return [_ordered(record)] if record and len(record) > 2 else []
 
     def _advance(self, match: re.Match[str]) -> float:
         month, day, hour, minute, second, microsecond = (int(match[i]) for i in range(2, 8))
-        # the line has no year: 2000 has every day that there is
+        # the line has no year; 2000, a leap year, has every date
         when = datetime(2000, month, day, hour, minute, second, microsecond)
         if self._when is not None and self._clock is not None:
             step = when - self._when
@@ -113,42 +113,42 @@ class LogParser:
         loss, rate, testing = _LOSS.match(rest), _RATE.match(rest), _TESTING.match(rest)
         if not (loss or rate or testing):
             return done
-        if self.record is None or self.record["iteration"] != number:
+        if self._record is None or self._record["iteration"] != number:
             done = self.close()
-            self.record = {"iteration": number}
+            self._record = {"iteration": number}
         if testing:
             self._prefix = "val_" if testing[1] == "0" else f"val{testing[1]}_"
             self._test_start = self._test_end = now
         elif loss:
-            self.record["train_loss"] = _number(loss[1])
-            self._take_speed(number, now)
+            self._record["train_loss"] = _number(loss[1])
+            self._take_speed(self._record, now)
         elif rate:
-            self.record["lr"] = _number(rate[1])
-        self.record["seconds"] = round(self.seconds + now, 3)
-        if rate:  # the last line of an iteration that is displayed
+            self._record["lr"] = _number(rate[1])
+        self._record["seconds"] = round(self._seconds + now, 3)
+        if rate:  # the last line of a displayed iteration
             done += self.close()
         return done
 
-    def _take_speed(self, number: int, now: float) -> None:
-        if self._display is not None and self.batch_size and self.record is not None:
-            iterations = number - self._display[0]
+    def _take_speed(self, record: Record, now: float) -> None:
+        if self._display is not None and self._batch_size:
+            iterations = record["iteration"] - self._display[0]
             elapsed = now - self._display[1] - self._testing
             if iterations > 0 and elapsed > 0:
-                rate = iterations * self.batch_size / elapsed
-                self.record["images_per_second"] = round(rate, 1)
-        self._display = (number, now)
+                rate = iterations * self._batch_size / elapsed
+                record["images_per_second"] = round(rate, 1)
+        self._display = (record["iteration"], now)
         self._testing = 0.0
 
     def _take_output(self, output: re.Match[str], now: float) -> None:
-        assert self.record is not None
+        assert self._record is not None
         if output[1] == "Test":
             self._test_end = now
             key = self._prefix + output[2]
         else:
             key = "train_" + output[2]
         if key != "train_loss":
-            self.record.setdefault(key, _number(output[3]))
-        self.record["seconds"] = round(self.seconds + now, 3)
+            self._record.setdefault(key, _number(output[3]))
+        self._record["seconds"] = round(self._seconds + now, 3)
 
     def _leave_test(self) -> None:
         if self._test_start is not None:
@@ -172,25 +172,23 @@ def _number(text: str) -> float | None:
 
 
 def read_history(path: Path) -> list[Record]:
-    """The records of ``history.jsonl``; [] where there is none.
+    """Return the records of ``history.jsonl``; [] if there is no such file.
 
-    Raises TinynetError, which names file and line, where one is damaged: what stands there would
-    else be taken for the whole.  A last line that a kill cut off is left out.
+    A last line that a kill cut off is left out.  Raises TinynetError, which names file and line, if
+    a record is damaged: the records before it are not the whole history.
     """
     records, fault = scan_history(path)
     if fault is None:
         return records
-    folder = path.parent
-    if (folder / RunPaths(folder).log.name).exists():
-        raise TinynetError(f"{fault}; 'tinynet train {folder}' makes it again from train.log")
+    if RunPaths(path.parent).log.exists():
+        raise TinynetError(f"{fault}; 'tinynet train {path.parent}' makes it again from train.log")
     raise TinynetError(f"{fault}; take the file again from the run that it was copied from")
 
 
 def scan_history(path: Path) -> tuple[list[Record], str | None]:
-    """The records of ``history.jsonl`` before the first damage, and what that is, "FILE:LINE: …".
+    """Return the records before the first damaged line, and that damage as "FILE:LINE: …" or None.
 
-    None where there is no damage.  What follows the last newline is no damage, but what a killed
-    process was about to write.
+    Text after the last newline counts as no damage: a killed process was about to write it.
     """
     records: list[Record] = []
     try:
@@ -207,7 +205,7 @@ def scan_history(path: Path) -> tuple[list[Record], str | None]:
 
 
 def _record(line: str) -> Record | None:
-    """The record in a line; None where there is none."""
+    """The record in a line; None if it is not a sound record."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -220,17 +218,18 @@ def _record(line: str) -> Record | None:
 
 
 def append_history(path: Path, records: Iterable[Record]) -> None:
-    """Add records to the history, each one line, written at once."""
+    """Append records to the history, one per line, with a single write."""
     lines = "".join(json.dumps(record) + "\n" for record in records)
     if lines:
-        with files.naming(path), path.open("a", encoding="utf-8") as file:
+        with files.name_in_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(lines)
 
 
 def cut_torn_line(log: Path) -> None:
-    """Cut off what a full disk or a power cut has left of the last line, where there is a log.
+    """Remove an incomplete last line, which a full disk or a power cut leaves, from a log.
 
-    What is written next would else stand in that line, and its iteration be read wrongly.
+    Otherwise the next line would be appended to it, and its iteration misread.  A log that does not
+    exist is left so.
     """
     try:
         with log.open("r+b") as file:
@@ -249,10 +248,7 @@ def cut_torn_line(log: Path) -> None:
 
 
 def rebuild_history(log: Path, batch_size: int = 0) -> list[Record]:
-    """The records that the whole of a ``train.log`` makes, resumed sessions included.
-
-    [] where there is no log.
-    """
+    """Parse a whole ``train.log``, resumed sessions included; [] if there is no log."""
     records: list[Record] = []
     parser = LogParser(batch_size)
     try:
@@ -264,7 +260,7 @@ def rebuild_history(log: Path, batch_size: int = 0) -> list[Record]:
         if not (match and (match[10].startswith(OWN) or match[9].startswith(_FORMER_DRIVER))):
             records += parser.feed(line)
             continue
-        # what the driver itself says the parser of a running session does not see either
+        # the parser of a running session does not see the driver's own lines either
         resuming = _RESUMING.match(match[10])
         if resuming is None:
             continue
@@ -278,17 +274,17 @@ def _before(records: Iterable[Record], iteration: int) -> list[Record]:
 
 
 def missing_displays(records: Iterable[Record], display: int, iteration: int) -> list[int]:
-    """Iterations before ``iteration`` that are displayed, and of which there is no record."""
+    """Iterations before ``iteration`` that the solver displays but that have no record."""
     seen = {record["iteration"] for record in records if "train_loss" in record}
     return [n for n in range(0, iteration, display) if n not in seen] if display > 0 else []
 
 
 def truncate_history(path: Path, iteration: int) -> list[Record]:
-    """Keep what lies before ``iteration``, from which a resumed run resumes; return it.
+    """Keep the records before ``iteration``, where a run is about to resume, and return them.
 
     The solver tests and displays iteration N before its update, and a snapshot at N comes after
-    the update N - 1: a run that resumes there tests and displays N again.  What follows a damaged
-    record is cut too.
+    update N - 1, so a run that resumes there tests and displays N again.  Records after a damaged
+    one are removed too.
     """
     kept = _before(scan_history(path)[0], iteration)
     write_history(path, kept)
@@ -296,5 +292,5 @@ def truncate_history(path: Path, iteration: int) -> list[Record]:
 
 
 def write_history(path: Path, records: Iterable[Record]) -> None:
-    """Write the whole history: the file is old or new, never half."""
+    """Write the whole history atomically."""
     files.write_text(path, "".join(json.dumps(record) + "\n" for record in records))

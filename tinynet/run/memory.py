@@ -1,4 +1,4 @@
-"""What a run takes of memory: refused before it is taken, and advised on where it was not there."""
+"""Estimates the memory of a training: refuses what cannot fit, and advises after a shortage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinynet.engine import control_groups
 from tinynet.errors import TinynetError
 from tinynet.run.training_prototxt import TrainingPrototxt
 
-IMAGE = (3, 64, 64)  # Tiny ImageNet's, where no database says otherwise
+IMAGE = (3, 64, 64)  # Tiny ImageNet's image size, used if there is no database
 
 _SHORTAGE = re.compile(
     r"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Unable to allocate"
@@ -25,15 +25,15 @@ _SHORTAGE = re.compile(
 
 
 def is_shortage(message: str) -> bool:
-    """Whether a failure's message speaks of memory that was not there, in any engine's words."""
+    """Whether a failure's message, of either engine, reports a lack of memory."""
     return _SHORTAGE.search(message) is not None
 
 
 def estimate(prototxt: TrainingPrototxt, image: Sequence[int] | None = None) -> int | None:
-    """Bytes that training takes by the model of ``prototxt.shapes``; None where it can't tell.
+    """Bytes that training takes at least, by ``caffeformat.shapes``; None if shapes are unknown.
 
-    The training net with its gradients and momentum, and the blobs of the test nets, whose weights
-    are shared.  Column buffers, cuDNN's workspace and what is read ahead come on top.
+    Counts the training net with its gradients and momentum, and the blobs of the test nets, which
+    share its weights.  Column buffers, cuDNN's workspace and prefetched batches are not counted.
     """
     image = image or image_of(prototxt)
     try:
@@ -42,14 +42,14 @@ def estimate(prototxt: TrainingPrototxt, image: Sequence[int] | None = None) -> 
             blobs = shapes.infer(net, schema.TEST, image).blobs
             total += shapes.FLOAT32 * sum(map(math.prod, blobs.values()))
     except TinynetError:
-        return None  # a layer whose shape only its data or code tells
+        return None  # the shape of a layer depends on its data or code
     return total
 
 
 def require(prototxt: TrainingPrototxt, solvers: int = 1) -> None:
-    """Raise TinynetError, with the estimate, where so many solvers do not fit into the memory.
+    """Raise TinynetError, with the estimate, if so many solvers cannot fit into the memory.
 
-    Only what cannot fit is refused: the whole of the memory counts, free or not.
+    The limit is all memory, free or not, so that only what can never fit is refused.
     """
     needed, limit = estimate(prototxt), _memory_here()
     if needed is None or limit is None or solvers * needed <= limit:
@@ -65,7 +65,7 @@ def require(prototxt: TrainingPrototxt, solvers: int = 1) -> None:
 
 
 def advice(prototxt: TrainingPrototxt) -> str:
-    """What to do after a shortage: batch size, estimate, and the iter_size that keeps the batch."""
+    """Advice after a shortage: a smaller batch_size, and the iter_size that makes up for it."""
     batch, iterations = prototxt.batch_size, prototxt.solver.iter_size
     needed = estimate(prototxt)
     about = "" if needed is None else f", for which training takes at least {_shown(needed)}"
@@ -81,9 +81,9 @@ def advice(prototxt: TrainingPrototxt) -> str:
 
 
 def image_of(prototxt: TrainingPrototxt) -> tuple[int, ...]:
-    """Channels, height and width of the training images, from the first record where it is there.
+    """Channels, height and width of the training images, from the database's first record.
 
-    Raises TinynetError where that is no Datum.
+    ``IMAGE`` if there is no database.  Raises TinynetError if the record is not a Datum.
     """
     for layer in phases.layers_of(prototxt.train_net, schema.TRAIN):
         path = Path(layer.data_param.source)
@@ -98,7 +98,7 @@ def image_of(prototxt: TrainingPrototxt) -> tuple[int, ...]:
 
 
 def _largest_layer(prototxt: TrainingPrototxt) -> tuple[str, int]:
-    """The layer of the training net that takes most, and its bytes."""
+    """The name of the training net's layer that takes most memory, and its bytes."""
     sizes = {
         layer.name: shapes.FLOAT32
         * (3 * layer.parameter_count + 2 * sum(math.prod(shape) for _, shape in layer.tops))
@@ -108,7 +108,7 @@ def _largest_layer(prototxt: TrainingPrototxt) -> tuple[str, int]:
 
 
 def _memory_here() -> int | None:
-    """Bytes of this machine's memory, or of what this process may use of it."""
+    """Bytes of memory that this process may use; None if unknown."""
     try:
         limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):

@@ -1,7 +1,9 @@
-"""What a request comes to: decided once, from the solver's files, the data and the run directory.
+"""Plans a training, from the request, the solver's files, the data and the run directory.
 
-fresh       nothing there: training starts at iteration 0
-unfinished  resumes from the newest whole snapshot, whichever engine wrote it
+The run directory decides what happens:
+
+fresh       it has no run: training starts at iteration 0
+unfinished  training resumes from the newest whole snapshot, whichever engine wrote it
 finished    nothing is left to do
 changed     the prototxt or the data are not those that the run was begun with: refused
 """
@@ -18,7 +20,7 @@ from tinynet.engine import devices, discovery
 from tinynet.engine.discovery import Engine
 from tinynet.engine.precision import require_precision
 from tinynet.errors import TinynetError, UsageError
-from tinynet.launcher import Place
+from tinynet.launcher import LaunchedProcess
 from tinynet.run import checks, compare, memory, snapshots, solvers, training_prototxt
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
@@ -30,13 +32,13 @@ from tinynet.run.training_prototxt import TrainingPrototxt
 
 @dataclass(frozen=True)
 class Plan:
-    """A training: which nets, on which engine and devices, and its record, which sessions write."""
+    """A training: its nets, engine and devices, and its record, which sessions write."""
 
     request: TrainingRequest
     prototxt: TrainingPrototxt
     engine: Engine
     solvers: Solvers
-    stored: Run | None  # run.json as it was found; None: no run yet
+    stored: Run | None  # run.json as found; None: no run yet
     run: Run
     warnings: list[str]
 
@@ -45,7 +47,7 @@ class Plan:
         return self.request.paths
 
     def headline(self, first: int) -> str:
-        """What a session from iteration ``first`` on is about to do, with the effective batch."""
+        """Describe the session that starts at iteration ``first`` in one line."""
         prototxt, run = self.prototxt, self.run
         where = self.solvers.where
         if run.precision != "float32":
@@ -70,12 +72,12 @@ class Plan:
         )
 
 
-def make(request: TrainingRequest, place: Place | None = None) -> Plan | None:
-    """Read all that a training needs, and decide; None where its run is finished.
+def make(request: TrainingRequest, process: LaunchedProcess | None = None) -> Plan | None:
+    """Read all that a training needs and plan it; None if its run is finished.
 
-    ``place``: of this process, where a launcher has started one for each solver.  Nothing is
-    written.  Raises UsageError or TinynetError for whatever would keep the training from its end,
-    as far as that can be known.
+    ``process``: this process's rank, if a launcher has started a process for each solver.  Writes
+    nothing.  Raises UsageError or TinynetError for everything that would make the training fail, as
+    far as that can be known beforehand.
     """
     found = _unfinished(request)
     if found is None:
@@ -95,7 +97,7 @@ def make(request: TrainingRequest, place: Place | None = None) -> Plan | None:
     for weights in request.weights:
         warnings += checks.weights_taken(prototxt, Path(weights))
     engine = discovery.find(request.engine, request.caffe_python)
-    chosen = solvers.choose(request, stored.solvers if stored else None, engine, place)
+    chosen = solvers.choose(request, stored.solvers if stored else None, engine, process)
     first_gpu = chosen.gpus[0] if chosen.gpus else None
     precision = request.precision or before.precision
     require_precision(precision, engine, first_gpu)
@@ -125,7 +127,7 @@ def make(request: TrainingRequest, place: Place | None = None) -> Plan | None:
         overrides={**before.overrides, **request.overrides},
         keep=before.keep if request.keep is None else request.keep,
         hashes={name: runs.sha256(text) for name, text in prototxt.texts(request.paths).items()},
-        data=data,  # where it lies now
+        data=data,
         command=list(request.command),
         sessions=list(before.sessions),
     )
@@ -133,9 +135,9 @@ def make(request: TrainingRequest, place: Place | None = None) -> Plan | None:
 
 
 def require_startable(request: TrainingRequest) -> None:
-    """Raise what ``make`` would before it reads at length: no data, say, or no engine.
+    """Raise what ``make`` would raise, as far as quick checks tell: no data, say, or no engine.
 
-    The device is not looked at: a job list's runs may be for another machine's.
+    The device is not checked: a job list's runs may be meant for another machine.
     """
     found = _unfinished(request)
     if found is not None:
@@ -145,9 +147,9 @@ def require_startable(request: TrainingRequest) -> None:
 
 
 def _unfinished(request: TrainingRequest) -> tuple[Run | None, TrainingPrototxt] | None:
-    """The run that is to resume and its prototxt as asked for now; None where it is finished.
+    """The stored run (None if a new one begins) and the prototxt as requested now.
 
-    The run is None where one begins.
+    None instead of both if the run is finished.
     """
     stored = runs.load(request.paths.run_json)
     if request.resume and stored is None:
@@ -156,29 +158,29 @@ def _unfinished(request: TrainingRequest) -> tuple[Run | None, TrainingPrototxt]
         )
     overrides = dict(request.overrides)
     if stored is not None and request.resume:
-        # a resumed run resumes with what it was begun with, unless told otherwise now
+        # a resumed run keeps the overrides that it was begun with, unless new ones are given
         overrides = {**stored.overrides, **overrides}
     prototxt = training_prototxt.load(request.solver, overrides)
     if stored is not None and _is_finished(request, stored, prototxt):
         return None
     if stored is not None and not request.resume and _left_nothing(request.paths, stored):
-        # a mistake in the net, say, which has been mended since: another run begins in its place
+        # it failed by a mistake in the net, say, which is mended now: a new run replaces it
         stored = None
     return stored, prototxt
 
 
 def _left_nothing(paths: RunPaths, stored: Run) -> bool:
-    """Whether a run failed before its first snapshot, so that there is nothing to resume."""
+    """Whether a run failed before its first snapshot, so that nothing can be resumed."""
     return stored.state == runs.FAILED and not snapshots.snapshots(paths.snapshots)
 
 
 def _is_finished(request: TrainingRequest, stored: Run, prototxt: TrainingPrototxt) -> bool:
-    """Whether nothing is left to do.  Raises TinynetError where the run was another's."""
+    """Whether nothing is left to do.  Raises TinynetError if the run had other settings."""
     if stored.state != runs.FINISHED:
         return False
     changes = compare.changes(request.paths, prototxt)
     if changes:
-        with contextlib.suppress(TinynetError):  # data that is not there has not moved
+        with contextlib.suppress(TinynetError):  # data that is missing has not moved
             moved = compare.moved_data(stored.data, checks.require_data(prototxt))
             changes = compare.changes(request.paths, prototxt, moved)
     changes += _changed_options(request, stored, request.solvers)
@@ -189,7 +191,7 @@ def _is_finished(request: TrainingRequest, stored: Run, prototxt: TrainingProtot
 
 
 def _require_empty(paths: RunPaths) -> None:
-    """Raise TinynetError where the directory of a run that begins has another's snapshots."""
+    """Raise TinynetError if the directory of a new run already holds snapshots."""
     if snapshots.snapshots(paths.snapshots):
         raise TinynetError(
             f"{paths.root}: holds snapshots but no run.json, so it is unclear which run they "
@@ -204,7 +206,7 @@ def _require_same(
     data: list[dict[str, Any]],
     count: int,
 ) -> None:
-    """Raise TinynetError where an unfinished run cannot resume as it is asked to."""
+    """Raise TinynetError if an unfinished run cannot resume as requested."""
     paths = request.paths
     moved = compare.moved_data(stored.data, data)
     changes = compare.changes(paths, prototxt, moved, stored.hashes)
@@ -224,7 +226,7 @@ def _require_same(
 
 
 def _changed_options(request: TrainingRequest, stored: Run, solvers: int | None) -> list[str]:
-    """What changes how a run learns without being in its prototxt."""
+    """Changed options that affect training but are not in the prototxt."""
     return [
         f"{name} {before} -> {now}"
         for name, before, now in (
@@ -247,9 +249,9 @@ def _changed(request: TrainingRequest, changes: list[str], state: str) -> Tinyne
 
 
 def _kept_threads(stored: Run, here: int) -> list[str]:
-    """What to say where a run keeps another number of threads than would be used now.
+    """A warning if a run keeps another number of threads than would be used now.
 
-    It is chosen once: sums are added up in another order on another number of threads.
+    A run keeps its number: on another one, sums are added up in another order.
     """
     if not stored.threads or stored.threads == here:
         return []

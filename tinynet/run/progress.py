@@ -1,4 +1,4 @@
-"""What a person sees of a run: one live line on a terminal, the log's lines elsewhere."""
+"""Shows a run's progress: one live line on a terminal, the log's lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FORMAT = "{desc}: {n_fmt}/{total_fmt} |{bar:20}| {remaining} left{postfix}"
 class Progress:
     """Shows iteration, loss, validation accuracy, images/s and time left.
 
-    No training ends because it cannot be shown: what nobody can see is lost, and no more.
+    Output that cannot be written is dropped: it never ends a training.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Progress:
         stream: TextIO | None = None,
         on_record: Callable[[Record], None] | None = None,
     ) -> None:
-        """``on_record``: a notebook's, which draws what it gets."""
+        """``on_record`` is called with every record; a notebook draws them."""
         self._on_record = on_record
         self._stream = stream or sys.stderr
         self._lines = not quiet and not self._stream.isatty()
@@ -50,7 +50,7 @@ class Progress:
             )
 
     def iteration(self, number: int) -> None:
-        """Move the live line on to an iteration."""
+        """Advance the live line to an iteration."""
         if self._bar is not None and number > self._bar.n:
             with self._showing():
                 self._bar.update(number - self._bar.n)
@@ -73,9 +73,9 @@ class Progress:
                 self._bar.refresh()
 
     def log_line(self, line: str) -> None:
-        """Pass on a line of the log: above the live line warnings alone, elsewhere all of it.
+        """Show a line of the log: only warnings above the live line, every line elsewhere.
 
-        The set-up of the nets, hundreds of lines, stays in the log file; what is not INFO does not.
+        INFO lines from before the solving, hundreds about the nets' set-up, stay in the log file.
         """
         self._solving = self._solving or "] Solving " in line
         severity = line[:1] if line[1:5].isdigit() else ""
@@ -88,7 +88,7 @@ class Progress:
             self.message(line)
 
     def message(self, text: str) -> None:
-        """A line of ours, above the live line."""
+        """Print a line, above the live line if there is one."""
         with self._showing():
             if self._bar is not None:
                 self._bar.write(text, file=self._stream)
@@ -104,7 +104,7 @@ class Progress:
     def _showing(self) -> Iterator[None]:
         try:
             yield
-        except OSError:  # a connection broke, which closed the terminal; or a pager was left
-            files.swallow(self._stream)
-        except RuntimeError:  # a signal's message in the middle of a write, which Python refuses
+        except OSError:  # a broken connection closed the terminal, or a pager was quit
+            files.discard_output(self._stream)
+        except RuntimeError:  # a signal's message came during a write: Python refuses to reenter
             pass

@@ -1,6 +1,6 @@
 """``run.json``: what a run is, what it ran on, and how each of its sessions ended.
 
-A run is one training from one seed; a session is one worker that carried it some way.
+A run is one training from one seed; a session is the part of it that one start of the worker did.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Run:
 
     state: str = RUNNING
     message: str = ""  # why it is not running or finished
-    iteration: int = 0  # that of the newest snapshot or, while it runs, of the session's start
+    iteration: int = 0  # of the newest snapshot or, while it runs, of the session's start
     max_iter: int = 0
     seed: int = 1
     effective_batch: int = 0  # images per update, of all solvers
-    solvers: int = 1  # that train together, each with the prototxt's batch
+    solvers: int = 1  # how many train together, each with the prototxt's batch
     engine: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
     max_norm: float | None = None  # of each unit's incoming weights, after every update
     precision: str = "float32"  # the engine's arithmetic: float32, tf32 or bf16
-    threads: int | None = None  # that each solver computes with; None: not recorded
+    threads: int | None = None  # of each solver; None: not recorded
     versions: dict[str, str] = field(default_factory=dict)
     source: str = ""  # the solver.prototxt that the run was made from
     overrides: dict[str, str] = field(default_factory=dict)  # solver fields from the command line
@@ -55,16 +55,16 @@ class Run:
     folder: str = ""  # where the command ran: relative paths start there
     host: str = ""
     pid: int = 0
-    last_loss: float | None = None  # of a finished run's last iteration, which no line may display
+    last_loss: float | None = None  # of a finished run's last iteration, displayed or not
     last_good: int | None = None  # after a divergence: the last iteration seen with a sound loss
     sessions: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write the record: the file is old or new, never half."""
+        """Write the record atomically."""
         files.write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     def begin_session(self, iteration: int, solver: str) -> None:
-        """Note that a worker starts at ``iteration``, in this process, now, by a solver's file."""
+        """Record that a session starts now, in this process, at ``iteration`` of a solver file."""
         self.state, self.message, self.iteration = RUNNING, "", iteration
         self.host, self.pid = socket.gethostname(), os.getpid()
         self.folder = os.getcwd()
@@ -74,15 +74,15 @@ class Run:
         self.sessions.append({**session, "device": self.device, "precision": self.precision})
 
     def end_session(self, state: str, iteration: int, message: str = "") -> None:
-        """Note how the session ended, and at which iteration the run stands."""
+        """Record how the session ended, and at which iteration the run stands."""
         self.state, self.message, self.iteration = state, message, iteration
         self.sessions[-1].update(ended=now(), to=iteration, state=state, message=message)
 
 
 def load(path: Path) -> Run | None:
-    """Read ``run.json``; None where there is none.  Raises TinynetError where it is no such file.
+    """Read ``run.json``; None if it does not exist.  Raises TinynetError if it is damaged.
 
-    Keys that this version does not know are left out.
+    Keys that this version does not know are ignored.
     """
     try:
         content = files.read_json(path)
@@ -102,7 +102,7 @@ def now() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the parent runs on; the engine's own are its worker's to say."""
+    """Versions of the packages of this process; the worker reports those of its engine."""
     found = {"tinynet": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What ``tinynet train`` was asked for."""
+"""The options of ``tinynet train``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinynet.run.paths import RunPaths
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """The options as given; what is not given follows from the run, the solver or the machine."""
+    """The options as given; defaults for the others come from the run, the solver, the machine."""
 
     solver: Path
     paths: RunPaths
@@ -20,7 +20,7 @@ class TrainingRequest:
     caffe_python: str | None = None
     gpu: int | None = None
     gpus: str | None = None  # how many, their numbers with commas between, or "all"
-    solvers: int | None = None  # that train together; None: one for each GPU, or as before, or 1
+    solvers: int | None = None  # how many train together; None: one per GPU, or as before, or 1
     cpu: bool = False
     precision: str | None = None  # float32, tf32, bf16; None: as before, or float32
     max_norm: float | None = None  # of each unit's incoming weights; None: as before, or no limit

@@ -1,9 +1,9 @@
-"""What a resumed run resumes with: which snapshot, where in its data, and with which history.
+"""Decides how a run resumes: from which snapshot and data position, and with which history.
 
-The torch engine's complete state brings everything back.  Real Caffe starts every LMDB anew at a
-resume.  What its Data layers had given before the snapshot follows from the solver, so that running
-those layers alone brings them back to the right record (``skips``).  Random states do not come
-back, and ``lost`` says what is drawn anew because of that.
+The torch engine's complete state restores everything.  Real Caffe restarts every LMDB at its first
+record.  How many batches its Data layers had given before the snapshot follows from the solver, so
+running those layers alone brings them back to the right record (``skips``).  Random states are not
+restored; ``lost`` names what is drawn anew because of that.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from tinynet.run.record import Run
 from tinynet.run.snapshots import Snapshot
 from tinynet.run.training_prototxt import TrainingPrototxt
 
-_READERS = ("ImageData", "HDF5Data", "WindowData")  # positions that cannot be counted from here
+_READERS = ("ImageData", "HDF5Data", "WindowData")  # layers whose position cannot be restored
 
 
 def start(
     paths: RunPaths, run: Run, prototxt: TrainingPrototxt, engine: str
 ) -> tuple[Snapshot | None, bool, list[str]]:
-    """The snapshot that an unfinished run resumes from, whether exactly, and what to say of it.
+    """Return the snapshot to resume from, whether it resumes exactly, and notes for the user.
 
-    None: from iteration 0.  Raises TinynetError where it lies beyond max_iter.
+    The snapshot is None if the run starts at iteration 0.  Raises TinynetError if it lies beyond
+    max_iter.
     """
     solver = prototxt.solver
     last = run.last_good if run.state == runs.DIVERGED else None
@@ -55,12 +56,12 @@ def start(
         if reason is None:
             return snapshot, True, notes
         notes.append(reason)
-    drawn = lost(prototxt)
+    not_restored = lost(prototxt)
     who = "real Caffe" if engine == "caffe" else "this snapshot"
     notes.append(
-        f"{who} cannot restore random states: {', '.join(drawn)} will not be those of an unbroken "
-        "run; the data resumes where it was"
-        if drawn
+        f"{who} cannot restore random states: {', '.join(not_restored)} will not be those of an "
+        "unbroken run; the data resumes where it was"
+        if not_restored
         else "nothing in this net is drawn at random, and the data resumes where it was"
     )
     return snapshot, False, notes
@@ -69,10 +70,10 @@ def start(
 def history_before(
     paths: RunPaths, run: Run, display: int, first: int
 ) -> tuple[list[logs.Record], list[str]]:
-    """Cut the history at ``first``, hold it against the log, which it comes from, and return it.
+    """Cut the history at ``first``, mend it from the log, and return it with notes for the user.
 
-    A kill may leave a record in the log alone, and a bit may have flipped since: the second value
-    says so.  ``display``: of the solver of now.
+    A kill may leave a record in the log only, and the file may have been damaged since.
+    ``display``: that of the solver that runs now.
     """
     notes = []
     logs.cut_torn_line(paths.log)
@@ -90,7 +91,7 @@ def history_before(
         )
         logs.write_history(paths.history, rebuilt)
         kept = rebuilt
-    # sessions before the last may have displayed others
+    # earlier sessions may have displayed at another interval
     last_start = run.sessions[-1]["from"] if run.sessions else 0
     missing = logs.missing_displays(kept, display, first)
     missing = [iteration for iteration in missing if iteration >= last_start]
@@ -103,7 +104,7 @@ def history_before(
 
 
 def mend_history(paths: RunPaths, batch: int) -> str | None:
-    """Make a damaged history again from the log that it comes from; what to say of it, or None.
+    """Rebuild a damaged history from its log; return a message for the user, or None.
 
     ``batch``: images per update.
     """
@@ -116,7 +117,7 @@ def mend_history(paths: RunPaths, batch: int) -> str | None:
 
 
 def _display_before(paths: RunPaths) -> int | None:
-    """How often the last session displayed, whose solver still lies in the run."""
+    """The display interval of the last session, whose solver still lies in the run directory."""
     try:
         return int(text.read(paths.solver, schema.SolverParameter).display)
     except (TinynetError, OSError):
@@ -126,20 +127,20 @@ def _display_before(paths: RunPaths) -> int | None:
 def write_to_log(
     paths: RunPaths, snapshot: Snapshot, engine: str, exact: bool, notes: Sequence[str]
 ) -> None:
-    """Say in the log from where the run resumes, and what is not as in an unbroken one."""
+    """Write to the log where the run resumes, and how it will differ from an unbroken one."""
     how = "exactly, from its complete state" if exact else "from Caffe's files alone"
     line = (
         f"{OWN}Resuming at iteration {snapshot.iteration} from {snapshot.state} on {engine}: {how}"
     )
     lines = [glog_line(line, "I" if exact else "W")]
     lines += [glog_line(OWN + note, "W") for note in notes]
-    with files.naming(paths.log), paths.log.open("a", encoding="utf-8") as log:
+    with files.name_in_errors(paths.log), paths.log.open("a", encoding="utf-8") as log:
         log.write("".join(line + "\n" for line in lines))
 
 
 @dataclass(frozen=True)
 class Skip:
-    """Batches that a Data layer has to give before it stands where it stood."""
+    """The batches that a Data layer must give to return to its position before the resume."""
 
     net: int  # 0: the training net; K: the test net K - 1
     layer: str
@@ -150,7 +151,7 @@ class Skip:
 
 
 def skips(prototxt: TrainingPrototxt, iteration: int, solvers: int = 1) -> list[Skip]:
-    """For every Data layer what it gave before ``iteration``, without whole rounds of its data."""
+    """The batches that each Data layer gave before ``iteration``, less whole rounds of its data."""
     found = []
     for net, given, layer in _data_layers(prototxt, iteration):
         parameter = layer.data_param
@@ -159,8 +160,8 @@ def skips(prototxt: TrainingPrototxt, iteration: int, solvers: int = 1) -> list[
             with open_store(Path(parameter.source)) as store:
                 records = len(store)
         if records and parameter.batch_size:
-            # after so many batches a round ends with a batch, and all begins again; several
-            # solvers pass over each other's records in training
+            # the position repeats once the records passed are a multiple of all records; in
+            # training, each of several solvers also passes over the others' records
             passed = parameter.batch_size * (solvers if net == 0 else 1)
             given %= records // math.gcd(records, passed)
         found.append(Skip(net, layer.name, given))
@@ -168,7 +169,7 @@ def skips(prototxt: TrainingPrototxt, iteration: int, solvers: int = 1) -> list[
 
 
 def tests_before(solver: schema.SolverParameter, iteration: int) -> int:
-    """How often the test nets have been tested when the solver comes to ``iteration``."""
+    """How many tests the solver has run before ``iteration``."""
     every = solver.test_interval
     if every <= 0:
         return 0
@@ -176,7 +177,7 @@ def tests_before(solver: schema.SolverParameter, iteration: int) -> int:
 
 
 def lost(prototxt: TrainingPrototxt) -> list[str]:
-    """What in an inexact resume is drawn anew, or begins anew: [] where nothing is."""
+    """What an inexact resume draws anew or starts anew; [] if nothing."""
     found = []
     layers = list(phases.layers_of(prototxt.train_net, schema.TRAIN))
     for layer in layers:
@@ -197,7 +198,7 @@ def lost(prototxt: TrainingPrototxt) -> list[str]:
 def _data_layers(
     prototxt: TrainingPrototxt, iteration: int
 ) -> Iterator[tuple[int, int, schema.LayerParameter]]:
-    """(number of the net, batches given before ``iteration``, layer) of every Data layer."""
+    """Yield (number of the net, batches given before ``iteration``, layer) for every Data layer."""
     solver = prototxt.solver
     tests = tests_before(solver, iteration)
     nets = [(prototxt.train_net, schema.TRAIN, iteration * solver.iter_size)]

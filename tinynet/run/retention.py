@@ -1,4 +1,4 @@
-"""Which snapshots a run keeps: each is sealed once it is seen to be whole, then old ones go."""
+"""Decides which snapshots a run keeps: seals the new ones, then deletes old ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KEEP = 3  # newest snapshots, besides the best
 
 
 def best(history: Iterable[Record], found: Sequence[Snapshot]) -> Snapshot | None:
-    """Which of the snapshots has the highest validation accuracy; of equal ones the first.
+    """The snapshot with the highest validation accuracy; the first among equals.
 
-    A test at iteration N scores the weights of the snapshot at N.  None where none was tested.
+    A test at iteration N scores the weights of the snapshot at N.  None if none was tested.
     """
     by_iteration = {snapshot.iteration: snapshot for snapshot in found}
     tested = [
@@ -29,14 +29,14 @@ def best(history: Iterable[Record], found: Sequence[Snapshot]) -> Snapshot | Non
 def take(
     paths: RunPaths, solver_type: str, keep: int, iteration: int, warn: Callable[[str], None]
 ) -> None:
-    """Seal what was written up to ``iteration``, then delete what is no longer kept.
+    """Seal the snapshots written up to ``iteration``, then delete those no longer kept.
 
-    ``keep``: how many of the newest, besides the best; 0: all.  What is not whole is told and left,
-    and nothing is deleted for it.  Raises OSError.
+    ``keep``: how many of the newest to keep, besides the best; 0: all.  A snapshot that is not
+    whole is reported by ``warn``, stays, and does not count as kept.  Raises OSError.
     """
     found = snapshots.snapshots(paths.snapshots)
     for snapshot in found:
-        # one of this very iteration may have been written over one from before a fallback
+        # that of this iteration may have replaced one from before a fallback, with its old seal
         if snapshot.iteration > iteration or (
             snapshot.iteration < iteration and snapshot.seal.exists()
         ):
@@ -44,6 +44,6 @@ def take(
         reason = snapshots.seal(snapshot, solver_type)
         if reason is not None:
             warn(f"the snapshot of iteration {snapshot.iteration} is not whole: {reason}")
-    # damage in the history is no reason to end a training; its end makes it again
+    # a damaged history does not end a training; it is rebuilt when the training ends
     history, _ = scan_history(paths.history)
     snapshots.prune(paths.snapshots, keep, best(history, found))

@@ -1,6 +1,6 @@
-"""One worker, or one for each of several solvers, from where the run stands to its end.
+"""A session: one worker, or one for each of several solvers, trains from a snapshot to the end.
 
-What a session writes: the prototxt, ``run.json``, the log and the history; the worker writes the
+The session writes the prototxt, ``run.json``, the log and the history; the worker writes the
 snapshots.
 """
 
@@ -10,7 +10,6 @@ import math
 import os
 import signal
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from tinynet import files
@@ -31,7 +30,7 @@ class Session:
     """Used once, while the run directory is held: ``Session(plan, say, others).run()``."""
 
     def __init__(self, plan: Plan, say: Callable[[str], None], others: OtherRanks) -> None:
-        """See where the run stands.  Raises TinynetError where that is beyond max_iter."""
+        """Find where the run stands.  Raises TinynetError if that is beyond max_iter."""
         self._plan, self._say, self._others = plan, say, others
         self._paths, self._run = plan.paths, plan.run
         self._snapshot: Snapshot | None = None
@@ -46,7 +45,7 @@ class Session:
         self._is_warm_up = self._solver is plan.prototxt.warm_up
         self._solver_file = self._paths.warm_up if self._is_warm_up else self._paths.solver
         self._iteration = self._first
-        self._last_good = self._first or None  # what it starts from is sound
+        self._last_good = self._first or None  # the snapshot that it starts from is sound
         self._diverged: str | None = None
         self._signals: list[str] = []
         self._engine_event: dict[str, Any] | None = None
@@ -57,8 +56,9 @@ class Session:
     def run(self) -> bool:
         """Start the worker (or workers), follow it to its end, and record how it ended.
 
-        True where the run is finished, False where its warm-up is, after which another session is
-        due.  Raises StoppedEarly after a signal, TinynetError where it failed or diverged.
+        Returns True if the run is finished, False if only its warm-up is, after which another
+        session must follow.  Raises StoppedEarly after a signal, TinynetError if it failed or
+        diverged.
         """
         self._begin()
         state, message = runs.FAILED, "ended by an error of the driver"
@@ -76,14 +76,14 @@ class Session:
     # ------------------------------------------------------------------ the beginning
 
     def _begin(self) -> None:
-        """Write what a worker needs in the run directory, then that it has begun."""
+        """Write what a worker needs to the run directory, then record that the session begins."""
         plan, paths, run = self._plan, self._paths, self._run
         history, notes = resume.history_before(paths, run, self._solver.display, self._first)
         self._notes += notes
         for line in (*self._notes, plan.headline(self._first)):
             self._say(line)
         for name, text in plan.prototxt.texts(paths).items():
-            files.write_text(Path(paths.root) / name, text)
+            files.write_text(paths.root / name, text)
         snapshots.unseal_after(paths.snapshots, self._first)
         if self._snapshot is None:
             paths.log.write_bytes(b"")
@@ -102,9 +102,9 @@ class Session:
         )
 
     def _arguments(self) -> list[list[str]]:
-        """Of each worker that starts here, rank 0's first."""
+        """Arguments for each worker started here; rank 0's come first."""
         several, shared = self._plan.solvers, self._shared_arguments()
-        if several.place:
+        if several.process:
             shared += self._others.arguments(more=self._is_warm_up)
         found = []
         for rank in range(several.here):
@@ -133,7 +133,7 @@ class Session:
             for weights in run.weights:
                 arguments += ["--weights", weights]
         elif self._exact:
-            # the engine looks for the model beside the state; its hash is the complete state's
+            # the engine finds the model beside the state; the complete state has the model's hash
             arguments += ["--restore", os.fspath(self._snapshot.state), "--exactly"]
         else:
             arguments += ["--restore", os.fspath(snapshots.resumable_state(self._snapshot))]
@@ -142,7 +142,7 @@ class Session:
         return arguments
 
     def _follow(self, arguments: Sequence[Sequence[str]]) -> tuple[str, str]:
-        """Start the worker and take what it says to its end: the state, and why it is that."""
+        """Run the worker to its end; return the run's state and the reason for it."""
         with (
             self._paths.log.open("ab", buffering=0) as self._log,
             signals.taken(signals.STOP, self._on_signal),
@@ -157,7 +157,7 @@ class Session:
             ) as worker,
         ):
             self._worker = worker
-            if self._signals:  # that came before there was a worker
+            if self._signals:  # they came before there was a worker
                 self._ask_to_stop()
             status = worker.follow()
         self._take_records(self._parser.close())
@@ -168,7 +168,7 @@ class Session:
         if status == StoppedEarly.exit_status or (self._signals and status == -signal.SIGKILL):
             return runs.STOPPED, f"stopped by {self._signals[0] if self._signals else 'SIGTERM'}"
         fault = worker.fault()
-        return runs.FAILED, self._plan.prototxt.in_the_users_files(fault, self._paths)
+        return runs.FAILED, self._plan.prototxt.with_original_location(fault, self._paths)
 
     # ------------------------------------------------------------------ what the worker says
 
@@ -198,7 +198,7 @@ class Session:
         if self._diverged is None:
             shown = f"{loss:.4g}" if sound else "not finite"
             self._diverged = f"the training loss is {shown} at iteration {iteration}"
-            # killed, not stopped: a snapshot of these weights would be worth nothing
+            # killed, not stopped: a snapshot of these weights would be useless
             self._kill()
 
     def _take_event(self, event: dict[str, Any]) -> None:
@@ -210,7 +210,7 @@ class Session:
             self._end = kind
             self._loss = event.get("loss")
         elif kind == "snapshot":
-            # first what the worker has logged before it: a sealed snapshot has its whole log
+            # take the earlier log lines first: the log is complete up to every sealed snapshot
             assert self._worker is not None
             self._worker.drain_log()
             keep = retention.KEEP if self._run.keep is None else self._run.keep
@@ -222,14 +222,14 @@ class Session:
             self._diverged = self._diverged or event["message"]
 
     def _warn(self, text: str) -> None:
-        """Say something of our own to the user, and in the log."""
+        """Show a warning of our own to the user, and write it to the log."""
         self._write_log([glog_line(OWN + text, "W")])
         self._progress.message(text)
 
     def _write_log(self, lines: Sequence[str]) -> None:
         left = memoryview("".join(line + "\n" for line in lines).encode("utf-8"))
-        with files.naming(self._paths.log):
-            while left:  # a disk that is just full takes a part first, and refuses the rest
+        with files.name_in_errors(self._paths.log):
+            while left:  # a disk that has just become full takes a part, then refuses the rest
                 left = left[self._log.write(left) :]
 
     # ------------------------------------------------------------------ signals
@@ -256,7 +256,7 @@ class Session:
     # ------------------------------------------------------------------ the end
 
     def _record(self, state: str, message: str) -> None:
-        """Write in ``run.json`` how it ended, and at which snapshot the run stands."""
+        """Record in ``run.json`` how the session ended, and at which snapshot the run stands."""
         run, iteration = self._run, self._iteration
         last = self._last_good if state == runs.DIVERGED else None
         if state == runs.FAILED and memory.is_shortage(message):
@@ -276,7 +276,7 @@ class Session:
         run.save(self._paths.run_json)
 
     def _error(self) -> TinynetError:
-        """What to raise of a session that did not reach its end."""
+        """The exception for a session that did not reach its end."""
         run, root = self._run, self._paths.root
         at = f"the snapshot of iteration {run.iteration}" if run.iteration else "the start"
         if run.state == runs.STOPPED:

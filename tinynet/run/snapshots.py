@@ -1,10 +1,10 @@
-"""Caffe's snapshots of a run: sealing and keeping them, and finding the newest whole one.
+"""Caffe's snapshots of a run: sealing them, deleting old ones, and finding the newest whole one.
 
-A snapshot is Caffe's pair, ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; from the torch
-engine also ``PREFIX_iter_N.complete.json``, without which no run can resume exactly.  Once it is
-seen to be whole it gets ``PREFIX_iter_N.sha256``, in the format that ``sha256sum -c`` reads: from
-then on a bit that flips in any of the files is seen.  Real Caffe writes in place, so only this seal
-tells a snapshot that was finished from one that a kill or a full disk cut short.
+A snapshot is Caffe's pair, ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; the torch engine adds
+``PREFIX_iter_N.complete.json``, without which a run cannot resume exactly.  Once a snapshot is
+known to be whole it gets a seal, ``PREFIX_iter_N.sha256``, in the format of ``sha256sum -c``: any
+later change of its files is detected.  Real Caffe writes in place, so only the seal tells a
+finished snapshot from one that a kill or a full disk cut short.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 
 from tinynet import files
 from tinynet.caffeformat import binary, schema, upgrade
-from tinynet.errors import TinynetError, one_line
+from tinynet.errors import TinynetError, os_error_message
 
-_LARGEST = 64 << 20  # bytes of a complete state or a seal; they have 25 KB
+_LARGEST = 64 << 20  # bytes of a complete state; a usual one has 25 KB
 _SEALED = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
 _NAME = re.compile(r"(.*)_iter_(\d+)\.solverstate$")
-# history blobs per parameter, by solver type (the two that keep a second moment)
-_SLOTS = {"adadelta": 2, "adam": 2}
+# history blobs per parameter of the solver types that have more than one
+_HISTORY_BLOBS = {"adadelta": 2, "adam": 2}
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,22 @@ class Snapshot:
 
     @property
     def complete(self) -> Path:
-        """What the torch engine saves besides, to resume exactly."""
+        """The torch engine's complete state, from which a run resumes exactly."""
         return self.state.with_suffix(".complete.json")
 
     @property
     def seal(self) -> Path:
-        """The hashes of the files, written when they had been seen to be whole."""
+        """The hashes of the files, written once they are known to be whole."""
         return self.state.with_suffix(".sha256")
 
     @property
     def files(self) -> list[Path]:
-        """Those of its files that are there, without the seal."""
+        """Those of its files that exist, without the seal."""
         return [path for path in (self.model, self.state, self.complete) if path.exists()]
 
 
 def snapshots(folder: Path) -> list[Snapshot]:
-    """Every pair in a folder, oldest first, not looked into."""
+    """Every pair in a folder, oldest first; the files are not read."""
     return sorted(_pairs(folder), key=lambda snapshot: snapshot.iteration)
 
 
@@ -67,9 +67,10 @@ def _pairs(folder: Path) -> Iterator[Snapshot]:
 
 
 def seal(snapshot: Snapshot, solver_type: str = "SGD") -> str | None:
-    """Make sure that a snapshot just written is whole and on the disk, and write its seal.
+    """Check that a snapshot just written is whole, sync it to the disk, and write its seal.
 
-    Returns what is wrong with it instead, where anything is.  Raises OSError (a full disk).
+    Returns None, or what is wrong with a snapshot that is not whole; that one gets no seal.  Raises
+    OSError (a full disk).
     """
     hashes = {path: files.sha256_of(path) for path in snapshot.files}
     reason = _pair_fault(snapshot, solver_type) or complete_fault(snapshot, hashes)
@@ -85,12 +86,12 @@ def seal(snapshot: Snapshot, solver_type: str = "SGD") -> str | None:
 
 
 def fault(snapshot: Snapshot, solver_type: str = "SGD", pair_only: bool = False) -> str | None:
-    """What keeps a snapshot from being whole, or None.
+    """Return what is wrong with a snapshot, or None if it is whole.
 
-    With a seal its hashes decide.  Without one (a kill came before, or ``caffe train`` wrote it)
-    the files are read.  ``pair_only``: the complete state may be missing or damaged.  Raises
-    TinynetError where they cannot be read at this moment: were it passed over, an older one would
-    be resumed from, and what lies beyond it be written over.
+    If it has a seal, the hashes decide.  If not (a kill came before it, or ``caffe train`` wrote
+    the snapshot), the files are parsed.  ``pair_only``: the complete state may be missing or
+    damaged.  Raises TinynetError if the files cannot be read at the moment: to skip the snapshot
+    would resume from an older one and overwrite all that follows it.
     """
     try:
         if not snapshot.seal.exists():
@@ -99,11 +100,11 @@ def fault(snapshot: Snapshot, solver_type: str = "SGD", pair_only: bool = False)
                 reason = complete_fault(snapshot)
             return reason
         return _broken_seal(snapshot, pair_only)
-    except FileNotFoundError as error:  # deleted meanwhile, by a training whose run is evaluated
+    except FileNotFoundError as error:  # a training just deleted it while its run is evaluated
         return f"{error.filename or snapshot.state}: {error.strerror}"
     except OSError as error:
         where = error.filename or os.fspath(snapshot.state)
-        said = one_line(OSError(error.errno, error.strerror, where))
+        said = os_error_message(OSError(error.errno, error.strerror, where))
         raise TinynetError(
             f"{said}: whether this snapshot is whole cannot be told; run the command again, or "
             "move its files away to take an older one"
@@ -128,7 +129,10 @@ def _broken_seal(snapshot: Snapshot, pair_only: bool) -> str | None:
 
 
 def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) -> str | None:
-    """What is wrong with the complete state, where there is one."""
+    """Return what is wrong with the complete state; None if it is whole or there is none.
+
+    ``hashes``: SHA-256 of the snapshot's files, where they are known already.
+    """
     path = snapshot.complete
     if not path.exists():
         return None
@@ -148,11 +152,11 @@ def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) ->
 
 
 def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:
-    """What keeps Caffe's pair from being whole, as far as its own files tell.
+    """Return what is wrong with Caffe's pair, as far as its own files show; None if nothing is.
 
-    Caffe writes straight to the final name, so that a kill or a full disk leaves a torn file,
-    which may still parse: the wire format has no end mark.  ``current_step`` comes last in a
-    solverstate, and a history that is longer than the parameters gives a torn model away.
+    Caffe writes straight to the final name, so a kill or a full disk leaves a torn file, which may
+    still parse: the wire format has no end mark.  A torn solverstate lacks ``current_step``, its
+    last field; a torn model has fewer values than the solver's history.
     """
     try:
         state = binary.read(snapshot.state, schema.SolverState)
@@ -164,9 +168,9 @@ def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:
     parameters = [blob for layer in net.layer for blob in layer.blobs]
     held = sum(len(blob.data) for blob in parameters)
     history = sum(len(blob.data) for blob in state.history)
-    if history > held * _SLOTS.get(solver_type.lower(), 1) or not held:
+    if history > held * _HISTORY_BLOBS.get(solver_type.lower(), 1) or not held:
         return f"{snapshot.model}: is cut off ({held} values, the solver's history has {history})"
-    # one sum over each blob is cheap, and a single NaN or infinity makes it one
+    # one sum over each blob is cheap, and a single NaN or infinity makes the sum non-finite
     if not all(math.isfinite(np.sum(blob.data, dtype=np.float64)) for blob in parameters):
         return f"{snapshot.model}: holds values that are not finite (the run had diverged)"
     return None
@@ -175,15 +179,15 @@ def _pair_fault(snapshot: Snapshot, solver_type: str) -> str | None:
 def newest_whole(
     folder: Path, solver_type: str = "SGD", last: int | None = None, by_torch: bool = False
 ) -> tuple[Snapshot | None, list[str]]:
-    """The newest snapshot that is whole (at most of iteration ``last``), and why newer ones fell.
+    """Find the newest whole snapshot, and say why each newer one was passed over.
 
-    Where none is, the newest one of which at least Caffe's pair is.  (None, reasons) where there
-    is none of that kind either.  ``by_torch``: the last session was one of the torch engine, so
-    that a snapshot with neither seal nor complete state was cut short before the latter.  Raises
-    as ``fault`` does.
+    If none is whole, returns the newest one whose pair of Caffe's is whole, and if there is none of
+    these either, (None, reasons).  ``last``: snapshots of later iterations do not count.
+    ``by_torch``: the torch engine ran the last session, so that a snapshot with neither seal nor
+    complete state was cut short before the latter.  Raises as ``fault`` does.
     """
     reasons: list[str] = []
-    of_pairs = None
+    newest_pair = None
     for snapshot in reversed(snapshots(folder)):
         if last is not None and snapshot.iteration > last:
             reasons.append(f"{snapshot.state}: comes after iteration {last}, the last sound one")
@@ -195,30 +199,30 @@ def newest_whole(
         if reason is None:
             return snapshot, reasons
         reasons.append(reason)
-        if of_pairs is None and fault(snapshot, solver_type, pair_only=True) is None:
-            of_pairs = snapshot
-    return of_pairs, reasons
+        if newest_pair is None and fault(snapshot, solver_type, pair_only=True) is None:
+            newest_pair = snapshot
+    return newest_pair, reasons
 
 
 def prune(folder: Path, keep: int, best: Snapshot | None) -> None:
-    """Delete all sealed snapshots but the newest ``keep`` (0: all) and the best.
+    """Delete all sealed snapshots except the newest ``keep`` (0 keeps all) and the best.
 
-    What has no seal is neither counted nor touched.
+    Snapshots without a seal are neither counted nor deleted.
     """
     sealed = sorted(_sealed(folder), key=lambda snapshot: snapshot.iteration)
     whole = [snapshot for snapshot in sealed if len(snapshot.files) >= 2]
     kept = [*(whole[-keep:] if keep else whole), best]
     for snapshot in sealed:
         if snapshot not in kept:
-            # the seal last: what a kill leaves of them has one, and is deleted the next time
+            # the seal last: whatever a kill leaves still has one, and is deleted the next time
             for path in (snapshot.complete, snapshot.state, snapshot.model, snapshot.seal):
                 path.unlink(missing_ok=True)
 
 
 def unseal_after(folder: Path, iteration: int) -> None:
-    """Take the seals off what lies beyond ``iteration``, where a run is about to resume.
+    """Delete seals and complete states after ``iteration``, where a run is about to resume.
 
-    It will be written anew, by whichever engine, and a seal would then speak of other bytes.
+    Those snapshots will be written again, by either engine, and an old seal would not match them.
     """
     for snapshot in _sealed(folder):
         if snapshot.iteration > iteration:
@@ -234,11 +238,11 @@ def _sealed(folder: Path) -> Iterator[Snapshot]:
 
 
 def resumable_state(snapshot: Snapshot) -> Path:
-    """A solverstate whose ``learned_net`` leads to the model beside it, seen from here.
+    """Return a solverstate whose ``learned_net`` leads from here to the model beside it.
 
-    Caffe stores that path relative to where it ran, so that a moved run, or a command from
-    elsewhere, would not find the model, or find another.  Where it leads astray, a corrected copy
-    is written (``resume.solverstate`` in the same folder) and its path returned.
+    Caffe stores that path relative to its working directory, so a moved run, or a command run from
+    another folder, would find no model or the wrong one.  In that case a corrected copy,
+    ``resume.solverstate``, is written to the same folder, and its path is returned.
     """
     state = binary.read(snapshot.state, schema.SolverState)
     learned = Path(state.learned_net)
@@ -254,9 +258,9 @@ def resumable_state(snapshot: Snapshot) -> Path:
 
 
 def require_whole_model(path: Path) -> list[str]:
-    """The names of the layers whose weights are in the .caffemodel at ``path``.
+    """Return the names of the layers that have weights in the .caffemodel at ``path``.
 
-    Raises TinynetError where it is no .caffemodel, or one without weights.
+    Raises TinynetError if it is not a .caffemodel, or has no weights.
     """
     if path.suffix == ".solverstate":
         raise TinynetError(

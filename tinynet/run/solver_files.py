@@ -1,4 +1,4 @@
-"""Reads a solver.prototxt and the warm-up beside it, with the command line's overrides applied."""
+"""Reads a solver.prototxt and the warm-up beside it, and applies the command line's overrides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinynet.experiment.solver_values import RATE_FIELDS, faults
 def load(
     path: Path, overrides: Mapping[str, str] | None = None
 ) -> tuple[schema.SolverParameter, schema.SolverParameter | None]:
-    """The solver and its warm-up (None where it has none) as they run, without nets.
+    """Return the solver and its warm-up (None if it has none) as they run, without nets.
 
     Raises as ``training_prototxt.load`` does.
     """
@@ -26,20 +26,20 @@ def load(
     solver = read_solver(path)
     warm_up = _warm_up(path, solver, overrides or {})
     apply_overrides(solver, overrides or {})
-    for what in faults(solver):  # of the file: an override takes the place of what is wrong in it
+    for what in faults(solver):  # after the overrides, which may replace a wrong value
         raise TinynetError(f"{path}: {what}")
     if not solver.random_seed >= 0:
         solver.random_seed = 1
     if not solver.HasField("max_iter"):
         raise TinynetError(f"{path}: max_iter is not set; it says how long to train")
-    return solver, _goes_before(path, warm_up, solver)
+    return solver, _with_overrides_of(path, warm_up, solver)
 
 
 def read_solver(path: Path) -> schema.SolverParameter:
-    """The solver in a file, the older ``solver_type`` upgraded as Caffe does.
+    """Read a solver; the older ``solver_type`` is upgraded as Caffe does.
 
-    Raises TinynetError that names what cannot be read, or where it has both types, and UsageError
-    where the file is a net, which names the solver beside it.
+    Raises TinynetError if the file cannot be read or sets both types, and UsageError, which names
+    the solver beside it, if the file is a net.
     """
     schema.load_installed()  # before the first message: solver and net are copied into each other
     try:
@@ -69,7 +69,7 @@ def _is_net(path: Path) -> bool:
 
 
 def _solvers_of(net: Path) -> str:
-    """What to do instead of training a net: to train with a solver beside it that names it."""
+    """What to run instead of training a net file: the solvers beside it that name it."""
     beside = [
         os.fspath(path)
         for path in sorted(net.parent.glob("*solver*.prototxt"))
@@ -81,10 +81,10 @@ def _solvers_of(net: Path) -> str:
 
 
 def as_run(solver: schema.SolverParameter) -> schema.SolverParameter:
-    """The solver as every run has it, whatever its file says; it is changed in place.
+    """Set in place what is the same for every run, whatever its file says; return the solver.
 
-    Snapshots are Caffe's binary files, which resume and evaluation read, whichever engine wrote
-    them; and the last iteration has one, without which what was trained would be lost.
+    Snapshots are Caffe's binary files, which resume and evaluation read whichever engine wrote
+    them, and the last iteration always has one, so that nothing trained is lost.
     """
     if solver.HasField("snapshot_format"):
         solver.snapshot_format = schema.SolverParameter.BINARYPROTO
@@ -96,22 +96,25 @@ def as_run(solver: schema.SolverParameter) -> schema.SolverParameter:
 def _warm_up(
     path: Path, solver: schema.SolverParameter, overrides: Mapping[str, str]
 ) -> schema.SolverParameter | None:
-    """The warm-up that lies beside a solver, None where none does: another rate, and no more."""
+    """The warm-up beside a solver, or None.
+
+    Raises TinynetError if it differs from the solver in more than its learning rate and max_iter.
+    """
     beside = path.with_name(WARM_UP)
     if not beside.exists():
         return None
     found = read_solver(beside)
     for what in faults(found):
         raise TinynetError(f"{beside}: {what}")
-    apart = [
+    different = [
         name
         for name in schema.fields_of(found)
         if name not in (*RATE_FIELDS, "max_iter") and getattr(found, name) != getattr(solver, name)
     ]
-    if apart:
+    if different:
         raise TinynetError(
-            f"{beside}: differs from {path.name} in {', '.join(apart)}; a warm-up has a learning "
-            "rate and a max_iter of its own, and all else of the solver that continues from it"
+            f"{beside}: differs from {path.name} in {', '.join(different)}; a warm-up has its own "
+            "learning rate and max_iter, and everything else as in the solver that follows it"
         )
     for name in overrides:
         if name in RATE_FIELDS:
@@ -122,10 +125,10 @@ def _warm_up(
     return found
 
 
-def _goes_before(
+def _with_overrides_of(
     path: Path, warm_up: schema.SolverParameter | None, solver: schema.SolverParameter
 ) -> schema.SolverParameter | None:
-    """The warm-up with all that was overridden in the solver that it goes before."""
+    """The warm-up with everything but its learning rate and max_iter taken from the solver."""
     if warm_up is None:
         return None
     if not 0 < warm_up.max_iter < solver.max_iter:
@@ -136,15 +139,15 @@ def _goes_before(
         )
     made = schema.SolverParameter()
     made.CopyFrom(solver)
-    of_its_own = (*RATE_FIELDS, "max_iter")
-    schema.clear(made, of_its_own)
-    for name in of_its_own:
+    own = (*RATE_FIELDS, "max_iter")
+    schema.clear(made, own)
+    for name in own:
         if schema.is_set(warm_up, name):
             schema.assign(made, name, getattr(warm_up, name))
     return made
 
 
-# what is for the run to decide, where to set it would change nothing; or has another place
+# fields that the run decides, or that are set in another way
 _NOT_TO_SET = {
     "snapshot_prefix": "a run's snapshots lie in its directory; --runs and --name say where",
     "snapshot_format": "a run keeps Caffe's binary files, which both engines read",
@@ -160,7 +163,7 @@ _NOT_TO_SET = {
 
 
 def apply_overrides(solver: schema.SolverParameter, overrides: Mapping[str, str]) -> None:
-    """Set solver fields from texts as they would stand in a prototxt.
+    """Set solver fields in place from values written as in a prototxt.
 
     Raises UsageError that names the field and the values that it may have.
     """
@@ -185,13 +188,13 @@ def apply_overrides(solver: schema.SolverParameter, overrides: Mapping[str, str]
 
 
 def _one_field(name: str, value: str, shown: str) -> schema.SolverParameter:
-    """A SolverParameter with what the text says of one field."""
+    """A SolverParameter with one field, parsed from ``value``."""
     try:
         return text.parse(f"{name}: {value}", schema.SolverParameter, shown)
     except TinynetError as error:
         if schema.FIELDS["SolverParameter"][name].kind != "string":
             raise UsageError(re.sub(r":1: ", ": ", str(error), count=1)) from None
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"')  # given without its quotes
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')  # the value has no quotes of its own
     return text.parse(f'{name}: "{quoted}"', schema.SolverParameter, shown)
 
 

@@ -1,6 +1,6 @@
-"""How many solvers train a run together, and on which devices those that start here compute.
+"""Chooses how many solvers train a run together, and the devices of those that start here.
 
-Each solver has a process of its own.  Either one command starts them all, on this machine, or a
+Each solver has a process of its own.  Either one command starts them all on this machine, or a
 launcher has started a command for each (``tinynet.launcher``).
 """
 
@@ -13,52 +13,52 @@ from dataclasses import dataclass
 from tinynet.engine import devices, processor
 from tinynet.engine.discovery import Engine
 from tinynet.errors import TinynetError, UsageError
-from tinynet.launcher import Place, sharing_cores
+from tinynet.launcher import LaunchedProcess, processes_sharing_cores
 from tinynet.run.request import TrainingRequest
 
 
 @dataclass(frozen=True)
 class Solvers:
-    """``count`` solvers in all; ``gpus`` of those that start here, () for the CPU."""
+    """``count`` solvers in all; ``gpus`` are those of the ones that start here, () for the CPU."""
 
     count: int = 1
     gpus: tuple[int, ...] = ()
-    place: Place | None = None  # of this process, where a launcher has started one for each
+    process: LaunchedProcess | None = None  # this one, if a launcher has started one per solver
 
     @property
     def here(self) -> int:
-        """How many start here."""
-        return 1 if self.place else self.count
+        """How many solvers this command starts."""
+        return 1 if self.process else self.count
 
     @property
     def device(self) -> str:
-        """As ``run.json`` and tables have it: "cpu", "gpu 0,1, 2 solvers"."""
+        """The devices as in ``run.json`` and tables: "cpu", "gpu 0,1, 2 solvers"."""
         name = f"gpu {','.join(map(str, self.gpus))}" if self.gpus else "cpu"
         return name if self.count == 1 else f"{name}, {self.count} solvers"
 
     @property
     def where(self) -> str:
-        """The devices as a sentence has them."""
+        """The devices as in a sentence: "CPU", "GPU 0,1 (2 solvers)"."""
         name = "CPU" if not self.gpus else f"GPU {','.join(map(str, self.gpus))}"
         return name if self.count == 1 else f"{name} ({self.count} solvers)"
 
     @property
     def threads(self) -> int:
-        """How many threads each computes with here."""
-        among = sharing_cores() if self.place else self.count
+        """How many threads each solver here computes with."""
+        among = processes_sharing_cores() if self.process else self.count
         return max(1, processor.usable_threads() // among)
 
 
 def choose(
-    request: TrainingRequest, before: int | None, engine: Engine, place: Place | None
+    request: TrainingRequest, before: int | None, engine: Engine, process: LaunchedProcess | None
 ) -> Solvers:
-    """What is asked for; else as many as the run was begun with (``before``), on the first GPUs.
+    """Choose the solvers: as requested, or as many as before, on the first GPUs.
 
-    Raises UsageError where the options contradict each other or a launcher, TinynetError where
-    there are not as many GPUs.
+    ``before``: how many the run was begun with.  Raises UsageError if the options contradict each
+    other or the launcher, TinynetError if there are too few GPUs.
     """
-    if place is not None:
-        return _launched(request, engine, place)
+    if process is not None:
+        return _launched(request, engine, process)
     gpus = _gpus(request, engine)
     count = request.solvers or len(gpus) or before or 1
     if gpus and count != len(gpus):
@@ -82,11 +82,11 @@ def choose(
     return Solvers(count, gpus)
 
 
-def _launched(request: TrainingRequest, engine: Engine, place: Place) -> Solvers:
-    if request.solvers not in (None, place.solvers):
+def _launched(request: TrainingRequest, engine: Engine, process: LaunchedProcess) -> Solvers:
+    if request.solvers not in (None, process.solvers):
         raise UsageError(
-            f"--solvers {request.solvers}: the launcher has started {place.solvers} processes, one "
-            "for each solver; leave --solvers out"
+            f"--solvers {request.solvers}: the launcher has started {process.solvers} processes, "
+            "one for each solver; leave --solvers out"
         )
     if engine.name != "torch":
         raise UsageError(
@@ -94,24 +94,24 @@ def _launched(request: TrainingRequest, engine: Engine, place: Place) -> Solvers
             "or train with --engine torch"
         )
     if request.cpu:
-        return Solvers(place.solvers, (), place)
+        return Solvers(process.solvers, (), process)
     gpus = _gpus(request, engine) if request.gpus or request.gpu is not None else None
     if gpus is None:
         gpus = tuple(range(len(devices.cuda_devices(engine.python))))
     if not gpus:
-        return Solvers(place.solvers, (), place)
+        return Solvers(process.solvers, (), process)
     if len(gpus) == 1 and "," not in os.environ.get("CUDA_VISIBLE_DEVICES", ","):
-        return Solvers(place.solvers, gpus, place)  # the launcher shows each its own
-    if place.local >= len(gpus):
+        return Solvers(process.solvers, gpus, process)  # the launcher shows each only its own GPU
+    if process.local_rank >= len(gpus):
         raise TinynetError(
-            f"process {place.local} of this machine has no GPU: there are {len(gpus)}, and each "
-            "solver takes one; start fewer processes here, or train with --cpu"
+            f"process {process.local_rank} of this machine has no GPU: there are {len(gpus)}, and "
+            "each solver takes one; start fewer processes here, or train with --cpu"
         )
-    return Solvers(place.solvers, (gpus[place.local],), place)
+    return Solvers(process.solvers, (gpus[process.local_rank],), process)
 
 
 def _gpus(request: TrainingRequest, engine: Engine) -> tuple[int, ...]:
-    """The numbers of the GPUs that are asked for; () where none are."""
+    """The numbers of the GPUs requested; () if none are."""
     if request.gpu is not None:
         return (request.gpu,)
     if request.gpus is None:

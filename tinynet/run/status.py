@@ -1,4 +1,4 @@
-"""How far a run is, and what it has come to, from its run directory alone."""
+"""Reads a run's progress and results from its run directory alone."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tinynet.run import record as runs
 from tinynet.run.log import Record, read_history, scan_history
 from tinynet.run.paths import RunPaths
 
-_RATE_RECORDS = 8  # the last so many say how fast a run is now
-DIED = "died"  # its process has gone without a word
+_RATE_RECORDS = 8  # the speed is that of this many last records
+DIED = "died"  # its process has gone without recording how it ended
 
 
 @dataclass(frozen=True)
 class Status:
-    """``state``: a run's state, or DIED.  ``history``: what has been written of it so far.
+    """``state``: the run's state, or DIED.  ``history``: its records so far.
 
-    ``loss``: the last displayed (nats), ``val_accuracy``: the last tested (0 to 1), None where
-    there is none yet; ``seconds_left``: of training, None where it cannot be told.
+    ``loss``: the last one displayed (nats); ``val_accuracy``: the last one tested (0 to 1); each is
+    None if there is none yet.  ``seconds_left``: of training; None if unknown.
     """
 
     run: runs.Run
@@ -35,13 +35,13 @@ class Status:
 
 
 def status_of(paths: RunPaths) -> Status | None:
-    """Of a run directory, None where there is none.  Raises TinynetError where it is damaged."""
+    """The status of a run; None if there is none.  Raises TinynetError if its record is damaged."""
     run = runs.load(paths.run_json)
     if run is None:
         return None
     history, _ = scan_history(paths.history)
     state = run.state
-    is_here = run.host == socket.gethostname()  # a lock of another machine need not be seen
+    is_here = run.host == socket.gethostname()  # another machine's lock may not be visible here
     if state == runs.RUNNING and is_here and not lock.is_held(paths):
         state = DIED
     iteration = run.iteration
@@ -56,7 +56,7 @@ def status_of(paths: RunPaths) -> Status | None:
 
 
 def last(history: list[Record], key: str) -> float | None:
-    """The last value that a history has of something."""
+    """The last value of ``key`` in a history; None if there is none."""
     values = [record[key] for record in history if record.get(key) is not None]
     return values[-1] if values else None
 
@@ -64,7 +64,10 @@ def last(history: list[Record], key: str) -> float | None:
 def seconds_left(
     run: runs.Run, iteration: int, history: list[Record], paths: RunPaths
 ) -> float | None:
-    """At the speed of the last records, tests included, less what has passed since the last."""
+    """Seconds of training left, at the speed of the last records with their tests.
+
+    None if the speed is unknown.  The time since the last record is subtracted.
+    """
     timed = [record for record in history if "seconds" in record][-_RATE_RECORDS:]
     if run.state == runs.FINISHED:
         return 0.0
@@ -80,7 +83,7 @@ def seconds_left(
 
 
 def summary(paths: RunPaths, run: runs.Run) -> dict[str, Any]:
-    """What a run has come to: state, last and best scores, where its snapshot is."""
+    """A run's results: state, last and best scores, paths of the newest and the best snapshot."""
     result: dict[str, Any] = {
         "run": os.fspath(paths.root),
         "state": run.state,

@@ -1,7 +1,7 @@
-"""A solver with its nets, as read from the disk, and the prototxt files that a run makes of it.
+"""A solver with its nets, as read from the disk, and the copies that a run makes of them.
 
-The copies in the run directory are what runs: net and snapshot paths lead into the directory, all
-other paths (LMDBs, mean files) stay relative to where the command runs, as Caffe reads them.
+The copies in the run directory are what runs.  Their net and snapshot paths lead into that
+directory; all other paths (LMDBs, mean files) stay relative to the working directory, as in Caffe.
 """
 
 from __future__ import annotations
@@ -42,19 +42,18 @@ class Source:
 
 @dataclass(frozen=True)
 class TrainingPrototxt:
-    """A solver with its nets, overrides applied, not yet tied to a run directory."""
+    """A solver with its nets and with overrides applied; not yet tied to a run directory."""
 
     path: Path
     solver: schema.SolverParameter
     train_net: schema.NetParameter
     test_nets: list[schema.NetParameter]
-    # by name in the run directory
+    # nets by their file names in the run directory, and the file that each was read from
     files: dict[str, schema.NetParameter] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)  # of each the file that it was read from
+    read_from: dict[str, str] = field(default_factory=dict)
     deploy: str | None = None  # text of the deploy.prototxt beside the solver
-    # the solver up to its max_iter, from that beside the solver
-    warm_up: schema.SolverParameter | None = None
-    notes: list[str] = field(default_factory=list)  # what became of nets in older formats
+    warm_up: schema.SolverParameter | None = None  # runs first, up to its own max_iter
+    notes: list[str] = field(default_factory=list)  # what was upgraded in nets of older formats
 
     @property
     def net_name(self) -> str:
@@ -67,15 +66,15 @@ class TrainingPrototxt:
 
     @property
     def effective_batch(self) -> int:
-        """Images per update of one solver, which makes ``iter_size`` passes."""
+        """Images per update of one solver: ``iter_size`` passes."""
         return self.batch_size * self.solver.iter_size
 
     @property
     def divergence_limit(self) -> float | None:
-        """Training loss from which on the run has diverged, or None where only NaN says so.
+        """Training loss at and above which the run has diverged; None if only NaN shows it.
 
-        A softmax loss over valid labels cannot exceed 87.3365 per image; a net with other or
-        more losses has no such bound.
+        A softmax loss over valid labels cannot exceed 87.3365 per image; a net with another loss,
+        or with several, has no such bound.
         """
         losses = [
             layer
@@ -89,13 +88,13 @@ class TrainingPrototxt:
         averages = (schema.LossParameter.FULL, schema.LossParameter.VALID)
         is_mean = parameter.normalization in averages
         if parameter.HasField("normalize") and not parameter.HasField("normalization"):
-            is_mean = parameter.normalize  # the older field: false divides by the batch alone
+            is_mean = parameter.normalize  # the older field: false divides by the batch size only
         if not is_mean or weight <= 0:
             return None
         return SOFTMAX_LOSS_LIMIT * weight
 
     def with_batch_size(self, size: int) -> TrainingPrototxt:
-        """The same, with ``size`` images in a forward pass of the training net."""
+        """A copy with ``size`` images per forward pass of the training net."""
         net = schema.NetParameter()
         net.CopyFrom(self.train_net)
         for layer in phases.layers_of(net, schema.TRAIN):
@@ -113,11 +112,11 @@ class TrainingPrototxt:
         return {**files, paths.solver.name: text.format(self._in(paths, self.solver))}
 
     def _in(self, paths: RunPaths, settings: schema.SolverParameter) -> schema.SolverParameter:
-        """A solver whose nets and snapshots lie in the directory ``paths``."""
+        """A copy of a solver whose nets and snapshots lie in the directory ``paths``."""
         solver = schema.SolverParameter()
         solver.CopyFrom(settings)
         solver.snapshot_prefix = os.fspath(paths.snapshot_prefix)
-        root = Path(paths.root)
+        root = paths.root
         if solver.HasField("net"):
             solver.net = os.fspath(root / "train_val.prototxt")
         if solver.HasField("train_net"):
@@ -126,14 +125,14 @@ class TrainingPrototxt:
             solver.test_net[index] = os.fspath(root / f"test_net{index}.prototxt")
         return solver
 
-    def in_the_users_files(self, message: str, paths: RunPaths) -> str:
-        """``message`` with the file and line that the user wrote, where it begins with a copy's.
+    def with_original_location(self, message: str, paths: RunPaths) -> str:
+        """Replace the "FILE:LINE:" of a run's copy that ``message`` begins with by the user's own.
 
-        It stays as it is where the file does not have the copy's layers, as one in an older format
-        or changed since.
+        The message stays as it is if the user's file has other layers than the copy: it is in an
+        older format or has changed since.
         """
-        for name, path in self.written.items():
-            copy = Path(paths.root) / name
+        for name, path in self.read_from.items():
+            copy = paths.root / name
             found = re.match(re.escape(f"{copy}:") + r"(\d+):", message)
             if found is None:
                 continue
@@ -142,13 +141,13 @@ class TrainingPrototxt:
             except (TinynetError, OSError):
                 return message
             if [layer for layer, _ in copied] == [layer for layer, _ in own]:
-                lines = {line: written for (_, line), (_, written) in zip(copied, own)}
-                line = lines.get(int(found[1]))
+                own_lines = {line: own_line for (_, line), (_, own_line) in zip(copied, own)}
+                line = own_lines.get(int(found[1]))
                 return message if line is None else f"{path}:{line}:{message[found.end() :]}"
         return message
 
     def at(self, iteration: int) -> tuple[schema.SolverParameter, int]:
-        """The solver that runs at ``iteration``, and the iteration to which it does."""
+        """The solver that runs at ``iteration``, and the iteration at which it ends."""
         if self.warm_up is not None and iteration < self.warm_up.max_iter:
             return self.warm_up, self.warm_up.max_iter
         return self.solver, self.solver.max_iter
@@ -159,7 +158,7 @@ class TrainingPrototxt:
         return [(self.train_net, schema.TRAIN), *((net, schema.TEST) for net in self.test_nets)]
 
     def sources(self) -> Iterator[Source]:
-        """Everything on disk that the nets read, each once."""
+        """All files and databases that the nets read, each once."""
         seen = set()
         for net, phase in self.nets:
             for source in _sources(net, phase):
@@ -169,18 +168,18 @@ class TrainingPrototxt:
 
 
 def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingPrototxt:
-    """Read a solver and its nets and apply ``overrides`` (solver field: value as in prototxt).
+    """Read a solver and its nets, and apply ``overrides`` (solver field: value as in prototxt).
 
-    Raises TinynetError naming file and line of what cannot be read, or file and field of a value
-    that no solver has; UsageError for an override that is no solver field, or no value of it.
+    Raises TinynetError naming the file and line of what cannot be read, or the file and field of an
+    invalid value; UsageError for an override of an unknown field or with an invalid value.
     """
     solver, warm_up = solver_files.load(path, overrides)
     files: dict[str, schema.NetParameter] = {}
-    written: dict[str, str] = {}
+    read_from: dict[str, str] = {}
     notes: list[str] = []
 
-    # a run directory is whole in itself: its nets are those beside its solver, moved or not
-    is_run = (path.parent / RunPaths(path.parent).run_json.name).exists()
+    # a run's nets are those beside its solver, even if the run has been moved
+    is_run = RunPaths(path.parent).run_json.exists()
 
     def read(net_path: str, name: str) -> schema.NetParameter:
         if is_run:
@@ -190,8 +189,8 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingProt
                 f"{path}: its net {net_path} is not there; paths in a solver start where the "
                 f"command runs, which is {os.getcwd()}"
             )
-        written[name] = net_path
-        files[name] = _up_to_date(text.read(net_path, schema.NetParameter), net_path, notes)
+        read_from[name] = net_path
+        files[name] = _upgraded(text.read(net_path, schema.NetParameter), net_path, notes)
         return files[name]
 
     if solver.HasField("net"):
@@ -199,14 +198,14 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingProt
     elif solver.HasField("train_net"):
         train = read(solver.train_net, "train_net.prototxt")
     elif solver.HasField("net_param"):
-        train = _up_to_date(solver.net_param, f"{path}: net_param", notes)
+        train = _upgraded(solver.net_param, f"{path}: net_param", notes)
     elif solver.HasField("train_net_param"):
-        train = _up_to_date(solver.train_net_param, f"{path}: train_net_param", notes)
+        train = _upgraded(solver.train_net_param, f"{path}: train_net_param", notes)
     else:
         raise TinynetError(f"{path}: names no net; set 'net' to the train_val.prototxt")
     tests = [read(name, f"test_net{index}.prototxt") for index, name in enumerate(solver.test_net)]
-    tests += [_up_to_date(net, f"{path}: test_net_param", notes) for net in solver.test_net_param]
-    # the net of the solver is tested too, for as many test_iter as are left
+    tests += [_upgraded(net, f"{path}: test_net_param", notes) for net in solver.test_net_param]
+    # Caffe tests `net` itself once for each test_iter that is left over
     if solver.HasField("net") or solver.HasField("net_param"):
         tests += [train] * max(len(solver.test_iter) - len(tests), 0)
     deploy = path.with_name("deploy.prototxt")
@@ -216,18 +215,18 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainingProt
         train_net=train,
         test_nets=tests,
         files=files,
-        written=written,
-        # read here, so that what evaluation would refuse is refused before the training
+        read_from=read_from,
+        # read now, so that a deploy net that evaluation would refuse is refused before training
         deploy=text.format(upgrade.read_net(deploy)) if deploy.exists() else None,
         warm_up=warm_up,
         notes=notes,
     )
 
 
-def _up_to_date(net: schema.NetParameter, source: str, notes: list[str]) -> schema.NetParameter:
-    """A NetParameter as Caffe's last release writes it, changed in place; ``notes`` says so."""
-    written = schema.NetParameter()
-    written.CopyFrom(net)
+def _upgraded(net: schema.NetParameter, source: str, notes: list[str]) -> schema.NetParameter:
+    """Upgrade a net in place to the format of Caffe's last release, and note it in ``notes``."""
+    before = schema.NetParameter()
+    before.CopyFrom(net)
     lost: list[str] = []
 
     def note(severity: str, message: str) -> None:
@@ -235,14 +234,14 @@ def _up_to_date(net: schema.NetParameter, source: str, notes: list[str]) -> sche
             lost.append(f"{source}: {message}")
 
     upgrade.upgrade(net, source, note)
-    if net != written:
+    if net != before:
         notes.append(f"{source}: is in one of Caffe's older formats; the run has it up to date")
     notes += lost
     return net
 
 
 def batch_size(net: schema.NetParameter, phase: int) -> int:
-    """Batch size of the first data layer in ``phase``; 0 where none states it."""
+    """Batch size of the first data layer in ``phase``; 0 if no layer states it."""
     for layer in phases.layers_of(net, phase):
         if layer.type in _BATCHED:
             return getattr(layer, _BATCHED[layer.type]).batch_size

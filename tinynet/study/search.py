@@ -305,7 +305,7 @@ class _Worker:
         solver = StagePaths(root, request.stage.name).solver
         command = [
             *("train", os.fspath(solver)),
-            *("--runs", os.fspath(request.out / "runs"), "--name", Path(paths.root).name),
+            *("--runs", os.fspath(request.out / "runs"), "--name", paths.root.name),
             *("--seed", str(request.seed), "--quiet", *request.stage.train_options, *request.train),
         ]
         log = request.out / "runs" / f"trial{trial.number:04d}.txt"

@@ -132,7 +132,7 @@ def _write(severity: int, message: str, stacklevel: int) -> None:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            files.swallow(sys.stderr)  # its terminal was closed: glog too continues without
+            files.discard_output(sys.stderr)  # its terminal was closed: glog too continues without
         if _files is not None:
             _files.write(severity, line)
 

@@ -34,7 +34,7 @@ def load_package():
 def main():
     load_package()
     from tinynet.engine.worker import channel
-    from tinynet.errors import TinynetError, one_line
+    from tinynet.errors import TinynetError, os_error_message
 
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.stderr.write("worker: the first argument is %s\n" % " or ".join(COMMANDS))
@@ -53,7 +53,7 @@ def main():
     except BrokenPipeError:
         return 1  # the parent has gone, and nobody is there to be told
     except OSError as error:
-        channel.emit("error", message=one_line(error))
+        channel.emit("error", message=os_error_message(error))
         return 1
     except Exception as error:
         # the traceback goes to the log; the parent's one line is the error itself

@@ -16,7 +16,7 @@ from types import TracebackType
 
 import torch
 
-from tinynet.launcher import Place, in_environment
+from tinynet.launcher import LaunchedProcess, this_process
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import CaffeError, check
 from tinynet.torchcaffe.net import Net
@@ -42,14 +42,14 @@ class Ranks:
 
     def __init__(self, count: int) -> None:
         """``count``: of the solvers; where a launcher has started them, it must be theirs or 1."""
-        place = in_environment()
+        process = this_process()
         check(
-            place is None or count in (1, place.solvers),
+            process is None or count in (1, process.solvers),
             f"{count} solvers were asked for, and the launcher started "
-            f"{place.solvers if place else 1} processes; ask for as many, or leave it out",
+            f"{process.solvers if process else 1} processes; ask for as many, or leave it out",
         )
-        self._launched = place is not None
-        self.place = place or Place(0, count, 0)
+        self._launched = process is not None
+        self.process = process or LaunchedProcess(0, count, 0)
         self._uid = os.environ.get(_UID, "env://").encode()
         self._started: list[subprocess.Popen[bytes]] = []
         self._nccl: NCCL | None = None
@@ -58,7 +58,7 @@ class Ranks:
         self._leaving = False
 
     def __enter__(self) -> Ranks:
-        rank, count, _ = self.place
+        rank, count, _ = self.process
         self._before = CONTEXT.solver_count, CONTEXT.solver_rank, CONTEXT.multiprocess
         CONTEXT.solver_count, CONTEXT.solver_rank, CONTEXT.multiprocess = count, rank, True
         if not self._launched and count > 1:
@@ -98,11 +98,11 @@ class Ranks:
         if self._launched and len(gpus) == 1 and _shows_one_gpu():
             return gpus[0]
         check(
-            self.place.local < len(gpus),
-            f"process {self.place.local} of this machine has no GPU: of -gpu "
+            self.process.local_rank < len(gpus),
+            f"process {self.process.local_rank} of this machine has no GPU: of -gpu "
             f"{','.join(map(str, gpus))} each solver takes one",
         )
-        return gpus[self.place.local]
+        return gpus[self.process.local_rank]
 
     def join(self, solver: Solver) -> None:
         """Join ``solver`` with the others', and give all of them the weights of rank 0."""
@@ -115,7 +115,7 @@ class Ranks:
         if self._nccl is None:
             return action
         # a terminal's signal comes to all ranks, though not between the same two iterations
-        mine = _ACTIONS.index(action) if self.place.rank == 0 else 0
+        mine = _ACTIONS.index(action) if self.process.rank == 0 else 0
         return _ACTIONS[self._nccl.highest(mine)]
 
     # --- the processes that rank 0 has started
@@ -124,7 +124,7 @@ class Ranks:
         environment = {
             **os.environ,
             "RANK": str(rank),
-            "WORLD_SIZE": str(self.place.solvers),
+            "WORLD_SIZE": str(self.process.solvers),
             "LOCAL_RANK": str(rank),
             _UID: self._uid.decode(),
         }
@@ -171,7 +171,7 @@ class Ranks:
             except (ValueError, KeyError, TypeError):
                 continue
         return (
-            f"rank {rank} of {self.place.solvers} has ended ({why}), and with it the training; "
+            f"rank {rank} of {self.process.solvers} has ended ({why}), and with it the training; "
             "resume from the last snapshot"
         )
 

@@ -144,12 +144,12 @@ def train(flags: dict[str, Any]) -> int:
         if flags["snapshot"]:
             _info(f"Resuming from {flags['snapshot']}")
             solver.restore(flags["snapshot"])
-        if ranks.place.solvers > 1:
+        if ranks.process.solvers > 1:
             ranks.join(solver)
-            batch = effective_batch(solver.net, param.iter_size, ranks.place.solvers)
+            batch = effective_batch(solver.net, param.iter_size, ranks.process.solvers)
             _info(f"Effective batch: {batch}")
         _info("Starting Optimization")
-        if ranks.place.rank == 0:
+        if ranks.process.rank == 0:
             solver.solve()
         else:
             solver.step(param.max_iter - solver.iter)
