@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinynet.engine import devices, discovery
-from tinynet.engine.processor import bound_to, processor
+from tinynet.engine.processor import affinity, processor
 
 
 def machine(gpu: int | None = None) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def machine(gpu: int | None = None) -> dict[str, Any]:
     here = processor()
     return {
         "processor": here.name,
-        "cores": len(bound_to()),
+        "cores": len(affinity()),
         "instructions": [word for word in known if word in here.instructions],
         "gpu": "" if gpu is None else _gpu_name(gpu),
     }

@@ -1,7 +1,7 @@
-"""Keeps a nice value's meaning for a process that has a session of its own.
+"""Keeps our nice value effective for a child process in a session of its own.
 
 Linux's autogroup (sched(7)) divides the processor between sessions first, and by nice values only
-within each.  What we start in a new session would so compete as nice 0, however nice we are.
+within each.  A child in a new session would therefore compete as nice 0, however nice we are.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import time
 from pathlib import Path
 
-# an ordinary user may change a session's value ten times a second, over all sessions
+# the kernel lets ordinary users change these values ten times a second in all
 _TRIES, _PAUSE = 10, 0.1
 
 
 def follow_nice(pid: int) -> None:
-    """Give the session of the process ``pid``, which leads it, our own nice value where above 0.
+    """Give the session that the process ``pid`` leads our own nice value, if that is above 0.
 
-    Does nothing where the system has no autogroups.
+    Does nothing if the system has no autogroups.
     """
     value = os.nice(0)
     if value <= 0:

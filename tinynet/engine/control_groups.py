@@ -1,6 +1,6 @@
 """Control groups: what a container, a batch system or a login session lets this process use.
 
-Of either kind: version 2 has one tree of groups, version 1 one for each controller.
+Reads both versions: version 2 has one tree of groups, version 1 has one for each controller.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-_NO_LIMIT = 1 << 60  # version 1 writes a number that no machine has
+_NO_LIMIT = 1 << 60  # version 1 writes a larger number to say that there is no limit
 
 
 def folders(controller: str, root: Path = ROOT) -> list[Path]:
-    """Of the groups that hold this process, the innermost first, with those that they lie in."""
+    """Folders of the groups that this process is in, each followed by the groups around it."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -28,7 +28,7 @@ def folders(controller: str, root: Path = ROOT) -> list[Path]:
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
-    """Bytes of memory that may be used, the least of all limits; None where there is none."""
+    """Bytes of memory that may be used, the smallest of all limits; None if there is none."""
     limits = []
     for folder in folders("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -40,7 +40,7 @@ def memory_limit(root: Path = ROOT) -> int | None:
 
 
 def killed_for_memory(root: Path = ROOT) -> int | None:
-    """How many processes the kernel has ended in our group for want of memory; None: not known."""
+    """How many processes of our group the kernel has killed for lack of memory; None if unknown."""
     for folder in folders("memory", root):
         for name in ("memory.events", "memory.oom_control"):
             try:

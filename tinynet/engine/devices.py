@@ -1,4 +1,4 @@
-"""Which device an engine works on: chosen, and tried before anything rests on it."""
+"""Chooses the device that an engine works on, and tests it before it is used."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from tinynet.engine.interpreters import ask
 from tinynet.engine.process import start_worker
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-UUIDS = ("GPU-", "MIG-")  # how they begin
+UUIDS = ("GPU-", "MIG-")  # prefixes of UUIDs
 
 
 def choose(engine: Engine, gpu: int | None, cpu: bool) -> int | None:
-    """The GPU's number, or None for the CPU: asked for, or where torch sees one, the first."""
+    """The number of the GPU requested, or of the first that torch sees; None for the CPU."""
     if gpu is not None or cpu:
         return gpu
     return 0 if engine.name == "torch" and cuda_devices(engine.python) else None
 
 
 def require(engine: Engine, gpu: int) -> None:
-    """Raise TinynetError where the engine cannot use that GPU; it is asked in a worker."""
+    """Raise TinynetError if the engine cannot use that GPU; a worker tries it."""
     with start_worker(engine, ["device", f"--gpu={gpu}"]) as worker:
         worker.finish()
 
 
 def cuda_devices(python: str) -> list[str]:
-    """Names of the CUDA devices that torch sees under an interpreter, [] for none.
+    """Names of the CUDA devices that torch sees under an interpreter; [] if there are none.
 
-    Asked of a child, which takes seconds to import torch: only where the system has a GPU driver.
+    A child is asked, which takes seconds to import torch, and only if there is a GPU driver.
     """
     return list(_seen(python).names) if has_driver() else []
 
 
 def why_unused(python: str) -> str:
-    """Why torch uses none of the GPUs that are here; "" where it does, or none is to be used."""
+    """Why torch sees no GPU although there is a driver; "" if it does, or if GPUs are hidden."""
     if are_hidden() or not has_driver():
         return ""
     seen = _seen(python)
@@ -55,14 +55,14 @@ def why_unused(python: str) -> str:
 
 
 def are_hidden() -> bool:
-    """Whether CUDA_VISIBLE_DEVICES shows no GPU of this machine."""
+    """Whether CUDA_VISIBLE_DEVICES hides all GPUs of this machine."""
     return VISIBLE in os.environ and not shown(os.environ[VISIBLE])
 
 
 def shown(visible: str) -> list[str]:
     """The numbers and UUIDs in CUDA_VISIBLE_DEVICES, as CUDA reads it.
 
-    It heeds nothing from a word on that names no device: "-1", a batch system's "NoDevFiles".
+    CUDA ignores everything from the first word on that is no device: "-1", Slurm's "NoDevFiles".
     """
     words = [word.strip() for word in visible.split(",")]
     return list(itertools.takewhile(lambda w: w.isdecimal() or w.startswith(UUIDS), words))
@@ -75,13 +75,13 @@ class _Seen(NamedTuple):
 
 
 def has_driver() -> bool:
-    """Whether this machine has an NVIDIA driver, asked without it."""
+    """Whether this machine seems to have an NVIDIA driver; the driver itself is not asked."""
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
 
 
 @cache
 def _seen(python: str) -> _Seen:
-    # as nvidia-smi counts them, and as workers do (environment.py)
+    # number the GPUs as nvidia-smi does, and as workers do (environment.py)
     order = os.environ.get(environment.DEVICE_ORDER, environment.AS_NVIDIA_SMI)
     try:
         answer = json.loads(ask([python, "-c", _CODE], **{environment.DEVICE_ORDER: order}).stdout)

@@ -1,8 +1,8 @@
-"""Finds the engines, and the interpreters that they live in.
+"""Finds the engines and their interpreters.
 
 An engine is an interpreter plus a module with pycaffe's API: ``tinynet.torchcaffe`` in this
-interpreter, or the real ``caffe`` in whatever interpreter has it.  Nothing here imports either:
-real Caffe is looked at in a child process, since it can abort the process that holds it.
+interpreter, or the real ``caffe`` in whatever interpreter has it.  This module imports neither:
+real Caffe is probed in a child process, since it can abort the process that imports it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SET_UP_CAFFE = Path(__file__).resolve().parents[2] / "scripts" / "setup_caffe.sh
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that was seen to work."""
+    """An engine that was found to work."""
 
     name: str  # "caffe" or "torch"
     module: str  # what a worker imports: "caffe" or "tinynet.torchcaffe"
@@ -43,7 +43,7 @@ class Engine:
 def _interpreter(given: str) -> str:
     """Absolute path of an interpreter given as a path, a command or a virtual environment.
 
-    Symbolic links stay as they are: a virtual environment's interpreter is one.
+    Symbolic links are not resolved: a virtual environment's interpreter is one.
     """
     path = Path(given).expanduser()
     if path.is_dir():
@@ -54,9 +54,9 @@ def _interpreter(given: str) -> str:
 
 
 def caffe_candidates(caffe_python: str | None = None) -> Iterator[tuple[str, str, bool]]:
-    """Interpreters where real Caffe may live, in the order in which they are tried.
+    """Yield the interpreters that may have real Caffe, in the order in which they are tried.
 
-    Yields (interpreter, where it was named, whether a user named it).
+    Each as (interpreter, where it was named, whether a user named it).
     """
     if caffe_python is not None:
         yield _interpreter(caffe_python), "--caffe-python", True
@@ -74,25 +74,25 @@ def caffe_candidates(caffe_python: str | None = None) -> Iterator[tuple[str, str
 
 
 def how_to_get_caffe() -> str:
-    """What makes an environment with real Caffe from here: a wheel does not bring the script."""
+    """How the user can install real Caffe; the set-up script exists only in a checkout."""
     if SET_UP_CAFFE.exists():
         script = os.path.relpath(SET_UP_CAFFE)
-        made = f"run {SET_UP_CAFFE if script.startswith(os.pardir) else script}"
+        way = f"run {SET_UP_CAFFE if script.startswith(os.pardir) else script}"
     else:
-        made = (
+        way = (
             f"with a Python 3.6 to 3.9: python3.9 -m venv {VENV} && {VENV}/bin/pip install "
             "kendryte-caffe 'numpy<2' 'protobuf<3.21'"
         )
     return (
-        f"{made}; or name an interpreter that has Caffe with --caffe-python or "
+        f"{way}; or name an interpreter that has Caffe with --caffe-python or "
         f"{ENVIRONMENT_VARIABLE}"
     )
 
 
 def find_caffe(caffe_python: str | None = None) -> Engine:
-    """The first real Caffe that works.
+    """Find the first real Caffe that works.
 
-    Raises TinynetError if there is none, or if the one that a user named does not work.
+    Raises TinynetError if there is none, or if the one that the user named does not work.
     """
     placeholder = False
     for python, where, named in caffe_candidates(caffe_python):
@@ -110,7 +110,7 @@ def find_caffe(caffe_python: str | None = None) -> Engine:
 
 
 def find_torch() -> Engine:
-    """The torch engine.  Raises TinynetError where torch is not installed."""
+    """Find the torch engine.  Raises TinynetError if torch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise TinynetError(f"the torch engine needs torch, which is not installed: {GET_TORCH}")
     try:
@@ -121,9 +121,9 @@ def find_torch() -> Engine:
 
 
 def find(name: str = "auto", caffe_python: str | None = None) -> Engine:
-    """The engine called ``name``: "caffe", "torch", or "auto" (torch where it is installed).
+    """Find the engine ``name``: "caffe", "torch", or "auto" (torch if it is installed).
 
-    Raises UsageError for another name, TinynetError with what to do where there is no engine.
+    Raises UsageError for another name, TinynetError with what to do if there is no engine.
     """
     if name == "torch":
         return find_torch()
@@ -141,14 +141,3 @@ def find(name: str = "auto", caffe_python: str | None = None) -> Engine:
         raise TinynetError(
             f"no engine found: {GET_TORCH} brings the torch engine; {error}"
         ) from None
-
-
-def available() -> list[Engine]:
-    """Every engine that works here, torch first."""
-    engines = []
-    for finder in (find_torch, find_caffe):
-        try:
-            engines.append(finder())
-        except TinynetError:
-            continue
-    return engines

@@ -1,6 +1,6 @@
-"""Looks at what this machine has: engines, interpreters, devices, versions; and what to do.
+"""Examines this machine: engines, interpreters, devices, versions, and what to do about each.
 
-Whatever may abort or hang on to a device (importing Caffe, starting CUDA) is asked of a child.
+Whatever may abort, or keep a device occupied (importing Caffe, starting CUDA), runs in a child.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tinynet.engine import discovery, environment
 from tinynet.engine.interpreters import PLACEHOLDER, Answer, ask, last_line, probe_caffe
 from tinynet.errors import TinynetError
 
-# what setup.py requires, then what its extras bring
+# the packages that setup.py requires
 REQUIRED = (
     *("numpy", "lmdb", "pillow", "protobuf", "matplotlib", "click", "tqdm"),
     *("scipy", "jinja2", "rich", "msgspec", "igraph"),
 )
-# what may be there besides, and what for; all but torch serve one command or one kind of file
+# those of its extras, and their purposes; all but torch serve one command or one kind of file
 OPTIONAL = {
     "torch": "the torch engine",
     "simplejpeg": "faster decoding of JPEGs, which Pillow decodes too",
@@ -66,7 +66,7 @@ _CAFFE_GPU = "import caffe; caffe.set_device(0); caffe.set_mode_gpu(); print('gp
 
 @dataclass
 class Findings:
-    """Everything that ``tinynet doctor`` reports; ``advice`` is a list of lines to act on."""
+    """Everything that ``tinynet doctor`` reports; ``advice``: what to do, one line each."""
 
     tinynet: str
     python: dict[str, str]
@@ -78,13 +78,13 @@ class Findings:
 
     @property
     def usable(self) -> bool:
-        """Whether at least one engine works, and everything that is required is installed."""
+        """Whether at least one engine works and every required package is installed."""
         missing = [package for package in REQUIRED if self.versions[package] is None]
         return not missing and any(entry["works"] for entry in self.engines.values())
 
 
 def examine(caffe_python: str | None = None) -> Findings:
-    """Look at everything; takes some seconds, most of them torch's import in a child."""
+    """Examine everything; takes some seconds, most of them to import torch in a child."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         torch = pool.submit(_torch)
         nvidia = pool.submit(_nvidia)
@@ -109,22 +109,22 @@ def _version(package: str) -> str | None:
 
 
 def _interpreters(caffe_python: str | None) -> list[str]:
-    """Interpreters in which Caffe may live, or may be installed (3.6 to 3.9): each once.
+    """Interpreters that may have Caffe, or in which it may be installed (3.6 to 3.9), each once.
 
-    Those that `discovery.find` looks at, then every pythonN.M on PATH and under ~/.pyenv/versions.
+    Those that ``discovery.find_caffe`` tries, then pythons on PATH and under ~/.pyenv/versions.
     """
     found = [python for python, _, _ in discovery.caffe_candidates(caffe_python)]
     for minor in range(6, 10):
         on_path = shutil.which(f"python3.{minor}")
-        if on_path and "/shims/" not in on_path:  # a shim may have nothing behind it
+        if on_path and "/shims/" not in on_path:  # a pyenv shim may lead to no interpreter
             found.append(on_path)
         home = os.path.expanduser(f"~/.pyenv/versions/3.{minor}.*/bin/python")
         found += sorted(glob.glob(home))
     return list(dict.fromkeys(found))
 
 
-def _said(found: Answer) -> str:
-    """The last words of a child that failed."""
+def _reason(found: Answer) -> str:
+    """Why a child failed, in one line."""
     return found.fault or last_line(found.stderr) or "it said nothing"
 
 
@@ -137,7 +137,7 @@ def _torch() -> dict[str, Any]:
     try:
         answer = json.loads(child.stdout)
     except ValueError:
-        reason = f"torch {engine.version} does not start: {_said(child)}"
+        reason = f"torch {engine.version} does not start: {_reason(child)}"
         return {"works": False, "reason": reason}
     return {"works": True, "version": engine.version, "python": engine.python, **answer}
 
@@ -157,12 +157,13 @@ def _caffe(caffe_python: str | None) -> dict[str, Any]:
 
 
 def _fatal(found: Answer) -> str:
+    """The text of glog's first FATAL line; without one, why the child failed."""
     lines = [line for line in found.stderr.splitlines() if "] " in line and line[:1] == "F"]
-    return lines[0].partition("] ")[2] if lines else _said(found)
+    return lines[0].partition("] ")[2] if lines else _reason(found)
 
 
 def _nvidia() -> dict[str, Any]:
-    """What the driver's own tool says; {} where there is none."""
+    """What nvidia-smi reports; {} if there is no nvidia-smi."""
     if shutil.which("nvidia-smi") is None:
         return {}
     query = "index,name,memory.total,memory.free,driver_version"
@@ -181,7 +182,7 @@ def _nvidia() -> dict[str, Any]:
 
 
 def _advice(findings: Findings) -> Iterable[str]:
-    """What to do about each thing that is missing, the most needed first."""
+    """Yield what to do about each thing that is missing, the most important first."""
     for package in REQUIRED:
         if findings.versions[package] is None:
             yield f"{package} is missing: pip install {package}"

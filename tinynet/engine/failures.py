@@ -1,4 +1,4 @@
-"""One line on why a worker failed: its own message, a failed CHECK, a signal, its last words."""
+"""Explains in one line why a worker failed: by its message, a failed CHECK, a signal, its log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def explain_failure(
     error: str | None = None,
     kills_before: int | None = None,
 ) -> str:
-    """One line on why a worker failed.
+    """Explain in one line why a worker failed.
 
     ``status``: its exit status, negative for a signal; ``log``: the last lines of its stderr;
-    ``error``: the message of its ``error`` event, where it sent one; ``kills_before``:
-    ``control_groups.killed_for_memory()`` of when it was started.
+    ``error``: the message of its ``error`` event, if it sent one; ``kills_before``: the value of
+    ``control_groups.killed_for_memory()`` when it was started.
     """
     if error is not None:
         return _of_a_gpu(error) or error + _THREADS.get(error.partition(": ")[2], "")
@@ -43,7 +43,7 @@ def explain_failure(
 
 
 def who_killed(kills_before: int | None) -> str:
-    """What to add of a child that SIGKILL has ended, which leaves no time for a last word.
+    """The end of a message about a child killed by SIGKILL: who probably sent that signal.
 
     ``kills_before``: as in ``explain_failure``.
     """
@@ -58,11 +58,11 @@ def who_killed(kills_before: int | None) -> str:
 
 
 def is_of_a_broken_gpu(message: str) -> bool:
-    """Whether a failure's one line says that the GPU itself does not compute."""
+    """Whether a failure's message says that the GPU itself does not work."""
     return _BROKEN_GPU.search(message) is not None
 
 
-# not by a label, a full memory, or what joins several GPUs
+# a bad label, a lack of memory, or a failed connection of GPUs does not mean a broken GPU
 _BROKEN_GPU = re.compile(
     r"(GPU \d+ cannot be used: |the GPU has failed \()"
     r"(?!.*(?:device-side assert|ALLOC_FAILED|out of memory|NCCL error))"
@@ -70,7 +70,7 @@ _BROKEN_GPU = re.compile(
 
 
 def _of_a_gpu(error: str) -> str:
-    """One line on an error that PyTorch had from a GPU or its libraries; "" for any other."""
+    """Explain in one line an error of a GPU or its libraries in PyTorch; "" for other errors."""
     short = _GPU_SHORTAGE.match(error)
     if short is not None:
         asked = f" (asked for {short[1]})" if short[1] else ""

@@ -1,4 +1,4 @@
-"""Runs a worker in the foreground: its log is ours, and what is asked of us is asked of it."""
+"""Runs a worker in the foreground: it logs to our stderr, and our signals are passed on to it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PASSED_ON = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 def run(engine: Engine, arguments: Sequence[str]) -> int:
     """Run a worker to its end and return its exit status, 0 or 75 (stopped early).
 
-    The worker's log goes to our stderr.  Raises TinynetError (UsageError) with the worker's own
-    message where it failed.  A signal that ends the worker ends us too.
+    Raises TinynetError or UsageError with the worker's own message if it fails.  A signal that ends
+    the worker ends this process too.
     """
     passed: set[int] = set()
 
@@ -25,12 +25,12 @@ def run(engine: Engine, arguments: Sequence[str]) -> int:
         passed.add(number)
         worker.send_signal(number)
 
-    # In a session of its own the worker gets no signal from the terminal, but each of them from
-    # us, once, wherever it was sent to: those that were ignored too, since Caffe takes them
-    # wherever it runs, also under nohup.
+    # In a session of its own the worker gets no signal from the terminal, so each signal reaches it
+    # exactly once, from us.  That includes signals that were ignored: Caffe too sets its own
+    # actions for them, even under nohup.
     with (
-        start_worker(engine, arguments, log_is_ours=True, own_session=True) as worker,
-        signals.taken(_PASSED_ON, pass_on, ignored_too=True),
+        start_worker(engine, arguments, inherit_stderr=True, own_session=True) as worker,
+        signals.caught(_PASSED_ON, pass_on, ignored_too=True),
     ):
         status = worker.follow()
     if status in (0, StoppedEarly.exit_status):

@@ -1,6 +1,6 @@
-"""Asks an interpreter something in a child process: what it is, and whether real Caffe lives there.
+"""Asks an interpreter, in a child process, for its version and whether it has real Caffe.
 
-Nothing here trusts the program that a user named: it may be no Python, abort, or never answer.
+The program that the user named is not trusted: it may be no Python, abort, or never answer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LIMIT_SECONDS = 60.0  # importing Caffe or torch from a slow network disk takes 
 _LONGEST_REASON = 300
 _OLDEST = (3, 6)
 
-# Runs in any Python from 3.6 on.  Leaves the working directory out of the module path, as the
-# worker does: a folder named `caffe` there (a source tree) would be taken for the module.
+# Runs in any Python from 3.6 on.  Takes the working directory off the module path, as the worker
+# does: a folder named `caffe` there (a source tree) would be taken for the module.
 _PROBE = """
 import json, os, platform, sys
 if sys.path[:1] == [""]:
@@ -59,7 +59,7 @@ PLACEHOLDER = (
 
 
 class Answer(NamedTuple):
-    """What a child said; ``fault`` is empty where it ended well, else one line on why not."""
+    """The output of a child; ``fault``: why it failed, in one line, or "" if it did not."""
 
     stdout: str
     stderr: str
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Probe:
-    """What an interpreter says about its ``caffe``; ``caffe`` is None where it has none."""
+    """What an interpreter has; ``caffe``: the version of real Caffe, None if it has none."""
 
     python: str
     python_version: str = ""
@@ -83,9 +83,9 @@ class Probe:
 
 
 def ask(command: list[str], **environment: str) -> Answer:
-    """Run a command, without stdin, until it ends or ``LIMIT_SECONDS`` are over.
+    """Run a command, without stdin, until it ends or ``LIMIT_SECONDS`` have passed.
 
-    Whatever it has started ends with it.
+    Then its whole process group is killed.
     """
     try:
         child = subprocess.Popen(
@@ -96,7 +96,7 @@ def ask(command: list[str], **environment: str) -> Answer:
             text=True,
             errors="replace",
             env={**os.environ, **environment},
-            start_new_session=True,  # a group of its own: a wrapper's children hold the pipes
+            start_new_session=True,  # a wrapper's children hold the pipes: they form one group
         )
     except OSError as error:
         return Answer("", "", error.strerror or str(error))
@@ -120,20 +120,20 @@ def ask(command: list[str], **environment: str) -> Answer:
 
 
 def last_line(text: str) -> str:
-    """The last line of what a program said that says anything, fit to stand in a message."""
+    """The last line of ``text`` that is not blank, printable and short enough for a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     shown = "".join(sign if sign.isprintable() else "?" for sign in lines[-1]) if lines else ""
     return shown[:_LONGEST_REASON]
 
 
 def probe_caffe(python: str) -> Probe:
-    """Import ``caffe`` in a child under the interpreter ``python``, and say what came of it."""
-    reason = _no_python(python)
+    """Import ``caffe`` in a child under the interpreter ``python``, and return what it found."""
+    reason = _python_fault(python)
     if reason:
         return Probe(python, error=reason)
     found = ask([python, "-c", _PROBE], GLOG_minloglevel="3")
     try:
-        answer = json.loads(found.stdout.splitlines()[-1])  # before it, what a start-up file says
+        answer = json.loads(found.stdout.splitlines()[-1])  # start-up files may print lines before
         version = answer["python"]
     except (ValueError, TypeError, LookupError):
         reason = found.fault or last_line(found.stderr) or "it says nothing of what it was asked"
@@ -144,7 +144,7 @@ def probe_caffe(python: str) -> Probe:
     has_numpy = answer.get("numpy") is not None
     if not reason and not has_numpy:
         reason = "it has no numpy, which workers need"
-    others = _of_other_pythons(version)
+    others = _foreign_folders(version)
     if reason and others:
         reason += f"; PYTHONPATH shows it packages of another Python ({others[0]}): unset it"
     return Probe(
@@ -158,17 +158,17 @@ def probe_caffe(python: str) -> Probe:
     )
 
 
-def _of_other_pythons(version: str) -> list[str]:
-    """The folders in PYTHONPATH that belong to other versions of Python than ``version``, 3.9.1."""
+def _foreign_folders(version: str) -> list[str]:
+    """The folders in PYTHONPATH of other Python versions than ``version`` (such as "3.9.1")."""
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     found = {folder: re.search(r"/python(3\.\d+)(?:/|$)", folder) for folder in folders}
     return [f for f, match in found.items() if match and not version.startswith(match[1] + ".")]
 
 
-def _no_python(program: str) -> str:
-    """Why a program is no Python that runs workers; "" where it is one.
+def _python_fault(program: str) -> str:
+    """Why a program is not a Python that can run workers; "" if it is.
 
-    Asked before a program is given code to run: a shell would run that too.
+    Checked before the program is given code to run, since a shell would run that too.
     """
     found = ask([program, "--version"])
     match = re.search(r"^Python (\d+)\.(\d+)\S*", found.stdout + "\n" + found.stderr, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""In which arithmetic an engine can compute, on which device."""
+"""Checks which arithmetic an engine can compute in, on which device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 
 def require_precision(precision: str, engine: Engine, gpu: int | None) -> None:
-    """Raise UsageError where the engine, or the device (None: the CPU), has no such arithmetic."""
+    """Raise UsageError if the engine, or the device (None: the CPU), lacks that arithmetic."""
     if precision == "float32":
         return
     if engine.name != "torch":

@@ -1,8 +1,8 @@
-"""A worker as its parent sees it: started, spoken with, followed to its end, and explained.
+"""The parent's side of a worker: starts it, talks to it, follows it to its end, explains failures.
 
-Every worker is held by one ``WorkerProcess``, whatever it does.  What a worker says follows
-``worker/channel.py``: events on stdout, JSON objects, one a line; its log on stderr.  Both are read
-whenever the parent waits, also while it sends, so that neither side can block the other.
+A ``WorkerProcess`` holds a worker of any kind.  The protocol is that of ``worker/channel.py``:
+events on stdout, one JSON object per line; the log on stderr.  The parent reads both whenever it
+waits, even while it sends, so that neither side can block the other.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tinynet.errors import TinynetError
 
 WORKER = Path(__file__).parent / "worker"
 
-_TAIL = 200  # lines of the log that are kept to explain a failure
-_LONGEST_LINE = 1 << 20  # bytes; what is longer is cut, so that no worker can fill our memory
-_LOOK_SECONDS = 1.0  # between two looks whether a silent worker has ended
+_TAIL = 200  # last lines of the log that are kept to explain a failure
+_LONGEST_LINE = 1 << 20  # bytes; longer lines are split, so that no worker can fill our memory
+_POLL_SECONDS = 1.0  # how often to check whether a silent worker has ended
 
 TakeEvent = Callable[[dict[str, Any]], None]
 TakeLog = Callable[[list[str]], None]
@@ -41,12 +41,12 @@ def start_worker(
     variables: Mapping[str, str] | None = None,
     **how: Any,
 ) -> WorkerProcess:
-    """Start a worker: ``arguments`` are its command (``train``, ``predict``) and that one's own.
+    """Start a worker; ``arguments`` are its command (``train``, ``predict``) and its options.
 
-    ``--engine MODULE`` is put in after the command.  The worker takes ``tinynet`` from this very
+    ``--engine MODULE`` is inserted after the command.  The worker takes ``tinynet`` from this
     package, and everything else from its own interpreter.  ``threads``: how many it computes with;
-    None: as many as this process may use.  ``variables``: of its environment, besides those that
-    every worker has (``environment.of_worker``).  ``how``: what ``WorkerProcess`` takes.
+    None: as many as this process may use.  ``variables``: environment variables besides those of
+    every worker (``environment.of_worker``).  ``how``: further arguments of ``WorkerProcess``.
     """
     command, *rest = (os.fspath(argument) for argument in arguments)
     own = {**environment.of_worker(engine.name, threads), **(variables or {})}
@@ -55,10 +55,10 @@ def start_worker(
 
 
 def become_script(engine: Engine, script: str, arguments: Sequence[str]) -> NoReturn:
-    """Let a user's script, run by the engine, take over this process: it never returns.
+    """Replace this process by a user's script, run by the engine; never returns.
 
-    The script has this process's streams, signals and number, its exit status, and its environment
-    with what ``environment.of_script`` adds.
+    The script inherits this process's streams, signals, id and environment, to which
+    ``environment.of_script`` is added.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -68,10 +68,10 @@ def become_script(engine: Engine, script: str, arguments: Sequence[str]) -> NoRe
 
 
 class WorkerProcess:
-    """A process that speaks the worker's protocol.  A context: its end ends the process.
+    """A process that speaks the worker's protocol.  Leaving the context kills the process.
 
     ``status``: the exit status, negative for a signal; None while it runs.  ``error``: the message
-    of its ``error`` event, and ``error_kind`` the error's class, None where it sent none.
+    of its ``error`` event, and ``error_kind`` the error's class; None if it sent none.
     """
 
     def __init__(
@@ -82,16 +82,17 @@ class WorkerProcess:
         take_event: TakeEvent | None = None,
         take_log: TakeLog | None = None,
         with_input: bool = False,
-        log_is_ours: bool = False,
+        inherit_stderr: bool = False,
         own_session: bool = False,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Start ``command``; ``engine`` is named where it fails.
+        """Start ``command``; ``engine`` is named in the message if it fails.
 
-        ``take_event`` gets every event, ``take_log`` the lines of the log as they come (not ended,
-        decoded).  ``with_input``: its stdin is a pipe (``send``), else empty.  ``log_is_ours``: its
-        stderr is ours, and no line of it is kept.  ``own_session``: no signal of a terminal reaches
-        it.  ``variables``: of its environment, besides ours.  Raises OSError.
+        ``take_event`` gets every event; ``take_log`` gets the log's lines as they come, decoded and
+        without line ends.  ``with_input``: its stdin is a pipe (``send``), otherwise empty.
+        ``inherit_stderr``: it logs to our stderr, and no line of it is kept.  ``own_session``: no
+        signal from a terminal reaches it.  ``variables``: environment variables besides ours.
+        Raises OSError.
         """
         self._engine = engine
         self._take_event = take_event
@@ -101,7 +102,7 @@ class WorkerProcess:
             command,
             stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=None if log_is_ours else subprocess.PIPE,
+            stderr=None if inherit_stderr else subprocess.PIPE,
             bufsize=0,
             env={**os.environ, **(variables or {})},
             start_new_session=own_session,
@@ -111,95 +112,95 @@ class WorkerProcess:
         self.error: str | None = None
         self.error_kind: str | None = None
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
-        self._awaited: dict[str, dict[str, Any]] = {}  # the last event of each kind
-        self._unended: dict[int, bytes] = {}  # of each stream, the line that has not ended yet
+        self._last_events: dict[str, dict[str, Any]] = {}  # the last event of each kind
+        self._partial_lines: dict[int, bytes] = {}  # the unfinished line of each stream
         self._selector = selectors.DefaultSelector()
         assert self._process.stdout is not None
-        self._listen(self._process.stdout, self._events)
+        self._listen(self._process.stdout, self._take_events)
         if self._process.stderr is not None:
-            self._listen(self._process.stderr, self._log)
+            self._listen(self._process.stderr, self._take_lines)
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
 
-    # ------------------------------------------------------------------ what it says
+    # ------------------------------------------------------------------ its output
 
     def follow(self) -> int:
-        """Take what it says until it has ended; return its exit status."""
-        while self._turn():
+        """Read its output until it has ended; return its exit status."""
+        while self._read_next():
             pass
         return self._process.wait()
 
     def wait_for(self, kind: str) -> dict[str, Any] | None:
-        """Take what it says until an event ``kind``; that event, or None where it ended before."""
-        while kind not in self._awaited and self._turn():
+        """Read its output up to an event of ``kind``; return that event, or None if it ended."""
+        while kind not in self._last_events and self._read_next():
             pass
-        if kind not in self._awaited:
+        if kind not in self._last_events:
             self._process.wait()
-        return self._awaited.pop(kind, None)
+        return self._last_events.pop(kind, None)
 
     def drain_log(self) -> None:
-        """Take the log as far as it has been written by now."""
+        """Read all that it has written to its log until now."""
         pipe = self._process.stderr
         with selectors.DefaultSelector() as selector:
             if pipe is None or pipe not in [k.fileobj for k in self._selector.get_map().values()]:
                 return
             selector.register(pipe, selectors.EVENT_READ)
-            while selector.select(0) and self._read(pipe.fileno(), self._log):
+            while selector.select(0) and self._read(pipe.fileno(), self._take_lines):
                 pass
 
     def _listen(self, pipe: IO[bytes], take: Callable[[list[bytes]], None]) -> None:
         self._selector.register(pipe, selectors.EVENT_READ, take)
 
-    def _turn(self) -> bool:
-        """Wait for something that it says, and take it; False where no more can come."""
+    def _read_next(self) -> bool:
+        """Wait for output and take it; return False once no more can come."""
         if not self._selector.get_map():
             return False
-        # before, not after: it may say its last words and end between the two
+        # polled before the select: it may write its last output and end between the two
         has_ended = self._process.poll() is not None
-        ready = self._selector.select(_LOOK_SECONDS)
+        ready = self._selector.select(_POLL_SECONDS)
         for key, _ in ready:
             if key.data is not None and not self._read(key.fd, key.data):
                 self._selector.unregister(key.fileobj)
         if not ready and has_ended:
-            return False  # a child of its own still holds its pipes, which nobody will write to
+            return False  # only a child of its own still holds its pipes
         return bool(self._selector.get_map())
 
     def _read(self, descriptor: int, take: Callable[[list[bytes]], None]) -> bool:
-        """Hand on the whole lines that have come; False at the stream's end."""
+        """Read once, and pass on the lines that are complete; return False at the stream's end."""
         data = os.read(descriptor, 1 << 16)
-        # the end ends a line that was cut off
-        *lines, rest = (self._unended.get(descriptor, b"") + (data or b"\n")).split(b"\n")
+        # the end of the stream completes an unfinished line
+        *lines, rest = (self._partial_lines.get(descriptor, b"") + (data or b"\n")).split(b"\n")
         if len(rest) > _LONGEST_LINE:
             lines, rest = [*lines, rest], b""
-        self._unended[descriptor] = rest
+        self._partial_lines[descriptor] = rest
         if lines:
             take(lines)
         return bool(data)
 
-    def _events(self, lines: list[bytes]) -> None:
-        # what is no event is not the worker's: of a wrapper script, say, or of a library that
-        # writes to the descriptor itself
+    def _take_events(self, lines: list[bytes]) -> None:
+        # lines that are no events come from a wrapper script, say, or from a library that writes to
+        # the descriptor itself; they belong to the log
         strays = [line for line in lines if line.strip() and _event(line) is None]
         if strays:
-            self._log(strays)
+            self._take_lines(strays)
         for event in filter(None, map(_event, lines)):
             if event["event"] == "error":
                 self.error = str(event.get("message"))
                 self.error_kind = event.get("kind")
-            self._awaited[event["event"]] = event
+            self._last_events[event["event"]] = event
             if self._take_event is not None:
                 self._take_event(event)
 
-    def _log(self, raw: list[bytes]) -> None:
+    def _take_lines(self, raw: list[bytes]) -> None:
         lines = [line.decode("utf-8", "replace").rstrip() for line in raw]
         self._tail.extend(lines)
         if self._take_log is not None and lines:
             self._take_log(lines)
 
-    # ------------------------------------------------------------------ what it is told
+    # ------------------------------------------------------------------ its input and signals
 
     def send(self, data: bytes | bytearray) -> bool:
-        """Write to its stdin, taking meanwhile what it says; False where it reads no more."""
+        """Write to its stdin while reading its output; return False if it no longer reads."""
         pipe = self._process.stdin
         assert pipe is not None
         left = memoryview(data)
@@ -209,7 +210,7 @@ class WorkerProcess:
                 try:
                     left = left[os.write(pipe.fileno(), left) :]
                 except BlockingIOError:
-                    self._turn()
+                    self._read_next()
                 except OSError:
                     return False
         finally:
@@ -217,7 +218,7 @@ class WorkerProcess:
         return True
 
     def say(self, word: str) -> None:
-        """Send a control word without waiting; also from a signal's action."""
+        """Send a control word without waiting; safe to call when a signal arrives."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # it may just have ended
             os.write(self._process.stdin.fileno(), word.encode("ascii") + b"\n")
@@ -228,11 +229,11 @@ class WorkerProcess:
         self._process.stdin.close()
 
     def send_signal(self, number: int) -> None:
-        """Pass a signal on to it, where it has not ended yet."""
+        """Send it a signal, unless it has ended."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once; ``follow`` then takes what it has said until now."""
+        """Kill it; ``follow`` still reads what it has written until now."""
         self._process.kill()
 
     # ------------------------------------------------------------------ its end
@@ -246,17 +247,17 @@ class WorkerProcess:
         return self._process.returncode
 
     def fault(self) -> str:
-        """One line on why it failed, once it has ended."""
+        """Explain in one line why it failed, once it has ended."""
         status = self._process.wait()
         return explain_failure(self._engine, status, self._tail, self.error, self._kills_before)
 
     def finish(self) -> None:
-        """Follow it to its end.  Raises TinynetError, with the reason, where it failed."""
+        """Follow it to its end.  Raises TinynetError, with the reason, if it failed."""
         if self.follow() != 0:
             raise TinynetError(self.fault())
 
     def close(self) -> None:
-        """End it where it has not ended, and close its pipes; to be called more than once."""
+        """Kill it unless it has ended, and close its pipes; may be called more than once."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -273,7 +274,7 @@ class WorkerProcess:
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
-    """The event in a line; None where it is none."""
+    """The event in a line; None if the line is not an event."""
     if not line.startswith(b"{"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The processor: what it is, what it can do, and how much of it this process may use."""
+"""The processor: its name and instruction sets, and how much of it this process may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinynet.engine import control_groups
 
 
 class Processor(NamedTuple):
-    """``name`` as the system gives it, and its instruction sets; empty where it says nothing."""
+    """``name`` as the system gives it, and the instruction sets; empty if unknown."""
 
     name: str
     instructions: frozenset[str]
@@ -19,7 +19,7 @@ class Processor(NamedTuple):
 
 @cache
 def processor() -> Processor:
-    """This machine's processor."""
+    """Describe this machine's processor."""
     name, instructions = "", frozenset[str]()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
@@ -34,7 +34,7 @@ def processor() -> Processor:
     return Processor(name, instructions)
 
 
-def bound_to() -> list[int]:
+def affinity() -> list[int]:
     """Cores that this process may run on, by its affinity."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
@@ -42,21 +42,21 @@ def bound_to() -> list[int]:
 
 
 def usable_cores() -> list[int]:
-    """Cores that this process may use: by its affinity, and no more than a container's quota."""
-    cores = bound_to()
+    """Cores that this process may use: those of its affinity, up to a container's quota."""
+    cores = affinity()
     return cores[: max(1, int(min(len(cores), _quota())))]
 
 
 def usable_threads() -> int:
-    """How many threads a run should compute with here: what it may really use, and never more.
+    """How many threads a run should compute with here: no more than it may really use.
 
-    The least of: cores of its affinity, of which two hardware threads of one core count once; a
-    container's quota of CPU time; SLURM_CPUS_PER_TASK; and OMP_NUM_THREADS, the user's own wish.
+    The smallest of: the physical cores of its affinity (hardware threads of one core count once), a
+    container's quota of CPU time, SLURM_CPUS_PER_TASK, and the user's own OMP_NUM_THREADS.
     """
-    cores = bound_to()
+    cores = affinity()
     limits = [float(len({_siblings(core) for core in cores})), _quota()]
     for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
-        # a list gives the number of each level of nesting
+        # OMP_NUM_THREADS may be a list, with a number for each level of nesting
         given = os.environ.get(name, "").split(",")[0].strip()
         if given.isdigit() and int(given):
             limits.append(int(given))
@@ -64,7 +64,7 @@ def usable_threads() -> int:
 
 
 def _siblings(core: int) -> str:
-    """What is the same for the hardware threads of one core."""
+    """A text that is the same for all hardware threads of one core."""
     path = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
     try:
         return path.read_text().strip()
@@ -73,7 +73,7 @@ def _siblings(core: int) -> str:
 
 
 def _quota(root: Path = control_groups.ROOT) -> float:
-    """What a container's quota of CPU time comes to in cores; infinite where there is none."""
+    """A container's quota of CPU time in cores; infinite if there is none."""
     least = float("inf")
     for folder in control_groups.folders("cpu", root):
         for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # cgroup 2, 1
@@ -81,6 +81,6 @@ def _quota(root: Path = control_groups.ROOT) -> float:
                 quota, period = " ".join((folder / n).read_text() for n in names).split()
                 if int(quota) > 0:
                     least = min(least, int(quota) / int(period))
-            except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
+            except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
                 continue
     return least

@@ -1,8 +1,9 @@
-"""The workers of one training by several solvers, as if they were one: rank 0's, which speaks.
+"""Runs the workers of one training by several solvers as if they were one.
 
-The others only compute.  A thread for each reads what it says, so that no pipe fills up, and sees
-when it ends.  Whichever rank fails, all end, and the reason given is the one that came first: a
-rank that fails because it has lost another says so, and is not it.
+Only rank 0's worker reports; the others just compute.  A thread for each of these reads its output,
+so that no pipe fills up, and notices when it ends.  If any rank fails, all are ended, and the
+reason given is that of the rank that failed first: a rank that fails because it lost another says
+so.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from tinynet.engine.discovery import Engine
 from tinynet.engine.process import TakeEvent, WorkerProcess, start_worker
 from tinynet.errors import StoppedEarly
 
-# how long the others may take to notice by themselves that one has ended, before they are ended
+# how long the other ranks may take to notice that one has ended, before they are killed
 GRACE_SECONDS = 10.0
-_WELL = (0, StoppedEarly.exit_status)
-_LOST_ANOTHER = "Ended"  # the error's class, in a worker's event
+_SUCCESS = (0, StoppedEarly.exit_status)
+_LOST_ANOTHER = "Ended"  # class of the error with which a rank fails because it lost another
 
 
 class RankProcesses:
-    """A worker for each of ``arguments``, of rank 0 first; with one alone, just that worker.
+    """A worker for each of ``arguments``, rank 0's first; there may be just one.
 
-    Used as a ``WorkerProcess`` is, and as a context, whose end ends them all.
+    Used like a ``WorkerProcess``; leaving the context ends them all.
     """
 
     def __init__(
@@ -39,14 +40,15 @@ class RankProcesses:
         take_event: TakeEvent,
         **how: Any,
     ) -> None:
-        """``logs``: files to which the other ranks' lines are added, one for each.
+        """Start the workers.
 
-        ``how``: what ``start_worker`` takes besides.  Raises OSError.
+        ``logs``: a file for each of the other ranks, to which its lines are appended.  ``how``:
+        further arguments of ``start_worker``.  Raises OSError.
         """
         self._take_event = take_event
         self._logs = logs
-        self._over = threading.Event()  # rank 0 has ended
-        self._ended_by_us: set[int] = set()
+        self._rank_0_ended = threading.Event()
+        self._killed: set[int] = set()
         self._threads: list[threading.Thread] = []
         self._all: list[WorkerProcess] = []
         with contextlib.ExitStack() as undo:
@@ -59,33 +61,33 @@ class RankProcesses:
                 self._all.append(other)
             undo.pop_all()
         for rank in range(1, len(self._all)):
-            thread = threading.Thread(target=self._look_after, args=(rank,), daemon=True)
+            thread = threading.Thread(target=self._watch, args=(rank,), daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def follow(self) -> int:
-        """Take what rank 0 says until it has ended, and the others have; its exit status."""
+        """Follow all workers to their end; return rank 0's exit status."""
         status = self._first.follow()
-        self._over.set()
-        # by its own fault it has ended all; else another's, which is about to be seen
-        lost = status in _WELL or self._first.error_kind == _LOST_ANOTHER
-        latest = time.monotonic() + (GRACE_SECONDS if lost else 0.0)
+        self._rank_0_ended.set()
+        # the others end by themselves, unless rank 0 has failed by its own fault
+        waits = status in _SUCCESS or self._first.error_kind == _LOST_ANOTHER
+        latest = time.monotonic() + (GRACE_SECONDS if waits else 0.0)
         for thread in self._threads:
             thread.join(max(0.0, latest - time.monotonic()))
         for rank, worker in enumerate(self._all):
-            self._end(rank, worker)
+            self._kill(rank, worker)
         for thread in self._threads:
             thread.join()
         return status
 
     def fault(self) -> str:
-        """One line on why they failed, once all have ended."""
+        """Explain in one line why they failed, once all have ended."""
         if len(self._all) == 1:
             return self._first.fault()
         failed = [
             rank
             for rank, worker in enumerate(self._all)
-            if rank not in self._ended_by_us and worker.status not in _WELL
+            if rank not in self._killed and worker.status not in _SUCCESS
         ]
         first = min(failed, key=lambda rank: self._all[rank].error_kind == _LOST_ANOTHER, default=0)
         where = f" (log {self._logs[first - 1]})" if first else ""
@@ -93,21 +95,21 @@ class RankProcesses:
         return f"rank {first} of {len(self._all)} has failed, and with it all{where}: {reason}"
 
     def say(self, word: str) -> None:
-        """Send rank 0 a control word, which the ranks then follow together."""
+        """Send rank 0 a control word, which all ranks then follow together."""
         self._first.say(word)
 
     def kill(self) -> None:
-        """End all at once; ``follow`` then takes what rank 0 has said until now."""
+        """Kill all workers; ``follow`` still reads what rank 0 has written until now."""
         for worker in self._all:
             worker.kill()
 
     def drain_log(self) -> None:
-        """Take rank 0's log as far as it has been written by now."""
+        """Read all that rank 0 has written to its log until now."""
         self._first.drain_log()
 
     def close(self) -> None:
-        """End those that have not ended."""
-        self._over.set()
+        """Kill the workers that have not ended."""
+        self._rank_0_ended.set()
         for worker in self._all:
             worker.kill()
         for thread in self._threads:
@@ -122,24 +124,24 @@ class RankProcesses:
         self.close()
 
     def _event(self, event: dict[str, Any]) -> None:
-        if event["event"] == "uid":  # where the ranks meet
+        if event["event"] == "uid":  # by which the other ranks connect
             for other in self._all[1:]:
                 other.say(f"uid {event['uid']}")
         self._take_event(event)
 
-    def _look_after(self, rank: int) -> None:
+    def _watch(self, rank: int) -> None:
         status = self._all[rank].follow()
-        if status not in _WELL and not self._over.wait(GRACE_SECONDS):
-            self._end(0, self._first)
+        if status not in _SUCCESS and not self._rank_0_ended.wait(GRACE_SECONDS):
+            self._kill(0, self._first)
 
-    def _end(self, rank: int, worker: WorkerProcess) -> None:
+    def _kill(self, rank: int, worker: WorkerProcess) -> None:
         if worker.status is None:
-            self._ended_by_us.add(rank)
+            self._killed.add(rank)
             worker.kill()
 
 
 class RankLog:
-    """Adds what another rank says to a file; one that cannot be written to ends no training."""
+    """Appends the log lines of another rank to a file; errors in writing it are ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Signals that a parent takes in order to pass them on, instead of being ended by them."""
+"""Catches signals that a parent passes on instead of being ended by them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-# what asks a training to stop after its iteration: a terminal, a batch system and its warning
+# ask a training to stop after its iteration; from a terminal, or from a batch system (USR1: a
+# warning before its time limit)
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 @contextlib.contextmanager
-def taken(
-    numbers: Iterable[int], take: Callable[[int], None], ignored_too: bool = False
+def caught(
+    numbers: Iterable[int], action: Callable[[int], None], ignored_too: bool = False
 ) -> Iterator[None]:
-    """Within the block ``take`` gets each of these signals, and they do nothing else.
+    """Within the block, each of these signals calls ``action`` with its number and does no more.
 
-    What was ignored before (by nohup, by a shell's background) stays ignored, unless
-    ``ignored_too``.  Outside the main thread, which alone gets signals, this does nothing.
+    Signals that were ignored before (by nohup, or in a shell's background) stay ignored, unless
+    ``ignored_too``.  Does nothing outside the main thread, the only one that can catch signals.
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        take(number)
+        action(number)
 
     before: dict[int, Any] = {}
     for number in numbers:
@@ -33,5 +34,5 @@ def taken(
     try:
         yield
     finally:
-        for number, action in before.items():
-            signal.signal(number, action)
+        for number, previous in before.items():
+            signal.signal(number, previous)

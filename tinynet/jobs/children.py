@@ -75,4 +75,4 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
 
 def stop_signals_noted(noted: list[int]) -> AbstractContextManager[None]:
     """Within the block a stop signal is appended to ``noted`` and does nothing else."""
-    return signals.taken(signals.STOP, noted.append)
+    return signals.caught(signals.STOP, noted.append)

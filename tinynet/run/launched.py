@@ -76,7 +76,7 @@ def work(request: TrainingRequest, process: LaunchedProcess) -> None:
     chosen = solvers.choose(request, None, engine, process)
     threads = (stored.threads if stored else None) or chosen.threads
     stopper, session, more = _Stopper(), 0, True
-    with signals.taken(signals.STOP, stopper.ask):
+    with signals.caught(signals.STOP, stopper.ask):
         while more:
             session += 1
             words = [*_part(process), "--launched", str(session)]

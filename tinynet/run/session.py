@@ -145,7 +145,7 @@ class Session:
         """Run the worker to its end; return the run's state and the reason for it."""
         with (
             self._paths.log.open("ab", buffering=0) as self._log,
-            signals.taken(signals.STOP, self._on_signal),
+            signals.caught(signals.STOP, self._on_signal),
             RankProcesses(
                 self._plan.engine,
                 arguments,

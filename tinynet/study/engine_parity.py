@@ -22,7 +22,7 @@ import numpy as np
 from tinynet.caffeformat import binary, schema
 from tinynet.engine import discovery, process
 from tinynet.engine.discovery import Engine
-from tinynet.engine.processor import bound_to
+from tinynet.engine.processor import affinity
 from tinynet.errors import TinynetError, UsageError
 from tinynet.run import checks, training_prototxt
 from tinynet.run.paths import RunPaths
@@ -222,7 +222,7 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
 def _require_cores(threads: int | None) -> None:
     """A BLAS takes no more threads than cores: it would add up in its usual order, and so agree."""
     # what it goes by is the affinity: a container's quota only makes its threads wait
-    cores = len(bound_to())
+    cores = len(affinity())
     if threads is not None and threads > cores:
         raise UsageError(f"--threads {threads}: this process may use {cores} core(s) only")
 

@@ -27,5 +27,5 @@ def test_a_full_disk_is_said_as_such_with_the_files_name(size: int) -> None:
         arrays.save("/dev/full", np.zeros(size))
     assert failed.value.errno == errno.ENOSPC
     with pytest.raises(OSError, match="No space left.*/dev/full"), \
-            arrays.written("/dev/full") as stream:  # fmt: skip
+            arrays.output_file("/dev/full") as stream:  # fmt: skip
         np.savez(stream, a=np.zeros(size))

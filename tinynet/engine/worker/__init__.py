@@ -1,1 +1,1 @@
-"""What runs inside an engine's interpreter, written against pycaffe's API (Python 3.6, numpy)."""
+"""Runs in an engine's interpreter, written against pycaffe's API (Python 3.6, numpy)."""

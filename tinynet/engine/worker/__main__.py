@@ -1,8 +1,8 @@
 """Starts a worker: ``PYTHON .../tinynet/engine/worker COMMAND ARGUMENTS``.
 
-The parent runs this folder by its path, not as ``-m tinynet.engine.worker``: the interpreter of a
-real Caffe has no tinynet installed, and a PYTHONPATH that leads to ours would show it our numpy
-too. So the package is loaded from the folder that this file lies in, and from nowhere else.
+The parent runs this folder by its path, not as ``-m tinynet.engine.worker``: real Caffe's
+interpreter has no tinynet installed, and with a PYTHONPATH that leads to ours it would also import
+our numpy.  So the package is loaded from the folder that this file lies in.
 
 Exit status: 0 done, 1 failed (an ``error`` event says why), 2 wrong arguments, 75 stopped early.
 A failed CHECK of real Caffe ends in SIGABRT.
@@ -17,7 +17,7 @@ COMMANDS = ("train", "predict", "device", "tool", "steps", "bench", "script")
 
 
 def load_package():
-    """Make ``tinynet`` importable from here, and take this folder itself off the module path."""
+    """Import the package ``tinynet`` that this file is part of; take this folder off sys.path."""
     if __package__:
         return
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -51,14 +51,14 @@ def main():
         channel.emit("error", message=str(error), kind=type(error).__name__)
         return error.exit_status
     except BrokenPipeError:
-        return 1  # the parent has gone, and nobody is there to be told
+        return 1  # the parent has gone
     except OSError as error:
         channel.emit("error", message=os_error_message(error))
         return 1
     except Exception as error:
-        # the traceback goes to the log; the parent's one line is the error itself
+        # the traceback goes to the log; the parent gets the error itself in one line
         importlib.import_module("traceback").print_exc()
-        said = str(error).strip().split("\n")[0]  # of a GPU's error torch says several lines
+        said = str(error).strip().split("\n")[0]  # torch reports a GPU's error in several lines
         channel.emit("error", message="%s: %s" % (type(error).__name__, said))
         return 1
 
@@ -67,6 +67,6 @@ if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit(): the prefetching threads of a net that still stands can hang or crash
-    # an interpreter that takes itself down around them.
+    # Not sys.exit(): the prefetching threads of a net that still exists can hang or crash the
+    # interpreter's shutdown.
     os._exit(status)

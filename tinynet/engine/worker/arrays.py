@@ -1,4 +1,4 @@
-"""Arrays that a worker leaves for its parent: a full disk is said as such, with the file's name."""
+"""Writes arrays for the parent; an error such as a full disk is reported with the file's name."""
 
 import contextlib
 
@@ -6,8 +6,8 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def written(path):
-    """Open ``path`` to be written; an OSError that does not say where leaves with its name."""
+def output_file(path):
+    """Open ``path`` for writing, and add its name to an OSError of the block that has none."""
     try:
         with open(path, "wb") as stream:
             yield stream
@@ -19,12 +19,12 @@ def written(path):
 
 def save(path, values):
     """Write an array as an .npy file.  Raises OSError, which names it."""
-    with written(path) as stream:
-        np.save(_Plain(stream), values)
+    with output_file(path) as stream:
+        np.save(_WriteOnly(stream), values)
 
 
-class _Plain(object):
-    """What numpy takes for no file: to a file it writes by itself, and says not why it fails."""
+class _WriteOnly(object):
+    """Hides the file from numpy, which writes to a real file by itself and drops the errno."""
 
     def __init__(self, stream):
         self.write = stream.write

@@ -1,11 +1,11 @@
-"""``worker bench``: does one kind of work by rounds, as its parent asks, and times each.
+"""``worker bench``: does one kind of work in rounds, as its parent asks, and times each round.
 
 The work is prepared and warmed up, then ``ready`` is emitted.  Each line on stdin is the size of a
-round; each round ends in an event ``round`` with ``items`` (images) and ``seconds``.
+round; each round ends with an event ``round`` with ``items`` (images) and ``seconds``.
 
-Of ``host-train`` and ``host-evaluate`` an item is an iteration, its seconds are CPU time of the
-host, and ``calls`` is how many torch functions an iteration calls; ``calls_seconds`` is the time of
-as many iterations' calls alone.
+For ``host-train`` and ``host-evaluate`` an item is an iteration, ``seconds`` is CPU time of the
+host, ``calls`` is how many torch functions an iteration calls, and ``calls_seconds`` is the time of
+these calls alone, for as many iterations.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tinynet.engine.worker import channel, engine, together
 from tinynet.engine.worker.predict import forward
 from tinynet.errors import TinynetError
 
-_IMAGES = 20  # of a round of crops: a batch or a few for every way
+_IMAGES = 20  # per unit of a prediction round: a few batches
 
 
 def parse(argv):
@@ -53,7 +53,7 @@ def main(argv):
 
 
 def _host_rounds(prepare, caffe, options):
-    """Time what an iteration asks of the host; the device computes nothing."""
+    """Time the host's part of an iteration; the device computes nothing."""
     extensions = getattr(caffe, "extensions", None)
     if extensions is None:
         raise TinynetError("this engine cannot leave out what the device computes")
@@ -74,7 +74,7 @@ def host_train(caffe, options):
 
 
 def host_evaluate(caffe, options):
-    """A pass of the TEST net, as the solver makes it: images, scores, accuracies."""
+    """A pass of the TEST net, as the solver makes it."""
     solver = caffe.get_solver(options.solver)
     net = solver.test_nets[0]
     solver.share_weights(net)
@@ -105,16 +105,16 @@ def reader(caffe, options):
 
     def read(count):
         for _ in range(count):
-            # not forward(), which also hands every output to the script, as training does not
+            # not forward(), which also copies every output for the script; training does not
             net._forward(0, 0)
         return count * len(net.blobs["label"].data)
 
-    read(8)  # what was read ahead
+    read(8)  # use up what was prefetched
     return read
 
 
 def _net(caffe, options):
-    """A deploy net with drawn weights, and the file that holds them."""
+    """A deploy net with random weights, and the file that holds them."""
     net = caffe.Net(options.model, caffe.TEST)
     generator = np.random.RandomState(1)
     for blobs in net.params.values():
@@ -131,7 +131,7 @@ def _images():
 
 
 def classifier(caffe, options):
-    """What a user of pycaffe calls: ``Classifier.predict(images, oversample=True)``."""
+    """As a user of pycaffe predicts: ``Classifier.predict(images, oversample=True)``."""
     weights = _net(caffe, options)[1]
     net = caffe.Classifier(
         options.model, weights, image_dims=(64, 64), raw_scale=255, channel_swap=(2, 1, 0)

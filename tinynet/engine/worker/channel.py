@@ -1,7 +1,7 @@
-"""The worker's lines to its parent: events on stdout, control on stdin, and the parent's life.
+"""The worker's connection to its parent: events on stdout, control words on stdin.
 
-Events are JSON objects, one a line, with the key ``event``.  Control lines are words.
-Everything else that is printed, by the engine or its libraries, goes to stderr, which is the log.
+Events are JSON objects, one per line, with the key ``event``.  Control words are lines.  Everything
+else that the engine or its libraries print goes to stderr, which is the log.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _events = None
 
 
 def open_events():
-    """Keep stdout for events alone: whatever else writes to descriptor 1 lands in the log."""
+    """Reserve stdout for events: whatever else is written to descriptor 1 goes to the log."""
     global _events
     sys.stdout.flush()
     _events = os.fdopen(os.dup(1), "w")
@@ -28,14 +28,14 @@ def open_events():
 
 
 def emit(event, **values):
-    """Send one event to the parent; before ``open_events`` (in a test) it goes to stdout."""
+    """Send one event to the parent; before ``open_events`` (in tests) it goes to sys.stdout."""
     stream = _events or sys.stdout
     stream.write(json.dumps(dict(values, event=event), sort_keys=True) + "\n")
     stream.flush()
 
 
 def log(text):
-    """Write one INFO line to stderr, in order with what the engine itself writes there."""
+    """Write one INFO line to stderr, in order with the engine's own lines."""
     sys.stderr.write(glog_line(text, "I", stacklevel=2) + "\n")
     sys.stderr.flush()
 
@@ -43,8 +43,8 @@ def log(text):
 def die_with_parent():
     """Ask the kernel (Linux) to kill this process when its parent dies.
 
-    Where the parent is not the one that started us, as behind a wrapper script, or the system
-    has no such call, the end of stdin says the same a little later.
+    If our parent is a wrapper script instead, or the system has no such call, the end of stdin
+    tells the same a little later.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -54,9 +54,10 @@ _sigterm = {"seen": False}
 
 
 def leave_signals_to_parent():
-    """Ignore what a terminal or a batch system sends to the whole group: the parent decides.
+    """Ignore signals that a terminal or a batch system sends to the whole process group.
 
-    SIGTERM counts as ``stop``, for it may be sent to this process alone.
+    The parent gets them too, and decides.  SIGTERM counts as ``stop``: it may be sent to this
+    process alone.
     """
     for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -77,23 +78,23 @@ class Control(object):
         self._stop = False
 
     def poll(self):
-        """Return the set of words that came since the last call (``stop`` stays once said).
+        """Return the set of words received since the last call; ``stop`` stays in it for good.
 
-        Ends the process when stdin has ended: nobody is left who would read the log.
+        Ends the process if stdin has ended: the parent is gone, and nobody reads the log.
         """
         stopping = self.stopping()
         words, self._words = self._words, set()
         return words | {"stop"} if stopping else words
 
     def stopping(self):
-        """Whether ``stop`` was said; other words are kept for ``poll``."""
+        """Whether ``stop`` was received; other words are kept for ``poll``."""
         while select.select([self._descriptor], [], [], 0)[0]:
             self._read()
         self._stop = self._stop or _sigterm["seen"] or "stop" in self._words
         return self._stop
 
     def wait_for(self, beginning):
-        """Wait for a word that begins so, and return the rest of it."""
+        """Wait for a word with this beginning, and return the rest of it."""
         while True:
             for word in self._words:
                 if word.startswith(beginning):

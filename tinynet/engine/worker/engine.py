@@ -1,4 +1,4 @@
-"""Loads the engine module and chooses its device, in the order in which Caffe wants it."""
+"""Loads the engine module and sets its device, in the order that Caffe requires."""
 
 import importlib
 import platform
@@ -8,7 +8,7 @@ from tinynet.errors import TinynetError
 
 
 def add_arguments(parser):
-    """Add to an argparse parser what every worker needs to start its engine."""
+    """Add to an argparse parser the options that every worker's engine needs."""
     parser.add_argument("--engine", default="caffe", metavar="MODULE")
     parser.add_argument("--gpu", type=int, metavar="N")
     parser.add_argument("--precision", default="float32", help="other than float32: torch engine")
@@ -30,21 +30,20 @@ def load(options):
             % (options.engine, getattr(caffe, "__file__", None) or list(caffe.__path__))
         )
     if hasattr(caffe, "install_as_caffe"):
-        caffe.install_as_caffe()  # a net's Python layers say `import caffe`
+        caffe.install_as_caffe()  # a net's Python layers import `caffe`
     if options.gpu is None:
         caffe.set_mode_cpu()
     else:
         caffe.set_device(options.gpu)
         caffe.set_mode_gpu()
-    precision = getattr(options, "precision", "float32")
     extensions = getattr(caffe, "extensions", None)
-    named = {}
+    gpu_name = {}
     if extensions is not None:
-        extensions.set_precision(precision)
+        extensions.set_precision(options.precision)
         if options.gpu is not None:
-            named["gpu_name"] = extensions.device_name()
-    elif precision != "float32":
-        raise TinynetError("real Caffe computes in float32 only; it has no %s" % precision)
+            gpu_name["gpu_name"] = extensions.device_name()
+    elif options.precision != "float32":
+        raise TinynetError("real Caffe computes in float32 only; it has no %s" % options.precision)
     channel.emit(
         "engine",
         module=options.engine,
@@ -52,6 +51,6 @@ def load(options):
         version=str(getattr(caffe, "__version__", "")),
         python=platform.python_version(),
         device="cpu" if options.gpu is None else "gpu %d" % options.gpu,
-        **named,
+        **gpu_name,
     )
     return caffe

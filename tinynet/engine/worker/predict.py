@@ -1,10 +1,10 @@
-"""``worker predict``: what a net makes of the images of an LMDB, or of those that stdin has.
+"""``worker predict``: runs a net on images of an LMDB or from stdin.
 
-That is their probabilities, or with ``--blob`` what that blob holds of each.
+Its result is the images' probabilities, or with ``--blob`` the contents of that blob for each.
 
 Images are raw uint8, N·C·H·W, channels in the order in which the net was trained (BGR).  They
-are transformed as Caffe's data transformer does in its TEST phase: (pixel - mean) * scale, then
-the crop (``src/caffe/data_transformer.cpp``).
+are transformed as Caffe's data transformer does in the TEST phase: (pixel - mean) * scale, then the
+crop (``src/caffe/data_transformer.cpp``).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tinynet.caffeformat.transform import (
 from tinynet.engine.worker import arrays, channel, engine, images
 from tinynet.errors import TinynetError
 
-_TELL_SECONDS = 0.2  # at least, between two events of progress
+_EVENT_SECONDS = 0.2  # least time between two events of progress
 
 
 def parse(argv):
@@ -47,7 +47,7 @@ def parse(argv):
 
 
 def main(argv):
-    """Predict ``--count`` images and write what the net makes of them; return 0."""
+    """Run the net on ``--count`` images and write the results; return 0."""
     options = parse(argv)
     caffe = engine.load(options)
     net = caffe.Net(options.model, caffe.TEST, weights=options.weights)
@@ -58,17 +58,17 @@ def main(argv):
     each = view_count(height, width, options.crop_size, options.crop == "oversample")
     batch = max(1, options.batch // each)
     source = _open(caffe, options, (channels, height, width), batch)
-    out, start, told = None, 0, time.time()
-    for some in source:
-        # as caffe.Classifier: the arithmetic mean over an image's views
-        p = predict(some).mean(axis=1)
+    out, start, reported = None, 0, time.time()
+    for pixels in source:
+        # like caffe.Classifier: the arithmetic mean over an image's views
+        p = predict(pixels).mean(axis=1)
         if out is None:
             out = np.empty((options.count,) + p.shape[1:], dtype=np.float32)
-        out[start : start + len(some)] = p
-        start += len(some)
-        if time.time() - told > _TELL_SECONDS:
+        out[start : start + len(pixels)] = p
+        start += len(pixels)
+        if time.time() - reported > _EVENT_SECONDS:
             channel.emit("progress", images=start)
-            told = time.time()
+            reported = time.time()
     if out is None:
         raise TinynetError("there are no images to predict")
     if options.labels_out:
@@ -95,7 +95,7 @@ def _open(caffe, options, shape, batch):
 
 
 class Transform(object):
-    """What turns uint8 images into the net's input: mean, scale, views."""
+    """Turns uint8 images into the net's input: mean, scale, views."""
 
     def __init__(self, options, shape):
         self._crop_size = options.crop_size
@@ -116,7 +116,7 @@ class Transform(object):
         self._origins = origins if options.crop == "oversample" else origins[-1:]
 
     def as_arguments(self):
-        """The same as an engine's own ``view_predictor`` takes it."""
+        """The transform as arguments of an engine's ``view_predictor``."""
         return {
             "origins": self._origins,
             "mirror": self._oversample,
@@ -125,18 +125,18 @@ class Transform(object):
         }
 
     def __call__(self, pixels):
-        """Float32 views of uint8 images: less the mean and scaled, then cut and mirrored.
+        """Float32 views of uint8 images: mean subtracted, scaled, then cropped and mirrored.
 
-        A mean image is cropped at each view's own offset, so it comes off before the crop.
+        A mean image is cropped at each view's own offset, so it is subtracted before the crop.
         """
         values = subtract_and_scale(pixels.astype(np.float32), self._mean, self._scale)
         return views(values, self._crop_size, self._oversample)
 
 
 def _predictor(caffe, net, transform, blob):
-    """A function from uint8 images to the net's outputs, of shape images x views x classes.
+    """Return a function from uint8 images to the net's outputs, images x views x classes.
 
-    Where a ``blob`` is named, to what that holds: images x views x its own shape.
+    If a ``blob`` is named, it returns that blob's contents instead: images x views x its shape.
     """
     view_predictor = getattr(getattr(caffe, "extensions", None), "view_predictor", None)
     if view_predictor is not None and blob is None:
@@ -171,7 +171,7 @@ def _check_input(net, options, transform):
 
 
 def forward(net, values):
-    """The output of a deploy net (float32, N×classes) for N inputs, however many those are."""
+    """Run a deploy net on N inputs, for any N; return its output (float32, N×classes)."""
     name = net.inputs[0]
     if net.blobs[name].data.shape != values.shape:
         net.blobs[name].reshape(*values.shape)

@@ -1,6 +1,7 @@
-"""``worker script``: a user's pycaffe script, in the place of the process that asked for it.
+"""``worker script``: runs a user's pycaffe script.
 
-It has no parent that reads events: its streams, its signals and its exit status are the user's.
+This process has replaced the command that was to run the script, so no parent reads events: its
+streams, signals and exit status are the user's.
 """
 
 import argparse
@@ -17,7 +18,7 @@ def parse(argv):
 
 
 def main(argv):
-    """Run the script and end as Python ends one: what it left to be done at exit is done."""
+    """Run the script and exit as Python does after a script, with its atexit functions."""
     options = parse(argv)
     runner = importlib.import_module(options.engine + ".pycaffe.script")
     sys.exit(runner.run(options.script, options.arguments))

@@ -1,7 +1,8 @@
-"""``worker steps``: steps a solver and tells the parent all that two engines can differ in.
+"""``worker steps``: steps a solver and reports everything in which two engines can differ.
 
-After every iteration an ``iteration`` event with the loss and a checksum of what the data layers
-gave; at the end an .npz of every parameter before the first and after the last update.
+After every iteration it emits an ``iteration`` event with the loss and a checksum of the data
+layers' outputs; at the end it writes an .npz of every parameter before the first and after the last
+update.
 """
 
 import argparse
@@ -49,14 +50,14 @@ def main(argv):
         loss, inputs = passes.take()
         channel.emit("iteration", iteration=iteration, loss=loss, inputs=inputs)
     found.update(parameters(solver.net, "end"))
-    with arrays.written(options.out) as stream:
+    with arrays.output_file(options.out) as stream:
         np.savez(stream, **found)
     channel.emit("done", iteration=solver.iter)
     return 0
 
 
 def parameters(net, prefix):
-    """Copies of every parameter as they are now, by ``PREFIX/LAYER/INDEX``."""
+    """Copies of all parameters as they are now, by ``PREFIX/LAYER/INDEX``."""
     return {
         "%s/%s/%d" % (prefix, name, index): np.array(blob.data, dtype=np.float32)
         for name, blobs in net.params.items()
@@ -65,7 +66,7 @@ def parameters(net, prefix):
 
 
 def nudge(net, amount):
-    """Add ``amount`` to the first value of the first parameter; return that one's name."""
+    """Add ``amount`` to the first value of the first parameter; return the parameter's name."""
     for name, blobs in net.params.items():
         for index, blob in enumerate(blobs):
             flat = blob.data.reshape(-1)
@@ -81,10 +82,10 @@ def nudge(net, amount):
 
 
 class Passes(object):
-    """Adds up what the forward passes of an iteration gave.
+    """Collects the losses and inputs of the forward passes of an iteration.
 
-    A solver shows only its last pass.  Where an iteration makes several (``iter_size``), this
-    listens to the end of each; otherwise it reads after the step, and the net runs undisturbed.
+    A solver shows only its last pass.  If an iteration makes several (``iter_size``), this gets a
+    callback at the end of each; otherwise it reads the blobs after the step.
     """
 
     def __init__(self, net, iter_size):

@@ -1,13 +1,12 @@
 """A worker's part in a training by several solvers, each in a worker of its own.
 
-What Caffe's own ``train.py`` does: every process says how many solvers there are and which is its
-own, makes its solver, and joins the others by ``caffe.NCCL``; from then on their gradients are
-averaged before each update.  Rank 0 makes the uid with which they meet, an event that the parent
-passes on to the others as a control word.
+It does what Caffe's ``train.py`` does: every process sets the number of solvers and its own rank,
+makes its solver, and joins the others through ``caffe.NCCL``; from then on their gradients are
+averaged before each update.  Rank 0 makes the uid by which they connect and emits it as an event,
+which the parent passes on to the others as a control word.
 
-Where a launcher has started them on one machine or several (``--launched``), nobody passes words
-on: rank 0 tells the others what it was started with, and they meet at the address in the
-environment.
+If a launcher has started them, on one machine or several (``--launched``), there is no common
+parent: they connect at the address in the environment, and rank 0 sends the others its options.
 """
 
 import binascii
@@ -18,24 +17,24 @@ import signal
 from tinynet.engine.worker import channel
 from tinynet.errors import TinynetError
 
-_LAUNCHED = "env://"  # of the torch engine, which alone knows launchers
-# what each rank has of its own, whatever rank 0 was started with
+_LAUNCHED = "env://"  # beginning of such a uid; only the torch engine supports launchers
+# options that each rank keeps, whatever rank 0 was started with
 _OWN = ("engine", "gpu", "rank", "launched")
-_MEETING_SECONDS, _TELLING_SECONDS = 300.0, 60.0
+_START_SECONDS, _END_SECONDS = 300.0, 60.0  # how long to wait for the other ranks
 _NOTHING, _SNAPSHOT, _STOP = range(3)
 
 
 def add_arguments(parser):
-    """Add to an argparse parser which of how many solvers the worker has."""
+    """Add to an argparse parser the options of a training by several solvers."""
     parser.add_argument("--solvers", type=int, default=1, metavar="N")
     parser.add_argument("--rank", type=int, default=0, metavar="R")
-    parser.add_argument("--launched", metavar="WORD", help="this meeting of launched ranks")
-    parser.add_argument("--more", action="store_true", help="another training follows this one")
-    parser.add_argument("--nothing", type=int, metavar="STATUS", help="nothing to do, rank 0 says")
+    parser.add_argument("--launched", metavar="WORD", help="name of this session of launched ranks")
+    parser.add_argument("--more", action="store_true", help="another session follows this one")
+    parser.add_argument("--nothing", type=int, metavar="STATUS", help="rank 0 has nothing to train")
 
 
 def take_part(options):
-    """Set the rank before a solver is made, and take over what rank 0 tells; False: nothing to do.
+    """Set the rank, before a solver is made; return False if rank 0 has nothing to train.
 
     ``options`` of a launched rank are changed to those of rank 0.
     """
@@ -55,8 +54,8 @@ def take_part(options):
         told = caffe.extensions.told_by_rank_0(
             _LAUNCHED + options.launched,
             None if options.rank else json.dumps(mine),
-            # others may have ended by the same fault, and need not be told
-            _MEETING_SECONDS if options.nothing is None else _TELLING_SECONDS,
+            # with nothing to train, the others may have ended already, by the same error
+            _START_SECONDS if options.nothing is None else _END_SECONDS,
         )
         vars(options).update(json.loads(told))
         channel.emit("told", more=options.more, nothing=options.nothing)
@@ -64,12 +63,12 @@ def take_part(options):
 
 
 class Together(object):
-    """Joins a solver with those of the other ranks; of one solver alone it does nothing."""
+    """Joins a solver with those of the other ranks; does nothing for a single solver."""
 
     def __init__(self, caffe, solver, options, control):
         self.rank = options.rank
         self.nccl = None
-        # real Caffe's ranks cannot agree on anything: the parent ends the others after rank 0
+        # real Caffe's ranks cannot agree on a stop: the parent ends the others after rank 0
         self._agree = hasattr(caffe, "extensions")
         if options.solvers == 1:
             return
@@ -82,9 +81,9 @@ class Together(object):
             solver.net.after_backward(self.nccl)
 
     def agreed(self, words):
-        """Which of the control words ``stop`` and ``snapshot`` all ranks follow: theirs together.
+        """Return the control word that all ranks follow now: ``stop``, ``snapshot`` or None.
 
-        All ranks ask before every iteration.
+        ``words``: those that this rank has received.  All ranks call this before every iteration.
         """
         wish = _STOP if "stop" in words else _SNAPSHOT if "snapshot" in words else _NOTHING
         if self.nccl is not None:

@@ -1,4 +1,4 @@
-"""``worker tool``: what Caffe's command line does, by the engine's own ``tool`` module.
+"""``worker tool``: runs an action of Caffe's command line by the engine's own ``tool`` module.
 
 Only the torch engine has one; real Caffe comes with the program itself.
 """
@@ -20,14 +20,14 @@ def parse(argv):
 
 
 def main(argv):
-    """Run an action; return its exit status. Its parent passes SIGINT and SIGHUP on to it."""
+    """Run an action and return its exit status.  The parent passes SIGINT and SIGHUP on to it."""
     options = parse(argv)
-    # as in Caffe, a signal ends the process wherever the tool itself waits for none
+    # as in Caffe, a signal ends the process wherever the tool does not catch it
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     try:
         tool = importlib.import_module(options.engine + ".pycaffe.tool")
-        # a net's Python layers say `import caffe`
+        # a net's Python layers import `caffe`
         importlib.import_module(options.engine).install_as_caffe()
     except ImportError as error:
         raise TinynetError(

@@ -1,6 +1,7 @@
-"""``worker train``: steps a solver to its end, or to the iteration at which it is told to stop.
+"""``worker train``: steps a solver to its end, or until it is told to stop.
 
-The parent has read the solver's prototxt, which pycaffe does not show, and passes on what matters.
+The parent has read the solver's prototxt, which pycaffe does not expose, and passes the fields that
+are needed here as options.
 """
 
 import argparse
@@ -10,16 +11,16 @@ import time
 from tinynet.engine.worker import channel, engine, max_norm, together
 
 STOPPED = 75
-_LOOK = 100  # iterations, where nothing is displayed
-_EVENT_SECONDS = 0.2  # iteration events are for a progress line that a person reads
+_CHECK_INTERVAL = 100  # iterations between checks for divergence, if nothing is displayed
+_EVENT_SECONDS = 0.2  # least time between two iteration events, which are for a progress line
 
 
 class _Stop(Exception):
-    """Raised inside ``solver.step`` by a callback, to leave it between two iterations."""
+    """Raised by a callback inside ``solver.step``, to leave it between two iterations."""
 
 
 class _Diverged(Exception):
-    """Loss or weights are not finite any more, or the loss has come to its bound."""
+    """Loss or weights are no longer finite, or the loss has reached its bound."""
 
 
 def parse(argv):
@@ -35,7 +36,7 @@ def parse(argv):
     parser.add_argument("--test-iter", type=int, action="append", default=[])
     parser.add_argument("--snapshot", type=int, default=0, help="interval, to report them")
     parser.add_argument("--restore", metavar="SOLVERSTATE")
-    parser.add_argument("--exactly", action="store_true", help="from its complete state, too")
+    parser.add_argument("--exactly", action="store_true", help="restore the complete state too")
     parser.add_argument(
         "--skip",
         action="append",
@@ -51,10 +52,10 @@ def parse(argv):
 
 
 def main(argv):
-    """Train; return 0 at max_iter, 75 when stopped before (a snapshot is written then).
+    """Train; return 0 at max_iter, 75 if stopped before, after writing a snapshot.
 
-    Of several solvers all ranks take the same steps; rank 0 alone tests, displays and saves, and
-    looks whether loss and weights are sound, which are the same on all.
+    With several solvers all ranks take the same steps; only rank 0 tests, displays, saves, and
+    checks loss and weights, which are the same on all.
     """
     options = parse(argv)
     if not together.take_part(options):
@@ -66,7 +67,7 @@ def main(argv):
     for weights in options.weights:
         channel.log("Finetuning from " + weights)
         solver.net.copy_from(weights)
-    # solver.step() prints no such line, and Caffe's log tools take their start time from it
+    # solver.step() does not print this line, from which Caffe's log tools take the start time
     channel.log("Solving " + options.net_name)
     if extensions is not None and options.solvers == 1:
         extensions.stop_when(solver, control.stopping)
@@ -81,7 +82,7 @@ def main(argv):
     if extensions is not None:
         extensions.make_resumable(solver, ranks.nccl)
     if options.max_norm is not None:
-        # also where the last process was killed after its snapshot, before the weights' constraint
+        # the last process may have been killed after its snapshot but before the constraint
         max_norm.limit(solver.net, options.max_norm)
         if extensions is not None:
             extensions.limit_norms(solver, options.max_norm)
@@ -91,12 +92,11 @@ def main(argv):
     try:
         whole = steps.run()
     except _Diverged as diverged:
-        # no snapshot: one of these weights would be worth nothing
+        # no snapshot: these weights are useless
         channel.emit("diverged", iteration=solver.iter, message=str(diverged))
         return 1
     if not whole:
-        # nothing was learned since the last snapshot, or since what this process began with
-        if solver.iter > steps.saved:
+        if solver.iter > steps.saved:  # there are updates since the last snapshot
             solver.snapshot()
             channel.emit("snapshot", iteration=solver.iter)
         channel.log("Optimization stopped early.")
@@ -104,13 +104,13 @@ def main(argv):
         return STOPPED
     if ranks.rank:
         if extensions is not None and (not options.snapshot or solver.iter % options.snapshot):
-            solver.snapshot()  # its part of that which rank 0's solve() makes
+            solver.snapshot()  # this rank's part of the snapshot that rank 0's solve() writes
         channel.emit("done", iteration=solver.iter)
         return 0
     # at max_iter no iteration is left: this is Caffe's own last snapshot, display and test
     solver.solve()
     channel.emit("snapshot", iteration=solver.iter)
-    if extensions is not None and control.stopping():  # in the last test, perhaps
+    if extensions is not None and control.stopping():  # perhaps during the last test
         channel.emit("stopped", iteration=solver.iter)
         return STOPPED
     if options.test_interval and solver.iter % options.test_interval:
@@ -133,19 +133,20 @@ def _skip(solver, skip):
 
 
 class _Steps(object):
-    """Steps a solver to max_iter, and looks at stop requests and snapshots between iterations.
+    """Steps a solver to max_iter; handles stop requests and snapshots between iterations.
 
-    One iteration a call.  Each call of real Caffe's ``step`` starts ``average_loss`` anew, though,
-    so with an average over several iterations its calls must be longer: one call to the end where
-    the solver takes callbacks, which then watch for the stop, and otherwise one call up to the
-    next display, so that what is displayed averages the iterations since the last one.
+    Normally each call of ``step`` makes one iteration.  But every call of real Caffe's ``step``
+    starts ``average_loss`` anew, so with an average over several iterations its calls must be
+    longer.  If the solver takes callbacks, one call runs to the end, and a callback watches for the
+    stop; otherwise one call runs up to the next display, which then shows the average since the
+    last one.
 
-    With ``--max-norm`` real Caffe steps one iteration a call all the same, since the constraint
-    follows every update: what it displays is then one iteration's loss.
+    With ``--max-norm`` real Caffe makes one iteration per call all the same, since the constraint
+    follows every update; it then displays the loss of single iterations.
     """
 
     def __init__(self, solver, options, control, extensions, ranks):
-        """``extensions``: with them calls of ``step`` follow one another as if they were one."""
+        """``extensions``: an engine that has them averages the loss across calls of ``step``."""
         self._ranks = ranks
         self._solver = solver
         self._options = options
@@ -154,12 +155,12 @@ class _Steps(object):
         self._norm = options.max_norm if extensions is None else None
         self._long = options.average_loss > 1 and extensions is None and self._norm is None
         self._time = 0.0
-        self.saved = solver.iter  # the iteration that is on the disk
-        self._looked = solver.iter
-        self.loss = None  # of the last forward pass before ``_looked``'s last look
+        self.saved = solver.iter  # iteration of the newest snapshot
+        self._checked = solver.iter  # iteration of the last check
+        self.loss = None  # of the last forward pass before that check
 
     def run(self):
-        """Step to max_iter; False if a stop was asked for before."""
+        """Step to max_iter; return False if stopped before."""
         solver, options = self._solver, self._options
         whole = self._long and hasattr(solver, "add_callback")
         if whole:
@@ -176,22 +177,23 @@ class _Steps(object):
                 else:
                     solver.step(1)
                     self._constrain()
-            self._look(at_end=True)
+            self._check(at_end=True)
             self._report()
         except _Stop:
             return False
         return True
 
     def _constrain(self):
-        """What real Caffe's update leaves out, and its snapshot of the same step therefore too."""
+        """Apply max-norm after real Caffe's update, and also to a snapshot of the same step."""
         if self._norm is not None:
             max_norm.limit(self._solver.net, self._norm)
             due = self._options.snapshot and self._solver.iter % self._options.snapshot == 0
             if due and not self._options.rank:
-                self._solver.snapshot()  # over the one without the constraint
+                self._solver.snapshot()  # replaces the one without the constraint
 
     def _watch(self):
-        self._look()
+        """Called between iterations: check, report, and follow control words."""
+        self._check()
         self._report()
         wanted = self._ranks.agreed(self._control.poll())
         if wanted == "stop":
@@ -205,16 +207,19 @@ class _Steps(object):
             self._time = now
             channel.emit("iteration", iteration=self._solver.iter)
 
-    def _look(self, at_end=False):
-        """Once a display interval, at snapshots and at the end: are loss and weights sound?"""
+    def _check(self, at_end=False):
+        """Raise _Diverged if loss or weights are not sound.
+
+        Done once per display interval, at snapshots and at the end.
+        """
         reached, options = self._solver.iter, self._options
-        every = options.display or _LOOK
-        # what is displayed is the iteration before its update
-        due = at_end or (reached - 1) // every > (self._looked - 1) // every
+        every = options.display or _CHECK_INTERVAL
+        # an iteration is displayed before its update, hence the - 1
+        due = at_end or (reached - 1) // every > (self._checked - 1) // every
         due = due or (options.snapshot and reached % options.snapshot == 0)
-        if not due or reached == self._looked or options.rank:
+        if not due or reached == self._checked or options.rank:
             return
-        self._looked = reached
+        self._checked = reached
         loss, layer = (self._extensions.health if self._extensions else _health)(self._solver)
         self.loss = loss
         if not math.isfinite(loss):
@@ -227,7 +232,7 @@ class _Steps(object):
             )
 
     def _report(self):
-        """Tell the parent of a snapshot that the solver has just written by itself."""
+        """Report a snapshot that the solver has just written by itself."""
         every, reached = self._options.snapshot, self._solver.iter
         if every and reached // every > self.saved // every:
             self.saved = reached - reached % every
@@ -242,14 +247,14 @@ def _health(solver):
         if weight:
             loss += weight * float(net.blobs[name].data.sum())
     for name, blobs in net.params.items():
-        # a single NaN or infinity makes the sum one
+        # a single NaN or infinity makes the sum non-finite
         if not all(math.isfinite(blob.data.sum(dtype="float64")) for blob in blobs):
             return loss, name
     return loss, None
 
 
 def _test(solver, index, iterations):
-    """Test as the solver does, and log it in its words: mean of every output over test_iter."""
+    """Test and log as the solver does: the mean of every output over test_iter."""
     net = solver.test_nets[index]
     net.share_with(solver.net)
     channel.log("Iteration %d, Testing net (#%d)" % (solver.iter, index))
