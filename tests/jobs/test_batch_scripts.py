@@ -24,7 +24,7 @@ from tinynet.jobs.batch_script import BatchRequest, JobContext
 from tinynet.jobs.children import PACKAGE
 from tinynet.jobs.commands import with_device
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.slots import One
+from tinynet.jobs.slots import SingleSlot
 
 SYSTEMS = {"slurm": slurm, "sge": grid_engine}
 NAMES = ["plain", "it's", 'q"uote', "$(touch hacked)", "`touch hacked`", "a  b", "*", "~",
@@ -117,7 +117,7 @@ def test_an_array_asks_for_as_many_gpus_as_its_jobs_have_solvers() -> None:
         Job(name, (("train", "s.prototxt", *words), ("evaluate", "r", "--solvers", "9")))
         for name, words in (("a", ()), ("b", ("--solvers", "2")), ("c", ("--solvers=2",)))
     ]
-    arrays = batch_script.groups([pairs[0], alone, pairs[1]])
+    arrays = batch_script.arrays([pairs[0], alone, pairs[1]])
     assert arrays == [[alone], pairs]
     context, request = JobContext(Path("/d"), Path("/d/list")), BatchRequest(gpu=True)
     for jobs_, count in zip(arrays, (1, 2)):
@@ -126,7 +126,7 @@ def test_an_array_asks_for_as_many_gpus_as_its_jobs_have_solvers() -> None:
         assert f"#SBATCH --cpus-per-task={count}\n" in slurms
         assert f"#$ -l gpu={count}\n" in grid_engine.render(jobs_, context, request)
     # the task's own two GPUs, from that one on which its script names
-    slot = One(0, cpu=False, threads=None).take(2)
+    slot = SingleSlot(0, cpu=False, threads=None).take(2)
     assert slot is not None and slot.together == ("--gpus", "0,1")
     assert with_device(("train", "s", "--gpus", "2"), slot.arguments) == (
         *("train", "s", "--gpus", "2"),

@@ -72,7 +72,7 @@ def test_what_the_caller_has_seen_to_be_left_takes_the_place_of_whatever_was_don
     held = claim(folder, job("running"), read(folder))
     assert held is not None
     others = [job(name, words=("doctor",)) for name in ("done", "stopped", "running")]
-    add_jobs(folder, others, are_left=True)
+    add_jobs(folder, others, known_unfinished=True)
     assert list(read(folder).jobs) == others
     assert [s.name for s in states.states(folder).values()] == ["waiting", "waiting", "running"]
     held.finish(0)

@@ -78,12 +78,12 @@ def test_a_job_that_ends_well_without_what_it_leaves_has_failed_once(folder: Pat
 
 def test_single_jobs_are_done_without_the_others(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages", after=("a",))])
-    report = local.run(folder, One(None, True, None), print, only=["c"])
+    report = local.run(folder, SingleSlot(None, True, None), print, only=["c"])
     assert report.blocked == {"c": ["a"]} and named(folder)["a"] == "waiting"
-    assert local.run(folder, One(None, True, None), print, only=["b"]).complete
+    assert local.run(folder, SingleSlot(None, True, None), print, only=["b"]).complete
     assert named(folder) == {"a": "waiting", "b": "done", "c": "waiting"}
     with pytest.raises(UsageError, match="no job 'd' in the list; the jobs are a, b, c"):
-        local.run(folder, One(None, True, None), print, only=["d"])
+        local.run(folder, SingleSlot(None, True, None), print, only=["d"])
 
 
 def test_named_jobs_are_done_in_the_order_in_which_they_are_named(folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_task_reads_the_state_of_its_own_job_and_of_no_other_and_not_while_it_
 
     monkeypatch.setattr(states, "state", noted)
     monkeypatch.setattr(local, "_LOOK_SECONDS", 0.0)
-    assert local.run(folder, One(None, True, None), print, only=["b"]).complete
+    assert local.run(folder, SingleSlot(None, True, None), print, only=["b"]).complete
     assert looked_at == ["b"] * 3  # before it begins, when it has ended, and for the report
 
 

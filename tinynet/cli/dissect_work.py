@@ -104,7 +104,7 @@ def write_list(folders: Folders, jobs: Sequence[Job]) -> None:
     if not jobs:
         say(f"{folders.results.root}: has all of it; no job is left")
         return
-    add_jobs(folders.jobs, jobs, are_left=True)
+    add_jobs(folders.jobs, jobs, known_unfinished=True)
     where = shlex.quote(os.fspath(folders.jobs))
     say(
         f"{folders.jobs}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}; begin with "
@@ -125,7 +125,7 @@ def work(
     training must end to be begun.
     """
     slots = devices.slots()
-    add_jobs(folders.jobs, jobs, are_left=True)
+    add_jobs(folders.jobs, jobs, known_unfinished=True)
     pace = None if costs is None else Pace(costs, folders.runs)
     return local.run(
         folders.jobs,

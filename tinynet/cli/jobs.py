@@ -278,10 +278,10 @@ def run(
     Waits where another runner works on one of them; one that is done already is left as it is.
     """
     from tinynet.jobs import local as runner
-    from tinynet.jobs.slots import One
+    from tinynet.jobs.slots import SingleSlot
 
     shared_options.at_most_one(gpu=gpu, cpu=cpu)
-    slot = One(gpu, cpu, threads)
+    slot = SingleSlot(gpu, cpu, threads)
     _conclude(runner.run(folder, slot, say, only=names, again=retry), folder, as_json)
 
 

@@ -130,7 +130,7 @@ def _batch(
         say(f"as seen from here, {fault}")
     context = batch_script.JobContext(found.directory.resolve(), folder.resolve())
     request = batch_script.BatchRequest(seconds=seconds, warning=warning, retry=retry, **asked)
-    texts = [system.render(group, context, request) for group in batch_script.groups(left)]
+    texts = [system.render(group, context, request) for group in batch_script.arrays(left)]
     scripts = [folder / f"{name}-{number}.sh" for number in range(1, len(texts) + 1)]
     (folder / "logs").mkdir(exist_ok=True)
     for script, text in zip(scripts, texts):

@@ -1,4 +1,4 @@
-"""Adds jobs to a list, which may have been worked on already."""
+"""Adds jobs to a list, even if runners have worked on it already."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tinynet.jobs.job_list import (
 )
 
 
-def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobList:
-    """Add ``jobs`` to the list in ``folder``, which is made where there is none.
+def add_jobs(folder: Path, jobs: Sequence[Job], known_unfinished: bool = False) -> JobList:
+    """Add ``jobs`` to the list in ``folder``; make the list if it does not exist.
 
-    Jobs that are there already stay as they are, and so does what was done of them.  One of the
-    same name with other commands takes the old one's place where nothing of that has been done
-    (it waits or has failed), and is refused where it is done, stopped half-way or running; unless
-    ``are_left``: the caller has seen that they are still to be done, by the commands given now,
-    each of which resumes from what others have done (a run that was stopped, on another device).
-    Relative paths in the commands start where this process runs, from the first call on.
-    Raises UsageError for a name that is no file name, a name given twice, an ``after`` that names
-    no job or leads back to itself, and for a list that was begun in another directory.
+    Jobs that the list has already stay as they are, with their states.  A job of the same name with
+    other commands replaces the old one if that waits or has failed, and is refused if that is done,
+    stopped or running.  ``known_unfinished``: replace it in any state; the caller has checked that
+    these jobs still have to be done, and that their commands resume what was done of them (a
+    stopped run, say, on another device).
+
+    Relative paths in the commands start at the working directory of the first call.  Raises
+    UsageError for a name that cannot be a file name or is given twice, for an ``after`` that names
+    no job or forms a cycle, and for a list that was begun in another directory.
     """
-    folder = Path(folder)
     require_fit(jobs)
     paths = ListPaths(folder)
     with locked(paths.list_lock):
@@ -48,7 +48,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobLi
             known = {job.name: job for job in before.jobs}
         for job in jobs:
             old = known.get(job.name)
-            if old is not None and old.digest() != job.digest() and not are_left:
+            if old is not None and old.digest() != job.digest() and not known_unfinished:
                 state = states.state(folder, old, before)
                 if state.name not in (states.WAITING, states.FAILED):
                     raise UsageError(
@@ -58,7 +58,7 @@ def add_jobs(folder: Path, jobs: Sequence[Job], are_left: bool = False) -> JobLi
             known[job.name] = job
         require_order(list(known.values()))
         found = JobList(tuple(known.values()), Path.cwd())
-        # relative, so that a list moves along with the runs that it speaks of
+        # relative, so that a list and its runs can be moved together
         directory = os.path.relpath(found.directory.resolve(), folder.resolve())
         files.write_json(paths.jobs, Stored(directory, list(found.jobs)))
     return found

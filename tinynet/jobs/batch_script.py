@@ -1,7 +1,7 @@
-"""What the batch scripts for Slurm and Grid Engine have in common: plain bash, one job a task.
+"""The common parts of batch scripts for Slurm and Grid Engine: plain bash, one job per task.
 
-Rendering is pure: from the jobs and the options alone, so that a script can be read, kept and
-submitted by hand.  Every name and path stands in the script in quotes.
+A script is rendered from the jobs and the options only, and can be read, kept and submitted by
+hand.  All names and paths in it are quoted.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from tinynet.jobs.job_list import Job, levels
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What is asked of the batch system for each task."""
+    """What to request from the batch system for each task."""
 
     seconds: int | None = None  # time limit; None: the queue's own
     warning: int = 120  # seconds before the limit at which the run is told to stop
-    at_once: int | None = None  # tasks that may run at the same time; None: as many as there are
-    cpus: int | None = None  # of a task; None: one for each solver
-    gpu: bool = False  # or one for each solver, where a job trains with several
+    at_once: int | None = None  # tasks that may run at the same time; None: no limit
+    cpus: int | None = None  # per task; None: one for each solver
+    gpu: bool = False  # one per task, or one for each solver of a job with several
     memory: str | None = None  # as the batch system writes it
-    options: tuple[str, ...] = ()  # more of the batch system's own
+    options: tuple[str, ...] = ()  # further options of the batch system
     retry: bool = False  # also jobs that have failed before
 
     def has_option(self, *beginnings: str) -> bool:
-        """Whether one of ``options`` says itself what we would say in our own words."""
+        """Whether one of ``options`` begins like this, and replaces the option we would give."""
         return any(option.startswith(beginnings) for option in self.options)
 
 
 @dataclass(frozen=True)
 class JobContext:
-    """Where the jobs run: what the script says of this machine's folders."""
+    """The folders and the interpreter that the script names."""
 
     directory: Path  # where the commands' relative paths start; absolute
     folder: Path  # the list; absolute
@@ -52,10 +52,10 @@ class JobContext:
         return os.fspath(self.folder / "logs") + "/"
 
 
-def groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in arrays: one array after another, where jobs come after others among them.
+def arrays(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Divide the jobs into arrays, in the order in which they must run.
 
-    Of an array all have as many solvers: what its tasks ask for is the same.
+    The jobs of an array have the same number of solvers, since its tasks request the same.
     """
     names = {job.name for job in jobs}
     among = [
@@ -70,7 +70,7 @@ def groups(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def solvers_of(jobs: Sequence[Job]) -> int:
-    """How many solvers the trainings of an array have."""
+    """How many solvers each training of an array has."""
     return max(job.solvers for job in jobs)
 
 
@@ -104,19 +104,19 @@ def time_text(seconds: int) -> str:
 
 
 def plain_name(folder: Path) -> str:
-    """A name for the batch system that is safe in any of its files, from the list's folder."""
+    """A job name made from the list's folder, without characters that batch systems refuse."""
     return "tinynet-" + (re.sub(r"[^A-Za-z0-9._-]+", "_", folder.name) or "jobs")
 
 
 def require_one_line(words: Sequence[str]) -> None:
-    """Raise UsageError where a word cannot stand in a line of a script's head."""
+    """Raise UsageError if a word cannot be written in one line of a script."""
     for word in words:
         if not word.isprintable():
             raise UsageError(f"{word!r}: cannot stand in a batch script")
 
 
 def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:
-    """The script's first lines: bash, the command that made it, and what is asked of the system.
+    """The script's first lines: bash, the command that made it, and the directives.
 
     ``prefix`` begins a line that the batch system reads (``#SBATCH``, ``#$``).  Raises UsageError
     for a directive of more than one line.
@@ -139,10 +139,10 @@ def body(
     signals: Sequence[str],
     threads: str,
 ) -> list[str]:
-    """The script's middle: what to run, its signals, and its exit status in ``$status``.
+    """The script's middle part: runs the job, passes signals on, and sets ``$status``.
 
-    ``task``: bash arithmetic for the job's index from 0; ``signals``: those that stop the run,
-    without SIG; ``threads``: bash text for the number of threads.
+    ``task``: bash arithmetic for the job's index from 0; ``signals``: names, without SIG, of those
+    that stop the run; ``threads``: bash text for the number of threads.
     """
     values = {
         "jobs": "\n".join(f"    {shlex.quote(job.name)}" for job in jobs),
@@ -157,7 +157,7 @@ def body(
         "retry": " --retry" if request.retry else "",
         "stopped": str(StoppedEarly.exit_status),
     }
-    # one pass over the template: what is put in is not looked at again
+    # one pass over the template: inserted text is not searched for placeholders
     return re.sub(r"<<(\w+)>>", lambda match: values[match[1]], _BODY).splitlines()
 
 
@@ -171,8 +171,8 @@ python=<<python>>
 tinynet=<<package>>
 cd <<directory>> || exit 1
 
-# While it waits for a program, bash looks at no signal: so the run goes into the background, and
-# what is sent to us is passed on.  The run leaves a snapshot and ends with status <<stopped>>.
+# While bash waits for a program, it acts on no signal.  So the run goes into the background, and
+# signals are passed on to it.  It leaves a snapshot and ends with status <<stopped>>.
 run='' signalled=''
 # shellcheck disable=SC2317,SC2329 # the traps call it
 pass_on() {
@@ -184,15 +184,15 @@ pass_on() {
 "$python" "$tinynet" jobs run "$list" "$job" <<device>> --threads <<threads>><<retry>> &
 run=$!
 [ -z "$signalled" ] || kill -s USR1 "$run"
-# A signal that comes just before bash begins to wait is looked at only when the wait ends: so no
-# wait is longer than a second.
+# Bash acts on a signal that comes just before a wait only when the wait ends, so each wait is a
+# second long.
 while kill -0 "$run" 2>/dev/null; do
     sleep 1 &
     wait "$!"
 done
 wait "$run"
 status=$?
-# stopped before it could answer for itself
+# killed by the signal before it could set this status itself
 [ -z "$signalled" ] || [ "$status" -le 128 ] || status=<<stopped>>
 
 """

@@ -1,4 +1,4 @@
-"""``tinynet`` commands as processes of a runner: they stop when it is told to, or is gone."""
+"""Starts ``tinynet`` commands as children of a runner, which stop when the runner is killed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from typing import IO
 
 from tinynet.engine import autogroup, signals
 
-# run by its path, not as a module: `-m` would take what lies in the working directory for modules,
-# a user's random.py, say
+# run by its path: `-m` would import modules from the working directory, a user's random.py, say
 PACKAGE = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
 
-_libc = ctypes.CDLL(None)  # found before the fork: a child between fork and exec should do little
+_libc = ctypes.CDLL(None)  # loaded before the fork: between fork and exec a child should do little
 
 
 def start(
@@ -32,12 +31,10 @@ def start(
     descriptors: Sequence[int] = (),
     cores: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``tinynet ARGUMENTS``, whose output goes to ``log`` (None: to where ours does).
+    """Start ``tinynet ARGUMENTS``; its output goes to ``log`` (None: to our own stdout and stderr).
 
-    Raises OSError.
-
-    ``environment``: variables besides ours.  ``descriptors``: files that it keeps open, and the
-    locks on them.  ``cores``: the only ones that it may use; () leaves it ours.
+    ``environment``: variables besides ours.  ``descriptors``: open files that it inherits, with the
+    locks on them.  ``cores``: the only ones that it may use; (): the same as we.  Raises OSError.
     """
     child = subprocess.Popen(
         [sys.executable, os.fspath(PACKAGE), *arguments],
@@ -46,7 +43,7 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=None if log is None else subprocess.STDOUT,
-        # a terminal's Ctrl-C comes to us alone, and once to each command from us
+        # a terminal's Ctrl-C then reaches only us, and we pass it on to each command once
         start_new_session=True,
         pass_fds=tuple(descriptors),
         preexec_fn=_in_child(cores, os.getpid()),
@@ -56,11 +53,11 @@ def start(
 
 
 def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
-    """What a command's process does before it becomes the command."""
+    """Return the function that a command's process runs between fork and exec."""
 
     def prepare() -> None:
-        # a runner that is killed by force takes its commands along; they stop as they do on any
-        # SIGTERM, with a snapshot, and hold the locks until then (Linux; elsewhere they continue)
+        # if the runner is killed, its commands get a SIGTERM; they stop with a snapshot as on any
+        # SIGTERM, and hold the locks until then (only on Linux; elsewhere they continue)
         with contextlib.suppress(AttributeError):
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
@@ -68,11 +65,11 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
         if cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, cores)
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(name, signal.SIG_DFL)  # what bash's background has ignored
+            signal.signal(name, signal.SIG_DFL)  # bash ignores some for its background processes
 
     return prepare
 
 
 def stop_signals_noted(noted: list[int]) -> AbstractContextManager[None]:
-    """Within the block a stop signal is appended to ``noted`` and does nothing else."""
+    """Within the block, each stop signal is appended to ``noted`` and does nothing else."""
     return signals.caught(signals.STOP, noted.append)

@@ -1,10 +1,10 @@
-"""Claims: of any number of runners, one works on a job.
+"""Claims: of any number of runners, only one works on a job.
 
-Who works on a job holds the kernel's lock (``flock``) on the job's lock file.  The commands inherit
-it: a command that outlives a runner killed by force keeps others off until it is gone itself.  The
-lock falls when the last of them is gone, however they ended, and works between machines wherever
-the file system's locks do (NFS from version 4 on; not one mounted with ``nolock``).  What was done
-of the job stands in its state file, which only the holder writes.
+The runner that works on a job holds the kernel's lock (``flock``) on the job's lock file.  Its
+commands inherit the lock: a command that outlives a killed runner keeps others away until it ends.
+The lock is released when the last of these processes is gone, however they ended.  It works between
+machines if the file system's locks do (NFS from version 4 on, unless mounted with ``nolock``).  The
+job's state file, which only the holder writes, records how the job ended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tinynet.run.record import now
 
 
 class Claim:
-    """A job that is ours until ``finish`` or ``abandon``, or our processes are gone."""
+    """A job that is ours until ``finish`` or ``abandon``, or until our processes are gone."""
 
     def __init__(
         self, path: Path, attempt: Attempt, descriptor: int, previous: Attempt | None
@@ -30,8 +30,7 @@ class Claim:
         self._path = path
         self._attempt = attempt
         self.previous = previous
-        # commands inherit it (Popen's pass_fds), and with it the lock
-        self.descriptor = descriptor
+        self.descriptor = descriptor  # commands inherit it, and with it the lock
 
     @property
     def number(self) -> int:
@@ -39,7 +38,7 @@ class Claim:
         return self._attempt.number
 
     def finish(self, status: int, message: str = "", iteration: int | None = None) -> None:
-        """Record how the job ended (0 done, 75 stopped, else failed), and give it back.
+        """Record how the job ended (0 done, 75 stopped, else failed), and release it.
 
         ``iteration``: where the job's run stands, if it has one.
         """
@@ -52,16 +51,16 @@ class Claim:
             self.abandon()
 
     def abandon(self) -> None:
-        """Give the job back without a word, as a process does that is killed."""
+        """Release the job without a record of its end, as if this process were killed."""
         os.close(self.descriptor)
 
 
 def claim(folder: Path, job: Job, found: JobList, again: bool = False) -> Claim | None:
-    """Take a job; None where somebody else has it, or where there is nothing to do.
+    """Claim a job; None if another runner has it, or if it need not be done.
 
-    A job that is done is never taken, and one that has failed only if ``again``.  That its
-    dependencies are done is the caller's to see.  Raises OSError where the list cannot be written
-    or its file system has no locks.
+    A job that is done is never claimed, and one that has failed only if ``again``.  The caller
+    checks that its dependencies are done.  Raises OSError if the list cannot be written, or if its
+    file system has no locks.
     """
     paths = ListPaths(folder)
     descriptor = files.open_lock(paths.lock(job.name))

@@ -1,4 +1,4 @@
-"""The processes of one job: its commands one after the other, each in a process of its own."""
+"""Runs the commands of one job, one after the other, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_MESSAGE = 400
 
 
 class Commands:
-    """Carries a claimed job from its first command to its last."""
+    """Runs a claimed job from its first command to its last."""
 
     def __init__(self, job: Job, claim: Claim, slot: Slot, directory: Path, log: Path) -> None:
         self.job = job
@@ -41,7 +41,7 @@ class Commands:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start_next(self) -> int | None:
-        """Start the first or next command; a status where that fails, as ``poll`` returns it."""
+        """Start the first or next command; if that fails, return the job's exit status."""
         arguments = with_device(self.job.commands[self._number], self._device())
         self._write(f"{now()} on {self.slot.label}\n$ tinynet {shlex.join(arguments)}\n")
         self._from = self._log.tell()
@@ -60,18 +60,18 @@ class Commands:
         return None
 
     def _device(self) -> tuple[str, ...]:
-        """What the current command is told of its device."""
+        """The options that give the current command its device."""
         is_together = self.job.solvers > 1 and self.job.commands[self._number][0] == "train"
         return (self.slot.together if is_together else ()) or self.slot.arguments
 
     def poll(self) -> int | None:
-        """Move on to the next command where one has ended; the job's exit status at its end."""
+        """Start the next command if one has ended; return the job's exit status once it is over."""
         assert self._process is not None
         status = self._process.poll()
         if status is None:
             return None
         if self._stopped_by is not None and (status < 0 or status > 128):
-            status = STOPPED_STATUS  # before, or where, it could not end in its own way
+            status = STOPPED_STATUS  # it ended by the signal, without a status of its own
         self._number += 1
         if status == 0 and self._number < len(self.job.commands):
             if self._stopped_by is not None:
@@ -80,7 +80,7 @@ class Commands:
         return status
 
     def send(self, number: int) -> None:
-        """Pass a signal on to the command that runs; the job then ends after it."""
+        """Send a signal to the running command, after which the job ends."""
         self._stopped_by = signal.Signals(number).name
         if self._process is not None:
             self._process.send_signal(number)
@@ -90,17 +90,17 @@ class Commands:
         return self._stopped_by is not None
 
     def stop(self) -> None:
-        """Stop the command that runs, and wait until it is gone."""
+        """Stop the running command, and wait until it is gone."""
         self.send(signal.SIGTERM)
         if self._process is not None:
             self._process.wait()
 
     def message(self, status: int) -> str:
-        """What to say of a job that ended with ``status``: its last line, where it has one."""
+        """Why a job ended with ``status``: its last line of output, if there is one."""
         if status == 0:
             return ""
         last = last_line(Path(self._log.name), self._from)
-        if status == -signal.SIGKILL:  # which leaves no time for a last line
+        if status == -signal.SIGKILL:  # the command had no time for a last line
             return f"ended by SIGKILL{who_killed(self._kills_before)}"
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
@@ -113,13 +113,13 @@ class Commands:
         self._log.close()
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk: the command itself will say so
+        with contextlib.suppress(OSError):  # a full disk: the command itself will report it
             self._log.write(text.encode("utf-8", "replace"))
             self._log.flush()
 
 
 def last_line(log: Path, start: int) -> str:
-    """What a command said last, of a log in which its output begins at byte ``start``; else ""."""
+    """The last line that is not blank after byte ``start`` of a log; "" if there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(start, os.fstat(file.fileno()).st_size - 4096))
@@ -131,6 +131,6 @@ def last_line(log: Path, start: int) -> str:
 
 
 def with_device(command: tuple[str, ...], device: tuple[str, ...]) -> tuple[str, ...]:
-    """The command with its runner's ``--gpu N`` or ``--cpu``, where it takes one and has none."""
+    """Add the runner's ``--gpu N`` or ``--cpu`` to a command that takes one and names none."""
     named = any(word.partition("=")[0] in ("--gpu", "--gpus", "--cpu") for word in command)
     return command if named or command[0] not in _ON_A_DEVICE else (*command, *device)

@@ -1,10 +1,10 @@
-"""Picks GPUs on a machine that others use too, for each job one, or as many as it has solvers.
+"""Picks GPUs on a machine that others use too: one for each job, or as many as it has solvers.
 
-A GPU is free when no process computes on it and its memory is all but empty (in a container NVML
-may see the memory of others, but not their processes).  The one with the most free memory is
-taken first.  Between looking and starting lies time, and other runners look too: so a lock per GPU
-is taken, the GPU is looked at again, and only then is it ours.  The lock is the kernel's, lies in a
-folder that all users share, and is held by the commands too, until the last of them is gone.
+A GPU is free if no process computes on it and its memory is almost empty (in a container NVML may
+see the memory of other processes, but not the processes).  The one with the most free memory is
+taken first.  Other runners may pick the same GPU at the same time, so a lock per GPU is taken, and
+the GPU is used only if it is still free then.  The lock is the kernel's, lies in a folder that all
+users share, and is held by the job's commands too, until the last of them is gone.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tinynet.jobs.slots import Slot
 
 LOCKS = "TINYNET_GPU_LOCKS"  # names another folder for the locks
 DEFAULT_LOCKS = Path("/tmp/tinynet-gpus")
-# What the driver itself takes of an idle GPU stays below this amount and share (an idle H200 shows
-# 615 MiB of 143,771 as used), but below no more than the last: it would hide a small training.
+# An idle GPU may show this amount plus this share of its memory as used by the driver (an idle H200
+# shows 615 MiB of 143,771), but no more than the last: that might be a small training.
 _IDLE_MIB, _IDLE_SHARE, _IDLE_MOST = 600, 0.02, 1100
-# Others must have been without a free GPU for so long before a job of ours makes room: one that is
-# being started on, or a process that has just ended, is seen as neither free nor used for a moment.
+# Others must have been without a free GPU for this long before a job of ours makes room: while a
+# process starts or has just ended, its GPU looks neither free nor used for a moment.
 _YIELD_SECONDS = 20.0
 
 
@@ -44,7 +44,7 @@ class Gpu:
     total: int
     free: int
     processes: tuple[int, ...] = ()  # pids that compute on it
-    is_slice: bool = False  # of a GPU in MIG mode, whose number it has
+    is_slice: bool = False  # a slice of a GPU in MIG mode; ``index`` is that GPU's
 
     @property
     def is_idle(self) -> bool:
@@ -57,9 +57,9 @@ Look = Callable[[], Sequence[Gpu]]
 
 
 def look() -> list[Gpu]:
-    """Every GPU of this machine, through NVML.
+    """Every GPU of this machine, as NVML reports them.
 
-    Raises TinynetError where ``nvidia-ml-py`` or the driver is missing.
+    Raises TinynetError if ``nvidia-ml-py`` or the driver is missing.
     """
     try:
         import pynvml
@@ -77,7 +77,7 @@ def look() -> list[Gpu]:
         for index in range(pynvml.nvmlDeviceGetCount()):
             try:
                 found += _gpus(pynvml, index)
-            except pynvml.NVMLError as error:  # one that is lost does not hide the others
+            except pynvml.NVMLError as error:  # a broken GPU does not hide the others
                 faults.append(f"GPU {index}: {error}")
         if faults and not found:
             raise TinynetError(f"NVML: {'; '.join(faults)}")
@@ -89,12 +89,12 @@ def look() -> list[Gpu]:
 
 
 def are_here() -> bool:
-    """Whether GPUs may be used here: there is a driver, and the environment hides not all."""
+    """Whether GPUs may be used here: there is a driver, and not all GPUs are hidden."""
     return devices.has_driver() and not devices.are_hidden()
 
 
 def _gpus(nvml: Any, index: int) -> Iterator[Gpu]:
-    """The GPU, or its slices where it is in MIG mode: then nothing computes on the whole."""
+    """Yield the GPU, or its slices if it is in MIG mode, since only these then compute."""
     device = nvml.nvmlDeviceGetHandleByIndex(index)
     name = _text(nvml.nvmlDeviceGetName(device))
     slices = _slices(nvml, device)
@@ -107,13 +107,13 @@ def _gpus(nvml: Any, index: int) -> Iterator[Gpu]:
 
 
 def _slices(nvml: Any, device: Any) -> list[Any] | None:
-    """The slices of a GPU in MIG mode, [] where none has been cut yet; None in no such mode."""
+    """The slices of a GPU in MIG mode, [] if none has been made; None if it is not in MIG mode."""
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(device)
         if not current:
             return None
         most = nvml.nvmlDeviceGetMaxMigDeviceCount(device)
-    except nvml.NVMLError:  # a GPU that has no such mode
+    except nvml.NVMLError:  # a GPU without such a mode
         return None
     found = []
     for number in range(most):
@@ -127,12 +127,13 @@ def _text(value: str | bytes) -> str:
 
 
 def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> list[Gpu]:
-    """The GPUs that may be used: ``wanted`` of those that are ``visible``.
+    """The GPUs that may be used: those ``wanted`` among the ``visible`` ones.
 
-    ``wanted``: "all"; "2", the first two; or a list of indexes and UUIDs, "0,2", of which "2," has
-    one.  ``visible`` is what CUDA_VISIBLE_DEVICES was set to for us, say by a batch system; None:
-    all.  The number of a GPU in MIG mode means all its slices.  Raises UsageError for one that is
-    not here, for more than there are, and where some are wanted and none may be used.
+    ``wanted``: "all"; a number, such as "2" for the first two; or a list of indexes and UUIDs, such
+    as "0,2", or "2," for one.  ``visible``: the value of CUDA_VISIBLE_DEVICES, set by a batch
+    system, say; None: all GPUs.  The index of a GPU in MIG mode means all its slices.  Raises
+    UsageError for a GPU that is not here, for more than there are, and if some are wanted but none
+    may be used.
     """
     allowed = list(found)
     if visible is not None:
@@ -179,7 +180,7 @@ def _named(found: Sequence[Gpu], words: Sequence[str], where: str) -> list[Gpu]:
 
 
 class Gpus:
-    """The GPUs of this machine, as ``slots.Slots``: others' are left alone."""
+    """The GPUs of this machine, as ``slots.Slots``; GPUs that others use are left alone."""
 
     def __init__(
         self,
@@ -192,9 +193,11 @@ class Gpus:
         clock: Callable[[], float] = time.monotonic,
         per_gpu: int = 1,
     ) -> None:
-        """``memory``: MiB that must be free; ``share``: also where others compute already.
+        """Use the GPUs ``allowed``.
 
-        ``per_gpu``: how many jobs of ours at once on each.
+        ``memory``: MiB that must be free on a GPU.  ``leave_free``: how many GPUs to leave free for
+        others.  ``share``: also use GPUs on which others compute.  ``per_gpu``: how many of our
+        jobs may run on each at once.
         """
         self._uuids = [gpu.uuid for gpu in allowed]
         self._whole = sum(not gpu.is_slice for gpu in allowed)
@@ -212,10 +215,9 @@ class Gpus:
         self._threads = environment.at_most(each)
 
     def take(self, solvers: int = 1) -> Slot | None:
-        """As many GPUs as there are solvers; no slices for several, which NCCL cannot join.
+        """Take one GPU for each solver; several solvers get no slices, which NCCL cannot connect.
 
-        Raises TinynetError where too many have proved to be broken: such a one would fail job
-        after job.
+        Raises TinynetError if too many GPUs have turned out broken: job after job would fail.
         """
         left = len({*self._uuids} - self._broken)
         if self._broken and left < solvers:
@@ -229,7 +231,7 @@ class Gpus:
             locks = self._locks_of([gpu for gpu in found if gpu.uuid not in lost], solvers)
             if not locks:
                 return None
-            # somebody may have begun on one between the look and the lock
+            # another process may have started on one of them before we got its lock
             found = self._found()
             suiting = {gpu.uuid: gpu for gpu in found if self._suits(gpu, solvers)}
             missing = locks.keys() - suiting.keys()
@@ -240,7 +242,7 @@ class Gpus:
         return None
 
     def _locks_of(self, gpus: Sequence[Gpu], solvers: int) -> dict[str, int]:
-        """Descriptors of the locks of as many GPUs, by UUID; {} where there are not as many."""
+        """Lock one GPU for each solver; return the descriptors by UUID, {} if there are too few."""
         locks: dict[str, int] = {}
         mine = self._holdings()
         for gpu in sorted(gpus, key=lambda gpu: (mine.count(gpu.uuid), -gpu.free, gpu.index)):
@@ -253,7 +255,7 @@ class Gpus:
         return {}
 
     def _slot(self, gpus: Sequence[Gpu], descriptors: tuple[int, ...]) -> Slot:
-        # what is visible is numbered anew from 0 on
+        # CUDA numbers the visible GPUs from 0 on
         numbers = ",".join(map(str, range(len(gpus))))
         slot = Slot(
             f"GPU {','.join(str(gpu.index) for gpu in gpus)}",
@@ -270,14 +272,14 @@ class Gpus:
         return slot
 
     def require(self, solvers: int, what: str) -> None:
-        """Raise UsageError where there are not as many GPUs as ``what`` has solvers."""
+        """Raise UsageError if there are fewer GPUs than ``what`` has solvers."""
         if solvers > max(1, self._whole):
             raise UsageError(
                 f"{what}: trains on {solvers} GPUs together, and {self._whole} may be used here "
                 "(slices of MIG count as none)"
             )
 
-    def _holdings(self) -> list[str]:
+    def _held_uuids(self) -> list[str]:
         return [uuid for held in self._held.values() for uuid in held]
 
     def give_back(self, slot: Slot, broken: bool = False) -> None:
@@ -287,13 +289,13 @@ class Gpus:
         _close(slot.descriptors)
 
     def are_taken(self) -> bool:
-        return len(self._holdings()) >= self._per_gpu * len({*self._uuids} - self._broken)
+        return len(self._held_uuids()) >= self._per_gpu * len({*self._uuids} - self._broken)
 
     def _found(self) -> list[Gpu]:
-        """Those of ours that are here now, and compute as far as is known.
+        """The allowed GPUs that NVML reports now, without those known to be broken.
 
-        [] where that cannot be told while jobs of ours run: a driver that was upgraded under them
-        answers nobody, and they run on.
+        [] if NVML fails while jobs of ours run: a driver that has been upgraded answers no more,
+        but the jobs continue.
         """
         try:
             seen = self._look()
@@ -316,7 +318,7 @@ class Gpus:
             self._short_since = self._clock()
         if self._clock() - self._short_since < _YIELD_SECONDS:
             return 0
-        self._short_since = None  # what is given up now takes a moment to be free
+        self._short_since = None  # a GPU that is given up now takes a moment to become free
         given = 0
         for number, held in enumerate(reversed(self._held.values()), 1):  # the youngest first
             given += len(held)
@@ -325,22 +327,22 @@ class Gpus:
         return len(self._held)
 
     def _free(self, found: Sequence[Gpu]) -> list[Gpu]:
-        """Those that neither we nor, as far as is seen, anybody else uses."""
-        return [gpu for gpu in found if gpu.is_idle and gpu.uuid not in self._holdings()]
+        """The GPUs that neither we nor, as far as NVML shows, anybody else uses."""
+        return [gpu for gpu in found if gpu.is_idle and gpu.uuid not in self._held_uuids()]
 
     def _leaves_enough(self, found: Sequence[Gpu], solvers: int) -> bool:
         return not self._leave_free or len(self._free(found)) >= self._leave_free + solvers
 
     def _suits(self, gpu: Gpu, solvers: int) -> bool:
-        mine = self._holdings().count(gpu.uuid)
+        mine = self._held_uuids().count(gpu.uuid)
         if mine >= self._per_gpu or gpu.free < self._memory or (gpu.is_slice and solvers > 1):
             return False
-        return self._share or mine > 0 or gpu.is_idle  # what computes there may be ours
+        return self._share or mine > 0 or gpu.is_idle  # mine > 0: our own job computes on it
 
     def _lock(self, gpu: Gpu) -> int | None:
-        """A descriptor that holds the GPU's lock, or None where somebody else does."""
+        """A descriptor that holds the GPU's lock; None if another process holds it."""
         for slot, held in self._held.items():
-            if gpu.uuid in held:  # a copy holds the same lock, until the last is closed
+            if gpu.uuid in held:  # a duplicate holds the same lock, until the last is closed
                 return os.dup(slot.descriptors[held.index(gpu.uuid)])
         _make_shared(self._locks)
         path = self._locks / f"{gpu.uuid}.lock"
@@ -349,7 +351,7 @@ class Gpus:
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
                 if flags & os.O_CREAT:
-                    os.fchmod(descriptor, 0o644)  # whatever the umask: others have to open it
+                    os.fchmod(descriptor, 0o644)  # whatever the umask: other users must open it
                 break
         else:
             return None
@@ -366,7 +368,7 @@ def _close(descriptors: Iterable[int]) -> None:
 
 
 def _make_shared(folder: Path) -> None:
-    """Make a folder in which every user may make files, and remove their own alone."""
+    """Make a folder in which every user may make files, but remove only their own."""
     try:
         folder.mkdir()
         folder.chmod(0o1777)

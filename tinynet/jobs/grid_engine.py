@@ -64,17 +64,20 @@ _END = [
 
 
 def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
-    """Submit arrays, each to begin when all tasks of the one before have ended; their job ids."""
+    """Submit arrays, each to start when all tasks of the one before have ended; return their ids.
+
+    Raises TinynetError with qsub's own message if it refuses one.
+    """
     ids: list[str] = []
     for script in scripts:
         hold = ["-hold_jid", ids[-1]] if ids else []
         printed = run_submission(["qsub", "-terse", *hold, os.fspath(script)], directory)
-        ids.append(printed.split(".")[0].strip())  # of an array: ID.FIRST-LAST:STEP
+        ids.append(printed.split(".")[0].strip())  # an array's id is ID.FIRST-LAST:STEP
     return ids
 
 
 def submission_commands(scripts: Sequence[Path]) -> str:
-    """The shell lines that ``submit`` stands for."""
+    """Shell commands that do the same as ``submit``."""
     lines = []
     for number, script in enumerate(scripts):
         after = '-hold_jid "${id%%.*}" ' if number else ""

@@ -1,12 +1,12 @@
-"""A job list: a folder whose ``jobs.json`` says what is to be run, and in which order.
+"""A job list: a folder whose ``jobs.json`` states what to run, and in which order.
 
     LIST/jobs.json               the jobs, in order, and where their relative paths start
-    LIST/states/NAME.json        the last time that a job was begun: by whom, and how it ended
-    LIST/locks/NAME.lock         held by the kernel for whoever works on the job
-    LIST/logs/NAME.log           what the job's commands printed
+    LIST/states/NAME.json        the last attempt at a job: who began it, and how it ended
+    LIST/locks/NAME.lock         locked by the runner that works on the job
+    LIST/logs/NAME.log           the output of the job's commands
 
-Whether a job waits, runs or is done follows from these files (``jobs.states``), so that a list
-needs no process of its own and outlives all that work on it.
+Whether a job waits, runs or is done follows from these files (``jobs.states``), so a list needs no
+process of its own.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tinynet.files import component_fault
 
 @dataclass(frozen=True)
 class Job:
-    """Something to be done once: a few commands in order, usually train and evaluate one run.
+    """Work to be done once: a few commands in order, usually to train and evaluate one run.
 
-    ``name``      unique in its list, and fit to name a file
+    ``name``      unique in its list, and a valid file name
     ``commands``  argument lists of ``tinynet``, run one after the other; each is idempotent, since
-                  a job that was stopped is begun again from its first command
-    ``run``       the run directory that the commands make, if they make one: a job whose run has
-                  been removed is no longer done
-    ``leaves``    a file that is there when all is done, instead: its run may be removed then, and
-                  without the file the job is no longer done
+                  a stopped job starts again at its first command
+    ``run``       the run directory that the commands make, if any: if it has been removed, the job
+                  is no longer done
+    ``leaves``    a file that exists once the job is done.  If it is given, the run may be removed,
+                  and the job is no longer done if the file has been removed
     ``after``     names of jobs that must be done before this one begins
 
-    Commands that take ``--gpu N`` or ``--cpu`` and name neither get what their runner gives them;
-    of a training with ``--solvers K`` that is K GPUs.
+    Commands that take ``--gpu N`` or ``--cpu`` and name neither get a device from their runner; a
+    training with ``--solvers K`` gets K GPUs.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Job:
 
     @property
     def solvers(self) -> int:
-        """How many solvers its training has, each of which takes a GPU."""
+        """How many solvers its training has; each takes a GPU."""
         for command in self.commands:
             words = [part for word in command for part in word.split("=", 1)]
             number = dict(zip(words, words[1:])).get("--solvers", "")
@@ -58,42 +58,42 @@ class Job:
         return 1
 
     def digest(self) -> str:
-        """Changes when what is done changes: an attempt at other commands does not count."""
+        """A hash of what the job does: an attempt at other commands has another digest."""
         content = [self.commands, None if self.run is None else os.fspath(self.run)]
         return hashlib.sha256(json.dumps(content).encode("utf-8")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class ListPaths:
-    """Every file name that a job list owns."""
+    """The paths of the files of a job list."""
 
     root: Path
 
     @property
     def jobs(self) -> Path:
-        return Path(self.root) / "jobs.json"
+        return self.root / "jobs.json"
 
     @property
     def list_lock(self) -> Path:
-        return Path(self.root) / "locks" / ".list.lock"
+        return self.root / "locks" / ".list.lock"
 
     def lock(self, name: str) -> Path:
-        return Path(self.root) / "locks" / f"{name}.lock"
+        return self.root / "locks" / f"{name}.lock"
 
     def state(self, name: str) -> Path:
-        return Path(self.root) / "states" / f"{name}.json"
+        return self.root / "states" / f"{name}.json"
 
     def attempts(self, name: str) -> Path:
-        """Where earlier versions wrote a file for every attempt."""
-        return Path(self.root) / "attempts" / name
+        """The folder to which earlier versions wrote a file for every attempt."""
+        return self.root / "attempts" / name
 
     def log(self, name: str) -> Path:
-        return Path(self.root) / "logs" / f"{name}.log"
+        return self.root / "logs" / f"{name}.log"
 
 
 @dataclass(frozen=True)
 class JobList:
-    """What ``jobs.json`` holds."""
+    """The jobs of a list, as read from ``jobs.json``."""
 
     jobs: tuple[Job, ...]
     directory: Path  # where the commands run; absolute
@@ -111,7 +111,7 @@ class JobList:
         return {job.name: job for job in self.jobs}
 
     def with_all_before(self, names: Iterable[str]) -> list[Job]:
-        """The jobs of these names, and all that they come after."""
+        """The jobs of these names, and all jobs that must be done before them."""
         todo, found = list(names), dict[str, Job]()
         while todo:
             name = todo.pop()
@@ -121,18 +121,18 @@ class JobList:
         return list(found.values())
 
     def run_directory(self, job: Job) -> Path | None:
-        """The job's run directory, seen from here."""
+        """The job's run directory as an absolute path; None if it has none."""
         return None if job.run is None else self.directory / job.run
 
     def removed(self, job: Job) -> Path | None:
-        """What a job that was done must have left and is not there; None where nothing is amiss."""
+        """The file or run directory that a done job must have left but does not exist, or None."""
         left = job.leaves or job.run
         return left if left is not None and not (self.directory / left).exists() else None
 
 
 @dataclass(frozen=True)
 class Stored:
-    """``jobs.json``; lists of earlier versions have jobs without ``leaves``."""
+    """The content of ``jobs.json``; jobs in lists of earlier versions have no ``leaves``."""
 
     directory: str  # relative to the list's
     jobs: list[Job]
@@ -141,9 +141,9 @@ class Stored:
 def read(folder: Path) -> JobList:
     """Read a list.
 
-    Raises UsageError where there is none, TinynetError where ``jobs.json`` is damaged.
+    Raises UsageError if there is none, TinynetError if ``jobs.json`` is damaged.
     """
-    path = ListPaths(Path(folder)).jobs
+    path = ListPaths(folder).jobs
     try:
         found = files.typed(Stored, files.read_json(path))
     except FileNotFoundError:
@@ -155,7 +155,7 @@ def read(folder: Path) -> JobList:
     except TinynetError as error:
         raise TinynetError(f"{error}; make the list again") from None
     jobs = tuple(found.jobs)
-    directory = Path(os.path.normpath(Path(folder).absolute() / found.directory))
+    directory = Path(os.path.normpath(folder.absolute() / found.directory))
     try:
         require_fit(jobs)
         require_order(jobs)
@@ -165,7 +165,7 @@ def read(folder: Path) -> JobList:
 
 
 def require_fit(jobs: Iterable[Job]) -> None:
-    """Raise UsageError where a name cannot name a file or is taken, or where a job does nothing."""
+    """Raise UsageError for an invalid or repeated name, or for a job with an empty command."""
     seen = set()
     for job in jobs:
         fault = component_fault(job.name)
@@ -181,14 +181,14 @@ def require_fit(jobs: Iterable[Job]) -> None:
 
 
 def require_order(jobs: Sequence[Job]) -> None:
-    """Raise UsageError unless every ``after`` names a job and none waits for itself."""
+    """Raise UsageError unless every ``after`` names a job and there are no cycles."""
     levels(jobs)
 
 
 def levels(jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in groups: those of a group only come after jobs of the groups before it.
+    """The jobs in groups; those of a group depend only on jobs of the groups before it.
 
-    Raises UsageError where an ``after`` names no job, or where jobs wait for each other.
+    Raises UsageError if an ``after`` names no job, or if jobs wait for each other.
     """
     names = {job.name for job in jobs}
     for job in jobs:
@@ -209,6 +209,6 @@ def levels(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def named(jobs: Sequence[Job]) -> str:
-    """The names of the first jobs, and how many there are besides."""
+    """The names of the first jobs, and how many more there are."""
     names = ", ".join(job.name for job in jobs[:8])
     return names + (f" and {len(jobs) - 8} more" if len(jobs) > 8 else "")

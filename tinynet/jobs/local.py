@@ -1,7 +1,7 @@
-"""Works on a job list with this machine alone: its GPUs, or its cores in equal shares.
+"""Runs a job list on this machine: on its GPUs, or on its cores in equal shares.
 
-Any number of runners may work on one list.  One that dies is replaced by starting another: what
-it worked on continues from its newest snapshot.
+Any number of runners may work on one list.  If one dies, another may be started in its place: its
+jobs then resume from their newest snapshots.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Fits = Callable[[Job], bool]
 
 _TICK_SECONDS = 0.2
 _WATCH_SECONDS = 60.0
-_LOOK_SECONDS = 3.0  # between two looks at what other runners have done
+_LOOK_SECONDS = 3.0  # how often to read what other runners have done
 
 
 @dataclass
 class JobsReport:
-    """What became of the jobs that a runner was asked for, and what it did itself."""
+    """The states of the jobs that a runner was to do, and what it did itself."""
 
     states: dict[str, State]
-    blocked: dict[str, list[str]]  # job: jobs that it comes after and that are not done
+    blocked: dict[str, list[str]]  # for each job, the jobs that must be done first and are not
     begun: list[str] = field(default_factory=list)
-    signal: str | None = None  # the one that stopped it
-    stuck: list[str] = field(default_factory=list)  # stopped twice, and no further than before
+    signal: str | None = None  # the one that stopped the runner
+    stuck: list[str] = field(default_factory=list)  # stopped twice at the same iteration
     too_long: list[str] = field(default_factory=list)  # not begun: they did not fit the time left
 
     def names(self, state: str) -> list[str]:
@@ -52,7 +52,7 @@ class JobsReport:
         return all(found.name == states.DONE for found in self.states.values())
 
     def require_complete(self, folder: Path) -> None:
-        """Raise StoppedEarly after a signal, TinynetError where jobs have failed or are blocked."""
+        """Raise StoppedEarly after a signal, TinynetError if jobs have failed or are blocked."""
         if self.complete:
             return
         left = len(self.states) - len(self.names(states.DONE))
@@ -97,18 +97,19 @@ def run(
     watch: Watch | None = None,
     fits: Fits | None = None,
 ) -> JobsReport:
-    """Do all jobs of the list in ``folder`` that nobody else does, or those of ``only``, in order.
+    """Do the jobs of the list in ``folder`` that no other runner does, in order.
 
-    ``slots`` says where they run (``slots.Cores``, ``gpus.Gpus``); ``again``: those that have
-    failed before, too, once each.  ``watch`` is told every minute which jobs run here and which are
-    not done.  ``fits`` is asked before a job is begun whether the time that is left is enough for
-    it.  A job that fails does not keep the others from being done.  Ends
-    when nothing is left to do here and nobody else works on something that more may follow from.
-    SIGINT, SIGTERM, SIGHUP and SIGUSR1 are passed on to the commands, which stop with a snapshot;
-    then it ends.  Returns what the jobs have come to; raises OSError where the list cannot be
-    written, TinynetError where there is none.
+    ``slots``: where they run (``slots.Cores``, ``gpus.Gpus``).  ``only``: names of the jobs to do;
+    None: all.  ``again``: also do jobs that have failed before, once each.  ``watch`` is called
+    every minute with the jobs that run here and those that are not done.  ``fits`` is called before
+    a job is begun, and returns whether the time left is enough for it.
+
+    If a job fails, the others are done all the same.  Ends when nothing is left to do here, and no
+    other runner works on a job that others wait for.  SIGINT, SIGTERM, SIGHUP and SIGUSR1 are
+    passed on to the commands, which stop with a snapshot; then the runner ends.  Returns the jobs'
+    states.  Raises OSError if the list cannot be written, TinynetError if there is none.
     """
-    return _Runner(Path(folder), slots, say, only, again, watch, fits).run()
+    return _Runner(folder, slots, say, only, again, watch, fits).run()
 
 
 @dataclass
@@ -122,7 +123,7 @@ class _Runner:
     _fits: Fits | None
     _active: list[Commands] = field(default_factory=list)
     _begun: list[str] = field(default_factory=list)
-    # stopped by others than us: begun again by the next runner, as somebody wanted it so
+    # stopped, but not by us: somebody wanted that, so only the next runner begins them again
     _left_alone: set[str] = field(default_factory=set)
     _stuck: list[str] = field(default_factory=list)
     _signals: list[int] = field(default_factory=list)
@@ -154,12 +155,12 @@ class _Runner:
                             break
                         next_look = time.monotonic() + _LOOK_SECONDS
                     if self._watch is not None and time.monotonic() >= next_watch:
-                        with contextlib.suppress(OSError, TinynetError):  # as in a look
+                        with contextlib.suppress(OSError, TinynetError):  # ends no job, as in _look
                             self._watch([c.job for c in self._active], self._left())
                         next_watch = time.monotonic() + _WATCH_SECONDS
                     time.sleep(_TICK_SECONDS)
             finally:
-                for commands in self._active:  # an error of ours: leave what can continue
+                for commands in self._active:  # after an error of ours: stop them with snapshots
                     commands.stop()
                     self._finish(commands, states.STOPPED_STATUS)
         return self._report()
@@ -167,7 +168,7 @@ class _Runner:
     # ------------------------------------------------------------------ what runs
 
     def _reap(self) -> bool:
-        """Look after the jobs that run; whether one has ended."""
+        """Poll the jobs that run; return whether one has ended."""
         ended = False
         for commands in list(self._active):
             status = commands.poll()
@@ -180,14 +181,14 @@ class _Runner:
     def _finish(self, commands: Commands, status: int) -> None:
         message = commands.message(status)
         missing = self._list.removed(commands.job)
-        if status == 0 and missing is not None:  # else it would be begun for ever
+        if status == 0 and missing is not None:  # otherwise it would be begun for ever
             status, message = 1, f"ended well, but {missing} is not there"
         if status == states.STOPPED_STATUS and not commands.told_to_stop:
             self._left_alone.add(commands.job.name)
         iteration = self._iteration(commands.job)
         previous = commands.claim.previous
         if (
-            # what a batch system says before a time limit: started again, it would end so again
+            # a batch system's warning before a time limit: started again, it would get no further
             status == states.STOPPED_STATUS
             and self._signals[:1] == [signal.SIGUSR1]
             and previous is not None
@@ -211,7 +212,7 @@ class _Runner:
             self._say(f"{commands.slot.label} gets no more jobs of this runner")
 
     def _iteration(self, job: Job) -> int | None:
-        """The iteration of the newest snapshot of a job's run; None where it has no run."""
+        """The iteration of the newest snapshot of a job's run; None if it has no run."""
         directory = self._list.run_directory(job)
         try:
             found = None if directory is None else runs.load(RunPaths(directory).run_json)
@@ -220,7 +221,7 @@ class _Runner:
         return None if found is None else found.iteration
 
     def _yield(self) -> None:
-        """Stop as many jobs, the youngest first, as others should have the slots of."""
+        """Stop jobs, the youngest first, whose slots should be left to others."""
         for commands in self._active[::-1][: self._slots.wanted_by_others()]:
             self._say(f"{commands.job.name}: leaves {commands.slot.label} to others")
             commands.send(signal.SIGTERM)
@@ -228,13 +229,13 @@ class _Runner:
     # ------------------------------------------------------------------ what can begin
 
     def _look(self) -> bool:
-        """Give up and begin what is to be; False where nothing is left to wait for.
+        """Leave slots to others, begin jobs; return False if nothing is left to wait for.
 
-        What goes wrong with it, on the list's disk, say, ends no job that runs.
+        An error, of the list's disk, say, does not end the jobs that run.
         """
         try:
             self._yield()
-            # of a thousand tasks each would else read the list all the time
+            # otherwise each of a thousand array tasks would read the list all the time
             if self._active and self._slots.are_taken():
                 return True
             return self._begin_what_can() or bool(self._active)
@@ -246,7 +247,7 @@ class _Runner:
             return True
 
     def _begin_what_can(self) -> bool:
-        """Begin jobs while there are slots; whether there is still something to wait for."""
+        """Begin jobs while there are slots; return whether there is something left to wait for."""
         self._list = read(self._folder)  # which may have grown
         known = self._known()
         ready = [job for job in self._jobs() if self._is_ready(job, known)]
@@ -279,7 +280,7 @@ class _Runner:
         return [self._list[name] for name in names]
 
     def _known(self) -> dict[str, State]:
-        """The states of our jobs and of all that they come after, by name."""
+        """The states, by name, of our jobs and of all jobs that must be done before them."""
         jobs: Iterable[Job] = self._list.jobs
         if self._scope is not None:
             jobs = self._list.with_all_before(self._scope)
@@ -323,7 +324,7 @@ class _Runner:
 
     def _pass_signals_on(self) -> None:
         for number in self._signals[self._passed_on :]:
-            # a second Ctrl-C asks for a stop at once; a second of any other says nothing new
+            # a second Ctrl-C asks for a stop at once; other signals are passed on only once
             if self._passed_on == 0 or number == signal.SIGINT:
                 jobs = "1 job" if len(self._active) == 1 else f"{len(self._active)} jobs"
                 self._say(f"{signal.Signals(number).name}: stopping {jobs}")

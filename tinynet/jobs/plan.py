@@ -1,4 +1,4 @@
-"""Jobs for what is usually run: stages with several seeds, ensemble members, any solver."""
+"""Makes jobs for the usual runs: stages with several seeds, ensemble members, any solver."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True)
 class Options:
-    """What all jobs of a list share."""
+    """Options that all jobs of a list share."""
 
     prototxt: Path = PROTOTXT_ROOT
     runs: Path = RUNS_ROOT
-    train: Sequence[str] = ()  # more options of `tinynet train`
-    evaluate: Sequence[str] | None = ("--oversample",)  # of `tinynet evaluate`; None: not at all
-    engine: Sequence[str] = ()  # of both, and of `tinynet ensemble`: --engine, --caffe-python
+    train: Sequence[str] = ()  # further options of `tinynet train`
+    evaluate: Sequence[str] | None = ("--oversample",)  # of `tinynet evaluate`; None: do not run it
+    engine: Sequence[str] = ()  # --engine and --caffe-python, for these two and `tinynet ensemble`
 
 
 def jobs_of_stage(number: int, seeds: Sequence[int], options: Options) -> list[Job]:
-    """One job per seed, or per member and one that averages them where the stage is an ensemble.
+    """One job per seed; for the ensemble, one job per member and one that averages them.
 
-    Raises UsageError where there is no such stage, or its prototxt is not there.
+    Raises UsageError if there is no such stage, or if its prototxt does not exist.
     """
     found = stage(number)
     if found.is_ensemble:
@@ -43,7 +43,7 @@ def jobs_of_stage(number: int, seeds: Sequence[int], options: Options) -> list[J
 
 
 def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
-    """One job per member of stage 8, and one that averages these."""
+    """One job per given member of stage 8, and one that averages them."""
     found = stage(8)
     for member in members:
         if not 1 <= member <= found.members:
@@ -52,7 +52,7 @@ def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
 
 
 def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list[Job]:
-    """One job per seed; without seeds, one with the seed that the solver has."""
+    """One job per seed; without seeds, one job with the solver's own seed."""
     folder = Path(os.path.abspath(solver)).parent.name
     what = [os.fspath(solver)]
     if seeds:
@@ -84,8 +84,9 @@ def _training(
     seed: int | None,
     options: Options,
 ) -> Job:
-    """A training and its evaluation; ``what`` names it to `tinynet train`, whose run directory
-    is then RUNS/STAGE_NAME/NAME.
+    """The job of a training and its evaluation; its run directory is RUNS/STAGE_NAME/NAME.
+
+    ``what``: the arguments that name the training to `tinynet train`.
     """
     if not solver.exists():
         raise UsageError(

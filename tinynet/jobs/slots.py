@@ -1,4 +1,7 @@
-"""Where a job can run: a share of the cores here, a GPU in ``gpus``."""
+"""Slots, on which jobs run: shares of the cores, or one device chosen by others.
+
+Those that are GPUs are in ``gpus``.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +15,38 @@ from tinynet.engine.processor import usable_cores
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """What one job runs on, from ``Slots.take`` to ``Slots.give_back``."""
+    """What a job runs on, from ``Slots.take`` to ``Slots.give_back``."""
 
     label: str  # for messages: "GPU 3", "cores 0-3"
     arguments: tuple[str, ...]  # for commands that take --gpu N or --cpu and name neither
-    together: tuple[str, ...] = ()  # for a training by several solvers, instead of these
+    together: tuple[str, ...] = ()  # the same for a training by several solvers
     environment: dict[str, str] = field(default_factory=dict)
-    cores: frozenset[int] = frozenset()  # to be bound to; empty: any
-    descriptors: tuple[int, ...] = ()  # locks that the commands hold along with us
+    cores: frozenset[int] = frozenset()  # cores to bind the job to; empty: any
+    descriptors: tuple[int, ...] = ()  # of locks that the commands hold too
 
 
 class Slots(Protocol):
     """The slots of this machine that a runner may use."""
 
     def take(self, solvers: int = 1) -> Slot | None:
-        """A free slot for so many solvers, now ours; None where there is none at this moment."""
+        """Take a free slot for so many solvers; None if there is none at the moment."""
 
     def give_back(self, slot: Slot, broken: bool = False) -> None:
-        """The job on a slot has ended; ``broken``: because the slot's GPU does not compute."""
+        """Return a slot whose job has ended; ``broken``: its GPU does not work."""
 
     def are_taken(self) -> bool:
-        """Whether jobs of ours have all slots that there are, so that none can be free."""
+        """Whether our own jobs occupy all slots, so that none can be free."""
 
     def wanted_by_others(self) -> int:
-        """How many of our slots we should give up now, their jobs stopped."""
+        """How many of our slots should be left to others now, by stopping their jobs."""
 
 
 class Cores:
-    """The cores of this machine in equal shares: one process each, with as many threads.
+    """The cores of this machine in equal shares, each for one process with as many threads.
 
-    A run keeps the number of threads that it was begun with (``run.json``): carried on by fewer
-    processes, it gains nothing.  Processes are bound to their share only if ``bind``: that keeps
-    them from moving between sockets, but makes them wait for whoever else uses those cores.
+    A run keeps the number of threads that it was begun with (``run.json``): it does not get faster
+    when fewer processes resume it.  ``bind`` binds each process to its share: it then does not move
+    between sockets, but has to wait if others use those cores.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Cores:
         self._free = [_share(used, processes, number, bind) for number in range(processes)]
 
     def take(self, solvers: int = 1) -> Slot | None:
-        """The solvers of a job share its cores."""
+        """Take a share; the solvers of a job share its cores."""
         return self._free.pop(0) if self._free else None
 
     def give_back(self, slot: Slot, broken: bool = False) -> None:
@@ -71,8 +74,8 @@ class Cores:
         return 0
 
 
-class One:
-    """The one slot that a batch system, or a person, has chosen for us."""
+class SingleSlot:
+    """The one slot that a batch system, or the user, has chosen for us."""
 
     def __init__(self, gpu: int | None, cpu: bool, threads: int | None) -> None:
         arguments = ("--cpu",) if cpu else () if gpu is None else ("--gpu", str(gpu))
@@ -82,7 +85,7 @@ class One:
         self._free: Slot | None = Slot(label, arguments, environment=variables)
 
     def take(self, solvers: int = 1) -> Slot | None:
-        """Several solvers take the GPU that was chosen, and those that follow it."""
+        """Take the slot; several solvers get the chosen GPU and the following ones."""
         slot, self._free = self._free, None
         if slot is None or self._gpu is None or solvers == 1:
             return slot
@@ -100,7 +103,7 @@ class One:
 
 
 def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Slot:
-    """Share ``number`` of ``processes``; two overlap only where there are fewer cores."""
+    """Share ``number`` of ``processes``; shares overlap only if there are fewer cores."""
     each = max(1, len(cores) // processes)
     first = number * each % len(cores)
     mine = frozenset(cores[first : first + each])

@@ -1,4 +1,4 @@
-"""Job lists through Slurm: an array of tasks per group of jobs, requeued when they are stopped."""
+"""Job lists through Slurm: ``sbatch``'s array jobs, whose tasks are requeued when stopped."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def render(jobs: Sequence[Job], context: JobContext, request: BatchRequest) -> s
     return "\n".join([*lines, *_END, ""])
 
 
-# A task that still runs was told to stop before its time limit or in a preemption's grace time:
-# it is put back into the queue.  One that Slurm itself is ending (scancel, or a preemption or node
-# failure after which Slurm requeues it) is in the state COMPLETING by now, and its fate decided.
+# A task in the state RUNNING was told to stop before its time limit or in a preemption's grace
+# time: it is put back into the queue.  A task that Slurm itself is ending (scancel, or a preemption
+# or node failure after which Slurm requeues it) is in the state COMPLETING by now.
 _END = [
     "task=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}",
     f'if [ "$status" -eq {StoppedEarly.exit_status} ] && [ -n "$signalled" ]; then',
@@ -66,9 +66,9 @@ _END = [
 
 
 def _option(name: str, value: str) -> str:
-    """An option in a line that sbatch reads, its value in quotes where it needs them.
+    """An option in a line that sbatch reads; its value is quoted if necessary.
 
-    Raises UsageError for a backslash: to Slurm it means that a log's name has no patterns.
+    Raises UsageError for a backslash: Slurm then expands no patterns in a log's name.
     """
     if "\\" in value:
         raise UsageError(f"{value}: Slurm cannot write into a folder with a backslash in its name")
@@ -78,9 +78,9 @@ def _option(name: str, value: str) -> str:
 
 
 def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
-    """Submit arrays, each to begin when all tasks of the one before have ended; their job ids.
+    """Submit arrays, each to start when all tasks of the one before have ended; return their ids.
 
-    Raises TinynetError with what sbatch says where it refuses.
+    Raises TinynetError with sbatch's own message if it refuses one.
     """
     ids: list[str] = []
     for script in scripts:
@@ -92,7 +92,7 @@ def submit(scripts: Sequence[Path], directory: Path) -> list[str]:
 
 
 def submission_commands(scripts: Sequence[Path]) -> str:
-    """The shell lines that ``submit`` stands for."""
+    """Shell commands that do the same as ``submit``."""
     lines = []
     for number, script in enumerate(scripts):
         after = '--dependency="afterany:$id" ' if number else ""

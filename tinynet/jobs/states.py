@@ -1,4 +1,4 @@
-"""What each job of a list has come to, from files alone."""
+"""Reads the state of each job from the list's files alone."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from tinynet import files
 from tinynet.errors import TinynetError
 from tinynet.jobs.job_list import Job, JobList, ListPaths, read
 
-WAITING = "waiting"  # never begun, or to be done anew
+WAITING = "waiting"  # never begun, or to be done again
 RUNNING = "running"
 DONE = "done"
 FAILED = "failed"
-STOPPED = "stopped"  # half-way: resumes where it was
+STOPPED = "stopped"  # before its end; can be resumed
 
 STOPPED_STATUS = 75
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The last time that a job was begun, as its state file tells."""
+    """The last attempt at a job, as its state file records it."""
 
     number: int = 0  # from 1
     host: str = ""
     pid: int = 0
-    digest: str = ""  # of the job as it was
+    digest: str = ""  # of the job at that time
     started: str = ""
-    ended: str | None = None  # None: not ended, or ended without a word
+    ended: str | None = None  # None: it runs, or died without recording its end
     status: int | None = None  # exit status of the last command that ran
     message: str = ""
-    iteration: int | None = None  # at which the job's run stood then, where it has one
+    iteration: int | None = None  # at which the job's run stood at the end, if it has a run
 
 
 @dataclass(frozen=True)
 class State:
-    """``name`` is one of this module's constants; ``message`` says more, "" for nothing."""
+    """``name``: one of this module's constants; ``message``: details, or ""."""
 
     name: str
     message: str = ""
@@ -63,9 +63,9 @@ def state(folder: Path, job: Job, found: JobList) -> State:
 
 
 def last_attempt(folder: Path, job: Job) -> Attempt | None:
-    """The newest attempt at a job; None where none was made.
+    """The newest attempt at a job; None if there was none.
 
-    A state file that cannot be read is that of an attempt without an end.
+    A state file that cannot be read counts as an attempt that died.
     """
     paths = ListPaths(folder)
     path, number = paths.state(job.name), 0
@@ -105,5 +105,5 @@ def after_attempt(job: Job, attempt: Attempt | None, alive: bool, found: JobList
 
 
 def blocked_by(job: Job, known: dict[str, State]) -> list[str]:
-    """Names of the jobs that must be done before ``job`` and are not."""
+    """Names of the jobs that must be done before ``job`` but are not."""
     return [name for name in job.after if known[name].name != DONE]

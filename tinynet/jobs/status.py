@@ -1,4 +1,4 @@
-"""What every run of a list has come to, from the list's files and the run directories alone."""
+"""Reads the status of every job of a list from its files and the run directories."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tinynet.run.status import last, seconds_left
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One line of ``tinynet jobs status``; None where a job has, or says, no such thing."""
+    """One line of ``tinynet jobs status``; None where a job has no such value."""
 
     job: str
-    state: str  # a state of ``jobs.states``, or "diverged": failed so that no attempt mends it
+    state: str  # a state of ``jobs.states``, or "diverged": failed, and another try will not help
     message: str = ""
     where: str | None = None  # host and device
     run: str | None = None
     iteration: int | None = None
     max_iter: int | None = None
-    val_accuracy: float | None = None  # 0…1, the last one
+    val_accuracy: float | None = None  # 0 to 1, the last one
     seconds_left: float | None = None  # of training
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
 
 
 def _message(state: states.State, run: runs.Run) -> str:
-    """The run's own words, which are shorter, where it ended in its own way."""
+    """The run's own message, which is shorter, if the job recorded its end; else the state's."""
     ended = state.attempt is not None and state.attempt.ended is not None
     if state.name in (states.STOPPED, states.FAILED, runs.DIVERGED) and ended and run.message:
         return run.message
@@ -85,7 +85,7 @@ def _message(state: states.State, run: runs.Run) -> str:
 
 
 def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.State:
-    """The state of a job that no runner has begun, but whose run is there."""
+    """The state of a job that no runner has begun, but whose run exists."""
     if run.state == runs.RUNNING:
         if lock.is_held(paths):
             return states.State(states.RUNNING, f"process {run.pid} on {run.host}")

@@ -1,4 +1,4 @@
-"""Hands a batch script to the batch system's own command."""
+"""Submits a batch script with the batch system's own command."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tinynet.errors import TinynetError
 
 
 def run_submission(command: Sequence[str], directory: Path) -> str:
-    """Run sbatch or qsub in ``directory`` and return what it prints.
+    """Run sbatch or qsub in ``directory`` and return its output.
 
-    Raises TinynetError where it is not on this machine, and with its own words where it refuses.
+    Raises TinynetError if the command does not exist here, and with its own message if it fails.
     """
     try:
         child = subprocess.run(
