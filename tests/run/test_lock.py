@@ -25,10 +25,10 @@ def refuse(*arguments):
 fcntl.flock = refuse
 """
 HOLD = """
-import sys
+import pathlib, sys
 from tinynet.run.paths import RunPaths
 from tinynet.run import lock
-with lock.hold(RunPaths(sys.argv[1])):
+with lock.hold(RunPaths(pathlib.Path(sys.argv[1]))):
     print("held", flush=True)
     sys.stdin.read()
 """
