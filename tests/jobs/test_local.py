@@ -15,7 +15,7 @@ from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.job_list import Job, JobList, ListPaths
-from tinynet.jobs.slots import Cores, One
+from tinynet.jobs.slots import Cores, SingleSlot
 
 
 def test_a_failed_job_is_reported_and_keeps_none_but_its_own_from_being_done(

@@ -244,7 +244,7 @@ class Gpus:
     def _locks_of(self, gpus: Sequence[Gpu], solvers: int) -> dict[str, int]:
         """Lock one GPU for each solver; return the descriptors by UUID, {} if there are too few."""
         locks: dict[str, int] = {}
-        mine = self._holdings()
+        mine = self._held_uuids()
         for gpu in sorted(gpus, key=lambda gpu: (mine.count(gpu.uuid), -gpu.free, gpu.index)):
             descriptor = self._lock(gpu) if self._suits(gpu, solvers) else None
             if descriptor is not None:
