@@ -142,7 +142,7 @@ def test_what_real_caffe_refuses_of_hdf5_data_is_refused_here(
     [
         (None, "", "could not open file"),
         ("/nowhere/a.h5\n", "", "could not open file /nowhere/a.h5"),
-        ("{folder}/net.h5", "", "is no HDF5 file"),
+        ("{folder}/net.h5", "", "is not an HDF5 file"),
         ("{folder}/part0.h5", "transform_param { scale: 2 }", "does not transform data"),
         ("{folder}/part0.h5", 'top: "label"', "top"),
     ],

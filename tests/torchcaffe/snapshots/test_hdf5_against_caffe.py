@@ -77,18 +77,31 @@ def test_weights_with_shared_params_are_read_by_the_other_engine(
         assert_says_the_same(real.out, ours.out, 1e-5)
 
 
+def layers_called(*names: str) -> str:
+    """A net with an InnerProduct layer of each name."""
+    layer = (
+        'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{number}" '
+        'inner_product_param {{ num_output: 2 weight_filler {{ type: "xavier" }} }} }}'
+    )
+    return 'input: "x" input_shape { dim: 1 dim: 3 }' + "".join(
+        layer.format(name=name, number=number) for number, name in enumerate(names)
+    )
+
+
+def test_two_layers_of_one_name_are_refused_in_one_line(tmp_path: Path) -> None:
+    """Real Caffe aborts on them."""
+    pytest.importorskip("h5py")
+    (tmp_path / "net.prototxt").write_text(layers_called("a", "a"))
+    with pytest.raises(CaffeError, match="net.h5: an HDF5 file cannot hold two layers called 'a'"):
+        caffe.Net(tmp_path / "net.prototxt", caffe.TEST).save_hdf5(tmp_path / "net.h5")
+    assert not (tmp_path / "net.h5").exists()
+
+
 def test_layer_names_with_a_slash_are_kept_apart(tmp_path: Path) -> None:
     """GoogLeNet has such names; real Caffe aborts on them."""
     pytest.importorskip("h5py")
-    layer = (
-        'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{name}" '
-        'inner_product_param {{ num_output: 2 weight_filler {{ type: "xavier" }} }} }}'
-    )
-    names = ("a", "a/b", "c/d")
-    text = 'input: "x" input_shape { dim: 1 dim: 3 }' + "".join(
-        layer.format(name=name) for name in names
-    )
-    (tmp_path / "net.prototxt").write_text(text)
+    names = ("a", "a/b", "c/d", "c")
+    (tmp_path / "net.prototxt").write_text(layers_called(*names))
     first, second = (caffe.Net(tmp_path / "net.prototxt", caffe.TEST) for _ in range(2))
     first.save_hdf5(tmp_path / "net.h5")
     second.load_hdf5(tmp_path / "net.h5")
@@ -109,5 +122,5 @@ def test_a_missing_h5py_is_named_before_the_run_starts(
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
     net = caffe.Net(tmp_path / "net.prototxt", caffe.TEST)
-    with pytest.raises(CaffeError, match="no HDF5 file"):
+    with pytest.raises(CaffeError, match="not an HDF5 file"):
         net.load_hdf5(tmp_path / "net.prototxt")

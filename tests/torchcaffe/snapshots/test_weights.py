@@ -198,3 +198,40 @@ def test_a_stored_shape_fits_where_real_caffe_takes_it(
         real, ours = ask_both(request)
         np.testing.assert_array_equal(ours["0/param/fc/0"], real["0/param/fc/0"])
         assert ours["0/param/fc/0"].ravel().tolist() == list(range(24))
+
+
+def test_weights_go_to_the_first_layer_of_a_name_as_in_real_caffe(
+    caffe_python: str, tmp_path: Path
+) -> None:
+    fc = 'layer {{ name: "{}" type: "InnerProduct" bottom: "{}" top: "{}" {} }} '
+    learned = "inner_product_param { num_output: 3 }"
+    (tmp_path / "two.prototxt").write_text(
+        'input: "x" input_shape { dim: 2 dim: 3 } '
+        + fc.format("fc", "x", "a", learned)
+        + fc.format("fc", "a", "b", learned)
+    )
+    (tmp_path / "one.prototxt").write_text(
+        'input: "x" input_shape { dim: 2 dim: 3 } '
+        + fc.format("fc", "x", "a", learned)
+        + 'layer { name: "other" type: "ReLU" bottom: "a" top: "b" }'
+    )
+    script = """
+import numpy as np
+import caffe
+caffe.set_mode_cpu()
+one = caffe.Net("../one.prototxt", caffe.TEST)
+one.params["fc"][0].data[...] = np.arange(9).reshape(3, 3)
+one.save("one.caffemodel")
+two = caffe.Net("../two.prototxt", caffe.TEST, weights="one.caffemodel")
+show = lambda: print([blob.data.tolist() for layer in two.layers for blob in layer.blobs])
+show()
+one.params["fc"][0].data[...] += 1
+two.share_with(one)
+show()
+"""
+    real = in_real_caffe(caffe_python, script, tmp_path / "real")
+    ours = in_torchcaffe(script, tmp_path / "ours")
+    assert_says_the_same(real.out, ours.out, 1e-6)
+    assert "[3.0, 4.0, 5.0]" in ours.out
+    for said in (real.log, ours.log):
+        assert said.count("Ignoring source layer other") == 2

@@ -1,1 +1,1 @@
-"""What a solver leaves on disk and resumes from: weights, history, complete state."""
+"""The files that a solver writes and resumes from: weights, history, complete state."""

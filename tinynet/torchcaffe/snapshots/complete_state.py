@@ -1,20 +1,20 @@
-"""What Caffe's snapshot forgets: ``PREFIX_iter_N.complete.json`` beside Caffe's own pair.
+"""The state that Caffe's snapshots omit: ``PREFIX_iter_N.complete.json`` beside Caffe's two files.
 
-Caffe's two files hold the weights, the solver's history, the iteration and the step of the learning
-rate.  A resumed run differs from one that was never interrupted by all the rest:
+Caffe's files hold the weights, the solver's history, the iteration and the step of the learning
+rate.  To resume exactly, a run needs the rest as well:
 
-* ``nets``       for each net, by layer, what the layer says of itself (``Layer.state``): of a Data
-                 layer the number of the next record, as of the batch last *taken*, and the random
-                 state of its transformer.  The TEST nets' cursors never rewind, so they count too;
-                 of a test that was interrupted, or in which the snapshot was asked for, those from
-                 before it, since the resumed run makes the whole test.
+* ``nets``       for each net, the state of each layer that has one (``Layer.state``): for a Data
+                 layer the number of the next record, counted from the batch last *taken*, and the
+                 random state of its transformer.  It includes the TEST nets, whose readers never
+                 rewind.  If a test was interrupted, or the snapshot was requested during it, their
+                 states are those before the test, since the resumed run repeats the whole test.
 * ``random``     the main mt19937 stream (fillers, dropout); on a GPU torch's generator there; with
-                 layers written in Python also numpy's and Python's own.
-* ``losses``     the window of ``average_loss``.
-* ``made_with``  torch, threads, device and precision: other ones give other last bits.
-* ``others``     where several solvers train together, ``random`` and the training net's state of
-                 rank 1, 2 …: each reads records of its own, and draws from streams of its own.
-* ``files``      name, length and SHA-256 of the pair that it belongs to.
+                 layers written in Python also numpy's, Python's and torch's generators.
+* ``losses``     the losses that ``average_loss`` averages.
+* ``made_with``  torch, threads, device and precision: with others the last bits differ.
+* ``others``     if several solvers train together, ``random`` and the training net's state of
+                 ranks 1, 2 …: each has its own records and its own random streams.
+* ``files``      name, length and SHA-256 of the two files that it belongs to.
 
 The file is JSON sealed with its own hash (``tinynet.files``): nothing in it is executed.
 """
@@ -44,13 +44,13 @@ LARGEST = 64 << 20  # bytes; one of stage 7 has 25 KB
 
 
 class Gathers(Protocol):
-    """What brings texts from all ranks to rank 0: an NCCL."""
+    """What gathers texts from all ranks on rank 0: an NCCL."""
 
     def gathered(self, text: str) -> list[str]: ...
 
 
-class Trained(Protocol):
-    """What a complete state knows of a solver."""
+class TrainedSolver(Protocol):
+    """What a complete state needs of a solver."""
 
     together: Gathers | None
 
@@ -72,16 +72,16 @@ class Trained(Protocol):
 
 
 def path_beside(state: Path) -> Path:
-    """Where the complete state of a ``.solverstate`` (or ``.solverstate.h5``) lies."""
+    """The path of the complete state of a ``.solverstate`` (or ``.solverstate.h5``)."""
     stem, found, _ = state.name.rpartition(".solverstate")
-    check(bool(found), f"{state} is no .solverstate")
+    check(bool(found), f"{state} is not a .solverstate file")
     return state.with_name(stem + SUFFIX)
 
 
-def write(solver: Trained, state: Path, pair: dict[str, Path]) -> None:
-    """Write the complete state beside ``state``, bound to the ``pair`` of files just written.
+def write(solver: TrainedSolver, state: Path, pair: dict[str, Path]) -> None:
+    """Write the complete state beside ``state``, bound to the two files just written.
 
-    ``pair``: "model" and "state".  Raises OSError.
+    ``pair`` gives the paths of "model" and "state".  Raises OSError.
     """
     path = path_beside(state)
     glog.info(f"Snapshotting complete state to {path}")
@@ -90,8 +90,8 @@ def write(solver: Trained, state: Path, pair: dict[str, Path]) -> None:
     files.write_sealed_json(path, content)
 
 
-def collect(solver: Trained) -> dict[str, Any]:
-    """The complete state of a solver between two iterations, without the files it belongs to."""
+def collect(solver: TrainedSolver) -> dict[str, Any]:
+    """Return a solver's complete state between two iterations, without ``files``."""
     found = {
         "iteration": solver.iter,
         "made_with": _made_with(),
@@ -104,29 +104,29 @@ def collect(solver: Trained) -> dict[str, Any]:
     return found
 
 
-def contribute(solver: Trained) -> None:
-    """On another rank than 0: give what ``write`` on rank 0 takes of this one."""
+def contribute(solver: TrainedSolver) -> None:
+    """On a rank other than 0, send rank 0's ``write`` this rank's state."""
     assert solver.together is not None
     solver.together.gathered(json.dumps(of_training(solver)))
 
 
-def of_training(solver: Trained) -> dict[str, Any]:
-    """What one iteration changes besides the weights: the training net's state, and ``random``."""
+def of_training(solver: TrainedSolver) -> dict[str, Any]:
+    """Return what an iteration changes besides the weights: the training net and ``random``."""
     return {"net": layer_states.of(solver.net), "random": _random_states(solver)}
 
 
-def restore_training(solver: Trained, found: dict[str, Any], source: str) -> None:
-    """Give back what ``of_training`` returned.  Raises CaffeError naming ``source``."""
+def restore_training(solver: TrainedSolver, found: dict[str, Any], source: str) -> None:
+    """Restore what ``of_training`` returned.  Raises CaffeError naming ``source``."""
     layer_states.restore(solver.net, found["net"], source)
     _set_random_states(found["random"])
 
 
-def restore(solver: Trained, state: Path) -> None:
-    """Resume exactly from the snapshot ``state``, which the solver has been restored from.
+def restore(solver: TrainedSolver, state: Path) -> None:
+    """Resume exactly from the snapshot ``state``, from which the solver has been restored.
 
-    Raises CaffeError or TinynetError where there is no whole complete state beside it, or it is of
-    another snapshot, net, data set, precision or number of solvers; OSError where it cannot be
-    opened.  Where torch, threads or device are others a warning says that the last bits may differ.
+    Raises OSError if the complete state beside it cannot be opened; CaffeError or TinynetError if
+    it is damaged, or belongs to another snapshot, net, data set, precision or number of solvers.
+    Warns that the last bits may differ if torch, threads or device have changed.
     """
     path = path_beside(state)
     content = files.read_sealed_json(path, LARGEST)
@@ -154,16 +154,13 @@ def restore(solver: Trained, state: Path) -> None:
                 layer_states.restore(net, states, str(path))
             solver.resume_losses([float(loss) for loss in content["losses"]])
             _set_random_states(content["random"])
-        else:  # which makes no test and displays nothing
+        else:  # the other ranks do not test or display
             restore_training(solver, others[CONTEXT.solver_rank - 1], str(path))
+    except CaffeError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, CaffeError):
-            raise
-        raise CaffeError(f"{path}: is no complete state ({error!r})") from error
+        raise CaffeError(f"{path}: is not a complete state ({error!r})") from error
     glog.info(f"Restored complete state from {path}")
-
-
-# --------------------------------------------------------------------------------- its parts
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -172,7 +169,7 @@ def _described(path: Path) -> dict[str, Any]:
 
 def _require_files(pair: dict[str, Any], state: Path, path: Path) -> None:
     for stated in pair.values():
-        # a name from a file leads nowhere but to its own folder
+        # a name in the file must not lead out of its folder
         file = state.with_name(Path(stated["name"]).name)
         check(
             file.is_file() and files.sha256_of(file) == stated["sha256"],
@@ -204,17 +201,17 @@ def _compare(before: dict[str, Any], path: Path) -> None:
         glog.warning(f"resumed with {', '.join(changed)}: the last bits may differ")
 
 
-def _has_python_layers(solver: Trained) -> bool:
+def _has_python_layers(solver: TrainedSolver) -> bool:
     nets = (solver.net, *solver.test_nets)
     return any(layer.type == "Python" for net in nets for layer in net.graph.layers)
 
 
-def _random_states(solver: Trained) -> dict[str, Any]:
+def _random_states(solver: TrainedSolver) -> dict[str, Any]:
     found: dict[str, Any] = {"main": mt19937.to_json(CONTEXT.stream.get_state())}
     if CONTEXT.gpu:
         found["cuda"] = bytes(torch.cuda.get_rng_state(CONTEXT.device_id).tolist()).hex()
     if _has_python_layers(solver):
-        # what else a user's layer may draw from
+        # the other generators that a user's layer may draw from
         kind, key, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
         state = mt19937.to_json((np.asarray(key, np.uint32), int(place)))
         found["numpy"] = {**state, "has_gauss": int(has_gauss), "gauss": float(gauss)}

@@ -1,8 +1,8 @@
 """Weights and solver states in HDF5, laid out as Caffe lays them out (needs h5py).
 
-    data/LAYER/0, 1, …   parameters; a shared one only with the layer that owns it
-    diff/LAYER/0, 1, …   their diffs, where snapshot_diff asks for them
-    iter, current_step, learned_net, history/0, 1, …    of a solver state
+    data/LAYER/0, 1, …   parameters; a shared one only under the layer that owns it
+    diff/LAYER/0, 1, …   their diffs, if snapshot_diff asks for them
+    iter, current_step, learned_net, history/0, 1, …    in a solver state
 
 Defined by ``Net::ToHDF5``, ``CopyTrainedLayersFromHDF5`` (src/caffe/net.cpp) and
 ``SGDSolver::SnapshotSolverStateToHDF5`` (src/caffe/solvers/sgd_solver.cpp).
@@ -26,12 +26,12 @@ from tinynet.torchcaffe.graph.net_graph import NetGraph
 from tinynet.torchcaffe.snapshots import stored_blobs
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# what h5py raises, as the damage lies in the file's frame, in its groups or in an array
+# what h5py raises for damage in a file's header, in its groups or in an array
 _DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError)
 
 
 def require() -> Any:
-    """The module h5py.  Raises CaffeError that names the extra where it is not installed."""
+    """Return the module h5py.  Raises CaffeError naming the extra if it is not installed."""
     try:
         import h5py
     except ImportError:
@@ -42,14 +42,14 @@ def require() -> Any:
 
 
 def is_hdf5(path: str | Path) -> bool:
-    """Whether a file begins as HDF5 files do, whatever it is called.  Raises OSError."""
+    """Whether a file begins as HDF5 files do, whatever its name.  Raises OSError."""
     with open(path, "rb") as file:
         return file.read(len(_SIGNATURE)) == _SIGNATURE
 
 
 @contextmanager
 def _created(path: str | Path) -> Iterator[Any]:
-    """A new file, complete under its name or absent."""
+    """Write a new file atomically."""
     with files.replacing(path) as temporary, require().File(temporary, "w") as file:
         yield file
 
@@ -57,14 +57,14 @@ def _created(path: str | Path) -> Iterator[Any]:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
     h5py = require()
-    check(is_hdf5(path), f"{path} is no HDF5 file")
+    check(is_hdf5(path), f"{path} is not an HDF5 file")
     try:
         with h5py.File(path, "r") as file:
             yield file
     except CaffeError:
         raise
     except _DAMAGE as error:
-        raise CaffeError(f"{path} is damaged, or no file of Caffe's: {error}") from None
+        raise CaffeError(f"{path} is damaged, or not one of Caffe's files: {error}") from None
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -72,13 +72,21 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def save_weights(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
-    """Write the net's parameters, and their diffs if asked to."""
+    """Write the net's parameters, and their diffs if ``write_diff``.
+
+    Raises CaffeError where two layers with parameters have the same name, as only the name tells
+    them apart.
+    """
     owned = {id(blob) for blob in net.learnable_params}
     with _created(path) as file:
         for layer in net.layers:
-            data = file.create_group(f"data/{layer.name}")
-            diff = file.create_group(f"diff/{layer.name}") if write_diff else None
+            data = file.require_group(f"data/{layer.name}")
+            diff = file.require_group(f"diff/{layer.name}") if write_diff else None
             for j, blob in enumerate(layer.blobs):
+                check(
+                    str(j) not in data and (diff is None or str(j) not in diff),
+                    f"{path}: an HDF5 file cannot hold two layers called '{layer.name}'",
+                )
                 if id(blob) in owned:
                     data[str(j)] = _array(blob.tensor)
                 if diff is not None:
@@ -88,7 +96,7 @@ def save_weights(net: NetGraph, path: str | Path, write_diff: bool = False) -> N
 def load_weights(net: NetGraph, path: str | Path) -> None:
     """Load parameters by layer name; layers that only the file has are ignored.
 
-    Raises CaffeError where numbers of parameters or shapes differ.
+    Raises CaffeError if numbers of parameters or shapes differ.
     """
     owned = {id(blob) for blob in net.learnable_params}
     with _opened(path) as file:
@@ -120,7 +128,7 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
 
 @dataclass
 class State:
-    """What a solver state holds."""
+    """The content of a solver state."""
 
     iteration: int
     current_step: int
@@ -129,13 +137,13 @@ class State:
 
 
 def save_state(path: str | Path, state: State) -> None:
-    """Write a solver state as Caffe's ``SnapshotSolverStateToHDF5`` (sgd_solver.cpp) lays it out.
+    """Write a solver state in the layout of Caffe's ``SnapshotSolverStateToHDF5`` (sgd_solver.cpp).
 
-    Raises CaffeError where h5py is not installed.
+    Raises CaffeError if h5py is not installed.
     """
     with _created(path) as file:
         file["iter"] = np.array([state.iteration], dtype=np.int32)
-        # a string of fixed length, as H5LTmake_dataset_string makes it
+        # a string of fixed length, as H5LTmake_dataset_string writes it
         file["learned_net"] = np.bytes_(state.learned_net.encode() + b"\0")
         file["current_step"] = np.array([state.current_step], dtype=np.int32)
         history = file.create_group("history")
@@ -144,10 +152,10 @@ def save_state(path: str | Path, state: State) -> None:
 
 
 def load_state(path: str | Path) -> State:
-    """Raises CaffeError for a file that is no solver state."""
+    """Read a solver state.  Raises CaffeError for a file that is not one."""
     with _opened(path) as file:
         missing = {"iter", "current_step", "history"} - set(file)
-        check(not missing, f"{path} is no solver state: it has no {', '.join(sorted(missing))}")
+        check(not missing, f"{path} is not a solver state: it has no {', '.join(sorted(missing))}")
         learned = bytes(file["learned_net"][()]) if "learned_net" in file else b""
         history = file["history"]
         return State(
@@ -159,11 +167,11 @@ def load_state(path: str | Path) -> State:
 
 
 def load_datasets(path: str | Path, names: Sequence[str]) -> list[np.ndarray]:
-    """The datasets of these names, float32 and of one axis at least, read whole.
+    """Read the datasets ``names`` as float32 arrays with one axis or more.
 
-    HDF5 itself converts other kinds of numbers, as it does for Caffe (``hdf5_load_nd_dataset`` in
-    src/caffe/util/hdf5.cpp).  Raises CaffeError where the file cannot be read, a dataset is
-    missing, or holds no numbers.
+    HDF5 converts other types of numbers, as it does for Caffe (``hdf5_load_nd_dataset`` in
+    src/caffe/util/hdf5.cpp).  Raises CaffeError if the file cannot be read, or a dataset is missing
+    or holds no numbers.
     """
     require_file(path)
     with _opened(path) as file:
@@ -187,7 +195,7 @@ def _numbers(file: Any, path: str, name: str) -> np.ndarray:
 
 
 def save_datasets(path: str | Path, datasets: dict[str, np.ndarray]) -> None:
-    """Write a file of these datasets, whole or not at all.  Raises CaffeError where it cannot."""
+    """Write ``datasets`` to a file, atomically.  Raises CaffeError if it cannot be written."""
     try:
         with _created(path) as file:
             for name, values in datasets.items():

@@ -1,4 +1,4 @@
-"""What a net's layers say of themselves besides their blobs: where in the data they are, say."""
+"""The states of a net's layers besides their blobs, such as a position in the data."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tinynet.torchcaffe.net import Net
 
 
 def of(net: Net) -> dict[str, Any]:
-    """What the layers of a net say of themselves, by name; those without a state left out."""
+    """Return the states of a net's layers by name, without the layers that have none."""
     found = {layer.name: layer.state() for layer in net.graph.layers}
     return {name: state for name, state in found.items() if state is not None}
 
 
 def restore(net: Net, states: dict[str, Any], source: str) -> None:
-    """Give the layers back what ``of`` returned.  Raises CaffeError naming the layer."""
+    """Restore what ``of`` returned.  Raises CaffeError naming the layer."""
     layers = {layer.name: layer for layer in net.graph.layers if layer.state() is not None}
     check(
         set(layers) == set(states),
-        f"{source}: its net has states of the layers {', '.join(sorted(states)) or 'none'}; this "
-        f"net has {', '.join(sorted(layers)) or 'none'}",
+        f"{source}: it has states of the layers {', '.join(sorted(states)) or 'none'}; this net "
+        f"needs those of {', '.join(sorted(layers)) or 'none'}",
     )
     for name, state in states.items():
-        check(isinstance(state, dict), f"{source}: the state of layer '{name}' is no object")
+        check(isinstance(state, dict), f"{source}: the state of layer '{name}' is not an object")
         layers[name].set_state(state)

@@ -1,6 +1,6 @@
 """Snapshots in Caffe's own files: PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
 
-With ``snapshot_format: HDF5`` their names end in ``.h5`` as well.
+With ``snapshot_format: HDF5`` their names end in ``.h5`` in addition.
 
 Defined by ``Solver::Snapshot`` (src/caffe/solver.cpp) and ``SGDSolver::SnapshotSolverState``
 (src/caffe/solvers/sgd_solver.cpp).
@@ -22,8 +22,8 @@ from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, check, requir
 from tinynet.torchcaffe.snapshots import complete_state, hdf5, weights
 
 
-class Snapshotted(complete_state.Trained, Protocol):
-    """What a snapshot knows of a solver."""
+class SnapshottedSolver(complete_state.TrainedSolver, Protocol):
+    """What a snapshot needs of a solver."""
 
     current_step: int
     resumable: bool
@@ -40,17 +40,17 @@ class Snapshotted(complete_state.Trained, Protocol):
     def resume_at(self, iteration: int, current_step: int) -> None: ...
 
 
-def _path(solver: Snapshotted, extension: str) -> Path:
+def _path(solver: SnapshottedSolver, extension: str) -> Path:
     return Path(f"{solver.parameters.snapshot_prefix}_iter_{solver.iter}{extension}")
 
 
-def check_writable(solver: Snapshotted) -> None:
-    """Find out before the long work starts whether snapshots can be written."""
+def check_writable(solver: SnapshottedSolver) -> None:
+    """Raise CaffeError before the long work starts if snapshots cannot be written."""
     if solver.parameters.snapshot_format == schema.SolverParameter.HDF5:
         hdf5.require()
     check(
         solver.parameters.HasField("snapshot_prefix"),
-        "the solver gives snapshot but no snapshot_prefix",
+        "the solver has snapshot but no snapshot_prefix",
     )
     probe = _path(solver, ".tempfile")
     try:
@@ -64,13 +64,18 @@ def check_writable(solver: Snapshotted) -> None:
         ) from error
 
 
-def write(solver: Snapshotted) -> None:
-    """Write the model, then the state that names it: a state is never without its model.
+def write(solver: SnapshottedSolver) -> None:
+    """Write the model, then the state that names it, so that no state is without its model.
 
-    Of a resumable solver, then its complete state, which is bound to the two by their hashes; of
-    several such solvers rank 0 writes it, and the others only say what belongs into it.
+    A resumable solver then writes its complete state, which is bound to the two by their hashes.
+    Among several such solvers rank 0 writes it, and the others send it their parts.  Raises
+    CaffeError for a solver of another rank that is not resumable.
     """
-    if solver.rank and solver.together is not None:
+    if solver.rank:
+        check(
+            solver.together is not None,
+            f"snapshot() is for the solver of rank 0, not {solver.rank}",
+        )
         complete_state.contribute(solver)
         return
     is_hdf5 = solver.parameters.snapshot_format == schema.SolverParameter.HDF5
@@ -80,7 +85,7 @@ def write(solver: Snapshotted) -> None:
     files.sync_folder(state.parent)
 
 
-def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
+def _write_binary(solver: SnapshottedSolver) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel")
     glog.info(f"Snapshotting to binary proto file {model}")
     weights.save(solver.net.graph, model, solver.parameters.snapshot_diff)
@@ -94,7 +99,7 @@ def _write_binary(solver: Snapshotted) -> tuple[Path, Path]:
     return model, path
 
 
-def _write_hdf5(solver: Snapshotted) -> tuple[Path, Path]:
+def _write_hdf5(solver: SnapshottedSolver) -> tuple[Path, Path]:
     model = _path(solver, ".caffemodel.h5")
     glog.info(f"Snapshotting to HDF5 file {model}")
     hdf5.save_weights(solver.net.graph, model, solver.parameters.snapshot_diff)
@@ -106,7 +111,10 @@ def _write_hdf5(solver: Snapshotted) -> tuple[Path, Path]:
 
 
 def _find_model(learned_net: str, state_path: Path) -> Path:
-    """``learned_net`` is relative to where the writer ran; a moved run has it beside the state."""
+    """The weights of a state: beside it, also when the run was moved, or at ``learned_net``.
+
+    ``learned_net`` is relative to where the writer ran.
+    """
     stated = Path(learned_net)
     beside = state_path.parent / stated.name
     for candidate in (beside, stated):
@@ -117,11 +125,10 @@ def _find_model(learned_net: str, state_path: Path) -> Path:
     )
 
 
-def restore(solver: Snapshotted, path: Path) -> None:
-    """Set iteration, weights and history from the .solverstate at ``path``.
+def restore(solver: SnapshottedSolver, path: Path) -> None:
+    """Restore iteration, weights and history from the .solverstate at ``path``.
 
-    Raises CaffeError for a file that is none, or that is of another net; says so if it is a
-    .caffemodel.
+    Raises CaffeError for a file of another kind, such as a .caffemodel, or of another net.
     """
     if path.name.endswith((".caffemodel", ".caffemodel.h5")):
         raise CaffeError(

@@ -1,4 +1,4 @@
-"""Stored arrays for the engine: of a snapshot's blobs, and of the files that a net names."""
+"""Reading stored arrays: the blobs of a snapshot, and the files that a net names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.errors import as_caffe_errors, require_file
 
 _SHOWN = 20  # layers of a file that a warning names
-#: what to do where a file's layer of the same name has parameters of another shape
+#: the end of the message if a file's layer of the same name has parameters of another shape
 RENAME = "; to learn this layer from scratch, give it another name in the net"
 
 
 def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") -> None:
-    """Copy a BlobProto's data, and its diff where it has one, into ``target`` (Blob::FromProto).
+    """Copy a BlobProto's data, and its diff if it has one, into ``target`` (Blob::FromProto).
 
-    Raises CaffeError naming ``what``, with the ``remedy``, where the shapes differ.
+    Raises CaffeError naming ``what``, with the ``remedy``, if the shapes differ.
     """
     with as_caffe_errors():
         data = blob_proto.decode(stored, what)
@@ -32,9 +32,9 @@ def load(target: Blob, stored: schema.BlobProto, what: str, remedy: str = "") ->
 
 
 def warn_where_none_is_taken(taken: int, net: str, layers: Sequence[str], source: str) -> None:
-    """Log a warning where a net has ``taken`` none of the blobs of a file's layers.
+    """Log a warning if a net has ``taken`` none of the blobs of a file's layers.
 
-    Caffe goes on without a word, and trains or scores a net of random weights.
+    Caffe says nothing, and trains or scores a net with random weights.
     """
     if not taken:
         names = ", ".join(layers[:_SHOWN]) + (", …" if len(layers) > _SHOWN else "")
@@ -45,9 +45,9 @@ def warn_where_none_is_taken(taken: int, net: str, layers: Sequence[str], source
 
 
 def read(path: str | Path) -> np.ndarray:
-    """The array in a .binaryproto, a mean or a matrix, at ``path``.
+    """Read the array, such as a mean or a matrix, in the .binaryproto at ``path``.
 
-    Raises CaffeError where it cannot be read or holds no BlobProto.
+    Raises CaffeError if the file cannot be read or holds no BlobProto.
     """
     require_file(path)
     with as_caffe_errors():

@@ -1,4 +1,4 @@
-"""Weights of a net to and from files, and from net to net: by layer name, as Caffe does it.
+"""Saving, loading and sharing a net's weights, by layer name as Caffe does.
 
 Defined by ``Net::ToProto``, ``CopyTrainedLayersFrom`` and ``ShareTrainedLayersWith``
 (src/caffe/net.cpp).
@@ -45,7 +45,10 @@ def load(net: NetGraph, path: str | Path) -> None:
 
 
 def _load_message(net: NetGraph, message: schema.NetParameter, source: str) -> None:
-    """Load weights from an up-to-date NetParameter read from ``source``; others are ignored."""
+    """Load weights from an up-to-date NetParameter, read from ``source``.
+
+    Layers that the net does not have are ignored.
+    """
     blobs = _blobs_by_layer(net)
     taken = 0
     for stored in message.layer:
@@ -67,22 +70,26 @@ def _load_message(net: NetGraph, message: schema.NetParameter, source: str) -> N
 
 
 def share(net: NetGraph, other: NetGraph) -> None:
-    """Let ``net`` use ``other``'s parameters (no copy)."""
+    """Let ``net`` use ``other``'s parameters, without copying them."""
     targets = _blobs_by_layer(net)
-    for name, blobs in _blobs_by_layer(other).items():
-        if not blobs:
+    for layer in other.layers:
+        if layer.name not in targets:
+            glog.info(f"Ignoring source layer {layer.name}")
             continue
-        if name not in targets:
-            glog.info(f"Ignoring source layer {name}")
-            continue
-        target = targets[name]
+        target = targets[layer.name]
+        shapes, source_shapes = ([blob.shape for blob in x] for x in (target, layer.blobs))
         check(
-            [blob.shape for blob in target] == [blob.shape for blob in blobs],
-            f"cannot share the weights of layer '{name}': shapes differ",
+            shapes == source_shapes,
+            f"cannot share the weights of layer '{layer.name}': the shapes are {source_shapes}, "
+            f"and this net's {shapes}",
         )
-        for mine, theirs in zip(target, blobs):
-            mine.share_data(theirs)
+        for blob, source in zip(target, layer.blobs):
+            blob.share_data(source)
 
 
 def _blobs_by_layer(net: NetGraph) -> dict[str, Sequence[Blob]]:
-    return {name: layer.blobs for name, layer in zip(net.layer_names, net.layers)}
+    """The parameters of each layer; where layers have one name, those of the first, as in Caffe."""
+    found: dict[str, Sequence[Blob]] = {}
+    for layer in net.layers:
+        found.setdefault(layer.name, layer.blobs)
+    return found
