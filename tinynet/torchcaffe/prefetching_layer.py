@@ -1,4 +1,4 @@
-"""PrefetchingLayer: base of the layers whose batches a thread makes from files of images.
+"""PrefetchingLayer: base of the layers whose batches a thread reads ahead.
 
 Source: BasePrefetchingDataLayer, Caffe's src/caffe/layers/base_data_layer.cpp.
 """
@@ -20,7 +20,7 @@ P = TypeVar("P")
 
 
 class _Batch(Protocol):
-    """Images and labels, and the position after them."""
+    """Images, labels and the position after them."""
 
     @property
     def data(self) -> np.ndarray: ...
@@ -35,7 +35,7 @@ class _Batch(Protocol):
 class PrefetchingLayer(Layer, Generic[P]):
     """A subclass calls ``start_reading`` at the end of its setup.
 
-    ``position``: where the next batch begins that is taken, by what ``P`` says of it.
+    ``position``, a ``P``, is where the batch that ``forward`` takes next begins.
     """
 
     num_bottom = (0, 0)
@@ -45,25 +45,25 @@ class PrefetchingLayer(Layer, Generic[P]):
     def start_reading(
         self, load: Callable[[], _Batch], shape: tuple[int, ...], position: P, top: Blobs
     ) -> None:
-        """Let a thread ``load`` batches from ``position`` on, the first of this ``shape``."""
+        """Start a thread that calls ``load``; the first batch has ``shape``, from ``position``."""
         top[0].resize(shape)
         top[1].resize(shape[:1])
         glog.info(f"output data size: {','.join(map(str, shape))}")
         self.position = position
         self._ahead = Prefetch(load, self.param.data_param.prefetch)
-        # the thread lives as long as the layer, of which it knows nothing
+        # the thread has no reference to the layer, and ends with it
         weakref.finalize(self, self._ahead.stop)
         self._ahead.start()
 
     def read_from(self, position: P, seek: Callable[[], None]) -> None:
-        """Read on from another position, to which ``seek`` takes what the thread loads from."""
+        """Continue from another position; ``seek`` moves the thread's source there."""
         self._ahead.stop()
         self.position = position
         seek()
         self._ahead.start()
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """Each batch brings its own shape."""
+        """Do nothing: ``forward`` sets the shapes of each batch."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         batch = self._ahead.take()

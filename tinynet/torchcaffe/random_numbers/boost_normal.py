@@ -1,7 +1,7 @@
 """Boost's standard normal distribution in float32, bit for bit: the ziggurat method since 1.56.
 
-98.8 % of the values take one word of the stream; which words start a value, and which are used up
-by the one before, has to be found out for the others, so that a block is computed as arrays.
+98.8 % of the values take one word of the stream.  For the others it has to be found out which words
+start a value and which belong to the value before, so that a block can be computed as arrays.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from tinynet.torchcaffe.random_numbers import ziggurat
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 
-# float32(word) / 2^32 reaches 1 from this word on: Boost then draws again
+# from this word on float32(word) / 2^32 is 1, and Boost draws again
 _ROUNDS_TO_ONE = 0xFFFFFF80
 _F = np.float32
 
 
 class _Tables:
-    """A ziggurat's numbers, rounded to float32 exactly where Boost rounds."""
+    """A ziggurat's numbers, rounded to float32 where Boost rounds."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.edge = x.astype(_F)
@@ -29,18 +29,18 @@ class _Tables:
 
 
 class _Normal(_Tables):
-    """What a normal draw looks up besides."""
+    """The tables of the normal distribution, with what only it looks up."""
 
     def __init__(self) -> None:
         x, y = ziggurat.normal()
         super().__init__(x, y)
         self.convex = x >= 1
-        # by the low byte of a word: bit 0 is the sign, bits 1 to 7 are the strip
+        # indexed by a word's low byte: bit 0 is the sign, bits 1 to 7 are the strip
         strip = np.arange(256) >> 1
         sign = np.where(np.arange(256) & 1, _F(1), _F(-1))
         self.factor = sign * self.edge[strip] * _F(2.0**-24)
-        # A word is accepted at once if float32(fraction · edge) < the next edge, a double.  This is
-        # a limit on its upper 24 bits, sought around the quotient.
+        # A word is accepted at once if float32(fraction · edge) < the next edge, a double.  That
+        # limits its upper 24 bits; the limit is near the quotient of the edges.
         nearby = (x[1:] / x[:-1] * 2**24).astype(np.int64)[:, None] + np.arange(-8, 9)
         product = nearby.astype(_F) * _F(2.0**-24) * self.edge[:-1, None]
         limit = nearby[:, 0] + (product < x[1:, None]).sum(axis=1)
@@ -59,9 +59,9 @@ def _exponential() -> _Tables:
 
 
 def standard_values(stream: Mt19937, count: int) -> np.ndarray:
-    """The standard normal values that ``count`` words yield, at most ``count`` of them.
+    """Return the standard normal values that ``count`` words yield, at most ``count`` of them.
 
-    All of the words are used up, and more are drawn if the last value needs them.
+    All the words are used, and more are drawn if the last value needs them.
     """
     table = _normal()
     words = stream.uint32s(count)
@@ -74,8 +74,8 @@ def standard_values(stream: Mt19937, count: int) -> np.ndarray:
     if not len(slow):
         return values
     accepted, special = _judge(table, words, slow, values)
-    # Each slow value uses the word after it.  Where that word looks like a slow value itself, or
-    # where more words are used, step through in order to see which of them start a value at all.
+    # Each slow value uses the word after it.  If that word looks like a slow value itself, or if
+    # more words are used, go through them in order to see which of them start a value.
     starts = np.ones(len(slow), bool)
     entangled = special.copy()
     entangled[:-1] |= slow[1:] == slow[:-1] + 1
@@ -102,10 +102,10 @@ def standard_values(stream: Mt19937, count: int) -> np.ndarray:
 def _judge(
     table: _Normal, words: np.ndarray, slow: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each index in ``slow``: is its value accepted, given the height in the word after it?
+    """Whether the value at each index in ``slow`` is accepted, given the height in the next word.
 
-    Second result: where this can't be told so, because it lies in the tail, because the word after
-    it rounds to 1, or because there is none.
+    The second result marks where this does not decide: in the tail, where the next word rounds to
+    1, and where there is no next word.
     """
     last = len(words) - 1
     strip = (words[slow] & np.uint32(255)) >> np.uint32(1)
@@ -116,10 +116,10 @@ def _judge(
 
 
 def _under_curve(table: _Normal, strip, x, fraction):  # type: ignore[no-untyped-def]
-    """Is the point at ``x`` and at ``fraction`` of the strip's height under exp(−x²/2)?
+    """Whether the point at ``x`` and at ``fraction`` of the strip's height is under exp(−x²/2).
 
-    Arrays or float32 scalars.  The tangent at the strip's outer edge and the chord to its inner
-    edge decide most cases, and which of the two bounds from above depends on the curvature.
+    Takes arrays or float32 scalars.  The tangent at the strip's outer edge and the chord to its
+    inner edge decide most cases; which of the two is the upper bound depends on the curvature.
     """
     edge, height = table.edge[strip], table.height[strip]
     inwards = edge - x
@@ -133,12 +133,12 @@ def _under_curve(table: _Normal, strip, x, fraction):  # type: ignore[no-untyped
 
 
 def _exp(x):  # type: ignore[no-untyped-def]
-    """exp in float32.  numpy's own is an ulp or two off; by way of double it is as good as libm."""
+    """exp in float32.  numpy's is off by an ulp or two; computed in double it agrees with libm."""
     return np.exp(np.asarray(x, np.float64)).astype(_F)
 
 
 class _Words:
-    """Reads the words from ``position`` on: what is left of a block, then the stream."""
+    """Reads words from ``position`` on: the rest of a block, then the stream."""
 
     def __init__(self, words: np.ndarray, position: int, stream: Mt19937) -> None:
         self._words = words
@@ -152,7 +152,7 @@ class _Words:
         return self._stream.next_uint32()
 
     def fraction(self) -> np.float32:
-        """Boost's uniform_01<float>: word / 2³², and another word if that rounds to 1."""
+        """Boost's uniform_01<float>: word / 2³², or another word if that rounds to 1."""
         while True:
             word = self()
             if word < _ROUNDS_TO_ONE:
@@ -162,7 +162,7 @@ class _Words:
 def _walk(
     table: _Normal, words: np.ndarray, index: int, stream: Mt19937
 ) -> tuple[np.float32 | None, int]:
-    """The value that starts at word ``index``, None if it is rejected, and the next unused word."""
+    """Return the value that starts at word ``index`` (None: rejected) and the next unused word."""
     read = _Words(words, index, stream)
     word = read()
     strip = (word & 255) >> 1
@@ -175,7 +175,7 @@ def _walk(
 
 
 def _normal_tail(read: _Words) -> np.float32:
-    """A normal value beyond R: exponential(R), thinned by another exponential draw."""
+    """Draw a normal value beyond R: exponential with rate R, accepted by a second exponential."""
     start = _normal().edge[1]
     while True:
         x = _exponential_value(read) / start
@@ -196,7 +196,7 @@ def _exponential_value(read: _Words) -> np.float32:
         if x < inner:
             return shift + x
         if strip == 0:
-            # beyond R the exponential looks as it does from 0 on
+            # the exponential beyond R has the shape that it has from 0 on
             shift += inner
             continue
         fraction = read.fraction()

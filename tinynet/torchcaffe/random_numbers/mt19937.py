@@ -1,4 +1,4 @@
-"""Boost's mt19937: the stream of 32-bit words that all of Caffe's random numbers come from."""
+"""Boost's mt19937: the stream of 32-bit words from which all of Caffe's random numbers come."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Mt19937:
     """boost::mt19937: a stream of 32-bit words from a 32-bit seed."""
 
     def __init__(self, seed: int) -> None:
-        """Start the stream of ``seed``, of which, as in C++, the low 32 bits count."""
+        """Start the stream of ``seed``; as in C++, its low 32 bits count."""
         key = np.empty(624, np.uint32)
         word = seed & WORD_MAX
         for index in range(624):
             key[index] = word
             word = (1812433253 * (word ^ (word >> 30)) + index + 1) & WORD_MAX
-        # numpy wants a seed of its own kind; it is replaced at once
+        # numpy derives its state from a seed in another way; it is replaced at once
         self._bits = np.random.MT19937(0)
         self._generator = np.random.Generator(self._bits)
         self.set_state(key, 624)
@@ -32,11 +32,11 @@ class Mt19937:
 
     def uint32s(self, count: int) -> np.ndarray:
         """The next ``count`` words, uint32 (count,)."""
-        # over the full range numpy hands the words on as they are, as the tests make sure
+        # for the full range numpy returns the words themselves, which the tests check
         return self._generator.integers(0, WORD_MAX, count, dtype=np.uint32, endpoint=True)
 
     def get_state(self) -> tuple[np.ndarray, int]:
-        """All of the state: key (624,) uint32 and position in it (0…624), to resume exactly."""
+        """The whole state: key (624,) uint32 and position in it (0…624)."""
         state = self._bits.state["state"]
         return np.array(state["key"], np.uint32), int(state["pos"])
 
@@ -52,13 +52,13 @@ class Mt19937:
 
 
 def to_json(state: tuple[np.ndarray, int]) -> dict[str, Any]:
-    """A state of ``Mt19937.get_state`` as JSON holds it: the 624 words in hex, and the position."""
+    """Convert a state of ``Mt19937.get_state`` for JSON: the 624 words in hex, and the position."""
     key, position = state
     return {"key": key.astype("<u4").tobytes().hex(), "position": position}
 
 
 def from_json(stored: Any) -> tuple[np.ndarray, int]:
-    """The state that ``to_json`` wrote.  Raises CaffeError where it is none."""
+    """Convert what ``to_json`` returned back to a state.  Raises CaffeError for anything else."""
     try:
         key = np.frombuffer(bytes.fromhex(stored["key"]), "<u4").astype(np.uint32)
         position = int(stored["position"])

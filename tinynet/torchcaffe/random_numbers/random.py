@@ -6,38 +6,37 @@ Every number comes from one of these 32-bit streams:
 * a **transformer stream** per data layer that crops or mirrors at random, seeded by one draw of
   the main stream: mirrors and crops, and nothing else.
 
-A prefetch thread has a main stream too, seeded by a third draw, but a Data layer never uses it.
+A prefetch thread also has a main stream, seeded by a third draw, but a Data layer never uses it.
 
 The whole order of draws from the main stream over a solver's life, with ``random_seed`` S:
 
 1. ``Solver::Init`` seeds: ``main = Mt19937(S)`` (Caffe keeps the low 32 bits; on several GPUs each
-   solver adds its rank).  Without ``random_seed`` the stream continues wherever it was; a thread
+   solver adds its rank).  Without ``random_seed`` the stream continues from where it was; a thread
    that has never been seeded takes 32 bits of the system's entropy.
 2. The train net is set up, layer after layer in net order, each in ``LayerSetUp``:
 
    * Data: ``prefetching_layer(main, needs_random(transform_param, phase))`` (``needs_random`` is in
-     data_transformer.py), which is a draw that is thrown away and the transformer's seed, both only
+     data_transformer.py), which is a draw that is discarded and the transformer's seed, both only
      if it mirrors (in any phase) or crops in TRAIN; then always one draw for the thread.
    * ImageData, WindowData: the same, with draws of their own after the first.  ImageData: one for
      ``shuffle``'s seed, then one for ``rand_skip``, each only if it is set.  WindowData: one for
-     the seed by which it chooses and mirrors windows.
-   * MemoryData: ``transformer(main, …)`` alone, since it has no thread.
+     the seed of the stream that chooses and mirrors windows.
+   * MemoryData: only ``transformer(main, …)``, since it has no thread.
    * Convolution, InnerProduct, Embed, Scale, Bias, PReLU …: ``fillers.fill`` for the weights, then
      for the bias if there is one.  Constant and bilinear fillers draw nothing.  A layer whose
-     parameters are shared by name fills its own copy all the same, and it is then dropped; one
-     whose ``blobs`` stand in the prototxt draws nothing.
-   * DummyData: constant fillers only; the others draw at every forward, the first included.
-3. Each test net is set up likewise, in order.  Its fillers draw too, though the train net's weights
-   replace what they made.  Its Data layer draws once (three times if it mirrors).
-4. Every forward of a TRAIN net, layers in order: Dropout draws ``dropout_mask``, one number per
-   element in C order; stochastic pooling (which Caffe has on GPUs alone) ``rng_uniform``, one
-   number per window in C order; DummyData fills.  ``iter_size`` forwards make one iteration.  TEST
-   nets draw nothing (but a non-constant DummyData).  Backward, updates, snapshots, restore draw
-   nothing.
+     parameters are shared by name also fills its own copy, which is then dropped; one whose
+     ``blobs`` are in the prototxt draws nothing.
+   * DummyData: only constant fillers; the others draw at every forward, including the first.
+3. Each test net is set up in the same way, in order.  Its fillers draw too, though the train net's
+   weights replace their values.  Its Data layer draws once (three times if it mirrors).
+4. In every forward of a TRAIN net, in the order of the layers: Dropout draws ``dropout_mask``, one
+   number per element in C order; stochastic pooling (which Caffe has only on GPUs)
+   ``rng_uniform``, one number per window in C order; DummyData fills.  An iteration has
+   ``iter_size`` forwards.  TEST nets draw nothing (except a non-constant DummyData).  Backward,
+   updates, snapshots and restoring draw nothing.
 
 Within a data layer's own stream the order is image after image, and for one image mirror, then row
-offset, then column offset (data_transformer.py).  A stream is never rewound: it belongs to images,
-not to epochs.
+offset, then column offset (data_transformer.py).  A stream is never rewound at the end of an epoch.
 
 On a GPU Caffe's Dropout draws from cuRAND instead (fillers and crops stay as above).
 
@@ -62,19 +61,19 @@ _BLOCK = 1 << 16
 
 
 def transformer(main: Mt19937, needs_random: bool) -> Mt19937 | None:
-    """The stream of a new data transformer: seeded by one draw of ``main`` where it needs one."""
+    """The stream of a new data transformer, seeded by one draw of ``main``, if it needs one."""
     return Mt19937(main.next_uint32()) if needs_random else None
 
 
 def prefetching_layer(
     main: Mt19937, needs_random: bool, own: int = 0
 ) -> tuple[Mt19937 | None, list[int]]:
-    """All draws of a prefetching layer's set-up, in order.
+    """Make all draws of a prefetching layer's set-up, in order.
 
-    Returns the stream of its transformer, and the ``own`` words that the layer draws for itself.
-    The transformer draws twice if ``needs_random``, and the second counts: Caffe prepares it when
-    the layer is set up, before the layer's own draws, and again when the thread starts, which takes
-    one more draw.
+    Returns the stream of its transformer and the ``own`` words that the layer draws for itself.
+    If ``needs_random``, the transformer draws twice, and the second draw counts: Caffe initializes
+    it when the layer is set up, before the layer's own draws, and again when the thread starts.
+    The thread's start takes one more draw.
     """
     transformer(main, needs_random)
     words = [main.next_uint32() for _ in range(own)]
@@ -84,10 +83,10 @@ def prefetching_layer(
 
 
 def shuffle(stream: Mt19937, order: list[int]) -> None:
-    """Caffe's ``shuffle`` (util/rng.hpp), in place: Fisher and Yates's, from the end to the front.
+    """Shuffle in place as Caffe's ``shuffle`` (util/rng.hpp): Fisher-Yates, from the end.
 
-    Element i changes places with one of 0…i, drawn by Boost's uniform_int: a word divided by
-    ⌊2³² / (i + 1)⌋, and another word where that is more than i.
+    Element i is exchanged with one of 0…i, drawn by Boost's uniform_int: a word divided by
+    ⌊2³² / (i + 1)⌋, or another word if the quotient is more than i.
     """
     words = iter(stream.uint32s(max(0, len(order) - 1)).tolist())
     for last in range(len(order) - 1, 0, -1):
@@ -104,8 +103,8 @@ def rng_bernoulli(
 ) -> np.ndarray:
     """``caffe_rng_bernoulli``: bool (count,), true with probability ``p`` in [0, 1].
 
-    Boost compares word ≤ p · (2³² − 1) in the type of p: ``precision`` is float64 for Dropout
-    (which passes ``1. - ratio``), float32 for sparse fillers.  One word each; none if p is 0.
+    Boost compares word ≤ p · (2³² − 1) in p's type: ``precision`` is float64 for Dropout (which
+    passes ``1. - ratio``) and float32 for sparse fillers.  It takes one word each; none if p is 0.
     """
     check(0 <= p <= 1, f"the probability of a Bernoulli draw must be between 0 and 1, not {p}")
     if p == 0:
@@ -117,7 +116,7 @@ def rng_bernoulli(
 
 
 def dropout_mask(stream: Mt19937, count: int, ratio: float) -> np.ndarray:
-    """The mask of Dropout's forward, bool (count,) in C order: true where an element is kept.
+    """Draw Dropout's mask, bool (count,) in C order: true where an element is kept.
 
     ``ratio`` is dropout_ratio, the probability of dropping.  Kept elements are multiplied by
     ``dropout_scale(ratio)``.
@@ -126,7 +125,7 @@ def dropout_mask(stream: Mt19937, count: int, ratio: float) -> np.ndarray:
 
 
 def dropout_scale(ratio: float) -> float:
-    """1 / (1 − ratio), rounded to float32 as Dropout's ``scale_`` is; of ratio 1, infinity."""
+    """1 / (1 − ratio), rounded to float32 like Dropout's ``scale_``; infinity if ratio is 1."""
     kept = 1.0 - float(_F(ratio))
     return float(_F(1.0 / kept)) if kept else math.inf
 
@@ -134,7 +133,7 @@ def dropout_scale(ratio: float) -> float:
 def rng_uniform(stream: Mt19937, count: int, low: float, high: float) -> np.ndarray:
     """``caffe_rng_uniform<float>``: float32 (count,), uniform over [low, high].
 
-    One word per element, and one more for each result that rounding pushes over ``high``.
+    It takes one word per element, and one more for each result that is rounded above ``high``.
     """
     check(low <= high, f"a uniform draw needs min <= max; they are {low} and {high}")
     end = np.nextafter(_F(high), np.finfo(_F).max, dtype=_F)
@@ -164,14 +163,14 @@ def _uniform(stream: Mt19937, count: int, low: np.float32, end: np.float32) -> n
 def rng_gaussian(stream: Mt19937, count: int, mean: float, std: float) -> np.ndarray:
     """``caffe_rng_gaussian<float>``: float32 (count,), normal with ``mean`` and ``std`` > 0.
 
-    One word per element where the ziggurat accepts at once (98.8 %); other elements take more.
+    It takes one word per element if the ziggurat accepts at once (98.8 %), and more otherwise.
     """
     check(std > 0, f"the standard deviation of a gaussian draw must be positive, not {std}")
     result = np.empty(count, _F)
     done = 0
     while done < count:
-        # An element takes at least one word, so as many words as elements are missing never
-        # reach beyond what Caffe would have drawn: nothing has to be put back.
+        # An element takes at least one word.  So as many words as there are elements left are
+        # never more than Caffe draws, and none has to be put back.
         values = boost_normal.standard_values(stream, min(_BLOCK, count - done))
         result[done : done + len(values)] = values
         done += len(values)

@@ -1,10 +1,10 @@
 """Tables of the ziggurat method for the normal and the exponential distribution.
 
-The area under a falling density f, f(0) = 1, is cut into n horizontal strips of equal area V: strip
-i reaches from height y[i] = f(x[i]) to y[i+1], and out to x[i]; the lowest strip holds the tail
-beyond x[1] = R as well, and x[0] = V / f(R) is the width that a rectangle of its area would have.
-From the top of one strip follows the next edge, f(x[i+1]) = f(x[i]) + V / x[i], and R is the one
-number with which the last strip ends at f = 1 exactly.
+The area under a falling density f with f(0) = 1 is cut into n horizontal strips of equal area V.
+Strip i reaches from height y[i] = f(x[i]) to y[i+1], and out to x[i].  The lowest strip includes
+the tail beyond x[1] = R, and x[0] = V / f(R) is the width of a rectangle of its area.  Each edge
+follows from the one before, f(x[i+1]) = f(x[i]) + V / x[i], and R is the number for which the last
+strip ends at f = 1 exactly.
 
 Boost stores these numbers rounded to double, and Caffe's gaussian fillers compare with them, so
 they have to be right to the last bit: they are computed with 40 digits.
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# start of the tail, R, and area of a strip, V; the tests check both with another program
+# start of the tail, R, and area of a strip, V; the tests compute both in another way
 NORMAL_STRIPS = 128
 NORMAL_TAIL = "3.442619855896652121424320491467339704338"
 NORMAL_AREA = "0.00991256303533646107909568530581016219738"

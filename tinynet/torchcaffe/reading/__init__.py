@@ -1,1 +1,1 @@
-"""Records on their way from LMDB to a Data layer's tops."""
+"""Reading records and images into the batches of the layers that read data."""

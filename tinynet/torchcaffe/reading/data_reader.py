@@ -1,16 +1,15 @@
-"""The background reader of a Data layer: batches ahead of the solver, in the records' order.
+"""The background reader of a Data layer: it reads batches ahead of the solver, in key order.
 
-The reader walks the LMDB in key order and starts over at its end.  It works ahead of the solver by
-``data_param.prefetch`` batches; which batch comes when does not depend on timing, since the order
-of the records and the transformer's own random stream decide it.
+The reader goes through the LMDB in key order and starts over at its end.  It is ahead of the solver
+by ``data_param.prefetch`` batches.  The batches do not depend on timing, since the order of the
+records and the transformer's own random stream determine them.
 
-The images are read where LMDB's map shows them.  So the set is kept in the system's cache as far
-as there is memory for it, once for all trainings on the machine, and what does not fit comes from
-the disk, in the order in which it lies there.  A copy of the process's own would take 1.2 GB more
-for each training and save 3 µs of CPU time an image, where a training step takes milliseconds
-(data/results/bench.md).
+The images are read from LMDB's memory map.  The system's cache thus holds as much of the data set
+as memory allows, once for all trainings on the machine, and the rest is read from the disk in the
+order in which it is stored.  A copy in each process would take 1.2 GB more per training and save
+3 µs of CPU time per image, where a training step takes milliseconds (data/results/bench.md).
 
-Every batch carries the ``Position`` behind it, so that ``DataReader.position`` is that of the batch
+Each batch carries the ``Position`` after it, so that ``DataReader.position`` is that of the batch
 last *taken*, however far ahead the thread is, and ``seek`` resumes from there.
 """
 
@@ -29,13 +28,13 @@ from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.torchcaffe.reading.prefetch import Prefetch
 from tinynet.torchcaffe.reading.shard import Shard
 
-# of records, after which the pages that they were read from are given back
+# bytes of records after which the pages that they were read from are released
 _RESIDENT_BYTES = 128 << 20
 _EVERY_RECORD = Shard(0, 1)
 
 
 class Records(Protocol):
-    """What holds the records, in the order of their keys: an LMDB's Store, or a LevelDB's."""
+    """The records in the order of their keys: an LMDB's Store or a LevelDB's."""
 
     def __len__(self) -> int: ...
 
@@ -46,20 +45,20 @@ class Records(Protocol):
         """The values from record number ``start`` on."""
 
     def give_back_pages(self) -> None:
-        """Take what was read so far out of this process's resident memory."""
+        """Release what was read so far from this process's resident memory."""
 
     def close(self) -> None: ...
 
 
 class Position(NamedTuple):
-    """Where a reader stands between two batches: what decides every batch that is still to come."""
+    """A reader's position between two batches, which determines all later batches."""
 
     record: int  # number, in key order, of the next record
     stream: tuple[np.ndarray, int] | None  # state of the transformer's Mt19937, where it has one
 
 
 class Batch:
-    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position behind it."""
+    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position after it."""
 
     __slots__ = ("after", "data", "labels")
 
@@ -72,7 +71,7 @@ class Batch:
 class Walk:
     """Goes through every ``step``-th record of a store from number ``record`` on, round and round.
 
-    At the end of the store ``record`` is beyond it, until a record is asked for.
+    After the last record ``record`` is beyond the end until the next one is asked for.
     """
 
     def __init__(self, store: Records, record: int, step: int) -> None:
@@ -81,21 +80,21 @@ class Walk:
         self._store = store
         self._records = len(store)
         self._values: Iterator[memoryview] | None = None
-        self._read = 0  # bytes, since pages were given back
+        self._read = 0  # bytes since pages were last released
 
     def upcoming(self, count: int) -> np.ndarray:
         """The numbers of the next records."""
         return (self.record + self._step * np.arange(count)) % self._records
 
     def skip(self, count: int) -> None:
-        """Go past the next records without reading them."""
+        """Skip the next records without reading them."""
         self._values = None
         for _ in range(count):
             self._start_over_at_end()
             self.record += self._step
 
     def take(self, count: int) -> list[memoryview]:
-        """The values of the next records, where the map has them."""
+        """The values of the next records, as views of the memory map."""
         taken: list[memoryview] = []
         while len(taken) < count:
             self._start_over_at_end()
@@ -103,7 +102,7 @@ class Walk:
                 self._values = self._store.mapped_values(self.record)
             left = -(-(self._records - self.record) // self._step)
             passed = min(count - len(taken), left) * self._step
-            # goes past all of these, and keeps the first of every step
+            # reads all of these, and keeps the first of every step
             taken += itertools.islice(self._values, 0, passed, self._step)
             self.record += passed
         self._read += sum(map(len, taken))
@@ -120,10 +119,10 @@ class Walk:
 
 
 class DataReader:
-    """Yields the batches of ``store`` through ``transformer``, for ever; ``close`` closes it.
+    """Gives the batches of ``store``, transformed by ``transformer``, without end.
 
-    Raises CaffeError where there is no record, and for what the thread met, a torn record for
-    example, at the ``next_batch`` that needs it.
+    Raises CaffeError if there is no record.  An error in the thread, such as a damaged record, is
+    raised by the ``next_batch`` that needs it.
     """
 
     def __init__(
@@ -135,7 +134,7 @@ class DataReader:
         colour: str,
         shard: Shard = _EVERY_RECORD,
     ) -> None:
-        """``colour``: how encoded Datums are decoded; ``shard``: which records are read."""
+        """``colour`` says how to decode encoded Datums, ``shard`` which records to read."""
         self._store = store
         self.batch_size = batch_size
         self.transformer = transformer
@@ -152,18 +151,19 @@ class DataReader:
 
     @property
     def records(self) -> int:
-        """Number of records in the database."""
+        """The number of records in the database."""
         return len(self._store)
 
     @property
     def position(self) -> Position:
-        """Where the batch last taken ends (not where the thread is, which works ahead)."""
+        """The position after the batch last taken; the thread is ahead of it."""
         return self._position
 
     def seek(self, position: Position) -> None:
         """Resume from ``position``; what the thread has read ahead is dropped.
 
-        Raises CaffeError where there is no such record, or no such random stream.
+        Raises CaffeError for a record that does not exist, and if the position has a random state
+        but the layer draws nothing, or the other way round.
         """
         stream = self.transformer.stream
         check(
@@ -183,7 +183,7 @@ class DataReader:
         self._ahead.start()
 
     def next_batch(self) -> Batch:
-        """The next batch; waits for the thread where it is behind."""
+        """Return the next batch, waiting for the thread if it is behind."""
         batch = self._ahead.take()
         self._position = batch.after
         return batch
@@ -191,7 +191,7 @@ class DataReader:
     def close(self) -> None:
         """Stop the thread and close the database."""
         self._ahead.stop()
-        self.walk.skip(0)  # lets go of the store
+        self.walk.skip(0)  # drops the views of the map
         self._store.close()
 
     def _after(self, record: int) -> Position:
@@ -199,18 +199,18 @@ class DataReader:
         return Position(record, None if stream is None else stream.get_state())
 
     def load(self) -> Batch:
-        """The batch of the next records."""
+        """Read and transform the batch of the next records."""
         records = self.walk.upcoming(self.batch_size)
         images, labels = self.read()
         data = self.transformer.transform(images)
         return Batch(data, labels.astype(np.float32), self.behind(records))
 
     def read(self) -> tuple[list[np.ndarray], np.ndarray]:
-        """Images C×H×W and labels of the next records."""
+        """Read the images, C×H×W, and labels of the next records."""
         with as_caffe_errors():
             decoded = [self._datums.read(value) for value in self.walk.take(self.batch_size)]
         return [pixels for pixels, _ in decoded], np.array([label for _, label in decoded])
 
     def behind(self, records: np.ndarray) -> Position:
-        """Where the reader stands after these records."""
+        """The position after these records."""
         return self._after(int(records[-1] + self._shard.step) % self.records)

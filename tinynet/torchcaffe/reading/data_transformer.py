@@ -1,12 +1,13 @@
 """Mean, scale, crop and mirror: how Caffe turns stored images into a batch.
 
-Per image, in this order: one draw for the mirror (where ``mirror`` is set, in either phase), then
-one for the row and one for the column of the crop (where ``crop_size`` is set, in TRAIN only), each
-``word % n``; then (pixel − mean) · scale, with the mean file read at the pixel's own place in the
-whole image; a mirrored image is flipped after that.  In TEST the crop is (H − crop) // 2.
+For each image there is one draw for the mirror (if ``mirror`` is set, in either phase), then one
+for the row and one for the column of the crop (if ``crop_size`` is set, in TRAIN only), each
+``word % n``.  Then comes (pixel − mean) · scale, with the mean file's value at the pixel's position
+in the whole image; a mirrored image is flipped after that.  In TEST the crop begins at
+(H − crop) // 2.
 
-A batch lies channels last in memory: convolution and pooling keep to their bottom's order, and are
-faster in this one.
+The channels of a batch are last in memory: convolution and pooling keep their bottom's order, and
+are faster in this one.
 
 Source: Caffe's src/caffe/data_transformer.cpp.
 """
@@ -26,20 +27,20 @@ from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.snapshots import stored_blobs
 
 _F = np.float32
-# elements up to which PyTorch works in the calling thread alone.  Above, it wakes threads of its
-# own, which then wait for more, turning on the very cores that the solver and the reader work on.
+# the number of elements up to which PyTorch uses only the calling thread.  Above it, PyTorch's own
+# threads spin while they wait, on the cores that the solver and the reader need.
 _ONE_THREAD = 1 << 15
 
 
 def needs_random(transform_param: schema.TransformationParameter, phase: int) -> bool:
-    """Does a transformer draw random numbers?  If so, its layer draws a seed for it."""
+    """Whether a transformer draws random numbers.  If so, its layer draws a seed for it."""
     return bool(transform_param.mirror or (phase == schema.TRAIN and transform_param.crop_size))
 
 
 def read_mean(transform_param: schema.TransformationParameter) -> np.ndarray | None:
-    """The mean image C×H×W of ``mean_file``; None where none is stated.
+    """Read the mean image C×H×W of ``mean_file``; return None if there is no ``mean_file``.
 
-    Raises CaffeError where the file cannot be read, or mean_value is there too.
+    Raises CaffeError if the file cannot be read, or if there is also a ``mean_value``.
     """
     if not transform_param.mean_file:
         return None
@@ -54,8 +55,8 @@ def read_mean(transform_param: schema.TransformationParameter) -> np.ndarray | N
 def colour_of_encoded(transform_param: schema.TransformationParameter) -> str:
     """How to decode an encoded Datum: 'color', 'gray', or 'native' (as the file is).
 
-    Raises CaffeError if both force_color and force_gray are set.  Caffe looks at the two only where
-    a Datum is encoded.
+    Raises CaffeError if both force_color and force_gray are set.  Caffe uses them only if a Datum
+    is encoded.
     """
     check(
         not (transform_param.force_color and transform_param.force_gray),
@@ -67,7 +68,7 @@ def colour_of_encoded(transform_param: schema.TransformationParameter) -> str:
 
 
 class Windows(NamedTuple):
-    """What is drawn for N images: where each one's crop begins, and whether it is mirrored."""
+    """The draws for N images: where each crop begins, and whether the image is mirrored."""
 
     mirrors: np.ndarray  # int64 (N,), 0 or 1
     rows: np.ndarray  # int64 (N,)
@@ -84,10 +85,10 @@ class DataTransformer:
         mean: np.ndarray | None = None,
         stream: Mt19937 | None = None,
     ) -> None:
-        """``mean`` is the content of mean_file, C×H×W; ``stream`` is there if ``needs_random``.
+        """``mean`` is the content of mean_file, C×H×W; ``stream`` is given if ``needs_random``.
 
-        Raises CaffeError where mean_file and mean_value are both given, or where the mean or the
-        stream is missing.
+        Raises CaffeError if mean_file and mean_value are both given, or if the mean or the stream
+        is missing.
         """
         check(
             not (transform_param.mean_file and len(transform_param.mean_value)),
@@ -114,7 +115,10 @@ class DataTransformer:
         self.stream = stream
 
     def output_shape(self, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Shape C×h×w that an image of shape C×H×W gets; raises CaffeError where it can't."""
+        """The shape C×h×w of a transformed image of shape C×H×W.
+
+        Raises CaffeError if the image does not fit crop_size or the means.
+        """
         channels, height, width = image_shape
         crop = self.crop_size
         check(
@@ -135,9 +139,9 @@ class DataTransformer:
         return (channels, crop, crop) if crop else (channels, height, width)
 
     def draw(self, shapes: Sequence[tuple[int, ...]]) -> Windows:
-        """The windows of the next images, of these shapes C×H×W; moves the stream on.
+        """Draw the windows of the next images, which have these shapes C×H×W.
 
-        Raises CaffeError where an image does not fit crop_size, the means, or the batch's shape.
+        Raises CaffeError if an image does not fit crop_size, the means or the batch's shape.
         """
         check(len(shapes) > 0, "there is no image to transform")
         shape = self.output_shape(shapes[0])
@@ -149,7 +153,7 @@ class DataTransformer:
             )
         count, crop = len(shapes), self.crop_size
         size = np.array([shape[1:] for shape in shapes], np.int64)
-        # the ranges to draw from, and where nothing is drawn, the fixed value
+        # the ranges to draw from, and the fixed values where nothing is drawn
         ranges = np.concatenate([np.full((count, 1), 2), size - crop + 1], axis=1)
         values = np.zeros((count, 3), np.int64)
         if crop and not self.random_crop:
@@ -163,7 +167,7 @@ class DataTransformer:
         return Windows(*values.T)
 
     def transform(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-        """The batch N×C×h×w, float32, of N images C×H×W (uint8 or float, one array or a list).
+        """Return the batch N×C×h×w, float32, of N images C×H×W (uint8 or float, array or list).
 
         Images may differ in size if they are cropped.  Raises CaffeError as ``draw`` does.
         """
@@ -173,7 +177,7 @@ class DataTransformer:
         count = len(images)
         kind = np.uint8 if all(image.dtype.char == "B" for image in images) else _F
         out = np.empty((count, height, width, channels), _F)
-        # cut out a few images, channel by channel and still in bytes; widen and interleave them
+        # crop a few images, channel by channel and still in bytes; then widen and interleave them
         step = min(count, max(1, _ONE_THREAD // (height * width)))
         planes = np.empty((channels, step, height, width), kind)
         sources = torch.from_numpy(planes).flatten(1).unbind(0)
@@ -186,13 +190,13 @@ class DataTransformer:
                 cut = window(images[start + number], row, column, height, width, mirror)
                 np.copyto(planes[:, number], cut, casting="unsafe")
             for values, source in zip(target, sources):
-                # the last few may be fewer
+                # the last block may be smaller
                 values.copy_(source if len(block) == step else source[: values.numel()])
             self._scale(out[start : start + step], block)
         return out.transpose(0, 3, 1, 2)
 
     def _scale(self, values: np.ndarray, places: list[tuple[int, int, int]]) -> None:
-        """(value − mean) · scale, in place, of N images h×w×C cut out at ``places``."""
+        """Apply (value − mean) · scale in place to N images h×w×C, cropped at ``places``."""
         count, height, width, channels = values.shape
         if self.mean is not None:
             straight, mirrored = self._means
@@ -206,7 +210,7 @@ class DataTransformer:
         subtract_and_scale(flat, self._row_of_means(height * width, channels), self.scale)
 
     def _row_of_means(self, pixels: int, channels: int) -> np.ndarray | None:
-        """mean_values for each of an image's values, h·w·C; None where none are given."""
+        """mean_values repeated for all h·w·C values of an image; None if none are given."""
         if not len(self.mean_values):
             return None
         if self._mean_row.size != pixels * channels:

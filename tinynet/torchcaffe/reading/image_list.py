@@ -1,7 +1,7 @@
-"""The images of a list file, in order or in Caffe's shuffled order: what ImageData reads.
+"""The images of a list file, in order or in Caffe's shuffled order, for ImageData.
 
-Each line is a file's name and its label, with a blank between; the name may hold blanks too, and a
-line without one has the label that its number, or 0, is for C's atoi.
+Each line has a file's name, a space and a label; the name may have spaces too.  In a line without
+a space the whole line is the name, and the label is its leading number or 0, as C's atoi reads it.
 Source: Caffe's src/caffe/layers/image_data_layer.cpp.
 """
 
@@ -24,9 +24,9 @@ _NUMBER = re.compile(rb"\s*([+-]?[0-9]+)")
 
 
 class Position(NamedTuple):
-    """Where a list is between two batches: what decides every batch that is still to come."""
+    """A position between two batches, which determines all later batches."""
 
-    line: int  # place, in the order of the round, of the next image
+    line: int  # index of the next image in the current order
     rounds: int  # how often the lines have been shuffled
     stream: tuple[np.ndarray, int] | None  # state of the transformer's Mt19937, where it has one
 
@@ -38,9 +38,10 @@ class Batch(NamedTuple):
 
 
 def read_list(source: str) -> list[tuple[str, int]]:
-    """The names and labels in a list file.
+    """Read the names and labels in a list file.
 
-    Raises CaffeError where there is none, or where a label is no whole number (Caffe takes 0).
+    Raises CaffeError if it cannot be read or is empty, and for a label that is not an integer
+    (Caffe takes 0).
     """
     require_file(source)
     with open(source, "rb") as file:
@@ -64,9 +65,9 @@ def _entry(line: bytes, where: str) -> tuple[str, int]:
 
 
 def read_image(path: str, colour: str, height: int = 0, width: int = 0) -> np.ndarray:
-    """The image in a file, uint8 C×H×W, resized where a height and a width are given.
+    """Read the image in a file, uint8 C×H×W, resized if a height and a width are given.
 
-    ``colour``: as in ``image_decoding.decode``.  Raises CaffeError where it cannot be read.
+    ``colour`` is that of ``image_decoding.decode``.  Raises CaffeError if it cannot be read.
     """
     require_file(path)
     with open(path, "rb") as file:
@@ -88,9 +89,10 @@ class ImageList:
         shuffle_seed: int | None,
         skip: int,
     ) -> None:
-        """``param``: an ImageDataParameter; ``skip``: how many lines to leave out at first.
+        """``skip`` is the number of lines to skip in the first round.
 
-        ``shuffle_seed``: of the stream that every round's order comes from; None: the file's order.
+        ``shuffle_seed`` seeds the stream from which each round's order comes; None keeps the file's
+        order.  Raises CaffeError as ``read_list`` does, and if ``skip`` leaves no line.
         """
         self._param = param
         self._transformer = transformer
@@ -107,16 +109,16 @@ class ImageList:
 
     @property
     def seed(self) -> int | None:
-        """What the rounds' orders come from."""
+        """The seed of the rounds' orders; None for the file's order."""
         return self._seed
 
     @property
     def position(self) -> Position:
-        """Where the next batch begins; for the thread that makes them, or before it starts."""
+        """Where the next batch begins; only for the thread that makes it, or before that starts."""
         return Position(self._line, self._rounds, self._stream_state())
 
     def seek(self, position: Position, seed: int | None = None) -> None:
-        """Go to a position; the orders are those of ``seed`` from now on, if one is given."""
+        """Go to a position; if ``seed`` is given, the orders come from it from now on."""
         self._seed = self._seed if seed is None else seed
         self._order = list(range(len(self._lines)))
         self._rounds = 0
@@ -129,11 +131,11 @@ class ImageList:
             stream.set_state(*position.stream)
 
     def shape(self) -> tuple[int, ...]:
-        """The shape C×h×w that the next image gets."""
+        """The shape C×h×w of the next image, transformed."""
         return self._transformer.output_shape(self._image(self._line).shape)
 
     def load(self) -> Batch:
-        """The next batch."""
+        """Make the next batch."""
         images, labels = [], []
         for _ in range(self._param.batch_size):
             images.append(self._image(self._line))

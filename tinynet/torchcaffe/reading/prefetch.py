@@ -1,4 +1,4 @@
-"""A thread that makes batches ahead of the solver, in an order that no timing decides."""
+"""A thread that makes batches ahead of the solver, in an order that does not depend on timing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Callable, Generic, TypeVar
 from tinynet.torchcaffe.context import CONTEXT
 
 T = TypeVar("T")
-# how long the thread waits for room before it looks whether it should stop, in seconds
+# seconds for which the thread waits for room before it checks whether to stop
 _POLL = 0.2
 
 
 class Prefetch(Generic[T]):
-    """Calls ``load`` again and again, ``depth`` results ahead of ``take``.
+    """Calls ``load`` repeatedly in a thread, up to ``depth`` results ahead of ``take``.
 
-    ``load`` runs in the thread alone: its state may be changed only between ``stop`` and ``start``.
-    What it raises, ``take`` raises where that result is due, and the thread ends.
+    The state that ``load`` uses may be changed only between ``stop`` and ``start``.  If it raises
+    an error, the thread ends, and ``take`` raises the error when that result is due.
     """
 
     def __init__(self, load: Callable[[], T], depth: int) -> None:
@@ -28,7 +28,7 @@ class Prefetch(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin anew; nothing that was made before is left."""
+        """Start the thread; earlier results are dropped."""
         self._ready = queue.Queue(self._depth)
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -37,13 +37,13 @@ class Prefetch(Generic[T]):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, if there is one, and wait for its end."""
+        """End the thread, if there is one, and wait for it."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def take(self) -> T:
-        """The next result; waits for the thread where it is behind."""
+        """Return the next result, waiting for the thread if it is behind."""
         item = self._ready.get()
         if isinstance(item, Exception):
             self._ready.put(item)
@@ -51,11 +51,11 @@ class Prefetch(Generic[T]):
         return item
 
     def _run(self, solver_rank: int) -> None:
-        CONTEXT.solver_rank = solver_rank  # of several solvers one thread writes the log
+        CONTEXT.solver_rank = solver_rank  # among several solvers only rank 0's thread logs
         try:
             while not self._stop.is_set():
                 self._put(self._load())
-        except Exception as error:  # raised again where the batch is needed
+        except Exception as error:  # take raises it
             self._put(error)
 
     def _put(self, item: T | Exception) -> None:

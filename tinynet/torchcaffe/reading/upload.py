@@ -1,4 +1,4 @@
-"""Bringing what a layer read to the device of its net."""
+"""Copying what a layer has read to its net's device."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 
 
 def upload(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """``values`` on ``device``, without waiting."""
+    """Return ``values`` on ``device``, without waiting for the copy."""
     return staged(values, device).to(device, non_blocking=True)
 
 
 def staged(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """``values`` where ``device`` can copy them from without a wait: a GPU, page-locked memory."""
+    """Return ``values`` in memory that ``device`` copies without a wait: page-locked for a GPU."""
     tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
     return tensor.pin_memory() if device.type == "cuda" else tensor

@@ -1,4 +1,4 @@
-"""Batches of windows, background first and then foreground, chosen at random."""
+"""Batches of randomly chosen windows, first background and then foreground."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _F = np.float32
 class Batch(NamedTuple):
     data: np.ndarray  # float32 N×3×crop×crop
     labels: np.ndarray  # float32 (N,)
-    after: tuple[np.ndarray, int]  # state of the stream behind it
+    after: tuple[np.ndarray, int]  # state of the stream after it
 
 
 class WindowBatches:
     """Makes the batches of a WindowData layer; its random state is ``stream`` and nothing else.
 
-    Each window takes a draw, and, where ``mirror`` is set, another one.
+    Each window takes one draw, and a second one if ``mirror`` is set.
     """
 
     def __init__(
@@ -35,7 +35,11 @@ class WindowBatches:
         mean: np.ndarray | None,
         stream: Mt19937,
     ) -> None:
-        """``param``: a WindowDataParameter; ``mean``: C×H×W of mean_file.  Raises CaffeError."""
+        """``mean`` is the content of mean_file, C×H×W.
+
+        Raises CaffeError if the list or an image cannot be read, if there are no windows of a kind,
+        or if the mean does not fit.
+        """
         self._param = param
         self._crop = int(transform_param.crop_size)
         self._mirror = bool(transform_param.mirror)
@@ -48,11 +52,9 @@ class WindowBatches:
         )
         self._mean = self._mean_of_crop(transform_param, mean)
         self.stream = stream
-        # decoded on first use where cache_images asks for it (Caffe keeps the files' bytes)
-        self._cache: dict[str, np.ndarray] | None = {} if param.cache_images else None
-        if self._cache is not None:
-            for path in self._windows.images:
-                self._cache[path] = read_image(path, "color")
+        # with cache_images all images are read at once and kept decoded (Caffe keeps their bytes)
+        cached = self._windows.images if param.cache_images else []
+        self._cache = {path: read_image(path, "color") for path in cached}
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -63,9 +65,9 @@ class WindowBatches:
     def _mean_of_crop(
         self, transform_param: schema.TransformationParameter, mean: np.ndarray | None
     ) -> np.ndarray:
-        """What is subtracted at each place of a crop, 3×crop×crop or 3×1×1."""
+        """The mean to subtract from a crop, 3×crop×crop or 3×1×1."""
         if mean is not None:
-            # Caffe takes the middle of the mean's width, for rows too
+            # Caffe uses the middle of the mean's width for rows too
             start = centre(mean.shape[2], self._crop)
             end = start + self._crop
             check(
@@ -82,7 +84,7 @@ class WindowBatches:
         return np.array(values * 3 if len(values) == 1 else values, _F).reshape(3, 1, 1)
 
     def load(self) -> Batch:
-        """The next batch."""
+        """Make the next batch."""
         batch, crop = int(self._param.batch_size), self._crop
         foreground = int(_F(batch) * _F(self._param.fg_fraction))
         data = np.zeros((batch, 3, crop, crop), _F)
@@ -98,7 +100,7 @@ class WindowBatches:
 
     def _fill(self, target: np.ndarray, window: Window, mirror: bool) -> None:
         path = self._windows.images[window.image]
-        image = read_image(path, "color") if self._cache is None else self._cache[path]
+        image = self._cache[path] if path in self._cache else read_image(path, "color")
         pad = int(self._param.context_pad)
         cut = place(window, image.shape[1:], self._crop, pad, self._square, mirror)
         pixels = take(image, cut, mirror, path)

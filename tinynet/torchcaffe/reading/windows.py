@@ -1,8 +1,8 @@
-"""Windows in images: the list that WindowData reads, and how a window is cut out.
+"""Windows in images: the list that WindowData reads, and how a window is cropped.
 
-A window file holds, for each image, ``# INDEX``, the path, channels, height, width, the number of
-windows, and for each of these class, overlap with an object, x1, y1, x2, y2 (inclusive), with
-blanks or line ends between.  Source: Caffe's src/caffe/layers/window_data_layer.cpp.
+For each image a window file has ``# INDEX``, the path, channels, height, width and the number of
+windows; and for each window its class, its overlap with an object, x1, y1, x2 and y2 (inclusive).
+All are separated by white space.  Source: Caffe's src/caffe/layers/window_data_layer.cpp.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _F = np.float32
 
 
 class Window(NamedTuple):
-    """One window: the image's number, the class, and the corners, inclusive."""
+    """One window: the image's index, the class, and the corners, inclusive."""
 
     image: int
     label: int
@@ -37,7 +37,7 @@ class WindowList(NamedTuple):
 
 
 class _Words:
-    """The words of a file, one after the other, as numbers or as they are."""
+    """Reads a file word by word, as text or as numbers."""
 
     def __init__(self, source: str) -> None:
         require_file(source)
@@ -73,11 +73,11 @@ class _Words:
 
 
 def read_windows(p: schema.WindowDataParameter) -> WindowList:
-    """The images and windows of a WindowDataParameter's ``source``.
+    """Read the images and windows of a WindowDataParameter's ``source``.
 
-    A window that overlaps an object by ``fg_threshold`` or more is foreground; one that does by
-    less than ``bg_threshold`` is background, of class 0; others are left out.  Raises CaffeError
-    where the file cannot be read, or is no such list.
+    A window that overlaps an object by ``fg_threshold`` or more is foreground; one that overlaps
+    by less than ``bg_threshold`` is background, of class 0; others are left out.  Raises CaffeError
+    if the file cannot be read or is not such a list.
     """
     words = _Words(p.source)
     check(bool(words), f"{p.source} is empty; a window file lists images and their windows")
@@ -112,7 +112,7 @@ def read_windows(p: schema.WindowDataParameter) -> WindowList:
 
 
 class Cut(NamedTuple):
-    """What is taken of an image, and where in the crop it goes, resized."""
+    """The part of an image that is cropped, and the part of the crop that it fills, resized."""
 
     x1: int
     y1: int
@@ -132,10 +132,10 @@ def place(
     square: bool,
     mirror: bool,
 ) -> Cut:
-    """Where a window of an image of ``size`` (height, width) goes in a crop of crop × crop.
+    """Place a window of an image of ``size`` (height, width) in a crop of crop × crop.
 
-    With context_pad, or square, the window is widened so that ``context_pad`` pixels of the crop
-    surround it; what lies outside of the image is left empty.  In float32, as Caffe computes it.
+    With ``context_pad`` or ``square`` the window is widened, so that ``context_pad`` pixels of the
+    crop surround it; what lies outside the image is left empty.  Computed in float32, as in Caffe.
     """
     _, _, x1, y1, x2, y2 = window
     if not context_pad and not square:
@@ -164,9 +164,9 @@ def _round(value: np.float32) -> int:
 
 
 def take(image: np.ndarray, cut: Cut, mirror: bool, path: str) -> np.ndarray:
-    """The resized, perhaps mirrored, part of an image, uint8 C×height×width.
+    """Crop, resize and, if ``mirror``, mirror a part of an image: uint8 C×height×width.
 
-    Raises CaffeError where the window does not lie in the image, or nothing of it is left.
+    Raises CaffeError if the window does not lie in the image, or if nothing of it is left.
     """
     _, rows, columns = image.shape
     check(
