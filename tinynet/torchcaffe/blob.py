@@ -1,15 +1,15 @@
 """Blob: Caffe's N-dimensional array with a data and a diff part, over torch tensors.
 
-A blob has two faces.  Layers use ``tensor``/``grad`` (torch, on the blob's device); scripts use
-``data``/``diff`` (numpy, writable and aliased, as pycaffe gives them).
+A blob has two interfaces.  Layers use ``tensor`` and ``grad`` (torch, on the blob's device);
+scripts use ``data`` and ``diff`` (numpy, writable and aliased to the blob, as in pycaffe).
 
-Everybody sees float32.  Only layers that also know bfloat16 ask for ``computed`` values, which
-under ``--precision bf16`` stay in that type from one of them to the next.
+Both are float32.  Layers that support bfloat16 use ``computed`` instead: under
+``--precision bf16`` those values stay in bfloat16 from one such layer to the next.
 
-A layer hands the tensor that an operation produced to ``set_data``, and the blob adopts it without
-a copy.  Once a script has asked for the numpy face, the array it holds must keep showing what
-Caffe's would show: from then on the part keeps one contiguous buffer and copies results into it.
-So only blobs that somebody looks at pay for it.
+A layer gives ``set_data`` the tensor that an operation produced, and the blob adopts it without
+a copy.  Once a script has asked for a numpy array, that array must keep showing the blob's values,
+as Caffe's does: from then on the part keeps one contiguous buffer and copies results into it.
+Only the blobs that a script has read pay for this.
 """
 
 from __future__ import annotations
@@ -27,29 +27,31 @@ from tinynet.torchcaffe.errors import CaffeError, check
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
 
-#: a blob's shape and its parts, sooner than by properties: for whoever looks at a whole net often
+#: a blob's shape, and its two parts: faster than properties, for code that reads a whole net often
 shape_of = operator.attrgetter("_shape")
 parts_of = operator.attrgetter("_data", "_diff")
 
 
 def shaped(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """``values`` in ``shape``: themselves where they have it, since each view costs the host."""
+    """``values`` in ``shape``, without a view if they have that shape: a view costs host time."""
     return values if values.shape == shape else values.reshape(shape)
 
 
 class Part:
-    """The data or the diff of a blob: one float32 tensor, and on a GPU its host mirror.
+    """The data or the diff of a blob: one float32 tensor, and on a GPU a copy on the host.
 
-    ``exposed`` says that a numpy view was handed out.  On a GPU the host mirror counts as newer
-    than the tensor after every access to it, since the script may have written into it: Caffe's
-    SyncedMemory makes the same assumption for ``mutable_cpu_data``.
+    ``exposed``: a numpy view has been handed out.
 
-    ``cleared`` says that the values are zero, which nobody has written yet.
+    ``host_is_newer``: the host copy is newer than the tensor.  This is assumed after every access
+    to it, since the script may have written to it: Caffe's SyncedMemory assumes the same after
+    ``mutable_cpu_data``.
 
-    As in Caffe a blob that is reshaped keeps its memory as long as the new shape fits into it:
-    ``whole`` (and ``host_whole``) is that memory, of which ``tensor`` then shows the start.
+    ``cleared``: the values are zero, but the zeros have not been written yet.
 
-    ``of`` is the shape tuple, the very object, that ``tensor`` was last found to have.
+    ``whole`` and ``host_whole``: the memory of which ``tensor`` and ``host`` show the start.  As in
+    Caffe, a blob that is reshaped keeps its memory if the new shape fits into it.
+
+    ``of``: the shape tuple (the object itself) that ``tensor`` was last found to have.
     """
 
     __slots__ = (
@@ -76,7 +78,7 @@ class Part:
         self.cleared = False
 
     def get(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """The current values in float32, materialised as zeros where nothing was ever written."""
+        """The current values in float32; zeros where nothing was ever written."""
         tensor = self.computed(shape)
         if tensor.dtype == torch.bfloat16:
             tensor = self.tensor = tensor.float()
@@ -107,7 +109,7 @@ class Part:
         return tensor
 
     def _resized(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """The memory in a shape of another count: its start, or new zeros where it is too small."""
+        """Give the memory a shape of another count: its start, or new zeros if it is too small."""
         count, tensor = math.prod(shape), self.tensor
         if tensor is not None and self.host_is_newer:
             assert self.host is not None
@@ -127,30 +129,31 @@ class Part:
         return self.tensor
 
     def _adopt(self, value: torch.Tensor) -> None:
-        """Make ``value`` the memory; what was handed out of the old one is its own from now on."""
+        """Make ``value`` the memory; views of the old memory are no longer the blob's."""
         self.tensor, self.whole, self.of = value, None, None
         self.host, self.host_whole = None, None
         self.host_is_newer = self.exposed = False
 
     def set(self, value: torch.Tensor) -> None:
-        """Take ``value`` as the new content: adopted, or copied where a script holds a view."""
+        """Take ``value`` as the new content: adopt it, or copy it if a script holds a view."""
         self.cleared = self.host_is_newer = False
         tensor = self.tensor
         if value is tensor:
             return
         if self.exposed and tensor is not None and tensor.numel() != value.numel():
-            tensor = self._resized(tuple(value.shape))  # still the same memory, if it is enough
+            tensor = self._resized(tuple(value.shape))  # the same memory, if it is large enough
         if self.exposed and tensor is not None:
             tensor.copy_(value.reshape(tensor.shape))
         else:
             self._adopt(value)
 
     def point_to(self, value: torch.Tensor) -> None:
-        """Show ``value`` itself; views handed out before keep showing the memory that they had."""
+        """Adopt ``value`` in any case; views handed out before keep showing the old memory."""
         self.exposed = False
         self.set(value)
 
     def accumulate(self, value: torch.Tensor) -> None:
+        """Add ``value``, in float32."""
         if value.dtype == torch.bfloat16:
             value = value.float()
         if self.cleared and not self.exposed:
@@ -159,7 +162,7 @@ class Part:
             self.get(tuple(value.shape)).add_(value)
 
     def address(self, shape: tuple[int, ...], name: str) -> int:
-        """Where the values lie on the GPU; ``name`` is what the script asked for."""
+        """The address of the values on the GPU; ``name`` is the property the script used."""
         tensor = self._kept(shape)
         check(
             tensor.device.type != "cpu",
@@ -169,7 +172,7 @@ class Part:
         return tensor.data_ptr()
 
     def _kept(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """The values in C order, at a place that later results are copied to."""
+        """The values in C order, in memory that later results are copied into."""
         tensor = self.get(shape)
         if not tensor.is_contiguous():
             tensor = self.tensor = tensor.contiguous()
@@ -177,6 +180,7 @@ class Part:
         return tensor
 
     def numpy(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The values as a writable array; on a GPU, the host copy, brought up to date."""
         tensor = self._kept(shape)
         if tensor.device.type == "cpu":
             return tensor.numpy()
@@ -223,13 +227,14 @@ class Blob:
     width = property(lambda self: self._legacy_axis(3))
 
     def reshape(self, *dims: int) -> None:
-        """pycaffe's ``blob.reshape(d0, d1, …)``: change the shape; content is kept if it fits.
+        """Change the shape; the content is kept if it fits (pycaffe's ``blob.reshape(d0, …)``).
 
-        Raises TypeError, as pycaffe does, for a dimension that is no whole number.
+        Raises TypeError, as pycaffe does, for a dimension that is not an integer.
         """
         self.resize(tuple(operator.index(dim) for dim in dims))
 
     def resize(self, shape: tuple[int, ...]) -> None:
+        """Change the shape.  Raises CaffeError for one that Caffe's blobs cannot have."""
         if shape == self._shape:
             return
         check(len(shape) <= MAX_AXES, f"a blob has at most {MAX_AXES} axes; got {len(shape)}")
@@ -244,43 +249,43 @@ class Blob:
 
     @property
     def parts(self) -> tuple[Part, Part]:
-        """Data and diff as they are stored; of blobs that share one, the same object."""
+        """The stored data and diff; blobs that share one have the same object."""
         return self._data, self._diff
 
-    # --- the layers' face
+    # --- for layers
 
     @property
     def tensor(self) -> torch.Tensor:
-        """The data, float32, of this blob's shape; in-place changes are changes of the blob."""
+        """The data, float32, in this blob's shape; changes made in place change the blob."""
         return self._data.get(self._shape)
 
     @property
     def computed(self) -> torch.Tensor:
-        """The data to compute on: float32, or bfloat16 where a layer left it so (precision.py)."""
+        """The data as computed: float32, or bfloat16 if a layer left it so (precision.py)."""
         return self._data.computed(self._shape)
 
     @property
     def computed_diff(self) -> torch.Tensor:
-        """The diff to compute on, as ``computed`` is the data."""
+        """The diff as computed: float32, or bfloat16 if a layer left it so."""
         return self._diff.computed(self._shape)
 
     @property
     def grad(self) -> torch.Tensor:
-        """The diff, float32, of this blob's shape."""
+        """The diff, float32, in this blob's shape."""
         return self._diff.get(self._shape)
 
     def set_data(self, value: torch.Tensor) -> None:
         self._data.set(value)
 
     def show_data(self, value: torch.Tensor) -> None:
-        """Take a script's own memory as the data, never to copy into it (Caffe's set_cpu_data)."""
+        """Use a script's own memory as the data (Caffe's set_cpu_data)."""
         self._data.point_to(value)
 
     def data_to_keep(self) -> torch.Tensor:
-        """The data as a tensor that the next ``set_data`` leaves as it is.
+        """The data as a tensor that the next ``set_data`` does not change.
 
-        For layers that work in place by ``set_data`` and need their input in backward. It is a copy
-        only where a script holds a view of the data.
+        For layers that work in place and need their input in backward.  It is a copy only if a
+        script holds a view of the data.
         """
         return self.tensor.clone() if self._data.exposed else self.tensor
 
@@ -292,10 +297,9 @@ class Blob:
         self._diff.accumulate(value)
 
     def clear_diff(self) -> None:
-        """Set the diff to zero.
+        """Set the diff to zero, lazily: the first ``add_diff`` then adopts its value.
 
-        Lazily, so that the first ``add_diff`` takes its value as it is, unless a script holds an
-        array of the diff.
+        If a script holds an array of the diff, its values are zeroed now.
         """
         self._diff.cleared = True
         if self._diff.exposed:
@@ -312,39 +316,39 @@ class Blob:
             check(self.count == other.count, f"cannot share diff: {self._shape}, {other._shape}")
             self._diff = other._diff
 
-    # --- the scripts' face
+    # --- for scripts
 
     @property
     def data(self) -> np.ndarray:
-        """The data as a writable float32 array which stays aliased to the blob."""
+        """The data as a writable float32 array that stays aliased to the blob."""
         return self._data.numpy(self._shape)
 
     @property
     def diff(self) -> np.ndarray:
-        """The diff as a writable float32 array which stays aliased to the blob."""
+        """The diff as a writable float32 array that stays aliased to the blob."""
         return self._diff.numpy(self._shape)
 
     @property
     def _gpu_data_ptr(self) -> int:
         """The address of the data in the GPU's memory: float32, in C order.
 
-        It stays as long as the shape does.  Raises CaffeError for a blob on the CPU.
+        It is valid until the shape changes.  Raises CaffeError for a blob on the CPU.
         """
         return self._data.address(self._shape, "_gpu_data_ptr")
 
     @property
     def _gpu_diff_ptr(self) -> int:
-        """The address of the diff, as ``_gpu_data_ptr`` is of the data."""
+        """The address of the diff in the GPU's memory, like ``_gpu_data_ptr``."""
         return self._diff.address(self._shape, "_gpu_diff_ptr")
 
     def load(
         self, values: np.ndarray, what: str, remedy: str = "", legacy_shape: bool = False
     ) -> None:
-        """Copy ``values`` into the data; raise CaffeError naming ``what`` if the shapes differ.
+        """Copy ``values`` into the data.  Raises CaffeError naming ``what`` if the shapes differ.
 
-        ``remedy`` ends that message: what to do about it.  A ``legacy_shape``, the num, channels,
-        height and width of old .caffemodel files, has ones before it where this one is shorter
-        (Blob::ShapeEquals).
+        ``remedy`` ends that message and says what to do.  ``legacy_shape``: the values have the
+        num, channels, height and width of old .caffemodel files, with which this blob's shape is
+        compared after ones have been put before it (Blob::ShapeEquals).
         """
         wanted = self._shape
         if legacy_shape:
@@ -357,7 +361,7 @@ class Blob:
         self.tensor.copy_(self._source(values))
 
     def load_diff(self, values: np.ndarray) -> None:
-        """Copy ``values``, as many as there are elements, into the diff."""
+        """Copy ``values``, one for each element, into the diff."""
         self.set_diff(self._source(values).to(self.tensor.device))
 
     def _source(self, values: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a solver displays: its rate, the mean loss of late, its net's outputs (Solver::Step)."""
+"""A solver's display: its speed, its recent mean loss and its net's outputs (Solver::Step)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Display:
 
     def __init__(self, average_loss: int) -> None:
         self.losses: deque[torch.Tensor] = deque(maxlen=average_loss)  # oldest first
-        self._since: tuple[float, int] | None = None  # the time and the iteration
+        self._since: tuple[float, int] | None = None  # time and iteration of the last display
 
     def begin(self, iteration: int) -> None:
-        """Begin to measure the rate, unless that has been done: calls of ``step`` follow on."""
+        """Start the clock, once: later calls of ``step`` continue the same measurement."""
         if self._since is None:
             self._since = time.monotonic(), iteration
 
@@ -28,8 +28,8 @@ class Display:
         return float(torch.stack(list(self.losses)).mean())
 
     def show(self, iteration: int, every: int, net: Net) -> None:
-        """Log iteration number ``iteration``; ``every``: the solver's ``display``."""
-        assert self._since is not None  # step has begun
+        """Log iteration ``iteration``; ``every`` is the solver's ``display``."""
+        assert self._since is not None  # step calls begin first
         now, (then, before) = time.monotonic(), self._since
         seconds = now - then
         rate = (iteration - before) / (seconds or 1.0)

@@ -2,25 +2,25 @@
 
 Who calls what, and when (Caffe's ``include/caffe/layer.hpp``):
 
-``setup(bottom, top)``    once, by the net, in the order of the layers.  Reads the parameters,
-                          checks them, makes and fills ``self.blobs``.  Random draws happen here.
-``reshape(bottom, top)``  after setup and before every forward.  Sets the shape of each top from
-                          the bottoms' shapes; cheap, draws nothing.  One that is marked
-                          ``by_shapes`` is left out while no shape changes.
-``forward(bottom, top)``  reads ``bottom[i].tensor``, gives ``top[i].set_data(…)``.
+``setup(bottom, top)``    The net calls it once per layer, in order.  It reads and checks the
+                          parameters, and makes and fills ``self.blobs``.  Random draws happen here.
+``reshape(bottom, top)``  Called after setup and before every forward.  It sets the shape of each
+                          top from the bottoms' shapes; it is cheap and draws nothing.  One marked
+                          ``by_shapes`` is skipped while no shape changes.
+``forward(bottom, top)``  Reads ``bottom[i].tensor`` and calls ``top[i].set_data(…)``.
 ``backward(top, propagate_down, bottom)``
-                          reads ``top[i].grad``; for each i with ``propagate_down[i]`` gives
+                          Reads ``top[i].grad``; for each i with ``propagate_down[i]`` calls
                           ``bottom[i].set_diff(…)``; for each parameter j with
                           ``self.param_propagate_down[j]`` calls ``self.blobs[j].add_diff(…)``.
 
-A layer may work in place (the same Blob as bottom and top) unless its class says that it can't:
-then ``backward`` finds the top's values in ``bottom[0].tensor``, and what it needs of the bottom's
-own it has kept (``Blob.data_to_keep``).
+A layer may work in place (with the same Blob as bottom and top) unless its class says that it
+cannot.  Then ``backward`` finds the top's values in ``bottom[0].tensor``; a layer that needs the
+bottom's values there keeps them in forward (``Blob.data_to_keep``).
 
 ``state()``, ``set_state(…)``
-                          between two iterations, by whoever saves or restores a run exactly: what
-                          decides the layer's later forwards besides its blobs and the main random
-                          stream.  A layer that reads data has a position, and says so here.
+                          Called between two iterations to save or restore a run exactly.  The state
+                          is what determines the layer's later forwards besides its blobs and the
+                          main random stream: the position of a layer that reads data, for example.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tinynet.caffeformat import plugins, schema
 from tinynet.torchcaffe import acceleration, fillers, glog
 from tinynet.torchcaffe.blob import Blob, shape_of
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, check
+from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import stored_blobs
 from tinynet.torchcaffe.vectors import BlobVec
@@ -50,27 +50,27 @@ Method = TypeVar("Method", bound=Callable[..., None])
 
 
 def by_shapes(reshape: Method) -> Method:
-    """Decorator of a ``reshape`` that does the same again for bottoms and tops of the same shapes.
+    """Mark a ``reshape`` that depends only on the shapes of the bottoms and the tops.
 
-    The net then calls it only where a shape has changed.  It holds for the function alone, not for
-    one that overrides it.
+    The net then calls it only when a shape has changed.  A method that overrides it must be marked
+    itself.
     """
     reshape.by_shapes = True  # type: ignore[attr-defined]
     return reshape
 
 
 class Layer:
-    """Base class of all layer types. A subclass states its numbers of blobs as class attributes."""
+    """Base class of all layer types."""
 
     type: str = ""
-    # (least, most) numbers of bottoms and tops; None for no upper bound.  Of a layer whose own
-    # parameters decide, __init__ sets them.
+    # (least, most) numbers of bottoms and tops; None for no upper bound.  If they depend on the
+    # layer's parameters, __init__ sets them.
     num_bottom: tuple[int, int | None] = (1, 1)
     num_top: tuple[int, int | None] = (1, 1)
     equal_num_bottom_top: ClassVar[bool] = False
     # whether a top may be the blob of a bottom
     works_in_place: ClassVar[bool] = True
-    # the net makes missing tops itself, so that a prototxt may leave them out
+    # whether the net makes missing tops, so that a prototxt may omit them
     auto_top: ClassVar[bool] = False
     # the weight of top 0 in the net's loss where the prototxt states none
     default_loss_weight: ClassVar[float] = 0.0
@@ -95,18 +95,18 @@ class Layer:
         return self.param.name
 
     @property
-    def face(self) -> Layer | python_layer.Layer:
-        """What ``net.layers`` shows to scripts: the layer itself, unless a user wrote it."""
+    def for_scripts(self) -> Layer | python_layer.Layer:
+        """What ``net.layers`` shows to scripts: the layer itself, or a user's Python object."""
         return self
 
     # --- for subclasses
 
     def cast(self, values: torch.Tensor) -> torch.Tensor:
-        """``values`` in the arithmetic of a layer that knows bfloat16 (precision.py)."""
+        """Convert ``values`` to bfloat16 if the net computes in it (precision.py)."""
         return values.to(torch.bfloat16) if self._bfloat16 else values
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        """Read and check the parameters, and make ``self.blobs``."""
+        """Read and check the parameters and make ``self.blobs``."""
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         raise NotImplementedError(f"{type(self).__name__}.reshape")
@@ -115,19 +115,19 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        """By default there is nothing to propagate, and asking for it is an error."""
-        check(not any(propagate_down), f"{self.type} layer {self.name} has no backward computation")
+        """Raise CaffeError if a diff is wanted: by default a layer propagates nothing."""
+        self.require(not any(propagate_down), "has no backward computation")
 
     def state(self) -> dict[str, Any] | None:
-        """What the layer must be given back to resume exactly, as JSON holds it; None: nothing."""
+        """Return what the layer needs to resume exactly, in JSON's types; None for nothing."""
         return None
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Resume from what ``state`` returned.  Raises CaffeError where it is another layer's."""
+        """Resume from what ``state`` returned.  Raises CaffeError if it does not fit this layer."""
         self.require(False, "has no state to resume from")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
-        """Whether ``force_backward`` may ask for the diff of this bottom (labels: no)."""
+        """Whether ``force_backward`` may ask for this bottom's diff (not if it holds labels)."""
         return True
 
     def require(self, condition: bool, message: str) -> None:
@@ -136,7 +136,7 @@ class Layer:
             raise CaffeError(f"{self.type} layer {self.name}: {message}")
 
     def canonical_axis(self, axis: int, axes: int) -> int:
-        """``axis`` counted from the front; negative ones count from the end."""
+        """Return ``axis`` counted from the front; a negative one counts from the end."""
         self.require(-axes <= axis < axes, f"axis {axis} is outside of a {axes}-axis blob")
         return axis + axes if axis < 0 else axis
 
@@ -145,7 +145,7 @@ class Layer:
     ) -> Blob:
         """Append a parameter of ``shape`` to ``self.blobs``, filled by ``filler`` (None: zeros).
 
-        Where the prototxt states the layer's ``blobs``, it takes those values, and draws nothing.
+        If the prototxt states the layer's ``blobs``, their values are used and nothing is drawn.
         """
         blob = Blob(shape)
         index = len(self.blobs)
@@ -160,7 +160,7 @@ class Layer:
     # --- for the net
 
     def set_up(self, bottom: Blobs, top: Blobs) -> None:
-        """Check the numbers of blobs, set up, reshape, and spread the loss weights."""
+        """Check the numbers of blobs, set up, reshape, and set the loss weights."""
         self._check_counts(bottom, top)
         self.setup(bottom, top)
         self.blobs.fix()
@@ -169,13 +169,13 @@ class Layer:
             stated in (0, len(self.blobs)),
             f"blobs must be given never or once per parameter; got {stated} for {len(self.blobs)}",
         )
-        self.param.ClearField("blobs")  # their values live in self.blobs now
+        self.param.ClearField("blobs")  # self.blobs has their values now
         self.reshape(bottom, top)
         self.param_propagate_down = [True] * len(self.blobs)
         self._set_loss_weights(top)
 
     def reshape_where_needed(self, bottom: Blobs, top: Blobs) -> None:
-        """``reshape``, unless it is ``by_shapes`` and was called for these before."""
+        """Call ``reshape``, unless it is ``by_shapes`` and no shape has changed since."""
         if not self._reshapes_by_shapes:
             self.reshape(bottom, top)
         elif [*map(shape_of, bottom), *map(shape_of, top)] != self._reshaped:
@@ -183,7 +183,7 @@ class Layer:
             self._reshaped = [*map(shape_of, bottom), *map(shape_of, top)]
 
     def loss(self, top: Blobs) -> torch.Tensor | None:
-        """This layer's part of the net's loss, a 0-d tensor: Σ loss_weight · top; None if none."""
+        """This layer's part of the net's loss, Σ loss_weight · top, 0-d; None without weights."""
         total = None
         if not any(self.loss_weights):
             return None
@@ -213,7 +213,6 @@ class Layer:
                 len(bottom) == len(top),
                 f"takes as many tops as bottoms; got {len(bottom)} and {len(top)}",
             )
-
         if not self.works_in_place:
             shared = any(above is below for above in top for below in bottom)
             self.require(not shared, "cannot work in place: its top must not be its bottom")
@@ -221,8 +220,8 @@ class Layer:
     def _set_loss_weights(self, top: Blobs) -> None:
         weights = list(self.param.loss_weight)
         if not weights and self.default_loss_weight:
-            weights = [self.default_loss_weight]  # of one top: more want theirs stated
-            self.param.loss_weight.extend(weights)  # as if it were stated: a snapshot shows it
+            weights = [self.default_loss_weight]  # for one top; more tops need stated weights
+            self.param.loss_weight.extend(weights)  # so that a snapshot states it, as Caffe's do
         if weights:
             self.require(
                 len(weights) == len(top),
@@ -232,7 +231,7 @@ class Layer:
         self.loss_weights = weights or [0.0] * len(top)
         for blob, weight in zip(top, self.loss_weights):
             if weight:
-                # the diff of a loss is its weight: backward starts from it
+                # the diff of a loss is its weight, where backward starts
                 blob.set_diff(torch.full(blob.shape, weight, device=blob.tensor.device))
 
 
@@ -242,19 +241,20 @@ _TYPES: dict[str, type[Layer]] = {}
 def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
     """Class decorator: make the class the layer type ``type_name`` of prototxt files.
 
-    One's own layer needs nothing else, wherever it is defined, as long as its module is imported
-    before the net is made::
+    A layer of your own needs nothing else, as long as its module is imported before the net is
+    made::
 
         @register("ReLU6")
         class ReLU6(NeuronLayer):
             def forward(self, bottom: Blobs, top: Blobs) -> None:
                 top[0].set_data(bottom[0].data_to_keep().clamp(0, 6))
 
-    An installed package has it imported everywhere, in ``tinynet caffe train`` as well, by an entry
-    point of the group ``tinynet.layers`` that names the module.  Parameters of its own, as in
-    ``permute_param { … }``, are declared by ``tinynet.caffeformat.schema.declare``.
+    An installed package can have its module imported everywhere, by ``tinynet caffe train`` too,
+    with an entry point in the group ``tinynet.layers`` that names the module.  The layer's own
+    parameters, such as ``permute_param { … }``, are declared by
+    ``tinynet.caffeformat.schema.declare``.
 
-    Raises ValueError where another class is that type already.
+    Raises ValueError if the type is registered already.
     """
 
     def add(layer_class: type[Layer]) -> type[Layer]:
@@ -269,9 +269,9 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
 
 @functools.cache
 def _load_types() -> None:
-    """Import every module, once, of ``layer_types``, where adding a layer means adding one file.
+    """Import the modules of ``layer_types``, then those of the entry points ``tinynet.layers``.
 
-    Then the modules that installed packages name in the entry-point group ``tinynet.layers``.
+    To add a layer to the engine is to add one file to ``layer_types``.
     """
     package = importlib.import_module("tinynet.torchcaffe.layer_types")
     for module in pkgutil.iter_modules(package.__path__):
@@ -282,13 +282,16 @@ def _load_types() -> None:
 
 
 def layer_type_list() -> list[str]:
-    """The names of all layer types, sorted (pycaffe's ``layer_type_list``)."""
+    """Return the names of all layer types, sorted (pycaffe's ``layer_type_list``)."""
     _load_types()
     return sorted(_TYPES)
 
 
 def create_layer(param: schema.LayerParameter, phase: int) -> Layer:
-    """Make the layer that a LayerParameter describes. Raises CaffeError for an unknown type."""
+    """Create the layer that a LayerParameter describes.
+
+    Raises CaffeError for an unknown type.
+    """
     known = layer_type_list()
     if param.type not in _TYPES:
         near = difflib.get_close_matches(param.type, known, 1, 0.85)  # ROIPooling, Pooling: 0.82

@@ -44,7 +44,7 @@ class Net:
     ``weights`` the path of a .caffemodel to start from.  Raises CaffeError where Caffe aborts.
     """
 
-    # what scripts see: of a layer written in Python, the user's own object
+    # what scripts see; for a layer written in Python, the user's own object
     layers = SetOnce[LayerVec]()
     blobs = SetOnce["OrderedDict[str, Blob]"]()
     blob_loss_weights = SetOnce["OrderedDict[str, float]"]()
@@ -64,15 +64,17 @@ class Net:
         stages: Sequence[str] | None = None,
         weights: str | Path | None = None,
     ) -> None:
-        if positional and isinstance(positional[0], (str, os.PathLike)):
-            given = dict(zip(("weights", "phase"), positional))
+        old_form = bool(positional) and isinstance(positional[0], (str, os.PathLike))
+        names = ("weights", "phase") if old_form else ("phase", "level", "stages", "weights")
+        if len(positional) > len(names):
+            raise TypeError(f"Net takes a model, {', '.join(names)}, and no more arguments")
+        given = dict(zip(names, positional))
+        phase = given.get("phase", phase)
+        if old_form:
             glog.warning(
                 "DEPRECATION WARNING - Net(model, weights, phase) is deprecated; write "
-                f"Net('{network_file}', {given.get('phase', phase)}, weights='{positional[0]}')",
+                f"Net('{network_file}', {phase}, weights='{positional[0]}')",
             )
-        else:
-            given = dict(zip(("phase", "level", "stages", "weights"), positional))
-        phase = given.get("phase", phase)
         level = given.get("level", level)
         stages = given.get("stages", stages)
         weights = given.get("weights", weights)
@@ -89,10 +91,9 @@ class Net:
 
     @classmethod
     def from_param(cls, param: schema.NetParameter) -> Net:
-        """A net from an up-to-date NetParameter with a complete ``state``, as solvers have it.
+        """Make a net from an up-to-date NetParameter whose ``state`` is complete.
 
-        What refuses it, a CaffeError, names the layer alone: ``net_files.locate_errors`` adds the
-        file that the net is from.
+        A CaffeError raised here names only the layer; ``net_files.locate_errors`` adds the file.
         """
         net = cls.__new__(cls)
         net._init(param)
@@ -103,7 +104,7 @@ class Net:
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase
-        self.layers = LayerVec([layer.face for layer in graph.layers], fixed=True)
+        self.layers = LayerVec([layer.for_scripts for layer in graph.layers], fixed=True)
         self.blobs = OrderedDict(zip(graph.blob_names, graph.blobs))
         self.blob_loss_weights = OrderedDict(zip(graph.blob_names, graph.blob_loss_weights))
         self.layer_dict = OrderedDict(zip(graph.layer_names, self.layers))
@@ -122,14 +123,14 @@ class Net:
         self._after_backward: list[Callback] = []
         self.debug_info: DebugInfo | None = None
         if param.debug_info:
-            self.log_values()
+            self.enable_debug_info()
 
     @property
     def graph(self) -> NetGraph:
-        """The layers and blobs as they are connected."""
+        """The layers, the blobs and how they are connected."""
         return self._graph
 
-    # names with an underscore that scripts use all the same
+    # private names of pycaffe's that scripts use nevertheless
 
     @property
     def _layer_names(self) -> StringVec:
@@ -192,7 +193,7 @@ class Net:
 
     @property
     def output_blobs(self) -> list[tuple[str, Blob, float]]:
-        """(name, blob, loss weight) of every output, in Caffe's order: sorted by name."""
+        """(name, blob, loss weight) of each output, sorted by name as Caffe sorts them."""
         graph = self._graph
         return [
             (graph.blob_names[i], graph.blobs[i], graph.blob_loss_weights[i])
@@ -201,7 +202,7 @@ class Net:
 
     @property
     def has_callbacks(self) -> bool:
-        """Whether somebody is called between two layers."""
+        """Whether a callback runs between two layers."""
         return bool(
             self._before_forward
             or self._after_forward
@@ -209,8 +210,8 @@ class Net:
             or self._after_backward
         )
 
-    def log_values(self) -> None:
-        """From now on log what every layer computes, while ``debug_info.enabled``."""
+    def enable_debug_info(self) -> None:
+        """Log what each layer computes from now on, while ``debug_info.enabled``."""
         self.debug_info = DebugInfo(self.graph)
         self.after_forward(self.debug_info.forward)
         self.after_backward(self.debug_info.backward)
@@ -219,14 +220,14 @@ class Net:
     def run_forward(self, start: int = 0, end: int | None = None) -> torch.Tensor:
         """Run layers ``start`` … ``end`` (inclusive); return the loss as a 0-d tensor.
 
-        The tensor stays on the net's device, so that training need not wait for it.
+        The loss stays on the net's device, so that training does not wait for it.
         """
         steps = self._graph.steps
         stop = len(steps) if end is None else end + 1
         before, after = self._before_forward, self._after_forward
-        loss = None  # not a zero, which would be copied to a GPU and waited for
-        with report_out_of_memory() as working:
-            for i, (working.layer, layer, bottom, top) in enumerate(steps[start:stop], start):
+        loss = None  # a zero would be copied to the GPU first, and waited for
+        with report_out_of_memory() as report:
+            for i, (report.layer, layer, bottom, top) in enumerate(steps[start:stop], start):
                 for callback in before:
                     callback(i)
                 layer.reshape_where_needed(bottom, top)
@@ -244,17 +245,17 @@ class Net:
         graph = self._graph
         needed, propagate_down = graph.layer_need_backward, graph.bottom_need_backward
         last = len(graph.steps) - 1 if start is None else start
-        with report_out_of_memory() as working:
+        with report_out_of_memory() as report:
             for i in range(last, end - 1, -1):
                 for callback in self._before_backward:
                     callback(i)
                 if needed[i]:
-                    working.layer, layer, bottom, top = graph.steps[i]
+                    report.layer, layer, bottom, top = graph.steps[i]
                     layer.backward(top, propagate_down[i], bottom)
                 for callback in self._after_backward:
                     callback(i)
 
-    # --- pycaffe's face: running
+    # --- pycaffe's interface: running
 
     def _index(self, layer: str) -> int:
         names = self._graph.layer_names
@@ -277,10 +278,10 @@ class Net:
         end: str | None = None,
         **inputs: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        """Set the ``inputs`` given by blob name, run forward, return the outputs' data.
+        """Copy in the ``inputs``, by blob name, run forward and return the outputs' data.
 
-        ``start`` and ``end`` name the first and last layer to run; ``blobs`` names further blobs
-        to return.
+        ``start`` and ``end`` name the first and the last layer to run; ``blobs`` names other blobs
+        whose data to return as well.
         """
         first = 0 if start is None else self._index(start)
         last = len(self.layers) - 1 if end is None else self._index(end)
@@ -297,10 +298,10 @@ class Net:
         end: str | None = None,
         **outputs: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        """Set the diffs of the net's ``outputs`` given by name, run backward, return input diffs.
+        """Copy in the diffs of ``outputs``, by name, run backward and return the inputs' diffs.
 
-        ``start`` and ``end`` name the first (uppermost) and last layer to run; ``diffs`` names
-        further blobs whose diff to return.
+        ``start`` and ``end`` name the first (uppermost) and the last layer to run; ``diffs`` names
+        other blobs whose diff to return as well.
         """
         first = len(self.layers) - 1 if start is None else self._index(start)
         last = 0 if end is None else self._index(end)
@@ -326,7 +327,7 @@ class Net:
     def forward_all(
         self, blobs: Sequence[str] | None = None, **inputs: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Run ``inputs`` of any length through the net in batches; return all outputs."""
+        """Run ``inputs`` of any length through the net in batches and return all outputs."""
         _require_names(inputs, self.inputs, "input")
         if not inputs:
             raise CaffeError("forward_all: the net has no inputs to give batches of; use forward")
@@ -338,16 +339,19 @@ class Net:
         diffs: Sequence[str] | None = None,
         **arrays: np.ndarray,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Forward and backward in batches; ``arrays`` names inputs (data) and outputs (diffs)."""
+        """Run forward and backward in batches.
+
+        ``arrays`` gives data by the name of an input and diffs by the name of an output.
+        """
         return batches.run(self, arrays=arrays, blobs=blobs or (), diffs=diffs or ())
 
     def reshape(self) -> None:
-        """Let every layer set its tops' shapes again, after an input blob was reshaped."""
+        """Let each layer reshape its tops, after an input blob was reshaped."""
         for layer, bottom, top in zip(self._graph.layers, self._graph.bottoms, self._graph.tops):
             layer.reshape(bottom, top)
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """Feed the net's first layer, a MemoryData; see ``MemoryData.set_arrays``."""
+        """Give the net's first layer, a MemoryData layer, its data (``MemoryData.set_arrays``)."""
         first = self.layers[0] if len(self.layers) else None
         if not isinstance(first, MemoryData):
             raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
@@ -370,7 +374,7 @@ class Net:
     def after_backward(self, callback: Callback) -> None:
         self._after_backward.append(callback)
 
-    # --- pycaffe's face: weights
+    # --- pycaffe's interface: weights
 
     def save(self, path: str | Path) -> None:
         """Write the net with its weights as a .caffemodel."""
@@ -383,8 +387,8 @@ class Net:
     def copy_from(self, path: str | Path) -> None:
         """Load weights by layer name from a .caffemodel or an HDF5 file.
 
-        Layers that only the file has are ignored.  Raises CaffeError for a file that is neither,
-        or whose shapes differ.
+        Layers that only the file has are ignored.  Raises CaffeError for a file of another format
+        and where shapes differ.
         """
         require_file(path)
         weights.load(self.graph, path)
@@ -395,7 +399,7 @@ class Net:
         hdf5.load_weights(self.graph, path)
 
     def share_with(self, other: Net) -> None:
-        """Use ``other``'s parameters as this net's, layer by layer name (no copy)."""
+        """Share the parameters of ``other``, matched by layer name, without copying them."""
         weights.share(self.graph, other.graph)
 
 

@@ -1,4 +1,4 @@
-"""Reading nets and weights of any of Caffe's formats: brought up to date, with Caffe's log lines.
+"""Reading nets and weights in any of Caffe's formats, upgraded, with Caffe's log lines.
 
 Defined by ``ReadNetParamsFromTextFileOrDie`` and ``ReadNetParamsFromBinaryFileOrDie``
 (src/caffe/util/upgrade_proto.cpp).
@@ -19,12 +19,12 @@ _SAY = {"info": glog.info, "warning": glog.warning, "error": glog.error}
 
 
 def say(severity: str, message: str) -> None:
-    """Log what the upgrade of a file says."""
+    """Log a message of an upgrade, as of the function that upgrades."""
     _SAY[severity](message, stacklevel=2)
 
 
 def read_prototxt(path: str | Path) -> schema.NetParameter:
-    """The up-to-date NetParameter of a prototxt.  Raises CaffeError."""
+    """Read a prototxt as an up-to-date NetParameter.  Raises CaffeError."""
     require_file(path)
     with as_caffe_errors():
         schema.load_installed()
@@ -33,10 +33,10 @@ def read_prototxt(path: str | Path) -> schema.NetParameter:
 
 @contextlib.contextmanager
 def locate_errors(path: str | Path | None) -> Iterator[None]:
-    """Let a CaffeError that a net's layer raises begin with ``FILE:LINE:`` and name the layer.
+    """Put ``FILE:LINE:`` and the layer's name before a CaffeError that concerns a layer.
 
-    ``path`` is the prototxt of the net; of none, as of a net inside its solver's file, the layer
-    alone is named.
+    ``path`` is the net's prototxt.  If it is None, as for a net inside a solver's file, only the
+    layer is named.
     """
     try:
         yield
@@ -53,23 +53,23 @@ def locate_errors(path: str | Path | None) -> Iterator[None]:
 
 
 def _where(path: str | Path, layer: schema.LayerParameter) -> str:
-    """``FILE:LINE`` of a layer; the file alone if it has none of that name and those rules."""
+    """``FILE:LINE`` of a layer; the file alone if no layer has that name and those rules."""
     try:
         written = text.layers(path)
-    except (TinynetError, OSError):  # it has changed since it was read
+    except (TinynetError, OSError):  # the file has changed since it was read
         return str(path)
     rules = ([*layer.include], [*layer.exclude])
     lines = [
         line
         for one, line in written
-        if one.name == layer.name  # V0's layers have no rules
+        if one.name == layer.name  # V0 layers have no rules
         and ([*getattr(one, "include", [])], [*getattr(one, "exclude", [])]) == rules
     ]
     return f"{path}:{lines[0]}" if lines else str(path)
 
 
 def read_caffemodel(path: str | Path) -> schema.NetParameter:
-    """The up-to-date NetParameter of a .caffemodel.  Raises CaffeError."""
+    """Read a .caffemodel as an up-to-date NetParameter.  Raises CaffeError."""
     require_file(path)
     with as_caffe_errors():
         schema.load_installed()
@@ -77,7 +77,7 @@ def read_caffemodel(path: str | Path) -> schema.NetParameter:
 
 
 def upgraded(net: schema.NetParameter, source: str) -> schema.NetParameter:
-    """A NetParameter from ``source``, brought up to date in place.  Raises CaffeError."""
+    """Upgrade ``net``, read from ``source``, in place and return it.  Raises CaffeError."""
     with as_caffe_errors():
         upgrade.upgrade(net, source, say)
     return net

@@ -1,17 +1,18 @@
 """Recurrent: base of the layers that run a small net once for each step of a sequence.
 
-The layer builds that net unrolled, with a copy of each step's layers for every one of the T steps
-of its input and the parameters shared by name, and passes forward and backward on to it.  So the
-parameters, their order and the random draws of their fillers are those of the unrolled net.
+The layer builds that net unrolled, with a copy of the step's layers for each of the T steps of its
+input and with parameters shared by name, and delegates forward and backward to it.  The parameters,
+their order and the random draws of their fillers are therefore those of the unrolled net.
 
     bottoms  x (T×N×…), cont (T×N), [x_static (N×…)], and with ``expose_hidden`` the hidden state
-             before the first step, one blob of 1×N×D for each part of it
+             before the first step, one 1×N×D blob for each part of it
     tops     the outputs of all steps (T×N×D), and with ``expose_hidden`` the hidden state after the
              last step
 
 T is fixed when the layer is set up; N, the number of independent streams, may change.  cont is 0
-where a sequence begins, else 1.  Without ``expose_hidden`` the hidden state carries over from one
-forward to the next; no diff flows back across forwards, nor into or out of an exposed hidden state.
+where a sequence begins and 1 elsewhere.  Without ``expose_hidden`` the hidden state carries over
+from one forward to the next.  No diff flows back across forwards, nor into or out of an exposed
+hidden state.
 
 Source: Caffe's src/caffe/layers/recurrent_layer.cpp.
 """
@@ -35,7 +36,7 @@ from tinynet.torchcaffe.vectors import BlobVec
 
 
 class Recurrent(Layer):
-    """A subclass says what one step computes: ``add_layers``, and the names of its blobs."""
+    """A subclass defines one step: ``add_layers``, and the names of its blobs."""
 
     #: the blobs that hold the hidden state before the first step
     state_inputs: ClassVar[tuple[str, ...]]
@@ -54,15 +55,15 @@ class Recurrent(Layer):
     # --- for subclasses
 
     def state_outputs(self) -> tuple[str, ...]:
-        """The blobs that hold the hidden state after the last step, as ``state_inputs`` does."""
+        """The blobs that hold the hidden state after the last step, in ``state_inputs``' order."""
         raise NotImplementedError
 
     def add_layers(self, net: schema.NetParameter) -> None:
-        """Append the layers between the inputs and ``output`` to ``net``, a NetParameter."""
+        """Append the layers between the inputs and ``output`` to ``net``."""
         raise NotImplementedError
 
     def affine(self, outputs: int, axis: int, bias: bool) -> schema.InnerProductParameter:
-        """The InnerProductParameter of one of the step's transformations."""
+        """The InnerProductParameter of one transformation of the step."""
         given = self.param.recurrent_param
         param = schema.InnerProductParameter(num_output=outputs, bias_term=bias, axis=axis)
         param.weight_filler.CopyFrom(given.weight_filler)
@@ -73,7 +74,7 @@ class Recurrent(Layer):
     def add_static_input(
         self, net: schema.NetParameter, name: str, weight: str, outputs: int
     ) -> None:
-        """Append the layers of x_static's share in every step's sum: the blob ``name``, 1×N×D."""
+        """Append the layers of x_static's term in every step's sum: the blob ``name``, 1×N×D."""
         net.layer.add(
             name=name,
             type="InnerProduct",
@@ -91,9 +92,9 @@ class Recurrent(Layer):
     def add_transformed_input(
         self, net: schema.NetParameter, weight: str, bias: str, outputs: int
     ) -> None:
-        """Append the layers of x's and cont's share in every step: ``weight``_x_1 … and cont_1 ….
+        """Append the layers of x's terms in the steps' sums, ``weight``_x_1 …, and of cont_1 ….
 
-        With x_static also its share, ``weight``_x_static.
+        If there is x_static, also those of its term, ``weight``_x_static.
         """
         self.add_step_inputs(net, "cont", "cont", "cont_slice")
         net.layer.add(
@@ -117,10 +118,10 @@ class Recurrent(Layer):
         weights: tuple[str, str],
         outputs: int,
     ) -> None:
-        """Append the layers of step ``t``'s sum: h's share, transformed, with the input's.
+        """Append the layers of step ``t``'s sum: the transformed h plus the input's terms.
 
-        ``names``: of the transformation's layer, of the sum's layer, and of the sum's blob;
-        ``weights``: those of h and of the input.
+        ``names`` are those of the transformation's layer, the sum's layer and the sum's blob;
+        ``weights`` those of the weights of h and of the input.
         """
         transformed, summed, total = names
         of_hidden, of_input = weights
@@ -140,19 +141,19 @@ class Recurrent(Layer):
         layer.eltwise_param.operation = schema.EltwiseParameter.SUM
 
     def add_output(self, net: schema.NetParameter, part: str) -> None:
-        """Append the Concat of ``part``_1 … ``part``_T into the output, which has its name."""
+        """Append the Concat of ``part``_1 … ``part``_T into the output, called ``part``."""
         outputs = [f"{part}_{t}" for t in range(1, self.steps + 1)]
         layer = net.layer.add(name=f"{part}_concat", type="Concat", bottom=outputs, top=[part])
         layer.concat_param.axis = 0
 
     def add_step_inputs(self, net: schema.NetParameter, bottom: str, top: str, name: str) -> None:
-        """Append the Slice that cuts ``bottom`` into the steps ``top``_1 … ``top``_T."""
+        """Append the Slice that cuts ``bottom`` into ``top``_1 … ``top``_T, one for each step."""
         steps = [f"{top}_{t}" for t in range(1, self.steps + 1)]
         layer = net.layer.add(name=name, type="Slice", bottom=[bottom], top=steps)
         layer.slice_param.axis = 0
 
     def add_continued(self, net: schema.NetParameter, t: int) -> None:
-        """Append the layer that forgets h of the step before ``t`` where a sequence begins."""
+        """Append the layer that resets h of the step before ``t`` where a sequence begins."""
         layer = net.layer.add(
             name=f"h_conted_{t - 1}",
             type="Scale",
@@ -169,7 +170,7 @@ class Recurrent(Layer):
             f"Initializing recurrent layer: assuming input batch contains {self.steps} timesteps "
             f"of {self.streams} independent streams.",
         )
-        # with expose_hidden the state's blobs come last
+        # with expose_hidden the blobs of the hidden state come last
         self.has_static = len(bottom) == self.num_bottom[1]
         if self.has_static:
             self._check_static(bottom[2])
@@ -182,7 +183,7 @@ class Recurrent(Layer):
         )
         self.unrolled = Net.from_param(self._unrolled_param(bottom))
         if self.param.recurrent_param.debug_info:
-            self.unrolled.log_values()
+            self.unrolled.enable_debug_info()
         graph = self.unrolled.graph
         self._last_layer = len(graph.layers) - 2  # the very last is the pseudo-loss
         blobs = self.unrolled.blobs
@@ -221,7 +222,7 @@ class Recurrent(Layer):
         self.add_layers(net)
         for layer in net.layer:
             layer.name = f"{self.name}_{layer.name}" if self.name else layer.name
-        # what the net must have to propagate anything back; it never runs
+        # without a loss the net would propagate nothing back; this layer never runs
         pseudo_loss = f"{self.output}_pseudoloss"
         net.layer.add(
             name=pseudo_loss,
@@ -275,7 +276,8 @@ class Recurrent(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         if self.phase == schema.TEST:
-            # a solver's test net takes its parameters from the train net: later steps follow here
+            # a test net shares the first step's parameters with the train net: share them with the
+            # later steps again
             self.unrolled.graph.share_parameters()
         if not self.exposed:
             for before, after in zip(self._state_before, self._state_after):
@@ -296,7 +298,7 @@ class Recurrent(Layer):
     # --- exact resume
 
     def state(self) -> dict[str, Any] | None:
-        """The hidden state after the last step, by blob: float32, little-endian, in base64."""
+        """Return the hidden state after the last step, by blob: little-endian float32 in base64."""
         if self.exposed:
             return None
         return {
@@ -311,7 +313,7 @@ class Recurrent(Layer):
             try:
                 values = np.frombuffer(base64.b64decode(state[name], validate=True), "<f4")
             except (KeyError, TypeError, ValueError) as error:
-                self.require(False, f"the hidden state {name} is missing or torn: {error}")
+                self.require(False, f"the hidden state {name} is missing or damaged: {error}")
             self.require(
                 values.size == blob.count,
                 f"the hidden state {name} has {values.size} values; the net's has {blob.count}",
@@ -320,7 +322,7 @@ class Recurrent(Layer):
 
 
 def _own_parameters(graph: NetGraph) -> Iterator[tuple[int, str, Blob]]:
-    """Number, name and blob of each of a net's parameters that shares no other's memory."""
+    """Yield index, name and blob of each of a net's parameters that does not share another's."""
     own = {id(blob) for blob in graph.learnable_params}
     named = (
         (layer.param.param[index].name, blob)

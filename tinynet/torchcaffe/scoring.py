@@ -1,4 +1,4 @@
-"""Scores a solver's test nets with its current weights (Solver::TestAll and Test, solver.cpp)."""
+"""Scoring a solver's test nets with its current weights (Solver::TestAll and Test, solver.cpp)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.snapshots import layer_states
 
 
-class Tested(Protocol):
-    """What a solver is for its tests."""
+class TestedSolver(Protocol):
+    """What ``Scoring`` needs of a solver."""
 
     @property
     def iter(self) -> int: ...
@@ -34,31 +34,31 @@ class Tested(Protocol):
 class Scoring:
     """The tests of one solver, each over its net's ``test_iter`` batches."""
 
-    def __init__(self, solver: Tested, stops: Callable[[], bool]) -> None:
-        """``stops``: is asked before each batch whether to leave off."""
+    def __init__(self, solver: TestedSolver, stops: Callable[[], bool]) -> None:
+        """``stops`` is called before each batch; if it returns True, the test ends."""
         self._solver, self._stops = solver, stops
-        self._before: list[dict[str, Any]] | None = None  # during a test: the nets' states
+        self._before: list[dict[str, Any]] | None = None  # during a test: the states before it
 
     def all(self) -> bool:
-        """Score every test net; False where it was stopped, and counts as not begun."""
+        """Score every test net; return False if stopped, which leaves the nets as before."""
         self._before = self.states()
         nets = range(len(self._solver.test_nets))
         whole = all(self._score(index) for index in nets)
         if not whole:
-            # the iteration that the solver stands at begins with the whole test
+            # a resumed run repeats the whole test before this iteration
             for net, states in zip(self._solver.test_nets, self._before):
                 layer_states.restore(net, states, "the test net")
         self._before = None
         return whole
 
     def states(self) -> list[dict[str, Any]]:
-        """``layer_states.of`` every test net; during a test, those from before it."""
+        """The layer states of each test net; during a test, the states from before it."""
         if self._before is not None:
             return self._before
         return [layer_states.of(net) for net in self._solver.test_nets]
 
     def _score(self, index: int) -> bool:
-        """Score test net number ``index``; False where it was stopped."""
+        """Score test net number ``index``; return False if stopped."""
         solver = self._solver
         glog.info(f"Iteration {solver.iter}, Testing net (#{index})")
         net = solver.test_nets[index]
@@ -90,12 +90,12 @@ class Scoring:
 
 
 def output_line(phase: str, index: int, name: str, value: float, weight: float) -> str:
-    """How the log shows one value of a net's outputs, in TRAIN and in TEST."""
+    """The log line of one value of a net's outputs; ``phase`` is Train or Test."""
     return f"    {phase} net output #{index}: {scored(name, value, weight)}"
 
 
 def scored(name: str, value: float, weight: float) -> str:
-    """A value, and what it adds to the loss by its ``weight``."""
+    """A named value and, if its loss ``weight`` is not 0, what it adds to the loss."""
     line = f"{name} = {glog.number(value)}"
     if weight:
         line += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"

@@ -1,8 +1,9 @@
-"""Solver: the training loop of Caffe; what the update is, a subclass in ``solver_types`` says.
+"""Solver: Caffe's training loop; the subclasses in ``solver_types`` define the update.
 
-One iteration (Solver::Step, src/caffe/solver.cpp), in this order: clear the parameters' diffs; test
-if the iteration is a multiple of ``test_interval``; ``iter_size`` times forward and backward;
-display; update; snapshot if the iteration, counted after the update, is a multiple of ``snapshot``.
+One iteration (Solver::Step, src/caffe/solver.cpp) does, in this order: clear the parameters' diffs;
+test if the iteration is a multiple of ``test_interval``; run forward and backward ``iter_size``
+times; display; update; snapshot if the iteration, counted after the update, is a multiple of
+``snapshot``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tinynet.torchcaffe.snapshots import complete_state, layer_states, snapshot
 
 @runtime_checkable
 class SolverCallback(Protocol):
-    """What ``add_callback`` takes as one object (Solver::Callback): an NCCL is one."""
+    """Both callbacks in one object, as ``add_callback`` takes them (Solver::Callback): an NCCL."""
 
     def on_start(self) -> None: ...
 
@@ -37,14 +38,14 @@ class SolverCallback(Protocol):
 
 
 class Solver:
-    """Trains ``net`` and scores ``test_nets`` as a SolverParameter says.
+    """Trains ``net`` and scores ``test_nets`` as a SolverParameter specifies.
 
     ``param_file`` is the path of a solver prototxt, or a SolverParameter.  Raises CaffeError where
     Caffe aborts.
     """
 
     type: str = ""
-    parameters = SetOnce[schema.SolverParameter]()  # of which pycaffe shows a script `param`
+    parameters = SetOnce[schema.SolverParameter]()  # scripts see a part of it as ``param``
     net = SetOnce[Net]()
     test_nets = SetOnce[solver_nets.NetVec]()
 
@@ -56,16 +57,16 @@ class Solver:
         self._iter = 0
         self.current_step = 0
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
-        # set by extensions.make_resumable: complete snapshots, and steps that continue as one
+        # set by extensions.make_resumable: snapshots are complete, and consecutive steps are one
         self.resumable = False
-        self.together: complete_state.Gathers | None = None  # of several solvers: by it too
-        self.after_update: Callable[[], None] | None = None  # see extensions.limit_norms
+        self.together: complete_state.Gathers | None = None  # the other solvers, if there are any
+        self.after_update: Callable[[], None] | None = None  # set by extensions.limit_norms
         self._next_action: Callable[[], SolverAction] = lambda: SolverAction.NONE
         self._stopping = False
         self._snapshot_asked = False
-        # of a resumable solver, while an iteration has several passes: its state before them
+        # a resumable solver's state before the iteration, if the iteration has several passes
         self._begun: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
-        # Caffe divides by it and trains on with weights that are no numbers
+        # Caffe divides by iter_size unchecked and continues with NaN weights
         check(
             self.parameters.iter_size >= 1,
             f"iter_size must be at least 1; got {self.parameters.iter_size}",
@@ -76,44 +77,44 @@ class Solver:
         )
         self._display = Display(self.parameters.average_loss)
         self._scoring = Scoring(self, self._stops_test)
-        self.rank = CONTEXT.solver_rank  # of several solvers that train together
+        self.rank = CONTEXT.solver_rank  # among the solvers that train together
         if self.parameters.snapshot and self.rank == 0:
             snapshot.check_writable(self)
         if self.parameters.random_seed >= 0:
-            CONTEXT.seed(self.parameters.random_seed + self.rank)  # its low 32 bits
+            CONTEXT.seed(self.parameters.random_seed + self.rank)
         self.net = solver_nets.train_net(param_file)
         self.test_nets = solver_nets.test_nets(param_file)
         for net in (self.net, *self.test_nets):
             if net.debug_info:
                 net.debug_info.enabled = self.parameters.debug_info
             elif self.parameters.debug_info:
-                net.log_values()
+                net.enable_debug_info()
         glog.info("Solver scaffolding done.")
         self.prepare()
 
     @property
     def param(self) -> ShownParameters:
-        """What pycaffe shows of ``parameters``."""
+        """The fields of ``parameters`` that pycaffe shows to scripts."""
         return ShownParameters(self.parameters)
 
     @property
     def iter(self) -> int:
-        """How many updates have been made."""
+        """The number of updates made so far."""
         return self._iter
 
     # --- for subclasses
 
     def prepare(self) -> None:
-        """Make what the update rule remembers; called once the nets exist."""
+        """Create the update rule's history; called once the nets exist."""
         raise NotImplementedError
 
     def apply_update(self) -> None:
-        """Update the weights from their diffs, and count the iteration."""
+        """Update the weights from their diffs and increment the iteration."""
         raise NotImplementedError
 
     @property
     def history(self) -> list[torch.Tensor]:
-        """What the update rule remembers, in the order in which a .solverstate stores it."""
+        """The update rule's history, in the order in which a .solverstate stores it."""
         raise NotImplementedError
 
     # --- the loop
@@ -127,9 +128,10 @@ class Solver:
     ) -> None: ...
 
     def add_callback(self, on_start: Any, on_gradients_ready: Any = None) -> None:
-        """Call ``on_start`` before each iteration's forward, the other before its update.
+        """Call ``on_start`` before each iteration's forward and the other before its update.
 
-        Or give one object that has both as methods: an ``NCCL``.  Raises TypeError for another.
+        One object with both methods, an ``NCCL``, may be given instead.  Raises TypeError for an
+        object without them.
         """
         if on_gradients_ready is None:
             if not isinstance(on_start, SolverCallback):
@@ -141,14 +143,14 @@ class Solver:
         self._callbacks.append((on_start, on_gradients_ready))
 
     def set_action_function(self, next_action: Callable[[], SolverAction]) -> None:
-        """Ask ``next_action`` after each iteration and each test batch what to do (stop, save)."""
+        """Ask ``next_action`` after each iteration and before each test batch what to do."""
         self._next_action = next_action
 
     def step(self, iterations: int) -> None:
-        """Run ``iterations`` iterations. The average of ``average_loss`` starts anew.
+        """Run ``iterations`` iterations, or fewer if the action function says STOP.
 
-        (Of a resumable solver it resumes.)  Returns earlier where the action function says STOP.
-        Raises TypeError, as pycaffe does, for what is no whole number.
+        The average over ``average_loss`` iterations starts anew, except in a resumable solver.
+        Raises TypeError, as pycaffe does, if ``iterations`` is not an integer.
         """
         iterations = operator.index(iterations)
         if not self.resumable:
@@ -201,12 +203,13 @@ class Solver:
         self._stopping = action is SolverAction.STOP
 
     def _act_within_iteration(self) -> bool:
-        """Whether to stop between two of ``iter_size`` passes: the iteration is then not begun.
+        """Whether to stop between two of ``iter_size`` passes, as if the iteration had not begun.
 
-        Caffe runs all of them first.  A snapshot waits for the iteration's end here too.
+        Caffe runs all passes first.  A requested snapshot waits for the end of the iteration, as in
+        Caffe.
         """
         if CONTEXT.solver_count > 1:
-            return False  # the solvers agree what to do after an iteration
+            return False  # the solvers agree on an action only after an iteration
         while (action := self._next_action()) is not SolverAction.NONE:
             if action is SolverAction.STOP:
                 self._stopping = True
@@ -227,11 +230,14 @@ class Solver:
         return bool(self._callbacks)
 
     def passes(self) -> torch.Tensor | None:
-        """``iter_size`` times forward and backward; the mean loss, 0-d, or None where it stops."""
+        """Run forward and backward ``iter_size`` times; return the mean loss, 0-d.
+
+        Returns None if the solver was told to stop between two passes.
+        """
         return self.plain_passes(self._act_within_iteration)
 
     def plain_passes(self, stops: Callable[[], bool] = lambda: False) -> torch.Tensor | None:
-        """The same in any case layer after layer; ``stops`` is asked between two of them."""
+        """Do what ``passes`` does, layer by layer; ``stops`` is called between two passes."""
         count, debug_info = self.parameters.iter_size, self.net.debug_info
         loss = None
         for _ in range(count):
@@ -245,10 +251,10 @@ class Solver:
         return loss if loss is None or count == 1 else loss / count
 
     def solve(self, resume_file: str | Path | None = None) -> None:
-        """Train to ``max_iter``; then a last snapshot unless just written, a display and a test.
+        """Train to ``max_iter``, then write a last snapshot unless just written, display and test.
 
-        Where the action function says STOP: a snapshot at the iteration reached, and no more.
-        Raises CaffeError for a solver of another rank than 0, which has ``step`` alone.
+        If the action function says STOP, write a snapshot at the iteration reached and return.
+        Raises CaffeError unless the solver has rank 0; the others can only ``step``.
         """
         check(self.rank == 0, f"solve() is for the solver of rank 0, not {self.rank}: use step()")
         param = self.parameters
@@ -274,17 +280,17 @@ class Solver:
         glog.info("Optimization Done.")
 
     def test_all(self) -> None:
-        """Score every test net on its ``test_iter`` batches with the current weights."""
+        """Score each test net on its ``test_iter`` batches with the current weights."""
         self._scoring.all()
 
     def test_pass(self, net: Net) -> torch.Tensor:
-        """The forward pass of a test net on its next batch; its loss, 0-d."""
+        """Run a test net forward on its next batch; return the loss, 0-d."""
         return net.run_forward()
 
     def _stops_test(self) -> bool:
-        """Whether to stop between two batches of a test; takes the snapshots that are asked for."""
+        """Whether to stop before a test batch; writes the snapshots that are requested."""
         if CONTEXT.solver_count > 1:
-            return False  # the solvers agree what to do after an iteration: the others make no test
+            return False  # the solvers agree on an action only after an iteration
         while (action := self._next_action()) is not SolverAction.NONE:
             if action is SolverAction.STOP:
                 self._stopping = True
@@ -292,28 +298,28 @@ class Solver:
             self.snapshot()
         return False
 
-    # --- what a complete snapshot holds besides
+    # --- for complete snapshots
 
     @property
     def loss_window(self) -> list[torch.Tensor]:
-        """The losses that the next display averages, oldest first."""
+        """The losses that the next display will average, oldest first."""
         return list(self._display.losses)
 
     def resume_at(self, iteration: int, current_step: int) -> None:
-        """Count on from a snapshot's iteration, and its step of the learning rate's policy."""
+        """Resume at a snapshot's iteration and its step of the learning rate policy."""
         self._iter, self.current_step = iteration, current_step
 
     def resume_losses(self, losses: list[float]) -> None:
-        """Let the next ``step`` of a resumable solver average these with its own."""
+        """Let the next ``step`` of a resumable solver average these losses with its own."""
         device = self.net.learnable_params[0].tensor.device if losses else None
         self._display.losses.clear()
         self._display.losses.extend(torch.tensor(loss, device=device) for loss in losses)
 
     def test_net_states(self) -> list[dict[str, Any]]:
-        """``layer_states.of`` every test net; during a test, those from before it."""
+        """The layer states of each test net; during a test, the states from before it."""
         return self._scoring.states()
 
-    # --- the rest of pycaffe's face
+    # --- the rest of pycaffe's interface
 
     @property
     def lr(self) -> float:
@@ -323,7 +329,7 @@ class Solver:
 
     @property
     def stopped(self) -> bool:
-        """Whether the action function ended the last ``step`` or ``solve`` before max_iter."""
+        """Whether the action function stopped the last ``step`` or ``solve`` before max_iter."""
         return self._stopping and self.iter < self.parameters.max_iter
 
     def share_weights(self, net: Net) -> None:
@@ -331,11 +337,14 @@ class Solver:
         net.share_with(self.net)
 
     def snapshot(self) -> None:
-        """Write PREFIX_iter_N.caffemodel and .solverstate (see ``extensions.make_resumable``)."""
+        """Write PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
+
+        A resumable solver (``extensions.make_resumable``) writes its complete state as well.
+        """
         snapshot.write(self)
 
     def restore(self, path: str | Path) -> None:
-        """Resume from a .solverstate: iteration, weights and history."""
+        """Restore iteration, weights and history from a .solverstate."""
         snapshot.restore(self, Path(path))
 
 
@@ -343,7 +352,7 @@ _TYPES: dict[str, type[Solver]] = {}
 
 
 def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
-    """Class decorator: make the class the solver ``type`` of prototxt files."""
+    """Class decorator: make the class the solver type ``type_name`` of prototxt files."""
 
     def add(solver_class: type[Solver]) -> type[Solver]:
         if type_name in _TYPES:
@@ -356,7 +365,7 @@ def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
 
 
 def get_solver(path: str | Path) -> Solver:
-    """The solver that a solver prototxt describes (pycaffe's ``get_solver``).
+    """Create the solver that a solver prototxt describes (pycaffe's ``get_solver``).
 
     Raises CaffeError for an unknown type.
     """
@@ -364,7 +373,10 @@ def get_solver(path: str | Path) -> Solver:
 
 
 def create_solver(param: schema.SolverParameter) -> Solver:
-    """The solver that a SolverParameter describes. Raises CaffeError for an unknown type."""
+    """Create the solver that a SolverParameter describes.
+
+    Raises CaffeError for an unknown type.
+    """
     if param.type not in _TYPES:
         raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")
     return acceleration.stand_in(_TYPES[param.type])(param)

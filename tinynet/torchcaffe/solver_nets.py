@@ -1,4 +1,4 @@
-"""The nets of a solver: which its SolverParameter names, and in which state each is built.
+"""The nets of a solver: which ones its SolverParameter names, and the state each is built in.
 
 Defined by ``Solver::InitTrainNet`` and ``InitTestNets`` (src/caffe/solver.cpp).
 """
@@ -24,21 +24,22 @@ _TRAIN_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
 def train_net(param: schema.SolverParameter) -> Net:
-    """The net that a SolverParameter trains, by the one field that names it."""
+    """Build the net that a SolverParameter trains, from the one field that names it."""
     given = [field for field in _TRAIN_NET_FIELDS if schema.is_set(param, field)]
     check(
         len(given) == 1,
         f"the solver must name its train net by exactly one of "
         f"{', '.join(_TRAIN_NET_FIELDS)}; got {', '.join(given) or 'none'}",
     )
-    net_param = _net_param(given[0], getattr(param, given[0]))
-    glog.info(f"Creating training net {_described(given[0], param)}")
-    file = _file(getattr(param, given[0]))
-    return _make_net(param, net_param, schema.TRAIN, param.train_state, file)
+    (field,) = given
+    value = getattr(param, field)
+    source = f"from {field} file: {value}" if isinstance(value, str) else f"specified in {field}."
+    glog.info(f"Creating training net {source}")
+    return _make_net(param, _net_param(field, value), schema.TRAIN, param.train_state, _file(value))
 
 
 def test_nets(param: schema.SolverParameter) -> NetVec:
-    """The nets that a SolverParameter tests, in order: one for each ``test_iter``."""
+    """Build the nets that a SolverParameter tests, in order: one for each ``test_iter``."""
     sources: list[tuple[str, str | schema.NetParameter]]
     sources = [("test_net_param", value) for value in param.test_net_param]
     sources += [("test_net", value) for value in param.test_net]
@@ -67,7 +68,7 @@ def test_nets(param: schema.SolverParameter) -> NetVec:
     )
     nets: list[Net] = []
     for i, (field, value) in enumerate(sources):
-        source = field if field.endswith("_param") else f"{field} file: {value}"
+        source = f"{field} file: {value}" if isinstance(value, str) else field
         glog.info(f"Creating test net (#{i}) specified by {source}")
         state = states[i] if states else schema.NetState()
         net_param = _net_param(field, value)
@@ -76,7 +77,7 @@ def test_nets(param: schema.SolverParameter) -> NetVec:
 
 
 def _net_param(field: str, value: str | schema.NetParameter) -> schema.NetParameter:
-    """The net in a field, brought up to date; real Caffe does so only for one in a file."""
+    """The net in a field, upgraded to the current format; real Caffe upgrades only files."""
     if not isinstance(value, str):
         net_param = schema.NetParameter()
         net_param.CopyFrom(value)
@@ -100,7 +101,7 @@ def _make_net(
     state: schema.NetState,
     file: str | None,
 ) -> Net:
-    """A net whose state is ``phase``, then the net's own state, then the solver's for it."""
+    """Build a net; its state merges ``phase``, the net's own state and ``state``, in this order."""
     merged = schema.NetState(phase=phase)
     merged.MergeFrom(net_param.state)
     merged.MergeFrom(state)
@@ -112,10 +113,3 @@ def _make_net(
             glog.info(f"Finetuning from {name.strip()}")
             net.copy_from(name.strip())
     return net
-
-
-def _described(field: str, param: schema.SolverParameter) -> str:
-    """Where a net comes from, in Caffe's words: the file or the field that holds it."""
-    if field.endswith("_param"):
-        return f"specified in {field}."
-    return f"from {field} file: {getattr(param, field)}"

@@ -1,4 +1,4 @@
-"""Reading a solver prototxt, with what Caffe fills in or upgrades before it uses one.
+"""Reading a solver prototxt, filled in and upgraded as Caffe does before use.
 
 Defined by ``ReadSolverParamsFromTextFileOrDie`` (src/caffe/util/upgrade_proto.cpp).
 """
@@ -13,11 +13,11 @@ from tinynet.torchcaffe.errors import as_caffe_errors, require_file
 
 
 def read(path: str | Path) -> schema.SolverParameter:
-    """The SolverParameter in the prototxt at ``path``, its old ``solver_type`` upgraded.
+    """Read the SolverParameter in the prototxt at ``path``; upgrade an old ``solver_type``.
 
-    A missing ``snapshot_prefix`` becomes the path without its extension; one that is a folder is
-    given the file's name.  Raises CaffeError if the file cannot be opened or read, or if both
-    ``type`` and the older ``solver_type`` are there.
+    A missing ``snapshot_prefix`` becomes the path without its extension; the file's name is
+    appended to one that is a folder.  Raises CaffeError if the file cannot be opened or read, or if
+    it has both ``type`` and the older ``solver_type``.
     """
     require_file(path)
     with as_caffe_errors():

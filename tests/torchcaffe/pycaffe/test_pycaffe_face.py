@@ -285,3 +285,20 @@ def test_a_timer_measures_from_start_to_stop() -> None:
     assert timer.ms == first >= 0
     timer.start()
     assert whole.ms >= timer.ms
+
+
+def test_a_net_takes_the_arguments_of_either_form_and_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "net.prototxt"
+    model.write_text('input: "x" input_shape { dim: 1 }')
+    stored = str(tmp_path / "net.caffemodel")
+    caffe.Net(model, caffe.TEST, 0, None, None).save(stored)
+    capsys.readouterr()
+    for phase in ((caffe.TEST,), ()):
+        caffe.Net(model, stored, *phase, **({} if phase else {"phase": caffe.TEST}))
+        assert f"Net('{model}', 1, weights='{stored}')" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="a model, phase, level, stages, weights, and no more"):
+        caffe.Net(model, caffe.TEST, 0, None, None, "other")
+    with pytest.raises(TypeError, match="a model, weights, phase, and no more"):
+        caffe.Net(model, stored, caffe.TEST, 0)

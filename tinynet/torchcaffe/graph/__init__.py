@@ -1,1 +1,1 @@
-"""A net before it runs: rewritten as Caffe does, connected, and with what may trade places."""
+"""Building a net: its prototxt rewritten as Caffe does, its layers made and connected."""

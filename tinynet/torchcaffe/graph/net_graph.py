@@ -1,7 +1,7 @@
-"""Building a net: connects layers by their blobs, sets them up, and decides what goes backward.
+"""Building a net: connect layers by their blobs, set them up, and decide what runs backward.
 
-The rules are those of Caffe's ``Net::Init`` (src/caffe/net.cpp); ``NetGraph`` is its result, which
-``net.Net`` executes.
+The rules are those of Caffe's ``Net::Init`` (src/caffe/net.cpp).  The result is a ``NetGraph``,
+which ``net.Net`` executes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinynet.torchcaffe.layer import Layer, create_layer
 
 
 class Step(NamedTuple):
-    """A layer, and the blobs that it runs on."""
+    """A layer and its blobs."""
 
     name: str
     layer: Layer
@@ -29,8 +29,8 @@ class NetGraph:
     """Layers and blobs of one net in one phase, connected and set up.
 
     Per layer (lists of equal length): ``layers``, ``layer_names``, ``bottoms``/``tops`` (blobs),
-    ``bottom_ids``/``top_ids`` (their numbers), ``bottom_need_backward``, ``layer_need_backward``;
-    and ``steps``, what a pass through the net needs of them.
+    ``bottom_ids``/``top_ids`` (their indices in ``blobs``), ``bottom_need_backward``,
+    ``layer_need_backward``; and ``steps``, which is what a pass through the net needs.
     Per blob: ``blobs``, ``blob_names``, ``blob_loss_weights``. Per distinct parameter blob:
     ``learnable_params``, ``params_lr``, ``params_decay``.
 
@@ -57,19 +57,18 @@ class NetGraph:
         self.params_lr: list[float] = []
         self.params_decay: list[float] = []
         self._blob_need_backward: list[bool] = []
-        self._latest: dict[str, int] = {}  # blob name → number of the blob that now has it
+        self._latest: dict[str, int] = {}  # blob name → index of the blob that has it now
         self._available: set[str] = set()  # tops that no layer has read yet
         self._owners: dict[str, tuple[int, int]] = {}  # shared parameter's name → (layer, index)
         self._shared: list[tuple[Blob, Blob]] = []  # (parameter, the one whose memory it uses)
         self._learnable_index: dict[tuple[int, int], int] = {}
-        self._stated: set[tuple[int, str]] = set()  # multipliers that a prototxt states, by param
-
+        self._stated: set[tuple[int, str]] = set()  # (learnable parameter, stated multiplier)
         self._memory = 0  # elements of all tops so far
 
         for layer_param in param.layer:
             with name_layer_in_errors(layer_param):
                 self._append_layer(layer_param)
-        self._skip_what_the_loss_does_not_see()
+        self._skip_what_adds_to_no_loss()
         if param.force_backward:
             self._force_backward()
         self.steps = [*map(Step, self.layer_names, self.layers, self.bottoms, self.tops)]
@@ -88,8 +87,8 @@ class NetGraph:
             f"layer {param.name}: propagate_down must be given 0 times or once per bottom; "
             f"got {len(param.propagate_down)} for {len(param.bottom)} bottoms",
         )
-        # A layer may add to its own ``param`` (BatchNorm masks its statistics).  The solver sees
-        # that; whether the layer goes backward is up to what was written, where 1 is the default.
+        # A layer may add to its own ``param``: BatchNorm sets its lr_mult to 0.  The solver uses
+        # that, but the prototxt's own values, 1 by default, decide whether the layer runs backward.
         learns = [spec.lr_mult != 0 for spec in param.param]
         layer = create_layer(param, param.phase)
         glog.info(f"Creating Layer {param.name}")
@@ -123,27 +122,20 @@ class NetGraph:
                 self._blob_need_backward[top_id] = True
 
     def _connect_bottoms(self, param: schema.LayerParameter) -> bool:
-        """Find the bottoms' blobs; return whether one of them needs its diff."""
-        ids, needs = [], []
-        any_need = False
-        for index, name in enumerate(param.bottom):
-            if name not in self._available:
-                raise CaffeError(
-                    f"unknown bottom blob '{name}' (layer {param.name}, bottom index {index})"
-                )
+        """Find the bottoms' blobs; return whether one of them needs its diff.
+
+        Each is there and read once: ``prepare`` has refused unknown ones and split the others.
+        """
+        ids = []
+        for name in param.bottom:
             glog.info(f"{param.name} <- {name}")
-            blob_id = self._latest[name]
-            self._available.discard(name)
-            any_need |= self._blob_need_backward[blob_id]
-            need = self._blob_need_backward[blob_id]
-            if len(param.propagate_down):
-                need = param.propagate_down[index]
-            ids.append(blob_id)
-            needs.append(need)
+            ids.append(self._latest[name])
+            self._available.remove(name)
+        needs = [self._blob_need_backward[i] for i in ids]
         self.bottom_ids.append(ids)
         self.bottoms.append([self.blobs[i] for i in ids])
-        self.bottom_need_backward.append(needs)
-        return any_need
+        self.bottom_need_backward.append([*param.propagate_down] or needs)
+        return any(needs)
 
     def _connect_tops(self, param: schema.LayerParameter, layer: Layer) -> None:
         ids: list[int] = []
@@ -176,7 +168,7 @@ class NetGraph:
     # --- parameters
 
     def _append_param(self, param: schema.LayerParameter, index: int) -> None:
-        """Register a layer's parameter blob, its own or a shared one (Net::AppendParam)."""
+        """Register a layer's parameter blob, which may share another's memory (AppendParam)."""
         layer_id = len(self.layers) - 1
         layer = self.layers[layer_id]
         spec = param.param[index] if index < len(param.param) else schema.ParamSpec()
@@ -192,6 +184,10 @@ class NetGraph:
             self._note_stated(spec, self._learnable_index[layer_id, index])
             return
         owner_id, owner_index = self._owners[spec.name]
+        glog.info(
+            f"Sharing parameters '{spec.name}' owned by layer '{self.layer_names[owner_id]}', "
+            f"param index {owner_index}"
+        )
         owner = self.layers[owner_id].blobs[owner_index]
         permissive = spec.share_mode == schema.ParamSpec.PERMISSIVE
         same = owner.count == blob.count if permissive else owner.shape == blob.shape
@@ -216,7 +212,7 @@ class NetGraph:
         self._note_stated(spec, learnable)
 
     def share_parameters(self) -> None:
-        """Let every parameter that is shared by name use its owner's memory again.
+        """Let each parameter that is shared by name use its owner's memory again.
 
         Needed after an owner was given other memory (Net::ShareWeights).
         """
@@ -229,10 +225,10 @@ class NetGraph:
             if schema.is_set(spec, field):
                 self._stated.add((learnable, field))
 
-    # --- what goes backward
+    # --- what runs backward
 
-    def _skip_what_the_loss_does_not_see(self) -> None:
-        """Drop the backward computation of layers and bottoms from which no loss is reached."""
+    def _skip_what_adds_to_no_loss(self) -> None:
+        """Skip the backward computation of layers and bottoms that contribute to no loss."""
         under_loss: set[str] = set()
         skipped: set[str] = set()
         for i in reversed(range(len(self.layers))):

@@ -1,9 +1,9 @@
-"""From the net that a user wrote to the list of layers that runs: prototxt in, prototxt out.
+"""Rewrites of a net's prototxt, from what the user wrote to the list of layers that runs.
 
-Two rewrites, as Caffe makes them before it builds anything: layers whose rules exclude the net's
-state go (``Net::FilterNet``); a blob that several layers read is given to a Split layer, whose tops
-they read instead, so that each diff has one writer (``util/insert_splits.cpp``).  (Old forms are
-brought up to date where a net is read: see ``net_files``.)
+There are two, as in Caffe.  Layers whose rules exclude the net's state are removed
+(``Net::FilterNet``).  A blob that several layers read goes to a Split layer, and they read its tops
+instead, so that each diff has one writer (``util/insert_splits.cpp``).  Old formats are upgraded
+earlier, where a net is read: see ``net_files``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, name_layer_in
 
 
 def prepare(net: schema.NetParameter) -> schema.NetParameter:
-    """The NetParameter that runs, from the one that was written, for the state it names."""
+    """Return the NetParameter that runs, for the state that ``net`` names."""
     filtered = filter_layers(net)
     for layer in filtered.layer:
         for what in fields_without_effect(layer):
@@ -38,9 +38,9 @@ def filter_layers(net: schema.NetParameter) -> schema.NetParameter:
 
 
 def insert_splits(net: schema.NetParameter) -> schema.NetParameter:
-    """Add a Split after each top that is read more than once (its use as a loss counts too).
+    """Add a Split after each top that is read more than once; its use as a loss counts as one.
 
-    Names are Caffe's, since scripts see them: ``BLOB_LAYER_TOPINDEX_split`` for the layer and the
+    Scripts see the names, which are Caffe's: ``BLOB_LAYER_TOPINDEX_split`` for the layer, and the
     same with ``_K`` for its tops.
     """
     source = _sources_of_bottoms(net)
@@ -84,7 +84,7 @@ def _split_name(net: schema.NetParameter, top: tuple[int, int], blob: str) -> st
 
 
 def _sources_of_bottoms(net: schema.NetParameter) -> dict[tuple[int, int], tuple[int, int]]:
-    """(layer, bottom) → the (layer, top) that it reads: the last one before it of that name."""
+    """Map each (layer, bottom) to the (layer, top) that it reads: the last before it so named."""
     last_top: dict[str, tuple[int, int]] = {}
     source: dict[tuple[int, int], tuple[int, int]] = {}
     for i, layer in enumerate(net.layer):

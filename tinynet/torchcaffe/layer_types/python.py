@@ -30,7 +30,7 @@ class Python(Layer):
         super().__init__(param, phase, self.written.blobs)
 
     @property
-    def face(self) -> python_layer.Layer:
+    def for_scripts(self) -> python_layer.Layer:
         return self.written
 
     def _load(self, param: schema.LayerParameter) -> python_layer.Layer:
