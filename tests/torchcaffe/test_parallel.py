@@ -233,7 +233,7 @@ def test_gpus_that_nccl_cannot_join_are_named_in_one_line(
         nccl.bcast()
     assert str(error.value).startswith(
         "rank 0 of 1 cannot give or take weights: Duplicate GPU detected : rank 0 and rank 1 both "
-        "on CUDA device ac000; each rank needs a GPU of its own"
+        "on CUDA device ac000; each rank needs its own GPU"
     )
 
 
@@ -264,11 +264,19 @@ def test_what_cannot_join_says_why(folder: Path, two_solvers: None) -> None:
         caffe.NCCL(solver, caffe.NCCL.new_uid())
     with pytest.raises(caffe.CaffeError, match=r"solve\(\) is for the solver of rank 0, not 2"):
         solver.solve()
+    with pytest.raises(caffe.CaffeError, match=r"snapshot\(\) is for the solver of rank 0, not 2"):
+        solver.snapshot()
     caffe.set_solver_rank(1)
-    with pytest.raises(caffe.CaffeError, match="uid 'here' is none of"):
+    with pytest.raises(caffe.CaffeError, match="^uid 'here' is not one of"):
         caffe.NCCL(solver, b"here")
-    with pytest.raises(caffe.CaffeError, match="no such folder on this machine"):
+    with pytest.raises(caffe.CaffeError, match="^uid file://.* no such folder on this machine$"):
         caffe.NCCL(solver, "file:///nowhere/store")
+
+    def has_ended() -> None:
+        raise caffe.CaffeError("rank 0 has ended")
+
+    with pytest.raises(caffe.CaffeError, match="^rank 0 has ended$"):
+        caffe.NCCL(solver, caffe.NCCL.new_uid(), has_ended)
     with pytest.raises(TypeError, match="or an NCCL; got one function"):
         solver.add_callback(lambda: None)  # type: ignore[call-overload]
 

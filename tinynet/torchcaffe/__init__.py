@@ -1,13 +1,13 @@
-"""Caffe's semantics on PyTorch, behind pycaffe's face: ``import tinynet.torchcaffe as caffe``.
+"""Caffe's semantics on PyTorch with pycaffe's interface: ``import tinynet.torchcaffe as caffe``.
 
-Where others' modules say ``import caffe``, one line before them makes that this engine::
+If other modules say ``import caffe``, this line before them makes that import this engine::
 
     import tinynet.torchcaffe; tinynet.torchcaffe.install_as_caffe()
 """
 
 from tinynet.torchcaffe.passive_waits import wait_passively
 
-wait_passively()  # before torch is loaded below: its OpenMP runtime looks but once
+wait_passively()  # before torch is imported below: its OpenMP runtime reads the setting once
 
 from tinynet.torchcaffe import extensions, proto
 from tinynet.torchcaffe.errors import CaffeError

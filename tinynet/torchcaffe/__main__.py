@@ -1,4 +1,4 @@
-"""``python -m tinynet.torchcaffe SCRIPT ARGS``: a pycaffe script, run by this engine."""
+"""``python -m tinynet.torchcaffe SCRIPT ARGS``: run a pycaffe script with this engine."""
 
 import sys
 

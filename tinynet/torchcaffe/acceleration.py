@@ -1,13 +1,13 @@
-"""The one seam between the engine and ``fast/``, which computes the same and needs less time.
+"""The only interface between the engine and ``fast/``, which computes the same in less time.
 
-The engine is complete without ``fast/`` and imports nothing of it.  It asks here, in two places:
+The engine is complete without ``fast/`` and imports nothing from it.  It asks here:
 
-``stand_in``    ``create_layer`` and ``create_solver``: which class to make for a type;
-``offered``     ``extensions``: which functions there are besides.
+``stand_in``    which class to instantiate for a type (``create_layer``, ``create_solver``);
+``offered``     which functions ``extensions`` has besides its own.
 
-A module of ``fast/`` says what it offers by the decorators ``stands_in_for`` and
+A module of ``fast/`` registers what it offers with the decorators ``stands_in_for`` and
 ``extension``.  The switch is ``CONTEXT.fast``: on, unless the environment says
-``TINYNET_FAST=0`` or a script calls ``extensions.set_fast(False)``.  It counts when a net or a
+``TINYNET_FAST=0`` or a script calls ``extensions.set_fast(False)``.  It is read when a net or a
 solver is made.
 """
 
@@ -27,16 +27,16 @@ _STAND_INS: dict[type[Any], type[Any]] = {}
 _EXTENSIONS: dict[str, Callable[..., Any]] = {}
 
 
-# ------------------------------------------------------------------------- what the engine asks
+# ------------------------------------------------------------------------------ for the engine
 
 
 def stand_in(plain: type[T]) -> type[T]:
-    """The class to make instead of ``plain``: a subclass of it, or ``plain`` itself."""
+    """The class to instantiate for ``plain``: a faster subclass, or ``plain`` itself."""
     return _STAND_INS.get(plain, plain) if _loaded() else plain
 
 
 def offered(name: str) -> Callable[..., Any] | None:
-    """The extension of this name; None where there is none, or ``fast/`` is switched off."""
+    """The extension called ``name``; None if there is none or ``fast/`` is switched off."""
     return _EXTENSIONS.get(name) if _loaded() else None
 
 
@@ -48,17 +48,17 @@ def _loaded() -> bool:
 
 @functools.cache
 def _load() -> None:
-    """Import every module, once, of ``fast``, so that each says what it offers."""
+    """Import every module of ``fast``, so that each registers what it offers."""
     package = importlib.import_module("tinynet.torchcaffe.fast")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 
 
-# --------------------------------------------------------------------------- what fast/ offers
+# ----------------------------------------------------------------------------------- for fast/
 
 
 def stands_in_for(plain: type[Any]) -> Callable[[type[T]], type[T]]:
-    """Class decorator: make the class, a subclass of ``plain``, wherever ``plain`` is asked for."""
+    """Class decorator: instantiate this subclass of ``plain`` wherever ``plain`` is asked for."""
 
     def add(faster: type[T]) -> type[T]:
         assert issubclass(faster, plain) and plain not in _STAND_INS, faster
@@ -70,6 +70,6 @@ def stands_in_for(plain: type[Any]) -> Callable[[type[T]], type[T]]:
 
 
 def extension(function: T) -> T:
-    """Decorator of a function that ``caffe.extensions`` has under its own name."""
+    """Function decorator: offer the function in ``caffe.extensions`` under its own name."""
     _EXTENSIONS[function.__name__] = function  # type: ignore[attr-defined,assignment]
     return function

@@ -1,4 +1,4 @@
-"""Scaling and shifting as Caffe does it with BLAS, to the sign of zero (math_functions.cpp)."""
+"""Scaling and shifting as Caffe does with BLAS, down to the sign of zero (math_functions.cpp)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 
 
 def scaled(values: torch.Tensor, factor: float) -> torch.Tensor:
-    """``values`` · factor; a factor of 0 makes 0 of infinities and NaN too, as OpenBLAS's scal."""
+    """``values`` · factor; a factor of 0 turns infinities and NaN into 0 too, as OpenBLAS does."""
     if factor == 1:
         return values
     return values * factor if factor else torch.zeros_like(values)
 
 
 def affine(values: torch.Tensor, scale: float, shift: float) -> torch.Tensor:
-    """``values`` · scale + shift; by a scale of 1 and a shift of 0 nothing changes, not even −0."""
+    """``values`` · scale + shift; a scale of 1 and a shift of 0 change nothing, not even −0."""
     values = scaled(values, scale)
     return values + shift if shift else values

@@ -1,4 +1,4 @@
-"""Arrays of any length through a net, one batch after the other: pycaffe's ``forward_all``.
+"""Running arrays of any length through a net in batches: pycaffe's ``forward_all``.
 
 Semantics: ``_Net_forward_all``, ``_Net_forward_backward_all`` and ``_Net_batch`` of Caffe's
 ``pycaffe.py``.
@@ -18,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Net(Protocol):
-    """What running batches asks of ``net.Net``, which imports this module."""
+    """The part of ``net.Net`` that is used here; its module imports this one."""
 
     inputs: Any
     outputs: Any
@@ -34,10 +34,10 @@ def run(
 ) -> tuple[Arrays, Arrays]:
     """Run ``arrays`` through ``net``, forward, and backward unless ``diffs`` is None.
 
-    ``arrays`` are of equal length: data by input name and, for backward, diffs by output name.
+    ``arrays`` have equal lengths: data by input name and, for backward, diffs by output name.
     Returns the data of the outputs and of ``blobs``, and the diffs of the inputs and of ``diffs``,
-    each as long as the arrays.  Raises CaffeError where there are none, or of several lengths,
-    which pycaffe would put beside one another as they do not belong.
+    each as long as the arrays.  Raises CaffeError if there are no arrays, or if their lengths
+    differ (pycaffe would combine rows that do not belong together).
     """
     lengths = {name: len(rows) for name, rows in arrays.items()}
     shown = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "none"
@@ -64,7 +64,7 @@ def run(
 
 
 def split(net: Net, arrays: Arrays) -> Iterator[Arrays]:
-    """Slices of the net's batch size of ``arrays``, all of one length; zeros pad the last one."""
+    """Yield ``arrays``, all of one length, in the net's batch size; zeros pad the last batch."""
     if not arrays:
         return
     size = next(iter(net.blobs.values())).shape[0]

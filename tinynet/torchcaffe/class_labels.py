@@ -1,7 +1,4 @@
-"""Labels beside scores: which of the classes along an axis is the true one, at every place.
-
-For the layers that compare the two.
-"""
+"""The labels of scores: the true class along an axis, at each position of the others."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ Shape = tuple[int, ...]
 
 
 def ignore_label_of(param: schema.LossParameter | schema.AccuracyParameter) -> int | None:
-    """The label that does not count; None where every one does."""
+    """The label to ignore; None if there is none."""
     return param.ignore_label if param.HasField("ignore_label") else None
 
 
 def require_labels(layer: Layer, labels: torch.Tensor, classes: int) -> None:
-    """Refuse a label that is none of the ``classes``; on a GPU nobody waits to look."""
+    """Raise CaffeError for a label that is not a class; a GPU's are not read, to avoid waiting."""
     if labels.device.type == "cpu" and labels.numel():
         low, high = int(labels.min()), int(labels.max())
         layer.require(
@@ -31,11 +28,10 @@ def require_labels(layer: Layer, labels: torch.Tensor, classes: int) -> None:
 
 
 class ClassLabels:
-    """How ``labels`` lie beside ``scores``, whose axis ``axis`` has the ``classes``.
+    """The layout of ``labels`` and ``scores``, whose axis ``axis`` counts the ``classes``.
 
     The scores are outer × classes × inner, with one label for each pair of outer and inner.
-    ``rows`` is (outer, inner).  Raises CaffeError, naming ``layer``, where there are more labels or
-    fewer.
+    ``rows`` is (outer, inner).  Raises CaffeError naming ``layer`` if the number of labels differs.
     """
 
     def __init__(
@@ -49,15 +45,16 @@ class ClassLabels:
             f"number of labels must match number of predictions; scores have shape {scores} with "
             f"classes along axis {axis}, labels {labels}",
         )
-        #: the scores' shape; the labels' has 1 for the classes
+        #: the shape of the scores; that of the labels has 1 in place of the classes
         self.by_class = (outer, self.classes, inner) if inner != 1 else (outer, self.classes)
         self._places = (outer, 1, inner) if inner != 1 else (outer, 1)
         self._layer, self._ignore_label = layer, ignore_label
 
     def indices(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Labels as indices of classes, int64, and which of them count (None: all).
+        """Return the labels as int64 class indices, and a mask of those that count (None: all).
 
-        One that does not count is 0.  Raises CaffeError for one that is no class, on a CPU.
+        The index of an ignored label is 0.  On a CPU, raises CaffeError for a label that is not a
+        class.
         """
         found = labels.to(torch.int64).reshape(self._places)
         counted = None

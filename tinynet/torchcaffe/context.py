@@ -1,7 +1,7 @@
-"""Mode, device and random stream of the current thread, as Caffe's per-thread singleton has them.
+"""The current thread's mode, device and random stream, as in Caffe's per-thread singleton.
 
-Caffe keeps mode and generator per thread (src/caffe/common.cpp): a thread that a user starts has
-CPU mode and a generator of its own until it sets them.
+Caffe keeps mode and generator per thread (src/caffe/common.cpp): a thread that a user starts begins
+in CPU mode with its own generator.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 class Context(threading.local):
     """State of one thread: ``gpu`` (mode), ``device_id``, ``precision``, the main ``stream``.
 
-    ``meta``: nets are made without values, on torch's device of that name (no_kernels.py).
-    ``fast`` is the switch of what only makes it faster (acceleration.py).  Of several solvers that
-    train together: their number ``solver_count``, the ``solver_rank`` of this thread's, and
-    ``multiprocess``, whether each has a process of its own (parallel.py).
+    ``meta``: nets are made without values, on torch's meta device (no_kernels.py).
+    ``fast``: whether accelerated code is used (acceleration.py).
+    ``solver_count``, ``solver_rank``: how many solvers train together, and which one is this
+    thread's; ``multiprocess``: whether each has its own process (parallel.py).
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Context(threading.local):
         self.solver_rank = 0
         self.multiprocess = False
         self._stream: Mt19937 | None = None
-        self._seed_for_gpu: int | None = None  # set in CPU mode, of the GPU's generator too
+        self._seed_for_gpu: int | None = None  # of the GPU's generator, until it is seeded
 
     @property
     def device(self) -> torch.device:
@@ -56,16 +56,17 @@ class Context(threading.local):
         return self._stream
 
     def seed(self, seed: int) -> None:
+        """Seed the main stream, and the GPU's generator when it is used; the low 32 bits count."""
         self._stream = Mt19937(seed & 0xFFFFFFFF)
         self._seed_for_gpu = seed & 0xFFFFFFFF
         if self.gpu:
             self.use_gpu()
 
     def use_gpu(self) -> None:
-        """Make ``device_id`` PyTorch's current GPU too, and seed its generator as ``seed`` said.
+        """Make ``device_id`` PyTorch's current GPU, and seed its generator if ``seed`` was called.
 
-        PyTorch seeds, allocates and synchronizes on its current GPU where none is named: GPU 0 of
-        the process, unless it is told.
+        Where no GPU is named, PyTorch seeds, allocates and synchronizes on the current one, which
+        is GPU 0 by default.
         """
         torch.cuda.set_device(self.device_id)
         if self._seed_for_gpu is not None:
@@ -77,23 +78,23 @@ CONTEXT = Context()
 
 
 def set_mode_cpu() -> None:
-    """Build and run the nets that this thread makes from now on on the CPU."""
+    """Use the CPU for the nets that this thread makes from now on."""
     CONTEXT.gpu = CONTEXT.meta = False
 
 
 def set_mode_gpu() -> None:
-    """Build and run the nets that this thread makes from now on on the GPU of ``set_device``.
+    """Use the GPU of ``set_device`` for the nets that this thread makes from now on.
 
-    Raises CaffeError where PyTorch sees no such device, or cannot compute on it.
+    Raises CaffeError if PyTorch sees no such device or cannot compute on it.
     """
     _require_device(CONTEXT.device_id)
     _require_computes(torch.device("cuda", CONTEXT.device_id))
     CONTEXT.gpu, CONTEXT.meta = True, False
     CONTEXT.use_gpu()
-    # PyTorch lets cuDNN round to TF32 by itself: whoever wants that says so (precision.py)
+    # PyTorch lets cuDNN round to TF32 by default; here it must be asked for (precision.py)
     torch.backends.cuda.matmul.allow_tf32 = CONTEXT.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = CONTEXT.precision == "tf32"
-    # a resumed run must give the bits of one that never stopped
+    # a resumed run must compute the same bits as one that never stopped
     torch.backends.cudnn.deterministic = True
 
 
@@ -108,7 +109,7 @@ def set_device(device_id: int) -> None:
 def set_random_seed(seed: int) -> None:
     """Seed the main stream of this thread, from which fillers, dropout and data layers draw.
 
-    Raises OverflowError, as pycaffe does, for what is no unsigned int of 32 bits.
+    Raises OverflowError, as pycaffe does, unless ``seed`` is an unsigned 32-bit integer.
     """
     if not 0 <= operator.index(seed) < 2**32:
         raise OverflowError(f"set_random_seed: a seed is 0 to {2**32 - 1}; got {seed}")
@@ -121,7 +122,7 @@ def _require_device(device_id: int) -> None:
     count = torch.cuda.device_count()
     if not 0 <= device_id < count:
         seen = "GPU 0" if count == 1 else f"GPUs 0 to {count - 1}"
-        raise CaffeError(f"no GPU {device_id}: PyTorch sees {seen} here{_as_shown()}")
+        raise CaffeError(f"no GPU {device_id}: PyTorch sees {seen} here{_visible()}")
 
 
 def _why_none() -> str:
@@ -130,21 +131,21 @@ def _why_none() -> str:
     if torch.version.cuda is None and torch.version.hip is None:
         return f"{this} is a CPU build; use the CPU, or install a CUDA build of torch"
     try:
-        torch.cuda.init()  # is_available() keeps to itself what is wrong
+        torch.cuda.init()  # unlike is_available() it says what is wrong
         why = "finds no CUDA device"
     except (RuntimeError, AssertionError) as error:
         why = f"finds none: {first_line(error)}"
-    return f"{this} {why}{_as_shown()}; use the CPU, or look at nvidia-smi"
+    return f"{this} {why}{_visible()}; use the CPU, or look at nvidia-smi"
 
 
-def _as_shown() -> str:
-    """What the environment shows of the GPUs, which CUDA counts anew from 0 on."""
+def _visible() -> str:
+    """The GPUs that the environment makes visible, which CUDA numbers from 0."""
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     return "" if shown is None else f" (CUDA_VISIBLE_DEVICES is '{shown}')"
 
 
 def _require_computes(device: torch.device) -> None:
-    """Raise CaffeError where a GPU that is there does nothing: it is taken, full, old or broken."""
+    """Raise CaffeError if a visible GPU cannot compute: it is taken, full, too old or broken."""
     try:
         int(torch.ones(1, device=device).sum())
     except RuntimeError as error:

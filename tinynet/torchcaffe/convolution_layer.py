@@ -1,7 +1,7 @@
 """ConvolutionLayer: base of Convolution and of Deconvolution, which is its transpose.
 
-Axes before ``axis``, that of the channels, count images; those after it are spatial.  Without
-spatial axes both are matrix products.  One set of weights serves all pairs of bottom and top.
+The axes before ``axis``, the channels' axis, count images; those after it are spatial.  Without
+spatial axes both are matrix products.  All pairs of bottom and top share one set of weights.
 
 Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
 """
@@ -15,16 +15,14 @@ import torch
 
 from tinynet.torchcaffe.blob import shaped
 from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes
-from tinynet.torchcaffe.window_columns import ColumnProducts, needed, require_window
-
-Diffs = tuple["torch.Tensor | None", ...]
+from tinynet.torchcaffe.window_columns import ColumnProducts, Diffs, needed, require_window
 
 
 class ConvolutionLayer(Layer):
-    """A subclass says whether it is ``transposed``, and the shapes of its weights and tops.
+    """A subclass states whether it is ``transposed``, and the shapes of its weights and tops.
 
-    What knows a faster way than PyTorch's own overrides ``convolve`` and ``diffs``.  Windows that
-    PyTorch does not know are ``by_columns``, whatever the subclass.
+    A faster implementation than PyTorch's overrides ``convolve`` and ``diffs``.  Windows that
+    PyTorch does not support are computed ``by_columns`` in any subclass.
     """
 
     num_bottom = (1, None)
@@ -33,7 +31,7 @@ class ConvolutionLayer(Layer):
     transposed: ClassVar[bool]
 
     def weight_channels(self) -> tuple[int, int]:
-        """The first two axes of the weights: channels of what is convolved, and of its result."""
+        """The sizes of the weights' first two axes."""
         raise NotImplementedError(f"{type(self).__name__}.weight_channels")
 
     def out_sizes(self, sizes: Sequence[int]) -> list[int]:
@@ -59,7 +57,7 @@ class ConvolutionLayer(Layer):
             f"group must divide the channels and num_output; got group {self.group}, "
             f"{self.channels} channels, num_output {self.num_output}",
         )
-        # torch wants a spatial axis: kernel 1 on size 1 where there is none
+        # torch needs a spatial axis: kernel 1 on size 1 where there is none
         self._settings = (
             self.window.stride or (1,),
             self.window.pad or (0,),
@@ -100,7 +98,7 @@ class ConvolutionLayer(Layer):
             above.resize((*shape[: self.axis], self.num_output, *out))
 
     def _images(self, values: torch.Tensor, channels: int) -> torch.Tensor:
-        """``values``, in our arithmetic, as images × channels × at least one spatial axis."""
+        """``values`` as images × channels × at least one spatial axis, in the net's precision."""
         values = self.cast(values)
         if self.axis == 1 and self.spatial:
             return values
@@ -123,7 +121,7 @@ class ConvolutionLayer(Layer):
     def convolve(
         self, images: torch.Tensor, bias: torch.Tensor | None, out_shape: tuple[int, ...]
     ) -> torch.Tensor:
-        """The top, of ``out_shape``, of ``images``."""
+        """The top of ``images``, of ``out_shape`` or with the same elements."""
         return torch.convolution(images, self.weights(), bias, *self._settings)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
@@ -143,15 +141,15 @@ class ConvolutionLayer(Layer):
                 below.set_diff(shaped(below_diff, below.shape))
 
     def params_learn(self) -> list[bool]:
-        """Whether weights and bias learn; a bias that is not there does not."""
+        """Whether the weights and the bias learn; a missing bias does not."""
         return [*self.param_propagate_down, False][:2]
 
     def diffs(self, images: torch.Tensor, diff: torch.Tensor, down: bool) -> Diffs:
-        """The diffs of the images (if ``down``), weights and bias; None where none is wanted."""
+        """The diffs of the images (if ``down``), weights and bias; None where not wanted."""
         return self.plain_diffs(images, diff, [down, *self.params_learn()])
 
     def plain_diffs(self, images: torch.Tensor, diff: torch.Tensor, wanted: list[bool]) -> Diffs:
-        """PyTorch's own, of images, weights and bias, as ``wanted``."""
+        """PyTorch's diffs of images, weights and bias, those that are ``wanted``."""
         found: Diffs = torch.ops.aten.convolution_backward(
             diff,
             images,

@@ -18,7 +18,7 @@ def _mean(values: torch.Tensor) -> str:
 
 
 class DebugInfo:
-    """Logs a net's values while ``enabled``: ``forward`` and ``backward`` after each layer's."""
+    """Logs a net's values while ``enabled``; called after each layer's forward and backward."""
 
     def __init__(self, graph: NetGraph) -> None:
         self.enabled = True

@@ -1,7 +1,7 @@
-"""What the engine raises where real Caffe would abort the process on a failed CHECK.
+"""The errors that the engine raises where real Caffe aborts the process on a failed CHECK.
 
-pycaffe's own exceptions are RuntimeError (from its C++ part) and ValueError: a script that catches
-those catches ours.
+pycaffe itself raises RuntimeError (from C++) and ValueError; a script that catches those catches
+these too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinynet.caffeformat import schema
 from tinynet.errors import TinynetError
 
 _SHORTAGE = re.compile(r"can't allocate memory|Storage size calculation overflowed")
-# what torch says of a GPU's shortage, among much else
+# the part of torch's message that says how much GPU memory was asked for
 _OF_A_GPU = re.compile(
     r"Tried to allocate (?P<asked>[\d.]+ \w+)"
     r"(?:.*total capacity of (?P<all>[\d.]+ \w+) of which (?P<free>[\d.]+ \w+) is free)?",
@@ -27,29 +27,32 @@ _OF_A_GPU = re.compile(
 
 
 class CaffeError(TinynetError, RuntimeError):
-    """A rule of Caffe's was broken; the message states the rule, then what was seen.
+    """A rule of Caffe's was broken; the message states the rule, then what was found.
 
-    ``layer`` is the layer of the net, as the net has it, that was being made.
+    ``layer`` is the layer that was being made, if any.
     """
 
     layer: schema.LayerParameter | None = None
 
 
 class CaffeValueError(CaffeError, ValueError):
-    """The same, where pycaffe raises a ValueError."""
+    """A CaffeError where pycaffe raises a ValueError."""
 
 
 class OutOfGpuMemory(CaffeError, torch.cuda.OutOfMemoryError):
-    """A GPU has less memory than was asked for; to whoever catches torch's error, it is that."""
+    """A GPU has less memory than was asked for; also an instance of torch's own error."""
 
 
 @contextlib.contextmanager
 def name_layer_in_errors(layer: schema.LayerParameter) -> Iterator[None]:
-    """Note in a CaffeError which layer was being made."""
+    """Set the ``layer`` of a CaffeError raised in the block.
+
+    In the unrolled net of an LSTM the outer block wins: the prototxt has the LSTM.
+    """
     try:
         yield
     except CaffeError as error:
-        error.layer = layer  # around the net in an LSTM: the LSTM, which the prototxt has
+        error.layer = layer
         raise
 
 
@@ -60,15 +63,15 @@ def check(condition: bool, message: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first: CUDA's go on for lines about how to debug PyTorch."""
+    """The first line of an error's message; CUDA's errors have many on debugging PyTorch."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
 @contextlib.contextmanager
 def as_caffe_errors() -> Iterator[None]:
-    """Let what a file's reader refuses, or a file that cannot be read, leave as a CaffeError.
+    """Raise a TinynetError or an OSError of the block as a CaffeError.
 
-    So that a script need not know which part of the package found the fault.
+    A script then need not know which part of the package found the fault.
     """
     try:
         yield
@@ -82,16 +85,16 @@ def as_caffe_errors() -> Iterator[None]:
 
 
 class report_out_of_memory:
-    """Let a layer's work end in one CaffeError, which names it, where memory was not there.
+    """Raise one CaffeError that names the layer if memory runs out in the block.
 
-    torch says so in several lines, and of a size beyond 64 bits in other words.  Of a GPU's memory
-    it is an OutOfGpuMemory.
+    torch's own message has several lines, and another wording for sizes beyond 64 bits.  If it was
+    a GPU's memory, the error is an OutOfGpuMemory.
     """
 
     __slots__ = ("layer",)
 
     def __init__(self, layer: str = "") -> None:
-        self.layer = layer  # the one that works; it may change while the block runs
+        self.layer = layer  # the layer now at work; the block may change it
 
     def __enter__(self) -> report_out_of_memory:
         return self
@@ -126,7 +129,7 @@ def _asked_of_a_gpu(said: str) -> str:
 
 
 def require_file(path: str | Path) -> None:
-    """Raise CaffeError, as pycaffe a RuntimeError, for a file that cannot be opened."""
+    """Raise CaffeError for a file that cannot be opened, where pycaffe raises RuntimeError."""
     try:
         with open(path, "rb"):
             pass

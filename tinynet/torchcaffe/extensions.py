@@ -1,7 +1,6 @@
-"""What this engine can do beyond pycaffe: ``caffe.extensions``, absent on real Caffe.
+"""What this engine can do beyond pycaffe: ``caffe.extensions``, which real Caffe does not have.
 
-A caller that wants one of these asks ``getattr(caffe, "extensions", None)`` and, where it is None,
-keeps to the plain path of pycaffe, whose results are the same.  Each function says what it saves.
+A caller tries ``getattr(caffe, "extensions", None)`` and, if that is None, uses pycaffe alone.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """What ``fast/`` offers besides, unless it is switched off: ``view_predictor``."""
+    """The extensions that ``fast/`` adds unless it is switched off: ``view_predictor``."""
     offered = acceleration.offered(name)
     if offered is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -34,10 +33,10 @@ def __getattr__(name: str) -> Any:
 
 
 def set_fast(on: bool) -> None:
-    """Whether the nets and solvers made from now on use what only makes them faster (``fast/``).
+    """Choose whether the nets and solvers made from now on use the accelerated code (``fast/``).
 
-    They do, unless the environment said ``TINYNET_FAST=0``.  Without it they round otherwise, and
-    ``view_predictor`` is absent.
+    They do by default, unless the environment has ``TINYNET_FAST=0``.  Without it results may
+    differ by rounding, and ``view_predictor`` is absent.
     """
     CONTEXT.fast = on
 
@@ -46,8 +45,8 @@ def set_precision(name: str) -> None:
     """Compute in ``float32`` (Caffe's, the default), ``tf32`` or ``bf16`` from now on.
 
     Call it after ``set_mode_gpu`` or ``set_mode_cpu`` and before a net is made.  Weights, history,
-    losses and all that a script or a snapshot reads stay float32.  Raises CaffeError for another
-    name, and for tf32 on a CPU.
+    losses and whatever a script or a snapshot reads stay float32.  Raises CaffeError for another
+    name, and for tf32 where the device does not have it.
     """
     precision.set_precision(name)
 
@@ -55,20 +54,20 @@ def set_precision(name: str) -> None:
 def read_images(
     source: str, shape: tuple[int, int, int], classes: int | None, chosen: Iterable[int] | None
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """The images of an LMDB and their labels, as ``caffeformat.image_records`` reads them.
+    """Yield the images of an LMDB and their labels, as ``caffeformat.image_records`` reads them.
 
-    Without the pipe through which real Caffe gets what it predicts.
+    Real Caffe's worker cannot read them itself and gets them through a pipe.
     """
     return image_records.read_images(Path(source), shape, classes, chosen)
 
 
 def device_name() -> str:
-    """What this thread's nets compute on: a GPU's name as its driver gives it, or "cpu"."""
+    """The name of this thread's GPU as the driver gives it, or "cpu"."""
     return torch.cuda.get_device_name(CONTEXT.device) if CONTEXT.gpu else "cpu"
 
 
 def how_repeated(solver: Solver) -> str:
-    """How the solver does its iterations by now: "as a CUDA graph", or why not."""
+    """How the solver runs its iterations: "as a CUDA graph", or "layer after layer" and why."""
     recorded = getattr(solver, "recorded", None)
     if recorded is None:
         return "layer after layer"
@@ -78,28 +77,28 @@ def how_repeated(solver: Solver) -> str:
 
 
 def without_kernels() -> None:
-    """Make nets without values from now on, to measure what they ask of the host (no_kernels.py).
+    """Make nets without values from now on, to measure the host's time alone (no_kernels.py).
 
-    What needs a value, as ``blob.data`` or a displayed loss does, fails on them.  It lasts until
-    ``set_mode_cpu`` or ``set_mode_gpu``.
+    Anything that needs a value, such as ``blob.data`` or a displayed loss, fails on them.  It lasts
+    until ``set_mode_cpu`` or ``set_mode_gpu``.
     """
     no_kernels.without_kernels()
 
 
 def host_time(iterate: Callable[[], object], warm_up: int = 3) -> no_kernels.HostTime:
-    """The host's time for one iteration of a net or solver without values."""
+    """Measure the host's time for one iteration of a net or solver without values."""
     return no_kernels.HostTime(iterate, warm_up)
 
 
 def make_resumable(solver: Solver, together: NCCL | None = None) -> None:
-    """From now on every snapshot has a third file, from which the run can resume exactly.
+    """Write a third file with each snapshot from now on, so that the run can resume exactly.
 
-    ``together``: what joins it with the solvers of other ranks, whose states the file holds too:
-    all ranks must then call ``solver.snapshot()`` at the same points.
+    ``PREFIX_iter_N.complete.json`` holds what Caffe does not save: positions in the data, random
+    states, the losses that ``average_loss`` averages.  Consecutive calls of ``step`` also count as
+    one, where Caffe starts the average anew at each.
 
-    ``PREFIX_iter_N.complete.json`` holds what Caffe forgets: positions in the data, random states,
-    the window of ``average_loss``.  And calls of ``step`` follow one another as if they were one,
-    where Caffe starts the average anew at each.
+    ``together`` joins the solver with those of other ranks, whose states the file holds too: all
+    ranks must then call ``solver.snapshot()`` at the same iterations.
     """
     solver.resumable = True
     solver.together = together
@@ -108,9 +107,9 @@ def make_resumable(solver: Solver, together: NCCL | None = None) -> None:
 def restore_complete(solver: Solver, solverstate: str | Path) -> None:
     """Resume exactly from a snapshot with a complete state; call it after ``solver.restore``.
 
-    Then N iterations straight and any number of interruptions give the same weights to the bit, on
-    the same machine with the same number of threads.  Raises CaffeError where the complete state is
-    missing, damaged, or that of another snapshot, net, data set, precision or number of solvers.
+    On the same machine with the same number of threads, an interrupted run then computes the same
+    weights to the bit as an uninterrupted one.  Raises CaffeError if the complete state is missing,
+    damaged, or belongs to another snapshot, net, data set, precision or number of solvers.
     """
     try:
         complete_state.restore(solver, Path(solverstate))
@@ -119,34 +118,34 @@ def restore_complete(solver: Solver, solverstate: str | Path) -> None:
 
 
 def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
-    """Leave ``step`` early once ``wanted()`` is true: after an iteration, or in a test.
+    """Return from ``step`` early once ``wanted()`` is true: after an iteration, or in a test.
 
-    Real Caffe leaves a test of minutes only at its end.  The interrupted test counts as not begun.
+    An interrupted test counts as not begun.
     """
     solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)
 
 
 def told_by_rank_0(where: str, text: str | None, seconds: float = 300.0) -> str:
-    """The ``text`` of rank 0 on all ranks that a launcher has started (``parallel``).
+    """Return rank 0's ``text`` on all ranks that a launcher has started (``parallel``).
 
-    Set solver_count and solver_rank before.
+    Set solver_count and solver_rank first.
     """
     return parallel.told_by_rank_0(where, text, seconds)
 
 
 def limit_norms(solver: Solver, largest: float) -> None:
-    """From now on scale each unit's weights back to the norm ``largest`` after every update.
+    """Scale each unit's weights back to the norm ``largest`` after each update from now on.
 
-    (See ``max_norm``.)  It happens before the snapshot of that iteration, on the device, where
-    ``blob.data`` would copy every weight to the host and back.
+    This happens on the device, before that iteration's snapshot (see ``max_norm``); through
+    ``blob.data`` every weight would be copied to the host and back.
     """
     solver.after_update = lambda: max_norm.limit(solver.net, largest)
 
 
 def health(solver: Solver) -> tuple[float, str | None]:
-    """The loss of the last forward pass, and the first layer whose weights are not all finite.
+    """Return the last forward pass's loss and the first layer with weights that are not finite.
 
-    Without the copies to the host that ``blob.data`` makes of every parameter on a GPU.
+    Through ``blob.data`` every parameter on a GPU would be copied to the host.
     """
     net = solver.net
     parts = [

@@ -1,4 +1,4 @@
-"""Initial values of parameters: Caffe's fillers, drawing from the main stream as Caffe does.
+"""Initial values of parameters: Caffe's fillers, which draw from the main stream as in Caffe.
 
 Source: Caffe's include/caffe/filler.hpp.  All arithmetic is float32, in Caffe's order.
 """
@@ -20,10 +20,10 @@ Filler = Callable[[schema.FillerParameter, "tuple[int, ...]", Mt19937], np.ndarr
 
 
 def fill(filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937) -> np.ndarray:
-    """New values for a blob of ``shape``, float32, drawn from ``stream``.
+    """Return float32 values for a blob of ``shape``, drawn from ``stream``.
 
-    ``filler`` is a FillerParameter.  Raises CaffeError for an unknown type, for ``sparse`` on a
-    filler that has none, for an empty blob, and for parameters out of range.
+    Raises CaffeError for an unknown type, for ``sparse`` on a filler that does not have it, for an
+    empty blob, and for parameters out of range.
     """
     if filler.type not in _FILLERS:
         raise CaffeError(
@@ -56,7 +56,7 @@ def _gaussian(
     values = rng_gaussian(stream, math.prod(shape), filler.mean, filler.std)
     check(filler.sparse >= -1, f"sparse must be -1 (off) or more, not {filler.sparse}")
     if filler.sparse >= 0:
-        # on average ``sparse`` non-zero weights per column, whatever the layout
+        # on average ``sparse`` non-zero weights per input, although the field is meant per output
         values *= rng_bernoulli(
             stream, len(values), _F(filler.sparse) / _F(shape[0]), precision=_F
         ).astype(_F)
@@ -66,9 +66,9 @@ def _gaussian(
 def _positive_unitball(
     filler: schema.FillerParameter, shape: tuple[int, ...], stream: Mt19937
 ) -> np.ndarray:
-    """Each output's weights are positive and add up to 1."""
+    """Positive weights whose sum is 1 for each output."""
     values = rng_uniform(stream, math.prod(shape), 0, 1).reshape(shape[0], -1)
-    # a running sum adds one by one, as Caffe does; numpy's sum adds pairs of halves
+    # a running sum adds one value at a time, as Caffe does; numpy's sum adds pairwise
     return values / np.cumsum(values, axis=1, dtype=_F)[:, -1:]
 
 

@@ -1,8 +1,8 @@
-"""A forked child of a process that has computed computes on one thread.
+"""One thread for the forked child of a process that has computed.
 
-OpenMP's threads do not live on in a child, and GNU's runtime, that of PyTorch's wheels, waits for
-them there without end.  A child of one thread asks for none.  Real Caffe's BLAS starts its threads
-anew, so that a script may fork whenever it likes: ``multiprocessing`` does on Linux.
+OpenMP's threads do not survive a fork, and GNU's runtime, which PyTorch's wheels use, waits for
+them in the child for ever.  A child with one thread needs none of them.  Scripts do fork:
+``multiprocessing`` does on Linux, and real Caffe's BLAS restarts its threads in a child.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _has_computed = False
 
 
 def computes() -> None:
-    """To be called where the process begins to compute: its later children have one thread."""
+    """Give the process's later children one thread; called where it begins to compute."""
     global _has_computed
     _has_computed = True
 
 
-def _begin_alone() -> None:
+def _use_one_thread() -> None:
     if _has_computed:
         torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_alone)
+    os.register_at_fork(after_in_child=_use_one_thread)

@@ -1,9 +1,9 @@
-"""Log lines on stderr in glog's format, which Caffe's own log tools parse.
+"""Logging to stderr in glog's format, which Caffe's own log tools parse.
 
     I1122 23:11:43.123456 12345 solver.py:239] Iteration 20, loss = 3.1
 
-The messages are Caffe's, the file and line those of this engine.  ``GLOG_minloglevel`` silences as
-it does for glog: 0 INFO, 1 WARNING, 2 ERROR, 3 FATAL.
+The messages are Caffe's; file and line are this engine's.  ``GLOG_minloglevel`` sets the lowest
+severity that is logged, as it does for glog: 0 INFO, 1 WARNING, 2 ERROR, 3 FATAL.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from tinynet.caffeformat.glog import glog_line
 from tinynet.torchcaffe.context import CONTEXT
 
 _SEVERITIES = "IWEF"
-_LEVEL_VARIABLE = "GLOG_minloglevel"  # spelt as glog spells it
+_LEVEL_VARIABLE = "GLOG_minloglevel"
 _NAMES = ("INFO", "WARNING", "ERROR")
 _level: int | None = None
 _files: LogFiles | None = None
-_writing = threading.RLock()  # a signal's action may log while its own thread writes
+_lock = threading.RLock()  # reentrant: a signal handler may log while its own thread writes
 
 
-def _begin_anew() -> None:
-    global _writing
-    _writing = threading.RLock()
+def _replace_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)  # another thread may have held it
+    os.register_at_fork(after_in_child=_replace_lock)  # another thread may have held it
 
 
 def set_level(level: int | None) -> None:
-    """Print messages of severity ``level`` (0 INFO … 3 FATAL) and above; None: the variable's."""
+    """Log severity ``level`` (0 INFO … 3 FATAL) and above; None: as GLOG_minloglevel says."""
     global _level
     _level = level
 
 
 def write_files(folder: str | Path | None, program: str = "caffe") -> None:
-    """Log to files in ``folder`` as well, as glog's ``-log_dir`` does; None: no longer.
+    """Log to files in ``folder`` as well, as glog's ``-log_dir`` does; None stops it.
 
-    There is a file per severity, which holds all of that severity and above, and ``PROGRAM.INFO``
-    (``WARNING``, ``ERROR``) is a link to the newest.
+    Each severity has a file, which holds that severity and above; ``PROGRAM.INFO`` (``WARNING``,
+    ``ERROR``) is a link to the newest one.
     """
     global _files
     if _files is not None:
@@ -60,7 +60,7 @@ def write_files(folder: str | Path | None, program: str = "caffe") -> None:
 
 
 class LogFiles:
-    """The log files of one run, each made when its first line comes."""
+    """The log files of one run, each created when its first line is written."""
 
     def __init__(self, folder: Path, program: str) -> None:
         self._folder, self._program = folder, program
@@ -97,16 +97,16 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, in a container
-        return "invalid-user"  # glog's word for it
+        return "invalid-user"  # as glog writes it
 
 
 def init_log(level: int = 0, to_stderr: bool = True) -> None:
-    """pycaffe's ``init_log``: print messages of severity ``level`` and above (always to stderr)."""
+    """Log severity ``level`` and above, always to stderr (pycaffe's ``init_log``)."""
     set_level(level)
 
 
 def log(message: str) -> None:
-    """pycaffe's ``log``: write ``message`` to the log, whatever the solver's rank."""
+    """Log ``message``, whatever the solver's rank (pycaffe's ``log``)."""
     _write(0, message, 1)
 
 
@@ -122,9 +122,9 @@ def _threshold() -> int:
 def _write(severity: int, message: str, stacklevel: int) -> None:
     if severity < _threshold():
         return
-    with _writing:  # readers' threads log too: stderr and the files have one order
+    with _lock:  # reader threads log too: stderr and the files get the same order
         thread = threading.get_native_id()
-        # beyond this function and the one that called it
+        # beyond this function and its caller
         line = glog_line(message, _SEVERITIES[severity], thread, stacklevel + 2) + "\n"
         try:
             sys.stderr.write(line)
@@ -132,15 +132,15 @@ def _write(severity: int, message: str, stacklevel: int) -> None:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            files.discard_output(sys.stderr)  # its terminal was closed: glog too continues without
+            files.discard_output(sys.stderr)  # the terminal was closed: glog continues without it, too
         if _files is not None:
             _files.write(severity, line)
 
 
 def info(message: str, stacklevel: int = 1) -> None:
-    """Log ``message``, of several solvers by rank 0 alone.
+    """Log ``message``; among several solvers, only rank 0 does.
 
-    ``stacklevel``: whose file and line the log shows: 1 the caller's, 2 the caller's caller's.
+    ``stacklevel`` chooses the file and line in the log: 1 the caller's, 2 the caller's caller's.
     """
     if CONTEXT.root_solver:
         _write(0, message, stacklevel)
@@ -152,18 +152,18 @@ def warning(message: str, stacklevel: int = 1) -> None:
 
 
 def error(message: str, stacklevel: int = 1) -> None:
-    """Log an error, which ends nothing; ``stacklevel`` as in ``info``."""
+    """Log an error without raising one; ``stacklevel`` as in ``info``."""
     _write(2, message, stacklevel)
 
 
 def parameters(message: Message) -> str:
-    """A protobuf message as Caffe logs it: fields by their numbers, one a line.
+    """Format a protobuf message as Caffe logs it: fields by their numbers, one per line.
 
-    (Files are written by ``caffeformat.text``, in an order that reads better.)
+    Files are written by ``caffeformat.text`` instead, in an order that reads better.
     """
-    return str(message).rstrip("\n")  # glog ends the line itself
+    return str(message).rstrip("\n")  # the log line has its own
 
 
 def number(value: float) -> str:
-    """``value`` as a C++ stream prints it by default: six significant digits."""
+    """Format ``value`` as a C++ stream does by default: six significant digits."""
     return f"{float(value):g}"

@@ -1,4 +1,4 @@
-"""Learning rate policies: base_lr and the iteration in, the rate out.
+"""Learning rate policies: the rate as a function of base_lr and the iteration.
 
     fixed      base_lr
     step       base_lr · gamma ^ floor(iter / stepsize)
@@ -8,8 +8,8 @@
     poly       base_lr · (1 − iter / max_iter) ^ power
     sigmoid    base_lr / (1 + exp(−gamma · (iter − stepsize)))
 
-Defined by ``SGDSolver::GetLearningRate`` (src/caffe/solvers/sgd_solver.cpp).  Caffe computes in
-float32, with powers of an integer in double: so do we, since the rate is printed and compared.
+Defined by ``SGDSolver::GetLearningRate`` (src/caffe/solvers/sgd_solver.cpp).  As in Caffe the
+arithmetic is float32, but powers with an integer exponent are float64, so that printed rates agree.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tinynet.torchcaffe.errors import CaffeError, check
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 
 
-@np.errstate(all="ignore")  # a rate of infinity or NaN is Caffe's too
+@np.errstate(all="ignore")  # Caffe gives a rate of infinity or NaN too
 def learning_rate(
     param: schema.SolverParameter, iteration: int, current_step: int
 ) -> tuple[float, int]:
-    """The rate at ``iteration`` and the new ``current_step`` (used by step and multistep).
+    """Return the rate at ``iteration`` and the new ``current_step`` (used by step and multistep).
 
-    Like Caffe's, multistep advances ``current_step`` by at most one a call, so it is called once
-    per iteration.  Raises CaffeError for an unknown policy or a parameter out of range.
+    As in Caffe, multistep advances ``current_step`` by at most one per call, so call it once per
+    iteration.  Raises CaffeError for an unknown policy or a parameter out of range.
     """
     policy = param.lr_policy
     f32 = np.float32

@@ -1,13 +1,13 @@
-"""What to write instead of what newer releases of the libraries that scripts use have taken out.
+"""Advice on names that newer releases of the libraries scripts use have removed.
 
-Scripts of Caffe's years are written for numpy before 1.24, scipy before 1.3 and their like.
+Scripts of Caffe's time are written for numpy before 1.24, scipy before 1.3 and the like.
 """
 
 from __future__ import annotations
 
 import re
 
-# names of numpy that are gone: aliases of Python's types (1.24), and what 2.0 took out
+# names removed from numpy: aliases of Python's types (in 1.24), and others (in 2.0)
 _NUMPY = {
     "float": "float (or np.float64)",
     "int": "int (or np.int64)",
@@ -57,7 +57,7 @@ _SCIPY_MISC = {
     "factorial": "scipy.special.factorial",
     "logsumexp": "scipy.special.logsumexp",
 }
-# what the error says, and what it means
+# the error's message, and the advice
 _OTHERS = (
     (
         r"load\(\) missing 1 required positional argument: 'Loader'",
@@ -100,9 +100,9 @@ _OTHERS = (
 
 
 def on_exception(error: Exception) -> str | None:
-    """What is gone and what to write instead; None for an error that no library's release caused.
+    """What was removed and what to write instead; None if no library's release is the cause.
 
-    Ends the traceback of a script: whoever shows it puts the place before.
+    The caller puts the file and line before it.
     """
     if not isinstance(error, (AttributeError, ImportError, TypeError)):
         return None

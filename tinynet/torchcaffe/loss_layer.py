@@ -1,7 +1,7 @@
 """LossLayer: base of the layers that compare predictions with labels or targets.
 
-Source: Caffe's src/caffe/layers/loss_layer.cpp; the normalization modes are those of its
-LossParameter, which SoftmaxWithLoss and SigmoidCrossEntropyLoss read.
+Source: Caffe's src/caffe/layers/loss_layer.cpp.  The normalization modes are LossParameter's, which
+SoftmaxWithLoss and SigmoidCrossEntropyLoss read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tinynet.caffeformat import schema
 from tinynet.torchcaffe.layer import Blobs, Layer
 
 _MODES = schema.LossParameter
-LOG_THRESHOLD = 1e-20  # the least probability whose logarithm Caffe takes (kLOG_THRESHOLD)
+LOG_THRESHOLD = 1e-20  # smaller probabilities count as this one (kLOG_THRESHOLD)
 
 
 class LossLayer(Layer):
@@ -39,7 +39,7 @@ class LossLayer(Layer):
 
 
 def normalization_mode(param: schema.LossParameter, default: int) -> int:
-    """The mode that a LossParameter states: by ``normalization``, or by the older ``normalize``."""
+    """The mode in a LossParameter: its ``normalization``, or the older ``normalize``."""
     if param.HasField("normalization"):
         return param.normalization
     if param.HasField("normalize"):
@@ -50,10 +50,10 @@ def normalization_mode(param: schema.LossParameter, default: int) -> int:
 def normalizer(
     mode: int, outer: int, inner: int, valid: torch.Tensor | None
 ) -> float | torch.Tensor:
-    """What the sum of ``outer`` × ``inner`` losses is divided by; at least 1.
+    """The divisor of the sum of ``outer`` × ``inner`` losses; at least 1.
 
-    VALID counts the labels that are not ignored (``valid``; None: all), FULL all of them,
-    BATCH_SIZE the images (``outer``), and NONE is 1.
+    VALID is the number of labels that are not ignored (``valid``; None: all), FULL the number of
+    all labels, BATCH_SIZE the number of images (``outer``), and NONE is 1.
     """
     if mode == _MODES.NONE:
         return 1.0

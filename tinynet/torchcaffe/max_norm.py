@@ -1,7 +1,7 @@
 """The max-norm constraint on the device: each unit's incoming weights have at most a given norm.
 
-Srivastava et al. 2014, section 5.1.  The same as ``tinynet.engine.worker.max_norm``, which does it
-through pycaffe alone.
+Srivastava et al. 2014, section 5.1.  ``tinynet.engine.worker.max_norm`` does the same through
+pycaffe alone.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from tinynet.torchcaffe.net import Net
 
 _TYPES = ("Convolution", "InnerProduct")
-_TOLERANCE = 5e-7  # what float32 may round a norm by: a row scaled once is not scaled again
+_TOLERANCE = 5e-7  # above the rounding of a float32 norm: a row scaled once is not scaled again
 
 
 @torch.no_grad()
 def limit(net: Net, largest: float) -> None:
     """Scale back every row of weights (num_output x K) whose norm is above ``largest``.
 
-    Weights that are no number stay as they are, so that a divergence still shows.
+    NaN weights stay as they are, so that a divergence still shows.
     """
-    for name, layer in zip(net._layer_names, net.layers):
-        if layer.type in _TYPES and name in net.params:
-            rows = net.params[name][0].tensor.flatten(1)
+    for layer in net.graph.layers:
+        if layer.type in _TYPES:
+            rows = layer.blobs[0].tensor.flatten(1)
             norms = _norms(rows)
             above = norms > largest * (1 + _TOLERANCE)
-            # selected, not multiplied by 1: on a GPU nothing waits for a count of the rows
+            # all rows are multiplied, most by 1: to select rows, a GPU would have to be waited for
             scale = torch.where(above, largest / norms, torch.ones_like(norms))
             rows.mul_(scale.to(rows.dtype).unsqueeze(1))
 

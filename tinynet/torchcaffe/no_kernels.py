@@ -1,12 +1,12 @@
-"""What a program asks of its host when it computes on a GPU, measured without a GPU.
+"""Measuring, without a GPU, the host's time for a program that computes on a GPU.
 
 A tensor on torch's ``meta`` device has a shape and no values: a program runs on it as on a GPU,
-launch by launch, and nothing is computed.  But torch works out most results' shapes there in
-Python, at up to a millisecond each, where a GPU's own functions take microseconds.  So they are
-replaced by functions that allocate a result of the shape seen before and return.
+launch by launch, and nothing is computed.  But there torch works out most results' shapes in
+Python, at up to a millisecond each, where a GPU's own functions take microseconds.  Those functions
+are therefore replaced by ones that allocate a result of the shape seen before and return.
 
-What is left is the program's own code, torch's dispatcher and one allocation a call.  A GPU has
-besides the launch itself and page-locked memory for what is copied to it.
+What is measured is the program's own code, torch's dispatcher and one allocation per call.  A GPU
+adds the launch itself, and page-locked memory for what is copied to it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _DEVICE = torch.device("meta")
 
 
 def without_kernels() -> None:
-    """Nets that this thread makes from now on have shapes and no values, until a mode is set."""
+    """Make this thread's nets without values from now on, until a mode is set."""
     CONTEXT.gpu = False
     CONTEXT.meta = True
 
 
 class _Calls(TorchDispatchMode):
-    """Notes each call of a torch function that reaches a device: function, arguments, result."""
+    """Records each call of a torch function that reaches a device: function, arguments, result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,9 +52,9 @@ class _Calls(TorchDispatchMode):
 class HostTime:
     """The host's time for ``iterate``, one iteration of a program on the meta device.
 
-    It must call the same torch functions in the same order each time, once it has been called
-    ``warm_up`` times.  ``calls``: how many of them, below autograd, as a device sees them.
-    Until ``close`` the functions stay replaced, in all threads.
+    After ``warm_up`` calls it must call the same torch functions in the same order each time.
+    ``calls`` is their number, below autograd, as a device sees them.  The functions stay replaced,
+    in all threads, until ``close``.
     """
 
     def __init__(self, iterate: Callable[[], object], warm_up: int = 3) -> None:
@@ -69,14 +69,14 @@ class HostTime:
         self.by_name = collections.Counter(str(function) for function, *_ in self._made)
 
     def seconds(self, count: int) -> float:
-        """Median over ``count`` iterations of the CPU time of the calling thread.
+        """The median over ``count`` iterations of the calling thread's CPU time.
 
-        CPU time, so that a busy machine does not count.
+        A busy machine lengthens wall time, but not CPU time.
         """
         return _median(self._iterate, count)
 
     def seconds_of_calls(self, count: int) -> float:
-        """The same for an iteration's calls of torch functions alone, one after another."""
+        """The same for an iteration's calls of torch functions alone, in their order."""
 
         def call_again() -> None:
             for function, args, kwargs in self._made:
@@ -86,7 +86,7 @@ class HostTime:
             return _median(call_again, count)
 
     def close(self) -> None:
-        """Give torch its own functions back."""
+        """Restore torch's own functions."""
         self._library._destroy()
 
 
@@ -117,7 +117,7 @@ def _is_on_meta(result: Any) -> bool:
 
 
 def _instead_of(function: Any, results: list[Any]) -> Callable[..., Any]:
-    """A function that returns new tensors like ``results``, in turn, or the one it writes to."""
+    """A function that returns new tensors like ``results``, in turn, or its written argument."""
     schema = function._schema
     if any(argument.is_write for argument in schema.arguments):
         if schema.returns:

@@ -1,6 +1,6 @@
-"""What to do about a name that Caffe 1.0 does not have: of an older Caffe, or of somebody's fork.
+"""Advice on names that Caffe 1.0 does not have: those of an older Caffe or of a fork.
 
-Scripts of 2014 are written for the pycaffe of that year, and many published ones for a fork. Real
+Scripts of 2014 are written for the pycaffe of that year, and many published ones for a fork.  Real
 Caffe 1.0 raises the same errors.
 """
 
@@ -33,7 +33,7 @@ _OLDER = {
         _OF_A_TRANSFORMER,
     ),
 }
-# names of forks, and whose
+# names of forks, and the forks they belong to
 _FORKS = {
     "model_libs": "SSD's",
     "Segmenter": "CRF-RNN's",
@@ -54,7 +54,7 @@ _NAME = (
     r"No module named '(?:caffe|tinynet\.torchcaffe)\.([\w.]+)'",
     r"cannot import name '(\w+)' from '(?:caffe|tinynet\.torchcaffe)[\w.]*'",
     rf"{_CLASSES}\.__init__\(\) got an unexpected keyword argument '(\w+)'",
-    # Python before 3.10 does not say whose __init__
+    # Python before 3.10 does not name the class of __init__
     r"__init__\(\) got an unexpected keyword argument '(gpu|mean_file)'",
 )
 _FIELD = (
@@ -66,7 +66,7 @@ _FIELD = (
 
 
 def on_exception(error: Exception) -> str | None:
-    """Whose the name is that is missing, and what to write instead; None for other errors."""
+    """Which Caffe has the missing name, and what to write instead; None for other errors."""
     said = str(error)
     field = _field_of_a_message(error) or _first(_FIELD, said)
     if field is not None:
@@ -74,7 +74,7 @@ def on_exception(error: Exception) -> str | None:
             f"Caffe has no {field}; what a fork has can be declared: see "
             "'tinynet manual layers-of-your-own'"
         )
-    if not isinstance(error, (AttributeError, ImportError, TypeError)) or _is_anothers(error):
+    if not isinstance(error, (AttributeError, ImportError, TypeError)) or _is_of_the_script(error):
         return None
     name = _first(_NAME, said)
     if name is None:
@@ -89,20 +89,23 @@ def on_exception(error: Exception) -> str | None:
 
 
 def _first(patterns: tuple[str, ...], said: str) -> str | None:
-    """What the first pattern that fits finds."""
+    """The name in the first pattern that matches."""
     return next((told[1] for pattern in patterns if (told := re.search(pattern, said))), None)
 
 
 def _field_of_a_message(error: Exception) -> str | None:
-    """The field that a script read of one of Caffe's messages, of which protobuf says no more."""
+    """The missing field that a script read from one of Caffe's messages; None for other errors.
+
+    protobuf's own message says only the name.
+    """
     descriptor = getattr(getattr(error, "obj", None), "DESCRIPTOR", None)  # since Python 3.10
     if not getattr(descriptor, "full_name", "").startswith("tinynet.caffe."):
         return None
     return str(getattr(error, "name", error))
 
 
-def _is_anothers(error: Exception) -> bool:
-    """Whether the object that lacks an attribute is of a class of the script's own by that name."""
+def _is_of_the_script(error: Exception) -> bool:
+    """Whether the object that lacks the attribute is of the script's own class."""
     obj = getattr(error, "obj", None)  # known since Python 3.10
     if obj is None or isinstance(obj, types.ModuleType):
         return False

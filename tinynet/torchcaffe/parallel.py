@@ -1,14 +1,14 @@
-"""NCCL: several solvers, one a process, that train one net together (src/caffe/parallel.cpp).
+"""NCCL: several solvers, one per process, that train one net together (src/caffe/parallel.cpp).
 
 Each solver has its own batch.  Before an update the gradients are summed over the solvers and
 multiplied by 1 / solver_count, so that N solvers with batch B take the step of one with batch N·B.
-The class has Caffe's name wherever it runs: what carries the numbers is ``torch.distributed``, with
-NCCL between GPUs and with Gloo between CPUs.
+The class has Caffe's name, but communicates by ``torch.distributed``: with NCCL between GPUs and
+with Gloo between CPUs.
 
-``torch.distributed`` is imported where it is used: the import alone changes how the process shows
-an error (its ``sys.excepthook``).
+``torch.distributed`` is imported where it is used, because the import alone changes how the process
+shows an error (its ``sys.excepthook``).
 
-A *uid* says where the solvers of one training meet: a file that ``new_uid`` makes on this machine,
+A *uid* says where the solvers of one training meet: a file that ``new_uid`` names on this machine
 or, under ``torchrun``, the address in the environment (MASTER_ADDR, MASTER_PORT).
 """
 
@@ -41,27 +41,27 @@ if TYPE_CHECKING:
 
 _FILE, _ENVIRONMENT = "file://", "env://"
 _ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
-_RANKS = ("RANK", "WORLD_SIZE")  # with them, a launcher has started all
+_RANKS = ("RANK", "WORLD_SIZE")  # set by a launcher that has started all ranks
 _MEET = datetime.timedelta(minutes=5)
-_LOOK = 0.05  # seconds between two looks at who has come
-# The others wait while rank 0 tests and snapshots; a rank that dies closes its connections, and is
-# noticed by that.
+_POLL = 0.05  # seconds between two checks which ranks have arrived
+# Long enough to wait while rank 0 tests and snapshots.  A rank that dies closes its connections,
+# which the others notice at once.
 _WORK = datetime.timedelta(days=1)
 
 
 class Ended(CaffeError):
-    """Another rank has ended, and with it the training."""
+    """Another rank has ended, which ends the training."""
 
 
 class NCCL:
-    """Joins ``solver`` with those of the other ranks; give each of them the same ``uid``.
+    """Joins ``solver`` with the solvers of the other ranks; all ranks give the same ``uid``.
 
     Set solver_count and solver_rank before the solver is made, and call ``bcast()`` on every rank
     before the first step.  Then ``solver.add_callback(nccl)`` averages the gradients before each
-    update; ``solver.net.after_backward(nccl)``, for a solver with ``layer_wise_reduce``, already
-    while the backward pass runs.
+    update.  With ``solver.net.after_backward(nccl)`` as well, a solver with ``layer_wise_reduce``
+    averages them while the backward pass is still running.
 
-    Raises CaffeError where the ranks do not meet within five minutes, and, from the methods, where
+    Raises CaffeError if the ranks do not meet within five minutes.  The methods raise Ended if
     another rank has ended.
     """
 
@@ -71,7 +71,7 @@ class NCCL:
         uid: bytes | str,
         require_others: Callable[[], None] = lambda: None,
     ) -> None:
-        """``require_others``: asked while the ranks meet; raises where one cannot come any more."""
+        """``require_others`` is called while the ranks meet; it raises if one cannot join."""
         import torch.distributed as dist
 
         self._solver = solver
@@ -81,16 +81,16 @@ class NCCL:
             f"solver_rank must be from 0 to solver_count - 1; got {self._rank} of {self._count}",
         )
         if dist.is_initialized():
-            gc.collect()  # a solver and its callbacks hold each other, also when nobody has them
+            gc.collect()  # an earlier solver and its callbacks may be left in a reference cycle
         check(
             not dist.is_initialized(),
-            "this process has joined another training already: one NCCL a process at a time",
+            "this process has joined another training already: one NCCL per process at a time",
         )
         self._params = list(solver.net.learnable_params)
         self._device = self._params[0].tensor.device if self._params else CONTEXT.device
         where = uid.decode() if isinstance(uid, bytes) else uid
         try:
-            store = _met.pop(where, None) or _meet(where)
+            store = _stores.pop(where, None) or _open_store(where)
             self._gather(store, where, require_others)
             dist.init_process_group(
                 backend="nccl" if self._device.type == "cuda" else "gloo",
@@ -99,16 +99,18 @@ class NCCL:
                 world_size=self._count,
                 timeout=_WORK,
             )
+        except CaffeError:
+            raise
         except (RuntimeError, OSError) as error:  # torch's DistError is a RuntimeError
             raise CaffeError(
                 f"rank {self._rank} of {self._count} did not meet the others at {where}: "
                 f"{first_line(error)}; start every rank with the same uid"
             ) from error
-        # numbers of the host's, for which no rank waits for its GPU
+        # for values on the host, so that no rank waits for its GPU
         self._of_cpus = dist.new_group(backend="gloo") if self._device.type == "cuda" else None
         self._end = weakref.finalize(self, _leave)
         if where.startswith(_FILE):
-            self.highest(0)  # once that is known, every rank is connected
+            self.highest(0)  # returns once every rank is connected
             if self._rank == 0:
                 shutil.rmtree(Path(where[len(_FILE) :]).parent, ignore_errors=True)
         self._pending: list[tuple[dist.Work, torch.Tensor, list[torch.Tensor]]] = []
@@ -116,9 +118,9 @@ class NCCL:
 
     @staticmethod
     def new_uid() -> bytes:
-        """A new meeting point, to be handed to every rank.
+        """Return a new uid, for every rank.
 
-        Where a launcher has given all ranks one address, that address.
+        If a launcher has given all ranks an address, the uid stands for that address.
         """
         if all(os.environ.get(name) for name in (*_ADDRESS, *_RANKS)):
             return _ENVIRONMENT.encode()
@@ -126,7 +128,7 @@ class NCCL:
         return f"{_FILE}{folder}/store".encode()
 
     def _gather(self, store: Store, where: str, require_others: Callable[[], None]) -> None:
-        """Wait until every rank is there."""
+        """Wait until every rank has arrived."""
         check(
             store.add(f"rank {self._rank}", 1) == 1,
             f"uid {where}: there is a solver of rank {self._rank} already; each rank, and each "
@@ -141,14 +143,14 @@ class NCCL:
                     f"rank {rank} of {self._count} did not come to {where} within "
                     f"{_MEET.total_seconds():g} s; start every rank with the same uid",
                 )
-                time.sleep(_LOOK)
+                time.sleep(_POLL)
 
-    # --- pycaffe's face
+    # --- pycaffe's interface
 
     def bcast(self) -> None:
         """Give every rank the weights of rank 0.
 
-        Raises CaffeError where the ranks' GPUs cannot be joined.
+        Raises CaffeError if the ranks' GPUs cannot communicate.
         """
         import torch.distributed as dist
 
@@ -158,20 +160,20 @@ class NCCL:
         flat, views = _flattened(weights)
         try:
             work = dist.broadcast(flat, 0, async_op=True)
-        except RuntimeError as error:  # NCCL looks at the ranks' GPUs only now
+        except RuntimeError as error:  # NCCL connects the ranks' GPUs only now
             raise CaffeError(
                 f"rank {self._rank} of {self._count} cannot give or take weights: "
-                f"{_last_error(error)}; each rank needs a GPU of its own, that all can reach "
+                f"{_last_error(error)}; each rank needs its own GPU, which all others can reach "
                 "(NCCL_DEBUG=WARN says more)"
             ) from error
         self._wait(work)
         torch._foreach_copy_(weights, views)
 
     def on_start(self) -> None:
-        """Nothing: called before an iteration's forward pass."""
+        """Do nothing; called before an iteration's forward pass."""
 
     def run(self, layer: int) -> None:
-        """Begin to average the gradients of ``layer``, whose backward computation is done."""
+        """Start to average the gradients of ``layer``, whose backward computation is done."""
         check(
             self._solver.parameters.layer_wise_reduce,
             "after_backward(nccl) is for a solver with layer_wise_reduce: true",
@@ -191,16 +193,16 @@ class NCCL:
     __call__ = run  # what net.after_backward calls
 
     def on_gradients_ready(self) -> None:
-        """Average all gradients, or wait until those of all layers are."""
+        """Average all gradients, or wait for those that ``run`` has started to average."""
         if not self._reduced_by_layer and self._params:
             self._begin(self._params)
         self._finish()
         self._reduced_by_layer = False
 
-    # --- beyond pycaffe; all ranks must call these at the same point
+    # --- beyond pycaffe: all ranks must call these at the same point
 
     def highest(self, number: int) -> int:
-        """The highest ``number`` that a rank gives."""
+        """Return the highest ``number`` that any rank gives."""
         import torch.distributed as dist
 
         found = torch.tensor([number])
@@ -209,9 +211,9 @@ class NCCL:
         return int(found)
 
     def gathered(self, text: str) -> list[str]:
-        """On rank 0 the ``text`` of every rank, in their order; on the others nothing.
+        """Return the ``text`` of every rank, in their order, on rank 0; on the others nothing.
 
-        Blanks at a text's end are lost.
+        Spaces at the end of a text are lost.
         """
         import torch.distributed as dist
 
@@ -221,8 +223,6 @@ class NCCL:
         found = [torch.empty_like(mine) for _ in range(self._count)] if self._rank == 0 else None
         self._wait(dist.gather(mine, found, 0, group=self._of_cpus, async_op=True))
         return [bytes(each.tolist()).decode("utf-8").rstrip() for each in found or []]
-
-    # --- its parts
 
     def _begin(self, blobs: Sequence[Blob]) -> None:
         import torch.distributed as dist
@@ -246,19 +246,19 @@ class NCCL:
             work.wait()
         except RuntimeError as error:
             if first_line(error).startswith("CUDA"):
-                raise  # of this rank's own GPU
+                raise  # an error of this rank's own GPU
             raise Ended(
                 f"rank {self._rank} of {self._count} lost another rank, which has ended; "
                 "resume all of them from the last snapshot"
             ) from error
 
 
-# stores that ranks have met at already, before there was a solver
-_met: dict[str, Store] = {}
+# by uid, the stores that told_by_rank_0 has opened, before there was a solver
+_stores: dict[str, Store] = {}
 
 
-def _meet(where: str) -> Store:
-    """The store that the ranks share."""
+def _open_store(where: str) -> Store:
+    """Open the store that the ranks of the uid ``where`` share."""
     from torch._C._distributed_c10d import FileStore, PrefixStore, TCPStore
 
     count, rank = CONTEXT.solver_count, CONTEXT.solver_rank
@@ -267,15 +267,15 @@ def _meet(where: str) -> Store:
         check(path.parent.is_dir(), f"uid {where}: there is no such folder on this machine")
         return FileStore(str(path), count)
     if not where.startswith(_ENVIRONMENT):
-        raise CaffeError(f"uid '{where}' is none of NCCL.new_uid()'s")
+        raise CaffeError(f"uid '{where}' is not one of NCCL.new_uid()'s")
     address, port = (os.environ.get(name, "") for name in _ADDRESS)
     check(
         bool(address) and port.isdecimal(),
         f"uid {where}: MASTER_ADDR and MASTER_PORT must name where rank 0 listens; got "
         f"'{address}' and '{port}'",
     )
-    socket.getaddrinfo(address, int(port))  # a name that is none would be tried for minutes
-    # torchrun's own store listens there already
+    socket.getaddrinfo(address, int(port))  # an unknown name would be retried for minutes
+    # torchrun's own store may listen there already
     listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     return PrefixStore(
@@ -285,18 +285,18 @@ def _meet(where: str) -> Store:
 
 
 def told_by_rank_0(where: str, text: str | None, seconds: float = _MEET.total_seconds()) -> str:
-    """The ``text`` that rank 0 gives, on every rank, before there is a solver.
+    """Return rank 0's ``text`` on every rank, before there is a solver.
 
-    ``where``: ``env://`` with any word after it, one for each time that the ranks meet; it is then
-    the uid of their NCCL too.  Returns on rank 0 once all have read it.  Raises CaffeError where
-    another rank does not come within so many ``seconds``.
+    ``where`` is ``env://`` and a word that differs each time the ranks meet; it can then be the uid
+    of their NCCL too.  Rank 0 returns once all have read the text.  Raises CaffeError if another
+    rank does not come within ``seconds``.
     """
     count, rank = CONTEXT.solver_count, CONTEXT.solver_rank
     try:
-        store = _met[where] = _meet(where)
+        store = _stores[where] = _open_store(where)
         if text is not None:
             store.set("told", text)
-        found = store.get("told").decode("utf-8")  # waits for it
+        found = store.get("told").decode("utf-8")  # waits until it is there
         store.add("have read", 1)
         latest = time.monotonic() + seconds
         while rank == 0 and store.add("have read", 0) < count:
@@ -305,10 +305,10 @@ def told_by_rank_0(where: str, text: str | None, seconds: float = _MEET.total_se
                 f"not all of {count} ranks came to {_address()} within {seconds:g} s; start as "
                 "many as WORLD_SIZE says",
             )
-            time.sleep(_LOOK)
+            time.sleep(_POLL)
+    except CaffeError:
+        raise
     except (RuntimeError, OSError) as error:
-        if isinstance(error, CaffeError):
-            raise
         raise CaffeError(
             f"rank {rank} of {count} did not meet rank 0 at {_address()}: {first_line(error)}"
         ) from error
@@ -320,14 +320,14 @@ def _address() -> str:
 
 
 def _flattened(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The tensors' values as one vector, and views of it in the tensors' shapes."""
+    """Return the tensors' values as one vector, and views of it in the tensors' shapes."""
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     parts = flat.split([tensor.numel() for tensor in tensors])
     return flat, [part.view(tensor.shape) for part, tensor in zip(parts, tensors)]
 
 
 def _last_error(error: Exception) -> str:
-    """What NCCL says at last; before it come where in torch it happened, and its version."""
+    """NCCL's own message; before it, torch's error has a source line and NCCL's version."""
     found = re.search(r"Last error:\s*(\S.*)", str(error))
     return found[1].rstrip(". ") if found else first_line(error)
 

@@ -1,9 +1,9 @@
 """How torch's threads wait for each other in a script that imports the engine.
 
-The one thing that the import sets in the process around it: OMP_WAIT_POLICY becomes "passive",
-unless the user has chosen, or torch is loaded already, whose OpenMP runtime looks but once.  By
-default its threads spin at the end of every parallel region; on a machine that others use too, they
-then spin on the core that the one they wait for should have.
+This is the only setting of the process that the import changes: OMP_WAIT_POLICY becomes "passive",
+unless the user has chosen a policy or torch is loaded already (its OpenMP runtime reads the
+variable once).  By default the threads spin at the end of every parallel region; on a shared
+machine they then take the core that the thread they wait for needs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-# for all runtimes, GNU's (of PyTorch's wheels), Intel's and LLVM's
+# how a user chooses: for any runtime, for GNU's (in PyTorch's wheels), for Intel's and LLVM's
 _CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 

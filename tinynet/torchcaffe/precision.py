@@ -1,10 +1,10 @@
-"""In which arithmetic nets compute: ``float32``, ``tf32`` or ``bf16``.
+"""The arithmetic in which nets compute: ``float32``, ``tf32`` or ``bf16``.
 
-float32  Caffe's own.  PyTorch would let cuDNN use TF32 unasked; here it does not.
-tf32     A GPU's float32 products from operands rounded to 10 bits of mantissa.
+float32  Caffe's own.  By default PyTorch lets cuDNN use TF32; here it does not.
+tf32     float32 products on a GPU whose operands are rounded to 10 bits of mantissa.
 bf16     Activations, their diffs, convolutions and matrix products in bfloat16 (8 bits of mantissa,
          float32's range).  Weights, their diffs, the solver's history, losses and whatever a script
-         or a snapshot reads stay in float32.
+         or a snapshot reads stay float32.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ NAMES = ("float32", "tf32", "bf16")
 def set_precision(name: str) -> None:
     """Choose the arithmetic of the nets that this thread makes from now on, after its device.
 
-    Raises CaffeError for another name, and for ``tf32`` on a CPU or an older GPU, which have no
-    such arithmetic.  Warns where a CPU or a GPU has no instructions for bfloat16 and would be
-    slower with it.
+    Raises CaffeError for another name, and for ``tf32`` on a CPU or an older GPU, which do not
+    have it.  Warns if a CPU or a GPU has no bfloat16 instructions and would be slower with it.
     """
     if name not in NAMES:
         raise CaffeError(f"no precision '{name}'; there are {', '.join(NAMES)}")
@@ -43,9 +42,9 @@ def set_precision(name: str) -> None:
 
 
 def _require_gpu_of(name: str) -> None:
-    """Both came with compute capability 8.0: without it TF32 is left out without a word."""
+    """Refuse or warn before compute capability 8.0, without which TF32 has silently no effect."""
     if torch.version.hip is not None:
-        return  # AMD counts otherwise
+        return  # AMD's capabilities are numbered differently
     capability = torch.cuda.get_device_capability(CONTEXT.device_id)
     if capability >= (8, 0):
         return

@@ -5,7 +5,7 @@ A prototxt names such a class:
     layer { name: "loss" type: "Python" bottom: "score" bottom: "label" top: "loss" loss_weight: 1
             python_param { module: "my_layers" layer: "MyLoss" param_str: "margin=1" } }
 
-Its methods get the blobs with their numpy face (``bottom[0].data[...]``, ``top[0].diff``,
+Its methods use the blobs' interface for scripts (``bottom[0].data[...]``, ``top[0].diff``,
 ``top[0].reshape(2, 3)``).  The layer type that calls them is ``layer_types/python.py``.
 Behaviour: ``include/caffe/layers/python_layer.hpp``.
 """
@@ -21,11 +21,11 @@ from tinynet.torchcaffe.vectors import BlobVec
 
 
 class Layer:
-    """What a user's layer is given: ``param_str``, ``phase``, and ``blobs`` for its parameters."""
+    """Base of users' layers; it has ``param_str``, ``phase``, and ``blobs`` for parameters."""
 
     type = "Python"
     param_str: str = ""
-    param_str_: str = ""  # its name of 2015, by which py-faster-rcnn's layers ask for it
+    param_str_: str = ""  # its name in 2015, which py-faster-rcnn's layers use
     phase: int = 0
     blobs = SetOnce[BlobVec]()
 
@@ -33,7 +33,7 @@ class Layer:
         self.blobs = BlobVec()
 
     def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Called once, when the net is made."""
+        """Prepare the layer; called once, when the net is made."""
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Give every top its shape; called before each forward."""
@@ -46,7 +46,7 @@ class Layer:
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
-        """Compute the bottoms' diffs where ``propagate_down`` asks, and those of the blobs."""
+        """Compute the bottoms' diffs where ``propagate_down`` asks, and the parameters' diffs."""
         raise NotImplementedError(
             f"{type(self).__name__} must define backward(top, propagate_down, bottom)"
         )

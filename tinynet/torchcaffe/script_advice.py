@@ -1,6 +1,6 @@
-"""What to do about a script's error that Python 3 causes, another library or another Caffe.
+"""Advice on a script's error whose cause is Python 3, a newer library or another Caffe.
 
-Scripts of Caffe's years are written for Python 2, and for the libraries of those years.
+Scripts of Caffe's time are written for Python 2 and for the libraries of those years.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from tinynet.torchcaffe import library_advice, other_caffes
 
-# where no line of the script is: this package, Python's own modules and what was installed
+# files that are not the script's own: this package, Python's modules and installed packages
 _INSTALLED = (
     f"{Path(__file__).parents[1]}/",
     *(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib")),
 )
 _PYTHON = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
 
-# what a line of Python 2 looks like where Python 3 refuses it
+# lines of Python 2 that Python 3 refuses
 _SYNTAX = (
     (r"^\s*print\b(?!\s*[(=.,)\]])", "a print statement"),
     (r"^\s*exec\s+(?!=)\S", "an exec statement"),
@@ -111,13 +111,16 @@ _ITERATOR = re.compile(r"'[\w.]*(?:iterator|generator|map|zip|filter|enumerate|r
 
 def converter() -> str:
     """The command that turns Python 2 into Python 3, as this Python has it."""
-    if sys.version_info < (3, 13):  # lib2to3 is gone since
+    if sys.version_info < (3, 13):  # which removed lib2to3
         return "python -m lib2to3 -w"
     return "pip install fissix; python -m fissix -w"
 
 
 def on_syntax(error: SyntaxError) -> str | None:
-    """One line where the syntax is Python 2's: file, line, what it is, how to convert it."""
+    """Advise on a syntax error of Python 2's, in one line: place, reason and how to convert.
+
+    Returns None for other errors.
+    """
     what = next((kind for said, kind in _SYNTAX_MESSAGES if said in str(error.msg)), None)
     text = error.text or ""
     if what is None:
@@ -132,16 +135,16 @@ def on_syntax(error: SyntaxError) -> str | None:
 
 
 def on_exception(error: Exception) -> str | None:
-    """One line where what is missing was Python 2's, an older library's or another Caffe's.
+    """Advise, in one line, on an error that Python 2, an older library or another Caffe lacks.
 
-    None for other errors.
+    Returns None for other errors.
     """
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "<frozen" not in f.filename]
     if isinstance(error, SyntaxError) or not frames:
         return on_syntax(error) if isinstance(error, SyntaxError) else None
     advice = library_advice.on_exception(error) or other_caffes.on_exception(error)
     if advice is not None:
-        # often a library's own frame raises it; the line to change is the one that asked
+        # often a library's own frame raises it; the line to change is the script's
         own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
         return f"{_place(own or frames)}: {advice}"
     instead = _of_python_2(error)
@@ -159,7 +162,7 @@ def _place(frames: list[traceback.FrameSummary]) -> str:
 
 
 def _of_python_2(error: Exception) -> str | None:
-    """What to write instead, where the error is what Python 2's names and habits cause."""
+    """What to write instead, if a name or an idiom of Python 2 caused the error."""
     said = str(error)
     if isinstance(error, NameError):
         name = re.match(r"name '(\w+)' is not defined", said)

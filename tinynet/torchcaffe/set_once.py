@@ -1,7 +1,7 @@
-"""Attributes that scripts only read, as pycaffe's are: assigning one is an AttributeError.
+"""Attributes that scripts can only read, as in pycaffe: assigning one raises AttributeError.
 
-A script that assigns ``net.blobs`` meant ``net.blobs["data"].data[...]``; taken without a word, the
-assignment would change nothing that is computed.
+A script that assigns ``net.blobs`` meant ``net.blobs["data"].data[...]``; an assignment without an
+error would have no effect on what is computed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class SetOnce(Generic[T]):
-    """An attribute that its object sets when it is made, and nobody afterwards."""
+    """An attribute that is set once, when its object is made."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

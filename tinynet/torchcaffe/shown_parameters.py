@@ -1,4 +1,4 @@
-"""``solver.param`` as pycaffe shows it: four fields, of which a script may set one."""
+"""``solver.param`` as pycaffe shows it: four fields, one of which a script may set."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from tinynet.caffeformat import schema
 
 
 class ShownParameters:
-    """A view of the SolverParameter that a solver runs by, with pycaffe's fields and no others.
+    """A view of a solver's SolverParameter with only the fields that pycaffe shows.
 
-    To set ``base_lr`` is to set the solver's; the others are read.
+    Setting ``base_lr`` sets the solver's; the other fields are read-only.
     """
 
     def __init__(self, parameters: schema.SolverParameter) -> None:
@@ -16,22 +16,22 @@ class ShownParameters:
 
     @property
     def max_iter(self) -> int:
-        """After how many updates ``solve`` ends."""
+        """The number of updates after which ``solve`` ends."""
         return self._parameters.max_iter
 
     @property
     def display(self) -> int:
-        """Iterations between two lines of loss; 0 is never."""
+        """Iterations between two displays of the loss; 0 for none."""
         return self._parameters.display
 
     @property
     def layer_wise_reduce(self) -> bool:
-        """Whether several GPUs exchange each layer's diffs as soon as they are known."""
+        """Whether several solvers average each layer's diffs as soon as they are computed."""
         return self._parameters.layer_wise_reduce
 
     @property
     def base_lr(self) -> float:
-        """The rate that ``lr_policy`` starts from."""
+        """The learning rate from which ``lr_policy`` starts."""
         return self._parameters.base_lr
 
     @base_lr.setter

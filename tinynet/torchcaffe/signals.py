@@ -1,4 +1,4 @@
-"""What SIGINT and SIGHUP ask of a solver (src/caffe/util/signal_handler.cpp)."""
+"""SIGINT and SIGHUP as requests to a solver (src/caffe/util/signal_handler.cpp)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinynet.errors import UsageError
 
 
 class SolverAction(enum.Enum):
-    """What may be asked of a solver between two iterations."""
+    """What a solver may be asked to do between two iterations."""
 
     NONE = "none"
     STOP = "stop"
@@ -21,7 +21,7 @@ class SolverAction(enum.Enum):
 def action_of(effect: str) -> SolverAction:
     """The action that ``-sigint_effect`` or ``-sighup_effect`` names.
 
-    Raises UsageError for another word.
+    Raises UsageError for any other word.
     """
     try:
         return SolverAction(effect)
@@ -31,15 +31,15 @@ def action_of(effect: str) -> SolverAction:
 
 
 class SignalActions:
-    """Between ``with`` and its end, signals only set a flag, which ``next_action`` reads once.
+    """Within its ``with`` block, signals only set a flag, which ``next_action`` reads once.
 
-    For ``solver.set_action_function(actions.next_action)``.  To be used from the main thread.
+    For ``solver.set_action_function(actions.next_action)``; use it from the main thread.
     """
 
     def __init__(self, sigint: SolverAction, sighup: SolverAction) -> None:
-        # SIGHUP is looked at first, as in Caffe
+        # SIGHUP comes first, as in Caffe
         self._actions = {signal.SIGHUP: sighup, signal.SIGINT: sigint}
-        self._came: set[int] = set()
+        self._received: set[int] = set()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> SignalActions:
@@ -52,11 +52,11 @@ class SignalActions:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._came.add(number)
+        self._received.add(number)
 
     def next_action(self) -> SolverAction:
         for number, action in self._actions.items():
-            if number in self._came:
-                self._came.discard(number)
+            if number in self._received:
+                self._received.discard(number)
                 return action
         return SolverAction.NONE

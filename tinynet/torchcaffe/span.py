@@ -1,6 +1,6 @@
-"""Span: how a small blob is laid over a larger one, in Scale and Bias.
+"""Span: how Scale and Bias broadcast a small blob over a larger one.
 
-The small blob has the shape of some successive axes of the large one, from ``axis`` on, and is
+The small blob has the shape of some consecutive axes of the large one, from ``axis`` on, and is
 repeated over the axes before (``outer`` times) and after (``inner`` times).
 """
 
@@ -19,9 +19,9 @@ Shape = tuple[int, ...]
 def spanned_shape(
     layer: Layer, shape: Shape, param: schema.ScaleParameter | schema.BiasParameter
 ) -> Shape:
-    """The part of ``shape`` that a learned blob covers: ``num_axes`` of it (−1: all) from ``axis``.
+    """The shape of a learned blob: ``num_axes`` axes of ``shape`` (−1: all) from ``axis`` on.
 
-    Raises CaffeError if they go beyond.
+    Raises CaffeError if there are not so many.
     """
     axis = layer.canonical_axis(param.axis, len(shape))
     layer.require(
@@ -38,10 +38,10 @@ def spanned_shape(
 
 
 class Span:
-    """``small`` laid over ``large`` from ``axis`` on; raises CaffeError if it does not fit."""
+    """``small`` over ``large`` from ``axis`` on; raises CaffeError if it does not fit."""
 
     def __init__(self, layer: Layer, large: Shape, small: Shape, axis: int) -> None:
-        # a scalar lies over everything, whatever the axis
+        # a scalar covers everything, whatever the axis
         start = layer.canonical_axis(axis, len(large)) if small else 0
         end = start + len(small)
         layer.require(
@@ -55,10 +55,10 @@ class Span:
         self._broadcast = (*small, *(1 for _ in large[end:]))
 
     def spread(self, small: torch.Tensor) -> torch.Tensor:
-        """``small`` in a shape that broadcasts over the large blob."""
+        """Return ``small`` in a shape that broadcasts over the large blob."""
         return small.reshape(self._broadcast)
 
     def collect(self, large: torch.Tensor) -> torch.Tensor:
-        """The sums of ``large`` over everything that one element of the small blob covers."""
+        """Sum ``large`` over all that each element of the small blob covers."""
         sums = large.reshape(self.outer, self.size, self.inner).sum((0, 2))
         return sums.reshape(self._small)

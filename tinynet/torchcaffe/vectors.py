@@ -1,8 +1,8 @@
-"""pycaffe's vectors: what its nets, layers and solvers show of their lists (``_caffe.cpp``).
+"""pycaffe's vectors: the lists of nets, layers and solvers as scripts see them (``_caffe.cpp``).
 
-They are sequences of one type, and say at once what a Python list would take and let break later:
-a script that assigns an array to ``net.params["ip"][0]`` meant the array's values to be the blob's.
-A Vector shows the list that it is given, so that an assignment that is allowed takes effect.
+They are sequences of one type and refuse at once what a Python list would accept and let fail
+later: a script that assigns an array to ``net.params["ip"][0]`` meant to set the blob's values.
+A Vector is a view of the list it is given, so that a permitted assignment takes effect.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ T = TypeVar("T")
 class Vector(Sequence[T]):
     """A sequence of ``holds``, of fixed length once ``fix`` was called.
 
-    It has the methods of pycaffe's and no others: no ``pop``, ``insert``, ``remove`` or ``+``.
+    It has pycaffe's methods and no others: no ``pop``, ``insert``, ``remove`` or ``+``.
     """
 
-    #: the types of which an item may be; without any, items cannot be set at all
+    #: the types that an item may have; if there are none, items cannot be set
     holds: ClassVar[tuple[type, ...]] = ()
-    #: what to do instead, in a message
+    #: the end of the message for a wrong item: what to do instead
     instead: ClassVar[str] = ""
 
     def __init__(self, items: list[T] | None = None, fixed: bool = False) -> None:
@@ -31,7 +31,7 @@ class Vector(Sequence[T]):
         self._fixed = fixed
 
     def fix(self) -> None:
-        """From now on the length cannot change."""
+        """Fix the length from now on."""
         self._fixed = True
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Vector(Sequence[T]):
         return f"{type(self).__name__}({self._items!r})"
 
     def _require(self, item: Any, old: T | None) -> None:
-        """Raise TypeError, as pycaffe does, for what may not take the place of ``old``."""
+        """Raise TypeError, as pycaffe does, unless ``item`` may take the place of ``old``."""
         if not isinstance(item, self.holds):
             names = " or ".join(kind.__name__ for kind in self.holds)
             rule = f"takes only items of type {names}" if names else "can only be read"
@@ -114,14 +114,14 @@ class BlobVec(Vector[Blob]):
     def _require(self, item: Any, old: Blob | None) -> None:
         super()._require(item, old)
         if old is not None and item.shape != old.shape:
-            # pycaffe takes it, and its layer then reads beyond the blob
+            # pycaffe accepts it, and its layer then reads beyond the blob
             raise TypeError(
                 f"a blob of shape {item.shape} cannot take the place of one of {old.shape}"
             )
 
 
 class RawBlobVec(BlobVec):
-    """The bottoms or the tops that a Python layer is given."""
+    """The bottoms or the tops that a Python layer gets."""
 
 
 class LayerVec(Vector[Any]):

@@ -1,13 +1,13 @@
-"""Every window of a blob as a column, and convolutions as products of columns.
+"""The windows of a blob as columns, and convolutions as matrix products with those columns.
 
-This is Caffe's own way (src/caffe/util/im2col.cpp and a GEMM), over any number of spatial axes and
-for every window that Caffe takes.  Im2col is made of it; Convolution and Deconvolution take it for
-the windows that PyTorch refuses (``needed``):
+This is Caffe's own method (src/caffe/util/im2col.cpp and a GEMM), for any number of spatial axes
+and every window that Caffe accepts.  Im2col uses it; Convolution and Deconvolution use it for the
+windows that PyTorch refuses (``needed``):
 
 - more than 3 spatial axes;
 - dilation 0: every element of the kernel sees the window's first value;
-- a kernel that reaches beyond the padded bottom by less than a stride (``Window.steps``): what lies
-  beyond counts as zero.
+- a kernel that reaches beyond the padded bottom by less than a stride (``Window.steps``): the
+  values beyond count as zero.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Diffs = tuple["torch.Tensor | None", ...]
 
 
 def require_window(layer: Layer, spatial: int) -> Window:
-    """The window of a layer's ``convolution_param``.  Raises CaffeError, naming the layer."""
+    """The window of a layer's ``convolution_param``.  Raises CaffeError naming the layer."""
     try:
         return window_of(layer.param.convolution_param, spatial)
     except ValueError as error:
@@ -35,7 +35,7 @@ def require_window(layer: Layer, spatial: int) -> Window:
 
 
 def needed(window: Window, sizes: Sequence[int]) -> bool:
-    """Whether PyTorch convolves no blob of these spatial ``sizes`` by this window."""
+    """Whether PyTorch cannot convolve a blob of these spatial ``sizes`` with this window."""
     moved = zip(sizes, window.extent, window.pad)
     return (
         len(sizes) > 3
@@ -45,7 +45,7 @@ def needed(window: Window, sizes: Sequence[int]) -> bool:
 
 
 class Columns:
-    """The windows in a blob of spatial ``sizes``; ``places`` says how many there are, by axis."""
+    """The windows in a blob of spatial ``sizes``; ``places`` is their number along each axis."""
 
     def __init__(self, window: Window, sizes: Sequence[int]) -> None:
         self._window = window
@@ -54,7 +54,7 @@ class Columns:
         self.places = tuple(window.steps(sizes))
 
     def gather(self, values: torch.Tensor) -> torch.Tensor:
-        """images × channels × sizes… → images × channels × elements of the kernel × places…."""
+        """im2col: images × channels × sizes… → images × channels × kernel elements × places…."""
         elements = math.prod(self.kernel)
         columns = values.new_zeros((*values.shape[:2], elements, *self.places))
         for number, seen, where in self._elements():
@@ -62,14 +62,14 @@ class Columns:
         return columns
 
     def scatter(self, columns: torch.Tensor) -> torch.Tensor:
-        """The reverse: what each value has in all of its windows, added up (col2im)."""
+        """col2im, the reverse: the sum over all windows that contain a value."""
         values = columns.new_zeros((*columns.shape[:2], *self.sizes))
         for number, seen, where in self._elements():
             values[seen] += columns[:, :, number][where]
         return values
 
     def _elements(self) -> Iterator[tuple[int, Index, Index]]:
-        """Of each element of the kernel: its number, the values it sees, and from which places."""
+        """For each kernel element: its number, the values it sees, and from which places."""
         axes = [
             [self._seen(axis, offset) for offset in range(size)]
             for axis, size in enumerate(self.kernel)
@@ -83,7 +83,7 @@ class Columns:
             )
 
     def _seen(self, axis: int, offset: int) -> tuple[slice, slice]:
-        """Along one axis: the values that an element sees, and the places where it sees one."""
+        """Along one axis: the values that an element sees, and from which places."""
         size, stride = self.sizes[axis], self._window.stride[axis]
         start = offset * self._window.dilation[axis] - self._window.pad[axis]
         first = max(0, -(start // stride))
@@ -97,8 +97,8 @@ class Columns:
 class ColumnProducts:
     """A Convolution, or if ``transposed`` a Deconvolution, of ``group`` groups by columns.
 
-    ``sizes`` are the spatial ones of the blob in which the windows lie: a Convolution's bottom, a
-    Deconvolution's top.
+    ``sizes`` are the spatial sizes of the windowed blob: a Convolution's bottom, a Deconvolution's
+    top.
     """
 
     def __init__(self, window: Window, sizes: Sequence[int], group: int, transposed: bool) -> None:
@@ -129,20 +129,20 @@ class ColumnProducts:
         return to_images, to_weights, diff.transpose(0, 1).flatten(1).sum(1)
 
     def _in_groups(self, weights: torch.Tensor) -> torch.Tensor:
-        """groups × channels of a group × (channels of the windowed blob's group · elements)."""
+        """groups × channels per group × (channels per group of the windowed blob · elements)."""
         return weights.reshape(self._group, weights.shape[0] // self._group, -1)
 
     def _flat(self, values: torch.Tensor) -> torch.Tensor:
-        """images × groups × channels of a group × places, of the blob that has a value a place."""
+        """images × groups × channels per group × places, for the blob with a value per place."""
         return values.reshape(len(values), self._group, values.shape[1] // self._group, -1)
 
     def _gathered(self, values: torch.Tensor) -> torch.Tensor:
-        """images × groups × (channels of a group · elements) × places, of the windowed blob."""
+        """images × groups × (channels per group · elements) × places, for the windowed blob."""
         rows = values.shape[1] // self._group * math.prod(self._columns.kernel)
         return self._columns.gather(values).reshape(len(values), self._group, rows, -1)
 
     def _spread(self, columns: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        """The windowed blob of what ``_gathered`` gives."""
+        """The reverse of ``_gathered``: the windowed blob."""
         elements = math.prod(self._columns.kernel)
         shape = (len(like), -1, elements, *self._columns.places)
         return self._columns.scatter(columns.reshape(shape))

@@ -1,42 +1,43 @@
 """The gradient of a convolution's weights as matrix products over gathered windows.
 
-With one row of X per output pixel, the k_h·k_w·C inputs under its window, and one row of G per
-output pixel, its num_output diffs:
+For each output pixel, X has a row with the k_h·k_w·C inputs under its window, and G has a row with
+its num_output diffs:
 
     ∂W = Gᵀ X        ∂b = Σ rows of G
 
 This is Caffe's own formula (im2col and a GEMM, src/caffe/util/im2col.cpp), here with the channels
-last.  Only as many windows are gathered at a time as stay in the processor's cache, so that they
-cost a few per cent of the product.
+last.  Only as many windows are gathered at a time as stay in the processor's cache, so that
+gathering costs a few per cent of the product.
 
-It is here for its rounding, not for its speed.  On a CPU PyTorch's own ∂W is several times as far
-from float64's as Caffe's: of stage 1's conv1, four images, 9.0e-7 in norm where Caffe's is 2.2e-7.
-On a GPU cuDNN takes for windows of 5×5 a Winograd transform whose ∂W is off by 1e-3 in norm, more
-than TF32's: 1.2e-3 for stage 7's conv1 in batches of 4, 2.8e-3 for stage 1's conv2 in batches of
-128 (measured on an H200, cuDNN 9); the products are off by less than 1e-6.
+The reason is rounding, not speed.  On a CPU the error of PyTorch's own ∂W is several times Caffe's:
+against float64, for stage 1's conv1 and four images, 9.0e-7 in norm where Caffe's is 2.2e-7.  On a
+GPU cuDNN uses a Winograd transform for 5×5 windows whose ∂W is off by 1e-3 in norm, more than
+TF32's: 1.2e-3 for stage 7's conv1 in batches of 4, 2.8e-3 for stage 1's conv2 in batches of 128
+(measured on an H200, cuDNN 9); the products are off by less than 1e-6.
 """
 
 from __future__ import annotations
 
 import torch
 
-# of gathered windows at a time: a few MB stay in the last level of cache
+# bytes of windows gathered at a time: a few MB stay in the last-level cache
 _BYTES = 2 << 20
-# on a GPU, where few large products are faster
+# the same on a GPU, where few large products are faster
 _BYTES_ON_GPU = 256 << 20
-# the BLAS computes this many columns at a time: X is filled up with zeros to a multiple of it
+# the BLAS computes this many columns at a time: X is padded with zeros to a multiple of it
 _COLUMNS = 8
-# so many inputs in one row of a window are too few to be gathered one after another
+# with fewer inputs in one row of a window, planes are gathered (_by_planes)
 _NARROW = 32
-# inputs in one row of a window, and outputs of an image, from which single rows are gathered
+# with this many inputs in one row of a window, and this many output pixels in an image, the windows
+# share their gathered rows (_by_rows_of_windows)
 _WIDE = 128
 _OUTPUTS = 256
 
 
 def suits(images: torch.Tensor, kernel: tuple[int, ...], padded: bool) -> bool:
-    """Whether ``weight_and_bias_diff`` is the way to take, by shapes and device alone.
+    """Whether to use ``weight_and_bias_diff``, by shapes and device alone.
 
-    By nothing that is measured: the same net must round in the same way every time.
+    Nothing measured may decide it: the same net must round in the same way every time.
     """
     if images.dtype != torch.float32 or images.dim() != 4:
         return False
@@ -50,7 +51,8 @@ def weight_and_bias_diff(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """∂W (O×C×k_h×k_w) and ∂b (O) of a convolution without padding, dilation or groups.
 
-    ``images`` is N×C×H×W, ``diff`` N×O×h×w, the top's; channels last in memory, or copied so.
+    ``images`` is N×C×H×W; ``diff``, the top's, is N×O×h×w.  Both are copied unless their channels
+    are last in memory.
     """
     g = diff.permute(0, 2, 3, 1).contiguous()
     _, height, width, outputs = g.shape
@@ -82,7 +84,7 @@ def _by_whole_windows(
         (per_image, stride[0] * per_row, stride[1] * per_pixel, per_row, 1),
     )
     size = kernel[0] * kernel[1] * channels
-    columns = _filled_up(size)
+    columns = _padded(size)
     budget = _BYTES if x.device.type == "cpu" else _BYTES_ON_GPU
     rows_at_once = max(1, budget // (width * columns * x.element_size()))
     images_at_once = min(count, max(1, rows_at_once // height))
@@ -104,14 +106,14 @@ def _by_whole_windows(
 def _by_rows_of_windows(
     x: torch.Tensor, g: torch.Tensor, kernel: tuple[int, ...], stride: int
 ) -> torch.Tensor:
-    """The same where windows begin on every row of inputs, and so share their rows.
+    """The same with a vertical stride of 1, where windows share their rows of inputs.
 
-    Row i of the kernel meets, for all windows of an image, the rows of inputs from i on: as many
-    products as the kernel has rows, of a k_h-th of the gathered inputs.
+    For all windows of an image, row i of the kernel meets the rows of inputs from i on.  So there
+    are k_h products, and a k_h-th of the inputs to gather.
     """
     count, height, width, outputs = g.shape
     size = kernel[1] * x.shape[3]
-    columns = _filled_up(size)
+    columns = _padded(size)
     per_image, per_row, per_pixel, _ = x.stride()
     rows = x.as_strided(
         (count, x.shape[1], width, size), (per_image, per_row, stride * per_pixel, 1)
@@ -128,11 +130,11 @@ def _by_rows_of_windows(
 def _by_planes(
     x: torch.Tensor, g: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """∂W as O×C×k_h×k_w, and ∂b, for few channels, as a first layer has them: ``x`` is N×C×H×W.
+    """∂W as O×C×k_h×k_w, and ∂b, for few channels, as in a first layer; ``x`` is N×C×H×W.
 
-    What lies at one place of the window, for all outputs of an image, is a part of a plane whose
-    rows are long, where the rows of a window are short: Xᵀ is gathered, row by row.  ∂b is added up
-    an image at a time, while its diffs are in the cache.
+    The rows of a window are short here, but the values at one position of all of an image's windows
+    form a part of a plane, whose rows are long: Xᵀ is gathered, row by row.  ∂b is summed image by
+    image, while the diffs are in the cache.
     """
     count, height, width, outputs = g.shape
     per_image, per_channel, per_row, per_pixel = x.stride()
@@ -141,7 +143,7 @@ def _by_planes(
         (per_image, per_channel, per_row, per_pixel, stride[0] * per_row, stride[1] * per_pixel),
     )
     size = places.shape[1:4].numel()
-    gathered = x.new_zeros(_filled_up(size), height * width)
+    gathered = x.new_zeros(_padded(size), height * width)
     found, sums = x.new_zeros(outputs, len(gathered)), x.new_empty(count, outputs)
     for inputs, diffs, image_sums in zip(places, g.view(count, -1, outputs), sums):
         gathered[:size].view(inputs.shape).copy_(inputs)
@@ -151,5 +153,5 @@ def _by_planes(
     return weight_diff.contiguous(), sums.sum(0)
 
 
-def _filled_up(size: int) -> int:
+def _padded(size: int) -> int:
     return -(-size // _COLUMNS) * _COLUMNS

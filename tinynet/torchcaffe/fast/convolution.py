@@ -8,12 +8,13 @@ from __future__ import annotations
 import torch
 
 from tinynet.torchcaffe.acceleration import stands_in_for
-from tinynet.torchcaffe.convolution_layer import ConvolutionLayer, Diffs
+from tinynet.torchcaffe.convolution_layer import ConvolutionLayer
 from tinynet.torchcaffe.fast import winograd, winograd_rows
 from tinynet.torchcaffe.fast.memory_order import preferred
 from tinynet.torchcaffe.layer import Blobs
 from tinynet.torchcaffe.layer_types.convolution import Convolution
 from tinynet.torchcaffe.layer_types.deconvolution import Deconvolution
+from tinynet.torchcaffe.window_columns import Diffs
 
 
 class _InOrder(ConvolutionLayer):

@@ -13,8 +13,9 @@ import torch
 from torch.nn.functional import pad
 
 from tinynet.torchcaffe import window_products
-from tinynet.torchcaffe.convolution_layer import ConvolutionLayer, Diffs
+from tinynet.torchcaffe.convolution_layer import ConvolutionLayer
 from tinynet.torchcaffe.layer import register
+from tinynet.torchcaffe.window_columns import Diffs
 
 
 @register("Convolution")

@@ -1,4 +1,4 @@
-"""Caffe's messages where pycaffe has them: ``caffe.proto.caffe_pb2``."""
+"""Caffe's messages, in the module where pycaffe has them: ``caffe.proto.caffe_pb2``."""
 
 from tinynet.torchcaffe.proto import caffe_pb2
 

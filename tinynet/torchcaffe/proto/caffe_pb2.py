@@ -1,4 +1,4 @@
-"""Caffe's message classes and enums, under the names that its generated module gives them.
+"""Caffe's message classes and enums, under the names in its generated module.
 
 ``caffe_pb2.NetParameter()``, ``caffe_pb2.TRAIN``, ``caffe_pb2.PoolingParameter.MAX``,
 ``caffe_pb2.Phase.Name(0)``.  The classes are those of ``tinynet.caffeformat.schema``; protobuf's
@@ -20,7 +20,7 @@ Phase = enum_type_wrapper.EnumTypeWrapper(
 
 
 def __getattr__(name: str) -> Any:
-    """Every other message class or phase; DESCRIPTOR is that of the file which they make up."""
+    """Any other message class or phase; DESCRIPTOR is the descriptor of their file."""
     schema.load_installed()
     if name == "DESCRIPTOR":
         return schema.NetParameter.DESCRIPTOR.file
