@@ -204,3 +204,37 @@ def test_caffes_parse_log_sh_reads_the_log(
         tables.append("\n".join(" ".join([*row[:1], *row[2:]]) for row in rows if len(row) > 2))
     assert "#Iters TrainingLoss LearningRate\n0 " in tables[0]
     assert_says_the_same(*tables)
+
+
+UNLEARNED = """
+debug_info: true
+layer { name: "x" type: "DummyData" top: "x" top: "y" dummy_data_param {
+  shape { dim: 4 dim: 3 } data_filler { type: "gaussian" std: 2 } } }
+layer { name: "one" type: "InnerProduct" bottom: "x" top: "one" param { name: "w" }
+  param { name: "b" lr_mult: 0 } inner_product_param { num_output: 3
+  weight_filler { type: "xavier" } } }
+layer { name: "norm" type: "BatchNorm" bottom: "one" top: "norm"
+  batch_norm_param { use_global_stats: true eps: 0.5 } }
+layer { name: "two" type: "InnerProduct" bottom: "norm" top: "two" param { name: "w" }
+  param { name: "b" } inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "two" bottom: "y" top: "loss" }
+"""
+
+
+def test_the_log_of_shared_and_unlearned_parameters_is_real_caffes(
+    caffe_python: str, tmp_path: Path
+) -> None:
+    script = """
+import caffe
+caffe.set_mode_cpu()
+caffe.set_random_seed(5)
+net = caffe.Net("../net.prototxt", caffe.TRAIN)
+net.forward()
+net.backward()
+"""
+    (tmp_path / "net.prototxt").write_text(UNLEARNED)
+    real = in_real_caffe(caffe_python, script, tmp_path / "real")
+    ours = in_torchcaffe(script, tmp_path / "ours")
+    assert "Sharing parameters 'b' owned by layer 'one', param index 1" in real.log
+    assert "Layer norm, param blob 2 diff: 0" in real.log
+    assert_says_the_same(whole_log(real.log), whole_log(ours.log))

@@ -59,9 +59,9 @@ class NetGraph:
         self._blob_need_backward: list[bool] = []
         self._latest: dict[str, int] = {}  # blob name → index of the blob that has it now
         self._available: set[str] = set()  # tops that no layer has read yet
-        self._owners: dict[str, tuple[int, int]] = {}  # shared parameter's name → (layer, index)
+        # parameter's name → layer that owns it, index in that layer, index in learnable_params
+        self._owners: dict[str, tuple[str, int, int]] = {}
         self._shared: list[tuple[Blob, Blob]] = []  # (parameter, the one whose memory it uses)
-        self._learnable_index: dict[tuple[int, int], int] = {}
         self._stated: set[tuple[int, str]] = set()  # (learnable parameter, stated multiplier)
         self._memory = 0  # elements of all tops so far
 
@@ -88,7 +88,7 @@ class NetGraph:
             f"got {len(param.propagate_down)} for {len(param.bottom)} bottoms",
         )
         # A layer may add to its own ``param``: BatchNorm sets its lr_mult to 0.  The solver uses
-        # that, but the prototxt's own values, 1 by default, decide whether the layer runs backward.
+        # that, but the prototxt's own values, 1 by default, decide what runs backward.
         learns = [spec.lr_mult != 0 for spec in param.param]
         layer = create_layer(param, param.phase)
         glog.info(f"Creating Layer {param.name}")
@@ -113,9 +113,10 @@ class NetGraph:
             f"layer {param.name}: too many params specified: {len(param.param)} for "
             f"{len(layer.blobs)} parameter blob(s)",
         )
+        layer.param_propagate_down = learns + [True] * (len(layer.blobs) - len(learns))
         for index in range(len(layer.blobs)):
             self._append_param(param, index)
-        need_backward |= any(learns) or len(learns) < len(layer.blobs)
+        need_backward |= any(layer.param_propagate_down)
         self.layer_need_backward.append(need_backward)
         if need_backward:
             for top_id in self.top_ids[-1]:
@@ -169,37 +170,33 @@ class NetGraph:
 
     def _append_param(self, param: schema.LayerParameter, index: int) -> None:
         """Register a layer's parameter blob, which may share another's memory (AppendParam)."""
-        layer_id = len(self.layers) - 1
-        layer = self.layers[layer_id]
         spec = param.param[index] if index < len(param.param) else schema.ParamSpec()
-        layer.param_propagate_down[index] = spec.lr_mult != 0
-        blob = layer.blobs[index]
+        blob = self.layers[-1].blobs[index]
         if not spec.name or spec.name not in self._owners:
+            learnable = len(self.learnable_params)
             if spec.name:
-                self._owners[spec.name] = (layer_id, index)
-            self._learnable_index[layer_id, index] = len(self.learnable_params)
+                self._owners[spec.name] = (param.name, index, learnable)
             self.learnable_params.append(blob)
             self.params_lr.append(spec.lr_mult)
             self.params_decay.append(spec.decay_mult)
-            self._note_stated(spec, self._learnable_index[layer_id, index])
+            self._note_stated(spec, learnable)
             return
-        owner_id, owner_index = self._owners[spec.name]
+        owner_layer, owner_index, learnable = self._owners[spec.name]
         glog.info(
-            f"Sharing parameters '{spec.name}' owned by layer '{self.layer_names[owner_id]}', "
+            f"Sharing parameters '{spec.name}' owned by layer '{owner_layer}', "
             f"param index {owner_index}"
         )
-        owner = self.layers[owner_id].blobs[owner_index]
+        owner = self.learnable_params[learnable]
         permissive = spec.share_mode == schema.ParamSpec.PERMISSIVE
         same = owner.count == blob.count if permissive else owner.shape == blob.shape
         check(
             same,
-            f"cannot share param '{spec.name}' of layer {self.layer_names[owner_id]} (shape "
+            f"cannot share param '{spec.name}' of layer {owner_layer} (shape "
             f"{owner.shape}) with layer {param.name} (shape {blob.shape})",
         )
         self._shared.append((blob, owner))
         blob.share_data(owner)
         blob.share_diff(owner)
-        learnable = self._learnable_index[owner_id, owner_index]
         for field, values in (("lr_mult", self.params_lr), ("decay_mult", self.params_decay)):
             if schema.is_set(spec, field):
                 check(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.torchcaffe.errors import check
+from tinynet.torchcaffe.errors import CaffeError, check
 
 WORD_MAX = 0xFFFFFFFF
 
@@ -43,11 +43,7 @@ class Mt19937:
     def set_state(self, key: np.ndarray, position: int) -> None:
         """Resume from a state that ``get_state`` returned."""
         key = np.asarray(key, np.uint32)
-        check(
-            key.shape == (624,) and 0 <= position <= 624,
-            "the state of a random stream is 624 words and a position from 0 to 624; "
-            f"this one has shape {key.shape} and position {position}",
-        )
+        _require_state(key, position)
         self._bits.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": int(position)}}
 
 
@@ -62,10 +58,17 @@ def from_json(stored: Any) -> tuple[np.ndarray, int]:
     try:
         key = np.frombuffer(bytes.fromhex(stored["key"]), "<u4").astype(np.uint32)
         position = int(stored["position"])
-    except (KeyError, TypeError, ValueError):
-        key, position = np.empty(0, np.uint32), -1
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise CaffeError(
+            "the state of a random stream has 'key', 624 words in hex, and 'position'"
+        ) from None
+    _require_state(key, position)
+    return key, position
+
+
+def _require_state(key: np.ndarray, position: int) -> None:
     check(
         key.shape == (624,) and 0 <= position <= 624,
-        "the state of a random stream is 624 words in hex and a position from 0 to 624",
+        "the state of a random stream is 624 words and a position from 0 to 624; "
+        f"this one has shape {key.shape} and position {position}",
     )
-    return key, position
