@@ -132,7 +132,7 @@ def _write(severity: int, message: str, stacklevel: int) -> None:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            files.discard_output(sys.stderr)  # the terminal was closed: glog continues without it, too
+            files.discard_output(sys.stderr)  # the terminal was closed; glog continues too
         if _files is not None:
             _files.write(severity, line)
 
