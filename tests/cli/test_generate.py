@@ -211,7 +211,7 @@ def test_a_policy_takes_its_own_options(tmp_path: Path) -> None:
     [
         (["--stage", "9"], "no stage 9; the stages are 1 to 8"),
         (["--lr-policy", "poly"], "lr_policy poly needs --power"),
-        (["--base-lr", "nan"], "'nan' is no finite number"),
+        (["--base-lr", "nan"], "'nan' is not a finite number"),
         (["--max-iter", "0"], "0 is not in the range"),
         (["--epochs", "2", "--max-iter", "9"], "choose one"),
         (["--snapshot-prefix", "x"], "--snapshot-prefix is for one solver"),

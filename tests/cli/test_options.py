@@ -108,7 +108,7 @@ def test_a_field_is_searched_in_one_range(here: Path) -> None:
 def test_what_names_a_jobs_run_is_not_given_to_all_jobs_at_once(here: Path, option: str) -> None:
     done = run("jobs", "create", "list", "--stage", 1, "--train", option)
     assert (done.status, done.stderr.count("\n")) == (2, 1)
-    assert "for the list to say" in done.stderr and list(here.iterdir()) == []
+    assert "is set by the list" in done.stderr and list(here.iterdir()) == []
 
 
 def test_a_field_that_is_given_two_values_is_wrong_use() -> None:

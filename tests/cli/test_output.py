@@ -36,9 +36,7 @@ def test_a_name_that_would_stand_in_a_prototxt_and_is_not_utf8_gets_one_line(
     child = run("utf-8", "generate", "--stage", "1", "--out", tmp_path / os.fsdecode(b"p\xff"))
     assert child.returncode == 1
     assert child.stderr.startswith(f"tinynet: {tmp_path}/p\\udcff/stage1".encode())
-    assert child.stderr.endswith(
-        b": is not UTF-8, and would stand in a file that must be; rename it\n"
-    )
+    assert child.stderr.endswith(b": is not UTF-8, and the file to be written must be; rename it\n")
     assert child.stderr.count(b"\n") == 1 and list(tmp_path.iterdir()) == []
 
 

@@ -41,7 +41,7 @@ def test_without_real_caffe_it_says_how_to_get_one(
         (["--set", "no_field=1"], 2, "no solver field 'no_field'"),
         (["--max-iter", "0"], 2, "--max-iter"),
         (["--figure", "curves.txt"], 2, "curves.txt: a figure is written as"),
-        (["--nudge", "nan"], 2, "'nan' is no finite number"),
+        (["--nudge", "nan"], 2, "'nan' is not a finite number"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -28,14 +28,14 @@ PARTS = ("gemm", "train", "solvers", "jobs", "host", "reader", "crops", "convert
     help=f"This part alone (may be given again): {', '.join(PARTS)}.",
 )
 @click.option(
-    "--quick", is_flag=True, help="One short round of everything: a look, no measurement."
+    "--quick", is_flag=True, help="One short round of everything: a look, not a measurement."
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=3, help="Rounds of each.")
 @click.option(
     "--busy",
     type=click.IntRange(min=0),
     default=0,
-    help="Beside every contestant, run N processes that compute without a pause.",
+    help="Run N processes that compute without a pause beside every contestant.",
 )
 @click.option(
     "--processes",
@@ -73,18 +73,21 @@ def bench(
     caffe_tools: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure this machine: tinynet beside real Caffe and a plain PyTorch script.
+    """Measure tinynet on this machine, beside real Caffe and a plain PyTorch script.
 
-    Contestants work in turn, a round each.  A ratio compares what worked in the same round; the
-    median over the rounds counts.  Without --dataset the images are drawn.  What is not here is
-    skipped, with the reason.  Where training was measured too, reader also says what share of a
-    training step the Data layer alone would take.  solvers are two processes that train together
-    beside one with as many threads.  jobs are --processes N trainings that know nothing of each
-    other, beside one that has all threads, and 'tinynet jobs local' on a list of 2N jobs, N at once
-    or one after another.  host is the CPU time
-    that an iteration of batch 1 takes on the host while a device would compute, and how many torch
-    functions it calls: it is measured without a device.  With --busy N the machine is shared: N
-    processes multiply matrices at the same priority, one thread each.
+    Contestants work in turn, a round each.  A ratio compares rates of the same round; the median
+    over the rounds counts.  Without --dataset the images are drawn.  What is not installed is
+    skipped, with the reason.
+
+    Where training was measured too, the part reader also says what share of a training step the
+    Data layer alone would take.  The part solvers compares two processes that train together with
+    one that has as many threads.  The part jobs compares --processes N independent trainings at
+    once with one that has all threads, and 'tinynet jobs local' on a list of 2N jobs, N at once and
+    one after another.  The part host is the CPU time that an iteration of batch 1 takes on the host
+    while a device would compute, and how many torch functions it calls; it needs no device.
+
+    With --busy N the machine is shared: N processes multiply matrices at the same priority, one
+    thread each.
     """
     from tinynet.bench import parts as measured
     from tinynet.bench.bench import Bench
@@ -93,7 +96,7 @@ def bench(
     from tinynet.engine import devices, discovery
 
     if caffe_python is not None:
-        discovery.find_caffe(caffe_python)  # one that was named and is none is a mistake, no gap
+        discovery.find_caffe(caffe_python)  # one that was named must be there
     if gpu is not None:
         devices.require(discovery.find_torch(), gpu)
     parts = [part for part in PARTS if not only or part in only]
@@ -102,7 +105,7 @@ def bench(
     if at_once is not None and "jobs" not in parts:
         raise click.UsageError("--processes is for the part jobs, which --only leaves out")
     rounds = 1 if quick else rounds
-    minutes = rounds * (5 if "jobs" in parts else 1)  # two cores take so long at most
+    minutes = rounds * (5 if "jobs" in parts else 1)  # at most, on two cores
     length = "under two minutes" if quick else f"up to {minutes + 2} minutes"
     click.echo(f"measuring {', '.join(parts)}: {length} on an idle machine", err=True)
     rows: list[Row] = []
@@ -118,7 +121,7 @@ def bench(
             )
             for part in parts:
                 rows += measured.run(work, part)
-    finally:  # what was measured before a part failed, or was interrupted, counts all the same
+    finally:  # what was measured before a failure or an interrupt still counts
         show("")
         if rows and as_json:
             record = {"machine": machine(gpu), "rounds": rounds, "quick": quick, "busy": busy}
@@ -135,7 +138,7 @@ def _ratio(row: Row, rows: list[Row]) -> float | None:
 
 
 def _fraction(row: Row, rows: list[Row]) -> float | None:
-    """Useful operations a second by the rate of the machine's own float32 products."""
+    """Useful operations a second, as a share of the machine's own rate of float32 products."""
     from tinynet.bench.rounds import LIMIT
 
     limit = next((r for r in rows if r.part == row.part and r.name == LIMIT), None)

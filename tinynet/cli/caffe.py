@@ -24,7 +24,7 @@ class _Int32(click.ParamType):
         except ValueError:
             number = 2**31
         if not -(2**31) <= number < 2**31:
-            self.fail(f"{value!r} is no number of 32 bits", param, ctx)
+            self.fail(f"{value!r} is no 32-bit integer", param, ctx)
         return number
 
 
@@ -48,7 +48,7 @@ FLAGS: dict[str, tuple[Any, str, str]] = {
 # spelt as glog spells them
 _FOLDER_VARIABLE = "GLOG_log_dir"
 _STDERR_VARIABLE = "GLOG_logtostderr"
-# Caffe's, whose semantics these are; old scripts look for it
+# of the Caffe whose semantics these are; old scripts look for it
 _VERSION = "1.0.0"
 ACTIONS = ("train", "test", "time", "device_query")
 # the flag of each action that names the file which Caffe reads first
@@ -158,9 +158,10 @@ def caffe(actions: tuple[str, ...], **given: Any) -> None:
 
 
 def _require_first_file(action: str, flags: dict[str, Any]) -> None:
-    """Raise TinynetError where it is not there, before an engine is started.
+    """Raise TinynetError, before an engine is started, if the file that Caffe reads first is gone.
 
-    Other files wait their turn: a fault of the net is told before that there are no weights.
+    The engine checks the others in Caffe's order: it reports a fault of the net before missing
+    weights.
     """
     flag = _READ_FIRST.get(action, "")
     path = flags.get(flag, "")

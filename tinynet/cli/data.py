@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.cli.words import PATH, Group, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
@@ -75,7 +75,7 @@ def verify(dataset: Path, jobs: int | None, as_json: bool) -> None:
         if report.kind == "data set":
             raise TinynetError(f"{dataset}: {bad_images(report.problems)}")
         first = report.problems[0]
-        _, _, what = first.partition(": ")  # behind the path, which may say "converted"
+        _, _, what = first.partition(": ")  # after the path, which may say "converted"
         advice = "" if "convert" in what else "; convert the data set again"
         raise TinynetError(first + advice)
 
@@ -109,7 +109,7 @@ def _print_report(report: VerificationReport) -> None:
     help="Folder for the LMDBs, the mean and the manifest.",
 )
 @click.option("--seed", type=shared_options.SEED, default=1, help="Seed of the shuffled order.")
-@click.option("--crop-to-box", is_flag=True, help="Keep of a training image its box, scaled up.")
+@click.option("--crop-to-box", is_flag=True, help="Crop each training image to its box, scaled up.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be used.")
 @_OVERWRITE
 @_JOBS
@@ -130,7 +130,7 @@ def convert(
         count = len(manifest.skipped)
         named = ", ".join(manifest.skipped[:5]) + (", …" if count > 5 else "")
         noun = "image" if count == 1 else "images"
-        print(f"tinynet: left out {count} bad {noun}: {named}", file=sys.stderr)
+        say(f"tinynet: left out {count} bad {noun}: {named}")
     if as_json:
         content = dataclasses.asdict(manifest)
         del content["names"]  # as many as there are images, and in manifest.json
@@ -152,13 +152,11 @@ def convert(
     "--hold-out",
     type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="PART",
-    help="Hold this part of each class's training images out, for choosing (as 0.1).",
+    help="Hold this part of each class's training images out as tuning images, as in 0.1.",
 )
 @click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
 @click.option("--fold", metavar="K/N", help="Fold K of N over training and validation images.")
-@click.option(
-    "--split-seed", type=shared_options.SEED, default=1, help="Another one, another split."
-)
+@click.option("--split-seed", type=shared_options.SEED, default=1, help="Seed of the random split.")
 @_OVERWRITE
 @_JSON
 def split(
@@ -171,10 +169,10 @@ def split(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Split CONVERTED (from 'data convert') anew, so that what chooses is not what is reported.
+    """Split CONVERTED (from 'data convert') anew, to choose on other images than those reported.
 
-    In the folder that is written, val may choose hyper-parameters and subsets, and test, which has
-    labels, is for reporting.  No content is in two splits.
+    In the new folder, val is for choosing hyper-parameters and subsets; test, which has labels, is
+    for reporting.  No content is in two splits.
     """
     from tinynet.dataset import split as splitting
 
@@ -191,14 +189,13 @@ def split(
             raise UsageError(f"--fold {fold}: give K/N, as 1/5 for the first of five")
         plan = splitting.Fold(int(number), int(folds), split_seed)
     manifest = splitting.split(converted, out, plan, overwrite=overwrite)
-    leaks = len(manifest.skipped)
     if as_json:
         click.echo(json.dumps({"out": str(out), "counts": manifest.counts, **manifest.options}))
         return
     for name, role in plan.roles().items():
         click.echo(f"{name:<6}{manifest.counts[name]:>8} images: {role}")
-    if leaks:
-        print(f"tinynet: left out {leaks} images (see 'skipped' in the manifest)", file=sys.stderr)
+    if manifest.skipped:
+        say(f"tinynet: left out {len(manifest.skipped)} images (see 'skipped' in the manifest)")
 
 
 @data.command(
@@ -210,7 +207,7 @@ def split(
 @click.option("--train-per-class", type=int, default=75, help="Images of each.")
 @click.option("--val-per-class", type=int, default=50, help="Images of each.")
 @click.option("--test-per-class", type=int, default=10, help="Images of each.")
-@click.option("--seed", type=shared_options.SEED, default=1, help="Another one, other images.")
+@click.option("--seed", type=shared_options.SEED, default=1, help="Seed of the drawing.")
 @_OVERWRITE
 def synthesize(out: Path, seed: int, overwrite: bool, **sizes: int) -> None:
     """Draw a data set of coloured, textured shapes, for use without a download.

@@ -13,7 +13,7 @@ from tinynet.cli.words import FOLDER, GivenPath, RenamedOption
 if TYPE_CHECKING:
     from tinynet.study.demo import Folders
 
-_FEW = 5  # passes, below which stage 3 has not caught up with stage 1
+_FEW = 5  # passes; with fewer, stage 3 has not caught up with stage 1
 
 
 @click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
@@ -33,7 +33,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     """Run the whole experiment in minutes, on the CPU: data set to ensemble.
 
     DATASET is a folder or zip in the Tiny ImageNet layout; without it a data set is drawn.  Every
-    command is shown as it runs.  Started again, the demo resumes where it was.
+    command is shown as it runs.  If the demo is started again, it resumes where it was.
     """
     from tinynet.dataset.manifest import read_manifest
     from tinynet.report import canvas
@@ -88,12 +88,12 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
 
 
 def _passes(folders: Folders) -> str:
-    """How long the trainings were, and what to make of it where that is short."""
+    """How often each training image was seen, and what to make of it where that is seldom."""
     from tinynet.study.demo import passes
 
     seen = passes(folders)
     said = ", ".join(f"{times:.3g} times in stage {number}" for number, times in seen.items())
     line = f"each training image was seen {said}"
     if min(seen.values()) < _FEW:
-        line += "; so few favour the first stage, since dropout and crops make a net learn slower"
+        line += "; so few favour stage 1, since dropout and crops make a net learn more slowly"
     return line

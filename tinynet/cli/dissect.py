@@ -78,7 +78,8 @@ HOLD_OUT = 0.1
 @click.option(
     "--split-seed",
     type=shared_options.SEED,
-    help="Hold tuning images out, which alone may choose; without it, val is reported and chose.",
+    help="Hold out tuning images, which alone may choose.  Without it, choices and reported "
+    "figures are on the same images, val.",
 )
 @click.option(
     "--hold-out",
@@ -108,7 +109,7 @@ HOLD_OUT = 0.1
     "--within",
     type=shared_options.FiniteRange(0, min_open=True),
     metavar="SECONDS",
-    help="Begin no training that would not end within this time, by the rates of the others.",
+    help="Begin no training that would not end within this time, judged by the rates so far.",
 )
 @click.option(
     "--pack",
@@ -167,14 +168,15 @@ def dissect(
 ) -> None:
     """Train and evaluate every stage from several seeds, and show what each change is worth.
 
-    DATA is what 'tinynet data convert' wrote (default data/lmdb).  What is done is kept, here or in
-    --results; the same command resumes it, and more seeds or stages are added to what is there.
+    DATA is what 'tinynet data convert' wrote (default data/lmdb).  Finished work is kept; the same
+    command resumes the rest, and more seeds or stages are added to what is there.
     What has not run reads "not run".  The ensemble's first members are the last single stage's
     runs.  One seed of each variant and stage is trained first, then the ensemble's models, then
     other seeds.
     """
     from tinynet.cli import dissect_work
     from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
+    from tinynet.experiment.solvers import Overrides
     from tinynet.study.dissection import planned
     from tinynet.study.results import ResultsPaths
     from tinynet.study.trainings import DissectionRequest, Folders
@@ -201,7 +203,7 @@ def dissect(
         variants=_variants(variants),
         plan=None if folds is not None else _split(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
-        overrides=_overrides(batch_size, gpus_per_job or 1),
+        overrides=Overrides(batch_size=batch_size, solvers=gpus_per_job or 1),
         found=read_overrides_by_stage(overrides_files),
         selection_set=read_choices(overrides_files),
         engine=shared_options.engine_words(engine, caffe_python, cpu),
@@ -246,7 +248,7 @@ def dissect(
 
 
 def _jobs(asked: list[DissectionRequest]) -> list[Job]:
-    """What is left to do of one dissection, or of one for each fold."""
+    """The jobs that are left of one dissection, or of one for each fold."""
     from tinynet.study.dissection import prepare
     from tinynet.study.settings import choices
 
@@ -262,7 +264,7 @@ def _jobs(asked: list[DissectionRequest]) -> list[Job]:
 
 
 def _collect(request: DissectionRequest, evaluating: Devices | None) -> None:
-    """Take over what is finished; ``evaluating``: what evaluates, before that, what is not yet."""
+    """Collect finished runs; ``evaluating``: where to evaluate first those that are not yet."""
     from tinynet.study.dissection import collect_finished, with_class_names
     from tinynet.study.settings import read_settings, write_settings
 
@@ -309,7 +311,7 @@ def _evaluate(request: DissectionRequest, devices: Devices) -> None:
 
 
 def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[Any, str]:
-    """Write the table of what there is, and pack it; it as plain data and as text."""
+    """Write the table of what there is, and pack it; return it as plain data and as text."""
     from tinynet.cli import dissect_report
     from tinynet.study import cross_validation, packing, table
     from tinynet.study.results import write_dissection
@@ -357,9 +359,3 @@ def _split(split_seed: int | None, hold_out: float | None, half_val: bool) -> Pl
             raise UsageError("--hold-out and --half-val: choose one")
         return HalfVal(split_seed)
     return Tuning(HOLD_OUT if hold_out is None else hold_out, split_seed)
-
-
-def _overrides(batch_size: int | None, solvers: int) -> Any:
-    from tinynet.experiment.solvers import Overrides
-
-    return Overrides(batch_size=batch_size, solvers=solvers)

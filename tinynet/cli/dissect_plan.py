@@ -22,17 +22,16 @@ def is_worth_timing(costs: Sequence[Cost]) -> bool:
 def measured(
     left: Sequence[Planned],
     engine: Engine,
-    gpu: int | None,
     cpu: bool,
     say: Callable[[str], None],
 ) -> dict[str, float]:
     """Images a second of every stage that is left, from a few iterations of each net.
 
-    Stages that differ in their rates or initial weights alone take equally long.
+    Stages that differ only in learning rates or initial weights share one measurement.
     """
     from tinynet.bench.pace import training_rate
 
-    chosen = devices.choose(engine, gpu, cpu)
+    chosen = devices.choose(engine, None, cpu)
     device = () if chosen is None else (f"--gpu={chosen}",)
     rates: dict[str, float] = {}
     by_work: dict[tuple[int, int], float] = {}
@@ -46,9 +45,10 @@ def measured(
 
 
 def text(left: Sequence[Planned], rates: Mapping[str, float], at_once: int) -> str:
-    """The table of what is left, and the time of all.
+    """The table of what is left, and the total time.
 
-    ``rates``: by stage; ``at_once``: how many trainings run side by side, each at its own rate.
+    ``rates``: images a second, by stage; ``at_once``: how many trainings run side by side, each at
+    its own rate.
     """
     groups: dict[str, list[Cost]] = {}
     for training in left:

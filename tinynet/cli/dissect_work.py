@@ -1,4 +1,4 @@
-"""How ``tinynet dissect`` does its trainings: on which devices, and told by the minute."""
+"""Runs the trainings of ``tinynet dissect`` on its devices, and reports their pace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Devices:
     """What the trainings run on, as it was asked for.
 
-    ``processes``: at once on the CPU; ``per_gpu``: at once on each GPU; None: not said;
+    ``processes``: trainings at once on the CPU; ``per_gpu``: at once on each GPU; None: not said.
     ``per_job``: GPUs of each training.
     """
 
@@ -41,7 +41,7 @@ class Devices:
     per_job: int = 1
 
     def require_engine(self) -> None:
-        """Raise where no training could begin for want of the engine: before anything is split."""
+        """Raise where the engine is missing: now, before any data is split."""
         from tinynet.engine import discovery
 
         discovery.find(self.engine, self.caffe_python)
@@ -54,7 +54,7 @@ class Devices:
     def at_once(self) -> int:
         """How many trainings run side by side, each at the rate that it has alone."""
         if self._are_cores:
-            return 1  # cores are shared: what runs at once has a part of them each
+            return 1  # trainings at once share the cores
         return max(1, len(self._gpus()) // self.per_job)
 
     def slots(self) -> Slots:
@@ -81,7 +81,7 @@ def show_plan(request: DissectionRequest, devices: Devices) -> None:
 
 
 def costs(left: Sequence[Planned], devices: Devices, is_timed: bool) -> dict[str, Cost]:
-    """The costs of what is left, by run; ``is_timed``: say the plan where that is worth it."""
+    """The costs of what is left, by run; ``is_timed``: also show the plan if it takes long."""
     from tinynet.cli import dissect_plan
 
     found = {training.cost.run: training.cost for training in left}
@@ -95,12 +95,12 @@ def _timed(left: Sequence[Planned], devices: Devices) -> str:
     from tinynet.engine import discovery
 
     found = discovery.find(devices.engine, devices.caffe_python)
-    rates = dissect_plan.measured(left, found, None, devices.cpu, say)
+    rates = dissect_plan.measured(left, found, devices.cpu, say)
     return dissect_plan.text(left, rates, devices.at_once)
 
 
 def write_list(folders: Folders, jobs: Sequence[Job]) -> None:
-    """Write the job list, and say how it is begun."""
+    """Write the job list, and say how to begin it."""
     if not jobs:
         say(f"{folders.results.root}: has all of it; no job is left")
         return
@@ -119,10 +119,10 @@ def work(
     costs: dict[str, Cost] | None,
     within: float | None,
 ) -> JobsReport:
-    """Write the job list and do it; what became of it.
+    """Write the job list and do its jobs.
 
-    ``costs``: of the runs, where the pace is to be told; ``within``: seconds from now in which a
-    training must end to be begun.
+    ``costs``: of the runs, to report the pace; None: without it.  ``within``: a training is begun
+    only if it would end in so many seconds from now.
     """
     slots = devices.slots()
     add_jobs(folders.jobs, jobs, known_unfinished=True)
@@ -147,7 +147,7 @@ def _watch(pace: Pace) -> Callable[[list[Job], list[Job]], None]:
 
 
 def _fits(pace: Pace, within: float) -> Callable[[Job], bool]:
-    """Whether a job ends in time; what no rate is known of yet is taken to do so."""
+    """Whether a job would end in time; one of unknown rate is taken to do so."""
     end = time.monotonic() + within
 
     def fits(job: Job) -> bool:

@@ -26,16 +26,16 @@ from tinynet.cli.words import PATH
     "--direction",
     default="TB",
     metavar="TB|BT|LR|RL",
-    help="Where the net runs to: from the top to the bottom, or otherwise.",
+    help="Which way the net runs: TB is from top to bottom.",
 )
-@click.option("--phase", metavar="TRAIN|TEST", help="The layers of one phase; all without it.")
+@click.option("--phase", metavar="TRAIN|TEST", help="Only the layers of one phase.")
 def draw(
     prototxt: Path, out: Path | None, named: Path | None, direction: str, phase: str | None
 ) -> None:
     """Draw a net of any of Caffe's formats, a box for every layer and blob, as SVG or PNG.
 
-    Without OUT it is PROTOTXT's name with .svg, in this folder.  Layers that work in place stand in
-    the box of their blob.  Shapes are written where the prototxt says them.
+    Without OUT the file is named after PROTOTXT, with .svg, in this folder.  Layers that work in
+    place are drawn in their blob's box.  Shapes are shown where the prototxt gives them.
     """
     from tinynet import files
     from tinynet.caffeformat import net_drawing, schema, upgrade

@@ -66,7 +66,7 @@ class EnsembleReport:
         size = len(members_of(best))
         yield (
             f"best subset: {size} of {scores.members}, {100 * scores.accuracy(best):.2f} % "
-            "(chosen on these very images, so it flatters)"
+            "(optimistic: chosen on these very images)"
         )
         yield f"all {scores.members}: {100 * scores.accuracy(scores.full):.2f} %"
 
@@ -100,7 +100,7 @@ class EnsembleReport:
         metrics = score(self.mean.probabilities, self.mean.labels)
         if self.scores is None:
             return metrics
-        # exact sums; those that were rounded to float32 for the file may tie where these do not
+        # from exact sums: probabilities rounded to float32 for the file may tie where these do not
         return replace(metrics, top1=self.scores.accuracy(self.scores.full))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SPLITS = ("val", "train", "test")
 
 
-#: what every command that may start a worker takes
+# what every command that may start a worker takes
 engine_options = shared_options.all_of(
     shared_options.engine(),
     shared_options.caffe_python,
@@ -75,16 +75,16 @@ def split_option(default: str) -> shared_options.Option:
 )
 @click.option("--weights", type=PATH, metavar="FILE", help="Any .caffemodel.")
 @engine_options
-@click.option("--again", is_flag=True, help="Compute even what is there, of the same weights.")
+@click.option("--again", is_flag=True, help="Compute again what is there for the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **options: Any) -> None:
     """Score a run on a split, with one crop (as training does) or with Caffe's ten.
 
-    RUN is a run directory; its newest snapshot is taken.  Writes the probabilities into it
-    (val.npz, or val_10crop.npz; what is there of the same weights is taken as it is) and prints
-    loss, top-1 and top-5 as Caffe counts them.  On --split train that is the TEST phase's accuracy:
-    no dropout, centre crop.  With --sample N the file is train_sampleN.npz; the images of each
-    class are taken in the order of the SHA-256 of their names.
+    RUN is a run directory; its newest snapshot is used.  Writes the probabilities into it (val.npz,
+    or val_10crop.npz) unless they are there for the same weights, and prints loss, top-1 and top-5
+    as Caffe counts them.  On --split train that is the TEST phase's accuracy: no dropout, centre
+    crop.  With --sample N the file is train_sampleN.npz; the images of each class are taken in the
+    order of the SHA-256 of their names.
     """
     from tinynet.predict import evaluate as prediction
     from tinynet.predict.metrics import score

@@ -1,4 +1,4 @@
-"""``tinynet caffe extract_features``: blobs of a net, batch after batch, as databases of Datums."""
+"""``tinynet caffe extract_features``: write blobs of a net, batch by batch, to databases."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from tinynet.cli import gflags, shared_options
 @click.argument("mode", metavar="[CPU|GPU]", default="CPU")
 @click.argument("device", metavar="[DEVICE_ID]", type=click.IntRange(min=0), default=0)
 def extract_features(**given: str | int) -> None:
-    """Run BATCHES batches of NET in its TEST phase, and keep blobs of it.
+    """Run BATCHES batches of NET in its TEST phase, and write blobs to databases.
 
-    Every image's part of a blob becomes a Datum of floats, with its number in ten digits as key, in
-    the database in the blob's place.  Names are separated by commas.
+    Each image's part of a blob becomes a Datum of floats, whose key is the image's number in ten
+    digits.  The first BLOB goes to the first DB_NAME, and so on; names are separated by commas.
     """
     from tinynet.engine import discovery, foreground
 

@@ -22,8 +22,8 @@ from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.experiment.variants import variant
 
-# What names nets, and what Caffe has replaced: every other field of the solver has its option.
 NAMED_OTHERWISE = {"random_seed": "--seed"}  # as every other command calls it
+# fields that name nets, and what Caffe has replaced: every other field of the solver has its option
 NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
 
 
@@ -93,7 +93,7 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--classes",
     type=click.IntRange(2, LARGEST_COUNT),
-    help="Generate for data that lies elsewhere: so many classes of Tiny ImageNet's.",
+    help="Number of classes, for data that lies elsewhere; sizes are Tiny ImageNet's.",
 )
 @click.option(
     "--data",
@@ -112,14 +112,14 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--std",
     type=shared_options.FiniteRange(0, min_open=True),
-    help="Of the gaussian that weights start from.",
+    help="Standard deviation of the gaussian initial weights.",
 )
 @click.option(
     "--overrides",
     "overrides_file",
     type=FILE,
-    help="Solver values from 'tinynet search', around which stage 8's members vary; options "
-    "given here come before them.",
+    help="Solver values from 'tinynet search'; stage 8's members vary around them.  Options given "
+    "here take precedence.",
 )
 @solver_options
 def generate(
@@ -137,9 +137,9 @@ def generate(
 ) -> None:
     """Write the stages' train_val, deploy and solver prototxt.
 
-    Plain, it writes the files that the repository holds.  An option that is left out leaves the
-    value that the stage has in tinynet/experiment/hyperparameters.py.  From --seed N the
-    members of stage 8 count on.
+    Without options it writes the files that the repository holds.  An option that is left out
+    keeps the stage's own value, from tinynet/experiment/hyperparameters.py.  The members of stage 8
+    have the seeds from --seed N on.
     """
     chosen = _chosen(solver_values)
     found: dict[str, float] = {}
@@ -177,7 +177,7 @@ def generate(
 
 
 def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
-    """Say on stderr where searched values go further than the search did."""
+    """Warn where searched values go to other stages, or were chosen on the reported images."""
     searched = read_stage(file)
     # the ensemble's members vary around the last single stage
     others = [s.name for s in stages if (STAGES[-2] if s.is_ensemble else s).name != searched]
@@ -197,6 +197,6 @@ def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
     if shared:
         click.echo(
             f"{file}: was chosen on {shared:,} of the {reported.images:,} images of {data}'s "
-            f"{reported.name}, which flatters what is measured there",
+            f"{reported.name}, so that accuracy measured there is optimistic",
             err=True,
         )

@@ -28,20 +28,20 @@ def log(severity: str, message: str) -> None:
 
 
 def level() -> int:
-    """The least severity that is logged, by glog's own variable.
+    """The least severity that is logged, from glog's own variable.
 
-    Workers do not inherit that: their parents need the whole log.
+    Workers do not inherit it, since their parents need the whole log.
     """
     said = os.environ.get(_LEVEL_VARIABLE, "")
     return int(said) if said.isdecimal() else 0
 
 
 class Command(click.Command):
-    """Reads ``-flag value``, ``--flag=value``; of a switch ``-flag``, ``-noflag``, ``-flag=0``.
+    """Reads ``-flag value`` and ``--flag=value``; for a switch ``-flag``, ``-noflag``, ``-flag=0``.
 
-    A ``-`` in a flag's name stands for ``_``.  A switch takes no further word: else the action in
-    ``caffe -logtostderr train`` would be its value.  Options are declared as ``--flag``, a switch
-    with ``is_flag``, or as ``--flag/--no-flag`` where it matters that it was switched off.
+    A ``-`` in a flag's name stands for ``_``.  A switch does not take the next word as its value:
+    that would be the action in ``caffe -logtostderr train``.  Options are declared as ``--flag``, a
+    switch with ``is_flag``, or as ``--flag/--no-flag`` where it matters that it was switched off.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

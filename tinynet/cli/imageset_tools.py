@@ -1,4 +1,4 @@
-"""Caffe's programs that make and look through databases of images, by their names and flags.
+"""Caffe's programs that write and average databases of images, by their names and flags.
 
 Sources: tools/convert_imageset.cpp and compute_image_mean.cpp.
 """
@@ -24,7 +24,7 @@ from tinynet.cli.words import PATH
 @click.argument("list_file", metavar="LISTFILE", type=PATH)
 @click.argument("out", metavar="DB_NAME", type=PATH)
 @click.option("--gray", is_flag=True, help="One channel an image.")
-@click.option("--shuffle", is_flag=True, help="In another order each time, as Caffe.")
+@click.option("--shuffle", is_flag=True, help="In another order each time, as in Caffe.")
 @click.option("--backend", default="lmdb", metavar="lmdb|leveldb", help="The kind of database.")
 @click.option("--resize_width", type=int, default=0, metavar="N", help="0: as it is.")
 @click.option("--resize_height", type=int, default=0, metavar="N", help="0: as it is.")
@@ -34,11 +34,11 @@ from tinynet.cli.words import PATH
 def convert_imageset(root: str, list_file: Path, out: Path, **flags: Any) -> None:
     """Write the images of LISTFILE, lines of `NAME LABEL`, into a new database of Datums.
 
-    ROOTFOLDER/ stands before each NAME as it is, so that it needs its slash.
+    ROOTFOLDER/ is put before each NAME as it is, so it needs its slash.
 
-    Records equal those of Caffe's own convert_imageset to the byte, keys and values, as far as
-    nothing has to be encoded anew.  An image that cannot be read is left out, with an error in the
-    log, as there.
+    Records equal those of Caffe's own convert_imageset to the byte, keys and values, unless an
+    image has to be encoded anew.  As in Caffe, an image that cannot be read is left out, with an
+    error in the log.
     """
     from tinynet.dataset import imageset
 

@@ -1,4 +1,4 @@
-"""Looks through the commands of a job list before any of them is started."""
+"""Checks the commands of a job list before any of them is started."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def require_understood(job: Job) -> None:
-    """Raise where a command would not be understood: now, rather than in the night.
+    """Raise where a command of the job is wrong: now, rather than when it is started.
 
     UsageError for its options, TinynetError for a solver file that cannot be used.  Nets and data
-    may come later.
+    may be made later, so they are not checked.
     """
     from tinynet.cli.train import request_of
     from tinynet.run import solver_files
@@ -49,11 +49,11 @@ def _parsed(command: tuple[str, ...]) -> click.Context:
 
 
 def common_fault(folder: Path, again: bool) -> str | None:
-    """Why none of a list's trainings could begin, where that is so: no data, say, or no engine.
+    """Why none of a list's trainings can begin, such as missing data; None where one can.
 
-    Of many jobs that fail one after the other for one reason a user would have to look for it.
-    Where one could begin, None: a job that fails does not keep the others from being done.
-    ``again``: those that have failed before are to be begun too.
+    Otherwise many jobs would fail one after the other, and the user would have to find their one
+    reason.  Where one can begin, the others that fail do not stop it.  ``again``: jobs that have
+    failed before are to be begun too.
     """
     from tinynet.jobs import states
     from tinynet.jobs.job_list import read
@@ -91,7 +91,7 @@ def _require_startable(job: Job) -> None:
 
 @contextlib.contextmanager
 def _in_directory(folder: Path) -> Iterator[None]:
-    """Work where the list's commands will, whose relative paths start there."""
+    """Change to the directory of the list's commands, whose relative paths start there."""
     before = os.getcwd()
     os.chdir(folder)
     try:

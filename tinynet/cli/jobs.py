@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tinynet.jobs.status import RunStatus
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-# what a job's commands are given by the list, each its own
+# options that the list gives each job
 _OWN = ("--stage", "--member", "--seed", "--random-seed", "--prototxt", "--runs", "--name")
-_RETRY = click.option("--retry", is_flag=True, help="Begin again what has failed before.")
+_RETRY = click.option("--retry", is_flag=True, help="Begin again jobs that have failed.")
 
 
 @click.group(
@@ -42,7 +42,7 @@ def jobs() -> None:
     """Run many trainings: over the GPUs or cores of this machine, or through a batch system.
 
     A job list is a folder; every job trains a run and evaluates it.  Any number of runners may
-    work on one list, and what is done is not done again.  'local' needs no scheduler: it takes the
+    work on one list; finished jobs are not done again.  'local' needs no scheduler: it takes the
     free GPUs, or the cores.
     """
 
@@ -113,14 +113,13 @@ def create(
     from tinynet.jobs import plan
     from tinynet.jobs.additions import add_jobs
 
-    both = shared_options.engine_words(engine, caffe_python)
-    together = () if gpus_per_job is None else ("--solvers", str(gpus_per_job))
+    solvers_option = () if gpus_per_job is None else ("--solvers", str(gpus_per_job))
     options = plan.Options(
         prototxt,
         runs,
-        (*_words(train_options, "--train"), *together),
+        (*_words(train_options, "--train"), *solvers_option),
         None if no_evaluate else _words(evaluate_options, "--evaluate"),
-        both,
+        shared_options.engine_words(engine, caffe_python),
     )
     planned: list[Job] = []
     for number in stages:
@@ -151,8 +150,8 @@ def _words(text: str, option: str) -> list[str]:
     for word in words:
         if word.partition("=")[0] in _OWN:
             raise UsageError(
-                f"{option} {text}: {word} is for the list to say, which names each job's run; "
-                f"'tinynet jobs create' itself has --stage, --member, --seeds, --prototxt, --runs"
+                f"{option} {text}: {word} is set by the list, which names each job's run; "
+                "'tinynet jobs create' itself has --stage, --member, --seeds, --prototxt, --runs"
             )
     return words
 
@@ -208,10 +207,10 @@ def local(
 ) -> None:
     """Do the jobs of LIST on this machine, as many at once as there are free GPUs.
 
-    A job that fails is reported and does not keep the others from being done; where none could
-    begin, for want of data, say, none is begun.  The command may be started again, and several
-    times at once: what is done is not done again, and what was stopped or killed resumes.  Ctrl-C,
-    or SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
+    A job that fails is reported, and the others are done all the same; where none can begin, for
+    want of data, say, none is begun.  The command may be started again, and several times at once:
+    finished jobs are not done again, and those that were stopped or killed resume.  Ctrl-C, or
+    SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
     """
     from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import local as runner
@@ -306,8 +305,8 @@ def _conclude(report: JobsReport, folder: Path, as_json: bool) -> None:
 def status(folder: Path, as_json: bool) -> None:
     """Show every run of LIST: state, iteration, last validation accuracy, time left.
 
-    Reads files alone, so that it works from any machine that sees them.  Time left is the
-    training's, at its own speed of late.
+    It only reads files, so it works from any machine that sees them.  Time left is that of the
+    training, at its recent speed.
     """
     from tinynet.jobs.status import statuses
 
@@ -327,7 +326,7 @@ def _print_statuses(found: list[RunStatus]) -> None:
             entry.state,
             "" if entry.iteration is None else f"{entry.iteration:,} / {entry.max_iter:,}",
             "" if entry.val_accuracy is None else f"{100 * entry.val_accuracy:.2f} %",
-            _duration(entry.seconds_left) if entry.state != "done" else "",
+            _time_left(entry),
             entry.where or "",
             entry.message,
         ]
@@ -341,13 +340,12 @@ def _print_statuses(found: list[RunStatus]) -> None:
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
+def _time_left(entry: RunStatus) -> str:
+    from tinynet.study.cost import duration
+
+    if entry.seconds_left is None or entry.state == "done":
         return ""
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return duration(entry.seconds_left)
 
 
 jobs.add_command(slurm)

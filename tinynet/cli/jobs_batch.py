@@ -67,10 +67,10 @@ def _batch_options(memory_example: str) -> shared_options.Option:
 def slurm(**given: Any) -> None:
     """Write Slurm batch scripts for the jobs of LIST that are not done, and submit them.
 
-    One array of tasks, and a further one for each group of jobs that comes after others (the
+    There is one array of tasks, and another for each group of jobs that depends on others (the
     ensemble's average).  Before its time limit a run is told to stop, leaves a snapshot, and its
-    task is put back into the queue; so is one that is preempted or whose node fails.  scancel
-    leaves runs that can resume: submit the list again.
+    task is put back into the queue; so is one that is preempted or whose node fails.  Runs that
+    scancel ended can resume: submit the list again.
     """
     from tinynet.jobs import slurm as system
 
@@ -78,7 +78,7 @@ def slurm(**given: Any) -> None:
 
 
 @click.command(
-    short_help="The same for Grid Engine.",
+    short_help="Write Grid Engine batch scripts for what is not done, and submit them.",
     epilog=shared_options.example(
         "tinynet jobs sge lists/dissection --time 24:00:00 --at-once 4 --submit"
     ),
@@ -86,10 +86,11 @@ def slurm(**given: Any) -> None:
 @LIST
 @_batch_options("4G")
 def sge(**given: Any) -> None:
-    """The same for Grid Engine: write its batch scripts for LIST, and submit them.
+    """Write Grid Engine batch scripts for the jobs of LIST that are not done, and submit them.
 
-    The names of the parallel environment (smp) and of the GPU resource (gpu) differ between
-    sites: yours take their place, as in --option '-pe openmp 4' --option '-l ngpus=1'.
+    Works as 'tinynet jobs slurm' does.  The names of the parallel environment (smp) and of the GPU
+    resource (gpu) differ between sites: replace them, as in --option '-pe openmp 4' --option '-l
+    ngpus=1'.
     """
     from tinynet.jobs import grid_engine as system
 

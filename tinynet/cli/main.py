@@ -36,13 +36,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ensemble": ("evaluate", "Average runs and score every subset of them."),
     "predict": ("predict", "Write the submission file of one run or an ensemble."),
     "draw": ("draw", "Draw any net, a box for every layer and blob, as SVG or PNG."),
-    "report": ("report", "Write a page of runs: tables, the paper's figures, what repeats them."),
+    "report": ("report", "Write a page on runs: tables, the paper's figures, how to repeat them."),
     "jobs": ("jobs", "Run many trainings: on the GPUs or cores here, or on Slurm or Grid Engine."),
-    "parity": ("parity", "Run a solver in both engines from one seed; show how they part."),
+    "parity": ("parity", "Run a solver in both engines from one seed; show how they differ."),
     "dissect": ("dissect", "Train every stage from several seeds, and show each change's gain."),
     "search": ("search", "Search learning rate and weight decay on tuning images."),
     "caffe": ("caffe", "Run Caffe's own command line: caffe train|test|time|device_query."),
-    "bench": ("bench", "Measure this machine beside real Caffe and plain PyTorch."),
+    "bench": ("bench", "Measure tinynet here, beside real Caffe and plain PyTorch."),
     "demo": ("demo", "Run the whole experiment in minutes, on drawn images or on yours."),
     "manual": ("manual", "Show a page of the documentation."),
 }
@@ -97,14 +97,14 @@ def cli() -> None:
 
 
 def _not_utf8(text: str) -> str:
-    """Where Python read bytes of a file's name that are no UTF-8, it holds lone surrogates."""
+    """The message for a text with lone surrogates: Python read a name that is not UTF-8."""
     line = next(line for line in text.splitlines() if not line.isprintable())
     shown = line.strip()[:300].encode("unicode_escape").decode()
-    return f"{shown}: is not UTF-8, and would stand in a file that must be; rename it"
+    return f"{shown}: is not UTF-8, and the file to be written must be; rename it"
 
 
 class _Ended(BaseException):
-    """Raised where a signal comes that would end the process at once, so that it cleans up."""
+    """Raised by a signal that would otherwise end the process at once, without cleaning up."""
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -130,10 +130,10 @@ def _ending_signals_unwind() -> Iterator[None]:
 
 
 def _open_standard_streams() -> None:
-    """Let what a shell closed (``>&-``) swallow what is written to it, and be no other file.
+    """Open /dev/null in place of each standard stream that a shell has closed (``>&-``).
 
-    Else Python has None in the stream's place, and the next file that is opened takes its number,
-    under which children would write to it.
+    Otherwise Python has None for the stream, and the next file that is opened takes its number, so
+    that children would write to that file.
     """
     for number in (0, 1, 2):
         try:
@@ -146,7 +146,7 @@ def _open_standard_streams() -> None:
 
 
 def _print_every_name() -> None:
-    """Let stdout take whatever a file may be called, and our own ×, in any locale."""
+    """Let stdout print any file name, and our own ×, in any locale."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
@@ -155,7 +155,7 @@ def _print_every_name() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 75 stopped and resumable.
 
-    Otherwise 128 and the number of the signal that ended it.
+    A signal that ended it gives 128 plus the signal's number.
     """
     _open_standard_streams()
     _print_every_name()

@@ -1,4 +1,4 @@
-"""Messages for the user, which are no results."""
+"""Messages to the user on stderr, beside the results on stdout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinynet import files
 
 
 def say(line: str) -> None:
-    """Print a line on stderr; where nobody can read it any longer, it is lost, and no more."""
+    """Print a line on stderr; if its reader has gone, drop the line and carry on."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:  # a terminal that was closed, a pipe whose reader has gone
@@ -17,6 +17,6 @@ def say(line: str) -> None:
 
 
 def show(line: str) -> None:
-    """Put a line in the place of the last one shown, on a terminal's stderr; "" takes it away."""
+    """Show a line on a terminal's stderr in place of the last one shown; "" removes it."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":  # an editor's shell
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

@@ -86,13 +86,14 @@ def parity(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run a solver in real Caffe and in the torch engine from one seed, and show how they part.
+    """Run a solver in real Caffe and in the torch engine from one seed; show how they differ.
 
     Both train on the CPU from the same prototxt, random numbers and data.  Shown are both losses,
     how far each parameter moved in real Caffe (the norm of its last minus its first value) and how
     far the torch engine's displacement is from that (relative, L2).  With --nudge or --threads real
-    Caffe also runs against itself: rounding grows with every update, and two right engines need be
-    no nearer.  Another number of threads changes nothing but the order in which its BLAS adds up.
+    Caffe also runs against itself: rounding errors grow with every update, so two right engines
+    need be no nearer than that.  Another number of threads only changes the order in which its BLAS
+    adds up.
     """
     from tinynet.study import engine_parity
 

@@ -99,13 +99,13 @@ def _best(folders: tuple[Path, ...]) -> tuple[Path, ...]:
 
     found = best(folders)
     count = f"{len(found.runs)} {'run' if len(found.runs) == 1 else 'runs averaged'}"
-    say(f"best on the validation images, over ten crops: {found.name}, {count}: "
-        f"{percent(found.top1)}")  # fmt: skip
+    accuracy = percent(found.top1)
+    say(f"best on the validation images, over ten crops: {found.name}, {count}: {accuracy}")
     return tuple(found.runs)
 
 
 def _check(file: Path, split: str, data: Path | None) -> None:
-    """Say whether a submission file has the form that the server takes."""
+    """Require a submission file to have the form that the server takes, and say so."""
     from tinynet.dataset.manifest import read_manifest
     from tinynet.dataset.paths import DATA_ROOT
     from tinynet.predict.submission import require_form
@@ -114,7 +114,7 @@ def _check(file: Path, split: str, data: Path | None) -> None:
     try:
         text = file.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise TinynetError(f"{file}: is no text ({error})") from None
+        raise TinynetError(f"{file}: is not UTF-8 text ({error})") from None
     classes = require_form(text, str(file), manifest.names[split], manifest.wnids)
     click.echo(
         f"{file}: {manifest.counts[split]:,} predictions, one for each image of the {split} split, "

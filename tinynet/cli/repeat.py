@@ -6,8 +6,8 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
-# what steers the work here, or what is printed
-_ONLY_HERE = ("--write-jobs", "--jobs", "--json", "--collect", "--quiet")
+# options that steer the work on this machine, or what is printed
+_ONLY_HERE = ("--write-jobs", "--jobs", "--json", "--collect")
 _ONLY_HERE_WITH_VALUE = ("--pack", "--within", "--per-gpu")
 
 

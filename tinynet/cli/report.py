@@ -1,4 +1,4 @@
-"""``tinynet report``: one page of everything, or one figure."""
+"""``tinynet report``: one page with everything, or one figure."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ NAMES = (
     "--data",
     type=PATH,
     metavar="DIR",
-    help="Converted data set: the page then shows its images, and names of its classes, in place "
-    "of drawn ones.",
+    help="Converted data set: the page then shows its images in place of drawn ones, and the "
+    "names of its classes.",
 )
 @shared_options.engine("What computes feature maps and occlusions.")
 @click.option(
@@ -78,13 +78,13 @@ def report(
     watch: bool,
     every: float,
 ) -> int | None:
-    """Write a page with tables, figures and what repeats them; or with --only one figure.
+    """Write a page with tables, figures and how to repeat them; or with --only one figure.
 
     RUNS are run directories or folders of them (default: runs), all of one data set; RESULTS is
     what 'tinynet dissect' or 'tinynet search' wrote, with or without --folds.  Several dissections
-    of one data set, of other schedules, say, have a table each.  The page is one file that needs no
-    network.  What has not run reads "not run".  With --watch the exit status is 0 where nothing was
-    training in the end, and 75 where something was.
+    of one data set, by different schedules, say, have a table each.  The page is one file that
+    needs no network.  What has not run reads "not run".  With --watch the exit status is 0 if
+    nothing was training in the end, and 75 if something was.
     """
     from tinynet.report import canvas, figures
     from tinynet.report.figure import Choice

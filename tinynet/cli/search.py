@@ -1,4 +1,4 @@
-"""``tinynet search``: solver values, coarse to fine, on images that may choose."""
+"""``tinynet search``: search solver values, coarse to fine, on tuning images."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "--levels",
     type=click.IntRange(1, 5),
     default=2,
-    help="Levels, each around the best so far on a quarter of the sides.",
+    help="Levels; each searches a quarter of the last one's ranges, around the best so far.",
 )
 @click.option(
     "--epochs", type=shared_options.COUNT, help="Length of each trial; default the stage's own."
@@ -84,10 +84,10 @@ def search(
     gpu: int | None,
     as_json: bool,
 ) -> None:
-    """Search solver values of a stage on tuning images, which are no part of what is reported.
+    """Search solver values of a stage on tuning images, which are not among those reported.
 
     The same command, started again or many times at once (on any machines that share DIR), joins
-    one study and resumes with what was left.  Writes DIR/overrides.json, which 'tinynet generate
+    one study and resumes what was left.  Writes DIR/overrides.json, which 'tinynet generate
     --overrides' and 'tinynet dissect --overrides' take, DIR/trials.csv and DIR/plane.png.
     """
     from tinynet.experiment.solvers import Overrides

@@ -21,7 +21,7 @@ Option = Callable[[Any], Any]
 
 
 def all_of(*options: Option) -> Option:
-    """Several options as one decorator, listed in the order of a help page."""
+    """Several options as one decorator, in the order in which a help page lists them."""
 
     def add(command: Any) -> Any:
         for option in reversed(options):
@@ -48,14 +48,14 @@ class Finite(click.types.FloatParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         number = super().convert(value, param, ctx)
         if not (math.isfinite(number) and abs(number) <= 3.4e38):
-            self.fail(f"{value!r} is no finite number", param, ctx)
-        if 0 < abs(number) < 1.2e-38:  # FLT_MIN: what is less has not all its digits, or none
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        if 0 < abs(number) < 1.2e-38:  # FLT_MIN: smaller numbers lose digits, or become 0
             self.fail(f"{value!r} is too near to 0 for a float32", param, ctx)
         return number
 
 
 class FiniteRange(click.FloatRange, Finite):
-    """Such a number in a range; no comparison with nan would refuse it."""
+    """A ``Finite`` number in a range; the range alone would let nan pass."""
 
     name = Finite.name
 
@@ -213,7 +213,7 @@ prototxt_root: Option = click.option(
 def engine_words(
     name: str, caffe_python: str | None, cpu: bool = False, gpu: int | None = None
 ) -> list[str]:
-    """The options once more, as a command that is started with them takes them."""
+    """These options as words of the command line of another command."""
     words = ["--engine", name] if name != "auto" else []
     words += ["--caffe-python", caffe_python] if caffe_python is not None else []
     words += ["--gpu", str(gpu)] if gpu is not None else []

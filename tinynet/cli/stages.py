@@ -135,7 +135,7 @@ def _show_all(summaries: list[dict[str, Any]], batch_size: int) -> None:
     click.echo(
         "\nOutput shapes: after each pooling and fully connected layer.  Multiply-adds: one "
         f"image, forward.\nMemory: training with a batch of {batch_size}, one model at a time.  "
-        f"All of nets for {summaries[0]['classes']} classes."
+        f"All for nets of {summaries[0]['classes']} classes."
     )
 
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-norm",
     type=shared_options.FiniteRange(0, min_open=True),
-    help="After every update scale each unit's incoming weights back to a norm of at most X.",
+    help="After every update, scale each unit's incoming weights to a norm of at most X.",
 )
 @shared_options.cpu("Train on")
 @click.option("--runs", type=PATH, default=Path("runs"), metavar="DIR", help="Where runs lie.")
@@ -100,8 +100,8 @@ def train(as_json: bool, **given: Any) -> None:
     solver.prototxt, or a run directory, which resumes as it was begun.  Ctrl-C stops after the
     iteration and leaves a snapshot.
 
-    Under torchrun, or srun with several tasks, each process is one of as many solvers: rank 0 has
-    the run, the others compute for it.
+    Under torchrun, or srun with several tasks, each process is one of that many solvers: rank 0
+    has the run, the others compute for it.
     """
     from tinynet import launcher
     from tinynet.run import driver, launched
@@ -153,7 +153,7 @@ def _target(
     runs: Path,
     name: str | None,
     overrides: dict[str, str],
-) -> tuple[Path, Any]:
+) -> tuple[Path, RunPaths]:
     """The solver file and the run directory that the arguments name."""
     from tinynet.experiment.paths import StagePaths, member_name
     from tinynet.experiment.stages import stage as stage_by_number
@@ -208,7 +208,7 @@ def _seed(solver: Path, overrides: dict[str, str]) -> int:
 
 
 def _solver_in(folder: RunPaths) -> Path:
-    """What a folder is trained by: of a run or of generated files the same name."""
+    """The solver file of a folder, be it a run's or a stage's: both have the same name."""
     if not folder.run_json.exists() and not folder.solver.exists():
         raise UsageError(f"{folder.root}: holds neither a run (run.json) nor a solver.prototxt")
     if not folder.run_json.exists() and folder.log.exists():

@@ -1,4 +1,4 @@
-"""Commands and options by their words: in the order that helps, near misses, former spellings."""
+"""The words of commands and options: their order, near misses, former spellings, value names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class Group(click.Group):
-    """A group that lists its commands as they were added, and asks whether a near one is meant."""
+    """A group that lists commands in the order of their definition, and suggests near ones."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -24,12 +24,12 @@ class Group(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"no command '{args[0]}'; {_meant(args[0], known)}")
+            ctx.fail(f"no command '{args[0]}'; {_suggestion(args[0], known)}")
         return super().resolve_command(ctx, args)
 
 
 class GivenPath(click.Path):
-    """A Path that is more than an empty word, which would mean the folder at hand."""
+    """A Path that refuses the empty word, which would mean the current folder."""
 
     def __init__(self, **how: Any) -> None:
         super().__init__(path_type=Path, **how)
@@ -50,9 +50,9 @@ def example(*commands: str) -> str:
 
 
 def name_values(command: click.Command) -> None:
-    """Call the values of all options alike: N a count, X a number, DIR a folder, FILE a file.
+    """Name the values of all options alike: N a count, X a number, DIR a folder, FILE a file.
 
-    And show the default of each that has one and does not say otherwise.
+    Also show the default of each option that has one and does not say otherwise.
     """
     for param in command.params:
         if isinstance(param, click.Option) and param.show_default is None:
@@ -69,7 +69,7 @@ def name_values(command: click.Command) -> None:
                 param.metavar = "FILE" if not kind.dir_okay else "PATH" if kind.file_okay else "DIR"
 
 
-def _meant(word: str, known: Sequence[str]) -> str:
+def _suggestion(word: str, known: Sequence[str]) -> str:
     near = _near(word, known)
     if near:
         return f"did you mean {_either(near)}?"
@@ -87,7 +87,7 @@ def _either(words: Iterable[str]) -> str:
 
 
 def no_such_option(error: click.NoSuchOption) -> str:
-    """What to say of an unknown option: near ones are named, as far as a help page shows them."""
+    """The message for an unknown option, which names near ones that a help page shows."""
     params = [] if error.ctx is None else error.ctx.command.get_params(error.ctx)
     shown = [
         word
@@ -100,7 +100,7 @@ def no_such_option(error: click.NoSuchOption) -> str:
 
 
 class RenamedOption(click.Option):
-    """An option that is taken by its ``former`` names too, which no help page shows."""
+    """An option that also works by its ``former`` names, which no help page shows."""
 
     def __init__(self, *names: Any, former: Sequence[str], **how: Any) -> None:
         super().__init__(*names, **how)
