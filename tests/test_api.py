@@ -13,6 +13,8 @@ import tinynet
 from tests.cli.command import run as command
 from tinynet.dataset.manifest import read_manifest
 from tinynet.errors import UsageError
+from tinynet.run import driver
+from tinynet.run.request import TrainingRequest
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,16 @@ def test_a_finished_run_is_returned_as_it_is_and_can_be_loaded(
     assert again.folder == run.folder == tinynet.load_run(run.folder).folder
     with pytest.raises(UsageError, match="no run directory"):
         tinynet.load_run(folder)
+
+
+def test_a_variant_is_trained_with_the_norm_that_no_prototxt_can_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingRequest] = []
+    monkeypatch.setattr(driver, "train", lambda request, say: asked.append(request))
+    tinynet.train("modern", runs=tmp_path)
+    tinynet.train(7, runs=tmp_path)
+    assert [request.max_norm for request in asked] == [4.0, None]  # as 'tinynet dissect' does
 
 
 def test_an_evaluation_is_that_of_the_command(

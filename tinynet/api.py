@@ -43,7 +43,7 @@ stages: tuple[Stage, ...] = STAGES
 """The eight stages of the paper, in order; each shows its layers in a notebook."""
 
 variants: tuple[Variant, ...] = VARIANTS
-"""What the paper tried or named besides."""
+"""Nets that the paper tried or named, besides its stages."""
 
 
 def synthesize(
@@ -55,7 +55,7 @@ def synthesize(
     test_per_class: int = 10,
     seed: int = 1,
 ) -> Path:
-    """Draw a data set of shapes in clutter, in Tiny ImageNet's layout; its folder.
+    """Draw a data set of shapes in clutter, in Tiny ImageNet's layout; return its folder.
 
     Raises UsageError for more classes than there are kinds of shapes, TinynetError where ``out``
     exists.
@@ -118,21 +118,23 @@ def train(
     on_record: Callable[[Record], None] | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
 ) -> Run:
-    """Train a stage (a number), a variant (a name) or a solver.prototxt (a path); the run.
+    """Train a stage (a number), a variant (a name) or a solver.prototxt (a path); return the run.
 
     A run that was begun resumes, and a finished one is returned as it is.  ``settings``: fields of
-    the solver.  ``on_record`` gets each record of the history as it comes: iteration, lr,
-    train_loss, val_accuracy and so on.  Interrupting the kernel leaves a snapshot.  Raises
-    StoppedEarly after that, TinynetError where the training cannot start, fails or diverges.
+    the solver.  ``on_record`` is called with each record of the history as it comes: iteration, lr,
+    train_loss, val_accuracy and so on.  Interrupting the kernel leaves a snapshot and raises
+    StoppedEarly.  Raises TinynetError where the training cannot start, fails or diverges.
     """
     if isinstance(which, Path) or (isinstance(which, str) and which.endswith(".prototxt")):
         solver = Path(which)
         folder, default = solver.resolve().parent.name, f"seed{seed}"
+        max_norm = None
     else:
         found = _net(which)
         solver = StagePaths(Path(prototxt), found.name, member).solver
         folder = found.name
         default = f"seed{seed}" if member is None else member_name(member)
+        max_norm = found.max_norm
     paths = RunPaths.of(Path(runs), folder, name or default)
     overrides = {key: str(value) for key, value in (settings or {}).items()}
     overrides["random_seed"] = str(seed)
@@ -147,6 +149,7 @@ def train(
         gpu=gpu,
         cpu=cpu,
         overrides=overrides,
+        max_norm=max_norm,
         quiet=True,
         on_record=on_record,
     )
@@ -155,7 +158,7 @@ def train(
 
 
 def load_run(folder: PathLike) -> Run:
-    """A run directory that is there.  Raises UsageError where it is none."""
+    """The run in a run directory.  Raises UsageError where the folder is none."""
     run = Run(Path(folder))
     if not run.paths.run_json.exists():
         raise UsageError(f"{folder}: is no run directory (no run.json)")
@@ -171,7 +174,7 @@ def evaluate(
     gpu: int | None = None,
     cpu: bool = False,
 ) -> Evaluation:
-    """Score a run on a split, with one crop or Caffe's ten; what is there already is taken."""
+    """Score a run on a split, with one crop or Caffe's ten; reuse what was computed before."""
     folder = run.folder if isinstance(run, Run) else Path(run)
     request = evaluation.EvaluationRequest(
         folder, split, oversample, engine=engine, gpu=gpu, cpu=cpu
@@ -182,7 +185,7 @@ def evaluate(
 def ensemble(
     runs: Sequence[Run | PathLike], split: str = "val", *, oversample: bool = True, **device: Any
 ) -> Evaluation:
-    """The average of several runs' probabilities, over ten crops if not told otherwise.
+    """Average the probabilities of several runs, over ten crops by default.
 
     ``device``: as for ``evaluate``.  Raises UsageError where a run is named twice, TinynetError
     where the runs are of different images or classes.
@@ -191,7 +194,7 @@ def ensemble(
 
     folders = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
     require_distinct(folders)
-    for folder in folders:  # before the first of them takes minutes
+    for folder in folders:  # all of them, before evaluating the first takes minutes
         load_run(folder)
     found = [evaluate(folder, split, oversample=oversample, **device) for folder in folders]
     members = [Member(folder, one.probabilities) for folder, one in zip(folders, found)]
@@ -200,11 +203,12 @@ def ensemble(
 
 
 def figure(name: str, *sources: Run | PathLike, stage: int | None = None) -> Figure:
-    """One of the report's figures of runs or of a results folder, as a matplotlib figure.
+    """One of the report's figures, of runs or of a results folder, as a matplotlib figure.
 
-    ``name``: "curves", "subsets", "accuracies", "dissection", "confusion", "filters",
-    "feature-maps" or "architecture", which takes a ``stage``.  Raises UsageError on another name,
-    TinynetError where what it needs has not run.
+    ``name``: a key of ``tinynet.report.figures.FIGURES``, such as "curves", "subsets",
+    "accuracies", "dissection", "confusion", "filters", "feature-maps" or "architecture", which
+    takes a ``stage``.  Raises UsageError on another name, TinynetError where what it needs has not
+    run.
     """
     from tinynet.report import figures
     from tinynet.report.figure import Choice
@@ -225,7 +229,7 @@ class Run:
 
     @property
     def paths(self) -> RunPaths:
-        """Every file of it, by name."""
+        """The path of each of its files, by name."""
         return RunPaths(self.folder)
 
     @property
@@ -238,7 +242,7 @@ class Run:
 
     @property
     def history(self) -> list[Record]:
-        """What the log said, one dict an iteration that was displayed or tested."""
+        """What the log said: a dict for each iteration that was displayed or tested."""
         return read_history(self.paths.history)
 
     def curves(self) -> Figure:
@@ -266,7 +270,7 @@ class Run:
 class Evaluation:
     """Probabilities of a split, and how good they are.
 
-    ``members``: of an ensemble, what each of its runs says.
+    ``members``: the probabilities of each run of an ensemble.
     """
 
     probabilities: Probabilities
