@@ -144,5 +144,5 @@ def test_results_as_they_are_kept_are_sound() -> None:
 def test_an_experiment_of_another_form_is_refused(tmp_path: Path, change: dict) -> None:
     results = ResultsPaths(tmp_path)
     results.experiment.write_text(json.dumps({**asdict(settings()), **change}))
-    with pytest.raises(TinynetError, match="experiment.json: is no experiment of ours"):
+    with pytest.raises(TinynetError, match="experiment.json: is not a valid experiment"):
         read_settings(results)

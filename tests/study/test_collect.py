@@ -152,4 +152,4 @@ def test_a_damaged_experiment_is_refused_in_one_line(tmp_path: Path, change: Any
     results.experiment.write_text(json.dumps({**content, **change} if change else change))
     done = run("dissect", "--collect", "--out", tmp_path)
     assert done.status == 1 and done.stderr.count("\n") == 1
-    assert "experiment.json: is no experiment of ours" in done.stderr
+    assert "experiment.json: is not a valid experiment" in done.stderr

@@ -71,6 +71,8 @@ def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) 
     )
     pace = Pace({one.run: one for one in (small, middle, large, huge)}, tmp_path)
     assert pace.expected("small/seed1") is None  # nothing has shown a rate
+    # evaluated anew, since its results have lost files: nobody has counted what it costs
+    assert pace.expected("other/seed1") is None
 
     def shows(run: str, rate: float) -> None:
         history = RunPaths(tmp_path / run).history

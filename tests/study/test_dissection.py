@@ -112,8 +112,8 @@ def test_two_commands_at_once_lose_nothing_of_each_other(
         # the table says one factor and one batch size of all stages
         ({"stages": [2], "epochs_factor": 0.2}, "--epochs-factor 0.2, not 0.1"),
         ({"stages": [2], "overrides": Overrides(batch_size=4)}, "--batch-size 4, not 8"),
-        ({"plan": Tuning(0.2, 2)}, "split otherwise"),
-        ({"plan": HalfVal(1)}, "split otherwise"),
+        ({"plan": Tuning(0.2, 2)}, "another split"),
+        ({"plan": HalfVal(1)}, "another split"),
         ({"plan": None}, "another reported split"),
     ],
 )

@@ -41,7 +41,7 @@ def test_another_form_of_table_is_refused_in_one_line(tmp_path: Path, change: di
     write_dissection(tmp_path, TABLE)
     path = ResultsPaths(tmp_path).table
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(TinynetError, match="is no dissection of ours") as caught:
+    with pytest.raises(TinynetError, match="is not a valid dissection") as caught:
         read_dissection(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -52,7 +52,7 @@ def test_damaged_scores_of_a_run_are_refused_in_one_line(tmp_path: Path) -> None
     content = json.loads(path.read_text())
     content["stages"][0]["runs"][0]["scores"] = [1]
     path.write_text(json.dumps(content))
-    with pytest.raises(TinynetError, match="is no dissection of ours .*scores: expected object"):
+    with pytest.raises(TinynetError, match="is not a valid dissection .*scores: expected object"):
         read_dissection(tmp_path)
 
 

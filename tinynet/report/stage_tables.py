@@ -1,7 +1,8 @@
-"""The tables of the stages: what each reaches and gains, and on which kind of images."""
+"""The tables of the stages: accuracies and gains, and two kinds of images compared."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tinynet.experiment import paper
@@ -10,22 +11,17 @@ from tinynet.report.report_data import ReportData
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
 from tinynet.report.table import NOT_RUN, Cell, Column, Table, interval_cell, number, percent
 from tinynet.run.record import DIVERGED
-from tinynet.study.results import (
-    Ensemble,
-    Estimate,
-    StageRow,
-    absence,
-    of_images,
-    training_heading,
-)
+from tinynet.study.results import Ensemble, Estimate, StageRow, absence
 
 _NONE = Cell("—", "")
 NO_CROPS = "*: sees whole images, which have no crops: the image and its mirror."
 
 
 def stages(report_data: ReportData) -> Table:
-    """What every stage reaches and gains, beside what the paper's text says of it."""
+    """Accuracy and gain of every stage, beside the paper's."""
     found = stage_rows(report_data)
+    training = _training_counts(found)
+    of_all = f", {next(iter(training)):,} images" if len(training) == 1 else ""
     columns = [
         Column("stage", "name"),
         Column("epochs", "number", is_main=False),
@@ -39,7 +35,7 @@ def stages(report_data: ReportData) -> Table:
         Column("gain, 95 % by image", "number", is_main=False),
         Column("gain, 95 % by seed", "number", is_main=False),
         Column("paper's gain", "number"),
-        Column(training_heading(found, "(%)"), "number", is_main=False),
+        Column(f"training (%){of_all}", "number", is_main=False),
         Column("paper's training (%)", "number", is_main=False),
         Column("loss (nats)", "number", is_main=False),
         Column("paper's loss", "number", is_main=False),
@@ -72,11 +68,22 @@ def _stage_cells(report_data: ReportData, row: StageRow) -> list[Cell]:
         number(row.paper.validation),
         *_estimated(row.gain, sign=True),
         number(row.paper.gain, sign=True),
-        replace(training, text=training.text + of_images(row, stage_rows(report_data))),
+        replace(training, text=training.text + _of_images(report_data, row)),
         number(row.paper.training),
         number(row.loss, 3),
         number(row.paper.loss, 3),
     ]
+
+
+def _of_images(report_data: ReportData, row: StageRow) -> str:
+    """How many images a training accuracy is of, where that differs between stages; else ""."""
+    differs = len(_training_counts(stage_rows(report_data))) > 1
+    return f" of {row.training_images:,}" if row.training is not None and differs else ""
+
+
+def _training_counts(rows: Sequence[StageRow]) -> set[int]:
+    """The numbers of images on which training accuracies were measured."""
+    return {row.training_images for row in rows if row.training is not None}
 
 
 def _mean(found: Estimate | None, sign: bool = False, missing: str = "—") -> Cell:
@@ -99,10 +106,10 @@ def _has_no_crops(report_data: ReportData, row: StageRow) -> bool:
 
 
 def _named_cells(report_data: ReportData, row: StageRow, epochs: int | None = None) -> list[Cell]:
-    """Which stage, its epochs, and the seeds that have run as links to their runs."""
+    """The stage, its epochs, and the seeds that have run as links to their runs."""
     done = [run.run for run in row.finished]
     links = report_data.run_links(done, [str(run.seed) for run in row.finished])
-    place = row.number if row.is_step else 100 + row.number  # behind the ladder
+    place = row.number if row.is_step else 100 + row.number  # variants sort after the stages
     lost = sum(run.state == DIVERGED for run in row.runs)
     return [
         Cell(row.label, f"{place:03d}"),
@@ -156,7 +163,7 @@ def _ensemble_cells(report_data: ReportData, ensemble: Ensemble) -> list[Cell]:
 
 
 def tuning_and_held_out(report_data: ReportData) -> Table | None:
-    """Both kinds of images that no net was trained on, by stage; None where none chose."""
+    """Accuracy on tuning and on held-out images, by stage; None without tuning images."""
     rows = [row for row in stage_rows(report_data) if row.tuning is not None]
     if not rows:
         return None

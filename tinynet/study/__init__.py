@@ -1,1 +1,1 @@
-"""Experiments made of the toolkit's own steps: each runs the same commands as a person would."""
+"""Experiments made of the toolkit's own steps: each runs the commands that a person would run."""

@@ -1,4 +1,4 @@
-"""Takes what is worth keeping of a finished run into the results folder: small, and portable."""
+"""Copies what is worth keeping of a finished run into the results folder: small, portable files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tinynet.study.results import (
 )
 from tinynet.study.settings import Settings
 
-# What a run's record says that holds on any machine; the rest are paths, hosts and processes.
+# The fields of a run's record that hold on any machine; the rest are paths, hosts and processes.
 _PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "device", "versions")
 _PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
 
@@ -60,7 +60,7 @@ def sample_of(split: str, settings: Settings) -> int:
 
 
 def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
-    """Whether more than the scores is kept: of splits whose images are compared or averaged."""
+    """Whether more than the scores is kept: for splits whose images are compared or averaged."""
     return split == settings.reported.name or (split != "train" and crop == OVERSAMPLE)
 
 
@@ -71,8 +71,9 @@ def is_averaged(name: str, crop: str) -> bool:
 
 
 def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -> list[Path]:
-    """Files that a run (STAGE/NAME) has in the results and that are gone; [] where it is whole, or
-    not there at all.
+    """The files that a run (STAGE/NAME) has lost in the results.
+
+    [] where it is whole, or not there at all.
     """
     kept = results.run(name)
     if not kept.root.exists():
@@ -95,7 +96,7 @@ def missing(results: ResultsPaths, name: str, settings: Settings | Dissection) -
 def drop_incomplete(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> None:
     """Remove from the results a run that has lost files there, if it can be evaluated again.
 
-    That is, if the run directory is there with its last snapshot.
+    It can where the run directory has the last snapshot.
     """
     if missing(results, name, settings):
         record = runs.load(run.run_json)
@@ -106,12 +107,12 @@ def drop_incomplete(run: RunPaths, name: str, results: ResultsPaths, settings: S
 
 
 def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings) -> bool:
-    """Take over a run (STAGE/NAME) if it is finished and evaluated; whether it is there now.
+    """Copy a run (STAGE/NAME) if it is finished and evaluated; return whether the results have it.
 
-    One that diverged is taken over too, without scores, until it is there as a finished one.  What
-    is there already stays, if it is whole.  Raises TinynetError where it is not, and the run
-    cannot replace it, or where the run was trained by another recipe, or on other data, than the
-    results are of.
+    A run that diverged is copied too, without scores, until a finished one takes its place.  What
+    is there already stays if it is whole.  Raises TinynetError where it has lost files and the run
+    cannot replace it, and where the run was trained by another recipe, or on other data, than the
+    results.
     """
     lost = missing(results, name, settings)
     diverged = _has_diverged(results, name)
@@ -167,18 +168,18 @@ def _publish(
     results: ResultsPaths,
     settings: Settings,
 ) -> None:
-    """Put a run's files into the results, in place of what is there of it."""
-    read_history(run.history)  # a damaged one would stay so
+    """Put a run's files into the results, in place of those that are there."""
+    read_history(run.history)  # raises where it is damaged, before it is copied
     target = results.root / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*"):  # by one that was killed
+    for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed
         shutil.rmtree(left)
     folder = new_folder(target, f".{target.name}.")
     try:
         _write(folder, run, name, record, found, settings)
         if target.exists():
             shutil.rmtree(target)
-        folder.rename(target)  # whoever collects holds the lock of the results
+        folder.rename(target)  # the caller holds the lock of the results
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -210,7 +211,7 @@ def _write(
 
 
 def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:
-    """Keep the filters of figure 3, where the run has its last weights and begins with filters."""
+    """Keep the filters of figure 3, if the run has its last weights and begins with filters."""
     try:
         weights, _ = newest_weights(run, iteration)
         found = first_layer(run, weights) if weights is not None else None
@@ -221,7 +222,7 @@ def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:
 
 
 def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
-    """A run's row: its scores where it is finished, "not run" where it is not there."""
+    """A run's row: with its scores if it is finished, "not run" if it is not there."""
     path = results.scores(name)
     try:
         return typed(RunRow, read_json(path))
@@ -234,7 +235,7 @@ def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
 
 
 def portable(record: runs.Run) -> dict[str, Any]:
-    """A run's record without what is of one machine."""
+    """A run's record without what belongs to one machine."""
     content = asdict(record)
     kept: dict[str, Any] = {key: content[key] for key in _PORTABLE}
     if record.state == runs.DIVERGED:
@@ -288,7 +289,7 @@ def _require_images(
     run: RunPaths,
     settings: Settings,
 ) -> None:
-    """An evaluation with --data writes the same files, of other images."""
+    """Raise TinynetError where a file is of other images: ``evaluate --data`` writes the same."""
     counts = settings.data.get("counts", {})
     for key, p in found.items():
         count = sample_of(key[0], settings) or counts.get(key[0])

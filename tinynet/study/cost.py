@@ -1,7 +1,7 @@
 """What the trainings of a dissection cost, and how long the rest of them will take.
 
-A cost counts images, so that it holds on any machine; a measured rate makes a time of it.  The unit
-is one image of a training iteration.  An image that is only tested costs a third of that, for the
+A cost counts images, so that it holds on any machine; a measured rate turns it into a time.  The
+unit is one image of a training iteration.  An image that is only tested costs a third of that: the
 backward pass takes twice the forward pass's products (see ``caffeformat.shapes``).  Ten crops count
 as ten images, the most that they can cost: an engine that shares their computation takes less.
 """
@@ -20,16 +20,16 @@ from tinynet.run.paths import RunPaths
 
 TEST_COST = 1 / 3  # of an image that is tested, in images that are trained on
 CROPS = 10
-_STARTING = 20.0  # seconds that the processes of a training and its evaluations take to begin
+_STARTING = 20.0  # seconds that the processes of a training and its evaluations take to start
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One training and what follows it.
+    """The cost of one training and of its evaluations.
 
-    ``run``: STAGE/NAME.  ``batch``: images of an iteration.  ``tested``: images that pass forward
-    alone, in the tests of the training and in the evaluations after it.  ``multiply_adds``: of one
-    image's forward pass.
+    ``run``: STAGE/NAME.  ``batch``: images of an iteration.  ``tested``: images that only pass
+    forward, in the tests of the training and in the evaluations after it.  ``multiply_adds``: of
+    one image's forward pass.
     """
 
     run: str
@@ -49,17 +49,17 @@ class Cost:
 
     @property
     def operations(self) -> float:
-        """Multiply-adds of it all: what nets of different sizes are compared by."""
+        """All multiply-adds, by which nets of different sizes are compared."""
         return 3.0 * self.images * self.multiply_adds
 
 
 def cost(
     run: str, net: schema.NetParameter, solver: schema.SolverParameter, evaluated: int
 ) -> Cost:
-    """The cost of a NetParameter's training by a SolverParameter.
+    """The cost of training a net by a solver.
 
     ``evaluated``: views of images that are evaluated after it.  Raises TinynetError where the net
-    has no batch.
+    has no Data layer with a batch.
     """
     found = shapes.infer(net, schema.TRAIN)
     batch = next((layer.data_param.batch_size for layer in net.layer if layer.type == "Data"), 0)
@@ -88,10 +88,10 @@ def _test_layers(net: schema.NetParameter) -> list[schema.LayerParameter]:
 
 
 class Pace:
-    """Tells, while trainings run, how fast they are and how long all that is left will take.
+    """Says, while trainings run, how fast they are and how long all that is left will take.
 
-    The rate is that of the last stretch between two looks, so that a busy hour or a paused process
-    changes the time left and nothing else.
+    The rate is that between the last two looks, so that a busy hour or a paused process changes the
+    time left and nothing else.
     """
 
     def __init__(self, costs: Mapping[str, Cost], runs: Path) -> None:
@@ -131,13 +131,15 @@ class Pace:
         return found
 
     def expected(self, run: str) -> float | None:
-        """The seconds that the rest of a run and its evaluations take, by what all have shown.
+        """An upper bound, in seconds, for the rest of a run and its evaluations.
 
-        At most, that is: a net takes no longer for an image than one of more multiply-adds that was
-        seen at work, and a net larger than all of those longer in proportion.  None where none has
-        shown its rate yet.
+        An image takes no longer than in a larger net (by multiply-adds) whose rate is known; in a
+        net larger than all of those it takes longer in proportion.  None where no rate is known
+        yet, or no cost of the run.
         """
-        mine = self._costs[run]
+        mine = self._costs.get(run)
+        if mine is None:
+            return None
         seen = []  # (multiply-adds, seconds an image)
         for other, cost in self._costs.items():
             rate = _shown_rate(self._records(other))
@@ -163,7 +165,7 @@ class Pace:
         now = time.monotonic()
         iteration = int(records[-1]["iteration"])
         before = self._seen.get(run)
-        # a stretch in which its training ended is one of evaluation as well, which shows no images
+        # not once the training has ended: it was then evaluated as well, which shows no images
         if before is not None and before[0] < iteration < cost.iterations:
             self._seen[run] = (iteration, now)
             return iteration, (iteration - before[0]) * cost.batch / (now - before[1])
@@ -179,7 +181,7 @@ class Pace:
 
 
 def _shown_rate(records: Sequence[Record]) -> float:
-    """Images a second at the last display that tells it; 0.0 where none does."""
+    """Images a second in the last record that has it; 0.0 where none does."""
     rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
     return float(rates[-1]) if rates else 0.0
 

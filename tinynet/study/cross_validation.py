@@ -2,11 +2,11 @@
 
 Fold k is held out of a training on all the others, so that every image is predicted once by nets
 that have not seen it.  Each fold is a dissection of its own, under OUT/foldK and RESULTS/foldK;
-this module sets them up and puts them together.
+this module sets them up and combines their results.
 
 It also answers the paper's question whether its splits have the same statistics: in every fold,
-images that came from ``train`` and from ``val`` are predicted by the same nets.  Where one kind
-is easier, that is how much accuracy a number on the other would miss.
+images that came from ``train`` and from ``val`` are predicted by the same nets.  The difference of
+their accuracies says how much easier one kind is.
 """
 
 from __future__ import annotations
@@ -23,14 +23,7 @@ from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
 from tinynet.predict.probabilities import CENTER
 from tinynet.study.collect import read_row
-from tinynet.study.results import (
-    DIVERGED,
-    FINISHED,
-    NOT_RUN,
-    ResultsPaths,
-    RunRow,
-    read_run_predictions,
-)
+from tinynet.study.results import DIVERGED, FINISHED, NOT_RUN, ResultsPaths, RunRow
 from tinynet.study.settings import Settings, read_settings
 from tinynet.study.statistics import t_interval, unpaired_interval
 from tinynet.study.trainings import DissectionRequest, Folders
@@ -50,12 +43,12 @@ class Origin:
 class StageFolds:
     """A stage's cross-validation; None where a fold has not run.
 
-    ``diverged``: the folds, counted from 1, of which a training did.  ``folds``: held-out accuracy
-    of each, averaged over its seeds.  ``mean`` and ``by_fold``: over the folds (Student's t;
-    folds share training images, so that it is somewhat too narrow).
-    ``train_less_val``: how much more accurate the nets are on held-out training images than on
-    held-out validation images; ``train_less_val_interval``: two independent samples of images,
-    normal approximation.
+    ``folds``: held-out accuracy of each fold, averaged over its seeds.  ``mean`` and ``by_fold``:
+    the mean over the folds and its interval (Student's t; somewhat too narrow, since folds share
+    training images).  ``train_less_val``: how much more accurate the nets are on held-out training
+    images than on held-out validation images; ``train_less_val_interval``: of two independent
+    samples of images, by the normal approximation.  ``diverged``: the folds, counted from 1, in
+    which a training diverged.
     """
 
     name: str
@@ -69,7 +62,7 @@ class StageFolds:
     diverged: list[int] = field(default_factory=list)
 
     def absence(self, fold: int) -> str:
-        """What stands in a table for the accuracy of a fold, counted from 1, that has none."""
+        """What a table shows for a fold, counted from 1, that has no accuracy."""
         return DIVERGED if fold in self.diverged else NOT_RUN
 
 
@@ -83,7 +76,7 @@ class _Folds:
 
 
 def fold_folders(folders: Folders, number: int) -> Folders:
-    """Where fold ``number`` (from 1) has its files."""
+    """The folders of fold ``number``, from 1."""
     name = f"fold{number}"
     return Folders(folders.root / name, ResultsPaths(folders.results.root / name))
 
@@ -102,7 +95,7 @@ def requests(
 
 
 def summarize(folders: Folders, folds: int) -> list[StageFolds]:
-    """What the folds that have run say, by stage; writes RESULTS/folds.json.
+    """Summarize the folds that have run, by stage, and write RESULTS/folds.json.
 
     Raises TinynetError where a fold's results cannot be read.
     """
@@ -117,15 +110,15 @@ def summarize(folders: Folders, folds: int) -> list[StageFolds]:
 
 
 def read_folds(root: Path) -> tuple[list[StageFolds], str]:
-    """What ``summarize`` wrote, and the command that makes it, "" where it does not say.
+    """What ``summarize`` wrote, and the command that made it ("" where the file does not say).
 
     Raises TinynetError where the file is of another form.
     """
-    path = Path(root) / FOLDS
+    path = root / FOLDS
     try:
         found = files.typed(_Folds, files.read_json(path))
     except (OSError, ValueError) as error:
-        raise TinynetError(f"{path}: is no cross-validation of ours ({error})") from None
+        raise TinynetError(f"{path}: is not a valid cross-validation ({error})") from None
     return found.stages, found.command
 
 
@@ -160,7 +153,7 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, Settings | None]]) -> Stag
 
 
 def _rows(name: str, results: ResultsPaths, settings: Settings | None) -> list[RunRow]:
-    """A stage's runs of one fold, [] where it has not begun."""
+    """A stage's runs in one fold, [] where the fold has not begun."""
     seeds = [] if settings is None else settings.seeds
     return [read_row(results, f"{name}/seed{seed}", seed) for seed in seeds]
 
@@ -168,11 +161,11 @@ def _rows(name: str, results: ResultsPaths, settings: Settings | None) -> list[R
 def _held_out(
     rows: list[RunRow], results: ResultsPaths, settings: Settings | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of each held-out image: the share of seeds that are right, and whether it is from val."""
+    """For each held-out image: the share of seeds that are right, and whether it is from val."""
     if settings is None or any(row.state != FINISHED for row in rows):
         return None
     split = settings.reported.name
-    found = [read_run_predictions(results.root, row.run, split, CENTER) for row in rows]
+    found = [results.predictions(row.run, split, CENTER) for row in rows]
     right = [p.right for p in found]
     # Tiny ImageNet's layout names validation images val_N.JPEG, training ones after their wnid
     from_val = np.array([item.startswith("val_") for item in found[0].names.tolist()])

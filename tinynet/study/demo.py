@@ -1,7 +1,7 @@
 """The whole experiment in minutes: data set → LMDB → prototxt → runs → ten crops → ensemble.
 
-The demo is a list of ``tinynet`` commands, shown before they run, so that what it does can be
-repeated by hand.  What is done already is kept: an interrupted demo resumes where it was.
+The demo is a list of ``tinynet`` commands, each shown before it runs, so that it can be repeated by
+hand.  What is done already is kept: an interrupted demo resumes where it was.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tinynet.study.paths import ExperimentPaths
 
 Say = Callable[[str], None]
 
-AGAIN = "delete it, and the demo, started again, makes it anew"
+AGAIN = "delete it and start the demo again, which makes it anew"
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Training:
         return runs / stage(self.stage).name / f"seed{self.seed}"
 
 
-# Two stages show what one change does; two seeds of the one with crops make the ensemble, since
-# stage 8's own members, stage 7, cost twice as much an iteration.
+# Two stages show what a change does.  Two seeds of the one with crops make the ensemble, since
+# stage 8's own members, nets of stage 7, cost twice as much an iteration.
 TRAININGS = (
     Training(1, 1, False),
     Training(3, 1, True),
     Training(3, 2, True),
 )
-# Small batches, and a rate to suit them, learn most from the few images that minutes allow.
+# Small batches, with a rate to suit them, learn most from the few images that minutes allow.
 BATCH_SIZE = 16
 BASE_LR = 0.005
 # A net needs to see its images often before dropout and crops pay: stage 1 has learned the drawn
@@ -77,10 +77,10 @@ class Folders(ExperimentPaths):
 
 
 def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
-    """Iterations of each stage: those asked for, those that the folder's runs have, or the usual.
+    """Iterations of each stage: those asked for, those of the folder's runs, or the usual.
 
-    Raises UsageError where the folder's runs have another length than is asked for: a schedule
-    follows its length, so that no run of one could become one of the other.
+    Raises UsageError where the folder's runs have another length than is asked for: schedules
+    follow the length, so that a run of one cannot become a run of the other.
     """
     found = {}
     for number, usual in ITERATIONS.items():
@@ -132,8 +132,8 @@ def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say
     """Run the demo's commands one after the other, each in a process of its own.
 
     Raises UsageError where the folder holds a demo of another length; StoppedEarly after a signal,
-    which the command that runs gets too and ends in its own way; TinynetError, naming the command,
-    if one fails.  The reason stands above it.
+    which is passed on to the running command; TinynetError, naming the command, if one fails, after
+    that command has printed its reason.
     """
     resumes = "the demo resumes from here when it is started again"
     asked = lengths(folders, iterations)
@@ -147,7 +147,7 @@ def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say
                 raise StoppedEarly(f"{folders.root}: stopped by {name}; {resumes}")
             if status != 0:
                 raise TinynetError(
-                    f"'tinynet {command[0]}' ended with status {status}; the reason stands above; "
+                    f"'tinynet {command[0]}' ended with status {status}; the reason is above; "
                     f"once that is mended, {resumes}"
                 )
 
@@ -196,7 +196,7 @@ def results(folders: Folders) -> list[Result]:
         paths = RunPaths(training.run(folders.runs))
         many = read_probabilities(paths.probabilities("val", oversample=True), AGAIN)
         logged = [r for r in read_history(paths.history) if "val_accuracy" in r]
-        # the stages train for different lengths, which their accuracies must be read with
+        # the stages train for different lengths, without which their accuracies mislead
         label = f"{_label(training)}, {logged[-1]['iteration']} iterations"
         rows.append(Result(label, logged[-1]["val_accuracy"], _score(many), many.views))
     mean = read_probabilities(folders.results / "val_10crop.npz", AGAIN)

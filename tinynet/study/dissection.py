@@ -1,14 +1,14 @@
-"""The paper's section 4.2, as it wished for: what is to be run, and where it lies.
+"""The paper's section 4.2, with several seeds: which trainings are to be run, and their files.
 
     OUT/data/      the data split anew, where a tuning set is held out (tinynet data split)
     OUT/prototxt/  the stages at this experiment's lengths and batch size
     OUT/runs/      run directories: snapshots, logs
     OUT/jobs/      the job list: one job a training
-    RESULTS/       what is kept of finished runs, and the table (``experiments.results``)
+    RESULTS/       what is kept of finished runs, and the table (``study.results``)
     RESULTS/.lock  held while RESULTS is changed: jobs of a list end at the same time
 
 Every training is a job of ``tinynet train`` and ``tinynet evaluate`` commands, done here or by a
-batch system.  One whose results are there is not in the list any more.
+batch system.  A training whose results are there is no longer in the list.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from tinynet.experiment import generate
 from tinynet.experiment.paths import WARM_UP
 from tinynet.experiment.solvers import batch_size
 from tinynet.jobs.job_list import Job
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
 from tinynet.study.cost import CROPS, Cost, cost
 from tinynet.study.recipes import Recipe, recipe
-from tinynet.study.results import OVERSAMPLE, Split
+from tinynet.study.results import Split
 from tinynet.study.settings import (
     Settings,
     describe_data,
@@ -58,11 +59,11 @@ from tinynet.study.trainings import (
 
 
 def prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
-    """Split the data, write the prototxt and ``experiment.json``; the jobs that are left to do.
+    """Split the data, write the prototxt and ``experiment.json``; return the jobs left to do.
 
     What is there is checked and kept.  Raises UsageError where the results folder holds another
-    experiment or a reported image of an honest split has chosen, TinynetError where the data or
-    what lies in the folders is not usable.
+    experiment, or where a reported image of an honest split has chosen; TinynetError where the data
+    or the files in the folders cannot be used.
     """
     _require_stages_of_found(request)
     read_manifest(request.data)  # without data no folder is begun
@@ -108,10 +109,7 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
 
 @dataclass(frozen=True)
 class Planned:
-    """A training that is left to do: what it costs, and its files, which may not lie anywhere yet.
-
-    ``net``, ``solver``: the NetParameter and the SolverParameter.
-    """
+    """A training that is left to do: its cost, net and solver, which may not be written yet."""
 
     cost: Cost
     net: schema.NetParameter
@@ -119,10 +117,10 @@ class Planned:
 
 
 def planned(request: DissectionRequest) -> list[Planned]:
-    """What is left to do, in the order of work; nothing is written.
+    """The trainings left to do, in the order of work; writes nothing.
 
-    Data that is still to be split is taken whole, which is at most what it comes to.  Raises as
-    ``prepare`` does.
+    Where the data is still to be split, the whole set is counted, so that costs are upper bounds.
+    Raises as ``prepare`` does.
     """
     _require_stages_of_found(request)
     source = read_manifest(request.data)
@@ -158,7 +156,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
 
 
 def _will_be_taken_over(folders: Folders, name: str, settings: Settings) -> bool:
-    """Whether ``prepare`` finds a run done that is not in the results yet."""
+    """Whether a run that is not in the results yet is done, so that ``prepare`` collects it."""
     run = RunPaths(folders.runs / name)
     record = runs.load(run.run_json)
     if record is not None and record.state == runs.DIVERGED:
@@ -167,19 +165,19 @@ def _will_be_taken_over(folders: Folders, name: str, settings: Settings) -> bool
 
 
 def collect_finished(folders: Folders, settings: Settings) -> list[str]:
-    """Take over what has been finished in the run directories; the runs that are there now."""
-    found = []
-    for name in planned_runs(settings):
-        if collect.collect(RunPaths(folders.runs / name), name, folders.results, settings):
-            found.append(name)
-    return found
+    """Copy finished runs into the results; return those that are there now."""
+    return [
+        name
+        for name in planned_runs(settings)
+        if collect.collect(RunPaths(folders.runs / name), name, folders.results, settings)
+    ]
 
 
 def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settings:
-    """The settings with the names of the classes, which files of earlier versions lack.
+    """Add the names of the classes to settings of an earlier version, which lack them.
 
-    They are taken from the data that the experiment is of, where it is at hand; else ``settings``
-    is returned as it is.
+    They come from the experiment's own data, if one of its folders is at hand; otherwise
+    ``settings`` is returned as it is.
     """
     if settings.data.get("class_names"):
         return settings
@@ -227,7 +225,7 @@ def _data(request: DissectionRequest) -> tuple[Path, Manifest]:
     asked = {"plan": type(request.plan).__name__, **vars(request.plan)}
     if found.options.get("split") != asked or found.options.get("split_of") != source.digests:
         raise UsageError(
-            f"{folder}: holds {request.data} split otherwise, or other data; name another --out"
+            f"{folder}: holds another split of {request.data}, or other data; name another --out"
         )
     return folder, found
 
@@ -256,7 +254,7 @@ def _require_stages_of_found(request: DissectionRequest) -> None:
     for name in request.found:
         if name not in names:
             raise UsageError(
-                f"--overrides: '{name}' is none of what is trained ({', '.join(names)}); leave "
+                f"--overrides: '{name}' is not among the nets to train ({', '.join(names)}); leave "
                 "its file out, or add its --stage or --variant"
             )
 
@@ -293,7 +291,7 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
         crops = ("--oversample",) if crop == OVERSAMPLE else ()
         sample = collect.sample_of(split_name, settings)
         part = ("--sample", str(sample)) if sample else ()
-        # a run that was trained before the data moved knows where they lay
+        # a run that was trained before the data moved records their old place
         where = ("--data", os.fspath(data), *request.engine)
         commands.append(("evaluate", run, "--split", split_name, *crops, *part, *where))
     pack = () if request.pack is None else ("--pack", os.fspath(request.pack))

@@ -1,8 +1,7 @@
-"""Runs one solver in real Caffe and in the torch engine from one seed, and measures how they part.
+"""Runs one solver in real Caffe and in the torch engine from one seed, and compares the two.
 
-The measure of what is near is real Caffe itself: rounding grows with every update, so a second run
-of it, with one weight nudged or on another number of threads, shows how far two right engines may
-be apart.
+Rounding errors grow with every update, so real Caffe itself is the yardstick: a second run of it,
+with one weight nudged or on another number of threads, shows how far two right engines may differ.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from tinynet.run import checks, training_prototxt
 from tinynet.run.paths import RunPaths
 from tinynet.run.training_prototxt import TrainingPrototxt
 
-LOSS_LIMIT = 1e-3  # relative difference of the loss from which on two runs have parted
+LOSS_LIMIT = 1e-3  # relative difference of the loss above which two runs have parted
 DISPLACEMENT_LIMIT = 0.01  # relative L2 difference of a parameter's displacement
 _NEVER = 2**31 - 1
 
@@ -49,10 +48,10 @@ class ParityRequest:
 
 @dataclass
 class Run:
-    """What one engine did: ``losses`` and ``inputs`` (checksums) by iteration, and the parameters.
+    """What one engine did.
 
-    ``start`` and ``end``: parameters before the first and after the last update, by
-    ``LAYER[INDEX]``.
+    ``losses``, ``inputs`` (checksums): by iteration.  ``start``, ``end``: the parameters before the
+    first and after the last update, by ``LAYER[INDEX]``.
     """
 
     label: str
@@ -79,7 +78,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run against the reference, real Caffe's."""
+    """A run compared with the reference, which is real Caffe's."""
 
     run: Run
     differences: list[float]  # of the loss, relative, by iteration
@@ -110,7 +109,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Real Caffe's run, the torch engine against it, and the yardstick where it was asked for."""
+    """Real Caffe's run, the torch engine's compared with it, and the yardstick if asked for."""
 
     net: str
     seed: int
@@ -174,7 +173,7 @@ def _moved(name: str, reference: Run, other: Run) -> Moved:
 
 
 def run(request: ParityRequest, tell: Tell) -> ParityReport:
-    """Run the engines at once and compare; ``tell(label, iterations)`` hears how far each is.
+    """Run the engines at once and compare; ``tell(label, iterations)`` reports how far each is.
 
     Raises TinynetError where there is no real Caffe, where data or weights are missing, and where
     an engine fails; UsageError where there are fewer cores than threads asked for.
@@ -220,8 +219,11 @@ def run(request: ParityRequest, tell: Tell) -> ParityReport:
 
 
 def _require_cores(threads: int | None) -> None:
-    """A BLAS takes no more threads than cores: it would add up in its usual order, and so agree."""
-    # what it goes by is the affinity: a container's quota only makes its threads wait
+    """Raise UsageError for more threads than cores.
+
+    A BLAS uses no more than that: it would add up in its usual order, and so agree.
+    """
+    # it goes by the affinity: a container's quota only makes its threads wait
     cores = len(affinity())
     if threads is not None and threads > cores:
         raise UsageError(f"--threads {threads}: this process may use {cores} core(s) only")
@@ -235,9 +237,9 @@ def _find_caffe(caffe_python: str | None) -> Engine:
 
 
 def _prepare(request: ParityRequest) -> TrainingPrototxt:
-    """The solver as it is, but that it neither tests nor saves, which changes nothing it learns.
+    """The solver without tests, snapshots and display, which change nothing that it learns.
 
-    Its test nets stay: they draw random numbers when they are made.
+    Its test nets stay, since they draw random numbers when they are made.
     """
     prototxt = training_prototxt.load(request.solver, request.overrides)
     solver = prototxt.solver
@@ -270,14 +272,14 @@ def _arguments(request: ParityRequest, prototxt: TrainingPrototxt, folder: Path)
 
 
 def _plain_state(path: Path, folder: Path) -> Path:
-    """A copy of the solverstate whose ``learned_net`` leads to the model beside the original.
+    """Copy a solverstate, with ``learned_net`` naming the model beside the original.
 
-    A copy also leaves behind what this engine stores beside a state to resume exactly: real Caffe
-    resumes with fresh random numbers and at the first record, and so must both.
+    The copy lacks the file that this engine stores beside a state to resume exactly: real Caffe
+    resumes with fresh random numbers and at the first record, and so both must.
     """
     copy = folder / path.name
     if path.suffix == ".h5":
-        shutil.copyfile(path, copy)  # its learned_net is read as it stands
+        shutil.copyfile(path, copy)  # with its learned_net as it is
         return copy
     state = binary.read(path, schema.SolverState)
     beside = path.parent / Path(state.learned_net).name
@@ -290,7 +292,7 @@ def _plain_state(path: Path, folder: Path) -> Path:
 
 
 class _Worker:
-    """One engine at work; a thread of ours follows it."""
+    """A worker of one engine, and the thread that follows it."""
 
     def __init__(self, run: Run, folder: Path, tell: Tell) -> None:
         self.run = run
@@ -306,7 +308,7 @@ class _Worker:
             [*arguments, "--out", self._out],
             threads=threads,
             take_event=self._take,
-            with_input=True,  # its end tells the worker that we are gone
+            with_input=True,  # when it closes, the worker knows that we are gone
         )
         self._follower.start()
 

@@ -1,4 +1,4 @@
-"""What finished runs of a dissection must still be evaluated on before they are taken over.
+"""The evaluations that finished runs of a dissection still lack, before they are collected.
 
 A job of the list evaluates what it has trained.  A run that was trained by ``tinynet train`` alone,
 or by an earlier release that evaluated less, is evaluated by ``dissect --collect --evaluate``.
@@ -19,9 +19,9 @@ from tinynet.study.trainings import Folders, planned_runs
 
 
 def left(folders: Folders, settings: Settings, data: Path) -> Iterator[EvaluationRequest]:
-    """Of every finished run of the table that the results do not hold yet, what is missing.
+    """The missing evaluations of every finished run that the results do not hold yet.
 
-    ``data``: the converted folder that its images are read from.
+    ``data``: the converted folder that the images are read from.
     """
     for name in planned_runs(settings):
         run = RunPaths(folders.runs / name)

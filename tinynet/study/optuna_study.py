@@ -1,7 +1,7 @@
 """Optuna's study in a journal file, which any number of workers on any machines append to.
 
-A record is a line.  One that a full disk, or a kill, has cut off is taken away by the next worker:
-the first record behind it would else be lost with it, and no worker could read on.
+A record is a line.  One that a full disk or a kill has cut off is removed by the next worker:
+otherwise the record after it would be lost with it, and no worker could read on.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from tinynet.errors import TinynetError, UsageError
 
-# what Optuna, which trusts its journal, raises on other content
+# what Optuna raises on damaged content, since it trusts its journal
 _DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError)
 
 
 def optuna() -> Any:
-    """The module, which says nothing by itself.  Raises TinynetError where it is not installed."""
+    """The module, with its logging off.  Raises TinynetError where it is not installed."""
     try:
         import optuna
     except ImportError:
@@ -27,7 +27,7 @@ def optuna() -> Any:
 
 
 def join(journal: Path, name: str, first_judged: int) -> Any:
-    """The study ``name``, begun where there is none; one a journal.
+    """Join the study ``name``, or begin it; a journal holds one study.
 
     ``first_judged``: the first epoch whose accuracy may end a trial.  Raises UsageError where the
     journal is of another study, TinynetError where it is damaged.
@@ -60,7 +60,7 @@ def join(journal: Path, name: str, first_judged: int) -> Any:
 
 
 def _cut_torn_end(journal: Path, lock: Any) -> None:
-    """Take away what follows the last line's end; whoever appends holds the lock."""
+    """Remove what follows the last line's end; whoever appends holds the lock."""
     if not journal.exists() or _is_whole(journal):
         return
     lock.acquire()

@@ -1,10 +1,10 @@
-"""Finished runs in a few tar files of limited size: what leaves a machine that is soon taken away.
+"""Packs finished runs into a few small tar files, to save them from a machine that is lent briefly.
 
     DIR/table.tar   experiment.json, dissection.json and .csv; written anew each time
     DIR/runsN.tar   folders of finished runs, each in one of the files
 
-Unpacked one over the other into an empty folder, they are a results folder again.  A file is
-replaced whole or not at all, so that whatever cuts the work off leaves what was packed before.
+Unpacked over each other into an empty folder, they are a results folder again.  Each file is
+replaced whole or not at all, so that an interruption leaves what was packed before.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TABLE = "table.tar"
 class Limits:
     """Bytes of one file and of all, and how many files.
 
-    The defaults suit a machine that hands back eight files of 16 MiB and 64 MiB together: two
-    places are left for what the caller adds, and one for a file being replaced at the very end.
+    The defaults suit a machine that hands back eight files, of 16 MiB each and 64 MiB together: two
+    are left for what the caller adds, and one for a file being replaced at the very end.
     """
 
     file: int = 12 << 20
@@ -37,9 +37,9 @@ class Limits:
 
 
 def pack(results: ResultsPaths, folder: Path, limits: Limits = Limits()) -> list[str]:
-    """Put every finished run that is not packed yet into ``folder``; the runs that found no room.
+    """Put every finished run that is not packed yet into ``folder``; return those without room.
 
-    Whoever calls holds the lock of the results.  Raises OSError where a file cannot be written,
+    The caller holds the lock of the results.  Raises OSError where a file cannot be written,
     TinynetError where a file that is there is no tar file.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def pack(results: ResultsPaths, folder: Path, limits: Limits = Limits()) -> list
 
 
 def _place(folder: Path, sizes: dict[Path, int], size: int, limits: Limits) -> Path | None:
-    """The file that a run of ``size`` bytes goes into, a new one where it must; None: no room."""
+    """The file for a run of ``size`` bytes, a new one if none has room; None: no room at all."""
     if sum(sizes.values()) + size + _TAIL > limits.all or size + _TAIL > limits.file:
         return None
     for path, taken in sizes.items():
@@ -75,7 +75,7 @@ def _place(folder: Path, sizes: dict[Path, int], size: int, limits: Limits) -> P
             return path
     if len(sizes) >= limits.files:
         return None
-    return folder / f"runs{len(sizes)}.tar"  # the table is one of them
+    return folder / f"runs{len(sizes)}.tar"  # numbered from 1, since sizes holds the table too
 
 
 def _finished(results: ResultsPaths) -> list[str]:

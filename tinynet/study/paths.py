@@ -14,8 +14,8 @@ class ExperimentPaths:
 
     @property
     def prototxt(self) -> Path:
-        return Path(self.root) / "prototxt"
+        return self.root / "prototxt"
 
     @property
     def runs(self) -> Path:
-        return Path(self.root) / "runs"
+        return self.root / "runs"

@@ -1,6 +1,6 @@
-"""What a training was, apart from its seed and from where its files lie.
+"""What decides the outcome of a training, apart from its seed: its recipe.
 
-Results of one table must come from one recipe a stage: two runs may stand in one row only if their
+Results of one table must come from one recipe a stage: two runs may be in one row only if their
 recipes are equal.  A recipe is read from prototxt, generated or as run, so that it says what was
 done and not what was asked for.
 """
@@ -16,7 +16,7 @@ from tinynet.experiment.paths import WARM_UP
 
 Recipe = dict[str, Any]
 
-# Solver fields that change where files lie, what is shown, or the seed, but not what is learned.
+# Solver fields that decide where files lie, what is shown, or the seed, but not what is learned.
 _NOT_LEARNING = {
     *("net", "snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format"),
     *("snapshot_after_train", "random_seed", "solver_mode", "device_id", "debug_info"),
@@ -26,7 +26,7 @@ _NOT_LEARNING = {
 
 
 def read_recipe(train_val: Path, solver: Path, max_norm: float | None = None) -> Recipe:
-    """The recipe of a solver's file and its net's (see ``recipe``).
+    """The recipe of a net file and a solver file (see ``recipe``).
 
     Raises TinynetError where a file cannot be read.
     """
@@ -43,10 +43,10 @@ def recipe(
     max_norm: float | None = None,
     warm_up: schema.SolverParameter | None = None,
 ) -> Recipe:
-    """The recipe of a NetParameter and one or two SolverParameters, which it changes.
+    """The recipe of a net, its solver and perhaps a warm-up's solver, which it modifies.
 
-    ``solver``: the fields as texts; of a warm-up's those that are its own; and ``max_norm``, which
-    is in no prototxt, where there is one; ``net``: a digest.
+    Its ``solver``: the solver's fields as texts, a warm-up's where they differ, and ``max_norm``,
+    which is in no prototxt.  Its ``net``: a digest.
     """
     fields = _fields(settings)
     if warm_up is not None:
@@ -72,7 +72,7 @@ def _fields(settings: schema.SolverParameter) -> dict[str, str]:
 
 
 def differences(mine: Recipe, theirs: Recipe) -> list[str]:
-    """What differs, one text a difference: ``base_lr 0.01, not 0.02``."""
+    """The differences, each as a text: ``base_lr 0.01, not 0.02``."""
     found = []
     for name in sorted({*mine["solver"], *theirs["solver"]}):
         one, other = mine["solver"].get(name, "unset"), theirs["solver"].get(name, "unset")

@@ -1,14 +1,14 @@
-"""What a finished experiment leaves: one folder of small files, the only thing a report reads.
+"""The results folder of an experiment: small files, the only ones that a report reads.
 
     RESULTS/
-      experiment.json                the question: data, splits, schedules, seeds, command
+      experiment.json                what was asked: data, splits, schedules, seeds, command
       STAGE/RUN/run.json             how the run went (no paths, no host: it may be published)
       STAGE/RUN/history.jsonl        its learning curves
       STAGE/RUN/scores.json          loss, top-1 and top-5 of each split and crop mode
       STAGE/RUN/SPLIT[_10crop].npz   its probabilities, rounded to 12 bits where no answer changes
       STAGE/RUN/SPLIT[_10crop]_guesses.npz   the five best guesses, of a run that enters no average
       STAGE/RUN/first_layer.npz      its first layer's filters, for figures 3 and 4
-      dissection.json, .csv          the answer: every stage and seed, gains and intervals
+      dissection.json, .csv          the table: every stage and seed, gains and intervals
 
 The files of a run are there when it is finished, and only then.  A stage and seed without them is
 "not run" in the table.  Accuracies lie between 0 and 1, losses are in nats.  The reported split is
@@ -29,8 +29,7 @@ from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.guesses import Predictions, read_predictions
-from tinynet.predict.probabilities import CENTER
-from tinynet.predict.probabilities import OVERSAMPLE as OVERSAMPLE
+from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.run.paths import RunPaths
 
 VERSION = 2
@@ -47,7 +46,7 @@ TAKEN_AGAIN = (
 
 @dataclass(frozen=True)
 class Score:
-    """Of one run (or an average of runs) on one split: mean loss, accuracies from 0 to 1."""
+    """The score of a run, or an average of runs, on a split: mean loss, accuracies from 0 to 1."""
 
     images: int
     loss: float
@@ -60,11 +59,11 @@ class Score:
 class Estimate:
     """A mean over seeds, with two 95 % intervals that answer two questions.
 
-    ``by_image``: were other images of the kind reported, these runs being as they are (paired
-    bootstrap over images); None where the images' own results are not kept.  ``by_seed``: were
-    it trained from other seeds, the images being what they are (Student's t over the seeds'
-    values); None with fewer than two seeds.  ``deviation``: standard deviation of the seeds'
-    values, None likewise.  ``seeds``: which.
+    ``by_image``: if other images of the kind were reported, with these very runs (paired bootstrap
+    over images); None where the images' own results are not kept.  ``by_seed``: if the nets were
+    trained from other seeds, with these very images (Student's t over the seeds' values); None with
+    fewer than two seeds.  ``deviation``: standard deviation of the seeds' values, None likewise.
+    ``seeds``: those of the mean.
     """
 
     mean: float
@@ -76,7 +75,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One training.  ``scores``: "SPLIT_CROP", such as "test_oversample", → its score."""
+    """One training.  ``scores``: by "SPLIT_CROP", as in "test_oversample"."""
 
     run: str  # STAGE/NAME, its folder here
     seed: int
@@ -89,7 +88,7 @@ class RunRow:
 
 
 def absence(runs: Iterable[RunRow]) -> str:
-    """What stands in a table for what these runs would have shown."""
+    """What a table shows in place of a result that these runs do not have."""
     return DIVERGED if any(run.state == DIVERGED for run in runs) else NOT_RUN
 
 
@@ -99,11 +98,11 @@ class StageRow:
 
     ``one_crop``, ``ten_crop``: accuracy on the reported split; ``training``: on the training
     images, or a fixed sample of them, in the TEST phase (``training_images`` says on how many);
-    ``loss``: on the reported split, one crop.  They are means over the
-    seeds that have run, None where none has.  ``gain``: in one-crop accuracy over the stage
-    ``gain_over``, over the seeds that both have.  ``tuning``: accuracy over crops on the tuning
-    images, None where none were held out; ``tuning_less_reported``: how much more that is than
-    ``ten_crop``, its ``by_image`` that of two independent samples of images.
+    ``loss``: on the reported split, one crop.  They are means over the seeds that have run, None
+    where none has.  ``gain``: in one-crop accuracy over the stage ``gain_over``, for the seeds that
+    both have.  ``tuning``: accuracy over crops on the tuning images, None where none were held out;
+    ``tuning_less_reported``: how much more that is than ``ten_crop``, its ``by_image`` that of two
+    independent samples of images.
     """
 
     number: int
@@ -135,12 +134,12 @@ class StageRow:
 
     @property
     def absence(self) -> str:
-        """What stands in a table for what no seed has: that it diverged, or has not run."""
+        """What a table shows in place of a result that no seed has: diverged, or not run."""
         return absence(self.runs)
 
     @property
     def training_images(self) -> int:
-        """On how many images ``training`` was measured, the same number for every run; 0: none."""
+        """The number of images on which ``training`` was measured, the same for every run; or 0."""
         if self.training is None:
             return 0
         measured = [run for run in self.finished if run.seed in self.training.seeds]
@@ -148,12 +147,12 @@ class StageRow:
 
     @property
     def is_step(self) -> bool:
-        """Whether it is a stage of the ladder, and no variant and no other net."""
+        """Whether it is one of the paper's stages, not a variant or another net."""
         return any(stage.name == self.name for stage in STAGES)
 
     @property
     def label(self) -> str:
-        """What a table calls it: a stage by number and title, a variant by its stage and title."""
+        """Its name in a table: a stage's number and title, a variant's stage and title."""
         if self.is_step:
             return f"{self.number} {self.title}"
         return f"variant of {self.number}: {self.title}" if self.number else self.title
@@ -172,12 +171,12 @@ class Subset:
 class Ensemble:
     """The last stage: the average of all members' ten-crop probabilities.
 
-    ``members`` are in order; those of the stage before it that serve as the first ones have that
-    stage's run folders.  Where some have not run, ``full`` and all that follows are None, and
-    ``so_far`` is the average of those that have (never to be shown as the full one).
-    ``gain_over_mean``: over the mean member.  ``chosen``: the best subset by the tuning split,
-    ``flattered``: by the reported images themselves.  What the second has more of on those
-    images is the optimism of choosing on what one reports.
+    ``members`` are in order; the first ones are runs of the stage before it, in that stage's
+    folders.  Where some have not run, ``full`` and the fields after it are None, and ``so_far`` is
+    the average of those that have (never to be shown as the full one).  ``gain_over_mean``: over
+    the mean member.  ``chosen``: the best subset by the tuning split; ``flattered``: by the
+    reported images themselves.  By how much the second is better on those images is the optimism
+    of choosing on what one reports.
     """
 
     number: int
@@ -196,18 +195,18 @@ class Ensemble:
 
     @property
     def label(self) -> str:
-        """What a table calls it where it is the ladder's last stage."""
+        """Its name in a table where it is the paper's last stage."""
         return f"{self.number} {self.title}"
 
     @property
     def accuracy(self) -> Estimate | None:
-        """That of all members averaged, with its interval by image."""
+        """The accuracy of all members averaged, with its interval by image."""
         return None if self.full is None else Estimate(self.full.top1, by_image=self.full_by_image)
 
 
 @dataclass(frozen=True)
 class Split:
-    """A split as the table names it: its LMDB's name, what it is, how many images it has."""
+    """A split: the name of its LMDB, what it is for, and how many images it has."""
 
     name: str
     role: str
@@ -237,7 +236,7 @@ class Dissection:
 
 @dataclass(frozen=True)
 class ResultsPaths:
-    """Every file name of a results folder."""
+    """The files of a results folder."""
 
     root: Path
 
@@ -260,10 +259,14 @@ class ResultsPaths:
     def scores(self, run: str) -> Path:
         return self.root / run / "scores.json"
 
+    def predictions(self, run: str, split: str, crop: str) -> Predictions:
+        """Read a finished run's answers.  Raises OSError or TinynetError where there are none."""
+        return read_predictions(self.run(run), split, crop == OVERSAMPLE, TAKEN_AGAIN)
+
 
 def read_dissection(root: Path) -> Dissection:
     """Read ``dissection.json``.  Raises TinynetError where it is missing or of another form."""
-    path = ResultsPaths(Path(root)).table
+    path = ResultsPaths(root).table
     try:
         content = old_names.read_json(path)
         if isinstance(content, dict) and content.get("version") != VERSION:
@@ -275,21 +278,15 @@ def read_dissection(root: Path) -> Dissection:
     except FileNotFoundError:
         raise TinynetError(f"{path}: no such file; 'tinynet dissect' writes it") from None
     except ValueError as error:
-        raise TinynetError(f"{path}: is no dissection of ours ({error})") from None
+        raise TinynetError(f"{path}: is not a valid dissection ({error})") from None
 
 
 def write_dissection(root: Path, dissection: Dissection) -> None:
     """Write ``dissection.json`` and ``dissection.csv``, each whole or not at all."""
-    paths = ResultsPaths(Path(root))
+    paths = ResultsPaths(root)
     paths.root.mkdir(parents=True, exist_ok=True)
     files.write_json(paths.table, dissection)
     files.write_text(paths.csv, as_csv(dissection))
-
-
-def read_run_predictions(root: Path, run: str, split: str, crop: str) -> Predictions:
-    """What a finished run says of a split.  Raises OSError or TinynetError where there is none."""
-    kept = ResultsPaths(Path(root)).run(run)
-    return read_predictions(kept, split, crop == OVERSAMPLE, TAKEN_AGAIN)
 
 
 CSV_COLUMNS = (
@@ -297,25 +294,6 @@ CSV_COLUMNS = (
     *("one_crop_accuracy", "one_crop_loss", "ten_crop_accuracy", "training_accuracy"),
     *("tuning_one_crop_accuracy", "tuning_ten_crop_accuracy", "training_images"),
 )
-
-
-def training_heading(rows: Iterable[StageRow], unit: str) -> str:
-    """What heads a column of training accuracies: of how many images they are.
-
-    Where stages differ in that, ``of_images`` says it in each cell.
-    """
-    counts = _training_counts(rows)
-    return f"training {unit}" + (f", {counts.pop():,} images" if len(counts) == 1 else "")
-
-
-def of_images(row: StageRow, rows: Iterable[StageRow]) -> str:
-    """What is put behind a stage's training accuracy where others are of other images, else ""."""
-    several = row.training is not None and len(_training_counts(rows)) > 1
-    return f" of {row.training_images:,}" if several else ""
-
-
-def _training_counts(rows: Iterable[StageRow]) -> set[int]:
-    return {row.training_images for row in rows if row.training is not None}
 
 
 def as_csv(dissection: Dissection) -> str:

@@ -1,17 +1,17 @@
-"""Coarse to fine over solver values, as the paper tuned its nets, on images that may choose.
+"""Searches solver values from coarse to fine, as the paper tuned its nets, on tuning images.
 
     OUT/data/            the data with tuning images held out, unless DATA is split already
     OUT/study.journal    Optuna's journal: any number of workers, on any machine, share it
     OUT/prototxt, runs/  of each trial, trial0000 …
-    OUT/locks/           held by the worker of a trial: one that died leaves its trial to the next
+    OUT/locks/           each trial's lock, held by its worker; that of a dead one is free again
     OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes, with the
                          search that found them and the images that chose
     OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
 
-A level of trials is spread over a box around the best trial so far (``search_space``); the first
-level's box is what was asked for, and each next one has a quarter of its sides.
-A trial that does worse at an epoch than the median of the others did there is given up, after a
-fifth of its length at the earliest.
+A level of trials is spread over a box around the best trial so far (``search_space``).  The first
+level's box is what was asked for; each next box has sides a quarter as long.  A trial that does
+worse at an epoch than the median of the others at that epoch is given up, after a fifth of its
+length at the earliest.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What ``tinynet search`` was asked for.  ``trials``: of every level."""
+    """What ``tinynet search`` was asked for.  ``trials``: in each level."""
 
     stage: Stage
     data: Path  # a split folder: its val chooses
@@ -77,7 +77,7 @@ class SearchRequest:
 
 
 def run(request: SearchRequest, say: Say) -> list[Trial]:
-    """Work on the study until its trials are done or others work on those that are left.
+    """Work on the study until its trials are done or other workers have those that are left.
 
     Raises StoppedEarly after a signal (the same command resumes it), UsageError where the study was
     begun with other settings, TinynetError where a training failed for another reason than its
@@ -87,7 +87,7 @@ def run(request: SearchRequest, say: Say) -> list[Trial]:
     try:
         with children.stop_signals_noted(worker.signals):
             worker.work()
-    finally:  # a search that was stopped shows what it has found so far
+    finally:  # a search that was stopped also writes what it has found so far
         found = trials(request)
         best = winner(found)
         write_trials(request.trials_file, found, [searched.name for searched in request.ranges])
@@ -97,8 +97,8 @@ def run(request: SearchRequest, say: Say) -> list[Trial]:
     if running:
         which = "1 trial is" if running == 1 else f"{running} trials are"
         say(
-            f"{which} worked on elsewhere, or left by a search that was killed; the same command, "
-            "given again, resumes with what was left"
+            f"{which} worked on elsewhere, or left by a search that was killed; the same command "
+            "resumes what was left"
         )
     if best is None:
         if running:
@@ -108,7 +108,7 @@ def run(request: SearchRequest, say: Say) -> list[Trial]:
 
 
 def write_overrides(request: SearchRequest, best: Trial, found: Sequence[Trial]) -> None:
-    """Write the winner for ``tinynet generate --overrides``, with what is needed to judge it."""
+    """Write the winner for ``tinynet generate --overrides``, with the facts needed to judge it."""
     states = [trial.state for trial in found]
     content = {
         "solver": best.values,
@@ -161,7 +161,7 @@ class _Worker:
         self._request = request
         self._say = say
         self.signals: list[int] = []
-        self._said = ""  # by the last training
+        self._said = ""  # the last line of the last training
         self._study = _study(request)
         self._described = dataset.describe(request.data)
         self._require_same_study()
@@ -180,8 +180,8 @@ class _Worker:
         if known is None:
             self._study.set_user_attr("settings", asked)
             return
-        asked = json.loads(json.dumps(asked))  # as the journal has it
-        # studies of earlier versions do not say their seed
+        asked = json.loads(json.dumps(asked))  # in the types that the journal gives back
+        # studies of earlier versions do not record their seed
         other = [key for key, value in asked.items() if known.get(key, value) != value]
         if other:
             raise UsageError(
@@ -202,11 +202,11 @@ class _Worker:
                 os.close(lock)
 
     def _take(self) -> tuple[Any, int] | None:
-        """A trial that nobody works on: one that was left, or a new one."""
+        """Take a trial that nobody works on, one that was left or a new one; None: all are done."""
         optuna = study.optuna()
         folder = self._request.out / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        # one worker at a time decides: what a trial is drawn from depends on those before it
+        # one worker at a time: the box of a new trial depends on those before it
         with files.locked(folder / "next.lock"):
             known = self._study.get_trials(deepcopy=False)
             for frozen in known:
@@ -218,7 +218,7 @@ class _Worker:
             if len(known) >= self._request.total:
                 return None
             lock = self._lock(len(known))
-            assert lock is not None  # a number that nobody knew
+            assert lock is not None  # nobody knew this number
             self._study.add_trial(self._drawn(len(known)))
             frozen = self._study.get_trials(deepcopy=False)[len(known)]
             return optuna.trial.Trial(self._study, frozen._trial_id), lock
@@ -232,7 +232,7 @@ class _Worker:
         return None
 
     def _drawn(self, number: int) -> Any:
-        """The trial of a number, with its values, about to be worked on."""
+        """A new trial, with its values drawn, in the state of being worked on."""
         optuna = study.optuna()
         request = self._request
         level, place = divmod(number, request.trials)
@@ -270,7 +270,7 @@ class _Worker:
         else:
             record = runs.load(paths.run_json)
             if status and (record is None or record.state != runs.DIVERGED):
-                # no fault of its values: the next trials would fail like it, and all be spent
+                # not the fault of its values: the next trials would fail in the same way
                 raise TinynetError(
                     f"{self._request.out}: trial {trial.number} could not be trained "
                     f"({self._said or f'status {status}'}); once that is mended, the same command "
@@ -295,10 +295,10 @@ class _Worker:
         return RunPaths.of(runs_root, request.stage.name, f"trial{trial.number:04d}")
 
     def _train(self, trial: Any, paths: RunPaths, lock: int) -> tuple[int, bool]:
-        """Train, watching the tuning accuracy; (exit status, whether it was given up).
+        """Train, watching the tuning accuracy; return its exit status, and whether it was given up.
 
-        The training inherits the trial's lock: what a killed worker leaves is no other's before it
-        has stopped.
+        The training inherits the trial's lock, so that after its worker is killed, no other takes
+        the trial before the training has stopped.
         """
         request = self._request
         root = request.out / "prototxt" / f"trial{trial.number:04d}"
@@ -319,7 +319,7 @@ class _Worker:
                     time.sleep(_LOOK_SECONDS)
                     self._report(trial, paths)
                     given_up = trial.should_prune() and child.poll() is None
-            finally:  # it stops with a snapshot
+            finally:  # SIGTERM stops it with a snapshot
                 if child.poll() is None:
                     child.send_signal(signal.SIGTERM)
                     child.wait()
@@ -335,7 +335,7 @@ class _Worker:
             )
 
     def _report(self, trial: Any, paths: RunPaths) -> float | None:
-        """Tell the study each tuning accuracy that the history holds; the last one."""
+        """Report to the study each tuning accuracy in the history; return the last one."""
         if not paths.history.exists():
             return None
         tested = [r for r in read_history(paths.history) if r.get("val_accuracy") is not None]

@@ -1,4 +1,4 @@
-"""Where a search looks: ranges of solver values, and the points that are drawn from them.
+"""The space of a search: ranges of solver values, and the points that are drawn from them.
 
 Points are taken from a scrambled Halton sequence on a logarithmic scale.  It fills the box more
 evenly than random draws do, however few of its points are used.
@@ -16,7 +16,7 @@ from tinynet.caffeformat import schema
 from tinynet.errors import UsageError
 from tinynet.experiment.solver_values import fault
 
-SHRINK = 4.0  # sides of a level's box by those of the next, in the logarithm
+SHRINK = 4.0  # the sides of a level's box over those of the next, in the logarithm
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Range:
     high: float
 
     def around(self, centre: float, level: int) -> Range:
-        """The range of a later level: narrower by SHRINK a level, within this one."""
+        """The range of a later level: narrower by SHRINK for each level, within this one."""
         half = math.log(self.high / self.low) / 2 / SHRINK**level
         low = max(self.low, centre * math.exp(-half))
         high = min(self.high, centre * math.exp(half))

@@ -1,6 +1,6 @@
-"""``experiment.json``: what is asked of a dissection, so that a later session adds to the same one.
+"""``experiment.json``: what a dissection was asked for, so that later sessions add to the same one.
 
-It holds nothing of a machine: data by its digests, schedules by their values.  Seeds, stages and
+It holds nothing of one machine: data by its digests, schedules by their values.  Seeds, stages and
 variants may be added; everything else must stay, or the table would mix two experiments.
 """
 
@@ -26,15 +26,15 @@ VERSION = 1
 class Settings:
     """The content of ``experiment.json``.
 
-    ``data``: the source's name and digest, classes and their names, of each split its digest.
-    ``reported``, ``tuning``: splits of that data; no tuning split means that nothing is chosen on
-    any images but the reported ones.  ``recipes``: by the folder of a stage's, variant's or
-    member's prototxt.  ``members``: the runs that the ensemble averages, in order.  ``overrides``:
-    what a search found, by stage; what became of it is in the recipes, which are what is compared.
-    ``choices``: on which images each search chose, and how many of those are "reported", by
-    stage; a stage of ``overrides`` is missing where nothing is known of that.  ``command``: one a
-    line, where it took several.  ``train_sample``: on how many training images the training
-    accuracy is measured (``predict.sample``); 0, as in files that do not say: on all.
+    ``data``: the source's name and digest, the classes and their names, the digest of each split.
+    ``reported``, ``tuning``: splits of that data; without a tuning split, choices are made on the
+    reported images.  ``recipes``: by the folder of a stage's, variant's or member's prototxt.
+    ``members``: the runs that the ensemble averages, in order.  ``overrides``: what a search found,
+    by stage; its effect is in the recipes, which are what is compared.  ``choices``: on which
+    images each search chose, and how many of those are "reported", by stage; without an entry for a
+    stage of ``overrides``, that is unknown.  ``command``: one in each line, where it took several.
+    ``train_sample``: on how many training images the training accuracy is measured
+    (``predict.sample``); 0, as in files that do not say: on all.
     """
 
     data: dict[str, Any]
@@ -56,7 +56,7 @@ class Settings:
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
-    """What identifies a converted data set, without where it lies."""
+    """What identifies a converted data set, wherever it lies."""
     return {
         "source": manifest.source,
         "source_sha256": manifest.source_sha256,
@@ -98,7 +98,7 @@ def read_settings(results: ResultsPaths) -> Settings | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise TinynetError(f"{path}: is no experiment of ours ({error})") from None
+        raise TinynetError(f"{path}: is not a valid experiment ({error})") from None
 
 
 def _require_names(members: list[str]) -> None:
@@ -122,7 +122,7 @@ def write_settings(settings: Settings, results: ResultsPaths) -> None:
 
 
 def merged_settings(known: Settings | None, asked: Settings, where: str) -> Settings:
-    """What was asked before and what is asked now, together.
+    """Merge what was asked before with what is asked now.
 
     Raises UsageError, naming what differs, where the two are not one experiment.
     """
@@ -130,7 +130,7 @@ def merged_settings(known: Settings | None, asked: Settings, where: str) -> Sett
         return asked
     found = []
     if known.data["digests"] != asked.data["digests"]:
-        found.append(f"data of {asked.data['source']} split otherwise or of other images")
+        found.append(f"another split of {asked.data['source']}, or other images")
     for key in ("reported", "tuning"):
         if getattr(known, key) != getattr(asked, key):
             found.append(f"another {key} split")
@@ -158,13 +158,13 @@ def merged_settings(known: Settings | None, asked: Settings, where: str) -> Sett
         recipes={**known.recipes, **asked.recipes},
         overrides={**known.overrides, **asked.overrides},
         choices={**known.choices, **asked.choices},
-        train_sample=known.train_sample,  # of one kind for all runs of the folder
+        train_sample=known.train_sample,  # the same for all runs of the folder
         command=_commands(known, asked),
     )
 
 
 def _commands(known: Settings, asked: Settings) -> str:
-    """What makes all of it: the later command where it asks for everything, else one a line."""
+    """What repeats all of it: one command if it covers the other, else both, each in a line."""
     if _covers(asked, known):
         return asked.command
     if _covers(known, asked):
@@ -181,14 +181,17 @@ def _covers(one: Settings, other: Settings) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is known of a stage's searched values.  ``is_honest``: no reported image chose."""
+    """What is known of a stage's searched values.  ``is_honest``: no reported image chose them."""
 
     text: str
     is_honest: bool
 
 
 def choices(settings: Mapping[str, Any]) -> list[Choice]:
-    """Of every stage whose values a search found, on which images; ``settings``: as JSON."""
+    """For every stage with searched values, on which images they were chosen.
+
+    ``settings``: those of a Dissection, as JSON.
+    """
     made = []
     for name, values in (settings.get("overrides") or {}).items():
         found = (settings.get("choices") or {}).get(name)
@@ -200,7 +203,7 @@ def choices(settings: Mapping[str, Any]) -> list[Choice]:
         where = f"{what}: chosen on {found['images']:,} images ({found['role']})"
         reported = found["reported"]
         if reported:
-            text = f"{where}, of which {reported:,} are reported: they flatter"
+            text = f"{where}, of which {reported:,} are reported: results are optimistic"
         else:
             text = f"{where}, none of which is reported"
         made.append(Choice(text, not reported))

@@ -1,14 +1,15 @@
-"""What may be said of accuracies measured on some images, from a few seeds.
+"""Confidence intervals of accuracies that are measured on a sample of images, from a few seeds.
 
-Two things are chance here, and each has its interval:
+There are two sources of chance, and each has its interval:
 
-by image  the images are a sample.  The paired bootstrap draws the same images anew for both
+by image    The images are a sample.  The paired bootstrap draws the same images anew for both
             nets, whose per-image results are averaged over the seeds first.
-by seed     each seed is a draw of initial weights, order, crops and masks.  Student's t over the
-            seeds' values; for a gain, over the differences of nets trained from the same seed.
+by seed     Each seed is a draw of initial weights, order, crops and masks.  The interval is
+            Student's t over the seeds' values; for a gain, over the differences of nets trained
+            from the same seed.
 
-Neither includes the other's chance.  Accuracies on different images can't be paired: theirs are
-two independent samples.
+Neither includes the other's chance.  Accuracies on different images cannot be paired: they are two
+independent samples.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ import numpy as np
 LEVEL = 0.95
 DRAWS = 10_000
 _NORMAL = 1.959964  # two-sided 95 %
-_SEED = 2015  # one result for one input
+_SEED = 2015  # fixed, so that the same input has the same result
 _BLOCK = 200  # draws made together
 
 
 def bootstrap_mean(values: np.ndarray, draws: int = DRAWS) -> tuple[float, float]:
-    """95 % percentile interval of the mean of N ``values``: N of them drawn anew, ``draws`` times.
+    """95 % percentile bootstrap interval of the mean of N ``values``, from ``draws`` draws of N.
 
-    Drawing images with their values is a multinomial draw of how often each is taken.  For a
-    paired comparison ``values`` are the images' differences.
+    Drawing images with replacement is a multinomial draw of how often each is taken.  For a paired
+    comparison ``values`` are the images' differences.
     """
     values = np.asarray(values, dtype=np.float64)
     count = len(values)
     generator = np.random.default_rng(_SEED)
-    # images of equal value are alike: a few values make the draw a small multinomial
+    # images of equal value are interchangeable: few distinct values make a small multinomial
     distinct, occurrences = np.unique(values, return_counts=True)
     means = np.empty(draws)
     for start in range(0, draws, _BLOCK):

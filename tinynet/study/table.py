@@ -1,4 +1,4 @@
-"""Makes the table of a results folder from the runs that lie in it: nothing is trained here."""
+"""Makes the table of a results folder from the runs in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from tinynet.errors import TinynetError
 from tinynet.experiment import paper
-from tinynet.experiment.stages import STAGES, Stage, stage
+from tinynet.experiment.stages import MEMBERS, STAGES, Stage, stage
+from tinynet.experiment.variants import variant
 from tinynet.predict.ensemble import Member, average, require_agreement
-from tinynet.predict.guesses import read_predictions
 from tinynet.predict.metrics import is_right, score
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
@@ -37,7 +37,7 @@ BySeed = dict[int, np.ndarray]  # seed → 1.0 where an image was right, 0.0 whe
 
 
 def build(results: ResultsPaths) -> Dissection:
-    """The table of what has run so far.  Raises TinynetError where the folder holds no results."""
+    """Build the table of what has run so far.  Raises TinynetError on a folder without results."""
     settings = read_settings(results)
     if settings is None:
         raise TinynetError(f"{results.root}: holds no experiment; 'tinynet dissect' begins one")
@@ -104,8 +104,6 @@ class _Builder:
         )
 
     def _variant_row(self, name: str, rows: dict[str, StageRow]) -> StageRow:
-        from tinynet.experiment.variants import variant
-
         found = variant(name)
         # the paper's figures are its stages' own
         return replace(self._stage_row(found, rows.get(found.base)), paper=paper.PaperStage())
@@ -118,14 +116,13 @@ class _Builder:
         return gain(self._by_seed(runs, CENTER), self._by_seed(runs, OVERSAMPLE))
 
     def _by_seed(self, runs: Sequence[RunRow], crop: str, split: str = "") -> BySeed:
-        """Of the reported split where none is named."""
+        """Which images each seed's run has right; ``split``: the reported one by default."""
         return {run.seed: self._correct(run.run, split or self._reported, crop) for run in runs}
 
     def _correct(self, run: str, split: str, crop: str) -> np.ndarray:
-        """Of each of a split's images whether a run is right, in the order of its keys."""
+        """Whether a run is right on each of a split's images, in the order of their keys."""
         if (run, split, crop) not in self._right:
-            found = read_predictions(self._results.run(run), split, crop == OVERSAMPLE, TAKEN_AGAIN)
-            self._right[run, split, crop] = found.right
+            self._right[run, split, crop] = self._results.predictions(run, split, crop).right
         return self._right[run, split, crop]
 
     def _member(self, run: str, split: str) -> Member:
@@ -165,9 +162,9 @@ class _Builder:
 def ensemble_scores(
     reported: list[Member], seeds: list[int], tuning: list[Member] | None = None
 ) -> dict[str, Any]:
-    """What an ``Ensemble`` says of members that have all run, two at least.
+    """The fields of an ``Ensemble`` whose members, at least two, have all run.
 
-    ``reported``, ``tuning``: their ten-crop probabilities of the two splits, in one order.
+    ``reported``, ``tuning``: their ten-crop probabilities of the two splits, in the same order.
     """
     mean = average(reported)
     right = is_right(mean.probabilities, mean.labels)
@@ -198,15 +195,15 @@ def _subsets(reported: list[Member], tuning: list[Member] | None, full: float) -
 
 
 def estimate(by_seed: BySeed) -> Estimate:
-    """The mean over seeds of per-image values, with both intervals."""
+    """The mean of per-image values over the seeds, with both intervals."""
     found = _of_values({seed: float(value.mean()) for seed, value in by_seed.items()})
     return replace(found, by_image=bootstrap_mean(np.mean(list(by_seed.values()), axis=0)))
 
 
 def gain(before: BySeed, after: BySeed) -> Estimate | None:
-    """What ``after`` is more than ``before``, over the seeds of both; None where there is none.
+    """By how much ``after`` exceeds ``before``, over the seeds of both; None without such seeds.
 
-    Paired twice: an image with itself, and a seed with itself.
+    Paired twice: each image with itself, and each seed with itself.
     """
     shared = [seed for seed in after if seed in before]
     if not shared:
@@ -215,9 +212,9 @@ def gain(before: BySeed, after: BySeed) -> Estimate | None:
 
 
 def unpaired(first: BySeed, second: BySeed) -> Estimate:
-    """What the same runs' accuracy is more on ``first``'s images than on ``second``'s.
+    """By how much the same runs are more accurate on ``first``'s images than on ``second``'s.
 
-    Paired by seed, for a net is compared with itself; the images are two independent samples.
+    Paired by seed, since a net is compared with itself; the images are two independent samples.
     """
     found = _of_values({seed: float(first[seed].mean() - second[seed].mean()) for seed in first})
     means = [np.mean(list(side.values()), axis=0) for side in (first, second)]
@@ -245,7 +242,7 @@ def _score_of(members: list[Member]) -> Score:
 
 
 def _of_values(values: dict[int, float]) -> Estimate:
-    """The mean of one value a seed, where the images' own results are not kept."""
+    """The mean of one value for each seed, where the images' own results are not kept."""
     found = list(values.values())
     return Estimate(
         mean=fmean(found),
@@ -258,8 +255,8 @@ def _of_values(values: dict[int, float]) -> Estimate:
 def _training(finished: list[RunRow]) -> Estimate:
     """The mean of a stage's training accuracies.
 
-    Raises TinynetError where runs were measured on different numbers of images, as when folders
-    were put together by hand: one interval is of one kind of measurement.
+    Raises TinynetError where runs were measured on different numbers of images, as after folders
+    were merged by hand: one interval needs one kind of measurement.
     """
     found = {run.seed: _score(run, "train") for run in finished}
     counts = {score.images: run.run for run, score in zip(finished, found.values())}
@@ -282,9 +279,7 @@ def _score(run: RunRow, split: str) -> Score:
 
 
 def _seed_of(run: str) -> int:
-    """The seed that a member's run has or will have, by its name."""
-    from tinynet.experiment.stages import MEMBERS
-
+    """The seed that a member's run has or will have, from its name."""
     name = run.rsplit("/", 1)[1]
     if name.startswith("seed"):
         return int(name.removeprefix("seed"))

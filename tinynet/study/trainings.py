@@ -1,8 +1,8 @@
 """What a dissection was asked for, and which trainings that takes, in the order of work.
 
-The ensemble averages as many models as stage 8 has members.  Its first ones are the last single
-stage's own runs, one a seed, which differ in initialization; the others are stage 8's members of
-those numbers, which differ in hyper-parameters too.  So no model is trained twice.
+The ensemble averages as many models as stage 8 has members.  The first are the last single stage's
+own runs, one for each seed, which differ in initialization; the others are stage 8's members with
+the remaining numbers, which also differ in hyper-parameters.  So no model is trained twice.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tinynet.study.results import ResultsPaths
 from tinynet.study.settings import Settings
 
 LAST_SINGLE, ENSEMBLE = STAGES[-2], STAGES[-1]
-# The training accuracy of more images than this is that of a sample: as many as Tiny ImageNet's
-# validation split has, which makes its interval as wide as that of the reported accuracy.
+# With more training images than this, the training accuracy is measured on a sample of this size:
+# as many as Tiny ImageNet's validation split has, so that its interval is as wide as the reported.
 TRAIN_SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
 class Folders(ExperimentPaths):
-    """Where a dissection's own files lie."""
+    """The folders of a dissection."""
 
     results: ResultsPaths
 
@@ -47,11 +47,11 @@ class Folders(ExperimentPaths):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What names these folders to ``tinynet dissect``."""
+        """The options of ``tinynet dissect`` that name these folders."""
         return ("--out", os.fspath(self.root), "--results", os.fspath(self.results.root))
 
     def changing_results(self) -> contextlib.AbstractContextManager[None]:
-        """Held by whoever reads RESULTS and writes what follows from that."""
+        """The lock to hold while reading RESULTS and writing what follows from it."""
         return locked(self.results.root / ".lock")
 
 
@@ -61,11 +61,11 @@ class DissectionRequest:
 
     ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
     is split anew; None takes it as it is.  ``found``: solver values that a search found, by the
-    folder name of the stage they are for; ``selection_set``: on which images, where that is known.
-    ``epochs_factor``: every stage's epochs times this.  ``engine``: options of train and evaluate.
-    ``collect``: options of ``dissect --collect`` after each training, those of ``folders`` if none.
-    ``train_sample``: of more training images than this, so many tell the training accuracy.
-    ``pack``: where each training's end puts what is finished (``study.packing``).
+    folder name of their stage; ``selection_set``: on which images, where that is known.
+    ``epochs_factor``: multiplies every stage's epochs.  ``engine``: options of train and evaluate.
+    ``collect``: options of ``dissect --collect`` after each training; by default those of
+    ``folders``.  ``train_sample``: at most so many training images are measured.  ``pack``: the
+    folder into which finished runs are packed after each training (``study.packing``).
     """
 
     data: Path
@@ -87,7 +87,7 @@ class DissectionRequest:
 
 @dataclass(frozen=True)
 class Training:
-    """One training: its run (STAGE/NAME), seed and solver, and what ``train`` is told of it."""
+    """One training: its run (STAGE/NAME), seed and solver, and the arguments of ``train``."""
 
     run: str
     seed: int
@@ -97,12 +97,12 @@ class Training:
 
     @property
     def recipe_name(self) -> str:
-        """Seeds of a stage share a recipe; each ensemble member has its own."""
+        """The key of its recipe: seeds of a stage share one, each ensemble member has its own."""
         return self.run if "--member" in self.arguments else os.path.dirname(self.run)
 
 
 def nets(request: DissectionRequest) -> Iterator[Stage]:
-    """The stages and variants whose trainings are needed."""
+    """The stages and variants that are trained."""
     numbers = list(request.stages)
     if ENSEMBLE.number in numbers and LAST_SINGLE.number not in numbers:
         numbers.append(LAST_SINGLE.number)  # the first members are its runs
@@ -113,7 +113,7 @@ def nets(request: DissectionRequest) -> Iterator[Stage]:
 def ensemble_members(request: DissectionRequest, known: Settings | None) -> list[str]:
     """The runs that the ensemble averages: the last single stage's, then stage 8's own.
 
-    The members that a results folder has stay when seeds are added.  Without stage 8 none.
+    The members that a results folder has stay when seeds are added.  [] without stage 8.
     """
     if ENSEMBLE.number not in request.stages:
         return []
@@ -125,9 +125,9 @@ def ensemble_members(request: DissectionRequest, known: Settings | None) -> list
 
 
 def trainings_of(request: DissectionRequest, members: Sequence[str]) -> list[Training]:
-    """In the order of work, each once: what a reader of the table wants first comes first.
+    """The trainings, each once, in the order in which a reader wants the results.
 
-    That is one seed of each variant and of each stage; then the ensemble's models; then the other
+    First one seed of each variant and of each stage; then the ensemble's models; then the other
     seeds.
     """
     urgent: dict[str, tuple[int, Training]] = {}
@@ -145,7 +145,7 @@ def trainings_of(request: DissectionRequest, members: Sequence[str]) -> list[Tra
 
 
 def _seeds_of_runs(runs: Sequence[str], name: str) -> list[int]:
-    """The seeds of those of the runs (STAGE/NAME) that are of the stage called ``name``."""
+    """The seeds of the runs (STAGE/NAME) that belong to the stage called ``name``."""
     found = (re.fullmatch(rf"{re.escape(name)}/seed(\d+)", run) for run in runs)
     return [int(match[1]) for match in found if match]
 
@@ -158,7 +158,7 @@ def _seeds(found: Stage, request: DissectionRequest, more: Sequence[int]) -> Ite
 
 
 def _own_members(request: DissectionRequest, members: Sequence[str]) -> Iterator[Training]:
-    """Those of the members that are no run of the last single stage."""
+    """The trainings of members that are not runs of the last single stage."""
     root = request.folders.prototxt
     for member in MEMBERS:
         run = _own_member(member.number)

@@ -1,4 +1,4 @@
-"""The trials of a search, as a file keeps them: values, what became of them, tuning accuracy."""
+"""The trials of a search and their file: values, how each ended, tuning accuracy."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tinynet.errors import TinynetError
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one trial; ``score``: its last tuning accuracy, None where it has none."""
+    """One trial; ``score``: its last tuning accuracy, None where it has none."""
 
     number: int
-    state: str  # "complete", "pruned", "failed" or "running"
+    state: str  # "complete", "pruned", "failed", "diverged" or "running"
     values: dict[str, float]
     score: float | None
 
 
 def winner(found: Sequence[Trial]) -> Trial | None:
-    """The completed trial of the best score; of equal ones the earliest."""
+    """The completed trial of the best score, the earliest of equal ones."""
     complete = [t for t in found if t.state == "complete" and t.score is not None]
     return max(complete, key=lambda t: (t.score, -t.number), default=None)
 
@@ -34,7 +34,7 @@ def ranked(found: Sequence[Trial]) -> list[Trial]:
 
 
 def write_trials(path: Path, found: Sequence[Trial], names: Sequence[str]) -> None:
-    """Write a table of ``names``' values; accuracies from 0 to 1, each trial's last."""
+    """Write the trials as CSV, with the values of ``names`` and the last accuracy (0 to 1)."""
     rows: list[list[object]] = [["trial", "state", *names, "tuning_accuracy"]]
     for trial in found:
         values = [f"{trial.values[name]:.6g}" for name in names]
@@ -50,7 +50,7 @@ def read_trials(path: Path) -> list[Trial]:
             return [_trial(row) for row in csv.DictReader(file, strict=True)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise TinynetError(
-            f"{path}: is no list of trials as 'tinynet search' writes it ({error})"
+            f"{path}: is not a list of trials as 'tinynet search' writes it ({error})"
         ) from None
 
 
