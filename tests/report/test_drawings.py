@@ -311,7 +311,7 @@ def test_no_words_of_bars_accuracies_and_curves_overlap():
     drawn.append(
         draw_accuracies(
             [
-                Accuracy("training\n1 crop", 0.99, 10_000, (0.98, 1.0), 0.6628),
+                Accuracy("training\n1 crop", 0.99, 10_000, 0.6628),
                 Accuracy("test", None),
             ],
             "Ensemble",

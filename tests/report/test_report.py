@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.cli.command import run
 from tests.report import some_runs
 from tests.report.some_runs import HOSTILE, write_run
+from tinynet.cli.report import report
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import STAGES
@@ -18,6 +21,7 @@ from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import read_probabilities
 from tinynet.report.figure import Choice
 from tinynet.report.figures import make
+from tinynet.report.page import command_line
 from tinynet.report.report_data import ReportData, collect
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
 from tinynet.run.paths import RunPaths
@@ -74,6 +78,17 @@ def test_the_tables_numbers_are_those_of_the_files(page, runs):
             assert f'data-value="{top1:.9g}">{top1:.2f}<' in html
     assert html.count("ab" * 32) >= 5 and "cd" * 32 in html  # weights and solvers, whole
     assert "tinynet train --stage 1 --seed 2" in html
+
+
+def test_the_page_says_which_command_makes_it_again(page, runs):
+    assert f"tinynet report {runs} " in page.read_text()
+    report_data = ReportData([], sources=[Path("my runs")], data_folder=Path("data/lmdb"))
+    choice = Choice(stage=7, image="val_0.JPEG")
+    line = command_line(report_data, choice, Path("out/r.html"))
+    given = report.make_context("report", shlex.split(line)[2:]).params
+    assert (given["sources"], given["data"]) == ((Path("my runs"),), Path("data/lmdb"))
+    assert (given["stage"], given["image"], given["out"]) == (7, "val_0.JPEG", Path("out/r.html"))
+    assert (given["prototxt"], given["engine"]) == (choice.prototxt, choice.engine)
 
 
 def test_an_unfinished_run_is_named_and_counts_in_no_mean(page):
@@ -148,7 +163,7 @@ def test_a_results_folder_gives_the_same_table_and_the_optimism_as_a_number(runs
     html = (tmp_path / "r.html").read_text()
     first = re.compile(r"<tr[^>]*><th[^>]*>1 Simple model.*?</tr>", re.DOTALL)
     assert first.search(html)[0] == first.search(page.read_text())[0]
-    assert "flatters by +2.00 points" in html and "5.02 points" in html
+    assert "is optimistic by 2.00 points" in html and "5.02 points" in html
     notes = re.findall(r'<p class="note">(.*?)</p>', html)
     assert any("50 images (tuning images), of which 7 are reported" in note for note in notes)
     assert any("stage2_dropout1: base_lr 0.03: on which images" in note for note in notes)

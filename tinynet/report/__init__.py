@@ -2,8 +2,8 @@
 
 import logging
 
-# where the home folder cannot be written to, matplotlib takes a temporary one and says so in two
-# lines, which are no result or message of a command's
+# If the home folder cannot be written to, matplotlib uses a temporary one and logs two lines about
+# that, which are of no use to the user of a command.
 logging.getLogger("matplotlib").addFilter(
     lambda record: record.funcName != "_get_config_or_cache_dir"
 )

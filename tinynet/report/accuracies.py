@@ -16,13 +16,12 @@ from tinynet.report import canvas
 class Accuracy:
     """One bar: what was measured, on how many images; accuracies from 0 to 1, None: not run.
 
-    ``paper``: what the paper states for it.  ``interval``: ends of an error bar.
+    ``paper``: what the paper states for it.
     """
 
     label: str
     value: float | None
     images: int = 0
-    interval: tuple[float, float] | None = None
     paper: float | None = None
 
 
@@ -38,21 +37,13 @@ def draw_accuracies(found: Sequence[Accuracy], title: str) -> Figure:
     for place, bar in enumerate(found):
         if bar.value is None:
             text = axes.text(place - shift, 1.0, "not run", ha="center", fontsize=9, style="italic")
-            if has_paper:  # beside the paper's bar there is room for no more
+            if has_paper:  # beside the paper's bar there is no room for a level text
                 text.set_rotation(90)
         else:
             percent = 100 * bar.value
             axes.bar(place - shift, percent, width, color=canvas.BLUE)
-            top = percent
-            if bar.interval is not None:
-                low, high = (100 * end for end in bar.interval)
-                middle = (low + high) / 2
-                axes.errorbar(
-                    place - shift, middle, yerr=(high - low) / 2, ecolor=canvas.INK, capsize=3
-                )
-                top = max(high, percent)
-            axes.text(place - shift, top + 0.8, f"{percent:.2f}", ha="center", fontsize=size)
-            tallest = max(tallest, top)
+            axes.text(place - shift, percent + 0.8, f"{percent:.2f}", ha="center", fontsize=size)
+            tallest = max(tallest, percent)
         if bar.paper is not None:
             percent = 100 * bar.paper
             look: dict[str, Any] = {"facecolor": "none", "edgecolor": canvas.ORANGE}
@@ -65,7 +56,7 @@ def draw_accuracies(found: Sequence[Accuracy], title: str) -> Figure:
     axes.set_xticks(range(len(found)), labels, fontsize=7 if canvas.is_narrow() else 8.5)
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.6, len(found) - 0.4)
-    # on a narrow one the legend stands within, above the bars
+    # on a narrow figure the legend is within the axes, above the bars
     axes.set_ylim(0, (1.3 if canvas.is_narrow() else 1.12) * (tallest or 1))
     axes.set_ylabel("accuracy (top-1, %)")
     axes.set_title(title)

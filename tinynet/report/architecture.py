@@ -1,8 +1,8 @@
 """Figures 1 and 2 of the paper: a net as boxes, with the sizes that its prototxt makes.
 
-Every box is a blob: as tall as its feature maps are high, as wide as the square root of their
-number; a fully connected layer is a bar as tall as the logarithm of its units.  Layers that change
-no shape (ReLU, dropout, softmax) are words below the box that they work on.
+Every box is a blob.  Its height is that of its feature maps, its width grows with the square root
+of their number; a fully connected layer is a bar as tall as the logarithm of its units.
+Layers that change no shape (ReLU, dropout, softmax) are words below the box that they work on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinynet.report import canvas
 
 _LINE = 0.145  # inches between lines of text
 _TALLEST = 1.35  # inches of the highest feature map
-_DEPTH = (0.2, 0.13)  # of a box's height: how far back its rear edge lies, to the right and up
+_DEPTH = (0.2, 0.13)  # offset of a box's rear edge, to the right and up, as parts of its height
 _SIZE = 7.5  # points
 
 
@@ -33,11 +33,11 @@ class Block:
     """One box: a blob, the layer that makes it and the words below it."""
 
     name: str
-    type: str  # of the layer that makes it; "Input" for what comes in
+    type: str  # of the layer that makes it; "Input" for the net's input
     shape: tuple[int, ...]  # without the batch: channels, height, width, or units
     words: list[str] = field(default_factory=list)
     parameters: int = 0
-    kernel: tuple[int, ...] = ()  # what a value of it sees of the box before
+    kernel: tuple[int, ...] = ()  # the window that one of its values sees in the box before
 
     @property
     def size(self) -> str:
@@ -53,14 +53,14 @@ class Block:
 
 
 def blocks_of(net: schema.NetParameter) -> list[Block]:
-    """The boxes of a net in use (a deploy NetParameter), from its first blob to its last.
+    """The boxes of a deploy net, from its first blob to its last.
 
-    Raises TinynetError where the net is no chain: with two inputs or branches.
+    Raises TinynetError where the net is not a chain, because of two inputs or of branches.
     """
     layers = list(layers_of(net, schema.TEST))
     inferred = shapes.infer(net, schema.TEST)
     by_layer = {layer.name: layer for layer in inferred.layers}
-    blocks = [_input_block(net, inferred)] if len(net.input) else []
+    blocks = [_input_block(net)] if len(net.input) else []
     last = net.input[0] if len(net.input) else None
     for layer in layers:
         if list(layer.bottom) != ([last] if last else []) or len(layer.top) != 1:
@@ -84,13 +84,13 @@ def blocks_of(net: schema.NetParameter) -> list[Block]:
 _SHAPELESS = {"ReLU", "Dropout", "Softmax", "PReLU", "Sigmoid", "TanH", "LRN", "BatchNorm", "Scale"}
 
 
-def _input_block(net: schema.NetParameter, inferred: shapes.NetShapes) -> Block:
+def _input_block(net: schema.NetParameter) -> Block:
     shape = tuple(net.input_shape[0].dim) if len(net.input_shape) else tuple(net.input_dim[:4])
     return Block(net.input[0], "Input", tuple(shape[1:]))
 
 
 def _words(layer: schema.LayerParameter) -> tuple[list[str], tuple[int, ...]]:
-    """What to say of a layer, a few short lines, and its kernel."""
+    """A few short lines about a layer, and its kernel."""
     if layer.type == "Convolution":
         window = window_of(layer.convolution_param, 2)
         words = ["×".join(map(str, window.kernel)) + " conv"]
@@ -117,9 +117,9 @@ def _words(layer: schema.LayerParameter) -> tuple[list[str], tuple[int, ...]]:
 
 @canvas.styled
 def draw_architecture(net: schema.NetParameter, title: str) -> Figure:
-    """Draw a net in use (a deploy NetParameter).  Raises TinynetError where it is no chain.
+    """Draw a deploy net.  Raises TinynetError where it is not a chain.
 
-    The boxes stand in one row, or for a telephone in several, with arrows from one to the next.
+    The boxes are in one row, or for a telephone in several, with arrows from each row to the next.
     """
     blocks = blocks_of(net)
     inferred = shapes.infer(net, schema.TEST)
@@ -160,7 +160,7 @@ _ARROW = 0.2  # inches at either end of a row, for an arrow to the next
 
 @dataclass(frozen=True)
 class _Row:
-    """Blocks that stand beside each other, with the inches that each takes."""
+    """Blocks beside each other, with the inches that each takes."""
 
     blocks: Sequence[Block]
     columns: Sequence[float]
@@ -180,7 +180,7 @@ class _Row:
     def draw(
         self, axes: Axes, left: float, right: float, bottom: float, tallest: int
     ) -> tuple[_Box, _Box]:
-        """Draw it between ``left`` and ``right``; its first and its last box."""
+        """Draw the row between ``left`` and ``right``; return its first and its last box."""
         slack = (right - left - sum(self.columns)) / len(self.columns)
         middle = bottom + self._below + self._tallest(tallest) / 2 - 0.05
         boxes = []
@@ -197,7 +197,7 @@ class _Row:
 
 
 def _rows(blocks: Sequence[Block], columns: Sequence[float], width: float) -> list[_Row]:
-    """As few rows of at most ``width`` as there may be, and all about as long."""
+    """The fewest rows of at most ``width`` inches, all about as long."""
     count = 1
     while True:
         rows: list[_Row] = []
@@ -224,7 +224,7 @@ def _arrow(axes: Axes, start: float, end: float, y: float) -> None:
 
 
 class _Box:
-    """Where a block stands, in inches: a cuboid, or a bar for a vector."""
+    """The place of a block, in inches: a cuboid, or a bar for a vector."""
 
     def __init__(self, block: Block, x: float, y: float, tallest: int) -> None:
         self.block = block
@@ -242,7 +242,7 @@ class _Box:
         return kinds.get(self.block.type, canvas.FAINT)
 
     def on_side(self, across: float, up: float) -> tuple[float, float]:
-        """A point of the right side, on which the feature maps lie; both from 0 to 1."""
+        """A point of the right side, on which feature maps are drawn; both from 0 to 1."""
         return (
             self.left + self.width + across * self.back[0],
             self.bottom + up * self.height + across * self.back[1],
@@ -278,7 +278,10 @@ def _column_width(block: Block, tallest: int) -> float:
 
 
 def _connect(axes: Axes, before: _Box, box: _Box) -> None:
-    """Lines from what one value sees of the box before to the box; an arrow between vectors."""
+    """Draw lines to the box from the window of the box before that one of its values sees.
+
+    From a vector, or without a window, they start at the corners of the side.
+    """
     target = (box.left, box.bottom + box.height / 2)
     kernel = box.block.kernel
     if before.is_volume and kernel and len(kernel) == 2:

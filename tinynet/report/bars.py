@@ -23,10 +23,10 @@ _NARROW_TITLE, _NARROW_LABEL, _NARROW_NOTE = 42, 18, 60  # of a figure for a tel
 class Bar:
     """One line of a stage table; accuracies and gains from 0 to 1.
 
-    ``accuracy`` None stands for a stage that has not run, or what else ``absence`` says.
-    ``interval`` and ``gain_interval`` are the ends of error bars (of what, the figure's note says),
-    None for none.  ``gain``: over what it is a step from, None where there is none;
-    ``paper_gain``: what the paper states.
+    ``accuracy``: None for a stage that has not run, or as ``absence`` says.  ``interval``,
+    ``gain_interval``: the ends of error bars, whose meaning the figure's note says, or None.
+    ``gain``: over the stage that it is a step from, None where there is none.  ``paper_gain``: the
+    gain that the paper states.
     """
 
     label: str
@@ -49,7 +49,7 @@ def draw_bars(
     """Draw one bar per line of the table, from top to bottom, with its value, and the gains.
 
     ``chance`` draws the accuracy of guessing; ``images`` names the split that was measured.
-    Gains, ours and the paper's, stand in a panel of their own, where any bar has one.
+    Gains, ours and the paper's, have a panel of their own, if any bar has one.
     """
     if canvas.is_narrow():
         note = "\n".join(textwrap.fill(line, _NARROW_NOTE) for line in note.splitlines())

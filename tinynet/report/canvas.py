@@ -1,4 +1,4 @@
-"""How every figure looks, and how it reaches its file: PNG, SVG or PDF, by the file's suffix."""
+"""The style of all figures, and their files: PNG, SVG or PDF, by the file's suffix."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MatplotlibFigure = Figure
 
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart, then four more
+# Okabe and Ito's colours, which all kinds of colour vision can tell apart, then four more
 INK = "#222222"
 FAINT = "#8a8a8a"
 GRID = "#e6e6e6"
-PAPER = "#ffffff"  # what a part is drawn on where it has to cover another
+PAPER = "#ffffff"  # the background of a part that covers another
 BLUE = "#0072b2"
 ORANGE = "#d55e00"
 GREEN = "#009e73"
@@ -62,18 +62,19 @@ DARK = {
 }
 
 WIDTH = 7.2
-"""Inches that a figure is wide: one width, so that text is of one size on a page."""
+"""Width of a figure, in inches: the same for all, so that their text has one size on a page."""
 NARROW = 4.0
-"""Inches that a figure for a telephone is wide: its text stays as large."""
+"""Width of a figure for a telephone, in inches: its text stays as large."""
 
 NOTE_LINE = 0.17
+"""Height of a line of ``note_below``, in inches."""
 
 _width: ContextVar[float] = ContextVar("width", default=WIDTH)
 
 
 @contextlib.contextmanager
 def narrow() -> Iterator[None]:
-    """Figures that are drawn in this block are NARROW inches wide."""
+    """Draw the figures of this block NARROW inches wide."""
     before = _width.set(NARROW)
     try:
         yield
@@ -82,7 +83,7 @@ def narrow() -> Iterator[None]:
 
 
 def is_narrow() -> bool:
-    """Whether the figure that is drawn now is for a telephone."""
+    """Whether the figure being drawn is for a telephone."""
     return _width.get() < WIDTH
 
 
@@ -104,7 +105,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",  # a page looks the same whatever fonts the reader has
     "svg.hashsalt": "tinynet",
     "pdf.fonttype": 42,
-    # a class may be called '$100'; nothing that a file says is mathematics
+    # a class may be called '$100': no text from a file is mathematics
     "text.parse_math": False,
 }
 
@@ -117,9 +118,9 @@ FORMATS = tuple(_FORMATS)
 
 
 def styled(act: Callable[P, T]) -> Callable[P, T]:
-    """Decorator: draw, or write, under the settings above.
+    """Decorator: draw, or write, with the settings above.
 
-    Some of them matplotlib reads as each part is made, others as it writes.
+    Matplotlib reads some of them when a part is made, others when the file is written.
     """
 
     @functools.wraps(act)
@@ -131,7 +132,7 @@ def styled(act: Callable[P, T]) -> Callable[P, T]:
 
 
 class DrawnFigure(Figure):
-    """A figure that shows itself in a notebook, whatever backend that has."""
+    """A figure that shows itself in a notebook, whatever its backend."""
 
     def _repr_png_(self) -> bytes:
         return content(self, ".png")
@@ -139,7 +140,7 @@ class DrawnFigure(Figure):
 
 @styled
 def content(made: Figure, suffix: str) -> bytes:
-    """What a file of FORMATS holds of a figure; an SVG has no background."""
+    """A figure as the content of a file, in one of FORMATS; an SVG has no background."""
     out = io.BytesIO()
     made.savefig(out, format=suffix[1:], **_FORMATS[suffix])
     return out.getvalue()
@@ -167,9 +168,9 @@ def require_format(path: Path) -> None:
 
 
 def save(made: Figure, path: Path) -> None:
-    """Write the file, whole or not at all.  The same figure gives the same file.
+    """Write the file atomically; the same figure gives the same bytes.
 
-    The suffix chooses the format.  Makes the folder where it is missing.  Raises OSError, and
+    The suffix chooses the format.  Makes the folder if it is missing.  Raises OSError, and
     UsageError on another suffix.
     """
     require_format(path)
@@ -178,7 +179,7 @@ def save(made: Figure, path: Path) -> None:
 
 
 def series_style(number: int) -> dict[str, Any]:
-    """Colour and dash of the n-th line: more lines than colours differ in their dashes."""
+    """Colour and dash of the n-th line; lines that share a colour differ in their dashes."""
     return {
         "color": SERIES[number % len(SERIES)],
         "linestyle": DASHES[number // len(SERIES) % len(DASHES)],
@@ -186,7 +187,7 @@ def series_style(number: int) -> dict[str, Any]:
 
 
 def note_below(made: Figure, note: str) -> None:
-    """Small lines below all axes, which give way to them: ``NOTE_LINE`` inches each."""
+    """Put small lines below all axes, which make room for them: ``NOTE_LINE`` inches each."""
     if note:
         made.text(0.012, 0.008, note, fontsize=8, va="bottom", linespacing=1.3)
         share = (NOTE_LINE * (note.count("\n") + 1) + 0.02) / made.get_figheight()
@@ -194,13 +195,13 @@ def note_below(made: Figure, note: str) -> None:
 
 
 def grid(axes: Axes, which: str = "y") -> None:
-    """Faint lines behind what is drawn, across the axis ``which``."""
+    """Draw faint lines behind everything else, across the axis ``which``."""
     axes.grid(axis=which, color=GRID, linewidth=0.7)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
 
 
 def padded_range(values: Sequence[float], least: float) -> tuple[float, float]:
-    """Limits that hold all values with some air, at least ``least`` apart."""
+    """Limits around all values with some margin, at least ``least`` apart."""
     low, high = min(values), max(values)
-    air = max(0.08 * (high - low), (least - (high - low)) / 2)
-    return low - air, high + air
+    margin = max(0.08 * (high - low), (least - (high - low)) / 2)
+    return low - margin, high + margin

@@ -1,11 +1,11 @@
-"""The paper's claims one by one, held against what has run here: agrees, does not, cannot be told.
+"""Compares the paper's claims one by one with what has run here: agrees, does not, cannot be told.
 
-A figure agrees where it lies no farther from ours than chance explains: ours has its 95 % interval
+A figure agrees if it differs from ours by no more than chance explains: ours has a 95 % interval
 (the wider of by image and by seed), the paper's is of one training, whose standard deviation over
 its eleven members is 0.37 points.  Rule: |ours - paper's| <= sqrt(half width² + (1.96 · 0.37)²),
-twice that square for a difference of two trainings.  A gain whose interval holds both zero and the
-paper's figure tells nothing, nor does an accuracy of other classes or of a shorter training that
-falls short.
+twice the last square for a difference of two trainings.  A gain whose interval holds both zero and
+the paper's figure decides nothing; nor does an accuracy of other classes, or one that falls short
+after a shorter training.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _GAIN = math.sqrt(2) * _TRAINING
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, what is measured here (shares, not percent), and what follows.
+    """What the paper says, what is measured here (shares, not percent), and the verdict.
 
-    ``stated``: as text, for not all claims are numbers.  ``unit``: "%", "points" or "nats".
+    ``stated``: a text, since not all claims are numbers.  ``unit``: "%", "points" or "nats".
     """
 
     text: str
@@ -46,7 +46,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class _Setting:
-    """In what our experiment is not the paper's."""
+    """How our experiment differs from the paper's."""
 
     classes: int
     factor: float
@@ -64,7 +64,7 @@ class _Setting:
 
 
 def claims(report_data: ReportData) -> list[Claim]:
-    """Every claim of the paper's section 4 that can be put as a number, in its order."""
+    """Every claim of the paper's section 4 that can be stated as a number, in its order."""
     rows = {row.number: row for row in stage_rows(report_data) if row.is_step}
     dissection = report_data.dissection
     factor = float(dissection.settings.get("epochs_factor", 1)) if dissection else 1.0
@@ -80,9 +80,9 @@ def claims(report_data: ReportData) -> list[Claim]:
 
 
 def table(report_data: ReportData) -> Table | None:
-    """The claims as a page or a README has them.
+    """The claims as a table.
 
-    None for another protocol than the main one of which no stage has run: its table says so.
+    None for a further dissection of which no stage has run, which its own table says.
     """
     if report_data.suffix and not any(
         row.finished for row in stage_rows(report_data) if row.is_step
@@ -314,7 +314,7 @@ def _gain(text: str, stated: float | None, found: Estimate | None, setting: _Set
 def _direction(
     text: str, stated: str, found: Estimate | None, sign: int, setting: _Setting
 ) -> Claim:
-    """A difference of which the paper says which way it goes."""
+    """A difference whose sign the paper states."""
     if found is None:
         return Claim(text, stated, None, None, UNKNOWN, NOT_RUN, "points")
     low, high = _wider(found) or (found.mean, found.mean)
@@ -326,13 +326,14 @@ def _direction(
 
 def _largest(rows: dict[int, StageRow], setting: _Setting) -> Claim:
     """That the two dropouts are the largest gains: the smaller of them against the best other."""
-    text, stated = "the two dropouts are the two largest gains", "4.52 against 3.09 points"
+    text = "the two dropouts are the two largest gains"
+    stated = f"{paper.STAGES[7].gain} against {paper.STAGES[3].gain} points"
     gains = {n: row.gain for n, row in rows.items() if row.gain is not None}
     if not {2, 3, 4, 5, 6, 7} <= set(gains):
         return Claim(text, stated, None, None, UNKNOWN, NOT_RUN, "points")
     least = min((gains[n] for n in (2, 7)), key=lambda found: found.mean)
     best = max((gains[n] for n in (3, 4, 5, 6)), key=lambda found: found.mean)
-    # the two may share a stage, so that their errors may add up
+    # the two gains may share a stage, so that their errors may add up
     half = _half(_wider(least)) + _half(_wider(best))
     mean = least.mean - best.mean
     difference = Estimate(mean, by_image=(mean - half, mean + half))
@@ -340,7 +341,7 @@ def _largest(rows: dict[int, StageRow], setting: _Setting) -> Claim:
 
 
 def _training(row: StageRow | None) -> Estimate | None:
-    """A stage's training accuracy, its interval by image that of so many independent images."""
+    """A stage's training accuracy; its interval by image is that of independent images."""
     if row is None or row.training is None:
         return None
     found = row.training
@@ -354,7 +355,7 @@ def _gap(row: StageRow | None) -> Estimate | None:
 
 
 def _difference(first: Estimate | None, second: Estimate | None) -> Estimate | None:
-    """As of two that err independently: of one stage's runs the interval is rather too wide."""
+    """The difference of two independent estimates; too wide an interval for runs of one stage."""
     if first is None or second is None:
         return None
     half = math.hypot(*(_half(_wider(found)) for found in (first, second)))

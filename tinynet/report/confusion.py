@@ -1,8 +1,8 @@
 """Which classes are taken for which: the pairs that are confused most, and the whole matrix.
 
-A matrix of many classes cannot show its names.  Beyond ``NAMED`` classes those that are confused
-with each other are put side by side and collected into groups, and the matrix of the groups, which
-can be read, stands before that of the classes, which shows the pattern.
+A matrix of many classes has no room for their names.  With more than ``NAMED`` classes, those that
+are confused with each other are put side by side and collected into groups.  The matrix of the
+groups, which can be read, comes before that of the classes, which shows the pattern.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ NAMED = 40
 """Classes whose names a matrix has room for."""
 _NAMED_NARROW = 25  # the same for a telephone
 GROUPS = 20
-"""Groups that more classes than that are collected into."""
+"""Number of groups into which the classes are collected, if there are more classes."""
 _LONGEST = 30  # characters of a name on an axis
 
 
 def confusion_matrix(found: Predictions) -> np.ndarray:
-    """Images (int64, C×C) of each class (row) by what they are taken for (column).
+    """Count the images (int64, C×C) of each class (row) by their answer (column).
 
-    Of equally likely classes the last counts as the answer, as in Caffe's ArgMax layer.
-    Images without a known label are left out.
+    Of equally likely classes the last is the answer, as in Caffe's ArgMax layer.  Images without a
+    known label are left out.
     """
     known = found.labels >= 0
     classes = len(found.wnids)
@@ -66,11 +66,11 @@ def top_confusions(matrix: np.ndarray, limit: int = 20) -> list[Confusion]:
 
 
 def similar_order(matrix: np.ndarray) -> list[list[int]]:
-    """The classes in groups of those that are confused, at most GROUPS of them.
+    """The classes in groups of those that are confused, if possible at most GROUPS of them.
 
     Groups are joined two by two, those that are confused most first, by the mean share of their
-    images that go from one to the other; a group that has grown beyond three times its fair size
-    joins no more, so that no group swallows all.
+    images that go from one to the other.  No group grows beyond three times the average size, so
+    that none swallows all.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     traffic = shares + shares.T
@@ -94,7 +94,7 @@ def similar_order(matrix: np.ndarray) -> list[list[int]]:
 
 
 def short(name: str, longest: int = _LONGEST) -> str:
-    """A class's name on one line of at most ``longest`` characters: its first synonym."""
+    """The first of a class's names, on one line of at most ``longest`` characters."""
     name = name.split(",")[0].strip() or name
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
@@ -103,7 +103,7 @@ def short(name: str, longest: int = _LONGEST) -> str:
 def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
     """Draw the matrix (C×C images, rows are labels) as shares of each label's images.
 
-    For a telephone names are shorter and stand on the left alone, with their numbers.
+    For a telephone, names are shorter and only on the left, with their numbers.
     """
     if len(matrix) > (_NAMED_NARROW if canvas.is_narrow() else NAMED):
         made = _grouped(matrix, names, title)
@@ -198,7 +198,7 @@ def _grouped(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
 
 
 def _apart(places: Sequence[float], least: float) -> list[int]:
-    """Numbers of those rising places that are at least so far from the last that is taken."""
+    """Numbers of the rising places that are each at least ``least`` from the last one taken."""
     taken: list[int] = []
     for number, place in enumerate(places):
         if not taken or place - places[taken[-1]] >= least:
@@ -209,7 +209,7 @@ def _apart(places: Sequence[float], least: float) -> list[int]:
 def _group_name(
     group: list[int], matrix: np.ndarray, names: Sequence[str], named: int, longest: int
 ) -> str:
-    """The names of the group's classes that its images are taken for most, and how many more."""
+    """The names of the classes for which the group's images are taken most, and how many more."""
     inside = matrix[np.ix_(group, group)].sum(axis=0)
     first = [short(names[group[at]], longest) for at in np.argsort(-inside, kind="stable")[:named]]
     more = f" +{len(group) - named}" if len(group) > named else ""
@@ -224,7 +224,7 @@ _NARROW_SIZE = 7.5  # points
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a square matrix lies, in inches."""
+    """The place of a square matrix, in inches."""
 
     left: float
     bottom: float
@@ -237,7 +237,7 @@ def _shares(matrix: np.ndarray) -> np.ndarray:
 
 
 def _strength(shares: np.ndarray) -> shades.Strength:
-    """Shades follow the square root: the diagonal must not drown what lies beside it."""
+    """Shades follow the square root of a share, so that what is off the diagonal shows as well."""
     highest = max(1.0, float(shares.max()))
     return lambda share: np.sqrt(share / highest)
 
@@ -261,7 +261,7 @@ def _heat(made: Figure, matrix: np.ndarray, place: _Place, title: str) -> Axes:
         scale = axes_at(left + side + 0.1, bottom, 0.12, 0.7 * side)
     highest = max(1.0, float(shares.max()))
     shades.draw_scale(scale, 0, highest, strength, "% of the label's images", f"{name}-scale")
-    if canvas.is_narrow():  # from the figure's edge on, for there is more room
+    if canvas.is_narrow():  # from the figure's edge on, where there is more room
         axes.set_title(textwrap.fill(title, 42), x=(0.1 - left) / side)
     else:
         axes.set_title(title)

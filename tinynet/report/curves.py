@@ -1,4 +1,4 @@
-"""Learning curves: how loss and accuracy of every stage went, from the histories of its runs."""
+"""Learning curves: loss and accuracy of every stage, from the histories of its runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from tinynet.report import canvas
 History = Sequence[Mapping[str, Any]]
 
 _SMOOTH = 25  # displayed training losses averaged, at most a tenth of all there are
-_LOSS_CEILING = 1.15  # of the first loss in the middle: one spike, or one net that begins far off,
-# must not flatten everything else
+# Highest loss drawn, as a multiple of the runs' median first loss: neither a spike nor one net that
+# begins far off may flatten everything else.
+_LOSS_CEILING = 1.15
 _PER_ROW, _PER_NARROW_ROW = 4, 2
 _TITLE_WIDTH = 28  # characters in a line above a panel
 _KEYS = ("train_loss", "val_loss", "val_accuracy")
@@ -27,14 +28,13 @@ _KEYS = ("train_loss", "val_loss", "val_accuracy")
 
 @canvas.styled
 def draw_curves(histories: Mapping[str, Sequence[History]], images: str = "validation") -> Figure:
-    """Draw the histories (records of ``history.jsonl``), the runs of a stage by its label.
+    """Draw the histories (records of ``history.jsonl``) of each stage's runs, by its label.
 
     Above, a panel for each stage with its losses in the stage's colour: training (a running mean of
-    what the solver displayed) and validation; where they begin above the panels, a note says so.
+    what the solver displayed) and validation; a note says where they begin above the panel.
     Below, the validation accuracy of every stage, the mean of its runs at the iterations that all
-    of them have.  ``images``: what val is called.
-    Values that are missing or not finite leave a gap.
-    Raises TinynetError where no history holds anything to draw.
+    of them have.  ``images``: the name of the images of val.  Values that are missing or not finite
+    leave a gap.  Raises TinynetError where no history holds anything to draw.
     """
     every = [history for runs in histories.values() for history in runs]
     if not has_points(histories):
@@ -103,7 +103,7 @@ _BOLD: dict[str, Any] = {"linewidth": 1.7, "linestyle": (0, (4, 1.2))}
 def _draw_accuracies(
     axes: Axes, stages: Mapping[str, Sequence[History]], images: str
 ) -> list[Line2D]:
-    """Draw a line for each stage; what a legend shows of them."""
+    """Draw a line for each stage; return the entries of a legend."""
     handles = []
     for number, (label, runs) in enumerate(stages.items()):
         look = canvas.series_style(number)
@@ -124,7 +124,7 @@ def _iterations(axes: Axes) -> None:
 
 
 def _ceiling(every: Sequence[History]) -> float:
-    """Above which no loss is drawn: from the run whose first loss is in the middle of them."""
+    """The highest loss that is drawn, from the median of the runs' first losses."""
     firsts = [max(_first_losses([history]), default=0.0) for history in every]
     return _LOSS_CEILING * median([first for first in firsts if first] or [1.0])
 
@@ -154,14 +154,14 @@ def points(history: History, key: str) -> Points:
 
 
 def mean_points(runs: Sequence[History], key: str) -> Points:
-    """(iteration, mean of the runs) where all runs that have values at all have one."""
+    """(iteration, mean of the runs) where all runs with any values have one."""
     each = [dict(found) for history in runs if (found := points(history, key))]
     shared = [x for x in each[0] if all(x in one for one in each)] if each else []
     return [(x, sum(one[x] for one in each) / len(each)) for x in shared]
 
 
 def _smooth(history: History, key: str) -> Points:
-    """Training losses averaged over a short window, each with those before it; others as is."""
+    """Training losses, each averaged with a few before it; other values as they are."""
     found = points(history, key)
     if key != "train_loss":
         return found

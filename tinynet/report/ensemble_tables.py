@@ -26,7 +26,7 @@ _NONE = Cell("—", "")
 
 
 def ensemble_facts(report_data: ReportData) -> Table | None:
-    """What the paper says of its ensemble, and the same of ours."""
+    """The ensemble's figures beside the paper's; None without an ensemble."""
     ensemble = ensemble_of(report_data)
     if ensemble is None:
         return None
@@ -110,7 +110,7 @@ def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
 
 
 def _member_links(report_data: ReportData, ensemble: Ensemble) -> Cell:
-    """How many there are, or their numbers as links where all have run."""
+    """The number of members, or their numbers as links where all have run."""
     names = [row.run for row in ensemble.members]
     links = report_data.run_links(names, [str(n) for n in range(1, len(names) + 1)])
     return Cell(str(len(names)), None, links if len(links) == len(names) else [])
@@ -131,7 +131,7 @@ def subset_sizes(report_data: ReportData) -> Table | None:
 
 
 def subsets_table(scores: SubsetScores, links: Sequence[Link] = ()) -> Table:
-    """The best subset of each size, and what they all reach; ``links`` lead to the members."""
+    """The best, mean and worst accuracy of each size; ``links`` lead to the members' runs."""
     rows = []
     for size in range(1, scores.members + 1):
         mask = scores.best_of_size(size)

@@ -12,14 +12,16 @@ from tinynet.predict.activations import Activations
 from tinynet.report import canvas
 from tinynet.report.filters import tile
 
-_BRIGHTEST = 99.5  # percentile of a map's values that is drawn white: one peak hides nothing
+_BRIGHTEST = (
+    99.5  # percentile of a map's values that is drawn white, so that one peak hides nothing
+)
 
 
 @canvas.styled
 def draw_feature_maps(found: Activations, title: str) -> Figure:
-    """Draw the image that the net saw, and every feature map by its own range.
+    """Draw the image that the net saw, and every feature map scaled by its own range.
 
-    The maps stand beside the image, or for a telephone below it.
+    The maps are beside the image, or for a telephone below it.
     """
     count, shown = len(found.maps), 1.35  # inches of the image
     is_narrow = canvas.is_narrow()
@@ -60,9 +62,9 @@ def draw_feature_maps(found: Activations, title: str) -> Figure:
 
 
 def scaled(maps: np.ndarray) -> np.ndarray:
-    """Every map (N×h×w) from 0, its lowest value, to 1; a map of one value is 0.
+    """Scale every map (N×h×w) from 0, its lowest value, to 1; a constant map becomes 0.
 
-    What exceeds the 99.5th percentile of its map is 1 too, unless all lies at the bottom.
+    1 is the map's 99.5th percentile, or its maximum where that percentile is the lowest value.
     """
     low = maps.min(axis=(1, 2), keepdims=True)
     high = np.percentile(maps, _BRIGHTEST, axis=(1, 2), keepdims=True)

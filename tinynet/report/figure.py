@@ -1,9 +1,9 @@
-"""What a figure of a report is, and what its reader may choose."""
+"""A figure of a report, and the options of a report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet.errors import TinynetError
@@ -13,16 +13,16 @@ from tinynet.report.table import Table
 
 
 class Absent(TinynetError):
-    """What a figure needs has not been run, or is not here; says what and how to get it."""
+    """What a figure needs has not run, or is not here; the message says how to get it."""
 
 
 @dataclass(frozen=True)
 class Figure:
     """A figure that can be drawn.
 
-    ``stem`` names its file; ``caption`` says what is drawn and how; ``alt`` what it shows;
-    ``runs`` are those whose numbers are in it; ``draw`` draws it, which ``canvas.save`` writes;
-    ``numbers`` makes the table of what it shows.
+    ``stem``: names its file.  ``caption``: says what is drawn and how; ``alt``: what it shows.
+    ``runs``: the names of the runs whose numbers are in it.  ``draw``: draws it.  ``numbers``:
+    makes the table of what it shows.
     """
 
     stem: str
@@ -36,9 +36,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader may choose: a stage for the architecture, an image for the feature maps."""
+    """The options of a report: a stage for the architecture, an image for the feature maps, …"""
 
     stage: int | None = None
     image: str | None = None
     engine: str = "auto"
-    prototxt: Path = field(default=PROTOTXT_ROOT)
+    prototxt: Path = PROTOTXT_ROOT

@@ -1,4 +1,4 @@
-"""The numbers behind each figure, as tables that a reader may take along as CSV."""
+"""The numbers behind each figure, as tables that the page offers as CSV."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def filters(found: np.ndarray) -> Table:
 
 
 def maps(found: np.ndarray) -> Table:
-    """Lowest, mean and highest value of each feature map: all of them would be a megabyte."""
+    """Lowest, mean and highest value of each feature map: all values would take a megabyte."""
     return _table(
         ("map", "lowest", "mean", "highest"),
         [(n, float(m.min()), float(m.mean()), float(m.max())) for n, m in enumerate(found, 1)],
@@ -116,7 +116,7 @@ def plane(found: Sequence[Point], names: tuple[str, str]) -> Table:
 
 
 def occlusions(found: Sequence[Occlusion], truths: Sequence[str], answers: Sequence[str]) -> Table:
-    """One line for each row of pixels: of the answer's probability, what hiding a pixel costs."""
+    """One line for each row of pixels: how much probability hiding each pixel costs the answer."""
     width = max(each.drop.shape[1] for each in found)
     rows = [
         (truth, answer, y, *(f"{value:.3g}" for value in line))

@@ -1,8 +1,8 @@
 """Figure 3 of the paper: the filters of the first convolutional layer, read from a .caffemodel.
 
-The paper scales all filters by the one range of all their values, and finds its figure low in
-contrast because some filters are peaked.  Beside that view stand two without the fault: the range
-that holds all but the most extreme values, and each filter by a range of its own.
+The paper scales all filters by the range of all their values, and finds its figure low in contrast
+because some filters are peaked.  Two more views avoid that: one scales by the range of all but the
+most extreme values, the other scales each filter by its own range.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _OUTSIDE = 1.0  # percent of the values that the robust range cuts off at either
 
 
 def first_filters(model: Path) -> tuple[str, np.ndarray]:
-    """Name and filters (float32, N×3×k×k, channels R, G, B) of the first convolution of colours.
+    """Name and filters (float32, N×3×k×k, channels R, G, B) of the first layer that reads colours.
 
-    The files of this project are trained on BGR images, as Caffe's are.  Raises TinynetError
-    where the file has no layer that reads three channels.
+    The file's own channels are B, G, R, as Caffe's are.  Raises TinynetError where no convolution
+    reads three channels, or where the filters are not finite.
     """
     net = upgrade.read_model(model)
     for layer in net.layer:
@@ -43,7 +43,7 @@ def first_filters(model: Path) -> tuple[str, np.ndarray]:
 
 
 def views(filters: np.ndarray) -> dict[str, np.ndarray]:
-    """The filters as images (float, N×3×k×k, from 0 to 1), by what they are scaled with."""
+    """The filters as images (float, N×3×k×k, from 0 to 1), by the name of their scaling."""
     low, high = np.percentile(filters, [_OUTSIDE, 100 - _OUTSIDE])
     reach = max(abs(low), abs(high))
     own = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
@@ -64,7 +64,7 @@ def _scaled(values: np.ndarray, low: Any, high: Any) -> np.ndarray:
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """One image (H×W×C, gaps NaN) of N×C×h×w ones, row by row."""
+    """One image (H×W×C, gaps NaN) made of N×C×h×w ones, row by row."""
     count, channels, height, width = images.shape
     rows = -(-count // columns)
     size = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
@@ -76,7 +76,7 @@ def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def transparent(pixels: np.ndarray) -> np.ndarray:
-    """RGBA of an H×W×3 image: where it is NaN, nothing."""
+    """RGBA of an H×W×3 image, transparent where it is NaN."""
     hole = np.isnan(pixels).any(axis=2, keepdims=True)
     return np.concatenate([np.nan_to_num(pixels), np.where(hole, 0.0, 1.0)], axis=2)
 
@@ -85,7 +85,7 @@ def transparent(pixels: np.ndarray) -> np.ndarray:
 def draw_filters(filters: np.ndarray, title: str) -> Figure:
     """Draw N×3×k×k filters (channels R, G, B) in the three views, side by side.
 
-    For a telephone they stand one above the other.
+    For a telephone the views are one above the other.
     """
     count, _, high, wide = filters.shape
     columns = math.ceil(math.sqrt(count))

@@ -1,4 +1,4 @@
-"""Cross-validation: held-out accuracy of every fold, and how alike two kinds of images are."""
+"""Cross-validation: held-out accuracy of every fold, and how much two kinds of images differ."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NAME, _NARROW_NAME = 40, 16  # characters in a line of a stage's name
 
 @canvas.styled
 def draw_folds(stages: Sequence[StageFolds]) -> Figure:
-    """A line for each stage: its folds as dots, their mean with its interval; then the difference.
+    """Draw a line for each stage: its folds as dots, and their mean with its interval.
 
-    The panel on the right is how much more accurate the same nets are on held-out training images
-    than on held-out validation images.
+    The panel on the right, or below on a narrow figure, shows how much more accurate the same nets
+    are on held-out training images than on held-out validation images.
     """
     is_narrow = canvas.is_narrow()  # then one panel above the other
     made = canvas.empty(height=(2 if is_narrow else 1) * (1.5 + 0.6 * len(stages)))

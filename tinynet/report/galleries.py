@@ -1,4 +1,4 @@
-"""The page's section of images: what models say of them, and where they change their mind."""
+"""The page's section of images: what models say of them, and which answers change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRAWN = (
 
 
 def section(report_data: ReportData) -> Part | None:
-    """The whole section; None where no finished run has answers for the reported images."""
+    """The section; None where no finished run has answers for the reported images."""
     voices = picks.voices(report_data)
     if not voices:
         return None
@@ -83,7 +83,7 @@ def _often_wrong(report_data: ReportData, card_of: partial[Card]) -> Gallery:
 
 
 def _steps(report_data: ReportData, card_of: partial[Card]) -> Iterator[Gallery]:
-    """What each stage newly gets right over the stage before, by the seeds that both have."""
+    """What each stage gets right that the stage before did not, for the seeds that both have."""
     steps = [row for row in stage_rows(report_data) if row.is_step and row.finished]
     for before, after in zip(steps, steps[1:]):
         pairs = _paired(report_data, before, after)
@@ -138,7 +138,7 @@ def _ensemble_changes(report_data: ReportData, card_of: partial[Card]) -> Galler
 
 
 def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
-    """Accuracy class by class, with an example that is right and one that is taken for another."""
+    """Accuracy class by class, with an example that is right and one that is wrong."""
     last = voices[-1].says
     classes = len(last.wnids)
     columns = [Column("class", "name"), Column("images", "number", is_main=False)]
@@ -175,7 +175,7 @@ def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
 
 
 def _example(report_data: ReportData, says: Guesses, where: np.ndarray, text: str) -> Cell:
-    """A cell with the image of those at ``where`` whose answer is the surest."""
+    """A cell with the image among those at ``where`` whose answer is the surest."""
     if not len(where):
         return Cell(text)
     at = int(where[np.argmax(says.shares[where, 0])])

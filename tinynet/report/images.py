@@ -1,7 +1,7 @@
-"""Images for the page: from the converted data set that the reader named, else drawn ones.
+"""Images for the page: from the converted data set that ``--data`` names, else drawn ones.
 
-A page that is published must not hold images that are not ours to publish, so that real ones stand
-on it only where ``--data`` names where they lie.
+A page may be published, and the images of a data set may not be ours to publish, so a page has real
+ones only if ``--data`` asks for them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _QUALITY = 82  # of JPEG: an image of 64×64 pixels takes about 2 kB
 
 
 class Images:
-    """Images by name and class; ``folder`` and ``manifest`` are of a converted data set."""
+    """Images by name and class; ``folder``, ``manifest``: of the converted data set, if any."""
 
     def __init__(
         self, wnids: list[str], folder: Path | None = None, manifest: Manifest | None = None
@@ -41,7 +41,7 @@ class Images:
         return self._folder is not None
 
     def pixels(self, name: str, wnid: str, split: str = "") -> np.ndarray:
-        """Uint8, height × width × R, G, B.  ``split``: where it is looked for first.
+        """The image, uint8, height × width × R, G, B.  ``split``: the one to search first.
 
         Raises TinynetError where the data set has no such image.
         """
@@ -59,7 +59,7 @@ class Images:
         raise TinynetError(f"{self._folder}: has no image {name}: it is of other data")
 
     def names(self, split: str) -> list[str]:
-        """The images of a split of the data set, in their order; [] where none was named."""
+        """The names of a split's images, in their order; [] without a data set."""
         return [] if self._manifest is None else self._manifest.names.get(split, [])
 
     def uri(self, name: str, wnid: str, split: str = "") -> str:
@@ -86,9 +86,9 @@ class Images:
 
 
 def stand_in(place: int = 0, name: str = "") -> np.ndarray:
-    """A drawing in place of an image ``name`` of class ``place``: uint8, 64×64×3, R, G, B.
+    """A drawing in place of the image ``name`` of class ``place``: uint8, 64×64×3, R, G, B.
 
-    The same for the same name; those of a class have shape, texture and hue in common.
+    The same name gives the same drawing; those of a class share shape, texture and hue.
     """
     kinds = list(synthetic.choose_kinds(synthetic.LARGEST_CLASSES, seed=1).values())
     return synthetic.draw(kinds[place % len(kinds)], random.Random(f"stand-in {name}"))[0]

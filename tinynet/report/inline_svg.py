@@ -1,4 +1,4 @@
-"""A figure's SVG as a part of a page: its own ids, colours that follow the page, and words."""
+"""Makes a figure's SVG part of a page: ids of its own, the page's colours, words for a reader."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
     """The ``<svg>`` element of a file that matplotlib wrote, for an HTML page.
 
     ``name``, unique in the page, begins every id.  ``title`` and ``description`` are what a screen
-    reader says.  Text, lines and areas in the colours of ``canvas`` become variables of the page.
+    reader says.  The colours of ``canvas`` become variables of the page's style.
     """
     svg = _PROLOGUE.sub("", svg).strip()
     title, description = (" ".join(text.split()) for text in (title, description))

@@ -1,7 +1,7 @@
 """A page that follows trainings while they run: how far each is, and its curves.
 
-It is made from the run directories alone, so that it follows trainings of any process, on this
-machine or on another that shares the folder; and it is a file, so that it needs no display.
+It is made from the run directories alone, so it follows trainings of any process, on this machine
+or on another that shares the folder.  It is a file, so it needs no display.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -24,9 +23,10 @@ from tinynet.report.table import Cell, Column, Table, number, percent
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, RUNNING
 from tinynet.run.status import Status, status_of
+from tinynet.study.cost import duration
 
-_DEPTH = 5  # folders below one that was named in which is looked
-_SHARE = 0.2  # of one core: the page must not take the time of what it shows
+_DEPTH = 5  # levels of folders searched below one that was named
+_SHARE = 0.2  # of one core: the page must not slow the trainings that it shows
 
 
 def runs_below(sources: Sequence[Path]) -> list[Path]:
@@ -47,10 +47,11 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 Seen = dict[Path, "Status | str"]
-"""Run directory → how far it is, or why that cannot be read."""
+"""Run directory → its status, or why that cannot be read."""
 
 
 def look(sources: Sequence[Path]) -> Seen:
+    """The status of every run in or below the folders."""
     seen: Seen = {}
     for folder in runs_below(sources):
         try:
@@ -92,15 +93,17 @@ def render(seen: Seen, reload: int) -> str:
 
 
 def lead(seen: Seen) -> str:
-    """What is going on, in one sentence."""
-    running = [each for each in seen.values() if isinstance(each, Status)]
-    training = [each for each in running if each.state == RUNNING]
-    done = sum(each.state == FINISHED for each in running)
+    """The state of all runs, in one sentence."""
     if not seen:
         return "No run is here yet."
-    text = f"{len(training)} of {len(seen)} runs are training, {done} finished"
-    scored = [(each.val_accuracy, folder) for folder, each in seen.items()
-              if isinstance(each, Status) and each.val_accuracy is not None]  # fmt: skip
+    states = [each.state for each in seen.values() if isinstance(each, Status)]
+    training, done = states.count(RUNNING), states.count(FINISHED)
+    text = f"{training} of {len(seen)} runs are training, {done} finished"
+    scored = [
+        (each.val_accuracy, folder)
+        for folder, each in seen.items()
+        if isinstance(each, Status) and each.val_accuracy is not None
+    ]
     if scored:
         best, folder = max(scored, key=lambda pair: pair[0])
         name = f"{folder.resolve().parent.name}/{folder.name}"
@@ -123,17 +126,16 @@ def _table(seen: Seen) -> Table:
         left = each.seconds_left if each.state == RUNNING else None
         rows.append(
             [
-                    name,
-                    Cell(each.state + (f": {each.run.message}" if each.run.message else "")),
-                    number(each.iteration, 0),
-                    number(each.run.max_iter, 0),
-                    number(each.loss, 3),
-                    percent(each.val_accuracy),
-                    Cell("—", "") if left is None
-                    else Cell(str(timedelta(seconds=round(left))), f"{left:.0f}"),
-                    Cell(each.run.device),
-                ]
-        )  # fmt: skip
+                name,
+                Cell(each.state + (f": {each.run.message}" if each.run.message else "")),
+                number(each.iteration, 0),
+                number(each.run.max_iter, 0),
+                number(each.loss, 3),
+                percent(each.val_accuracy),
+                Cell("—", "") if left is None else Cell(duration(left), f"{left:.0f}"),
+                Cell(each.run.device),
+            ]
+        )
     return Table("progress", "Every run, as its folder says.", columns, rows)
 
 
@@ -144,10 +146,10 @@ def watch(
     say: Callable[[str], object],
     sleep: Callable[[float], object] = time.sleep,
 ) -> bool:
-    """Write the page anew every ``every`` seconds where anything has changed, until interrupted.
+    """Write the page every ``every`` seconds if anything has changed, until interrupted.
 
-    True where nothing was training in the end.  The last page, which reloads no more, is written
-    whatever ends the watch.  Raises OSError where the page cannot be written.
+    Returns whether no run was training in the end.  The last page, which does not reload itself, is
+    written whatever ends the watch.  Raises OSError where the page cannot be written.
     """
     page.parent.mkdir(parents=True, exist_ok=True)
     seen: Seen = {}
@@ -172,13 +174,13 @@ def watch(
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """A second Ctrl-C must not cut off the last page, which takes a second or two."""
+    """Ignore a second Ctrl-C, which would cut off the last page: it takes a second or two."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _state(seen: Seen) -> object:
-    """What a page is made of: it is the same as long as this is."""
+    """What the page depends on: while this is the same, so is the page."""
     return [
         (folder, each) if isinstance(each, str) else (folder, each.state, len(each.history))
         for folder, each in seen.items()

@@ -1,4 +1,4 @@
-"""The tables of a report as Markdown: what a README of results quotes, never typed by hand."""
+"""The tables of a report as Markdown, for a README of results, so that none is typed by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinynet.report.table import as_markdown
 
 
 def write_markdown(report_data: ReportData, path: Path) -> None:
-    """Write the tables of every dissection, or of the runs, whole or not at all."""
+    """Write the tables of every dissection, or of the runs, to a file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, render(report_data))
 

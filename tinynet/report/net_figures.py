@@ -1,4 +1,4 @@
-"""The figures of a net itself: its architecture, its first layer's filters and feature maps."""
+"""The figures of a net itself: architecture, first layer's filters and feature maps, occlusion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tinynet.run.paths import RunPaths
 
 
 def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
-    """Figures 1 and 2: every stage in order, then what else has run, each from its prototxt."""
+    """Figures 1 and 2: every stage in order, then other nets that have run, from their prototxt."""
     order = [stage.label for stage in STAGES]
     found = sorted(
         _nets(report_data, choice),
@@ -47,7 +47,7 @@ def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             f"architecture_{stem}",
             f"Stage {label}" if label[:1].isdigit() else label,
             "Boxes are feature maps (height × width × channels), bars are fully connected layers; "
-            "ReLU and dropout stand below what they work on.",
+            "ReLU and dropout are named below what they work on.",
             describe(net),
             [],
             partial(draw_architecture, net, title=label),
@@ -58,7 +58,7 @@ def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 def _nets(
     report_data: ReportData, choice: Choice
 ) -> Iterator[tuple[str, str, schema.NetParameter]]:
-    """(label, stem, net) of each stage: as run, else as generated, for as many classes as here."""
+    """(label, stem, net) of each stage: as run, else as generated for the data's classes."""
     done = set()
     for run in report_data.runs:
         wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
@@ -86,7 +86,7 @@ def _preferred(report_data: ReportData) -> list[RunData]:
 
 
 def _chosen(report_data: ReportData) -> RunData:
-    """The best single model whose weights or first layer are here, or the last run of which."""
+    """The best single model if its weights or first layer are here, else the last run with them."""
     for run in _preferred(report_data):
         if run.weights is not None or run.first_layer is not None:
             return run
@@ -112,9 +112,8 @@ def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "filters",
         "Filters of the first layer",
-        f"{layer} of {run.name} at iteration {iteration:,}. Left as the paper scales "
-        "them, by one range, which a few peaked filters widen until all look grey; then without "
-        "that fault.",
+        f"{layer} of {run.name} at iteration {iteration:,}. First scaled as in the paper, by one "
+        "range, which a few peaked filters widen until all look grey; then by two other ranges.",
         filters_figure.describe(found),
         [run.name],
         lambda: filters_figure.draw_filters(found, f"{layer} of {run.name}"),
@@ -141,7 +140,7 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "feature_maps",
         "Feature maps of the first layer",
-        f"Blob {found.blob} of {run.name} at iteration {found.iteration:,}, behind its "
+        f"Blob {found.blob} of {run.name} at iteration {found.iteration:,}, after its "
         f"nonlinearity, for {found.name}; each map by its own range, black to white.",
         maps_figure.describe(found),
         [run.name],
@@ -151,7 +150,7 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 
 
 def _shown_image(report_data: ReportData) -> tuple[str, np.ndarray]:
-    """Name and pixels of the image where none was asked for: of --data, else a drawn one."""
+    """Name and pixels of the default image: the first of --data, else a drawn one."""
     images = report_data.page_images
     for split in (report_data.reported, "val"):
         for name in images.names(split)[:1]:
@@ -174,7 +173,7 @@ def _from_kept(
 
 
 def _named(report_data: ReportData, name: str) -> np.ndarray:
-    """Pixels of an image of --data, or of a file, scaled to the size of the data's."""
+    """Pixels of an image of --data, or of a file, scaled to the size of the data's images."""
     images = report_data.page_images
     if any(name in images.names(split) for split in SPLITS):
         return images.pixels(name, "")
@@ -193,7 +192,7 @@ def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Where the best single model looks: images of --data, and what hiding each part costs."""
     images = report_data.page_images
     if not images.are_real:
-        raise Absent("this takes images of the data set: name the converted one with --data")
+        raise Absent("this needs images of the data set: name the converted one with --data")
     run = next((run for run in _preferred(report_data) if run.weights is not None), None)
     if run is None:
         raise Absent("no run here has a snapshot: name the run directory, which holds the weights")

@@ -1,4 +1,4 @@
-"""Draws which parts of images an answer rests on."""
+"""Draws which parts of an image its answer depends on."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def draw_occlusions(
     answers: Sequence[str],
     title: str,
 ) -> Figure:
-    """Each image with its class, and how much probability hiding a part of it costs.
+    """Draw each image with its class, and how much probability hiding each part of it costs.
 
-    Images stand side by side, or for a telephone below each other, with the words on the right.
+    Images are side by side, or for a telephone below each other, with the words on the right.
     """
     count = len(found)
     reach = max(100 * float(np.abs(each.drop).max()) for each in found) or 1.0
@@ -68,7 +68,7 @@ _SIGNS = canvas.ORANGE, canvas.BLUE  # lost, and gained
 
 
 def _bare(axes: Axes) -> None:
-    """Leave of the axes a faint edge: what costs nothing is the page itself."""
+    """Reduce the axes to a faint edge: what costs nothing has the page's own colour."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -1,4 +1,4 @@
-"""The report: one HTML page that holds everything that it shows."""
+"""The report: one HTML page, without other files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from tinynet import __version__, files
 from tinynet.errors import TinynetError
+from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report import (
     canvas,
     claims,
@@ -54,13 +55,13 @@ _SECTIONS = (
 
 
 def write_report(report_data: ReportData, choice: Choice, path: Path) -> None:
-    """Draw everything that the runs allow, and write the page, whole or not at all."""
+    """Draw everything that the runs allow, and write the page atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, render(report_data, choice, path))
 
 
 def render(report_data: ReportData, choice: Choice, path: Path) -> str:
-    """The page's HTML; ``path`` is where it will lie, from which links to the runs lead."""
+    """The page's HTML; ``path``: its future place, to which the links to the runs are relative."""
     asked = {"folds": report_data.folds, "search": report_data.searches}  # others are always shown
     parts = [
         _section(name, title, report_data, choice)
@@ -96,7 +97,7 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
     runs = Part("all-runs", "Every run", tables=[tables.runs(report_data, path)])
     place = parts.index(by_id["dissection"]) + 1
     parts[place:place] = [_other(other, choice, path) for other in report_data.others]
-    parts += [runs, _repeat(report_data)]
+    parts += [runs, _repeat(report_data, choice, path)]
     return filled(
         "report.html",
         title=words.title(report_data),
@@ -108,7 +109,7 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
 
 
 def filled(template: str, **values: Any) -> str:
-    """A page of ``page_files`` with these values, its style and its script."""
+    """Fill a template of ``page_files`` with these values, the style and the script."""
     script = (_FILES / "report.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     environment = jinja2.Environment(
@@ -134,13 +135,13 @@ def _style() -> str:
 
 
 def _name_protocol(part: Part, report_data: ReportData) -> None:
-    """One table is of one protocol, which its title names."""
+    """Put the protocol into the title, since a table is of one protocol."""
     if report_data.protocol:
         part.title += f": {report_data.protocol}"
 
 
 def _other(report_data: ReportData, choice: Choice, path: Path) -> Part:
-    """Another dissection of the same data: its own table, by a protocol of its own."""
+    """The section of another dissection of the same data, by a protocol of its own."""
     part = _section("dissection", "The same by another protocol", report_data, choice)
     part.id += report_data.suffix
     _name_protocol(part, report_data)
@@ -157,7 +158,7 @@ def _other(report_data: ReportData, choice: Choice, path: Path) -> Part:
     ):
         if made is not None:
             part.tables.append(replace(made, id=made.id + report_data.suffix))
-    part.commands = _repeat(report_data).commands[:1]
+    part.commands = _experiment(report_data)
     return part
 
 
@@ -175,21 +176,13 @@ def _section(name: str, title: str, report_data: ReportData, choice: Choice) -> 
 
 
 def drawn(figure: Figure, links: list[Link], suffix: str = "") -> Drawn:
-    """The figure as the page has it, and what it is of.  ``suffix``: of its id."""
+    """Draw the figure for the page; ``links``: to its runs, ``suffix``: of its id."""
     name = f"figure-{figure.stem.replace('_', '-')}{suffix}"
     name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in name)
     with canvas.narrow():
         narrow = _inline(figure, f"{name}-narrow")
-    return Drawn(
-        name,
-        figure.title,
-        figure.caption,
-        _inline(figure, name),
-        narrow,
-        links,
-        csv=_csv(figure),
-        file=name,
-    )
+    svg = _inline(figure, name)
+    return Drawn(name, figure.title, figure.caption, svg, narrow, links, csv=_csv(figure))
 
 
 def _inline(figure: Figure, name: str) -> Markup:
@@ -198,7 +191,7 @@ def _inline(figure: Figure, name: str) -> Markup:
 
 
 def _csv(figure: Figure) -> str:
-    """The figure's numbers as a file in an address."""
+    """The figure's numbers as the ``data:`` address of a CSV file, "" without numbers."""
     if figure.numbers is None:
         return ""
     content = as_csv(figure.numbers()).encode("utf-8")
@@ -206,19 +199,22 @@ def _csv(figure: Figure) -> str:
 
 
 def _sources(report_data: ReportData, names: list[str]) -> list[Link]:
-    """Links to the runs of a figure; one to the table of runs where they are many."""
+    """Links to the runs of a figure; a single one to the table of runs if they are many."""
     links = report_data.run_links(list(dict.fromkeys(names)))
     all_runs = f"#runs{report_data.suffix}"
     return links if len(links) <= _NAMED_RUNS else [Link(f"{len(links)} runs", all_runs)]
 
 
-def _repeat(report_data: ReportData) -> Part:
-    """The commands and versions that lead to these numbers once more."""
-    part = Part("repeat", "To repeat it")
-    if report_data.dissection is not None:
-        command = report_data.dissection.settings.get("command")
-        if command:
-            part.commands.append(Command("The experiment", str(command)))
+def _experiment(report_data: ReportData) -> list[Command]:
+    """The command of a dissection, [] where there is none or none is recorded."""
+    settings = report_data.dissection.settings if report_data.dissection else {}
+    command = settings.get("command")
+    return [Command("The experiment", str(command))] if command else []
+
+
+def _repeat(report_data: ReportData, choice: Choice, path: Path) -> Part:
+    """The commands and versions that give these numbers again."""
+    part = Part("repeat", "To repeat it", commands=_experiment(report_data))
     part.commands += [
         Command(f"The cross-validation in {found.folder}", found.command)
         for found in report_data.folds
@@ -230,12 +226,11 @@ def _repeat(report_data: ReportData) -> Part:
         evaluations = []
         for run in report_data.runs:
             for split, crop in run.predictions:
-                words = ["tinynet", "evaluate", str(run.folder), "--split", split]
-                words += ["--oversample"] if crop == "oversample" else []
-                evaluations.append(shlex.join(words))
+                command = ["tinynet", "evaluate", str(run.folder), "--split", split]
+                command += ["--oversample"] if crop == OVERSAMPLE else []
+                evaluations.append(shlex.join(command))
         part.commands.append(Command("Their evaluation", "\n".join(evaluations) or "not run"))
-    sources = " ".join(shlex.quote(os.fspath(source)) for source in report_data.sources)
-    part.commands.append(Command("This page", f"tinynet report {sources} --out report.html"))
+    part.commands.append(Command("This page", command_line(report_data, choice, path)))
     versions: dict[str, set[str]] = {}
     for run in report_data.runs:
         for package, version in run.record.versions.items():
@@ -243,3 +238,15 @@ def _repeat(report_data: ReportData) -> Part:
     text = "\n".join(f"{name} {', '.join(sorted(found))}" for name, found in versions.items())
     part.commands.append(Command("Versions that the runs ran on", text or "unknown"))
     return part
+
+
+def command_line(report_data: ReportData, choice: Choice, path: Path) -> str:
+    """The ``tinynet report`` command that makes the page."""
+    words = ["tinynet", "report", *map(os.fspath, report_data.sources), "--out", os.fspath(path)]
+    if report_data.data_folder is not None:
+        words += ["--data", os.fspath(report_data.data_folder)]
+    for option in fields(choice):  # named as the command's own options
+        value = getattr(choice, option.name)
+        if value != option.default:
+            words += [f"--{option.name}", str(value)]
+    return shlex.join(words)

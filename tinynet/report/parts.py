@@ -1,4 +1,4 @@
-"""What a section of the page is made of."""
+"""The parts of a section of the page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from tinynet.report.table import Link, Table
 class Drawn:
     """A figure as the page has it."""
 
-    id: str
+    id: str  # also the name of its files
     title: str
     caption: str
     svg: Markup
     narrow: Markup  # the same for a telephone
     links: list[Link]
     csv: str = ""  # the address of its numbers
-    file: str = ""  # what it is called when it is kept
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model, or stage, says of an image: its guesses, best first."""
+    """The guesses of one model, or stage, for an image, best first."""
 
     by: str
     guesses: list[Guess]
@@ -42,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Card:
-    """An image with its class, a note, and what models say of it.  ``image``: its address."""
+    """An image with its class, a note and models' answers.  ``image``: its address."""
 
     image: str
     title: str

@@ -1,4 +1,4 @@
-"""Which images a page shows: chosen by rules that are the same for any results, never by hand.
+"""Chooses the images that a page shows, by rules that are the same for any results, never by hand.
 
 All arrays are over the reported images, in the order of their keys.
 """
@@ -21,7 +21,7 @@ from tinynet.run.record import FINISHED
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """Who answers: a stage's first seed, a member or the ensemble, and what it says."""
+    """A stage's first seed, a member or the ensemble (``by``), and its answers."""
 
     by: str
     says: Guesses
@@ -32,7 +32,7 @@ def as_guesses(found: Predictions) -> Guesses:
 
 
 def of_run(report_data: ReportData, run: RunData) -> Guesses | None:
-    """What a finished run says of the reported images, over crops where it was asked so."""
+    """A finished run's answers for the reported images, over crops if it was evaluated so."""
     if run.record.state != FINISHED:
         return None
     for crop in (OVERSAMPLE, CENTER):
@@ -65,7 +65,7 @@ def averaged(report_data: ReportData) -> Voice | None:
 
 
 def best_member(report_data: ReportData) -> Voice | None:
-    """The member that the images which may choose call the best."""
+    """The member that is best on the images that may choose."""
     scored = [
         (metrics.top1, run)
         for run in report_data.members
@@ -79,7 +79,7 @@ def best_member(report_data: ReportData) -> Voice | None:
 
 
 def at_random(says: Guesses, count: int) -> list[int]:
-    """Images of as many different classes as there are, chosen by a fixed seed."""
+    """Images chosen by a fixed seed, of as many different classes as possible."""
     order = np.random.default_rng(1).permutation(len(says.labels))
     _, first = np.unique(says.labels[order], return_index=True)
     rest = np.setdiff1d(np.arange(len(order)), first)
@@ -87,14 +87,14 @@ def at_random(says: Guesses, count: int) -> list[int]:
 
 
 def surely_wrong(says: Guesses, count: int) -> list[int]:
-    """The wrong answers of the highest probability, the surest first."""
+    """The images whose wrong answers have the highest probability, the surest first."""
     wrong = np.flatnonzero(says.best != says.labels)
     order = np.argsort(-says.shares[wrong, 0].astype(np.float64), kind="stable")
     return [int(number) for number in wrong[order][:count]]
 
 
 def often_wrong(all_say: Sequence[Guesses], count: int) -> list[int]:
-    """Images that the most models get wrong; of alike ones first the least likely to them."""
+    """Images that the most models get wrong; of equal ones, the least likely classes first."""
     wrong = np.sum([1 - says.right for says in all_say], axis=0)
     own = np.mean([says.own for says in all_say], axis=0)
     order = np.lexsort((own, -wrong))
@@ -103,7 +103,7 @@ def often_wrong(all_say: Sequence[Guesses], count: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """Between two models, or two stages over their seeds: images won and lost, the clearest first.
+    """Images won and lost between two models, or two stages' seeds, the clearest first.
 
     ``won``: wrong by all before and right by all after; ``lost``: the other way round.
     """
@@ -113,7 +113,7 @@ class Change:
 
 
 def change(before: Sequence[Guesses], after: Sequence[Guesses]) -> Change:
-    """Of models before and after a step, a seed with itself."""
+    """What changed from the models before a step to those after it."""
     was, now = (np.array([says.right for says in side]) for side in (before, after))
     sure = np.mean([b.own for b in after], axis=0) - np.mean([a.own for a in before], axis=0)
     won = np.flatnonzero((was.max(axis=0) == 0) & (now.min(axis=0) == 1))

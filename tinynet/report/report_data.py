@@ -1,4 +1,4 @@
-"""What a report is made from: run directories or a results folder, read, and of one data set."""
+"""The data of a report: run directories or a results folder, all of one data set."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class ReportData:
     """Every run of a report, in the order of stages, seeds and members."""
 
     runs: list[RunData]
-    sources: list[Path] = field(default_factory=list)  # as they were named
+    sources: list[Path] = field(default_factory=list)  # as named by the user
     dissection: Dissection | None = None  # where a results folder was named
     data: Manifest | None = None  # of the converted data set that was named
     data_folder: Path | None = None  # where that lies
     searches: list[Search] = field(default_factory=list)
     folds: list[Folds] = field(default_factory=list)
-    lost: list[Path] = field(default_factory=list)  # files of its runs that a dissection lacks
+    lost: list[Path] = field(default_factory=list)  # files that a dissection's runs have lost
     # other dissections of the same data, each by a protocol of its own and with its own table
     others: list[ReportData] = field(default_factory=list)
     suffix: str = ""  # of the ids on the page, where this is one of the others
 
     @property
     def protocol(self) -> str:
-        """What a table's title says of how all of it was trained; "" where nothing says so."""
+        """How all of it was trained, for a title; "" where nothing says so."""
         if self.dissection is None:
             return ""
         factor = float(self.dissection.settings.get("epochs_factor", 1))
@@ -58,13 +58,13 @@ class ReportData:
 
     @property
     def choosing(self) -> str:
-        """The split by which models are chosen: the reported one, where no other is kept apart."""
+        """The split by which models are chosen: the reported one, unless another is kept apart."""
         tuning = self.dissection.tuning if self.dissection else None
         return tuning.name if tuning else self.reported
 
     @property
     def classes(self) -> int:
-        """How many classes the data set has; 0 where nothing says so."""
+        """The number of classes of the data set; 0 where nothing says so."""
         if self.manifest is not None:
             return self.manifest.classes
         found = next((p for run in self.runs for p in run.predictions.values()), None)
@@ -75,7 +75,7 @@ class ReportData:
 
     @property
     def images(self) -> str:
-        """What a figure calls the reported images."""
+        """The name of the reported images in a figure."""
         if self.dissection is None:
             return "validation"
         return "held-out" if self.dissection.tuning else "validation"
@@ -96,7 +96,7 @@ class ReportData:
 
     @cached_property
     def wnids(self) -> list[str]:
-        """The classes in their order; [] where nothing says them."""
+        """The classes in their order; [] where they are unknown."""
         found = next((p for run in self.runs for p in run.predictions.values()), None)
         if found is not None:
             return [str(wnid) for wnid in found.wnids]
@@ -104,12 +104,12 @@ class ReportData:
 
     @cached_property
     def page_images(self) -> Images:
-        """Where the page's images come from: real ones only of a data set that was named."""
+        """The page's images: real ones only if a data set was named."""
         return Images(self.wnids, self.data_folder, self.data)
 
     @cached_property
     def class_names(self) -> dict[str, str]:
-        """wnid → words, from a manifest that is at hand or a dissection's settings; else {}."""
+        """wnid → words, from a manifest or a dissection's settings; {} without either."""
         manifest = self.manifest
         if manifest is not None:
             return dict(zip(manifest.wnids, manifest.class_names))
@@ -118,29 +118,29 @@ class ReportData:
         return {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
 
     def class_name(self, label: int) -> str:
-        """The first of a class's words, or its wnid where nothing says them."""
+        """The first of a class's names, or its wnid where they are unknown."""
         wnid = self.wnids[label]
         name = self.class_names.get(wnid, wnid)
         return name.split(",")[0].strip() or name
 
     def run_id(self, name: str) -> str:
-        """The id of a run's row in the table of runs: by its place, since names may hold anything.
+        """The id of a run's row in the table of runs; "" where no run has that name.
 
-        "" where no run has that name.
+        It is made of the row's number, since a name may hold any character.
         """
         place = self._places.get(name)
         return "" if place is None else f"run-{place}{self.suffix}"
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        """The row of each run, from 1, by its name; of runs of one name, of the first."""
+        """The row of each run, from 1, by its name; of several runs of one name, the first's."""
         rows = enumerate(self.runs, 1)
         return {run.name: row for row, run in reversed(list(rows))}
 
     def run_links(self, names: Sequence[str], texts: Sequence[str] | None = None) -> list[Link]:
-        """Links to the rows of runs, by their names or ``texts``, which then say them when asked.
+        """Links to the rows of runs, with their names as texts, or as titles of ``texts``.
 
-        A name that is no run's (a prototxt) is left out.
+        A name that is not a run's (such as a prototxt's) is left out.
         """
         return [
             Link(text, f"#{anchor}", "" if text == name else name)
@@ -165,7 +165,7 @@ class ReportData:
     def members(self) -> list[RunData]:
         """The runs of the ensemble that have ten crops.
 
-        Those that a results folder names; else those of the last stage that has two.
+        They are those that a results folder names, else those of the last stage that has two.
         """
         if self.dissection is not None:
             ensemble = self.dissection.ensemble
@@ -181,17 +181,16 @@ class ReportData:
         return []
 
     def members_on(self, split: str) -> list[Member]:
-        """The members that have labelled ten-crop probabilities of a split, with these."""
+        """The members with labelled ten-crop probabilities of a split, and those probabilities."""
         found = [(run.folder, run.ten_crops(split)) for run in self.members]
         return [Member(folder, p) for folder, p in found if p is not None]
 
 
 def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
-    """Read every run below the folders named, and require that all are of one data set.
+    """Read every run below the folders, and require that all are of one data set.
 
-    ``data``: the converted data set, whose manifest names the classes, where it has moved.
-
-    Raises UsageError where a folder is missing, holds no run, or runs differ in their data.
+    ``data``: the converted data set, for its images and the names of its classes.  Raises
+    UsageError where a folder is missing or holds no run, or where runs differ in their data.
     """
     seen = Found()
     for source in sources:
@@ -230,7 +229,7 @@ def collect(sources: Sequence[Path], data: Path | None = None) -> ReportData:
 
 
 def _of_dissection(results: Path, whole: Path | None) -> ReportData:
-    """A results folder; ``whole``: where its whole runs lie, if they are at hand."""
+    """The data of a results folder; ``whole``: the folder of its run directories, if at hand."""
     dissection = read_dissection(results)
     lost: list[Path] = []
     for name in finished_runs(dissection):
@@ -253,7 +252,7 @@ def _order(run: RunData) -> tuple[Any, ...]:
 
 
 def _add(found: dict[Path, RunData], folder: Path, whole: Path | None = None) -> None:
-    record = runs.load(folder / RunPaths(folder).run_json.name)
+    record = runs.load(RunPaths(folder).run_json)
     if record is not None:
         if whole is not None and not whole.is_dir():
             whole = None
@@ -261,7 +260,7 @@ def _add(found: dict[Path, RunData], folder: Path, whole: Path | None = None) ->
 
 
 def _require_tables_alone(seen: Found) -> None:
-    """Raise UsageError where runs are named beside a dissection, whose table has its own."""
+    """Raise UsageError where runs are named beside a dissection, whose table has its own runs."""
     if seen.dissections and seen.runs:
         here = [os.fspath(folder) for folder, _ in seen.dissections]
         raise UsageError(
@@ -271,7 +270,7 @@ def _require_tables_alone(seen: Found) -> None:
 
 
 def _require_one_question(tables: Sequence[ReportData]) -> None:
-    """Raise UsageError where dissections are not of the same images, reported alike."""
+    """Raise UsageError unless all dissections are of the same data and report the same split."""
     asked = [
         (table.dissection.settings.get("data", {}).get("digests"), table.dissection.reported)
         for table in tables
@@ -280,8 +279,8 @@ def _require_one_question(tables: Sequence[ReportData]) -> None:
     for table, each in zip(tables, asked):
         if each != asked[0]:
             raise UsageError(
-                f"{tables[0].sources[0]} and {table.sources[0]}: are not of the same data, split "
-                "alike; make a page of each"
+                f"{tables[0].sources[0]} and {table.sources[0]}: are not of the same data and "
+                "split; make a page of each"
             )
 
 

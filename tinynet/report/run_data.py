@@ -1,4 +1,4 @@
-"""One run of a report: its folder, and what the files in it say."""
+"""One run of a report, read from the files in its folder."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tinynet.study.results import TAKEN_AGAIN, ResultsPaths, RunRow, Score
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """One run directory and what it says; files are read when they are first asked for.
+    """One run; its files are read when they are first asked for.
 
-    ``whole``: of a run in a results folder the run directory itself, with its snapshots, where it
-    is at hand.
+    ``folder``: a run directory, or a run's folder in the results.  ``whole``: for the latter, the
+    run directory with its snapshots, if it is at hand.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class RunData:
 
     @property
     def name(self) -> str:
-        """STAGE/NAME, as the folders are called."""
+        """STAGE/NAME, from the names of its folders."""
         return f"{self.folder.resolve().parent.name}/{self.folder.resolve().name}"
 
     @property
@@ -51,12 +51,12 @@ class RunData:
 
     @property
     def stage(self) -> Stage | None:
-        """The stage whose folder it lies in, or None: a bare solver's run, or a variant's."""
+        """The stage whose folder it is in; None for a run of a bare solver or of a variant."""
         return next((stage for stage in STAGES if stage.name == self.stage_name), None)
 
     @property
     def label(self) -> str:
-        """How a figure calls its stage: number and title, or the folder's name."""
+        """The name of its stage in a figure: number and title, or the folder's name."""
         return label_of(self.stage_name)
 
     @property
@@ -69,7 +69,7 @@ class RunData:
 
     @property
     def _scores(self) -> Path:
-        """Where a results folder keeps the run's scores; a run directory has no such file."""
+        """The run's scores in a results folder; a run directory has no such file."""
         return ResultsPaths(self.folder.parent.parent).scores(self.name)
 
     @property
@@ -78,7 +78,7 @@ class RunData:
 
     @cached_property
     def probabilities(self) -> dict[tuple[str, str], Probabilities]:
-        """(split, crop) → probabilities, of every ``.npz`` that lies in the folder."""
+        """(split, crop) → probabilities, from the ``.npz`` files in the folder."""
         found: dict[tuple[str, str], Probabilities] = {}
         for path in sorted(self.folder.glob("*.npz")):
             if path == self.paths.first_layer or path.stem.endswith("_guesses"):
@@ -86,14 +86,14 @@ class RunData:
             probabilities = read_probabilities(path, self._remedy)
             split = probabilities.split or path.stem.removesuffix("_10crop")
             known = found.get((split, probabilities.crop))
-            # a sample of a split may lie beside all of it
+            # a sample of a split may lie beside the whole split
             if known is None or len(known.names) < len(probabilities.names):
                 found[(split, probabilities.crop)] = probabilities
         return found
 
     @cached_property
     def predictions(self) -> dict[tuple[str, str], Predictions]:
-        """(split, crop) → guesses, or probabilities where no guesses lie beside them."""
+        """(split, crop) → guesses where they are kept, else probabilities."""
         found: dict[tuple[str, str], Predictions] = dict(self.probabilities)
         for path in sorted(self.folder.glob("*_guesses.npz")):
             guesses = read_guesses(path, self._remedy)
@@ -106,7 +106,7 @@ class RunData:
         return found if found is not None and found.labelled else None
 
     def says(self, split: str, crop: str = CENTER) -> Predictions | None:
-        """What the run says of a split's labelled images, or None."""
+        """The run's answers for a split's labelled images, or None."""
         found = self.predictions.get((split, crop))
         return found if found is not None and found.labelled else None
 
@@ -115,7 +115,7 @@ class RunData:
         return None if found is None else found.metrics
 
     def scored(self, split: str, crop: str = CENTER) -> Score | None:
-        """What probabilities scored that were not kept, from a results folder's scores."""
+        """The score in a results folder's scores, where probabilities were not kept; or None."""
         if not self._scores.is_file():
             return None
         try:
@@ -135,14 +135,14 @@ class RunData:
 
     @cached_property
     def first_layer(self) -> FirstLayer | None:
-        """What a results folder keeps of the weights, or None where it keeps nothing."""
+        """The first layer that a results folder keeps, or None."""
         if not self.paths.first_layer.exists():
             return None
         return read_first_layer(self.paths.first_layer, self._remedy)
 
     @property
     def model_sha256(self) -> str:
-        """Of the weights that the probabilities are of; else of the newest snapshot; else ""."""
+        """The hash of the weights that were evaluated; else of the newest snapshot; else ""."""
         hashes = {p.model_sha256 for p in self.predictions.values() if p.model_sha256}
         if len(hashes) == 1:
             return hashes.pop()
@@ -150,7 +150,7 @@ class RunData:
 
     @property
     def manifest(self) -> Manifest | None:
-        """The manifest beside the images that it was trained on, where they still are."""
+        """The manifest beside the data that it was trained on, if that is still there."""
         for entry in self.record.data:
             path = Path(str(entry.get("path", "")))
             for folder in (path.parent, Path(self.record.folder) / path.parent):
@@ -162,7 +162,7 @@ class RunData:
 
 
 def label_of(name: str) -> str:
-    """How a figure calls the stage or variant of a folder name; another folder by that name."""
+    """The name in a figure of the stage or variant whose folder is ``name``; else ``name``."""
     found = next((stage for stage in STAGES if stage.name == name), None)
     if found is not None:
         return found.label

@@ -1,4 +1,4 @@
-"""The figures of what runs reached: subsets, kinds of images, steps, curves, confusions."""
+"""The figures of scores: subsets, kinds of images, steps, learning curves, confusions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         "subsets",
         "Accuracy of every subset of the models",
         f"{len(members)} models{share} ({members[0].label}), their ten-crop probabilities "
-        "averaged. The best of each size is chosen on these very images, and so flatters.",
+        "averaged. The best of each size is chosen on these very images, so it is optimistic.",
         subsets_figure.describe(scores, wanted),
         [run.name for run in members],
         lambda: subsets_figure.draw_subsets(scores, report_data.images, wanted),
@@ -57,7 +57,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 6: training, validation and test-like accuracy, of the best single model and of all.
 
-    A split that chose nothing is the test-like one; only a results folder has it.
+    The test-like split is the one that chose nothing; only a results folder has it.
     """
     run = report_data.best
     if run is None:
@@ -109,7 +109,7 @@ def _accuracy(run: RunData, split: str, crop: str, label: str) -> accuracies_fig
 def _ensemble_accuracy(
     report_data: ReportData, split: str, label: str, of_paper: float
 ) -> accuracies_figure.Accuracy:
-    """The average of all members on a split; None where a member is missing there."""
+    """The accuracy of all members averaged on a split; None where a member is missing there."""
     found = report_data.members_on(split)
     ensemble = ensemble_of(report_data)
     if not found or (ensemble is not None and len(found) < len(ensemble.members)):
@@ -191,7 +191,7 @@ def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 
 
 def confused(report_data: ReportData) -> tuple[str, Predictions]:
-    """Whose confusions are shown: the best single model's, over crops where they are there."""
+    """Name and answers of the best single model: over crops, if it was evaluated so."""
     run = report_data.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")

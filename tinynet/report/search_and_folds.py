@@ -67,7 +67,7 @@ def trials_table(
         ]
         for trial in ranked(trials)
     ]
-    caption = f"The trials of {folder}; what was given up early has its last accuracy."
+    caption = f"The trials of {folder}; one that was given up early has its last accuracy."
     return Table(f"trials-{number}", caption, columns, rows)
 
 
@@ -81,7 +81,8 @@ def search_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         names = (found.names[0], found.names[1])
         points = search_plane.points_of(found.trials, names)
         ringed = search_plane.points_of([best], names)[0]
-        title = f"Search of {label_of(found.stage_name)}: {len(points)} trials"
+        count = f"{len(points)} trial{'' if len(points) == 1 else 's'}"
+        title = f"Search of {label_of(found.stage_name)}: {count}"
         drawn = True
         yield Figure(
             f"search_{number}_{found.stage_name}",
@@ -108,8 +109,8 @@ def folds_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
             f"folds_{number}",
             "Accuracy on the fold that was held out",
             "A dot is a fold, a diamond their mean with its 95 % interval (Student's t). Right: "
-            "the same nets on images that came from the training set, less those from the "
-            "validation set; an interval that leaves out 0 says that the two kinds differ.",
+            "accuracy of the same nets on images from the training set, less that on images from "
+            "the validation set; an interval without 0 says that the two kinds differ.",
             folds_figure.describe(named),
             [],
             partial(folds_figure.draw_folds, named),

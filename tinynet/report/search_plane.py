@@ -1,4 +1,4 @@
-"""The searched plane: every trial of a search at its values, coloured by its tuning accuracy."""
+"""Draws every trial of a search at its two values, coloured by its tuning accuracy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tinynet.study.trials import Trial
 
 
 class Point(NamedTuple):
-    """A trial: its two values, its accuracy (0 to 1; None where it diverged), and whether it ended.
+    """A trial: its two values and its accuracy (0 to 1; None where it diverged or failed).
 
-    ``complete`` is False for a trial that was given up: its accuracy is of an earlier epoch.
+    ``complete``: False for a trial that was given up, whose accuracy is of an earlier epoch.
     """
 
     x: float
@@ -44,7 +44,7 @@ def draw_search_plane(
         (given_up, "s", 22, "given up early"),
     ):
         if group:
-            # hollow: in the legend no colour of the scale says an accuracy that is nobody's
+            # hollow, since any colour of the scale would mean an accuracy
             handles.append(
                 Line2D([], [], linestyle="", marker=marker, markersize=size**0.5, label=label,
                        markerfacecolor="none", markeredgecolor=canvas.INK)
@@ -99,7 +99,7 @@ def draw_search_plane(
 
 
 def _decades(points: Sequence[Point]) -> float:
-    """How far the first values are apart, as powers of ten."""
+    """The range of the first values, in powers of ten."""
     values = [point.x for point in points]
     return math.log10(max(values) / min(values))
 
@@ -115,13 +115,12 @@ def describe(points: Sequence[Point], best: Point, names: tuple[str, str]) -> st
 
 
 def points_of(trials: Sequence[Trial], names: tuple[str, str]) -> list[Point]:
-    """The trials on the plane of two searched values, without those that are not over."""
+    """The trials on the plane of two searched values, without those still running."""
     made = []
     for trial in trials:
         if trial.state != "running":
-            score = (
-                None if trial.state in ("failed", "diverged") else trial.score
-            )  # that before it diverged
+            # the last accuracy of a trial that diverged was measured before it did
+            score = None if trial.state in ("failed", "diverged") else trial.score
             whole = trial.state == "complete"
             made.append(Point(trial.values[names[0]], trial.values[names[1]], score, whole))
     return made

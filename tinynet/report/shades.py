@@ -1,7 +1,7 @@
-"""Images of shares: the more opaque a colour, the more there is; nothing is the page itself.
+"""Images of shares: the larger a share, the more opaque its colour; 0 is transparent.
 
-So a matrix has no white cells on a dark page.  A pixel's colour cannot follow the page as a line's
-does; the page's style lightens it (``[id*="shade"]`` in report.css).
+So a matrix has no white cells on a dark page.  A pixel's colour cannot follow the page's theme as a
+line's does, so the page's style lightens it (``[id*="shade"]`` in report.css).
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from matplotlib.colors import to_rgb
 from tinynet.report import canvas
 
 _STRONG = 0.84
-"""Opacity from which paper is read more easily than ink: on a white and on a dark page alike."""
+"""Opacity above which text in PAPER is easier to read than in INK, on a light and a dark page."""
+_SCALE_TEXT = 8.0  # points
 
 Strength = Callable[[np.ndarray], np.ndarray]
 
 
 def shaded(strength: np.ndarray, above: str = canvas.BLUE, below: str = canvas.BLUE) -> np.ndarray:
-    """RGBA (H×W×4, from 0 to 1) of strengths (H×W) from -1 to 1, by what they are over 0."""
+    """RGBA (H×W×4, from 0 to 1) of strengths (H×W, -1 to 1): ``below`` colours those under 0."""
     strength = np.clip(strength, -1, 1)
     colours = np.where((strength < 0)[..., None], to_rgb(below), to_rgb(above))
     return np.concatenate([colours, np.abs(strength)[..., None]], axis=2)
@@ -49,12 +50,10 @@ def draw_scale(
     name: str,
     above: str = canvas.BLUE,
     below: str = canvas.BLUE,
-    size: float = 8.0,
 ) -> None:
-    """Fill ``axes`` with the shades of the values from low to high; it may lie or stand.
+    """Fill ``axes`` with the shades of the values from ``low`` to ``high``, along its longer side.
 
-    ``strength``: of values, from -1 to 1.  ``name``: as of ``draw``.  ``size``: of the text, in
-    points.
+    ``strength``: maps values to strengths from -1 to 1.  ``name``: as for ``draw``.
     """
     lies = axes.bbox.width > axes.bbox.height
     steps = strength(np.linspace(low, high, 256))
@@ -71,8 +70,8 @@ def draw_scale(
     if not lies:
         axes.yaxis.tick_right()
         axes.yaxis.set_label_position("right")
-    axis.set_label_text(label, fontsize=size)
-    axis.set_tick_params(labelsize=size, length=2)
+    axis.set_label_text(label, fontsize=_SCALE_TEXT)
+    axis.set_tick_params(labelsize=_SCALE_TEXT, length=2)
     for spine in axes.spines.values():
         spine.set_visible(True)
         spine.set_color(canvas.FAINT)

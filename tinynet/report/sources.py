@@ -1,8 +1,8 @@
-"""What lies in the folders that a report was told of: runs, and what experiments left as a whole.
+"""Finds what is in the folders named to a report: runs, and the results of whole experiments.
 
-A run's folder has a run.json.  A dissection's results (dissection.json), a cross-validation's
-(folds.json) and a search (trials.csv) have runs inside them that are theirs alone: trials and folds
-are no runs to be averaged, and a dissection's have a table already.
+A run's folder has a run.json.  Dissections (dissection.json), cross-validations (folds.json) and
+searches (trials.csv) have runs of their own inside, which are not found: trials and folds must not
+be averaged with other runs, and a dissection's runs are in its table.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tinynet.study.results import ResultsPaths
 from tinynet.study.search import OVERRIDES, STUDY, TRIALS
 from tinynet.study.trials import Trial, read_trials, winner
 
-_DEPTH = 4  # folders below one that was named in which is looked
-RESULTS = "results"  # where ``tinynet dissect --out OUT`` puts them, if not told otherwise
+_DEPTH = 4  # levels of folders searched below one that was named
+RESULTS = "results"  # the default folder of ``tinynet dissect --out OUT``, in OUT
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search: its trials, and what its overrides.json says of the winner and of who chose."""
+    """A search; ``facts``: its overrides.json, on the winner and the images that chose."""
 
     folder: Path
     stage_name: str
@@ -53,7 +53,7 @@ class Folds:
 
 @dataclass
 class Found:
-    """``dissections``: results folder, and the folder of its whole runs where that is there."""
+    """The folders found; with each dissection's, the folder of its run directories or None."""
 
     runs: list[Path] = field(default_factory=list)
     dissections: list[tuple[Path, Path | None]] = field(default_factory=list)
@@ -71,9 +71,9 @@ class Found:
 
 
 def look(source: Path, inside: bool = False) -> Found:
-    """What lies in ``source`` or, to a depth of four folders, below it.
+    """Find what is in ``source`` or up to four levels below it.
 
-    ``inside``: the runs within a dissection's results, which else are its own.
+    ``inside``: find the runs within a dissection's results folder, instead of the dissection.
     """
     found = Found()
     if inside:
@@ -86,14 +86,14 @@ def look(source: Path, inside: bool = False) -> Found:
 
 def _look(folder: Path, depth: int, found: Found) -> None:
     below = folder / RESULTS
-    if (folder / RunPaths(folder).run_json.name).is_file():
+    if RunPaths(folder).run_json.is_file():
         found.runs.append(folder)
     elif ResultsPaths(folder).table.is_file() or (folder / FOLDS).is_file():
         if ResultsPaths(folder).table.is_file():
             beside = folder.parent / "runs"
             is_out = folder.name == RESULTS and beside.is_dir()
             found.dissections.append((folder, beside if is_out else None))
-        if (folder / FOLDS).is_file():  # both lie in one folder where --out was the same
+        if (folder / FOLDS).is_file():  # both are in one folder if --out was the same
             found.folds.append(folder)
     elif ResultsPaths(below).table.is_file() or (below / FOLDS).is_file():
         _look(below, depth, found)
@@ -101,23 +101,23 @@ def _look(folder: Path, depth: int, found: Found) -> None:
         found.searches.append(folder)
     elif depth and folder.is_dir() and not (folder / STUDY).is_file():
         for child in sorted(folder.iterdir()):
-            is_hidden = child.name.startswith(".")  # and so half-written
+            is_hidden = child.name.startswith(".")  # as half-written folders are
             if child.is_dir() and not child.is_symlink() and not is_hidden:
                 _look(child, depth - 1, found)
 
 
 def read_search(folder: Path) -> Search:
-    """Raises TinynetError where a file of the search cannot be read."""
+    """Read a search's files.  Raises TinynetError where one cannot be read."""
     path = folder / OVERRIDES
     try:
         facts = old_names.read_json(path)
         stage_name = facts["stage"]
         if not isinstance(stage_name, str):
-            raise TypeError("its stage is no name")
+            raise TypeError("its stage is not a name")
     except FileNotFoundError:
         facts, stage_name = {}, folder.name  # no trial was completed
     except (KeyError, TypeError) as error:
         raise TinynetError(
-            f"{path}: is no winner as 'tinynet search' writes it ({error})"
+            f"{path}: is not a winner as 'tinynet search' writes it ({error})"
         ) from None
     return Search(folder, stage_name, read_trials(folder / TRIALS), facts)

@@ -16,8 +16,8 @@ from tinynet.report import canvas
 def draw_subsets(scores: SubsetScores, images: str = "validation", wanted: int = 0) -> Figure:
     """Draw every subset as a dot, the best of each size as a line, and mark all of them together.
 
-    ``images`` says of which split the accuracy is; ``wanted`` of how many models the ensemble is
-    to be, where more than these are.  Writes a PNG or SVG, by ``path``'s suffix.
+    ``images``: the name of the images that were measured.  ``wanted``: the number of models of the
+    whole ensemble, where that is more than these.
     """
     made, (axes,) = canvas.figure()
     sizes = scores.sizes[1:]
@@ -76,7 +76,7 @@ def draw_subsets(scores: SubsetScores, images: str = "validation", wanted: int =
 
 
 def _models(members: int, wanted: int) -> str:
-    """An unfinished ensemble never passes for the whole one."""
+    """The number of models; of an unfinished ensemble "3 of 11", since it is not the whole one."""
     return f"{members} models" if members >= wanted else f"{members} of {wanted} models"
 
 

@@ -1,7 +1,7 @@
-"""The numbers of a report: what every stage reaches and gains, from its runs.
+"""The numbers of a report: accuracy and gain of every stage, from its runs.
 
-A results folder brings its table; of run directories the same table is made here, from those that
-are finished: a run that is under way never stands for one of full length.
+A results folder has its own table.  For run directories the same table is made here, from finished
+runs only: one that is under way never stands for one of full length.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tinynet.study.table import BySeed, ensemble_scores, estimate, gain
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
 def stage_rows(report_data: ReportData) -> list[StageRow]:
-    """The table's rows: every single stage in order, then what else has run."""
+    """The table's rows: every single stage in order, then other nets that have run."""
     if report_data.dissection is not None:
         return [*report_data.dissection.stages, *report_data.dissection.variants]
     rows: list[StageRow] = []
@@ -102,8 +102,10 @@ def _correct(runs: Sequence[RunData], split: str, crop: str) -> BySeed:
 
 
 def _of_one_size(found: BySeed) -> BySeed:
-    """The seeds that were measured on the same images: where some have all and others a sample of
-    them, the more numerous kind, and of two alike the one of more images.
+    """Keep the seeds that were measured on one number of images.
+
+    Some may have all images and others a sample of them: the commoner number is kept, and the
+    larger of two that are equally common.
     """
     sizes = [len(right) for right in found.values()]
     size = max(sizes, key=lambda n: (sizes.count(n), n), default=0)
@@ -112,9 +114,9 @@ def _of_one_size(found: BySeed) -> BySeed:
 
 @dataclass(frozen=True)
 class Oversampling:
-    """A stage's accuracy over crops, and the gain over one crop; both None where it has not run.
+    """A stage's accuracy over crops, and its gain over one crop; both None where it has not run.
 
-    ``paper_gain``, percentage points, is the paper's where the stage is the paper's too.
+    ``paper_gain``: the paper's, in percentage points, if this is the paper's stage.
     """
 
     label: str
@@ -124,9 +126,9 @@ class Oversampling:
 
 
 def oversampling(report_data: ReportData) -> Oversampling:
-    """Of the last single stage, as in the paper; of run directories, of the last that has run."""
+    """That of the last single stage, as in the paper; for run directories, of the last that ran."""
     wanted = STAGES[-2].number
-    # a variant has its stage's number, and is not that stage
+    # a variant has its stage's number, but is not that stage
     steps = [row for row in stage_rows(report_data) if row.is_step]
     rows = {row.number: row for row in steps if row.ten_crop is not None}
     if report_data.dissection is not None:
@@ -156,7 +158,7 @@ def oversampling(report_data: ReportData) -> Oversampling:
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same
 def ensemble_of(report_data: ReportData) -> Ensemble | None:
-    """The ensemble's scores, or None where there is none; of run directories, all that agree."""
+    """The ensemble's scores, or None without an ensemble; for run directories, of ``members``."""
     if report_data.dissection is not None:
         return report_data.dissection.ensemble
     members = report_data.members
@@ -176,7 +178,7 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
 
 @functools.lru_cache(maxsize=1)  # a figure and a table ask for the same
 def subset_scores(report_data: ReportData) -> SubsetScores:
-    """Every subset of the ensemble's members, of which there are two at least, scored."""
+    """The scores of every subset of the ensemble's members, which must be at least two."""
     found = [member.probabilities for member in report_data.members_on(report_data.reported)]
     return score_subsets([p.probabilities for p in found[:MAX_MEMBERS]], found[0].labels)
 
@@ -188,8 +190,8 @@ def _bar(
     paper_gain: float | None,
     absence: str = NOT_RUN,
 ) -> Bar:
-    """Its intervals are by image, of which there are some from one seed on: error bars of one
-    figure answer one question.  ``paper_gain``: in points.
+    """A bar whose intervals are by image, since even one seed has these: all error bars of a figure
+    answer the same question.  ``paper_gain``: in points.
     """
     return Bar(
         label,
@@ -209,7 +211,7 @@ def _stage_bar(row: StageRow) -> Bar:
 def stage_bars(report_data: ReportData) -> tuple[list[Bar], str]:
     """Figure 7's bars and a note on what they are.
 
-    Every stage in order with what has not run, as in the paper; then what is no step: variants.
+    Every stage in order, also those that have not run, as in the paper; then variants.
     """
     rows = stage_rows(report_data)
     bars = [_stage_bar(row) for row in rows if row.is_step]

@@ -1,6 +1,6 @@
-"""A table: made once, and rendered as text for a terminal, as CSV, and by the page as HTML.
+"""A table: made once, and rendered as text for a terminal, as CSV, as Markdown, and on the page.
 
-Numbers are made into cells here, so that they read alike wherever they stand.
+Numbers are made into cells here, so that they read alike everywhere.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tinynet import files
 
 NOT_RUN = "not run"
 GAP = "  "
-_LEAST = 20  # characters that a column keeps when it is wrapped
+_LEAST = 20  # characters that a wrapped column keeps
 _UNLIMITED = 10_000
-# what a terminal of any encoding shows, and a script reads as a number
+# signs that every terminal can show, and a script reads as numbers
 _PLAIN = str.maketrans({"−": "-", "…": "to", "—": "-"})
 
 
@@ -30,10 +30,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Cell:
-    """``value`` is what it sorts by, where that is not its text; "" comes last.
+    """A cell; ``value``: what it sorts by, if that is not its text; "" comes last.
 
-    ``links`` stand on the page in place of the text, then ``after``.  ``image`` is the address of
-    an image that stands before it there, ``alt`` what it shows.
+    On the page, ``links`` and then ``after`` take the place of the text, and ``image``, an address,
+    comes before it.
     """
 
     text: str
@@ -43,15 +43,14 @@ class Cell:
     is_code: bool = False
     title: str = ""
     image: str = ""
-    alt: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """``kind`` is its style: "number", "name", "runs", "hash", "path" or "".
+    """A column; ``kind``: its style, "number", "name", "runs", "hash", "path" or "".
 
-    What is not ``is_main`` is folded away on the page, and left out in a terminal that is too
-    narrow for all.  ``wraps``: its cells are broken into lines where the table is too wide.
+    One that is not ``is_main`` is folded away on the page, and left out in a terminal that is too
+    narrow for all.  ``wraps``: whether its cells are broken into lines if the table is too wide.
     """
 
     name: str
@@ -66,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``row_ids``: on the page, of each row; [] where no link leads to them."""
+    """A table; ``row_ids``: the ids of its rows on the page, [] where no link leads to them."""
 
     id: str
     caption: str
@@ -92,7 +91,7 @@ def of_texts(
     right: Collection[int] = (),
     wrap: Collection[int] = (),
 ) -> Table:
-    """A table of plain texts; ``right``: its columns of numbers, ``wrap``: those that give way."""
+    """A table of plain texts; ``right``: its columns of numbers, ``wrap``: those that may wrap."""
     columns = [
         Column(name, "number" if place in right else "", wraps=place in wrap)
         for place, name in enumerate(header)
@@ -106,9 +105,9 @@ def of_texts(
 def as_text(made: Table, width: int | None = None) -> str:
     """The table as lines, numbers flush right, without its caption.
 
-    ``width``: columns of the terminal (default: of stdout's; unlimited where that is none).  A
-    table that is wider has its main columns alone, with a line that names the others, then its
-    wrapping columns broken into lines.
+    ``width``: columns of the terminal (default: stdout's; unlimited if that is not a terminal).  A
+    table that is wider keeps only its main columns, with a line that names the others; then its
+    wrapping columns are broken into lines.
     """
     left_out: list[str] = []
     if width is None:
@@ -150,7 +149,7 @@ def _widths(made: Table) -> list[int]:
 
 
 def _fitted(made: Table, width: int) -> list[int]:
-    """Widths of the columns; those that wrap give way, evenly, to the width of the whole."""
+    """Widths of the columns; those that wrap shrink evenly to fit the whole into ``width``."""
     widths = _widths(made)
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
     giving = [place for place, column in enumerate(made.columns) if column.wraps]
@@ -162,7 +161,7 @@ def _fitted(made: Table, width: int) -> list[int]:
 
 
 def as_markdown(made: Table) -> str:
-    """The table as Markdown, with its caption above: every column, as a README has it."""
+    """The table as Markdown, with all columns and its caption above."""
     rules = ["---:" if column.is_number else "---" for column in made.columns]
     lines = [[_escaped(column.name) for column in made.columns], rules]
     lines += [[_escaped(cell.text) for cell in row] for row in made.rows]
@@ -171,14 +170,14 @@ def as_markdown(made: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    # what Markdown would take for itself: a column's end, markup, a tag
+    # the signs that mean something in Markdown: a column's end, markup, a tag
     for sign in "\\|*_`<>[]":
         text = text.replace(sign, f"\\{sign}")
     return text
 
 
 def as_csv(made: Table) -> str:
-    """Every column; numbers to all their digits, nothing in place of what is missing."""
+    """The table as CSV: all columns, numbers to all their digits, missing values empty."""
     header = [column.name for column in made.columns]
     rows = [map(_csv_cell, row, made.columns) for row in made.rows]
     return files.csv_text([header, *rows])
@@ -199,7 +198,7 @@ def _csv_cell(cell: Cell, column: Column) -> str:
 def number(value: float | None, digits: int = 2, sign: bool = False, missing: str = "—") -> Cell:
     """A number to ``digits`` decimals, with a true minus sign; it sorts by all its digits.
 
-    ``sign``: with a plus as well; ``missing`` stands for None, which sorts last.
+    ``sign``: with a plus sign as well.  ``missing``: the text for None, which sorts last.
     """
     if value is None:
         return Cell(missing, "")

@@ -1,4 +1,4 @@
-"""The tables of a report: stages beside the paper, ensemble, confusions, and every run."""
+"""The page's tables of confused classes and of all runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ from tinynet.report.figure import Absent
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.report.score_figures import confused
-from tinynet.report.table import (
-    NOT_RUN,
-    Cell,
-    Column,
-    Link,
-    Table,
-    number,
-    percent,
-)
+from tinynet.report.table import NOT_RUN, Cell, Column, Link, Table, number, percent
 from tinynet.run.record import DIVERGED
 
 
@@ -55,7 +47,7 @@ def confusions(report_data: ReportData) -> Table | None:
 
 
 def runs(report_data: ReportData, page: Path) -> Table:
-    """Every run: where it lies, how it ended, what it is made of."""
+    """Every run: its state, accuracy, engine, hashes and folder."""
     columns = [
         *(Column("run", "runs"), Column("state"), Column("iteration", "number")),
         Column("of", "number", is_main=False),
@@ -99,7 +91,7 @@ def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
 
 
 def _session_engine(sessions: Sequence[dict[str, object]]) -> dict[str, str]:
-    """A published record has no engine of its own, but its sessions say."""
+    """The engine of the last session, for a published record, which has none of its own."""
     if not sessions:
         return {}
     last = sessions[-1]

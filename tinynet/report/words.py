@@ -1,10 +1,11 @@
-"""What the page says in words: the result in a sentence, facts, warnings, and what they rest on."""
+"""The page's words: the result in a sentence, facts and warnings."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from tinynet.experiment import paper
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.sources import Search
@@ -93,7 +94,7 @@ def warnings(report_data: ReportData) -> list[str]:
 
 
 def searched(search: Search) -> str:
-    """Who chose, from how many trials, by which command."""
+    """The result of a search: the values, the images that chose, and the command."""
     best = search.best
     if best is None:
         return f"{search.folder}: no trial was completed."
@@ -110,7 +111,7 @@ def searched(search: Search) -> str:
 
 
 def optimism(report_data: ReportData) -> list[str]:
-    """The honest split's answer to the paper's puzzle, where there is one."""
+    """How optimistic it is to choose on the reported images, if other images were held out."""
     dissection = report_data.dissection
     ensemble = dissection.ensemble if dissection else None
     if dissection is None or dissection.tuning is None:
@@ -120,17 +121,18 @@ def optimism(report_data: ReportData) -> list[str]:
         ]
     if ensemble is None or ensemble.chosen is None or ensemble.flattered is None:
         return [
-            "Images were held out, and the table has what each stage reaches on both kinds. How "
-            "much choosing a subset on the reported images flatters needs the whole ensemble, "
+            "Images were held out, and the table has each stage's accuracy on both kinds. How "
+            "optimistic it is to choose a subset on the reported images takes the whole ensemble, "
             "which has not run."
         ]
     chosen, flattered = ensemble.chosen, ensemble.flattered
+    gap = paper.ENSEMBLE - paper.ENSEMBLE_TEST
     return [
         f"The best subset by the tuning images reaches {100 * chosen.reported:.2f} % on the "
         f"images that chose nothing; the best by those very images "
-        f"{100 * flattered.reported:.2f} %. So choosing on what one reports flatters by "
-        f"{100 * (flattered.reported - chosen.reported):+.2f} points here; the paper's gap between "
-        "validation and test is 5.02 points."
+        f"{100 * flattered.reported:.2f} %. So choosing on what one reports is optimistic by "
+        f"{100 * (flattered.reported - chosen.reported):.2f} points here; the paper's gap between "
+        f"validation and test is {gap:.2f} points."
     ]
 
 
@@ -148,8 +150,8 @@ def lead(report_data: ReportData) -> str:
     images = f"{report_data.images} images"
     if ensemble is not None and ensemble.full is not None:
         count = len(ensemble.members)
-        subject, best, by_image = f"Averaged, {count} models name", ensemble.full.top1, None
-        by_image = ensemble.full_by_image
+        subject = f"Averaged, {count} models name"
+        best, by_image = ensemble.full.top1, ensemble.full_by_image
         images = f"{ensemble.full.images:,} {images}"
     elif rows or over_crops:
         crop = CENTER if rows else OVERSAMPLE

@@ -1,5 +1,5 @@
-// Sorts a table by the column whose button is pressed; once more turns the order round.
-// Gives a figure as a file whose colours are those that the reader sees.
+// Sorts a table by the column whose button is pressed; pressed again, it reverses the order.
+// Saves a figure as an SVG file in the colours that the reader sees.
 "use strict";
 (function () {
   function value(row, column) {
@@ -46,7 +46,7 @@
   document.querySelectorAll("button[data-svg]").forEach(function (button) {
     button.addEventListener("click", function () { keep(button); });
   });
-  // on paper nothing can be opened
+  // on paper nothing can be unfolded
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details:not(.more)").forEach(function (part) { part.open = true; });
   });
