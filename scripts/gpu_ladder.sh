@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The whole experiment with full schedules on a GPU that is lent for minutes, what a reader wants first
-# being trained first: modern, stages 1 7 3 2 6 5 4, then the ensemble's models, then other seeds.
+# The whole experiment with full schedules on a GPU that is lent for minutes.  What a reader wants first is
+# trained first: modern, stages 1 7 3 2 6 5 4, then the ensemble's models, then other seeds.
 #   scripts/gpu_ladder.sh pack DATASET PARTS      here: the data set as files of at most PART_MIB (43)
-#   scripts/gpu_ladder.sh keep PARTS              there: put aside the files that have come with a call
+#   scripts/gpu_ladder.sh keep PARTS              there: put aside the files that came with a call
 #   scripts/gpu_ladder.sh run SECONDS OUT [OPTION of 'tinynet dissect'...]
-# 'run' converts the data once, trains, and ends by itself within SECONDS, or at SIGTERM with a snapshot
+# 'run' converts the data once, trains, and ends by itself within SECONDS, or at SIGTERM, with a snapshot
 # of whatever trains.  LATER says how many seconds later calls will have: runs that would not end in
 # SECONDS + LATER are not begun.  As soon as a run has finished, its results are in OUT, in tar files of
-# at most 12 MiB.  At the end OUT has submission.txt, too, from the best runs.  Unpack all tar files over
-# each other into an empty folder: a results folder.
+# at most 12 MiB.  At the end OUT also has submission.txt, from the best runs.  All tar files, unpacked
+# over each other into an empty folder, are a results folder.
 # WORK (default /tmp/tinynet-ladder) keeps everything else.  PER_GPU (2) trainings share each GPU: alone,
-# one of stage 7 reaches 63 % of what the GPU multiplies.  Wheels (*.whl) among the PARTS are installed
-# for this alone.
+# one of stage 7 reaches 63 % of the rate at which the GPU multiplies matrices.  Wheels (*.whl) among the
+# PARTS are installed for this script alone.
 set -euo pipefail
 started=$SECONDS
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,8 +28,7 @@ pack() {
     local dataset=${1:?} parts=${2:?}
     mkdir -p "$parts"
     rm -f "$parts"/part??
-    # One stream, so that the headers that all JPEGs share are stored once; sorted, so that it is the
-    # same stream each time.
+    # In one stream the headers that all JPEGs share are stored once; sorted, it is the same each time.
     tar --create --directory "$dataset" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 . |
         gzip -6 --no-name | split --bytes="${PART_MIB}M" - "$parts/part"
     (cd "$parts" && sha256sum part?? >parts.sha256)
@@ -87,7 +86,7 @@ run() {
         say "no time is left to train in"
         status=75
     fi
-    case $status in 124 | 137) status=75 ;; esac # timeout's words for what it stopped, and killed
+    case $status in 124 | 137) status=75 ;; esac # timeout's statuses for what it stopped, and killed
     [ -e results/experiment.json ] || return "$status" # nothing was begun
     collect "$out"
     cat "$out/table.txt"

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: writes the reference of the command line from the commands' own help."""
+"""A hook of mkdocs that writes the reference of the command line from the commands' own help."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Make a virtual environment with tinynet and its torch engine in it.
 #   scripts/setup.sh [EXTRA...]       e.g. scripts/setup.sh dev    adds what the tests need
 # VENV names the environment (default .venv in the checkout), PYTHON the interpreter to make it with
-# (Python 3.10 or newer).  Run it again at any time: what is there already is kept.
+# (Python 3.10 or newer).  It may be run again at any time: what is there already is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}

@@ -2,13 +2,13 @@
 # Make an environment with real Caffe in it (CPU), from any Python 3.6 to 3.9 that is here.
 #   scripts/setup_caffe.sh
 # VENV_CAFFE names the environment (default .venv-caffe in the checkout, where tinynet looks for it),
-# CAFFE_PYTHON the interpreter to make it with.  Run it again at any time: an environment whose
-# Caffe works is kept as it is.
+# CAFFE_PYTHON the interpreter to make it with.  It may be run again at any time: an environment
+# whose Caffe works is kept as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 VENV=${VENV_CAFFE:-.venv-caffe}
 
-# pycaffe offers get_solver; the package index's own 'caffe' is an empty placeholder and does not
+# real pycaffe has get_solver; the package index's 'caffe', an empty placeholder, has not
 has_caffe() {
     GLOG_minloglevel=3 "$1" -c 'import caffe; caffe.get_solver' >/dev/null 2>&1
 }
@@ -30,7 +30,7 @@ candidates() {
 find_python() {
     local candidate
     for candidate in ${CAFFE_PYTHON:+"$CAFFE_PYTHON"} $(candidates); do
-        # a command may be a shim that finds no interpreter behind it: each one is tried
+        # a command may be a shim without an interpreter behind it, so each one is tried
         if old_enough "$candidate"; then
             command -v "$candidate"
             return
@@ -49,7 +49,7 @@ python=$(find_python)
 echo "setup_caffe.sh: making $VENV with $python" >&2
 "$python" -m venv --clear "$VENV"
 install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
-# the pip that Python 3.6 brings does not know the wheels of today (manylinux2014); 21 is its last
+# Python 3.6 comes with a pip that does not know today's wheels (manylinux2014); 21 is its last one
 if "$VENV/bin/python" -c 'import pip, sys; sys.exit(int(pip.__version__.split(".")[0]) >= 21)'; then
     install --upgrade 'pip<22'
 fi

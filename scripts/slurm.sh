@@ -2,8 +2,8 @@
 # The dissection, the ensemble or one stage through Slurm: as many tasks as there are runs.
 #   scripts/slurm.sh dissection|ensemble|STAGE [OPTION of 'tinynet jobs slurm'...]
 #   scripts/slurm.sh 7 --time 8:00:00 --on-gpu --option --partition=gpu
-# Before its time limit a run leaves a snapshot and its task goes back into the queue; run this again
-# after a scancel or a failure: what is done is not done again.  For Grid Engine: BATCH=sge.
+# Before its time limit a run leaves a snapshot and its task goes back into the queue.  Run this again
+# after a scancel or a failure: finished jobs are not done again.  For Grid Engine: BATCH=sge.
 # SEEDS (default 1) and LIST (default lists/WHAT) are read from the environment.
 set -euo pipefail
 what=${1:?usage: slurm.sh dissection|ensemble|STAGE [OPTION...]}

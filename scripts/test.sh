@@ -9,14 +9,14 @@ VENV=${VENV:-.venv}
 export VENV
 
 scripts/setup.sh dev
-# real Caffe judges the torch engine; without a Python 3.6 to 3.9 those tests are skipped
+# tests compare the torch engine with real Caffe; without a Python 3.6 to 3.9 they are skipped
 if [ -z "${TINYNET_CAFFE_PYTHON:-}" ]; then
-    scripts/setup_caffe.sh || echo "test.sh: no real Caffe here: the tests that ask it are skipped" >&2
+    scripts/setup_caffe.sh || echo "test.sh: no real Caffe here: the tests that need it are skipped" >&2
 fi
-# axe judges whether the report's page can be used with a keyboard and a screen reader
+# axe checks that the report's page can be used with a keyboard and a screen reader
 if command -v npm >/dev/null; then
     npm install --no-save --no-package-lock --no-audit --no-fund --silent --prefix "$VENV" \
-        axe-core@4.14.1 || echo "test.sh: no axe-core here: the test that asks it is skipped" >&2
+        axe-core@4.14.1 || echo "test.sh: no axe-core here: the test that needs it is skipped" >&2
 fi
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Train one stage and score it with ten crops; run it again to resume where it was.
+# Train one stage and evaluate it with ten crops; run it again to resume where it was.
 #   scripts/train_stage.sh STAGE [OPTION of 'tinynet train'...]     scripts/train_stage.sh 7 --gpu 0
 # On Slurm:  sbatch --gres=gpu:1 --time=8:00:00 scripts/train_stage.sh 7 --gpu 0
-# (for a run that a time limit may interrupt, scripts/slurm.sh puts itself back into the queue)
+# (if a time limit may interrupt the run, use scripts/slurm.sh, which puts it back into the queue)
 set -euo pipefail
 stage=${1:?usage: train_stage.sh STAGE [OPTION...]}
 shift

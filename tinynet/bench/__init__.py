@@ -1,1 +1,1 @@
-"""Measures this machine: the engines, and what a user would run instead, side by side."""
+"""Measures tinynet on this machine, beside what a user would run instead."""

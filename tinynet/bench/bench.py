@@ -1,4 +1,4 @@
-"""One run of the bench: what its parts share, and how their contestants are started."""
+"""One run of the bench: what its parts share, and how they start their contestants."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tinynet.experiment.hyperparameters import BATCH_SIZE
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
 
-# on a GPU a round is so many times as long, or most of it would be the wait for its end
+# on a GPU a round has so many times the work, or most of it would be the wait for its end
 _ON_GPU = 100
 _PLAIN_TORCH = Path(__file__).with_name("plain_torch.py")
 
@@ -32,7 +32,10 @@ Found = Union[Engine, str]
 
 @dataclass
 class Bench:
-    """Files go into ``scratch``; ``folder`` is the unpacked data set."""
+    """The options and the shared data of one run of the bench.
+
+    Files go into ``scratch``; ``folder`` is the unpacked data set.
+    """
 
     scratch: Path
     folder: Path
@@ -43,7 +46,7 @@ class Bench:
     say: Say
     gpu: int | None = None  # on which nets and products are measured; None: on the CPU
     busy: int = 0  # competing processes beside every contestant
-    at_once: int = 2  # trainings side by side, of the part jobs
+    at_once: int = 2  # trainings at once, in the part jobs
     products: tuple[float, ...] = (0.0, 0.0)  # operations a second, float32 and bfloat16
     steps: dict[str, float] = field(default_factory=dict)  # img/s of training, by the part's name
 
@@ -77,9 +80,9 @@ class Bench:
             return str(error)
 
     def prototxt(self, number: int, batch: int = BATCH_SIZE) -> tuple[StagePaths, float]:
-        """The files of a stage, and the useful operations of its training an image.
+        """The files of a stage, and the useful operations of training it on one image.
 
-        Three products for each multiply-add of the forward pass (outputs, gradients of the weights
+        Each multiply-add of the forward pass counts three times (outputs, gradients of the weights
         and of the inputs), less the gradient of the images themselves, which nobody needs.
         """
         from tinynet.caffeformat import schema, shapes, text
@@ -116,7 +119,7 @@ class Bench:
     def bfloat16(self, start: Start | str) -> Start | str:
         """``start``, or why it is not measured: the device is slower in bfloat16 than in float32.
 
-        By the part gemm, which has come before.
+        The part gemm, which runs before, has measured that.
         """
         single, half = self.products
         if half >= single:
@@ -126,7 +129,7 @@ class Bench:
         return f"this {which} multiplies matrices in bfloat16 at {share:.3f} of float32's rate"
 
     def size(self, quick: int, full: int) -> int:
-        """How much a round is of."""
+        """The size of a round."""
         return (quick if self.quick else full) * (1 if self.gpu is None else _ON_GPU)
 
 
@@ -135,7 +138,7 @@ def plain_torch(
 ) -> Start:
     """What starts ``plain_torch.py``, by its path."""
     command = [sys.executable, str(_PLAIN_TORCH), device, *map(str, arguments)]
-    # it takes the measuring of the host from the package, which need not be installed
+    # it imports a module of the package, which need not be installed
     package = str(Path(tinynet.__file__).resolve().parent.parent)
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     engine = Engine("plain PyTorch", "torch", sys.executable, "")

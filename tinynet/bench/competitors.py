@@ -1,4 +1,4 @@
-"""Busy processes beside what is measured, as on a machine that others use too."""
+"""Busy processes beside what is measured, as on a shared machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-# One thread of matrix products, at our own priority, until it is killed or its parent is gone.
+# One thread of matrix products, at our own priority, until it is killed or its parent has ended.
 _PROGRAM = """
 import os
 import numpy as np
@@ -24,7 +24,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @contextlib.contextmanager
 def competitors(count: int) -> Iterator[list[int]]:
-    """Within the block ``count`` processes compute without a pause; yields their numbers."""
+    """Run ``count`` processes that compute without a pause during the block; yield their pids."""
     environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
     children: list[subprocess.Popen[bytes]] = []
     try:

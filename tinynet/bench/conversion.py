@@ -17,7 +17,7 @@ from tinynet.bench.rounds import Row
 
 
 def rows(bench: Bench) -> list[Row]:
-    """A round converts the whole data set."""
+    """The rows of both; a round converts the whole data set."""
     part, peer = "conversion", "convert_imageset and compute_image_mean"
     ours, real = Row(part, "tinynet data convert", "img", of=peer), Row(part, peer, "img")
     work, tools = _Conversion(bench.folder, bench.scratch), bench.caffe_tools
@@ -89,7 +89,7 @@ class _Conversion:
 
 
 def _failure(error: OSError | subprocess.CalledProcessError) -> str:
-    """One line: what failed, and the last that it said."""
+    """What failed, and the last line that it printed."""
     if isinstance(error, OSError):
         return f"failed: {error}"
     said = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()

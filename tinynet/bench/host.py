@@ -16,7 +16,7 @@ from tinynet.engine.process import start_worker
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
 
-# so few images that the first epoch, which brings them to the device, is soon over
+# so few images that the first epoch, which moves them to the device, is soon over
 _IMAGES = synthetic.Sizes(classes=10, train_per_class=2, val_per_class=2, test_per_class=1)
 _WARM_UP = 30  # iterations of batch 1, more than an epoch
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -54,7 +54,7 @@ def few_images(scratch: Path) -> DataPaths:
 
 
 def single_images(scratch: Path, data: DataPaths, number: int) -> StagePaths:
-    """The files of a stage with batches of 1, and with its test net, which is never due."""
+    """The files of a stage with batches of 1, and with its test net, which never runs."""
     never = {"test_interval": 2**31 - 1, "test_initialization": False}
     overrides = Overrides(batch_size=1, solver=never)
     paths = stage_files(

@@ -24,5 +24,5 @@ def unpacked(data: Path | None, scratch: Path, quick: bool) -> Path:
         archive.extractall(scratch / "data")
     found = sorted((scratch / "data").rglob("wnids.txt"), key=lambda path: len(path.parts))
     if not found:
-        raise TinynetError(f"{data}: holds no wnids.txt, so this is no Tiny ImageNet layout")
+        raise TinynetError(f"{data}: holds no wnids.txt, so it is not in the Tiny ImageNet layout")
     return found[0].parent

@@ -1,4 +1,4 @@
-"""On what a bench was run."""
+"""Describes the machine on which a bench ran."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def machine(gpu: int | None = None) -> dict[str, Any]:
 
 
 def _gpu_name(gpu: int) -> str:
-    """As torch names it; its number where no driver's tool is at hand to ask for."""
+    """The GPU's name in torch; its number where torch does not see it."""
     names = devices.cuda_devices(discovery.find_torch().python)
     return names[gpu] if gpu < len(names) else f"GPU {gpu}"

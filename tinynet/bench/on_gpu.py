@@ -7,9 +7,9 @@ from tinynet.bench.rounds import LIMIT, Entry, Row, alternate
 from tinynet.engine.precision import PRECISIONS
 
 BATCHES = (128, 32)
-_COMPILED = "reduce-overhead"  # torch.compile's mode, which makes CUDA graphs too
+_COMPILED = "reduce-overhead"  # torch.compile's mode that also makes CUDA graphs
 _WITHOUT = {"TINYNET_CUDA_GRAPHS": "0"}
-# an iteration takes some milliseconds; those before, in which libraries and graphs are made ready
+# an iteration takes some milliseconds; the warm-up prepares libraries and graphs
 _ITERATIONS, _GEMMS, _WARM_UP = 200, 300, 20
 
 

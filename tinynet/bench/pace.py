@@ -1,4 +1,4 @@
-"""How many images a second one solver trains here: a few timed iterations, no comparison."""
+"""Measures how many images a second one solver trains here, from a few timed iterations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tinynet.engine.discovery import Engine
 from tinynet.engine.process import start_worker
 from tinynet.errors import TinynetError
 
-_SECONDS = 4.0  # measured for about so long,
-_ROUNDS = 3  # and at least so many iterations, of which the median counts
+_SECONDS = 4.0  # how long to measure,
+_ROUNDS = 3  # and at least how many iterations; their median counts
 
 
 def training_rate(
@@ -24,7 +24,7 @@ def training_rate(
     solver: schema.SolverParameter,
     device: tuple[str, ...] = (),
 ) -> float:
-    """Images a second of a NetParameter trained by a SolverParameter, without tests or snapshots.
+    """Images a second of training a net by a solver, without tests or snapshots.
 
     ``device``: options of a worker, as in ("--gpu=0",).  Raises TinynetError where the engine
     cannot train it.

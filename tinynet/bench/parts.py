@@ -1,4 +1,4 @@
-"""What is measured: each part returns the rows of its contestants."""
+"""The parts of the bench: each returns the rows of its contestants."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _OURS = "torchcaffe float32"
 def run(bench: Bench, part: str) -> list[Row]:
     """The rows of a part of PARTS."""
     if bench.busy:
-        _ = bench.data  # made before, in no need of company
+        _ = bench.data  # converted before the competitors start
     with competitors(bench.busy):
         return PARTS[part](bench)
 
 
 def gemm(bench: Bench) -> list[Row]:
-    # what a GPU has and a CPU has not comes last
+    # tf32, which only a GPU has, comes last: the first two are ``products``
     names = ("float32", "bfloat16", *(() if bench.gpu is None else ("tf32",)))
     size = bench.size(4, 4)
     rows = [Row("gemm", name, "FLOP", of="float32") for name in names]
@@ -84,7 +84,7 @@ def jobs(bench: Bench) -> list[Row]:
 
 
 def _on_cpus(bench: Bench) -> Found:
-    """What trains on CPUs alone."""
+    """The torch engine, for parts that are measured on CPUs only."""
     return bench.torch if bench.gpu is None else "measured on CPUs alone; leave out --gpu"
 
 

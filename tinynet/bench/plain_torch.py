@@ -1,12 +1,16 @@
 """The script that a user of PyTorch would write instead, and the machine's own matrix products.
 
-Run by its path, in a process of its own: ``python plain_torch.py DEVICE train STAGE FOLDER
-[--precision float32|tf32|bf16] [--batch N] [--compile MODE] [--warm-up N]``, or
-``DEVICE gemm float32|tf32|bfloat16``, or ``meta host-train|host-evaluate STAGE``.
-NCHW, a DataLoader over the JPEG folder, torch's SGD;
-nothing is tuned, but that float32 is float32 on a GPU, too; bf16 is autocast's, ``--compile`` the
-mode of ``torch.compile``.  It follows the protocol of
-``worker bench``: ``ready``, then one event for each line on stdin.
+It is run by its path, in a process of its own, with one of these lists of arguments::
+
+    DEVICE train STAGE FOLDER [--precision float32|tf32|bf16] [--batch N] [--compile MODE]
+                              [--warm-up N]
+    DEVICE gemm float32|tf32|bfloat16
+    meta host-train|host-evaluate STAGE
+
+It has NCHW images, a DataLoader over the JPEG folder, and torch's SGD.  Nothing is tuned, except
+that float32 is float32 on a GPU too.  bf16 is autocast's; ``--compile`` names a mode of
+``torch.compile``.  It follows the protocol of ``worker bench``: ``ready``, then one event for each
+line on stdin.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ BATCH = 128
 
 
 class JpegFolder(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """``train/WNID/images/*.JPEG``, decoded when asked for."""
+    """The images ``train/WNID/images/*.JPEG``, decoded when they are asked for."""
 
     def __init__(self, root: Path, crop: int) -> None:
         wnids = sorted(path.name for path in (root / "train").iterdir())
@@ -115,7 +119,7 @@ def train(
 
 
 def host(what: str, stage: int) -> Callable[[], object]:
-    """One iteration on torch's meta device, of one image that the loader has ready."""
+    """One iteration on torch's meta device, with one image that is already loaded."""
     size = 60 if stage == 7 else 64
     net = model(stage, 200)
     net(torch.zeros(1, 3, size, size))  # sizes the lazy layer
@@ -164,7 +168,7 @@ def gemm(device: torch.device, name: str) -> Callable[[int], int]:
             start = time.perf_counter()
             a @ b
             taken.append(time.perf_counter() - start)
-        if min(taken) * 8**3 < 2:  # else 2048 would take minutes
+        if min(taken) * 8**3 < 2:  # otherwise products of 2048 would take minutes
             size = 2048
     a, b = operands(size)
     out = torch.empty_like(a)

@@ -1,4 +1,4 @@
-"""Contestants that work in turn, a round each, so that all meet the same noise."""
+"""Contestants that work in turn, a round each, so that noise affects all alike."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Union
 
 Say = Callable[[str], None]
-#: the contestant of a part whose rate is the limit of the others
+#: the contestant whose rate is the limit of the others of its part
 LIMIT = "GEMM float32"
 
 
 class Child(Protocol):
-    """What works by rounds: a ``WorkerProcess``, or several that do it as one."""
+    """A process that works in rounds: a ``WorkerProcess``, or several that act as one."""
 
     def wait_for(self, kind: str) -> dict[str, Any] | None: ...
 
@@ -25,22 +25,22 @@ class Child(Protocol):
 
 
 Start = Callable[[], Child]
-#: the unit of an iteration of which the host's share alone is measured
+#: the unit of a row that measures the host's time of an iteration
 HOST = "iteration"
-#: the unit of a whole job of a list
+#: the unit of a row that measures whole jobs of a list
 JOB = "job"
 
 
 @dataclass
 class Row:
-    """What was measured of one contestant, or why it was not."""
+    """The measurements of one contestant, or why there are none."""
 
     part: str
     name: str
     unit: str  # what an item is: "img" or "FLOP", or HOST or JOB
     rates: list[float] = field(default_factory=list)  # items a second, one a round
     skipped: str = ""
-    of: str = ""  # name of the contestant of the part that the ratio is to
+    of: str = ""  # name of the contestant of the part that it is compared with
     flop: float = 0.0  # useful floating-point operations an item, for the fraction of the limit
     note: str = ""
     # what fraction of a training step's time an item takes here, by the part that measured the step
@@ -52,17 +52,16 @@ class Row:
         return statistics.median(self.rates) if self.rates else None
 
     def times(self, other: Row) -> float | None:
-        """The ratio of the rates, round by round, and of that the median; None if not measured.
+        """The median of the rounds' ratios of rates; None if not measured.
 
-        Both worked right after one another in a round, so that a machine that is slower for a while
-        slows both.
+        Both work one after the other in a round, so a machine that is slow for a while slows both.
         """
         ratios = [ours / theirs for ours, theirs in zip(self.rates, other.rates)]
         return statistics.median(ratios) if ratios else None
 
 
 class Contestant:
-    """A child that works a round at a time; see ``worker/bench.py`` for what is said."""
+    """A child that works a round at a time; ``worker/bench.py`` describes the protocol."""
 
     def __init__(self, row: Row, start: Start, size: int) -> None:
         self.row = row
@@ -70,7 +69,7 @@ class Contestant:
         self._child = start()
 
     def wait(self) -> None:
-        """Wait until it is prepared."""
+        """Wait until the child is ready."""
         event = self._child.wait_for("ready")
         if event is None:
             self._give_up()
@@ -109,9 +108,9 @@ def alternate(
     say: Say = lambda _: None,
     at_once: bool = False,
 ) -> list[Row]:
-    """Run ``rounds`` rounds of every entry, in turn; their rows.
+    """Run ``rounds`` rounds of every entry, in turn; return their rows.
 
-    ``at_once``: they prepare themselves side by side, where there are cores and memory for it.
+    ``at_once``: they prepare at the same time, which takes enough cores and memory.
     """
     contestants: list[Contestant] = []
     try:

@@ -1,7 +1,7 @@
-"""Two solvers that train together beside one, on this machine's CPUs (``tinynet train --solvers``).
+"""Compares two solvers that train together with one, on CPUs (``tinynet train --solvers``).
 
-All make the same update of 128 images, of one net: one solver with one thread, one with two, and
-two solvers with one thread each, which share the images.
+All make the same update of 128 images of one net: one solver with one thread, one with two, and two
+solvers with one thread each, which share the images.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def rows(bench: Bench, engine: Engine, size: int) -> list[Row]:
 
 
 def _work(bench: Bench, solvers: int) -> list[str]:
-    """What a worker trains, for an update's images shared by so many."""
+    """A worker's arguments, where so many solvers share an update's images."""
     root = bench.scratch / f"solvers{solvers}"
     paths = stage_files(root, bench.data, _STAGE, Overrides(solvers=solvers))
     return ["train", f"--solver={paths.solver}"]
 
 
 class Together(Workers):
-    """The workers of several solvers, which find each other by what rank 0 says."""
+    """The workers of several solvers, which find each other by the uid that rank 0 prints."""
 
     def __init__(self, engine: Engine, work: Sequence[str], solvers: int) -> None:
         ranks = [[*work, f"--solvers={solvers}", f"--rank={rank}"] for rank in range(solvers)]

@@ -1,7 +1,7 @@
-"""Several of our own trainings at once on this machine's cores, beside one after another.
+"""Compares several of our own trainings at once on this machine's cores with one at a time.
 
 ``trainings``: images a second of all together, beside those of one alone that has all threads.
-``jobs``: how long ``tinynet jobs local`` takes for a list, with so many jobs at once or with one.
+``jobs``: how long ``tinynet jobs local`` takes for a list, with several jobs at once or with one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def trainings(bench: Bench, engine: Engine, size: int) -> list[Row]:
 
 
 def threads(at_once: int) -> int:
-    """With how many threads ``jobs local`` lets each of so many trainings compute."""
+    """The number of threads that ``jobs local`` gives each of so many trainings at once."""
     slot = Cores(at_once).take()
     assert slot is not None
     return int(slot.environment["OMP_NUM_THREADS"])
@@ -55,7 +55,7 @@ def jobs(bench: Bench, iterations: int) -> list[Row]:
     part = f"jobs local, {count} jobs of stage {_STAGE}"
     one = Row(part, "one after another", JOB)
     several = Row(part, f"{bench.at_once} at once", JOB, of=one.name)
-    # as a user generates them, but that no test comes first
+    # as a user generates them, but without a test at the start
     overrides = Overrides(solver={"test_initialization": False})
     prototxt = bench.scratch / "jobs-prototxt"
     stage_files(prototxt, bench.data, _STAGE, overrides, without=())

@@ -1,4 +1,4 @@
-"""The search of the best subset of an ensemble, on drawn answers."""
+"""Times the search for the best subset of an ensemble, on drawn answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinynet.bench.rounds import Row, Say
 
 
 def row(count: int, images: int, rounds: int, say: Say) -> Row:
-    """All subsets of ``count`` models scored, each round."""
+    """The row of scoring all subsets of ``count`` models; once in a round."""
     from tinynet.predict.subsets import score_subsets
 
     what = f"{2**count - 1:,} subsets of {count} models, {images:,} x 200"
@@ -27,10 +27,10 @@ def row(count: int, images: int, rounds: int, say: Say) -> Row:
 
 
 def draw_members(count: int, images: int, classes: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Probabilities as an ensemble's: models that err alike, on classes that resemble each other.
+    """Draw probabilities like an ensemble's: models err alike, on classes that resemble each other.
 
-    Scores are 1.2 for the label, what its neighbours among classes (12 hidden features) resemble
-    it by, 1.5 times noise that all models share, and 0.8 times noise of each model's own: about
+    A score is the sum of 1.2 for the label, the class's similarity to the label (12 hidden
+    features), 1.5 times noise that all models share, and 0.8 times each model's own noise: about
     36 % right singly and 42 % averaged over 11.
     """
     generator = np.random.default_rng(0)

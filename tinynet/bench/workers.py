@@ -1,4 +1,4 @@
-"""Several workers that compute at once, asked for rounds as one contestant."""
+"""Several workers that compute at once and act as one contestant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Workers:
     """A contestant of a bench (``rounds.Child``) whose round ends with the last worker."""
 
     def __init__(self, engine: Engine, arguments: Sequence[Sequence[str]], threads: int) -> None:
-        """``arguments``: of each worker; ``threads``: with which each computes."""
+        """``arguments``: those of each worker; ``threads``: how many each has."""
         with contextlib.ExitStack() as started:
             self._workers = [
                 started.enter_context(start_worker(engine, own, threads=threads, with_input=True))
@@ -23,7 +23,7 @@ class Workers:
             self._started = started.pop_all()
 
     def wait_for(self, kind: str) -> dict[str, Any] | None:
-        """The event of all: items together, seconds of the slowest; None where one has ended."""
+        """Wait for all; the sum of items, the slowest's seconds; None where one has ended."""
         events = [worker.wait_for(kind) for worker in self._workers]
         found = [event for event in events if event is not None]
         if len(found) < len(events):
@@ -36,11 +36,11 @@ class Workers:
 
     def send(self, data: bytes) -> bool:
         """Ask all of them for a round."""
-        sent = [worker.send(data) for worker in self._workers]  # all, whichever reads no more
+        sent = [worker.send(data) for worker in self._workers]  # to all, even if one has ended
         return all(sent)
 
     def fault(self) -> str:
-        """Why the first that failed did."""
+        """Why the first worker that failed did so."""
         self.close()
         failed = [worker for worker in self._workers if worker.status] or self._workers
         return failed[0].fault()
