@@ -1,1 +1,1 @@
-"""From a trained run to figures: crops, probabilities, metrics, ensembles, submission files."""
+"""From a trained run to its scores: crops, probabilities, metrics, ensembles, submission files."""

@@ -1,4 +1,4 @@
-"""What a run's net makes of one image, blob by blob, computed by a worker."""
+"""Feature maps of a run's net for one image, computed by a worker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinynet.run.paths import RunPaths
 class Activations:
     """``maps`` (float32, channels × height × width) of the blob ``blob`` for one image.
 
-    ``image`` is what the net saw: uint8, height × width × 3, channels R, G, B.
+    ``image`` is the image as the net saw it: uint8, height × width × 3, channels R, G, B.
     """
 
     blob: str
@@ -38,11 +38,12 @@ def first_layer(
     engine: str = "auto",
     instead: tuple[str, np.ndarray] | None = None,
 ) -> Activations:
-    """The first convolution's feature maps, behind its nonlinearity, of one image.
+    """The first convolution's feature maps for one image, after an in-place nonlinearity.
 
-    ``name`` is an image of the validation split, or a file of any size; None: ``instead``, name
-    and pixels (uint8, height × width × R, G, B) of an image of any size, or else the first of the
-    split.  Computed on the CPU.  Raises TinynetError where run, weights or image are missing.
+    ``name``: an image of the validation split, or a file with an image of any size.  If it is None,
+    ``instead`` is used, the name and the pixels (uint8, height × width × R, G, B) of an image of
+    any size; without that, the first image of the split.  Computed on the CPU.  Raises TinynetError
+    if the run, its weights or the image are missing.
     """
     paths = RunPaths(run)
     weights = inputs.trained_weights(paths)
@@ -66,7 +67,7 @@ def _image(
     fault: TinynetError | None = None
     try:
         images = inputs.find_images(paths, "val")
-    except TinynetError as error:  # the data may be gone; a file still serves
+    except TinynetError as error:  # the data may be gone; an image file still works
         fault = error
     size = images.shape[1:] if images is not None else (64, 64)
     if name is None and instead is not None:
@@ -86,7 +87,7 @@ def _image(
 
 
 def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """An image file as ``fitted`` makes it.  Raises TinynetError where it is none."""
+    """Read an image file as ``fitted`` does.  Raises TinynetError if it is not an image."""
     try:
         with Image.open(path) as file:
             return fitted(file, size)
@@ -95,7 +96,7 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def fitted(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """An image as a net takes it: its central part, scaled to ``size``; uint8, 3×H×W, B, G, R."""
+    """Crop an image to its central part and scale it to ``size``; uint8, 3×H×W, B, G, R."""
     image = image.convert("RGB")
     if image.size != size[::-1]:
         image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)

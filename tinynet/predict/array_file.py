@@ -1,4 +1,4 @@
-"""A dataclass of arrays as one ``.npz`` file without pickle: written whole, refused in one line."""
+"""Writes a dataclass of arrays as an ``.npz`` without pickle, and reads it as untrusted data."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ import numpy as np
 from tinynet import files
 from tinynet.errors import TinynetError
 
-MAX_BYTES = 1 << 31  # of all arrays together: 5 times 100,000 images of 1,000 classes
+MAX_BYTES = 1 << 31  # of all arrays together: five times 100,000 images of 1,000 classes
 
 
 def arrays_of(value: Any) -> dict[str, np.ndarray]:
-    """The fields of a dataclass as arrays, by their names."""
+    """The fields of a dataclass as arrays, by name."""
     return {field.name: np.asarray(getattr(value, field.name)) for field in fields(value)}
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the file, which is never there half-written.  Raises OSError."""
-    # to an open file: to a name numpy would add .npz
+    """Write the file atomically.  Raises OSError."""
+    # an open file, since numpy would append .npz to a name
     with files.replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def read_arrays(path: Path, kind: type[Any]) -> dict[str, Any]:
-    """The fields of a dataclass, each of the type that it states: arrays, numbers, text, tuples.
+    """Read the fields of the dataclass ``kind``: arrays, numbers, texts and tuples, as annotated.
 
-    One that has a default may be missing.  A file from elsewhere is read as data from a stranger:
-    nothing is executed, and every size is checked before memory is taken for it.  Raises OSError
-    where it cannot be opened, and any Exception where it is no such file: see ``refusing``.
+    A field with a default may be missing.  The file is treated as untrusted: nothing is executed,
+    and every size is checked before memory is allocated for it.  Raises OSError if the file cannot
+    be opened, and any other exception if it is not such a file: use it within ``refusing``.
     """
     with zipfile.ZipFile(path) as archive:
         held = {member.filename: member.file_size for member in archive.infolist()}
@@ -56,9 +56,9 @@ def read_arrays(path: Path, kind: type[Any]) -> dict[str, Any]:
 
 
 def _require_size(archive: zipfile.ZipFile, key: str, size: int) -> None:
-    """Raise ValueError where an array's header claims other than what its member holds.
+    """Raise ValueError if an array's header claims another size than its zip member has.
 
-    numpy takes memory by the header.  A zip's member gives no more than its directory states.
+    numpy allocates memory by the header.  A member never yields more than the zip's directory says.
     """
     with archive.open(f"{key}.npy") as stream:
         np.lib.format.read_magic(stream)  # of version 1.0, as numpy writes arrays like these
@@ -81,15 +81,16 @@ def _value(key: str, kind: Any, array: np.ndarray) -> Any:
 
 @contextlib.contextmanager
 def refusing(path: Path, what: str, remedy: str) -> Iterator[None]:
-    """Turn whatever reading the file raises into a TinynetError: PATH: no usable WHAT; REMEDY.
+    """Turn any exception raised while reading the file into a TinynetError.
 
-    But for the OSError of a file that cannot be opened: a damaged archive's has no name.
+    Its message is "PATH: no usable WHAT (REASON); REMEDY".  An OSError of a file that cannot be
+    opened is raised as it is.
     """
     try:
         yield
-    # zipfile, zlib and numpy raise a dozen kinds on a stranger's bytes
+    # zipfile, zlib and numpy raise a dozen kinds of exceptions on arbitrary bytes
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, OSError) and error.filename is not None:  # a damaged zip's has no name
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TinynetError(f"{path}: no usable {what} ({reason}); {remedy}") from error

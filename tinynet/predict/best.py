@@ -1,8 +1,8 @@
-"""Which of many runs are averaged for the best predictions: those of one stage, or the ensemble's.
+"""Chooses the runs whose average predicts best: those of one stage or variant, or the ensemble.
 
-Every stage and variant offers the average of its finished runs, and the last single stage's runs
-offer the one with stage 8's members.  What is best on the validation split, over ten crops, is
-taken.  That split's own accuracy of the choice flatters, as every maximum does.
+Every stage and variant offers the average of its finished runs; stage 8 offers the average of its
+members and the last single stage's runs.  The group with the best accuracy on the validation split,
+over ten crops, is chosen.  As a maximum, that accuracy is optimistic.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPLIT = "val"
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose average is offered, and its top-1 accuracy on the validation split."""
+    """Runs to average, and the top-1 accuracy of their average on the validation split."""
 
     name: str
     runs: list[Path]
@@ -32,9 +32,9 @@ class Group:
 
 
 def best(folders: Sequence[Path]) -> Group:
-    """The best group of the finished runs below ``folders``, which have val_10crop.npz.
+    """The best group among the finished runs below ``folders`` that have val_10crop.npz.
 
-    Raises UsageError where there is none, TinynetError where runs are of different images.
+    Raises UsageError if there is none, TinynetError if the runs of a group cannot be averaged.
     """
     found = groups(folders)
     if not found:
@@ -50,7 +50,7 @@ def best(folders: Sequence[Path]) -> Group:
 
 
 def groups(folders: Sequence[Path]) -> list[Group]:
-    """Every group that the runs below ``folders`` make, in the order of their names."""
+    """All groups of the runs below ``folders``, ordered by name."""
     by_stage: dict[str, list[Path]] = {}
     for run in sorted({run.resolve(): run for run in _runs(folders)}.values()):
         by_stage.setdefault(run.resolve().parent.name, []).append(run)

@@ -18,7 +18,7 @@ from tinynet.predict.probabilities import Probabilities, read_probabilities
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One model of an ensemble: the run directory or file it was given by, and what it says."""
+    """One model of an ensemble: its run directory or file, and its probabilities."""
 
     path: Path
     probabilities: Probabilities
@@ -29,16 +29,16 @@ def load_members(
     say: Say,
     progress: Callable[[EvaluationRequest], AbstractContextManager[Progress]],
 ) -> list[Member]:
-    """The members that the requests' ``run`` names: an ``.npz`` each, or a run directory.
+    """Load the members that the requests' ``run`` names, each a run directory or an ``.npz``.
 
-    A run's probabilities are computed where they are missing or of other weights, and none before
-    all members have been looked at.  ``progress`` shows how far one's computation is.
-    Raises UsageError where one is neither, a file is of another split than was asked for, or one is
-    named twice; TinynetError where members are not to be averaged, or one cannot be evaluated.
+    A run's probabilities are computed if they are missing or outdated, but only after all members
+    have been checked.  ``progress`` shows the progress of one computation.  Raises UsageError if a
+    path is neither, if a file is of another split, or if one is named twice; TinynetError if the
+    members cannot be averaged, or if one cannot be evaluated.
     """
     require_distinct([request.run for request in requests])
-    found = [(request.run, _look_at(request, say)) for request in requests]
-    known = [(run, _known_before(what)) for run, what in found]
+    found = [(request.run, _open(request, say)) for request in requests]
+    known = [(run, _identity(what)) for run, what in found]
     _require_same(known, requests[0].oversample)
     members = []
     for request, (run, what) in zip(requests, found):
@@ -50,8 +50,8 @@ def load_members(
     return members
 
 
-def _look_at(request: EvaluationRequest, say: Say) -> Probabilities | Evaluation:
-    """What a member's probabilities are, or are computed from."""
+def _open(request: EvaluationRequest, say: Say) -> Probabilities | Evaluation:
+    """A member's probabilities, or the evaluation that computes them."""
     if request.run.is_dir():
         return evaluate.stored(request, say) or evaluate.prepare(request, say)
     if request.run.suffix == ".npz":
@@ -69,7 +69,7 @@ def _look_at(request: EvaluationRequest, say: Say) -> Probabilities | Evaluation
 
 
 def require_distinct(paths: Sequence[Path]) -> None:
-    """Raise UsageError where one run is named twice: it would count double in the average."""
+    """Raise UsageError if a run is named twice: it would count double in the average."""
     seen: set[Path] = set()
     for path in paths:
         if path.resolve() in seen:
@@ -81,9 +81,9 @@ _WHAT = {"wnids": "class", "names": "image", "labels": "label"}
 
 
 def require_agreement(members: Sequence[Member], oversample: bool) -> None:
-    """Raise TinynetError unless all members speak of the same images, classes and kind of crops.
+    """Raise TinynetError unless all members have the same images, classes and kind of crops.
 
-    Different numbers of views (10, or 2 where a stage has no crops) are one kind: oversampling.
+    Oversampling is one kind, whether it has 10 views or 2 (of a stage without crops).
     """
     said = [
         (m.path, {key: getattr(m.probabilities, key) for key in ("crop", *_WHAT)}) for m in members
@@ -91,8 +91,8 @@ def require_agreement(members: Sequence[Member], oversample: bool) -> None:
     _require_same(said, oversample)
 
 
-def _known_before(what: Probabilities | Evaluation) -> dict[str, Any]:
-    """What a member says of itself without its labels, which an evaluation reads as it computes."""
+def _identity(what: Probabilities | Evaluation) -> dict[str, Any]:
+    """A member's crops, classes and images; its labels are read only while it is computed."""
     said = what.images if isinstance(what, Evaluation) else what
     return {"crop": what.crop, "wnids": np.asarray(said.wnids), "names": np.asarray(said.names)}
 
@@ -124,8 +124,8 @@ def _difference(mine: np.ndarray, theirs: np.ndarray, what: str) -> str:
     differs = np.flatnonzero(mine != theirs)
     if not len(differs):
         return ""
-    place = int(differs[0])
-    return f"{what} {place} is {theirs[place]}, but it is {mine[place]}"
+    index = int(differs[0])
+    return f"{what} {index} is {theirs[index]}, but it is {mine[index]}"
 
 
 def average(members: Sequence[Member]) -> Probabilities:

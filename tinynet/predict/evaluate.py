@@ -1,4 +1,4 @@
-"""From a run to the probabilities of a split, which a worker computes."""
+"""Evaluates a run: a worker computes its probabilities on a split."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tinynet.predict.inputs import Images, Transform, Weights
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
 from tinynet.run.paths import RunPaths
 
-# inputs of the net in one forward pass: what keeps the device busy, and a net's maps small
+# inputs of the net in one forward pass: enough to keep the device busy, without large blobs
 BATCH_SIZE = 100
 GPU_BATCH_SIZE = 1000
-_CHUNK = 1 << 18  # bytes of images handed over at once: a fraction of a second of work
+_CHUNK = 1 << 18  # bytes of images sent at once: a fraction of a second of work
 
 Say = Callable[[str], None]
-Progress = Callable[[int, int], Any]  # told how many more images are done, and of how many
+Progress = Callable[[int, int], Any]  # called with how many more images are done, and their total
 
 
 def _silent(*_: Any) -> None:
@@ -38,7 +38,7 @@ def _silent(*_: Any) -> None:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is to be evaluated, on what."""
+    """What to evaluate, and on which engine and device."""
 
     run: Path
     split: str = "val"
@@ -48,11 +48,11 @@ class EvaluationRequest:
     gpu: int | None = None
     cpu: bool = False
     precision: str = "float32"  # or tf32, bf16: see engine.precision
-    batch_size: int | None = None  # inputs in a forward pass; None: as the device likes them
-    iteration: int | None = None  # instead of the newest snapshot
-    weights: Path | None = None  # instead of one of the run's snapshots
-    data: Path | None = None  # instead of where the run's data layers read
-    sample: int = 0  # so many of the split's images, the same for every run; 0: all
+    batch_size: int | None = None  # inputs per forward pass; None: a good one for the device
+    iteration: int | None = None  # of the snapshot; None: the newest
+    weights: Path | None = None  # a .caffemodel instead of one of the run's snapshots
+    data: Path | None = None  # folder of the LMDBs; None: that of the run's data layers
+    sample: int = 0  # how many of the split's images, the same for every run; 0: all
 
     @property
     def paths(self) -> RunPaths:
@@ -64,11 +64,11 @@ class EvaluationRequest:
 
 
 def stored(request: EvaluationRequest, say: Say = _silent) -> Probabilities | None:
-    """Probabilities that lie in the run already, if they are of the weights asked for.
+    """Return the probabilities stored in the run, if they match the request; else None.
 
-    And of the engine asked for, unless that is "auto", of the precision, and of the images and
-    classes of ``request.data`` or, without it, of the run's own data.  Where that is not at hand,
-    or the run has no snapshots any more, what lies there is taken as it is.
+    They must be of the requested weights, engine (unless "auto") and precision, and of the images
+    and classes of ``request.data`` or the run's own data.  What cannot be checked counts as a
+    match: the run's own data may be gone, or its snapshots deleted.
     """
     if not request.out.exists():
         return None
@@ -82,7 +82,7 @@ def stored(request: EvaluationRequest, say: Say = _silent) -> Probabilities | No
 def _matches(request: EvaluationRequest, found: Probabilities, say: Say) -> bool:
     if request.engine != "auto" and found.engine.split(" ")[0] != request.engine:
         return False
-    # "torch 2.0 bf16": what was computed in another precision is another result
+    # the engine as in "torch 2.0 bf16": another precision gives another result
     if (*found.engine.split(" ")[2:], "float32")[0] != request.precision:
         return False
     images = _images_at_hand(request)
@@ -106,48 +106,48 @@ def _images_at_hand(request: EvaluationRequest) -> Images | None:
     except (TinynetError, OSError):
         if request.data is not None:
             raise
-        return None  # where the run's own lay
+        return None  # the run's own data is gone
 
 
 def obtain(
     request: EvaluationRequest, say: Say = _silent, progress: Progress = _silent
 ) -> Probabilities:
-    """The stored probabilities where they are of the right weights, else newly computed ones."""
+    """Return the stored probabilities if they match the request, else compute them."""
     return stored(request, say) or evaluate(request, say, progress)
 
 
 def evaluate(
     request: EvaluationRequest, say: Say = _silent, progress: Progress = _silent
 ) -> Probabilities:
-    """Compute the probabilities of a split and write them into the run directory.
+    """Compute the probabilities of a split and write them to the run directory.
 
-    Raises TinynetError (one line: what, where, what to do) where anything is missing or fails.
+    Raises TinynetError if anything is missing or fails.
     """
     return compute(prepare(request, say), progress)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation of which everything that it needs is there."""
+    """An evaluation whose inputs have all been found and checked."""
 
     request: EvaluationRequest
     weights: Weights
     transform: Transform
     images: Images
-    views: int  # of each image
+    views: int  # per image
     engine: Engine
     gpu: int | None
 
     @property
     def crop(self) -> str:
-        """As ``Probabilities`` has it."""
+        """The kind of crops, as in ``Probabilities``."""
         return "oversample" if self.request.oversample else "center"
 
 
 def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
-    """Find, and hold against each other, run, net, weights, images, engine and device.
+    """Find run, net, weights, images, engine and device, and check that they fit together.
 
-    Raises TinynetError, as ``evaluate`` does, within a moment.
+    Raises TinynetError as ``evaluate`` does, but before any computation.
     """
     paths = request.paths
     inputs.require_run(paths)
@@ -172,9 +172,10 @@ def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
 
 
 def compute(evaluation: Evaluation, progress: Progress = _silent) -> Probabilities:
-    """The probabilities of what ``prepare`` has found, which are written into the run directory.
+    """Compute the probabilities of a prepared evaluation and write them to the run directory.
 
-    Raises TinynetError where the worker fails, or gives no probabilities of the data's classes.
+    Raises TinynetError if the worker fails, or if its outputs are not probabilities of the data's
+    classes.
     """
     request, weights, images = evaluation.request, evaluation.weights, evaluation.images
     paths, engine = request.paths, evaluation.engine
@@ -224,10 +225,10 @@ def _weights(request: EvaluationRequest, say: Say) -> Weights:
 def outputs(
     evaluation: Evaluation, progress: Progress = _silent, blob: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 probabilities N×classes and int64 labels of all images, through a worker.
+    """Return float32 probabilities N×classes and int64 labels of all images, through a worker.
 
-    ``blob``: what this blob of the net holds of each image instead, N×its own shape.  Raises
-    TinynetError where the worker fails.
+    ``blob``: return this blob's contents instead of probabilities, N×its own shape.  Raises
+    TinynetError if the worker fails.
     """
     request, engine, images = evaluation.request, evaluation.engine, evaluation.images
     with tempfile.TemporaryDirectory(prefix="tinynet-") as name:
@@ -240,7 +241,7 @@ def outputs(
             f"--batch={request.batch_size or _batch_size(evaluation.gpu)}",
             f"--crop={evaluation.crop}",
             f"--out={out}",
-            *_described(images, evaluation.transform, folder),
+            *_input_arguments(images, evaluation.transform, folder),
         ]
         if request.precision != "float32":
             arguments.append(f"--precision={request.precision}")
@@ -248,15 +249,15 @@ def outputs(
             arguments.append(f"--gpu={evaluation.gpu}")
         if blob is not None:
             arguments.append(f"--blob={blob}")
-        told = Told(progress, images.count)
+        report = ProgressEvents(progress, images.count)
         # real Caffe's interpreter may have no reader of LMDBs, or be too old for ours
         if engine.name == "torch":
-            arguments += _located(images, folder)
-            with start_worker(engine, arguments, take_event=told) as worker:
+            arguments += _source_arguments(images, folder)
+            with start_worker(engine, arguments, take_event=report) as worker:
                 worker.finish()
             labels: np.ndarray | None = np.load(folder / "labels.npy", allow_pickle=False)
         else:
-            with start_worker(engine, arguments, take_event=told, with_input=True) as worker:
+            with start_worker(engine, arguments, take_event=report, with_input=True) as worker:
                 labels = _send(worker, images)
                 worker.finish()
         if labels is None:
@@ -267,10 +268,10 @@ def outputs(
 def of_pixels(
     run: Path, stack: np.ndarray, engine: str, weights: Weights, blob: str | None = None
 ) -> np.ndarray:
-    """What a run's net makes of images of no data set: its probabilities, or what a blob holds.
+    """Run a run's net on images in memory; return their probabilities, or a blob's contents.
 
-    ``stack``: uint8 N×3×H×W, B, G, R.  Each image is seen as in an evaluation with one crop; on the
-    CPU.  Raises TinynetError where run or engine are missing, or the worker fails.
+    ``stack``: uint8 N×3×H×W, B, G, R.  Uses the centre crop and the CPU.  Raises TinynetError if
+    the run or the engine is missing, or if the worker fails.
     """
     request = EvaluationRequest(run, engine=engine, cpu=True)
     transform = inputs.read_transform(request.paths)
@@ -279,17 +280,16 @@ def of_pixels(
         write_store(source, ((b"%08d" % n, encode_datum(each, 0)) for n, each in enumerate(stack)))
         images = Images(source, len(stack), stack.shape[1:], [], [], labelled=False)
         found = discovery.find(engine)
-        return outputs(Evaluation(request, weights, transform, images, 1, found, None), blob=blob)[
-            0
-        ]
+        evaluation = Evaluation(request, weights, transform, images, 1, found, None)
+        return outputs(evaluation, blob=blob)[0]
 
 
 def _batch_size(gpu: int | None) -> int:
     return BATCH_SIZE if gpu is None else GPU_BATCH_SIZE
 
 
-class Told:
-    """Takes a worker's events and tells of its progress."""
+class ProgressEvents:
+    """Takes a worker's events, and passes those of progress to a callback."""
 
     def __init__(self, progress: Progress, count: int) -> None:
         self._progress, self._count, self._done = progress, count, 0
@@ -300,8 +300,8 @@ class Told:
             self._done = event["images"]
 
 
-def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
-    """What images come, and what becomes of them, as the worker is told; writes to ``folder``."""
+def _input_arguments(images: Images, transform: Transform, folder: Path) -> list[str]:
+    """The worker's arguments for the images' shape and transform; the mean goes to ``folder``."""
     np.save(folder / "mean.npy", transform.mean_of(images.shape[0]))
     return [
         f"--shape={','.join(map(str, images.shape))}",
@@ -312,19 +312,19 @@ def _described(images: Images, transform: Transform, folder: Path) -> list[str]:
     ]
 
 
-def _located(images: Images, folder: Path) -> list[str]:
-    """Where the worker finds the images, and where it leaves their labels."""
-    located = [f"--source={images.source}", f"--labels-out={folder / 'labels.npy'}"]
+def _source_arguments(images: Images, folder: Path) -> list[str]:
+    """The worker's arguments for reading the LMDB itself and writing the labels to ``folder``."""
+    arguments = [f"--source={images.source}", f"--labels-out={folder / 'labels.npy'}"]
     if images.classes is not None:
-        located.append(f"--classes={images.classes}")
+        arguments.append(f"--classes={images.classes}")
     if images.chosen is not None:
         np.save(folder / "chosen.npy", np.array(images.chosen, np.int64))
-        located.append(f"--chosen={folder / 'chosen.npy'}")
-    return located
+        arguments.append(f"--chosen={folder / 'chosen.npy'}")
+    return arguments
 
 
 def _send(worker: WorkerProcess, images: Images) -> np.ndarray | None:
-    """Send every image to the worker; return the labels, None if it went away."""
+    """Send every image to the worker; return the labels, or None if it has ended."""
     labels = np.empty(images.count, dtype=np.int64)
     pending = bytearray()
     for number, (pixels, label) in enumerate(images.records()):

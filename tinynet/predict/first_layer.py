@@ -1,12 +1,14 @@
 """The first layer of a trained net, small enough to be kept with its results.
 
-Its filters are figure 3 of the paper, and what they make of an image figure 4: a convolution of a
-few thousand weights, which numpy computes in a moment, so that the weights of the whole net need
-not be at hand.  ``first_layer.npz`` (no pickle) holds ``layer``; ``filters`` float16 N×3×h×w and
-``bias`` float32 N, channels as the net was trained (B, G, R); ``stride``, ``pad`` and
-``dilation``, each (vertical, horizontal); ``slope``, of the ReLU for negative values, 1 where none
-follows, NaN where something else does; ``mean``, ``scale`` and ``crop_size`` of the TEST phase;
-``iteration`` and ``model_sha256`` of the weights.
+Its filters are figure 3 of the paper, its feature maps for an image figure 4.  It is a convolution
+with a few thousand weights, which numpy computes in a moment, so the weights of the whole net are
+not needed.
+
+``first_layer.npz`` (no pickle) holds ``layer``; ``filters`` float16 N×3×h×w and ``bias`` float32 N,
+channels as the net was trained (B, G, R); ``stride``, ``pad`` and ``dilation``, each (vertical,
+horizontal); ``slope``, of the ReLU for negative values, 1 if no ReLU follows, NaN if another layer
+does; ``mean``, ``scale`` and ``crop_size`` of the TEST phase; ``iteration`` and ``model_sha256`` of
+the weights.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from tinynet.run.paths import RunPaths
 
 @dataclass(frozen=True, eq=False)
 class FirstLayer:
-    """See the module; ``filters`` are float32 here."""
+    """The arrays that the module's docstring lists; ``filters`` are float32 here."""
 
     layer: str
     filters: np.ndarray
@@ -55,17 +57,17 @@ class FirstLayer:
             raise ValueError("a weight is not finite; the run had diverged")
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
-        """What the net sees of an image (3×H×W, B, G, R): its centre crop, of the same type.
+        """The centre crop of an image (3×H×W, B, G, R), which the net sees; the type is kept.
 
-        Raises TinynetError where the crop does not fit.
+        Raises TinynetError if the image is smaller than the crop.
         """
         return views(pixels[None], self.crop_size, oversample=False)[0]
 
     def maps(self, pixels: np.ndarray) -> np.ndarray:
         """The feature maps (float32, N×h×w) of an image (uint8, 3×H×W, B, G, R).
 
-        As Caffe computes them (conv_layer.cpp, relu_layer.cpp) but for the order of the sums.
-        Raises TinynetError where the image is too small, or another layer than a ReLU follows.
+        Computed as in Caffe (conv_layer.cpp, relu_layer.cpp), except for the order of the sums.
+        Raises TinynetError if the image is too small, or if another layer than a ReLU follows.
         """
         if math.isnan(self.slope):
             raise TinynetError(
@@ -88,9 +90,9 @@ class FirstLayer:
 
 
 def first_layer(run: RunPaths, weights: Weights) -> FirstLayer:
-    """Of a run directory, the convolution that reads the image.
+    """Read the first layer, a convolution, from a run directory.
 
-    Raises TinynetError where the net begins with another layer, or its files do not fit together.
+    Raises TinynetError if the net begins with another layer, or if its files do not fit together.
     """
     net = upgrade.read_net(run.deploy)
     layers = [x for x in layers_of(net, schema.TEST) if x.type != "Input"]
@@ -134,9 +136,9 @@ def _pair(values: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _slope(layers: list[schema.LayerParameter], blob: str) -> float:
-    """Of what works on the convolution's blob in place: a ReLU, nothing, or something else."""
+    """The slope for negative values of what follows in place; NaN if it is not a ReLU."""
     after = [x for x in layers[1:] if list(x.bottom) == [blob] == list(x.top)]
-    after = [x for x in after if x.type != "Dropout"]  # nothing in the TEST phase
+    after = [x for x in after if x.type != "Dropout"]  # an identity in the TEST phase
     if not after:
         return 1.0
     if len(after) == 1 and after[0].type == "ReLU":
@@ -145,18 +147,19 @@ def _slope(layers: list[schema.LayerParameter], blob: str) -> float:
 
 
 def write_first_layer(path: Path, found: FirstLayer) -> None:
-    """Write the file, which is never there half-written; filters and mean in float16."""
+    """Write the file atomically, with the filters and a mean image in float16."""
     arrays = arrays_of(found)
     arrays["filters"] = arrays["filters"].astype(np.float16)
-    if found.mean.ndim == 3:  # a mean image, of values from 0 to 255
+    if found.mean.ndim == 3:  # a mean image, with values from 0 to 255
         arrays["mean"] = arrays["mean"].astype(np.float16)
     write_arrays(path, arrays)
 
 
 def read_first_layer(path: Path, remedy: str) -> FirstLayer:
-    """Read and validate a file; TinynetError names it, what is wrong with it and ``remedy``.
+    """Read and validate a file.
 
-    Raises OSError where it cannot be opened.
+    Raises OSError if it cannot be opened, TinynetError with the reason and ``remedy`` if it is not
+    valid.
     """
     with refusing(path, "first layer", remedy):
         arrays = read_arrays(path, FirstLayer)

@@ -1,12 +1,14 @@
-"""What a model says of every image of a split, without the probabilities of most classes.
+"""A model's best guesses for every image of a split, without the probabilities of other classes.
 
-A run whose probabilities enter no average is kept like this: every statistic of a single run
+A run whose probabilities enter no average is stored in this form: every statistic of a single run
 (accuracies, loss, intervals, confusions) follows from it, at a twentieth of the size on 200
-classes.  Arrays of the file (``.npz`` without pickle): ``answers`` uint16 N×K, the K most likely
-classes, best first; ``shares`` float16 N×K, their probabilities; ``own`` float32 N, the
-probability of the label; ``rank`` uint8 N, how many other classes score at least as much (255:
-that many or more); then as in ``probabilities``: ``labels``, ``names``, ``wnids``, ``crop``,
-``views``, ``split``, ``iteration``, ``model_sha256``, ``engine``.
+classes.
+
+Arrays of the file (``.npz`` without pickle): ``answers`` uint16 N×K, the K most likely classes,
+best first; ``shares`` float16 N×K, their probabilities; ``own`` float32 N, the probability of the
+label; ``rank`` uint8 N, how many other classes score at least as much (255: that many or more);
+and, as in ``probabilities``, ``labels``, ``names``, ``wnids``, ``crop``, ``views``, ``split``,
+``iteration``, ``model_sha256`` and ``engine``.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Guesses:
 
     @property
     def right(self) -> np.ndarray:
-        """Of each image (float64) 1 where the label's class wins alone, else 0."""
+        """For each image (float64) 1 if the label's class alone scores highest, else 0."""
         return (self.rank < 1).astype(np.float64)
 
     @cached_property
@@ -95,7 +97,7 @@ class Guesses:
             raise ValueError(f"crop is '{self.crop}', not one of {', '.join(CROPS)}")
 
 
-# what a single run is judged by; both have labels, names, wnids, crop, best, right and metrics
+# either form of a run's predictions: both have labels, names, wnids, crop, best, right, metrics
 Predictions = Union[Guesses, Probabilities]
 _COPIED = ("labels", "names", "wnids", "crop", "views", "split", "iteration", "model_sha256")
 
@@ -103,7 +105,7 @@ _COPIED = ("labels", "names", "wnids", "crop", "views", "split", "iteration", "m
 def guesses(found: Probabilities, count: int = TOP_K) -> Guesses:
     """The ``count`` best guesses of probabilities whose images all have labels."""
     p = found.probabilities
-    # the last of equal classes first: a stable sort of the classes from the last to the first
+    # a stable sort of the classes in reverse order puts the last of equal classes first
     order = np.argsort(-p[:, ::-1], axis=1, kind="stable")[:, :count]
     answers = p.shape[1] - 1 - order
     return Guesses(
@@ -117,15 +119,16 @@ def guesses(found: Probabilities, count: int = TOP_K) -> Guesses:
 
 
 def write_guesses(path: Path, found: Guesses) -> None:
-    """Write the file, which is never there half-written.  Raises OSError."""
+    """Write the file atomically.  Raises OSError."""
     found.check()
     write_arrays(path, arrays_of(found))
 
 
 def read_guesses(path: Path, remedy: str) -> Guesses:
-    """Read and validate a file; TinynetError names the file, what is wrong with it and ``remedy``.
+    """Read and validate a file.
 
-    Raises OSError where it cannot be opened.
+    Raises OSError if it cannot be opened, TinynetError with the reason and ``remedy`` if it is not
+    valid.
     """
     with refusing(path, "file of guesses", remedy):
         result = Guesses(**read_arrays(path, Guesses))
@@ -134,9 +137,9 @@ def read_guesses(path: Path, remedy: str) -> Guesses:
 
 
 def read_predictions(run: RunPaths, split: str, oversample: bool, remedy: str) -> Predictions:
-    """What a run says of a split: its guesses where they are kept, else its probabilities.
+    """Read a run's predictions on a split: its guesses if they are stored, else its probabilities.
 
-    Raises OSError where there is neither, TinynetError as ``read_guesses`` does.
+    Raises OSError if there are neither, TinynetError as ``read_guesses`` does.
     """
     path = run.guesses(split, oversample)
     if path.exists():

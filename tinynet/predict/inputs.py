@@ -1,6 +1,6 @@
-"""What an evaluation reads: a run's weights, how its TEST phase transforms images, the images.
+"""Finds what an evaluation needs: a run's weights, the transform of its TEST phase, the images.
 
-All of it is in the run directory's files, so that what is measured is what was trained.
+All of it comes from the run directory's own files, so the net is evaluated as it was trained.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tinynet.run import snapshots
 from tinynet.run.paths import RunPaths
 
 _ITERATION = re.compile(r"_iter_(\d+)\.caffemodel$")
-# layer types whose parameters a .caffemodel must bring: without them a net keeps its fillers'
+# layer types whose parameters must be in the .caffemodel: others would keep their fillers' values
 _LEARNED = {"Convolution", "Deconvolution", "InnerProduct", "Embed", "PReLU", "Scale", "Bias"}
 _LEARNED |= {"BatchNorm"}
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A .caffemodel, the iteration that it was written at (-1 unknown), and its SHA-256."""
+    """A .caffemodel, the iteration at which it was written (-1: unknown), and its SHA-256."""
 
     path: Path
     iteration: int
@@ -44,21 +44,21 @@ class Weights:
 class Transform:
     """Caffe's data transform of the TEST phase: (pixel - mean) * scale, then the centre crop."""
 
-    mean: np.ndarray  # float32, one value a channel or a whole image C×H×W
+    mean: np.ndarray  # float32: one value, one per channel, or an image C×H×W
     scale: float
     crop_size: int  # 0: no crop
 
     def mean_of(self, channels: int) -> np.ndarray:
-        """The mean with a value for each of so many channels, or of a whole image."""
+        """The mean with one value for each of ``channels`` channels, or as an image."""
         return np.repeat(self.mean, channels) if self.mean.shape == (1,) else self.mean
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a split, in key order, as they lie in the LMDB.
+    """The images of a split, or a sample of them, in the LMDB's key order.
 
-    ``names`` and ``count`` are of those that are taken.  ``chosen``: their record numbers,
-    ascending, where they are a sample; None: all are taken.
+    ``chosen``: the record numbers of a sample, ascending; None: all images.  ``names`` and
+    ``count`` are those of the chosen images.
     """
 
     source: Path
@@ -71,17 +71,17 @@ class Images:
 
     @property
     def classes(self) -> int | None:
-        """How many classes there are; None where the split has no labels."""
+        """How many classes there are; None if the split has no labels."""
         return len(self.wnids) if self.labelled else None
 
     def records(self) -> Iterator[tuple[bytes, int]]:
-        """Yield (uint8 pixels as C·H·W bytes, label), label -1 where the split has none."""
+        """Yield (uint8 pixels as C·H·W bytes, label); the label is -1 if the split has none."""
         for pixels, label in read_images(self.source, self.shape, self.classes, self.chosen):
             yield pixels.tobytes(), label
 
 
 def require_run(run: RunPaths) -> None:
-    """Raise TinynetError unless the folder holds the two nets that every evaluation reads."""
+    """Raise TinynetError unless the folder has the two nets that every evaluation reads."""
     if not run.train_val.exists():
         raise TinynetError(f"{run.train_val}: no such file, so {run.root} is no run directory")
     if not run.deploy.exists():
@@ -92,7 +92,7 @@ def require_run(run: RunPaths) -> None:
 
 
 def trained_weights(run: RunPaths) -> Weights:
-    """The newest whole .caffemodel of a run directory.  Raises TinynetError where one lacks."""
+    """The newest whole .caffemodel of a run directory.  Raises TinynetError if there is none."""
     require_run(run)
     weights, reasons = newest_weights(run)
     if weights is None:
@@ -102,9 +102,9 @@ def trained_weights(run: RunPaths) -> Weights:
 
 
 def newest_weights(run: RunPaths, iteration: int | None = None) -> tuple[Weights | None, list[str]]:
-    """The newest whole .caffemodel of a run (or that of ``iteration``), and which were passed over.
+    """The newest whole .caffemodel of a run, and the reasons why newer ones were passed over.
 
-    (None, reasons) where there is none.
+    ``iteration``: only that one counts.  The first value is None if there is none.
     """
     found = {}
     for path in run.snapshots.glob("*.caffemodel"):
@@ -134,9 +134,9 @@ def _fault(model: Path, iteration: int) -> str | None:
 
 
 def weights_file(path: Path) -> Weights:
-    """A .caffemodel that the user named; its iteration is what Caffe's name for it says, or -1.
+    """A .caffemodel that the user named; its iteration is taken from its name, or -1.
 
-    Raises TinynetError where it is no whole .caffemodel.
+    Raises TinynetError if it is not a whole .caffemodel.
     """
     snapshots.require_whole_model(path)
     match = _ITERATION.search(path.name)
@@ -144,9 +144,9 @@ def weights_file(path: Path) -> Weights:
 
 
 def require_weights_fit(weights: Weights, deploy: Path) -> None:
-    """Raise TinynetError where the net has a learned layer for which the file holds no weights.
+    """Raise TinynetError if the net has a learned layer for which the file has no weights.
 
-    Caffe loads by name and leaves the others as they were made: random, or zero.
+    Caffe loads weights by layer name and leaves other layers as their fillers made them.
     """
     net = upgrade.read_net(deploy)
     model = upgrade.read_model(weights.path)
@@ -161,27 +161,26 @@ def require_weights_fit(weights: Weights, deploy: Path) -> None:
 
 
 def read_transform(run: RunPaths) -> Transform:
-    """The transform of the run's TEST data layer.  Raises TinynetError where there is none."""
+    """The transform of the run's TEST data layer.  Raises TinynetError if there is none."""
     parameters = _data_layer(run, schema.TEST).transform_param
     if parameters.mean_file:
-        path = _as_seen_from_here(run, Path(parameters.mean_file))
-        mean = read_mean(path)
+        mean = read_mean(_located(run, Path(parameters.mean_file)))
     else:
         mean = np.array(list(parameters.mean_value) or [0], dtype=np.float32)
     return Transform(mean, float(parameters.scale), int(parameters.crop_size))
 
 
 def find_images(run: RunPaths, split: str, data: Path | None = None, sample: int = 0) -> Images:
-    """The images of ``split``: where the run's data layers read them, or in the folder ``data``.
+    """Find the images of ``split`` in the run's own data, or in the folder ``data``.
 
-    Names, wnids and counts come from the manifest beside the LMDB.  ``sample``: only so many of
-    them (see ``predict.sample``); 0: all.
+    Names, wnids and counts come from the manifest beside the LMDB.  ``sample``: how many of them to
+    take (see ``predict.sample``); 0: all.  Raises TinynetError if they are missing or damaged.
     """
     if data is not None:
         source = DataPaths(data).lmdb(split)
     else:
         layer = _data_layer(run, schema.TRAIN if split == "train" else schema.TEST)
-        source = _as_seen_from_here(run, Path(layer.data_param.source))
+        source = _located(run, Path(layer.data_param.source))
         if split == "test":
             source = DataPaths(source.parent).test_lmdb
     if not source.exists():
@@ -226,8 +225,8 @@ def _data_layer(run: RunPaths, phase: int) -> schema.LayerParameter:
     return layers[0]
 
 
-def _as_seen_from_here(run: RunPaths, path: Path) -> Path:
-    """A relative path as Caffe reads it, from here, or else from where the run was trained."""
+def _located(run: RunPaths, path: Path) -> Path:
+    """Resolve a path of the run's prototxt from here or, if missing, from where it was trained."""
     if path.exists() or path.is_absolute():
         return path
     record = runs.load(run.run_json)

@@ -1,4 +1,4 @@
-"""Loss and accuracy as Caffe's SoftmaxWithLoss and Accuracy layers count them."""
+"""Loss and accuracy as Caffe's SoftmaxWithLoss and Accuracy layers compute them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FLT_MIN = np.finfo(np.float32).tiny  # Caffe's floor under a probability: a loss of 87.3365 at most
+FLT_MIN = np.finfo(np.float32).tiny  # Caffe's lower bound of a probability: the loss is ≤ 87.3365
 TOP_K = 5
 
 
@@ -21,18 +21,18 @@ class Metrics:
 
 
 def rank_of_label(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many other classes score at least as much as the label's: 0 where it wins alone.
+    """How many other classes score at least as much as the label's; 0 if it alone scores highest.
 
     ``probabilities`` N×C, ``labels`` N in [0, C).  Ties count against the label, as in Caffe's
-    accuracy_layer.cpp.  (Caffe compares scores.  Where those lie more than 103 below the highest,
-    as in a net that is diverging, their probabilities are all 0 in float32 and tie.)
+    accuracy_layer.cpp.  (Caffe compares scores.  Scores of more than 103 below the highest, as in a
+    diverging net, all give a probability of 0 in float32, so they tie here.)
     """
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)
     return (probabilities >= own).sum(axis=1) - 1
 
 
 def is_right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Of each image (float64, N) 1 where the label's class wins alone, else 0."""
+    """For each image (float64, N) 1 if the label's class alone scores highest, else 0."""
     return (rank_of_label(probabilities, labels) < 1).astype(np.float64)
 
 
@@ -43,7 +43,7 @@ def mean_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
-    """Score N×C probabilities against N labels, all of them known (N at least 1)."""
+    """Score N×C probabilities against N known labels, N ≥ 1."""
     rank = rank_of_label(probabilities, labels)
     return Metrics(
         images=len(labels),
@@ -54,5 +54,5 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
 
 
 def predicted_class(probabilities: np.ndarray) -> np.ndarray:
-    """Class index of the highest of each row; of equal ones the last, as Caffe's ArgMax layer."""
+    """The class with the highest probability in each row; the last of equals, as Caffe's ArgMax."""
     return probabilities.shape[1] - 1 - np.argmax(probabilities[:, ::-1], axis=1)

@@ -1,8 +1,8 @@
-"""The probabilities of one model (or an ensemble) on one split, in an ``.npz`` without pickle.
+"""The probabilities of one model or an ensemble on one split, in an ``.npz`` without pickle.
 
-Arrays of the file: ``probabilities`` float32 N×C, ``labels`` int64 N (-1 unknown), ``names`` and
-``wnids`` text, ``crop`` (``center`` or ``oversample``); and for the record ``views`` (inputs
-averaged per image), ``split``, ``iteration``, ``model_sha256`` and ``engine``.
+Arrays of the file: ``probabilities`` float32 N×C, ``labels`` int64 N (-1: unknown), ``names`` and
+``wnids`` text, ``crop`` (``center`` or ``oversample``); and, to record their origin, ``views``
+(inputs averaged per image), ``split``, ``iteration``, ``model_sha256`` and ``engine``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVALUATE_AGAIN = "delete it and run 'tinynet evaluate' again"
 
 @dataclass(frozen=True, eq=False)
 class Probabilities:
-    """What a model says of every image of a split; valid by construction of :meth:`check`."""
+    """A model's probabilities for every image of a split; ``check`` validates them."""
 
     probabilities: np.ndarray  # float32 N×C, rows sum to 1
     labels: np.ndarray  # int64 N, class index or -1
@@ -42,17 +42,17 @@ class Probabilities:
 
     @property
     def best(self) -> np.ndarray:
-        """The most likely class of each image; of equal ones the last, as Caffe's ArgMax layer."""
+        """The most likely class of each image; the last of equals, as in Caffe's ArgMax layer."""
         return predicted_class(self.probabilities)
 
     @property
     def right(self) -> np.ndarray:
-        """Of each image (float64) 1 where the label's class wins alone, else 0."""
+        """For each image (float64) 1 if the label's class alone scores highest, else 0."""
         return is_right(self.probabilities, self.labels)
 
     @property
     def metrics(self) -> Metrics:
-        """Loss and accuracies; all labels are known."""
+        """Loss and accuracies; all labels must be known."""
         return score(self.probabilities, self.labels)
 
     def check(self) -> None:
@@ -67,7 +67,7 @@ class Probabilities:
             array = getattr(self, key)
             if array.shape != (length,) or array.dtype.kind != "U":
                 raise ValueError(f"{key} are {array.dtype} {array.shape}, not text ({length},)")
-            # so that a list of them has one line each; refuses lone surrogates too
+            # lists of them have one line each; this refuses lone surrogates too
             if not all(text and text.isprintable() for text in array.tolist()):
                 raise ValueError(f"{key} are not all printable text")
         if len(set(self.wnids.tolist())) != classes:
@@ -76,7 +76,7 @@ class Probabilities:
             raise ValueError(f"a label lies outside -1 … {classes - 1}")
         if self.crop not in CROPS:
             raise ValueError(f"crop is '{self.crop}', not one of {', '.join(CROPS)}")
-        # one comparison refuses NaN and infinities too
+        # written so that NaN fails too
         if not (p.min() >= 0 and p.max() <= 1 + SUM_TOLERANCE):
             raise ValueError("a probability lies outside 0 … 1")
         if not np.abs(p.sum(axis=1, dtype=np.float64) - 1).max() <= SUM_TOLERANCE:
@@ -84,12 +84,12 @@ class Probabilities:
 
 
 def write_probabilities(path: Path, probabilities: Probabilities, half: bool = False) -> None:
-    """Write the file, which is never there half-written, and its folder where that is missing.
+    """Write the file atomically; make its folder if it does not exist.
 
-    ``half``: in float16, at half the size and for averages alone: an error of 1 in 2,000 at most.
+    ``half``: as float16, of half the size, with an error of at most 1 in 2,000: good enough for
+    averages only.
     """
     probabilities.check()
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = arrays_of(probabilities)
     if half:
@@ -98,14 +98,14 @@ def write_probabilities(path: Path, probabilities: Probabilities, half: bool = F
 
 
 def read_probabilities(path: Path, remedy: str = EVALUATE_AGAIN) -> Probabilities:
-    """Read and validate a file; TinynetError names the file, what is wrong with it and ``remedy``.
+    """Read and validate a file.
 
-    The remedy depends on where the file lies, which the caller knows.
+    Raises OSError if it cannot be opened, TinynetError with the reason and ``remedy`` if it is not
+    valid.  The remedy depends on what the file belongs to, which the caller knows.
     """
-    path = Path(path)
     with refusing(path, "file of probabilities", remedy):
         arrays = read_arrays(path, Probabilities)
-        if arrays["probabilities"].dtype == np.float16:  # of results, which halve their size so
+        if arrays["probabilities"].dtype == np.float16:  # written with ``half``
             arrays["probabilities"] = arrays["probabilities"].astype(np.float32)
         probabilities = Probabilities(**arrays)
         probabilities.check()

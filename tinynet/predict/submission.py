@@ -1,4 +1,4 @@
-"""The file that the Tiny ImageNet server takes: a line ``test_0.JPEG n01443537`` per image."""
+"""The file that the Tiny ImageNet server takes: lines like ``test_0.JPEG n01443537``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tinynet.predict.probabilities import Probabilities
 
 
 def submission(probabilities: Probabilities) -> str:
-    """The text of the file, images in the natural order of their names (2 before 10).
+    """The text of the file, with the images in natural order (2 before 10).
 
-    Of classes with the same probability the last is chosen, as by Caffe's ArgMax layer.
+    Of classes with the same probability the last is chosen, as in Caffe's ArgMax layer.
     """
     chosen = probabilities.wnids[predicted_class(probabilities.probabilities)]
     lines = zip(probabilities.names.tolist(), chosen.tolist())
@@ -22,10 +22,10 @@ def submission(probabilities: Probabilities) -> str:
 
 
 def require_form(text: str, where: str, names: Sequence[str], wnids: Sequence[str]) -> int:
-    """How many classes a submission file names, if it has the form that the server takes.
+    """Check that a submission file has the required form; return how many classes it names.
 
-    That is a line ``NAME WNID`` for each image of the test split, ``names``, each once, of a class
-    of ``wnids``, and nothing else.  Raises TinynetError, naming ``where`` and the line.
+    The form is one line ``NAME WNID`` for each image of the test split (``names``), with a class of
+    ``wnids``, and nothing else.  Raises TinynetError, which names ``where`` and the line.
     """
     lines = text.split("\n")
     if lines[-1]:
@@ -56,6 +56,6 @@ def require_form(text: str, where: str, names: Sequence[str], wnids: Sequence[st
 
 
 def _natural(line: tuple[str, str]) -> list[tuple[int, str]]:
-    """Digits compare as numbers, everything else as text."""
+    """A sort key: digits compare as numbers, everything else as text."""
     pieces = re.findall(r"[0-9]+|[^0-9]+", line[0])
     return [(int(piece), "") if piece[0] in "0123456789" else (-1, piece) for piece in pieces]

@@ -1,19 +1,19 @@
 """Accuracy of the average of every non-empty subset of models: section 4.1 of the paper, figure 5.
 
-An image is right for a subset where the label's summed probability exceeds that of every other
-class (ties count against it, as in Caffe's Accuracy layer).  Three things make this fast and keep
-it exact:
+An image is right for a subset if the label's summed probability exceeds that of every other class
+(ties count against it, as in Caffe's Accuracy layer).  Three things make this fast and exact:
 
-- Only rivals count.  A class that the label beats in every model can never win; a class that some
-  other class equals or beats in every model need not be looked at; and where a class equals or
-  beats the label in every model, the image is wrong for every subset.
-- Probabilities are fixed-point integers (multiples of 2^-58, which holds every float32 above
-  3e-11 without rounding), so that sums are exact and do not depend on their order.
-- A subset is one of the first models' subsets and one of the last ones'.  A rival wins wherever the
-  first one's sum of margins is at most what the last one's takes back.  With the first ones' sums
-  in order, these are the first few of them, however many there are: one search finds how many, and
-  a table holds every such beginning as a set of bits.  So a rival costs a search, and a few words
-  to unite with the other rivals', for each of the last models' subsets alone.
+- Only rivals are compared.  A class that the label beats in every model can never win; a class that
+  another class equals or beats in every model need not be compared; and if a class equals or beats
+  the label in every model, the image is wrong for every subset.
+- Probabilities are fixed-point integers (multiples of 2^-58, which represent every float32 above
+  3e-11 exactly), so sums are exact and do not depend on their order.
+- A subset is the union of a subset of the first ("low") models and one of the others ("high").  A
+  margin is the label's probability less the rival's; the rival wins if the sum of the low margins
+  is at most minus the sum of the high ones.  If the sums of all low subsets are sorted, those for
+  which the rival wins are the first k: one binary search finds k, and a table holds the set of the
+  first k, for every k, as bits.  So for each rival and high subset the cost is one search and the
+  union of a few words.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import numpy as np
 from tinynet.errors import UsageError
 
 MAX_MEMBERS = 20  # a million subsets
-_FIXED_POINT = 2.0**58  # 31 sums of 1 stay below 2^63
-_LOW_MEMBERS = 8  # a set of their subsets is four words
-_BLOCK_BYTES = 1 << 20  # of sums held at a time: small enough for a processor's cache
+_FIXED_POINT = 2.0**58  # sums of up to 31 stay below 2^63
+_LOW_MEMBERS = 8  # a set of their subsets takes four words
+_BLOCK_BYTES = 1 << 20  # of sums at a time: small enough for a processor's cache
 _BYTE_MAX = 255  # images that a byte can count
-_PRUNE_IMAGES = 2000  # images looked at together
+_PRUNE_IMAGES = 2000  # images per block when rivals are searched
 _PRUNE_TOGETHER = 100  # images whose rivals are compared together
 _STRONGEST = 16  # rivals that every other one is compared with
-_NO_RIVAL = np.int64(3) << 57  # a margin larger than any: 20 of them stay below 2^63
+_NO_RIVAL = np.int64(3) << 57  # a margin larger than any: the sum of 20 stays below 2^63
 
 
 @dataclass(frozen=True)
 class SubsetScores:
     """Right answers of every subset; a subset is a bit mask, bit m for member m.
 
-    ``correct[mask]`` counts images; ``correct[0]``, of no model at all, is 0.
+    ``correct[mask]`` counts images; ``correct[0]``, of the empty subset, is 0.
     """
 
     correct: np.ndarray  # int64, 2^members
@@ -60,13 +60,13 @@ class SubsetScores:
         return int(self.correct[mask]) / self.images
 
     def best_of_size(self, size: int) -> int:
-        """Mask of the most accurate subset of ``size`` members; of equal ones the lowest mask."""
+        """Mask of the most accurate subset of ``size`` members; the lowest mask among equals."""
         masks = np.flatnonzero(self.sizes == size)
         return int(masks[np.argmax(self.correct[masks])])
 
     @property
     def best(self) -> int:
-        """Mask of the most accurate subset; of equal ones the smallest, then the lowest mask."""
+        """Mask of the most accurate subset; among equals the smallest, then the lowest mask."""
         masks = [self.best_of_size(size) for size in range(1, self.members + 1)]
         return max(masks, key=lambda mask: int(self.correct[mask]))
 
@@ -87,10 +87,10 @@ def score_subsets(
 ) -> SubsetScores:
     """Score every subset of ``members`` (each float32 N×C, in [0, 1]) against N labels.
 
-    ``progress`` is told how many more comparisons are done, and of how many: those of rivals of
-    the images whose answer depends on the subset.
+    ``progress`` is called with how many more comparisons are done, and with their total: one for
+    each rival of each image whose answer depends on the subset.
 
-    Memory beyond the inputs is bounded by a few megabytes and the surviving rivals.
+    Besides the inputs this takes a few megabytes, and memory for the rivals that are compared.
     Raises UsageError for more than MAX_MEMBERS members.
     """
     if len(members) > MAX_MEMBERS:
@@ -110,10 +110,10 @@ def score_subsets(
 
 
 def _rivals(members: list[np.ndarray], labels: np.ndarray) -> tuple[int, list[np.ndarray]]:
-    """Return how many images every subset gets right, and the margins that decide the rest.
+    """Return how many images every subset gets right, and the margins that decide the others.
 
-    Margins are int64 (models, rivals, images): the label's probability less the rival's.
-    Images are grouped by their number of rivals, one array a group.
+    Margins are int64 (models, rivals, images): the label's probability less the rival's.  Images
+    are grouped by their number of rivals, one array per group.
     """
     always = 0
     groups: dict[int, list[np.ndarray]] = {}
@@ -127,7 +127,7 @@ def _rivals(members: list[np.ndarray], labels: np.ndarray) -> tuple[int, list[np
 
 
 def _contested(members: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.ndarray], int]:
-    """The margins of the images whose answer depends on the subset; how many are always right."""
+    """Return the margins of images whose answer depends on the subset, and how many never fail."""
     images = np.arange(len(labels))
     threatened = np.zeros(members[0].shape, dtype=bool)
     beaten = np.ones(members[0].shape, dtype=bool)
@@ -139,7 +139,7 @@ def _contested(members: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.n
     rivals = threatened.sum(axis=1)
     is_open = (rivals > 0) & ~beaten.any(axis=1)
     certain = int((rivals == 0).sum())
-    # images of similar numbers of rivals together, since arrays are as wide as the widest
+    # images with similar numbers of rivals together, since an array is as wide as its widest row
     order = np.flatnonzero(is_open)[np.argsort(rivals[is_open], kind="stable")]
     pieces = []
     for rows in np.array_split(order, max(1, len(order) // _PRUNE_TOGETHER)):
@@ -152,7 +152,7 @@ def _contested(members: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.n
 
 
 def _margins(p: np.ndarray, labels: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Fixed-point int64: the label's probability less that of each row's ``columns``."""
+    """The label's probability less that of each row's ``columns``, as fixed-point int64."""
     own, rivals = (
         np.rint(np.take_along_axis(p, index, axis=1).astype(np.float64) * _FIXED_POINT)
         for index in (labels[:, None], columns)
@@ -161,10 +161,10 @@ def _margins(p: np.ndarray, labels: np.ndarray, columns: np.ndarray) -> np.ndarr
 
 
 def _undominated(margins: np.ndarray) -> list[np.ndarray]:
-    """Drop rivals that another one equals or undercuts in every model.
+    """Drop rivals whose margin is, in every model, at least that of another rival.
 
-    ``margins`` (models, images, rivals); returns arrays (models, rivals, images).  Compares
-    with the strongest few alone: any rival may stay, it only costs time.
+    ``margins`` (models, images, rivals); returns arrays (models, rivals, images).  Compares only
+    with the few strongest rivals: a rival too many only costs time.
     """
     strongest_first = np.argsort(margins.sum(axis=0, dtype=np.float64), axis=1, kind="stable")
     margins = np.take_along_axis(margins, strongest_first[None], axis=2)
@@ -189,13 +189,13 @@ class _Counter:
         self._totals = np.zeros((high_masks, low_masks), np.int64)
         self._recent = np.zeros((high_masks, low_masks), np.uint8)  # of the last few images
         self._images = 0
-        # the set of each low mask alone, as bits in bytes, or in words where they fill them
+        # for each low mask the set of that mask alone, as bits in bytes, or in words if they fit
         self.single = np.packbits(np.eye(low_masks, dtype=np.uint8), axis=1)
         if self.single.shape[1] % 8 == 0:
             self.single = self.single.view(np.uint64)
 
     def add(self, wrong: np.ndarray) -> None:
-        """Add ≤ 255 images: ``wrong`` (images, high masks, words) holds sets as ``single``."""
+        """Add at most 255 images; ``wrong`` (images, high masks, words): sets like ``single``."""
         if self._images + len(wrong) > _BYTE_MAX:
             self.totals()
         low_masks = self._recent.shape[1]
@@ -224,7 +224,7 @@ def _count(
         sums, thresholds = _sums(block[:low]), _sums(-block[low:])
         order = np.argsort(sums, axis=2)
         sums = np.take_along_axis(sums, order, axis=2)
-        # the sets of no low mask, of the first in order, of the first two …
+        # the sets of the first 0, 1, 2, ... low masks in the order of their sums
         _, count, low_masks = sums.shape
         first = np.zeros((rivals, count, low_masks + 1, words), counter.single.dtype)
         np.bitwise_or.accumulate(counter.single[order], axis=2, out=first[:, :, 1:])
@@ -238,14 +238,14 @@ def _count(
         beaten += (low_masks + 1) * np.arange(count)[:, None]
         first = first.reshape(rivals, count * (low_masks + 1), words)
         wrong = first[0].take(beaten[0], axis=0)
-        for sets, places in zip(first[1:], beaten[1:]):
-            wrong |= sets.take(places, axis=0)
+        for sets, indices in zip(first[1:], beaten[1:]):
+            wrong |= sets.take(indices, axis=0)
         counter.add(wrong)
         progress(block[0].size)
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
-    """Sums of (models, rivals, images) over every subset: (rivals, images, masks)."""
+    """Sum (models, rivals, images) over every subset of models: (rivals, images, masks)."""
     out = np.zeros((*values.shape[1:], 1 << len(values)), dtype=np.int64)
     for m, value in enumerate(values):
         np.add(out[..., : 1 << m], value[..., None], out=out[..., 1 << m : 2 << m])
