@@ -1,1 +1,1 @@
-"""Data sets: the Tiny ImageNet layout, the drawn set, and their LMDBs as Caffe reads them."""
+"""Data sets: the Tiny ImageNet layout, the synthetic set, and their LMDBs as Caffe reads them."""

@@ -1,7 +1,7 @@
-"""The text files of the Tiny ImageNet layout, parsed strictly.
+"""Parses the text files of the Tiny ImageNet layout, strictly.
 
-Every function takes the text and the name to use for the file in errors, and raises TinynetError
-``FILE:LINE: what is wrong`` at the first line that is not as it should be.
+Every function takes the text and the file's name for error messages, and raises TinynetError
+("FILE:LINE: what is wrong") at the first line that is not valid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decode_text(data: bytes, name: str) -> str:
 
 
 def parse_wnids(text: str, name: str) -> list[str]:
-    """``wnids.txt``: one wnid a line; its position, from 0, is the class index."""
+    """Parse ``wnids.txt``: one wnid per line; its position, from 0, is the class index."""
     wnids: dict[str, int] = {}
     for number, line in _lines(text):
         wnid = line.strip()
@@ -46,7 +46,7 @@ def parse_wnids(text: str, name: str) -> list[str]:
 
 
 def parse_words(text: str, name: str) -> dict[str, str]:
-    """``words.txt``: wnid, tab, class names, for far more classes than a data set has."""
+    """Parse ``words.txt``: wnid, tab, class names, for far more classes than a data set has."""
     words: dict[str, str] = {}
     for number, line in _lines(text):
         wnid, tab, names = line.partition("\t")
@@ -57,7 +57,7 @@ def parse_words(text: str, name: str) -> dict[str, str]:
 
 
 def parse_boxes(text: str, name: str, size: int) -> dict[str, Box]:
-    """``WNID_boxes.txt``: file name and box of each training image of a class.
+    """Parse ``WNID_boxes.txt``: file name and box of each training image of a class.
 
     Boxes must lie within images of size×size pixels.
     """
@@ -74,7 +74,7 @@ def parse_boxes(text: str, name: str, size: int) -> dict[str, Box]:
 
 
 def parse_labels(text: str, name: str, size: int) -> dict[str, tuple[str, Box | None]]:
-    """``val_annotations.txt``: file name, wnid and (if given) box of each image of the split."""
+    """Parse ``val_annotations.txt``: file name, wnid and, if given, box of each image."""
     labels: dict[str, tuple[str, Box | None]] = {}
     for number, line in _lines(text):
         where = f"{name}:{number}"

@@ -25,14 +25,14 @@ from tinynet.errors import TinynetError
 
 SHAPE = (3, IMAGE_SIZE, IMAGE_SIZE)
 CONTENTS = frozenset({"train_lmdb", "val_lmdb", "test_lmdb", "mean.binaryproto", "manifest.json"})
-# LMDB gives a Datum of 3·64·64 bytes four pages of its own, and needs a few for its tree.
+# LMDB stores a Datum of 3·64·64 bytes in four pages of its own, and needs a few more for its tree.
 _BYTES_PER_RECORD = 4 * 4096 + 128
 _NAMED_IN_ERROR = 5
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a conversion can be asked for; all of it goes into the manifest."""
+    """The options of a conversion; all of them are recorded in the manifest."""
 
     seed: int = 1
     crop_to_box: bool = False
@@ -41,7 +41,7 @@ class Options:
 
 @dataclass
 class _Tally:
-    """What is learnt of a split while its records go by."""
+    """What is collected about a split while its records are written."""
 
     names: list[str] = field(default_factory=list)
     labels: set[int] = field(default_factory=set)
@@ -59,11 +59,11 @@ def convert(
     overwrite: bool = False,
     jobs: int | None = None,
 ) -> Manifest:
-    """Convert the data set ``source``, in a form that ``open_set`` opens, into the folder ``out``.
+    """Convert the data set ``source``, in any form that ``open_set`` opens, into a folder ``out``.
 
-    Images become uint8 BGR Datums under keys ``NNNNNNNN_NAME`` that number them in an order
-    shuffled by ``options.seed``; for one seed, every file comes out the same.  ``out`` appears
-    when all is written.  Raises TinynetError for anything wrong with the data set, and, unless
+    Images become uint8 BGR Datums under the keys ``NNNNNNNN_NAME``, numbered in an order shuffled
+    by ``options.seed``; the same seed always gives the same files.  ``out`` appears only once
+    everything is written.  Raises TinynetError for anything wrong with the data set and, unless
     ``options.skip_bad``, for images that cannot be used.
     """
     out = Path(out)
@@ -92,7 +92,7 @@ def convert(
 
 
 def shuffled(images: list[ImageFile], split: str, seed: int) -> list[ImageFile]:
-    """The order of a split's records: the same on every machine for one seed."""
+    """The order of a split's records; a seed gives the same order on every machine."""
     order = list(images)
     random.Random(f"{split} {seed}").shuffle(order)
     return order
@@ -107,7 +107,7 @@ def _records(
     tally: _Tally,
     mean: MeanSum,
 ) -> Generator[tuple[bytes, bytes] | None, None, None]:
-    """Yield a record for each image in order, or None for one that is left out."""
+    """Yield a record for each image in order, or None for an image that is skipped."""
     digest = hashlib.sha256()
     crop = options.crop_to_box and split == "train"
     with closing(decode_all(dataset.files, order, crop_to_box=crop, jobs=jobs)) as decoded:
@@ -173,7 +173,7 @@ def _check_result(dataset: ImageSet, tallies: dict[str, _Tally], options: Option
 
 
 def bad_images(bad: list[str]) -> str:
-    """Say how many images are bad, and name the first few."""
+    """A message that says how many images are bad, and names the first few."""
     named = ", ".join(bad[:_NAMED_IN_ERROR])
     more = f", and {len(bad) - _NAMED_IN_ERROR} more" if len(bad) > _NAMED_IN_ERROR else ""
     count = "1 image" if len(bad) == 1 else f"{len(bad)} images"

@@ -1,8 +1,7 @@
-"""Decodes images, in as many threads as there are cores.
+"""Decodes images in as many threads as there are cores.
 
-Threads, not processes: simplejpeg lets go of Python's lock while it decodes, and no pixels have to
-be sent.  On a platform without simplejpeg Pillow decodes, to the same pixels, at a third of the
-speed.
+Threads, not processes: simplejpeg releases Python's lock while it decodes, and no pixels have to be
+sent.  On platforms without simplejpeg, Pillow decodes to the same pixels at a third of the speed.
 """
 
 from __future__ import annotations
@@ -30,21 +29,21 @@ from tinynet.dataset.image_set import IMAGE_SIZE, ImageFile
 from tinynet.dataset.source_files import Files
 
 _CHUNK = 128  # images that one task decodes: about 1.5 MB
-_TOO_FEW = 2 * _CHUNK  # not worth starting threads for
+_TOO_FEW = 2 * _CHUNK  # up to so many images are not worth starting threads for
 
 
 class BadImage(Exception):
-    """The image cannot be used; the message says why, as what follows its name."""
+    """The image cannot be used; the message is the reason, to be put after the image's name."""
 
 
 class Decoded(NamedTuple):
-    """An image read: its pixels, or the reason why there are none."""
+    """A decoded image: its pixels, or the reason why there are none."""
 
     image: ImageFile
     pixels: np.ndarray | None  # uint8 C×H×W, BGR
     reason: str
     was_gray: bool
-    digest: str  # SHA-256 of the file's bytes, empty where it could not be read
+    digest: str  # SHA-256 of the file's bytes; "" if it could not be read
 
 
 class _Result(NamedTuple):
@@ -54,10 +53,10 @@ class _Result(NamedTuple):
 
 
 def decode_image(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]:
-    """Decode a JPEG or PNG of 64×64 pixels: (uint8 BGR pixels 3×64×64, was it grayscale?).
+    """Decode a JPEG or PNG of 64×64 pixels; return uint8 BGR pixels 3×64×64, and if it was gray.
 
-    With a ``box``, that part of it is scaled to 64×64 (bilinear).  Raises BadImage where the
-    bytes are not a whole image of that size.  Transparency is left out, as OpenCV does for Caffe.
+    With a ``box``, only that part is used, scaled to 64×64 (bilinear).  Raises BadImage unless the
+    bytes are a whole image of that size.  Transparency is ignored, as OpenCV does for Caffe.
     """
     target = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     was_gray = _decode_into(target, data, box)
@@ -65,7 +64,7 @@ def decode_image(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]
 
 
 def _decode_into(target: np.ndarray, data: bytes, box: Box | None) -> bool:
-    """Decode into ``target`` (uint8 64×64×3, BGR) as ``decode_image``; was it grayscale?"""
+    """As ``decode_image``, into ``target`` (uint8 64×64×3, BGR); return whether it was gray."""
     height, width, channels = jpeg_frame(data)
     plain = (height, width) == (IMAGE_SIZE, IMAGE_SIZE) and channels in (1, 3)
     if plain and _decode_plain(target, data):
@@ -74,21 +73,21 @@ def _decode_into(target: np.ndarray, data: bytes, box: Box | None) -> bool:
         color, was_gray = _open(data)
         target[...] = np.asarray(color)[..., ::-1]
     if box is not None:
-        # cut first: resize(box=…) alone would let the pixels around the box bleed in; the order of
-        # the channels makes no difference
+        # crop first: resize(box=...) would blend in pixels around the box; the order of the
+        # channels makes no difference
         part = Image.fromarray(target).crop((box.left, box.top, box.right + 1, box.bottom + 1))
         target[...] = part.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
     return was_gray
 
 
 def _decode_plain(target: np.ndarray, data: bytes) -> bool:
-    """Decode what is most likely a whole JPEG of the right size; False where it is not."""
+    """Decode what is most likely a whole JPEG of the right size; return False if it is not."""
     try:
         if simplejpeg is not None:
-            # strict (the default): whatever libjpeg warns of is an error
+            # strict (the default): libjpeg's warnings are errors
             simplejpeg.decode_jpeg(data, "BGR", buffer=target)
         else:
-            # the decoder alone takes half the time: Image.open reads every header in Python
+            # the bare decoder takes half the time: Image.open reads every header in Python
             size = (IMAGE_SIZE, IMAGE_SIZE)
             target[...] = np.asarray(Image.frombytes("RGB", size, data, "jpeg", "RGB", ""))[
                 ..., ::-1
@@ -99,10 +98,10 @@ def _decode_plain(target: np.ndarray, data: bytes) -> bool:
 
 
 def jpeg_frame(data: bytes) -> tuple[int, int, int]:
-    """Height, width and channels of a JPEG by its frame header; zeros where there is none.
+    """Height, width and channels in a JPEG's frame header; zeros if there is none.
 
-    A JPEG is a row of segments: 0xFF, a marker, and but for the first a length and content.  The
-    frame header SOFn has the marker 0xC0+n (ITU-T T.81, B.2.2); all in use have n 0, 1 or 2.
+    A JPEG is a sequence of segments: 0xFF, a marker and, except in the first, a length and content.
+    The frame header SOFn has the marker 0xC0+n (ITU-T T.81, B.2.2); those in use have n ≤ 2.
     """
     position = 2 if data[:2] == b"\xff\xd8" else len(data)
     while position + 10 <= len(data) and data[position] == 0xFF:
@@ -115,16 +114,19 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int]:
 
 
 def _open(data: bytes) -> tuple[Image.Image, bool]:
-    """Decode with all of Pillow's care, which also tells what is wrong; as ``decode_image``."""
+    """Decode with Pillow's full checks; return an RGB image, and if it was grayscale.
+
+    Raises BadImage with the reason if it cannot be used.
+    """
     if not data:
         raise BadImage("is empty")
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            # before any pixel is decoded: the size in a damaged header can be anything
+            # checked before decoding: a damaged header may state any size
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
                 width, height = image.size
                 raise BadImage(f"is {width}×{height}, not {IMAGE_SIZE}×{IMAGE_SIZE}")
-            if image.mode.startswith(("I", "F")):  # convert() would clip them
+            if image.mode.startswith(("I", "F")):  # convert() would clip the values
                 raise BadImage("has 16 bits for each channel, not 8")
             return image.convert("RGB"), image.mode in ("1", "L", "LA")
     except UnidentifiedImageError:
@@ -133,7 +135,7 @@ def _open(data: bytes) -> tuple[Image.Image, bool]:
         raise BadImage(f"is far larger than {IMAGE_SIZE}×{IMAGE_SIZE}") from None
     except (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error) as error:
         reason = f"cannot be decoded ({error})"
-        if "truncated" in str(error).lower():  # of the data, or of the header
+        if "truncated" in str(error).lower():  # Pillow says so of data and of headers
             reason = "is truncated"
         raise BadImage(reason) from None
 
@@ -141,10 +143,11 @@ def _open(data: bytes) -> tuple[Image.Image, bool]:
 def decode_all(
     files: Files, images: Sequence[ImageFile], *, crop_to_box: bool = False, jobs: int | None = None
 ) -> Generator[Decoded, None, None]:
-    """Decode images in their order, holding a bounded number of them at a time.
+    """Decode images in order; only a bounded number of them is held at a time.
 
-    ``jobs``: decoding threads, by default as many as this process may use cores; few images
-    are decoded by the caller.  Close the generator, if not run to its end, to end the threads.
+    ``jobs``: number of decoding threads, by default one per core that this process may use; a few
+    images are decoded without threads.  A generator that is not run to its end must be closed, to
+    end the threads.
     """
     if jobs is None:
         jobs = 1 if len(images) <= _TOO_FEW else _usable_cores()
@@ -159,9 +162,9 @@ def decode_all(
     try:
         upcoming = iter(chunks)
         while True:
-            # two tasks for each thread: one at work, one at hand
+            # two tasks for each thread: one at work, one waiting
             for chunk in itertools.islice(upcoming, 2 * jobs - len(waiting)):
-                sources = _sources(files, chunk)  # here: a zip is not read by several threads
+                sources = _sources(files, chunk)  # here, since only one thread may read a zip
                 waiting.append((chunk, pool.submit(_decode_chunk, sources, chunk, crop_to_box)))
             if not waiting:
                 return
@@ -178,7 +181,7 @@ def _usable_cores() -> int:
 
 
 def _sources(files: Files, images: Sequence[ImageFile]) -> list[str | bytes | OSError]:
-    """Where each image is, or what is in it, or why it cannot be read."""
+    """For each image its path or its bytes, or the error with which it cannot be read."""
     sources: list[str | bytes | OSError] = []
     for image in images:
         try:
@@ -191,7 +194,7 @@ def _sources(files: Files, images: Sequence[ImageFile]) -> list[str | bytes | OS
 def _decode_chunk(
     sources: list[str | bytes | OSError], images: Sequence[ImageFile], crop_to_box: bool
 ) -> tuple[np.ndarray, list[_Result]]:
-    """Pixels (N×3×64×64; anything where an image is bad) and what else is known of each."""
+    """Pixels N×3×64×64, undefined for bad images, and the other results for each image."""
     block = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     results = [
         _decode(source, image.box if crop_to_box else None, target)

@@ -1,7 +1,6 @@
 """Downloads the official zip, resuming where an earlier try ended, and unpacks it.
 
-Only the standard library: a library for downloads would bring retries and a checksum, but no
-resume.
+It uses only the standard library: download libraries offer retries and checksums, but no resume.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from tinynet.files import component_fault
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 
-_TRIES = 5  # in a row without a single new byte
+_TRIES = 5  # give up after so many in a row without a new byte
 _SILENCE = 60  # seconds without an answer before a try counts as failed
 _BLOCK = 1 << 18
 
@@ -41,13 +40,13 @@ def fetch(
     overwrite: bool = False,
     pause: float = 2.0,
 ) -> tuple[Path, Path]:
-    """Download the zip at ``url`` into the folder ``out`` and unpack it there: (zip, folder).
+    """Download the zip at ``url`` into the folder ``out`` and unpack it there; return both paths.
 
-    A zip that is there already and has the checksum is not downloaded again; ``NAME.zip.part`` is
-    what an earlier try left, and is continued.  Between tries it waits ``pause`` seconds, longer
-    each time.  Raises TinynetError where the server fails, the checksum differs (the file is then
-    removed), the zip is unsafe, or the folder exists and is not to be overwritten; UsageError for
-    an address of no zip and for an ``md5`` that is none.
+    A zip that exists and has the checksum is not downloaded again; a partial download of an earlier
+    try, ``NAME.zip.part``, is continued.  Between failed tries it waits ``pause`` seconds, longer
+    each time.  Raises TinynetError if the server fails, if the checksum differs (the file is then
+    removed), if the zip is unsafe, or if the folder exists and may not be overwritten; UsageError
+    for an address that is not a zip's, and for an invalid ``md5``.
     """
     out = Path(out)
     name = _name(url)
@@ -65,10 +64,10 @@ def fetch(
 
 
 def _name(url: str) -> str:
-    """The name of the zip at an address, which will name a file and, without .zip, a folder."""
+    """The name of the zip at an address; it names the file and, without .zip, the folder."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # as of half a bracket
+    except ValueError:  # an unbalanced bracket, for instance
         parts = urlsplit("")
     name = unquote(parts.path).rpartition("/")[2]
     if parts.scheme not in ("http", "https") or not parts.netloc or not name.endswith(".zip"):
@@ -79,10 +78,10 @@ def _name(url: str) -> str:
 
 
 def download(url: str, path: Path, md5: str, *, pause: float = 2.0) -> None:
-    """Download ``url`` to ``path``, which appears when it is whole and has the checksum."""
+    """Download ``url`` to ``path``, which appears only once it is whole and has the checksum."""
     part = path.with_name(path.name + ".part")
     failures = 0
-    # A whole .part is possible too: the last try may have ended before the rename.
+    # The .part may be whole already: an earlier run may have ended just before the rename.
     while not (part.is_file() and part.stat().st_size and _md5(part) == md5):
         before = part.stat().st_size if part.is_file() else 0
         try:
@@ -95,7 +94,7 @@ def download(url: str, path: Path, md5: str, *, pause: float = 2.0) -> None:
             whole, reason = False, f"{error.code} {error.reason}"
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and error.filename is not None:
-                raise  # of the file, not of the connection
+                raise  # an error of the file, not of the connection
             whole, reason = False, str(getattr(error, "reason", None) or error or type(error))
         else:
             reason = "the connection was cut"
@@ -119,7 +118,7 @@ def download(url: str, path: Path, md5: str, *, pause: float = 2.0) -> None:
 
 
 def _continue(url: str, part: Path) -> bool:
-    """Append what is missing to ``part``; whether it is now as long as the server says."""
+    """Append what is missing to ``part``; return whether it is now as long as the server says."""
     start = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "tinynet"})
     if start:
@@ -127,7 +126,7 @@ def _continue(url: str, part: Path) -> bool:
     try:
         response = urllib.request.urlopen(request, timeout=_SILENCE)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing beyond: whole, or of another file
+        if error.code == 416 and start:  # nothing is left: it is whole, or of another file
             size = (error.headers.get("Content-Range") or "").rpartition("/")[2]
             error.close()
             if size == str(start):
@@ -137,7 +136,7 @@ def _continue(url: str, part: Path) -> bool:
         raise
     with response:
         if response.status != 206:
-            start = 0  # a server without Range sends all of it
+            start = 0  # the server ignores Range and sends everything
         elif not (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
             part.unlink()
             return False
@@ -159,7 +158,7 @@ def _continue(url: str, part: Path) -> bool:
                 try:
                     file.write(block)
                     file.flush()
-                except OSError as error:  # not to be taken for one of the connection
+                except OSError as error:  # add the name, or it would pass for a connection's error
                     raise OSError(error.errno, error.strerror, str(part)) from None
                 progress.update(len(block))
             written = file.tell()
@@ -167,17 +166,16 @@ def _continue(url: str, part: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path, *, overwrite: bool = False) -> None:
-    """Unpack the data set in a zip into ``folder``, which appears when all is there.
+    """Unpack the data set in a zip into ``folder``, which appears only once it is complete.
 
-    Takes the files of the layout, from the folder in the zip that holds ``wnids.txt``.  Raises
-    TinynetError for an
-    unsafe or damaged zip, or one without a data set.
+    Unpacks the files of the layout, from the folder in the zip that holds ``wnids.txt``.  Raises
+    TinynetError for a zip that is unsafe or damaged, or that holds no data set.
     """
     with closing(ZipFiles(archive)) as files, whole_folder(folder, overwrite, CONTENTS) as partial:
         paths = [path for path in sorted(files.listing()) if path.partition("/")[0] in CONTENTS]
         if "wnids.txt" not in paths:
             raise TinynetError(f"{archive}: holds no wnids.txt, so no data set to unpack")
-        # small files take whole blocks
+        # small files occupy whole blocks
         require_space(partial, folder, files.unpacked_size(block=4096), "unpacking needs")
         with tqdm(paths, unit=" files", desc="unpack", file=sys.stderr, disable=None) as progress:
             for path in progress:

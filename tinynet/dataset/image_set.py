@@ -1,4 +1,4 @@
-"""What a data set is to whoever converts or verifies it, whatever form it is stored in."""
+"""The interface of a data set for conversion and verification, whatever form it is stored in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Set = TypeVar("_Set", bound="ImageSet")
 
 
 class ImageFile(NamedTuple):
-    """One image file, ``path`` within the data set; ``label`` is its class index or UNKNOWN."""
+    """An image file; ``path`` is that within the data set, ``label`` its class index or UNKNOWN."""
 
     path: str
     label: int
@@ -29,12 +29,12 @@ class ImageFile(NamedTuple):
 
 
 class ImageSet:
-    """A data set whose structure has been checked; images are not read yet.
+    """A data set whose structure has been checked, but whose images have not been read.
 
-    ``files`` reads the images.  ``images[split]`` are in the order that the shuffle starts from:
-    the training images by wnid and name, the others by name.  ``test`` may have none.  A class
-    index is a position in ``wnids`` and ``class_names``.  ``text_digests`` has the SHA-256 of every
-    annotation file that was read.  A context manager, since a file may stay open.
+    ``files`` reads the images.  ``images[split]`` are ordered for the shuffle to start from:
+    training images by wnid and name, others by name; ``test`` may be empty.  A class index is a
+    position in ``wnids`` and ``class_names``.  ``text_digests`` has the SHA-256 of every annotation
+    file read.  It is a context manager, since it may keep a file open.
     """
 
     wnids: list[str]
@@ -47,7 +47,7 @@ class ImageSet:
 
     @property
     def labelled(self) -> dict[str, bool]:
-        """Whether a split has images, and a class for each."""
+        """For each split, whether it has images and a class for each of them."""
         return {
             split: bool(self.images[split])
             and all(image.label != UNKNOWN for image in self.images[split])
@@ -55,7 +55,7 @@ class ImageSet:
         }
 
     def read(self, path: str) -> bytes:
-        """An annotation file, noted in ``text_digests``; raises TinynetError."""
+        """Read an annotation file and record its hash in ``text_digests``; raises TinynetError."""
         try:
             data = self.files.read(path)
         except OSError as error:
@@ -64,7 +64,7 @@ class ImageSet:
         return data
 
     def text(self, path: str) -> tuple[str, str]:
-        """The text of an annotation file, and its name for errors."""
+        """The text of an annotation file, and its name for error messages."""
         name = self.files.show(path)
         return decode_text(self.read(path), name), name
 
@@ -72,7 +72,10 @@ class ImageSet:
         return TinynetError(f"{self.files.show(path)}: {message}")
 
     def check_name(self, path: str) -> None:
-        """An image's name becomes an LMDB's key, a line of a submission, a word of a message."""
+        """Raise TinynetError for a name that is not printable.
+
+        Names become LMDB keys, lines of a submission file, and parts of messages.
+        """
         if not path.isprintable():
             shown = path.encode("unicode_escape").decode()
             raise self.error(shown, "its name is not printable UTF-8; rename it")

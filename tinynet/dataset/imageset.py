@@ -1,4 +1,4 @@
-"""Any list of images and labels as a database of Caffe Datums, record for record as Caffe makes it.
+"""Converts a list of images and labels to a database of Datums, with the same records as Caffe's.
 
 Source: Caffe's tools/convert_imageset.cpp and src/caffe/util/io.cpp.
 """
@@ -26,7 +26,7 @@ ENCODE_TYPES = ("png", "jpg", "jpeg")
 
 @dataclass(frozen=True)
 class Options:
-    """The flags of ``convert_imageset``, by its names; 0: the images' own height or width."""
+    """The flags of ``convert_imageset``, under its names; 0: the images' own height or width."""
 
     gray: bool = False
     shuffle: bool = False
@@ -39,10 +39,10 @@ class Options:
 
 
 def read_list(path: Path) -> list[tuple[bytes, int]]:
-    """The names and labels of a list file: a line is a name, a blank and a label.
+    """Read the names and labels of a list file: each line is a name, a blank and a label.
 
-    A name may hold blanks.  Raises OSError where the file cannot be read, and TinynetError where a
-    label is no whole number of 32 bits (Caffe takes 0).
+    A name may contain blanks.  Raises OSError if the file cannot be read, and TinynetError if a
+    label is not a whole number of 32 bits (Caffe takes 0 instead).
     """
     entries = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -61,11 +61,11 @@ def read_list(path: Path) -> list[tuple[bytes, int]]:
 
 
 def convert(root: str, list_file: Path, out: Path, options: Options, log: Log) -> int:
-    """Write the images ``root + name`` of a list file into a new database; return their number.
+    """Write the images ``root + name`` of a list file to a new database; return their number.
 
-    Keys are the number of the line in eight digits, ``_`` and the name.  An image that cannot be
-    read is left out, and logged as an error.  Raises TinynetError where a list is wrong, where
-    ``check_size`` finds two sizes, where ``out`` is there already; UsageError for a wrong option.
+    A key is the number of the line in eight digits, ``_`` and the name.  An image that cannot be
+    read is skipped and logged as an error.  Raises TinynetError if the list is invalid, if
+    ``check_size`` finds different sizes, or if ``out`` exists; UsageError for an invalid option.
     """
     encoder = options.encode_type.lower()
     if encoder and encoder not in ENCODE_TYPES:
@@ -74,7 +74,7 @@ def convert(root: str, list_file: Path, out: Path, options: Options, log: Log) -
     lines = read_list(list_file)
     if options.shuffle:
         log("info", "Shuffling data")
-        random.shuffle(lines)  # Caffe's order depends on the time and its process
+        random.shuffle(lines)  # unseeded: Caffe's order too differs from run to run
     log("info", f"A total of {len(lines)} images.")
     if encoder and not options.encoded:
         log("info", "encode_type specified, assuming encoded=true.")
@@ -107,9 +107,9 @@ def convert(root: str, list_file: Path, out: Path, options: Options, log: Log) -
 
 
 def _record(data: bytes, name: bytes, label: int, options: Options, log: Log) -> tuple[bytes, int]:
-    """The Datum of an image file, and the number of its pixels' values.
+    """The serialized Datum of an image file, and the number of values of its pixels.
 
-    Raises TinynetError where the bytes are no image, or where nothing can encode the type.
+    Raises TinynetError if the bytes are not an image, or if the type cannot be encoded.
     """
     height, width = max(0, options.resize_height), max(0, options.resize_width)
     pixels = image_decoding.decode(data, "gray" if options.gray else "color")
@@ -134,7 +134,7 @@ def _record(data: bytes, name: bytes, label: int, options: Options, log: Log) ->
 
 
 def _encode(pixels: np.ndarray, encoding: str) -> bytes:
-    """The file of an image (uint8 C×H×W, BGR or gray) that OpenCV's encoder writes by default."""
+    """Encode an image (uint8 C×H×W, BGR or gray) as OpenCV does by default."""
     from PIL import Image
 
     if encoding == "png":

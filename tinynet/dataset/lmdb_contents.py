@@ -1,8 +1,8 @@
-"""What an LMDB holds, and what tells whether that is still the same, without reading all of it.
+"""Summarizes an LMDB, so that a change of its contents is noticed without reading all of it.
 
-Its keys, which are read all, hold the number and name of every image in a converted data set; of
-the values a sample spread over the whole is read.  'tinynet data verify' reads every record.
-It is done in a child: a damaged LMDB can crash whoever reads it.
+All keys are read; in a converted data set they hold the number and name of every image.  Of the
+values only a sample, spread over the whole, is read; 'tinynet data verify' reads every record.  A
+child process does the reading, since a damaged LMDB can crash its reader.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError
 
-SIZE = 256  # records whose values are read: 3 MB of Tiny ImageNet
+SIZE = 256  # how many records' values are read: 3 MB of Tiny ImageNet
 
 
 def contents(path: Path) -> dict[str, Any]:
-    """What an LMDB holds: number of records, hash of a sample, and where it is known the digest.
+    """The number of records of an LMDB, the digest of a sample and, if known, that of all records.
 
-    The digest is that of all records, which the data set's manifest states; an LMDB without one
-    has it where the sample is the whole.  Raises TinynetError where the records are not those of
-    the manifest, as far as their keys and, in a small LMDB, their values tell.
+    The digest of all records is the one that the data set's manifest states; for an LMDB without a
+    manifest it is known only if the sample includes every record.  Raises TinynetError if the
+    records are not those of the manifest, by their keys and, in a small LMDB, their values.
     """
     sample = sample_of(path)
     found: dict[str, Any] = {"records": sample.records, "sample": sample.digest}
@@ -48,7 +48,7 @@ def contents(path: Path) -> dict[str, Any]:
 
 
 def manifest_of(database: Path) -> tuple[Manifest, str] | None:
-    """The manifest beside a database that is one of ours, and which split it is, or None."""
+    """The manifest beside a database and the database's split; None if it is not one of ours."""
     paths = DataPaths(database.parent)
     for split in SPLITS:
         if database.name == paths.lmdb(split).name and paths.manifest.exists():
@@ -58,10 +58,10 @@ def manifest_of(database: Path) -> tuple[Manifest, str] | None:
 
 @dataclass(frozen=True)
 class Sample:
-    """``keys``: SHA-256 over all keys (see ``hash_of_keys``).
+    """``records``: how many there are.  ``keys``: SHA-256 over all keys (see ``hash_of_keys``).
 
-    ``digest``: over key and value of the sampled records in key order; where all are sampled, that
-    is what a manifest's ``digests`` hold.
+    ``digest``: SHA-256 over key and value of the sampled records, in key order; if all records are
+    sampled, it is the one in a manifest's ``digests``.
     """
 
     records: int
@@ -74,7 +74,7 @@ class Sample:
 
 
 def sample_of(path: Path) -> Sample:
-    """The sample of the LMDB ``path``.  Raises TinynetError where the database is damaged."""
+    """Read the sample of the LMDB ``path``.  Raises TinynetError if it is missing or damaged."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -82,7 +82,7 @@ def sample_of(path: Path) -> Sample:
         _answer(path, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        answer = pipe.read().decode("utf-8")
+        answer = pipe.read().decode("utf-8", "replace")
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
@@ -95,7 +95,7 @@ def sample_of(path: Path) -> Sample:
 
 
 def hash_of_keys(keys: Iterable[bytes]) -> str:
-    """SHA-256 over keys in their order, each with its length."""
+    """SHA-256 over keys in order, each preceded by its length."""
     digest = hashlib.sha256()
     for key in keys:
         digest.update(len(key).to_bytes(2, "little") + key)
@@ -103,17 +103,18 @@ def hash_of_keys(keys: Iterable[bytes]) -> str:
 
 
 def _answer(path: Path, writer: int) -> None:
-    """In the child: write the sample, or the error, and end without the parent's clean-up."""
+    """In the child: write the sample or the error, and exit without the parent's clean-up."""
     status = 1
     answer = f"{path}: cannot be read"
     try:
         answer, status = json.dumps(asdict(_read(path))), 0
     except TinynetError as error:
         answer = str(error)
-    except Exception as error:  # LMDB's own, which only the store may know
+    except Exception as error:  # LMDB's own exceptions, which only the store may import
         answer = f"{path}: is damaged ({error}); convert the data again"
     finally:
-        os.write(writer, answer.encode("utf-8")[:4000])
+        # "replace": an exception here would let the child run on as a second parent
+        os.write(writer, answer.encode("utf-8", "replace")[:4000])
         os._exit(status)
 
 

@@ -1,7 +1,7 @@
 """The manifest of a converted data set: ``manifest.json`` beside its LMDBs.
 
-It says what the LMDBs hold and where that came from.  It is written last, so that a folder without
-one is an unfinished conversion.
+It describes the LMDBs and their origin.  It is written last, so a folder without one is an
+unfinished conversion.
 """
 
 from __future__ import annotations
@@ -13,31 +13,30 @@ from typing import Any
 
 from tinynet import files
 from tinynet.dataset.old_names import renamed
-from tinynet.dataset.paths import SPLITS
+from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError
 
-FILE_NAME = "manifest.json"
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a converted folder holds.
+    """The content of a converted folder.
 
-    ``counts``, ``names``, ``labelled`` and ``digests`` are by split (train, val, test).  Class
-    index = position in ``wnids``.  ``names[split]`` is the image name of every record, in key
-    order.  Records of a split that is not ``labelled`` carry label 0, which means nothing.
-    ``digests[split]`` is the SHA-256 over every key and value in key order.
+    ``counts``, ``names``, ``labelled`` and ``digests`` are by split (train, val, test).  A class
+    index is a position in ``wnids``.  ``names[split]`` has the image name of every record, in key
+    order.  Records of a split that is not ``labelled`` have the label 0, which means nothing.
+    ``digests[split]`` is the SHA-256 over every key and value, in key order.
     """
 
     counts: dict[str, int]
     wnids: list[str]
     class_names: list[str]
     shape: tuple[int, int, int]  # channels, height, width of every image
-    mean_values: tuple[float, float, float]  # B, G, R over the training images, 0..255
+    mean_values: tuple[float, float, float]  # B, G, R over the training images, 0 to 255
     seed: int
     source: str  # name of the folder or zip that was converted
-    source_sha256: str  # over the names and bytes of every file read, whether in a folder or a zip
+    source_sha256: str  # over the names and bytes of every file read, from a folder or a zip
     names: dict[str, list[str]]
     labelled: dict[str, bool]
     digests: dict[str, str]
@@ -55,18 +54,18 @@ class Manifest:
 
 
 def record_key(number: int, name: str) -> bytes:
-    """The key of a record: byte order is the order of the numbers, up to 10^8 records."""
-    # a forged manifest may hold what is no Unicode: its key is then none that a record has
+    """The key of a record; byte order is the order of the numbers, up to 10^8 records."""
+    # a damaged manifest may hold lone surrogates; its key then matches no record
     return f"{number:08d}_{name}".encode("utf-8", "surrogatepass")
 
 
 def read_manifest(folder: Path | str) -> Manifest:
     """Read the manifest of a converted folder.
 
-    Raises TinynetError where the folder has none (an unfinished or no conversion), or where it
+    Raises TinynetError if the folder has none (it is not a finished conversion), or if the manifest
     cannot be read, is of another version, or contradicts itself.
     """
-    path = Path(folder) / FILE_NAME
+    path = DataPaths(Path(folder)).manifest
     try:
         content = files.read_json(path)
     except FileNotFoundError:
@@ -81,7 +80,7 @@ def read_manifest(folder: Path | str) -> Manifest:
     try:
         if seal is not None and seal != files.content_hash(content):
             raise ValueError("is not what was written (its SHA-256 differs)")
-        return _checked(renamed(content))  # the seal is that of the old words
+        return _checked(renamed(content))  # after the check: the seal is that of the old names
     except RecursionError:
         raise TinynetError(f"{path}: is nested too deep; convert the data set again") from None
     except ValueError as error:
@@ -89,8 +88,8 @@ def read_manifest(folder: Path | str) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, folder: Path | str) -> None:
-    """Write the manifest into ``folder``, whole or not at all."""
-    path = Path(folder) / FILE_NAME
+    """Write the manifest into ``folder`` atomically."""
+    path = DataPaths(Path(folder)).manifest
     content = json.loads(json.dumps(asdict(manifest)))
     content[files.SEAL] = files.content_hash(content)
     # the lists of names are long: one line per field keeps the file readable by `head`
@@ -102,7 +101,7 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
 
 
 def _checked(content: Any) -> Manifest:
-    """Build a Manifest from parsed JSON; raises ValueError that says what is wrong."""
+    """Make a Manifest from parsed JSON.  Raises ValueError that says what is wrong."""
     if isinstance(content, dict) and content.get("version") != VERSION:
         raise ValueError(f"has version {content.get('version')!r}, not {VERSION}")
     found = files.typed(Manifest, content)

@@ -1,4 +1,4 @@
-"""Today's names for what earlier releases wrote into JSON files: old results are still read."""
+"""Translates names in JSON files of earlier releases to the current ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEXTS = ("role", "roles")  # keys whose texts say what images are for
 
 
 def read_json(path: Path) -> Any:
-    """``files.read_json`` with today's names.  Raises as it does."""
+    """``files.read_json`` with current names.  Raises as it does."""
     content = files.read_json(path)
     try:
         return renamed(content)
@@ -26,7 +26,7 @@ def read_json(path: Path) -> Any:
 
 
 def renamed(content: Any) -> Any:
-    """Parsed JSON with today's keys, and "images" where its texts said "pictures"."""
+    """Parsed JSON with current keys, and with "image" for "picture" in its texts of roles."""
     if isinstance(content, list):
         return [renamed(item) for item in content]
     if not isinstance(content, dict):

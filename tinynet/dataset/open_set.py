@@ -1,4 +1,4 @@
-"""Opens a data set in whichever of the known forms it is stored."""
+"""Opens a data set, whichever of the known forms it is stored in."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tinynet.errors import TinynetError
 
 
 def open_set(path: Path | str, *, boxes: bool) -> ImageSet:
-    """Open the Tiny ImageNet-200 layout (folder or zip), or a folder of parquet files.
+    """Open a data set in the Tiny ImageNet-200 layout (folder or zip) or in parquet files.
 
-    ``boxes``: whether the boxes of training images matter, so that a wrong one is an error.
-    Raises TinynetError where ``path`` is neither, or has something missing or contradictory.
+    ``boxes``: whether to parse the boxes of training images, so that an invalid one is an error.
+    Raises TinynetError if ``path`` is neither, or if something is missing or contradictory.
     """
     path = Path(path)
     if path.suffix == ".parquet" and path.is_file():

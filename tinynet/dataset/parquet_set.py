@@ -1,17 +1,17 @@
-"""Reads parquet files in the form in which dataset hubs ship Tiny ImageNet.
+"""Reads data sets in parquet files, the form in which dataset hubs distribute Tiny ImageNet.
 
 ::
 
     data/train-00000-of-00001-1359597a978bc4fa.parquet      or train/0000.parquet, default/train/…
     data/valid-00000-of-00001-70d52db3c749a935.parquet      or val-…, validation-…
     data/test-….parquet                                     may be missing
-    wnids.txt                                               the classes, where the files name none
+    wnids.txt                                               the classes, if the files name none
     words.txt                                               their names (may be missing)
 
-A row has an ``image`` (its encoded bytes, alone or as ``bytes`` of a struct, whose ``path`` is its
-name) and a ``label``, a class index.  What the classes are stands in the schema's metadata under
-"huggingface", as the names of a ClassLabel.  With a ``wnids.txt`` of the same classes, its order
-counts: so every form of one data set gives the same labels.
+A row has an ``image`` (the encoded bytes, alone or as ``bytes`` of a struct whose ``path`` is the
+name) and a ``label``, a class index.  The schema's metadata lists the classes under "huggingface",
+as the names of a ClassLabel.  If there is a ``wnids.txt`` with the same classes, its order counts,
+so that every form of a data set gives the same labels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FOLDERS = ("", "data", "default", *_SPLIT_OF, *(f"default/{name}" for name in _
 
 
 def parquet_files(path: Path) -> list[str]:
-    """The parquet files of a data set by their path within it, sorted; none where it has none."""
+    """The parquet files of a data set by their paths within it, sorted; [] if it has none."""
     found = []
     for folder in _FOLDERS:
         if (path / folder).is_dir():
@@ -44,16 +44,16 @@ def parquet_files(path: Path) -> list[str]:
 
 
 def _split_of(file: str) -> str | None:
-    """The split that a file's name says (as valid-00000-of-00001), or else its folder's."""
+    """The split that a file's name (valid-00000-of-00001) or its folder's name states, or None."""
     path = Path(file)
     word = path.stem.split("-")[0]
     return _SPLIT_OF.get(word) or _SPLIT_OF.get(path.parent.name)
 
 
 class ParquetFiles(Files):
-    """Images by file, row and name, as ``data/train-00000-of-00001.parquet:17/n01_3.JPEG``.
+    """Images by file, row and name: ``data/train-00000-of-00001.parquet:17/n01_3.JPEG``.
 
-    A file's images are held in memory as they are encoded, since a conversion shuffles them.
+    The encoded images are kept in memory, since a conversion reads them in shuffled order.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,9 +74,9 @@ class ParquetFiles(Files):
 
 
 class ParquetSet(ImageSet):
-    """The data set of a folder with such files; raises TinynetError where they are none.
+    """The data set of a folder with such files.
 
-    Raises it also where pyarrow is missing, the extra ``[parquet]``.
+    Raises TinynetError if they are no data set, or if pyarrow (the extra ``[parquet]``) is missing.
     """
 
     def __init__(self, path: Path, files: list[str]) -> None:
@@ -95,7 +95,7 @@ class ParquetSet(ImageSet):
         tables = {file: self._table(file) for file in files}
         names = self._class_names(tables)
         self._read_classes(names)
-        # of every label that a file may have, the class index
+        # the class index of every label in the files
         index = {wnid: i for i, wnid in enumerate(self.wnids)}
         self._classes = [index[_as_wnid(name)] for name in names] if names else list(index.values())
         self.images = {split: [] for split in SPLITS}
@@ -105,7 +105,7 @@ class ParquetSet(ImageSet):
         self._sort()
 
     def _table(self, file: str) -> Any:
-        """The columns ``image`` and ``label`` of a file."""
+        """Read the columns ``image`` and ``label`` of a file."""
         pyarrow, parquet = _pyarrow(self.files.show(file))
         try:
             opened = parquet.ParquetFile(self.files.path / file)
@@ -121,7 +121,7 @@ class ParquetSet(ImageSet):
             raise self.error(file, f"is no whole parquet file ({reason})") from None
 
     def _class_names(self, tables: dict[str, Any]) -> list[str]:
-        """The classes in the order of the labels, by the schema's metadata; empty without any."""
+        """The classes in the order of the labels, from the schema's metadata; [] without any."""
         found: list[str] = []
         for file, table in tables.items():
             names = _class_label_names((table.schema.metadata or {}).get(b"huggingface", b"{}"))
@@ -152,7 +152,7 @@ class ParquetSet(ImageSet):
         self.class_names = [words.get(wnid) or wnid for wnid in self.wnids]
 
     def _rows(self, split: str, file: str, table: Any, before: int) -> list[ImageFile]:
-        """The images of a file, of whose split ``before`` are in others."""
+        """The images of a file; ``before`` images of the split are in other files."""
         pyarrow, _ = _pyarrow(file)
         images, names = self._image_columns(file, table.select(["image"]).flatten())
         self._store.add(file, images)
@@ -180,9 +180,9 @@ class ParquetSet(ImageSet):
         return rows
 
     def _image_columns(self, file: str, flat: Any) -> tuple[Any, list[Any]]:
-        """The images' bytes, and their names where there are some.
+        """The images' bytes, and their names (None if there are none).
 
-        ``flat``: the column, and where it is a struct each of its fields, as ``image.bytes``.
+        ``flat``: the column or, if it is a struct, each of its fields, as ``image.bytes``.
         """
         types = _pyarrow(file)[0].types
         columns = flat.schema.names
@@ -197,7 +197,7 @@ class ParquetSet(ImageSet):
         raise self.error(file, f"its column 'image' holds no encoded images, but {kinds}")
 
     def _sort(self) -> None:
-        """As the other forms are: training images by wnid and name, the others by name."""
+        """Order as in the other forms: training images by wnid and name, others by name."""
         for split, images in self.images.items():
             if split == "train":
                 images.sort(key=lambda image: (self.wnids[image.label], image.name, image.path))
@@ -223,7 +223,7 @@ def _pyarrow(file: str) -> tuple[Any, Any]:
 
 
 def _class_label_names(metadata: bytes) -> list[str]:
-    """The names of the feature ``label``, as the library "datasets" notes them in a file."""
+    """The names of the feature ``label``, as the library "datasets" writes them to a file."""
     try:
         label = json.loads(metadata)["info"]["features"]["label"]
         names = label["names"] if label["_type"] == "ClassLabel" else []
@@ -233,5 +233,5 @@ def _class_label_names(metadata: bytes) -> list[str]:
 
 
 def _as_wnid(name: str) -> str:
-    """A class's name in one word, as wnids are: ``tabby cat`` becomes ``tabby_cat``."""
+    """A class's name as one word, like a wnid: ``tabby cat`` becomes ``tabby_cat``."""
     return "_".join(name.replace("/", " ").split())

@@ -1,4 +1,4 @@
-"""The files of a converted data set, by name."""
+"""The paths of the files of a converted data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DataPaths:
         """The LMDB folder of a split: "train", "val" or "test"."""
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}; the splits are {', '.join(SPLITS)}")
-        return Path(self.root) / f"{split}_lmdb"
+        return self.root / f"{split}_lmdb"
 
     @property
     def train_lmdb(self) -> Path:
@@ -36,8 +36,8 @@ class DataPaths:
 
     @property
     def mean_binaryproto(self) -> Path:
-        return Path(self.root) / "mean.binaryproto"
+        return self.root / "mean.binaryproto"
 
     @property
     def manifest(self) -> Path:
-        return Path(self.root) / "manifest.json"
+        return self.root / "manifest.json"

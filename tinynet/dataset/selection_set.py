@@ -1,8 +1,8 @@
-"""Which images a choice was made on, told by their content wherever they turn up again.
+"""The images on which values were chosen, identified by content.
 
-A search writes this beside what it chose.  Whoever reports accuracies with the chosen values asks
-here how many of the reported images had a say: by what the images are, and not by their names
-or LMDBs, since the same ones may lie in another conversion, half or fold.
+A search writes this beside the values that it chose.  A report of accuracies with these values uses
+it to count how many of the reported images took part in the choice.  Images are compared by content
+and not by name or LMDB, since the same images may be in another conversion, half or fold.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tinynet.dataset.manifest import read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.dataset.split import content_of
 
-_DIGITS = 12  # hex digits of a SHA-256: two sets of 10,000 meet by chance once in 3 million times
+_DIGITS = 12  # hex digits of a SHA-256: two sets of 10,000 share one by chance 1 time in 3 million
 
 
 @dataclass(frozen=True)
 class SelectionSet:
     """The images of one split.
 
-    ``source``, ``source_sha256``: the data set that they are of; ``role``: what they are in it;
-    ``split``: how they were held out (plan, seed, part), None where they were not; ``digest``: that
-    of their LMDB; ``contents``: of each image the first digits of its pixels' SHA-256, sorted.
+    ``source``, ``source_sha256``: their data set; ``role``: what they are in it; ``split``: how
+    they were held out (plan, seed, part), None if they were not; ``digest``: that of their LMDB;
+    ``contents``: the first digits of the SHA-256 of each image's pixels, sorted.
     """
 
     images: int
@@ -41,12 +41,12 @@ class SelectionSet:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All but the contents, which are only good for comparing."""
+        """All fields but the contents, which are only for comparison."""
         return {key: value for key, value in asdict(self).items() if key != "contents"}
 
 
 def selection_set(folder: Path) -> SelectionSet:
-    """What identifies the images of a converted folder that choose: its ``val``."""
+    """The selection set of a converted folder: the images of its ``val``."""
     manifest = read_manifest(folder)
     roles = manifest.options.get("roles") or {"val": "the validation images"}
     return SelectionSet(
@@ -61,13 +61,13 @@ def selection_set(folder: Path) -> SelectionSet:
 
 
 def overlap(chosen: SelectionSet, folder: Path, split: str) -> int:
-    """How many images of a converted folder's split are among those that chose."""
+    """How many images of a converted folder's split are in the selection set."""
     known = set(chosen.contents.split())
     return sum(content in known for content in _contents(folder, split))
 
 
 def parse(content: Any) -> SelectionSet:
-    """From parsed JSON.  Raises ValueError where it is of another form."""
+    """Make a SelectionSet from parsed JSON.  Raises ValueError if it has another form."""
     found = files.typed(SelectionSet, content)
     if len(found.contents.split()) != found.images:
         raise ValueError("it does not count its images")

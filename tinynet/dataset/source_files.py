@@ -1,4 +1,4 @@
-"""Reads the files of a data set alike from a folder and from its zip."""
+"""Reads the files of a data set from a folder or from a zip."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tinynet.errors import UsageError
 
 
 class Files:
-    """Files by their path within the data set, as ``train/n02124075/images/n02124075_0.JPEG``."""
+    """Files by their paths within the data set: ``train/n02124075/images/n02124075_0.JPEG``."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name  # of the data set, without .zip
 
     def listing(self) -> set[str]:
-        """Paths of all files, and of folders with a closing slash."""
+        """Paths of all files and folders; those of folders end in a slash."""
         raise NotImplementedError
 
     def source(self, path: str) -> str | bytes:
-        """What a decoding process needs of a file: where it is, or else what is in it.
+        """What a decoding thread needs of a file: its path (str) or its content (bytes).
 
-        Raises OSError where it cannot be read.
+        Raises OSError if it cannot be read.
         """
         raise NotImplementedError
 
@@ -34,7 +34,7 @@ class Files:
         return source if isinstance(source, bytes) else Path(source).read_bytes()
 
     def show(self, path: str) -> str:
-        """The path as an error message names it."""
+        """The path as error messages show it."""
         return f"{self.path}/{path}"
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Files:
 
 
 class FolderFiles(Files):
-    """The files of a folder.  Looks only where the layout has files, however large the rest is."""
+    """The files of a folder; only folders of the layout are listed, however large the rest is."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, path.resolve().name)
@@ -66,7 +66,7 @@ class FolderFiles(Files):
                 found.add(folder + entry.name + ("/" if entry.is_dir() else ""))
 
     def source(self, path: str) -> str | bytes:
-        return f"{self.path}/{path}"  # Path would take longer than reading the image
+        return f"{self.path}/{path}"  # a Path would take longer to make than the image to read
 
 
 class ZipFiles(Files):
@@ -84,7 +84,7 @@ class ZipFiles(Files):
         start = len(self._root)
         found = {name[start:] for name in self._archive.namelist() if name.startswith(self._root)}
         found.discard("")
-        # folders need no entry of their own in a zip
+        # a zip need not have entries for folders
         for name in list(found):
             while "/" in name[:-1]:
                 name = name[: name[:-1].rindex("/") + 1]
@@ -103,7 +103,7 @@ class ZipFiles(Files):
         return f"{self.path}:{self._root}{path}"
 
     def unpacked_size(self, block: int) -> int:
-        """Bytes that all the files take, in blocks of that many."""
+        """Bytes that all files take on a disk with blocks of ``block`` bytes."""
         return sum(-(-info.file_size // block) * block for info in self._archive.infolist())
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class ZipFiles(Files):
 
 
 def open_files(path: Path) -> Files:
-    """Open a data set, folder or zip; raises UsageError where nothing is at ``path``."""
+    """Open a data set, a folder or a zip.  Raises UsageError if ``path`` does not exist."""
     if path.is_dir():
         return FolderFiles(path)
     if not path.exists():

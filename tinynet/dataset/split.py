@@ -1,16 +1,16 @@
-"""Splits a converted data set anew, into a folder that is a converted data set like any other.
+"""Splits a converted data set in another way; the result is a converted data set like any other.
 
-Images that choose something (hyper-parameters, a subset of an ensemble) must not be those whose
-accuracy is reported.  Every command takes its choices from ``val``; so in a split folder ``val`` is
-what may choose, and what is reported lies in ``test``, with labels:
+Images that are used to choose something (hyperparameters, a subset of an ensemble) must not be
+those whose accuracy is reported.  Every command chooses on ``val``; so in a split folder ``val``
+has the images to choose on, and ``test`` those to report on, with labels:
 
-tuning      train: the training images less some of each class; val: those; test: all of val
-half-val    train: as it was; val: one half of val; test: the other half
+tuning       train: the training images less some of each class; val: those; test: all of val
+half-val     train: as it was; val: one half of val; test: the other half
 fold k of K  train: train and val together, less fold k; val: fold k; test: as it was
 
-Each class is divided alike.  Images of equal content (the SHA-256 of their pixels) go to one
-side; an image whose content is also in a split of higher rank (test, then val, then train) is left
-out of the lower one and named in the manifest's ``skipped``.
+Every class is divided in the same proportion.  Images of equal content (the SHA-256 of their
+pixels) go to the same part.  An image whose content is also in a split of higher rank (test, then
+val, then train) is left out of the lower one and listed in the manifest's ``skipped``.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.dataset.whole_folder import check_absent, require_space, whole_folder
 from tinynet.errors import TinynetError, UsageError
 
-RANKS = ("test", "val", "train")  # in which of them an image that is in two of them stays
+RANKS = ("test", "val", "train")  # an image that is in two of them stays in the first
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """``fraction`` of each class's training images, at least one, are held out for choosing."""
+    """Holds out ``fraction`` of each class's training images, at least one, as the tuning set."""
 
     fraction: float
     seed: int
@@ -67,7 +67,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class HalfVal:
-    """One half of each class's validation images is for choosing, the other for reporting."""
+    """Uses one half of each class's validation images to choose, the other half to report."""
 
     seed: int
 
@@ -93,7 +93,7 @@ class HalfVal:
 
 @dataclass(frozen=True)
 class Fold:
-    """Fold ``number`` (from 1) of ``folds`` over the training and validation images together."""
+    """Holds out fold ``number`` (from 1) of ``folds`` of the training and validation images."""
 
     number: int
     folds: int
@@ -119,7 +119,7 @@ class Fold:
                     f"{self.folds} folds: class {label} has {count} images, which make 2 to "
                     f"{count} folds"
                 )
-            # what does not divide falls to other folds in other classes
+            # a remainder goes to different folds in different classes
             bounds = [(count * n + label % self.folds) // self.folds for n in range(self.folds + 1)]
             sizes = [after - before for before, after in zip(bounds, bounds[1:])]
             placed.update(_divide(groups, sizes, names))
@@ -127,7 +127,7 @@ class Fold:
 
 
 class Entry(NamedTuple):
-    """A record of the source: its split, its number there, its label and its pixels' SHA-256."""
+    """A record of the source: its split, its number in it, its label and its pixels' SHA-256."""
 
     split: str
     number: int
@@ -139,18 +139,18 @@ Plan = Union[Tuning, HalfVal, Fold]
 
 
 def split(source: Path, out: Path, plan: Plan, *, overwrite: bool = False) -> Manifest:
-    """Write the converted folder ``source``, split by ``plan``, as the converted folder ``out``.
+    """Split the converted folder ``source`` by ``plan`` into the new converted folder ``out``.
 
-    One plan gives the same files on every machine.  ``out`` appears when all is written.
-    Raises TinynetError where ``source`` is no conversion, and UsageError where it has tuning
-    images already, the plan asks for more images than there are, or ``out`` is ``source``.
+    A plan gives the same files on every machine.  ``out`` appears only once everything is written.
+    Raises TinynetError if ``source`` is not a conversion, and UsageError if it already has a tuning
+    set, if the plan needs more images than there are, or if ``out`` is ``source``.
     """
     manifest = read_manifest(source)
     if not manifest.labelled["val"]:
         raise TinynetError(f"{source}: its val images have no labels, so they score nothing")
     before = manifest.options.get("split", {}).get("plan")
     if before in (Tuning.__name__, HalfVal.__name__) and not isinstance(plan, Fold):
-        # what would be reported as choosing nothing is what has chosen, and its test would be lost
+        # a new test split would hold images that were chosen on, and the old one would be lost
         raise UsageError(
             f"{source}: has been split already, and its val are {manifest.options['roles']['val']};"
             " take it as it is, or split the folder that it was made from"
@@ -202,14 +202,14 @@ def _provenance(plan: Plan, manifest: Manifest) -> dict[str, Any]:
 
 
 def without_leaks(placed: dict[Entry, str]) -> tuple[dict[Entry, str], list[Entry]]:
-    """The placement without any content that is in two splits, and the entries taken out."""
+    """Return the assignment without content that is in two splits, and the entries left out."""
     owner: dict[bytes, str] = {}
     for name in RANKS:
-        for entry, place in placed.items():
-            if place == name:
+        for entry, part in placed.items():
+            if part == name:
                 owner.setdefault(entry.content, name)
-    leaks = [entry for entry, place in placed.items() if owner[entry.content] != place]
-    return {e: place for e, place in placed.items() if owner[e.content] == place}, leaks
+    leaks = [entry for entry, part in placed.items() if owner[entry.content] != part]
+    return {e: part for e, part in placed.items() if owner[e.content] == part}, leaks
 
 
 def _entries(source: Path, manifest: Manifest) -> Iterator[Entry]:
@@ -226,12 +226,12 @@ def _entries(source: Path, manifest: Manifest) -> Iterator[Entry]:
 
 
 def content_of(pixels: np.ndarray) -> bytes:
-    """What makes two images the same: the SHA-256 of their C·H·W pixels."""
+    """The SHA-256 of an image's C·H·W pixels; two images are the same if it is equal."""
     return hashlib.sha256(pixels.tobytes()).digest()
 
 
 def _groups(entries: list[Entry], pool: Sequence[str], seed: str) -> dict[int, list[list[Entry]]]:
-    """By class, in shuffled order: the pool's entries, those of equal content in one group."""
+    """The pool's entries by class, in shuffled order, with equal contents in one group."""
     by_content: dict[bytes, list[Entry]] = {}
     for entry in entries:
         if entry.split in pool:
@@ -247,7 +247,7 @@ def _groups(entries: list[Entry], pool: Sequence[str], seed: str) -> dict[int, l
 def _divide(
     groups: list[list[Entry]], sizes: Sequence[int], names: Sequence[str]
 ) -> dict[Entry, str]:
-    """Fill the named parts one after the other with whole groups, each to its size or just over."""
+    """Fill the named parts in turn with whole groups, each up to its size or just over it."""
     placed: dict[Entry, str] = {}
     part, filled = 0, 0
     for group in groups:
@@ -265,7 +265,7 @@ def _order(entries: list[Entry], placed: dict[Entry, str], name: str) -> list[En
 
 @dataclass
 class _Written:
-    """What is learnt of a split while it is written."""
+    """What is collected about a split while it is written."""
 
     names: list[str]
     digest: Any
@@ -275,10 +275,10 @@ class _Written:
 def _records(
     source: Path, manifest: Manifest, order: list[Entry], written: _Written, mixed: bool
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The records of a new split under new keys.
+    """Yield the records of a new split, under new keys.
 
-    Records of two source splits are mixed evenly, each split's own order kept: it is shuffled
-    already, and so every batch of a fold's training set has images of both.
+    Records of two source splits are interleaved evenly, so that every batch has images of both;
+    each split keeps its own order, which is shuffled already.
     """
     queues = {name: [entry for entry in order if entry.split == name] for name in SPLITS}
     with ExitStack() as stack:
@@ -287,7 +287,7 @@ def _records(
             for name, queue in queues.items()
             if queue
         }
-        for entry in _mixed(queues) if mixed else order:
+        for entry in _interleaved(queues) if mixed else order:
             value = next(streams[entry.split])
             name = manifest.names[entry.split][entry.number]
             key = record_key(len(written.names), name)
@@ -304,17 +304,17 @@ def _chosen(store: Store, queue: list[Entry]) -> Iterator[bytes]:
     return (value for number, (_, value) in enumerate(store.records()) if number in wanted)
 
 
-def _mixed(queues: dict[str, list[Entry]]) -> Iterator[Entry]:
-    places = [
+def _interleaved(queues: dict[str, list[Entry]]) -> Iterator[Entry]:
+    order = [
         ((position + 0.5) / len(queue), name, position)
         for name, queue in queues.items()
         for position in range(len(queue))
     ]
-    return (queues[name][position] for _, name, position in sorted(places))
+    return (queues[name][position] for _, name, position in sorted(order))
 
 
 def _is_labelled(placed: dict[Entry, str], manifest: Manifest) -> bool:
-    origins = {entry.split for entry, place in placed.items() if place == "test"}
+    origins = {entry.split for entry, part in placed.items() if part == "test"}
     return bool(origins) and all(manifest.labelled[origin] for origin in origins)
 
 

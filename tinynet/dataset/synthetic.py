@@ -1,9 +1,9 @@
 """Draws a data set in the Tiny ImageNet layout: coloured, textured shapes in clutter.
 
-A class is a shape, a texture and a hue.  No single one of the three tells the classes apart, each
-varies within a class, and now and then one of them is another class's: like real images, some
-can be learnt by heart but not understood.  So a net without regularisation ends well above chance
-and well below its training accuracy.
+A class is a combination of a shape, a texture and a hue.  No single one of the three identifies a
+class, each varies within a class, and now and then one of them is drawn as for another class: like
+some real images, these can be memorized but not learnt from.  So a net without regularization ends
+well above chance, and well below its training accuracy.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from tinynet.errors import UsageError
 
 CONTENTS = frozenset({"wnids.txt", "words.txt", "train", "val", "test"})
 
-# Each is drawn this much larger than the image, then averaged down, for smooth edges.
+# Objects are drawn this much larger, then averaged down, for smooth edges.
 _FINER = 3
-# How often an image's shape, texture or hue is drawn from all of them, whatever its class.
+# How often an image's shape, texture or hue is drawn at random, whatever its class.
 _STRAY = 0.1
-# As often as in Tiny ImageNet.
+# The fraction of grayscale images, as in Tiny ImageNet.
 _GRAYSCALE = 0.018
 
 Points = list[tuple[float, float]]
@@ -71,8 +71,8 @@ _SHAPES: dict[str, Points] = {
     "hourglass": [(-0.7, -0.7), (0.7, -0.7), (0.15, 0), (0.7, 0.7), (-0.7, 0.7), (-0.15, 0)],
 }  # fmt: skip
 
-# Of pixel coordinates u, v (turned, shifted, in periods of the pattern): how much of the second
-# colour, 0..1.
+# Functions of pixel coordinates u, v (rotated, shifted, in periods of the pattern): the fraction of
+# the second colour, 0 to 1.
 _TEXTURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "plain": lambda u, v: np.zeros_like(u),
     "striped": lambda u, v: (np.sin(2 * math.pi * u) > 0).astype(float),
@@ -90,7 +90,7 @@ LARGEST_CLASSES = len(_SHAPES) * len(_TEXTURES) * len(_HUES)
 
 
 class Kind(NamedTuple):
-    """What makes a class."""
+    """The appearance of a class."""
 
     shape: str
     texture: str
@@ -103,7 +103,7 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much to draw."""
+    """How many classes and images to draw."""
 
     classes: int = 20
     train_per_class: int = 75
@@ -112,10 +112,10 @@ class Sizes:
 
 
 def synthesize(out: Path | str, sizes: Sizes, *, seed: int = 1, overwrite: bool = False) -> None:
-    """Draw a data set into the folder ``out``; the same pixels for one seed.
+    """Draw a data set into the folder ``out``; a seed always gives the same pixels.
 
-    Raises UsageError for more classes than there are kinds, or none, and TinynetError where
-    ``out`` exists and is not to be overwritten.
+    Raises UsageError for less than 2 classes, more than LARGEST_CLASSES, or a split without images,
+    and TinynetError if ``out`` exists and may not be overwritten.
     """
     if not 2 <= sizes.classes <= LARGEST_CLASSES:
         raise UsageError(f"{sizes.classes} classes: there can be 2 to {LARGEST_CLASSES}")
@@ -124,7 +124,7 @@ def synthesize(out: Path | str, sizes: Sizes, *, seed: int = 1, overwrite: bool 
     kinds = choose_kinds(sizes.classes, seed)
     with whole_folder(Path(out), overwrite, CONTENTS) as folder:
         (folder / "wnids.txt").write_text("".join(f"{wnid}\n" for wnid in kinds))
-        # sorted, as the real one is; wnids.txt is not
+        # words.txt is sorted, as in the real data set; wnids.txt is not
         words = "".join(f"{wnid}\t{kinds[wnid].name}\n" for wnid in sorted(kinds))
         (folder / "words.txt").write_text(words)
         per_class = sizes.train_per_class + sizes.val_per_class + sizes.test_per_class
@@ -137,7 +137,7 @@ def synthesize(out: Path | str, sizes: Sizes, *, seed: int = 1, overwrite: bool 
 
 
 def choose_kinds(classes: int, seed: int) -> dict[str, Kind]:
-    """The classes by wnid, in class order: different kinds that share shapes, textures and hues."""
+    """The kinds by wnid, in class order: all different, but sharing shapes, textures and hues."""
     every = [Kind(*parts) for parts in itertools.product(_SHAPES, _TEXTURES, _HUES)]
     chosen = random.Random(f"kinds {seed}").sample(range(len(every)), classes)
     # WordNet has no wnid above n15300051
@@ -186,7 +186,7 @@ def _save(kind: Kind, rng: random.Random, path: Path) -> Box:
 
 
 def draw(kind: Kind, rng: random.Random) -> tuple[np.ndarray, Box]:
-    """Draw one image of a class: (uint8 64×64×3 RGB pixels, the box of its object)."""
+    """Draw one image of a class; return uint8 64×64×3 RGB pixels, and the box of its object."""
     noise = np.random.default_rng(rng.getrandbits(64))
     canvas = _background(rng, noise)
     for _ in range(rng.randint(0, 3)):
@@ -222,7 +222,7 @@ def _place(canvas: np.ndarray, kind: Kind, rng: random.Random, radius: float) ->
     size = IMAGE_SIZE
     x, y = (rng.uniform(min(radius, 20), size - min(radius, 20)) for _ in range(2))
     turn, squeeze = rng.uniform(-0.45, 0.45), rng.uniform(0.75, 1.0)
-    # only the window that the object can reach is worked on
+    # compute only the window that the object can cover
     left, top = max(0, math.floor(x - radius)), max(0, math.floor(y - radius))
     right, bottom = min(size, math.ceil(x + radius) + 1), min(size, math.ceil(y + radius) + 1)
     cos, sin = math.cos(turn), math.sin(turn)

@@ -1,16 +1,16 @@
-"""Reads the Tiny ImageNet-200 layout: which images there are, and what is known of each.
+"""Reads the Tiny ImageNet-200 layout: which images there are, with their labels and boxes.
 
 ::
 
-    wnids.txt                          the classes, one wnid a line, in class order
+    wnids.txt                          the classes, one wnid per line, in class order
     words.txt                          their names (may be missing)
     train/WNID/images/*.JPEG           training images by class
     train/WNID/WNID_boxes.txt          their bounding boxes (may be missing)
     val/images/*.JPEG  val/val_annotations.txt
-    test/images/*.JPEG                 without labels, unless test/test_annotations.txt is there
+    test/images/*.JPEG                 without labels, unless test/test_annotations.txt exists
 
-Two habits of its users are read as well: validation (or test) images sorted into class folders as
-training images are, and class folders without an ``images`` folder in them, ``val/WNID/*.JPEG``.
+Two common variations are read as well: validation or test images sorted into class folders like
+training images, and class folders without an ``images`` folder, ``val/WNID/*.JPEG``.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _Parsed = TypeVar("_Parsed")
 class TinyImagenet(ImageSet):
     """A data set in this layout, a folder or a zip.
 
-    ``boxes``: whether to parse the boxes of the training images, which are None otherwise.
-    Raises TinynetError at the first thing that is missing or contradicts another.
+    ``boxes``: whether to parse the boxes of the training images; otherwise they are None.  Raises
+    TinynetError for the first thing that is missing or contradictory.
     """
 
     def __init__(self, path: Path | str, *, boxes: bool = True) -> None:
@@ -70,11 +70,11 @@ class TinyImagenet(ImageSet):
         }
 
     def _by_folder(self) -> dict[str, list[str]]:
-        """The names of the images in each folder that may hold some."""
+        """The names of the images in each folder that may have images."""
         listed: dict[str, list[str]] = defaultdict(list)
         for path in self._listing:
             folder, _, name = path.rpartition("/")
-            # hidden files are leavings of a desktop
+            # desktops leave hidden files
             if not name or name.startswith("."):
                 continue
             in_class_folder = folder.count("/") == 1 and not name.endswith(".txt")
@@ -102,12 +102,12 @@ class TinyImagenet(ImageSet):
         return images
 
     def _boxes_of(self, wnid: str) -> dict[str, Box]:
-        """A subset may leave lines of images that are gone: they do no harm."""
+        """The boxes of a class by image name; lines for images that do not exist are harmless."""
         path = f"train/{wnid}/{wnid}_boxes.txt"
         if path not in self._listing:
             return {}
         if not self._boxes:
-            self.read(path)  # part of what the data set is, whatever is in it
+            self.read(path)  # for its digest: the file belongs to the data set all the same
             return {}
         return parse_boxes(*self.text(path), IMAGE_SIZE)
 
@@ -130,7 +130,7 @@ class TinyImagenet(ImageSet):
                 )
 
     def _mixed(self, split: str) -> list[ImageFile]:
-        """The images of val or test: in one folder, or else sorted into class folders."""
+        """The images of val or test, which are in one folder or sorted into class folders."""
         if self._listed[f"{split}/images"]:
             return self._annotated(split)
         if any(self._of_class(split, wnid) for wnid in self.wnids):
@@ -146,7 +146,7 @@ class TinyImagenet(ImageSet):
                 return [ImageFile(f"{folder}/{name}", UNKNOWN, None) for name in names]
             raise self.error(annotations, "no such file")
         labels = self._labels(annotations)
-        # a subset may leave lines of the classes that are gone
+        # a subset of the classes may have kept the lines of the others
         missing = sorted({name for name in labels if labels[name] in self._index} - set(names))
         if missing:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -163,7 +163,7 @@ class TinyImagenet(ImageSet):
         return images
 
     def _sorted(self, split: str) -> list[ImageFile]:
-        """Class folders; annotations that were left beside them must not contradict them."""
+        """The images of class folders; annotations beside them must not contradict them."""
         self._check_class_folders(split)
         annotations = f"{split}/{split}_annotations.txt"
         labels = self._labels(annotations) if annotations in self._listing else {}
@@ -179,7 +179,7 @@ class TinyImagenet(ImageSet):
         return sorted(images, key=lambda image: _by_name(image.path))
 
     def _labels(self, annotations: str) -> dict[str, str]:
-        """The wnid of each image that an annotation file names; boxes of val serve nothing."""
+        """The wnid of each image in an annotation file; its boxes are not used."""
         text, name = self.text(annotations)
         found = parse_labels(text, name, IMAGE_SIZE)
         return {image: wnid for image, (wnid, _) in found.items()}
@@ -188,7 +188,7 @@ class TinyImagenet(ImageSet):
         return parse(*self.text(path))
 
     def _no_layout(self) -> TinynetError:
-        """What else it is, or where below it a data set lies, or what is missing."""
+        """The error for a folder without wnids.txt; it names what the folder seems to be."""
         folder = self.files.path
         databases = {f"{DataPaths(folder).lmdb(split).name}/" for split in SPLITS}
         if databases & self._listing or "data.mdb" in self._listing:

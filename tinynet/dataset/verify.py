@@ -24,14 +24,14 @@ from tinynet.errors import TinynetError
 
 @dataclass
 class VerificationReport:
-    """What was found; ``problems`` is empty where all is well."""
+    """The result of a verification; ``problems`` is empty if there are none."""
 
     kind: str  # "data set" or "converted data set"
     classes: int
     counts: dict[str, int]
     labelled: dict[str, bool]
-    grayscale: dict[str, int] = field(default_factory=dict)  # of a data set only
-    boxes: int = 0  # training images that have one; of a data set only
+    grayscale: dict[str, int] = field(default_factory=dict)  # only for a data set
+    boxes: int = 0  # how many training images have one; only for a data set
     problems: list[str] = field(default_factory=list)
 
 
@@ -42,9 +42,9 @@ def is_converted(path: Path | str) -> bool:
 
 
 def verify_dataset(path: Path | str, jobs: int | None = None) -> VerificationReport:
-    """Read every image of a data set (folder or zip).
+    """Decode every image of a data set; those that cannot be used are reported as problems.
 
-    Raises TinynetError where the structure is wrong; images that cannot be used are the problems.
+    Raises TinynetError if the structure of the data set is wrong.
     """
     with open_set(path, boxes=True) as dataset:
         report = VerificationReport(
@@ -67,10 +67,9 @@ def verify_dataset(path: Path | str, jobs: int | None = None) -> VerificationRep
 
 
 def verify_converted(folder: Path | str) -> VerificationReport:
-    """Compare the LMDBs and the mean of a converted folder with its manifest.
+    """Compare the LMDBs and the mean of a converted folder to its manifest.
 
-    Raises TinynetError where there is no manifest, or one that cannot be read: then the conversion
-    was not finished.
+    Raises TinynetError if the manifest is missing (the conversion was not finished) or damaged.
     """
     manifest = read_manifest(folder)
     paths = DataPaths(Path(folder))
@@ -97,7 +96,7 @@ def verify_converted(folder: Path | str) -> VerificationReport:
 
 
 def _verify_store(path: Path, split: str, manifest: Manifest, mean: MeanSum, progress: tqdm) -> str:
-    """Return the first thing that is wrong, or an empty string."""
+    """The first thing that is wrong with the LMDB of a split; "" if nothing is."""
     digest = hashlib.sha256()
     names = manifest.names[split]
     with open_store(path) as store:
@@ -125,7 +124,7 @@ def _verify_store(path: Path, split: str, manifest: Manifest, mean: MeanSum, pro
 def _verify_mean(path: Path, manifest: Manifest, mean: MeanSum) -> list[str]:
     image = read_mean(path)
     if mean.count != manifest.counts["train"]:
-        return []  # the training records have been found wrong already
+        return []  # the training records are wrong, which has been reported already
     if not np.array_equal(image, mean.image()):
         return [f"{path}: is not the mean of the training records"]
     if manifest.mean_values != channel_means(image):

@@ -1,4 +1,4 @@
-"""A new folder that is there whole or not at all, as data sets and their conversions are."""
+"""Writes a folder atomically: data sets and their conversions appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LOCK = ".lock"
 
 
 def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
-    """Raise TinynetError if ``out`` may not be written.
+    """Raise TinynetError if ``out`` exists and may not be replaced.
 
-    An empty folder may.  With ``overwrite`` so may a folder that holds nothing but ``contents``
-    (file names): a mistyped path must not cost anyone their files.
+    An empty folder may be replaced.  With ``overwrite`` so may a folder that holds nothing but
+    ``contents`` (file names): a mistyped path must not delete other files.
     """
     if not os.path.lexists(out):
         return
@@ -40,7 +40,7 @@ def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
 def require_space(folder: Path, out: Path, needed: int, who: str) -> None:
     """Raise TinynetError, which names ``out``, unless ``needed`` bytes are free in ``folder``.
 
-    ``who``: what needs them, such as "unpacking needs".
+    ``who``: subject and verb of the message, such as "unpacking needs".
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -52,11 +52,11 @@ def require_space(folder: Path, out: Path, needed: int, who: str) -> None:
 
 @contextlib.contextmanager
 def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterator[Path]:
-    """Yield a new folder beside ``out`` that becomes ``out`` when the block ends well.
+    """Yield a new folder beside ``out`` that becomes ``out`` when the block succeeds.
 
-    When it ends by an exception (an error, Ctrl-C, or SIGTERM, which the command line turns into
-    one), the folder is removed and ``out`` stays as it was.  What a killed process left is removed
-    by the next one.  ``contents`` as in ``check_absent``.
+    If the block raises (also by Ctrl-C, or by SIGTERM, which the command line turns into an
+    exception), the folder is removed and ``out`` stays as it was.  A folder that a killed process
+    left is removed by the next call.  ``contents``: as in ``check_absent``.
     """
     out = Path(os.path.abspath(out))
     check_absent(out, overwrite, contents)
@@ -67,7 +67,7 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
         with files.name_in_errors(out), open(partial / _LOCK, "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            except OSError as error:  # without locks nothing that is left is ever removed, either
+            except OSError as error:  # without locks, abandoned folders are never removed
                 if error.errno not in files.NO_LOCKS:
                     raise
             yield partial
@@ -83,7 +83,7 @@ def _prefix(out: Path) -> str:
 
 
 def _exchange(partial: Path, out: Path) -> None:
-    """Put ``partial`` in the place of ``out``; at every moment ``out`` is whole or absent."""
+    """Replace ``out`` by ``partial``; at every moment ``out`` is complete or absent."""
     replaced = partial.with_name(partial.name + "-replaced")
     if out.exists():
         out.rename(replaced)
@@ -98,9 +98,9 @@ def _exchange(partial: Path, out: Path) -> None:
 
 
 def _remove_abandoned(out: Path) -> None:
-    """Remove what killed processes left of ``out``; a running one holds the lock of its folder."""
+    """Remove the partial folders of killed processes; running ones hold the locks of theirs."""
     for partial in out.parent.glob(f"{_prefix(out)}*"):
         with contextlib.suppress(OSError), open(partial / _LOCK, "r+") as lock:
-            # written to as in files.open_lock
+            # opened for writing too, for the reason given in files.open_lock
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a zip may contain before anything in it is read or unpacked."""
+"""Checks the members of a zip before anything in it is read or unpacked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LARGEST_TOTAL = 16 << 30
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip whose members are all plain files or folders within it, of bounded size.
+    """Open a zip, and check that all its members are plain files or folders of bounded size.
 
-    Raises TinynetError where the file is no zip, is cut short, or has a member that leads outside,
-    a link, an encrypted member, a name twice, or sizes that no data set has.
+    Raises TinynetError if the file is not a whole zip, or has a member whose path leads outside, a
+    link, an encrypted member, a repeated name, or sizes that no data set has.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -44,7 +44,7 @@ def _check(members: list[zipfile.ZipInfo], path: Path) -> None:
         if leads_outside(name):
             raise TinynetError(f"{path}: the path {name!r} leads outside; nothing was read")
         kind = stat.S_IFMT(member.external_attr >> 16)
-        # 0: made by a tool that stores no Unix mode
+        # 0: from a tool that stores no Unix mode
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise TinynetError(f"{path}: {name!r} is a link or device, no plain file")
         if member.flag_bits & 1:
@@ -60,7 +60,7 @@ def _check(members: list[zipfile.ZipInfo], path: Path) -> None:
 
 
 def leads_outside(name: str) -> bool:
-    """Whether a member's name could leave the folder that it is unpacked into, on any system."""
+    """Whether a member's path could, on any system, leave the folder that it is unpacked into."""
     path = PurePosixPath(name)
     return (
         not path.parts

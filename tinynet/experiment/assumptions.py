@@ -1,4 +1,4 @@
-"""What the paper leaves open or contradicts itself in, decided once, with the reason."""
+"""Decisions on what the paper leaves open or contradicts itself in, with their reasons."""
 
 from __future__ import annotations
 

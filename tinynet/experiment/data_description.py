@@ -1,4 +1,4 @@
-"""What a net has to know of the data set that it is generated for."""
+"""Describes the data set that nets are generated for."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tinynet.errors import TinynetError, UsageError
 
 @dataclass(frozen=True)
 class DataSet:
-    """Sizes, mean and place of a converted data set; by default Tiny ImageNet-200's own.
+    """Sizes, mean and paths of a converted data set; the defaults are Tiny ImageNet-200's.
 
     The mean (B, G, R; pixels 0 to 255) is over all 64x64 pixels of the 100,000 training images,
-    decoded by Pillow and grayscale ones taken as RGB: the sums of R, G and B are 50,159,788,269,
-    46,799,705,873 and 41,518,460,411.
+    decoded by Pillow, with grayscale images taken as RGB: the sums of R, G and B are
+    50,159,788,269, 46,799,705,873 and 41,518,460,411.
     """
 
     classes: int = 200
@@ -27,20 +27,21 @@ class DataSet:
     paths: DataPaths = DataPaths(DATA_ROOT)
 
 
-TRAIN_PER_CLASS, VAL_PER_CLASS = 500, 50  # in Tiny ImageNet-200, for a subset of its classes
+TRAIN_PER_CLASS, VAL_PER_CLASS = 500, 50  # images per class of Tiny ImageNet-200
 
 
 def describe(folder: Path | None, classes: int | None = None) -> DataSet:
-    """The data set that nets are generated for.
+    """Describe the data set that nets are generated for.
 
-    ``folder`` has been converted: its manifest says all; ``classes`` may only repeat its number.
-    A ``folder`` without a manifest needs ``classes``, which then stands for that many whole classes
-    of Tiny ImageNet: the data lies elsewhere.  Without ``folder`` the default one's manifest says
-    all, if it is there and of ``classes`` classes (None: of any); else Tiny ImageNet-200's figures,
-    or those of ``classes`` of its classes, are taken.
-    Mean values are rounded to three decimals: the same images always give the same prototxt.
-    Raises UsageError where the two contradict each other, TinynetError on a data set of which no
-    net of ours can be trained.
+    If ``folder`` has a manifest, everything comes from it, and ``classes`` must agree with it.  A
+    ``folder`` without a manifest (the data is elsewhere) needs ``classes``: so many whole classes
+    of Tiny ImageNet.  Without ``folder``, the default folder's manifest is used, if it exists and
+    has ``classes`` classes (None: any number); otherwise the figures are those of Tiny
+    ImageNet-200, or of ``classes`` of its classes.
+
+    Mean values are rounded to three decimals, so that the same images always give the same
+    prototxt.  Raises UsageError if ``folder`` and ``classes`` contradict each other, TinynetError
+    for a data set on which our nets cannot be trained.
     """
     paths = DataPaths(folder or DATA_ROOT)
     if not paths.manifest.exists():
@@ -64,7 +65,7 @@ def describe(folder: Path | None, classes: int | None = None) -> DataSet:
 
 
 def _of_tiny_imagenet(paths: DataPaths, classes: int | None) -> DataSet:
-    """Tiny ImageNet-200, or ``classes`` whole classes of it, converted into ``paths``."""
+    """Tiny ImageNet-200, or ``classes`` whole classes of it, converted to ``paths``."""
     whole = DataSet(paths=paths)
     if classes is None:
         return whole

@@ -1,4 +1,4 @@
-"""Which prototxt files there are, what each holds, and which of those on disk differ."""
+"""Generates the prototxt files of the stages, and finds those on disk that differ."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ def generate(
     stages: Iterable[Stage] = STAGES,
     overrides: Overrides | None = None,
 ) -> dict[Path, str]:
-    """The text of every file of the stages, by its path under ``root``.
+    """Return the text of every file of the stages, by its path under ``root``.
 
-    It depends on the arguments alone: the same ones give the same bytes.
-    Raises UsageError on overrides that contradict each other, and TinynetError where the data
-    set's images are too small.
+    The texts depend on the arguments only.  Raises UsageError for overrides that contradict each
+    other, and TinynetError if the data set's images are too small.
     """
     files: dict[Path, str] = {}
     for stage in stages:
@@ -46,7 +45,7 @@ def _files(
     test_batch = solvers.test_batch(data.val_images)
     train_batch = solvers.batch_size(overrides)
     solver = solvers.solver(stage, member, data, paths, overrides)
-    # a std that was asked for is a gaussian's
+    # an overriding std is that of a gaussian
     filler = stage.hyperparameters.filler if overrides.std is None else "gaussian"
     net = nets.train_val(stage, data, solvers.share_of_batch(overrides), test_batch, std, filler)
     _check_fit(net, data, paths)
@@ -79,7 +78,7 @@ def _files(
 
 
 def train_command(stage: Stage, solver: Path) -> str:
-    """What trains a stage from its solver file: real Caffe's tool, or ours where that falls short.
+    """The command that trains a stage from its solver file: real Caffe's if possible, else ours.
 
     Caffe has no max-norm, and would refuse a solver file with a field that it does not know.
     """
@@ -89,7 +88,7 @@ def train_command(stage: Stage, solver: Path) -> str:
 
 
 def _check_fit(net: schema.NetParameter, data: DataSet, paths: StagePaths) -> None:
-    """Raise TinynetError where the data set's images are too small for the net."""
+    """Raise TinynetError if the data set's images are too small for the net."""
     size = data.image_size
     try:
         shapes.infer(net, schema.TRAIN, (3, size, size))
@@ -112,17 +111,20 @@ def _file(header: str, message: Message) -> str:
 
 
 def classes_of(path: Path) -> int | None:
-    """How many classes the training net in a file tells apart; None where there is none such."""
+    """How many classes the training net in a file has; None if the file is not such a net."""
     try:
         net = text.read(path, schema.NetParameter) if path.name == "train_val.prototxt" else None
         layer = None if net is None else score_layer(net)
-    except (OSError, TinynetError):  # nothing there, or nothing that generating would lose
+    except (OSError, TinynetError):  # no file, or none that would be missed
         return None
     return None if layer is None else int(layer.inner_product_param.num_output)
 
 
 def require_same_classes(files: Collection[Path], described: DataSet, out: Path) -> None:
-    """Raise UsageError where a net that is there is another data set's than nobody has named."""
+    """Raise UsageError if an existing net has another number of classes than ``described``.
+
+    Called if the user named no data set, so that nets for another one are not lost by mistake.
+    """
     for path in files:
         there = classes_of(path)
         if there not in (None, described.classes):
@@ -136,7 +138,7 @@ def require_same_classes(files: Collection[Path], described: DataSet, out: Path)
 
 
 def write(texts: dict[Path, str]) -> None:
-    """Write the files, each whole or not at all, making folders.  Raises OSError."""
+    """Write each file atomically, and make the folders.  Raises OSError."""
     for path, content in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, content)
@@ -145,7 +147,7 @@ def write(texts: dict[Path, str]) -> None:
 def drifted(files: dict[Path, str], root: Path, stages: Iterable[Stage] = STAGES) -> list[str]:
     """One line for each file on disk that is not as generated: changed, missing or surplus.
 
-    Surplus is any other prototxt in the folders of ``stages``, and under ``root`` altogether when
+    Surplus is any other prototxt in the folders of ``stages``, or anywhere under ``root`` if
     ``stages`` are all of them.
     """
     lines = []
@@ -162,6 +164,6 @@ def _prototxt(root: Path, stages: list[Stage]) -> Iterator[Path]:
     folders = [root] if len(stages) == len(STAGES) else [root / stage.name for stage in stages]
     for folder in folders:
         for path in sorted(folder.rglob("*.prototxt")):
-            # variants are generated when they are wanted, and so are no drift of the stages
+            # variants are generated on request, so their files are not surplus
             if folder != root or not path.relative_to(root).parts[0].startswith("variant_"):
                 yield path

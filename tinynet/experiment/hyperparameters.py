@@ -1,9 +1,9 @@
-"""How each stage learns: one plain table, and the small variations of the ensemble's members.
+"""The hyperparameters of each stage, and their small variations for the ensemble's members.
 
-The paper tuned the learning rate and the weight decay per stage and gives neither; momentum 0.9 and
-one gaussian standard deviation for every layer are its own.  Schedules count epochs (passes over
-the training set), which the generator turns into iterations.  The measurements behind the values
-stand in ``data/results/hyperparameters.md``.
+The paper tuned the learning rate and the weight decay per stage but states neither; it does state
+momentum 0.9, and one gaussian standard deviation for all layers.  Schedules are in epochs (passes
+over the training set), which the generator turns into iterations.  The measurements behind the
+values are in ``data/results/hyperparameters.md``.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ BATCH_SIZE = 128
 RANDOM_SEED = 1
 LARGEST_SEED = 2**32 - 1  # Caffe's generator, mt19937, is seeded by 32 bits
 LARGEST_COUNT = 2**31 - 1  # Caffe counts in int32: iterations, intervals, images of a batch
-# (pixel − mean) · 1/64 has a standard deviation of about 1: with whole pixels no one std serves
-# every stage, since stage 5 diverges at one that leaves stages 6 and 7 on the plateau
+# (pixel − mean) / 64 has a standard deviation of about 1; with unscaled pixels no single std of the
+# weights works for every stage: where stages 6 and 7 still stay on the plateau, stage 5 diverges
 INPUT_SCALE = 1 / 64
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """One stage's training.
+    """How one stage is trained.
 
-    ``std``: of the gaussian that every weight starts from, where ``filler`` is Caffe's "gaussian";
-    its "msra" takes each layer's std from the fan-in.  ``base_lr``, ``weight_decay``,
-    ``lr_policy``, ``gamma``, ``power``: the solver's.  ``drops``: the epochs after which the
-    learning rate is multiplied by ``gamma`` (lr_policy "multistep").  ``epochs``: the length.
-    ``warm_up``: the first epochs, in which the rate rises in a straight line to ``base_lr``.
+    ``std``: standard deviation of the initial weights, if ``filler`` is Caffe's "gaussian"; with
+    "msra" it follows from each layer's fan-in.  ``base_lr``, ``weight_decay``, ``lr_policy``,
+    ``gamma``, ``power``: as in the solver.  ``drops``: the epochs after which the learning rate is
+    multiplied by ``gamma`` (lr_policy "multistep").  ``epochs``: the length.  ``warm_up``: during
+    how many epochs at the start the rate rises linearly to ``base_lr``.
     """
 
     std: float
@@ -64,7 +64,7 @@ HYPERPARAMETERS: dict[int, Hyperparameters] = {
 
 @dataclass(frozen=True)
 class Member:
-    """One of the ensemble's models: a little more or less of both, and a seed of its own."""
+    """A model of the ensemble: factors of learning rate and weight decay, and its own seed."""
 
     number: int
     base_lr_factor: float
@@ -74,7 +74,7 @@ class Member:
 
 MEMBERS: tuple[Member, ...] = (
     # number, factor of base_lr, factor of weight_decay, random_seed
-    # the first three are stage 7 itself from seeds 1 to 3, so that its runs serve here too
+    # the first three are stage 7 itself with seeds 1 to 3, so that its runs can be used here
     Member(1, 1.0, 1.0, 1),
     Member(2, 1.0, 1.0, 2),
     Member(3, 1.0, 1.0, 3),

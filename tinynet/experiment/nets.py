@@ -14,7 +14,7 @@ DEPLOY_BATCH = 10  # one image's ten crops at a time, as in Caffe's own deploy n
 
 
 class Filler(NamedTuple):
-    """What every weight starts from: Caffe's filler type, and the std where it is "gaussian"."""
+    """How weights are initialized: Caffe's filler type, and the std of a "gaussian"."""
 
     type: str
     std: float
@@ -28,9 +28,9 @@ def train_val(
     std: float,
     filler_type: str = "gaussian",
 ) -> schema.NetParameter:
-    """The net that is trained, and tested with tops ``accuracy``, ``accuracy_top5`` and ``loss``.
+    """The net for training and testing; its tops are ``accuracy``, ``accuracy_top5`` and ``loss``.
 
-    ``std`` is that of the gaussian from which every weight starts, ``filler_type`` Caffe's filler.
+    ``filler_type``: Caffe's filler for all weights; ``std``: its standard deviation if gaussian.
     """
     filler = Filler(filler_type, std)
     scores = _last_fully_connected(stage)
@@ -49,7 +49,7 @@ def train_val(
 
 
 def deploy(stage: Stage, data: DataSet) -> schema.NetParameter:
-    """The net that is used: ``data`` (10 x 3 x S x S, mean subtracted, scaled) in, ``prob`` out."""
+    """The deploy net: ``data`` (10 x 3 x S x S, mean subtracted, scaled) in, ``prob`` out."""
     size = stage.input_size(data.image_size)
     net = schema.NetParameter(name=stage.name)
     net.layer.extend(
@@ -63,7 +63,7 @@ def deploy(stage: Stage, data: DataSet) -> schema.NetParameter:
 
 
 def _body(stage: Stage, classes: int, filler: Filler | None) -> list[schema.LayerParameter]:
-    """The layers between data and classifier; without fillers where ``filler`` is None."""
+    """The layers between data and classifier; without fillers if ``filler`` is None."""
     bottom = "data"
     body = []
     for layer in stage.layers:

@@ -1,4 +1,4 @@
-"""Solver values in a file: what a search found, for the generator to take."""
+"""Reads solver values from a file, such as those that a search found, for the generator."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def read_overrides(path: Path) -> dict[str, float]:
-    """The solver fields that ``path`` sets, under its key "solver", with their values.
+    """Read the solver fields that ``path`` sets under its key "solver".
 
-    Raises UsageError where there is no such file, TinynetError that names what in it is wrong.
+    Raises UsageError if there is no such file, TinynetError that names what in it is wrong.
     """
     try:
         content = files.read_json(path)
@@ -34,10 +34,9 @@ def read_overrides(path: Path) -> dict[str, float]:
 
 
 def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
-    """The solver fields that each file sets, by the folder name of the stage that it was found for.
+    """Read the solver fields of several files, by the folder name of the stage that each names.
 
-    Raises UsageError where a file names no stage or two files the same one, and as
-    ``read_overrides`` does.
+    Raises UsageError if a file names no stage, or if two name the same; else as ``read_overrides``.
     """
     found: dict[str, dict[str, float]] = {}
     for path in paths:
@@ -55,7 +54,7 @@ def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]
 
 
 def read_stage(path: Path) -> str:
-    """The folder name of the stage that the values of ``path`` were found for; "" if it names none.
+    """The folder name of the stage that a file's values are for; "" if it names none.
 
     Raises as ``read_overrides`` does.
     """
@@ -65,15 +64,15 @@ def read_stage(path: Path) -> str:
 
 
 def read_choices(paths: Iterable[Path]) -> dict[str, SelectionSet]:
-    """The images on which each file's values were chosen, by stage, where the files say."""
+    """The selection set of each file that states one, by stage."""
     found = {read_stage(path): read_selection_set(path) for path in paths}
     return {name: chosen for name, chosen in found.items() if chosen is not None}
 
 
 def read_selection_set(path: Path) -> SelectionSet | None:
-    """The images on which the values of ``path`` were chosen; None where it does not say.
+    """The images on which a file's values were chosen; None if it does not state them.
 
-    Raises TinynetError where what it says of them is damaged, else as ``read_overrides`` does.
+    Raises TinynetError if that part of the file is damaged, else as ``read_overrides`` does.
     """
     from tinynet.dataset import selection_set
 

@@ -1,6 +1,6 @@
-"""The figures that the paper states in its text (section 4), in percent, to stand beside ours.
+"""The results that the paper's text states (section 4), in percent, for comparison with ours.
 
-Its figures 5 to 7 are images; only what the text says in digits is here.
+Its figures 5 to 7 are images; only numbers in the text are here.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaperStage:
-    """What the paper's text says of one stage, percent or percentage points; None: not stated.
+    """The paper's results for one stage, in percent or percentage points; None: not stated.
 
-    ``gain`` is in validation accuracy over the stage before it, ``loss`` the validation loss in
-    nats.
+    ``gain``: in validation accuracy over the stage before it; ``loss``: validation loss in nats.
     """
 
     validation: float | None = None

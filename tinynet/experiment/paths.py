@@ -1,4 +1,4 @@
-"""The generated files of a stage, by name."""
+"""The paths of the generated files of a stage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StagePaths:
 
     @property
     def folder(self) -> Path:
-        stage = Path(self.root) / self.stage_name
+        stage = self.root / self.stage_name
         return stage if self.member is None else stage / member_name(self.member)
 
     @property
@@ -42,10 +42,10 @@ class StagePaths:
 
     @property
     def warm_up(self) -> Path:
-        """The solver of the first iterations, where a stage has one of their own."""
+        """The solver of the first iterations, if the stage has a warm-up."""
         return self.folder / WARM_UP
 
     @property
     def snapshot_prefix(self) -> Path:
-        """Where ``caffe train`` puts snapshots: beside the solver, a folder that always exists."""
+        """Where ``caffe train`` writes snapshots: beside the solver, since that folder exists."""
         return self.folder / "snapshot"

@@ -1,7 +1,7 @@
-"""Which values the fields of a solver may have: one table for options, --set, searches and files.
+"""The valid values of a solver's fields, for options, --set, searches and files alike.
 
-What Caffe would refuse when it begins (solver_factory.hpp, sgd_solver.cpp, solver.cpp), or take and
-only diverge with, is refused where it is read.
+Values that Caffe refuses when it starts (solver_factory.hpp, sgd_solver.cpp, solver.cpp), or with
+which it can only diverge, are refused when they are read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 _WITHOUT_MOMENTUM = ("AdaGrad", "RMSProp")
 
-# real numbers that have a range: the lowest value, and the one that they must stay below
+# ranges of real numbers: the lowest value, and the value that they must stay below
 REALS: dict[str, tuple[float, float]] = {
     "base_lr": (0, math.inf),
     "gamma": (0, math.inf),
@@ -45,7 +45,7 @@ REALS: dict[str, tuple[float, float]] = {
     "delta": (0, math.inf),
 }
 
-_ONE_AT_LEAST = (
+_AT_LEAST_ONE = (
     *("max_iter", "test_interval", "test_iter", "iter_size", "average_loss"),
     *("stepsize", "stepvalue"),
 )
@@ -55,8 +55,8 @@ _INTEGERS = ("int32", "int64", "uint32")
 def lowest(name: str) -> int:
     """The lowest value of a field that holds an integer."""
     if name == "random_seed":
-        return -1  # Caffe then draws one
-    return 1 if name in _ONE_AT_LEAST else 0
+        return -1  # Caffe then draws a seed
+    return 1 if name in _AT_LEAST_ONE else 0
 
 
 def largest(name: str) -> int:
@@ -65,7 +65,7 @@ def largest(name: str) -> int:
 
 
 def fault(name: str, value: Any) -> str | None:
-    """What is wrong with one value of a solver's field, as "base_lr is nan; …"; None if nothing."""
+    """What is wrong with a value of a solver's field, as "base_lr is nan; …"; None if nothing."""
     field = schema.FIELDS["SolverParameter"][name]
     if name in WORDS:
         if value in WORDS[name]:
@@ -84,18 +84,18 @@ def fault(name: str, value: Any) -> str | None:
 
 
 def faults(solver: schema.SolverParameter, names: Iterable[str] | None = None) -> list[str]:
-    """What is wrong with the values of a SolverParameter, each as ``fault`` says it.
+    """What is wrong with the values of a SolverParameter, in the form of ``fault``.
 
-    ``names``: only these fields, and what they have to do with others.  Without it the solver is
-    one that was read from a file, in which what Caffe does not read may hold anything, and of a
-    random_seed Caffe takes the low 32 bits.
+    ``names``: check only these fields, and how they combine with others.  If it is None, the solver
+    was read from a file: fields that Caffe ignores may then have any value, and so may random_seed,
+    of which Caffe takes the low 32 bits.
     """
     found = []
     asked = set(schema.FIELDS["SolverParameter"] if names is None else names)
     for field in schema.FIELDS["SolverParameter"].values():
         if field.name not in asked or not schema.is_set(solver, field):
             continue
-        if names is None and _is_free(solver, field.name):
+        if names is None and _is_ignored(solver, field.name):
             continue
         values = getattr(solver, field.name)
         each = (fault(field.name, value) for value in (values if field.repeated else [values]))
@@ -114,8 +114,8 @@ def faults(solver: schema.SolverParameter, names: Iterable[str] | None = None) -
     return found
 
 
-def _is_free(solver: schema.SolverParameter, name: str) -> bool:
-    """Whether Caffe would run a file whatever this field of it holds."""
+def _is_ignored(solver: schema.SolverParameter, name: str) -> bool:
+    """Whether Caffe would run a file whatever value this field has."""
     if name == "test_interval":
         return not (solver.test_iter or solver.test_net or solver.test_net_param)
     if name == "test_iter":

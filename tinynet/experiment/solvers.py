@@ -1,4 +1,4 @@
-"""The solver of a stage as Caffe's SolverParameter: epochs become iterations here."""
+"""Makes Caffe's SolverParameter for a stage, and turns its epochs into iterations."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ DISPLAYS = (100, 50, 20, 10, 5, 2, 1)
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a user changes: None, or absent from ``solver``, leaves the stage's own value.
+    """The user's changes; None, or no entry in ``solver``, keeps the stage's own value.
 
-    ``solver`` maps fields of SolverParameter to values; it has the last word.  Only a random_seed
-    stands in for the stage's own, from which the ensemble's members count on: of one seed for all
-    some would be the same net.  ``found``: values that a search found; they too stand in for the
-    stage's own, so that the members vary around them.
+    ``solver`` maps fields of SolverParameter to values, which take precedence.  Only random_seed
+    replaces the stage's own value, from which the ensemble's members count upwards: with one seed
+    for all, some members would be the same net.  ``found``: values that a search found; they too
+    replace the stage's own values, so that the members vary around them.
     """
 
     batch_size: int | None = None
@@ -41,7 +41,7 @@ class Overrides:
     std: float | None = None
     solver: Mapping[str, Any] = field(default_factory=dict)
     found: Mapping[str, float] = field(default_factory=dict)
-    solvers: int = 1  # that share the images of an iteration among them
+    solvers: int = 1  # how many share the images of an iteration
 
 
 def batch_size(overrides: Overrides) -> int:
@@ -50,9 +50,9 @@ def batch_size(overrides: Overrides) -> int:
 
 
 def share_of_batch(overrides: Overrides) -> int:
-    """Images per training iteration of each solver, which is what the net's data layer says.
+    """Images per training iteration of each solver: the batch_size of the net's data layer.
 
-    Raises UsageError where an iteration's cannot be divided among them.
+    Raises UsageError if the batch cannot be divided equally among the solvers.
     """
     whole = batch_size(overrides)
     if whole % overrides.solvers:
@@ -66,8 +66,8 @@ def share_of_batch(overrides: Overrides) -> int:
 def test_batch(val_images: int) -> int:
     """The largest batch up to 100 that divides the validation set.
 
-    Caffe's TEST cursor never rewinds: only when test_iter x batch is the validation set does every
-    test see the same images.
+    Caffe's TEST cursor never rewinds: every test sees the same images only if test_iter x batch is
+    the size of the validation set.
     """
     return max(b for b in range(1, TEST_BATCH_LIMIT + 1) if val_images % b == 0)
 
@@ -77,8 +77,8 @@ def solver(
 ) -> schema.SolverParameter:
     """The SolverParameter of a stage, or of one member of the ensemble.
 
-    There is no solver_mode: Caffe's default is the GPU, and whoever runs the solver chooses.
-    Raises UsageError if overrides contradict each other or the learning rate policy.
+    It has no solver_mode: the device is chosen when the solver runs.  Raises UsageError if
+    overrides contradict each other or the learning rate policy.
     """
     found = dict(overrides.found)
     base_lr = found.pop("base_lr", stage.hyperparameters.base_lr)
@@ -87,7 +87,7 @@ def solver(
     if overrides.epochs is not None and "max_iter" in chosen:
         raise UsageError("--epochs and --max-iter both give the length of training: choose one")
     if member and "random_seed" in chosen:
-        chosen["random_seed"] = _members_seed(member, chosen["random_seed"])
+        chosen["random_seed"] = _member_seed(member, chosen["random_seed"])
     settings = stage.hyperparameters
     epoch = max(1, round(data.train_images / batch_size(overrides)))
     epochs = overrides.epochs or settings.epochs
@@ -116,7 +116,7 @@ def solver(
     if settings.lr_policy == "poly":
         message.power = settings.power
     elif settings.lr_policy != "fixed":
-        # a run of another length keeps the shape of its schedule
+        # a run of another length keeps the shape of the schedule
         per_epoch = max_iter / settings.epochs
         message.gamma = settings.gamma
         message.stepvalue.extend(max(1, round(drop * per_epoch)) for drop in settings.drops)
@@ -125,11 +125,12 @@ def solver(
 
 
 def warm_up(stage: Stage, main: schema.SolverParameter) -> schema.SolverParameter | None:
-    """The SolverParameter of a stage's warm-up before ``main``; None where it has none.
+    """The SolverParameter of a stage's warm-up before ``main``; None if it has none.
 
-    Caffe has no lr_policy that rises and then falls, so a warm-up is a solver of its own, from
-    whose snapshot (with the momentum in its history) ``main`` resumes: at base_lr / W · (1 + iter),
-    which is policy inv with gamma 1 and power -1, its W iterations rise to main's base_lr.
+    Caffe has no lr_policy that rises and then falls, so a warm-up is a solver of its own; ``main``
+    resumes from its snapshot, which has the momentum in its history.  Over its W iterations the
+    rate is base_lr / W · (1 + iter), policy inv with gamma 1 and power -1, and rises to main's
+    base_lr.
     """
     settings = stage.hyperparameters
     if not settings.warm_up:
@@ -147,10 +148,10 @@ def warm_up(stage: Stage, main: schema.SolverParameter) -> schema.SolverParamete
     return message
 
 
-def _members_seed(member: Member, first: int) -> int:
-    """The seed of one of the ensemble's members where that of the first is ``first``."""
+def _member_seed(member: Member, first: int) -> int:
+    """The seed of a member of the ensemble if that of the first one is ``first``."""
     if first < 0:
-        return first  # Caffe draws one, for each another
+        return first  # Caffe draws a different one for each
     seed = first + member.random_seed - RANDOM_SEED
     if seed > LARGEST_SEED:
         raise UsageError(
@@ -161,7 +162,7 @@ def _members_seed(member: Member, first: int) -> int:
 
 
 def _test_interval(epoch: int, max_iter: int) -> int:
-    """One epoch, or near it a divisor of max_iter, since Caffe's last test falls on a multiple."""
+    """One epoch, or the nearest divisor of max_iter, so that a test falls on the last iteration."""
     near = [n for n in range(max(1, epoch // 2), 2 * epoch + 1) if max_iter % n == 0]
     if near:
         return min(near, key=lambda n: abs(n - epoch))

@@ -1,8 +1,8 @@
-"""The eight stages of the paper's dissection (its section 3): what is trained, before any Caffe.
+"""The eight stages of the paper's dissection (its section 3), independent of Caffe.
 
 Stage 1 is the paper's list of 14 layers.  Every later stage is the one before it with exactly one
-named change, so that reading this file beside the paper's two lists checks both.  How long and how
-fast each stage learns stands in ``hyperparameters``; what the paper leaves open in ``assumptions``.
+named change, so this file can be checked side by side with the paper's two lists.  The learning
+rates and schedules are in ``hyperparameters``, decisions on open questions in ``assumptions``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinynet.experiment.assumptions import ASSUMPTIONS, Assumption
 from tinynet.experiment.hyperparameters import HYPERPARAMETERS, MEMBERS, Hyperparameters, Member
 
 CLASSES = 0
-"""Units of a layer that has one for each class of the data set (200 in the paper)."""
+"""Stands for one unit per class of the data set (200 in the paper)."""
 
 
 # ---------------------------------------------------------------------- the kinds of layer
@@ -25,7 +25,7 @@ CLASSES = 0
 
 @dataclass(frozen=True)
 class Data:
-    """Images and labels, in training mirrored and cropped at random; crop 0 is the whole one."""
+    """Images and labels; in training mirrored and cropped at random.  Crop 0: the whole image."""
 
     mirror: bool = False
     crop: int = 0
@@ -78,7 +78,7 @@ Kind = TypeVar("Kind", Data, ReLU)
 
 
 def insert_after(layers: Layers, name: str, new: Layer) -> Layers:
-    """The layers with ``new`` behind the one called ``name``."""
+    """The layers with ``new`` inserted after the one called ``name``."""
     at = _position(layers, name) + 1
     return (*layers[:at], new, *layers[at:])
 
@@ -89,7 +89,7 @@ def replace_layers(layers: Layers, first: str, last: str, *new: Layer) -> Layers
 
 
 def change_each(layers: Layers, kind: type[Kind], change: Callable[[Kind], Layer]) -> Layers:
-    """The layers with every one of a kind changed."""
+    """The layers, with ``change`` applied to every one of a kind."""
     return tuple(change(layer) if isinstance(layer, kind) else layer for layer in layers)
 
 
@@ -117,8 +117,8 @@ def _position(layers: Layers, name: str) -> int:
 class Stage:
     """One step of the dissection.
 
-    ``name`` is its folder, ``title`` the paper's words, ``change`` what it changes in the stage
-    before it, ``members`` how many models are trained and averaged.
+    ``name``: its folder; ``title``: the paper's words; ``change``: its difference from the stage
+    before it; ``members``: how many models are trained and averaged.
     """
 
     number: int
@@ -134,12 +134,12 @@ class Stage:
 
     @property
     def label(self) -> str:
-        """What tables and figures call it: its number and its title in the paper's table."""
+        """Its name in tables and figures: its number, and its title in the paper's table."""
         return f"{self.number} {self.title}"
 
     @property
     def heading(self) -> str:
-        """What its generated files say they are of."""
+        """Its name in the comments of its generated files."""
         return f"Stage {self.number}, {self.title.removeprefix('+ ')}"
 
     @property
@@ -148,12 +148,12 @@ class Stage:
 
     @property
     def max_norm(self) -> float | None:
-        """The norm that ``tinynet train --max-norm`` keeps each unit's weights to; None: any."""
+        """The limit of each unit's norm for ``tinynet train --max-norm``; None: no limit."""
         return None
 
     @property
     def train_options(self) -> tuple[str, ...]:
-        """What ``tinynet train`` has to be told, since no prototxt can say it."""
+        """Options that ``tinynet train`` needs, since no prototxt can state them."""
         return () if self.max_norm is None else ("--max-norm", f"{self.max_norm:g}")
 
     @property
@@ -161,12 +161,12 @@ class Stage:
         return HYPERPARAMETERS[self.number]
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it: what it changes, and its layers."""
+        """The stage as a notebook shows it: its change, and its layers."""
         rows = "".join(f"<li><code>{html.escape(str(layer))}</code></li>" for layer in self.layers)
         return f"<b>{html.escape(self.heading)}</b>: {html.escape(self.change)}<ol>{rows}</ol>"
 
     def input_size(self, image_size: int) -> int:
-        """Height and width of what the net sees of an image, in pixels."""
+        """Height and width of the net's input, in pixels."""
         return self.data.crop or image_size
 
 
@@ -281,7 +281,7 @@ STAGES: tuple[Stage, ...] = (
 
 
 def stage(number: int) -> Stage:
-    """The stage of a number from 1 to 8.  Raises UsageError on another."""
+    """The stage with this number, 1 to 8.  Raises UsageError if there is none."""
     for candidate in STAGES:
         if candidate.number == number:
             return candidate
@@ -289,7 +289,7 @@ def stage(number: int) -> Stage:
 
 
 def member(number: int) -> Member:
-    """The ensemble member of a number from 1 to 11.  Raises UsageError on another."""
+    """The ensemble member with this number, 1 to 11.  Raises UsageError if there is none."""
     for candidate in MEMBERS:
         if candidate.number == number:
             return candidate

@@ -1,7 +1,7 @@
-"""What the paper tried or named beside its eight stages (sections 4.2 and 5), as stages.
+"""Variants: what the paper tried or proposed besides its eight stages (sections 4.2 and 5).
 
-Each variant changes one thing in a stage and is compared with that stage.  They are generated,
-trained and scored like the eight, and are no part of the ladder.
+Each variant changes one thing in a stage and is compared with that stage.  Variants are generated,
+trained and scored like the eight stages, but do not belong to their sequence.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PREFIX = "variant_"
 
 @dataclass(frozen=True)
 class Variant(Stage):
-    """A stage that is no step of the ladder.
+    """A stage outside the sequence of eight.
 
-    ``base``: the folder name of the stage that it is compared with.  ``learning``: how it learns;
-    None as its base does.  ``norm``: see ``max_norm``.
+    ``base``: the folder name of the stage that it is compared with.  ``learning``: its
+    hyperparameters; None: those of its base.  ``norm``: see ``max_norm``.
     """
 
     base: str = ""
@@ -82,13 +82,14 @@ def _with_slope(base: Stage, slope: float) -> Variant:
 
 
 _LEAKY, _MORE, _LAST = stage(4), stage(5), stage(7)
-# He et al.'s factor for leaky slopes is 1.0001 at 0.01: Caffe's plain MSRA filler serves
+# He et al.'s correction for leaky slopes is a factor of 1.0001 at 0.01, so Caffe's plain MSRA
+# filler is good enough
 _MSRA = replace(_LAST.hyperparameters, filler="msra")
 # Srivastava et al. 2014, section 5.1 and appendices: early conv layers keep a unit with probability
-# 0.75, norms are limited to 3 or 4, and the learning rate is raised, tenfold or more.  Three times
-# is a careful first step: none of these values has been searched here.
+# 0.75, norms are limited to 3 or 4, and the learning rate is raised by a factor of 10 or more.  A
+# factor of 3 is a cautious choice: none of these values has been searched here.
 _RAISED = replace(_LAST.hyperparameters, base_lr=3 * _LAST.hyperparameters.base_lr)
-# Goyal et al. 2017, section 2.2: five epochs in which the rate rises from near 0 in a straight line
+# Goyal et al. 2017, section 2.2: during five epochs the rate rises linearly from near 0
 _MODERN = replace(_MSRA, lr_policy="poly", power=1.0, drops=(), warm_up=5)
 
 VARIANTS: tuple[Variant, ...] = (
@@ -135,7 +136,7 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 def variant(name: str) -> Variant:
-    """The variant of a name, with or without its prefix.  Raises UsageError on another."""
+    """The variant with this name, with or without its prefix.  Raises UsageError if none has it."""
     for candidate in VARIANTS:
         if name in (candidate.name, candidate.name.removeprefix(PREFIX)):
             return candidate
