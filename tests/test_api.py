@@ -86,7 +86,7 @@ def test_a_variant_is_trained_with_the_norm_that_no_prototxt_can_say(
 ) -> None:
     asked: list[TrainingRequest] = []
     monkeypatch.setattr(driver, "train", lambda request, say: asked.append(request))
-    tinynet.train("modern", runs=tmp_path)
+    tinynet.train("dropout_everywhere", runs=tmp_path)
     tinynet.train(7, runs=tmp_path)
     assert [request.max_norm for request in asked] == [4.0, None]  # as 'tinynet dissect' does
 
