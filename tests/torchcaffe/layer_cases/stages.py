@@ -56,9 +56,15 @@ STAGES = {
     "max pool not square": _pool(
         "kernel_h: 2 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 1"
     ),
+    "max pool pads one axis, and drops a window of the other": _pool(
+        "kernel_size: 2 stride: 3 pad_h: 1 pad_w: 0", {"x": (2, 3, 5, 6)}
+    ),
     "max pool global": _pool("global_pooling: true"),
     "average pool": _pool("pool: AVE kernel_size: 3 stride: 2"),
     "average pool pads": _pool("pool: AVE kernel_size: 3 stride: 2 pad: 1"),
+    "average pool pads one axis, and drops a window of the other": _pool(
+        "pool: AVE kernel_size: 2 stride: 3 pad_h: 0 pad_w: 1", {"x": (2, 3, 6, 5)}
+    ),
     "average pool big pad": _pool("pool: AVE kernel_size: 4 stride: 3 pad: 3"),
     "average pool beyond the padding": _pool(
         "pool: AVE kernel_size: 7 stride: 4 pad: 1", {"x": (2, 3, 3, 4)}

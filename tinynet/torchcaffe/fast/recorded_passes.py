@@ -1,16 +1,16 @@
-"""Passes through a net as a GPU repeats them: recorded once, where net and batch are static.
+"""Passes through a net that a GPU records once and then repeats, where net and batch are static.
 
-What is recorded is a subclass's affair; here is what every recording of a net rests on.  Its layers
-must ask the device for the same work whatever the values are.  Its batches are taken ahead, as
-plans of which images are cut where, and lie at a place that stays.  Its parameters and blobs stay
-where they were; what a script has written into them is copied there first.
+A subclass says what is recorded; this module has what every recording of a net needs.  The layers
+must ask the device for the same work whatever the values are.  The batches are taken ahead, as
+plans of which images are cut where, and their plans lie in memory that does not move.  Parameters
+and blobs stay where they were; what a script has written into them is copied there first.
 
 A recording is used only if it is right: before the first repetition the work is done both ways, and
-all that it leaves must be equal to the bit.  Where it is not, where torch cannot record it, or
-where anything is unusual, the plain path stays, and one line of the log says why.
+everything that it leaves must be equal to the bit.  If it is not, if torch cannot record it, or if
+a layer or a batch does not allow it, the plain path remains, and one line of the log says why.
 
-What makes a recording stale is its key: then the work is done plainly, and recorded anew the next
-time.  ``TINYNET_CUDA_GRAPHS=0`` switches all this off.
+A recording is valid as long as its key stays the same.  When the key changes, the work is done
+plainly, and then recorded again.  ``TINYNET_CUDA_GRAPHS=0`` switches all this off.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from tinynet.caffeformat import schema
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.blob import Blob, Part, parts_of, shape_of
 from tinynet.torchcaffe.context import CONTEXT
@@ -32,30 +33,30 @@ from tinynet.torchcaffe.net import Net
 from tinynet.torchcaffe.reading.upload import staged
 
 VARIABLE = "TINYNET_CUDA_GRAPHS"
-# layers whose passes ask the device for the same work whatever the values are, nothing of the host
+# layers whose passes ask the device for the same work whatever the values are, without reading any
 _STATIC = {
     *("Accuracy", "Concat", "Convolution", "Data", "Dropout", "Eltwise", "Flatten", "InnerProduct"),
     *("Input", "LRN", "Pooling", "ReLU", "Scale", "Sigmoid", "Silence", "Softmax"),
     *("SoftmaxWithLoss", "Split", "TanH"),
 }
-MOST = 20  # changes of what a recording rests on: recording anew would take longer than it saves
-PLAIN_FIRST = 2  # times that it is done plainly, in which libraries choose their functions
+MOST_CHANGES = 20  # of the key: more recordings would take longer than they save
+PLAIN_FIRST = 2  # plain passes before a recording, in which libraries choose their algorithms
 
 
-def wanted() -> bool:
-    """Whether the environment leaves it on."""
+def enabled() -> bool:
+    """Whether the environment leaves recording on."""
     return os.environ.get(VARIABLE, "1") != "0"
 
 
-def unusual(net: Net) -> str:
-    """Why the work of a net's layers cannot be recorded; "" where it can."""
+def unrecordable(net: Net) -> str:
+    """Why the work of a net's layers cannot be recorded; "" if it can."""
     for layer in net.graph.layers:
         ours = type(layer).__module__.startswith("tinynet.torchcaffe.")
         if layer.type not in _STATIC or not ours:
             return f"layer {layer.name} is of type {layer.type}, whose work may change"
-        if layer.type == "Data" and not (isinstance(layer, DeviceData) and layer.stays):
+        if layer.type == "Data" and not (isinstance(layer, DeviceData) and layer.holds_all_images):
             return f"the images of layer {layer.name} do not stay on the device"
-        if isinstance(layer, Pooling) and layer.method == layer.STOCHASTIC:
+        if isinstance(layer, Pooling) and layer.method == schema.PoolingParameter.STOCHASTIC:
             return f"layer {layer.name} draws what it pools"
     return ""
 
@@ -68,29 +69,30 @@ def parameters_of(net: Net) -> list[Blob]:
 class RecordedPasses:
     """The recordings of one net's passes; ``refused`` says why there are none.
 
-    A subclass says what is recorded, by ``work``, and how it is compared, by ``compare``.
+    A subclass defines what is recorded, by ``work``, and how it is checked, by ``compare``.
     """
 
-    #: in the log: what is repeated
+    #: the log's name for what is repeated
     what: ClassVar[str]
 
     def __init__(self, net: Net, device: torch.device) -> None:
         self.net = net
         self.graphs = graphs.BY_DEVICE[device.type](device)
         self.refused = ""
-        self.recorded = 0  # how often
-        self.repeated = False  # whether the last passes were
-        self._unusual: str | None = None  # of the layers, once looked at
-        self._done = 0  # times on the plain path since the key last changed
-        self._changes = -1  # how often it has; it first changes to the one that it begins with
+        self.recorded = 0  # number of recordings
+        self.repeated = False  # whether the last passes were repeated
+        self._unrecordable: str | None = None  # what ``unrecordable`` said of the layers
+        self._done = 0  # plain passes since the key last changed
+        self._changes = -1  # of the key; setting the first one does not count
         self._key: Any = None
         self.repeat: Callable[[], object] | None = None
         self.loss: torch.Tensor | None = None
+        # the plans of each layer's batches, in memory that does not move
         self._values: list[tuple[DeviceData, list[torch.Tensor]]] = []
-        self._after: list[tuple[Part, torch.Tensor]] = []  # what the recorded passes write
-        # where a script looks: memory that they fill, whatever it holds before
-        self._filled: list[tuple[Part, torch.Tensor]] = []
-        self._kept: list[tuple[Part, torch.Tensor | None]] = []  # what they only read
+        # parts of blobs, and their memory, by what the recorded passes do with it
+        self._made: list[tuple[Part, torch.Tensor]] = []  # new memory of the recording's own
+        self._filled: list[tuple[Part, torch.Tensor]] = []  # a script's view, overwritten in place
+        self._kept: list[tuple[Part, torch.Tensor | None]] = []  # only read
 
     # --- for subclasses
 
@@ -99,21 +101,21 @@ class RecordedPasses:
         return 1
 
     def why_not(self) -> str:
-        """What is unusual; "" where the passes can be recorded."""
+        """Why the passes cannot be recorded; "" if they can."""
         if self.net.has_callbacks:
             return "it has callbacks or debug_info"
         if self.graphs.failed():
             return self.graphs.failed()
-        if self._unusual is None:
-            self._unusual = unusual(self.net)
+        if self._unrecordable is None:
+            self._unrecordable = unrecordable(self.net)
             if not any(layer.type == "Data" for layer in self.net.graph.layers):
-                self._unusual = self._unusual or "no Data layer brings its images"
-        if self._unusual or self._changes < MOST:
-            return self._unusual
-        return f"it has changed {MOST} times"
+                self._unrecordable = self._unrecordable or "no Data layer brings its images"
+        if self._unrecordable or self._changes < MOST_CHANGES:
+            return self._unrecordable
+        return f"it has changed {MOST_CHANGES} times"
 
     def key(self) -> Any:
-        """What a recording rests on: shapes, and whose memory the blobs have."""
+        """What a recording depends on: shapes, and which memory the blobs have."""
         graph = self.net.graph
         return (
             [*map(shape_of, graph.blobs)],
@@ -122,26 +124,26 @@ class RecordedPasses:
             CONTEXT.precision,
         )
 
-    def besides(self) -> str:
-        """What is done without the recording all the same, for the log; "" for nothing."""
+    def left_out(self) -> str:
+        """The end of the log line on what is never recorded; "" for nothing."""
         return ""
 
-    def can_begin(self) -> bool:
-        """Whether all is known that a recording needs."""
+    def is_ready(self) -> bool:
+        """Whether everything is known that a recording needs."""
         return True
 
     def work(self) -> None:
-        """The passes of the batches that lie in their places; sets ``loss``."""
+        """Do the passes with the plans in ``_values``, and set ``loss``."""
         raise NotImplementedError(f"{type(self).__name__}.work")
 
     def compare(self) -> bool:
-        """Do the work both ways from one state, and record it; whether it leaves the same bits."""
+        """Do the work both ways from one state, and record it; return whether the bits agree."""
         raise NotImplementedError(f"{type(self).__name__}.compare")
 
-    # --- what is called instead of the passes
+    # --- what the solver calls instead of the passes
 
     def passes(self) -> torch.Tensor | None:
-        """The loss of the passes, repeated; None: they must be done plainly."""
+        """Repeat the passes and return their loss, or None if the caller must do them plainly."""
         self.repeated = False
         if not self.refused:
             reason = self.why_not()
@@ -152,11 +154,11 @@ class RecordedPasses:
         key = self.key()
         if key != self._key or not self._memory_stays():
             self._key, self.repeat, self._done = key, None, 0
-            self._after, self._filled, self._kept = [], [], []
+            self._made, self._filled, self._kept = [], [], []
             self._changes += 1
         if self.repeat is None:
             self._done += 1
-            if self._done <= PLAIN_FIRST or not self.can_begin():
+            if self._done <= PLAIN_FIRST or not self.is_ready():
                 return None
             self._bring_batches()
             if not self._record():
@@ -167,28 +169,28 @@ class RecordedPasses:
             layer.forget_ahead()
         assert self.repeat is not None and self.loss is not None
         self.repeat()
-        self.show()
+        self.show_results()
         self.repeated = True
-        return self.loss.clone()  # the next repetition writes over it
+        return self.loss.clone()  # the next repetition overwrites it
 
     def give_up(self, reason: str) -> None:
-        """Keep to the plain path, and say why."""
+        """Keep to the plain path from now on, and log why."""
         self.refused = reason
         self.repeat = self.loss = None
-        self._after, self._filled, self._kept = [], [], []
+        self._made, self._filled, self._kept = [], [], []
         glog.info(f"{self.what} are not repeated as a CUDA graph: {reason}")
 
     def _record(self) -> bool:
-        """Record, and compare with the plain path; False, and refused, where it cannot be used."""
+        """Record, and compare with the plain path; give up and return False if that fails."""
         why = ""
         try:
             if not self.compare():
                 why = "its results differ from those of the plain path"
-        except Exception as error:  # whatever it is, the plain path has done the same without it
+        except Exception as error:  # whatever it is, the plain path has done the same work before
             why = f"torch cannot record it ({first_line(error)})"
         finally:
             for layer, _ in self._values:
-                layer.use([])
+                layer.use_values([])
         if why:
             self.give_up(why)
             return False
@@ -196,14 +198,14 @@ class RecordedPasses:
         if self.recorded == 1:
             glog.info(
                 f"{self.what} are repeated as a CUDA graph, which gave the plain path's bits"
-                f"{self.besides()}"
+                f"{self.left_out()}"
             )
         return True
 
     # --- batches
 
     def _take_batches(self) -> bool:
-        """Take the batches of the passes; False where one brings images, to be done plainly."""
+        """Take the passes' batches; return False if one brings images, which a recording cannot."""
         count, planned = self.batches(), True
         layers = [layer for layer in self.net.graph.layers if isinstance(layer, DeviceData)]
         for layer in layers:
@@ -213,7 +215,7 @@ class RecordedPasses:
         if [(layer, len(values)) for layer, values in self._values] != [
             (layer, count) for layer in layers
         ]:
-            self._values = [(layer, layer.room_ahead()) for layer in layers]
+            self._values = [(layer, layer.buffers_ahead()) for layer in layers]
         return True
 
     def _bring_batches(self) -> None:
@@ -222,23 +224,23 @@ class RecordedPasses:
                 target.copy_(staged(source, target.device), non_blocking=True)
 
     def use_batches(self) -> None:
-        """Let the next passes take the batches that lie in their places."""
+        """Let the next passes take the plans in ``_values`` as their batches."""
         for layer, values in self._values:
-            layer.use(values)
+            layer.use_values(values)
 
     # --- memory
 
     def recorded_work(self) -> Callable[[], object]:
-        """Record ``work``, and note which blobs it writes."""
+        """Record ``work``, and note what it does with the memory of each blob."""
         parts, inputs = self._parts(), self._inputs()
         before = [(part.tensor, _version(part.tensor)) for part in parts]
         self.repeat = repeat = self.graphs.record(self.work)
-        self._after, self._filled, self._kept = [], [], []
+        self._made, self._filled, self._kept = [], [], []
         for part, (old, version) in zip(parts, before):
             if part in inputs:
                 self._kept.append((part, old))
             elif part.tensor is not None and part.tensor is not old:
-                self._after.append((part, part.tensor))
+                self._made.append((part, part.tensor))
             elif old is not None and _version(old) != version:
                 self._filled.append((part, old))
             else:
@@ -246,7 +248,7 @@ class RecordedPasses:
         return repeat
 
     def _inputs(self) -> list[Part]:
-        """What a script fills, and a layer that works in place may write into besides."""
+        """The Input layers' data, which a script fills, and a layer may write into in place."""
         graph = self.net.graph
         return [
             top.parts[0]
@@ -259,20 +261,20 @@ class RecordedPasses:
         blobs = [*self.net.graph.blobs, *parameters_of(self.net)]
         return list({id(part): part for blob in blobs for part in blob.parts}.values())
 
-    def show(self) -> None:
-        """Let the blobs show what the recorded passes write."""
-        for part, tensor in self._after:
+    def show_results(self) -> None:
+        """Let the blobs show what the recorded passes have written."""
+        for part, tensor in self._made:
             part.tensor, part.whole, part.of = tensor, None, None
             part.cleared = part.host_is_newer = False
         for part, _ in self._filled:
             part.cleared = part.host_is_newer = False
         for part, kept in self._kept:
-            if part.cleared and kept is not None:  # a diff that was cleared, and nobody adds to
+            if part.cleared and kept is not None:  # a cleared diff to which no layer adds
                 kept.zero_()
                 part.cleared = False
 
     def _memory_stays(self) -> bool:
-        """Whether what is not made anew lies where it did; a script's values are copied there."""
+        """Whether the blobs still have the recorded memory; copies scripts' new values to it."""
         if any(part.tensor is not tensor for part, tensor in (*self._kept, *self._filled)):
             return False
         for part, tensor in self._kept:
@@ -282,5 +284,5 @@ class RecordedPasses:
 
 
 def _version(tensor: torch.Tensor | None) -> int:
-    """How often torch has written into it."""
+    """How often torch has written into a tensor."""
     return 0 if tensor is None else tensor._version

@@ -2,13 +2,13 @@
 
     output size = ⌈(H + 2·pad − kernel) / stride⌉ + 1
 
-and with padding the last window is dropped if it would start at or beyond H + pad.  MAX ignores the
-padding; AVE divides by the window clipped to the padded image.  The first maximum in scan order
-takes the gradient.  STOCHASTIC is in stochastic_pooling.py.
+and with padding on either axis the last window is dropped if it would start at or beyond H + pad.
+MAX ignores the padding; AVE divides by the size of the window clipped to the padded image.  The
+first maximum in scan order gets the gradient.  STOCHASTIC is in stochastic_pooling.py.
 
-MAX ignores NaN on a CPU, as Caffe's comparison does.  A window of nothing but NaN and −∞ gives
-−FLT_MAX and, in the mask, −1; its diff reaches no value (Caffe writes it before the channel's
-memory).  On a GPU NaN passes on, as with cuDNN, Caffe's own choice there.
+On a CPU MAX ignores NaN, as Caffe's comparison does.  A window of nothing but NaN and −∞ gives
+−FLT_MAX and, in the mask, −1; its diff is dropped (Caffe writes it before the channel's memory).
+On a GPU NaN is propagated, as by cuDNN, which Caffe uses there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ def _pair(param: schema.PoolingParameter, both: str, height: str, width: str) ->
 @register("Pooling")
 class Pooling(Layer):
     num_top = (1, 2)
-    STOCHASTIC = _STOCHASTIC
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param = self.param.pooling_param
@@ -87,14 +86,14 @@ class Pooling(Layer):
             count = (span // stride if floor else -(-span // stride)) + 1
             # rounded up, a kernel may reach beyond the padded bottom by less than a stride
             self.require(count > 0, f"kernel {self.kernel} does not fit into bottom {shape}")
-            if padding and (count - 1) * stride >= size + padding:
+            if any(self.pad) and (count - 1) * stride >= size + padding:
                 count -= 1
             out.append(count)
         self.out = (out[0], out[1])
-        self._windows = self._torchs_own(shape, floor)
+        self._windows = self._pytorch_windows(shape, floor)
         for above in top:
             above.resize((shape[0], shape[1], *out))
-        # cells to add (or, where negative, to leave off) at the end so that the windows just fit
+        # rows and columns to add (or, if negative, to cut off) at the end so that the windows fit
         self.end_pad = tuple(
             (count - 1) * stride + kernel - size - padding
             for count, stride, kernel, size, padding in zip(
@@ -102,11 +101,11 @@ class Pooling(Layer):
             )
         )
 
-    def _torchs_own(self, shape: tuple[int, ...], floor: bool) -> tuple[Any, ...] | None:
-        """What PyTorch's max pooling takes for these very windows; None where it has others.
+    def _pytorch_windows(self, shape: tuple[int, ...], floor: bool) -> tuple[Any, ...] | None:
+        """The arguments that give PyTorch's max pooling these windows; None if there are none.
 
-        It drops a last window that would start beyond the bottom even without padding, and takes no
-        padding of more than half a kernel.
+        PyTorch drops a last window that would start beyond the bottom even without padding, and
+        refuses padding of more than half a kernel.
         """
         for size, kernel, stride, padding, count in zip(
             shape[2:], self.kernel, self.stride, self.pad, self.out
@@ -116,14 +115,14 @@ class Pooling(Layer):
         return [*self.kernel], [*self.stride], [*self.pad], [1, 1], not floor
 
     def _padded(self, values: torch.Tensor, filling: float) -> torch.Tensor:
-        """The bottom on which all windows fit exactly."""
+        """The bottom padded, or cut, so that all windows fit exactly."""
         (top, left), (bottom, right) = self.pad, self.end_pad
         if not (top or left or bottom or right):
             return values
         return pad(values, (left, right, top, bottom), value=filling)
 
     def _unpadded(self, diff: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        """The gradient of ``_padded``: what fell on padding goes, what was left off is zero."""
+        """The gradient of ``_padded``: without the padding, and zero where values were cut off."""
         (top, left), (bottom, right) = self.pad, self.end_pad
         if not (top or left or bottom or right):
             return diff
@@ -144,15 +143,15 @@ class Pooling(Layer):
         lowest = torch.finfo(values.dtype).min
         out = self._pool_maximum(values, lowest)
         self._empty: torch.Tensor | None = None
-        # one sum tells whether any value is NaN or infinite; a GPU would have to be waited for
+        # the sum tells whether any value is NaN or infinite (on a GPU that would mean waiting)
         if out.device.type == "cpu" and not math.isfinite(float(out.sum())):
-            # Caffe's maximum begins at -FLT_MAX and is replaced by what is greater: NaN never is
+            # Caffe's maximum starts at -FLT_MAX, and only a greater value replaces it: NaN never
             out = self._pool_maximum(torch.where(values > lowest, values, lowest), lowest)
             self._empty = out == lowest
         top[0].set_data(out)
         if len(top) > 1:
             mask = self._indices
-            if not self._windows:  # they are places in the padded bottom
+            if not self._windows:  # the indices are those of the padded bottom
                 width = self._input.shape[3]
                 row, column = mask // width - self.pad[0], mask % width - self.pad[1]
                 mask = row * values.shape[3] + column
@@ -178,8 +177,8 @@ class Pooling(Layer):
             pooled, self._slope = stochastic_pooling.average(windows)
         return pooled
 
-    def _hand_down_stochastically(self, above: torch.Tensor, padded: torch.Tensor) -> torch.Tensor:
-        """The diff of ``padded``: every window's, spread over its values by their slopes."""
+    def _stochastic_diff(self, above: torch.Tensor, padded: torch.Tensor) -> torch.Tensor:
+        """The diff of ``padded``: each window's diff times the slopes of its values."""
         spread = (self._slope * above[..., None]).flatten(2, 3).transpose(2, 3)
         return torch.nn.functional.fold(
             spread.flatten(1, 2), padded.shape[2:], self.kernel, stride=self.stride
@@ -203,7 +202,7 @@ class Pooling(Layer):
             )
         elif self.method == _STOCHASTIC:
             padded = self._padded(bottom[0].tensor, 0.0)
-            diff = self._hand_down_stochastically(top[0].grad, padded)
+            diff = self._stochastic_diff(top[0].grad, padded)
         else:
             windows = self._windows or (self.kernel, self.stride, [0, 0], [1, 1], False)
             above = top[0].computed_diff.to(self._input.dtype)
@@ -218,7 +217,7 @@ class Pooling(Layer):
         bottom[0].set_diff(self._unpadded(diff, bottom[0].shape))
 
     def _window_sizes(self, values: torch.Tensor) -> torch.Tensor:
-        """Cells of each window within the image and its padding on both sides, (h, w)."""
+        """The size of each window within the image and its padding, shape (h, w)."""
         sizes = []
         for size, kernel, stride, padding, count in zip(
             values.shape[2:], self.kernel, self.stride, self.pad, self.out
