@@ -84,7 +84,7 @@ class Recorder:
 
         return repeat
 
-    def beside(self, work: graphs.Work) -> None:
+    def warm_up(self, work: graphs.Work) -> None:
         work()
 
     def failed(self) -> str:

@@ -118,9 +118,9 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuda]:
     monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", fake.end, raising=False)
     monkeypatch.setattr(torch._C, "_cuda_releasePool", fake.release, raising=False)
     monkeypatch.setattr(graphs, "_FAILED", {})
-    graphs._queue.cache_clear()
+    graphs._recording_stream.cache_clear()
     yield fake
-    graphs._queue.cache_clear()
+    graphs._recording_stream.cache_clear()
 
 
 def test_the_stand_ins_have_torchs_own_names() -> None:
@@ -138,7 +138,7 @@ def test_the_stand_ins_have_torchs_own_names() -> None:
 def test_work_is_made_ready_and_recorded_in_one_stream_of_its_own_gpu(cuda: Cuda) -> None:
     recorder = graphs.CudaGraphs(GPU)
     where: list[Stream] = []
-    recorder.beside(lambda: where.append(cuda.stream_now))
+    recorder.warm_up(lambda: where.append(cuda.stream_now))
     repeat = recorder.record(lambda: where.append(cuda.stream_now))
     assert repeat() == "replayed"
     (queue,) = cuda.queues

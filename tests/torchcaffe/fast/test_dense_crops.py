@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tinynet.torchcaffe as caffe
 from tinynet.caffeformat.transform import crop_origins, views
 from tinynet.torchcaffe.fast import dense_crops
-from tinynet.torchcaffe.fast.dense_crops import ViewPredictor, predict_crops
+from tinynet.torchcaffe.fast.dense_crops import ViewPredictor
 
 ROOT = Path(__file__).parents[3]
 STAGES = sorted(path.parent.name for path in ROOT.glob("prototxt/stage[1-7]_*/deploy.prototxt"))
@@ -28,6 +28,11 @@ def give_weights(net, seed: int = 0) -> None:
             shape = blob.data.shape
             spread = (2 / np.prod(shape[1:])) ** 0.5 if len(shape) > 1 else 0.3
             blob.data[...] = spread * generator.normal(size=shape)
+
+
+def predict_crops(net, images, origins, mirror: bool = False) -> np.ndarray:
+    """The net's outputs N×V×K, the first layers run on whole images."""
+    return ViewPredictor(net, origins, mirror, measure=False)(images)
 
 
 def one_by_one(net, images, origins, mirror) -> np.ndarray:
@@ -71,7 +76,7 @@ def test_probabilities_of_a_stage_are_those_of_its_ten_crops(stage):
 
 def test_the_stages_share_all_their_convolutions():
     net = caffe.Net(str(ROOT / "prototxt/stage7_dropout2/deploy.prototxt"), caffe.TEST)
-    last, _ = dense_crops._dense_layers(net)[-1]
+    last, _ = dense_crops._shared_layers(net)[-1]
     assert net.graph.layers[last].name == "pool3"
 
 
@@ -210,7 +215,7 @@ def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
     net = net_of(tmp_path, same_shape + both + FC % "sum", (5, 5))
     give_weights(net)
     images = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
-    assert dense_crops._dense_layers(net) == []
+    assert dense_crops._shared_layers(net) == []
     origins = [(0, 0), (2, 1)]
     np.testing.assert_allclose(
         predict_crops(net, images, origins, True),

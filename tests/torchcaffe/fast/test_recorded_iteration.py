@@ -225,7 +225,7 @@ def test_what_changes_at_every_iteration_ends_in_one_line_of_the_log(
 ) -> None:
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
     monkeypatch.setenv("GLOG_minloglevel", "0")
-    monkeypatch.setattr(recorded_passes, "MOST", 3)
+    monkeypatch.setattr(recorded_passes, "MOST_CHANGES", 3)
     solver = made(path, True, monkeypatch)
     solver.step(14)
     layer = solver.net.graph.layers[1]

@@ -1,4 +1,4 @@
-"""What only makes the engine faster: without it every result is the same, up to rounding.
+"""Code that only makes the engine faster: without it every result is the same, up to rounding.
 
-``acceleration.py`` is the way in; the engine imports nothing from here.
+The engine reaches it through ``acceleration.py`` and imports nothing from here.
 """

@@ -1,6 +1,6 @@
-"""Convolution and Deconvolution in the faster order of memory, and Convolution by fewer products.
+"""Convolution and Deconvolution in the faster memory order, and Convolution by fewer products.
 
-Which products: by shapes and device alone, so that the same net rounds in the same way every time.
+The algorithm depends on shapes and device alone, so that the same net always rounds the same way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _InOrder(ConvolutionLayer):
         self, images: torch.Tensor, bias: torch.Tensor | None, out_shape: tuple[int, ...]
     ) -> torch.Tensor:
         if images.dim() == 4:
-            # only what a script wrote is ever copied
+            # copies only what a script wrote: all other blobs have this order already
             images = images.contiguous(memory_format=preferred(images.device, self._float32))
         return super().convolve(images, bias, out_shape)
 
@@ -36,7 +36,7 @@ class _ByFewerProducts(Convolution):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         super().setup(bottom, top)
         window = self.window
-        # a convolution whose window begins at every pixel of the image itself
+        # unpadded, and at every position of the image
         self._dense = (
             self.spatial == 2
             and self.axis == 1

@@ -19,7 +19,7 @@ _NOTHING = np.empty(0, np.float32)
 
 
 class PlannedBatch(Batch):
-    """A batch to be cut on the device by ``plan``; its arrays are empty."""
+    """A batch that ``plan`` says how to cut on the device; its arrays are empty."""
 
     __slots__ = ("plan",)
 
@@ -29,7 +29,7 @@ class PlannedBatch(Batch):
 
 
 class StaticBatch(Batch):
-    """A batch to be cut by a plan's ``values`` that lie on the device, at a place that stays."""
+    """A batch to be cut by a plan's ``values``, which lie on the device and do not move."""
 
     __slots__ = ("values",)
 
@@ -39,7 +39,7 @@ class StaticBatch(Batch):
 
 
 class PlanReader(DataReader):
-    """A DataReader whose batches are plans, once ``images`` says where they are carried out."""
+    """A DataReader whose batches are plans once ``images``, which carries them out, is set."""
 
     images: DeviceImages | None = None
 
@@ -52,7 +52,7 @@ class PlanReader(DataReader):
             walk.skip(self.batch_size)
             return self._planned(device, records, device.labels[records], None)
         images, labels = self.read()
-        if device.takes(images):
+        if device.accepts(images):
             return self._planned(device, records, labels, device.stage(images))
         data = self.transformer.transform(images)
         return Batch(data, labels.astype(np.float32), self.behind(records))
@@ -83,15 +83,15 @@ class DeviceData(Data):
         self._static: list[StaticBatch] = []
         return reader
 
-    # --- batches that are taken before the forward pass asks for them (recorded_passes.py)
+    # --- batches that are taken before the forward pass needs them (recorded_passes.py)
 
     @property
-    def stays(self) -> bool:
-        """Whether the device keeps all images."""
-        return self._images is not None and self._images.stay
+    def holds_all_images(self) -> bool:
+        """Whether the device has room for all images, and keeps them."""
+        return self._images is not None and self._images.holds_all
 
     def take_ahead(self, count: int) -> bool:
-        """Take the batches of the next ``count`` forwards; whether none of them brings images."""
+        """Take the batches of the next ``count`` forwards; return whether none brings images."""
         while len(self._ahead) < count:
             self._ahead.append(self._reader.next_batch())
         return all(
@@ -99,19 +99,19 @@ class DeviceData(Data):
         )
 
     def plans_ahead(self) -> list[np.ndarray]:
-        """The values of the plans that were taken."""
+        """The values of the plans that were taken ahead."""
         return [b.plan.values for b in self._ahead if isinstance(b, PlannedBatch)]
 
-    def room_ahead(self) -> list[torch.Tensor]:
-        """Memory on the device for such values, with nothing in it."""
+    def buffers_ahead(self) -> list[torch.Tensor]:
+        """Uninitialized memory on the device for these values."""
         plans = (torch.from_numpy(values) for values in self.plans_ahead())
         return [torch.empty_like(plan, device=CONTEXT.device) for plan in plans]
 
     def forget_ahead(self) -> None:
         self._ahead.clear()
 
-    def use(self, values: list[torch.Tensor]) -> None:
-        """Cut the batches of the next forwards by these, and leave what was taken as it is."""
+    def use_values(self, values: list[torch.Tensor]) -> None:
+        """Cut the batches of the next forwards by these values; what was taken ahead stays."""
         self._static = [StaticBatch(each) for each in values]
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -123,9 +123,9 @@ class DeviceData(Data):
             return self._static.pop(0)
         return self._ahead.pop(0) if self._ahead else super().next_batch()
 
-    def bring(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def upload_batch(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         if isinstance(batch, StaticBatch) and self._images is not None:
             return self._images.cut(batch.values)
         if isinstance(batch, PlannedBatch) and self._images is not None:
             return self._images.batch(batch.plan)
-        return super().bring(batch)
+        return super().upload_batch(batch)

@@ -1,10 +1,10 @@
-"""A Data layer's images on a GPU: stored there once as bytes, cut, mirrored and scaled there.
+"""A Data layer's images on a GPU: stored there once as bytes, and cut, mirrored and scaled there.
 
-Where they are stored is decided when the layer is set up: in the device's own memory if all of them
-take no more than a quarter of what is free there, and otherwise batch by batch as they are needed.
-The set moves there as the first epoch reads it; from then on an iteration brings only its *plan*:
-which records, where each is cut, and which are mirrored.  These are drawn on the host, from the
-transformer's stream, so that the batches are those of the CPU, to the bit.
+When the layer is set up, it decides where the images are stored: in the device's memory if all of
+them take at most a quarter of what is free there; otherwise each batch is uploaded as it is needed.
+The set moves to the device as the first epoch reads it.  From then on an iteration uploads only its
+*plan*: which records, where each is cut, and which are mirrored.  The plan is drawn on the host,
+from the transformer's stream, so that the batches equal the CPU's to the bit.
 
 Nothing here waits for the device.
 """
@@ -23,7 +23,7 @@ from tinynet.torchcaffe.fast.memory_order import preferred
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, Windows
 from tinynet.torchcaffe.reading.upload import upload
 
-_SHARE = 4  # of the free memory, one part in so many may be taken by a set of images
+_SHARE = 4  # a set of images may take 1/4 of the free memory
 
 
 def fits(size: int, device: torch.device) -> bool:
@@ -35,11 +35,10 @@ def fits(size: int, device: torch.device) -> bool:
 
 
 class Plan:
-    """A batch to be cut on the device, as the reader hands it over.
+    """A batch to be cut on the device.
 
     ``values``: int64 (5, N): record, mirror, row, column and label of every image.
-    ``images``: their pixels, uint8 N×C×H×W in page-locked memory, or None where the device has
-    them already.
+    ``images``: their pixels, uint8 N×C×H×W in page-locked memory, or None if the device has them.
     """
 
     __slots__ = ("images", "values")
@@ -56,7 +55,7 @@ class Plan:
 
 
 class DeviceImages:
-    """The images of one Data layer on ``device``; all are uint8 and of one shape."""
+    """The images of one Data layer on a device; all are uint8 and of one shape."""
 
     def __init__(
         self,
@@ -65,11 +64,11 @@ class DeviceImages:
         records: int,
         device: torch.device,
     ) -> None:
-        """``shape``: C×H×W of a stored image; ``records``: their number in the database."""
+        """``shape``: C×H×W of a stored image; ``records``: the number of records."""
         self.shape = shape
         self._device = device
         channels, height, width = transformer.output_shape(shape)
-        # a batch as it lies in memory: N×h×w×C or N×C×h×w
+        # the order of a batch in memory: N×h×w×C or N×C×h×w
         order = preferred(device, CONTEXT.precision == "float32")
         self._channels_last = order == torch.channels_last
         axes = {"C": (-1,), "h": (-1, 1, 1), "w": (-1, 1)}
@@ -92,30 +91,30 @@ class DeviceImages:
         self._all: torch.Tensor | None = None
         size = records * int(np.prod(shape))
         if fits(size, device):
-            # another program may take the memory between the look and this
+            # another program may have taken the memory since ``fits`` looked
             with contextlib.suppress(torch.cuda.OutOfMemoryError):
                 self._all = torch.empty((records, *shape), dtype=torch.uint8, device=device)
                 self._all_seen = self._seen(self._all)
         place = "stay on" if self._all is not None else "are too many for"
         glog.info(f"Images {place} {device}: {size / 1e6:,.0f} MB")
-        self.labels = np.zeros(records, np.int64)  # of the records that ``there`` has
-        self._there = np.zeros(records, bool)
+        self.labels = np.zeros(records, np.int64)  # of the records that are stored
+        self._stored = np.zeros(records, bool)
 
     @property
-    def stay(self) -> bool:
+    def holds_all(self) -> bool:
         """Whether there is room for all images on the device."""
         return self._all is not None
 
     def has(self, records: np.ndarray) -> bool:
-        """Whether the device has all of these records, so that a plan needs no images."""
-        return bool(self._there[records].all())
+        """Whether all of these records are stored, so that their plan needs no images."""
+        return bool(self._stored[records].all())
 
-    def takes(self, images: list[np.ndarray]) -> bool:
-        """Whether these images are bytes of the shape that all must have here."""
-        return all(p.dtype == np.uint8 and p.shape == self.shape for p in images)
+    def accepts(self, images: list[np.ndarray]) -> bool:
+        """Whether these images are uint8 and of the shape that this set has."""
+        return all(image.dtype == np.uint8 and image.shape == self.shape for image in images)
 
     def stage(self, images: list[np.ndarray]) -> torch.Tensor:
-        """The images of a batch in one array that the device can copy without waiting."""
+        """Copy the images of a batch into one tensor that the device can copy without a wait."""
         staged = torch.empty(
             (len(images), *self.shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
         )
@@ -124,27 +123,27 @@ class DeviceImages:
         return staged
 
     def batch(self, plan: Plan) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of a plan on the device: data float32 N×C×h×w, labels float32 (N,)."""
+        """Make a plan's batch on the device: data float32 N×C×h×w, labels float32 (N,)."""
         values = upload(plan.values, self._device)
         if plan.images is None:
             return self.cut(values)
-        brought = plan.images.to(self._device, non_blocking=True)
+        uploaded = plan.images.to(self._device, non_blocking=True)
         if self._all is None:
-            here = values.clone()
-            here[0] = torch.arange(len(brought), device=self._device)
-            return self._cut(brought, here)
-        self._all.index_copy_(0, values[0], brought)
+            places = values.clone()
+            places[0] = torch.arange(len(uploaded), device=self._device)
+            return self._cut(uploaded, places)
+        self._all.index_copy_(0, values[0], uploaded)
         self.labels[plan.values[0]] = plan.values[4]
-        self._there[plan.values[0]] = True
+        self._stored[plan.values[0]] = True
         return self.cut(values)
 
     def cut(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``batch`` returns for a plan's ``values`` on the device, which has its images."""
+        """What ``batch`` returns for a plan's ``values`` on a device that has all its images."""
         assert self._all is not None
         return self._cut(self._all, values)
 
     def _cut(self, images: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``DataTransformer.transform`` makes of these windows."""
+        """Do what ``DataTransformer.transform`` does, for the windows in ``values``."""
         mean = self._mean_values if self._mean_image is None else self._mean_image
         if self._one_window:
             records, _, _, _, labels = values.unbind()
@@ -162,7 +161,7 @@ class DeviceImages:
         return (data.permute(0, 3, 1, 2) if self._channels_last else data), labels.to(torch.float32)
 
     def _seen(self, images: torch.Tensor) -> torch.Tensor:
-        """The one window of images, where all have it, as a batch lies in memory."""
+        """``images`` in a batch's memory order, cut to the one window if all have the same."""
         if self._one_window:
             rows, columns = self._one_window
             images = images[..., rows, columns]

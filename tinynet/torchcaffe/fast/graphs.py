@@ -1,7 +1,7 @@
-"""What records a piece of work on a device once, to have it repeated by a single call.
+"""Records a piece of work on a device once, so that a single call repeats it: a CUDA graph.
 
-On CUDA that is a CUDA graph.  The work is not done while it is recorded, and its results lie in
-memory that every repetition writes anew.
+The work is not done while it is recorded.  Its results lie in memory that every repetition
+overwrites.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Work = Callable[[], object]
 
 
 class Graphs(Protocol):
-    """Records and repeats work on one device; ``BY_DEVICE`` has the one of a type of device."""
+    """Records and repeats work on one device; ``BY_DEVICE`` has an implementation per type."""
 
     def __init__(self, device: torch.device) -> None: ...
 
     def record(self, work: Work) -> Callable[[], object]:
-        """Record ``work`` without doing it; what is returned does it, each time it is called."""
+        """Record ``work`` without doing it; return a function that does it at each call."""
 
-    def beside(self, work: Work) -> None:
-        """Do ``work`` in a queue of its own, which libraries need once before they are recorded."""
+    def warm_up(self, work: Work) -> None:
+        """Do ``work`` on the recording's own stream, as libraries need once before a recording."""
 
     def failed(self) -> str:
-        """Why nothing is recorded or repeated on the device any more; "" where it can be."""
+        """Why nothing is recorded or repeated on the device any more; "" if it can be."""
 
     def random_state(self) -> torch.Tensor:
-        """The state of the generator from which the work draws; repetitions draw on from it."""
+        """The state of the generator from which both the work and its repetitions draw."""
 
     def set_random_state(self, state: torch.Tensor) -> None: ...
 
@@ -42,7 +42,7 @@ class Graphs(Protocol):
 
 
 def same_bits(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> bool:
-    """Whether float32 (or byte) tensors hold the same bits, NaN and the sign of zero included."""
+    """Whether float32 (or byte) tensors hold the same bits, including NaN and the sign of zero."""
 
     def bits(values: torch.Tensor) -> torch.Tensor:
         return values.view(torch.int32) if values.dtype == torch.float32 else values
@@ -50,16 +50,17 @@ def same_bits(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -
     return all(torch.equal(bits(a), bits(b)) for a, b in zip(found, expected, strict=True))
 
 
-#: why a recording failed, by its device: after that nothing more is recorded or repeated there
+#: why a recording failed, by device; nothing more is recorded or repeated on such a device
 _FAILED: dict[torch.device, str] = {}
 
 
 @functools.cache
-def _queue(device: torch.device) -> torch.cuda.Stream:
-    """The stream in which work on ``device`` is made ready and recorded.
+def _recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which work on ``device`` is warmed up and recorded.
 
-    One for both, so that what libraries make for a stream (cuBLAS its workspace) is there before
-    the recording.  torch's own is of the GPU on which the process has recorded first.
+    It is one stream for both, so that what libraries allocate per stream (cuBLAS's workspace) is
+    there before the recording.  torch's default stream for recordings belongs to the GPU on which
+    the process recorded first.
     """
     return torch.cuda.Stream(device)
 
@@ -67,8 +68,8 @@ def _queue(device: torch.device) -> torch.cuda.Stream:
 class CudaGraphs:
     """CUDA graphs, each with a private pool of memory.
 
-    torch's own generator of the device takes part by itself: a repetition draws from its state of
-    that time and moves it on, as the work itself does.
+    torch's generator of the device takes part by itself: a repetition draws from the state that it
+    has at that time, and advances it as the work itself does.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -79,10 +80,9 @@ class CudaGraphs:
             graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
             main = torch.cuda.current_stream()
             try:
-                # a reader's thread may meanwhile ask for page-locked memory: only ours is watched
-                with torch.cuda.graph(
-                    graph, pool, _queue(self._device), capture_error_mode="thread_local"
-                ):
+                # "thread_local": a reader's thread may allocate page-locked memory meanwhile
+                stream = _recording_stream(self._device)
+                with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
                     work()
             except BaseException as error:
                 _FAILED[self._device] = first_line(error)
@@ -91,9 +91,9 @@ class CudaGraphs:
                 raise
         return graph.replay
 
-    def beside(self, work: Work) -> None:
+    def warm_up(self, work: Work) -> None:
         with torch.cuda.device(self._device):
-            main, side = torch.cuda.current_stream(), _queue(self._device)
+            main, side = torch.cuda.current_stream(), _recording_stream(self._device)
             side.wait_stream(main)
             with torch.cuda.stream(side):
                 work()
@@ -114,24 +114,24 @@ class CudaGraphs:
 
 
 def _leave_recording(device: torch.device, pool: tuple[int, int]) -> None:
-    """Undo what a recording that failed leaves behind in torch, so that the plain path can run.
+    """Undo what a failed recording leaves behind in torch, so that the plain path can run.
 
-    In most releases the end of a failed recording raises before torch has put back the current
-    stream, told the allocator that the recording is over (it would free no cached memory any more,
-    and ``empty_cache`` would raise), and told the generator, which would then refuse to draw.
-    The generator takes a copy of its state, with seed and offset as they are; recordings that were
-    made before stay with the old one, and so nothing that draws may be repeated any more.
+    In most releases the end of a failed recording raises too early.  torch has then not told the
+    allocator that the recording is over, so that it frees no cached memory and ``empty_cache``
+    raises; nor the generator, which then refuses to draw.
+    The generator gets a copy of its state, with the same seed and offset.  Earlier recordings keep
+    the old state, and so nothing that draws may be repeated any more.
     """
-    with contextlib.suppress(RuntimeError, AttributeError):  # it was told
+    with contextlib.suppress(RuntimeError, AttributeError):  # raised if the allocator was told
         torch._C._cuda_endAllocateToPool(device.index, pool)
         torch._C._cuda_releasePool(device.index, pool)
     generator = torch.cuda.default_generators[device.index]
-    if hasattr(generator, "clone_state"):  # a state that can be refused, from torch 2.4 on
+    if hasattr(generator, "clone_state"):  # from torch 2.4 on; earlier generators never refuse
         generator.graphsafe_set_state(generator.clone_state())
 
 
 class _Nothing:
-    """For nets without values (no_kernels.py): a repetition is nothing to the host."""
+    """For nets without values (no_kernels.py): a repetition costs the host nothing."""
 
     def __init__(self, device: torch.device) -> None:
         pass
@@ -140,7 +140,7 @@ class _Nothing:
         work()
         return lambda: None
 
-    def beside(self, work: Work) -> None:
+    def warm_up(self, work: Work) -> None:
         work()
 
     def failed(self) -> str:
@@ -156,5 +156,5 @@ class _Nothing:
         return True
 
 
-#: by the type of a device, what records work there; other devices have nothing of the kind
+#: what records work, by type of device; other devices cannot record
 BY_DEVICE: dict[str, type[Graphs]] = {"cuda": CudaGraphs, "meta": _Nothing}

@@ -1,10 +1,12 @@
 """SGD on a GPU: the parameters that share lr_mult and decay_mult are updated together.
 
-A GPU does each of these operations sooner than the host can ask for the next one: together they are
-asked for once for a group, instead of once for every parameter.
+A GPU finishes each of these small operations before the host has launched the next one.  So each is
+launched once per group instead of once per parameter.
 """
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 import torch
 
@@ -18,9 +20,6 @@ from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 @stands_in_for(SGDSolver)
 class GroupedSGDSolver(SGDSolver):
-    # multipliers, and by (lr_mult, decay_mult) the indexes of the parameters that have them
-    _groups: tuple[tuple[list[float], list[float]], dict[tuple[float, float], list[int]]]
-
     recorded: RecordedIteration | None = None
 
     def prepare(self) -> None:
@@ -29,7 +28,7 @@ class GroupedSGDSolver(SGDSolver):
         device = params[0].tensor.device if params else torch.device("cpu")
         self._grouped = device.type in graphs.BY_DEVICE
         self._recorded_tests: dict[Net, RecordedTest] = {}
-        if self._grouped and recorded_passes.wanted():
+        if self._grouped and recorded_passes.enabled():
             self.recorded = RecordedIteration(self, self.update_groups, device)
             self._recorded_tests = {net: RecordedTest(net, device) for net in self.test_nets}
 
@@ -49,23 +48,15 @@ class GroupedSGDSolver(SGDSolver):
         elif not (self.recorded and self.recorded.update(rate)):
             self.update_groups(rate)
 
-    def groups(self) -> dict[tuple[float, float], list[int]]:
-        """By lr_mult and decay_mult, the indexes of the parameters; found anew if one changes."""
-        multipliers = self.net.params_lr, self.net.params_decay
-        known = getattr(self, "_groups", None)
-        if known is None or known[0] != multipliers:
-            groups: dict[tuple[float, float], list[int]] = {}
-            for index, pair in enumerate(zip(*multipliers)):
-                groups.setdefault(pair, []).append(index)
-            known = self._groups = ([*multipliers[0]], [*multipliers[1]]), groups
-        return known[1]
-
     def update_groups(self, rate: float) -> None:
-        """What ``SGDSolver.update_weights`` does, to the bit."""
+        """Do what ``SGDSolver.update_weights`` does, to the bit."""
         parameters, params, history = self.parameters, self.net.learnable_params, self.history
         iter_size, momentum = parameters.iter_size, parameters.momentum
         weight_decay = parameters.weight_decay
-        for (lr_mult, decay_mult), indexes in self.groups().items():
+        groups = defaultdict(list)
+        for index, multipliers in enumerate(zip(self.net.params_lr, self.net.params_decay)):
+            groups[multipliers].append(index)
+        for (lr_mult, decay_mult), indexes in groups.items():
             blobs = [params[index] for index in indexes]
             weights, grads = [blob.tensor for blob in blobs], [blob.grad for blob in blobs]
             before = [history[index] for index in indexes]

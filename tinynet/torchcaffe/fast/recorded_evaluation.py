@@ -1,8 +1,8 @@
-"""Evaluation as a GPU repeats it (recorded_passes.py): a solver's tests, and predictions.
+"""Tests and predictions that a GPU records once and then repeats (recorded_passes.py).
 
-Of a test the forward pass is recorded, with the cut of its images; outside stay the sums of its
-scores.  Of predictions all that happens between an image's bytes and its probabilities is: the
-transform, the views, the net.
+The recording of a test has the forward pass, with the cutting of images; summing the scores is not
+recorded.  The recording of a prediction has everything between an image's bytes and its
+probabilities: the transform, the views and the net.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.recorded_passes import (
     PLAIN_FIRST,
     RecordedPasses,
+    enabled,
     parameters_of,
-    unusual,
-    wanted,
+    unrecordable,
 )
 from tinynet.torchcaffe.net import Net
 
@@ -42,47 +42,49 @@ class RecordedTest(RecordedPasses):
             blobs = self.net.graph.blobs
             return [tensor.clone() for tensor in (*(b.tensor for b in blobs), self.loss)]
 
-        self.graphs.beside(self.work)
+        self.graphs.warm_up(self.work)
         expected = left()
         repeat = self.recorded_work()
         repeat()
-        self.show()
+        self.show_results()
         return self.graphs.same(left(), expected)
 
 
 class RecordedPredictions:
-    """What ``work`` makes of batches of images on a device, repeated where it can be.
+    """Calls ``work`` on batches of images on a device, or repeats its recording where it can.
 
-    ``refused`` says why it is not.  Batches of another shape than the first, as the last one is,
-    are done plainly.
+    ``refused`` says why there is no recording.  Batches whose shape differs from the first one's,
+    as the last batch's often does, are done plainly.
     """
 
     def __init__(
         self, net: Net, work: Callable[[torch.Tensor], torch.Tensor], device: torch.device
     ) -> None:
-        """``work``: what runs ``net`` on images; it asks for the same of images of one shape."""
+        """``work``: runs ``net`` on images; for images of one shape it must do the same steps."""
         self._net, self._work = net, work
         self._graphs: graphs.Graphs | None = None
         self.refused = "switched off"
         self.recorded = 0
-        self._told = False
-        if device.type in graphs.BY_DEVICE and wanted():
+        self._logged = False
+        if device.type in graphs.BY_DEVICE and enabled():
             self._graphs = graphs.BY_DEVICE[device.type](device)
-            self.refused = "it has callbacks or debug_info" if net.has_callbacks else unusual(net)
+            self.refused = unrecordable(net)
+            if net.has_callbacks:
+                self.refused = "it has callbacks or debug_info"
         self._key: Any = None
-        self._done = 0  # times on the plain path, of this key
+        self._done = 0  # plain calls with this key
         self._repeat: Callable[[], object] | None = None
-        self._images: torch.Tensor | None = None  # at a place that stays
+        self._images: torch.Tensor | None = None  # the recording's input, which does not move
         self._found: torch.Tensor | None = None
-        # blobs that a script looks at, into which results are copied: memory that must stay as
-        # long as it is written to, though a larger batch gives the blobs another
+        # memory of blobs that a script looks at, into which the recording writes: it must live as
+        # long as the recording, even if a larger batch gives the blobs other memory
         self._written: list[torch.Tensor] = []
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """What ``work`` returns; it is valid until the next call."""
+        """Return what ``work`` returns; it is valid until the next call."""
         if self._graphs is not None and not self.refused and self._graphs.failed():
             self.refused = self._graphs.failed()
-            self._told = False
+            self._logged = False
             self._forget()
         if self.refused or (self._repeat and images.shape != self._key[0]):
             return self._work(images)
@@ -118,7 +120,7 @@ class RecordedPredictions:
             self._found = self._work(self._images)
 
         try:
-            self._graphs.beside(work)
+            self._graphs.warm_up(work)
             assert self._found is not None
             expected = self._found.clone()
             parts = [part for blob in self._net.graph.blobs for part in blob.parts]
@@ -133,7 +135,7 @@ class RecordedPredictions:
         except torch.cuda.OutOfMemoryError:
             self._forget()
             raise
-        except Exception as error:  # whatever it is, the plain path has done the same without it
+        except Exception as error:  # whatever it is, the plain path has done the same work before
             self.refused = f"torch cannot record it ({first_line(error)})"
         if self.refused:
             self._forget()
@@ -146,11 +148,11 @@ class RecordedPredictions:
         self._written = []
         self._done = 0
 
-    def tell(self) -> None:
-        """Say once in the log whether they are repeated, where a device can."""
-        if self._told or self._graphs is None or not (self.refused or self.recorded):
+    def log_once(self) -> None:
+        """Log once whether predictions are repeated, if the device can repeat work at all."""
+        if self._logged or self._graphs is None or not (self.refused or self.recorded):
             return
-        self._told = True
+        self._logged = True
         if self.refused:
             glog.info(f"Predictions are not repeated as a CUDA graph: {self.refused}")
         else:

@@ -1,11 +1,10 @@
-"""An iteration of training as a GPU repeats it (recorded_passes.py).
+"""A training iteration that a GPU records once and then repeats (recorded_passes.py).
 
-Recorded are the forward and backward passes of an iteration, with the images' cuts, mirrors and
-dropout's masks, and, apart from them, the update of the weights.  The learning rate is a constant
-of the recorded update, since a rate in memory would round otherwise than SGD does: where the rate
-has changed the update is done as without a recording, and recorded anew once two rates in a row
-are the same.  Outside stay the reading of records, what is displayed, clipped gradients, tests,
-snapshots.
+There are two recordings.  One has the forward and backward passes of an iteration, with the cutting
+and mirroring of images and dropout's masks; the other has the update of the weights.  The learning
+rate is a constant of the recorded update, since a rate in memory would round differently from SGD.
+When the rate changes, the update is done plainly, and recorded again once two successive rates are
+the same.  Reading records, display, gradient clipping, tests and snapshots are not recorded.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from tinynet.torchcaffe.fast.recorded_passes import RecordedPasses, parameters_o
 from tinynet.torchcaffe.solver_types.sgd import SGDSolver
 
 _COMPARED = 2  # iterations that are done both ways
-# lr_policy by which no two iterations have one rate (learning_rate.py)
-_ANOTHER_EACH_TIME = ("exp", "inv", "poly", "sigmoid")
+# each lr_policy by which the rate changes at every iteration (learning_rate.py)
+_ALWAYS_CHANGING = ("exp", "inv", "poly", "sigmoid")
 
 
 class RecordedIteration(RecordedPasses):
@@ -33,7 +32,7 @@ class RecordedIteration(RecordedPasses):
     def __init__(
         self, solver: SGDSolver, update: Callable[[float], None], device: torch.device
     ) -> None:
-        """``update``: what updates the weights from their diffs, at a rate."""
+        """``update``: a function that updates the weights from their diffs, at a given rate."""
         super().__init__(solver.net, device)
         self._solver, self._update = solver, update
         self._rate: float | None = None  # of the last update
@@ -41,7 +40,7 @@ class RecordedIteration(RecordedPasses):
         self._repeat_update: Callable[[], object] | None = None
 
     def update(self, rate: float) -> bool:
-        """Repeat the update at ``rate``; False: the solver must do it itself."""
+        """Repeat the update at ``rate``; return False if the solver must do it itself."""
         previous, self._rate = self._rate, rate
         if not self.repeated:
             return False
@@ -84,13 +83,13 @@ class RecordedIteration(RecordedPasses):
             [[*row] for row in graph.bottom_need_backward],
         )
 
-    def besides(self) -> str:
+    def left_out(self) -> str:
         policy = self._solver.parameters.lr_policy
-        if policy not in _ANOTHER_EACH_TIME:
+        if policy not in _ALWAYS_CHANGING:
             return ""
         return f"; but not the updates, whose rate changes each time (lr_policy '{policy}')"
 
-    def can_begin(self) -> bool:
+    def is_ready(self) -> bool:
         return self._rate is not None
 
     def work(self) -> None:
@@ -123,7 +122,7 @@ class RecordedIteration(RecordedPasses):
 
         same = False
         try:
-            self.graphs.beside(plainly)
+            self.graphs.warm_up(plainly)
             expected = left()
             back()
             repeat = self.recorded_work()
@@ -131,7 +130,7 @@ class RecordedIteration(RecordedPasses):
             back()
             for _ in range(_COMPARED):
                 repeat()
-                self.show()
+                self.show_results()
                 assert self._repeat_update is not None
                 self._repeat_update()
             same = self.graphs.same(left(), expected)
@@ -144,7 +143,7 @@ class RecordedIteration(RecordedPasses):
     # --- the update
 
     def _key_of_update(self, rate: float) -> Any:
-        """What it rests on besides the memory that the repeated passes read and write."""
+        """What the update depends on besides the memory that the repeated passes use."""
         solver, param = self._solver, self._solver.parameters
         return (
             rate,

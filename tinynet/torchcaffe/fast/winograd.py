@@ -1,8 +1,8 @@
 """Convolution by 3×3 windows with fewer multiplications, forward and backward.
 
-Two neighbouring outputs y of a correlation of three weights g with four inputs d take four products
-instead of six, and on both axes of an image a tile of 2×2 outputs takes 16 instead of 36
-(Winograd's minimal filtering; for images: A. Lavin and S. Gray, arXiv:1509.09308):
+Two neighbouring outputs y of a correlation of three weights g with four inputs d need four products
+instead of six.  On both axes of an image, a tile of 2×2 outputs needs 16 instead of 36 (Winograd's
+minimal filtering; for images: A. Lavin and S. Gray, arXiv:1509.09308):
 
     V = Bᵀ d B      U = G g Gᵀ      M = Σ over channels of U ⊙ V      y = Aᵀ M A
 
@@ -12,34 +12,34 @@ instead of six, and on both axes of an image a tile of 2×2 outputs takes 16 ins
          0 -1  0  1          0   0   1
 
 M is 16 matrix products, of tiles × channels by channels × outputs, at the speed of the BLAS.
-Backward is the same chain from its end, every step transposed; neighbouring tiles overlap by two
+Backward is the same chain in reverse, with every step transposed; neighbouring tiles overlap by two
 inputs, whose diffs add up:
 
     ∂M = A ∂y Aᵀ    ∂U = Vᵀ ∂M    ∂V = ∂M Uᵀ    ∂g = Gᵀ ∂U G    ∂d = B ∂V Bᵀ
 
 The results round no worse than those of the plain formula, whose sums are 9 times as long.
-In memory the channels come last, so that every sum below runs along them.
+Channels come last in memory, so that every sum below runs along them.
 """
 
 from __future__ import annotations
 
 import torch
 
-# of V and M at a time: they stay in the last level of cache
+# of V and M at a time, so that they stay in the last-level cache
 _BYTES = 12 << 20
-# the BLAS computes this many columns at a time: with a remainder it is slower than what it replaces
+# the BLAS computes this many columns at a time; with a remainder it is slower than the plain way
 _COLUMNS = 8
 # with fewer channels the sums cost more than the products save
 _CHANNELS_FORWARD = 128
 _CHANNELS_BACKWARD = 64
-# with fewer tiles it does not pay to transform the weights
+# with fewer tiles, transforming the weights does not pay
 _TILES = 1024
 
 
 def suits(images: torch.Tensor, shape: tuple[int, ...], backward: bool) -> bool:
-    """Whether this is the fast way to N×O×h×w outputs of ``shape``, by shapes and device alone.
+    """Whether this is the fast way to compute N×O×h×w outputs of ``shape``.
 
-    By nothing that is measured: the same net must round in the same way every time.
+    It depends on shapes and device alone, so that the same net always rounds the same way.
     """
     if images.device.type != "cpu" or images.dtype != torch.float32:
         return False
@@ -62,57 +62,57 @@ def forward(images: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | No
     """The N×O×h×w outputs, of even h and w, for N×C×(h+2)×(w+2) ``images``."""
     x = _channels_last(images)
     tiles = _Tiles(x, weights.shape[0])
-    products = _weights_to_products(weights)
+    u = _weight_transform(weights)
     out = x.new_empty(x.shape[0], *tiles.size, weights.shape[0])
     halves = x.new_empty(2, 4, *tiles.at_once, tiles.outputs)
     for some in tiles.blocks:
         part, y = x[some], out[some]
-        v, m = tiles.inputs_to_products(part), tiles.m[:, :, : len(part)]
-        torch.bmm(_matrices(v), products, out=_matrices(m))
+        v, m = tiles.transform_inputs(part), tiles.m[:, :, : len(part)]
+        torch.bmm(_matrices(v), u, out=_matrices(m))
         if bias is not None:
-            m[1, 1] += bias  # which is part of all four outputs
+            m[1, 1] += bias  # a term of all four outputs
         half = halves[:, :, : len(part)]
-        _sum_products(m, half[0], half[1])
+        _output_transform(m, half[0], half[1])
         for column in range(2):
-            _sum_products(half[column], y[:, 0::2, column::2], y[:, 1::2, column::2])
+            _output_transform(half[column], y[:, 0::2, column::2], y[:, 1::2, column::2])
     return out.permute(0, 3, 1, 2)
 
 
 def backward(
     images: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-    """The diffs of the images (if ``down``), and of weights and bias (if they ``learn``)."""
+    """The diffs of the images (if ``down``), the weights and the bias (if they ``learn``)."""
     x, dy = _channels_last(images), _channels_last(diff)
     tiles = _Tiles(x, weights.shape[0])
-    products = _weights_to_products(weights)
+    u = _weight_transform(weights)
     below = torch.empty_like(x) if down else None
-    products_diff, bias_diff = torch.zeros_like(products), x.new_zeros(tiles.outputs)
+    u_diff, bias_diff = torch.zeros_like(u), x.new_zeros(tiles.outputs)
     halves = x.new_empty(4, *tiles.at_once[:2], tiles.size[1], tiles.outputs)
     for some in tiles.blocks:
         part = dy[some]
         m, half = tiles.m[:, :, : len(part)], halves[:, : len(part)]
-        _share_out(part[:, 0::2], part[:, 1::2], half)
-        _share_out(half[..., 0::2, :], half[..., 1::2, :], m)
+        _output_transform_backward(part[:, 0::2], part[:, 1::2], half)
+        _output_transform_backward(half[..., 0::2, :], half[..., 1::2, :], m)
         if learn:
-            v = tiles.inputs_to_products(x[some])
-            products_diff.baddbmm_(_matrices(v).transpose(1, 2), _matrices(m))
+            v = tiles.transform_inputs(x[some])
+            u_diff.baddbmm_(_matrices(v).transpose(1, 2), _matrices(m))
             bias_diff += m[1, 1].sum((0, 1, 2))
         if below is not None:
             v = tiles.v[:, :, : len(part)]
-            torch.bmm(_matrices(m), products.transpose(1, 2), out=_matrices(v))
-            tiles.products_to_inputs(below[some])
+            torch.bmm(_matrices(m), u.transpose(1, 2), out=_matrices(v))
+            tiles.write_inputs_diff(below[some])
     return (
         None if below is None else below.permute(0, 3, 1, 2),
-        _products_to_weights(products_diff) if learn else None,
+        _weight_transform_backward(u_diff) if learn else None,
         bias_diff if learn else None,
     )
 
 
 class _Tiles:
-    """The tiles of some images N×H×W×C, a few images at a time, and memory for their products.
+    """The tiles of N×H×W×C images, a few images at a time, and memory for V and M.
 
-    ``v`` and ``m`` are 4 × 4 × images × rows of tiles × tiles in a row × C or O; the first axis
-    is that of the products along a row, the second that along a column.
+    ``v`` and ``m`` are 4 × 4 × images × rows of tiles × tiles in a row × C or O.  The first axis
+    counts the products along a row, the second those along a column.
     """
 
     def __init__(self, x: torch.Tensor, outputs: int) -> None:
@@ -128,22 +128,22 @@ class _Tiles:
         self.m = x.new_empty(4, 4, *self.at_once, outputs)
         self._half = x.new_empty(4, images, rows, width, channels)
 
-    def inputs_to_products(self, x: torch.Tensor) -> torch.Tensor:
-        """V = Bᵀ d B of every tile of a few images, in ``v``."""
+    def transform_inputs(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute V = Bᵀ d B of every tile of a few images, in ``v``."""
         v, half = self.v[:, :, : len(x)], self._half[:, : len(x)]
-        _compare(x[:, 0::2], x[:, 1::2], half, 1)
-        _compare(half[..., 0::2, :], half[..., 1::2, :], v, -2)
+        _input_transform(x[:, 0::2], x[:, 1::2], half, 1)
+        _input_transform(half[..., 0::2, :], half[..., 1::2, :], v, -2)
         return v
 
-    def products_to_inputs(self, below: torch.Tensor) -> None:
-        """The diffs B ∂V Bᵀ of all tiles in ``v``, added up in ``below``."""
+    def write_inputs_diff(self, below: torch.Tensor) -> None:
+        """Write to ``below`` the sums of the diffs B ∂V Bᵀ of all tiles in ``v``."""
         v, half = self.v[:, :, : len(below)], self._half[:, : len(below)]
-        _add_up(v, half[..., 0::2, :], half[..., 1::2, :], -2)
-        _add_up(half, below[:, 0::2], below[:, 1::2], 1)
+        _input_transform_backward(v, half[..., 0::2, :], half[..., 1::2, :], -2)
+        _input_transform_backward(half, below[:, 0::2], below[:, 1::2], 1)
 
 
-def _compare(even: torch.Tensor, odd: torch.Tensor, out: torch.Tensor, axis: int) -> None:
-    """out = Bᵀ d: ``even`` holds d₀ and, one further along ``axis``, d₂; ``odd`` d₁ and d₃."""
+def _input_transform(even: torch.Tensor, odd: torch.Tensor, out: torch.Tensor, axis: int) -> None:
+    """out = Bᵀ d; ``even`` holds d₀ and, one further along ``axis``, d₂; ``odd`` d₁ and d₃."""
     tiles = even.shape[axis] - 1
     d0, d2 = even.narrow(axis, 0, tiles), even.narrow(axis, 1, tiles)
     d1, d3 = odd.narrow(axis, 0, tiles), odd.narrow(axis, 1, tiles)
@@ -153,8 +153,10 @@ def _compare(even: torch.Tensor, odd: torch.Tensor, out: torch.Tensor, axis: int
     torch.sub(d3, d1, out=out[3])
 
 
-def _add_up(v: torch.Tensor, even: torch.Tensor, odd: torch.Tensor, axis: int) -> None:
-    """Of all tiles, d = B v: what ``_compare`` reads, written here."""
+def _input_transform_backward(
+    v: torch.Tensor, even: torch.Tensor, odd: torch.Tensor, axis: int
+) -> None:
+    """d = B v, summed over all tiles, written where ``_input_transform`` reads d."""
     tiles = even.shape[axis] - 1
     d0, d2 = even.narrow(axis, 0, tiles), even.narrow(axis, 1, tiles)
     d1, d3 = odd.narrow(axis, 0, tiles), odd.narrow(axis, 1, tiles)
@@ -168,7 +170,7 @@ def _add_up(v: torch.Tensor, even: torch.Tensor, odd: torch.Tensor, axis: int) -
     d3 += v[3]
 
 
-def _sum_products(m: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:
+def _output_transform(m: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:
     """(first, second) = Aᵀ m."""
     torch.add(m[0], m[1], out=first)
     first += m[2]
@@ -176,7 +178,7 @@ def _sum_products(m: torch.Tensor, first: torch.Tensor, second: torch.Tensor) ->
     second += m[3]
 
 
-def _share_out(first: torch.Tensor, second: torch.Tensor, m: torch.Tensor) -> None:
+def _output_transform_backward(first: torch.Tensor, second: torch.Tensor, m: torch.Tensor) -> None:
     """m = A (first, second)."""
     m[0].copy_(first)
     torch.add(first, second, out=m[1])
@@ -184,7 +186,7 @@ def _share_out(first: torch.Tensor, second: torch.Tensor, m: torch.Tensor) -> No
     m[3].copy_(second)
 
 
-def _weights_to_products(weights: torch.Tensor) -> torch.Tensor:
+def _weight_transform(weights: torch.Tensor) -> torch.Tensor:
     """U = G g Gᵀ as 16×C×O, for O×C×3×3 weights."""
     u = weights.permute(3, 2, 1, 0).contiguous()
     for _ in range(2):
@@ -193,7 +195,7 @@ def _weights_to_products(weights: torch.Tensor) -> torch.Tensor:
     return u.reshape(16, *u.shape[2:])
 
 
-def _products_to_weights(diff: torch.Tensor) -> torch.Tensor:
+def _weight_transform_backward(diff: torch.Tensor) -> torch.Tensor:
     """∂g = Gᵀ ∂U G as O×C×3×3."""
     d = diff.view(4, 4, *diff.shape[1:])
     for _ in range(2):
@@ -207,5 +209,5 @@ def _channels_last(values: torch.Tensor) -> torch.Tensor:
 
 
 def _matrices(products: torch.Tensor) -> torch.Tensor:
-    """16 matrices of one row per tile."""
+    """16 matrices with one row per tile."""
     return products.view(16, -1, products.shape[-1])

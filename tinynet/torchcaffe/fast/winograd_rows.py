@@ -1,20 +1,20 @@
 """Convolution by windows of five rows with fewer multiplications, forward and backward.
 
-Two outputs y₀ and y₁, one above the other, are made of six rows of inputs d by five rows of weights
-g.  Three of the five take four products of rows instead of six (the filtering of winograd.py, along
-one axis only), the other two three instead of four: seven products in all, and not ten.
+Two outputs y₀ and y₁, one above the other, depend on six rows of inputs d and five rows of weights
+g.  Three of the five need four products of rows instead of six (the filtering of winograd.py, along
+one axis only), the other two need three instead of four: seven products in all instead of ten.
 
     m₀ = (d₀ − d₂) g₀                +  (d₃ − d₄) g₃
     m₁ = (d₁ + d₂) (g₀ + g₁ + g₂)/2  +  d₄ (g₃ + g₄)          y₀ = m₀ + m₁ + m₂
     m₂ = (d₂ − d₁) (g₀ − g₁ + g₂)/2                           y₁ = m₁ − m₂ + m₃
     m₃ = (d₃ − d₁) g₂                +  (d₅ − d₄) g₄
 
-A product of two rows is a convolution along the row; the two of one m are a single one, of twice
-the channels.  Backward is the same chain from its end, every step transposed.
+A product of two rows is a convolution along the row; the two products of one m are a single one, of
+twice the channels.  Backward is the same chain in reverse, with every step transposed.
 
-Two outputs of five weights can do with six products, and 2×2 of 5×5 with 36 of 100, but then their
-gradients round two to three times worse than the plain formula's, and these do not.
-In memory the channels come last, so that every sum below runs along whole rows.
+Six products suffice for two outputs of five weights, and 36 instead of 100 for 2×2 outputs of 5×5,
+but then the gradients round two to three times worse than the plain formula's.  These do not.
+Channels come last in memory, so that every sum below runs along whole rows.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from typing import NamedTuple
 
 import torch
 
-# of a block's sums of rows: they stay in the last level of cache
+# of a block's sums of rows, so that they stay in the last-level cache
 _BYTES = 3 << 20
-# images in one matrix product: with fewer, threads wait for each other more often
+# images in one matrix product; with fewer, threads wait for each other more often
 _AT_ONCE = 4
-# inputs in one row of a window, outputs, and places in a row: with fewer, the sums cost more than
-# the products save
+# least inputs in one row of a window, outputs, and positions in a row: below them the sums cost
+# more than the products save
 _ROW = 240
 _OUTPUTS = 96
 _WIDTH = 20
-# with fewer outputs it does not pay to add up the weights
+# with fewer positions in a batch, adding up the weights does not pay
 _PLACES = 4096
 
 
 class _Term(NamedTuple):
-    """A product of a sum of rows of inputs by a sum of rows of weights; of each: row, factor."""
+    """A product of a sum of input rows by a sum of weight rows, each given as (row, factor)."""
 
     inputs: tuple[tuple[int, float], ...]
     weights: tuple[tuple[int, float], ...]
@@ -62,9 +62,9 @@ _TERMS = (
 
 
 def suits(images: torch.Tensor, shape: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
-    """Whether this is the fast way to N×O×h×w outputs of ``shape``, by shapes and device alone.
+    """Whether this is the fast way to compute N×O×h×w outputs of ``shape``.
 
-    By nothing that is measured: the same net must round in the same way every time.
+    It depends on shapes and device alone, so that the same net always rounds the same way.
     """
     if images.device.type != "cpu" or images.dtype != torch.float32:
         return False
@@ -86,7 +86,7 @@ def forward(images: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | No
     out = x.new_empty(len(x), *pairs.size, pairs.outputs)
     factors = _weights_to_factors(weights)
     for some in pairs.blocks:
-        # the bias is that of m₁, which is part of both outputs
+        # the bias goes into m₁, which is a term of both outputs
         m = [
             _along_rows(pairs.sums(x[some], j), factor, bias if j == 1 else None)
             for j, factor in enumerate(factors)
@@ -102,21 +102,21 @@ def forward(images: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | No
 def backward(
     images: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor, down: bool, learn: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-    """The diffs of the images (if ``down``), and of weights and bias (if they ``learn``)."""
+    """The diffs of the images (if ``down``), the weights and the bias (if they ``learn``)."""
     x, dy = _channels_last(images), _channels_last(diff)
     pairs = _Pairs(x, weights)
     below = torch.zeros_like(x) if down else None
     factors, bias_diff = _weights_to_factors(weights), x.new_zeros(pairs.outputs)
     factors_diff = [torch.zeros_like(factor) for factor in factors]
     for some in pairs.blocks:
-        m = pairs.share_out(dy[some])
+        m = pairs.m_diff(dy[some])
         if learn:
             for j, factor_diff in enumerate(factors_diff):
-                pairs.add_products(pairs.sums(x[some], j), m[j], factor_diff)
+                pairs.add_to_factor_diff(pairs.sums(x[some], j), m[j], factor_diff)
             bias_diff += m[1].sum((0, 1, 2))
         if below is not None:
             for j, factor in enumerate(factors):
-                pairs.add_to_inputs(pairs.sums_diff(m[j], factor), j, below[some])
+                pairs.add_to_inputs_diff(pairs.sums_diff(m[j], factor), j, below[some])
     return (
         None if below is None else below.permute(0, 3, 1, 2),
         _factors_to_weights(factors_diff) if learn else None,
@@ -125,10 +125,10 @@ def backward(
 
 
 class _Pairs:
-    """Pairs of rows of outputs of images N×H×W×C, a few images at a time, and memory for them.
+    """Pairs of output rows of N×H×W×C images, a few images at a time, and memory for them.
 
-    A factor is O × k_w × terms·C; ``sums`` are images × pairs × W × terms·C, and each of the m is
-    images × pairs × w × O.
+    A factor is O × k_w × terms·C, ``sums`` are images × pairs × W × terms·C, and each m is images ×
+    pairs × w × O.
     """
 
     def __init__(self, x: torch.Tensor, weights: torch.Tensor) -> None:
@@ -145,11 +145,11 @@ class _Pairs:
         self._m = x.new_empty(4, images, self.rows, self.size[1], self.outputs)
 
     def _rows(self, inputs: torch.Tensor, row: int) -> torch.Tensor:
-        """The ``row``-th of the rows of inputs of every pair."""
+        """The ``row``-th input row of every pair."""
         return inputs[:, row : row + self.size[0] - 1 : 2]
 
     def sums(self, inputs: torch.Tensor, j: int) -> torch.Tensor:
-        """The sums of rows of inputs in m_j, the channels of its terms side by side."""
+        """The sums of input rows in m_j, with the channels of its terms side by side."""
         terms = _TERMS[j]
         shape = (len(inputs), self.rows, inputs.shape[2], len(terms) * self.channels)
         sums = self._sums[: math.prod(shape)].view(shape)
@@ -161,14 +161,14 @@ class _Pairs:
                 part.copy_(rows[0])
         return sums
 
-    def add_to_inputs(self, sums_diff: torch.Tensor, j: int, below: torch.Tensor) -> None:
+    def add_to_inputs_diff(self, sums_diff: torch.Tensor, j: int, below: torch.Tensor) -> None:
         """Add the diffs of ``sums`` to those of the inputs."""
         for term, part in zip(_TERMS[j], sums_diff.split(self.channels, 3)):
             for row, factor in term.inputs:
                 self._rows(below, row).add_(part, alpha=factor)
 
-    def share_out(self, dy: torch.Tensor) -> torch.Tensor:
-        """∂m₀ … ∂m₃ of a few images' ∂y."""
+    def m_diff(self, dy: torch.Tensor) -> torch.Tensor:
+        """∂m₀ … ∂m₃ from a few images' ∂y."""
         m = self._m[:, : len(dy)]
         m[0].copy_(dy[:, 0::2])
         m[3].copy_(dy[:, 1::2])
@@ -176,8 +176,10 @@ class _Pairs:
         torch.sub(m[0], m[3], out=m[2])
         return m
 
-    def add_products(self, sums: torch.Tensor, m: torch.Tensor, factor_diff: torch.Tensor) -> None:
-        """Add to ∂factor what ∂m makes of it: diffs by gathered windows (as window_products.py)."""
+    def add_to_factor_diff(
+        self, sums: torch.Tensor, m: torch.Tensor, factor_diff: torch.Tensor
+    ) -> None:
+        """Add the product of ∂m and the gathered windows to ∂factor (see window_products.py)."""
         matrix = factor_diff.view(self.outputs, -1)
         per_image, per_row, per_pixel, _ = sums.stride()
         windows = sums.as_strided(
@@ -189,7 +191,7 @@ class _Pairs:
             matrix.addmm_(diffs.view(-1, self.outputs).t(), places)
 
     def sums_diff(self, m: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-        """The diffs of ``sums``: those of all windows, added up where windows overlap."""
+        """The diffs of ``sums``: those of all windows, summed where windows overlap."""
         matrix, width = factor.view(self.outputs, -1), self.size[1]
         shape = (len(m), self.rows, width + self.columns - 1, factor.shape[2])
         sums = self._sums[: math.prod(shape)].view(shape)
@@ -209,14 +211,14 @@ class _Pairs:
 def _along_rows(
     sums: torch.Tensor, factor: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
-    """Every row of ``sums`` convolved with ``factor``: one of the m."""
+    """One m: every row of ``sums`` convolved with ``factor``."""
     settings = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
     kernel = factor[:, None].permute(0, 3, 1, 2)
     return torch.convolution(sums.permute(0, 3, 1, 2), kernel, bias, *settings).permute(0, 2, 3, 1)
 
 
 def _weights_to_factors(weights: torch.Tensor) -> list[torch.Tensor]:
-    """The sums of rows of weights in m₀ … m₃."""
+    """The sums of weight rows in m₀ … m₃."""
     g = weights.permute(2, 0, 3, 1).contiguous()
     return [torch.cat([_sum(g, term.weights) for term in terms], 2) for terms in _TERMS]
 
@@ -229,7 +231,7 @@ def _sum(g: torch.Tensor, weights: tuple[tuple[int, float], ...]) -> torch.Tenso
 
 
 def _factors_to_weights(factors_diff: list[torch.Tensor]) -> torch.Tensor:
-    """∂weights of ∂factors: the same sums, transposed."""
+    """∂weights from ∂factors: the same sums, transposed."""
     outputs, columns, channels = factors_diff[2].shape
     g = factors_diff[2].new_zeros(5, outputs, columns, channels)
     for terms, diff in zip(_TERMS, factors_diff):

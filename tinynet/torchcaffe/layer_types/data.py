@@ -1,6 +1,6 @@
 """Data: batches from an LMDB or a LevelDB (src/caffe/layers/data_layer.cpp, base_data_layer.cpp).
 
-Set-up draws from the main stream as Caffe does: two seeds where the transformer is random, of which
+Set-up draws from the main stream as Caffe does: two seeds if the transformer is random, of which
 the second counts, then one for the thread.
 """
 
@@ -43,7 +43,7 @@ class Data(Layer):
         stream, _ = random.prefetching_layer(CONTEXT.stream, needs_random(transform, self.phase))
         transformer = DataTransformer(transform, self.phase, read_mean(transform), stream)
         self._reader = reader = self.open_reader(transformer)
-        # the thread lives as long as the layer: the reader knows nothing of it
+        # the thread must end with the layer, to which the reader has no reference
         weakref.finalize(self, reader.close)
         top[0].resize((param.batch_size, *transformer.output_shape(reader.image_shape)))
         glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
@@ -65,7 +65,7 @@ class Data(Layer):
         return store
 
     def open_reader(self, transformer: DataTransformer) -> DataReader:
-        """The reader of the database, which does not run yet."""
+        """Make the reader of the database, without starting it."""
         param = self.param.data_param
         return self.reader_type(
             self._open(param),
@@ -77,15 +77,15 @@ class Data(Layer):
         )
 
     def next_batch(self) -> Batch:
-        """The batch of the next forward; waits for the reader where it is behind."""
+        """Take the batch of the next forward; wait for the reader if it is behind."""
         return self._reader.next_batch()
 
-    def bring(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Data and labels of a batch on this thread's device."""
+    def upload_batch(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The data and labels of a batch on this thread's device."""
         return upload(batch.data, CONTEXT.device), upload(batch.labels, CONTEXT.device)
 
     def state(self) -> dict[str, Any]:
-        """The number of records, that of the next one, and the transformer's random state."""
+        """The number of records, the next record, and the transformer's random state."""
         record, stream = self._reader.position
         found: dict[str, Any] = {"records": self._reader.records, "record": record}
         if stream is not None:
@@ -96,16 +96,16 @@ class Data(Layer):
         records = self._reader.records
         self.require(
             state.get("records") == records and isinstance(state.get("record"), int),
-            f"the position is one among {state.get('records')} records; {records} are here",
+            f"the position is one in {state.get('records')} records, but there are {records} here",
         )
         stream = mt19937.from_json(state["stream"]) if "stream" in state else None
         self._reader.seek(Position(state["record"], stream))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """Each batch brings its own shape."""
+        """Every batch has its own shape, which ``forward`` sets."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        data, labels = self.bring(self.next_batch())
+        data, labels = self.upload_batch(self.next_batch())
         top[0].resize(tuple(data.shape))
         top[0].set_data(data)
         if len(top) > 1:
