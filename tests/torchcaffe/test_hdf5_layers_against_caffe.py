@@ -203,7 +203,7 @@ def test_output_writes_the_file_that_real_caffe_writes(
     ("path", "shapes", "passes", "message"),
     [
         ("{folder}/out.h5", ((2, 3), (3,)), 1, "same batch size"),
-        ("{folder}/out.h5", ((2, 3), (2,)), 2, "holds a batch already"),
+        ("{folder}/out.h5", ((2, 3), (2,)), 2, "already holds a batch"),
         ("{folder}/no/out.h5", ((2, 3), (2,)), 1, "cannot write the HDF5 file"),
         ("{folder}/out.h5", ((2, 3, 1, 1, 1), (2,)), 1, "at most 4 axes"),
     ],

@@ -97,7 +97,7 @@ LAYERS = {
     "batch reindex one bottom": refused("BatchReindex", "", X, message="exactly 2 bottom"),
     "filter one bottom": refused("Filter", "", X, message="2 or more bottom|at least 2 bottom"),
     "filter tops": refused("Filter", "", X, (2,), tops="y z", message="got 2 for 2"),
-    "filter selector": refused("Filter", "", X, (2, 3), message="a value per item"),
+    "filter selector": refused("Filter", "", X, (2, 3), message="one value per item"),
     "filter items": refused("Filter", "", X, (3,), message="as many items"),
     "filter to its selector": refused(
         "Filter", "", X, (2,), message="cannot backpropagate to the selector"

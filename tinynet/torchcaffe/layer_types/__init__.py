@@ -1,1 +1,1 @@
-"""One small file per layer type or tight family; each registers itself under its prototxt name."""
+"""One small file per layer type; each registers itself under its prototxt name."""

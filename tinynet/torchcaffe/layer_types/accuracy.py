@@ -1,7 +1,7 @@
-"""Accuracy (src/caffe/layers/accuracy_layer.cpp).
+"""Accuracy: the fraction of labels among the top_k scores (src/caffe/layers/accuracy_layer.cpp).
 
-A row is right if fewer than top_k other classes score at least as high as the true one: ties count
-against the prediction.  A comparison with NaN is false, so NaN scores count as right.
+A prediction is right if fewer than top_k other classes score at least as high as the true one: ties
+count against the prediction.  A comparison with NaN is false, so NaN scores count as right.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Accuracy(Layer):
         param = self.param.accuracy_param
         self.top_k = param.top_k
         self.ignore_label = ignore_label_of(param)
-        # how many labels there are, as tensors that stay: a recorded pass reads them where they lie
+        # number of labels → the same as a tensor, kept since a recorded pass reads its memory
         self._counts: dict[int, torch.Tensor] = {}
 
     @by_shapes
@@ -41,7 +41,7 @@ class Accuracy(Layer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         scores = shaped(bottom[0].tensor, self._labels.by_class)
         labels, counted = self._labels.indices(bottom[1].tensor)
-        # of the classes at least as good as the true one, that is one itself, unless it is NaN
+        # the true class counts itself, unless its score is NaN
         right = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) <= self.top_k
         if counted is not None:
             right &= counted
@@ -60,6 +60,6 @@ class Accuracy(Layer):
         if counted is not None:
             return counted.sum().to(torch.float32).clamp(min=1)
         count = labels.numel()
-        if count not in self._counts:  # a tensor, since a GPU divides by a number in another way
+        if count not in self._counts:  # a tensor, since a GPU divides differently by a number
             self._counts[count] = torch.full((), max(1.0, count), device=labels.device)
         return self._counts[count]

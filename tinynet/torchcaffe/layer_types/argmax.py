@@ -1,8 +1,8 @@
-"""ArgMax: the places (and values) of the largest values (src/caffe/layers/argmax_layer.cpp).
+"""ArgMax: the indices (and values) of the largest values (src/caffe/layers/argmax_layer.cpp).
 
-Without ``axis`` each image is one list of values, and the top is N × 1 × top_k of indices, or
-N × 2 × top_k of indices and values with ``out_max_val``.  With ``axis`` that axis is left with the
-top_k indices, or values with ``out_max_val``.  Of equal values the later one comes first.
+Without ``axis`` each image is one list of values, and the top is N × 1 × top_k indices, or with
+``out_max_val`` N × 2 × top_k indices and values.  With ``axis`` the top has along that axis the
+top_k indices, or with ``out_max_val`` the values.  Of equal values the later one comes first.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class ArgMax(Layer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].tensor
         if self.axis is None:
-            best, places = self._largest(values.reshape(values.shape[0], -1), 1)
-            parts = [places, best] if self.with_values else [places]
+            best, indices = self._largest(values.reshape(values.shape[0], -1), 1)
+            parts = [indices, best] if self.with_values else [indices]
             top[0].set_data(torch.stack(parts, 1).reshape(top[0].shape))
         else:
-            best, places = self._largest(values, self.axis)
-            top[0].set_data(best if self.with_values else places)
+            best, indices = self._largest(values, self.axis)
+            top[0].set_data(best if self.with_values else indices)
 
     def _largest(self, values: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The top_k largest values along ``axis``, and their indices as floats."""
-        best, places = values.flip(axis).sort(stable=True, dim=axis, descending=True)
-        places = values.shape[axis] - 1 - places.narrow(axis, 0, self.top_k)
-        return best.narrow(axis, 0, self.top_k).clone(), places.to(values.dtype)
+        best, flipped = values.flip(axis).sort(stable=True, dim=axis, descending=True)
+        indices = values.shape[axis] - 1 - flipped.narrow(axis, 0, self.top_k)
+        return best.narrow(axis, 0, self.top_k).clone(), indices.to(values.dtype)

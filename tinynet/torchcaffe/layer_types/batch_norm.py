@@ -1,13 +1,13 @@
 """BatchNorm: y = (x − mean) / √(variance + eps) (src/caffe/layers/batch_norm_layer.cpp).
 
-In TRAIN mean and variance are the batch's, and moving sums of them are kept, with fraction f:
+In TRAIN, mean and variance are the batch's, and moving sums of them are kept, with fraction f:
 
     blobs[0] ← f · blobs[0] + mean
     blobs[1] ← f · blobs[1] + variance · m / (m − 1)      m: values per channel
     blobs[2] ← f · blobs[2] + 1
 
-In TEST, or as ``use_global_stats`` says, mean and variance are blobs[0] and blobs[1] divided by
-blobs[2].  These blobs are statistics: no solver learns them, so that their lr_mult is 0.
+In TEST, or where ``use_global_stats`` says so, mean and variance are blobs[0] and blobs[1] divided
+by blobs[2].  These blobs are statistics that no solver may change, so their lr_mult is 0.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class BatchNorm(Layer):
         self._deviation = (variance + self.eps).sqrt().reshape(self._per_channel)
         normalized = centred / self._deviation
         if not self.use_global_stats:
-            # a copy of its own, since later layers may work in place on the top
+            # a copy, since later layers may work in place on the top
             self._normalized = normalized.clone()
         top[0].set_data(normalized)
 
@@ -76,7 +76,7 @@ class BatchNorm(Layer):
         self.blobs[2].tensor.mul_(self.fraction).add_(1)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        # Caffe does not ask propagate_down here, and neither do we: scripts see the diff.
+        # Caffe ignores propagate_down here, and scripts can see the diff.
         above = top[0].grad
         if not self.use_global_stats:
             # dx = (g − mean(g) − mean(g·y) · y) / √(variance + eps)

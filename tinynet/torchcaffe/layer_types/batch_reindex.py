@@ -1,7 +1,7 @@
 """BatchReindex: chosen items of a batch, in any order and number.
 
-Bottom 1, of one axis, holds the index of each item; a fraction is cut off.  An item that is chosen
-twice gets the sum of both diffs.
+Bottom 1, of one axis, holds the indices of the items; fractions are cut off.  An item chosen twice
+gets the sum of both diffs.
 
 Source: Caffe's src/caffe/layers/batch_reindex_layer.cpp.
 """

@@ -1,4 +1,4 @@
-"""Bias: y = x + b, with b spread over axes of x (src/caffe/layers/bias_layer.cpp).
+"""Bias: y = x + b, with b broadcast over x (src/caffe/layers/bias_layer.cpp).
 
 b is a second bottom, or a parameter that starts at 0.
 """
@@ -26,7 +26,7 @@ class Bias(Layer):
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         bias = self.blobs[0] if self.learned else bottom[1]
-        # Caffe adds a product, which is never −0
+        # Caffe adds a matrix product, which is never −0
         top[0].set_data(bottom[0].tensor + self._span.spread(bias.tensor + 0.0))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:

@@ -1,7 +1,7 @@
 """BNLL: log(1 + exp(x)), the binomial normal log likelihood (src/caffe/layers/bnll_layer.cpp).
 
-Caffe computes the logarithm in double precision, which sets where the top becomes 0: near −37.
-In place it takes the slope of the outputs; so do we.
+Caffe computes the logarithm in double precision, so the top becomes 0 only near x = −37.  In place,
+Caffe computes the slope from the outputs; so do we.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
-# beyond this backward takes the slope of this, lest exp(x) overflow
+# for larger x, backward uses the slope of this, since exp(x) would overflow
 _LARGEST = 50.0
 
 
@@ -19,7 +19,7 @@ _LARGEST = 50.0
 class BNLL(NeuronLayer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].tensor
-        # x + log(1 + exp(−x)) is the same, and does not overflow
+        # for positive x, x + log(1 + exp(−x)) is the same, and does not overflow
         log = values.abs().neg_().exp_().double().add_(1).log_()
         top[0].set_data(torch.where(values > 0, values + log, log).to(values.dtype))
 

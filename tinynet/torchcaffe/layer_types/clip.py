@@ -1,6 +1,6 @@
-"""Clip: x, but at least ``min`` and at most ``max`` (src/caffe/layers/clip_layer.cpp).
+"""Clip: x limited to ``min`` … ``max`` (src/caffe/layers/clip_layer.cpp).
 
-As there NaN becomes ``min``.  Where x is one of the two the diff still passes.
+As in Caffe, NaN becomes ``min``, and the diff still passes where x equals ``min`` or ``max``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""ContrastiveLoss: pairs of one kind are drawn together, others pushed ``margin`` apart.
+"""ContrastiveLoss: pulls similar pairs together, and pushes dissimilar ones ``margin`` apart.
 
-With d = |a − b| over the channels and y the label of the pair (0: of two kinds):
+With d = |a − b| over the channels and y the label of the pair (0: dissimilar):
 
     loss = Σ (d² where y, else max(margin − d, 0)²) / 2N
     loss = Σ (d² where y, else max(margin − d², 0)) / 2N        with legacy_version
@@ -19,7 +19,7 @@ import torch
 from tinynet.torchcaffe.layer import Blobs, register
 from tinynet.torchcaffe.loss_layer import LossLayer
 
-_NEAR_ZERO = 1e-4  # keeps the slope finite where both of a pair are the same
+_NEAR_ZERO = 1e-4  # keeps the slope finite where both elements of a pair are equal
 
 
 @register("ContrastiveLoss")
@@ -35,8 +35,8 @@ class ContrastiveLoss(LossLayer):
         first, second, labels = bottom
         self.require(
             first.channels == second.channels,
-            f"both of a pair must have as many channels; got shapes {first.shape} and "
-            f"{second.shape}",
+            f"both bottoms of a pair must have the same number of channels; got shapes "
+            f"{first.shape} and {second.shape}",
         )
         self.require(
             all((blob.height, blob.width) == (1, 1) for blob in bottom) and labels.channels == 1,
@@ -55,13 +55,13 @@ class ContrastiveLoss(LossLayer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         shape = (bottom[0].num, bottom[0].channels)
         self._difference = bottom[0].tensor.reshape(shape) - bottom[1].tensor.reshape(shape)
-        self._alike = bottom[2].tensor.reshape(-1).trunc() != 0
+        self._similar = bottom[2].tensor.reshape(-1).trunc() != 0
         self._squared = self._difference.square().sum(1)
         if self.legacy:
-            apart = (self.margin - self._squared).clamp(min=0)
+            dissimilar = (self.margin - self._squared).clamp(min=0)
         else:
-            apart = (self.margin - self._squared.sqrt()).clamp(min=0).square()
-        loss = torch.where(self._alike, self._squared, apart).sum()
+            dissimilar = (self.margin - self._squared.sqrt()).clamp(min=0).square()
+        loss = torch.where(self._similar, self._squared, dissimilar).sum()
         top[0].set_data(loss / bottom[0].num / 2)
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
@@ -73,8 +73,8 @@ class ContrastiveLoss(LossLayer):
             room = self.margin - distance
             slope = -room / (distance + _NEAR_ZERO)
         slope = torch.where(room > 0, slope, 0.0)
-        slope = torch.where(self._alike, 1.0, slope)
-        # where nothing pushes, the diff is 0 even if the difference is not finite
+        slope = torch.where(self._similar, 1.0, slope)
+        # where the slope is 0, the diff is 0 even if the difference is not finite
         pairs = torch.where(slope[:, None] == 0, 0.0, slope[:, None] * self._difference)
         for below, down, sign in zip(bottom, propagate_down, (1, -1)):
             if down:

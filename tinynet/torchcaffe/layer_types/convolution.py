@@ -39,7 +39,7 @@ class Convolution(ConvolutionLayer):
         return below_diff, *window_products.weight_and_bias_diff(images, diff, kernel, stride)
 
     def _by_window_products(self, images: torch.Tensor) -> bool:
-        """Whether PyTorch's own gradient of the weights is further off (window_products.py)."""
+        """Whether window_products.py computes the weights' gradient more exactly than PyTorch."""
         return (
             any(self.params_learn())
             and self._float32

@@ -1,8 +1,8 @@
 """Crop: the first bottom cut to the size of the second (src/caffe/layers/crop_layer.cpp).
 
-Axes before ``axis`` stay whole.  ``offset`` says where the cut begins: once for all axes from
-``axis`` on, or for each of them; without it, at 0.  The second bottom's values mean nothing, and
-it gets no diff.
+Axes before ``axis`` stay whole.  ``offset`` says where the crop begins: one value for all axes from
+``axis`` on, or one for each; 0 by default.  The second bottom's values are not used, and it gets no
+diff.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Crop(Layer):
         start = self.canonical_axis(param.axis, len(whole))
         self.require(
             len(size) >= len(whole),
-            f"the second bottom must have at least the axes of the first; got shapes {whole} and "
-            f"{size}",
+            f"the second bottom must have at least as many axes as the first; got shapes {whole} "
+            f"and {size}",
         )
         cropped = len(whole) - start
         given = list(param.offset) or [0]

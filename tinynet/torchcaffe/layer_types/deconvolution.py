@@ -2,7 +2,7 @@
 
     output size = stride · (H − 1) + (dilation·(kernel − 1) + 1) − 2·pad
 
-What a Convolution of the same fields does backward, this does forward, and the other way around.
+Its forward is the backward of a Convolution with the same fields, and the other way around.
 Weights are channels × num_output/group × kernel….  With the bilinear filler and one group per
 channel it enlarges images.
 """

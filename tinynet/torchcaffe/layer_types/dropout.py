@@ -1,7 +1,7 @@
 """Dropout (src/caffe/layers/dropout_layer.cpp).
 
-In TRAIN each element is kept with probability 1 − dropout_ratio and divided by it; in TEST the
-layer is the identity.  On the CPU the mask is real Caffe's, drawn from the main stream.
+In TRAIN each element is kept with probability 1 − dropout_ratio, and divided by it; in TEST the
+layer is the identity.  On a CPU the mask is real Caffe's, drawn from the main stream.
 
 A ratio of 1 keeps nothing and divides by 0: as in Caffe, 0 · ∞ makes every value NaN in TRAIN.
 """
@@ -25,7 +25,7 @@ class Dropout(Layer):
         if self.ratio == 1 and self.phase == schema.TRAIN:
             glog.warning(
                 f"{self.name}: dropout_ratio 1 keeps nothing and divides it by 0; as in Caffe, "
-                "all that comes out in TRAIN is nan",
+                "every output in TRAIN is nan",
             )
         self.scale = random.dropout_scale(self.ratio)
 
@@ -34,7 +34,7 @@ class Dropout(Layer):
         top[0].resize(bottom[0].shape)
 
     def _draw(self, values: torch.Tensor) -> torch.Tensor:
-        """scale where kept, 0 where dropped; elements are drawn in C order."""
+        """The mask: scale where kept, 0 where dropped; elements are drawn in C order."""
         if values.device.type == "cpu":
             kept = torch.from_numpy(random.dropout_mask(CONTEXT.stream, values.numel(), self.ratio))
             kept = kept.reshape(values.shape)

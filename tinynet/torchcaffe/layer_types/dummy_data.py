@@ -1,6 +1,6 @@
 """DummyData: blobs from fillers (src/caffe/layers/dummy_data_layer.cpp).
 
-Constant blobs are filled once, in set-up; all others are drawn anew at every forward.
+Constant blobs are filled once, in set-up; all others are filled again at every forward.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class DummyData(Layer):
         blob.set_data(torch.from_numpy(values).to(blob.tensor.device))
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """The shapes are given once for all."""
+        """The shapes never change."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         for above, filler in zip(top, self._fillers):

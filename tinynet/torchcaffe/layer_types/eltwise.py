@@ -1,12 +1,11 @@
 """Eltwise: the sum (with coefficients), product or maximum of blobs of one shape.
 
 Source: Caffe's src/caffe/layers/eltwise_layer.cpp.  The gradient of a maximum goes to one bottom:
-the last one that was greater than what came before it, where of the first two the second wins a
-tie.
+the last one that was greater than all before it; between the first two, the second wins a tie.
 
-In place (the top is one of the bottoms) Caffe reads what it has overwritten already, data and diff:
-a sum, which begins by setting the top to 0, loses that bottom.  The same steps in the same order on
-the same memory give the same here.
+In place (the top is one of the bottoms) Caffe reads data and diff that it has already overwritten:
+a sum, which begins by setting the top to 0, loses that bottom.  Here the same steps in the same
+order on the same memory give the same result.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class Eltwise(Layer):
         elif self.operation == _SUM:
             out.zero_()
             for value, coefficient in zip(values, self.coefficients):
-                if coefficient:  # 0 leaves out infinities too, as BLAS does
+                if coefficient:  # 0 ignores even infinities, as in BLAS
                     out.add_(value, alpha=coefficient)
         else:
             if in_place:
@@ -94,7 +93,7 @@ class Eltwise(Layer):
             below.set_diff(out)
 
     def _slope_of_product(self, i: int, top: Blob, bottom: Blobs, out: torch.Tensor) -> None:
-        """∂y/∂x_i of a product; by division, and so not where x_i is 0, unless ``stable``."""
+        """∂y/∂x_i of a product; unless ``stable``, by division, which fails where x_i is 0."""
         if not self.stable:
             torch.div(top.tensor, bottom[i].tensor, out=out)
             return

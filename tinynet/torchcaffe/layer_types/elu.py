@@ -17,7 +17,7 @@ class ELU(NeuronLayer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            # d exp(x) is exp(x) = alpha + y where x is negative; written so that it is NaN for inf
+            # the slope for negative x is alpha · exp(x) = alpha + y; NaN for inf, as in Caffe
             values = bottom[0].tensor
             slope = (values > 0) + (self.alpha + top[0].tensor) * (values <= 0)
             bottom[0].set_diff(top[0].grad * slope)

@@ -2,8 +2,8 @@
 
     y = W[x] + b        W: input_dim × num_output
 
-x holds whole numbers from 0 up to, but not with, input_dim; a fraction is cut off.  Caffe's release
-build reads beyond the weights for others; here they are refused.
+x holds integers from 0 to input_dim − 1; fractions are cut off.  For other values Caffe's release
+build reads beyond the weights; here they are refused.
 """
 
 from __future__ import annotations

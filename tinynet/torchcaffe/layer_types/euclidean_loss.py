@@ -1,4 +1,7 @@
-"""EuclideanLoss: Σ (a − b)² / 2N (src/caffe/layers/euclidean_loss_layer.cpp); both may learn."""
+"""EuclideanLoss: Σ (a − b)² / 2N, with diffs for a and b.
+
+Source: Caffe's src/caffe/layers/euclidean_loss_layer.cpp.
+"""
 
 from __future__ import annotations
 

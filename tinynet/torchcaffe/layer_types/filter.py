@@ -1,8 +1,8 @@
-"""Filter: of each bottom the items that the last bottom, the selector, names by not being 0.
+"""Filter: the items of each bottom for which the last bottom, the selector, is not 0.
 
-So the tops' first axis depends on the selector's values.  As in Caffe it is the whole batch until
-the first forward, and nothing is refused where no item is selected (of which Caffe's own backward
-dies, dividing by 0; here the diffs are 0 then).
+So the number of items in the tops depends on the selector's values.  As in Caffe, it is the whole
+batch until the first forward.  If no item is selected, Caffe's backward divides by 0 and dies; here
+the diffs are 0.
 
 Source: Caffe's src/caffe/layers/filter_layer.cpp.
 """
@@ -23,7 +23,7 @@ class Filter(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.require(
             len(top) == len(bottom) - 1,
-            f"takes a top for each bottom but the selector; got {len(top)} for {len(bottom)}",
+            f"needs a top for each bottom except the selector; got {len(top)} for {len(bottom)}",
         )
         self._is_new = True
 
@@ -32,13 +32,14 @@ class Filter(Layer):
         shape = selector.shape
         self.require(
             len(shape) > 0 and all(size == 1 for size in shape[1:]),
-            f"the selector must have a value per item, its other axes being 1; got shape {shape}",
+            f"the selector must have one value per item, so its other axes must be 1; got shape "
+            f"{shape}",
         )
         for below in filtered:
             self.require(
                 below.shape[:1] == shape[:1],
-                f"bottoms must have as many items as the selector; got shapes {below.shape} and "
-                f"{shape}",
+                f"every bottom must have as many items as the selector; got shapes {below.shape} "
+                f"and {shape}",
             )
         if self._is_new:
             self._selected = torch.arange(shape[0], device=selector.tensor.device)

@@ -1,6 +1,6 @@
 """Flatten: axes ``axis`` to ``end_axis`` become one (src/caffe/layers/flatten_layer.cpp).
 
-Top and bottom share their memory: the data from forward on, the diff from backward on.
+Top and bottom share data from the first forward on, and diffs from the first backward on.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """HDF5Data: batches from HDF5 files, a dataset for each top (src/caffe/layers/hdf5_data_layer.cpp).
 
-``source`` lists the files' names, with blanks between them.  Each top is the dataset of its name;
-its first axis counts rows, which all datasets of a file have as many of.  Rows follow one another
-across files, round and round.  With ``shuffle`` the files of a round, and the rows of a file, come
-in an order drawn from C's rand() (c_rand.py), as in Caffe: not from random_seed.
+``source`` lists the names of the files, separated by blanks.  Each top shows the dataset of its own
+name, whose first axis counts rows; all datasets of a file have the same number of rows.  Rows are
+read file after file, and from the first file again after the last.  With ``shuffle``, the order of
+the files, and of the rows in a file, is drawn from C's rand() (c_rand.py), as in Caffe: not from
+random_seed.
 
-A file is read whole when its turn comes, and stays in memory until the next one's.  Needs h5py.
+A file is read whole, and stays in memory until the next file is read.  Needs h5py.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ class HDF5Data(Layer):
         self._file_order = list(range(len(self._files)))
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._file_order)
-        self._file = 0  # place in the order of the files
-        self._rows: list[np.ndarray] = []  # of the file that is open, by tops
+        self._file = 0  # index into the order of the files
+        self._rows: list[np.ndarray] = []  # the current file's datasets, one per top
         self._row_order: list[int] = []
-        self._row = 0  # place in the order of the rows
+        self._row = 0  # index into the order of the rows
         self._open(len(top))
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._row_order)
@@ -66,13 +67,13 @@ class HDF5Data(Layer):
         return names
 
     def _open(self, tops: int) -> None:
-        """Read the file whose turn it is; its rows are in their own order."""
+        """Read the current file; its rows come in their stored order."""
         path = self._files[self._file_order[self._file]]
         rows = hdf5.load_datasets(path, list(self.param.top)[:tops])
         counts = [len(values) for values in rows]
         self.require(
             min(counts) == max(counts) > 0,
-            f"the datasets of {path} must have the same number of rows, one at least; got "
+            f"the datasets of {path} must have the same number of rows, at least one; got "
             f"{', '.join(map(str, counts))}",
         )
         if self._rows:
@@ -88,7 +89,7 @@ class HDF5Data(Layer):
         self._row_order = list(range(counts[0]))
 
     def _next(self) -> None:
-        """Go to the next row, and to the next file behind the last one."""
+        """Go to the next row, and after a file's last row to the next file."""
         self._row += 1
         if self._row < len(self._row_order):
             return
@@ -100,21 +101,21 @@ class HDF5Data(Layer):
                 if self._shuffle:
                     c_rand.PROCESS.shuffle(self._file_order)
             self._open(len(self._rows))
-            # Caffe shuffles the rows of a file that it opens twice
+            # Caffe shuffles the rows twice when it opens a file
             if self._shuffle:
                 c_rand.PROCESS.shuffle(self._row_order)
         if self._shuffle:
             c_rand.PROCESS.shuffle(self._row_order)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """The shapes are given once for all."""
+        """The shapes never change."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         batches = [np.empty((self._batch_size, *rows.shape[1:]), np.float32) for rows in self._rows]
         done = 0
         while done < self._batch_size:
-            # as many rows as the file still has; the last of them by itself, since it may end the
-            # file, and the step to the next row may lead into another file
+            # as many rows as the file still has; ``_next`` steps on from the last of them, since
+            # that step may lead into another file
             end = self._row + (self._batch_size - done) * self._step
             taken = self._row_order[self._row : end : self._step]
             for batch, rows in zip(batches, self._rows):
@@ -128,7 +129,7 @@ class HDF5Data(Layer):
             above.set_data(upload(batch, CONTEXT.device))
 
     def state(self) -> dict[str, Any]:
-        """Which row of which file comes next; where orders are drawn, these and the stream too."""
+        """Which row of which file comes next; with ``shuffle`` also the orders and the stream."""
         found: dict[str, Any] = {"files": len(self._files), "file": self._file, "row": self._row}
         if self._shuffle:
             found["file_order"], found["row_order"] = [*self._file_order], [*self._row_order]
@@ -143,11 +144,11 @@ class HDF5Data(Layer):
             and isinstance(file, int)
             and 0 <= file < files
             and isinstance(row, int),
-            f"the position is one in {state.get('files')} files; {files} are here",
+            f"the position is one in {state.get('files')} files, but there are {files} here",
         )
         self.require(
             ("rand" in state) == self._shuffle,
-            f"the position is one {'with' if 'rand' in state else 'without'} shuffle",
+            f"the position is that of a layer {'with' if 'rand' in state else 'without'} shuffle",
         )
         assert isinstance(file, int) and isinstance(row, int)
         file_order = state.get("file_order", self._file_order)
@@ -166,4 +167,4 @@ class HDF5Data(Layer):
             fits = sorted(order) == list(range(count))
         except TypeError:
             fits = False
-        self.require(fits, f"the position is no order of {count}")
+        self.require(fits, f"the position's order does not have the numbers 0 to {count - 1}")

@@ -1,7 +1,7 @@
 """HDF5Output: writes its two bottoms into a file (src/caffe/layers/hdf5_output_layer.cpp).
 
-The file is made when the net is, and the one forward pass that Caffe allows for writes the datasets
-``data`` and ``label`` into it, with four axes each.  Needs h5py.
+The file is created with the net.  The first forward pass writes the datasets ``data`` and ``label``
+into it, with four axes each; as in Caffe, there can be no second one.  Needs h5py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class HDF5Output(Layer):
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self._path = self.param.hdf5_output_param.file_name
-        hdf5.save_datasets(self._path, {})  # fails now, rather than after the work
+        hdf5.save_datasets(self._path, {})  # fails now rather than after the work
         self._written = False
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
@@ -32,8 +32,8 @@ class HDF5Output(Layer):
         )
         self.require(
             not self._written,
-            f"{self._path} holds a batch already; Caffe writes one for each net, so make the "
-            "batch as large as the data, or load the net anew",
+            f"{self._path} already holds a batch, and Caffe writes only one per net; make the "
+            "batch as large as the data, or load the net again",
         )
         glog.info(f"Saving HDF5 file {self._path}")
         datasets = {
@@ -45,4 +45,4 @@ class HDF5Output(Layer):
         glog.info(f"Successfully saved {bottom[0].num} rows")
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        """Nothing comes from above, and Caffe leaves the bottoms' diffs as they are."""
+        """There is no top; as in Caffe, the bottoms' diffs stay as they are."""

@@ -19,7 +19,7 @@ class HingeLoss(LossLayer):
         self.squared = self.param.hinge_loss_param.norm == schema.HingeLossParameter.L2
 
     def _signs(self, bottom: Blobs) -> torch.Tensor:
-        """−δ, N × classes."""
+        """−δ, of shape N × classes."""
         rows = bottom[0].num
         labels = bottom[1].tensor.reshape(-1)[:rows].to(torch.int64)
         scores = bottom[0].tensor.reshape(rows, -1)

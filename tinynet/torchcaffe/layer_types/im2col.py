@@ -1,9 +1,9 @@
 """Im2col: every window of a blob as a column (src/caffe/layers/im2col_layer.cpp).
 
-    channels × sizes → channels·kernel… × places of the window
+    channels × sizes → channels·kernel… × positions of the window
 
-with the window of ``convolution_param``, of which num_output, group, bias and fillers mean nothing
-here.  Backward adds up what each value had in all of its windows.
+``convolution_param`` describes the window; its num_output, group, bias and fillers have no effect.
+Backward sums the diffs of each value over all of its windows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ImageData: batches from the image files of a list (src/caffe/layers/image_data_layer.cpp).
 
-Images are decoded and resized as OpenCV does both (image_decoding.py).  Set-up draws from the main
-stream, between the two seeds of the transformer, one seed for ``shuffle`` and one number for
-``rand_skip``, each only where it is set.
+Images are decoded and resized as OpenCV does it (image_decoding.py).  Between the transformer's two
+seeds, set-up draws from the main stream one seed for ``shuffle`` and one number for ``rand_skip``,
+each only if it is set.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ImageData(PrefetchingLayer[Position]):
         param, transform = self.param.image_data_param, self.param.transform_param
         self.require(
             (param.new_height > 0) == (param.new_width > 0),
-            "new_height and new_width must be given both or not at all; got "
+            "give both new_height and new_width, or neither; got "
             f"{param.new_height} and {param.new_width}",
         )
         self.require(param.batch_size > 0, "batch_size must be positive; got 0")
@@ -38,14 +38,14 @@ class ImageData(PrefetchingLayer[Position]):
         glog.info(f"Opening file {param.source}")
         self._images = ImageList(param, transformer, words[0] if param.shuffle else None, skip)
         if self.phase == schema.TRAIN and not CONTEXT.root_solver and not own:
-            # every rank reads the same images, in Caffe too
+            # as in Caffe, every rank reads the same images
             glog.warning("Shuffling or skipping recommended for multi-GPU")
         glog.info(f"A total of {len(self._images)} images.")
         shape = (param.batch_size, *self._images.shape())
         self.start_reading(self._images.load, shape, self._images.position, top)
 
     def state(self) -> dict[str, Any]:
-        """The number of images, the place of the next, and what its order and crop come from."""
+        """The number of images, the next one's line, and the states that decide order and crop."""
         line, rounds, stream = self.position
         found: dict[str, Any] = {"images": len(self._images), "line": line}
         if self._images.seed is not None:
@@ -58,7 +58,7 @@ class ImageData(PrefetchingLayer[Position]):
         images, line = len(self._images), state.get("line")
         self.require(
             state.get("images") == images and isinstance(line, int) and 0 <= line < images,
-            f"the position is one among {state.get('images')} images; {images} are here",
+            f"the position is one in {state.get('images')} images, but there are {images} here",
         )
         seed, rounds = state.get("seed"), state.get("rounds", 0)
         self.require(

@@ -1,10 +1,10 @@
-"""InfogainLoss: a softmax loss in which the matrix H says how much each class counts for a label.
+"""InfogainLoss: a softmax loss in which a matrix H weights each class for each label.
 
     loss = −Σ over labels y, classes k of H[y, k] · ln max(p_k, 10⁻²⁰) / normalizer
     dx_k = (p_k · Σⱼ H[y, j] − H[y, k]) / normalizer
 
 with p the softmax of bottom 0 along ``axis``.  H, classes × classes, comes from the file
-``source`` (a BlobProto) or from bottom 2.  The identity gives SoftmaxWithLoss.
+``source`` (a BlobProto) or from bottom 2.  If H is the identity, this is SoftmaxWithLoss.
 Source: Caffe's src/caffe/layers/infogain_loss_layer.cpp.
 """
 
@@ -31,7 +31,7 @@ class InfogainLoss(LossLayer):
         self.ignore_label = ignore_label_of(loss)
         self.require(
             not loss.HasField("normalize"),
-            "loss_param.normalize is no longer taken here; write normalization instead",
+            "loss_param.normalize is no longer supported here; write normalization instead",
         )
         self.mode = loss.normalization
         self._stored: torch.Tensor | None = None
@@ -62,7 +62,7 @@ class InfogainLoss(LossLayer):
         return values.reshape(self.classes, self.classes)
 
     def _indices(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Labels as outer × inner indices, and which of them count (None: all)."""
+        """The labels as outer × inner indices, and which of them count (None: all)."""
         labels, valid = self._labels.indices(bottom[1].tensor)
         return labels.reshape(self.rows), None if valid is None else valid.reshape(self.rows)
 

@@ -1,7 +1,7 @@
 """Log: log_base(shift + scale · x); base −1 stands for e (src/caffe/layers/log_layer.cpp).
 
-In place Caffe writes the slopes, of the outputs at that, over the diffs that they are to multiply:
-its gradient is the slope squared, and wrong.  So is ours.
+In place, Caffe computes the slopes from the outputs and writes them over the diffs that they should
+multiply, so its gradient is the square of the slope, which is wrong.  Ours is the same.
 """
 
 from __future__ import annotations

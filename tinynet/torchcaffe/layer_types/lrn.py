@@ -3,8 +3,8 @@
     s = k + α · W(x²)      y = x · s^−β      dx = g · s^−β − 2αβ · x · W(g · y / s)
 
 W is the mean over a window of local_size channels (ACROSS_CHANNELS) or local_size × local_size
-pixels (WITHIN_CHANNEL, where k is 1), in which what lies outside of the image counts as 0.  The
-windows are centred, so that W is its own transpose.
+pixels (WITHIN_CHANNEL, where k is 1); values outside of the image count as 0.  The windows are
+centred, so W is its own transpose.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class LRN(Layer):
         top[0].set_data(values * self._scale.pow(-self.beta))
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
-        # Across channels Caffe does not ask propagate_down, and scripts see the diff.
+        # Across channels, Caffe ignores propagate_down, and scripts can see the diff.
         if not (self.across or propagate_down[0]):
             return
         above, scale = top[0].grad, self._scale

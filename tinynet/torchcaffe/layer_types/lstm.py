@@ -2,8 +2,8 @@
 
     (i', f', o', g')_t = W_hc · (cont_t · h_{t−1}) + W_xc · x_t + b_c [+ W_xc_static · x_static]
 
-of which an LSTMUnit makes c_t and h_t.  Parameters, in order: W_xc, b_c, [W_xc_static], W_hc, each
-with 4·num_output rows.  The hidden state has two parts, h and c.
+from which an LSTMUnit computes c_t and h_t.  The parameters are, in order, W_xc, b_c, [W_xc_static]
+and W_hc, each with 4·num_output rows.  The hidden state has two parts, h and c.
 """
 
 from __future__ import annotations

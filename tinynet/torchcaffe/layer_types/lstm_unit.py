@@ -1,11 +1,13 @@
 """LSTMUnit: one step of an LSTM's cells (src/caffe/layers/lstm_unit_layer.cpp).
 
-Bottoms c_{t−1} (1×N×D), the gates' inputs (i', f', o', g') (1×N×4D) and cont (1×N); tops c_t, h_t:
+The bottoms are c_{t−1} (1×N×D), the inputs of the gates (i', f', o', g') (1×N×4D) and cont (1×N);
+the tops are c_t and h_t:
 
     i = σ(i')   f = cont · σ(f')   o = σ(o')   g = tanh(g')
     c_t = f · c_{t−1} + i · g       h_t = o · tanh(c_t)
 
-Where cont is neither 0 nor 1, the diff of f' is off by what Caffe's is: it takes f · (1 − f).
+Where cont is neither 0 nor 1, the diff of f' is wrong in the same way as Caffe's, which uses
+f · (1 − f).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class LSTMUnit(Layer):
     num_top = (2, 2)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        # c_t may take the place of c_{t−1}, though the diffs then are those of other cells
+        # c_t may overwrite c_{t−1}, as in Caffe, though the diffs are then those of other cells
         self.require(top[1] is not bottom[1], "cannot work in place on the inputs of its gates")
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
@@ -30,7 +32,7 @@ class LSTMUnit(Layer):
         streams = cell[:2]
         self.require(
             len(cell) == 3 and cell[0] == 1,
-            f"bottom 0, the cells, must be of (1, streams, size); its shape is {cell}",
+            f"bottom 0, the cells, must have the shape (1, streams, size); its shape is {cell}",
         )
         expected = (*streams, 4 * cell[2])
         self.require(
@@ -49,9 +51,9 @@ class LSTMUnit(Layer):
     def _gates(self, gates: Blob, cont: Blob) -> tuple[torch.Tensor, ...]:
         """i, f, o and g, each 1×N×D."""
         i, f, o, g = gates.tensor.chunk(4, 2)
-        go_on = cont.tensor.unsqueeze(2)
-        # 0 forgets even what is not finite
-        kept = torch.where(go_on == 0, torch.zeros_like(f), go_on * f.sigmoid())
+        continues = cont.tensor.unsqueeze(2)
+        # where cont is 0, f is 0 even if its sigmoid is NaN
+        kept = torch.where(continues == 0, torch.zeros_like(f), continues * f.sigmoid())
         return i.sigmoid(), kept, o.sigmoid(), g.tanh()
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
@@ -62,19 +64,19 @@ class LSTMUnit(Layer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         self.require(
-            not propagate_down[2], "cannot propagate to bottom 2, where sequences continue"
+            not propagate_down[2], "cannot backpropagate to bottom 2, where sequences continue"
         )
         if not (propagate_down[0] or propagate_down[1]):
             return
         i, f, o, g = self._gates(bottom[1], bottom[2])
         above = top[1].grad
-        height = top[0].tensor.tanh()
-        cell = top[0].grad + above * o * (1 - height * height)
-        # Caffe writes both, whichever is asked for
+        squashed = top[0].tensor.tanh()
+        cell = top[0].grad + above * o * (1 - squashed * squashed)
+        # Caffe writes both diffs, even if only one is asked for
         gates = (
             cell * g * i * (1 - i),
             cell * bottom[0].tensor * f * (1 - f),
-            above * height * o * (1 - o),
+            above * squashed * o * (1 - o),
             cell * i * (1 - g * g),
         )
         bottom[0].set_diff(cell * f)

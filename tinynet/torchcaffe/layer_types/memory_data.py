@@ -1,7 +1,7 @@
-"""MemoryData: batches from arrays of the script's (src/caffe/layers/memory_data_layer.cpp).
+"""MemoryData: batches from a script's own arrays (src/caffe/layers/memory_data_layer.cpp).
 
-``Net.set_input_arrays`` gives the arrays; forward takes batch after batch from them, round and
-round.  As in Caffe the blobs show the arrays themselves, and no transformation is applied to them.
+``Net.set_input_arrays`` sets the arrays.  Each forward takes the next batch from them, and starts
+over at their end.  As in Caffe the blobs show the arrays themselves, without any transformation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class MemoryData(Layer):
     num_top = (2, 2)
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
-        # the transformer, of no use from Python, takes its seed all the same
+        # Caffe seeds the transformer, though scripts cannot use it: so this draws as well
         random.transformer(CONTEXT.stream, needs_random(self.param.transform_param, self.phase))
         param = self.param.memory_data_param
         self.batch_size = param.batch_size
@@ -41,8 +41,8 @@ class MemoryData(Layer):
     def set_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
         """Take batches from ``data``, N×C×H×W, and ``labels``, N or N×1×1×1; both float32.
 
-        N must be a multiple of batch_size. The arrays are used where they are, so they must be
-        contiguous. Raises CaffeError where pycaffe raises RuntimeError.
+        N must be a multiple of batch_size.  The arrays are not copied, so they must be contiguous.
+        Raises CaffeError where pycaffe raises RuntimeError.
         """
         if labels.ndim == 1:
             labels = np.ascontiguousarray(labels[:, None, None, None])
@@ -74,11 +74,11 @@ class MemoryData(Layer):
         self._data, self._labels, self._position = data, labels, 0
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """The shapes are given once for all."""
+        """The shapes never change."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         if self._data is None or self._labels is None:
-            self.require(False, "give it data first: net.set_input_arrays(data, labels)")
+            self.require(False, "has no data yet: call net.set_input_arrays(data, labels)")
             return
         batch = slice(self._position, self._position + self.batch_size)
         device = CONTEXT.device

@@ -3,7 +3,7 @@
     loss = −Σ ln max(p_label, 10⁻²⁰) / N
     dp_label = −1 / (N · max(p_label, 10⁻²⁰)), all others 0
 
-The bottom holds probabilities, a Softmax's top say.
+The bottom holds probabilities, for example the top of a Softmax.
 Source: Caffe's src/caffe/layers/multinomial_logistic_loss_layer.cpp.
 """
 
@@ -28,7 +28,7 @@ class MultinomialLogisticLoss(LossLayer):
         self.classes = bottom[0].count // max(1, bottom[0].num)
 
     def _picked(self, bottom: Blobs) -> tuple[torch.Tensor, torch.Tensor]:
-        """The labels, N×1 and whole, and the probabilities that they pick, no less than 10⁻²⁰."""
+        """The labels, N×1 integers, and the probabilities that they pick, at least 10⁻²⁰."""
         labels = bottom[1].tensor.reshape(-1, 1).to(torch.int64)
         require_labels(self, labels, self.classes)
         picked = bottom[0].tensor.reshape(bottom[0].num, self.classes).gather(1, labels)

@@ -2,12 +2,12 @@
 
     y = (x − mean) / (√variance + eps)
 
-over each channel of each image, or with ``across_channels`` over each image; x − mean alone
-without ``normalize_variance``.  The top always has four axes.  As in Caffe the gradient is that of
-eps near 0: dx = (dy − mean(dy) − y · mean(y · dy)) / (√variance + eps).
+over each channel of each image, or over each image with ``across_channels``.  Without
+``normalize_variance`` it is only x − mean.  The top always has four axes.  As in Caffe the gradient
+takes eps as near 0: dx = (dy − mean(dy) − y · mean(y · dy)) / (√variance + eps).
 
-In place, with ``normalize_variance``, Caffe's backward computes from diffs that it has overwritten.
-Here it is right, and a warning says so.
+In place with ``normalize_variance``, Caffe's backward reads diffs that it has overwritten.  Here
+the gradient is right, and a warning says so.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MVN(Layer):
         top[0].resize((*shape, 1, 1, 1, 1)[:4])
 
     def _rows(self, blob: Blob, values: torch.Tensor) -> torch.Tensor:
-        """``values`` of a blob, a row for each mean."""
+        """``values`` of a blob as rows, one per mean."""
         one_each = self.param.mvn_param.across_channels
         return values.reshape(blob.num if one_each else blob.num * blob.channels, -1)
 

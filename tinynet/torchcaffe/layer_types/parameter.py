@@ -1,7 +1,7 @@
 """Parameter: a top that is itself learned (include/caffe/layers/parameter_layer.hpp).
 
-Top and parameter share data and diff, so that the layers above write the parameter's diff: several
-backward passes do not add up.
+Top and parameter share data and diff.  So the layers above overwrite the parameter's diff, and
+several backward passes do not add up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Parameter(Layer):
         top[0].resize(self.add_blob(tuple(self.param.parameter_param.shape.dim)).shape)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """The shape is given once for all."""
+        """The shape never changes."""
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         top[0].share_data(self.blobs[0])

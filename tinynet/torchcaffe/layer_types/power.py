@@ -1,7 +1,7 @@
 """Power: (shift + scale · x)^power (src/caffe/layers/power_layer.cpp).
 
-In place Caffe writes the slopes, of the outputs at that, over the diffs that they are to multiply:
-its gradient is the slope squared, and wrong.  So is ours.
+In place, Caffe computes the slopes from the outputs and writes them over the diffs that they should
+multiply, so its gradient is the square of the slope, which is wrong.  Ours is the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Power(NeuronLayer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].tensor
         if self.power * self.scale == 0:
-            # whatever x is; 0⁰ is 1
+            # the same for every x; 0⁰ is 1
             top[0].set_data(torch.full_like(values, self.shift).pow_(self.power))
             return
         values = affine(values, self.scale, self.shift)
@@ -39,7 +39,7 @@ class Power(NeuronLayer):
         if propagate_down[0]:
             slope = self._slope(top, bottom)
             if self.power * self.scale == 0:
-                bottom[0].set_diff(slope)  # 0, whatever the diff is
+                bottom[0].set_diff(slope)  # 0, even if the top's diff is not finite
                 return
             bottom[0].set_diff(slope * (slope if top[0] is bottom[0] else top[0].grad))
 
@@ -50,12 +50,12 @@ class Power(NeuronLayer):
             return torch.full_like(values, slope)
         if self.power == 2:
             return values * (slope * self.scale) + slope * self.shift
-        # the rest by y / (shift + scale · x), which at 0 is NaN in Caffe too
+        # y / (shift + scale · x), which is NaN at 0, as in Caffe
         if self.shift == 0:
             return top[0].tensor / values * self.power
         return top[0].tensor / affine(values, self.scale, self.shift) * slope
 
 
 def _root(values: torch.Tensor) -> torch.Tensor:
-    """C's pow(x, ½): unlike the square root, 0 for −0 and infinite for −inf."""
+    """C's pow(x, ½), which is unlike the square root 0 for −0 and infinite for −inf."""
     return torch.where(values == -math.inf, math.inf, values.sqrt().abs_())

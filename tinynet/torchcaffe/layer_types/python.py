@@ -14,16 +14,16 @@ from tinynet.torchcaffe.vectors import RawBlobVec
 
 @register("Python")
 class Python(Layer):
-    """Passes every call on to an instance of the class that ``python_param`` names.
+    """Passes every call to an instance of the class that ``python_param`` names.
 
-    Exceptions of that class's methods come through as they are.
+    Exceptions from that class's methods are not wrapped.
     """
 
     num_bottom = (0, None)
     num_top = (0, None)
 
     def __init__(self, param: schema.LayerParameter, phase: int) -> None:
-        self.param = param  # which names the layer where its class cannot be loaded
+        self.param = param  # so that ``require`` can name the layer if its class cannot be loaded
         self.written = self._load(param)
         self.written.param_str = self.written.param_str_ = param.python_param.param_str
         self.written.phase = phase
@@ -58,7 +58,7 @@ class Python(Layer):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         self.require(
             self.phase != schema.TRAIN or CONTEXT.solver_count == 1 or CONTEXT.multiprocess,
-            "trains with several solvers only where each has a process of its own: call "
+            "can train with several solvers only if each has its own process; then call "
             "set_multiprocess(True)",
         )
         self.written.setup(RawBlobVec(bottom, fixed=True), RawBlobVec(top, fixed=True))

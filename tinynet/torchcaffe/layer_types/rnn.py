@@ -3,7 +3,7 @@
     h_t = tanh(W_hh · (cont_t · h_{t−1}) + W_xh · x_t + b_h [+ W_xh_static · x_static])
     o_t = tanh(W_ho · h_t + b_o)
 
-Parameters, in order: W_xh, b_h, [W_xh_static], W_hh, W_ho, b_o.
+The parameters are, in order, W_xh, b_h, [W_xh_static], W_hh, W_ho and b_o.
 """
 
 from __future__ import annotations

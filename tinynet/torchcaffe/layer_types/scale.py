@@ -1,7 +1,7 @@
-"""Scale: y = x · s (+ b), with s spread over axes of x (src/caffe/layers/scale_layer.cpp).
+"""Scale: y = x · s (+ b), with s broadcast over x (src/caffe/layers/scale_layer.cpp).
 
-s is a second bottom, or a parameter that starts at 1; the bias, if ``bias_term``, is always a
-parameter, of the shape of s.
+s is a second bottom, or a parameter that starts at 1.  With ``bias_term`` there is a bias, which is
+always a parameter, of the shape of s.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Scale(Layer):
         product = None
         if self.param_propagate_down[0] if self.learned else propagate_down[1]:
             product = above * (self._input if in_place else bottom[0].tensor)
-            # Where nothing is summed over outer axes, Caffe writes the sum where it should add it:
-            # then iter_size and sharing by name see the last diff only.
+            # Where nothing is summed over outer axes, Caffe overwrites the diff instead of adding
+            # to it, so that iter_size and sharing by name see the last diff only.
             overwrites = span.outer == 1 and (span.size > 1 or span.inner == 1)
-            one_each = product.numel() == scale.count  # a sum would turn −0 into 0
+            one_each = product.numel() == scale.count  # summing would turn −0 into 0
             collected = product.reshape(scale.shape) if one_each else span.collect(product)
             if self.learned and not overwrites:
                 scale.add_diff(collected)
@@ -68,15 +68,15 @@ class Scale(Layer):
         if propagate_down[0]:
             bottom[0].set_diff(_scaled(above, span.spread(scale.tensor)))
         elif product is not None and not in_place and product.numel() != scale.count:
-            bottom[0].set_diff(product)  # Caffe's scratch space: scripts see it there
+            bottom[0].set_diff(product)  # Caffe uses it as scratch space, which scripts can see
 
 
 def _has_zero(scale: torch.Tensor) -> bool:
-    """On a CPU alone, where Caffe lets BLAS scale."""
+    """Whether a scale is 0; on a CPU only, where Caffe calls BLAS's scal."""
     return scale.device.type == "cpu" and bool((scale == 0).any())
 
 
 def _scaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """``values`` · scale, where a scale of 0 makes 0 of every value, as OpenBLAS's scal."""
+    """``values`` · scale, where a scale of 0 gives 0 for every value, as OpenBLAS's scal does."""
     product = values * scale
     return product.masked_fill_(scale == 0, 0) if _has_zero(scale) else product

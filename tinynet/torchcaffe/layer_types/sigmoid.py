@@ -9,7 +9,7 @@ from tinynet.torchcaffe.neuron_layer import NeuronLayer
 
 
 def sigmoid(values: torch.Tensor) -> torch.Tensor:
-    """½ · tanh(½ · x) + ½ in double precision, as Caffe has it: exactly 0 below about −38."""
+    """½ · tanh(½ · x) + ½ in double precision, as in Caffe: exactly 0 below about −38."""
     return (values.double() * 0.5).tanh_().mul_(0.5).add_(0.5).to(values.dtype)
 
 

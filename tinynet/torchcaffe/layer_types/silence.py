@@ -1,4 +1,4 @@
-"""Silence: takes blobs that nobody else reads (src/caffe/layers/silence_layer.cpp)."""
+"""Silence: reads blobs that no other layer reads (src/caffe/layers/silence_layer.cpp)."""
 
 from __future__ import annotations
 

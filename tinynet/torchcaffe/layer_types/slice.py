@@ -1,6 +1,6 @@
 """Slice: one blob cut into several along one axis (src/caffe/layers/slice_layer.cpp).
 
-The cuts are at the ``slice_point``s, or make parts of equal size.
+The cuts are at each ``slice_point``; without any, all parts have the same size.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Slice(Layer):
             return [size // parts] * parts
         self.require(
             len(points) == parts - 1 and parts <= size,
-            f"slice_point must be given once less than there are tops, and the sliced axis must "
-            f"have an element for each top; got {len(points)} points, {parts} tops, axis of {size}",
+            f"there must be one slice_point less than tops, and the sliced axis must have an "
+            f"element for each top; got {len(points)} points, {parts} tops, an axis of {size}",
         )
         ends = [0, *points, size]
         sizes = [end - start for start, end in zip(ends, ends[1:])]

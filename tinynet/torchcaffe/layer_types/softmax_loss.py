@@ -3,8 +3,8 @@
     loss = −Σ ln max(p_label, FLT_MIN) / normalizer
 
 The floor FLT_MIN makes the loss saturate at 87.3365 instead of becoming infinite.  The normalizer
-is the number of labels not ignored (VALID, the default), of all labels (FULL), of the batch
-(BATCH_SIZE) or 1 (NONE), and at least 1.
+is the number of labels that are not ignored (VALID, the default), of all labels (FULL) or of images
+(BATCH_SIZE), or 1 (NONE); it is at least 1.
 """
 
 from __future__ import annotations

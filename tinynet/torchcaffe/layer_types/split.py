@@ -1,6 +1,6 @@
 """Split: one blob for several readers (src/caffe/layers/split_layer.cpp).
 
-The tops share the bottom's data; the bottom's diff is the sum of the tops'.
+The tops share the bottom's data; the bottom's diff is the sum of the tops' diffs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ class Split(Layer):
         shape = below.shape
         for above in top:
             above.resize(shape)
-            above.share_data(below)  # not by shapes: other memory can be given to the bottom
+            # at every forward, not only by_shapes: the bottom can share another blob's data
+            above.share_data(below)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        pass
+        """The data is shared."""
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if not propagate_down[0]:

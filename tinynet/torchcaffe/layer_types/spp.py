@@ -4,8 +4,8 @@ Level i pools the whole image into 2^i × 2^i bins:
 
     kernel = stride = ⌈size / 2^i⌉        pad = ⌈(kernel · 2^i − size) / 2⌉
 
-The bins of all levels follow each other in one row per image: channels · (1 + 4 + 16 + …) values.
-A pyramid of one level keeps the four axes of its pooling.
+The bins of all levels make one row per image: channels · (1 + 4 + 16 + …) values.  A pyramid of one
+level keeps the four axes of its pooling.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SPP(Layer):
             self._shape = shape
             self._bins: list[Blob] = []
             self._levels: list[Pooling] = []
-            for level in range(self.height):  # a level too many is refused before the next one
+            for level in range(self.height):  # a level that does not fit is refused first
                 bins = Blob()
                 self._levels.append(self._level(level, bottom, bins))
                 self._bins.append(bins)
@@ -51,7 +51,7 @@ class SPP(Layer):
 
     @property
     def _widths(self) -> list[int]:
-        """Values per image of each level."""
+        """The number of values per image of each level."""
         return [bins.shape[1] * bins.shape[2] * bins.shape[3] for bins in self._bins]
 
     def _level(self, level: int, bottom: Blobs, bins: Blob) -> Pooling:
@@ -71,7 +71,7 @@ class SPP(Layer):
             setattr(pooling, f"kernel_{axis}", kernel)
             setattr(pooling, f"stride_{axis}", kernel)
             setattr(pooling, f"pad_{axis}", padding)
-        layer = Pooling(param, schema.TRAIN)  # which Caffe, too, gives them in every phase
+        layer = Pooling(param, schema.TRAIN)  # in every phase, as in Caffe
         layer.set_up(bottom, [bins])
         return layer
 

@@ -20,6 +20,6 @@ class Swish(NeuronLayer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            y = (top[0].tensor * self.beta).double()  # 1 would be lost beside large ones
+            y = (top[0].tensor * self.beta).double()  # in float32, 1 − y would lose the 1
             slope = y + self._sigmoid * (1 - y)
             bottom[0].set_diff((top[0].grad * slope).to(self._sigmoid.dtype))

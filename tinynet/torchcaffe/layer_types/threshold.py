@@ -1,6 +1,6 @@
-"""Threshold: 1 where x is greater than the threshold, else 0, as where x is NaN.
+"""Threshold: 1 where x is greater than the threshold, else 0; NaN gives 0.
 
-Source: Caffe's src/caffe/layers/threshold_layer.cpp.  It has no slope, and so no backward.
+Source: Caffe's src/caffe/layers/threshold_layer.cpp.  There is no backward.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Tile(Layer):
         shape = bottom[0].shape
         axis = self.canonical_axis(param.axis, len(shape))
         self.require(param.tiles > 0, f"tiles must be given and positive; got {param.tiles}")
-        # axes before, copies of everything from the axis on
+        # the bottom's elements before the axis, the copies, its elements from the axis on
         self._copies = (math.prod(shape[:axis]), param.tiles, math.prod(shape[axis:]))
         top[0].resize((*shape[:axis], shape[axis] * param.tiles, *shape[axis + 1 :]))
 

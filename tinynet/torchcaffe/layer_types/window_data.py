@@ -1,8 +1,8 @@
 """WindowData: batches of windows cut out of images (src/caffe/layers/window_data_layer.cpp).
 
-Of each batch ``fg_fraction`` are windows on objects and the rest background; each is resized to
-``crop_size`` of transform_param, from which mirror and mean come too, while ``scale`` is that of
-window_data_param.  Images are decoded and resized as OpenCV does (image_decoding.py).
+``fg_fraction`` of each batch are windows on objects; the rest are background.  Each is resized to
+transform_param's ``crop_size``.  Mirror and mean come from transform_param too, but ``scale`` from
+window_data_param.  Images are decoded and resized as OpenCV does it (image_decoding.py).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WindowData(PrefetchingLayer[tuple[np.ndarray, int]]):
             f"context_pad must be less than half of crop_size, {crop}; got {param.context_pad}",
         )
         mean = read_mean(transform)
-        # the seed of the windows' own stream; the transformer's draws serve nobody
+        # seeds the windows' own stream; the draws for the transformer are not used, as in Caffe
         _, words = random.prefetching_layer(
             CONTEXT.stream, needs_random(transform, self.phase), own=1
         )
@@ -55,7 +55,7 @@ class WindowData(PrefetchingLayer[tuple[np.ndarray, int]]):
         self.start_reading(self._batches.load, (batch_size, 3, crop, crop), position, top)
 
     def state(self) -> dict[str, Any]:
-        """The number of windows, and the random state by which the next ones are chosen."""
+        """The numbers of images and windows, and the random state that chooses the next ones."""
         counts = list(self._batches.counts)
         return {"windows": counts, "stream": mt19937.to_json(self.position)}
 
@@ -63,8 +63,8 @@ class WindowData(PrefetchingLayer[tuple[np.ndarray, int]]):
         counts = list(self._batches.counts)
         self.require(
             state.get("windows") == counts,
-            f"the position is one among {state.get('windows')} images, foreground and background "
-            f"windows; {counts} are here",
+            f"the position is one in {state.get('windows')} images, foreground and background "
+            f"windows, but there are {counts} here",
         )
         position = mt19937.from_json(state.get("stream"))
         self.read_from(position, lambda: self._batches.stream.set_state(*position))

@@ -4,7 +4,7 @@
     V ← β₂ · V + (1 − β₂) · g²
     W ← W − rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · M / (√V + delta)
 
-delta is added to the uncorrected √V, unlike in torch.optim.Adam.  A .solverstate stores M of every
+Unlike in torch.optim.Adam, delta is added to the uncorrected √V.  A .solverstate stores M of every
 parameter, then V of every parameter.
 """
 
@@ -28,7 +28,7 @@ class AdamSolver(SGDSolver):
         mean = self._history[index].mul_(beta1).add_(grad, alpha=1 - beta1)
         square = self._history[len(self.net.learnable_params) + index]
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        with np.errstate(all="ignore"):  # NaN and infinities where a β is beyond 0 … 1
+        with np.errstate(all="ignore"):  # NaN or infinite where a β is outside of 0 … 1
             correction = np.sqrt(1 - np.float64(beta2) ** t) / (1 - np.float64(beta1) ** t)
         torch.div(mean, square.sqrt().add_(self.parameters.delta), out=grad)
         grad.mul_(float(rate * correction))

@@ -7,8 +7,8 @@ For the gradient g of a parameter W, in this order (src/caffe/solvers/sgd_solver
     regularize   g ← g + weight_decay · decay_mult · W        (L2; for L1, of sign(W))
     update       V ← momentum · V + lr · lr_mult · g;  W ← W − V
 
-The learning rate is inside the history V, unlike in torch.optim.SGD: the two part ways whenever
-the rate changes.
+Unlike in torch.optim.SGD, the learning rate is inside the history V: the two differ whenever the
+rate changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinynet.torchcaffe.solver import Solver, register
 
 @register("SGD")
 class SGDSolver(Solver):
-    """Stochastic gradient descent with momentum; base of the solvers that only update otherwise."""
+    """Stochastic gradient descent with momentum; base of the solvers with other update rules."""
 
     def prepare(self) -> None:
         self._history = [torch.zeros_like(blob.tensor) for blob in self.net.learnable_params]
@@ -42,7 +42,7 @@ class SGDSolver(Solver):
         self._iter += 1
 
     def update_weights(self, rate: float) -> None:
-        """From the diffs, which then hold the step that was taken."""
+        """Update the weights from the diffs, which then hold the step that was taken."""
         for index, blob in enumerate(self.net.learnable_params):
             if self.parameters.iter_size != 1:
                 blob.grad.mul_(1.0 / self.parameters.iter_size)
@@ -51,9 +51,9 @@ class SGDSolver(Solver):
             blob.tensor.sub_(blob.grad)
 
     def compute_update(self, index: int, grad: torch.Tensor, rate: float) -> None:
-        """Turn ``grad``, the regularised gradient of parameter ``index``, into what is subtracted.
+        """Turn ``grad``, the regularized gradient of parameter ``index``, into its step, in place.
 
-        In place: after an update a parameter's diff is the step that was taken, as in Caffe.
+        The step is what is subtracted from the weights; as in Caffe, the diff then holds it.
         ``rate`` is the learning rate times the parameter's lr_mult.
         """
         history = self._history[index].mul_(self.parameters.momentum).add_(grad, alpha=rate)
@@ -84,4 +84,4 @@ class SGDSolver(Solver):
         elif kind == "L1":
             blob.grad.add_(blob.tensor.sign(), alpha=decay)
         else:
-            raise CaffeError(f"unknown regularization_type '{kind}'; known are L1, L2")
+            raise CaffeError(f"unknown regularization_type '{kind}'; the types are L1 and L2")
