@@ -208,7 +208,7 @@ def test_a_mistake_gets_one_line_and_exit_status_1_or_2(tmp_path: Path) -> None:
     for arguments, status, said in (
         (["train"], 2, "need a solver definition"),
         (["train", "-solver", "nowhere.prototxt"], 1, "nowhere.prototxt: -solver names no file"),
-        (["test", "-model=net.prototxt", "-weights=a,b"], 1, "of test is one file"),
+        (["test", "-model=net.prototxt", "-weights=a,b"], 1, "test takes one file"),
         (
             ["test", "-model", "net.prototxt", "-weights", "nowhere"],
             1,

@@ -71,7 +71,7 @@ def test_a_rank_that_is_killed_ends_all_with_one_line_and_the_last_snapshot(
     assert process.returncode == 1
     *_, last = log.splitlines()
     assert last == (
-        "tinynet: rank 1 of 2 has ended (signal 9), and with it the training; "
+        "tinynet: rank 1 of 2 has ended (signal 9), which ended the training; "
         "resume from the last snapshot"
     )
     assert not Path(f"/proc/{worker}").exists()
@@ -137,7 +137,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
         Ranks(1).device([0])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")  # Slurm's, for this task
     assert Ranks(1).device([0]) == 0
-    with pytest.raises(CaffeError, match="2 solvers were asked for, and the launcher started 4"):
+    with pytest.raises(CaffeError, match="2 solvers were asked for, but the launcher started 4"):
         Ranks(2)
 
 

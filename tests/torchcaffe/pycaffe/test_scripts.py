@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 import tinynet.torchcaffe as engine
 from tests.children import python
@@ -67,6 +68,13 @@ def test_io_has_what_pycaffes_has_from_others() -> None:
     assert engine.io.zoom(np.ones((2, 2)), 2).shape == (4, 4)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         engine.io.nothing  # noqa: B018
+
+
+def test_io_has_scipys_zoom_though_a_module_of_the_script_has_that_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "zoom", types.ModuleType("zoom"))
+    assert engine.io.zoom is scipy.ndimage.zoom
 
 
 def test_another_caffe_in_the_process_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

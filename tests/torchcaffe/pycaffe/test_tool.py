@@ -147,7 +147,7 @@ def test_a_list_of_weights_is_for_train_alone(folder: Path) -> None:
     _, log = run("train", solver="solver.prototxt", weights=weights)
     assert log.count("Finetuning from small_iter_10.caffemodel") == 2
     assert log.count("Finetuning from small_iter_20.caffemodel") == 2
-    with pytest.raises(CaffeError, match=r"could not open file .*: -weights of test is one file"):
+    with pytest.raises(CaffeError, match=r"could not open file .*: test takes one file"):
         run("test", model="net.prototxt", weights=weights)
 
 

@@ -1,7 +1,7 @@
-"""pycaffe's own face over the engine: what Caffe writes in Python or in its command line.
+"""pycaffe's API over the engine: what Caffe implements in Python or in its command line.
 
-The engine (net, solver, layers) imports nothing from here.  The package is pycaffe's module
-``caffe.pycaffe`` too, whose names it has.
+The engine (net, solver, layers) imports nothing from here.  The package also stands for pycaffe's
+module ``caffe.pycaffe``, and has its names.
 """
 
 from inspect import getattr_static
@@ -30,7 +30,7 @@ __all__ = [
     "Timer",
 ]
 
-# the functions and properties of which pycaffe makes its Net, under the names that they have there
+# the functions and properties that pycaffe adds to its Net, under their names in that module
 _Net_batch = Net._batch
 _Net_forward, _Net_backward = Net.forward, Net.backward
 _Net_forward_all, _Net_forward_backward_all = Net.forward_all, Net.forward_backward_all

@@ -1,6 +1,6 @@
-"""``caffe._caffe``: under the names of pycaffe's compiled module, what old scripts take from it.
+"""``caffe._caffe``: the names of pycaffe's compiled module, from which old scripts import.
 
-``__all__`` is what pycaffe's package has of these names too.
+``__all__`` has those that pycaffe's package exports too.
 """
 
 from tinynet.caffeformat.schema import LayerParameter as LayerParameter
@@ -44,7 +44,7 @@ from tinynet.torchcaffe.vectors import LayerVec as LayerVec
 from tinynet.torchcaffe.vectors import RawBlobVec as RawBlobVec
 from tinynet.torchcaffe.vectors import StringVec as StringVec
 
-# the release of Caffe whose behaviour this is
+# the release of Caffe whose behaviour this engine has
 __version__ = "1.0.0"
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""``install_as_caffe()``: from then on, ``import caffe`` means this engine."""
+"""``install_as_caffe()``, after which ``import caffe`` means this engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from tinynet.torchcaffe.errors import CaffeError
 
 _ENGINE = "tinynet.torchcaffe"
-# pycaffe's modules (python/caffe/), and ours with the same names in them
+# pycaffe's modules (python/caffe/), and those of ours that have the same names in them
 MODULES = {
     "caffe": _ENGINE,
     "caffe._caffe": f"{_ENGINE}.pycaffe._caffe",
@@ -25,19 +25,19 @@ MODULES = {
 
 
 def install_as_caffe() -> None:
-    """Put the engine and its modules under pycaffe's names: ``caffe``, ``caffe.io``, ….
+    """Register the engine and its modules under pycaffe's names: ``caffe``, ``caffe.io``, ….
 
-    Call it once, before the first ``import caffe``, in a script of your own or in a module that
-    imports others' pycaffe code; later calls change nothing.  It holds for this process.
+    Call it once per process, before the first ``import caffe``, in your script or in a module that
+    imports others' pycaffe code; later calls change nothing.
 
-    Raises CaffeError where another module named caffe was imported before, as real Caffe: objects
-    of two Caffes would meet in one script.
+    Raises CaffeError if another module named caffe, such as real Caffe, was imported before: a
+    script must not mix the objects of two Caffes.
     """
     ours = importlib.import_module(_ENGINE)
     before = sys.modules.get("caffe")
     if before is not None and before is not ours:
         raise CaffeError(
-            f"another caffe was imported before, from {getattr(before, '__file__', 'nowhere')}; "
+            f"another caffe is already imported, from {getattr(before, '__file__', 'nowhere')}; "
             "call install_as_caffe() before the first 'import caffe'"
         )
     sys.modules.update((name, importlib.import_module(place)) for name, place in MODULES.items())

@@ -17,9 +17,9 @@ from tinynet.torchcaffe.pycaffe import io
 class Classifier(Net):
     """A deploy net with its preprocessing.
 
-    ``image_dims``: (height, width) to which images are scaled before they are cropped; the size
+    ``image_dims``: (height, width) to which images are resized before they are cropped; the size
     of the net's input by default.  ``mean``, ``input_scale``, ``raw_scale`` and ``channel_swap``
-    go to the ``transformer``, see ``io.Transformer``.
+    go to the ``transformer``; see ``io.Transformer``.
     """
 
     def __init__(
@@ -38,9 +38,10 @@ class Classifier(Net):
         self.image_dims = self.crop_dims if image_dims is None else image_dims
 
     def predict(self, inputs: Sequence[np.ndarray], oversample: bool = True) -> np.ndarray:
-        """Probabilities (N × classes) of N images (H×W×K, as ``io.load_image`` gives them).
+        """The probabilities (N × classes) of N images (H×W×K, as from ``io.load_image``).
 
-        ``oversample``: average over corners, centre and mirrors; otherwise the centre crop alone.
+        ``oversample``: whether to average over corners, centre and their mirrors, or to take only
+        the centre crop.
         """
         size = tuple(self.image_dims)
         images = np.stack([io.resize_image(image, size) for image in inputs])

@@ -1,10 +1,10 @@
-"""How a layer's output pixels lie over its input's, and the Crop that lays one blob over another.
+"""Maps between the pixel coordinates of two blobs, and the Crop that aligns one blob with another.
 
-A map is (axis, scale, shift): input coordinate = scale · output coordinate + shift, from the axis
-``axis`` on (None: for every axis, which is the identity's).  Convolution with kernel k (dilated:
-1 + dilation·(k − 1)), stride s and pad p reads its output pixel i around s·i − p + (k − 1)/2; the
-maps here are pycaffe's, which state it as (axis, 1/s, (p − (k − 1)/2)/s) and, for Deconvolution,
-as (axis, s, (k − 1)/2 − p).
+A map (axis, scale, shift) means output coordinate = scale · input coordinate + shift, from ``axis``
+on (None, in the identity: for every axis).  A Convolution with kernel k (dilated:
+1 + dilation·(k − 1)), stride s and pad p computes its output i around the input
+s·i − p + (k − 1)/2, so its map is (axis, 1/s, (p − (k − 1)/2)/s).  A Deconvolution's map is
+(axis, s, (k − 1)/2 − p).
 
 Behaviour: ``python/caffe/coord_map.py``.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from tinynet.torchcaffe.pycaffe.net_spec import Function, Top
 from tinynet.torchcaffe.pycaffe.net_spec import layers as L
 
-# axis, scale, shift; scale and shift are numbers or one number for each spatial axis
+# axis, scale, shift; scale and shift are a number, or one number per spatial axis
 Map = tuple[Optional[int], Any, Any]
 
 IDENTITY: Map = (None, 1, 0)
@@ -53,13 +53,13 @@ class UndefinedMapException(Exception):
 
 
 class AxisMismatchException(Exception):
-    """Two maps that begin at different axes cannot be composed."""
+    """Two maps that start at different axes cannot be composed."""
 
 
 def conv_params(fn: Function) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
     """Axis, stride, dilated kernel size and pad of a Convolution, Deconvolution or Pooling.
 
-    Raises KeyError without kernel_size, AssertionError beside kernel_h, stride_w and their like.
+    Raises KeyError without kernel_size, AssertionError if kernel_h, stride_w or the like are given.
     """
     params = fn.params.get("convolution_param", fn.params)
     kernel = np.array(params["kernel_size"], ndmin=1)
@@ -79,7 +79,7 @@ def crop_params(fn: Function) -> tuple[int, np.ndarray]:
 
 
 def coord_map(fn: Function) -> Map:
-    """The map of one layer.  Raises UndefinedMapException where it has none."""
+    """The map of one layer.  Raises UndefinedMapException if it has none."""
     if fn.type_name in PASS_THROUGH_LAYERS:
         return IDENTITY
     if fn.type_name in ("Convolution", "Pooling", "Im2col"):
@@ -95,29 +95,31 @@ def coord_map(fn: Function) -> Map:
 
 
 def compose(base_map: Map, next_map: Map) -> Map:
-    """``next_map`` seen through ``base_map``.
+    """The map that applies ``next_map`` first, then ``base_map``.
 
-    Raises AxisMismatchException where both name an axis, and not the same.
+    Raises AxisMismatchException if they name different axes.
     """
     base_axis, base_scale, base_shift = base_map
     next_axis, next_scale, next_shift = next_map
     named = {axis for axis in (base_axis, next_axis) if axis is not None}
     if len(named) > 1:
-        raise AxisMismatchException(f"maps from axis {base_axis} and from axis {next_axis}")
+        raise AxisMismatchException(
+            f"cannot compose maps from axis {base_axis} and from axis {next_axis}"
+        )
     axis = named.pop() if named else None
     return axis, base_scale * next_scale, base_scale * next_shift + base_shift
 
 
 def inverse(coord_map: Map) -> Map:
-    """The map the other way round."""
+    """The inverse map."""
     axis, scale, shift = coord_map
     return axis, 1 / scale, -shift / scale
 
 
 def coord_map_from_to(top_from: Top, top_to: Top) -> Map:
-    """The map from ``top_from`` to ``top_to``, through a blob that both are computed from.
+    """The map from ``top_from`` to ``top_to``, through a blob from which both are computed.
 
-    Raises RuntimeError where there is none that spatial layers lead to.
+    Raises RuntimeError if no such blob is connected to both by spatial layers.
     """
     from_maps = dict(_maps_to_sources(top_from))
     for source, to_map in _maps_to_sources(top_to):
@@ -127,13 +129,13 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> Map:
 
 
 def _maps_to_sources(top: Top) -> Iterator[tuple[Top, Map]]:
-    """Every blob that ``top`` is computed from by layers with maps, itself first, nearest first."""
+    """Every blob from which layers with maps compute ``top``: itself first, then nearest first."""
     todo: list[tuple[Top, Map]] = [(top, IDENTITY)]
     seen = {top}
     while todo:
         current, to_current = todo.pop(0)
         yield current, to_current
-        # a Crop's second bottom only lends its size
+        # only the size of a Crop's second bottom matters
         bottoms = current.fn.inputs[: 1 if current.fn.type_name == "Crop" else None]
         new = [bottom for bottom in bottoms if bottom not in seen]
         with contextlib.suppress(UndefinedMapException):
@@ -142,9 +144,9 @@ def _maps_to_sources(top: Top) -> Iterator[tuple[Top, Map]]:
 
 
 def crop(top_from: Top, top_to: Top) -> Any:
-    """The Crop of ``top_from`` to what lies over ``top_to``, as a top of a NetSpec.
+    """Make the Crop of ``top_from`` to the part that lies over ``top_to``, as a NetSpec top.
 
-    Raises AssertionError where the blobs differ in scale, or the offset is negative or no integer.
+    Raises AssertionError if the blobs differ in scale, or the offset is negative or no integer.
     """
     axis, scale, shift = coord_map_from_to(top_from, top_to)
     scale, shift = np.array(scale, ndmin=1), np.array(shift, ndmin=1)

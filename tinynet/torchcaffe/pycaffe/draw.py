@@ -1,7 +1,7 @@
-"""``caffe.draw``: a net as a graph of pydot's, and as an image.
+"""``caffe.draw``: a net as a pydot graph, and as an image.
 
-Images are made by graphviz, as in pycaffe, where pydot and the program ``dot`` are installed; where
-they are not, SVG and PNG are drawn by ``caffeformat.net_drawing``.
+As in pycaffe, graphviz makes the images if pydot and the program ``dot`` are installed.  Otherwise
+``caffeformat.net_drawing`` draws SVG and PNG.
 Behaviour: ``python/caffe/draw.py``.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from tinynet.caffeformat import net_drawing, schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, as_caffe_errors
-from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # as pycaffe's module has it
+from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # a name of pycaffe's module
 
 # styles of layers, of layers that work in place, and of blobs
 LAYER_STYLE_DEFAULT = {"shape": "record", "fillcolor": "#6495ED", "style": "filled"}
@@ -36,19 +36,19 @@ def _pydot() -> Any:
         except ImportError:
             continue
     raise CaffeError(
-        "a graph of caffe.draw is pydot's, which is not installed: pip install pydot; "
+        "caffe.draw makes graphs with pydot, which is not installed: pip install pydot; "
         "draw_net_to_file writes .svg and .png without it"
     )
 
 
 def get_pooling_types_dict() -> dict[int, str]:
-    """Names of the pooling methods by their numbers."""
+    """The names of the pooling methods, by number."""
     values = schema.FIELDS["PoolingParameter"]["pool"].values
     return {number: name for name, number in values.items()}
 
 
 def get_edge_label(layer: schema.LayerParameter) -> str:
-    """What stands at the edges from a layer: its batch size or its number of outputs."""
+    """The label of the edges from a layer: its batch size or its number of outputs."""
     if layer.type == "Data":
         return f"Batch {layer.data_param.batch_size}"
     if layer.type in ("Convolution", "Deconvolution"):
@@ -59,9 +59,9 @@ def get_edge_label(layer: schema.LayerParameter) -> str:
 
 
 def get_layer_lr_mult(layer: schema.LayerParameter) -> tuple[float, float]:
-    """lr_mult of a learning layer's weights and bias.
+    """The lr_mult of a learning layer's weights, and of its bias.
 
-    Raises ValueError for another type, or for more than two params.
+    Raises ValueError for another type of layer, or for more than two params.
     """
     if layer.type not in _LEARNING:
         raise CaffeValueError(f"{layer.type} layers do not have a learning rate multiplier")
@@ -76,7 +76,7 @@ def get_layer_lr_mult(layer: schema.LayerParameter) -> tuple[float, float]:
 
 
 def get_layer_label(layer: schema.LayerParameter, rankdir: str, display_lrm: bool = False) -> str:
-    """What stands in a layer's box, in double quotes: on one line where the graph is vertical."""
+    """The text in a layer's box, in double quotes: on one line if the graph is vertical."""
     separator = " " if rankdir in ("TB", "BT") else r"\n"
     kind = layer.type
     if kind == "Pooling":
@@ -111,7 +111,7 @@ def choose_color_by_layertype(layertype: str) -> str:
 
 
 def _is_in_phase(layer: schema.LayerParameter, phase: int | None) -> bool:
-    """Whether pycaffe draws the layer; rules of level and stage do not count."""
+    """Whether pycaffe draws the layer; it ignores rules of level and stage."""
     if phase is None:
         return True
     if len(layer.include) and len(layer.exclude):
@@ -127,9 +127,9 @@ def get_pydot_graph(
     phase: int | None = None,
     display_lrm: bool = False,
 ) -> Any:
-    """The net as a graph of pydot's, with nodes for layers and for blobs.
+    """The net as a pydot graph, with nodes for layers and for blobs.
 
-    Raises CaffeError where neither pydotplus nor pydot is installed.
+    Raises CaffeError if neither pydotplus nor pydot is installed.
     """
     pydot = _pydot()
     graph = pydot.Dot(caffe_net.name or "Net", graph_type="digraph", rankdir=rankdir)
@@ -165,10 +165,10 @@ def draw_net(
     phase: int | None = None,
     display_lrm: bool = False,
 ) -> bytes:
-    """The image of a NetParameter in the format ``ext``: graphviz's text is ``raw``.
+    """The image of a NetParameter in the format ``ext``; ``raw`` is graphviz's own text.
 
-    Without graphviz there are ``svg`` and ``png``, where ``display_lrm`` shows nothing.
-    Raises CaffeError for another format then, or for a net without layers.
+    Without graphviz the formats are ``svg`` and ``png``, in which ``display_lrm`` shows nothing.
+    Raises CaffeError for any other format then, and for a net without layers.
     """
     if shutil.which("dot") or ext not in net_drawing.FORMATS:
         graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
@@ -176,8 +176,8 @@ def draw_net(
             return str(graph.to_string()).encode()
         if not shutil.which("dot"):
             raise CaffeError(
-                f"the image format {ext} needs graphviz, whose program dot is not on PATH; without "
-                f"it there are {', '.join(net_drawing.FORMATS)} and raw"
+                f"the image format {ext} needs graphviz, whose program dot is not on PATH; the "
+                f"formats without it are {', '.join(net_drawing.FORMATS)} and raw"
             )
         return bytes(graph.create(format=ext))
     with as_caffe_errors():
@@ -191,7 +191,7 @@ def draw_net_to_file(
     phase: int | None = None,
     display_lrm: bool = False,
 ) -> None:
-    """Write the image of a net; its format is the end of the file's name (see ``draw_net``)."""
+    """Write the image of a net; the file's extension is the format (see ``draw_net``)."""
     ext = filename[filename.rfind(".") + 1 :]
     image = draw_net(caffe_net, rankdir, ext, phase, display_lrm)
     with open(filename, "wb") as file:

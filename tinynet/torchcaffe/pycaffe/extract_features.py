@@ -1,4 +1,4 @@
-"""What ``extract_features`` does: blobs of a net as databases (tools/extract_features.cpp)."""
+"""``extract_features``: stores blobs of a net in databases (tools/extract_features.cpp)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tinynet.torchcaffe import context, glog
 from tinynet.torchcaffe.errors import as_caffe_errors, check
 from tinynet.torchcaffe.net import TEST, Net
 
-_EACH = 1000  # records between two lines of the log
+_EACH = 1000  # records between two log lines
 
 
 def run(flags: dict[str, Any]) -> int:
     """Extract; ``flags`` are weights, net, blobs, databases, batches, backend, mode and device.
 
-    Raises UsageError where there are more blobs than databases or fewer, CaffeError for a blob that
-    the net has not.
+    Raises UsageError if there are not as many databases as blobs, CaffeError for a blob that the
+    net does not have.
     """
     blobs, databases = flags["blobs"].split(","), flags["databases"].split(",")
     if len(blobs) != len(databases):
@@ -71,7 +71,7 @@ def _choose_device(mode: str, device: int) -> None:
 
 
 def _datums(values: np.ndarray) -> list[bytes]:
-    """A Datum for each item of a blob of at most four axes; axes that it lacks are 1."""
+    """A Datum for each item of a blob of at most four axes; missing axes count as 1."""
     check(values.ndim <= 4, f"a Datum has three axes; got a blob of shape {values.shape}")
     shape = (*values.shape, 1, 1, 1, 1)[:4]
     found = []

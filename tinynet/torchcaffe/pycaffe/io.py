@@ -1,14 +1,13 @@
 """pycaffe's ``caffe.io``: images in, blobs out, and conversions between arrays and messages.
 
-Behaviour: ``python/caffe/io.py``.  Two things differ: images are read with Pillow instead of
-scikit-image, to the same numbers; and ``preprocess`` leaves its argument as it was, where pycaffe
-scales a float32 array that needs no resizing in place.
+Behaviour: ``python/caffe/io.py``, with two differences.  Pillow reads the images instead of
+scikit-image, and gives the same numbers.  And ``preprocess`` never changes its argument, while
+pycaffe scales a float32 array in place if it needs no resizing.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tinynet.caffeformat import schema
+from tinynet.caffeformat import blob_proto, schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, check
 from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # caffe.io.caffe_pb2.Datum()
 from tinynet.torchcaffe.pycaffe.resize import resize_like_skimage, resize_like_zoom
@@ -24,26 +23,27 @@ from tinynet.torchcaffe.pycaffe.resize import resize_like_skimage, resize_like_z
 if TYPE_CHECKING:
     from tinynet.torchcaffe.net import Net
 
-# what scripts take from pycaffe's module though it is another's: caffe.io.skimage.io.imread(…)
+# names that pycaffe's module imports from other packages, and that scripts use through it, as in
+# caffe.io.skimage.io.imread(…): the module to import, and its package
 _OF_OTHERS = {
-    "skimage": ("skimage.io", "skimage"),
-    "resize": ("skimage.transform", "resize"),
-    "zoom": ("scipy.ndimage", "zoom"),
+    "skimage": ("skimage.io", "scikit-image"),
+    "resize": ("skimage.transform", "scikit-image"),
+    "zoom": ("scipy.ndimage", "scipy"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """What pycaffe's module imported from elsewhere, imported when a script asks for it."""
+    """What pycaffe's module imports from elsewhere, imported when a script asks for it."""
     if name not in _OF_OTHERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place, what = _OF_OTHERS[name]
+    place, package = _OF_OTHERS[name]
     try:
         module = importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise CaffeError(
-            f"caffe.io.{name} is scikit-image's, which is not installed: pip install scikit-image"
+            f"caffe.io.{name} belongs to {package}, which is not installed: pip install {package}"
         ) from error
-    return sys.modules[what] if what in sys.modules else getattr(module, what)
+    return importlib.import_module(name) if name == "skimage" else getattr(module, name)
 
 
 # --- messages and arrays
@@ -52,16 +52,14 @@ def __getattr__(name: str) -> Any:
 def blobproto_to_array(blob: schema.BlobProto, return_diff: bool = False) -> np.ndarray:
     """A BlobProto's data (or diff) as a float64 array of the shape that it states.
 
-    Raises ValueError where shape and number of values do not fit.
+    Raises ValueError if the number of values does not fit the shape.
     """
     values = np.array(blob.diff if return_diff else blob.data, dtype=np.float64)
-    if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
-        return values.reshape(blob.num, blob.channels, blob.height, blob.width)
-    return values.reshape(tuple(blob.shape.dim))
+    return values.reshape(blob_proto.shape_of(blob))
 
 
 def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> schema.BlobProto:
-    """A BlobProto with the array's shape and values; ``diff``, of the same shape, goes with it."""
+    """A BlobProto with the array's shape and values, and with ``diff``, of the same shape."""
     blob = schema.BlobProto()
     blob.shape.dim.extend(arr.shape)
     blob.data.extend(arr.astype(float).flat)
@@ -116,7 +114,8 @@ def datum_to_array(datum: schema.Datum) -> np.ndarray:
 class Transformer:
     """Prepares images for the inputs of a net, and turns blobs back into images.
 
-    ``inputs``: the shape of each input blob by name, as ``{"data": net.blobs["data"].data.shape}``.
+    ``inputs``: input blobs' shapes by name, for example
+    ``{"data": net.blobs["data"].data.shape}``.
     """
 
     def __init__(self, inputs: Mapping[str, Sequence[int]]) -> None:
@@ -132,10 +131,10 @@ class Transformer:
             raise CaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
 
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """An H×W×K image as the input ``in_`` takes it, float32 K×H×W.
+        """Make float32 K×H×W values for the input ``in_`` from an H×W×K image.
 
-        In this order: resize to the input's size, transpose, swap channels, times raw_scale,
-        minus mean, times input_scale; each only where it was set.
+        The steps are, in this order: resize to the input's size, transpose, swap channels, multiply
+        by raw_scale, subtract the mean, multiply by input_scale; each only if it was set.
         """
         self._check_input(in_)
         image = data.astype(np.float32)
@@ -155,7 +154,7 @@ class Transformer:
         return image
 
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """Undo ``preprocess`` (except the resizing) on one image of the blob."""
+        """Undo ``preprocess``, except for the resizing, on one image of the blob."""
         self._check_input(in_)
         image = data.copy().squeeze()
         if self.input_scale.get(in_) is not None:
@@ -171,32 +170,32 @@ class Transformer:
         return image
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
-        """Order of the axes, for example (2, 0, 1) for H×W×K to K×H×W."""
+        """Set the order of the axes, for example (2, 0, 1) for H×W×K to K×H×W."""
         self._check_input(in_)
         if len(order) != len(self.inputs[in_]) - 1:
             raise CaffeError(
-                f"the transpose order needs one axis less than the input's "
+                f"the transpose order needs one axis less than the input, which has "
                 f"{len(self.inputs[in_])}; got {tuple(order)}"
             )
         self.transpose[in_] = order
 
     def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
-        """Order of the channels after the transpose, for example (2, 1, 0) for RGB to BGR."""
+        """Set the order of channels after the transpose, for example (2, 1, 0) for RGB to BGR."""
         self._check_input(in_)
         if len(order) != self.inputs[in_][1]:
             raise CaffeError(
-                f"the channel swap needs as many channels as the input's {self.inputs[in_][1]}; "
-                f"got {tuple(order)}"
+                f"the channel swap needs as many channels as the input, which has "
+                f"{self.inputs[in_][1]}; got {tuple(order)}"
             )
         self.channel_swap[in_] = order
 
     def set_raw_scale(self, in_: str, scale: float) -> None:
-        """Factor before the mean is subtracted: 255 for images from ``load_image``."""
+        """Set the factor before the mean is subtracted: 255 for images from ``load_image``."""
         self._check_input(in_)
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """What to subtract: one value per channel, or a K×H×W image, resized where needed.
+        """Set what to subtract: one value per channel, or a K×H×W image, resized if necessary.
 
         Raises ValueError for another number of channels or axes.
         """
@@ -221,7 +220,7 @@ class Transformer:
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:
-        """Factor after the mean was subtracted."""
+        """Set the factor after the mean is subtracted."""
         self._check_input(in_)
         self.input_scale[in_] = scale
 
@@ -233,7 +232,7 @@ def transformer_of(
     raw_scale: float | None,
     channel_swap: Sequence[int] | None,
 ) -> Transformer:
-    """The transformer of a net's first input for H×W×K images, with what is given set."""
+    """Make a transformer of H×W×K images for a net's first input, with the given settings."""
     in_ = net.inputs[0]
     transformer = Transformer({in_: net.blobs[in_].data.shape})
     transformer.set_transpose(in_, (2, 0, 1))
@@ -252,16 +251,16 @@ def transformer_of(
 
 
 def load_image(filename: str | Path, color: bool = True) -> np.ndarray:
-    """An image as float32 in [0, 1]: H×W×3 in RGB, or H×W×1 where ``color`` is false.
+    """Load an image as float32 in [0, 1]: H×W×3 in RGB, or H×W×1 if ``color`` is false.
 
-    Gray images get three equal channels, an alpha channel is dropped.  Raises OSError if the
-    file cannot be read, CaffeError if it is no image.
+    With ``color``, gray images get three equal channels, and an alpha channel is dropped.  Raises
+    OSError if the file cannot be read, CaffeError if it is not an image.
     """
     try:
         with Image.open(filename) as stored:
             image = _as_float(stored)
     except UnidentifiedImageError:
-        raise CaffeError(f"{filename} is no image that Pillow reads") from None
+        raise CaffeError(f"{filename} is not an image that Pillow can read") from None
     if not color and image.ndim == 3:
         image = _gray(image)
     image = image.astype(np.float32)
@@ -275,7 +274,7 @@ def _as_float(stored: Image.Image) -> np.ndarray:
     """float64 in [0, 1], H×W or H×W×3 or H×W×4."""
     if stored.mode.startswith("I;16"):
         return np.asarray(stored) / 65535.0
-    if stored.mode == "I":  # Pillow reads 16-bit PNGs so
+    if stored.mode == "I":  # as which older releases of Pillow read 16-bit PNGs
         return np.asarray(stored).astype(np.float64) / 65535.0
     if stored.mode == "1":
         return np.asarray(stored).astype(np.float64)
@@ -289,7 +288,7 @@ def _as_float(stored: Image.Image) -> np.ndarray:
 
 
 def _gray(image: np.ndarray) -> np.ndarray:
-    """Luminance with scikit-image's weights; transparent pixels lie over white."""
+    """Luminance with scikit-image's weights, with transparent pixels blended over white."""
     if image.shape[2] == 4:
         alpha = image[:, :, 3:]
         image = image[:, :, :3] * alpha + (1.0 - alpha)
@@ -297,12 +296,12 @@ def _gray(image: np.ndarray) -> np.ndarray:
 
 
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
-    """``im`` (H×W×K) resized to ``new_dims`` (height, width), float32.
+    """Resize ``im`` (H×W×K) to ``new_dims`` (height, width); the result is float32.
 
-    ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another, and
-    CaffeError, where pycaffe raises some RuntimeError, for an image that has no channels.
+    ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another order, and
+    CaffeError, where pycaffe raises some RuntimeError, for an image without an axis of channels.
     """
-    check(im.ndim == 3, f"resize_image takes an image of height, width, channels; got {im.shape}")
+    check(im.ndim == 3, f"resize_image needs an image of shape H×W×K; got {im.shape}")
     height, width = (int(dim) for dim in new_dims)
     if im.shape[-1] not in (1, 3):
         resized = resize_like_zoom(im, (height, width), interp_order)
@@ -318,7 +317,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
 def oversample(
     images: Sequence[np.ndarray] | np.ndarray, crop_dims: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    """Ten crops of each H×W×K image: four corners row by row, the centre, then their mirrors.
+    """Cut ten crops of each H×W×K image: four corners row by row, the centre, then their mirrors.
 
     ``crop_dims``: (height, width).  Returns float32 of shape (10·N, height, width, K).
     """

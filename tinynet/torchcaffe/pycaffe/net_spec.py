@@ -18,7 +18,7 @@ from typing import Any, Callable
 from google.protobuf.message import Message
 
 from tinynet.caffeformat import schema
-from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # as pycaffe's module has it
+from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # a name of pycaffe's module
 
 _Layers = OrderedDict["Function", schema.LayerParameter]
 _Names = dict[Any, str]
@@ -34,7 +34,7 @@ def param_name_dict() -> dict[str, str]:
 
 
 def assign_proto(proto: Message, name: str, val: Any) -> None:
-    """Set field ``name`` of a message: lists are repeated fields, dicts are messages.
+    """Set field ``name`` of a message: a list for a repeated field, a dict for a message.
 
     A single value stands for a list of one.  Raises AttributeError if there is no such field.
     """
@@ -71,7 +71,7 @@ class Top:
         self.n = n
 
     def to_proto(self) -> schema.NetParameter:
-        """A NetParameter of all layers that this top needs, with names made up."""
+        """Make a NetParameter of all layers that this top needs, with generated names."""
         return to_proto(self)
 
     def _to_proto(self, layers: _Layers, names: _Names, autonames: Counter[str]) -> None:
@@ -81,8 +81,8 @@ class Top:
 class Function:
     """One layer: its type, its inputs (``Top``s of other layers) and its parameters.
 
-    ``ntop`` (default 1) and ``in_place`` among the parameters are ours; the others go to the
-    layer's own parameter message where that has such a field, otherwise to LayerParameter.
+    ``ntop`` (default 1) and ``in_place`` among the parameters are NetSpec's own.  Each other one
+    goes to the layer type's parameter message if that has such a field, else to LayerParameter.
     """
 
     def __init__(self, type_name: str, inputs: Iterable[Any], params: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ class Function:
             layer.top.extend(layer.bottom)
         else:
             layer.top.extend(self._name_of(top, names, autonames) for top in self.tops)
-        # a layer is named after its first top, unless the user named the layer itself
+        # a layer has its first top's name, unless the user named the layer itself
         key = self if self in names or not self.tops else self.tops[0]
         layer.name = self._name_of(key, names, autonames)
         for name, value in self.params.items():
@@ -124,7 +124,7 @@ class Function:
         layers[self] = layer
 
     def _owner(self, layer: schema.LayerParameter, name: str) -> Message:
-        """The message that has the field ``name``: the layer type's own, or the layer's."""
+        """The message that has the field ``name``: the layer type's parameters, or the layer."""
         own = param_name_dict().get(self.type_name)
         if own is not None and not name.endswith("param"):
             message = getattr(layer, f"{own}_param")
@@ -136,7 +136,7 @@ class Function:
 
 
 def to_proto(*tops: Top) -> schema.NetParameter:
-    """A NetParameter of all layers that the tops need, with names made up (``Pooling1``)."""
+    """Make a NetParameter of all layers that the tops need, with generated names (``Pooling1``)."""
     return _net_of(tops, {})
 
 
@@ -151,7 +151,7 @@ def _net_of(tops: Iterable[Any], names: _Names) -> schema.NetParameter:
 
 
 class NoTopError(AttributeError, KeyError):
-    """What pycaffe raises, a KeyError, and what ``hasattr`` and ``copy`` expect."""
+    """A KeyError as in pycaffe, and an AttributeError, which ``hasattr`` and ``copy`` expect."""
 
     __str__ = AttributeError.__str__
 
@@ -180,7 +180,7 @@ class NetSpec:
         return self.tops[item]
 
     def to_proto(self) -> schema.NetParameter:
-        """A NetParameter of all layers that the assigned tops need, in the order of assignment."""
+        """Make a NetParameter of all layers that the tops need, in the order of assignment."""
         return _net_of(self.tops.values(), {top: name for name, top in self.tops.items()})
 
 
@@ -198,7 +198,7 @@ class Layers:
 
 
 class Parameters:
-    """Enum values: ``params.Pooling.MAX`` is that of PoolingParameter."""
+    """Enum values: ``params.Pooling.MAX`` is PoolingParameter's MAX."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(schema, f"{name}Parameter")

@@ -1,7 +1,7 @@
-"""The processes of one training by several solvers: which of them this is, and those it starts.
+"""The processes of one training by several solvers: this one's rank, and those that it starts.
 
-A launcher (``tinynet.launcher``) may have started them all.  Where none has, the process that a
-user started is rank 0, and starts the others by its own command line.
+A launcher (``tinynet.launcher``) may have started them all.  Otherwise the process that a user
+started is rank 0, and starts the others by its own command line.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from tinynet.torchcaffe.solver import Solver
 
 STOPPED = 75  # exit status of a process that was asked to stop
 _UID = "TINYNET_SOLVERS_UID"
-# where ranks ask for several, the last of them is done; a stop leaves a snapshot too
+# in rising order of precedence: a stop writes a snapshot too
 _ACTIONS = (SolverAction.NONE, SolverAction.SNAPSHOT, SolverAction.STOP)
-# how long rank 0 may take to notice by itself that another has ended, before it is ended too
+# seconds that rank 0 has to notice by itself that another rank has ended
 _GRACE = 10.0
 
 
 class Ranks:
-    """This process's part in a training by ``count`` solvers, in a ``with`` statement.
+    """This process's part in a training by ``count`` solvers; a context manager.
 
-    Entering sets solver_count and solver_rank of this thread, and starts the other processes where
-    no launcher did; then a solver is made, and ``join(solver)`` joins it with the others'.  Leaving
-    ends what was started.
+    Entering sets this thread's solver_count and solver_rank, and starts the other processes if no
+    launcher did.  Then make a solver and call ``join(solver)`` to join it with the others.  Leaving
+    ends the processes that were started.
     """
 
     def __init__(self, count: int) -> None:
-        """``count``: of the solvers; where a launcher has started them, it must be theirs or 1."""
+        """``count``: the number of solvers; under a launcher, its number of processes or 1."""
         process = this_process()
         check(
             process is None or count in (1, process.solvers),
-            f"{count} solvers were asked for, and the launcher started "
+            f"{count} solvers were asked for, but the launcher started "
             f"{process.solvers if process else 1} processes; ask for as many, or leave it out",
         )
         self._launched = process is not None
@@ -54,7 +54,7 @@ class Ranks:
         self._started: list[subprocess.Popen[bytes]] = []
         self._nccl: NCCL | None = None
         self._reason: str | None = None
-        self._looking = threading.Lock()  # held by whoever asks how the others are
+        self._looking = threading.Lock()  # held while the other processes are polled
         self._leaving = False
 
     def __enter__(self) -> Ranks:
@@ -89,9 +89,9 @@ class Ranks:
             raise CaffeError(self._reason) from error
 
     def device(self, gpus: list[int]) -> int | None:
-        """Which of ``gpus`` is this process's; None for the CPU, where there are none.
+        """This process's GPU out of ``gpus``; None for the CPU, if there are none.
 
-        A launcher may show each process one GPU of its own: that is its GPU.
+        If a launcher shows each process only one GPU, that is its GPU.
         """
         if not gpus:
             return None
@@ -99,22 +99,22 @@ class Ranks:
             return gpus[0]
         check(
             self.process.local_rank < len(gpus),
-            f"process {self.process.local_rank} of this machine has no GPU: of -gpu "
-            f"{','.join(map(str, gpus))} each solver takes one",
+            f"process {self.process.local_rank} of this machine has no GPU: each solver needs one of -gpu "
+            f"{','.join(map(str, gpus))}",
         )
         return gpus[self.process.local_rank]
 
     def join(self, solver: Solver) -> None:
-        """Join ``solver`` with the others', and give all of them the weights of rank 0."""
+        """Join ``solver`` with those of the other ranks, and give all the weights of rank 0."""
         self._nccl = NCCL(solver, self._uid, self._require_others)
         self._nccl.bcast()
         solver.add_callback(self._nccl)
 
     def agreed(self, action: SolverAction) -> SolverAction:
-        """What rank 0 gives as ``action``: all ranks must ask after the same iteration."""
+        """Rank 0's ``action``; all ranks must ask after the same iteration."""
         if self._nccl is None:
             return action
-        # a terminal's signal comes to all ranks, though not between the same two iterations
+        # a terminal's signal reaches all ranks, but not all after the same iteration
         mine = _ACTIONS.index(action) if self.process.rank == 0 else 0
         return _ACTIONS[self._nccl.highest(mine)]
 
@@ -128,7 +128,7 @@ class Ranks:
             "LOCAL_RANK": str(rank),
             _UID: self._uid.decode(),
         }
-        # its stdin ends with this process, which a worker takes for its own end
+        # its stdin closes when this process ends, on which a worker ends too
         return subprocess.Popen(
             [sys.executable, *sys.argv],
             env=environment,
@@ -137,7 +137,7 @@ class Ranks:
         )
 
     def _watch(self) -> None:
-        """See a process end that should not have, and end this one if nothing else does."""
+        """Wait for a process to end unexpectedly; then end this one if nothing else does."""
         while not self._leaving:
             if self._find_ended(0.1):
                 time.sleep(2 * _GRACE)
@@ -147,7 +147,7 @@ class Ranks:
                 return
 
     def _find_ended(self, seconds: float) -> bool:
-        """Whether, within so many seconds, a process has ended that should not have: say why."""
+        """Whether a process ends unexpectedly within ``seconds``; sets ``_reason``."""
         latest = time.monotonic() + seconds
         while self._started:
             with self._looking:
@@ -160,6 +160,7 @@ class Ranks:
         return self._reason is not None
 
     def _told_by(self, rank: int, process: subprocess.Popen[bytes]) -> str:
+        """Why an ended process has ended, by its last error event or by its exit status."""
         assert process.stdout is not None
         status = process.returncode
         why = f"exit status {status}" if status > 0 else f"signal {-status}"
@@ -171,7 +172,7 @@ class Ranks:
             except (ValueError, KeyError, TypeError):
                 continue
         return (
-            f"rank {rank} of {self.process.solvers} has ended ({why}), and with it the training; "
+            f"rank {rank} of {self.process.solvers} has ended ({why}), which ended the training; "
             "resume from the last snapshot"
         )
 
@@ -181,7 +182,7 @@ class Ranks:
 
 
 def effective_batch(net: Net, iter_size: int, count: int) -> str:
-    """How many records make one step: each solver takes the prototxt's batch, as in Caffe."""
+    """How many records one update uses: each solver takes the prototxt's batch, as in Caffe."""
     for layer, tops in zip(net.graph.layers, net.graph.tops):
         if layer.num_bottom == (0, 0) and tops and tops[0].shape:
             batch = tops[0].shape[0] * iter_size

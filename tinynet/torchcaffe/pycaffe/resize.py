@@ -1,8 +1,8 @@
 """Resizing images as pycaffe's ``caffe.io.resize_image`` does, as two matrix products.
 
-pycaffe asks scikit-image (1 or 3 channels) or scipy (other numbers).  Neither is needed here, since
-linear interpolation, and the Gaussian that goes before it where an image shrinks, act on rows and
-columns apart: each is a matrix of weights, new size × old size.
+pycaffe calls scikit-image (1 or 3 channels) or scipy (other numbers).  Neither is needed here:
+linear interpolation, and the Gaussian blur before an image shrinks, act on rows and columns
+separately.  Each is a matrix of weights, new size × old size.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import numpy as np
 
 
 def resize_like_skimage(image: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
-    """What ``skimage.transform.resize(mode="constant")`` of release 0.15 and later gives.
+    """Resize as ``skimage.transform.resize(mode="constant")`` of release 0.15 and later.
 
     ``image``: float H×W×K.  Pixels are areas: the new pixel i lies at (i + ½)·old/new − ½.
-    Beyond the border everything is 0, which darkens the edge of an image that grows.  Where one
-    that shrinks would lose every other pixel, it is blurred first.  The result stays within the
-    range of the input.
+    Everything beyond the border is 0, which darkens the edges of an image that grows.  An image
+    that shrinks is blurred first.  The result stays within the range of the input.
     """
     rows, columns = (
         _interpolation(_area_positions(old, new), old, order) @ _blur(old, (old / new - 1) / 2)
@@ -26,7 +25,7 @@ def resize_like_skimage(image: np.ndarray, size: tuple[int, int], order: int) ->
 
 
 def resize_like_zoom(image: np.ndarray, size: tuple[int, int], order: int) -> np.ndarray:
-    """What ``scipy.ndimage.zoom`` gives: the corner pixels of old and new image coincide."""
+    """Resize as ``scipy.ndimage.zoom``: the corner pixels of old and new image coincide."""
     rows, columns = (
         _interpolation(np.linspace(0, old - 1, new), old, order)
         for old, new in zip(image.shape[:2], size)
@@ -43,17 +42,17 @@ def _area_positions(old: int, new: int) -> np.ndarray:
 
 
 def _interpolation(positions: np.ndarray, old: int, order: int) -> np.ndarray:
-    """Weights of the ``old`` pixels at each position; what lies outside of them counts as 0."""
+    """The weights of the ``old`` pixels at each position; values outside of them count as 0."""
     if order not in (0, 1):
         raise ValueError(f"interp_order must be 0 (nearest) or 1 (linear); got {order}")
     if order == 0:
         positions = np.floor(positions + 0.5)
-    # the weight of a pixel falls linearly to 0 at the distance 1
+    # the weight of a pixel falls linearly to 0 at distance 1
     return np.maximum(0.0, 1.0 - np.abs(positions[:, None] - np.arange(old)))
 
 
 def _blur(size: int, sigma: float) -> np.ndarray:
-    """A Gaussian of ``sigma`` pixels, cut off at 4 sigma, over a border of zeros."""
+    """A Gaussian of ``sigma`` pixels, cut off at 4 sigma, with zeros beyond the border."""
     if sigma <= 0:
         return np.eye(size)
     radius = int(4 * sigma + 0.5)

@@ -15,9 +15,9 @@ from tinynet.torchcaffe.pycaffe.as_caffe import install_as_caffe
 def run(script: str, arguments: Sequence[str]) -> int:
     """Run the file ``script`` as ``__main__``; return its exit status, 1 for an exception.
 
-    An exception that the script lets through is printed as Python prints it, and a line more where
-    the cause is known: Python 2, or a name that numpy no longer has.  A file in the syntax of
-    Python 2 gets that line alone.  SystemExit and KeyboardInterrupt pass through.
+    An uncaught exception is printed as Python prints it, with one more line if the cause is known:
+    Python 2, or a name that numpy no longer has.  For a file in Python 2's syntax only that line is
+    printed.  SystemExit and KeyboardInterrupt are not caught.
     """
     try:
         source = Path(script).read_bytes()
@@ -31,7 +31,7 @@ def run(script: str, arguments: Sequence[str]) -> int:
     main.__dict__.update(__file__=script, __builtins__=__builtins__)
     sys.modules["__main__"] = main
     try:
-        # dont_inherit: this file's own postponed annotations are not the script's
+        # dont_inherit: this file's postponed annotations must not apply to the script
         exec(compile(source, script, "exec", dont_inherit=True), main.__dict__)
     except SyntaxError as error:
         advice = script_advice.on_syntax(error)
@@ -50,7 +50,7 @@ def run(script: str, arguments: Sequence[str]) -> int:
 
 
 def _print_traceback(error: Exception) -> None:
-    """The traceback from the script's own first frame on, by the hook that is in force."""
+    """Print the traceback from the script's first frame on, by the current ``sys.excepthook``."""
     sys.stdout.flush()
     trace = error.__traceback__
     own = trace.tb_next if trace is not None else None
@@ -63,7 +63,7 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """``python -m tinynet.torchcaffe SCRIPT [ARGS]``."""
-    # what -m put there: the working directory, where python SCRIPT has the script's folder
+    # -m put the working directory there, where python SCRIPT has only the script's folder
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]
     if len(sys.argv) < 2:

@@ -10,7 +10,7 @@ from tinynet.torchcaffe.context import CONTEXT
 
 
 class Timer:
-    """Measures wall-clock time; in GPU mode it waits for the device at both ends."""
+    """Measures wall-clock time; in GPU mode start and stop wait for the device."""
 
     def __init__(self) -> None:
         self._started = self._seconds = 0.0
@@ -28,7 +28,7 @@ class Timer:
 
     @property
     def ms(self) -> float:
-        """Milliseconds between start and stop; stops the timer if it runs."""
+        """Milliseconds between start and stop; stops the timer if it is running."""
         self.stop()
         return self._seconds * 1e3
 

@@ -1,6 +1,6 @@
-"""What Caffe's command line does (tools/caffe.cpp): train, test, time, device_query.
+"""The actions of Caffe's command line (tools/caffe.cpp): train, test, time, device_query.
 
-Each function takes the flags by Caffe's names, logs what Caffe logs, and returns an exit status:
+Each function takes the flags under Caffe's names, logs what Caffe logs, and returns an exit status:
 0 done, 75 stopped by a signal.
 """
 
@@ -43,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def run(action: str, flags: dict[str, Any]) -> int:
-    """Run ``action`` with ``flags``; those left out have Caffe's defaults.
+    """Run ``action`` with ``flags``; flags that are left out have Caffe's defaults.
 
     Raises UsageError for flags that are missing or contradict each other, CaffeError where Caffe
     aborts.
@@ -52,8 +52,8 @@ def run(action: str, flags: dict[str, Any]) -> int:
     glog.set_level(given["minloglevel"])
     folder = given["log_dir"] or None
     if folder and not os.access(folder, os.W_OK | os.X_OK):
-        # as with glog, no reason not to train
-        glog.error(f"-log_dir {folder}: no folder that can be written to: no log file")
+        # as with glog, the work is done all the same
+        glog.error(f"-log_dir {folder}: not a writable folder; there will be no log file")
         folder = None
     glog.write_files(folder)
     try:
@@ -72,18 +72,18 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _stages(flags: dict[str, Any]) -> list[str]:
-    """The stages of ``-stage``; without the flag the one that is named "", as in Caffe."""
+    """The stages of ``-stage``; without the flag one stage named "", as in Caffe."""
     return flags["stage"].split(",")
 
 
 def _iterations(flags: dict[str, Any]) -> int:
-    """``-iterations``; of none, Caffe says that their mean is nan, and that all went well."""
+    """``-iterations``, at least 1; for 0 Caffe reports nan as the mean, and success."""
     _require(flags["iterations"] > 0, f"-iterations must be 1 or more; got {flags['iterations']}")
     return flags["iterations"]
 
 
 def _gpus(flags: dict[str, Any]) -> list[int]:
-    """The device numbers of ``-gpu``; all there are for ``all``."""
+    """The device numbers of ``-gpu``; for ``all``, those of all GPUs."""
     if flags["gpu"] == "all":
         count = torch.cuda.device_count()
         if not count:
@@ -109,7 +109,7 @@ def _choose_device(gpus: list[int]) -> None:
 
 
 def train(flags: dict[str, Any]) -> int:
-    """Train or finetune (``-weights``) or resume (``-snapshot``) what ``-solver`` describes."""
+    """Train what ``-solver`` describes, from scratch, ``-weights`` or a ``-snapshot``."""
     _require(bool(flags["solver"]), "need a solver definition to train: -solver FILE")
     _require(
         not (flags["snapshot"] and flags["weights"]),
@@ -119,7 +119,7 @@ def train(flags: dict[str, Any]) -> int:
     param = solver_param.read(flags["solver"])
     param.train_state.level = flags["level"]
     param.train_state.stage.extend(_stages(flags))
-    # the solver may ask for a GPU itself; GPU is solver_mode's default, which asks for nothing
+    # a solver asks for a GPU only by an explicit solver_mode, whose default is GPU
     asks = param.HasField("solver_mode") and param.solver_mode == schema.SolverParameter.GPU
     if asks and not flags["gpu"]:
         flags["gpu"] = str(param.device_id)
@@ -164,15 +164,15 @@ def test(flags: dict[str, Any]) -> int:
     iterations = _iterations(flags)
     _choose_device(_gpus(flags)[:1])
     if "," in flags["weights"] and not os.path.exists(flags["weights"]):
-        # in Caffe it cannot be opened either: only train takes the names apart
+        # Caffe cannot open it either: only train splits the list of names
         raise CaffeError(
-            f"could not open file {flags['weights']}: -weights of test is one file; a list of "
-            "them is for train"
+            f"could not open file {flags['weights']}: test takes one file as -weights; only train "
+            "takes a list"
         )
     net = Net(flags["model"], TEST, flags["level"], _stages(flags))
     net.copy_from(flags["weights"])
     _info(f"Running for {iterations} iterations.")
-    loss = np.float32(0)  # summed as Caffe sums: the last of six printed digits may hang on it
+    loss = np.float32(0)  # summed in float32 as in Caffe: the last printed digit may depend on it
     sums: list[np.float32] = []
     for batch in range(iterations):
         loss += np.float32(net.run_forward().item())
@@ -195,7 +195,7 @@ def test(flags: dict[str, Any]) -> int:
 
 @torch.no_grad()
 def time(flags: dict[str, Any]) -> int:
-    """Time forward and backward of ``-model``, layer by layer, over ``-iterations``."""
+    """Time forward and backward of ``-model``, layer by layer, over ``-iterations`` passes."""
     _require(bool(flags["model"]), "need a model definition to time: -model FILE")
     phases = {"": TRAIN, "TRAIN": TRAIN, "TEST": TEST}
     _require(flags["phase"] in phases, f'-phase must be "TRAIN" or "TEST"; got {flags["phase"]}')
@@ -239,7 +239,7 @@ def time(flags: dict[str, Any]) -> int:
 
 
 def device_query(flags: dict[str, Any]) -> int:
-    """Log what PyTorch knows of the devices of ``-gpu``."""
+    """Log what PyTorch knows about the devices of ``-gpu``."""
     _info(f"Querying GPUs {flags['gpu']}")
     for number in _gpus(flags):
         context.set_device(number)
