@@ -84,7 +84,7 @@ LAYERS = {
     "crop to more": _crop("", "axis 2 is out of bounds: offset 0 and size 5 of 4", X, (2, 3, 5, 5)),
     "crop offsets": _crop("axis: 1 offset: [0, 0]", "got 2 for 3 axes", X, X),
     "crop axis": _crop("axis: 4", "axis 4 is outside", X, X),
-    "crop to fewer axes": _crop("", "at least the axes", X, (2, 3)),
+    "crop to fewer axes": _crop("", "at least as many axes", X, (2, 3)),
     "crop one bottom": refused("Crop", "", X, message="exactly 2 bottom"),
     "tile no tiles": refused("Tile", "", X, message="tiles must be given and positive; got 0"),
     "tile 0": refused("Tile", "tile_param { tiles: 0 }", X, message="got 0"),
