@@ -86,21 +86,54 @@ def test_a_declared_message_is_read_and_written_as_caffes_own(
 
 
 @pytest.mark.parametrize(
+    ("kind", "least", "most"),
+    [
+        ("uint64", 0, 2**64 - 1),
+        ("fixed32", 0, 2**32 - 1),
+        ("sint32", -(2**31), 2**31 - 1),
+        ("sfixed64", -(2**63), 2**63 - 1),
+    ],
+)
+def test_a_declared_integer_of_any_kind_is_read_within_its_range(
+    kind: str, least: int, most: int, own_schema: None
+) -> None:
+    schema.declare(f"message A {{ repeated {kind} a = 1; }}")
+    read = text.parse(f"a: [{least}, {most}]", schema.MESSAGES["A"], "file")
+    assert text.format(read) == f"a: {least}\na: {most}\n"
+    for beyond in (least - 1, most + 1):
+        with pytest.raises(TinynetError, match=f"lies in {least} … {most} .{kind}., not {beyond}"):
+            text.parse(f"a: {beyond}", schema.MESSAGES["A"], "file")
+
+
+def test_the_layers_of_a_file_may_have_the_fields_of_an_installed_package(
+    tmp_path: Path, own_schema: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_classes.plugins, "load", lambda group: [("foo", FORK)])
+    message_classes.load_installed.cache_clear()
+    path = tmp_path / "net.prototxt"
+    path.write_text('layer { name: "a" }\nlayer { name: "b" foo_param { least: 3 } }')
+    found = text.layers(path)
+    message_classes.load_installed.cache_clear()
+    assert [(layer.name, line) for layer, line in found] == [("a", 1), ("b", 2)]
+    assert found[1][0].foo_param.least == 3
+
+
+@pytest.mark.parametrize(
     ("declaration", "told"),
     [
-        ("message LayerParameter { optional int32 top = 4; }", "top already, declared otherwise"),
-        ("message LayerParameter { optional int32 new = 4; }", "string top = 4 already; int32 new"),
+        ("message LayerParameter { optional int32 top = 4; }", "top, declared differently"),
+        ("message LayerParameter { optional int32 new = 4; }", "string top = 4; int32 new = 4"),
         ("message LayerParameter { repeated string top = 9; }", "needs another name or number"),
-        ("message A { optional B b = 1; }", "A: nothing declares the type 'B'"),
+        ("message A { optional B b = 1; }", "A: the type 'B' is not declared"),
         ("message A { message B { } }", "line 1 of the .proto text: expected optional, required"),
         ("message A {\n optional int32 a = x; }", "line 2 of the .proto text: the number of 'a'"),
-        ("message A {\n optional int32 a = 1", "line 2 of the .proto text: it ends within"),
+        ("message A {\n optional int32 a = 1", "line 2 of the .proto text: the text ends within"),
         ("message A { optional int32 a = 1; ¶ }", "stray '¶'"),
         ("service A { }", "expected a message or an enum, found 'service'"),
-        ('message A { optional string a = 1 [default = "a b"]; }', "has a blank in it"),
-        ("enum Phase { TRAIN = 3; }", "TRAIN of the enum Phase is 0 already; got 3"),
-        ("int32 a=1", "'int32 a=1' stands before the first message"),
-        ("message A { optional int32 a = 99999999999; }", "protobuf does not take"),
+        ('message A { optional string a = 1 [default = "a b"]; }', "contains a blank"),
+        ("enum Phase { TRAIN = 3; }", "TRAIN of the enum Phase is already 0; got 3"),
+        ("int32 a=1", "'int32 a=1' comes before the first message"),
+        ("message A { optional int32 a = 99999999999; }", "protobuf refuses"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_adds_nothing(

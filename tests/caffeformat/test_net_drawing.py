@@ -61,6 +61,18 @@ def test_every_layer_and_blob_is_named_in_svg(direction: str) -> None:
     assert svg.count(b"<polyline") == 6 + 6 + 1  # inputs of six boxes, one of them two; outputs
 
 
+def test_a_stride_and_a_pad_of_each_axis_are_shown() -> None:
+    source = """
+    layer { name: "a" type: "Convolution" bottom: "x" top: "a" convolution_param { num_output: 4
+      kernel_h: 2 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 1 } }
+    layer { name: "b" type: "Pooling" bottom: "a" top: "b"
+      pooling_param { kernel_size: 2 stride_h: 1 stride_w: 3 pad_h: 1 pad_w: 0 } }
+    """
+    said = words(net_drawing.draw(parsed(source), "svg"))
+    assert "4 of 2×3, stride 2×1, pad 0×1" in said
+    assert "max of 2, stride 1×3, pad 1×0" in said
+
+
 @pytest.mark.parametrize("direction", net_drawing.DIRECTIONS)
 def test_boxes_do_not_overlap_and_lie_within_the_image(direction: str) -> None:
     svg = net_drawing.draw(parsed(NET), "svg", direction).decode()

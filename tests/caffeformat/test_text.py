@@ -189,7 +189,7 @@ def test_comments_may_be_in_any_encoding_but_strings_are_utf8(
         text.read(path, schema.NetParameter)
     assert str(caught.value) == (
         f"{path}:3: 'name' of NetParameter is not UTF-8 text; convert the file: "
-        f"iconv -f ENCODING -t UTF-8 {path} > NEW (LATIN1, say, or GBK)"
+        f"iconv -f ENCODING -t UTF-8 {path} > NEW (for example LATIN1 or GBK)"
     )
 
 

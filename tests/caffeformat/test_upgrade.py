@@ -111,7 +111,7 @@ def test_what_caffe_drops_without_a_word_is_named() -> None:
         "layer ",
         "layer ",
         "'debug_info' beside V0 layers is dropped, as Caffe drops it",
-        "input_dim is given 5 times, of which the first 4 count",
+        "input_dim is given 5 times; only the first 4 are used",
     ]
     assert "include beside a V0 layer's own fields" in warnings[0]
     assert "'new_num' is dropped" in warnings[1]

@@ -114,7 +114,7 @@ def test_a_script_declares_messages_and_imports_layers(tmp_path: Path) -> None:
         ),
         (
             "[tinynet.messages]\nodd = os:sep\n",
-            "the entry point odd of tinynet.messages: '/' stands before the first message",
+            "the entry point odd of tinynet.messages: '/' comes before the first message",
         ),
     ],
 )

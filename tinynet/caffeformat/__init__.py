@@ -1,1 +1,1 @@
-"""Caffe's files: the wire schema, text and binary formats, and the stages' nets and solvers."""
+"""Caffe's files: the schema of its messages, their text and binary forms, and its databases."""

@@ -1,4 +1,4 @@
-"""Caffe's binary files (.caffemodel, .solverstate, .binaryproto): protobuf's wire form."""
+"""Reads and writes Caffe's binary files (.caffemodel, .solverstate, .binaryproto)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
 def parse(data: bytes, message_class: type[M], name: str) -> M:
     """Read a message of ``message_class`` from bytes; ``name`` stands for the file in errors.
 
-    Fields that the schema does not know, as a fork of Caffe may write, are left alone.
+    Fields that the schema does not have, as a fork of Caffe may write, are kept.
     Raises TinynetError if the bytes are not such a message.
     """
     message = message_class()
     kind = message.DESCRIPTOR.name
     try:
         message.ParseFromString(data)
-    except Exception as error:  # protobuf's releases raise different classes on bad bytes
+    except Exception as error:  # protobuf releases raise different exceptions for bad bytes
         reason = f"{name}: no {kind} ({len(data)} bytes): truncated, or of another kind"
         raise TinynetError(reason) from error
     return message
@@ -40,12 +40,12 @@ def read(path: str | Path, message_class: type[M]) -> M:
 
 
 def read_bytes(path: str | Path, largest: int) -> bytes:
-    """The content of a file of at most ``largest`` bytes, however long it says it is.
+    """Read a file of at most ``largest`` bytes.
 
-    Raises TinynetError for a longer one, before it is read, and OSError.
+    Raises OSError, and TinynetError for a longer file, without reading it whole.
     """
     with open(path, "rb") as file:
-        # what has no size of its own, /dev/zero say, shows its length when it is read
+        # a device such as /dev/zero reports the size 0, so its length shows only in reading
         if os.fstat(file.fileno()).st_size <= largest:
             data = file.read(largest + 1)
             if len(data) <= largest:
@@ -54,11 +54,11 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
 
 
 def write(path: str | Path, message: Message) -> None:
-    """Write a message with ``files.write_bytes``.
+    """Write a message to a file, atomically.
 
     Raises OSError, and TinynetError if a required field is missing.
     """
-    # types-protobuf leaves the method out
+    # types-protobuf lacks this method
     missing = message.FindInitializationErrors()  # type: ignore[attr-defined]
     if missing:
         raise TinynetError(f"{path}: {message.DESCRIPTOR.name} needs the field '{missing[0]}'")

@@ -1,8 +1,8 @@
-"""BlobProto and numpy: Caffe's stored arrays, at the speed of the disk.
+"""Converts between BlobProto and numpy at the speed of the disk.
 
-Going through a protobuf message costs a Python float per element, seconds for a stage's millions of
-weights.  Both directions therefore work on the wire format itself: BlobProto's ``data`` (field 5)
-is one length-delimited run of little-endian float32, ``shape`` (field 7) a BlobShape message.
+Going through a protobuf message costs a Python float per element: seconds for a stage's millions of
+weights.  So both directions work on the wire format itself: BlobProto's ``data`` (field 5) is one
+length-delimited run of little-endian float32, and ``shape`` (field 7) a BlobShape message.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def _varint(value: int) -> bytes:
 
 
 def length_delimited(field: int, payload: bytes) -> bytes:
-    """A field of message, string or packed type on the wire: tag, length, payload."""
+    """Encode a field of message, string or packed type: tag, length, payload."""
     return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
 
 
 def field_number(message: Message | type[Message], name: str) -> int:
-    """The number by which the wire format knows a field of a message or of a message class."""
+    """The wire format's number of a field of a message or of a message class."""
     return schema.fields_of(message)[name].number
 
 
 def encode(data: np.ndarray, diff: np.ndarray | None = None) -> bytes:
-    """``data`` (and ``diff``, of the same shape) as the bytes of a BlobProto."""
+    """Encode ``data`` (and ``diff``, of the same shape) as a BlobProto."""
     parts = []
     for name, values in (("data", data), ("diff", diff)):
         if values is not None:
@@ -54,7 +54,7 @@ def encode(data: np.ndarray, diff: np.ndarray | None = None) -> bytes:
 def encode_all(
     message: Message, field: str, blobs: Iterable[tuple[np.ndarray, np.ndarray | None]]
 ) -> bytes:
-    """``message``'s bytes with (data, diff) arrays appended as its repeated BlobProto ``field``."""
+    """Encode ``message``, with (data, diff) arrays appended to its repeated BlobProto ``field``."""
     number = field_number(message, field)
     return message.SerializeToString() + b"".join(
         length_delimited(number, encode(data, diff)) for data, diff in blobs
@@ -67,14 +67,17 @@ def has_legacy_shape(blob: schema.BlobProto) -> bool:
 
 
 def shape_of(blob: schema.BlobProto) -> tuple[int, ...]:
-    """The shape that a BlobProto states: ``shape``, or the older num, channels, height, width."""
+    """A BlobProto's shape: by ``shape``, or by the older num, channels, height and width."""
     if has_legacy_shape(blob):
         return (blob.num, blob.channels, blob.height, blob.width)
     return tuple(blob.shape.dim)
 
 
 def decode(blob: schema.BlobProto, what: str, field: str = "data") -> np.ndarray:
-    """The float32 array that a BlobProto holds.  Raises TinynetError naming ``what`` if torn."""
+    """The float32 array that a BlobProto holds.
+
+    Raises TinynetError, naming ``what``, if the number of values does not fit the shape.
+    """
     shape = shape_of(blob)
     double = len(getattr(blob, f"double_{field}")) > 0
     values = (
@@ -91,7 +94,7 @@ def decode(blob: schema.BlobProto, what: str, field: str = "data") -> np.ndarray
 
 
 def _packed_floats(blob: schema.BlobProto, field: str) -> np.ndarray:
-    """The payload of a packed float field, read from the message's own canonical bytes."""
+    """The payload of a packed float field, from the message's serialized bytes."""
     number = field_number(schema.BlobProto, field)
     single = schema.BlobProto()
     single.CopyFrom(blob)

@@ -1,4 +1,4 @@
-"""The window that Convolution, Deconvolution and Im2col move over the spatial axes of a blob.
+"""The window that Convolution, Deconvolution and Im2col slide over the spatial axes of a blob.
 
 Source: LayerSetUp of Caffe's src/caffe/layers/base_conv_layer.cpp and im2col_layer.cpp.
 """
@@ -27,14 +27,14 @@ class Window:
 
     @property
     def extent(self) -> Sizes:
-        """What the dilated kernel covers of each axis."""
+        """The size of the dilated kernel along each axis."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
 
     def steps(self, sizes: Sequence[int]) -> list[int]:
-        """(size + 2·pad − extent) / stride + 1: the number of the window's places along each axis.
+        """(size + 2·pad − extent) / stride + 1: the number of window positions along each axis.
 
-        The quotient is rounded toward zero, as C++ does it: a kernel that reaches beyond the padded
-        sizes by less than a stride has one place.
+        The quotient is rounded toward zero, as in C++: a kernel that reaches beyond the padded
+        sizes by less than a stride has one position.
         """
         moved = zip(sizes, self.extent, self.stride, self.pad)
         return [
@@ -42,7 +42,7 @@ class Window:
         ]
 
     def covered(self, sizes: Sequence[int]) -> list[int]:
-        """stride·(size − 1) + extent − 2·pad: what windows in ``sizes`` places cover together."""
+        """stride·(size − 1) + extent − 2·pad: the sizes that so many windows cover together."""
         moved = zip(sizes, self.extent, self.stride, self.pad)
         return [stride * (size - 1) + extent - 2 * pad for size, extent, stride, pad in moved]
 
@@ -50,7 +50,7 @@ class Window:
 def window_of(param: schema.ConvolutionParameter, axes: int) -> Window:
     """The window of a ConvolutionParameter over ``axes`` spatial axes.
 
-    Raises ValueError where a value is given too often or too seldom, or is zero and must not be.
+    Raises ValueError if a field has the wrong number of values, or a zero that is not allowed.
     """
     kernel = _per_axis(param, axes, "kernel", "kernel_size", None)
     stride = _per_axis(param, axes, "stride", "stride", 1)

@@ -1,4 +1,4 @@
-"""New databases of Caffe's two kinds, LMDB and LevelDB, which are there whole or not at all."""
+"""Caffe's two kinds of database, LMDB and LevelDB; a new one is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ def _check_backend(backend: str) -> None:
 
 
 def open_database(path: Path, backend: str) -> lmdb.Store | leveldb.LevelStore:
-    """The database at ``path``, for reading; raises TinynetError where it is none of that kind."""
+    """Open the database at ``path`` for reading.
+
+    Raises UsageError for an unknown backend, TinynetError if ``path`` is not such a database.
+    """
     _check_backend(backend)
     return lmdb.open_store(path) if backend == "lmdb" else leveldb.LevelStore(path)
 
 
 @contextlib.contextmanager
 def new_database(path: Path, backend: str) -> Iterator[Writer]:
-    """A database to put records into; it stands at ``path`` once the block has ended well.
+    """Make a database to put records into; it appears at ``path`` once the block has succeeded.
 
-    Raises UsageError for another backend, and TinynetError where ``path`` is taken, as Caffe.
+    Raises UsageError for an unknown backend, and, as Caffe does, TinynetError if ``path`` exists.
     """
     _check_backend(backend)
     if os.path.lexists(path):
         raise TinynetError(f"{path}: is there already; name a new folder, or remove it")
-    # beside it, so that the last step is a rename
+    # in the same folder, so that the last step is a rename
     unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         made = unfinished / "database"

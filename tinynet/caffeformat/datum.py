@@ -14,10 +14,10 @@ from tinynet.errors import TinynetError
 def decode_datum(value: bytes | memoryview, colour: str = "native") -> tuple[np.ndarray, int]:
     """Read a Datum: (pixels C×H×W, label).
 
-    Pixels are uint8 in 0..255 (read-only), or float32 where the Datum holds ``float_data``.  An
-    encoded image (JPEG, PNG) is decoded as ``colour`` says (``image_decoding.decode``): to what it
-    is itself, as Caffe's ``DecodeDatumNative`` does, to "color" (BGR) or to "gray".
-    Raises TinynetError where the bytes are no Datum or their number is not channels·height·width.
+    Pixels are uint8 in 0..255 (read-only), or float32 if the Datum holds ``float_data``.  An
+    encoded image (JPEG, PNG) is decoded as ``colour`` says (``image_decoding.decode``): "native",
+    as Caffe's ``DecodeDatumNative`` does, "color" (BGR) or "gray".
+    Raises TinynetError if the bytes are not a Datum, or do not have channels·height·width values.
     """
     datum = schema.Datum()
     try:
@@ -41,11 +41,11 @@ def decode_datum(value: bytes | memoryview, colour: str = "native") -> tuple[np.
 
 
 class DatumReader:
-    """Reads the Datums of one data set, whose images are mostly alike, without copying them.
+    """Reads the Datums of one data set, most of whose images have one shape, without copying them.
 
-    A protobuf message cut in two is the merge of both parts.  So where a record begins with the
-    very bytes that announce pixels of the last record's shape, and what follows these pixels says
-    nothing of pixels, the pixels stand between the two; every other record is parsed whole.
+    A protobuf message that is cut in two is the merge of both parts.  So if a record begins with
+    the bytes that come before pixels of the last record's shape, and what follows those pixels has
+    only a label, the pixels lie between the two.  Every other record is parsed whole.
     """
 
     def __init__(self, colour: str = "native") -> None:
@@ -57,7 +57,7 @@ class DatumReader:
         self._end = 1
 
     def read(self, value: bytes | memoryview) -> tuple[np.ndarray, int]:
-        """What ``decode_datum`` reads, but uint8 pixels are a read-only view into ``value``."""
+        """Read like ``decode_datum``; uint8 pixels are a read-only view into ``value``."""
         start, end = self._start, self._end
         if value[:start] == self._head and len(value) >= end:
             label = _label_behind(bytes(value[end:]))
@@ -74,7 +74,7 @@ class DatumReader:
 
 @lru_cache(maxsize=4096)
 def _label_behind(rest: bytes) -> int | None:
-    """The label that the end of a Datum states, None where it is no message or states more."""
+    """The label in the end of a Datum; None if it is not a message, or has other fields."""
     datum = schema.Datum()
     try:
         datum.ParseFromString(rest)
@@ -104,7 +104,7 @@ def encode_datum(pixels: np.ndarray, label: int) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _around_pixels(shape: tuple[int, ...], label: int) -> tuple[bytes, bytes]:
-    """The bytes of a Datum before and behind its uint8 pixels: the same for a whole class."""
+    """The bytes of a Datum before and after its uint8 pixels: the same for a whole class."""
     datum = schema.Datum(label=label)
     behind = datum.SerializeToString()  # the label is the last field
     datum.channels, datum.height, datum.width = shape

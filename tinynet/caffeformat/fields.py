@@ -1,14 +1,14 @@
-"""Caffe's messages, one line per type: names, numbers and defaults, the facts of the wire format.
+"""Caffe's messages: the names, numbers, types and defaults of their fields.
 
-The notation, read by ``schema``::
+The notation, read by ``message_classes``::
 
     message NAME
       enum NAME VALUE=NUMBER ...
       [repeated|packed|required] TYPE name=NUMBER[|DEFAULT] ...
 
-``repeated`` values may occur any number of times, ``packed`` ones too and are stored together, and
-a field without a word may occur once.  TYPE is a scalar type, an enum or a message.  Fields are
-printed in the order in which they stand here.
+A ``repeated`` field may occur any number of times, and so may a ``packed`` one, whose values are
+stored together; a field without a label occurs at most once.  TYPE is a scalar type, an enum or a
+message.  Fields are printed in the order of this table.
 
 Source: Caffe's src/caffe/proto/caffe.proto (1.0 and what its master added until 2020).
 """
@@ -182,7 +182,7 @@ message SolverState
   int32 current_step=4|0
 """
 
-# Caffe's first two net formats, in which models of 2013 and 2014 are still passed around.
+# Caffe's first two net formats; models of 2013 and 2014 in them are still in use.
 OLD_FORMATS = """
 message V1LayerParameter
   enum LayerType NONE=0 ABSVAL=35 ACCURACY=1 ARGMAX=30 BNLL=2 CONCAT=3 CONTRASTIVE_LOSS=37

@@ -1,7 +1,7 @@
-"""The one form of a log line, glog's, as Caffe's own log tools parse it.
+"""Log lines in glog's format, which Caffe's own log tools parse.
 
-A run's log has three writers (the worker, its parent and the torch engine), and each takes its
-lines from here.  This module is imported by the worker: Python 3.6 syntax.
+A run's log has three writers: the worker, its parent and the torch engine.  All of them format
+their lines here.  The worker imports this module: Python 3.6 syntax.
 """
 
 import datetime
@@ -9,17 +9,17 @@ import os
 import sys
 from typing import Optional
 
-# Begins what tinynet says in a run's log on its own account: no line of Caffe's, so that a parser
-# of Caffe's lines leaves it out.
+# The start of tinynet's own messages in a run's log.  No line of Caffe's begins so, and parsers of
+# Caffe's lines ignore it.
 OWN = "tinynet: "
 
 
 def glog_line(text: str, severity: str, thread: Optional[int] = None, stacklevel: int = 1) -> str:
-    """``text`` as a line of glog: ``I0210 13:39:22.381027 25210 solver.py:204] text``.
+    """Format ``text`` as a glog line: ``I0210 13:39:22.381027 25210 solver.py:204] text``.
 
-    ``severity``: I, W, E or F; ``thread``: the id of the thread that says it, on Linux for the
-    main thread the process's own, which stands in where none is given.  The source, FILE:LINE, is
-    that of the call: 1 is the caller of this function, 2 the caller's caller, and so on.
+    ``severity``: I, W, E or F.  ``thread``: the id of the logging thread; by default the process
+    id, which on Linux is that of the main thread.  ``stacklevel``: whose FILE:LINE to show; 1 is
+    the caller of this function, 2 the caller's caller, and so on.
     """
     caller = sys._getframe(stacklevel)
     source = "%s:%d" % (os.path.basename(caller.f_code.co_filename), caller.f_lineno)

@@ -1,17 +1,17 @@
-"""Encoded images as OpenCV decodes and resizes them, since Caffe leaves both to OpenCV.
+"""Decodes and resizes images as OpenCV does, to which Caffe leaves both.
 
-``decode`` gives what ``cv::imread`` and ``cv::imdecode`` of OpenCV 4.5.1 give (Debian's Caffe),
-to the bit: JPEG (gray, colour of any chroma subsampling, progressive, CMYK), PNG (1 to 16 bits,
-gray, colour, palette, with and without alpha), BMP, TIFF, PPM.  What differs elsewhere:
+``decode`` gives the same bits as ``cv::imread`` and ``cv::imdecode`` of OpenCV 4.5.1 (Debian's
+Caffe) for JPEG (gray, colour with any chroma subsampling, progressive, CMYK), PNG (1 to 16 bits,
+gray, colour, palette, with and without alpha), BMP, TIFF and PPM.  Differences elsewhere:
 
 * A JPEG's colour depends on the library below OpenCV.  libjpeg-turbo and the IJG's library up to
   6b, which every distribution's OpenCV and opencv-python use, interpolate subsampled chroma as
-  Pillow and simplejpeg do here.  The IJG's releases from 7 on, which the wheel kendryte-caffe
-  carries (9d), scale it by another transform: on 81 images of Tiny ImageNet's kind, of 4:2:0, a
-  value differs by up to 75 of 255; luminance, and so ``gray``, is the same.
-* The orientation that a camera notes in EXIF is applied to ``color`` and ``gray``, as OpenCV does
-  from 3.1 on.  OpenCV 2.4, with which Caffe was built until about 2016, leaves it.
-* What ends early is refused.  OpenCV fills up the rest of a JPEG in gray, with a warning.
+  Pillow and simplejpeg do here.  The IJG's releases from 7 on, of which the wheel kendryte-caffe
+  has 9d, scale it by another transform: on 81 images like Tiny ImageNet's, with 4:2:0 subsampling,
+  a value differs by up to 75 of 255.  Luminance, and so ``gray``, is the same.
+* The EXIF orientation is applied to ``color`` and ``gray``, as in OpenCV from 3.1 on.  OpenCV 2.4,
+  with which Caffe was built until about 2016, ignores it.
+* A truncated image is refused.  OpenCV fills the rest of a JPEG with gray, and warns.
 * GIF and whatever else Pillow reads is decoded; OpenCV 4.5.1 refuses it.
 """
 
@@ -31,24 +31,25 @@ if TYPE_CHECKING:
 
 
 LARGEST = 1 << 26  # pixels: 8192×8192
-# what Pillow raises on bytes that are no image
+# what Pillow raises for bytes that are not an image
 _BAD = (OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError,
         struct.error, zlib.error, OverflowError, MemoryError)  # fmt: skip
-# gray = (weights of blue, green, red; what is added before the shift; the shift), by the format
+# conversion to gray, by format: the weights of blue, green and red, what is added before the shift,
+# and the shift
 _GRAY = {
     "PNG": ((3737, 19234, 9797), 0, 15),  # libpng's own, which rounds down
     "WEBP": ((3735, 19235, 9798), 1 << 14, 15),  # cv::cvtColor's
 }
-_OTHER_GRAY = ((1868, 9617, 4899), 1 << 13, 14)  # of OpenCV's readers
+_OTHER_GRAY = ((1868, 9617, 4899), 1 << 13, 14)  # that of OpenCV's own readers
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
 def decode(data: bytes, colour: str) -> np.ndarray:
-    """The pixels, uint8 C×H×W, of an encoded image.
+    """Decode an image to pixels, uint8 C×H×W.
 
-    ``colour`` is "color" (three channels, BGR), "gray" (one), or "native": as the file is, one,
-    three (BGR) or four (BGRA) channels.  Raises TinynetError with the reason where the bytes are no
-    image, one too large, or, in "native", one of more than 8 bits, which Caffe refuses.
+    ``colour`` is "color" (three channels, BGR), "gray" (one), or "native": one, three (BGR) or four
+    (BGRA) channels, as in the file.  Raises TinynetError with the reason if the bytes are not an
+    image, if it is too large, or, with "native", if it has more than 8 bits, which Caffe refuses.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -61,14 +62,13 @@ def decode(data: bytes, colour: str) -> np.ndarray:
             kind = image.format or ""
             if gray and image.format == "JPEG":
                 image.draft("L", image.size)  # luminance, as libjpeg itself gives it
-            upright = image if colour == "native" else ImageOps.exif_transpose(image)
             if colour == "native":
                 if image.mode in _DEEP:
-                    raise ValueError("it has more than 8 bits a value")
+                    raise ValueError("it has more than 8 bits per value")
                 pixels = _native(image)
             else:
-                pixels = _bgr(upright)
-    except UnidentifiedImageError:  # its message names an object in memory
+                pixels = _bgr(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:  # its own message names an object in memory
         raise TinynetError(f"its {len(data)} bytes are no image") from None
     except (*_BAD, Image.DecompressionBombError) as error:
         raise TinynetError(str(error)) from None
@@ -80,20 +80,20 @@ def decode(data: bytes, colour: str) -> np.ndarray:
 
 
 def _native(image: Image.Image) -> np.ndarray:
-    """H×W×C of a file as it is: alpha, and a palette's transparency, are a fourth channel."""
+    """H×W×C with the file's own channels; alpha, or a palette's transparency, is the fourth."""
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))[..., [2, 1, 0, 3]]
     return _bgr(image)
 
 
 def _bgr(image: Image.Image) -> np.ndarray:
-    """H×W×1 of a gray image, H×W×3 of any other, in the order blue, green, red; without alpha."""
+    """H×W×1 for a gray image, H×W×3 (blue, green, red) for any other; without alpha."""
     if image.mode in _DEEP:
         return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)[..., None]
     if image.mode in ("1", "L", "LA"):
         return np.asarray(image.convert("L"))[..., None]
     if image.mode == "CMYK":
-        # OpenCV's formula, on what the file holds: Pillow has inverted it
+        # OpenCV's formula for the stored values, which Pillow has inverted
         ink = 255 - np.asarray(image).astype(np.int32)
         key = ink[..., 3:]
         return (key - ((255 - ink[..., 2::-1]) * key >> 8)).astype(np.uint8)
@@ -101,7 +101,7 @@ def _bgr(image: Image.Image) -> np.ndarray:
 
 
 def _gray(bgr: np.ndarray, kind: str) -> np.ndarray:
-    """H×W×1 of H×W×3 that came from a file of this format."""
+    """Convert H×W×3 pixels to gray, H×W×1, as OpenCV does for a file of format ``kind``."""
     weights, rounding, shift = _GRAY.get(kind, _OTHER_GRAY)
     total = bgr.astype(np.int32) @ np.array(weights, np.int32)
     return ((total + rounding) >> shift).astype(np.uint8)[..., None]
@@ -111,11 +111,11 @@ _COEFFICIENT_BITS = 11  # of cv::resize's weights for bytes
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """``cv::resize`` with its default, INTER_LINEAR, of uint8 C×H×W: uint8 C×height×width.
+    """Resize uint8 C×H×W to C×height×width as ``cv::resize`` with its default, INTER_LINEAR.
 
-    Pixels are areas, so that pixel i of the result lies at (i + ½)·old/new − ½; the border is
-    repeated, and nothing is blurred.  In whole numbers, as OpenCV rounds: weights of 11 bits, rows
-    blended after columns.  Half the size exactly is the mean of 2×2 pixels, as there.
+    Pixels are areas, so pixel i of the result lies at (i + ½)·old/new − ½.  The border is repeated,
+    and nothing is blurred.  The arithmetic is OpenCV's, in integers: weights of 11 bits, columns
+    blended before rows.  Exactly half the size is the mean of 2×2 pixels, as in OpenCV.
     OpenCV builds that use Intel's IPP (opencv-python on x86) may differ by 1.
     """
     _, rows, columns = pixels.shape
@@ -141,7 +141,7 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _places(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two old pixels between which each new one lies, and the weight of the second, float32."""
+    """The two old pixels around each new one, and the weight of the second, float32."""
     scale = 1.0 / (new / old)
     position = ((np.arange(new) + 0.5) * scale - 0.5).astype(np.float32)
     first = np.floor(position)

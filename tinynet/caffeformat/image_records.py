@@ -1,4 +1,4 @@
-"""The images of one LMDB as an evaluation reads them: all, or a sample, each checked."""
+"""Reads and checks the images of one LMDB for an evaluation: all of them, or a sample."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _RESIDENT = 4096  # records whose pages may stay in memory: 50 MB of Tiny ImageN
 def read_images(
     source: Path, shape: Shape, classes: int | None, chosen: Iterable[int] | None = None
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield (uint8 pixels C×H×W, label) in key order; a label is -1 where ``classes`` is None.
+    """Yield (uint8 pixels C×H×W, label) in key order; every label is -1 if ``classes`` is None.
 
-    ``chosen``: the numbers of the records to take; None: all.  The pixels are a view of the LMDB's
-    map, to be read before the next is asked for.  Raises TinynetError, with the record's number,
-    for pixels of another kind than ``shape`` and for a label that is none of the ``classes``.
+    ``chosen``: the numbers of the records to read; None: all.  The pixels are a view of the LMDB's
+    map, valid until the next image is read.  Raises TinynetError, with the record's number, if the
+    pixels are not uint8 of ``shape``, or the label is not one of the ``classes``.
     """
     reader = DatumReader()
     wanted = None if chosen is None else frozenset(chosen)
@@ -46,7 +46,7 @@ def read_images(
 
 
 def read_labels(source: Path) -> list[int]:
-    """The label of every record, in key order; pixels are not copied."""
+    """Read the label of every record, in key order, without copying the pixels."""
     reader = DatumReader()
     labels = []
     with open_store(source) as store:

@@ -1,8 +1,8 @@
-"""LevelDBs of Caffe Datums, which a Data layer reads by ``backend: LEVELDB``: needs plyvel.
+"""LevelDBs of Caffe Datums, which a Data layer reads with ``backend: LEVELDB``; needs plyvel.
 
-The records are those of an LMDB, in the order of their keys (src/caffe/util/db_leveldb.cpp).
-LevelDB has no mode for reading alone: whoever opens one locks the folder against every other
-process, and may write into it, as real Caffe does too.
+The records are the same as in an LMDB, in the order of their keys (src/caffe/util/db_leveldb.cpp).
+LevelDB has no read-only mode: opening one locks the folder against every other process, and may
+write to it, as in real Caffe.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class _Shared:
 
     def __init__(self, path: Path) -> None:
         plyvel = _plyvel()
-        # what it would make of a folder of something else is a new, empty database
+        # LevelDB would create a new, empty database in a folder of something else
         if not (path / "CURRENT").is_file():
-            raise TinynetError(f"{path}: is no LevelDB folder (no CURRENT)")
+            raise TinynetError(f"{path}: is not a LevelDB folder (no CURRENT)")
         try:
             self.database = plyvel.DB(os.fspath(path), create_if_missing=False)
             with self.database.iterator(include_value=False) as keys:
@@ -45,7 +45,7 @@ class _Shared:
         self.users = 0
 
 
-# of one database the nets of a process share what is open, since LevelDB opens it but once
+# a process can open a LevelDB only once, so its nets share the open databases
 _open: dict[str, _Shared] = {}
 _open_lock = threading.Lock()
 
@@ -54,7 +54,7 @@ class LevelStore:
     """A LevelDB of records, for any number of iterators in any thread."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises TinynetError where plyvel is missing, or ``path`` is no LevelDB."""
+        """Open ``path``.  Raises TinynetError if plyvel is missing, or ``path`` is no LevelDB."""
         self.path = Path(path)
         self._key = os.path.realpath(path)
         with _open_lock:
@@ -68,11 +68,11 @@ class LevelStore:
         return self._shared.records
 
     def first(self) -> tuple[bytes, bytes]:
-        """The first record; raises TinynetError where there is none."""
+        """Return the first record.  Raises TinynetError if there is none."""
         with self._shared.database.iterator() as records:
             for key, value in records:
                 return key, value
-        raise TinynetError(f"{self.path}: holds no record")
+        raise TinynetError(f"{self.path}: has no records")
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) in key order."""
@@ -89,10 +89,10 @@ class LevelStore:
                 raise TinynetError(f"{self.path}: is damaged: {_one_line(error)}") from None
 
     def give_back_pages(self) -> None:
-        """Nothing is mapped: the values are copies."""
+        """Do nothing: the values are copies, not mapped pages."""
 
     def close(self) -> None:
-        """Let go of the database; the last store of this process closes it."""
+        """Release the database; the last store of this process closes it."""
         if self._closed:
             return
         self._closed = True
@@ -107,14 +107,14 @@ class Writer:
     """Puts records into a new LevelDB folder; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Raises TinynetError where plyvel is missing or the database cannot be made."""
+        """Create ``path``.  Raises TinynetError if plyvel is missing or that fails."""
         plyvel = _plyvel()
         try:
             self._database = plyvel.DB(
                 os.fspath(path), create_if_missing=True, error_if_exists=True
             )
         except (plyvel.Error, OSError) as error:
-            raise TinynetError(f"{path}: cannot be made: {_one_line(error)}") from None
+            raise TinynetError(f"{path}: cannot be created: {_one_line(error)}") from None
 
     def put(self, key: bytes, value: bytes) -> None:
         self._database.put(key, value)

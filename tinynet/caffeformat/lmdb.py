@@ -23,8 +23,8 @@ import lmdb
 from tinynet.caffeformat import mapped_pages
 from tinynet.errors import TinynetError
 
-# Records go in by transactions of about this many bytes: large enough that a commit costs little,
-# small enough that repeating one after the map was full costs little too.
+# Records are written in transactions of about this many bytes: large enough that a commit costs
+# little, and small enough that repeating one after the map was full costs little too.
 _COMMIT_BYTES = 16 << 20
 _FIRST_MAP_BYTES = 64 << 20
 _LONGEST_KEY = 511  # LMDB's own limit
@@ -39,17 +39,17 @@ class _Shared:
     users: int = 0
 
 
-# LMDB must not be opened twice in one process, but the nets of one solver may well read the same
-# database, each from a thread of its own: they share the environment.  A forked child opens anew.
+# A process must not open an LMDB twice.  So the nets of one solver, which may read one database in
+# several threads, share the environment.  A forked child opens its own.
 _open: dict[tuple[int, str], _Shared] = {}
 _open_lock = threading.Lock()
 
 
 class Store:
-    """A read-only LMDB of records, for any number of iterators in any thread.
+    """A read-only LMDB of records, for any number of iterators in any thread; a context manager.
 
-    Opened without LMDB's lock file, so that read-only folders and network file systems do; the
-    folder must not be written meanwhile.  A context manager; ``close`` may be called twice.
+    It is opened without LMDB's lock file, so that it works in read-only folders and on network file
+    systems; nobody may write to the folder meanwhile.  ``close`` may be called twice.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,9 +73,9 @@ class Store:
                 yield from cursor.iternext()
 
     def mapped_values(self, start: int = 0) -> Iterator[memoryview]:
-        """Yield the values in key order, from record number ``start`` on, where the map has them.
+        """Yield views of the mapped values in key order, from record number ``start`` on.
 
-        Nothing is copied.  A view may be read until the store, and every other one of this folder
+        Nothing is copied.  A view is valid until this store, and every other store of this folder
         in this process, is closed.
         """
         environment = self._environment
@@ -84,7 +84,7 @@ class Store:
                 yield from cursor.iternext(keys=False)
 
     def value(self, key: bytes) -> bytes | None:
-        """The value of a key, None where the store has no such key."""
+        """The value of a key; None if the store does not have the key."""
         with self._environment.begin() as transaction:
             return transaction.get(key)
 
@@ -94,14 +94,14 @@ class Store:
             yield from cursor.iternext(keys=True, values=False)
 
     def give_back_pages(self) -> None:
-        """Take what was read so far out of this process's resident memory (not of the cache)."""
+        """Remove the pages read so far from this process's resident memory (not from the cache)."""
         mapped_pages.give_back(Path(self._environment.path()) / "data.mdb")
 
     def first(self) -> tuple[bytes, bytes]:
-        """Return the first record; raises TinynetError where there is none."""
+        """Return the first record.  Raises TinynetError if there is none."""
         for record in self.records():
             return record
-        raise TinynetError(f"{self.path}: holds no record; convert the data set again")
+        raise TinynetError(f"{self.path}: has no records; convert the data set again")
 
     def close(self) -> None:
         if self._closed:
@@ -124,14 +124,14 @@ class Store:
 
 
 def _at(cursor: lmdb.Cursor[Any], start: int) -> bool:
-    """Move the cursor to record number ``start``; False where there is none."""
+    """Move the cursor to record number ``start``; return False if there is none."""
     if start < 0:
-        raise ValueError(f"start is {start}, less than 0")
+        raise ValueError(f"start must not be negative; got {start}")
     return cursor.first() and all(cursor.next() for _ in range(start))
 
 
 def open_store(path: Path | str) -> Store:
-    """Open the LMDB folder ``path`` for reading; raises TinynetError where it is not one."""
+    """Open the LMDB folder ``path`` for reading.  Raises TinynetError if it is not one."""
     return Store(Path(path))
 
 
@@ -141,7 +141,7 @@ def _open_environment(path: Path) -> lmdb.Environment:
         raise TinynetError(f"{path}: {what}; make it with 'tinynet data convert'")
     location = _lmdb_path(path)
     try:
-        # readahead: records lie in the file in the order in which they are read
+        # readahead: the file has the records in the order in which they are read
         environment = lmdb.open(
             location,
             readonly=True,
@@ -161,9 +161,9 @@ def _open_environment(path: Path) -> lmdb.Environment:
 
 
 def _require_whole(environment: lmdb.Environment, file: Path) -> None:
-    """Raise TinynetError where a file was cut short: to read what is gone would end the process.
+    """Raise TinynetError if a file was cut short: reading a missing page would kill the process.
 
-    LMDB may have counted a few last pages that it took back before it wrote them.
+    LMDB may count a few last pages that it never wrote, because it had freed them again.
     """
     page = int(environment.stat()["psize"])
     whole, found = (int(environment.info()["last_pgno"]) + 1) * page, file.stat().st_size
@@ -175,7 +175,7 @@ def _require_whole(environment: lmdb.Environment, file: Path) -> None:
 
 
 def _lmdb_path(path: Path) -> str:
-    """The path as LMDB takes it; so does a prototxt, whose strings are UTF-8 as well."""
+    """The path as LMDB takes it, in UTF-8; a prototxt's strings are UTF-8 too."""
     try:
         path.as_posix().encode()
     except UnicodeEncodeError:
@@ -186,16 +186,16 @@ def _lmdb_path(path: Path) -> str:
 class Writer:
     """Puts records into a new LMDB folder; a context manager.
 
-    The map grows as needed.  Keys in rising order are written fastest and smallest; in any other
-    order they are sorted by LMDB.  Raises TinynetError for a key that is too long or occurs twice,
-    and OSError (with the path) where the device is full or the folder cannot be made.
+    The map grows as needed.  Records written in key order give the fastest and smallest store; in
+    any other order LMDB sorts them.  Raises TinynetError for a key that is too long or occurs
+    twice, and OSError (with the path) if the device is full or the folder cannot be created.
     """
 
     def __init__(self, path: Path | str) -> None:
         self._folder = Path(path)
         location = _lmdb_path(self._folder)
         self._folder.mkdir(parents=True)
-        # sync once, at the end: an unfinished folder is worth nothing anyway
+        # sync once, at the end: an unfinished folder is of no use anyway
         try:
             self._environment = lmdb.open(
                 location, map_size=_FIRST_MAP_BYTES, sync=False, metasync=False
@@ -209,7 +209,8 @@ class Writer:
     def put(self, key: bytes, value: bytes) -> None:
         if not 0 < len(key) <= _LONGEST_KEY:
             raise TinynetError(
-                f"{self._folder}: a key has 1 to {_LONGEST_KEY} bytes, but {key[:40]!r}… {len(key)}"
+                f"{self._folder}: a key must have 1 to {_LONGEST_KEY} bytes; {key[:40]!r}… has "
+                f"{len(key)}"
             )
         self._batch.append((key, value))
         self._size += len(key) + len(value)
@@ -244,7 +245,7 @@ class Writer:
 
 
 def write_store(path: Path | str, records: Iterable[tuple[bytes, bytes]]) -> int:
-    """Write (key, value) records into a new LMDB folder, as ``Writer``; return their number."""
+    """Write (key, value) records into a new LMDB folder with ``Writer``; return their number."""
     with Writer(path) as writer:
         for key, value in records:
             writer.put(key, value)
@@ -264,12 +265,12 @@ def _commit(environment: lmdb.Environment, folder: Path, batch: list[tuple[bytes
 
 
 def _as_os_error(error: lmdb.Error, folder: Path) -> Exception:
-    """LMDB names an errno only in words: find it, so that a full device is reported as one."""
+    """The OSError behind an LMDB error, which names an errno only by its text."""
     text = str(error)
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
         if os.strerror(number) in text:
-            # LMDB calls a write that was cut short an input/output error: by the end of the device,
-            # or by a limit on the size of files
+            # LMDB reports a short write as an input/output error, though the device may be full, or
+            # the file may have reached a limit on its size
             if number == errno.EIO:
                 if shutil.disk_usage(folder).free < 2 * _COMMIT_BYTES:
                     number = errno.ENOSPC

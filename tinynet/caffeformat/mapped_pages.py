@@ -1,8 +1,8 @@
-"""Giving mapped pages back: a file read through a memory map stays out of the resident memory.
+"""Removes the pages of a memory-mapped file from the process's resident memory.
 
-LMDB maps its whole file, and every page that was ever read counts as resident: after one epoch of
-100,000 images 1.7 GB, which a batch system's memory limit may well end the run for.  The pages
-stay in the system's cache, so that reading them again costs next to nothing.
+LMDB maps its whole file, and every page that was ever read counts as resident: 1.7 GB after one
+epoch of 100,000 images, for which a batch system's memory limit may end the run.  The pages stay in
+the system's cache, so reading them again costs next to nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _MADV_DONTNEED = 4  # from <sys/mman.h> of Linux
 
 
 def give_back(path: Path) -> int:
-    """Give back the pages of all read-only maps of the file ``path``; return their bytes.
+    """Give back the pages of all read-only maps of the file ``path``; return their size in bytes.
 
-    They are read anew from the file where they are needed: nothing can be lost.  0 where the system
-    has no /proc (it is not Linux), or nothing maps the file.
+    Nothing is lost: the pages are read from the file again when needed.  Returns 0 if the system
+    has no /proc (it is not Linux), or if the file is not mapped.
     """
     name = os.path.realpath(path)
     try:

@@ -1,7 +1,7 @@
 """The mean image and the mean of each channel, as Caffe's ``compute_image_mean`` makes them.
 
-It sums in float32, in key order; a sum of many thousand pixels is then rounded at every step, so
-that only the same order and precision give the same digits (``tools/compute_image_mean.cpp``).
+It sums in float32, in key order.  A sum of many thousand pixels is rounded at every step, so only
+the same order and precision give the same digits (``tools/compute_image_mean.cpp``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MeanSum:
 
     def add(self, pixels: np.ndarray) -> None:
         """Add one image (C×H×W); the order of the calls matters in the last digits."""
-        # adding uint8 to float32 at once is several times slower: numpy converts it piece by piece
+        # adding uint8 to float32 directly is several times slower: numpy converts it in pieces
         self._sum += pixels.astype(np.float32)
         self.count += 1
 
@@ -38,10 +38,10 @@ class MeanSum:
 
 
 def mean_of_database(store: Store | LevelStore, log: Callable[[str], None]) -> np.ndarray:
-    """The mean image (C×H×W) of a database of Datums, encoded ones decoded as they are.
+    """The mean image (C×H×W) of a database of Datums; encoded images keep their own channels.
 
-    Raises TinynetError where a record holds another number of values than the first, or is no
-    Datum, or where there is no record.
+    Raises TinynetError if a record is not a Datum or holds another number of values than the first,
+    or if there is no record.
     """
     first = decode_datum(store.first()[1])[0]
     total = MeanSum((first.shape[0], first.shape[1], first.shape[2]))
@@ -65,13 +65,13 @@ def mean_of_database(store: Store | LevelStore, log: Callable[[str], None]) -> n
 def channel_means(image: np.ndarray) -> tuple[float, ...]:
     """The mean of each channel of a mean image (C×H×W), as ``compute_image_mean`` prints it."""
     channels = image.reshape(len(image), -1)
-    # accumulate adds one after the other, where sum would add pairwise
+    # accumulate adds one after the other, while sum would add pairwise
     totals = np.add.accumulate(channels, axis=1, dtype=np.float32)[:, -1]
     return tuple(float(total / np.float32(channels.shape[1])) for total in totals)
 
 
 def write_mean(image: np.ndarray, path: Path) -> None:
-    """Write a mean image (C×H×W) as the BlobProto that ``mean_file`` names: 1×C×H×W."""
+    """Write a mean image (C×H×W) as the BlobProto that ``mean_file`` reads: 1×C×H×W."""
     blob = schema.BlobProto(num=1)
     blob.channels, blob.height, blob.width = image.shape
     blob.data.extend(image.astype(np.float32).ravel().tolist())
@@ -79,9 +79,9 @@ def write_mean(image: np.ndarray, path: Path) -> None:
 
 
 def read_mean(path: Path) -> np.ndarray:
-    """Read a mean image as float32 C×H×W; raises TinynetError where the file is none."""
+    """Read a mean image as float32 C×H×W.  Raises TinynetError if the file is not one."""
     data = blob_proto.decode(binary.read(path, schema.BlobProto), str(path))
     shape = data.shape[-3:]
     if len(shape) != 3 or data.size != prod(shape):
-        raise TinynetError(f"{path}: values of shape {data.shape} do not make an image")
+        raise TinynetError(f"{path}: values of shape {data.shape} are not an image")
     return data.reshape(shape)

@@ -1,11 +1,11 @@
 """Protobuf classes of Caffe's messages, made at import time from the table in ``fields``.
 
-Messages of a fork's own are added by ``declare``, or by an installed package's entry point.  The
-rest of the code reaches the classes through ``schema``, whose types its stub states.
+``declare``, or an installed package's entry point, adds a fork's own messages.  The rest of the
+code uses the classes through ``schema``, whose stub has their types.
 
-The classes live under the protobuf package ``tinynet.caffe`` in a descriptor pool of their own, so
+The classes live in the protobuf package ``tinynet.caffe`` in a descriptor pool of their own, so
 that a real Caffe, which registers ``caffe.*`` in the process-wide pool, can be imported beside
-them.  Nothing here depends on generated code: any protobuf from 3.6 on will do.
+them.  Nothing here depends on generated code, and every protobuf from 3.6 on works.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _Messages = dict[str, dict[str, Field]]
 
 
 class _Table(NamedTuple):
-    """What the notation of ``fields`` states."""
+    """Tables in the notation of ``fields``, with the fields still unparsed."""
 
     top: _Enums
     nested: dict[str, _Enums]  # the enums of each message
@@ -54,7 +54,7 @@ class _Table(NamedTuple):
 
 
 def _read_tables(tables: list[str]) -> _Table:
-    """All tables as one: a message that two of them name has the fields of both."""
+    """Merge all tables into one: a message that two of them name has the fields of both."""
     top: _Enums = {}
     nested: dict[str, _Enums] = {}
     rows: dict[str, list[str]] = {}
@@ -73,18 +73,17 @@ def _read_tables(tables: list[str]) -> _Table:
                     value, _, number = pair.partition("=")
                     if values.setdefault(value, int(number)) != int(number):
                         raise TinynetError(
-                            f"{value} of the enum {name} is {values[value]} already; got {number}"
+                            f"{value} of the enum {name} is already {values[value]}; got {number}"
                         )
             elif word:
                 if not message:
-                    raise TinynetError(f"'{line.strip()}' stands before the first message")
+                    raise TinynetError(f"'{line.strip()}' comes before the first message")
                 rows[message].append(line)
     return _Table(top, nested, rows)
 
 
-def _read_fields(
-    tables: list[str],
-) -> tuple[_Enums, dict[str, _Enums], _Messages]:
+def _read_fields(tables: list[str]) -> tuple[_Enums, dict[str, _Enums], _Messages]:
+    """The top-level enums, each message's own enums, and each message's fields."""
     table = _read_tables(tables)
     messages: _Messages = {}
     for message, rows in table.rows.items():
@@ -97,7 +96,7 @@ def _read_fields(
             values = table.nested[message].get(type_name) or table.top.get(type_name) or {}
             kind = "message" if type_name in table.rows else "enum" if values else type_name
             if kind not in ("message", "enum") and not hasattr(_Proto, f"TYPE_{kind.upper()}"):
-                raise TinynetError(f"{message}: nothing declares the type '{type_name}'")
+                raise TinynetError(f"{message}: the type '{type_name}' is not declared")
             for word in words:
                 name, _, rest = word.partition("=")
                 number, bar, default = rest.partition("|")
@@ -110,22 +109,22 @@ def _read_fields(
 
 
 def _require_free(message: str, field: Field, known: dict[str, Field]) -> None:
-    """Raise TinynetError where the field's name or number is another's in its message."""
+    """Raise TinynetError if another field of the message has the field's name or number."""
     for other in known.values():
         if (other.name == field.name) != (other.number == field.number):
             raise TinynetError(
-                f"{message} has the field {other.type_name} {other.name} = {other.number} already; "
+                f"{message} already has the field {other.type_name} {other.name} = {other.number}; "
                 f"{field.type_name} {field.name} = {field.number} needs another name or number"
             )
-        if other.name == field.name and _shape(other) != _shape(field):
+        if other.name == field.name and _declaration(other) != _declaration(field):
             raise TinynetError(
-                f"{message} has the field {other.name} already, declared otherwise: "
-                f"{_shape(other)}; got {_shape(field)}"
+                f"{message} already has the field {other.name}, declared differently: "
+                f"{_declaration(other)}; got {_declaration(field)}"
             )
 
 
-def _shape(field: Field) -> tuple[str, str, str | float | None]:
-    """Type, label and default, of which numbers are compared as numbers."""
+def _declaration(field: Field) -> tuple[str, str, str | float | None]:
+    """Type, label and default; numeric defaults are compared as numbers."""
     default: str | float | None = field.default
     if default is not None and field.kind not in ("string", "bytes", "bool", "enum"):
         default = float(default)
@@ -181,19 +180,19 @@ MESSAGES: dict[str, type[Message]] = _build_classes(PHASES, ENUMS, FIELDS)
 
 
 def declare(text: str) -> None:
-    """Add the messages, fields and enum values of a fork of Caffe to those that are known.
+    """Add the messages, fields and enum values of a fork of Caffe to the known ones.
 
-    ``text`` is a .proto's (proto2), or lines in the notation of ``fields``; a message that is known
-    already gets the fields that it has not: so a layer's own parameters are declared::
+    ``text`` is the text of a .proto (proto2), or lines in the notation of ``fields``.  A known
+    message gets the fields that it does not have yet, so a layer's own parameters are declared by::
 
         message PermuteParameter { repeated uint32 order = 1; }
         message LayerParameter { optional PermuteParameter permute_param = 202; }
 
-    A fork's whole caffe.proto does as well.  Every class is made anew: declare before the first
-    prototxt is read, since messages made before are of other classes than those made after.
+    A fork's whole caffe.proto works as well.  This makes all classes again, so declare before the
+    first prototxt is read: earlier messages belong to other classes than later ones.
 
-    Raises TinynetError, and adds nothing, where the text is not understood, or where a field is
-    declared otherwise than it is known.
+    Raises TinynetError, and adds nothing, if the text is not understood, or if it declares a known
+    field differently.
     """
     table = proto_text.to_table(text) if "{" in text else text
     if table in _tables:
@@ -202,7 +201,7 @@ def declare(text: str) -> None:
     try:
         classes = _build_classes(phases, enums, messages)
     except (TypeError, ValueError) as error:
-        raise TinynetError(f"protobuf does not take the declaration: {error}") from None
+        raise TinynetError(f"protobuf refuses the declaration: {error}") from None
     _tables.append(table)
     PHASES.update(phases)
     ENUMS.update(enums)
@@ -212,16 +211,16 @@ def declare(text: str) -> None:
 
 @functools.cache
 def load_installed() -> None:
-    """Declare what installed packages have in the entry-point group ``tinynet.messages``.
+    """Declare the messages of installed packages, from the entry-point group ``tinynet.messages``.
 
-    It takes some hundredths of a second, once: whoever reads nets for an engine asks for it first,
-    others where they meet a name that is unknown.  Raises TinynetError.
+    It takes some hundredths of a second, once per process.  Code that reads nets for an engine
+    calls it first; other code calls it when it meets an unknown name.  Raises TinynetError.
     """
     for name, text in plugins.load("tinynet.messages"):
         if not isinstance(text, str):
             raise TinynetError(
-                f"the entry point {name} of tinynet.messages is no text of a .proto or table, but "
-                f"of type {type(text).__name__}"
+                f"the entry point {name} of tinynet.messages must be a .proto's text, or a table; "
+                f"its type is {type(text).__name__}"
             )
         try:
             declare(text)
@@ -230,17 +229,17 @@ def load_installed() -> None:
 
 
 def fields_of(message: Message | type[Message]) -> dict[str, Field]:
-    """The fields of a message, or of a message class, by name and in the table's order."""
+    """The fields of a message or a message class, by name, in the table's order."""
     descriptor = message.DESCRIPTOR
     found = FIELDS[descriptor.name]
     if len(found) == len(descriptor.fields):
         return found
-    # made before some of them were declared
+    # the message's class was made before some of the fields were declared
     return {name: field for name, field in found.items() if name in descriptor.fields_by_name}
 
 
 def is_set(message: Message, field: Field | str) -> bool:
-    """Whether the field, or that of a name, is present: given a value, a repeated one at least one.
+    """Whether a field, given by its name or as a Field, has a value (a repeated one at least one).
 
     Raises KeyError if the message has no field of that name.
     """
@@ -252,13 +251,13 @@ def is_set(message: Message, field: Field | str) -> bool:
 
 
 def clear(message: Message, names: Iterable[str]) -> None:
-    """Unset the fields of these names.  Raises ValueError if one is no field of the message."""
+    """Unset the named fields.  Raises ValueError if the message does not have one of them."""
     for name in names:
         message.ClearField(name)
 
 
 def assign(message: Message, name: str, value: Any) -> None:
-    """Give a field of any kind its value: a scalar, a message, or the values of a repeated field.
+    """Set a field of any kind: to a scalar, a message, or the values of a repeated field.
 
     Raises KeyError if the message has no such field, and TypeError or ValueError as protobuf does.
     """
@@ -273,7 +272,7 @@ def assign(message: Message, name: str, value: Any) -> None:
 
 
 def constant(name: str) -> int | None:
-    """The value of an enum on top of the table, a phase, by name; None where there is none."""
+    """The number of a top-level enum's value (a phase), by name; None if there is none."""
     for values in PHASES.values():
         if name in values:
             return values[name]

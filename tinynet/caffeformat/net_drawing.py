@@ -1,6 +1,6 @@
-"""A net as an image: boxes of layers and blobs, laid out by igraph, as SVG or PNG.
+"""Draws a net as SVG or PNG: boxes of layers and blobs, laid out by igraph.
 
-Layers that work in place stand in the box of the blob that they change.
+A layer that works in place is a line in the box of the blob that it changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMATS = ("svg", "png")
 DIRECTIONS = ("TB", "BT", "LR", "RL")
 _FONT = 12.0  # pixels
 _LINE = 15.0
-_LETTER = 6.9  # width of a letter, about
+_LETTER = 6.9  # average width of a letter
 _MARGIN = 8.0
 _GAP = 28.0  # between boxes
 _BLOB, _IN_PLACE, _OTHER = "#E8E8E8", "#A6E5A6", "#9DB8F2"
@@ -34,7 +34,7 @@ _FILLS = {
 
 @dataclass
 class _Box:
-    lines: list[tuple[str, str]]  # text, fill behind it
+    lines: list[tuple[str, str]]  # text, fill colour behind it
     is_layer: bool
     x: float = 0.0  # of the centre
     y: float = 0.0
@@ -60,12 +60,12 @@ class _Drawing:
 def draw(
     net: schema.NetParameter, kind: str, direction: str = "TB", phase: int | None = None
 ) -> bytes:
-    """The image of a NetParameter in today's format.
+    """Draw an up-to-date NetParameter.
 
-    ``kind``: one of ``FORMATS``; ``direction``: where the net runs to, one of ``DIRECTIONS``;
-    ``phase``: draw its layers alone.  Shapes are there where the prototxt alone says them.
-    Raises UsageError for another kind or direction, TinynetError for a net without layers, or
-    where igraph is not installed.
+    ``kind``: one of ``FORMATS``; ``direction``: from input to output, one of ``DIRECTIONS``;
+    ``phase``: draw only the layers of this phase.  Shapes are shown if the prototxt determines
+    them.  Raises UsageError for another kind or direction, TinynetError for a net without layers,
+    or if igraph is not installed.
     """
     if kind not in FORMATS:
         raise UsageError(f"no image format '{kind}'; the formats are {', '.join(FORMATS)}")
@@ -80,12 +80,11 @@ def draw(
 
 
 def _shapes(net: schema.NetParameter, phase: int | None) -> dict[str, tuple[int, ...]]:
-    """Shapes by blob, where they can be known without the data."""
-    asked = schema.TEST if phase is None else phase
+    """The shapes of blobs, by name; none if they depend on data."""
     if any(layer.type in ("Data", "ImageData", "WindowData") for layer in net.layer):
-        return {}  # of images whose size the prototxt does not say
+        return {}  # the prototxt does not state the size of the images
     try:
-        return shapes.infer(net, asked).blobs
+        return shapes.infer(net, schema.TEST if phase is None else phase).blobs
     except TinynetError:
         return {}
 
@@ -96,7 +95,7 @@ def _boxes(
     known: dict[str, tuple[int, ...]],
 ) -> _Drawing:
     drawing = _Drawing()
-    latest: dict[str, int] = {}  # the box of each blob by name
+    latest: dict[str, int] = {}  # blob → number of its latest box
 
     def blob(name: str) -> int:
         lines = [(name, _BLOB)]
@@ -119,19 +118,21 @@ def _boxes(
         for name in layer.bottom:
             drawing.edges.append((latest[name] if name in latest else blob(name), own))
         for name in layer.top:
-            # a blob that the layers of both phases make is one; what a layer reads it makes anew
+            # a blob that layers of both phases make has one box; a layer that also reads the blob
+            # gets a new one
             shared = name in latest and name not in layer.bottom
             drawing.edges.append((own, latest[name] if shared else blob(name)))
     return drawing
 
 
 def _words(layer: schema.LayerParameter) -> list[str]:
-    """What to say of a layer: its name, its type and its window or its outputs."""
+    """The lines of a layer's box: its name, its type, and its window or number of outputs."""
     words = [layer.name, layer.type]
     if layer.type in ("Convolution", "Deconvolution"):
         p = layer.convolution_param
         kernel = "×".join(map(str, p.kernel_size)) or f"{p.kernel_h}×{p.kernel_w}"
-        words.append(f"{p.num_output} of {kernel}" + _window(p.stride, p.pad))
+        stride, pad = p.stride or [p.stride_h, p.stride_w], p.pad or [p.pad_h, p.pad_w]
+        words.append(f"{p.num_output} of {kernel}" + _window(stride, pad))
         words += [f"{p.group} groups"] if p.group > 1 else []
     elif layer.type == "Pooling":
         words.append(_pooling(layer.pooling_param))
@@ -148,7 +149,9 @@ def _words(layer: schema.LayerParameter) -> list[str]:
 def _pooling(p: schema.PoolingParameter) -> str:
     how = {0: "max", 1: "mean", 2: "stochastic"}.get(p.pool, str(p.pool))
     size = "all" if p.global_pooling else f"{p.kernel_size or f'{p.kernel_h}×{p.kernel_w}'}"
-    return f"{how} of {size}" + _window([p.stride], [p.pad])
+    stride = [p.stride_h, p.stride_w] if p.HasField("stride_h") else [p.stride]
+    pad = [p.pad_h, p.pad_w] if p.HasField("pad_h") else [p.pad]
+    return f"{how} of {size}" + _window(stride, pad)
 
 
 def _window(stride: Sequence[int], pad: Sequence[int]) -> str:
@@ -157,7 +160,7 @@ def _window(stride: Sequence[int], pad: Sequence[int]) -> str:
 
 
 def _lay_out(drawing: _Drawing, direction: str) -> None:
-    """Give every box its place and every edge its path."""
+    """Set the position of every box and the path of every edge."""
     try:
         import igraph
     except ImportError:
@@ -166,9 +169,9 @@ def _lay_out(drawing: _Drawing, direction: str) -> None:
         ) from None
     graph = igraph.Graph(n=len(drawing.boxes), edges=drawing.edges, directed=True)
     if not graph.is_dag():
-        raise TinynetError("the net runs in a circle; draw the layers of one phase alone")
+        raise TinynetError("the net has a cycle; draw the layers of one phase only")
     ranks = _ranks(graph.topological_sorting(), drawing.edges)
-    # an edge over several ranks bends in each of them, so that it passes between the boxes there
+    # an edge across several ranks gets a point in each, so that it passes between their boxes
     bends = [
         [start, *_added(ranks, ranks[start] + 1, ranks[end]), end] for start, end in drawing.edges
     ]
@@ -177,7 +180,7 @@ def _lay_out(drawing: _Drawing, direction: str) -> None:
     places = [(x, y) for x, y in bent.layout_sugiyama(layers=ranks, hgap=1, vgap=1, maxiter=200)]
     across = direction in ("TB", "BT")
     sizes = [(b.width, b.height) if across else (b.height, b.width) for b in drawing.boxes]
-    # igraph puts boxes on whole numbers: make these wide and high enough for what stands there
+    # igraph places boxes on a grid: make its columns and rows large enough for the boxes
     wide = max(width for width, _ in sizes) + _GAP
     rows = sorted({round(y) for _, y in places})
     highest = dict.fromkeys(rows, 0.0)
@@ -207,7 +210,7 @@ def _lay_out(drawing: _Drawing, direction: str) -> None:
 
 
 def _ranks(order: Sequence[int], edges: Sequence[tuple[int, int]]) -> list[int]:
-    """How far from a source each box stands at most."""
+    """The length of the longest path from a source to each box."""
     before: dict[int, list[int]] = {}
     for start, end in edges:
         before.setdefault(end, []).append(start)
@@ -218,13 +221,13 @@ def _ranks(order: Sequence[int], edges: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _added(ranks: list[int], first: int, end: int) -> list[int]:
-    """Numbers of new points, one in each rank from ``first`` to before ``end``."""
+    """Add one point to each rank from ``first`` to before ``end``; return the points' numbers."""
     ranks.extend(range(first, end))
     return list(range(len(ranks) - (end - first), len(ranks)))
 
 
 def _border(box: _Box, towards: tuple[float, float]) -> tuple[float, float]:
-    """Where the line from the box's centre to a point leaves the box."""
+    """The point where the line from the box's centre to ``towards`` leaves the box."""
     dx, dy = towards[0] - box.x, towards[1] - box.y
     scale = min(
         (box.width / 2) / abs(dx) if dx else 1.0, (box.height / 2) / abs(dy) if dy else 1.0, 1.0
@@ -233,7 +236,7 @@ def _border(box: _Box, towards: tuple[float, float]) -> tuple[float, float]:
 
 
 def _lines_of(box: _Box) -> list[tuple[float, float, str, str]]:
-    """Centre of each line's band (y), its height, its text and its fill."""
+    """For each line: its centre (y), height, text and fill colour."""
     band = box.height / len(box.lines)
     top = box.y - box.height / 2
     return [(top + (i + 0.5) * band, band, *line) for i, line in enumerate(box.lines)]
@@ -284,7 +287,7 @@ def _png(drawing: _Drawing) -> bytes:
     canvas = ImageDraw.Draw(image)
     try:
         font: Any = ImageFont.load_default(_FONT * scale)
-    except TypeError:  # Pillow before 10.1 has one size
+    except TypeError:  # Pillow before 10.1 has only one size
         font = ImageFont.load_default()
     for path in drawing.paths:
         points = [(x * scale, y * scale) for x, y in path]
@@ -308,7 +311,7 @@ def _png(drawing: _Drawing) -> bytes:
 def _arrow(
     start: tuple[float, float], end: tuple[float, float], size: float
 ) -> list[tuple[float, float]]:
-    """The triangle of an arrow's head at ``end``."""
+    """The triangle of an arrowhead at ``end``."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = (dx * dx + dy * dy) ** 0.5 or 1.0
     dx, dy = dx / length * size, dy / length * size

@@ -10,10 +10,10 @@ from tinynet.errors import TinynetError
 
 
 def broken_condition(state: schema.NetState, rule: schema.NetStateRule) -> str | None:
-    """How a NetState breaks a NetStateRule, in Caffe's words; None where all that it states holds.
+    """How a NetState breaks a NetStateRule, in Caffe's words; None if it meets the rule.
 
-    Caffe's NetState calls its labels stages; they have nothing to do with the paper's.  (It says
-    "above" of a level below min_level too; so do we, since logs are compared.)
+    NetState's stages are labels, and have nothing to do with the paper's stages.  (Caffe says
+    "above" of a level below min_level too; so do we, since tests compare the logs.)
     """
     if rule.HasField("phase") and rule.phase != state.phase:
         return f"phase ({state.phase}) differed from the phase ({rule.phase})"
@@ -37,10 +37,11 @@ def _silent(message: str) -> None:
 def runs(
     layer: schema.LayerParameter, state: schema.NetState, say: Callable[[str], None] = _silent
 ) -> bool:
-    """Whether a layer runs in a state; ``say`` is told each rule that the state breaks.
+    """Whether a layer runs in a state; ``say`` gets a message for each rule that the state breaks.
 
-    Without rules a layer runs; with ``include`` rules one must be met, with ``exclude`` rules none.
-    Raises TinynetError on a layer that has both, as Caffe aborts on it.
+    A layer without rules runs; one with ``include`` rules runs if the state meets one of them, one
+    with ``exclude`` rules if it meets none.  Raises TinynetError for a layer that has both, as
+    Caffe aborts.
     """
 
     def meets_one(rules: Iterable[schema.NetStateRule]) -> bool:

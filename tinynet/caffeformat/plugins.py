@@ -1,4 +1,4 @@
-"""What other installed packages add to this one, by the entry points that they declare."""
+"""Loads what other installed packages add to this one by their entry points."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tinynet.errors import TinynetError
 
 
 def load(group: str) -> Iterator[tuple[str, Any]]:
-    """Name and object of every entry point of a group.
+    """Yield the name and object of every entry point of a group.
 
-    Raises TinynetError, which names the entry point, where one cannot be imported.
+    Raises TinynetError, naming the entry point, if one cannot be imported.
     """
-    import importlib.metadata  # which takes longer than all of this module's users
+    import importlib.metadata  # here, since it is slow and few processes need it
 
     points: Any = importlib.metadata.entry_points()
     # a mapping before Python 3.10

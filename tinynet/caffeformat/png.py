@@ -1,7 +1,7 @@
-"""PNG files as OpenCV's encoder writes them through libpng, to the byte.
+"""Writes PNG files byte for byte as OpenCV does through libpng.
 
-OpenCV asks for the filter Sub, the strategy Z_RLE and the fastest level; libpng narrows zlib's
-window for little data, and cuts the stream into chunks of 8192 bytes.
+OpenCV chooses the filter Sub, the strategy Z_RLE and the fastest level.  libpng narrows zlib's
+window for small data, and splits the stream into chunks of 8192 bytes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import zlib
 import numpy as np
 
 _CHUNK = 8192
-_SUB = 1  # the filter's number: each byte minus that of the pixel to the left
+_SUB = 1  # the number of the filter: each byte minus the one of the pixel to the left
 _LEVEL, _MEMORY = 1, 8
 _COLOUR_TYPES = {1: 0, 3: 2}  # channels: gray, RGB
 
 
 def encode(pixels: np.ndarray) -> bytes:
-    """The PNG of an image, uint8 C×H×W: one channel, or three in the order blue, green, red."""
+    """Encode an image, uint8 C×H×W, with one channel, or three in the order blue, green, red."""
     channels, height, width = pixels.shape
     rows = np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
     filtered = rows.copy()
@@ -35,7 +35,7 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def _window(size: int) -> int:
-    """zlib's window bits, as many as ``size`` bytes need with what zlib looks ahead."""
+    """The window bits that zlib needs for ``size`` bytes and its lookahead."""
     bits = 15
     while bits > 8 and size <= 1 << 14 and size + 262 <= 1 << (bits - 1):
         bits -= 1
@@ -43,13 +43,13 @@ def _window(size: int) -> int:
 
 
 def _with_least_window(stream: bytes, size: int) -> bytes:
-    """The zlib stream of ``size`` bytes, whose head names the least window that holds them."""
+    """The zlib stream of ``size`` bytes with the smallest sufficient window in its header."""
     bits = (stream[0] >> 4) + 8
     while bits > 8 and size <= 1 << 14 and size <= 1 << (bits - 1):
         bits -= 1
     first = (bits - 8) << 4 | stream[0] & 15
     second = stream[1] & 0xE0
-    second += 31 - (first * 256 + second) % 31  # makes the head a multiple of 31
+    second += 31 - (first * 256 + second) % 31  # makes the header a multiple of 31
     return bytes((first, second)) + stream[2:]
 
 

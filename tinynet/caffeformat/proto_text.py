@@ -1,7 +1,7 @@
 """Reads the text of a .proto file (proto2) into the notation of ``fields``.
 
-Taken are what Caffe's own caffe.proto and its forks consist of: messages with optional, required
-and repeated fields, defaults and ``packed``, and enums, on top or in a message.
+It understands what Caffe's own caffe.proto and its forks use: messages with optional, required and
+repeated fields, defaults and ``packed``, and enums, at the top level or in a message.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SKIPPED = ("syntax", "package", "import", "option", "reserved", "extensions")
 
 
 def to_table(source: str) -> str:
-    """The messages and enums of a .proto as lines of ``fields``' notation.
+    """The messages and enums of a .proto as lines in the notation of ``fields``.
 
-    Raises TinynetError, with the line, for what is not understood: nested messages, oneof, map.
+    Raises TinynetError, with the line, for anything else, such as nested messages, oneof and map.
     """
     return "\n".join(_Reader(source).file()) + "\n"
 
@@ -52,7 +52,7 @@ class _Reader:
 
     def _take(self, expected: str | None = None) -> str:
         if self._at == len(self._tokens):
-            raise self._error("it ends within a declaration", len(self._source))
+            raise self._error("the text ends within a declaration", len(self._source))
         token = self._tokens[self._at][0]
         if expected is not None and token != expected:
             raise self._error(f"expected '{expected}', found '{token}'")
@@ -73,7 +73,7 @@ class _Reader:
             if word in _SKIPPED:
                 self._skip_statement()
             elif word == "enum":
-                yield self._enum()  # before all messages, as the notation has it
+                yield self._enum()  # in the notation, these come before all messages
             elif word == "message":
                 messages += self._message()
             elif word == ";":
@@ -116,7 +116,7 @@ class _Reader:
             else:
                 raise self._error(
                     f"expected optional, required, repeated or enum, found '{word}' "
-                    "(write a nested message on top)"
+                    "(write a nested message at the top level)"
                 )
         self._take("}")
         return lines + fields
@@ -135,13 +135,13 @@ class _Reader:
             label = "packed"
         default = options.get("default")
         if default is not None and re.search(r"\s", default):
-            raise self._error(f"the default of '{name}' has a blank in it, which is not supported")
+            raise self._error(f"the default of '{name}' contains a blank, which is not supported")
         words = [] if label == "optional" else [label]
         stated = f"{name}={number}" if default is None else f"{name}={number}|{default}"
         return " ".join([*words, kind, stated])
 
     def _options(self) -> dict[str, str]:
-        """What stands in brackets behind a field: ``[default = 1, packed = true]``."""
+        """The options in brackets after a field: ``[default = 1, packed = true]``."""
         found: dict[str, str] = {}
         if self._peek() != "[":
             return found

@@ -1,12 +1,12 @@
-"""Caffe's messages as classes, and what is known of their fields.
+"""Caffe's messages as classes, and their fields.
 
-``schema.NetParameter()`` and every other message of Caffe are classes here, with Caffe's field
-numbers, types and defaults; enum values are attributes of their message
+``schema.NetParameter`` and all other messages of Caffe are classes here, with Caffe's field
+numbers, types and defaults.  Enum values are attributes of their message
 (``schema.PoolingParameter.MAX``), and ``schema.TRAIN`` and ``schema.TEST`` are the phases.
 
 The classes are made at import time (``message_classes``), so a type checker cannot see them.  It
-reads ``schema.pyi`` in place of this file: run ``python -m tinynet.caffeformat.schema_stub`` after
-a change of the table.
+reads ``schema.pyi`` instead of this file: run ``python -m tinynet.caffeformat.schema_stub`` after
+changing the table.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Writes ``schema.pyi``, the types of Caffe's messages, from the table in ``fields``.
 
-``python -m tinynet.caffeformat.schema_stub`` writes the file; a test holds it to the table.  A
-misspelt field, a wrong type, or a field of another message is then an error of the type checker.
+``python -m tinynet.caffeformat.schema_stub`` writes the file, and a test checks that it fits the
+table.  With the stub, the type checker reports misspelt fields, wrong types, and fields of another
+message.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tinynet.caffeformat.message_classes import load_installed as load_installed
 
 
 def text() -> str:
-    """The stub: an enum is a kind of int of its own, and what may be unset has its default."""
+    """The text of the stub; every enum is a NewType of int."""
     lines = _HEAD.splitlines()
     for name, values in PHASES.items():
         lines += ["", f'{name} = NewType("{name}", int)']
@@ -86,7 +87,7 @@ def _attribute(message: str, field: Field) -> Iterator[str]:
     if field.repeated:
         holds = "Composite" if field.kind == "message" else "Scalar"
         kind = f"Repeated{holds}FieldContainer[{kind}]"
-    # protobuf refuses an assignment to a message or a repeated field
+    # protobuf refuses assignments to messages and repeated fields
     yield "    @property"
     yield f"    def {field.name}(self) -> {kind}: ..."
 
@@ -109,7 +110,7 @@ def _names(fields: list[Field]) -> str:
 
 
 def _wrapped(line: str) -> list[str]:
-    """The lines of a signature, broken behind commas alone, where a break changes nothing."""
+    """Wrap a signature to several lines, with breaks after commas only."""
     kept = line.replace(" ", "\0").replace(",\0", ", ")
     wrapped = textwrap.wrap(
         kept, _COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False

@@ -1,4 +1,4 @@
-"""Which layer of a net makes the scores of its classes."""
+"""Finds the layer of a net that computes the scores of its classes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from tinynet.caffeformat import phases, schema
 
 
 def score_layer(net: schema.NetParameter) -> schema.LayerParameter | None:
-    """The InnerProduct layer whose top a softmax loss is computed from; None where none is.
+    """The InnerProduct layer whose top is the input of a softmax loss; None if there is none.
 
-    Its ``num_output`` is the number of classes that the net tells apart.
+    Its ``num_output`` is the net's number of classes.
     """
     layers = phases.layers_of(net, schema.TRAIN)
     for loss in layers:

@@ -1,14 +1,14 @@
 """Shapes, parameters and cost of a net, from its prototxt alone.
 
-The cost model, so that its figures can be read:
+The cost model:
 
-* **parameters** counts every weight and bias once, also when layers share it.
-* **multiply-adds** are those of convolutions and inner products in one forward pass, each output
-  value costing one per weight that it reads.  Biases, pooling and nonlinearities are left out, and
-  a backward pass costs about twice as much again.
-* **memory** is what training has to hold in float32: every blob with its gradient (in-place layers
+* **parameters** counts every weight and bias once, even if layers share it.
+* **multiply-adds** are those of convolutions and inner products in one forward pass: one per weight
+  that an output value reads.  Biases, pooling and nonlinearities are not counted.  A backward pass
+  costs about twice as much.
+* **memory** is what training must hold in float32: every blob with its gradient (in-place layers
   share theirs), and every parameter with its gradient and its momentum.  The convolutions' column
-  buffers or cuDNN's workspace, and prefetched batches, come on top.
+  buffers or cuDNN's workspace, and prefetched batches, are not counted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ FLOAT32 = 4  # bytes
 
 @dataclass(frozen=True)
 class LayerShapes:
-    """What one layer makes and holds.  ``multiply_adds`` are those of the whole batch."""
+    """One layer's tops, by name and shape, and its parameters.
+
+    ``multiply_adds`` counts those of a whole batch.
+    """
 
     name: str
     type: str
@@ -42,14 +45,14 @@ class LayerShapes:
 
 @dataclass(frozen=True)
 class NetShapes:
-    """The layers of a net that run in one phase, in order, and their sums."""
+    """The layers of a net that run in one phase, in order, and their totals."""
 
     layers: tuple[LayerShapes, ...]
     parameters: int
 
     @property
     def blobs(self) -> dict[str, Shape]:
-        """The shape of every blob by name; of two of one name, the later."""
+        """The shape of every blob, by name; if two have one name, that of the later."""
         return dict(top for layer in self.layers for top in layer.tops)
 
     @property
@@ -58,17 +61,17 @@ class NetShapes:
 
     @property
     def training_memory(self) -> int:
-        """Bytes, by the model that the module describes."""
+        """Bytes, by the module's cost model."""
         values = sum(map(prod, self.blobs.values()))
         return FLOAT32 * (2 * values + 3 * self.parameters)
 
 
 def infer(net: schema.NetParameter, phase: int, image: Sequence[int] = (3, 64, 64)) -> NetShapes:
-    """The shapes of a NetParameter's layers in a phase; it may be in any of Caffe's formats.
+    """Infer the shapes of a NetParameter, in any of Caffe's formats, in a phase.
 
-    ``image`` (channels, height, width) is what a Data layer's records hold, which no prototxt
-    says.  Raises TinynetError naming the layer where the net is inconsistent, and on a layer whose
-    shape cannot be known without its data or code.
+    ``image`` (channels, height, width) is the shape of a Data layer's records, which no prototxt
+    states.  Raises TinynetError, naming the layer, if the net is inconsistent, or if a layer's
+    shape depends on its data or code.
     """
     if upgrade.needs_upgrade(net):
         old, net = net, schema.NetParameter()
@@ -100,7 +103,7 @@ def _infer_layer(
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise TinynetError(f"layer {layer.name} ({layer.type}): {error}") from error
     if any(size < 0 for shape in result.tops for size in shape):
-        raise TinynetError(f"layer {layer.name} ({layer.type}): its bottom is too small")
+        raise TinynetError(f"layer {layer.name} ({layer.type}): the bottom is too small")
     return LayerShapes(
         layer.name,
         layer.type,
@@ -113,7 +116,7 @@ def _infer_layer(
 def _already_counted(
     layer: schema.LayerParameter, shapes: LayerShapes, shared: dict[str, Shape]
 ) -> int:
-    """Values of the parameters that an earlier layer owns under the same name."""
+    """The number of values in parameters that an earlier one of the same name owns."""
     counted = 0
     for spec, shape in zip(layer.param, shapes.parameters):
         if spec.name and spec.name in shared:

@@ -21,17 +21,22 @@ LARGEST = 64 << 20  # bytes of a prototxt; a ResNet's has 100 KB
 def parse(source: str, message_class: type[M], name: str) -> M:
     """Read a message of ``message_class`` from prototxt; ``name`` stands for the file in errors.
 
-    Raises PrototxtError, ``FILE:LINE: what``, on anything that real Caffe would not read, and on a
-    required field that is missing.
+    Raises PrototxtError, ``FILE:LINE: what``, for anything that real Caffe would not read, and for
+    a missing required field.
     """
-    start = text_reader.Token("start", "", 0)
+    return _parse(source, message_class, name)[0]
+
+
+def _parse(source: str, message_class: type[M], name: str) -> tuple[M, text_reader.Reader]:
+    def read_into(message: M) -> tuple[M, text_reader.Reader]:
+        reader = text_reader.Reader(source, name)
+        reader.read_message(message, text_reader.Token("start", "", 0))
+        return message, reader
+
     try:
-        message = message_class()
-        text_reader.Reader(source, name).read_message(message, start)
+        return read_into(message_class())
     except text_reader.Redeclared:
-        message = cast(M, schema.MESSAGES[message_class.DESCRIPTOR.name]())
-        text_reader.Reader(source, name).read_message(message, start)
-    return message
+        return read_into(cast(M, schema.MESSAGES[message_class.DESCRIPTOR.name]()))
 
 
 def read(path: str | Path, message_class: type[M]) -> M:
@@ -43,20 +48,18 @@ def read(path: str | Path, message_class: type[M]) -> M:
 
 
 def layers(path: str | Path) -> list[tuple[Any, int]]:
-    """The layers of a net's prototxt, as it is written, and the line on which each begins.
+    """The layers of a net's prototxt, not upgraded, and the line on which each begins.
 
-    They are of LayerParameter, or of its forerunners' messages.  Raises as ``read`` does.
+    They are LayerParameters, or messages of its older formats.  Raises as ``read`` does.
     """
-    reader = text_reader.Reader(_source(path), str(path))
-    reader.read_message(schema.NetParameter(), text_reader.Token("start", "", 0))
-    return [*reader.layers]
+    return _parse(_source(path), schema.NetParameter, str(path))[1].layers
 
 
 def _source(path: str | Path) -> str:
-    # comments may be in any encoding: only what a string field holds has to be UTF-8
+    # comments may have any encoding; only the value of a string field must be UTF-8
     return binary.read_bytes(path, LARGEST).decode("utf-8-sig", "surrogateescape")
 
 
 def write(path: str | Path, message: Message) -> None:
-    """Write a message as a prototxt file, whole or not at all.  Raises OSError."""
+    """Write a message as a prototxt file, atomically.  Raises OSError."""
     files.write_text(path, format(message))

@@ -15,19 +15,19 @@ from google.protobuf.message import Message
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.schema import Field
 
-# What is one thing to a reader stands on one line where it fits.  Layers and their parameters stay
-# open, one field to a line, so that grep, sed and diff work on them as on Caffe's own files.
-ONE_LINE = {"BlobShape", "FillerParameter", "NetStateRule", "ParamSpec"}
-COLUMNS = 76
+# Small messages are printed on one line if they fit.  Layers and their parameters have one field
+# per line, so that grep, sed and diff work on them as on Caffe's own files.
+_ONE_LINE = {"BlobShape", "FillerParameter", "NetStateRule", "ParamSpec"}
+_COLUMNS = 76
 
 
 def format(message: Message) -> str:
-    """The message as prototxt, the same bytes under every protobuf release."""
+    """Print the message as prototxt, with the same bytes under every protobuf release."""
     return "".join(f"{line}\n" for line in _lines(message, 0))
 
 
 def to_float32(value: float) -> float:
-    """The float32 nearest to a value, as Python's float; beyond float32's range, an infinity."""
+    """The float32 nearest to a value, as a Python float; infinite beyond float32's range."""
     try:
         return float(struct.unpack("<f", struct.pack("<f", value))[0])
     except OverflowError:
@@ -39,7 +39,7 @@ def format_float(value: float) -> str:
     target = to_float32(value)
     if not math.isfinite(target):
         return str(target)
-    for digits in range(1, 10):  # nine always suffice for a float32
+    for digits in range(1, 10):  # nine digits always suffice for a float32
         candidate = float(f"{target:.{digits}g}")
         if to_float32(candidate) == target:
             break
@@ -47,7 +47,7 @@ def format_float(value: float) -> str:
 
 
 def format_double(value: float) -> str:
-    """The shortest decimal text that reads back to the same double, whole numbers without '.0'."""
+    """The shortest decimal text that reads back to the same double; integers without '.0'."""
     text = repr(value)
     return text[:-2] if text.endswith(".0") else text
 
@@ -64,7 +64,7 @@ def _quoted_byte(byte: int) -> str:
         return "\\" + chr(byte)
     if byte == 0x0A:
         return "\\n"
-    # three octal digits: no digit that follows can be taken for part of the escape
+    # three octal digits, so that a following digit cannot become part of the escape
     return chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
 
 
@@ -93,7 +93,7 @@ def _lines(message: Message, depth: int) -> list[str]:
                 continue
             inner = _lines(value, depth + 1)
             flat = " ".join([f"{indent}{field.name} {{", *(line.strip() for line in inner), "}"])
-            if not inner or (field.type_name in ONE_LINE and len(flat) <= COLUMNS):
+            if not inner or (field.type_name in _ONE_LINE and len(flat) <= _COLUMNS):
                 lines.append(flat)
             else:
                 lines += [f"{indent}{field.name} {{", *inner, f"{indent}}}"]

@@ -1,12 +1,12 @@
 """Reads prototxt as real Caffe does, that is as the C++ TextFormat of protobuf.
 
-Taken are comments, ``field: value``, ``field { ... }``, ``field: < ... >``, lists in brackets,
-strings in pieces and separators.  An error names file, line, field and message.
+The syntax has comments, ``field: value``, ``field { ... }``, ``field: < ... >``, lists in brackets,
+strings in several pieces, and separators.  An error names file, line, field and message.
 
-Why not ``google.protobuf.text_format``: its Python reads another language than the C++ in Caffe,
-and each release another one.  All of them take ``+1``, ``1_000``, ``0b1``, ``inff`` and unknown
-escapes, which Caffe refuses, and refuse ``- 1`` and any byte that is not UTF-8 in a comment, which
-Caffe takes; 3.6 refuses ``010`` for an int and 3.20 reads 3.4028235e38 as infinity.
+Why not ``google.protobuf.text_format``: its Python accepts another language than Caffe's C++, and
+every release a different one.  All accept ``+1``, ``1_000``, ``0b1``, ``inff`` and unknown escapes,
+which Caffe refuses, and refuse ``- 1`` and non-UTF-8 bytes in a comment, which Caffe accepts.
+Release 3.6 refuses ``010`` for an int, and 3.20 reads 3.4028235e38 as infinity.
 tests/caffeformat/test_text_as_caffes.py shows it.
 """
 
@@ -22,16 +22,17 @@ from tinynet.caffeformat import schema, text_printer, unknown_field
 from tinynet.caffeformat.schema import Field
 from tinynet.errors import TinynetError
 
-INTEGER_RANGES = {
-    "int32": (-(2**31), 2**31 - 1),
-    "int64": (-(2**63), 2**63 - 1),
-    "uint32": (0, 2**32 - 1),
+_INTEGER_RANGES = {
+    **dict.fromkeys(("int32", "sint32", "sfixed32"), (-(2**31), 2**31 - 1)),
+    **dict.fromkeys(("int64", "sint64", "sfixed64"), (-(2**63), 2**63 - 1)),
+    **dict.fromkeys(("uint32", "fixed32"), (0, 2**32 - 1)),
+    **dict.fromkeys(("uint64", "fixed64"), (0, 2**64 - 1)),
 }
-BOOLEANS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
+_BOOLEANS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
 
 
 class PrototxtError(TinynetError):
-    """A prototxt that cannot be read; the message begins with ``FILE:LINE:``."""
+    """The prototxt cannot be read; the message begins with ``FILE:LINE:``."""
 
 
 _TOKEN = re.compile(
@@ -42,7 +43,7 @@ _TOKEN = re.compile(
       | (?P<mark>[{}<>\[\]:;,-])""",
     re.VERBOSE,
 )
-_MORE = re.compile(r"[A-Za-z0-9_.]")  # what must not follow a number
+_MORE = re.compile(r"[A-Za-z0-9_.]")  # must not follow a number
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)", re.S)
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
 _ESCAPED.update({b"v": b"\v", b"\\": b"\\", b"'": b"'", b'"': b'"', b"?": b"?"})
@@ -51,7 +52,7 @@ _LAYERS = ("LayerParameter", "V1LayerParameter", "V0LayerParameter")
 
 
 class Redeclared(Exception):
-    """The classes were made anew meanwhile, with fields of installed packages: begin again."""
+    """Installed packages have added fields to the messages, so the text must be read again."""
 
 
 class Token(NamedTuple):
@@ -66,23 +67,23 @@ class Token(NamedTuple):
         return shown if self.kind == "string" else f"'{shown}'"
 
 
-def _stray(sign: str) -> str:
-    """What is wrong where no token begins."""
-    if sign == "/":
+def _stray(character: str) -> str:
+    """What is wrong with a character that begins no token."""
+    if character == "/":
         return "stray '/'; comments begin with '#'"
-    if sign in "\"'":
+    if character in "\"'":
         return "this string has no end"
-    if "\udc80" <= sign <= "\udcff":  # a byte that is no UTF-8
-        return f"stray byte 0x{ord(sign) - 0xDC00:02x}; is this a prototxt, which is text?"
-    if sign < " ":
-        return f"stray byte 0x{ord(sign):02x}; is this a prototxt, which is text?"
-    return f"stray {sign!r}"
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
+        return f"stray byte 0x{ord(character) - 0xDC00:02x}; is this a prototxt, which is text?"
+    if character < " ":
+        return f"stray byte 0x{ord(character):02x}; is this a prototxt, which is text?"
+    return f"stray {character!r}"
 
 
 class Reader:
-    """Recursive descent over the tokens; Caffe's messages do not nest in themselves.
+    """A recursive-descent parser; Caffe's messages never nest in themselves.
 
-    ``layers`` has every layer with the line on which its field stands, in their order.
+    ``layers`` has every layer, in order, with the line of its field.
     """
 
     def __init__(self, source: str, name: str) -> None:
@@ -102,7 +103,7 @@ class Reader:
         return self.source.count("\n", 0, start) + 1
 
     def _of_layer(self) -> str:
-        """Which layer is being read, by what has been read of it."""
+        """The name and type of the layer that is being read, as far as they are known."""
         if self._layer is None:
             return ""
         name, kind = (schema.fields_of(self._layer)[field] for field in ("name", "type"))
@@ -140,7 +141,7 @@ class Reader:
         return found
 
     def read_message(self, message: Message, opened: Token) -> None:
-        """Read fields into the message, until what closes ``opened``: a bracket or the file."""
+        """Read fields into the message, up to the bracket that closes ``opened`` or the end."""
         closing = _CLOSING.get(opened.text)
         while not (closing and self.accept(closing)):
             if self.token.kind == "end":
@@ -226,7 +227,7 @@ class Reader:
                 value = _boolean(token)
             elif field.kind == "enum":
                 value = _enum(token, field, negative)
-            elif field.kind in INTEGER_RANGES:
+            elif field.kind in _INTEGER_RANGES:
                 value = _integer(token, negative)
             elif field.kind in ("float", "double"):
                 value = _real(token, negative)
@@ -238,13 +239,12 @@ class Reader:
             if field.name == "type" and owner == "V1LayerParameter":
                 what += '; other types need the newer format, layer { type: "NAME" }'
             raise self.error(what, first)
-        low, high = INTEGER_RANGES.get(field.kind, (-math.inf, math.inf))
-        if field.kind in INTEGER_RANGES and (
-            not low <= value <= high or (negative and field.kind == "uint32")
-        ):
-            what = f"'{field.name}' of {owner} lies in {low} … {high} ({field.kind}), "
-            what += f"not {'-' if negative else ''}{token}"
-            raise self.error(what, first)
+        if field.kind in _INTEGER_RANGES:
+            low, high = _INTEGER_RANGES[field.kind]
+            if not low <= value <= high or (negative and low == 0):  # -0 is not unsigned
+                what = f"'{field.name}' of {owner} lies in {low} … {high} ({field.kind}), "
+                what += f"not {'-' if negative else ''}{token}"
+                raise self.error(what, first)
         return text_printer.to_float32(value) if field.kind == "float" else value
 
     def _string(self, owner: str, field: Field) -> str | bytes:
@@ -264,13 +264,13 @@ class Reader:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             what = f"'{field.name}' of {owner} is not UTF-8 text; convert the file: "
-            what += f"iconv -f ENCODING -t UTF-8 {self.name} > NEW (LATIN1, say, or GBK)"
+            what += f"iconv -f ENCODING -t UTF-8 {self.name} > NEW (for example LATIN1 or GBK)"
             raise self.error(what, first) from None
 
 
 def _boolean(token: Token) -> bool | None:
     if token.kind == "name":
-        return BOOLEANS.get(token.text)
+        return _BOOLEANS.get(token.text)
     number = _integer(token, negative=False)  # 0x1 and 01 too
     return bool(number) if number in (0, 1) else None
 
@@ -294,7 +294,7 @@ def _real(token: Token, negative: bool) -> float | None:
     if token.kind == "name":
         value = {"inf": math.inf, "infinity": math.inf, "nan": math.nan}.get(text)
     elif re.match(r"0[x0-9]", text):
-        value = None  # hexadecimal or octal, which is for integers
+        value = None  # hexadecimal and octal are for integers only
     else:
         value = float(text.rstrip("f"))
     return -value if negative and value is not None else value
@@ -327,7 +327,7 @@ def _unescape(literal: str) -> bytes | None:
         valid = False
         return b""
 
-    # bytes that are not UTF-8 arrive as lone surrogates (see read) and leave as they came
+    # ``text.read`` turns bytes that are not UTF-8 into lone surrogates; this turns them back
     raw = literal[1:-1].encode("utf-8", "surrogateescape")
     value = _ESCAPE.sub(replace, raw)
     return value if valid else None

@@ -1,7 +1,7 @@
-"""Caffe's transform of an image: less the mean, scaled, cut and mirrored.
+"""Caffe's transform of an image: mean subtraction, scaling, cropping and mirroring.
 
-Whatever feeds a net takes its arithmetic from here: the Data layer on a CPU (DataTransformer) and
-on a GPU (device images), WindowData, and evaluation under both engines.
+Everything that feeds a net shares this arithmetic: the Data layer on a CPU (DataTransformer) and on
+a GPU (device_images.py), WindowData, and evaluation under both engines.
 
 The worker imports this module: Python 3.6 syntax, numpy only.
 """
@@ -14,7 +14,7 @@ from tinynet.errors import TinynetError
 
 
 def subtract_and_scale(values: Any, mean: Any, scale: float) -> Any:
-    """(values − mean) · scale, in place: the order in which Caffe rounds to float32.
+    """Compute (values − mean) · scale in place, in the order in which Caffe rounds to float32.
 
     ``values``: a float32 array or tensor; ``mean``: one that broadcasts over it, or None.
     Source: ``Transform`` of src/caffe/data_transformer.cpp.
@@ -27,14 +27,14 @@ def subtract_and_scale(values: Any, mean: Any, scale: float) -> Any:
 
 
 def over_pixels(mean: np.ndarray) -> np.ndarray:
-    """A mean of shape C, one value a channel, as C×1×1; one of an image, C×H×W, as it is."""
+    """A mean of one value per channel (C) as C×1×1; a mean image (C×H×W) unchanged."""
     return mean.reshape(-1, 1, 1) if mean.ndim == 1 else mean
 
 
 def centre(size: Any, crop: int) -> Any:
-    """Where the centre crop begins on an axis of ``size`` pixels: ⌊(size − crop) / 2⌋.
+    """The offset of the centre crop on an axis of ``size`` pixels: ⌊(size − crop) / 2⌋.
 
-    It is that of the TEST phase (src/caffe/data_transformer.cpp); ``size`` may be an array.
+    It is the crop of the TEST phase (src/caffe/data_transformer.cpp); ``size`` may be an array.
     """
     return (size - crop) // 2
 
@@ -48,12 +48,11 @@ def window(
 
 
 def crop_origins(height: int, width: int, size: int) -> List[Tuple[int, int]]:
-    """Return the upper left corners (row, column) of Caffe's five crops: four corners, centre.
+    """Return the upper left corners (row, column) of Caffe's five crops of ``size``² pixels.
 
-    The order (row by row, then the centre) is that of ``oversample`` in Caffe's
-    python/caffe/io.py.  A crop of 0 means the whole image, as in prototxt.
+    They are the four corner crops, row by row, then the centre crop, as in ``oversample`` of
+    Caffe's python/caffe/io.py.  Raises TinynetError if the image is smaller.
     """
-    size = size or min(height, width)
     bottom, right = height - size, width - size
     if bottom < 0 or right < 0:
         raise TinynetError(f"a crop of {size}x{size} does not fit in images of {height}x{width}")
@@ -64,7 +63,7 @@ def crop_origins(height: int, width: int, size: int) -> List[Tuple[int, int]]:
 def view_count(height: int, width: int, size: int, oversample: bool) -> int:
     """How many different views an image has: 1, or with ``oversample`` 10.
 
-    Only 2 (the image and its mirror) remain of the 10 where the crop is the whole image.
+    If the crop is the whole image, only 2 of the 10 remain: the image and its mirror.
     """
     if not oversample:
         return 1
@@ -74,8 +73,8 @@ def view_count(height: int, width: int, size: int, oversample: bool) -> int:
 def views(images: np.ndarray, size: int, oversample: bool) -> np.ndarray:
     """Return the views of N×C×H×W ``images`` as (N·V)×C×size×size, image by image.
 
-    V is :func:`view_count`'s; the order within an image is Caffe's: five crops, then the mirrors
-    of those five.  Where crop and image have one size, the five are equal and stand once.
+    V is that of ``view_count``.  The order within an image is Caffe's: five crops, then the mirrors
+    of those five.  If crop and image have the same size, the five are equal and occur once.
     """
     count, channels, height, width = images.shape
     total = view_count(height, width, size, oversample)

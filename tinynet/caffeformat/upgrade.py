@@ -1,19 +1,19 @@
-"""Caffe's files of 2013 to 2018 in the form of its last release: nets, weights, solvers.
+"""Upgrades Caffe's files of 2013 to 2018 to the form of its last release: nets, weights, solvers.
 
-Five forms of a net are old, and Caffe brings each up to date when it reads a file, in this order:
+A net can have five old forms.  When Caffe reads a file, it upgrades them in this order:
 
 1. V0 layers (``layers { layer { type: "conv" } }``) become V1 layers (see ``upgrade_v0``);
 2. ``scale``, ``mean_file``, ``crop_size`` and ``mirror`` of a V1 data layer's own parameters move
    to its ``transform_param``;
 3. V1 layers (``layers { type: CONVOLUTION }``) become ``layer { type: "Convolution" }``;
-4. ``input`` with ``input_shape`` or ``input_dim`` becomes an Input layer; ``input`` alone, as old
-   weights have it, goes;
+4. ``input`` with ``input_shape`` or ``input_dim`` becomes an Input layer; ``input`` alone, as in
+   old weights, is dropped;
 5. the three ``param`` that a BatchNorm layer once needed get multipliers of 0.
 
-And a solver's ``solver_type`` (an enum) becomes its ``type`` (a string).
+A solver's ``solver_type`` (an enum) becomes its ``type`` (a string).
 
-Defined by ``UpgradeNetAsNeeded`` and ``UpgradeSolverAsNeeded`` (src/caffe/util/upgrade_proto.cpp),
-whose messages for the log these are, except for its warnings of releases of Caffe to come.
+Defined by ``UpgradeNetAsNeeded`` and ``UpgradeSolverAsNeeded`` (src/caffe/util/upgrade_proto.cpp).
+The log messages are Caffe's too, except for its warnings about future releases.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ _TYPES = {
     "THRESHOLD": "Threshold",
     "WINDOW_DATA": "WindowData",
 }
-# type of a V1 data layer → its parameters, where the transformation's once were
+# type of a V1 data layer → its parameters, which once included those of the transformation
 _DATA = {
     "DATA": "data_param",
     "IMAGE_DATA": "image_data_param",
     "WINDOW_DATA": "window_data_param",
 }
 _TRANSFORM = ("scale", "mean_file", "crop_size", "mirror")
-# ParamSpec's fields, which were lists of the layer: V1's name → ParamSpec's
+# lists of a V1 layer that became fields of ParamSpec: V1's name → ParamSpec's
 _PARAM_LISTS = {
     "param": "name",
     "blob_share_mode": "share_mode",
@@ -93,11 +93,11 @@ _PARAM_LISTS = {
 }
 _LISTS = ("bottom", "top", "include", "exclude", "blobs", "loss_weight")
 SOLVER_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
-"""``type`` by the numbers of the older ``solver_type``."""
+"""The solver's ``type`` for each number of the older ``solver_type``."""
 
 
 def quiet(severity: str, message: str) -> None:
-    """Takes a message for the log, and keeps no log."""
+    """Ignore a log message."""
 
 
 def needs_upgrade(net: schema.NetParameter) -> bool:
@@ -106,10 +106,10 @@ def needs_upgrade(net: schema.NetParameter) -> bool:
 
 
 def upgrade(net: schema.NetParameter, source: str, say: Say = quiet) -> bool:
-    """Bring a NetParameter up to date, in place; one that is new stays as it is.
+    """Bring a NetParameter up to date, in place; an up-to-date one does not change.
 
-    ``source`` names its file in messages.  Returns False where parameters were lost that had no
-    place in their layer, which ``say`` names.  Raises UpgradeError where Caffe aborts.
+    ``source`` names its file in messages.  Returns False if parameters were dropped that their new
+    layer does not have; ``say`` names them.  Raises UpgradeError where Caffe aborts.
     """
     complete = True
     if upgrade_v0.is_v0(net):
@@ -154,7 +154,7 @@ def _success(what: str) -> str:
 
 
 def _v1_type(layer: schema.V1LayerParameter) -> str:
-    """The name of a V1 layer's type; of none, NONE."""
+    """The name of a V1 layer's type; NONE if it has none."""
     return schema.V1LayerParameter.LayerType.Name(layer.type)
 
 
@@ -208,7 +208,10 @@ def _upgrade_v1_layer(old: schema.V1LayerParameter, new: schema.LayerParameter) 
 
 
 def _upgrade_input(net: schema.NetParameter, say: Say) -> None:
-    """Caffe reads on behind shapes that are too few, and past those that are too many."""
+    """Turn ``input`` into an Input layer.
+
+    Given too few shapes, Caffe reads beyond them; here they are refused.  It ignores extra ones.
+    """
     inputs = list(net.input)
     dims = list(net.input_dim)
     field, each = ("input_shape", 1) if net.input_shape else ("input_dim", 4)
@@ -222,10 +225,10 @@ def _upgrade_input(net: schema.NetParameter, say: Say) -> None:
             f"{len(inputs)} input(s)"
         )
     if given > needed:
-        say("warning", f"{field} is given {given} times, of which the first {needed} count")
+        say("warning", f"{field} is given {given} times; only the first {needed} are used")
     for name in ("input", "input_shape", "input_dim"):
         net.ClearField(name)
-    if not shapes:  # weights: their net has the shapes
+    if not shapes:  # as in old weights, whose net has the shapes
         return
     others = schema.NetParameter(layer=net.layer)
     net.ClearField("layer")
@@ -240,7 +243,7 @@ def _old_batch_norms(net: schema.NetParameter) -> list[schema.LayerParameter]:
 
 
 def read_net(path: str | Path, say: Say = quiet) -> schema.NetParameter:
-    """The up-to-date NetParameter of a prototxt in any of Caffe's formats.
+    """Read a prototxt in any of Caffe's formats as an up-to-date NetParameter.
 
     Raises PrototxtError, UpgradeError, and OSError if the file cannot be opened.
     """
@@ -250,9 +253,9 @@ def read_net(path: str | Path, say: Say = quiet) -> schema.NetParameter:
 
 
 def read_model(path: str | Path, say: Say = quiet) -> schema.NetParameter:
-    """The up-to-date NetParameter of a .caffemodel in any of Caffe's formats.
+    """Read a .caffemodel in any of Caffe's formats as an up-to-date NetParameter.
 
-    Raises TinynetError if it is none, UpgradeError, and OSError if it cannot be opened.
+    Raises TinynetError if it is not one, UpgradeError, and OSError if it cannot be opened.
     """
     net = binary.read(path, schema.NetParameter)
     upgrade(net, str(path), say)
@@ -267,14 +270,14 @@ def solver_needs_upgrade(solver: schema.SolverParameter) -> bool:
 def upgrade_solver(solver: schema.SolverParameter, source: str, say: Say = quiet) -> None:
     """Turn a SolverParameter's ``solver_type`` into its ``type``, in place.
 
-    Raises UpgradeError where both are given.
+    Raises UpgradeError if both are given.
     """
     if not solver_needs_upgrade(solver):
         return
     say("info", _attempt("'solver_type' field (enum)'", source))
     if solver.HasField("type"):
         raise UpgradeError(
-            f"{source}: give the solver's type by type (a string) or by the older solver_type; "
+            f"{source}: give the solver's type as type (a string) or as the older solver_type; "
             "not both"
         )
     solver.type = SOLVER_TYPES[solver.solver_type]

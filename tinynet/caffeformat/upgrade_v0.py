@@ -1,6 +1,6 @@
-"""Caffe's first net format (2013) to its second: V0LayerParameter to V1LayerParameter.
+"""Upgrades Caffe's first net format (2013) to its second: V0LayerParameter to V1LayerParameter.
 
-In V0 every layer type kept its settings in one flat message, ``layers { layer { type: "conv"
+In V0 all layer types kept their settings in one flat message, ``layers { layer { type: "conv"
 num_output: 96 } bottom: "data" top: "conv1" }``, and padding was a layer of its own.
 
 Defined by ``UpgradeV0Net``, ``UpgradeV0PaddingLayers`` and ``UpgradeV0LayerParameter``
@@ -22,7 +22,7 @@ Say = Callable[[str, str], None]
 
 
 class UpgradeError(TinynetError):
-    """An old file breaks a rule on which real Caffe aborts."""
+    """An old file breaks a rule, at which real Caffe aborts."""
 
 
 _TYPES = {
@@ -61,7 +61,7 @@ def _of(parameter: str, **fields: str) -> dict[str, tuple[str, str]]:
 _SAME_IN_BOTH = {"num_output": "num_output", "biasterm": "bias_term"}
 _FILLERS = {"weight_filler": "weight_filler", "bias_filler": "bias_filler"}
 _BATCHES = {"source": "source", "batchsize": "batch_size"}
-# per V0 type: where its fields went
+# V0 type → where its fields went
 _FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "conv": _of(
         "convolution_param",
@@ -98,7 +98,7 @@ _FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "infogain_loss": _of("infogain_loss_param", source="source"),
     "concat": _of("concat_param", concat_dim="concat_dim"),
 }
-# taken from a layer of any type
+# moved from a layer of any type
 _TRANSFORM = _of(
     "transform_param",
     scale="scale",
@@ -106,10 +106,10 @@ _TRANSFORM = _of(
     cropsize="crop_size",
     mirror="mirror",
 )
-_MESSAGES = ("hdf5_output_param",)  # moved whole, from the one type of that name
+_MESSAGES = ("hdf5_output_param",)  # moved whole, if the layer has the type of that name
 _COPIED = ("blobs", "blobs_lr", "weight_decay")
-_NO_LONGER_KNOWN = ("new_num", "new_channels")  # of a layer that never came to be
-_NAMED_OTHERWISE = {"shuffle_images": "shuffle"}  # in Caffe's message
+_UNUSED = ("new_num", "new_channels")  # for a layer that Caffe never had
+_SHOWN_NAMES = {"shuffle_images": "shuffle"}  # V0 field → its name in Caffe's log message
 
 
 def is_v0(net: schema.NetParameter) -> bool:
@@ -120,8 +120,8 @@ def is_v0(net: schema.NetParameter) -> bool:
 def to_v1(net: schema.NetParameter, say: Say) -> bool:
     """Turn the V0 layers of a NetParameter into V1 layers, in place.
 
-    Returns whether every parameter had a place in its new layer; those that had none are named by
-    ``say``.  Raises UpgradeError where Caffe aborts.
+    Returns whether every parameter has a place in its new layer; ``say`` names those that have
+    none.  Raises UpgradeError where Caffe aborts.
     """
     made = schema.NetParameter()
     complete = True
@@ -137,7 +137,7 @@ def to_v1(net: schema.NetParameter, say: Say) -> bool:
 
 
 class _Layer(NamedTuple):
-    """A layer that stays: the padding before it is its own now."""
+    """A layer that is not padding, with the padding of the layer before it."""
 
     written: schema.V1LayerParameter
     bottoms: list[str]
@@ -145,7 +145,7 @@ class _Layer(NamedTuple):
 
 
 def _without_padding_layers(net: schema.NetParameter) -> Iterator[_Layer]:
-    """The layers that are no padding; a convolution or pooling behind one pads by itself."""
+    """Yield the layers that are not padding; those after a padding layer get its pad."""
     maker: dict[str, Any] = dict.fromkeys(net.input)  # blob → the layer that last wrote it
     for layer in net.layers:
         bottoms, pad = list(layer.bottom), None
@@ -164,8 +164,8 @@ def _without_padding_layers(net: schema.NetParameter) -> Iterator[_Layer]:
             counts = (len(layer.bottom), len(source.bottom), len(source.top))
             if counts != (1, 1, 1):
                 raise UpgradeError(
-                    f"layer {layer.layer.name}: it has {counts[0]} bottoms, and the padding layer "
-                    f"before it {counts[1]} bottoms and {counts[2]} tops; each must have one"
+                    f"layer {layer.layer.name} has {counts[0]} bottoms, and the padding layer "
+                    f"before it {counts[1]} bottoms and {counts[2]} tops; there must be one of each"
                 )
             bottoms[j], pad = source.bottom[0], source.layer.pad
         if kind != "padding":
@@ -177,7 +177,7 @@ def _upgrade_layer(layer: _Layer, new: schema.V1LayerParameter, say: Say) -> boo
     written = layer.written
     new.bottom.extend(layer.bottoms)
     new.top.extend(written.top)
-    _name_what_is_dropped(written, say)
+    _warn_of_dropped_fields(written, say)
     if not written.HasField("layer"):
         return True
     old = schema.V0LayerParameter()
@@ -205,16 +205,16 @@ def _upgrade_layer(layer: _Layer, new: schema.V1LayerParameter, say: Say) -> boo
             _set(getattr(new, parameter), name, getattr(old, field.name))
         elif field.name in _MESSAGES and field.name == f"{old.type}_param":
             getattr(new, field.name).CopyFrom(getattr(old, field.name))
-        elif field.name in _NO_LONGER_KNOWN:
+        elif field.name in _UNUSED:
             say("warning", f"layer {old.name}: '{field.name}' is dropped, as Caffe drops it")
         else:
-            shown = _NAMED_OTHERWISE.get(field.name, field.name)
+            shown = _SHOWN_NAMES.get(field.name, field.name)
             say("error", f"Unknown parameter {shown} for layer type {old.type}")
             complete = False
     return complete
 
 
-def _name_what_is_dropped(written: schema.V1LayerParameter, say: Say) -> None:
+def _warn_of_dropped_fields(written: schema.V1LayerParameter, say: Say) -> None:
     kept = ("bottom", "top", "layer")
     dropped = [
         field.name
@@ -225,16 +225,16 @@ def _name_what_is_dropped(written: schema.V1LayerParameter, say: Say) -> None:
         name = written.layer.name or written.name
         say(
             "warning",
-            f"layer {name}: {', '.join(dropped)} beside a V0 layer's own fields: dropped, as Caffe "
-            "drops them",
+            f"layer {name}: {', '.join(dropped)} beside a V0 layer's own fields are dropped, as "
+            "Caffe drops them",
         )
 
 
 def _set(message: Message, name: str, value: Any) -> None:
-    """Set a scalar, a message or, where V1 has room for one per axis, the only value of a list."""
+    """Set a scalar or a message; a list, where V1 has one value per axis, gets one value."""
     field = schema.fields_of(message)[name]
     if field.repeated:
         value = [value]
     elif field.kind == "uint32":
-        value %= 2**32  # V0 had sizes that may be negative; C++ takes them for huge ones
+        value %= 2**32  # V0's signed sizes become unsigned, as in C++
     schema.assign(message, name, value)

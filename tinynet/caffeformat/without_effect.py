@@ -1,7 +1,7 @@
-"""Fields that Caffe's last release still reads and does nothing with.
+"""Fields that Caffe's last release still accepts but ignores.
 
-Most of them were in use in 2013 and 2014.  In a V1 net they count, for Caffe moves them to
-``transform_param`` (see ``upgrade``); in a ``layer`` they do not.
+Most of them were in use in 2013 and 2014.  In a V1 net they have an effect, since Caffe moves them
+to ``transform_param`` (see ``upgrade``); in a ``layer`` they have none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OF_TYPE = {
     "ImageData": (
         _Fields("image_data_param", ("scale", "mean_file", "crop_size", "mirror"), _IN_TRANSFORM),
     ),
-    # the one layer that scales by itself (window_data_layer.cpp)
+    # the only layer with a scale of its own (window_data_layer.cpp)
     "WindowData": (
         _Fields("window_data_param", ("mean_file", "crop_size", "mirror"), _IN_TRANSFORM),
         _Fields("transform_param", ("scale",), "write it in window_data_param"),
@@ -36,7 +36,7 @@ _OF_TYPE = {
 
 
 def fields_without_effect(layer: schema.LayerParameter) -> list[str]:
-    """What an up-to-date LayerParameter states in vain, a sentence each; a default is no matter."""
+    """A sentence for each field without effect in an up-to-date LayerParameter, unless default."""
     found = []
     for message, names, remedy in _OF_TYPE.get(layer.type, ()):
         given = getattr(layer, message)

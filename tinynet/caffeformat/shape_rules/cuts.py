@@ -85,7 +85,7 @@ def batch_reindex(layer: schema.LayerParameter, bottoms: list[Shape], image: Sha
 
 @rule("Filter")
 def filter(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) -> Result:
-    """What there is room for: how many items pass, the selector's values say at every forward."""
+    """The largest tops; the selector's values decide at every forward how many items pass."""
     if any(shape[:1] != bottoms[-1][:1] for shape in bottoms):
         raise ValueError(f"bottoms must have as many items as the selector: {bottoms}")
     return Result(bottoms[:-1])

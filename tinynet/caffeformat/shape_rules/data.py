@@ -1,4 +1,4 @@
-"""Shape rules of the layers that read data or stand for it."""
+"""Shape rules of the layers that read data or take the place of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape rules of the layers that work value by value."""
+"""Shape rules of the layers whose tops have the shape of the bottom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape rules of inner products, embeddings and what unrolls them over a sequence."""
+"""Shape rules of inner products, embeddings and the recurrent layers that unroll them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shape rule, and the register of all by layer type."""
+"""The form of a shape rule, and the registry of all rules by layer type."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*types: str) -> Callable[[Rule], Rule]:
-    """Decorator: make a function the rule of these layer types; one that has one already fails."""
+    """Decorator: make a function the rule of these layer types.
+
+    Raises ValueError if one of them already has a rule.
+    """
 
     def register(function: Rule) -> Rule:
         for name in types:
@@ -35,7 +38,7 @@ def rule(*types: str) -> Callable[[Rule], Rule]:
 
 
 def canonical(axis: int, shape: Shape) -> int:
-    """An axis counted from the front; negative ones count from the back."""
+    """``axis`` counted from the front; negative ones count from the end."""
     if not -len(shape) <= axis < len(shape):
         raise ValueError(f"axis {axis} of a blob with {len(shape)} axes")
     return axis % len(shape)

@@ -1,4 +1,4 @@
-"""Shape rules of the layers that move a window over images: convolution and its relatives."""
+"""Shape rules of the layers that slide a window over images: convolution and its relatives."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def pooling(layer: schema.LayerParameter, bottoms: list[Shape], image: Shape) ->
         reach = size + 2 * pad - kernel
         ceil = p.round_mode == schema.PoolingParameter.CEIL
         pooled = (-(-reach // stride) if ceil else reach // stride) + 1
-        # a last window that would begin in the padding behind the image is dropped
+        # a last window that would start in the padding after the image is dropped
         if any(pads) and (pooled - 1) * stride >= size + pad:
             pooled -= 1
         if pooled < 1:
