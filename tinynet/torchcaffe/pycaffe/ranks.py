@@ -99,8 +99,8 @@ class Ranks:
             return gpus[0]
         check(
             self.process.local_rank < len(gpus),
-            f"process {self.process.local_rank} of this machine has no GPU: each solver needs one of -gpu "
-            f"{','.join(map(str, gpus))}",
+            f"process {self.process.local_rank} of this machine has no GPU: each solver takes one "
+            f"of -gpu {','.join(map(str, gpus))}",
         )
         return gpus[self.process.local_rank]
 
