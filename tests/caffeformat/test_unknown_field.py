@@ -20,12 +20,12 @@ _DECLARE = "can be declared: see 'tinynet manual layers-of-your-own'"
         (
             'layer {\n name: "roi" type: "ROIPooling"\n roi_pooling_param { } }',
             "f:3: unknown field 'roi_pooling_param' in LayerParameter (layer 'roi', type "
-            f"'ROIPooling'); Caffe has no such field, but that of a fork {_DECLARE}",
+            f"'ROIPooling'); Caffe has no such field, but a fork's field {_DECLARE}",
         ),
         (
             'layers { name: "n" bn_param { } }',
             "f:1: unknown field 'bn_param' in V1LayerParameter (layer 'n'); Caffe has no such "
-            f"field, but that of a fork {_DECLARE}",
+            f"field, but a fork's field {_DECLARE}",
         ),
         (
             'layer { name: "p" type: "Pooling" pooling_param { ceil_mode: false } }',

@@ -107,12 +107,12 @@ class Reader:
         if self._layer is None:
             return ""
         name, kind = (schema.fields_of(self._layer)[field] for field in ("name", "type"))
-        said = [
+        known = [
             f"{before}'{getattr(self._layer, field.name)}'"
             for before, field in (("layer ", name), ("type ", kind))
             if field.kind == "string" and schema.is_set(self._layer, field)
         ]
-        return f" ({', '.join(said)})" if said else ""
+        return f" ({', '.join(known)})" if known else ""
 
     def _next(self) -> Token:
         while True:

@@ -277,7 +277,7 @@ def upgrade_solver(solver: schema.SolverParameter, source: str, say: Say = quiet
     say("info", _attempt("'solver_type' field (enum)'", source))
     if solver.HasField("type"):
         raise UpgradeError(
-            f"{source}: give the solver's type as type (a string) or as the older solver_type; "
+            f"{source}: give the solver's type by type (a string) or by the older solver_type; "
             "not both"
         )
     solver.type = SOLVER_TYPES[solver.solver_type]

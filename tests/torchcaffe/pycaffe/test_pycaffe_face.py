@@ -133,7 +133,7 @@ def test_images_load_to_the_numbers_that_scikit_image_gives(
 
 def test_what_is_no_image_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(caffe.CaffeError, match=r"text\.png is no image"):
+    with pytest.raises(caffe.CaffeError, match=r"text\.png is not an image"):
         caffe.io.load_image(tmp_path / "text.png")
 
 

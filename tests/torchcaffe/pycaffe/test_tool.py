@@ -201,7 +201,7 @@ def test_log_dir_gets_the_log_as_files_with_a_link_to_the_newest(folder: Path) -
 def test_without_the_folder_of_log_dir_it_trains_and_says_so_as_with_glog(folder: Path) -> None:
     status, log = run("train", solver="solver.prototxt", log_dir="nowhere")
     assert status == 0
-    assert "-log_dir nowhere: no folder" in log
+    assert "-log_dir nowhere: not a writable folder" in log
     assert "Optimization Done." in log
 
 

@@ -127,7 +127,7 @@ def test_a_position_resumes_to_the_same_batches(case: str, images: Path) -> None
 
 
 REFUSED = {
-    "one side alone": ("new_height: 4", "", "both or not at all; got 4 and 0"),
+    "one side alone": ("new_height: 4", "", "or neither; got 4 and 0"),
     "no batch": ("batch_size: 0", "", "batch_size must be positive"),
     "a crop too large": ("", "crop_size: 50", "crop_size must not be larger"),
     "another size in a batch": ("batch_size: 3", "", "first one's shape"),

@@ -100,8 +100,8 @@ class CudaGraphs:
             main.wait_stream(side)
 
     def failed(self) -> str:
-        said = _FAILED.get(self._device)
-        return f"a recording has failed on this GPU before ({said})" if said else ""
+        reason = _FAILED.get(self._device)
+        return f"a recording has failed on this GPU before ({reason})" if reason else ""
 
     def random_state(self) -> torch.Tensor:
         return torch.cuda.get_rng_state(self._device)

@@ -153,13 +153,13 @@ class Ranks:
             with self._looking:
                 for rank, process in enumerate(self._started, 1):
                     if self._reason is None and process.poll() not in (None, 0, STOPPED):
-                        self._reason = self._told_by(rank, process)
+                        self._reason = self._why_ended(rank, process)
             if self._reason is not None or time.monotonic() >= latest:
                 break
             time.sleep(0.05)
         return self._reason is not None
 
-    def _told_by(self, rank: int, process: subprocess.Popen[bytes]) -> str:
+    def _why_ended(self, rank: int, process: subprocess.Popen[bytes]) -> str:
         """Why an ended process has ended, by its last error event or by its exit status."""
         assert process.stdout is not None
         status = process.returncode
