@@ -17,7 +17,7 @@ from tinynet.torchcaffe.layer_types.deconvolution import Deconvolution
 from tinynet.torchcaffe.window_columns import Diffs
 
 
-class _InOrder(ConvolutionLayer):
+class _InPreferredOrder(ConvolutionLayer):
     def convolve(
         self, images: torch.Tensor, bias: torch.Tensor | None, out_shape: tuple[int, ...]
     ) -> torch.Tensor:
@@ -28,7 +28,7 @@ class _InOrder(ConvolutionLayer):
 
 
 @stands_in_for(Deconvolution)
-class OrderedDeconvolution(_InOrder, Deconvolution):
+class OrderedDeconvolution(_InPreferredOrder, Deconvolution):
     pass
 
 
@@ -65,5 +65,5 @@ class _ByFewerProducts(Convolution):
 
 
 @stands_in_for(Convolution)
-class FastConvolution(_InOrder, _ByFewerProducts):
+class FastConvolution(_InPreferredOrder, _ByFewerProducts):
     pass
