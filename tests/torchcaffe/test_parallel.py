@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,22 @@ def test_one_solver_alone_may_join_itself(folder: Path) -> None:
     joined = [np.array(blob.data) for blobs in solver.net.params.values() for blob in blobs]
     for mine, expected in zip(joined, alone(folder / "solver4")):
         np.testing.assert_array_equal(mine, expected)
+
+
+def test_a_solver_joins_once_an_earlier_one_is_collected(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader's thread may be collecting it, and then another collection does nothing."""
+    solver = caffe.SGDSolver(str(solver_file(folder, BATCH)))
+    earlier = caffe.NCCL(solver, caffe.NCCL.new_uid())
+    monkeypatch.setattr(parallel, "_RELEASE", 0.0)
+    with pytest.raises(caffe.CaffeError, match="one NCCL per process at a time"):
+        caffe.NCCL(solver, caffe.NCCL.new_uid())
+    monkeypatch.setattr(parallel, "_RELEASE", 60.0)
+    collections = iter([lambda: None, earlier._end])
+    monkeypatch.setattr(parallel, "gc", SimpleNamespace(collect=lambda: next(collections)()))
+    caffe.NCCL(solver, caffe.NCCL.new_uid())
+    assert not list(collections)
 
 
 def test_gpus_that_nccl_cannot_join_are_named_in_one_line(

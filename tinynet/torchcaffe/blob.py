@@ -308,13 +308,20 @@ class Blob:
     def share_data(self, other: Blob) -> None:
         """Use ``other``'s data as this blob's, now and after every change (Caffe's ShareData)."""
         if self._data is not other._data:
-            check(self.count == other.count, f"cannot share data: {self._shape}, {other._shape}")
+            self._require_count_of(other)
             self._data = other._data
 
     def share_diff(self, other: Blob) -> None:
+        """Use ``other``'s diff as this blob's (Caffe's ShareDiff)."""
         if self._diff is not other._diff:
-            check(self.count == other.count, f"cannot share diff: {self._shape}, {other._shape}")
+            self._require_count_of(other)
             self._diff = other._diff
+
+    def _require_count_of(self, other: Blob) -> None:
+        check(
+            self.count == other.count,
+            f"a blob of shape {self._shape} cannot share the memory of one of {other._shape}",
+        )
 
     # --- for scripts
 

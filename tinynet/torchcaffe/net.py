@@ -406,5 +406,6 @@ class Net:
 def _require_names(arrays: dict[str, np.ndarray], names: list[str], what: str) -> None:
     if set(arrays) != set(names):
         raise CaffeError(
-            f"{what} blobs do not match: the net's are {', '.join(names)}; got {', '.join(arrays)}"
+            f"{what} blobs do not match: the net's are {', '.join(names) or 'none'}; "
+            f"got {', '.join(arrays) or 'none'}"
         )

@@ -43,6 +43,7 @@ _FILE, _ENVIRONMENT = "file://", "env://"
 _ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
 _RANKS = ("RANK", "WORLD_SIZE")  # set by a launcher that has started all ranks
 _MEET = datetime.timedelta(minutes=5)
+_RELEASE = 1.0  # seconds for an earlier solver's group to be released
 _POLL = 0.05  # seconds between two checks which ranks have arrived
 # Long enough to wait while rank 0 tests and snapshots.  A rank that dies closes its connections,
 # which the others notice at once.
@@ -80,8 +81,12 @@ class NCCL:
             0 <= self._rank < self._count,
             f"solver_rank must be from 0 to solver_count - 1; got {self._rank} of {self._count}",
         )
-        if dist.is_initialized():
-            gc.collect()  # an earlier solver and its callbacks may be left in a reference cycle
+        # An earlier solver and its callbacks may be left in a reference cycle.  If another thread
+        # is collecting it already, ``gc.collect`` does nothing and its end must be waited for.
+        latest = time.monotonic() + _RELEASE
+        while dist.is_initialized() and time.monotonic() < latest:
+            gc.collect()
+            time.sleep(_POLL)
         check(
             not dist.is_initialized(),
             "this process has joined another training already: one NCCL per process at a time",

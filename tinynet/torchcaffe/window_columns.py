@@ -45,18 +45,18 @@ def needed(window: Window, sizes: Sequence[int]) -> bool:
 
 
 class Columns:
-    """The windows in a blob of spatial ``sizes``; ``places`` is their number along each axis."""
+    """The windows in a blob of spatial ``sizes``; ``windows`` is their number along each axis."""
 
     def __init__(self, window: Window, sizes: Sequence[int]) -> None:
         self._window = window
         self.kernel = window.kernel
         self.sizes = tuple(sizes)
-        self.places = tuple(window.steps(sizes))
+        self.windows = tuple(window.steps(sizes))
 
     def gather(self, values: torch.Tensor) -> torch.Tensor:
-        """im2col: images × channels × sizes… → images × channels × kernel elements × places…."""
+        """im2col: images × channels × sizes… → images × channels × kernel elements × windows…."""
         elements = math.prod(self.kernel)
-        columns = values.new_zeros((*values.shape[:2], elements, *self.places))
+        columns = values.new_zeros((*values.shape[:2], elements, *self.windows))
         for number, seen, where in self._elements():
             columns[:, :, number][where] = values[seen]
         return columns
@@ -69,7 +69,7 @@ class Columns:
         return values
 
     def _elements(self) -> Iterator[tuple[int, Index, Index]]:
-        """For each kernel element: its number, the values it sees, and from which places."""
+        """For each kernel element: its number, the values it sees, and in which windows."""
         axes = [
             [self._seen(axis, offset) for offset in range(size)]
             for axis, size in enumerate(self.kernel)
@@ -83,11 +83,11 @@ class Columns:
             )
 
     def _seen(self, axis: int, offset: int) -> tuple[slice, slice]:
-        """Along one axis: the values that an element sees, and from which places."""
+        """Along one axis: the values that an element sees, and in which windows."""
         size, stride = self.sizes[axis], self._window.stride[axis]
         start = offset * self._window.dilation[axis] - self._window.pad[axis]
         first = max(0, -(start // stride))
-        last = min(self.places[axis] - 1, (size - 1 - start) // stride)
+        last = min(self.windows[axis] - 1, (size - 1 - start) // stride)
         if first > last:
             return slice(0), slice(0)
         begin, end = start + first * stride, start + last * stride + 1
@@ -113,7 +113,7 @@ class ColumnProducts:
             out = self._spread(self._in_groups(weights).mT @ self._flat(images), images)
         else:
             out = self._in_groups(weights) @ self._gathered(images)
-            out = out.reshape(len(images), -1, *self._columns.places)
+            out = out.reshape(len(images), -1, *self._columns.windows)
         return out if bias is None else out + bias.reshape(-1, *(1 for _ in self._columns.sizes))
 
     def diffs(self, images: torch.Tensor, diff: torch.Tensor, weights: torch.Tensor) -> Diffs:
@@ -133,16 +133,16 @@ class ColumnProducts:
         return weights.reshape(self._group, weights.shape[0] // self._group, -1)
 
     def _flat(self, values: torch.Tensor) -> torch.Tensor:
-        """images × groups × channels per group × places, for the blob with a value per place."""
+        """images × groups × channels per group × windows, for the blob with a value per window."""
         return values.reshape(len(values), self._group, values.shape[1] // self._group, -1)
 
     def _gathered(self, values: torch.Tensor) -> torch.Tensor:
-        """images × groups × (channels per group · elements) × places, for the windowed blob."""
+        """images × groups × (channels per group · elements) × windows, for the windowed blob."""
         rows = values.shape[1] // self._group * math.prod(self._columns.kernel)
         return self._columns.gather(values).reshape(len(values), self._group, rows, -1)
 
     def _spread(self, columns: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """The reverse of ``_gathered``: the windowed blob."""
         elements = math.prod(self._columns.kernel)
-        shape = (len(like), -1, elements, *self._columns.places)
+        shape = (len(like), -1, elements, *self._columns.windows)
         return self._columns.scatter(columns.reshape(shape))

@@ -84,7 +84,6 @@ def test_only_mirrors_and_crops_in_train_need_random_numbers(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mean file and values", "has both mean_file and mean_value"),
         ("2 mean values", r"either 1 mean_value or as many as channels \(3\); there are 2"),
         ("crop beyond image", r"crop_size must not be larger .* it is 9, .* 9 × 8"),
         ("mean of other shape", r"image's shape \(3, 9, 8\); it has \(3, 6, 6\)"),
@@ -96,6 +95,13 @@ def test_what_caffe_refuses_is_an_error(name: str, message: str) -> None:
     mean = asked.mean_image(6, 6) if transform.mean_file else None
     with pytest.raises(CaffeError, match=message):
         DataTransformer(transform, 0, mean, Mt19937(0)).transform(asked.images("bytes"))
+
+
+def test_a_mean_file_and_mean_values_are_an_error() -> None:
+    asked.Stored().expect("mean file and values/refused", np.array(True))
+    transform = parse(asked.REFUSED["mean file and values"].partition(" ")[2])
+    with pytest.raises(CaffeError, match="has both mean_file and mean_value"):
+        data_transformer.read_mean(transform)
 
 
 def test_images_of_several_sizes_without_a_crop_are_an_error() -> None:

@@ -1,6 +1,6 @@
 """Im2col: every window of a blob as a column (src/caffe/layers/im2col_layer.cpp).
 
-    channels × sizes → channels·kernel… × positions of the window
+    channels × sizes → channels·kernel… × windows
 
 ``convolution_param`` describes the window; its num_output, group, bias and fillers have no effect.
 Backward sums the diffs of each value over all of its windows.
@@ -35,11 +35,11 @@ class Im2col(Layer):
         )
         self._columns = Columns(self.window, shape[self.axis + 1 :])
         self.require(
-            min(self._columns.places) > 0,
+            min(self._columns.windows) > 0,
             f"kernel {list(self.window.kernel)} does not fit into the padded bottom {shape}",
         )
         channels = shape[self.axis] * math.prod(self.window.kernel)
-        top[0].resize((*shape[: self.axis], channels, *self._columns.places))
+        top[0].resize((*shape[: self.axis], channels, *self._columns.windows))
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         values = bottom[0].tensor
@@ -51,5 +51,5 @@ class Im2col(Layer):
             return
         above, shape = top[0].grad, bottom[0].shape
         images = math.prod(shape[: self.axis])
-        columns = above.reshape(images, shape[self.axis], -1, *self._columns.places)
+        columns = above.reshape(images, shape[self.axis], -1, *self._columns.windows)
         bottom[0].set_diff(self._columns.scatter(columns).reshape(shape))

@@ -169,8 +169,8 @@ class DataReader:
         check(
             0 <= position.record < self.records and (position.stream is None) == (stream is None),
             f"a position in the data is a record from 0 to {self.records - 1}, and a random state "
-            f"where the layer mirrors or crops at random; this one is record {position.record}, "
-            f"{'without' if position.stream is None else 'with'} one",
+            f"if the layer mirrors or crops at random; this one is record {position.record} "
+            f"{'without' if position.stream is None else 'with'} a random state",
         )
         self._ahead.stop()
         if stream is not None and position.stream is not None:

@@ -85,15 +85,10 @@ class DataTransformer:
         mean: np.ndarray | None = None,
         stream: Mt19937 | None = None,
     ) -> None:
-        """``mean`` is the content of mean_file, C×H×W; ``stream`` is given if ``needs_random``.
+        """``mean`` is what ``read_mean`` returns; ``stream`` is given if ``needs_random``.
 
-        Raises CaffeError if mean_file and mean_value are both given, or if the mean or the stream
-        is missing.
+        Raises CaffeError if the mean or the stream is missing.
         """
-        check(
-            not (transform_param.mean_file and len(transform_param.mean_value)),
-            "transform_param has both mean_file and mean_value; give one of them",
-        )
         check(
             not transform_param.mean_file or mean is not None,
             f"the mean of {transform_param.mean_file!r} has not been read",
@@ -183,9 +178,9 @@ class DataTransformer:
         sources = torch.from_numpy(planes).flatten(1).unbind(0)
         interleaved = torch.from_numpy(out).flatten(0, 2).unbind(1)
         targets = zip(*(channel.split(step * height * width) for channel in interleaved))
-        places = list(zip(*(values.tolist() for values in windows)))
+        crops = list(zip(*(values.tolist() for values in windows)))
         for start, target in zip(range(0, count, step), targets):
-            block = places[start : start + step]
+            block = crops[start : start + step]
             for number, (mirror, row, column) in enumerate(block):
                 cut = window(images[start + number], row, column, height, width, mirror)
                 np.copyto(planes[:, number], cut, casting="unsafe")
@@ -195,12 +190,12 @@ class DataTransformer:
             self._scale(out[start : start + step], block)
         return out.transpose(0, 3, 1, 2)
 
-    def _scale(self, values: np.ndarray, places: list[tuple[int, int, int]]) -> None:
-        """Apply (value − mean) · scale in place to N images h×w×C, cropped at ``places``."""
+    def _scale(self, values: np.ndarray, crops: list[tuple[int, int, int]]) -> None:
+        """Apply (value − mean) · scale in place to N images h×w×C, cropped as ``crops`` says."""
         count, height, width, channels = values.shape
         if self.mean is not None:
             straight, mirrored = self._means
-            for image, (mirror, row, column) in zip(values, places):
+            for image, (mirror, row, column) in zip(values, crops):
                 if mirror:
                     column = straight.shape[1] - width - column
                 whole = mirrored if mirror else straight

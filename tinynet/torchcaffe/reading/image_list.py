@@ -100,7 +100,7 @@ class ImageList:
         self._seed = shuffle_seed
         check(
             skip < len(self._lines),
-            f"{len(self._lines)} images are not enough to skip {skip} of them, as rand_skip has it",
+            f"{len(self._lines)} images are not enough to skip {skip}, as rand_skip demands",
         )
         self.seek(Position(skip, 0 if shuffle_seed is None else 1, self._stream_state()))
 

@@ -11,7 +11,7 @@ from tinynet.caffeformat.transform import centre, subtract_and_scale
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.image_list import read_image
-from tinynet.torchcaffe.reading.windows import Window, place, read_windows, take
+from tinynet.torchcaffe.reading.windows import Window, crop_and_resize, place, read_windows
 
 _F = np.float32
 
@@ -103,7 +103,7 @@ class WindowBatches:
         image = self._cache[path] if path in self._cache else read_image(path, "color")
         pad = int(self._param.context_pad)
         cut = place(window, image.shape[1:], self._crop, pad, self._square, mirror)
-        pixels = take(image, cut, mirror, path)
+        pixels = crop_and_resize(image, cut, mirror, path)
         rows = slice(cut.pad_h, cut.pad_h + cut.height)
         columns = slice(cut.pad_w, cut.pad_w + cut.width)
         mean = self._mean if self._mean.shape[1] == 1 else self._mean[:, rows, columns]

@@ -163,7 +163,7 @@ def _round(value: np.float32) -> int:
     return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))
 
 
-def take(image: np.ndarray, cut: Cut, mirror: bool, path: str) -> np.ndarray:
+def crop_and_resize(image: np.ndarray, cut: Cut, mirror: bool, path: str) -> np.ndarray:
     """Crop, resize and, if ``mirror``, mirror a part of an image: uint8 C×height×width.
 
     Raises CaffeError if the window does not lie in the image, or if nothing of it is left.

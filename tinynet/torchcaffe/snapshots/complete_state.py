@@ -4,10 +4,10 @@ Caffe's files hold the weights, the solver's history, the iteration and the step
 rate.  To resume exactly, a run needs the rest as well:
 
 * ``nets``       for each net, the state of each layer that has one (``Layer.state``): for a Data
-                 layer the number of the next record, counted from the batch last *taken*, and the
-                 random state of its transformer.  It includes the TEST nets, whose readers never
-                 rewind.  If a test was interrupted, or the snapshot was requested during it, their
-                 states are those before the test, since the resumed run repeats the whole test.
+                 layer the number of the record after the batch last *taken*, and the random state
+                 of its transformer.  It includes the TEST nets, whose readers never rewind.  If a
+                 test was interrupted, or the snapshot was requested during it, their states are
+                 those before the test, since the resumed run repeats the whole test.
 * ``random``     the main mt19937 stream (fillers, dropout); on a GPU torch's generator there; with
                  layers written in Python also numpy's, Python's and torch's generators.
 * ``losses``     the losses that ``average_loss`` averages.
@@ -212,8 +212,8 @@ def _random_states(solver: TrainedSolver) -> dict[str, Any]:
         found["cuda"] = bytes(torch.cuda.get_rng_state(CONTEXT.device_id).tolist()).hex()
     if _has_python_layers(solver):
         # the other generators that a user's layer may draw from
-        kind, key, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-        state = mt19937.to_json((np.asarray(key, np.uint32), int(place)))
+        kind, key, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+        state = mt19937.to_json((np.asarray(key, np.uint32), int(position)))
         found["numpy"] = {**state, "has_gauss": int(has_gauss), "gauss": float(gauss)}
         version, words, gauss_next = python_random.getstate()
         found["python"] = {"version": version, "words": list(words), "gauss_next": gauss_next}
@@ -227,9 +227,9 @@ def _set_random_states(states: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(_bytes_of(states["cuda"]), CONTEXT.device_id)
     if "numpy" in states:
         numpy = states["numpy"]
-        key, place = mt19937.from_json(numpy)
+        key, position = mt19937.from_json(numpy)
         np.random.set_state(  # noqa: NPY002
-            ("MT19937", key, place, int(numpy["has_gauss"]), float(numpy["gauss"]))
+            ("MT19937", key, position, int(numpy["has_gauss"]), float(numpy["gauss"]))
         )
     if "python" in states:
         python = states["python"]

@@ -103,7 +103,7 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
         check("data" in file, f"{path} holds no weights: it has no group 'data'")
         data = file["data"]
         taken = 0
-        for name in set(data) - {layer.name.split("/")[0] for layer in net.layers}:
+        for name in sorted(set(data) - {layer.name.split("/")[0] for layer in net.layers}):
             glog.info(f"Ignoring source layer {name}")
         for layer in net.layers:
             if layer.name not in data:
