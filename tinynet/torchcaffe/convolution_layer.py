@@ -15,7 +15,7 @@ import torch
 
 from tinynet.torchcaffe.blob import shaped
 from tinynet.torchcaffe.layer import Blobs, Layer, by_shapes
-from tinynet.torchcaffe.window_columns import ColumnProducts, Diffs, needed, require_window
+from tinynet.torchcaffe.window_columns import ColumnProducts, Diffs, needs_columns, require_window
 
 
 class ConvolutionLayer(Layer):
@@ -91,7 +91,7 @@ class ConvolutionLayer(Layer):
         windowed = out if self.transposed else shape[first:]
         self.by_columns = (
             ColumnProducts(self.window, windowed, self.group, self.transposed)
-            if needed(self.window, windowed)
+            if needs_columns(self.window, windowed)
             else None
         )
         for above in top:

@@ -14,7 +14,7 @@ import torch
 _has_computed = False
 
 
-def computes() -> None:
+def note_computation() -> None:
     """Give the process's later children one thread; called where it begins to compute."""
     global _has_computed
     _has_computed = True

@@ -100,7 +100,7 @@ class Net:
         return net
 
     def _init(self, param: schema.NetParameter) -> None:
-        forked_child.computes()
+        forked_child.note_computation()
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase

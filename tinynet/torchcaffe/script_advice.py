@@ -135,7 +135,7 @@ def on_syntax(error: SyntaxError) -> str | None:
 
 
 def on_exception(error: Exception) -> str | None:
-    """Advise, in one line, on an error that Python 2, an older library or another Caffe lacks.
+    """Advise, in one line, on an error that Python 3, a newer library or another Caffe causes.
 
     Returns None for other errors.
     """

@@ -2,7 +2,7 @@
 
 This is Caffe's own method (src/caffe/util/im2col.cpp and a GEMM), for any number of spatial axes
 and every window that Caffe accepts.  Im2col uses it; Convolution and Deconvolution use it for the
-windows that PyTorch refuses (``needed``):
+windows that PyTorch refuses (``needs_columns``):
 
 - more than 3 spatial axes;
 - dilation 0: every element of the kernel sees the window's first value;
@@ -34,7 +34,7 @@ def require_window(layer: Layer, spatial: int) -> Window:
         raise CaffeError(f"{layer.type} layer {layer.name}: {error}") from None
 
 
-def needed(window: Window, sizes: Sequence[int]) -> bool:
+def needs_columns(window: Window, sizes: Sequence[int]) -> bool:
     """Whether PyTorch cannot convolve a blob of these spatial ``sizes`` with this window."""
     moved = zip(sizes, window.extent, window.pad)
     return (

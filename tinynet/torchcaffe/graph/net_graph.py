@@ -68,7 +68,7 @@ class NetGraph:
         for layer_param in param.layer:
             with name_layer_in_errors(layer_param):
                 self._append_layer(layer_param)
-        self._skip_what_adds_to_no_loss()
+        self._skip_backward_outside_loss()
         if param.force_backward:
             self._force_backward()
         self.steps = [*map(Step, self.layer_names, self.layers, self.bottoms, self.tops)]
@@ -224,7 +224,7 @@ class NetGraph:
 
     # --- what runs backward
 
-    def _skip_what_adds_to_no_loss(self) -> None:
+    def _skip_backward_outside_loss(self) -> None:
         """Skip the backward computation of layers and bottoms that contribute to no loss."""
         under_loss: set[str] = set()
         skipped: set[str] = set()
