@@ -77,7 +77,7 @@ def test_a_finished_run_is_returned_as_it_is_and_can_be_loaded(
         1, prototxt=folder / "prototxt", runs=folder / "runs", max_iter=4, cpu=True
     )
     assert again.folder == run.folder == tinynet.load_run(run.folder).folder
-    with pytest.raises(UsageError, match="no run directory"):
+    with pytest.raises(UsageError, match="not a run directory"):
         tinynet.load_run(folder)
 
 
@@ -120,7 +120,7 @@ def test_an_ensemble_averages_and_checks_all_runs_first(
     assert both.subsets.members == 2
     with pytest.raises(UsageError, match="named twice"):
         tinynet.ensemble([run, run])
-    with pytest.raises(UsageError, match="no run directory"):
+    with pytest.raises(UsageError, match="not a run directory"):
         tinynet.ensemble([run, folder / "nothing"])
 
 

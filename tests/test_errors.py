@@ -46,7 +46,7 @@ def refusal(path: Path, mode: str) -> str:
 def test_whose_file_or_folder_keeps_us_out_is_said_with_what_to_do(shared: Path) -> None:
     lock = shared / "run.lock"
     lock.touch(0o644)
-    ask = "ask for access, or name another place"
+    ask = "ask for access, or name another path"
     assert refusal(lock, "r+") == (
         f"{lock}: Permission denied; it belongs to root (-rw-r--r--): {ask}"
     )
@@ -93,7 +93,7 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
         (errno.EIO, "Input/output error"),
         (errno.EAGAIN, "no more processes or threads may be started (see 'ulimit -u'); end some "
          "first"),
-        *((number, "this file system gives no locks; name a place on another") for number in
+        *((number, "this file system has no locks; name a path on another") for number in
           files.NO_LOCKS),
     ],
 )  # fmt: skip

@@ -161,7 +161,7 @@ def load_run(folder: PathLike) -> Run:
     """The run in a run directory.  Raises UsageError where the folder is none."""
     run = Run(Path(folder))
     if not run.paths.run_json.exists():
-        raise UsageError(f"{folder}: is no run directory (no run.json)")
+        raise UsageError(f"{folder}: is not a run directory (no run.json)")
     return run
 
 
@@ -237,7 +237,7 @@ class Run:
         """``run.json``: state, iteration, seed, engine, versions, sessions."""
         found = records.load(self.paths.run_json)
         if found is None:
-            raise UsageError(f"{self.folder}: is no run directory (no run.json)")
+            raise UsageError(f"{self.folder}: is not a run directory (no run.json)")
         return found
 
     @property

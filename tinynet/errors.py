@@ -39,12 +39,12 @@ class StoppedEarly(TinynetError):
 # strerror says only what is wrong; these say what to do as well
 _REMEDIES = {
     errno.ENOSPC: "no space left on the device; free some and run the command again",
-    errno.EEXIST: "is a file, where a folder has to be; name another",
-    errno.ENOTDIR: "leads through a file, where a folder has to be; name another",
-    errno.EISDIR: "is a folder, where a file has to be; name a file",
+    errno.EEXIST: "is a file, but must be a folder; name another",
+    errno.ENOTDIR: "leads through a file, not a folder; name another",
+    errno.EISDIR: "is a folder, but must be a file; name a file",
     errno.EFBIG: "larger than this shell or file system allows (see 'ulimit -f')",
     errno.EDQUOT: "the disk quota is used up; free some and run the command again",
-    errno.EROFS: "the file system is read-only; name another place",
+    errno.EROFS: "the file system is read-only; name another path",
     errno.EMFILE: "too many files are open; raise 'ulimit -n' and run the command again",
     errno.EAGAIN: "no more processes or threads may be started (see 'ulimit -u'); end some first",
     errno.ESTALE: "was removed or replaced on the file server; run the command again",
@@ -52,7 +52,7 @@ _REMEDIES = {
 _REMEDIES.update(
     dict.fromkeys(
         (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
-        "this file system gives no locks; name a place on another",
+        "this file system has no locks; name a path on another",
     )
 )
 
@@ -89,7 +89,7 @@ def _permission_advice(path: str) -> str:
     mode = stat.filemode(found.st_mode)
     if found.st_uid == os.geteuid():
         return "; %s is yours (%s): 'chmod u+rwX' opens it" % (what, mode)
-    return "; %s belongs to %s (%s): ask for access, or name another place" % (
+    return "; %s belongs to %s (%s): ask for access, or name another path" % (
         what,
         _user_name(found.st_uid),
         mode,

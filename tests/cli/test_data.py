@@ -172,7 +172,7 @@ def test_verify_says_what_is_wrong_with_a_conversion(layout: Path, tmp_path: Pat
     assert status == 1 and err.endswith("; convert the data set again\n")
     (folder / "manifest.json").unlink()
     status, out, err = run("verify", folder)
-    assert status == 1 and "no finished conversion" in err and err.count("\n") == 1
+    assert status == 1 and "not a finished conversion" in err and err.count("\n") == 1
 
 
 def test_a_folder_that_may_not_be_written_gets_one_line(layout: Path, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_converted_set_is_not_converted_again_and_says_so(layout: Path, tmp_pa
 def test_a_folder_around_the_data_set_names_it(layout: Path, tmp_path: Path) -> None:
     status, _, err = run("convert", layout.parent, "--out", tmp_path / "lmdb")
     assert (status, err.count("\n")) == (1, 1)
-    assert err.rstrip().endswith(f"no Tiny ImageNet layout; {layout} is one")
+    assert err.rstrip().endswith(f"not a Tiny ImageNet layout; {layout} is one")
 
 
 @pytest.mark.parametrize("checksum", ["", "xyz", "0" * 31, "0" * 33, "g" * 32])

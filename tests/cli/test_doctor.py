@@ -103,6 +103,19 @@ def test_a_gpu_that_torch_cannot_see_gets_advice(tmp_path: Path) -> None:
     ]
 
 
+def test_the_placeholder_is_told_of_an_interpreter_that_has_no_real_caffe_beside_it() -> None:
+    both = {"python": "/both", "placeholder": "0.1.0", "caffe": "1.0.0"}
+    findings = doctor.Findings(
+        tinynet="0", python={}, interpreters=[both, {**both, "python": "/bare", "caffe": None}],
+        versions=dict.fromkeys(doctor.REQUIRED, "1"),
+        engines={"torch": {"works": True, "devices": []}, "caffe": {"works": True}},
+        devices={"nvidia": {}},
+    )  # fmt: skip
+    assert list(doctor._advice(findings)) == [f"/bare: {PLACEHOLDER}"]
+    findings.interpreters.pop()
+    assert list(doctor._advice(findings)) == []
+
+
 @pytest.mark.parametrize("seen", [1, 0])
 def test_what_torch_is_asked_of_a_gpu_is_answered_where_it_does_not_compute(
     seen: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

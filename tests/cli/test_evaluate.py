@@ -146,7 +146,7 @@ def test_a_run_goes_from_snapshot_to_scores_ensemble_and_submission(tmp_path):
     for wrong, says in (
         (tmp_path / "wrong", "no such run or .npz"),
         (other, "has 4 classes, but there are 6"),
-        (untrained, "is no run directory"),
+        (untrained, "is not a run directory"),
     ):
         done = run("ensemble", paths.root, wrong, "--cpu", "--out", tmp_path / "out")
         assert done.status and says in done.stderr

@@ -73,7 +73,7 @@ def test_a_file_in_a_folders_place_and_a_folder_in_a_files_say_what_to_do(tmp_pa
     (tmp_path / "file").touch()
     for arguments, said in (
         (("parity", tmp_path), "is a folder, where a file has to be"),
-        (("dissect", tmp_path / "file"), "leads through a file, where a folder has to be"),
+        (("dissect", tmp_path / "file"), "leads through a file, not a folder"),
     ):
         done = command.run(*arguments)
         assert done.status == 1

@@ -61,7 +61,7 @@ CASES = """
 2 generate --stage 9                                    no stage 9; the stages are 1 to 8
 2 generate --out file.txt                               is a file
 2 generate --momentum 2                                 momentum is 2
-1 generate --overrides bad.json                         no file of overrides
+1 generate --overrides bad.json                         not a file of overrides
 2 train                                                 name either --stage N or a SOLVER.prototxt
 2 train small/train_val.prototxt                        is a net, not a solver
 2 train x.caffemodel                                    is a snapshot, not a solver
@@ -82,7 +82,7 @@ CASES = """
 2 train --stage 8                                       add --member 1 to --member 11
 2 evaluate nothing                                      no such run directory
 2 evaluate file.txt                                     is a file, and no run directory
-1 evaluate empty                                        is no run directory
+1 evaluate empty                                        is not a run directory
 2 evaluate empty --oversampel                           did you mean '--oversample'
 2 ensemble wrong wronger                                no such run or .npz
 2 ensemble empty empty                                  would count double
@@ -95,7 +95,7 @@ CASES = """
 2 jobs create '' --stage 1                              'LIST': is empty
 2 jobs slurm list --time abc                            give minutes, hours:minutes:seconds
 2 dissect lmdb --variant nope                           no variant 'nope'
-1 dissect nothing                                       is no finished conversion
+1 dissect nothing                                       is not a finished conversion
 2 dissect --collect --out empty                         holds no dissection
 2 search lmdb                                           name one of --stage N and --variant NAME
 2 search lmdb --stage 8                                 search --stage 7
@@ -113,10 +113,10 @@ CASES = """
 2 report file.txt                                       is a file
 1 ensemble empty --out file.txt/x                       leads through a file
 1 predict empty --out file.txt/x                        leads through a file
-1 predict --check file.txt --data lmdb                  'hello' is no image and a wnid
-2 predict nothing --best --out s.txt                    nothing: is no folder
+1 predict --check file.txt --data lmdb                  'hello' is not an image name and a wnid
+2 predict nothing --best --out s.txt                    nothing: is not a folder
 2 jobs create list small/train_val.prototxt             is a net, not a solver
-2 jobs local nothing                                    is no job list
+2 jobs local nothing                                    is not a job list
 1 jobs status file.txt                                  leads through a file
 2 stages --stage 12                                     no stage 12
 1 draw file.txt                                         unknown field 'hello'

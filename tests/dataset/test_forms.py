@@ -251,7 +251,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (root / "wnids.txt").unlink(),
         "write it: the name of each folder in train",
     ),
-    "parquet cut short": (cut, "valid-00000-of-00003-ab12.parquet: is no whole parquet file"),
+    "parquet cut short": (cut, "valid-00000-of-00003-ab12.parquet: is not a whole parquet file"),
     "parquet without classes": (
         damaged_parquet(metadata=False),
         "put a wnids.txt beside them, one wnid a line",

@@ -71,7 +71,7 @@ def test_a_manifest_reads_back_as_it_was(
 
 
 def test_a_folder_without_manifest_is_called_unfinished(tmp_path: Path) -> None:
-    with pytest.raises(TinynetError, match="no finished conversion"):
+    with pytest.raises(TinynetError, match="not a finished conversion"):
         read_manifest(tmp_path)
 
 

@@ -55,7 +55,7 @@ def test_so_has_one_of_boxes_that_left_bad_images_out(layout: Path, tmp_path: Pa
 def test_a_conversion_without_manifest_is_unfinished(converted: Path) -> None:
     (converted / "manifest.json").unlink()
     assert is_converted(converted)
-    with pytest.raises(TinynetError, match="no finished conversion"):
+    with pytest.raises(TinynetError, match="not a finished conversion"):
         verify_converted(converted)
 
 

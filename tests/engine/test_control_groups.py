@@ -49,9 +49,9 @@ def test_the_groups_of_a_process_and_those_above_them_count(
 @pytest.mark.parametrize(
     ("before", "after", "limit", "said"),
     [
-        (None, 3, None, ": by somebody, or because the system was out of memory"),
-        (3, None, None, ": by somebody, or because the system was out of memory"),
-        (3, 3, 10**9, ", which somebody has sent: the kernel had memory left"),
+        (None, 3, None, ": by someone, or because the system was out of memory"),
+        (3, None, None, ": by someone, or because the system was out of memory"),
+        (3, 3, 10**9, ", which someone sent: the kernel had memory left"),
         (3, 4, None, ", since the system was out of memory"),
         (3, 4, 4 * 10**9, ", since the system was out of memory (4 GB may be used here)"),
     ],

@@ -46,7 +46,7 @@ FAULTS = {
     ),
     "killed": (
         "os.kill(os.getpid(), signal.SIGKILL)",
-        "the worker (caffe) was ended by SIGKILL, which somebody has sent: the kernel had memory "
+        "the worker (caffe) was ended by SIGKILL, which someone sent: the kernel had memory "
         "left",
         None,
     ),

@@ -145,7 +145,7 @@ def test_a_sites_own_words_take_the_place_of_ours() -> None:
 @pytest.mark.parametrize("option", ["--x\nrm -rf ~", "--x\r", "--x\0"])
 def test_no_option_gets_a_line_of_its_own(render: Render, option: str) -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
-    with pytest.raises(UsageError, match="cannot stand in a batch script"):
+    with pytest.raises(UsageError, match="cannot be written to a batch script"):
         render(jobs("a"), context, BatchRequest(options=(option,)))
 
 

@@ -157,5 +157,5 @@ def test_no_content_of_the_file_is_worse_than_one_clear_line(
 
 
 def test_a_folder_without_a_list_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(TinynetError, match="no job list.*tinynet jobs create"):
+    with pytest.raises(TinynetError, match="not a job list.*tinynet jobs create"):
         read(tmp_path)

@@ -72,7 +72,7 @@ def test_what_failed_is_begun_again_once_when_asked(folder: Path) -> None:
 def test_a_job_that_ends_well_without_what_it_leaves_has_failed_once(folder: Path) -> None:
     add_jobs(folder, [Job("a", (("stages",),), leaves=Path("scores.json"))])
     report = local.run(folder, Cores(1), print, again=True)
-    assert report.states["a"].message == "ended well, but scores.json is not there"
+    assert report.states["a"].message == "succeeded, but scores.json does not exist"
     assert states.states(folder)["a"].attempt.number == 1  # type: ignore[union-attr]
 
 

@@ -67,5 +67,5 @@ def test_a_image_that_is_nowhere_or_no_image_is_refused(trained, tmp_path):
     (tmp_path / "x.png").write_bytes(b"no image")
     with pytest.raises(TinynetError, match="x.png: cannot be read as an image"):
         first_layer(trained.root, str(tmp_path / "x.png"))
-    with pytest.raises(TinynetError, match="is no run directory"):
+    with pytest.raises(TinynetError, match="is not a run directory"):
         first_layer(tmp_path)

@@ -77,7 +77,10 @@ def test_a_run_named_twice_is_refused(tmp_path):
 
 def test_what_is_neither_run_nor_file_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    for name, says in (("absent", "no such run"), ("notes.txt", "no run directory and no .npz")):
+    for name, says in (
+        ("absent", "no such run"),
+        ("notes.txt", "neither a run directory nor an .npz"),
+    ):
         with pytest.raises(UsageError, match=says):
             ask(tmp_path / name)
 

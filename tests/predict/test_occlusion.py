@@ -52,5 +52,5 @@ def test_the_drop_is_that_of_an_image_with_a_patch_over_it(engine, trained, requ
 
 def test_a_folder_without_a_run_or_without_weights_is_one_line(trained, tmp_path):
     image = first_image(trained)
-    with pytest.raises(TinynetError, match="is no run directory"):
+    with pytest.raises(TinynetError, match="is not a run directory"):
         occlusions(tmp_path, [image])

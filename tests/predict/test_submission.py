@@ -42,14 +42,14 @@ WHOLE = "test_0.JPEG n1\ntest_1.JPEG n1\ntest_2.JPEG n2\n"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (WHOLE[:-1], "its last line does not end"),
-        (WHOLE[:-5], "its last line does not end"),
-        (WHOLE.replace("test_1", "test_9"), "f:2: 'test_9.JPEG' is no image of the test split"),
-        (WHOLE.replace("test_1", "test_0"), "f:2: 'test_0.JPEG' stands there twice"),
-        (WHOLE.replace("n2", "n3"), "f:3: 'n3' is no wnid"),
-        (WHOLE.replace(" n2", "\tn2"), r"f:3: 'test_2.JPEG\tn2' is no image and a wnid"),
-        (WHOLE.replace("\n", "\r\n"), "f:1: 'n1\\r' is no wnid"),
-        ("\n" + WHOLE, "f:1: '' is no image"),
+        (WHOLE[:-1], "its last line has no line end"),
+        (WHOLE[:-5], "its last line has no line end"),
+        (WHOLE.replace("test_1", "test_9"), "f:2: 'test_9.JPEG' is not an image of the test split"),
+        (WHOLE.replace("test_1", "test_0"), "f:2: 'test_0.JPEG' appears twice"),
+        (WHOLE.replace("n2", "n3"), "f:3: 'n3' is not a wnid"),
+        (WHOLE.replace(" n2", "\tn2"), r"f:3: 'test_2.JPEG\tn2' is not an image name and a wnid"),
+        (WHOLE.replace("\n", "\r\n"), "f:1: 'n1\\r' is not a wnid"),
+        ("\n" + WHOLE, "f:1: '' is not an image"),
         (WHOLE.splitlines(True)[0], "no line for 2 of 3 images, 'test_1.JPEG' among them"),
         ("", "no line for 3 of 3 images"),
     ],
@@ -90,7 +90,7 @@ def test_the_best_group_is_that_of_the_highest_average(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no finished run with val_10crop.npz"):
         best([tmp_path / "empty"])
-    with pytest.raises(UsageError, match="nothing: is no folder"):
+    with pytest.raises(UsageError, match="nothing: is not a folder"):
         best([tmp_path / "nothing"])
 
 
@@ -108,6 +108,6 @@ def test_the_command_writes_the_best_and_checks_a_file(trained: RunPaths, tmp_pa
     assert "11 predictions, one for each image of the test split, of " in checked.stdout
     out.write_text(out.read_text().replace("test_3.JPEG", "test_4.JPEG"))
     refused = command("predict", "--check", out, "--data", data)
-    assert refused.status == 1 and "'test_4.JPEG' stands there twice" in refused.stderr
+    assert refused.status == 1 and "'test_4.JPEG' appears twice" in refused.stderr
     for words in (("predict",), ("predict", folder, "--best"), ("predict", "x", "--check", out)):
         assert command(*words).status == 2

@@ -34,7 +34,7 @@ def test_the_page_says_how_far_every_run_is(tmp_path):
     started(tmp_path / "stage2_dropout1" / "seed1", state="diverged", message="loss 87")
     write_run(
         tmp_path / "results" / "stage1_simple" / "seed1"
-    )  # has no log: it is no run directory
+    )  # has no log: it is not a run directory
     with hold(paths):
         seen = live.look([tmp_path])
     assert [folder.parent.name for folder in seen] == ["stage1_simple", "stage2_dropout1"]

@@ -61,6 +61,15 @@ def test_the_year_of_newer_glogs_changes_nothing() -> None:
     assert [log.without_year(line) for line in dated] == LINES
 
 
+def test_a_line_whose_date_is_damaged_keeps_its_values_but_not_its_time() -> None:
+    (whole,) = parse(LINES[:6], LogParser())
+    for date in ("I1922", "I1131", "I1122 33:"):  # no such month, day, hour
+        damaged = [LINES[0], *(date + line[len(date) :] for line in LINES[1:6])]
+        (record,) = parse(damaged, LogParser())
+        assert {**record, "seconds": whole["seconds"]} == whole
+        assert record["seconds"] == 0.0
+
+
 @pytest.mark.parametrize("word", ["nan", "-nan", "inf"])
 def test_a_loss_that_is_not_finite_is_null_and_valid_json(word: str) -> None:
     line = LINES[3].replace("4.5", word)

@@ -254,7 +254,7 @@ def test_weights_of_which_the_net_takes_none_are_named_and_others_are_not(tmp_pa
     prototxt = load(SOLVER)
     learned = [layer.name for layer in prototxt.train_net.layer if layer.type == "InnerProduct"]
     for names, said in (
-        (["conv99", "fc99"], ["(conv99, fc99): it takes none of them"]),
+        (["conv99", "fc99"], ["(conv99, fc99): the net takes none of them"]),
         ([learned[0], "fc99"], []),
     ):
         model = schema.NetParameter()

@@ -70,7 +70,7 @@ def read_manifest(folder: Path | str) -> Manifest:
         content = files.read_json(path)
     except FileNotFoundError:
         raise TinynetError(
-            f"{path}: no such file, so {folder} is no finished conversion; "
+            f"{path}: no such file, so {folder} is not a finished conversion; "
             "run 'tinynet data convert'"
         ) from None
     except TinynetError as error:

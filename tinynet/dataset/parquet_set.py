@@ -118,7 +118,7 @@ class ParquetSet(ImageSet):
             return opened.read([name for name in ("image", "label") if name in columns])
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).strip().split("\n")[0]
-            raise self.error(file, f"is no whole parquet file ({reason})") from None
+            raise self.error(file, f"is not a whole parquet file ({reason})") from None
 
     def _class_names(self, tables: dict[str, Any]) -> list[str]:
         """The classes in the order of the labels, from the schema's metadata; [] without any."""

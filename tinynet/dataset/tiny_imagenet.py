@@ -197,7 +197,7 @@ class TinyImagenet(ImageSet):
                 f"{folder}: is converted already, and no images are in it; 'tinynet generate "
                 f"--data {whole}' takes it as it is"
             )
-        message = "no such file, so this is no Tiny ImageNet layout"
+        message = "no such file, so this is not a Tiny ImageNet layout"
         below = sorted(path for path in self._listing if (folder / path / "wnids.txt").is_file())
         if below:
             message += f"; {folder / below[0]} is one"

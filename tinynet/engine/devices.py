@@ -50,7 +50,7 @@ def why_unused(python: str) -> str:
         return ""
     return (
         f"this machine has an NVIDIA driver, and PyTorch {seen.torch} finds no GPU "
-        f"({seen.why or 'it says nothing of why'}): computing on the CPU, which --cpu says as well"
+        f"({seen.why or 'it gives no reason'}): computing on the CPU, as with --cpu"
     )
 
 

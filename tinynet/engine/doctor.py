@@ -189,9 +189,10 @@ def _advice(findings: Findings) -> Iterable[str]:
     torch, caffe = findings.engines["torch"], findings.engines["caffe"]
     if not torch["works"]:
         yield f"no torch engine: {torch['reason']}"
-    if any(probe["placeholder"] and not probe["caffe"] for probe in findings.interpreters):
-        where = next(p["python"] for p in findings.interpreters if p["placeholder"])
-        yield f"{where}: {PLACEHOLDER}"
+    for probe in findings.interpreters:
+        if probe["placeholder"] and not probe["caffe"]:
+            yield f"{probe['python']}: {PLACEHOLDER}"
+            break
     if not caffe["works"]:
         how = discovery.how_to_get_caffe()
         yield f"no real Caffe (only needed to compare with, or for builds of your own): {how}"

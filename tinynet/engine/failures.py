@@ -49,9 +49,9 @@ def who_killed(kills_before: int | None) -> str:
     """
     kills = control_groups.killed_for_memory()
     if kills is None or kills_before is None:
-        return ": by somebody, or because the system was out of memory"
+        return ": by someone, or because the system was out of memory"
     if kills == kills_before:
-        return ", which somebody has sent: the kernel had memory left"
+        return ", which someone sent: the kernel had memory left"
     limit = control_groups.memory_limit()
     shown = "" if limit is None else f" ({limit / 1e9:.3g} GB may be used here)"
     return f", since the system was out of memory{shown}"
@@ -94,14 +94,12 @@ _GPU_ERROR = re.compile(
 _GPU_ADVICE = (
     (
         "device-side assert",
-        "a label or an index is perhaps none that its layer takes: the CPU, --cpu, names it",
+        "a label or an index may be out of its layer's range: run with --cpu to see which",
     ),
     ("no kernel image", "this PyTorch has no code for this GPU: install another build of torch"),
-    ("ALLOC_FAILED", "it is perhaps out of memory: nvidia-smi says who else uses it"),
+    ("ALLOC_FAILED", "it may be out of memory: nvidia-smi shows who else uses it"),
 )
-_GPU_LOST = (
-    "nvidia-smi and the kernel's log (Xid) say what of; snapshots that were written are whole"
-)
+_GPU_LOST = "nvidia-smi and the kernel's log (Xid) say why; snapshots written before are whole"
 _THREADS = {
     "can't start new thread": (
         "; a limit on processes (ulimit -u) or on memory (ulimit -v) is reached"

@@ -85,7 +85,7 @@ class Probe:
 def ask(command: list[str], **environment: str) -> Answer:
     """Run a command, without stdin, until it ends or ``LIMIT_SECONDS`` have passed.
 
-    Then its whole process group is killed.
+    After that time its whole process group is killed.
     """
     try:
         child = subprocess.Popen(
@@ -136,7 +136,7 @@ def probe_caffe(python: str) -> Probe:
         answer = json.loads(found.stdout.splitlines()[-1])  # start-up files may print lines before
         version = answer["python"]
     except (ValueError, TypeError, LookupError):
-        reason = found.fault or last_line(found.stderr) or "it says nothing of what it was asked"
+        reason = found.fault or last_line(found.stderr) or "it does not answer"
         return Probe(python, error=reason)
     reason = answer.get("error", "")[:_LONGEST_REASON]
     if answer.get("placeholder") and "caffe" not in answer:

@@ -28,7 +28,7 @@ def read_overrides(path: Path) -> dict[str, float]:
         raise UsageError(f"{path}: no such file; 'tinynet search' writes one") from None
     except (TinynetError, KeyError, TypeError, AttributeError):
         raise TinynetError(
-            f'{path}: is no file of overrides, such as {{"solver": {{"base_lr": 0.01}}}}'
+            f'{path}: is not a file of overrides, such as {{"solver": {{"base_lr": 0.01}}}}'
         ) from None
     return _checked(path, items)
 
@@ -93,10 +93,10 @@ def _checked(path: Path, items: list[tuple[str, Any]]) -> dict[str, float]:
     known = schema.FIELDS["SolverParameter"]
     for name, value in items:
         if name not in known:
-            raise TinynetError(f"{path}: '{name}' is no field of the solver")
+            raise TinynetError(f"{path}: '{name}' is not a solver field")
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if known[name].kind != "float" or known[name].repeated:
-            raise TinynetError(f"{path}: {name} is no single number that a search may set")
+            raise TinynetError(f"{path}: {name} is not a single number, so no search can set it")
         what = fault(name, value) if is_number else f"{name} is {value!r}, no number"
         if what is not None:
             raise TinynetError(f"{path}: {what}")

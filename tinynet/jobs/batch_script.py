@@ -112,7 +112,7 @@ def require_one_line(words: Sequence[str]) -> None:
     """Raise UsageError if a word cannot be written in one line of a script."""
     for word in words:
         if not word.isprintable():
-            raise UsageError(f"{word!r}: cannot stand in a batch script")
+            raise UsageError(f"{word!r}: cannot be written to a batch script")
 
 
 def head(made_by: str, prefix: str, directives: Sequence[str]) -> list[str]:

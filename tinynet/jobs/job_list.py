@@ -148,7 +148,7 @@ def read(folder: Path) -> JobList:
         found = files.typed(Stored, files.read_json(path))
     except FileNotFoundError:
         raise UsageError(
-            f"{folder}: is no job list (no jobs.json); make one with 'tinynet jobs create'"
+            f"{folder}: is not a job list (no jobs.json); make one with 'tinynet jobs create'"
         ) from None
     except ValueError as error:
         raise TinynetError(f"{path}: is damaged ({error}); make the list again") from None

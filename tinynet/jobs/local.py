@@ -58,7 +58,7 @@ class JobsReport:
         left = len(self.states) - len(self.names(states.DONE))
         if self.stuck:
             raise TinynetError(
-                f"{folder}: {_jobs(self.stuck)} got no further between two stops; give more time"
+                f"{folder}: {_jobs(self.stuck)} made no progress between two stops; give more time"
             )
         failed = self.names(states.FAILED)
         if self.signal is not None:
@@ -182,7 +182,7 @@ class _Runner:
         message = commands.message(status)
         missing = self._list.removed(commands.job)
         if status == 0 and missing is not None:  # otherwise it would be begun for ever
-            status, message = 1, f"ended well, but {missing} is not there"
+            status, message = 1, f"succeeded, but {missing} does not exist"
         if status == states.STOPPED_STATUS and not commands.told_to_stop:
             self._left_alone.add(commands.job.name)
         iteration = self._iteration(commands.job)
@@ -202,7 +202,7 @@ class _Runner:
         self._slots.give_back(commands.slot, broken)
         try:
             commands.claim.finish(status, message, iteration)
-        except OSError as error:  # of a full disk: what it has done stands in its run
+        except OSError as error:  # a full disk; the run's own record says how it ended
             self._say(
                 f"{commands.job.name}: how it ended cannot be written: {os_error_message(error)}"
             )

@@ -40,7 +40,7 @@ def best(folders: Sequence[Path]) -> Group:
     if not found:
         for folder in folders:
             if not folder.is_dir():
-                raise UsageError(f"{folder}: is no folder; name one of runs")
+                raise UsageError(f"{folder}: is not a folder; name one of runs")
         shown = ", ".join(map(str, folders))
         raise UsageError(
             f"{shown}: holds no finished run with {RunPaths(Path()).probabilities(SPLIT, True)}; "
@@ -65,7 +65,7 @@ def _group(name: str, found: list[Path]) -> Group:
     try:
         mean = average(members)
     except TinynetError as error:
-        raise TinynetError(f"the runs of {name} make no average: {error}") from None
+        raise TinynetError(f"the runs of {name} cannot be averaged: {error}") from None
     return Group(name, found, score(mean.probabilities, mean.labels).top1)
 
 

@@ -64,8 +64,9 @@ def _open(request: EvaluationRequest, say: Say) -> Probabilities | Evaluation:
                 f"--split {found.split}"
             )
         return found
-    what = "is no run directory and no .npz" if request.run.exists() else "no such run or .npz"
-    raise UsageError(f"{request.run}: {what}")
+    if request.run.exists():
+        raise UsageError(f"{request.run}: is neither a run directory nor an .npz")
+    raise UsageError(f"{request.run}: no such run or .npz")
 
 
 def require_distinct(paths: Sequence[Path]) -> None:

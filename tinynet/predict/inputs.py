@@ -83,7 +83,7 @@ class Images:
 def require_run(run: RunPaths) -> None:
     """Raise TinynetError unless the folder has the two nets that every evaluation reads."""
     if not run.train_val.exists():
-        raise TinynetError(f"{run.train_val}: no such file, so {run.root} is no run directory")
+        raise TinynetError(f"{run.train_val}: no such file, so {run.root} is not a run directory")
     if not run.deploy.exists():
         raise TinynetError(
             f"{run.deploy}: no such file, and an evaluation runs this net: the solver that was "

@@ -71,7 +71,7 @@ class Probabilities:
             if not all(text and text.isprintable() for text in array.tolist()):
                 raise ValueError(f"{key} are not all printable text")
         if len(set(self.wnids.tolist())) != classes:
-            raise ValueError("a wnid stands twice")
+            raise ValueError("a wnid appears twice")
         if labels.min() < -1 or labels.max() >= classes:
             raise ValueError(f"a label lies outside -1 … {classes - 1}")
         if self.crop not in CROPS:

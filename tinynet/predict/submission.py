@@ -29,21 +29,21 @@ def require_form(text: str, where: str, names: Sequence[str], wnids: Sequence[st
     """
     lines = text.split("\n")
     if lines[-1]:
-        raise TinynetError(f"{where}: its last line does not end, as of a file that is cut off")
+        raise TinynetError(f"{where}: its last line has no line end; the file may be cut off")
     known, wanted = set(wnids), Counter(names)
     seen: Counter[str] = Counter()
     chosen = set()
     for number, line in enumerate(lines[:-1], 1):
         name, blank, wnid = line.rpartition(" ")
         if not blank:
-            raise TinynetError(f"{where}:{number}: {line!r} is no image and a wnid")
+            raise TinynetError(f"{where}:{number}: {line!r} is not an image name and a wnid")
         seen[name] += 1
         if name not in wanted:
-            raise TinynetError(f"{where}:{number}: {name!r} is no image of the test split")
+            raise TinynetError(f"{where}:{number}: {name!r} is not an image of the test split")
         if seen[name] > wanted[name]:
-            raise TinynetError(f"{where}:{number}: {name!r} stands there twice")
+            raise TinynetError(f"{where}:{number}: {name!r} appears twice")
         if wnid not in known:
-            raise TinynetError(f"{where}:{number}: {wnid!r} is no wnid of the data set")
+            raise TinynetError(f"{where}:{number}: {wnid!r} is not a wnid of the data set")
         chosen.add(wnid)
     missing = wanted - seen
     if missing:

@@ -76,7 +76,7 @@ def require_rows(prototxt: TrainingPrototxt) -> None:
         if layer.inner_product_param.transpose:
             raise UsageError(
                 f"--max-norm: layer '{layer.name}' has transpose: true, so that a unit's weights "
-                "are no row of its matrix; leave one of the two out"
+                "are not a row of its matrix; leave one of the two out"
             )
 
 
@@ -134,9 +134,9 @@ def weights_taken(prototxt: TrainingPrototxt, path: Path) -> Iterator[str]:
     names = snapshots.require_whole_model(path)
     if not {layer.name for layer in phases.layers_of(prototxt.train_net, schema.TRAIN)} & {*names}:
         yield (
-            f"{path}: the net has no layer of a name that has weights there "
-            f"({', '.join(names[:8])}{', …' if len(names) > 8 else ''}): it takes none of them, "
-            "and starts from drawn ones"
+            f"{path}: has weights for other layers than the net's "
+            f"({', '.join(names[:8])}{', …' if len(names) > 8 else ''}): the net takes none of "
+            "them, and starts from its fillers' weights"
         )
 
 
@@ -152,5 +152,6 @@ def _coverage(net: schema.NetParameter, iterations: int) -> Iterator[str]:
         if count and size * iterations != count:
             yield (
                 f"a test sees {iterations} × {size} = {size * iterations} images of the {count} "
-                f"in {path}, so that each test sees others; test_iter × batch_size should be equal"
+                f"in {path}, so each test sees different ones; test_iter × batch_size should be "
+                f"{count}"
             )

@@ -78,7 +78,7 @@ def _take(paths: RunPaths, holder: Path, descriptor: int) -> None:
         with contextlib.suppress(FileExistsError), holder.open(mode, encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
             return
-    raise TinynetError(f"{paths.root}: another process works here ({_named(holder)}); {advice}")
+    raise TinynetError(f"{paths.root}: another process holds this run ({_named(holder)}); {advice}")
 
 
 def _try_for_a_moment(descriptor: int) -> bool:
@@ -111,4 +111,4 @@ def _named(holder: Path) -> str:
         entry = json.loads(holder.read_text(encoding="utf-8"))
         return f"process {entry['pid']} on {entry['host']} since {entry['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it has not said which"
+        return "which one is unknown"

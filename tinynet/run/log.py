@@ -98,8 +98,11 @@ class LogParser:
 
     def _advance(self, match: re.Match[str]) -> float:
         month, day, hour, minute, second, microsecond = (int(match[i]) for i in range(2, 8))
-        # the line has no year; 2000, a leap year, has every date
-        when = datetime(2000, month, day, hour, minute, second, microsecond)
+        try:
+            # the line has no year; 2000, a leap year, has every date
+            when = datetime(2000, month, day, hour, minute, second, microsecond)
+        except ValueError:  # the line is damaged: it does not advance the clock
+            return self._clock or 0.0
         if self._when is not None and self._clock is not None:
             step = when - self._when
             if step < timedelta(days=-180):
@@ -198,7 +201,7 @@ def scan_history(path: Path) -> tuple[list[Record], str | None]:
     for number, line in enumerate(lines, 1):
         record = _record(line)
         if record is None:
-            return records, f"{path}:{number}: is damaged: no record of a history"
+            return records, f"{path}:{number}: is damaged: not a history record"
         records.append(record)
     last = _record(unfinished)
     return records + ([] if last is None else [last]), None

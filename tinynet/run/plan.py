@@ -241,7 +241,7 @@ def _changed_options(request: TrainingRequest, stored: Run, solvers: int | None)
 def _changed(request: TrainingRequest, changes: list[str], state: str) -> TinynetError:
     shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if changes[3:] else "")
     schedule = not request.resume and all(compare.is_schedule(change) for change in changes)
-    way = "add --resume to resume it all the same" if schedule else "undo the change"
+    way = "add --resume to resume it anyway" if schedule else "undo the change"
     return TinynetError(
         f"{request.paths.root}: holds a run that is {state} and was begun with other settings "
         f"({shown}); {way}, or start another run with --name"
@@ -256,6 +256,6 @@ def _kept_threads(stored: Run, here: int) -> list[str]:
     if not stored.threads or stored.threads == here:
         return []
     return [
-        f"computes with {stored.threads} thread(s), as it was begun, so that its bits stay the "
-        f"same; {here} would be used now"
+        f"computes with {stored.threads} thread(s), as when it was begun, so that its results "
+        f"stay the same to the bit; {here} would be used now"
     ]

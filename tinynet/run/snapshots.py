@@ -147,7 +147,7 @@ def complete_fault(snapshot: Snapshot, hashes: dict[Path, str] | None = None) ->
     except TinynetError as error:
         return str(error)
     except (KeyError, TypeError) as error:
-        return f"{path}: is no complete state ({error!r})"
+        return f"{path}: is not a complete state ({error!r})"
     return None
 
 

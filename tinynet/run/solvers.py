@@ -76,7 +76,7 @@ def choose(
         gpus = tuple(range(count)) if seen else ()
     if engine.name == "caffe" and count > 1 and not gpus:
         raise UsageError(
-            f"{count} solvers: real Caffe trains with several on GPUs alone; name them, as in "
+            f"{count} solvers: real Caffe trains with several on GPUs only; name them, as in "
             "--gpus 0,1, or train with --engine torch"
         )
     return Solvers(count, gpus)
@@ -132,5 +132,5 @@ def _gpus(request: TrainingRequest, engine: Engine) -> tuple[int, ...]:
 
 def _instead(seen: int) -> str:
     if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
-        return "of MIG slices a process sees one alone, which --gpu 0 trains on"
+        return "a process sees only one MIG slice; train on it with --gpu 0"
     return ("train on fewer, or" if seen else "train") + " with --cpu --solvers N"
