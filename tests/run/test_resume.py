@@ -107,11 +107,11 @@ def test_real_caffe_resumes_exactly_where_nothing_is_random(
 def test_what_is_drawn_anew_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     prototxt = write(folder)
-    assert resume.lost(prototxt) == []
+    assert resume.not_restored(prototxt) == []
     prototxt.train_net.layer[0].transform_param.crop_size = 4
     prototxt.train_net.layer[0].transform_param.mirror = True
     prototxt.train_net.layer.add(name="drop", type="Dropout")
-    assert resume.lost(prototxt) == ["crops", "mirrors", "dropout masks"]
+    assert resume.not_restored(prototxt) == ["crops", "mirrors", "dropout masks"]
 
 
 def weights(folder: Path, iteration: int, run: Path = RUN) -> np.ndarray:

@@ -16,7 +16,7 @@ RANDOM_SEED = 1
 LARGEST_SEED = 2**32 - 1  # Caffe's generator, mt19937, is seeded by 32 bits
 LARGEST_COUNT = 2**31 - 1  # Caffe counts in int32: iterations, intervals, images of a batch
 # (pixel − mean) / 64 has a standard deviation of about 1; with unscaled pixels no single std of the
-# weights works for every stage: where stages 6 and 7 still stay on the plateau, stage 5 diverges
+# weights works for every stage: one that leaves stages 6 and 7 on the plateau makes stage 5 diverge
 INPUT_SCALE = 1 / 64
 
 

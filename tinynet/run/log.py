@@ -231,8 +231,8 @@ def append_history(path: Path, records: Iterable[Record]) -> None:
 def cut_torn_line(log: Path) -> None:
     """Remove an incomplete last line, which a full disk or a power cut leaves, from a log.
 
-    Otherwise the next line would be appended to it, and its iteration misread.  A log that does not
-    exist is left so.
+    Otherwise the next line would be appended to it, and its iteration misread.  Does nothing if
+    there is no log.
     """
     try:
         with log.open("r+b") as file:

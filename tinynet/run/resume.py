@@ -3,7 +3,7 @@
 The torch engine's complete state restores everything.  Real Caffe restarts every LMDB at its first
 record.  How many batches its Data layers had given before the snapshot follows from the solver, so
 running those layers alone brings them back to the right record (``skips``).  Random states are not
-restored; ``lost`` names what is drawn anew because of that.
+restored; ``not_restored`` names what is drawn anew because of that.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def start(
         if reason is None:
             return snapshot, True, notes
         notes.append(reason)
-    not_restored = lost(prototxt)
+    anew = not_restored(prototxt)
     who = "real Caffe" if engine == "caffe" else "this snapshot"
     notes.append(
-        f"{who} cannot restore random states: {', '.join(not_restored)} will not be those of an "
-        "unbroken run; the data resumes where it was"
-        if not_restored
+        f"{who} cannot restore random states: {', '.join(anew)} will not be those of an unbroken "
+        "run; the data resumes where it was"
+        if anew
         else "nothing in this net is drawn at random, and the data resumes where it was"
     )
     return snapshot, False, notes
@@ -176,7 +176,7 @@ def tests_before(solver: schema.SolverParameter, iteration: int) -> int:
     return len(range(0 if solver.test_initialization else every, iteration, every))
 
 
-def lost(prototxt: TrainingPrototxt) -> list[str]:
+def not_restored(prototxt: TrainingPrototxt) -> list[str]:
     """What an inexact resume draws anew or starts anew; [] if nothing."""
     found = []
     layers = list(phases.layers_of(prototxt.train_net, schema.TRAIN))

@@ -1,4 +1,4 @@
-"""A session: one worker, or one for each of several solvers, trains from a snapshot to the end.
+"""A session: one worker, or one per solver, trains a run from where it stands to its end.
 
 The session writes the prototxt, ``run.json``, the log and the history; the worker writes the
 snapshots.
