@@ -207,7 +207,7 @@ REFUSED = {
     "conv of two, padded": (
         'input: "x" layers { layer { name: "p" type: "padding" } bottom: "x" top: "y" } '
         'layers { layer { name: "c" type: "conv" } bottom: "y" bottom: "x" top: "z" }',
-        "layer c has 2 bottoms",
+        "layer c: it has 2 bottoms",
     ),
     "unknown v0 type": (
         'layers { layer { name: "c" type: "convolution" } top: "z" }',

@@ -164,7 +164,7 @@ def _without_padding_layers(net: schema.NetParameter) -> Iterator[_Layer]:
             counts = (len(layer.bottom), len(source.bottom), len(source.top))
             if counts != (1, 1, 1):
                 raise UpgradeError(
-                    f"layer {layer.layer.name} has {counts[0]} bottoms, and the padding layer "
+                    f"layer {layer.layer.name}: it has {counts[0]} bottoms, and the padding layer "
                     f"before it {counts[1]} bottoms and {counts[2]} tops; there must be one of each"
                 )
             bottoms[j], pad = source.bottom[0], source.layer.pad
