@@ -109,16 +109,16 @@ def test_a_figure_agrees_as_far_as_chance_goes_and_no_farther() -> None:
             made = changed(dissection(), 2, gain=estimate(0.0488 + sign * off))
             claim = verdicts(made)["gain of dropout 1"]
             assert claim.verdict == verdict
-    assert claim.why == "a gain as well, but a smaller"
+    assert claim.why == "also a gain, but smaller"
 
 
 @pytest.mark.parametrize(
     ("gain", "half", "verdict", "why"),
     [
-        (0.012, 0.02, UNKNOWN, "the interval holds no gain at all, too"),
-        (-0.02, 0.004, DIFFERS, "it loses"),
-        (0.03, 0.004, DIFFERS, "a gain as well, but a larger"),
-        (-0.006, 0.008, DIFFERS, "no gain is seen"),
+        (0.012, 0.02, UNKNOWN, "the interval also includes no gain"),
+        (-0.02, 0.004, DIFFERS, "a loss"),
+        (0.03, 0.004, DIFFERS, "also a gain, but larger"),
+        (-0.006, 0.008, DIFFERS, "no clear gain"),
     ],
 )
 def test_a_gain_is_told_from_nothing_and_from_the_papers(

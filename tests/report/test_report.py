@@ -13,15 +13,15 @@ import pytest
 from tests.cli.command import run
 from tests.report import some_runs
 from tests.report.some_runs import HOSTILE, write_run
-from tinynet.cli.report import report
+from tinynet.cli.report import NAMES, report
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import read_probabilities
 from tinynet.report.figure import Choice
-from tinynet.report.figures import make
-from tinynet.report.page import command_line
+from tinynet.report.figures import FIGURES, make
+from tinynet.report.page import command_line, evaluations_of
 from tinynet.report.report_data import ReportData, collect
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
 from tinynet.run.paths import RunPaths
@@ -89,6 +89,22 @@ def test_the_page_says_which_command_makes_it_again(page, runs):
     assert (given["sources"], given["data"]) == ((Path("my runs"),), Path("data/lmdb"))
     assert (given["stage"], given["image"], given["out"]) == (7, "val_0.JPEG", Path("out/r.html"))
     assert (given["prototxt"], given["engine"]) == (choice.prototxt, choice.engine)
+
+
+def test_an_evaluation_on_a_sample_is_repeated_on_that_sample(tmp_path):
+    paths = write_run(tmp_path / "stage1_simple" / "seed1")
+    whole, sample = paths.probabilities("val"), paths.probabilities("val", sample=60)
+    (run_data,) = collect([tmp_path]).runs
+    lines = list(evaluations_of(run_data))
+    assert lines[0] == f"tinynet evaluate {paths.root} --split val"
+    assert lines[1] == f"{lines[0]} --oversample"
+    whole.rename(sample)
+    (run_data,) = collect([tmp_path]).runs
+    assert f"{lines[0]} --sample 60" in evaluations_of(run_data)
+
+
+def test_every_figure_can_be_asked_for_alone():
+    assert tuple(FIGURES) == NAMES
 
 
 def test_an_unfinished_run_is_named_and_counts_in_no_mean(page):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.messages import show
+from tinynet.cli.messages import say, show
 from tinynet.cli.words import PATH, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def bench(
     rounds = 1 if quick else rounds
     minutes = rounds * (5 if "jobs" in parts else 1)  # at most, on two cores
     length = "under two minutes" if quick else f"up to {minutes + 2} minutes"
-    click.echo(f"measuring {', '.join(parts)}: {length} on an idle machine", err=True)
+    say(f"measuring {', '.join(parts)}: {length} on an idle machine")
     rows: list[Row] = []
     try:
         with tempfile.TemporaryDirectory(prefix="tinynet-bench-") as name:

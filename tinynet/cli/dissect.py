@@ -130,7 +130,7 @@ HOLD_OUT = 0.1
     is_flag=True,
     help="Only write the job list OUT/jobs.",
 )
-@click.option("--collect", is_flag=True, help="Train nothing: take over what is done, and print.")
+@click.option("--collect", is_flag=True, help="Train nothing: collect finished runs, and print.")
 @click.option(
     "--evaluate",
     "is_evaluating",

@@ -86,7 +86,7 @@ def costs(left: Sequence[Planned], devices: Devices, is_timed: bool) -> dict[str
 
     found = {training.cost.run: training.cost for training in left}
     if is_timed and left and dissect_plan.is_worth_timing(list(found.values())):
-        click.echo(_timed(left, devices), err=True)
+        say(_timed(left, devices))
     return found
 
 

@@ -85,7 +85,8 @@ class EnsembleReport:
             scores = self.scores
             out["subsets"] = len(scores.correct) - 1
             out["best"] = _subset(scores, scores.best)
-            out["best_of_size"] = [_subset(scores, mask) for _, mask in _best(scores)]
+            sizes = range(1, scores.members + 1)
+            out["best_of_size"] = [_subset(scores, scores.best_of_size(size)) for size in sizes]
             out["figure"] = str(self.figure)
         return out
 
@@ -102,11 +103,6 @@ class EnsembleReport:
             return metrics
         # from exact sums: probabilities rounded to float32 for the file may tie where these do not
         return replace(metrics, top1=self.scores.accuracy(self.scores.full))
-
-
-def _best(scores: SubsetScores) -> Iterator[tuple[int, int]]:
-    for size in range(1, scores.members + 1):
-        yield size, scores.best_of_size(size)
 
 
 def _subset(scores: SubsetScores, mask: int) -> dict[str, Any]:

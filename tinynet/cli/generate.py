@@ -9,6 +9,7 @@ import click
 
 from tinynet.caffeformat import schema
 from tinynet.cli import shared_options
+from tinynet.cli.messages import say
 from tinynet.cli.words import FILE, FOLDER, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT, DataPaths
 from tinynet.errors import TinynetError, UsageError
@@ -164,7 +165,7 @@ def generate(
         for each in stages:
             if each.max_norm is not None:
                 solver = StagePaths(out, each.name).solver
-                click.echo(f"train it with: {generator.train_command(each, solver)}", err=True)
+                say(f"train it with: {generator.train_command(each, solver)}")
         return
     lines = generator.drifted(files, out, stages)
     for line in lines:
@@ -182,7 +183,7 @@ def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
     # the ensemble's members vary around the last single stage
     others = [s.name for s in stages if (STAGES[-2] if s.is_ensemble else s).name != searched]
     if searched and others:
-        click.echo(f"{file} was found for {searched}; {', '.join(others)} take it too", err=True)
+        say(f"{file} was found for {searched}; {', '.join(others)} take it too")
     chosen = read_selection_set(file)
     if chosen is None or not DataPaths(data).manifest.exists():
         return
@@ -195,8 +196,7 @@ def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
         return
     shared = overlap(chosen, data, reported.name)
     if shared:
-        click.echo(
+        say(
             f"{file}: was chosen on {shared:,} of the {reported.images:,} images of {data}'s "
-            f"{reported.name}, so that accuracy measured there is optimistic",
-            err=True,
+            f"{reported.name}, so that accuracy measured there is optimistic"
         )

@@ -115,15 +115,13 @@ def report(
         raise UsageError("no RUNS named, and no folder 'runs' is here")
     report_data = collect(named, data) if named else ReportData([])
     if only is None:
+        from tinynet.report.markdown import write_markdown
         from tinynet.report.page import write_report
 
         if page.suffix.lower() == ".md":
-            from tinynet.report.markdown import write_markdown
-
             write_markdown(report_data, page)
-            click.echo(str(page))
-            return None
-        write_report(report_data, choice, page)
+        else:
+            write_report(report_data, choice, page)
         click.echo(str(page))
         return None
     for figure, path in _targets(figures.make(only, report_data, choice), only, out):

@@ -299,15 +299,15 @@ def _gain(text: str, stated: float | None, found: Estimate | None, setting: _Set
     holds_zero = interval is not None and interval[0] <= 0 <= interval[1]
     if _is_near(found.mean, interval, stated / 100, _GAIN):
         if holds_zero:
-            why = "the interval holds no gain at all, too"
+            why = "the interval also includes no gain"
             return Claim(*made, UNKNOWN, why + setting.differences, "points")
         return Claim(*made, AGREES, "within chance" + setting.differences, "points")
     if holds_zero:
-        why = "no gain is seen"
+        why = "no clear gain"
     elif found.mean < 0:
-        why = "it loses"
+        why = "a loss"
     else:
-        why = "a gain as well, but " + ("a larger" if found.mean > stated / 100 else "a smaller")
+        why = "also a gain, but " + ("larger" if found.mean > stated / 100 else "smaller")
     return Claim(*made, DIFFERS, why + setting.differences, "points")
 
 

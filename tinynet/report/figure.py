@@ -36,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Choice:
-    """The options of a report: a stage for the architecture, an image for the feature maps, …"""
+    """The options of ``tinynet report`` on which figures depend."""
 
     stage: int | None = None
     image: str | None = None

@@ -12,7 +12,7 @@ from tinynet.errors import TinynetError
 from tinynet.predict.guesses import Guesses
 from tinynet.report import picks
 from tinynet.report.parts import Answer, Card, Gallery, Guess, Part
-from tinynet.report.picks import Voice
+from tinynet.report.picks import ModelGuesses
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import stage_rows
 from tinynet.report.table import Cell, Column, Table, number, percent
@@ -27,35 +27,35 @@ DRAWN = (
 
 def section(report_data: ReportData) -> Part | None:
     """The section; None where no finished run has answers for the reported images."""
-    voices = picks.voices(report_data)
-    if not voices:
+    models = picks.stages_and_ensemble(report_data)
+    if not models:
         return None
     part = Part("images", "What the models say of single images")
     if not report_data.page_images.are_real:
         part.texts.append(DRAWN)
     try:
-        part.galleries = list(_galleries(report_data, voices))
-        part.tables.append(_classes(report_data, voices))
+        part.galleries = list(_galleries(report_data, models))
+        part.tables.append(_classes(report_data, models))
     except TinynetError as error:  # the data named is not that of the runs
         part.absent = str(error)
     return part
 
 
-def _galleries(report_data: ReportData, voices: Sequence[Voice]) -> Iterator[Gallery]:
-    last = voices[-1]
-    card = partial(_card, report_data, last.says)
-    chosen = picks.at_random(last.says, _SAMPLES)
+def _galleries(report_data: ReportData, models: Sequence[ModelGuesses]) -> Iterator[Gallery]:
+    last = models[-1]
+    card = partial(_card, report_data, last.guesses)
+    chosen = picks.at_random(last.guesses, _SAMPLES)
     yield Gallery(
         "Five best guesses of every stage",
         "Images drawn at random by a fixed seed, of different classes. Each stage by its first "
-        "seed, over crops where it was asked so.",
-        [card(at, answers=[_answer(report_data, voice, at) for voice in voices]) for at in chosen],
+        "seed, over crops if it was evaluated so.",
+        [card(at, answers=[_answer(report_data, model, at) for model in models]) for at in chosen],
         is_wide=True,
     )
-    wrong = picks.surely_wrong(last.says, _MANY)
+    wrong = picks.surely_wrong(last.guesses, _MANY)
     yield Gallery(
         "Most confidently wrong",
-        f"Wrong answers of the highest probability, by {last.by}.",
+        f"Wrong answers of the highest probability, by {last.name}.",
         [card(at, answers=[_answer(report_data, last, at, 2)]) for at in wrong],
     )
     yield _often_wrong(report_data, card_of=card)
@@ -120,32 +120,32 @@ def _ensemble_changes(report_data: ReportData, card_of: partial[Card]) -> Galler
     single, ensemble = picks.best_member(report_data), picks.averaged(report_data)
     if single is None or ensemble is None:
         return None
-    change = picks.change([single.says], [ensemble.says])
-    differ = int((single.says.best != ensemble.says.best).sum())
+    change = picks.change([single.guesses], [ensemble.guesses])
+    differ = int((single.guesses.best != ensemble.guesses.best).sum())
     cards = [
-        card_of(at, note=f"{what}: {single.by} says {_guess(report_data, single.says, at)}, "
-                f"averaged {_guess(report_data, ensemble.says, at)}")
+        card_of(at, note=f"{what}: {single.name} says {_guess(report_data, single.guesses, at)}, "
+                f"averaged {_guess(report_data, ensemble.guesses, at)}")
         for what, found in (("won", change.won), ("lost", change.lost))
         for at in found[:_FEW]
     ]  # fmt: skip
     return Gallery(
         "Answers that the ensemble changed",
-        f"The average answers otherwise than {single.by}, the best member by the images that "
-        f"choose, on {differ} of {len(single.says.labels):,} images: {len(change.won)} become "
+        f"The average answers otherwise than {single.name}, the best member by the images that "
+        f"choose, on {differ} of {len(single.guesses.labels):,} images: {len(change.won)} become "
         f"right and {len(change.lost)} wrong.",
         cards,
     )
 
 
-def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
+def _classes(report_data: ReportData, models: Sequence[ModelGuesses]) -> Table:
     """Accuracy class by class, with an example that is right and one that is wrong."""
-    last = voices[-1].says
+    last = models[-1].guesses
     classes = len(last.wnids)
     columns = [Column("class", "name"), Column("images", "number", is_main=False)]
     shares = []
-    for voice in (voices[0], *voices[1:][-2:]):
-        columns.append(Column(f"{voice.by} (%)", "number"))
-        shares.append(picks.by_class([voice.says], classes))
+    for model in (models[0], *models[1:][-2:]):
+        columns.append(Column(f"{model.name} (%)", "number"))
+        shares.append(picks.by_class([model.guesses], classes))
     columns.append(Column("most often taken for (times)", "name"))
     counts = np.bincount(last.labels, minlength=classes)
     rows = []
@@ -166,7 +166,7 @@ def _classes(report_data: ReportData, voices: Sequence[Voice]) -> Table:
         else:
             cells.append(Cell("—", ""))
         rows.append(cells)
-    who = voices[-1].by
+    who = models[-1].name
     caption = (
         f"Accuracy (top-1) of each class, by the first seed of a stage or {who}. Left the image of "
         f"it that {who} is surest of; right, the one most surely taken for the other class."
@@ -198,8 +198,8 @@ def _address(report_data: ReportData, says: Guesses, at: int) -> str:
     return report_data.page_images.uri(str(says.names[at]), wnid, report_data.reported)
 
 
-def _answer(report_data: ReportData, voice: Voice, at: int, count: int = 5) -> Answer:
-    says = voice.says
+def _answer(report_data: ReportData, model: ModelGuesses, at: int, count: int = 5) -> Answer:
+    says = model.guesses
     found = [
         Guess(
             report_data.class_name(int(answer)),
@@ -208,7 +208,7 @@ def _answer(report_data: ReportData, voice: Voice, at: int, count: int = 5) -> A
         )
         for answer, share in zip(says.answers[at, :count], says.shares[at, :count])
     ]
-    return Answer(voice.by, found)
+    return Answer(model.name, found)
 
 
 def _guess(report_data: ReportData, says: Guesses, at: int) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from tinynet import __version__, files
+from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
 from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report import (
@@ -32,6 +34,7 @@ from tinynet.report import (
 from tinynet.report.figure import Choice, Figure
 from tinynet.report.parts import Command, Drawn, Part
 from tinynet.report.report_data import ReportData
+from tinynet.report.run_data import RunData
 from tinynet.report.table import Link, as_csv
 
 _NAMED_RUNS = 4  # runs that a caption names one by one
@@ -223,13 +226,8 @@ def _repeat(report_data: ReportData, choice: Choice, path: Path) -> Part:
     lines = [shlex.join(run.record.command) for run in report_data.runs if run.record.command]
     if lines:
         part.commands.append(Command("Every run's training", "\n".join(dict.fromkeys(lines))))
-        evaluations = []
-        for run in report_data.runs:
-            for split, crop in run.predictions:
-                command = ["tinynet", "evaluate", str(run.folder), "--split", split]
-                command += ["--oversample"] if crop == OVERSAMPLE else []
-                evaluations.append(shlex.join(command))
-        part.commands.append(Command("Their evaluation", "\n".join(evaluations) or "not run"))
+        evaluations = "\n".join(line for run in report_data.runs for line in evaluations_of(run))
+        part.commands.append(Command("Their evaluation", evaluations or "not run"))
     part.commands.append(Command("This page", command_line(report_data, choice, path)))
     versions: dict[str, set[str]] = {}
     for run in report_data.runs:
@@ -238,6 +236,19 @@ def _repeat(report_data: ReportData, choice: Choice, path: Path) -> Part:
     text = "\n".join(f"{name} {', '.join(sorted(found))}" for name, found in versions.items())
     part.commands.append(Command("Versions that the runs ran on", text or "unknown"))
     return part
+
+
+def evaluations_of(run: RunData) -> Iterator[str]:
+    """The ``tinynet evaluate`` commands that give the run's probabilities."""
+    for (split, crop), found in run.predictions.items():
+        if split not in SPLITS:  # a file that no such command writes
+            continue
+        words = ["tinynet", "evaluate", os.fspath(run.folder), "--split", split]
+        words += ["--oversample"] if crop == OVERSAMPLE else []
+        count = len(found.names)
+        if run.paths.probabilities(split, crop == OVERSAMPLE, count).exists():
+            words += ["--sample", str(count)]
+        yield shlex.join(words)
 
 
 def command_line(report_data: ReportData, choice: Choice, path: Path) -> str:

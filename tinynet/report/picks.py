@@ -20,11 +20,11 @@ from tinynet.run.record import FINISHED
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
-    """A stage's first seed, a member or the ensemble (``by``), and its answers."""
+class ModelGuesses:
+    """The guesses of a stage's first seed, of a member or of the ensemble, and its name."""
 
-    by: str
-    says: Guesses
+    name: str
+    guesses: Guesses
 
 
 def as_guesses(found: Predictions) -> Guesses:
@@ -42,7 +42,7 @@ def of_run(report_data: ReportData, run: RunData) -> Guesses | None:
     return None
 
 
-def voices(report_data: ReportData) -> list[Voice]:
+def stages_and_ensemble(report_data: ReportData) -> list[ModelGuesses]:
     """Every stage by its first seed, in order, and the whole ensemble where there is one."""
     by_name = {run.name: run for run in report_data.runs}
     found = []
@@ -50,21 +50,21 @@ def voices(report_data: ReportData) -> list[Voice]:
         for each in row.finished[:1]:
             said = of_run(report_data, by_name[each.run]) if each.run in by_name else None
             if said is not None:
-                found.append(Voice(row.label, said))
+                found.append(ModelGuesses(row.label, said))
     ensemble = averaged(report_data)
     return found if ensemble is None else [*found, ensemble]
 
 
-def averaged(report_data: ReportData) -> Voice | None:
+def averaged(report_data: ReportData) -> ModelGuesses | None:
     """The average of all members; None where there is no ensemble, or one has not run."""
     ensemble = ensemble_of(report_data)
     found = report_data.members_on(report_data.reported)
     if ensemble is None or len(found) < max(2, len(ensemble.members)):
         return None
-    return Voice(f"{len(found)} models averaged", guesses(average(found)))
+    return ModelGuesses(f"{len(found)} models averaged", guesses(average(found)))
 
 
-def best_member(report_data: ReportData) -> Voice | None:
+def best_member(report_data: ReportData) -> ModelGuesses | None:
     """The member that is best on the images that may choose."""
     scored = [
         (metrics.top1, run)
@@ -75,7 +75,7 @@ def best_member(report_data: ReportData) -> Voice | None:
         return None
     run = max(scored, key=lambda pair: pair[0])[1]
     said = of_run(report_data, run)
-    return None if said is None else Voice(run.name, said)
+    return None if said is None else ModelGuesses(run.name, said)
 
 
 def at_random(says: Guesses, count: int) -> list[int]:

@@ -49,8 +49,8 @@ def stages(report_data: ReportData) -> Table:
     return Table(
         "stages",
         f"Accuracy (top-1) on the {report_data.images} images, means over seeds. By image: a "
-        "paired bootstrap over the images, these runs being as they are. By seed: Student's t "
-        "over seeds, these images being what they are. A gain compares the seeds that both "
+        "paired bootstrap over the images, for these very runs. By seed: Student's t over the "
+        "seeds, for these very images. A gain compares the seeds that both "
         "stages have. The paper's accuracy is of one crop where ours is, else over crops."
         + (f" {NO_CROPS}" if any(_has_no_crops(report_data, row) for row in found) else ""),
         columns,
@@ -177,9 +177,9 @@ def tuning_and_held_out(report_data: ReportData) -> Table | None:
         Column("95 % by seed", "number", is_main=False),
     ]
     caption = (
-        "Accuracy (top-1) over crops on the images that may choose and on those that are "
+        "Accuracy (top-1) over crops on the tuning images and on the held-out images that are "
         "reported, means over seeds; no net was trained on either. By image: two independent "
-        "samples of images. What only one seed has run has no interval by seed."
+        "samples of images. A stage that only one seed has run has no interval by seed."
     )
     return Table("tuning", caption, columns, [_both_cells(report_data, row) for row in rows])
 
