@@ -72,7 +72,7 @@ def test_a_stream_that_the_shell_closed_swallows_what_is_written(
 def test_a_file_in_a_folders_place_and_a_folder_in_a_files_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for arguments, said in (
-        (("parity", tmp_path), "is a folder, where a file has to be"),
+        (("parity", tmp_path), "is a folder, but must be a file"),
         (("dissect", tmp_path / "file"), "leads through a file, not a folder"),
     ):
         done = command.run(*arguments)

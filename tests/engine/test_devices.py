@@ -80,7 +80,7 @@ def test_this_interpreters_torch_answers_what_it_is_asked() -> None:
         ),
         (
             "AcceleratorError: CUDA error: unspecified launch failure",
-            r"\(CUDA error: unspecified launch failure\); nvidia-smi .* written are whole",
+            r"\(CUDA error: unspecified launch failure\); nvidia-smi .* written before are whole",
         ),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", r"the GPU has failed \(cuDNN"),
         (
