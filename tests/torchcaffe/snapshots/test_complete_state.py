@@ -239,7 +239,7 @@ def _another_batch_count(net: Any) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(_without_data_layer_names, "layers data; this"), (_another_batch_count, "among 37 records")],
+    [(_without_data_layer_names, "layers data; this"), (_another_batch_count, "one in 37 records")],
 )
 def test_another_net_or_data_set_is_refused(
     saved: tuple[Path, Path], change: Callable[[Any], None], message: str
