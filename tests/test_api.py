@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_same_records_are_written_as_by_the_command(folder: Path, tmp_path: Path) -> None:
+def test_convert_writes_the_same_records_as_the_command(folder: Path, tmp_path: Path) -> None:
     assert command("data", "convert", folder / "shapes", "--out", tmp_path / "lmdb").status == 0
     assert read_manifest(tmp_path / "lmdb").digests == read_manifest(folder / "lmdb").digests
 
@@ -61,7 +61,7 @@ def trained(folder: Path) -> tuple[tinynet.Run, list[dict[str, float]]]:
     return run, seen
 
 
-def test_a_training_hands_over_the_history_that_it_writes(
+def test_a_training_returns_the_history_that_it_writes(
     trained: tuple[tinynet.Run, list[dict[str, float]]],
 ) -> None:
     run, seen = trained
@@ -81,7 +81,7 @@ def test_a_finished_run_is_returned_as_it_is_and_can_be_loaded(
         tinynet.load_run(folder)
 
 
-def test_a_variant_is_trained_with_the_norm_that_no_prototxt_can_say(
+def test_a_variant_is_trained_with_its_max_norm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[TrainingRequest] = []
@@ -91,7 +91,7 @@ def test_a_variant_is_trained_with_the_norm_that_no_prototxt_can_say(
     assert [request.max_norm for request in asked] == [4.0, None]  # as 'tinynet dissect' does
 
 
-def test_an_evaluation_is_that_of_the_command(
+def test_an_evaluation_equals_that_of_the_command(
     trained: tuple[tinynet.Run, list[dict[str, float]]],
 ) -> None:
     run, _ = trained
@@ -124,7 +124,7 @@ def test_an_ensemble_averages_and_checks_all_runs_first(
         tinynet.ensemble([run, folder / "nothing"])
 
 
-def test_figures_are_matplotlibs_and_a_wrong_name_lists_them(
+def test_figures_are_matplotlib_figures_and_a_wrong_name_lists_them(
     trained: tuple[tinynet.Run, list[dict[str, float]]],
 ) -> None:
     from matplotlib.figure import Figure
@@ -135,14 +135,14 @@ def test_figures_are_matplotlibs_and_a_wrong_name_lists_them(
         tinynet.figure("nothing", run)
 
 
-def test_stages_and_runs_show_themselves_in_a_notebook(
+def test_stages_and_runs_have_a_notebook_display(
     trained: tuple[tinynet.Run, list[dict[str, float]]],
 ) -> None:
     assert "Dropout" in tinynet.stages[1]._repr_html_()
     assert "finished at iteration 4 of 4" in trained[0]._repr_html_()
 
 
-def test_importing_the_package_imports_none_of_it() -> None:
+def test_importing_the_package_loads_no_submodule() -> None:
     code = "import sys, tinynet; print(sorted(n for n in sys.modules if n.startswith('tinynet.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -7,12 +7,12 @@ import pytest
 from tests.caffe_page import DEBIANS, PAGE, _section, page
 
 
-def test_the_committed_page_is_what_is_generated() -> None:
+def test_the_committed_page_equals_the_generated_one() -> None:
     pytest.importorskip("plyvel")
     pytest.importorskip("h5py")
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.caffe_page"
 
 
-def test_what_is_missing_would_be_seen() -> None:
+def test_the_page_would_show_what_is_missing() -> None:
     text = _section("Layer types", DEBIANS, set(DEBIANS) - {"Clip"})
     assert "| 60 of 61 |" in text and "| missing | `Clip` |" in text

@@ -18,7 +18,7 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_a_process_ends_with_the_tests_that_are_killed() -> None:
+def test_a_child_process_ends_when_the_test_process_is_killed() -> None:
     tests = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
     with tests:
         assert tests.stdout is not None and tests.stdout.readline() == b"started\n"

@@ -43,7 +43,7 @@ def refusal(path: Path, mode: str) -> str:
         return os_error_message(refused.value)
 
 
-def test_whose_file_or_folder_keeps_us_out_is_said_with_what_to_do(shared: Path) -> None:
+def test_a_permission_error_names_the_owner_and_the_remedy(shared: Path) -> None:
     lock = shared / "run.lock"
     lock.touch(0o644)
     ask = "ask for access, or name another path"
@@ -63,7 +63,7 @@ def test_whose_file_or_folder_keeps_us_out_is_said_with_what_to_do(shared: Path)
     )
 
 
-def test_a_users_own_file_is_opened_by_chmod(shared: Path) -> None:
+def test_a_permission_error_on_ones_own_file_suggests_chmod(shared: Path) -> None:
     mine = shared / "run.json"
     mine.touch(0o400)
     if os.geteuid() == 0:
@@ -73,7 +73,7 @@ def test_a_users_own_file_is_opened_by_chmod(shared: Path) -> None:
     )
 
 
-def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -> None:
+def test_an_unnamed_owner_or_a_permitting_mode_gives_a_sensible_message(shared: Path) -> None:
     """As a file system does that is mounted from elsewhere, or has rules of its own."""
     path = shared / "run.json"
     path.touch(0o600)
@@ -97,12 +97,12 @@ def test_an_owner_without_a_name_and_a_file_that_no_mode_forbids(shared: Path) -
           files.NO_LOCKS),
     ],
 )  # fmt: skip
-def test_a_fault_of_the_system_is_named_with_its_file(number: int, says: str) -> None:
+def test_a_system_error_names_its_file(number: int, says: str) -> None:
     assert os_error_message(OSError(number, os.strerror(number), "a/b")) == f"a/b: {says}"
     assert os_error_message(OSError(number, os.strerror(number))) == says
 
 
-def test_a_working_directory_that_is_gone_is_said(
+def test_a_deleted_working_directory_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"

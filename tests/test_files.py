@@ -11,7 +11,7 @@ import pytest
 from tinynet import files
 
 
-def test_the_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_text("old")
     with files.replacing(path) as temporary:
@@ -31,7 +31,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_a_full_disk_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
+def test_a_full_disk_error_names_the_intended_file(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     with pytest.raises(OSError) as caught, files.replacing(path) as temporary:
         temporary.write_text("ne")
@@ -40,7 +40,7 @@ def test_a_full_disk_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == []
 
 
-def test_a_read_only_folder_is_said_of_the_file_that_was_wanted(
+def test_a_read_only_folder_error_names_the_intended_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path) -> None:
@@ -53,14 +53,14 @@ def test_a_read_only_folder_is_said_of_the_file_that_was_wanted(
     assert caught.value.filename == str(path)
 
 
-def test_a_missing_folder_is_said_of_the_file_that_was_wanted(tmp_path: Path) -> None:
+def test_a_missing_folder_error_names_the_intended_file(tmp_path: Path) -> None:
     path = tmp_path / "absent" / "run.json"
     with pytest.raises(FileNotFoundError) as caught:
         files.write_text(path, "new")
     assert caught.value.filename == str(path)
 
 
-def test_a_pipe_or_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+def test_a_pipe_or_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -79,7 +79,7 @@ def test_a_full_device_is_named() -> None:
     assert not os.path.isfile("/dev/full")
 
 
-def test_a_new_folder_is_as_open_as_any_other_in_a_shared_folder(tmp_path: Path) -> None:
+def test_a_new_folder_in_a_shared_folder_gets_the_usual_mode(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o2775)
@@ -96,7 +96,7 @@ def test_a_new_folder_is_as_open_as_any_other_in_a_shared_folder(tmp_path: Path)
         files.new_folder(shared / "none/out", ".out.")
 
 
-def test_what_is_written_bit_by_bit_is_named_too_and_other_names_stay() -> None:
+def test_an_error_without_a_file_name_gets_one_and_other_names_stay() -> None:
     with pytest.raises(OSError, match="No space left.*'a.log'"), files.name_in_errors("a.log"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(OSError, match="'nowhere'"), files.name_in_errors("a.log"):
@@ -105,7 +105,7 @@ def test_what_is_written_bit_by_bit_is_named_too_and_other_names_stay() -> None:
         raise OSError("of no number")
 
 
-def test_a_link_stays_one_and_its_target_is_replaced(tmp_path: Path) -> None:
+def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("old")
     (tmp_path / "link").symlink_to("target")
     files.write_text(tmp_path / "link", "new")
@@ -113,7 +113,7 @@ def test_a_link_stays_one_and_its_target_is_replaced(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["link", "target"]
 
 
-def test_a_file_system_without_locks_is_named_and_not_waited_for(
+def test_a_file_system_without_locks_is_reported_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(descriptor: int, kind: int) -> None:

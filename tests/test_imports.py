@@ -62,7 +62,9 @@ def is_within(name: str, package: str) -> bool:
         ("caffe", "nowhere"),
     ],
 )
-def test_a_library_is_imported_in_its_one_place(library: str, place: str | tuple[str, ...]) -> None:
+def test_each_library_is_imported_in_one_place_only(
+    library: str, place: str | tuple[str, ...]
+) -> None:
     users = {p for p in EVERYTHING if any(is_within(name, library) for name in imports(p))}
     places = (place,) if isinstance(place, str) else place
     allowed = set(files(*places)) if place != "nowhere" else set()
@@ -95,7 +97,7 @@ MAY_IMPORT = {
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=module_name)
-def test_imports_point_down_the_floors(path: Path) -> None:
+def test_imports_point_only_to_lower_layers(path: Path) -> None:
     parts = module_name(path).split(".")[1:]
     if not parts:
         return
@@ -107,13 +109,13 @@ def test_imports_point_down_the_floors(path: Path) -> None:
         assert same or FLOOR[below[0]] < FLOOR[parts[0]], f"{module_name(path)} imports {name}"
 
 
-def test_every_part_of_the_package_has_its_floor() -> None:
+def test_every_part_of_the_package_belongs_to_a_layer() -> None:
     found = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in EVERYTHING}
     assert found - {"__init__"} == set(FLOOR)
 
 
 @pytest.mark.parametrize("part", MAY_IMPORT)
-def test_what_could_be_published_by_itself_knows_nothing_else_of_ours(part: str) -> None:
+def test_independent_libraries_import_nothing_else_of_the_package(part: str) -> None:
     allowed = [f"tinynet.{one}" for one in (*MAY_IMPORT[part], part)]
     for path in files(part.replace(".", "/")):
         for name in imports(path):
@@ -125,7 +127,9 @@ def test_what_could_be_published_by_itself_knows_nothing_else_of_ours(part: str)
 
 
 @pytest.mark.parametrize("part", ["pycaffe", "fast"])
-def test_the_torch_engine_knows_nothing_of_its_face_and_of_what_makes_it_faster(part: str) -> None:
+def test_the_torch_engine_does_not_import_its_pycaffe_interface_or_its_acceleration(
+    part: str,
+) -> None:
     """It asks ``acceleration.py`` for the latter, which loads it by name."""
     around = ("pycaffe", "fast", "__init__.py", "__main__.py")
     engine = set(files("torchcaffe")) - set(files(*(f"torchcaffe/{one}" for one in around)))
@@ -137,7 +141,7 @@ def test_the_torch_engine_knows_nothing_of_its_face_and_of_what_makes_it_faster(
 
 
 @pytest.mark.parametrize("by_package", [False, True], ids=["modules", "packages"])
-def test_no_imports_run_in_a_circle(by_package: bool) -> None:
+def test_imports_are_acyclic(by_package: bool) -> None:
     def node(name: str) -> str:
         part = name.split(".")[1]
         return part if by_package else name
@@ -172,7 +176,7 @@ def worker_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", worker_files(), ids=module_name)
-def test_what_a_worker_imports_is_python_3_6_with_numpy_alone(path: Path) -> None:
+def test_worker_files_are_python_3_6_and_need_only_numpy(path: Path) -> None:
     # the parser itself is not strict about everything (postponed annotations are only a name to
     # it); tests/engine/worker runs these files under the oldest interpreter that is found here
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
@@ -189,7 +193,7 @@ def test_what_a_worker_imports_is_python_3_6_with_numpy_alone(path: Path) -> Non
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["train", "--help"], ["jobs", "local", "--help"]]
 )
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+def test_help_imports_no_heavy_library(arguments: list[str]) -> None:
     code = (
         "import sys\n"
         "from tinynet.cli.main import cli\n"

@@ -43,7 +43,7 @@ class Form:
         {"inner": {"inner": {"count": 2}}, "where": "a/b"},
     ],
 )
-def test_what_is_sound_is_taken_as_it_is_and_what_is_unknown_is_left_out(sound: dict) -> None:
+def test_valid_fields_are_read_unchanged_and_unknown_ones_ignored(sound: dict) -> None:
     made = asdict(typed(Form, {**sound, "of a later version": 1}))
     assert json.loads(json.dumps(made, default=str)) == {**_plain(Form()), **_whole(sound)}
 
@@ -75,12 +75,12 @@ def test_a_field_of_another_type_is_named(damaged: dict) -> None:
 
 
 @pytest.mark.parametrize("content", [None, [], "text", 3])
-def test_what_is_no_object_is_refused(content: object) -> None:
+def test_a_value_that_is_not_an_object_is_refused(content: object) -> None:
     with pytest.raises(ValueError, match="^expected object, got "):
         typed(Form, content)
 
 
-def test_what_is_missing_is_named() -> None:
+def test_a_missing_field_is_named() -> None:
     with pytest.raises(ValueError, match="^object missing required field name$"):
         typed(Split, {"role": "", "images": 1})
 
@@ -88,7 +88,7 @@ def test_what_is_missing_is_named() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"NaN", b'{"a": Infinity}', b"\xff", b"[" * 100_000, b"1" * 5000]
 )
-def test_bytes_that_are_no_json_are_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
+def test_bytes_that_are_not_json_are_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(data)
     with pytest.raises(TinynetError, match="x.json: cannot be read as JSON: ") as caught:
@@ -126,7 +126,7 @@ def test_a_run_whose_record_is_damaged_is_refused_by_name_or_has_its_types(
         assert asdict(found) == {**asdict(runs.Run()), name: value}  # type: ignore[call-overload]
 
 
-def test_results_as_they_are_kept_are_sound() -> None:
+def test_committed_results_are_valid() -> None:
     kept = sorted((ROOT / "data/results").rglob("run.json"))
     assert kept and all(runs.load(path) is not None for path in kept)
     tables = sorted((ROOT / "data/results").rglob("dissection.json"))

@@ -45,7 +45,7 @@ def test_every_command_shown_exists_with_the_options_shown(line: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_links_and_files_that_a_page_names_are_there(path: Path) -> None:
+def test_links_and_files_named_on_a_page_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (path.parent / link).exists(), link
@@ -58,12 +58,12 @@ def test_links_and_files_that_a_page_names_are_there(path: Path) -> None:
 
 
 @pytest.mark.parametrize("topic", topics())
-def test_a_page_is_shown_as_it_is_written_where_there_is_no_terminal(topic: str) -> None:
+def test_without_a_terminal_a_page_is_printed_unchanged(topic: str) -> None:
     shown = run("manual", *topic.split("-"))
     assert shown.status == 0 and shown.stdout == page(topic)
 
 
-def test_the_layer_and_the_message_of_the_page_on_layers_work(tmp_path: Path) -> None:
+def test_the_layer_and_the_message_on_the_page_about_layers_work(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", page("layers-of-your-own"), re.S)
     net = tmp_path / "net.prototxt"
     net.write_text(
@@ -86,7 +86,7 @@ def test_the_index_names_every_page() -> None:
         assert topic == "index" or f"({topic}.md)" in text, topic
 
 
-def test_without_a_topic_all_are_listed_and_an_unknown_one_lists_them() -> None:
+def test_no_topic_or_an_unknown_one_lists_all_topics() -> None:
     listed = run("manual").stdout.splitlines()
     assert [line.split()[0] for line in listed] == list(topics())
     missing = run("manual", "nothing")
@@ -109,7 +109,7 @@ class Links(html.parser.HTMLParser):
             self.anchors.add(str(found["id"]))
 
 
-def test_the_site_opens_from_disk_with_every_command_and_no_dead_link(tmp_path: Path) -> None:
+def test_the_site_works_from_disk_with_every_command_and_no_dead_link(tmp_path: Path) -> None:
     mkdocs = shutil.which("mkdocs", path=str(Path(sys.executable).parent))
     if mkdocs is None:
         pytest.skip("mkdocs is not installed: pip install '.[docs]'")

@@ -36,7 +36,7 @@ def test_every_file_beside_the_modules_is_in_the_wheel() -> None:
     assert found and found <= packaged
 
 
-def test_doctor_looks_at_everything_that_setup_requires() -> None:
+def test_doctor_checks_every_requirement_of_setup() -> None:
     stated = setup_argument("install_requires")
     # what is asked for on some platforms only is no fault where it is missing
     for requirement in map(Requirement, stated):
@@ -47,6 +47,6 @@ def test_doctor_looks_at_everything_that_setup_requires() -> None:
     assert len(doctor.REQUIRED) == sum(";" not in requirement for requirement in stated)
 
 
-def test_every_file_of_the_unit_run_is_there() -> None:
+def test_every_file_of_the_unit_run_exists() -> None:
     listed = (ROOT / "tests/unit.txt").read_text().split()
     assert len(listed) > 50 and all((ROOT / name).exists() for name in listed)

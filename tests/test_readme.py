@@ -23,11 +23,11 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_its_table_of_assumptions_is_the_one_that_the_command_shows() -> None:
+def test_the_readmes_table_of_assumptions_equals_that_of_the_command() -> None:
     assert rows("What the paper leaves open") == [list(row) for row in ASSUMPTIONS]
 
 
-def test_its_table_of_stages_has_every_stage_with_its_figures() -> None:
+def test_the_readmes_table_of_stages_has_every_stage_with_its_figures() -> None:
     table = rows("The stages")
     shown = run("stages").stdout
     assert [row[0].split("`")[1] for row in table] == [stage.name for stage in STAGES]
@@ -39,7 +39,7 @@ def test_its_table_of_stages_has_every_stage_with_its_figures() -> None:
 
 
 @pytest.mark.parametrize("line", re.findall(r"(?m)^(?:> )?tinynet [a-z].*$", README))
-def test_every_command_that_it_shows_exists_with_the_options_shown(line: str) -> None:
+def test_every_command_in_the_readme_exists_with_the_options_shown(line: str) -> None:
     words = line.partition("#")[0].split()[1:]
     assert words[0] in COMMANDS
     subcommand = words[:2] if words[0] in ("data", "jobs") else words[:1]
@@ -50,6 +50,6 @@ def test_every_command_that_it_shows_exists_with_the_options_shown(line: str) ->
             assert word in shown.stdout, f"{' '.join(subcommand)} has no {word}"
 
 
-def test_files_and_images_that_it_names_are_there() -> None:
+def test_files_and_images_named_in_the_readme_exist() -> None:
     for path in re.findall(r"\]\(([^)#:]+)\)|`((?:scripts|data|tinynet)/[\w/.]+\.\w+)`", README):
         assert (ROOT / (path[0] or path[1])).exists(), path

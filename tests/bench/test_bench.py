@@ -67,7 +67,7 @@ def test_a_contestant_that_dies_is_skipped_with_its_reason_and_the_others_go_on(
     assert "skipped: lost its way" in text and text.startswith("P, 2 cores")
 
 
-def test_the_fraction_of_the_limit_is_useful_work_by_the_rate_of_float32_products():
+def test_the_fraction_of_the_limit_is_useful_work_over_the_float32_matrix_rate():
     limit = Row("t", LIMIT, "FLOP", [100.0])
     other = Row("u", LIMIT, "FLOP", [10.0])
     rows = [other, limit, Row("t", "ours", "img", [8.0], flop=10.0)]
@@ -119,18 +119,18 @@ def test_on_a_gpu_rounds_are_longer_and_tf32_is_measured_too(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(("names", "shown"), [([], "GPU 1"), (["A", "B"], "B")])
-def test_what_was_measured_on_a_gpu_without_a_known_name_is_not_lost(names, shown, monkeypatch):
+def test_results_on_a_gpu_without_a_known_name_are_kept(names, shown, monkeypatch):
     monkeypatch.setattr(devices, "cuda_devices", lambda python: names)
     assert machine(1)["gpu"] == shown
     assert machine()["gpu"] == ""
 
 
-def test_a_gpu_that_is_not_here_is_refused_before_anything_is_measured():
+def test_an_absent_gpu_is_refused_before_anything_is_measured():
     done = CliRunner().invoke(cli.bench, ["--gpu", "63", "--only", "gemm"])
     assert isinstance(done.exception, TinynetError) and "GPU 63" in str(done.exception)
 
 
-def test_what_is_compared_worked_in_the_same_round_on_a_machine_that_slows_down():
+def test_ratios_compare_the_same_rounds_when_the_machine_slows_down():
     ours, theirs = Row("p", "a", "img", [8.0, 4.0, 2.0], of="b"), Row("p", "b", "img", [4, 2, 1])
     limit = Row("p", LIMIT, "FLOP", [10.0, 5.0, 2.5])
     ours.flop = 1.0
@@ -139,11 +139,11 @@ def test_what_is_compared_worked_in_the_same_round_on_a_machine_that_slows_down(
     assert ours.times(Row("p", "c", "img")) is None
 
 
-def test_the_parts_that_the_command_offers_are_those_that_there_are():
+def test_the_command_offers_exactly_the_parts_that_exist():
     assert tuple(parts.PARTS) == cli.PARTS
 
 
-def test_the_data_layers_share_is_its_time_for_a_image_by_that_of_a_training_step(
+def test_the_data_layers_share_is_its_time_per_image_over_that_of_a_training_step(
     tmp_path, monkeypatch
 ):
     work = Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None)
@@ -167,7 +167,7 @@ def test_the_data_layers_share_is_its_time_for_a_image_by_that_of_a_training_ste
 
 
 @pytest.mark.parametrize("rates", [(9.0, 10.0), (10.0, 9.0)])
-def test_crops_in_bfloat16_are_measured_where_the_processor_is_no_slower_in_it(
+def test_bfloat16_crops_are_measured_only_where_bfloat16_is_not_slower(
     rates, tmp_path, monkeypatch
 ):
     work = Bench(tmp_path, tmp_path, 1, True, None, None, lambda _: None)
@@ -183,7 +183,7 @@ def test_crops_in_bfloat16_are_measured_where_the_processor_is_no_slower_in_it(
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_what_was_measured_before_a_part_fails_is_printed_all_the_same(form, monkeypatch):
+def test_results_measured_before_a_part_fails_are_still_printed(form, monkeypatch):
     def fail(self):
         raise TinynetError("the disk is full")
 
@@ -196,7 +196,7 @@ def test_what_was_measured_before_a_part_fails_is_printed_all_the_same(form, mon
     assert "first" in done.stdout and "7.0" in done.stdout
 
 
-def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_path):
+def test_a_failing_caffe_tool_is_skipped_with_one_line_and_not_retried(tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("convert_imageset", "compute_image_mean"):
@@ -212,7 +212,7 @@ def test_a_peers_tool_that_fails_is_skipped_in_one_line_and_not_tried_again(tmp_
     assert (tmp_path / "ran").read_text() == "convert_imageset\n"
 
 
-def test_useful_operations_are_three_products_less_the_images_gradient(tmp_path):
+def test_useful_operations_are_three_products_per_layer_without_the_input_gradient(tmp_path):
     folder = images.unpacked(None, tmp_path, quick=True)
     work = Bench(tmp_path, folder, 1, True, None, None, lambda _: None)
     _, flop = work.prototxt(1)
@@ -221,7 +221,7 @@ def test_useful_operations_are_three_products_less_the_images_gradient(tmp_path)
     assert flop == 2 * (3 * sum(layers) - layers[0])
 
 
-def test_drawn_members_are_probabilities_and_better_together():
+def test_drawn_members_are_probabilities_and_their_average_beats_each():
     members, labels = subset_search.draw_members(5, 2000, 50)
     for p in members:
         np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-4)
@@ -230,7 +230,7 @@ def test_drawn_members_are_probabilities_and_better_together():
     assert 0.2 < max(single) < together < 0.9
 
 
-def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tmp_path):
+def test_without_caffes_tools_our_conversion_is_measured_alone_with_advice(tmp_path):
     empty = tmp_path / "tools"
     empty.mkdir()
     done = run("bench", "--quick", "--only", "convert", "--caffe-tools", empty, "--json")
@@ -252,7 +252,7 @@ def test_without_caffes_tools_the_conversion_stands_alone_and_says_what_to_do(tm
         ),
     ],
 )
-def test_every_work_of_the_worker_does_a_round(work, tmp_path):
+def test_every_workload_of_the_worker_completes_a_round(work, tmp_path):
     from tinynet.engine import discovery
 
     folder = images.unpacked(None, tmp_path, quick=True)
@@ -279,7 +279,7 @@ def test_the_plain_script_can_be_compiled(tmp_path):
     assert not row.skipped and len(row.rates) == 1
 
 
-def test_contestants_can_prepare_themselves_side_by_side_and_then_take_turns():
+def test_contestants_can_prepare_in_parallel_and_then_take_turns():
     said: list[str] = []
     rows = [Row("p", "one", "img"), Row("p", "two", "img")]
     entries = [(rows[0], child("one"), 4), (rows[1], child("two"), 6)]
@@ -291,7 +291,7 @@ def test_contestants_can_prepare_themselves_side_by_side_and_then_take_turns():
 
 
 @pytest.mark.parametrize("what", ["host-train", "host-evaluate"])
-def test_the_hosts_share_of_the_plain_script_is_measured_as_the_engines_is(what):
+def test_host_time_of_the_plain_script_is_measured_as_the_engines_is(what):
     row = Row("p", "plain", HOST)
     alternate([(row, plain_torch("meta", what, "1"), 2)], 1)
     assert not row.skipped
@@ -303,18 +303,18 @@ def test_the_hosts_share_of_the_plain_script_is_measured_as_the_engines_is(what)
     assert "host ms/iteration" in cli._table([row], here)
 
 
-def test_a_caffe_that_was_named_and_is_none_is_an_error_and_no_gap(tmp_path):
+def test_a_named_interpreter_without_caffe_is_an_error_and_not_skipped(tmp_path):
     done = run("bench", "--quick", "--only", "reader", "--caffe-python", tmp_path / "absent")
     assert done.status == 1 and done.stdout == ""
     assert "absent, which is not a Python that imports caffe" in done.stderr
 
 
-def test_a_data_set_that_is_not_there_is_wrong_use(tmp_path):
+def test_a_missing_data_set_is_wrong_use(tmp_path):
     done = run("bench", "--quick", "--only", "convert", "--data", tmp_path / "absent")
     assert done.status == 2 and "no such folder or zip" in done.stderr
 
 
-def test_beside_busy_processes_each_part_runs_in_their_company_and_says_so(tmp_path, monkeypatch):
+def test_each_part_runs_beside_the_requested_busy_processes_and_says_so(tmp_path, monkeypatch):
     seen = []
 
     def company(self):
@@ -334,7 +334,7 @@ def test_beside_busy_processes_each_part_runs_in_their_company_and_says_so(tmp_p
     assert "beside" not in cli._table(rows, here).splitlines()[0]
 
 
-def test_a_competitor_computes_until_its_block_is_left():
+def test_a_competitor_computes_on_one_thread_until_its_block_ends():
     def ticks(pid):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
 

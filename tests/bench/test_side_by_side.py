@@ -22,7 +22,7 @@ from tinynet.engine import discovery
 from tinynet.jobs import slots
 
 
-def test_a_round_of_two_trainings_has_the_images_of_both_and_the_time_of_the_slower(
+def test_a_round_of_two_trainings_counts_both_ones_images_and_the_slower_ones_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_runs.write_files(tmp_path)
@@ -58,7 +58,7 @@ def test_the_slowest_decides_how_long_a_round_took() -> None:
 
 
 @pytest.mark.parametrize(("at_once", "each"), [(1, 4), (2, 2), (3, 1), (4, 1), (6, 1)])
-def test_each_has_the_threads_that_jobs_local_would_give_it(
+def test_each_training_has_the_threads_that_jobs_local_would_give_it(
     at_once: int, each: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slots, "usable_cores", lambda: [0, 1, 2, 3])
@@ -72,7 +72,7 @@ def _bench(scratch: Path) -> Bench:
     return made
 
 
-def test_lists_of_jobs_are_timed_to_their_end_one_way_after_the_other(
+def test_job_lists_are_timed_to_their_end_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
@@ -97,7 +97,7 @@ def test_lists_of_jobs_are_timed_to_their_end_one_way_after_the_other(
     assert "10.00 s/job 10.00 to 10.00" in table and "1.33 x one after another" in table
 
 
-def test_a_list_that_fails_is_skipped_with_what_it_said(
+def test_a_failing_job_list_is_skipped_with_its_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def jobs(*arguments: str | Path) -> None:

@@ -89,7 +89,7 @@ def test_every_form_of_a_flag_means_the_same(
         ([], {}, None),
     ],
 )
-def test_the_log_goes_to_files_where_glog_would_write_them(
+def test_log_files_are_written_where_glog_would_write_them(
     arguments: list[str],
     variables: dict[str, str],
     folder: str | None,
@@ -159,7 +159,7 @@ def test_one_signal_snapshots_and_one_stops_with_a_snapshot_to_resume_from(
     assert state.iter == int(last[1])
 
 
-def test_a_terminal_that_is_closed_is_a_signal_and_no_failure(tmp_path: Path) -> None:
+def test_a_closed_terminal_is_a_signal_and_not_a_failure(tmp_path: Path) -> None:
     ours, terminal = os.openpty()
     process = start(tmp_path, "train", "-solver=solver.prototxt", terminal=terminal)
     os.close(terminal)
@@ -185,7 +185,7 @@ def test_a_terminal_that_is_closed_is_a_signal_and_no_failure(tmp_path: Path) ->
         (signal.SIGTERM, "train"),
     ],
 )
-def test_a_signal_that_caffe_does_not_take_ends_it(
+def test_a_signal_that_caffe_does_not_handle_ends_the_program(
     number: int, action: str, tmp_path: Path
 ) -> None:
     """As Debian's program ends: by the signal, which a shell sees as 128 and its number."""

@@ -69,13 +69,13 @@ def ask(name: str) -> Done:
     return run("caffe", *caffe_uses.USES[name].arguments.split())
 
 
-def test_debians_program_was_asked_for_every_use() -> None:
+def test_every_use_has_a_stored_answer_of_debians_program() -> None:
     assert list(GOLDEN) == list(caffe_uses.USES)
     assert set(DEPARTURES) <= set(GOLDEN)
 
 
 @pytest.mark.parametrize("name", caffe_uses.USES)
-def test_the_exit_status_says_what_debians_says(name: str, folder: Path) -> None:
+def test_the_exit_status_agrees_with_debians_program(name: str, folder: Path) -> None:
     debians, ours = GOLDEN[name], ask(name)
     if name in DEPARTURES:
         assert ours.status == DEPARTURES[name][0] != debians.status
@@ -89,6 +89,6 @@ def test_the_exit_status_says_what_debians_says(name: str, folder: Path) -> None
 
 
 @pytest.mark.parametrize("name", [name for name, use in caffe_uses.USES.items() if use.culprit])
-def test_the_message_names_what_debians_names(name: str, folder: Path) -> None:
+def test_the_message_names_the_same_culprit_as_debians_program(name: str, folder: Path) -> None:
     assert GOLDEN[name].names_culprit
     assert caffe_uses.USES[name].culprit in ask(name).stderr.splitlines()[-1]

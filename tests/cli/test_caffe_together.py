@@ -48,7 +48,7 @@ def descendants(process: int) -> list[int]:
     return own + [below for child in own for below in descendants(child)]
 
 
-def test_two_processes_train_to_the_end_and_one_speaks(tmp_path: Path) -> None:
+def test_two_processes_train_to_the_end_and_only_rank_0_logs(tmp_path: Path) -> None:
     process = start(tmp_path, "-solvers", "2", iterations=25)
     _, log = process.communicate(timeout=300)
     assert process.returncode == 0, log
@@ -59,9 +59,7 @@ def test_two_processes_train_to_the_end_and_one_speaks(tmp_path: Path) -> None:
     assert binary.read(tmp_path / "endless_iter_25.solverstate", schema.SolverState).iter == 25
 
 
-def test_a_rank_that_is_killed_ends_all_with_one_line_and_the_last_snapshot(
-    tmp_path: Path,
-) -> None:
+def test_a_rank_that_is_killed_ends_all_with_one_line_and_the_last_snapshot(tmp_path: Path) -> None:
     process = start(tmp_path, "-solvers", "2", snapshot=20)
     wait_for(process, r"Iteration 30 ")
     worker, *others = descendants(process.pid)
@@ -109,7 +107,7 @@ def alone_then(monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_rank_and_count_are_those_that_a_launcher_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_and_size_are_those_that_the_launcher_gave(monkeypatch: pytest.MonkeyPatch) -> None:
     alone_then(monkeypatch)
     assert this_process() is None
     alone_then(monkeypatch, SLURM_PROCID="0", SLURM_NTASKS="4")  # sbatch's own, without srun
@@ -145,7 +143,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     ("hosts", "first"),
     [("node1", "node1"), ("gpu[07-09,12],login1", "gpu07"), ("a,b", "a"), ("a-1[3,5]", "a-13")],
 )
-def test_the_first_host_of_a_slurm_list(hosts: str, first: str) -> None:
+def test_the_first_host_of_a_slurm_host_list_is_found(hosts: str, first: str) -> None:
     assert first_host(hosts) == first
 
 
@@ -159,7 +157,7 @@ def test_the_first_host_of_a_slurm_list(hosts: str, first: str) -> None:
         ({"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_CPU_BIND": "quiet,mask_cpu:0x1,0x2"}, 1),
     ],
 )
-def test_cores_are_divided_where_the_launcher_has_not(
+def test_cores_are_divided_unless_the_launcher_has_done_so(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], processes: int
 ) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)

@@ -40,7 +40,7 @@ def test_verify_convert_and_verify_again(layout: Path, tmp_path: Path) -> None:
     assert (status, err) == (0, "") and "converted data set of 3 classes" in out
 
 
-def test_json_is_one_object_that_scripts_can_read(layout: Path, tmp_path: Path) -> None:
+def test_json_output_is_one_object(layout: Path, tmp_path: Path) -> None:
     _, out, _ = run("convert", layout, "--out", tmp_path / "out", "--json", "--seed", 3)
     content = json.loads(out)
     assert content["counts"] == {"train": 12, "val": 6, "test": 3}
@@ -128,7 +128,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("command", ["convert", "verify"])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_mistake_gets_one_line_and_its_status_and_nothing_is_written(
+def test_a_wrong_data_set_gets_one_line_and_nothing_is_written(
     layout: Path, tmp_path: Path, mistake: object, command: str
 ) -> None:
     dataset = mistake(layout)  # type: ignore[operator]
@@ -142,7 +142,7 @@ def test_a_mistake_gets_one_line_and_its_status_and_nothing_is_written(
     assert not (tmp_path / "made").exists() or not any((tmp_path / "made").iterdir())
 
 
-def test_skip_bad_continues_and_names_what_was_left_out(layout: Path, tmp_path: Path) -> None:
+def test_skip_bad_continues_and_names_the_images_left_out(layout: Path, tmp_path: Path) -> None:
     truncated(layout)
     arguments = ["convert", layout, "--out", tmp_path / "out", "--skip-bad"]
     status, out, err = run(*arguments)
@@ -175,13 +175,13 @@ def test_verify_says_what_is_wrong_with_a_conversion(layout: Path, tmp_path: Pat
     assert status == 1 and "not a finished conversion" in err and err.count("\n") == 1
 
 
-def test_a_folder_that_may_not_be_written_gets_one_line(layout: Path, tmp_path: Path) -> None:
+def test_a_read_only_folder_gets_one_line(layout: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, _, err = run("convert", layout, "--out", tmp_path / "file" / "out")
     assert status == 1 and err.count("\n") == 1 and "file" in err
 
 
-def test_fetch_from_nowhere_gets_one_line(tmp_path: Path) -> None:
+def test_fetch_from_an_unreachable_address_gets_one_line(tmp_path: Path) -> None:
     status, _, err = run("fetch", "--out", tmp_path, "--url", "no-address")
     assert status == 2 and err.count("\n") == 1 and "no-address" in err
 
@@ -236,7 +236,9 @@ def test_a_converted_set_is_not_converted_again_and_says_so(layout: Path, tmp_pa
     assert sorted(path for path in out.rglob("*")) == before
 
 
-def test_a_folder_around_the_data_set_names_it(layout: Path, tmp_path: Path) -> None:
+def test_the_folder_above_the_data_set_is_refused_by_naming_the_data_set(
+    layout: Path, tmp_path: Path
+) -> None:
     status, _, err = run("convert", layout.parent, "--out", tmp_path / "lmdb")
     assert (status, err.count("\n")) == (1, 1)
     assert err.rstrip().endswith(f"not a Tiny ImageNet layout; {layout} is one")

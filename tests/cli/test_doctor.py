@@ -24,14 +24,14 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def test_no_engine_is_exit_status_1_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_engine_gives_exit_status_1_and_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     done = run("doctor")
     assert done.status == 1
     assert "pip install torch" in done.stdout and "setup_caffe.sh" in done.stdout
 
 
-def test_nothing_is_named_that_is_not_there(
+def test_doctor_names_no_file_that_does_not_exist(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     script = tmp_path / "scripts/setup_caffe.sh"
@@ -46,7 +46,7 @@ def test_nothing_is_named_that_is_not_there(
     assert "run scripts/setup_caffe.sh;" in run("doctor").stdout
 
 
-def test_optional_parts_are_listed_with_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optional_parts_are_listed_with_their_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = ("optuna", "plyvel")
     monkeypatch.setattr(doctor, "_version", lambda name: None if name in missing else "1.2")
     required, _, optional = run("doctor").stdout.partition("\nOptional\n")
@@ -70,18 +70,18 @@ def test_json_names_engine_interpreters_devices_and_versions(tmp_path: Path) -> 
     assert found["devices"]["cpu"]["cores"] >= 1 and found["versions"]["numpy"]
 
 
-def test_the_placeholder_is_called_by_its_name(tmp_path: Path) -> None:
+def test_the_placeholder_package_is_recognised_as_one(tmp_path: Path) -> None:
     python = interpreter(tmp_path / "env", placeholder=True)
     done = run("doctor", "--caffe-python", python)
     assert f"{python}: {PLACEHOLDER}" in done.stdout
 
 
-def test_a_cpu_build_of_real_caffe_is_told_apart(caffe_python: str) -> None:
+def test_a_cpu_build_of_real_caffe_is_recognised(caffe_python: str) -> None:
     done = run("doctor", "--caffe-python", caffe_python)
     assert "(GPU: no, built for the CPU only)" in done.stdout or "(GPU: yes)" in done.stdout
 
 
-def test_a_gpu_that_torch_cannot_see_gets_advice(tmp_path: Path) -> None:
+def test_a_gpu_that_torch_cannot_see_gets_advice() -> None:
     gpu = {"driver": "390.1", "gpus": [{"number": "0", "name": "K80"}]}
     findings = doctor.Findings(
         tinynet="0", python={}, interpreters=[], versions=dict.fromkeys(doctor.REQUIRED, "1"),
@@ -103,7 +103,7 @@ def test_a_gpu_that_torch_cannot_see_gets_advice(tmp_path: Path) -> None:
     ]
 
 
-def test_the_placeholder_is_told_of_an_interpreter_that_has_no_real_caffe_beside_it() -> None:
+def test_the_placeholder_is_reported_for_an_interpreter_without_real_caffe() -> None:
     both = {"python": "/both", "placeholder": "0.1.0", "caffe": "1.0.0"}
     findings = doctor.Findings(
         tinynet="0", python={}, interpreters=[both, {**both, "python": "/bare", "caffe": None}],
@@ -117,7 +117,7 @@ def test_the_placeholder_is_told_of_an_interpreter_that_has_no_real_caffe_beside
 
 
 @pytest.mark.parametrize("seen", [1, 0])
-def test_what_torch_is_asked_of_a_gpu_is_answered_where_it_does_not_compute(
+def test_torchs_gpu_queries_are_answered_even_if_the_gpu_does_not_compute(
     seen: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a stand-in for torch."""

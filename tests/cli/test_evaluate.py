@@ -82,7 +82,7 @@ def test_a_users_mistake_gets_one_line_and_its_exit_status(members, change, stat
     assert done.stderr.count("\n") == 1 and done.stdout == ""
 
 
-def test_more_members_than_can_be_searched_are_averaged_only_on_request(tmp_path):
+def test_too_many_members_for_a_search_are_averaged_only_on_request(tmp_path):
     stack, labels = some_members(21, 30, 4)
     files = []
     for number, p in enumerate(stack):
@@ -112,7 +112,7 @@ def test_an_ensemble_without_labels_is_averaged_and_not_scored(tmp_path):
     assert read_probabilities(tmp_path / "o" / "test_10crop.npz").split == "test"
 
 
-def test_predict_writes_one_line_a_image_of_the_average(members, tmp_path):
+def test_predict_writes_one_line_per_image_from_the_average(members, tmp_path):
     done = run("predict", *members, "--split", "val", "--out", tmp_path / "val.txt")
     assert done.status == 0, done.stderr
     lines = (tmp_path / "val.txt").read_text().splitlines()
@@ -164,7 +164,7 @@ def test_help_has_an_example(command):
     assert f"Example:\n    tinynet {command} runs/" in shown
 
 
-def test_a_place_that_cannot_take_the_result_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_unwritable_destination_is_refused_before_the_work_starts(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("ensemble", tmp_path / "seed1", "--out", tmp_path / "file")
     assert done.status == 2 and "file: is a file; name a folder" in done.stderr

@@ -80,7 +80,7 @@ def test_the_manifest_gives_classes_sizes_and_mean(tmp_path: Path) -> None:
     assert net.layer[1].data_param.batch_size * solver.test_iter[0] == 70
 
 
-def test_classes_alone_stand_for_so_many_classes_of_tiny_imagenet(tmp_path: Path) -> None:
+def test_classes_alone_mean_that_many_classes_of_tiny_imagenet(tmp_path: Path) -> None:
     run("generate", "--classes", 20, "--stage", 1, "--out", tmp_path)
     solver = solver_of(tmp_path / "stage1_simple")
     assert solver.test_interval == 78  # 20 x 500 / 128
@@ -116,9 +116,7 @@ def test_data_without_a_manifest_is_wrong_use_that_names_classes(
     assert not out.exists()
 
 
-def test_data_that_lies_elsewhere_is_generated_for_by_its_number_of_classes(
-    tmp_path: Path,
-) -> None:
+def test_nets_for_data_on_another_machine_need_only_its_number_of_classes(tmp_path: Path) -> None:
     options = ("--data", "elsewhere/lmdb", "--classes", 20, "--stage", 1, "--out", tmp_path)
     done = run("generate", *options)
     assert (done.status, done.stderr) == (0, "")
@@ -131,7 +129,7 @@ def units(root: Path) -> int:
     return {layer.name: layer for layer in net.layer}["fc2"].inner_product_param.num_output
 
 
-def test_without_data_the_default_folders_manifest_is_taken(
+def test_without_data_the_manifest_of_the_default_folder_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -140,7 +138,7 @@ def test_without_data_the_default_folders_manifest_is_taken(
     assert units(Path("prototxt")) == 7
 
 
-def test_nets_of_another_data_set_are_replaced_only_by_a_command_that_says_so(
+def test_nets_of_another_data_set_are_replaced_only_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -190,7 +188,7 @@ def test_every_override_reaches_the_solver(tmp_path: Path) -> None:
         assert f"{field}: {value}" in lines
 
 
-def test_every_value_of_the_solver_has_its_option() -> None:
+def test_every_solver_value_has_an_option() -> None:
     shown = run("generate", "--help").stdout
     for field in schema.FIELDS["SolverParameter"].values():
         named = field.name in ("net", "train_net", "test_net", "weights", "solver_type")

@@ -27,7 +27,7 @@ PAGES = dict(pages(cli))
 
 
 @pytest.mark.parametrize("command", PAGES)
-def test_help_fits_into_80_columns_and_names_ranges_that_there_are(command: str) -> None:
+def test_help_fits_into_80_columns_and_never_shows_none(command: str) -> None:
     for line in PAGES[command].splitlines():
         # what is to be typed stands on a line of its own, however long it is
         assert len(line) <= 80 or line.startswith("    tinynet "), line

@@ -57,7 +57,7 @@ def test_records_and_mean_equal_those_of_caffes_tools(use: str, folder: Path) ->
         assert found["records"] == cases.records(folder / "real", backend)
 
 
-def test_caffes_tools_were_asked_for_every_use() -> None:
+def test_every_use_has_a_stored_answer_of_caffes_tools() -> None:
     assert list(GOLDEN) == list(cases.CONVERSIONS)
     assert [use for use in GOLDEN if "mean" in GOLDEN[use]] == list(cases.OF_MEAN)
 
@@ -70,7 +70,7 @@ def test_the_log_says_what_was_read_and_what_was_left_out(folder: Path) -> None:
     assert said[3:] == ["Processed 7 files."]
 
 
-def test_an_order_that_is_shuffled_has_the_same_images_and_labels(folder: Path) -> None:
+def test_shuffling_keeps_the_images_and_labels(folder: Path) -> None:
     lines = [f"a.png {label}" for label in range(60)]
     (folder / "list.txt").write_text("\n".join(lines))
     labels = []
@@ -117,7 +117,7 @@ def test_jpegs_are_kept_as_files_and_encoded_as_opencv_does(folder: Path) -> Non
         (["images/", "list.txt"], "Missing argument 'DB_NAME'"),
     ],
 )
-def test_what_is_wrong_gets_one_line_and_leaves_nothing(
+def test_a_mistake_gets_one_line_and_leaves_nothing(
     arguments: list[str], told: str, folder: Path
 ) -> None:
     tiny = np.zeros((1, 1, 3), np.uint8)
@@ -195,7 +195,7 @@ def test_features_are_the_blobs_of_the_net_in_order(folder: Path) -> None:
             )
 
 
-def test_a_blob_that_is_not_there_leaves_no_database(folder: Path) -> None:
+def test_a_missing_blob_leaves_no_database(folder: Path) -> None:
     convert()
     (folder / "net.prototxt").write_text(NET)
     caffe.Net("net.prototxt", caffe.TEST).save("net.caffemodel")

@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "name",
     ["", ".", "..", "../../evil", "/evil", "a/b", "-x", ".hidden", "a\nb", "a\x1b[31m", "n" * 300],
 )
-def test_a_name_of_a_run_is_one_folder_below_runs(here: Path, name: str) -> None:
+def test_a_run_name_is_one_folder_below_runs(here: Path, name: str) -> None:
     done = run("train", "--stage", 1, f"--name={name}")
     assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert "'--name'" in done.stderr and "it is to name a folder" in done.stderr
@@ -45,7 +45,7 @@ SEEDS = [
 
 @pytest.mark.parametrize("command", SEEDS, ids=lambda command: " ".join(command[:2]))
 @pytest.mark.parametrize("seed", ["4294967296", "-2", "1e9", "99999999999999999999999"])
-def test_a_seed_is_one_that_caffes_generator_can_hold(
+def test_a_seed_beyond_caffes_generator_is_refused(
     here: Path, command: tuple[str, ...], seed: str
 ) -> None:
     done = run(*command, seed)
@@ -54,7 +54,7 @@ def test_a_seed_is_one_that_caffes_generator_can_hold(
     assert list(here.iterdir()) == []
 
 
-def test_seeds_of_a_job_list_are_such_seeds_too(here: Path) -> None:
+def test_seeds_of_a_job_list_have_the_same_limits(here: Path) -> None:
     done = run("jobs", "create", "list", "--stage", 1, "--seeds", "4294967295-4294967296")
     assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert "goes beyond 4294967295" in done.stderr and list(here.iterdir()) == []
@@ -74,7 +74,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize("command", COUNTS, ids=lambda command: " ".join(command))
-def test_a_number_of_iterations_or_images_is_one_that_caffe_can_count(
+def test_iterations_or_images_beyond_caffes_counters_are_refused(
     here: Path, command: tuple[str, ...]
 ) -> None:
     for count in ("2147483648", "-1"):
@@ -90,14 +90,14 @@ def test_epochs_of_more_iterations_than_caffe_counts_are_wrong_use(here: Path) -
     assert list(here.iterdir()) == []
 
 
-def test_a_number_that_float32_takes_for_0_and_a_std_of_nothing_are_wrong_use(here: Path) -> None:
+def test_a_value_that_rounds_to_0_in_float32_and_a_zero_std_are_wrong_use(here: Path) -> None:
     for option in (["--base-lr", "1e-300"], ["--std", "0"], ["--std", "-1"]):
         done = run("generate", "--stage", 1, *option)
         assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert list(here.iterdir()) == []
 
 
-def test_a_field_is_searched_in_one_range(here: Path) -> None:
+def test_a_second_range_for_a_searched_field_is_refused(here: Path) -> None:
     ranges = ("--range", "base_lr=0.1:0.2", "--range", "base_lr=0.2:0.3")
     done = run("search", "lmdb", "--stage", 1, *ranges)
     assert (done.status, done.stderr.count("\n")) == (2, 1)
@@ -105,7 +105,7 @@ def test_a_field_is_searched_in_one_range(here: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--name x", "--runs=elsewhere", "--seed 3", "--stage 2"])
-def test_what_names_a_jobs_run_is_not_given_to_all_jobs_at_once(here: Path, option: str) -> None:
+def test_options_that_name_one_run_are_refused_for_a_whole_list(here: Path, option: str) -> None:
     done = run("jobs", "create", "list", "--stage", 1, "--train", option)
     assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert "is set by the list" in done.stderr and list(here.iterdir()) == []

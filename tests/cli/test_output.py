@@ -22,7 +22,7 @@ def run(encoding: str, *arguments: str | Path) -> subprocess.CompletedProcess[by
     )
 
 
-def test_a_name_that_is_not_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_printed_unchanged(tmp_path: Path) -> None:
     out = tmp_path / os.fsdecode(b"\xff")
     sizes = [f"--{split}-per-class=1" for split in ("train", "val", "test")]
     child = run("utf-8:strict", "data", "synthesize", "--out", out, "--classes=2", *sizes)
@@ -30,9 +30,7 @@ def test_a_name_that_is_not_utf8_is_printed_as_it_is(tmp_path: Path) -> None:
     assert child.stdout.startswith(os.fsencode(out) + b": 2 classes")
 
 
-def test_a_name_that_would_stand_in_a_prototxt_and_is_not_utf8_gets_one_line(
-    tmp_path: Path,
-) -> None:
+def test_a_name_for_a_prototxt_that_is_not_utf8_is_refused_in_one_line(tmp_path: Path) -> None:
     child = run("utf-8", "generate", "--stage", "1", "--out", tmp_path / os.fsdecode(b"p\xff"))
     assert child.returncode == 1
     assert child.stderr.startswith(f"tinynet: {tmp_path}/p\\udcff/stage1".encode())
@@ -40,7 +38,7 @@ def test_a_name_that_would_stand_in_a_prototxt_and_is_not_utf8_gets_one_line(
     assert child.stderr.count(b"\n") == 1 and list(tmp_path.iterdir()) == []
 
 
-def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:
+def test_characters_missing_from_the_terminals_encoding_are_escaped(tmp_path: Path) -> None:
     layout = write_layout(tmp_path / "small")
     save_image(layout / "train/n01/images/n01_0.JPEG", seed=0, size=(9, 9))
     child = run("cp437", "data", "verify", layout)  # (as ASCII click writes UTF-8)
@@ -49,9 +47,7 @@ def test_a_terminal_without_our_signs_gets_them_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
-def test_a_stream_that_the_shell_closed_swallows_what_is_written(
-    closed: str, tmp_path: Path
-) -> None:
+def test_output_to_a_stream_closed_by_the_shell_is_discarded(closed: str, tmp_path: Path) -> None:
     out = tmp_path / "prototxt"
     words = [sys.executable, "-m", "tinynet", "generate", "--stage", "1", "--out", str(out)]
     child = subprocess.run(
@@ -69,7 +65,7 @@ def test_a_stream_that_the_shell_closed_swallows_what_is_written(
     )
 
 
-def test_a_file_in_a_folders_place_and_a_folder_in_a_files_say_what_to_do(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_or_the_reverse_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for arguments, said in (
         (("parity", tmp_path), "is a folder, but must be a file"),

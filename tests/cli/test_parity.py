@@ -18,10 +18,8 @@ def solver(tmp_path: Path) -> Path:
     return write_small_solver(tmp_path)
 
 
-def test_without_real_caffe_it_says_how_to_get_one(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    solver: Path,
+def test_parity_without_real_caffe_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, solver: Path
 ) -> None:
     monkeypatch.delenv(discovery.ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.setattr(discovery, "VENV", ".venv-of-this-test")
@@ -44,7 +42,7 @@ def test_without_real_caffe_it_says_how_to_get_one(
         (["--nudge", "nan"], 2, "'nan' is not a finite number"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_mistake_gives_one_line(
     arguments: list[str],
     status: int,
     message: str,
@@ -56,7 +54,7 @@ def test_a_mistake_is_one_line(
     assert message in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_tables_json_and_figure_tell_the_same(
+def test_tables_json_and_figure_agree(
     solver: Path,
     caffe_python: str,
     tmp_path: Path,
@@ -78,7 +76,7 @@ def test_tables_json_and_figure_tell_the_same(
     assert "real Caffe, nudged by 0.001, in conv[0]: inputs equal" in shown.stdout
 
 
-def test_strict_ends_with_1_where_the_engines_part(
+def test_strict_exits_1_when_the_engines_diverge(
     solver: Path,
     caffe_python: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -20,14 +20,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("small")
 
 
-def test_a_net_is_told_as_one_and_its_solver_named(folder: Path) -> None:
+def test_a_net_given_as_a_solver_is_recognised_and_its_solver_named(folder: Path) -> None:
     done = run("train", folder / "train_val.prototxt")
     assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert "small/train_val.prototxt: is a net, not a solver" in done.stderr
     assert "'tinynet train small/solver.prototxt' trains it" in done.stderr
 
 
-def test_a_net_whose_solver_is_called_otherwise_has_that_named(folder: Path) -> None:
+def test_a_solver_of_another_name_is_found_for_a_net(folder: Path) -> None:
     (folder / "solver.prototxt").rename(folder / "quick_solver.prototxt")
     (folder / "other_solver.prototxt").write_text('net: "elsewhere.prototxt"')
     done = run("train", folder / "train_val.prototxt")
@@ -35,7 +35,7 @@ def test_a_net_whose_solver_is_called_otherwise_has_that_named(folder: Path) -> 
     assert "other_solver" not in done.stderr
 
 
-def test_a_net_without_a_solver_says_what_is_wanted(folder: Path) -> None:
+def test_a_net_without_a_solver_is_refused_with_what_is_needed(folder: Path) -> None:
     (folder / "solver.prototxt").unlink()
     done = run("train", folder / "train_val.prototxt")
     assert "name the solver.prototxt whose 'net' it is" in done.stderr
@@ -53,7 +53,7 @@ def test_a_folder_with_a_solver_is_trained_by_it(folder: Path) -> None:
     assert "data/train_lmdb: no such database" in done.stderr  # it got as far as the data
 
 
-def test_a_folder_with_neither_is_wrong_use(folder: Path) -> None:
+def test_a_folder_without_solver_and_net_is_wrong_use(folder: Path) -> None:
     Path("empty").mkdir()
     done = run("train", "empty")
     assert (done.status, done.stderr.count("\n")) == (2, 1)

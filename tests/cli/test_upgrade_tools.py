@@ -27,7 +27,7 @@ def run(folder: Path, tool: str, *files: str, level: int = 0) -> tuple[int, list
     return child.returncode, [re.sub(pattern, r"\1 \2: ", s) for s in child.stderr.splitlines()]
 
 
-def test_a_net_of_2013_is_written_as_of_today_and_then_needs_no_upgrade(
+def test_a_net_of_2013_is_upgraded_and_then_needs_no_upgrade(
     tmp_path: Path, caffe_python: str
 ) -> None:
     (tmp_path / "old.prototxt").write_text(old_nets.V0)
@@ -61,7 +61,7 @@ def test_a_net_of_2013_is_written_as_of_today_and_then_needs_no_upgrade(
     assert answer["wire"] == meant.SerializeToString(deterministic=True).hex()
 
 
-def test_weights_of_every_age_are_written_with_their_blobs(tmp_path: Path) -> None:
+def test_weights_of_every_format_version_keep_their_blobs(tmp_path: Path) -> None:
     model = text.parse(old_nets.V0, schema.NetParameter, "v0")
     blob = model.layers[1].layer.blobs.add(num=1, channels=1, height=2, width=2)
     blob.data.extend([1, 2, 3, 4.5])
@@ -78,7 +78,7 @@ def test_weights_of_every_age_are_written_with_their_blobs(tmp_path: Path) -> No
     assert held["conv1"].blobs[0] == blob
 
 
-def test_a_solver_with_a_number_for_its_type_gets_the_word(tmp_path: Path) -> None:
+def test_a_numeric_solver_type_is_upgraded_to_its_name(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("base_lr: 0.1 solver_type: RMSPROP")
     tool = "upgrade_solver_proto_text"
     status, said = run(tmp_path, tool, "old", "new")
@@ -96,7 +96,7 @@ def test_a_solver_with_a_number_for_its_type_gets_the_word(tmp_path: Path) -> No
     assert said[0] == "E upgrade_tools: File already in latest proto format: new"
 
 
-def test_a_parameter_without_a_place_is_named_and_the_status_is_1_though_all_else_is_written(
+def test_a_field_that_cannot_be_upgraded_is_named_with_status_1_and_the_rest_is_written(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "old").write_text(PARTLY)
@@ -124,7 +124,7 @@ def test_a_parameter_without_a_place_is_named_and_the_status_is_1_though_all_els
         ("upgrade_net_proto_text", ["good", "no/new"], 1, "No such file or directory"),
     ],
 )
-def test_what_cannot_be_upgraded_ends_with_a_line_that_says_why_and_writes_nothing(
+def test_a_file_that_cannot_be_upgraded_is_refused_with_the_reason_and_nothing_is_written(
     tool: str, files: list[str], status: int, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bad").write_text("lyers { }")
@@ -137,7 +137,7 @@ def test_what_cannot_be_upgraded_ends_with_a_line_that_says_why_and_writes_nothi
     assert not (tmp_path / "new").exists()
 
 
-def test_each_tool_has_a_help_of_its_own() -> None:
+def test_each_tool_has_its_own_help() -> None:
     for tool in ("upgrade_net_proto_text", "upgrade_net_proto_binary", "upgrade_solver_proto_text"):
         child = python("-m", "tinynet", "caffe", tool, "--help")
         assert child.returncode == 0

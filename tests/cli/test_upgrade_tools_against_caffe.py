@@ -69,7 +69,7 @@ def test_there_is_a_stored_answer_for_every_file_and_of_every_kind() -> None:
     or not os.environ.get(imageset_cases.TOOLS_VARIABLE),
     reason="TINYNET_CAFFE_TOOLS names no folder of Caffe's own tools",
 )
-def test_the_stored_answers_are_caffes() -> None:
+def test_the_stored_answers_equal_those_of_caffes_tools() -> None:
     from tests.cli.golden.make_upgrades_golden import answers
 
     assert answers() == STORED

@@ -39,13 +39,13 @@ TAKES_A_WORD = ("parity", "data convert", "jobs local", "jobs slurm", "jobs sge"
         (["generate", "--lr-polcy", "step"], "'--lr-policy'"),
     ],
 )
-def test_a_near_miss_names_what_may_be_meant_and_is_wrong_use(words: list[str], meant: str) -> None:
+def test_a_misspelt_word_is_wrong_use_with_a_suggestion(words: list[str], meant: str) -> None:
     done = run(*words)
     assert (done.status, done.stderr.count("\n")) == (2, 1)
     assert f"did you mean {meant}" in done.stderr
 
 
-def test_a_word_that_is_near_to_none_gets_the_list() -> None:
+def test_an_unknown_word_is_refused_with_the_list_of_valid_ones() -> None:
     assert "the commands are doctor, stages" in run("xyzzy").stderr
     assert "the commands are create, local" in run("jobs", "xyzzy").stderr
     done = run("train", "--xyzzy")
@@ -53,7 +53,9 @@ def test_a_word_that_is_near_to_none_gets_the_list() -> None:
 
 
 @pytest.mark.parametrize(("command", "now", "former"), RENAMED)
-def test_a_former_spelling_works_and_is_not_shown(command: str, now: str, former: str) -> None:
+def test_a_former_spelling_still_works_and_is_not_shown(
+    command: str, now: str, former: str
+) -> None:
     found: click.Command = cli
     for word in command.split():
         assert isinstance(found, click.Group)
@@ -73,12 +75,12 @@ def test_a_former_spelling_works_and_is_not_shown(command: str, now: str, former
     assert f"'{former}'" not in wrong.stderr  # nor suggested
 
 
-def test_slurm_stands_before_what_is_described_by_it() -> None:
+def test_slurm_is_listed_before_what_refers_to_it() -> None:
     page = PAGES["tinynet jobs"].partition("Commands:")[2]
     assert page.index("slurm") < page.index("sge")
 
 
-def test_generate_takes_the_seed_by_both_names(tmp_path: Path) -> None:
+def test_generate_accepts_the_seed_by_both_names(tmp_path: Path) -> None:
     for option in ("--seed", "--random-seed"):
         out = tmp_path / option
         assert run("generate", "--stage", 1, option, 42, "--out", out).status == 0
@@ -86,7 +88,7 @@ def test_generate_takes_the_seed_by_both_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_values_are_called_alike(page: str) -> None:
+def test_option_values_have_consistent_names(page: str) -> None:
     for word in ("INTEGER", "FLOAT", "DIRECTORY", "NUMBER"):
         assert f" {word} " not in PAGES[page] and f" {word}\n" not in PAGES[page]
 
@@ -114,7 +116,7 @@ LISTS = [
 
 
 @pytest.mark.parametrize(("command", "option", "name"), LISTS)
-def test_a_number_in_a_list_is_that_number_and_no_count(
+def test_a_number_in_a_list_is_that_number_and_not_a_count(
     command: str, option: str, name: str
 ) -> None:
     def meant(*values: str) -> object:
@@ -130,14 +132,14 @@ def test_a_number_in_a_list_is_that_number_and_no_count(
         assert (done.status, done.stderr.count("\n")) == (2, 1), done.stderr
 
 
-def test_dissect_says_so_where_a_number_was_once_a_count(tmp_path: Path) -> None:
+def test_dissect_warns_where_a_number_was_once_a_count(tmp_path: Path) -> None:
     done = run("dissect", tmp_path / "none", "--seeds", 3)
     assert done.stderr.startswith("--seeds 3: is seed 3 alone; seeds 1 to 3 are 1-3\n")
     assert "alone" not in run("dissect", tmp_path / "none", "--seeds", "1-3").stderr
 
 
 @pytest.mark.parametrize("command", ["train", "jobs local list"])
-def test_a_number_of_gpus_is_how_many_and_a_list_names_them(command: str) -> None:
+def test_a_single_number_of_gpus_is_a_count_and_a_list_names_gpus(command: str) -> None:
     for value in ("4", "0,2", "all"):
         assert parameters(*command.split(), "--gpus", value)["gpus"] == value
     assert parameters(*command.split(), "--gpus", "0, 2")["gpus"] == "0,2"
@@ -147,7 +149,7 @@ def test_a_number_of_gpus_is_how_many_and_a_list_names_them(command: str) -> Non
         assert done.status == 2 and says in done.stderr
 
 
-def test_an_option_that_several_commands_have_takes_a_value_of_one_name() -> None:
+def test_an_option_of_several_commands_has_one_name_for_its_value() -> None:
     called: dict[str, set[str]] = {}
     for page in PAGES.values():
         options = page.partition("\nOptions:")[2].partition("\n\n")[0]

@@ -139,7 +139,7 @@ def cases() -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.parametrize(("status", "command", "says"), cases(), ids=lambda value: str(value))
-def test_a_wrong_input_is_one_line_and_leaves_all_as_it_was(
+def test_a_wrong_input_gives_one_line_and_changes_nothing(
     shared: Path, monkeypatch: pytest.MonkeyPatch, status: int, command: str, says: str
 ) -> None:
     monkeypatch.chdir(shared)
@@ -150,7 +150,7 @@ def test_a_wrong_input_is_one_line_and_leaves_all_as_it_was(
     assert sorted(path for path in shared.rglob("*")) == before
 
 
-def test_an_lmdb_that_was_cut_is_refused_and_a_whole_one_read(tmp_path: Path) -> None:
+def test_a_truncated_lmdb_is_refused_and_a_whole_one_is_read(tmp_path: Path) -> None:
     records = [(b"%04d" % n, np.random.default_rng(n).bytes(9000)) for n in range(200)]
     write_store(tmp_path / "db", records)
     with open_store(tmp_path / "db") as store:

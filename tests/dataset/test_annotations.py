@@ -23,7 +23,7 @@ WNID = st.integers(0, 99_999_999).map(lambda number: f"n{number:08d}")
 
 
 @given(st.lists(WNID, min_size=1, unique=True), st.sampled_from(["\n", "\r\n", "\n\n"]))
-def test_wnids_keep_their_order_whatever_the_line_ends(wnids: list[str], end: str) -> None:
+def test_wnids_keep_their_order_with_any_line_endings(wnids: list[str], end: str) -> None:
     assert parse_wnids(end.join(wnids), "wnids.txt") == wnids
 
 
@@ -65,7 +65,7 @@ def test_any_bytes_are_text_or_refused_with_one_line(data: bytes) -> None:
         assert str(error).startswith("file.txt: is not text") and "\n" not in str(error)
 
 
-def test_words_hold_more_classes_than_a_set_and_names_with_commas() -> None:
+def test_words_may_hold_more_classes_than_the_set_and_names_with_commas() -> None:
     assert parse_words("n01\tcat, house cat\nn02\tdog\n", "words.txt") == {
         "n01": "cat, house cat",
         "n02": "dog",

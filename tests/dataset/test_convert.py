@@ -84,14 +84,14 @@ def test_another_seed_gives_another_order_of_the_same_images(layout: Path, tmp_p
     assert one.source_sha256 == two.source_sha256 and (one.seed, two.seed) == (1, 2)
 
 
-def test_the_source_hash_tells_a_changed_image(layout: Path, tmp_path: Path) -> None:
+def test_a_changed_image_changes_the_source_hash(layout: Path, tmp_path: Path) -> None:
     before = convert(layout, tmp_path / "before")
     save_image(layout / "val" / "images" / "val_0.JPEG", seed=999)
     after = convert(layout, tmp_path / "after")
     assert before.source_sha256 != after.source_sha256
 
 
-def test_crop_to_box_changes_training_images_alone(layout: Path, tmp_path: Path) -> None:
+def test_crop_to_box_changes_only_training_images(layout: Path, tmp_path: Path) -> None:
     convert(layout, tmp_path / "whole")
     manifest = convert(layout, tmp_path / "box", Options(crop_to_box=True))
     assert manifest.options["crop_to_box"] is True
@@ -146,7 +146,7 @@ def test_bad_images_are_counted_and_named_and_nothing_is_written(
     assert_nothing_left(tmp_path)
 
 
-def test_skip_bad_leaves_them_out_and_says_which(layout: Path, tmp_path: Path) -> None:
+def test_skip_bad_leaves_bad_images_out_and_lists_them(layout: Path, tmp_path: Path) -> None:
     damage_three(layout)
     manifest = convert(layout, tmp_path / "out", Options(skip_bad=True))
     assert manifest.skipped == [
@@ -160,7 +160,7 @@ def test_skip_bad_leaves_them_out_and_says_which(layout: Path, tmp_path: Path) -
     assert [int(key[:8]) for key in keys] == list(range(manifest.counts["train"]))
 
 
-def test_a_class_without_one_good_image_is_refused_even_so(layout: Path, tmp_path: Path) -> None:
+def test_skip_bad_still_refuses_a_class_without_a_good_image(layout: Path, tmp_path: Path) -> None:
     for path in (layout / "train" / "n02" / "images").iterdir():
         path.write_bytes(b"")
     with pytest.raises(TinynetError, match="train/n02: no image of this class can be used"):
@@ -168,9 +168,7 @@ def test_a_class_without_one_good_image_is_refused_even_so(layout: Path, tmp_pat
     assert_nothing_left(tmp_path)
 
 
-def test_an_existing_output_is_kept_unless_it_may_be_overwritten(
-    layout: Path, tmp_path: Path
-) -> None:
+def test_an_existing_output_is_kept_without_overwrite(layout: Path, tmp_path: Path) -> None:
     convert(layout, tmp_path / "out")
     before = contents(tmp_path / "out")
     with pytest.raises(TinynetError, match="out: exists; pass --overwrite"):
@@ -204,7 +202,7 @@ def test_overwrite_never_removes_a_folder_with_other_files(layout: Path, tmp_pat
     assert (home / "thesis.tex").read_text() == "years of work"
 
 
-def test_no_space_is_said_before_the_work_starts(
+def test_too_little_space_is_reported_before_the_work_starts(
     layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -255,7 +253,7 @@ if __name__ == "__main__":
     ("number", "status"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
 )
-def test_a_signal_leaves_nothing_that_is_taken_for_whole(
+def test_an_interrupted_conversion_is_never_taken_for_a_finished_one(
     layout: Path, tmp_path: Path, number: int, status: int
 ) -> None:
     script = tmp_path / "stopping.py"
@@ -299,7 +297,7 @@ def test_the_manifest_is_written_last(
     assert "manifest.json" not in before
 
 
-def test_others_may_read_the_output_as_the_umask_says(layout: Path, tmp_path: Path) -> None:
+def test_the_output_is_readable_by_others_as_the_umask_allows(layout: Path, tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         convert(layout, tmp_path / "out")

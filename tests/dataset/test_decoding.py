@@ -46,7 +46,7 @@ def test_a_grayscale_image_has_three_equal_channels() -> None:
     assert (pixels == pixels[0]).all() and len(np.unique(pixels)) > 50
 
 
-def test_the_box_is_cut_out_and_scaled_to_the_whole_image() -> None:
+def test_the_box_is_cropped_and_scaled_to_the_image_size() -> None:
     image = Image.new("RGB", (64, 64), (0, 0, 255))
     image.paste((255, 0, 0), (8, 16, 40, 48))
     image.paste((0, 255, 0), (8, 16, 40, 32))  # upper half of the box
@@ -56,7 +56,7 @@ def test_the_box_is_cut_out_and_scaled_to_the_whole_image() -> None:
     np.testing.assert_allclose(pixels[:, 36:60, 4:60].mean((1, 2)), [0, 0, 255], atol=12)
 
 
-def test_a_box_of_one_column_still_makes_a_image() -> None:
+def test_a_box_of_one_column_still_gives_an_image() -> None:
     image = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
     assert decode_image(jpeg(image), Box(63, 0, 63, 63))[0].shape == (3, 64, 64)
 
@@ -74,7 +74,7 @@ def test_a_box_of_one_column_still_makes_a_image() -> None:
         (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:100], "is truncated"),
     ],
 )
-def test_why_a_image_cannot_be_used_is_said(data: bytes, reason: str) -> None:
+def test_an_unusable_image_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadImage) as error:
         decode_image(data)
     assert str(error.value) == reason
@@ -82,9 +82,7 @@ def test_why_a_image_cannot_be_used_is_said(data: bytes, reason: str) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_every_kind_of_jpeg_is_decoded_as_pillow_opens_it(
-    mode: str, options: dict[str, bool]
-) -> None:
+def test_every_kind_of_jpeg_is_decoded_as_by_pillow(mode: str, options: dict[str, bool]) -> None:
     image = Image.merge("RGB", [Image.effect_noise((64, 64), 90) for _ in range(3)])
     file = io.BytesIO()
     image.convert(mode).save(file, "JPEG", quality=80, comment=b"a comment", **options)
@@ -96,7 +94,7 @@ def test_every_kind_of_jpeg_is_decoded_as_pillow_opens_it(
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_every_kind_of_png_is_decoded_without_its_transparency(mode: str) -> None:
+def test_transparency_of_a_png_is_dropped(mode: str) -> None:
     colors = Image.merge("RGB", [Image.effect_noise((64, 64), 90) for _ in range(3)])
     image = colors.convert(mode)
     if mode.endswith("A"):
@@ -109,7 +107,9 @@ def test_every_kind_of_png_is_decoded_without_its_transparency(mode: str) -> Non
 
 @pytest.mark.parametrize("size", [(64, 64), (1, 300), (300, 2)])
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1), ("CMYK", 4)])
-def test_the_frame_header_says_the_size(size: tuple[int, int], mode: str, channels: int) -> None:
+def test_the_size_is_read_from_the_frame_header(
+    size: tuple[int, int], mode: str, channels: int
+) -> None:
     assert jpeg_frame(jpeg(Image.new(mode, size))) == (size[1], size[0], channels)
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_vanishes_is_a_bad_image(layout: Path) -> None:
     )
 
 
-def test_a_image_damaged_within_a_zip_is_a_bad_image(layout: Path, tmp_path: Path) -> None:
+def test_an_image_damaged_within_a_zip_is_a_bad_image(layout: Path, tmp_path: Path) -> None:
     path = write_zip(layout, tmp_path / "small.zip")
     inside = (layout / "val" / "images" / "val_1.JPEG").read_bytes()
     damaged = inside[:-20] + bytes(20)

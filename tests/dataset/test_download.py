@@ -114,13 +114,15 @@ def test_the_zip_is_downloaded_and_unpacked(server: Server, tmp_path: Path) -> N
     assert server.requests == [None]
 
 
-def test_a_cut_connection_is_continued_where_it_was_cut(server: Server, tmp_path: Path) -> None:
+def test_a_download_resumes_where_the_connection_was_cut(server: Server, tmp_path: Path) -> None:
     server.cut_after = [5000, 700]
     get(server, tmp_path / "data")
     assert server.requests == [None, "bytes=5000-", "bytes=5700-"]
 
 
-def test_without_range_it_starts_again(server: Server, tmp_path: Path) -> None:
+def test_a_cut_download_starts_again_from_a_server_without_range(
+    server: Server, tmp_path: Path
+) -> None:
     server.has_range = False
     server.cut_after = [5000]
     get(server, tmp_path / "data")
@@ -128,7 +130,7 @@ def test_without_range_it_starts_again(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "data" / "small.zip").read_bytes() == server.content
 
 
-def test_without_a_stated_length_the_checksum_decides(server: Server, tmp_path: Path) -> None:
+def test_without_a_content_length_the_checksum_decides(server: Server, tmp_path: Path) -> None:
     server.sends_length = False
     get(server, tmp_path / "data")
     server.cut_after = [5000]
@@ -136,7 +138,7 @@ def test_without_a_stated_length_the_checksum_decides(server: Server, tmp_path: 
         get(server, tmp_path / "other")
 
 
-def test_a_later_command_continues_what_an_earlier_one_left(server: Server, tmp_path: Path) -> None:
+def test_a_later_command_resumes_a_partial_download(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "small.zip.part").write_bytes(server.content[:1234])
     get(server, tmp_path / "data")
@@ -144,7 +146,7 @@ def test_a_later_command_continues_what_an_earlier_one_left(server: Server, tmp_
 
 
 @pytest.mark.parametrize("extra", [b"", b"more"])
-def test_a_part_that_is_whole_or_too_long_is_no_dead_end(
+def test_a_part_file_that_is_complete_or_too_long_does_not_block_a_download(
     server: Server, tmp_path: Path, extra: bytes
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -159,7 +161,9 @@ def test_a_wrong_checksum_is_refused_and_the_file_removed(server: Server, tmp_pa
     assert names(tmp_path / "data") == set()
 
 
-def test_a_part_of_another_file_is_refused_then_replaced(server: Server, tmp_path: Path) -> None:
+def test_a_part_of_another_file_is_refused_and_then_replaced(
+    server: Server, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "small.zip.part").write_bytes(b"x" * 1234)
     with pytest.raises(TinynetError, match="has the MD5"):
@@ -168,7 +172,7 @@ def test_a_part_of_another_file_is_refused_then_replaced(server: Server, tmp_pat
     assert server.requests == ["bytes=1234-", None]
 
 
-def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried(server: Server, tmp_path: Path) -> None:
     server.statuses = [503, 500, 429]
     get(server, tmp_path / "data")
     assert len(server.requests) == 4
@@ -183,7 +187,7 @@ def test_a_server_that_keeps_failing_ends_in_one_line(server: Server, tmp_path: 
         get(server, tmp_path / "data")
 
 
-def test_no_server_ends_in_one_line(server: Server, tmp_path: Path) -> None:
+def test_an_unreachable_server_ends_in_one_line(server: Server, tmp_path: Path) -> None:
     server.shutdown()
     server.server_close()
     with pytest.raises(TinynetError, match="failed 5 times in a row: .*refused"):
@@ -199,9 +203,7 @@ def test_a_zip_that_is_there_already_is_not_downloaded_again(
     assert len(server.requests) == 1 and folder.is_dir()
 
 
-def test_an_existing_folder_is_kept_unless_it_may_be_overwritten(
-    server: Server, tmp_path: Path
-) -> None:
+def test_an_existing_folder_is_kept_without_overwrite(server: Server, tmp_path: Path) -> None:
     folder = get(server, tmp_path / "data")
     (folder / "words.txt").unlink()
     with pytest.raises(TinynetError, match="small: exists; pass --overwrite"):
@@ -214,7 +216,7 @@ def test_an_existing_folder_is_kept_unless_it_may_be_overwritten(
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd.zip", "http://x/no", "small.zip", "ftp://x/a.zip"]
 )
-def test_only_http_addresses_of_zips_are_taken(tmp_path: Path, url: str) -> None:
+def test_only_http_addresses_of_zips_are_accepted(tmp_path: Path, url: str) -> None:
     with pytest.raises(TinynetError, match="is not the http or https address"):
         fetch(tmp_path, url=url)
 
@@ -270,7 +272,7 @@ def test_a_zip_damaged_inside_leaves_no_folder(server: Server, tmp_path: Path) -
     assert names(tmp_path / "data") == {"small.zip"}
 
 
-def test_no_space_to_unpack_is_said_before(
+def test_too_little_space_to_unpack_is_reported_before_unpacking(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)

@@ -64,7 +64,7 @@ def test_class_folders_give_the_same_records_byte_for_byte(
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".JPG", ".jpeg", ".png", ".PNG"])
-def test_other_endings_give_the_same_records_under_their_own_names(
+def test_other_file_suffixes_give_the_same_records_under_their_own_names(
     ending: str, layout: Path, official: Path, tmp_path: Path
 ) -> None:
     rename_images(layout, ending)
@@ -85,7 +85,7 @@ def test_other_endings_give_the_same_records_under_their_own_names(
     ],
 )
 @pytest.mark.parametrize("classes", [sorted(WNIDS), WNIDS])
-def test_parquet_files_with_wnids_beside_them_give_the_same_records(
+def test_parquet_files_beside_a_wnids_file_give_the_same_records(
     classes: list[str], files: str, val: str, layout: Path, official: Path, tmp_path: Path
 ) -> None:
     """Whatever the order of the files' own labels is."""
@@ -116,7 +116,9 @@ def test_parquet_files_without_names_give_the_same_images(
     assert len(set(manifest.names["train"])) == 3 * TRAIN_PER_CLASS
 
 
-def test_the_metadata_say_the_classes_where_no_wnids_do(layout: Path, tmp_path: Path) -> None:
+def test_classes_come_from_the_parquet_metadata_where_there_is_no_wnids_file(
+    layout: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("pyarrow")
     names = ["tabby cat", "n02", "and/or"]
     relabelled = dict(zip(sorted(WNIDS), names))
@@ -152,7 +154,7 @@ def test_a_set_without_test_images_is_converted_split_and_verified(
     assert fold.counts["test"] == 0 and not fold.labelled["test"]
 
 
-def test_boxes_of_images_that_are_gone_do_no_harm(layout: Path, tmp_path: Path) -> None:
+def test_boxes_of_missing_images_are_ignored(layout: Path, tmp_path: Path) -> None:
     keep_a_subset(layout)
     assert verify_dataset(layout).boxes == 3 * (TRAIN_PER_CLASS - 1)
     for crop in (False, True):
@@ -160,7 +162,7 @@ def test_boxes_of_images_that_are_gone_do_no_harm(layout: Path, tmp_path: Path) 
         assert manifest.counts["train"] == 3 * (TRAIN_PER_CLASS - 1)
 
 
-def test_boxes_are_parsed_only_where_they_are_used(layout: Path, tmp_path: Path) -> None:
+def test_boxes_are_parsed_only_when_they_are_used(layout: Path, tmp_path: Path) -> None:
     (layout / "train" / "n01" / "n01_boxes.txt").write_bytes(b"n01_0.JPEG\t0\t0\t99\t63\n\xff")
     convert(layout, tmp_path / "out")
     with pytest.raises(TinynetError, match="n01_boxes.txt"):
@@ -327,9 +329,7 @@ def test_every_mistake_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_pyarrow_is_one_line(
-    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_pyarrow_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hub").mkdir()
     for name in ("train-0.parquet", "valid-0.parquet"):
         (tmp_path / "hub" / name).touch()

@@ -48,7 +48,7 @@ def manifest(**changes: Any) -> Manifest:
     source=TEXT,
 )
 @in_one_folder
-def test_a_manifest_reads_back_as_it_was(
+def test_a_manifest_round_trips(
     tmp_path: Path,
     wnids: list[str],
     means: tuple[float, float, float],
@@ -70,14 +70,14 @@ def test_a_manifest_reads_back_as_it_was(
     assert written.classes == len(wnids)
 
 
-def test_a_folder_without_manifest_is_called_unfinished(tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_called_unfinished(tmp_path: Path) -> None:
     with pytest.raises(TinynetError, match="not a finished conversion"):
         read_manifest(tmp_path)
 
 
 @given(st.binary())
 @in_one_folder
-def test_any_bytes_are_refused_with_one_line(tmp_path: Path, data: bytes) -> None:
+def test_arbitrary_bytes_are_refused_with_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(data)
     with pytest.raises(TinynetError) as error:
         read_manifest(tmp_path)
@@ -86,7 +86,7 @@ def test_any_bytes_are_refused_with_one_line(tmp_path: Path, data: bytes) -> Non
 
 @given(field=st.sampled_from([f.name for f in dataclasses.fields(Manifest)]), value=JSON)
 @in_one_folder
-def test_a_field_of_another_kind_is_refused_or_keeps_its_type(
+def test_a_field_of_another_type_is_refused_or_keeps_its_type(
     tmp_path: Path, field: str, value: Any
 ) -> None:
     content = {**dataclasses.asdict(manifest()), field: value}

@@ -32,7 +32,7 @@ def pixels_of(folder: Path, name: str) -> list[str]:
 @pytest.mark.parametrize(
     "plan", [Tuning(0.3, 1), Tuning(0.3, 2), HalfVal(1), HalfVal(2), Fold(1, 2, 1), Fold(2, 2, 1)]
 )
-def test_the_overlap_is_that_of_comparing_every_pixel(tmp_path: Path, plan: object) -> None:
+def test_the_overlap_equals_that_of_comparing_every_pixel(tmp_path: Path, plan: object) -> None:
     # a twin across splits, and one within: content decides, not names
     twins = {("train", 4): ("val", 4), ("train", 7): ("train", 10)}
     converted = write_set(tmp_path / "converted", twins)
@@ -48,7 +48,9 @@ def test_the_overlap_is_that_of_comparing_every_pixel(tmp_path: Path, plan: obje
     assert overlap(chosen, searched, "val") == chosen.images
 
 
-def test_it_is_read_back_from_json_and_refused_when_images_are_lost(tmp_path: Path) -> None:
+def test_a_selection_set_round_trips_through_json_and_is_refused_when_images_are_lost(
+    tmp_path: Path,
+) -> None:
     chosen = selection_set(write_set(tmp_path / "converted"))
     content = json.loads(json.dumps({**chosen.facts, "contents": chosen.contents}))
     assert parse(content) == chosen

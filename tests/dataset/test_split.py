@@ -93,7 +93,7 @@ def test_tuning_images_come_out_of_training_and_all_of_val_is_reported(tmp_path:
     assert manifest.labelled["test"] and manifest.names["val"][0].startswith("train_")
 
 
-def test_halves_of_val_are_alike_and_whole(tmp_path: Path) -> None:
+def test_halves_of_val_are_balanced_and_complete(tmp_path: Path) -> None:
     source = write_set(tmp_path / "a")
     manifest = split(source, tmp_path / "b", HalfVal(1))
     assert manifest.counts == {"train": 60, "val": 9, "test": 9}
@@ -115,13 +115,13 @@ def test_folds_cover_training_and_validation_once(tmp_path: Path) -> None:
     assert sorted(held) == everything
 
 
-def test_a_folds_training_set_mixes_both_sources_from_the_start(tmp_path: Path) -> None:
+def test_the_training_set_of_a_fold_mixes_both_sources_from_the_start(tmp_path: Path) -> None:
     manifest = split(write_set(tmp_path / "a"), tmp_path / "b", Fold(1, 3, 1))
     first = [name.split("_")[0] for name in manifest.names["train"][:13]]
     assert Counter(first)["val"] == 3  # 12 of 52 are from val
 
 
-def test_equal_images_stay_on_one_side_and_reported_ones_leave_training(tmp_path: Path) -> None:
+def test_identical_images_stay_on_one_side_and_reported_ones_leave_training(tmp_path: Path) -> None:
     twins = {("train", 3): ("val", 0), ("train", 9): ("train", 0), ("train", 12): ("train", 0)}
     source = write_set(tmp_path / "a", twins)
     for seed in range(6):
@@ -137,7 +137,7 @@ def test_equal_images_stay_on_one_side_and_reported_ones_leave_training(tmp_path
         assert len(sides) == 1
 
 
-def test_one_seed_splits_alike_and_another_otherwise(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_split_and_another_a_different_one(tmp_path: Path) -> None:
     source = write_set(tmp_path / "a")
     made = [
         split(source, tmp_path / str(n), Tuning(0.2, seed)).digests
@@ -147,9 +147,7 @@ def test_one_seed_splits_alike_and_another_otherwise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plan", [Tuning(0.2, 2), HalfVal(1)])
-def test_tuning_images_are_not_split_into_images_that_choose_nothing(
-    tmp_path: Path, plan: Plan
-) -> None:
+def test_tuning_images_are_not_split_again(tmp_path: Path, plan: Plan) -> None:
     split(write_set(tmp_path / "a"), tmp_path / "b", Tuning(0.2, 1))
     with pytest.raises(UsageError, match="b: has been split already, and its val are tuning"):
         split(tmp_path / "b", tmp_path / "c", plan)
@@ -157,7 +155,9 @@ def test_tuning_images_are_not_split_into_images_that_choose_nothing(
 
 
 @pytest.mark.parametrize("plan", [Tuning(0.99, 1), Fold(1, 27, 1), Fold(4, 3, 1), Fold(1, 1, 1)])
-def test_more_than_there_is_is_refused_and_leaves_nothing(tmp_path: Path, plan: Plan) -> None:
+def test_a_split_of_more_images_than_exist_is_refused_and_leaves_nothing(
+    tmp_path: Path, plan: Plan
+) -> None:
     source = write_set(tmp_path / "a")
     with pytest.raises(UsageError):
         split(source, tmp_path / "b", plan)
@@ -173,7 +173,7 @@ def test_more_than_there_is_is_refused_and_leaves_nothing(tmp_path: Path, plan: 
         (("--hold-out", "1.5"), "hold-out"),
     ],
 )
-def test_the_command_says_how_to_split(tmp_path: Path, options: tuple[str], says: str) -> None:
+def test_the_command_explains_how_to_split(tmp_path: Path, options: tuple[str], says: str) -> None:
     done = run("data", "split", write_set(tmp_path / "a"), "--out", tmp_path / "b", *options)
     assert done.status == 2 and says in done.stderr and not (tmp_path / "b").exists()
 

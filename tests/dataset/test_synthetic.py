@@ -16,7 +16,7 @@ from tinynet.errors import TinynetError, UsageError
 SMALL = Sizes(classes=4, train_per_class=3, val_per_class=2, test_per_class=1)
 
 
-def test_the_drawn_set_is_a_whole_data_set_in_the_layout(tmp_path: Path) -> None:
+def test_a_drawn_set_is_a_complete_data_set_in_the_layout(tmp_path: Path) -> None:
     synthesize(tmp_path / "shapes", SMALL)
     report = verify_dataset(tmp_path / "shapes")
     assert report.problems == [] and report.classes == 4
@@ -34,7 +34,7 @@ def test_the_drawn_set_is_a_whole_data_set_in_the_layout(tmp_path: Path) -> None
         assert labels != sorted(labels) and labels != labels[:4] * 2
 
 
-def test_a_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_bytes_and_another_seed_different_ones(tmp_path: Path) -> None:
     def bytes_of(name: str, seed: int) -> dict[str, bytes]:
         synthesize(tmp_path / name, SMALL, seed=seed)
         return {
@@ -45,7 +45,7 @@ def test_a_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Path) -> 
     assert bytes_of("a", 1) == bytes_of("b", 1) != bytes_of("c", 2)
 
 
-def test_more_images_leave_the_first_ones_as_they_were() -> None:
+def test_asking_for_more_images_does_not_change_the_first_ones() -> None:
     few, many = choose_kinds(5, 1), choose_kinds(50, 1)
     assert len(set(many.values())) == 50
     assert len({kind.shape for kind in many.values()}) > 5  # and so shared between classes
@@ -79,7 +79,7 @@ def test_some_images_are_grayscale_as_in_the_real_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 0, -5, LARGEST_CLASSES + 1])
-def test_a_number_of_classes_that_cannot_be_is_refused(tmp_path: Path, classes: int) -> None:
+def test_an_invalid_number_of_classes_is_refused(tmp_path: Path, classes: int) -> None:
     with pytest.raises(UsageError, match=f"there can be 2 to {LARGEST_CLASSES}"):
         synthesize(tmp_path / "shapes", Sizes(classes=classes))
     with pytest.raises(UsageError, match="at least one image"):
@@ -87,7 +87,7 @@ def test_a_number_of_classes_that_cannot_be_is_refused(tmp_path: Path, classes: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_set_is_kept_unless_it_may_be_overwritten(tmp_path: Path) -> None:
+def test_an_existing_set_is_kept_without_overwrite(tmp_path: Path) -> None:
     synthesize(tmp_path / "shapes", SMALL)
     with pytest.raises(TinynetError, match="shapes: exists; pass --overwrite"):
         synthesize(tmp_path / "shapes", SMALL)

@@ -14,7 +14,7 @@ from tinynet.dataset.tiny_imagenet import TinyImagenet
 from tinynet.errors import TinynetError
 
 
-def test_class_index_is_the_line_in_wnids_not_the_sorted_order(layout: Path) -> None:
+def test_class_index_is_the_line_in_wnids_and_not_the_sorted_order(layout: Path) -> None:
     with TinyImagenet(layout) as dataset:
         assert dataset.wnids == ["n03", "n01", "n02"]
         assert dataset.class_names == ["fish", "cat, house cat", "dog"]
@@ -59,7 +59,7 @@ def test_a_test_split_may_have_annotations(layout: Path) -> None:
         assert dataset.labelled["test"]
 
 
-def test_names_and_boxes_may_be_missing_and_desktop_leavings_are_passed_over(layout: Path) -> None:
+def test_names_and_boxes_may_be_missing_and_desktop_files_are_ignored(layout: Path) -> None:
     (layout / "words.txt").unlink()
     (layout / "train" / "n01" / "n01_boxes.txt").unlink()
     (layout / "train" / ".DS_Store").touch()
@@ -127,7 +127,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_wrong_is_said_in_one_line(
+def test_each_fault_of_a_data_set_is_reported_in_one_line(
     layout: Path, tmp_path: Path, damage: str, zipped: bool
 ) -> None:
     make, message = DAMAGES[damage]
@@ -139,13 +139,13 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_image_whose_name_is_not_utf8_is_refused(layout: Path) -> None:
+def test_an_image_whose_name_is_not_utf8_is_refused(layout: Path) -> None:
     (layout / "train/n01/images" / os.fsdecode(b"\xff.JPEG")).touch()
     with pytest.raises(TinynetError, match=r"n01/images/\\udcff.JPEG: its name is not printable"):
         TinyImagenet(layout)
 
 
-def test_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TinynetError, match="absent: no such folder or zip"):
         TinyImagenet(tmp_path / "absent")
     (tmp_path / "text.zip").write_text("no zip")
@@ -153,7 +153,7 @@ def test_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
         TinyImagenet(tmp_path / "text.zip")
 
 
-def test_a_zip_cut_short_is_refused(layout: Path, tmp_path: Path) -> None:
+def test_a_truncated_zip_is_refused(layout: Path, tmp_path: Path) -> None:
     path = write_zip(layout, tmp_path / "small.zip")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(TinynetError, match="is not a whole zip"):

@@ -46,7 +46,9 @@ def test_a_finished_conversion_has_no_problems(converted: Path, layout: Path) ->
     assert verify_converted(converted).problems == []
 
 
-def test_so_has_one_of_boxes_that_left_bad_images_out(layout: Path, tmp_path: Path) -> None:
+def test_a_conversion_of_boxes_that_skipped_bad_images_has_no_problems(
+    layout: Path, tmp_path: Path
+) -> None:
     (layout / "train" / "n01" / "images" / "n01_0.JPEG").write_bytes(b"")
     convert(layout, tmp_path / "out", Options(skip_bad=True, crop_to_box=True, seed=7))
     assert verify_converted(tmp_path / "out").problems == []
@@ -136,7 +138,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_no_longer_agrees_is_said(converted: Path, damage: str) -> None:
+def test_a_conversion_changed_afterwards_is_reported(converted: Path, damage: str) -> None:
     make, message = DAMAGES[damage]
     make(converted)
     problems = verify_converted(converted).problems

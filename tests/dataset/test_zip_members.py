@@ -24,14 +24,14 @@ def zip_with(path: Path, name: str, mode: int = stat.S_IFREG | 0o644) -> Path:
     "name",
     ["../x", "set/../../x", "/etc/x", "//x", "C:/x", "C:x", "set\\..\\..\\x", "..", "set/.."],
 )
-def test_a_path_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     assert leads_outside(name)
     with pytest.raises(TinynetError, match="leads outside"):
         open_zip(zip_with(tmp_path / "a.zip", name))
 
 
 @pytest.mark.parametrize("name", ["set/x", "set/..x", "set/x..y/z", "set/", "set/a:b"])
-def test_a_path_within_is_accepted(tmp_path: Path, name: str) -> None:
+def test_a_path_within_the_folder_is_accepted(tmp_path: Path, name: str) -> None:
     assert not leads_outside(name)
     open_zip(zip_with(tmp_path / "a.zip", name)).close()
 

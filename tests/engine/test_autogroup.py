@@ -47,9 +47,9 @@ def autogroup_of(program: str, nice: int) -> list[str]:
 
 
 @pytest.mark.parametrize("program", [_WORKER.format(own=True), _JOB], ids=["worker", "job"])
-def test_a_session_of_its_own_has_the_nice_value_of_who_started_it(program: str) -> None:
+def test_a_new_session_gets_the_nice_value_of_its_parent(program: str) -> None:
     assert autogroup_of(program, 19)[1:] == ["nice", "19"]
 
 
-def test_a_session_that_is_shared_is_left_as_it_is() -> None:
+def test_a_shared_session_keeps_its_nice_value() -> None:
     assert autogroup_of(_WORKER.format(own=False), 19)[1:] == ["nice", "0"]

@@ -19,7 +19,7 @@ NONE = "9223372036854771712"  # what version 1 has for no limit
         ("3:cpu,cpuacct:/other\n4:memory:/slurm/job_7\n", "memory/slurm/job_7", "memory/slurm"),
     ],
 )
-def test_the_groups_of_a_process_and_those_above_them_count(
+def test_limits_of_a_processs_groups_and_their_parents_count(
     lines: str, inside: str, above: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Path.read_text
@@ -56,7 +56,7 @@ def test_the_groups_of_a_process_and_those_above_them_count(
         (3, 4, 4 * 10**9, ", since the system was out of memory (4 GB may be used here)"),
     ],
 )
-def test_a_kill_is_laid_to_memory_where_the_kernel_has_counted_it(
+def test_a_kill_is_blamed_on_memory_only_if_the_kernel_counted_it(
     before: int | None, after: int | None, limit: int | None, said: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

@@ -43,7 +43,7 @@ def test_gpus_are_counted_as_nvidia_smi_counts_them(
     assert (tmp_path / "order").read_text() == "FASTEST_FIRST\n"
 
 
-def test_a_gpu_that_torch_cannot_use_is_no_silent_cpu(
+def test_a_gpu_that_torch_cannot_use_never_falls_back_to_the_cpu_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = "The NVIDIA driver on your system is too old (found version 11040)"
@@ -59,7 +59,7 @@ def test_a_gpu_that_torch_cannot_use_is_no_silent_cpu(
     assert devices.why_unused(python) == ""
 
 
-def test_this_interpreters_torch_answers_what_it_is_asked() -> None:
+def test_the_query_of_an_interpreter_agrees_with_its_torch() -> None:
     torch = pytest.importorskip("torch")
     seen = devices._seen(sys.executable)
     assert seen.torch == torch.__version__
@@ -94,18 +94,18 @@ def test_this_interpreters_torch_answers_what_it_is_asked() -> None:
         ("DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:1", r"the GPU has failed \(NCCL"),
     ],
 )
-def test_a_gpus_error_is_one_line_with_what_to_do(error: str, said: str) -> None:
+def test_a_gpu_error_is_one_line_with_advice(error: str, said: str) -> None:
     line = explain_failure(ENGINE, 1, [], error)
     assert re.search(said, line), line
     assert "\n" not in line
 
 
-def test_other_errors_stay_as_they_are() -> None:
+def test_other_errors_are_unchanged() -> None:
     for error in ("ValueError: no", "cannot use GPU 3: PyTorch finds none"):
         assert explain_failure(ENGINE, 1, [], error) == error
 
 
-def test_a_thread_that_cannot_be_started_is_laid_to_the_limits_on_a_user() -> None:
+def test_a_thread_that_cannot_start_is_blamed_on_user_limits() -> None:
     line = explain_failure(ENGINE, 1, [], "RuntimeError: can't start new thread")
     assert line.endswith("new thread; a limit on processes (ulimit -u) or on memory (ulimit -v) is "
                          "reached")  # fmt: skip

@@ -78,7 +78,9 @@ def program(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_named_interpreter_without_caffe_is_an_error_not_a_detour(tmp_path: Path) -> None:
+def test_a_named_interpreter_without_caffe_is_an_error_and_no_other_is_tried(
+    tmp_path: Path,
+) -> None:
     interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
     empty = interpreter(tmp_path / "empty")
     assert refusal(empty).startswith(NO_CAFFE.format(empty) + "ModuleNotFoundError: No module")
@@ -86,9 +88,7 @@ def test_a_named_interpreter_without_caffe_is_an_error_not_a_detour(tmp_path: Pa
         assert "No such file or directory" in refusal(absent)
 
 
-def test_what_is_no_python_is_told_by_what_it_says_of_itself_and_gets_no_code_to_run(
-    tmp_path: Path,
-) -> None:
+def test_a_program_that_is_not_python_is_recognised_and_given_no_code(tmp_path: Path) -> None:
     assert refusal("/bin/ls").startswith(NO_CAFFE.format("/bin/ls") + "it is no Python (")
     complains = program(tmp_path / "complains", "echo first >&2; echo last line >&2; exit 3")
     assert refusal(complains).endswith("it is no Python (last line)")
@@ -99,7 +99,7 @@ def test_what_is_no_python_is_told_by_what_it_says_of_itself_and_gets_no_code_to
     assert refusal(old).endswith("it is Python 2.7.18; workers need 3.6 or newer")
 
 
-def test_a_path_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_run_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert f"{tmp_path}/folder/bin/python" in refusal(tmp_path / "folder")
     plain = program(tmp_path / "plain", "")
@@ -111,7 +111,7 @@ def test_a_path_that_cannot_be_run_says_why(tmp_path: Path) -> None:
     assert "null" in refusal("a/\0b")
 
 
-def test_a_python_that_never_answers_is_given_up_with_all_that_it_started(
+def test_a_python_that_never_answers_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interpreters, "LIMIT_SECONDS", 0.5)
@@ -121,7 +121,9 @@ def test_a_python_that_never_answers_is_given_up_with_all_that_it_started(
     assert refusal(later).endswith("caffe: it has not answered within 0.5 s")
 
 
-def test_a_caffe_without_numpy_or_with_a_talkative_start_is_told_as_it_is(tmp_path: Path) -> None:
+def test_a_caffe_without_numpy_or_with_output_at_import_is_reported_correctly(
+    tmp_path: Path,
+) -> None:
     hidden = "import sys\nsys.modules['numpy'] = None\n" + CAFFE.format("1")
     assert "it has no numpy" in refusal(interpreter(tmp_path / "bare", hidden))
     several = "raise ImportError('first line\\nsecond line')\n"
@@ -131,7 +133,7 @@ def test_a_caffe_without_numpy_or_with_a_talkative_start_is_told_as_it_is(tmp_pa
     assert discovery.find("caffe", talks).version == "7"
 
 
-def test_packages_of_another_python_in_pythonpath_are_laid_to_it(
+def test_a_failed_import_blames_another_pythons_packages_in_pythonpath(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = interpreter(tmp_path / "broken", "raise ImportError('numpy of another ' * 100)\n")
@@ -152,7 +154,7 @@ def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:
         discovery.find("caffe", python)
 
 
-def test_a_folder_named_caffe_here_is_not_taken_for_the_module(tmp_path: Path) -> None:
+def test_a_folder_named_caffe_in_the_working_directory_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "here/caffe").mkdir()
     python = interpreter(tmp_path / "empty")
     assert "No module named 'caffe'" in probe_caffe(python).error
@@ -169,7 +171,7 @@ def test_real_caffe_is_found_with_its_version(caffe_python: str) -> None:
     assert (probe.caffe, probe.error) == ("1.0.0", "") and probe.file is not None
 
 
-def test_auto_is_torch_where_it_is_installed_and_caffe_otherwise(
+def test_auto_selects_torch_if_it_is_installed_and_caffe_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interpreter(tmp_path / "here/.venv-of-this-test", CAFFE.format("venv"))
@@ -182,7 +184,7 @@ def test_auto_is_torch_where_it_is_installed_and_caffe_otherwise(
         discovery.find("auto")
 
 
-def test_an_unknown_engine_lists_those_there_are() -> None:
+def test_an_unknown_engine_is_refused_with_the_list_of_engines() -> None:
     with pytest.raises(UsageError, match="no engine 'pytorch'; the engines are auto, caffe, torch"):
         discovery.find("pytorch")
 

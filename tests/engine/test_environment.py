@@ -23,7 +23,7 @@ def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_worker_starts_with_all_of_it_and_with_what_the_caller_adds(tmp_path: Path) -> None:
+def test_a_worker_gets_all_settings_and_those_that_the_caller_adds(tmp_path: Path) -> None:
     engine = stand_in(
         tmp_path, f"json.dump(dict(os.environ), open({str(tmp_path / 'seen')!r}, 'w'))"
     )
@@ -37,14 +37,12 @@ def test_a_worker_starts_with_all_of_it_and_with_what_the_caller_adds(tmp_path: 
 
 
 @pytest.mark.parametrize("name", WAITS)
-def test_a_user_who_has_chosen_how_threads_wait_is_left_alone(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_users_own_thread_wait_policy_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "7")
     assert not set(WAITS) & set(environment.of_worker("torch"))
 
 
-def test_freed_memory_is_kept_by_the_torch_engine_alone_and_unless_the_user_says_otherwise(
+def test_only_the_torch_engine_keeps_freed_memory_unless_the_user_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert set(KEPT) <= set(environment.of_worker("torch"))
@@ -53,7 +51,7 @@ def test_freed_memory_is_kept_by_the_torch_engine_alone_and_unless_the_user_says
     assert not set(KEPT) & set(environment.of_worker("torch"))
 
 
-def test_without_a_number_a_worker_has_what_may_be_used_and_never_more_than_the_user_asked_for(
+def test_without_a_given_number_a_worker_uses_the_available_cores_up_to_the_users_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(environment, "usable_threads", lambda: 4)

@@ -152,7 +152,7 @@ CONVERSATIONS: tuple[Callable[[Engine, Path], str], ...] = (
 
 @pytest.mark.parametrize("converse", CONVERSATIONS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_conversation_ends_with_one_line_of_what_went_wrong(
+def test_every_worker_failure_ends_the_exchange_with_one_line(
     fault: str,
     converse: Callable[[Engine, Path], str],
     tmp_path: Path,
@@ -164,9 +164,7 @@ def test_every_conversation_ends_with_one_line_of_what_went_wrong(
     assert message == (without_log or said if converse is in_foreground else said)
 
 
-def test_a_log_line_is_written_whole_where_the_system_takes_a_part_at_a_time(
-    tmp_path: Path,
-) -> None:
+def test_a_log_line_is_written_whole_despite_partial_writes(tmp_path: Path) -> None:
     """As a disk does that is just full: it takes a part without a word, and refuses the rest."""
 
     class Disk:
@@ -182,12 +180,12 @@ def test_a_log_line_is_written_whole_where_the_system_takes_a_part_at_a_time(
     assert disk.held == b"Iteration 1, loss = 4\nIteration 2, loss = 3\n"
 
 
-def test_a_worker_that_ends_well_but_takes_no_more_images_is_no_success(tmp_path: Path) -> None:
+def test_a_worker_that_exits_0_without_taking_all_images_is_a_failure(tmp_path: Path) -> None:
     said = predict(stand_in(tmp_path, "sys.exit(0)"), tmp_path)
     assert said == "the worker (caffe) ended before it had all images"
 
 
-def test_what_a_killed_workers_child_still_holds_open_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_held_open_by_a_killed_workers_child_is_not_waited_for(tmp_path: Path) -> None:
     text = 'subprocess.Popen(["sleep", "600"])\nos.write(2, b"end\\n")\nos._exit(4)'
     engine = stand_in(tmp_path, text)
     with start_worker(engine, ["train"], own_session=True) as worker:
@@ -196,7 +194,7 @@ def test_what_a_killed_workers_child_still_holds_open_is_not_waited_for(tmp_path
         os.killpg(worker.pid, signal.SIGKILL)  # the sleep, which is of the worker's session
 
 
-def test_the_last_words_of_a_worker_that_ends_right_after_a_look_are_taken(
+def test_the_last_events_of_a_worker_that_exits_between_two_polls_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = stand_in(tmp_path, "input()\nprint(json.dumps({'event': 'last'}), flush=True)")
@@ -216,13 +214,13 @@ def test_the_last_words_of_a_worker_that_ends_right_after_a_look_are_taken(
     assert said == [{"event": "last"}]
 
 
-def test_wrong_use_stays_wrong_use(tmp_path: Path) -> None:
+def test_a_workers_usage_error_remains_a_usage_error(tmp_path: Path) -> None:
     engine = stand_in(tmp_path, ERROR.replace("exit(1)", "exit(2)"))
     with pytest.raises(UsageError, match="its own words"):
         foreground.run(engine, ["tool", "train"])
 
 
-def test_a_signal_is_passed_on_once_to_a_worker_that_takes_it(tmp_path: Path) -> None:
+def test_a_signal_is_forwarded_once_to_the_worker(tmp_path: Path) -> None:
     """As from a terminal: to the group of the parent, of which the worker is none."""
     engine = stand_in(
         tmp_path,
@@ -245,7 +243,7 @@ def test_a_signal_is_passed_on_once_to_a_worker_that_takes_it(tmp_path: Path) ->
     assert parent.wait(timeout=60) == 75
 
 
-def test_what_is_sent_arrives_whole_while_the_worker_talks(tmp_path: Path) -> None:
+def test_input_arrives_whole_while_the_worker_writes_output(tmp_path: Path) -> None:
     engine = stand_in(
         tmp_path,
         "data = b''\nwhile True:\n"
@@ -263,7 +261,7 @@ def test_what_is_sent_arrives_whole_while_the_worker_talks(tmp_path: Path) -> No
     assert said == [{"event": "sum", "crc": zlib.crc32(data)}]
 
 
-def test_an_event_is_waited_for_and_those_before_it_are_taken(tmp_path: Path) -> None:
+def test_waiting_for_an_event_consumes_the_events_before_it(tmp_path: Path) -> None:
     engine = stand_in(
         tmp_path,
         "for line in sys.stdin:\n"
@@ -280,7 +278,7 @@ def test_an_event_is_waited_for_and_those_before_it_are_taken(tmp_path: Path) ->
     assert [event["event"] for event in said] == ["note", "round"] * 2
 
 
-def test_leaving_the_block_ends_a_worker_that_would_not_end(tmp_path: Path) -> None:
+def test_leaving_the_block_ends_a_worker_that_does_not_exit(tmp_path: Path) -> None:
     engine = stand_in(tmp_path, "time.sleep(600)")
     with pytest.raises(KeyError), start_worker(engine, ["x"]) as worker:
         raise KeyError

@@ -20,7 +20,7 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "_quota", lambda: float("inf"))
 
 
-def test_without_any_limit_it_is_the_affinity_in_whole_cores(
+def test_without_a_limit_the_number_is_that_of_the_whole_cores_in_the_affinity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert processor.usable_threads() == 8
@@ -62,7 +62,7 @@ def test_the_least_of_all_limits_counts(
         ({"cpu.max": "nonsense"}, float("inf")),
     ],
 )
-def test_a_containers_quota_is_read_from_either_kind_of_control_groups(
+def test_a_containers_quota_is_read_from_both_versions_of_control_groups(
     files: dict[str, str], cores: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()

@@ -40,7 +40,7 @@ def test_seven_stages_and_eleven_members_have_three_files_each(files: dict[Path,
     assert {f"prototxt/stage8_ensemble/member{n:02d}" for n in range(1, 12)} < folders
 
 
-def test_committed_files_are_those_that_the_generator_writes(
+def test_committed_files_equal_what_the_generator_writes(
     files: dict[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
@@ -48,7 +48,7 @@ def test_committed_files_are_those_that_the_generator_writes(
 
 
 def test_another_process_with_another_hash_seed_writes_the_same_bytes(
-    files: dict[Path, str], tmp_path: Path
+    files: dict[Path, str],
 ) -> None:
     code = (
         "import sys; from pathlib import Path\n"
@@ -93,7 +93,7 @@ def test_drift_names_each_file_that_changed_is_missing_or_is_surplus(tmp_path: P
     assert generate.drifted(generate.generate(root, SMALL, only), root, only) == []
 
 
-def test_the_training_images_alone_are_augmented() -> None:
+def test_only_training_images_are_augmented() -> None:
     for each in STAGES:
         net = nets.train_val(each, DataSet(), 128, 100, std=0.01)
         training, testing = net.layer[0].transform_param, net.layer[1].transform_param
@@ -113,7 +113,7 @@ def test_every_weight_starts_from_the_same_gaussian() -> None:
         assert text.format(parameter.weight_filler) == 'type: "gaussian"\nstd: 0.02\n'
 
 
-def test_a_set_of_fewer_than_five_classes_asks_for_no_more_than_it_has() -> None:
+def test_a_data_set_of_fewer_than_five_classes_has_a_smaller_top_k() -> None:
     [top5] = [
         layer
         for layer in nets.train_val(stage(1), SMALL, 4, 2, std=0.01).layer

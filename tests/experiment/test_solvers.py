@@ -92,7 +92,7 @@ def test_members_differ_in_seed_learning_rate_and_weight_decay_only() -> None:
         assert solver == plain
 
 
-def test_overrides_have_the_last_word_also_over_a_members_variation() -> None:
+def test_overrides_take_precedence_even_over_a_members_variation() -> None:
     changed = Overrides(solver={"base_lr": 0.5, "test_iter": (3,)})
     paths = StagePaths(Path("prototxt"), "stage8_ensemble", 4)
     solver = solvers.solver(stage(8), member(4), DataSet(), paths, changed)
@@ -100,7 +100,7 @@ def test_overrides_have_the_last_word_also_over_a_members_variation() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 7])
-def test_the_members_count_on_from_a_seed_so_that_no_two_are_the_same_net(first: int) -> None:
+def test_member_seeds_count_up_from_the_given_seed(first: int) -> None:
     paths = StagePaths(Path("prototxt"), "stage8_ensemble", 1)
     asked = Overrides(solver={"random_seed": first, "base_lr": 0.01, "weight_decay": 0.0})
     made = [solvers.solver(stage(8), one, DataSet(), paths, asked) for one in MEMBERS]
@@ -108,7 +108,7 @@ def test_the_members_count_on_from_a_seed_so_that_no_two_are_the_same_net(first:
     assert len({s.random_seed for s in made}) == len(MEMBERS)
 
 
-def test_members_whose_seeds_would_go_beyond_caffes_are_refused_and_caffe_may_draw_them() -> None:
+def test_member_seeds_beyond_caffes_range_are_refused_and_caffe_may_draw_them() -> None:
     paths = StagePaths(Path("prototxt"), "stage8_ensemble", 11)
     with pytest.raises(UsageError, match="--seed 4294967290: the ensemble's members count"):
         asked = Overrides(solver={"random_seed": 2**32 - 6})
@@ -136,7 +136,7 @@ def test_a_policy_has_exactly_the_fields_that_caffe_reads_for_it() -> None:
         ({"lr_policy": "cosine"}, "no lr_policy 'cosine'; Caffe has fixed, step, exp"),
     ],
 )
-def test_a_policy_without_its_fields_or_with_anothers_is_wrong_use(
+def test_a_policy_with_missing_or_foreign_fields_is_wrong_use(
     changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

@@ -67,7 +67,7 @@ def test_msra_gives_every_layer_its_filler(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--base-lr", "0.04"), ("--max-iter", "600")])
-def test_moderns_warm_up_rises_to_base_lr_within_a_twelfth_of_the_training(
+def test_the_warm_up_of_modern_reaches_base_lr_after_a_twelfth_of_the_training(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     assert run("generate", "--variant", "modern", "--out", tmp_path, *options).status == 0
@@ -92,7 +92,7 @@ def test_moderns_warm_up_rises_to_base_lr_within_a_twelfth_of_the_training(
     )
 
 
-def test_what_no_prototxt_can_say_is_named_where_it_is_generated(tmp_path: Path) -> None:
+def test_settings_that_prototxt_cannot_hold_are_reported_by_generate(tmp_path: Path) -> None:
     done = run("generate", "--variant", "dropout_everywhere", "--out", tmp_path)
     solver = tmp_path / "variant_dropout_everywhere/solver.prototxt"
     command = f"tinynet train {solver} --max-norm 4"
@@ -100,14 +100,14 @@ def test_what_no_prototxt_can_say_is_named_where_it_is_generated(tmp_path: Path)
     assert f"# Train it: {command}" in solver.read_text().splitlines()
 
 
-def test_variants_are_no_drift_of_the_stages(tmp_path: Path) -> None:
+def test_variants_are_not_reported_as_drift_of_the_stages(tmp_path: Path) -> None:
     assert run("generate", "--out", tmp_path).status == 0
     assert run("generate", "--variant", "msra", "--out", tmp_path).status == 0
     assert run("generate", "--check", "--out", tmp_path).status == 0
     assert run("generate", "--check", "--variant", "msra", "--out", tmp_path).status == 0
 
 
-def test_an_unknown_variant_lists_those_there_are() -> None:
+def test_an_unknown_variant_is_refused_with_the_list_of_variants() -> None:
     assert variant("msra") is variant("variant_msra")
     done = run("generate", "--variant", "nothing")
     assert done.status == 2 and "conv2_in_two" in done.stderr

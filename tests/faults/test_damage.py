@@ -52,7 +52,7 @@ DAMAGES = {"cut": cut, "bit flipped": flip}
 @pytest.mark.parametrize(
     "at", [0.6, pytest.param(0.05, marks=LONG), pytest.param(0.95, marks=LONG)]
 )
-def test_a_damaged_snapshot_is_passed_over_and_the_bits_at_the_end_are_the_same(
+def test_a_damaged_snapshot_is_passed_over_and_the_final_weights_are_identical(
     unfinished: Unfinished, straight: Job, suffix: str, damage: str, at: float, tally: Tally
 ) -> None:
     job = unfinished()
@@ -67,7 +67,7 @@ def test_a_damaged_snapshot_is_passed_over_and_the_bits_at_the_end_are_the_same(
 
 
 @LONG
-def test_a_moved_run_resumes_to_the_same_bits(
+def test_a_moved_run_resumes_to_identical_weights(
     unfinished: Unfinished, straight: Job, tally: Tally
 ) -> None:
     job = unfinished()
@@ -81,7 +81,7 @@ def test_a_moved_run_resumes_to_the_same_bits(
 
 @LONG
 @pytest.mark.parametrize("number", range(3))
-def test_a_damaged_history_is_made_again_from_the_log(
+def test_a_damaged_history_is_rebuilt_from_the_log(
     unfinished: Unfinished, straight: Job, number: int, tally: Tally
 ) -> None:
     job = unfinished()
@@ -161,7 +161,7 @@ def own_data(tmp_path: Path) -> Job:
 
 @pytest.mark.parametrize("at", [0.5, *(pytest.param(n / 12, marks=LONG) for n in range(1, 12))])
 @pytest.mark.parametrize("damage", ["bit flipped", pytest.param("cut", marks=LONG)])
-def test_a_damaged_lmdb_is_refused_or_was_not_touched_where_it_counts(
+def test_a_damaged_lmdb_is_refused_unless_no_record_was_touched(
     own_data: Job, damage: str, at: float, tally: Tally
 ) -> None:
     path = own_data.folder / "data/train_lmdb/data.mdb"
@@ -190,9 +190,7 @@ def test_a_damaged_manifest_is_refused(own_data: Job, damage: str, at: float, ta
 
 
 @LONG
-def test_an_lmdb_deleted_under_a_running_job_does_not_disturb_it(
-    own_data: Job, tally: Tally
-) -> None:
+def test_a_running_job_survives_the_deletion_of_its_lmdb(own_data: Job, tally: Tally) -> None:
     own_data.start("--max-iter", "200")
     assert own_data.wait_until(lambda: own_data.sealed() >= 20)
     shutil.rmtree(own_data.folder / "data")
@@ -204,7 +202,9 @@ def test_an_lmdb_deleted_under_a_running_job_does_not_disturb_it(
 
 
 @LONG
-def test_an_lmdb_cut_under_a_running_job_ends_it_with_a_word(own_data: Job, tally: Tally) -> None:
+def test_an_lmdb_truncated_under_a_running_job_ends_it_with_a_message(
+    own_data: Job, tally: Tally
+) -> None:
     whole = (own_data.folder / "data/train_lmdb/data.mdb").read_bytes()
     own_data.start("--max-iter", "4000")
     assert own_data.wait_until(lambda: own_data.sealed() >= 20)
@@ -237,7 +237,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     "filled", [pytest.param(kb, marks=LONG if kb != 100 else ()) for kb in (4, 60, 100, 240, 700)]
 )
-def test_a_full_disk_ends_the_run_with_a_word_and_it_resumes_to_the_same_bits(
+def test_a_full_disk_ends_the_run_with_a_message_and_it_resumes_to_identical_weights(
     straight: Job, job: Job, filled: int, tally: Tally
 ) -> None:
     """``filled``: KiB that are free after the first snapshot."""
@@ -263,7 +263,7 @@ def test_a_full_disk_ends_the_run_with_a_word_and_it_resumes_to_the_same_bits(
 
 
 @LONG
-def test_a_limit_on_file_sizes_ends_the_run_with_a_word(
+def test_a_file_size_limit_ends_the_run_with_a_message(
     straight: Job, job: Job, tally: Tally
 ) -> None:
     """What stands for a quota where no file system can be mounted."""
@@ -292,8 +292,8 @@ def test_a_limit_on_file_sizes_ends_the_run_with_a_word(
 
 
 @LONG
-def test_a_read_only_run_directory_is_refused_with_a_word(
-    unfinished: Unfinished, straight: Job, tally: Tally
+def test_a_read_only_run_directory_is_refused_with_a_message(
+    unfinished: Unfinished, tally: Tally
 ) -> None:
     job = unfinished()
     whole = {path: path.read_bytes() for path in job.run.rglob("*") if path.is_file()}
@@ -318,7 +318,7 @@ def test_a_read_only_run_directory_is_refused_with_a_word(
 )
 @pytest.mark.parametrize("to", ["group", "parent"])
 @LONG
-def test_a_signal_leaves_a_snapshot_and_the_run_resumes_to_the_same_bits(
+def test_a_signal_leaves_a_snapshot_and_the_run_resumes_to_identical_weights(
     straight: Job, job: Job, name: str, to: str, tally: Tally
 ) -> None:
     child = job.start()
@@ -338,7 +338,7 @@ def test_a_signal_leaves_a_snapshot_and_the_run_resumes_to_the_same_bits(
 
 
 @LONG
-def test_two_runs_on_one_directory_and_a_lock_left_behind(
+def test_a_second_run_in_the_directory_is_refused_and_a_stale_lock_is_not_in_the_way(
     straight: Job, job: Job, tally: Tally
 ) -> None:
     child = job.start()

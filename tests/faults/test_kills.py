@@ -61,7 +61,7 @@ def kill_while_writing(job: Job, kills: int, kind: str, tally: Tally) -> None:
 
 
 @pytest.mark.long
-def test_kills_while_stage_7_in_full_size_writes_its_snapshots(
+def test_a_kill_while_full_size_stage_7_writes_a_snapshot_loses_nothing_before_it(
     origin: Path, tmp_path: Path, tally: Tally
 ) -> None:
     """57 MB of weights and 57 MB of history, after every iteration."""
@@ -84,7 +84,7 @@ def test_kills_while_stage_7_in_full_size_writes_its_snapshots(
 
 
 @pytest.mark.long
-def test_kills_of_real_caffe_go_on_from_the_last_whole_snapshot(
+def test_a_killed_run_of_real_caffe_resumes_from_the_last_whole_snapshot(
     tmp_path: Path, caffe_python: str, tally: Tally
 ) -> None:
     """Stage 1 draws nothing at random, so that real Caffe, its data skipped, resumes exactly."""

@@ -34,7 +34,7 @@ def png_of(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(9000, 9000), (20000, 20000), (60000, 60000), (2**31 - 1, 9)])
-def test_an_encoded_datum_that_asks_for_gigabytes_is_refused(size: tuple[int, int]) -> None:
+def test_an_encoded_datum_that_would_need_gigabytes_is_refused(size: tuple[int, int]) -> None:
     datum = schema.Datum(encoded=True, data=png_of(*size), label=1)
     with bounded_memory(), pytest.raises(TinynetError, match="cannot be decoded"):
         decode_datum(datum.SerializeToString())
@@ -73,7 +73,7 @@ def test_a_jpeg_that_states_another_size_is_refused(size: tuple[int, int]) -> No
 
 @FUZZ
 @given(mangled(jpeg(64, 64)))
-def test_a_mangled_jpeg_is_a_image_or_a_bad_one(data: bytes) -> None:
+def test_a_mangled_jpeg_is_decoded_or_a_bad_image(data: bytes) -> None:
     with bounded_memory():
         try:
             pixels, _ = decode_image(data)
@@ -82,13 +82,13 @@ def test_a_mangled_jpeg_is_a_image_or_a_bad_one(data: bytes) -> None:
     assert pixels.shape == (3, 64, 64)
 
 
-def test_the_readers_run_in_little_memory() -> None:
+def test_hostile_images_are_read_in_little_memory() -> None:
     """In a process that may not take more: bounded_memory sees only what Python itself takes."""
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1500 << 20, 1500 << 20))\n"
         "from tests.hostile import test_images as t\n"
         "for size in ((9000, 9000), (60000, 60000)):\n"
-        "    t.test_an_encoded_datum_that_asks_for_gigabytes_is_refused(size)\n"
+        "    t.test_an_encoded_datum_that_would_need_gigabytes_is_refused(size)\n"
         "print('done')"
     )
     child = python("-c", code)

@@ -28,7 +28,7 @@ STATE = {
 
 @FUZZ
 @given(mangled(json.dumps(STATE).encode()))
-def test_what_was_not_sealed_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_an_unsealed_complete_state_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x_iter_10.complete.json"
     path.write_bytes(data)
     with pytest.raises(TinynetError, match="complete.json"):

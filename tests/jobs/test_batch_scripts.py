@@ -41,7 +41,7 @@ def render(request: pytest.FixtureRequest) -> Render:
     return SYSTEMS[request.param].render
 
 
-def test_bash_and_shellcheck_have_nothing_to_say(render: Render, tmp_path: Path) -> None:
+def test_scripts_pass_bash_and_shellcheck(render: Render, tmp_path: Path) -> None:
     context = JobContext(Path("/home/me/it's a dir"), Path("/home/me/it's a dir/list $x"))
     request = BatchRequest(3600, 60, 4, 8, True, "16G", ("--partition=gpu",), True)
     for n, text in enumerate([render(jobs(*NAMES), context, request),
@@ -59,7 +59,7 @@ def test_bash_and_shellcheck_have_nothing_to_say(render: Render, tmp_path: Path)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co")), min_size=1),
                 min_size=1, max_size=4, unique=True))  # fmt: skip
-def test_bash_reads_every_name_as_it_is(render: Render, names: list[str]) -> None:
+def test_bash_reads_every_name_unchanged(render: Render, names: list[str]) -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
     text = render(jobs(*names), context, BatchRequest())
     array = text[text.index("jobs=(") : text.index("job=${")]
@@ -73,7 +73,7 @@ def directives(text: str, prefix: str) -> list[str]:
     return [line[len(prefix) + 1 :] for line in lines]
 
 
-def test_what_slurm_is_asked_for() -> None:
+def test_slurm_directives_follow_the_request() -> None:
     context = JobContext(Path("/home/me"), Path("/home/me/my 50% list"))
     request = BatchRequest(8 * 3600 + 61, 300, 4, 8, True, "16G", ("--partition=gpu", "--qos=low"))
     assert directives(slurm.render(jobs("a", "b", "c"), context, request), "#SBATCH") == [
@@ -92,7 +92,7 @@ def test_what_slurm_is_asked_for() -> None:
     ]
 
 
-def test_what_grid_engine_is_asked_for() -> None:
+def test_grid_engine_directives_follow_the_request() -> None:
     context = JobContext(Path("/home/me"), Path("/home/me/my list"))
     request = BatchRequest(3600, 300, 4, 8, True, "4G", ("-q gpu.q",))
     assert directives(grid_engine.render(jobs("a", "b", "c"), context, request), "#$") == [
@@ -112,7 +112,7 @@ def test_what_grid_engine_is_asked_for() -> None:
     ]
 
 
-def test_an_array_asks_for_as_many_gpus_as_its_jobs_have_solvers() -> None:
+def test_an_array_requests_as_many_gpus_as_its_jobs_have_solvers() -> None:
     alone, *pairs = [
         Job(name, (("train", "s.prototxt", *words), ("evaluate", "r", "--solvers", "9")))
         for name, words in (("a", ()), ("b", ("--solvers", "2")), ("c", ("--solvers=2",)))
@@ -133,7 +133,7 @@ def test_an_array_asks_for_as_many_gpus_as_its_jobs_have_solvers() -> None:
     )
 
 
-def test_a_sites_own_words_take_the_place_of_ours() -> None:
+def test_directives_of_the_site_replace_the_default_ones() -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
     request = BatchRequest(cpus=4, gpu=True, options=("--gpus=a100:1",))
     assert "--gres=gpu:1" not in directives(slurm.render(jobs("a"), context, request), "#SBATCH")
@@ -143,7 +143,7 @@ def test_a_sites_own_words_take_the_place_of_ours() -> None:
 
 
 @pytest.mark.parametrize("option", ["--x\nrm -rf ~", "--x\r", "--x\0"])
-def test_no_option_gets_a_line_of_its_own(render: Render, option: str) -> None:
+def test_an_option_with_a_line_break_is_refused(render: Render, option: str) -> None:
     context = JobContext(Path("/x"), Path("/x/list"))
     with pytest.raises(UsageError, match="cannot be written to a batch script"):
         render(jobs("a"), context, BatchRequest(options=(option,)))
@@ -154,12 +154,12 @@ def test_no_option_gets_a_line_of_its_own(render: Render, option: str) -> None:
     [("90", 5400), ("30:15", 1815), ("8:00:00", 28800), ("1-0", 86400), ("2-12", 216000),
      ("1-2:30", 95400), ("0-0:0:7", 7)],
 )  # fmt: skip
-def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
+def test_time_limits_are_parsed_as_slurm_parses_them(text: str, seconds: int) -> None:
     assert batch_script.parse_time(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:2:3:4", "-5", "1h", "1-", "-", "1:", "1.5", "a-1"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_an_invalid_time_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="give minutes"):
         batch_script.parse_time(text)
 
@@ -215,7 +215,9 @@ def wait_until_started(child: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("status", [0, 1, 75, 137])
-def test_the_runs_own_exit_status_is_the_tasks(tmp_path: Path, system: str, status: int) -> None:
+def test_the_task_exits_with_the_status_of_the_run(
+    tmp_path: Path, system: str, status: int
+) -> None:
     child = start_script(tmp_path, system, 'it\'s "$(x)"', ticks=1, status=status)
     child.communicate()
     assert child.returncode == status
@@ -235,7 +237,7 @@ def test_the_runs_own_exit_status_is_the_tasks(tmp_path: Path, system: str, stat
         ("sge", "TERM", "", 99, False),
     ],
 )
-def test_a_signal_reaches_the_run_and_the_task_goes_back_into_the_queue(
+def test_a_signal_reaches_the_run_and_the_task_is_requeued(
     tmp_path: Path, system: str, name: str, state: str, status: int, requeued: bool
 ) -> None:
     child = start_script(tmp_path, system, "job", state)
@@ -248,7 +250,7 @@ def test_a_signal_reaches_the_run_and_the_task_goes_back_into_the_queue(
     assert ("scontrol requeue 77_1" in said(tmp_path)) is requeued
 
 
-def test_many_signals_are_one_stop(tmp_path: Path) -> None:
+def test_repeated_signals_stop_the_run_once(tmp_path: Path) -> None:
     child = start_script(tmp_path, "slurm", "job")
     wait_until_started(child)
     for _ in range(5):
@@ -262,7 +264,7 @@ def test_many_signals_are_one_stop(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ tinynet jobs slurm, sge
 
 
-def test_only_what_is_not_done_is_submitted_and_in_order(
+def test_only_unfinished_jobs_are_submitted_and_in_order(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["a", "b'", "c"]
@@ -283,7 +285,7 @@ def test_only_what_is_not_done_is_submitted_and_in_order(
 
 
 @pytest.mark.parametrize(("system", "program"), [("slurm", "sbatch"), ("sge", "qsub")])
-def test_submitting_prints_the_ids_or_what_went_wrong(
+def test_submitting_prints_the_job_ids_or_the_error(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, program: str
 ) -> None:
     add_jobs(folder, [*jobs("a"), Job("last", (("stages",),), None, ("a",))])
@@ -303,13 +305,13 @@ def test_submitting_prints_the_ids_or_what_went_wrong(
     assert refused.status == 1 and f"{program}: error: no such partition" in refused.stderr
 
 
-def test_a_time_shorter_than_its_warning_is_refused(folder: Path) -> None:
+def test_a_time_limit_shorter_than_its_warning_is_refused(folder: Path) -> None:
     add_jobs(folder, jobs("a"))
     done = command.run("jobs", "slurm", folder, "--time", "1", "--warning", "60")
     assert done.status == 2 and "leaves no time" in done.stderr
 
 
-def test_a_backslash_in_the_path_is_refused_by_slurm_alone() -> None:
+def test_a_backslash_in_the_path_is_refused_only_for_slurm() -> None:
     context = JobContext(Path("/x"), Path("/x/a\\b"))
     assert "a\\b" in grid_engine.render(jobs("a"), context, BatchRequest())
     with pytest.raises(TinynetError, match="backslash"):

@@ -61,9 +61,7 @@ def test_a_job_whose_run_was_removed_waits_again(folder: Path) -> None:
     assert state(folder) == "waiting"
 
 
-def test_a_job_that_leaves_a_file_is_done_while_that_is_there_with_or_without_its_run(
-    folder: Path,
-) -> None:
+def test_a_job_with_a_result_file_is_done_while_the_file_exists(folder: Path) -> None:
     leaving = replace(job("a"), run=Path("runs/x"), leaves=Path("results/x/scores.json"))
     add_jobs(folder, [leaving])
     Path("results/x").mkdir(parents=True)
@@ -94,7 +92,7 @@ print(*taken)
 """
 
 
-def test_of_many_starters_exactly_one_gets_each_job(folder: Path) -> None:
+def test_each_job_is_claimed_by_exactly_one_of_many_runners(folder: Path) -> None:
     names = [f"job{n}" for n in range(40)]
     add_jobs(folder, [job(name) for name in names])
     children = [
@@ -128,7 +126,7 @@ time.sleep(60)
 """
 
 
-def test_a_killed_starter_lets_go_when_its_command_is_gone_too(folder: Path) -> None:
+def test_the_job_of_a_killed_runner_is_free_once_its_command_has_ended(folder: Path) -> None:
     add_jobs(folder, [job("a")])
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder)],
@@ -182,7 +180,7 @@ def old_attempt(folder: Path, number: int, **content: object) -> None:
         ({"ended": "2025-01-02", "status": 0, "digest": "of other commands"}, "waiting"),
     ],
 )
-def test_what_an_earlier_version_did_of_a_list_is_known(
+def test_attempts_recorded_by_an_earlier_version_are_read(
     folder: Path, content: dict[str, object], name: str
 ) -> None:
     add_jobs(folder, [job("a")])
@@ -198,7 +196,7 @@ def test_what_an_earlier_version_did_of_a_list_is_known(
         assert state(folder) == "done"
 
 
-def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
+def test_a_claim_that_fails_on_a_full_disk_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -216,7 +214,7 @@ def test_a_claim_that_a_full_disk_cuts_short_leaves_nothing(
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"number": "x"}', b'{"ended": 3}'])
-def test_a_state_file_that_was_damaged_counts_as_begun(folder: Path, data: bytes) -> None:
+def test_a_job_with_a_damaged_state_file_counts_as_begun(folder: Path, data: bytes) -> None:
     add_jobs(folder, [job("a")])
     (folder / "states").mkdir()
     (folder / "states/a.json").write_bytes(data)

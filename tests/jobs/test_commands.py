@@ -21,13 +21,13 @@ def begun(folder: Path, said: str) -> Commands:
     return commands
 
 
-def test_what_a_command_said_last_is_the_jobs_message(tmp_path: Path) -> None:
+def test_the_last_line_of_a_command_is_the_message_of_the_job(tmp_path: Path) -> None:
     assert begun(tmp_path, "first\ntinynet: the disk is full\n").message(1) == "the disk is full"
     assert begun(tmp_path, "").message(3) == "exit status 3"
     assert begun(tmp_path, "").message(0) == ""
 
 
-def test_a_stopped_command_that_said_nothing_yet_was_stopped(tmp_path: Path) -> None:
+def test_a_stopped_command_without_output_counts_as_stopped(tmp_path: Path) -> None:
     commands = begun(tmp_path, "")
     commands.send(signal.SIGTERM)
     assert commands.message(STOPPED_STATUS) == "stopped by SIGTERM"

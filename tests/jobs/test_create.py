@@ -32,7 +32,7 @@ def test_an_option_that_train_does_not_take_is_refused_when_the_list_is_made(sma
         assert done.status == 2 and "Traceback" not in done.stderr
 
 
-def test_the_whole_dissection_is_one_list_whose_average_comes_last(folder: Path) -> None:
+def test_the_whole_dissection_is_one_list_that_ends_with_the_ensemble(folder: Path) -> None:
     prototxt = Path(__file__).parents[2] / "prototxt"
     done = command.run(
         "jobs", "create", folder, "--stage", "1-8", "--seeds", "1,2", "--prototxt", prototxt
@@ -48,14 +48,12 @@ def test_the_whole_dissection_is_one_list_whose_average_comes_last(folder: Path)
     assert done.status == 2 and "members 1 to 11" in done.stderr
 
 
-def test_the_command_that_begins_a_list_can_be_pasted_whatever_its_folder_is_called(
-    small: Path,
-) -> None:
+def test_the_printed_command_can_be_pasted_whatever_the_folders_name(small: Path) -> None:
     done = command.run("jobs", "create", "a list", "small/solver.prototxt", "--no-evaluate")
     assert done.stdout == "a list: 1 job; begin it here with tinynet jobs local 'a list'\n"
 
 
-def test_without_data_it_fails_once_and_no_job_is_begun(small: Path) -> None:
+def test_without_data_a_list_fails_once_and_begins_no_job(small: Path) -> None:
     create("--seeds", "1-3", "--no-evaluate")
     Path("data").rename("elsewhere")
     done = command.run("jobs", "local", small)
@@ -69,7 +67,7 @@ def test_without_data_it_fails_once_and_no_job_is_begun(small: Path) -> None:
     assert common_fault(small, again=False) is None
 
 
-def test_it_is_looked_for_where_the_lists_paths_start(
+def test_data_is_looked_for_where_the_paths_of_the_list_start(
     small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     create("--seeds", "1", "--no-evaluate")
@@ -82,7 +80,7 @@ def test_it_is_looked_for_where_the_lists_paths_start(
     assert Path.cwd() == tmp_path / "other"
 
 
-def test_one_job_that_can_begin_is_not_kept_from_it_by_the_others(small: Path) -> None:
+def test_a_job_that_can_begin_is_not_blocked_by_the_others(small: Path) -> None:
     create("--seeds", "1", "--no-evaluate", "--engine", "caffe", "--caffe-python", "/bin/ls")
     assert "is not a Python that imports caffe" in str(common_fault(small, again=False))
     add_jobs(small, [job("other", "stages")])

@@ -55,27 +55,27 @@ def taken(slots: Gpus) -> str | None:
     return None if slot is None else slot.label
 
 
-def test_the_gpu_with_most_free_memory_on_which_nobody_computes_is_taken(tmp_path: Path) -> None:
+def test_the_idle_gpu_with_the_most_free_memory_is_taken(tmp_path: Path) -> None:
     machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 9000))
     slots = runner(machine, tmp_path)
     assert [taken(slots) for _ in range(3)] == ["GPU 2", "GPU 0", None]
 
 
-def test_where_processes_are_not_seen_memory_tells_an_idle_gpu_from_a_small_training() -> None:
+def test_without_visible_processes_used_memory_tells_an_idle_gpu_from_a_busy_one() -> None:
     assert gpu(0, 615, total=143_771).is_idle  # as an H200 shows itself
     assert not gpu(0, 1500, total=143_771).is_idle
     assert gpu(0, 900, total=24_000).is_idle
     assert not gpu(0, 900, total=8_000).is_idle
 
 
-def test_a_jobs_place_names_its_gpu_by_uuid_in_bus_order(tmp_path: Path) -> None:
+def test_a_slot_names_its_gpu_by_uuid_in_pci_bus_order(tmp_path: Path) -> None:
     slot = runner(Machine(gpu(0, 9000), gpu(1)), tmp_path).take()
     assert slot is not None and slot.arguments == ("--gpu", "0")
     assert slot.environment["CUDA_VISIBLE_DEVICES"] == "GPU-11"
     assert slot.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_anew(tmp_path: Path) -> None:
+def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_from_0(tmp_path: Path) -> None:
     machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 500))
     slots = runner(machine, tmp_path)
     assert slots.take(4) is None, "one of them is another's"
@@ -91,7 +91,7 @@ def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_anew(tmp_path: Path
         slots.require(5, "job 'a'")
 
 
-def test_a_slice_is_a_gpu_for_one_solver_and_none_for_several(tmp_path: Path) -> None:
+def test_a_mig_slice_serves_one_solver_and_never_several(tmp_path: Path) -> None:
     slices = [Gpu(0, f"MIG-{n}", "Cut", 10000, 9900, is_slice=True) for n in range(3)]
     assert chosen([*slices, gpu(1)], None, "MIG-1,MIG-2") == slices[1:]
     assert chosen([*slices, gpu(1)], "0,", None) == slices
@@ -103,7 +103,9 @@ def test_a_slice_is_a_gpu_for_one_solver_and_none_for_several(tmp_path: Path) ->
     assert one is not None and one.environment["CUDA_VISIBLE_DEVICES"] == "MIG-0"
 
 
-def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_path: Path) -> None:
+def test_two_runners_never_get_the_same_gpu_and_a_released_one_is_free_again(
+    tmp_path: Path,
+) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     first, second = runner(machine, tmp_path), runner(machine, tmp_path)
     mine = first.take()
@@ -113,7 +115,7 @@ def test_two_starters_never_get_one_gpu_and_a_given_back_one_is_free_again(tmp_p
     assert taken(second) == "GPU 0"
 
 
-def test_a_gpu_that_somebody_began_on_before_we_had_its_lock_is_left(tmp_path: Path) -> None:
+def test_a_gpu_that_becomes_busy_before_it_is_locked_is_skipped(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     machine.at_look = {2: gpu(0, 5000, (77,))}  # between the first look and the recheck
     slots = runner(machine, tmp_path)
@@ -122,7 +124,7 @@ def test_a_gpu_that_somebody_began_on_before_we_had_its_lock_is_left(tmp_path: P
     assert taken(slots) == "GPU 0", "its lock was kept"
 
 
-def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
+def test_the_memory_and_sharing_options_are_respected(tmp_path: Path) -> None:
     busy = Machine(gpu(0, 9000, (77,)), gpu(1, 20000, (78,)))
     assert taken(runner(busy, tmp_path)) is None
     sharing = runner(busy, tmp_path, share=True, memory=8000)
@@ -131,7 +133,7 @@ def test_memory_and_sharing_are_as_asked(tmp_path: Path) -> None:
     assert taken(runner(idle, tmp_path, memory=4096)) is None
 
 
-def test_a_driver_that_answers_no_more_ends_no_job_that_runs(tmp_path: Path) -> None:
+def test_a_driver_that_stops_answering_does_not_end_running_jobs(tmp_path: Path) -> None:
     machine, now = Machine(gpu(0), gpu(1)), [0.0]
     slots = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
     mine = slots.take()
@@ -149,7 +151,7 @@ def test_a_driver_that_answers_no_more_ends_no_job_that_runs(tmp_path: Path) -> 
         slots.take()
 
 
-def test_every_user_can_open_the_locks_whatever_the_umask(tmp_path: Path) -> None:
+def test_every_user_can_open_the_lock_files_whatever_the_umask(tmp_path: Path) -> None:
     machine = Machine(gpu(0))
     before = os.umask(0o077)
     try:
@@ -160,7 +162,7 @@ def test_every_user_can_open_the_locks_whatever_the_umask(tmp_path: Path) -> Non
     assert (tmp_path / "locks/GPU-00.lock").stat().st_mode & 0o777 == 0o644
 
 
-def test_so_many_jobs_of_ours_share_a_gpu_and_nobody_elses(tmp_path: Path) -> None:
+def test_jobs_share_a_gpu_only_with_jobs_of_the_same_runner(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     slots, other = runner(machine, tmp_path, per_gpu=2), runner(machine, tmp_path)
     found = [slots.take() for _ in range(5)]
@@ -180,13 +182,13 @@ def test_so_many_jobs_of_ours_share_a_gpu_and_nobody_elses(tmp_path: Path) -> No
     assert alone is not None and cores <= int(alone.environment["OMP_NUM_THREADS"])
 
 
-def test_so_many_free_gpus_are_left_to_others(tmp_path: Path) -> None:
+def test_the_requested_number_of_free_gpus_is_left_to_others(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1), gpu(2), gpu(3, 9000, (77,)))
     slots = runner(machine, tmp_path, leave_free=1)
     assert [taken(slots) for _ in range(3)] == ["GPU 0", "GPU 1", None]
 
 
-def test_gpus_are_given_up_when_others_have_none_left_for_a_while(tmp_path: Path) -> None:
+def test_gpus_are_given_up_after_others_have_had_none_for_a_while(tmp_path: Path) -> None:
     machine, now = Machine(gpu(0), gpu(1), gpu(2)), [0.0]
     slots = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
     assert [taken(slots), taken(slots)] == ["GPU 0", "GPU 1"]
@@ -203,7 +205,7 @@ def test_gpus_are_given_up_when_others_have_none_left_for_a_while(tmp_path: Path
     assert slots.wanted_by_others() == 0
 
 
-def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Path) -> None:
+def test_the_gpu_of_a_killed_runner_stays_locked_until_its_command_ends(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, os, signal\n"
         "from pathlib import Path\n"
@@ -227,7 +229,7 @@ def test_a_killed_starters_gpu_is_locked_until_its_command_is_gone(tmp_path: Pat
         pass
 
 
-def test_another_users_lock_file_and_a_link_in_its_place(tmp_path: Path) -> None:
+def test_a_symbolic_link_in_place_of_a_lock_file_is_refused(tmp_path: Path) -> None:
     locks = tmp_path / "locks"
     slot = runner(Machine(gpu(0)), locks).take()
     assert slot is not None
@@ -238,7 +240,7 @@ def test_another_users_lock_file_and_a_link_in_its_place(tmp_path: Path) -> None
         runner(Machine(gpu(1)), locks).take()
 
 
-def test_the_gpus_that_may_be_used_are_those_named_and_visible() -> None:
+def test_only_gpus_that_are_both_named_and_visible_are_used() -> None:
     found = [gpu(0), gpu(1), gpu(2)]
     assert chosen(found, None, None) == chosen(found, "all", None) == found
     assert chosen(found, "2,GPU-00", None) == [found[2], found[0]]
@@ -256,7 +258,7 @@ def test_the_gpus_that_may_be_used_are_those_named_and_visible() -> None:
         chosen(found, "0,", "1,2")
 
 
-def test_a_number_of_gpus_is_how_many_as_in_train() -> None:
+def test_a_single_number_is_a_count_of_gpus_as_in_train() -> None:
     found = [gpu(0), gpu(1), gpu(2)]
     assert chosen(found, "2", None) == found[:2]
     assert chosen(found, "1", "2,1") == [found[2]]
@@ -323,7 +325,7 @@ class FakeNvml(types.ModuleType):
         return b"Old card"
 
 
-def test_what_nvml_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_listed_from_nvmls_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml()
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     whole = Gpu(0, "GPU-abc", "Old card", 16384, 10240, (77,))
@@ -338,7 +340,7 @@ def test_what_nvml_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fake.open == 0
 
 
-def test_a_gpu_that_is_lost_hides_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_gpu_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml()
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     fake.count, fake.lost = 2, {0}
@@ -350,14 +352,14 @@ def test_a_gpu_that_is_lost_hides_none_of_the_others(monkeypatch: pytest.MonkeyP
     assert fake.open == 0
 
 
-def test_the_functions_that_are_used_are_the_real_packages() -> None:
+def test_the_fake_nvml_has_only_functions_of_the_real_package() -> None:
     pynvml = pytest.importorskip("pynvml")
     assert [name for name in dir(FakeNvml) if name.startswith("nvml") and not hasattr(pynvml, name)
             ] == []  # fmt: skip
     assert issubclass(pynvml.NVMLError, Exception)
 
 
-def test_where_cuda_is_told_to_show_no_gpu_the_jobs_run_on_the_cores(
+def test_jobs_run_on_the_cpu_where_every_gpu_is_hidden_from_cuda(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "has_driver", lambda: True)
@@ -383,9 +385,7 @@ def test_without_nvml_the_message_says_what_to_do(
     assert command.run("jobs", "local", folder, "--gpus", "all").status == 1
 
 
-def test_jobs_run_on_the_gpus_that_are_free_and_the_rest_wait_for_one(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_jobs_run_on_free_gpus_and_the_rest_wait_for_one(folder: Path, tmp_path: Path) -> None:
     add_jobs(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
     machine = Machine(gpu(0), gpu(1, 9000, (77,)))
     machine.at_look = {4: replace(gpu(1), name="free at last")}
@@ -397,7 +397,7 @@ def test_jobs_run_on_the_gpus_that_are_free_and_the_rest_wait_for_one(
     assert "on GPU 0\n" in logs and "on GPU 1\n" in logs
 
 
-def test_a_gpu_that_does_not_compute_fails_one_job_and_not_all_of_them(
+def test_a_broken_gpu_fails_one_job_and_gets_no_more(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is idle again at once, and would be given job after job."""
@@ -428,5 +428,5 @@ def test_a_gpu_that_does_not_compute_fails_one_job_and_not_all_of_them(
         ("cannot use GPU 3: PyTorch 2.13.0+cpu is a CPU build", False),
     ],
 )
-def test_a_broken_gpu_is_told_from_a_fault_of_the_job(message: str, broken: bool) -> None:
+def test_a_broken_gpu_is_distinguished_from_a_fault_of_the_job(message: str, broken: bool) -> None:
     assert is_of_a_broken_gpu(message) == broken

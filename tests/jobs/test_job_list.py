@@ -36,7 +36,7 @@ def test_a_list_is_read_as_it_was_written(folder: Path) -> None:
     assert read(folder) == JobList(tuple(jobs), Path.cwd())
 
 
-def test_adding_jobs_keeps_the_others_and_what_was_done_of_them(folder: Path) -> None:
+def test_adding_jobs_keeps_the_others_and_their_states(folder: Path) -> None:
     add_jobs(folder, [job("a"), job("b")])
     end(folder, job("a"), 0)
     before = (folder / "jobs.json").read_bytes()
@@ -47,7 +47,7 @@ def test_adding_jobs_keeps_the_others_and_what_was_done_of_them(folder: Path) ->
     assert [s.name for s in states.states(folder).values()] == ["done", "waiting", "waiting"]
 
 
-def test_other_commands_replace_what_waits_or_failed_and_nothing_else(folder: Path) -> None:
+def test_new_commands_replace_only_waiting_or_failed_jobs(folder: Path) -> None:
     add_jobs(folder, [job("waits"), job("failed"), job("done"), job("stopped"), job("running")])
     for name, status in (("failed", 1), ("done", 0), ("stopped", 75)):
         end(folder, job(name), status)
@@ -63,9 +63,7 @@ def test_other_commands_replace_what_waits_or_failed_and_nothing_else(folder: Pa
     held.finish(0)
 
 
-def test_what_the_caller_has_seen_to_be_left_takes_the_place_of_whatever_was_done(
-    folder: Path,
-) -> None:
+def test_jobs_known_to_be_unfinished_replace_those_of_the_same_name(folder: Path) -> None:
     add_jobs(folder, [job("done"), job("stopped"), job("running")])
     end(folder, job("done"), 0)
     end(folder, job("stopped"), 75)
@@ -80,7 +78,7 @@ def test_what_the_caller_has_seen_to_be_left_takes_the_place_of_whatever_was_don
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "-x", "a/b", "a\nb", "a\0b", "x" * 121])
-def test_a_name_that_is_no_file_name_is_refused(folder: Path, name: str) -> None:
+def test_a_job_name_that_is_not_a_file_name_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="job name"):
         add_jobs(folder, [job(name)])
     assert not folder.exists()
@@ -96,13 +94,13 @@ def test_a_name_that_is_no_file_name_is_refused(folder: Path, name: str) -> None
         ([job("a", "b"), job("b", "c"), job("c", "a")], "wait for each other: a, b, c"),
     ],
 )
-def test_a_list_that_cannot_be_done_is_refused(folder: Path, jobs: list[Job], words: str) -> None:
+def test_a_list_that_cannot_be_run_is_refused(folder: Path, jobs: list[Job], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         add_jobs(folder, jobs)
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=10))
-def test_levels_put_every_job_once_and_after_all_that_it_needs(needs: list[list[int]]) -> None:
+def test_levels_hold_every_job_once_and_after_its_dependencies(needs: list[list[int]]) -> None:
     # only to earlier ones, so that an order exists; given in reverse, so that it must be found
     jobs = [job(str(n), *{str(m) for m in ms if m < n}) for n, ms in enumerate(needs)][::-1]
     groups = levels(jobs)
@@ -113,7 +111,7 @@ def test_levels_put_every_job_once_and_after_all_that_it_needs(needs: list[list[
         seen.update(j.name for j in group)
 
 
-def test_a_list_moves_along_with_its_runs_and_is_not_continued_from_elsewhere(
+def test_a_list_may_move_with_its_runs_but_not_away_from_them(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_jobs(folder, [job("a")])
@@ -144,7 +142,7 @@ def test_a_damaged_list_is_one_clear_line(folder: Path, content: str) -> None:
     | st.dictionaries(st.sampled_from(["jobs", "directory", "name", "commands", "run", "after"]),
                       inner, max_size=6), max_leaves=20,
 ).map(lambda value: json.dumps(value).encode()))  # fmt: skip
-def test_no_content_of_the_file_is_worse_than_one_clear_line(
+def test_any_content_of_the_file_is_read_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "any"

@@ -18,9 +18,7 @@ from tinynet.jobs.job_list import Job, JobList, ListPaths
 from tinynet.jobs.slots import Cores, SingleSlot
 
 
-def test_a_failed_job_is_reported_and_keeps_none_but_its_own_from_being_done(
-    folder: Path,
-) -> None:
+def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -> None:
     first = Job('it\'s "$(first)"', (("stages",), ("diff", "1", "2")))
     add_jobs(
         folder,
@@ -54,7 +52,7 @@ def test_a_failed_job_is_reported_and_keeps_none_but_its_own_from_being_done(
     assert local.run(folder, Cores(2), said.append).complete
 
 
-def test_no_file_of_the_working_directory_is_taken_for_a_module(folder: Path) -> None:
+def test_no_file_of_the_working_directory_is_imported_as_a_module(folder: Path) -> None:
     """A user's random.py, say, beside which the training itself runs well."""
     for name in ("random", "queue", "tinynet", "click"):
         Path(f"{name}.py").write_text("raise SystemExit('a file of the user')\n")
@@ -62,21 +60,21 @@ def test_no_file_of_the_working_directory_is_taken_for_a_module(folder: Path) ->
     assert local.run(folder, Cores(1), print).complete
 
 
-def test_what_failed_is_begun_again_once_when_asked(folder: Path) -> None:
+def test_a_failed_job_is_retried_once_on_request(folder: Path) -> None:
     add_jobs(folder, [job("fails", "stages", "--stage", "99")])
     for _ in range(2):
         local.run(folder, Cores(1), print, again=True)
     assert states.states(folder)["fails"].attempt.number == 2  # type: ignore[union-attr]
 
 
-def test_a_job_that_ends_well_without_what_it_leaves_has_failed_once(folder: Path) -> None:
+def test_a_job_that_exits_0_without_its_result_file_has_failed(folder: Path) -> None:
     add_jobs(folder, [Job("a", (("stages",),), leaves=Path("scores.json"))])
     report = local.run(folder, Cores(1), print, again=True)
     assert report.states["a"].message == "succeeded, but scores.json does not exist"
     assert states.states(folder)["a"].attempt.number == 1  # type: ignore[union-attr]
 
 
-def test_single_jobs_are_done_without_the_others(folder: Path) -> None:
+def test_named_jobs_are_done_without_the_others(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages", after=("a",))])
     report = local.run(folder, SingleSlot(None, True, None), print, only=["c"])
     assert report.blocked == {"c": ["a"]} and named(folder)["a"] == "waiting"
@@ -92,7 +90,7 @@ def test_named_jobs_are_done_in_the_order_in_which_they_are_named(folder: Path) 
     assert report.begun == ["c", "a"] and report.complete
 
 
-def test_a_task_reads_the_state_of_its_own_job_and_of_no_other_and_not_while_it_runs(
+def test_an_array_task_reads_only_its_own_jobs_state_and_not_while_it_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand tasks of an array would else read a thousand files each, every few seconds."""
@@ -110,7 +108,7 @@ def test_a_task_reads_the_state_of_its_own_job_and_of_no_other_and_not_while_it_
     assert looked_at == ["b"] * 3  # before it begins, when it has ended, and for the report
 
 
-def test_a_list_that_cannot_be_read_for_a_while_ends_no_job_that_runs(
+def test_a_temporarily_unreadable_list_ends_no_running_job(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_jobs(folder, [job("a", "stages")])
@@ -131,7 +129,7 @@ def test_a_list_that_cannot_be_read_for_a_while_ends_no_job_that_runs(
     ]
 
 
-def test_a_state_that_cannot_be_written_ends_no_other_job_and_is_written_the_next_time(
+def test_a_state_that_cannot_be_written_ends_no_other_job_and_is_written_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_jobs(folder, [job("a", "stages"), job("b", "stages")])
@@ -162,7 +160,7 @@ def test_a_job_whose_log_cannot_be_opened_is_given_back(folder: Path) -> None:
     assert local.run(folder, slots, print).complete
 
 
-def test_what_does_not_fit_the_time_left_is_not_begun_and_shorter_ones_are(folder: Path) -> None:
+def test_a_job_too_long_for_the_time_left_is_skipped_and_shorter_ones_begin(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("long", "stages"), job("b", "stages")])
     report = local.run(folder, Cores(1), print, fits=lambda job: job.name != "long")
     assert report.begun == ["a", "b"] and report.too_long == ["long"]
@@ -173,9 +171,7 @@ def test_what_does_not_fit_the_time_left_is_not_begun_and_shorter_ones_are(folde
     assert again.begun == ["long"] and again.complete
 
 
-def test_what_a_job_runs_with_follows_from_its_place(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_and_cores_of_a_job_follow_from_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     three = Cores(3, cores=range(8))
     slots = [three.take() for _ in range(4)]
@@ -194,7 +190,7 @@ def test_what_a_job_runs_with_follows_from_its_place(
     assert asked_for_less is not None and asked_for_less.environment["OMP_NUM_THREADS"] == "1"
 
 
-def test_a_command_is_bound_and_told_its_device(folder: Path) -> None:
+def test_a_command_is_bound_to_its_cores_and_told_its_device(folder: Path) -> None:
     core = min(os.sched_getaffinity(0))
     add_jobs(folder, [job("a", "train", "none.prototxt"), job("b", "train", "none", "--cpu")])
     local.run(folder, Cores(1, bind=True, cores=[core]), print)
@@ -203,7 +199,7 @@ def test_a_command_is_bound_and_told_its_device(folder: Path) -> None:
     assert "$ tinynet train none --cpu\n" in (folder / "logs/b.log").read_text()
 
 
-def test_jobs_that_had_failed_before_come_with_the_option_that_begins_them_again() -> None:
+def test_earlier_failures_are_reported_with_the_option_that_retries_them() -> None:
     failed = {"a": states.State(states.FAILED, "no data")}
     with pytest.raises(TinynetError, match="a: no data.*; --retry begins"):
         local.JobsReport(failed, {}, []).require_complete(Path("list"))
@@ -212,7 +208,7 @@ def test_jobs_that_had_failed_before_come_with_the_option_that_begins_them_again
     assert "--retry" not in str(caught.value)
 
 
-def test_a_stop_before_anything_ends_is_no_failure() -> None:
+def test_a_stop_before_any_job_ends_is_not_a_failure() -> None:
     report = local.JobsReport({"a": states.State(states.STOPPED)}, {}, [], None)
     with pytest.raises(StoppedEarly, match="job a stopped"):
         report.require_complete(Path("x"))

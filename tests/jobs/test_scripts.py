@@ -33,7 +33,7 @@ def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedP
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_shellcheck_has_nothing_to_say(script: Path) -> None:
+def test_scripts_pass_shellcheck(script: Path) -> None:
     shellcheck = shutil.which("shellcheck") or str(Path(sys.executable).with_name("shellcheck"))
     found = subprocess.run([shellcheck, script], capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
@@ -46,14 +46,14 @@ def stages(folder: Path) -> None:
     (Path("prototxt")).symlink_to(ROOT / "prototxt")
 
 
-def test_the_dissection_is_every_stage_and_the_ensemble(stages: None) -> None:
+def test_the_dissection_script_runs_every_stage_and_the_ensemble(stages: None) -> None:
     done = run("dissection.sh", "--processes", "none", SEEDS="1,2", LIST="l")
     jobs = read(Path("l")).jobs
     assert len(jobs) == 7 * 2 + 11 + 1 and jobs[-1].name == "ensemble"
     assert done.returncode == 2 and "--processes" in done.stderr  # its options are local's
 
 
-def test_the_ensemble_is_the_members_that_were_asked_for(stages: None) -> None:
+def test_the_ensemble_script_trains_the_requested_members(stages: None) -> None:
     done = run("ensemble.sh", "--processes", "1", MEMBERS="2,5")
     assert done.returncode == 1 and "no such database" in done.stderr
     names = [job.name for job in read(Path("lists/ensemble")).jobs]
@@ -61,7 +61,9 @@ def test_the_ensemble_is_the_members_that_were_asked_for(stages: None) -> None:
 
 
 @pytest.mark.parametrize(("batch", "program"), [("slurm", "sbatch"), ("sge", "qsub")])
-def test_a_stage_goes_to_the_batch_system(stages: None, batch: str, program: str) -> None:
+def test_a_stage_can_be_submitted_to_the_batch_system(
+    stages: None, batch: str, program: str
+) -> None:
     Path("bin").mkdir()
     (Path("bin") / program).write_text("#!/bin/sh\necho 42\n")
     (Path("bin") / program).chmod(0o755)
@@ -71,16 +73,14 @@ def test_a_stage_goes_to_the_batch_system(stages: None, batch: str, program: str
     assert "stage7_dropout2-seed3" in script and "--gpu 0" in script
 
 
-def test_one_stage_says_what_is_missing_and_usage_is_said(stages: None) -> None:
+def test_the_stage_script_reports_missing_data_and_wrong_use(stages: None) -> None:
     done = run("train_stage.sh", "1", "--cpu")
     assert done.returncode == 1 and "no such database" in done.stderr
     for script in ("train_stage.sh", "slurm.sh"):
         assert "usage: " in run(script).stderr
 
 
-def test_a_data_set_is_packed_the_same_each_time_and_comes_back_whole(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_packing_a_data_set_is_reproducible_and_lossless(folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "train/n1/images").mkdir(parents=True)
     for number in range(40):
@@ -113,7 +113,7 @@ def test_a_data_set_is_packed_the_same_each_time_and_comes_back_whole(
     assert found == {p.relative_to(again): p.read_bytes() for p in again.rglob("*.JPEG")}
 
 
-def test_a_lent_gpus_usage_is_said(folder: Path) -> None:
+def test_the_borrowed_gpu_script_prints_its_usage(folder: Path) -> None:
     for words in ((), ("train",)):
         done = run("gpu_ladder.sh", *words)
         assert done.returncode == 2 and "usage: gpu_ladder.sh pack DATASET PARTS" in done.stderr

@@ -101,7 +101,7 @@ def require_same_end(run: Path, straight: Path) -> None:
     assert model.read_bytes() == straight.read_bytes()
 
 
-def test_an_array_of_four_trainings_ends_and_the_ensemble_comes_last(
+def test_an_array_of_four_trainings_finishes_before_the_ensemble(
     cluster: Cluster, folder: Path
 ) -> None:
     solver = small_run.write_nets(Path("small"), small_run.write_data(Path("data"))).solver
@@ -136,7 +136,7 @@ def test_an_array_of_four_trainings_ends_and_the_ensemble_comes_last(
     assert tinynet(cluster, "jobs", "slurm", "a list", "--submit") == ""
 
 
-def test_a_signalled_run_is_requeued_and_ends_with_the_same_bits(
+def test_a_signalled_run_is_requeued_and_ends_with_identical_weights(
     cluster: Cluster, folder: Path, straight: Path
 ) -> None:
     small_runs.write_files(Path())
@@ -187,7 +187,7 @@ def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
 
 
 @pytest.mark.long
-def test_a_run_that_hits_its_time_limit_resumes_in_the_next_and_ends_with_the_same_bits(
+def test_a_run_that_hits_its_time_limit_resumes_and_ends_with_identical_weights(
     cluster: Cluster, folder: Path, straight: Path
 ) -> None:
     """The true thing: Slurm's shortest limit is a minute, and its own signal comes before."""

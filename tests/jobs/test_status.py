@@ -38,7 +38,7 @@ def test_the_state_of_every_run_is_shown_from_its_directory(small: Path) -> None
     assert "run.json" in broken[0]["message"] and broken[1]["state"] == "done"
 
 
-def test_time_left_is_what_the_last_records_say(small: Path) -> None:
+def test_time_left_follows_from_the_last_records(small: Path) -> None:
     create("--seeds", "1", "--no-evaluate")
     run = Path("runs/small/seed1")
     run.mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_time_left_is_what_the_last_records_say(small: Path) -> None:
 
 
 @pytest.mark.parametrize("with_list", [True, False])
-def test_a_run_that_diverged_is_called_so(small: Path, with_list: bool) -> None:
+def test_a_diverged_run_is_shown_as_diverged(small: Path, with_list: bool) -> None:
     create("--seeds", "1", "--no-evaluate")
     run = Path("runs/small/seed1")
     if with_list:

@@ -55,7 +55,7 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(small: Path, name: 
         ).exists()
 
 
-def test_a_terminal_that_is_closed_stops_every_run_as_any_stop_does(small: Path) -> None:
+def test_closing_the_terminal_stops_every_run_like_any_signal(small: Path) -> None:
     pytest.importorskip("torch")
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
     ours, terminal = os.openpty()
@@ -68,7 +68,7 @@ def test_a_terminal_that_is_closed_stops_every_run_as_any_stop_does(small: Path)
         assert found.name == "stopped" and "SIGHUP" in found.message, name
 
 
-def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(small: Path) -> None:
+def test_a_time_limit_too_short_for_progress_is_not_retried_for_ever(small: Path) -> None:
     """The warning of a batch system (SIGUSR1), twice, in the test before the first iteration."""
     pytest.importorskip("torch")
     solver = Path("small/solver.prototxt")
@@ -86,7 +86,9 @@ def test_a_time_limit_within_which_nothing_is_learned_is_not_tried_for_ever(smal
         log.unlink()
 
 
-def test_two_starters_share_a_list_and_a_killed_ones_job_resumes_elsewhere(small: Path) -> None:
+def test_two_runners_share_a_list_and_the_job_of_a_killed_one_resumes_in_the_other(
+    small: Path,
+) -> None:
     pytest.importorskip("torch")
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
     first = start("local", "lists/first", "--processes", "1")

@@ -36,7 +36,7 @@ def first_image(run) -> np.ndarray:
 
 
 @pytest.mark.parametrize("engine", ["torch", "caffe"])
-def test_feature_maps_are_those_of_a_convolution_by_hand(engine, trained, request):
+def test_feature_maps_equal_a_convolution_by_hand(engine, trained, request):
     if engine == "caffe":
         request.getfixturevalue("caffe_python")
     found = first_layer(trained.root, engine=engine)
@@ -51,7 +51,7 @@ def inputs_size(run) -> tuple[int, int]:
     return (crop, crop) if crop else inputs.find_images(run, "val").shape[1:]
 
 
-def test_a_image_of_any_size_is_taken_from_a_file(trained, tmp_path):
+def test_an_image_file_of_any_size_is_accepted(trained, tmp_path):
     height, width = inputs.find_images(trained, "val").shape[1:]
     Image.new("RGB", (3 * width, 2 * height), (200, 10, 30)).save(tmp_path / "red.png")
     found = first_layer(trained.root, str(tmp_path / "red.png"))
@@ -61,7 +61,7 @@ def test_a_image_of_any_size_is_taken_from_a_file(trained, tmp_path):
     np.testing.assert_allclose(found.maps, by_hand(trained, red_last), atol=1e-3)
 
 
-def test_a_image_that_is_nowhere_or_no_image_is_refused(trained, tmp_path):
+def test_a_missing_image_or_a_file_that_is_no_image_is_refused(trained, tmp_path):
     with pytest.raises(UsageError, match="absent.JPEG: neither an image of the validation split"):
         first_layer(trained.root, "absent.JPEG")
     (tmp_path / "x.png").write_bytes(b"no image")

@@ -77,7 +77,7 @@ def classify(caffe_python: str, run: RunPaths, data: Path, folder: Path) -> dict
     return dict(np.load(folder / "o.npz"))
 
 
-def test_one_crop_scores_are_those_of_the_training_logs_last_test(run):
+def test_one_crop_scores_equal_the_last_test_of_the_training_log(run):
     last = [record for record in read_history(run.history) if "val_accuracy" in record][-1]
     result = evaluate(EvaluationRequest(run.root, cpu=True))
     metrics = score(result.probabilities, result.labels)
@@ -104,7 +104,7 @@ def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caff
     assert np.abs(theirs["ten"] - theirs["one"]).max() > 1e-3  # so that order and mean matter
 
 
-def test_another_precision_is_another_result_and_never_taken_for_the_one_asked_for(run):
+def test_stored_results_of_another_precision_are_not_reused(run):
     rounded = obtain(EvaluationRequest(run.root, cpu=True, precision="bf16"))
     assert rounded.engine.endswith(" bf16")
     said: list[str] = []
@@ -119,9 +119,7 @@ def test_another_precision_is_another_result_and_never_taken_for_the_one_asked_f
 
 
 @pytest.mark.parametrize("crop", [small_run.CROP, 0])
-def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(
-    crop, run, data, tmp_path, caffe_python
-):
+def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(crop, data, tmp_path, caffe_python):
     mean = small_run.write_mean_image(tmp_path / "mean.binaryproto")
     transform = f'mean_file: "{mean}" scale: 0.0078125'
     other = small_run.train(tmp_path, data, transform=transform, crop=crop)
@@ -133,7 +131,7 @@ def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(
     np.testing.assert_allclose(ours.probabilities, np.load(tmp_path / "out.npy"), atol=1e-5)
 
 
-def test_without_a_crop_the_image_and_its_mirror_are_averaged_and_said_so(data, tmp_path):
+def test_without_a_crop_the_image_and_its_mirror_are_averaged_and_reported_so(data, tmp_path):
     run = small_run.train(tmp_path, data, crop=0)
     said: list[str] = []
     both = evaluate(EvaluationRequest(run.root, oversample=True, cpu=True), said.append)
@@ -149,7 +147,7 @@ def test_training_images_are_scored_in_the_test_phase_and_test_images_have_no_la
     assert test.names[0].startswith("test_")
 
 
-def test_stored_probabilities_serve_as_long_as_the_weights_are_the_same(run, monkeypatch):
+def test_stored_probabilities_are_reused_while_the_weights_are_the_same(run, monkeypatch):
     first = evaluate(EvaluationRequest(run.root, cpu=True))
 
     def never(*_args, **_kwargs):
@@ -175,7 +173,7 @@ def test_stored_probabilities_serve_as_long_as_the_weights_are_the_same(run, mon
     assert obtain(EvaluationRequest(run.root)).iteration == 40  # nothing is left to compare with
 
 
-def test_stored_probabilities_do_not_serve_for_the_images_of_other_data(run, data, tmp_path):
+def test_stored_probabilities_are_not_reused_for_other_data(run, data, tmp_path):
     first = evaluate(EvaluationRequest(run.root, cpu=True))
     same = shutil.copytree(data, tmp_path / "moved")
     assert stored(EvaluationRequest(run.root, data=same)).names.tolist() == first.names.tolist()
@@ -190,7 +188,7 @@ def test_stored_probabilities_do_not_serve_for_the_images_of_other_data(run, dat
     assert obtain(EvaluationRequest(run.root, cpu=True)).names.tolist() == first.names.tolist()
 
 
-def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):
+def test_a_torn_newest_snapshot_is_passed_over_with_a_message(run):
     newest = run.snapshots / "snapshot_iter_40.caffemodel"
     newest.write_bytes(newest.read_bytes()[:-200])
     weights, reasons = newest_weights(run)
@@ -210,7 +208,7 @@ def test_a_torn_newest_snapshot_is_passed_over_and_said_so(run):
         (lambda run: replace(run.train_val, "val_lmdb", "absent_lmdb"), "--data DIR"),
     ],
 )
-def test_what_keeps_a_run_from_being_evaluated_is_one_clear_line(run, damage, says):
+def test_each_obstacle_to_an_evaluation_is_reported_in_one_line(run, damage, says):
     damage(run)
     with pytest.raises(TinynetError) as caught:
         evaluate(EvaluationRequest(run.root, cpu=True))
@@ -218,32 +216,32 @@ def test_what_keeps_a_run_from_being_evaluated_is_one_clear_line(run, damage, sa
     assert not list(run.root.glob("*.npz*"))
 
 
-def test_a_net_of_other_classes_than_the_data_is_refused(run, tmp_path):
+def test_a_net_with_another_number_of_classes_than_the_data_is_refused(run, tmp_path):
     data = small_run.write_data(tmp_path / "lmdb", classes=5)
     with pytest.raises(TinynetError, match="has 6 outputs, but .* has 5 classes"):
         evaluate(EvaluationRequest(run.root, cpu=True, data=data))
 
 
-def test_real_caffe_without_a_gpu_asked_for_one_ends_in_one_line(run, caffe_python):
+def test_a_cpu_only_caffe_asked_for_a_gpu_is_refused_in_one_line(run, caffe_python):
     with pytest.raises(TinynetError, match="CPU only") as caught:
         evaluate(EvaluationRequest(run.root, engine="caffe", caffe_python=caffe_python, gpu=0))
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_iteration_and_a_solverstate_as_weights_are_named(run):
+def test_a_missing_iteration_and_a_solverstate_given_as_weights_are_refused_by_name(run):
     with pytest.raises(TinynetError, match="of iteration 30"):
         evaluate(EvaluationRequest(run.root, iteration=30))
     with pytest.raises(TinynetError, match="solver's state"):
         weights_file(run.snapshots / "snapshot_iter_40.solverstate")
 
 
-def test_data_that_moved_is_found_with_the_data_option(run, data, tmp_path):
+def test_data_that_moved_is_found_with_the_data_option(run, data):
     replace(run.train_val, str(data), "no/such/folder")
     result: Probabilities = evaluate(EvaluationRequest(run.root, cpu=True, data=data))
     assert len(result.names) == small_run.COUNTS["val"]
 
 
-def test_progress_is_told_of_every_image_and_a_sample_is_read_from_its_records(run):
+def test_progress_counts_every_image_and_a_sample_reads_only_its_records(run):
     told: list[tuple[int, int]] = []
     request = EvaluationRequest(run.root, "train", cpu=True)
     whole = evaluate(request, progress=lambda *more: told.append(more))
@@ -263,7 +261,7 @@ def test_progress_is_told_of_every_image_and_a_sample_is_read_from_its_records(r
         (b"no datum", "not a Caffe Datum"),
     ],
 )
-def test_a_record_that_does_not_fit_is_one_line_that_names_it(
+def test_a_record_of_another_shape_is_refused_by_name_in_one_line(
     engine, datum, says, run, data, tmp_path, caffe_python
 ):
     other = shutil.copytree(data, tmp_path / "lmdb")

@@ -20,7 +20,7 @@ def kept(run: RunPaths):
     return first_layer(run, inputs.newest_weights(run)[0])
 
 
-def test_kept_filters_give_the_feature_maps_of_the_engine(trained, tmp_path):
+def test_stored_filters_give_the_feature_maps_of_the_engine(trained, tmp_path):
     expected = by_engine(trained.root)
     whole = kept(trained)
     largest = np.abs(expected.maps).max()
@@ -35,7 +35,7 @@ def test_kept_filters_give_the_feature_maps_of_the_engine(trained, tmp_path):
                                   expected.image)  # fmt: skip
 
 
-def test_stride_padding_dilation_and_a_negative_slope_are_those_of_the_engine(trained, tmp_path):
+def test_stride_padding_dilation_and_negative_slope_agree_with_the_engine(trained, tmp_path):
     run = RunPaths(shutil.copytree(trained.root, tmp_path / "run"))
     net = text.read(run.deploy, schema.NetParameter)
     types = [layer.type for layer in net.layer]
@@ -53,7 +53,7 @@ def test_stride_padding_dilation_and_a_negative_slope_are_those_of_the_engine(tr
     np.testing.assert_allclose(maps, expected.maps, atol=1e-5 * np.abs(expected.maps).max())
 
 
-def test_a_net_that_begins_otherwise_or_goes_on_otherwise_is_told(trained, tmp_path):
+def test_a_net_that_does_not_begin_with_a_plain_convolution_is_refused(trained, tmp_path):
     run = RunPaths(shutil.copytree(trained.root, tmp_path / "run"))
     deploy = run.deploy.read_text()
     run.deploy.write_text(deploy.replace('type: "ReLU"', 'type: "TanH"'))

@@ -35,9 +35,7 @@ def drawn(seed: int, ties: bool = False) -> Probabilities:
 
 
 @pytest.mark.parametrize("ties", [False, True], ids=["drawn", "with-ties"])
-def test_metrics_answers_and_who_is_right_are_those_of_the_probabilities(
-    tmp_path: Path, ties: bool
-) -> None:
+def test_scores_of_guesses_equal_those_of_the_probabilities(tmp_path: Path, ties: bool) -> None:
     whole = drawn(3, ties)
     path = tmp_path / "val_guesses.npz"
     write_guesses(path, guesses(whole))
@@ -52,9 +50,7 @@ def test_metrics_answers_and_who_is_right_are_those_of_the_probabilities(
     np.testing.assert_allclose(kept.shares, highest, rtol=2**-11, atol=1e-7)
 
 
-def test_guesses_are_read_before_probabilities_and_these_where_there_are_none(
-    tmp_path: Path,
-) -> None:
+def test_guesses_are_preferred_and_probabilities_used_where_there_are_none(tmp_path: Path) -> None:
     run = RunPaths(tmp_path)
     whole = drawn(4)
     write_probabilities(run.probabilities("val"), whole)
@@ -65,7 +61,7 @@ def test_guesses_are_read_before_probabilities_and_these_where_there_are_none(
         read_predictions(run, "test", False, "remedy")
 
 
-def test_half_precision_probabilities_are_widened_and_keep_their_average(tmp_path: Path) -> None:
+def test_float16_probabilities_are_widened_and_keep_their_average(tmp_path: Path) -> None:
     whole = drawn(5)
     write_probabilities(tmp_path / "half.npz", whole, half=True)
     kept = read_probabilities(tmp_path / "half.npz")

@@ -27,7 +27,7 @@ def forward(run, image: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("engine", ["torch", "caffe"])
-def test_the_drop_is_that_of_an_image_with_a_patch_over_it(engine, trained, request):
+def test_the_drop_equals_that_of_an_image_with_a_patch_drawn_over_it(engine, trained, request):
     if engine == "caffe":
         request.getfixturevalue("caffe_python")
     image = first_image(trained)
@@ -50,7 +50,7 @@ def test_the_drop_is_that_of_an_image_with_a_patch_over_it(engine, trained, requ
     assert found.drop.shape == (size, size) and np.abs(found.drop).max() > 1e-4
 
 
-def test_a_folder_without_a_run_or_without_weights_is_one_line(trained, tmp_path):
+def test_a_folder_without_a_run_or_without_weights_is_refused_in_one_line(trained, tmp_path):
     image = first_image(trained)
     with pytest.raises(TinynetError, match="is not a run directory"):
         occlusions(tmp_path, [image])

@@ -56,7 +56,7 @@ def test_written_probabilities_are_read_back_unchanged_and_without_pickle(tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["val_10crop.npz"]
 
 
-def test_arrays_in_another_order_of_bytes_or_axes_are_read_as_they_are(tmp_path):
+def test_arrays_of_another_byte_or_axis_order_are_read_correctly(tmp_path):
     value = some()
     swapped = {
         **arrays_of(value),
@@ -141,7 +141,7 @@ def test_a_pickled_object_is_refused_and_never_executed(tmp_path):
     assert not witness.exists()
 
 
-def test_sizes_are_checked_before_any_array_is_read(tmp_path, monkeypatch):
+def test_sizes_are_checked_before_memory_is_allocated(tmp_path, monkeypatch):
     """A header may claim any shape, and 2 MB of zeros inflate to 2 GB: neither gets memory."""
 
     def never(*_args):
@@ -204,7 +204,7 @@ def test_any_damage_to_a_good_file_gives_probabilities_or_one_line(
         ),
     ),
 )  # fmt: skip
-def test_any_array_of_a_stranger_gives_probabilities_or_one_line(tmp_path_factory, key, content):
+def test_any_array_from_a_stranger_gives_probabilities_or_one_line(tmp_path_factory, key, content):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, value in arrays_of(some()).items():

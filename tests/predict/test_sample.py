@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import random
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ LABELS = [label for label in range(7) for _ in range(30)]
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 209])
-def test_every_class_gives_as_many_images_to_one(size: int) -> None:
+def test_every_class_gives_equally_many_images_within_one(size: int) -> None:
     taken = chosen(NAMES, LABELS, size)
     assert taken == sorted(set(taken)) and len(taken) == size
     counts = Counter(LABELS[number] for number in taken)
@@ -31,7 +30,7 @@ def test_every_class_gives_as_many_images_to_one(size: int) -> None:
     assert max(per_class) - min(per_class) <= 1
 
 
-def test_the_order_of_the_records_has_no_part_in_it() -> None:
+def test_a_sample_does_not_depend_on_the_order_of_the_records() -> None:
     order = list(range(len(NAMES)))
     random.Random(3).shuffle(order)
     shuffled = [NAMES[n] for n in order], [LABELS[n] for n in order]
@@ -60,12 +59,14 @@ def test_a_class_that_runs_out_leaves_its_share_to_the_others() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 210, 300])
-def test_a_sample_is_less_than_all_and_more_than_nothing(size: int) -> None:
+def test_a_sample_of_no_or_of_all_images_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="have no sample"):
         chosen(NAMES, LABELS, size)
 
 
-def test_an_evaluation_of_a_sample_is_that_of_all_at_these_images(trained: RunPaths) -> None:
+def test_an_evaluation_of_a_sample_equals_that_of_all_images_on_the_sample(
+    trained: RunPaths,
+) -> None:
     whole = evaluate(EvaluationRequest(trained.root, "train", cpu=True))
     asked = EvaluationRequest(trained.root, "train", cpu=True, sample=48)
     part = evaluate(asked)
@@ -85,7 +86,7 @@ def test_an_evaluation_of_a_sample_is_that_of_all_at_these_images(trained: RunPa
         evaluate(dataclasses.replace(asked, sample=120))
 
 
-def test_the_command_says_that_it_is_a_sample(trained: RunPaths, tmp_path: Path) -> None:
+def test_the_command_reports_that_it_used_a_sample(trained: RunPaths) -> None:
     done = command("evaluate", trained.root, "--split", "train", "--sample", 30, "--cpu")
     assert done.status == 0, done.stderr
     assert "train: a sample of 30 images, 1 crop each" in done.stdout

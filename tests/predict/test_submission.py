@@ -54,17 +54,17 @@ WHOLE = "test_0.JPEG n1\ntest_1.JPEG n1\ntest_2.JPEG n2\n"
         ("", "no line for 3 of 3 images"),
     ],
 )
-def test_a_file_of_another_form_is_refused_by_its_line(text: str, says: str) -> None:
+def test_a_malformed_file_is_refused_with_its_line(text: str, says: str) -> None:
     with pytest.raises(TinynetError, match=re.escape(says)):
         require_form(text, "f", NAMES, WNIDS)
 
 
-def test_a_whole_file_is_taken_in_any_order() -> None:
+def test_a_complete_file_is_accepted_in_any_order() -> None:
     assert require_form(WHOLE, "f", NAMES[::-1], WNIDS) == 2
     assert require_form("a b n1\n", "f", ["a b"], WNIDS) == 1
 
 
-def test_the_best_group_is_that_of_the_highest_average(tmp_path: Path) -> None:
+def test_the_best_group_has_the_highest_average(tmp_path: Path) -> None:
     for stage, name, skill in (
         ("stage1_simple", "seed1", 0.3),
         ("stage7_dropout2", "seed1", 0.5),

@@ -95,7 +95,7 @@ def test_the_order_of_the_members_does_not_matter():
     np.testing.assert_array_equal(forwards.correct, backwards.correct[mirrored])
 
 
-def test_pruned_rivals_change_nothing(monkeypatch):
+def test_pruning_does_not_change_the_result(monkeypatch):
     members, labels = some_members(5, 300, 40, seed=3)
     pruned = score_subsets(members, labels)
     monkeypatch.setattr(subsets, "_STRONGEST", 0)

@@ -84,7 +84,7 @@ def changed(made: Dissection, number: int, **values: object) -> Dissection:
     return replace(made, stages=rows)
 
 
-def test_the_papers_own_figures_agree_and_what_has_not_run_says_so() -> None:
+def test_the_papers_own_figures_agree_and_missing_runs_are_reported() -> None:
     found = verdicts(dissection())
     not_run = {text for text, claim in found.items() if claim.why == "not run"}
     assert not_run == {
@@ -100,7 +100,7 @@ def test_the_papers_own_figures_agree_and_what_has_not_run_says_so() -> None:
                if text not in untold | not_run)  # fmt: skip
 
 
-def test_a_figure_agrees_as_far_as_chance_goes_and_no_farther() -> None:
+def test_a_figure_agrees_within_chance_and_not_beyond() -> None:
     # ours ± 0.5, the paper's ± 1.96 · 0.37 · √2 for a gain: by hand 1.141 points
     reach = math.hypot(0.005, 1.96 * 0.0037 * math.sqrt(2))
     assert reach == pytest.approx(0.01141, abs=1e-5)
@@ -121,7 +121,7 @@ def test_a_figure_agrees_as_far_as_chance_goes_and_no_farther() -> None:
         (-0.006, 0.008, DIFFERS, "no clear gain"),
     ],
 )
-def test_a_gain_is_told_from_nothing_and_from_the_papers(
+def test_a_gain_is_compared_with_zero_and_with_the_papers(
     gain: float, half: float, verdict: str, why: str
 ) -> None:
     made = changed(dissection(), 4, gain=estimate(gain, half))
@@ -171,7 +171,9 @@ def members(ten_crops: list[float], **values: object) -> Ensemble:
     )
 
 
-def test_the_ensemble_is_held_against_the_papers_with_what_chose_its_subset() -> None:
+def test_the_ensemble_is_compared_with_the_papers_and_names_the_images_that_chose_its_subset() -> (
+    None
+):
     singles = [0.4521, *[0.458] * 9, 0.4644]
     found = verdicts(dissection(ensemble=members(singles)))
     assert found["the ensemble of eleven, ten crops"].verdict == AGREES
@@ -190,7 +192,7 @@ def test_the_ensemble_is_held_against_the_papers_with_what_chose_its_subset() ->
         assert verdicts(dissection(ensemble=made))[text].verdict == verdict
 
 
-def test_two_protocols_of_one_data_set_have_a_table_each(tmp_path: Path) -> None:
+def test_two_protocols_of_one_data_set_have_separate_tables(tmp_path: Path) -> None:
     for name, factor, right in (("ladder", 0.15, [0, 1]), ("longer", 0.4, range(7))):
         results = begin(tmp_path / name, epochs_factor=factor, tuning=None)
         add_run(results, "stage1_simple/seed1", 1, one_crop=right)

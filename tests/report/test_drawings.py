@@ -56,7 +56,7 @@ def deploy(stage):
                      schema.NetParameter)  # fmt: skip
 
 
-def test_the_boxes_of_stages_1_and_7_have_the_sizes_that_the_paper_leads_to():
+def test_stages_1_and_7_are_drawn_with_the_papers_sizes():
     # by hand: 5x5 without padding takes 4 off, pooling halves and rounds up
     sizes = {
         1: "64×64×3 60×60×50 30×30×50 26×26×100 13×13×100 11×11×200 6×6×200 400 200",
@@ -72,7 +72,7 @@ def test_the_boxes_of_stages_1_and_7_have_the_sizes_that_the_paper_leads_to():
 
 
 @pytest.mark.parametrize("number", [1, 6, 7])
-def test_no_words_of_an_architecture_overlap(number):
+def test_no_text_of_an_architecture_drawing_overlaps(number):
     figure = architecture.draw_architecture(deploy(STAGES[number - 1]), f"{number} of 7")
     assert faults(figure) == []
 
@@ -82,7 +82,7 @@ def test_a_net_with_branches_is_refused_by_name():
         architecture.blocks_of(text.parse(BRANCHES, schema.NetParameter, "net"))
 
 
-def test_a_home_that_cannot_be_written_to_leaves_a_command_that_draws_quiet():
+def test_a_read_only_home_makes_no_drawing_command_print_warnings():
     """matplotlib then says in two lines which other folder it keeps its cache in."""
     environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
     child = subprocess.run(
@@ -118,7 +118,7 @@ def test_filters_are_read_from_the_caffemodel_with_red_first(weights, tmp_path):
     np.testing.assert_array_equal(found[:, 2], weights[:, 0])
 
 
-def test_filters_of_a_diverged_run_and_of_no_colours_are_refused(weights, tmp_path):
+def test_filters_that_are_not_finite_or_not_of_three_channels_are_refused(weights, tmp_path):
     broken = weights.copy()
     broken[0, 0, 0, 0] = np.nan
     with pytest.raises(TinynetError, match="conv1 holds values that are not finite"):
@@ -127,7 +127,7 @@ def test_filters_of_a_diverged_run_and_of_no_colours_are_refused(weights, tmp_pa
         filters.first_filters(written(tmp_path / "gray.caffemodel", weights[:, :1]))
 
 
-def test_a_peak_hides_the_other_filters_in_the_papers_view_alone(weights):
+def test_a_peak_hides_the_other_filters_only_in_the_papers_view(weights):
     paper, robust, own = filters.views(weights).values()
     for view in (paper, robust, own):
         assert view.min() >= 0 and view.max() <= 1
@@ -138,13 +138,13 @@ def test_a_peak_hides_the_other_filters_in_the_papers_view_alone(weights):
     np.testing.assert_allclose(paper * np.ptp(weights) + weights.min(), weights, atol=1e-6)
 
 
-def test_filters_all_zero_are_drawn_and_not_divided_by_nothing():
+def test_filters_that_are_all_zero_are_drawn_without_division_by_zero():
     with np.errstate(all="raise"):
         figure = filters.draw_filters(np.zeros((4, 3, 5, 5), np.float32), "conv1")
     assert faults(figure) == []
 
 
-def test_tiles_stand_in_their_order_row_by_row():
+def test_tiles_are_laid_out_in_order_row_by_row():
     tiles = filters.tile(np.arange(5.0)[:, None, None, None] * np.ones((5, 1, 2, 2)), columns=3)
     assert tiles.shape == (5, 8, 1)
     assert [tiles[0, 0, 0], tiles[0, 3, 0], tiles[0, 6, 0], tiles[3, 0, 0]] == [0, 1, 2, 3]
@@ -171,7 +171,7 @@ def test_feature_maps_are_drawn_beside_the_image():
     assert maps.images[0].get_array().shape == (7 * 58 - 2, 10 * 58 - 2)
 
 
-def test_a_confusion_matrix_counts_each_image_once_where_it_belongs():
+def test_a_confusion_matrix_counts_each_image_once_in_its_cell():
     p = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 0, 0]]
     labels = np.array([0, 1, 0, 2, 2, -1])
     found = some(count=6, classes=3, probabilities=p, labels=labels)
@@ -190,7 +190,7 @@ def block_matrix(classes: int, size: int, seed: int = 0) -> np.ndarray:
     return np.stack([generator.multinomial(200, row / row.sum()) for row in shares])
 
 
-def test_many_classes_are_grouped_by_who_is_confused_with_whom():
+def test_many_classes_are_grouped_by_mutual_confusion():
     matrix = block_matrix(200, 10)
     generator = np.random.default_rng(0)
     hidden = generator.permutation(200) // 10
@@ -200,13 +200,13 @@ def test_many_classes_are_grouped_by_who_is_confused_with_whom():
     assert all(len(set(hidden[group])) == 1 for group in groups)
 
 
-def test_no_group_swallows_all_classes_where_nothing_is_confused():
+def test_no_group_holds_all_classes_when_nothing_is_confused():
     groups = confusion.similar_order(np.eye(200, dtype=int) * 50)
     assert max(map(len, groups)) <= 30 and sum(map(len, groups)) == 200
 
 
 @pytest.mark.parametrize("classes", [2, 20, 40, 41, 200])
-def test_names_of_a_confusion_matrix_can_be_read(classes):
+def test_class_names_of_a_confusion_matrix_are_readable(classes):
     names = [f"{NAMES[n % len(NAMES)]}" for n in range(classes)]
     matrix = block_matrix(classes, 2)
     figure = confusion.draw_confusion(matrix, names, "Answers of stage7_dropout2/seed1")
@@ -217,7 +217,7 @@ def test_names_of_a_confusion_matrix_can_be_read(classes):
 
 
 @pytest.mark.parametrize("width", [canvas.narrow, nullcontext])
-def test_two_matrices_of_a_figure_share_no_id(width, tmp_path):
+def test_two_matrices_of_one_figure_share_no_id(width, tmp_path):
     with width():
         names = [f"class {n}" for n in range(60)]
         canvas.save(
@@ -239,7 +239,7 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize(("theme", "brightness"), [("light", 1.0), ("dark", 1.2)])
-def test_a_number_in_a_shade_can_be_read_on_a_white_and_on_a_dark_page(theme, brightness):
+def test_a_number_in_a_shaded_cell_is_readable_on_light_and_dark_pages(theme, brightness):
     colours = {ink: canvas.DARK[ink] if theme == "dark" else ink for ink in (INK, PAPER)}
     page = np.array(to_rgb(colours[PAPER]))
     blue = np.minimum(1, brightness * np.array(to_rgb(canvas.BLUE)))
@@ -251,7 +251,7 @@ def test_a_number_in_a_shade_can_be_read_on_a_white_and_on_a_dark_page(theme, br
     assert contrast(blue, page) > 4.5  # the whole scale is seen
 
 
-def test_where_nothing_is_a_shade_is_transparent_and_signs_have_their_colours():
+def test_an_empty_cell_is_transparent_and_each_sign_has_its_colour():
     pixels = shades.shaded(np.array([[0.0, 0.5, -1.0]]), canvas.ORANGE, canvas.BLUE)
     assert pixels[0, 0, 3] == 0
     np.testing.assert_allclose(pixels[0, 1], [*to_rgb(canvas.ORANGE), 0.5])
@@ -289,7 +289,7 @@ NARROW_FIGURES = {
 
 @pytest.mark.parametrize("name", NARROW_FIGURES)
 @pytest.mark.parametrize("is_narrow", [False, True])
-def test_every_figure_fits_a_telephone_in_text_that_can_be_read(name, is_narrow):
+def test_every_figure_fits_a_phone_screen_with_readable_text(name, is_narrow):
     with canvas.narrow() if is_narrow else nullcontext():
         figure = NARROW_FIGURES[name]()
     assert faults(figure) == []
@@ -302,7 +302,7 @@ def test_every_figure_fits_a_telephone_in_text_that_can_be_read(name, is_narrow)
 STAGE_TITLES = [f"{stage.number} {stage.title}" for stage in STAGES]
 
 
-def test_no_words_of_bars_accuracies_and_curves_overlap():
+def test_no_text_of_bars_accuracies_and_curves_overlaps():
     drawn = []
     long = [Bar(title, 0.4, (0.38, 0.42), paper_gain=0.01) for title in STAGE_TITLES]
     drawn.append(draw_bars(long, "Validation accuracy", 0.005, "a note\nof two lines"))

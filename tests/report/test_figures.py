@@ -85,7 +85,7 @@ def test_a_spike_of_the_loss_does_not_flatten_the_curves():
     assert figure.axes[0].get_ylim()[1] < 4
 
 
-def test_the_two_panels_of_a_single_stage_are_in_line():
+def test_the_two_panels_of_a_single_stage_are_aligned():
     figure = draw_curves({"stage1": [HISTORY]})
     figure.draw_without_rendering()
     loss, accuracy = (axes.get_position() for axes in figure.axes)
@@ -99,7 +99,7 @@ def test_learning_curves_of_nothing_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_bars_show_values_gains_and_what_has_not_run():
+def test_bars_show_values_and_gains_and_mark_what_has_not_run():
     figure = draw_bars(BARS, "Validation accuracy", chance=0.05)
     axes, gains = figure.axes
     assert [patch.get_width() for patch in axes.patches] == pytest.approx([30.0, 34.0, 37.5])
@@ -111,13 +111,13 @@ def test_bars_show_values_gains_and_what_has_not_run():
     assert sorted(dots) == [(pytest.approx(4.0), 1), (pytest.approx(4.88), 1)]
 
 
-def test_a_figure_of_another_kind_of_file_is_refused(tmp_path):
+def test_a_figure_file_of_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"bars.jpg: .*\.png, \.svg, \.pdf"):
         canvas.save(draw_bars(BARS, "Accuracy"), tmp_path / "bars.jpg")
     assert not list(tmp_path.iterdir())
 
 
-def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_path):
+def test_every_figure_is_written_as_a_reproducible_png_and_nothing_else(tmp_path):
     members, labels = some_members(3, 50, 4)
     scores = score_subsets(members, labels)
     draws = {
@@ -137,7 +137,7 @@ def test_every_figure_is_a_png_the_same_each_time_and_leaves_no_other_file(tmp_p
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(draws)
 
 
-def test_variants_stand_behind_the_ladder_and_gain_over_their_own_stage_alone(tmp_path):
+def test_variants_come_after_the_stages_and_gain_over_their_own_stage_only(tmp_path):
     names = ["variant_slope010", "variant_slope030"]
     epochs = dict.fromkeys(("stage4_leaky_relu", "stage5_more_parameters", *names), 16)
     results = begin(tmp_path, stages=[4, 5], variants=names, epochs=epochs)
@@ -164,7 +164,7 @@ def report_data_of(results: ResultsPaths) -> ReportData:
     return ReportData(runs, dissection=table)
 
 
-def test_a_part_of_an_ensemble_never_passes_for_the_whole(tmp_path):
+def test_a_part_of_an_ensemble_is_never_shown_as_the_whole(tmp_path):
     members = [f"stage7_dropout2/seed{seed}" for seed in (1, 2, 3)]
     results = begin(tmp_path, stages=[7, 8], members=members, seeds=[1, 2, 3])
 
@@ -182,7 +182,7 @@ def test_a_part_of_an_ensemble_never_passes_for_the_whole(tmp_path):
     assert all("3 models" in text and not part.search(text) for text in texts()), texts()
 
 
-def test_what_may_choose_stands_beside_what_is_reported(tmp_path):
+def test_tuning_accuracy_is_shown_beside_the_reported_accuracy(tmp_path):
     run = "stage7_dropout2/seed1"
     results = begin(tmp_path, stages=[1, 7, 8], members=[run, "stage7_dropout2/seed2"])
     add_run(results, run, 1, one_crop=[], ten_crop=[0, 1, 2], tuning=range(6))
@@ -210,20 +210,20 @@ def test_error_bars_are_by_image_for_all_and_a_gain_of_fewer_seeds_is_noted(tmp_
     assert "by image" in note and "seeds that both stages have" in note
 
 
-def test_curves_say_of_which_images_they_are():
+def test_curves_name_the_images_that_they_are_measured_on():
     figure = draw_curves({"run": [HISTORY]}, "tuning")
     labels = [axes.get_ylabel() for axes in figure.axes]
     assert "tuning accuracy (top-1, %)" in labels
 
 
-def test_an_accuracy_curve_is_the_mean_where_all_runs_have_a_value():
+def test_an_accuracy_curve_is_the_mean_only_where_all_runs_have_a_value():
     other = [{"iteration": 0, "val_accuracy": 0.15}, {"iteration": 10, "val_accuracy": 0.3}]
     assert mean_points([HISTORY, other], "val_accuracy") == [(0, pytest.approx(0.1))]
     assert mean_points([HISTORY, []], "val_accuracy") == [(0, 0.05), (20, 0.4)]
     assert mean_points([[]], "val_accuracy") == []
 
 
-def test_a_figure_for_a_telephone_is_narrow_and_nothing_in_it_is_cut():
+def test_a_figure_for_a_phone_is_narrow_and_nothing_in_it_is_cut_off():
     drawn = []
     members, labels = some_members(11, 200, 6)
     bars = [*BARS, Bar("variant of 7: trained with what is known today", 0.4, (0.3, 0.5), 0.1)]
@@ -250,7 +250,7 @@ def test_a_figure_for_a_telephone_is_narrow_and_nothing_in_it_is_cut():
     assert not canvas.is_narrow()
 
 
-def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobody():
+def test_stages_have_distinct_colours_and_an_outlier_flattens_no_curve():
     far = [{"iteration": 0, "train_loss": 40.0}, {"iteration": 30, "train_loss": 1.0}]
     histories = {f"stage {n}": [HISTORY] for n in range(9)} | {"variant": [far]}
     figure = draw_curves(histories)
@@ -262,7 +262,7 @@ def test_no_two_stages_share_a_colour_and_one_that_begins_far_off_flattens_nobod
     assert texts_of(panels[-1]) == ["begins at 40.0"] and texts_of(panels[0]) == []
 
 
-def test_the_legend_of_the_searched_plane_has_no_colour_of_its_scale():
+def test_the_legend_of_the_search_plane_uses_no_colour_of_its_scale():
     points = [
         Point(0.01, 1e-4, 0.3, True),
         Point(0.02, 1e-3, 0.1, False),

@@ -42,20 +42,20 @@ def test_the_surest_of_the_wrong_answers_come_first():
     assert picks.surely_wrong(SECOND, 9) == [5, 3, 4]
 
 
-def test_images_that_all_get_wrong_come_before_those_that_some_do():
+def test_images_that_all_models_get_wrong_come_first():
     # 3 and 5 are wrong twice; their own classes get 0.05 + 0.2 and 0.15 + 0.05
     assert picks.often_wrong([FIRST, SECOND], 4)[:2] == [5, 3]
     assert set(picks.often_wrong([FIRST, SECOND], 9)) == {1, 3, 4, 5}
 
 
-def test_what_a_step_wins_and_loses_is_what_all_seeds_agree_on():
+def test_gains_and_losses_of_a_step_are_those_on_which_all_seeds_agree():
     change = picks.change([FIRST], [SECOND])
     assert (change.won, change.lost) == ([1], [4])
     both = picks.change([FIRST, SECOND], [SECOND, SECOND])
     assert (both.won, both.lost) == ([], [])  # image 1 was right by one seed before
 
 
-def test_accuracy_class_by_class_is_the_mean_over_models():
+def test_per_class_accuracy_is_the_mean_over_models():
     np.testing.assert_allclose(picks.by_class([FIRST, SECOND], 3), [0.75, 0.5, 0.25])
     assert np.isnan(picks.by_class([FIRST], 4)[3])
 
@@ -67,7 +67,7 @@ def test_samples_are_of_different_classes_and_the_same_every_time():
     assert sorted(picks.at_random(FIRST, 99)) == list(range(6))
 
 
-def test_an_image_of_the_data_is_the_one_of_its_name_and_a_drawn_one_of_its_class(tmp_path):
+def test_an_image_is_found_by_its_name_and_a_drawn_one_by_its_class(tmp_path):
     folder = small_run.write_data(tmp_path / "lmdb")
     manifest = read_manifest(folder)
     images = Images(manifest.wnids, folder, manifest)
@@ -82,7 +82,7 @@ def test_an_image_of_the_data_is_the_one_of_its_name_and_a_drawn_one_of_its_clas
     np.testing.assert_array_equal(shown, stand_in(2, "val_0.JPEG"))
 
 
-def test_the_section_shows_who_answers_what(runs):
+def test_the_section_shows_the_answers_of_each_model(runs):
     report_data = collect([runs])
     part = galleries.section(report_data)
     assert isinstance(part, Part) and part.texts == [galleries.DRAWN] and not part.absent
@@ -108,7 +108,7 @@ def test_the_section_shows_who_answers_what(runs):
     assert len(classes.rows) == 5 and classes.columns[-2].name == "3 models averaged (%)"
 
 
-def test_data_of_other_images_is_said_and_not_shown(runs, tmp_path):
+def test_data_of_other_images_is_reported_and_not_shown(runs, tmp_path):
     report_data = collect([runs])
     folder = small_run.write_data(tmp_path / "lmdb")
     manifest = read_manifest(folder)

@@ -63,7 +63,7 @@ def _data(results: ResultsPaths) -> ReportData:
     return collect([results.root])
 
 
-def test_the_filters_and_maps_of_a_drawn_image_are_there_without_the_run(
+def test_filters_and_feature_maps_are_available_without_the_run(
     results: ResultsPaths, tmp_path: Path
 ) -> None:
     path = results.run(NAME).first_layer
@@ -80,7 +80,7 @@ def test_the_filters_and_maps_of_a_drawn_image_are_there_without_the_run(
         make("feature-maps", _data(results), Choice(image="absent.JPEG"))
 
 
-def test_results_without_it_say_so_and_get_it_from_the_run_when_it_is_there(
+def test_results_without_the_first_layer_say_so_and_collect_it_from_the_run(
     results: ResultsPaths,
 ) -> None:
     path = results.run(NAME).first_layer

@@ -29,7 +29,7 @@ def started(folder, state="running", **values):
     return paths
 
 
-def test_the_page_says_how_far_every_run_is(tmp_path):
+def test_the_page_shows_the_progress_of_every_run(tmp_path):
     paths = started(tmp_path / "stage1_simple" / "seed1", pid=7)
     started(tmp_path / "stage2_dropout1" / "seed1", state="diverged", message="loss 87")
     write_run(
@@ -57,7 +57,7 @@ def test_a_page_without_runs_or_with_a_damaged_one_says_so(tmp_path):
     assert "run.json" in live.render(seen, 5) and not live.is_training(seen)
 
 
-def test_it_is_written_when_something_has_changed_and_ends_by_ctrl_c(tmp_path):
+def test_the_page_is_rewritten_on_changes_and_ctrl_c_ends_the_command(tmp_path):
     paths = started(tmp_path / "runs" / "stage1_simple" / "seed1")
     page, said, pages = tmp_path / "page" / "live.html", [], []
 
@@ -119,7 +119,9 @@ def test_the_exit_status_says_whether_something_still_trained(
         ((".", "--every", "0"), "--every"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_watched(arguments, says, tmp_path, monkeypatch):
+def test_a_mistake_gives_one_line_before_anything_is_watched(
+    arguments, says, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     done = run("report", *arguments, "--watch")
     assert done.status == 2 and says in done.stderr and done.stderr.count("\n") == 1

@@ -25,7 +25,7 @@ def column(chrome, table: str, number: int) -> list[str]:
     return chrome.execute_script(script, table, number)
 
 
-def test_it_loads_with_no_error_in_the_console(chrome):
+def test_the_page_loads_without_console_errors(chrome):
     assert chrome.get_log("browser") == []
     assert chrome.execute_script("return document.readyState") == "complete"
     assert chrome.execute_script("return window.alerted") is None
@@ -67,7 +67,7 @@ def test_nothing_overflows(chrome, width):
     assert chrome.execute_script(wide)
 
 
-def test_a_wide_page_sets_the_caption_beside_the_figure_and_a_narrow_one_shows_its_own(chrome):
+def test_captions_are_beside_figures_on_a_wide_page_and_narrow_figures_replace_wide_ones(chrome):
     edges = (
         "const box = e => e.getBoundingClientRect();"
         "const f = document.querySelector('#figure-dissection');"
@@ -88,7 +88,7 @@ def test_a_wide_page_sets_the_caption_beside_the_figure_and_a_narrow_one_shows_i
     assert all(wide == 0 and 300 < narrow <= 400 for wide, narrow in widths)
 
 
-def test_shades_are_lighter_on_a_dark_page_and_nothing_is_white_in_them(chrome):
+def test_shades_are_lighter_on_a_dark_page_and_empty_cells_are_not_white(chrome):
     look = (
         "return [...document.querySelectorAll('image[id*=shade]')]"
         ".map(e => getComputedStyle(e).filter)"
@@ -99,7 +99,7 @@ def test_shades_are_lighter_on_a_dark_page_and_nothing_is_white_in_them(chrome):
         assert found and set(found) == {wanted}
 
 
-def test_folded_columns_are_shown_when_asked_for(chrome):
+def test_hidden_columns_are_shown_on_request(chrome):
     browser.resize(chrome, 1200)
     headers = "document.querySelectorAll('#stages thead th')"
     count = f"return [...{headers}].filter(e => e.offsetWidth).length"
@@ -111,7 +111,7 @@ def test_folded_columns_are_shown_when_asked_for(chrome):
     assert chrome.execute_script(count) == 7
 
 
-def test_a_figure_is_kept_as_svg_in_the_colours_that_are_seen(chrome):
+def test_a_figure_is_saved_as_svg_in_the_displayed_colours(chrome):
     script = """
     const done = arguments[0];
     URL.createObjectURL = blob => { blob.text().then(done); return 'data:,'; };
@@ -151,7 +151,7 @@ return low;
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_the_contrast_that_wcag_asks_for(chrome, scheme):
+def test_text_has_the_contrast_that_wcag_requires(chrome, scheme):
     browser.prefer(chrome, scheme)
     assert chrome.execute_script(CONTRAST) == []
     body = chrome.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -175,7 +175,7 @@ axe.run(document, {runOnly: {type: 'tag', values: tags}}).then(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_axe_finds_nothing_to_complain_of(chrome, width, scheme):
+def test_axe_finds_no_violations(chrome, width, scheme):
     script = browser.axe()
     browser.prefer(chrome, scheme)
     browser.resize(chrome, width)

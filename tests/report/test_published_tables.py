@@ -13,7 +13,7 @@ FOLDERS = {"tiny20": ["tiny20"], "tiny200": ["tiny200", "tiny200_modern"]}
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_published_tables_are_what_the_results_say(
+def test_published_tables_equal_those_made_from_the_results(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)

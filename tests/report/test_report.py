@@ -28,7 +28,7 @@ from tinynet.run.paths import RunPaths
 from tinynet.study.results import Dissection, Split, Subset, write_dissection
 
 
-def test_the_page_is_valid_html_whose_ids_are_unique_and_links_lead_somewhere(page, runs):
+def test_the_page_is_valid_html_with_unique_ids_and_no_dead_links(page):
     html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed")
     html = page.read_text()
     tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
@@ -45,14 +45,14 @@ def test_the_page_is_valid_html_whose_ids_are_unique_and_links_lead_somewhere(pa
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:]))
 
 
-def test_the_page_asks_for_nothing_from_elsewhere(page):
+def test_the_page_loads_nothing_from_other_hosts(page):
     html = page.read_text()
     html = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
     assert not re.search(r"https?://", html)
     assert "default-src 'none'" in html
 
 
-def test_every_figure_says_what_it_shows(page):
+def test_every_figure_has_a_description(page):
     html = page.read_text()
     figures = re.findall(r"<svg[^>]*>.*?</svg>", html, re.DOTALL)
     assert len(figures) >= 6
@@ -62,7 +62,7 @@ def test_every_figure_says_what_it_shows(page):
         assert len(re.search(r"<desc[^>]*>(.*?)</desc>", figure)[1]) > 40
 
 
-def test_hostile_names_reach_the_page_as_text(page):
+def test_hostile_names_are_escaped_on_the_page(page):
     html = page.read_text()
     assert "<script>alert" not in html and "&lt;script&gt;alert" in html
     assert html.count("<script") == 1
@@ -80,7 +80,7 @@ def test_the_tables_numbers_are_those_of_the_files(page, runs):
     assert "tinynet train --stage 1 --seed 2" in html
 
 
-def test_the_page_says_which_command_makes_it_again(page, runs):
+def test_the_page_shows_the_command_that_makes_it(page, runs):
     assert f"tinynet report {runs} " in page.read_text()
     report_data = ReportData([], sources=[Path("my runs")], data_folder=Path("data/lmdb"))
     choice = Choice(stage=7, image="val_0.JPEG")
@@ -103,7 +103,7 @@ def test_an_evaluation_on_a_sample_is_repeated_on_that_sample(tmp_path):
     assert f"{lines[0]} --sample 60" in evaluations_of(run_data)
 
 
-def test_every_figure_can_be_asked_for_alone():
+def test_every_figure_can_be_requested_alone():
     assert tuple(FIGURES) == NAMES
 
 
@@ -201,7 +201,7 @@ def test_the_ten_crops_of_a_variant_are_not_its_stages(runs):
     assert oversampling(ReportData([], dissection=without)).ten_crop is None
 
 
-def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
+def test_trials_and_folds_have_tables_and_figures_of_their_own(page):
     html = page.read_text()
     assert 'id="figure-search-1-stage1-simple"' in html and 'id="figure-folds-1"' in html
     trials = re.search(r'<table id="trials-1"[^>]*>.*?</table>', html, re.DOTALL)[0]
@@ -215,7 +215,7 @@ def test_trials_and_folds_stand_in_tables_and_figures_of_their_own(page):
     assert "trial" not in re.search(r'<table id="runs"[^>]*>.*?</table>', html, re.DOTALL)[0]
 
 
-def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(runs, tmp_path):
+def test_a_dissection_folder_is_reported_with_the_weights_of_its_runs(runs, tmp_path):
     out = tmp_path / "runs" / "dissection"
     shutil.copytree(runs / "stage1_simple", out / "results" / "stage1_simple")
     shutil.copytree(runs / "stage1_simple", out / "runs" / "stage1_simple")
@@ -257,13 +257,13 @@ def test_the_folder_of_a_dissection_is_its_results_with_the_weights_of_its_runs(
     assert done.status == 2 and done.stderr.count("\n") == 1 and "name it alone" in done.stderr
 
 
-def test_an_architecture_has_as_many_classes_as_the_data(runs, tmp_path):
+def test_an_architecture_has_as_many_classes_as_the_data(runs):
     (figure, *_) = make("architecture", collect([runs]), Choice())
     assert figure.title == "Stage 1 Simple model"
     assert "fc2 5" in figure.alt.replace("(", "").replace(")", "").replace(":", "")
 
 
-def test_architectures_stand_in_the_ladders_order_whatever_has_run(tmp_path):
+def test_architectures_are_in_stage_order_whichever_have_run(tmp_path):
     for name in ("mine", "stage4_leaky_relu"):
         run_paths = write_run(tmp_path / name / "seed1")
         shutil.copyfile(StagePaths(PROTOTXT_ROOT, "stage4_leaky_relu").deploy, run_paths.deploy)
@@ -298,14 +298,14 @@ def test_only_draws_one_figure_in_the_format_of_its_suffix(runs, tmp_path):
         assert out.read_bytes().startswith(start)
 
 
-def test_names_of_the_command_are_those_of_the_figures():
+def test_the_command_offers_exactly_the_names_of_the_figures():
     from tinynet.cli.report import NAMES
     from tinynet.report.figures import FIGURES
 
     assert sorted(NAMES) == sorted(FIGURES)
 
 
-def test_a_runs_row_is_found_without_asking_all_runs_for_their_names_again():
+def test_the_row_of_a_run_is_found_without_a_search_through_all_runs():
     """Of a thousand runs each of which is named twice on the page: two million times."""
     asked = []
 

@@ -32,7 +32,7 @@ MADE = Table(
 )
 
 
-def test_numbers_are_flush_right_and_read_by_any_terminal() -> None:
+def test_numbers_are_right_aligned_and_every_terminal_can_show_them() -> None:
     assert as_text(MADE).splitlines() == [
         "stage   accuracy        interval  paper",
         "------  --------  --------------  -----",
@@ -52,7 +52,7 @@ def test_a_narrow_terminal_shows_the_main_columns_and_names_the_others() -> None
     ]
 
 
-def test_columns_of_words_are_broken_into_lines_where_the_table_is_too_wide() -> None:
+def test_text_columns_are_wrapped_where_the_table_is_too_wide() -> None:
     made = of_texts(("job", "message"), [("one", "a word " * 10)], wrap=(1,))
     lines = as_text(made, width=40).splitlines()
     assert max(map(len, lines)) <= 40 and len(lines) > 3

@@ -11,9 +11,7 @@ from tinynet.report.words import lead
 from tinynet.study.table import build
 
 
-def test_the_result_is_that_of_one_crop_or_of_the_crops_where_those_alone_were_evaluated(
-    tmp_path: Path,
-) -> None:
+def test_the_result_is_of_one_crop_or_of_ten_if_only_those_were_evaluated(tmp_path: Path) -> None:
     results = begin(tmp_path)
     add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1], ten_crop=[0, 1, 2])
     table = build(results)

@@ -17,14 +17,16 @@ UNITS = 4  # of the small net
 
 
 @pytest.mark.parametrize("classes", [3, 5])
-def test_a_net_of_the_users_own_is_told_which_layer_to_change(folder: Path, classes: int) -> None:
+def test_the_message_for_a_users_own_net_names_the_layer_to_change(
+    folder: Path, classes: int
+) -> None:
     prototxt = _load(folder, classes)
     with pytest.raises(TinynetError, match="set num_output of its layer 'fc1' to") as refused:
         checks.require_classes(prototxt)
     assert f"train_lmdb has {classes} classes and the net {UNITS};" in str(refused.value)
 
 
-def test_a_net_of_as_many_classes_passes(folder: Path) -> None:
+def test_a_net_with_the_right_number_of_classes_is_accepted(folder: Path) -> None:
     checks.require_classes(_load(folder, UNITS))
 
 

@@ -77,7 +77,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_run(
         child.communicate()
 
 
-def test_whoever_only_asks_keeps_nobody_off(tmp_path: Path) -> None:
+def test_a_query_does_not_block_a_run(tmp_path: Path) -> None:
     """``is_held`` of another process, as of 'jobs status', has the lock while it asks."""
     paths = RunPaths(tmp_path)
     asking = os.open(paths.lock, os.O_RDWR | os.O_CREAT)
@@ -99,7 +99,7 @@ def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path, setting: st
     assert not lock.holder_of(RunPaths(tmp_path)).exists()
 
 
-def test_without_locks_what_another_machine_has_left_is_named_with_what_to_do(
+def test_without_locks_a_holder_file_of_another_machine_is_reported_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:

@@ -35,7 +35,7 @@ def parse(lines: list[str], parser: LogParser) -> list[log.Record]:
     return records + parser.close()
 
 
-def test_records_hold_what_the_log_says_and_speed_leaves_tests_out() -> None:
+def test_records_hold_the_values_of_the_log_and_speed_excludes_tests() -> None:
     first, second = parse(LINES, LogParser(batch_size=50))
     assert first == {"iteration": 10, "lr": 0.01, "train_loss": 4.5, "seconds": 0.5}
     # 10 s from display to display over midnight, 3 of them a test: 10 × 50 images in 7 s
@@ -51,7 +51,7 @@ def test_records_hold_what_the_log_says_and_speed_leaves_tests_out() -> None:
     }
 
 
-def test_a_resumed_session_counts_its_seconds_on() -> None:
+def test_a_resumed_session_continues_the_count_of_seconds() -> None:
     assert parse(LINES, LogParser(50, seconds=100.0))[-1]["seconds"] == 110.5
 
 
@@ -78,7 +78,7 @@ def test_a_loss_that_is_not_finite_is_null_and_valid_json(word: str) -> None:
     assert json.loads(json.dumps(record, allow_nan=False)) == record
 
 
-def test_the_last_display_and_test_of_solve_make_one_record() -> None:
+def test_the_last_display_and_the_last_test_make_one_record() -> None:
     lines = [
         "I1122 23:00:00.000000 1 solver.cpp:289] Solving small",
         "I1122 23:00:01.000000 1 solver.cpp:464] Snapshotting to binary proto file x_iter_25",
@@ -113,7 +113,7 @@ SOUND = '{"iteration": 0, "lr": 0.1}\n{"iteration": 10, "val_loss": null}\n'
      '{"iteration": 10, "train_loss": "4"}', '{"iteration": 10, "train_loss": NaN}',
      '{"iteration": 10, "train_loss": 1e999}', "[" * 100_000],
 )  # fmt: skip
-def test_only_an_unfinished_last_line_is_left_out_and_any_other_damage_is_named(
+def test_only_an_unfinished_last_line_is_ignored_and_other_damage_is_reported(
     tmp_path: Path, damage: str
 ) -> None:
     path = tmp_path / "history.jsonl"
@@ -129,13 +129,13 @@ def test_only_an_unfinished_last_line_is_left_out_and_any_other_damage_is_named(
     assert log.truncate_history(path, 20) == []  # what a resumed run makes from its log again
 
 
-def test_a_last_line_that_lacks_nothing_but_its_end_counts(tmp_path: Path) -> None:
+def test_a_last_line_without_a_newline_counts(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_text(SOUND[:-1])
     assert [r["iteration"] for r in log.read_history(path)] == [0, 10]
 
 
-def test_the_same_command_makes_a_damaged_history_of_a_finished_run_again(
+def test_repeating_the_command_rebuilds_the_damaged_history_of_a_finished_run(
     trained, tmp_path: Path
 ) -> None:
     trained("torch", tmp_path)
@@ -152,7 +152,7 @@ def test_the_same_command_makes_a_damaged_history_of_a_finished_run_again(
     assert path.read_text() == before
 
 
-def test_train_log_reads_in_the_manner_of_caffes_own_tools(trained, tmp_path: Path) -> None:
+def test_train_log_can_be_parsed_as_caffes_own_tools_do(trained, tmp_path: Path) -> None:
     """What their sources do to a line: month and day from fixed columns, `Solving` for the start,
     no blank line after the first iteration."""
     trained("caffe", tmp_path)
@@ -183,7 +183,7 @@ def resumed_log(tmp_path: Path, said: tuple[str, str] = NOW) -> tuple[Path, list
 
 
 @pytest.mark.parametrize("said", [NOW, OF_TINYNET_0_1])
-def test_a_history_can_be_made_again_from_the_log_of_all_sessions(
+def test_a_history_can_be_rebuilt_from_the_log_of_all_sessions(
     tmp_path: Path, said: tuple[str, str]
 ) -> None:
     path, history = resumed_log(tmp_path, said)
@@ -191,7 +191,7 @@ def test_a_history_can_be_made_again_from_the_log_of_all_sessions(
     assert log.rebuild_history(tmp_path / "no.log") == []
 
 
-def test_losses_that_a_kill_kept_from_the_log_are_named() -> None:
+def test_losses_missing_from_the_log_after_a_kill_are_reported() -> None:
     records = [{"iteration": n, "train_loss": 1.0} for n in (0, 10, 30)]
     records.append({"iteration": 20, "val_accuracy": 0.5})
     assert log.missing_displays(records, 10, 40) == [20]
@@ -200,7 +200,7 @@ def test_losses_that_a_kill_kept_from_the_log_are_named() -> None:
 
 @pytest.mark.parametrize("torn", ["", "I1123 00:00:04.000000 77 a.cpp:1] Iteration 30, loss = 3."])
 @pytest.mark.parametrize("block", [7, 1 << 16])
-def test_a_line_that_a_full_disk_has_torn_is_cut_off_before_the_log_resumes(
+def test_a_line_torn_by_a_full_disk_is_removed_before_the_log_resumes(
     torn: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "_BLOCK", block)

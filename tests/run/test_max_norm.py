@@ -53,7 +53,7 @@ def test_another_layers_blobs_are_not_touched() -> None:
     assert net.params["a"][0].data[0].tolist() == [3, 4]
 
 
-def test_a_weight_that_is_no_number_stays_one() -> None:
+def test_a_weight_that_is_nan_stays_nan() -> None:
     net = small_net("InnerProduct")
     net.params["a"][0].data[0, 0] = math.inf
     max_norm.limit(net, 2.0)
@@ -73,7 +73,7 @@ def test_every_snapshot_keeps_to_the_norm_in_either_engine(folder: Path, engine:
     assert max(norms(folder, 8, Path("runs/small/free"))) > LIMIT
 
 
-def test_a_resumed_run_has_the_same_bits_and_keeps_its_norm(folder: Path) -> None:
+def test_a_resumed_run_has_identical_weights_and_keeps_its_norm(folder: Path) -> None:
     pytest.importorskip("torch")
     options = ("--engine", "torch", "--cpu")
     whole = train(folder, *options, "--max-norm", str(LIMIT), "--name", "whole")
@@ -91,7 +91,7 @@ def test_a_resumed_run_has_the_same_bits_and_keeps_its_norm(folder: Path) -> Non
     assert mine.read_bytes() == theirs.read_bytes()
 
 
-def test_transposed_weights_are_refused_before_anything_is_made(folder: Path) -> None:
+def test_transposed_weights_are_refused_before_anything_is_written(folder: Path) -> None:
     net = folder / "small/train_val.prototxt"
     net.write_text(net.read_text().replace("num_output: 4", "num_output: 4 transpose: true"))
     child = train(folder, "--cpu", "--max-norm", "1")
@@ -99,7 +99,7 @@ def test_transposed_weights_are_refused_before_anything_is_made(folder: Path) ->
     assert not (folder / "runs").exists()
 
 
-def test_both_engines_do_the_same(folder: Path, caffe_python: str) -> None:
+def test_max_norm_is_the_same_in_both_engines(folder: Path, caffe_python: str) -> None:
     pytest.importorskip("torch")
     start = train(folder, "--engine", "caffe", "--cpu", "--max-iter", "8", "--name", "start")
     assert start.returncode == 0, start.stderr

@@ -31,7 +31,7 @@ def edited(old: str, new: str) -> TrainingPrototxt:
     return load(SOLVER)
 
 
-def test_the_estimate_is_that_of_the_sizes_by_hand() -> None:
+def test_the_estimate_equals_the_sizes_added_by_hand() -> None:
     prototxt = load(SOLVER)
     assert memory.image_of(prototxt) == (1, 6, 6)
     data, fc1 = 10 * 36, 10 * 4
@@ -49,7 +49,7 @@ def test_the_estimate_is_that_of_the_sizes_by_hand() -> None:
         ("batch_size: 10", "batch_size: 1000000000", "data"),
     ],
 )  # fmt: skip
-def test_sizes_that_no_machine_has_are_refused_with_the_estimate(
+def test_sizes_beyond_any_machines_memory_are_refused_with_the_estimate(
     old: str, new: str, layer: str
 ) -> None:
     prototxt = edited(old, new)
@@ -60,7 +60,7 @@ def test_sizes_that_no_machine_has_are_refused_with_the_estimate(
     assert layer == "test" or f"layer '{layer}'" in str(e.value)
 
 
-def test_a_image_of_100000_by_100000_is_refused() -> None:
+def test_an_image_of_100000_by_100000_is_refused() -> None:
     prototxt = edited(
         'type: "Data" top: "data" top: "label" include { phase: TRAIN }',
         'type: "DummyData" top: "data" top: "label" include { phase: TRAIN } '
@@ -70,7 +70,9 @@ def test_a_image_of_100000_by_100000_is_refused() -> None:
         memory.require(prototxt)
 
 
-def test_such_a_run_is_refused_before_anything_is_made(folder: Path) -> None:
+def test_a_run_that_needs_too_much_memory_is_refused_before_anything_is_written(
+    folder: Path,
+) -> None:
     edited("num_output: 4", "num_output: 2000000000")
     child = small_runs.train(folder)
     assert child.returncode == 1, child.stderr
@@ -91,11 +93,11 @@ def test_such_a_run_is_refused_before_anything_is_made(folder: Path) -> None:
         "the worker (caffe) is out of memory (std::bad_alloc)",
     ],
 )
-def test_every_engines_words_for_it_are_known(message: str) -> None:
+def test_out_of_memory_messages_of_every_engine_are_recognised(message: str) -> None:
     assert memory.is_shortage(message)
 
 
-def test_other_failures_are_no_shortage() -> None:
+def test_other_failures_are_not_taken_for_a_memory_shortage() -> None:
     assert not memory.is_shortage("caffe gave up: Check failed: a == b (1 vs. 2) bad")
 
 
@@ -107,7 +109,7 @@ def test_the_advice_keeps_the_effective_batch() -> None:
     assert "effective batch of 30" in advice and half < memory.estimate(prototxt)  # type: ignore
 
 
-def test_a_worker_without_memory_gets_the_advice(
+def test_a_worker_that_runs_out_of_memory_gets_advice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address space of the worker is limited, so that the engine itself fails."""
@@ -154,7 +156,9 @@ class Layer(caffe.Layer):
 """
 
 
-def test_a_gpus_shortage_within_a_training_is_one_line_and_loses_no_snapshot(folder: Path) -> None:
+def test_a_gpu_that_runs_out_of_memory_in_training_gives_one_line_and_keeps_snapshots(
+    folder: Path,
+) -> None:
     pytest.importorskip("torch")
     (folder / "shortage.py").write_text(SHORTAGE)
     before, loss, after = small_runs.NET.partition('layer { name: "loss"')

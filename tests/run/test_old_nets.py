@@ -57,7 +57,7 @@ def test_a_v1_net_with_an_old_solver_type_trains_to_real_caffes_losses(
     assert real[20] < real[0]
 
 
-def test_the_run_directory_holds_the_net_up_to_date_and_the_user_is_told(folder: Path) -> None:
+def test_the_run_directory_holds_the_upgraded_net_and_the_user_is_told(folder: Path) -> None:
     write_old_files(folder)
     child = train(folder, "--engine", "torch", "--max-iter", "4")
     assert child.returncode == 0, child.stderr
@@ -80,7 +80,7 @@ def test_the_run_directory_holds_the_net_up_to_date_and_the_user_is_told(folder:
     assert "differ" not in child.stderr
 
 
-def test_a_net_inside_an_old_solver_is_brought_up_to_date_too(folder: Path) -> None:
+def test_a_net_inside_an_old_solver_is_upgraded_too(folder: Path) -> None:
     write_old_files(folder)
     solver = small_runs.SOLVER.replace('net: "small/train_val.prototxt"', f"net_param {{ {NET} }}")
     (folder / "small/solver.prototxt").write_text(solver)

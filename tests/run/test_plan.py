@@ -43,7 +43,7 @@ def cut_short(finished: str) -> None:
         path.unlink()
 
 
-def test_a_plan_writes_nothing_whatever_it_comes_to(finished: str) -> None:
+def test_planning_a_run_writes_nothing(finished: str) -> None:
     before = content()
     assert plans.make(request()) is None
     longer = plans.make(request(resume=True, overrides={"max_iter": "32"}))
@@ -60,9 +60,7 @@ def test_a_plan_writes_nothing_whatever_it_comes_to(finished: str) -> None:
     assert content() == before
 
 
-def test_a_run_that_failed_before_its_first_snapshot_gives_way_to_a_mended_one(
-    finished: str,
-) -> None:
+def test_a_run_that_failed_before_its_first_snapshot_can_be_begun_anew(finished: str) -> None:
     PATHS.run_json.write_text(json.dumps({**json.loads(finished), "state": "failed"}))
     with pytest.raises(TinynetError, match="begun with other settings"):  # it can resume
         plans.make(request(overrides={"base_lr": "0.2"}))

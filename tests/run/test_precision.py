@@ -9,7 +9,7 @@ import pytest
 from tests.run.small_runs import record, train
 
 
-def test_a_run_keeps_the_precision_that_it_was_begun_with(folder: Path) -> None:
+def test_a_run_keeps_its_initial_precision(folder: Path) -> None:
     pytest.importorskip("torch")
     child = train(folder, "--engine", "torch", "--cpu", "--precision", "bf16", "--max-iter", "8")
     assert child.returncode == 0, child.stderr
@@ -33,7 +33,7 @@ def test_tf32_on_a_cpu_is_wrong_use(folder: Path) -> None:
     assert not (folder / "runs").exists()
 
 
-def test_real_caffe_has_one_precision(folder: Path, caffe_python: str) -> None:
+def test_real_caffe_offers_only_float32(folder: Path, caffe_python: str) -> None:
     child = train(folder, "--engine", "caffe", "--cpu", "--precision", "bf16")
     assert child.returncode == 2
     assert "--engine torch" in child.stderr

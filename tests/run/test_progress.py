@@ -31,7 +31,7 @@ def test_a_terminal_shows_one_line_with_loss_accuracy_speed_and_time_left() -> N
     assert "1 precision.cpp:1] slow here\n" in stream.getvalue()
 
 
-def test_elsewhere_the_log_is_passed_on_from_solving_on_and_warnings_before_it() -> None:
+def test_without_a_terminal_the_log_is_shown_from_solving_on_and_warnings_before_it() -> None:
     stream = io.StringIO()
     progress = Progress("small", 0, 100, stream=stream)
     lines = [
@@ -48,7 +48,7 @@ def test_elsewhere_the_log_is_passed_on_from_solving_on_and_warnings_before_it()
     assert stream.getvalue().splitlines() == lines[2:]
 
 
-def test_quiet_shows_messages_alone() -> None:
+def test_quiet_shows_only_messages() -> None:
     for stream in (io.StringIO(), Terminal()):
         progress = Progress("small", 0, 100, quiet=True, stream=stream)
         progress.log_line("W1122 23:00:00.000000 1 net.cpp:86] an old field")
@@ -60,7 +60,7 @@ def test_quiet_shows_messages_alone() -> None:
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "gone"), RuntimeError("reentrant call")])
 @pytest.mark.parametrize("stream", [Terminal, io.StringIO])
-def test_what_cannot_be_shown_ends_no_training(
+def test_output_that_cannot_be_written_ends_no_training(
     stream: type[io.StringIO], error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     progress = Progress("small", 0, 100, stream=(shown := stream()))

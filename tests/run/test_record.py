@@ -41,7 +41,7 @@ def test_the_record_names_the_gpu_that_the_worker_named_and_the_last_loss(tmp_pa
     assert record["sessions"][0]["worker"]["device"] == "gpu 1"
 
 
-def test_a_run_that_was_stopped_stands_where_its_newest_snapshot_is(tmp_path: Path) -> None:
+def test_a_stopped_run_is_recorded_at_its_newest_snapshot(tmp_path: Path) -> None:
     made, run_json = session(tmp_path, "stopped")
     with pytest.raises(StoppedEarly, match="at iteration 24 of 24; .* resumes it from the start"):
         made.run()

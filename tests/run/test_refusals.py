@@ -13,7 +13,7 @@ from tinynet.run import training_prototxt
 from tinynet.run.paths import RunPaths
 
 
-def test_changed_prototxt_and_changed_data_are_refused_and_shown(
+def test_changed_prototxt_and_changed_data_are_refused_with_the_difference(
     trained: Trained, tmp_path: Path
 ) -> None:
     trained("torch", tmp_path)
@@ -40,7 +40,7 @@ def test_changed_prototxt_and_changed_data_are_refused_and_shown(
     assert "the data in data/train_lmdb is not the same" in last_line(child)
 
 
-def test_a_net_that_is_refused_is_named_by_the_users_own_file_and_line(folder: Path) -> None:
+def test_a_refused_net_is_reported_by_the_users_own_file_and_line(folder: Path) -> None:
     """Not by the run's copy, whose lines are others, unless the two no longer agree."""
     net = folder / "small/train_val.prototxt"
     net.write_text(small_runs.NET.replace('bottom: "data" top: "fc1"', 'bottom: "no" top: "fc1"'))
@@ -77,7 +77,7 @@ def test_a_cpu_only_caffe_asked_for_a_gpu_is_one_clear_line(
     assert "built for the CPU only" in last_line(child) and caffe_python in last_line(child)
 
 
-def test_a_gpu_that_the_engine_cannot_use_is_refused_before_anything_is_written(
+def test_a_gpu_unusable_for_the_engine_is_refused_before_anything_is_written(
     trained: Trained, engine: str, tmp_path: Path
 ) -> None:
     trained(engine, tmp_path)
@@ -95,7 +95,7 @@ def test_a_gpu_that_the_engine_cannot_use_is_refused_before_anything_is_written(
         assert content() == before
 
 
-def test_a_missing_database_is_named_before_anything_is_made(folder: Path) -> None:
+def test_a_missing_database_is_reported_before_anything_is_written(folder: Path) -> None:
     shutil.rmtree(folder / "data/val_lmdb")
     child = train(folder)
     assert child.returncode == 1
@@ -103,7 +103,7 @@ def test_a_missing_database_is_named_before_anything_is_made(folder: Path) -> No
     assert "(TEST)" in last_line(child) and not (folder / "runs").exists()
 
 
-def test_a_log_that_cannot_be_written_is_named_and_ends_the_run(folder: Path) -> None:
+def test_a_log_that_cannot_be_written_ends_the_run_with_its_name(folder: Path) -> None:
     """Under a limit on the size of files, smaller than the log and larger than what precedes it."""
     child = train(folder, "--cpu", "--engine", "torch", largest_file=6)
     assert child.returncode == 1
@@ -114,7 +114,7 @@ def test_a_log_that_cannot_be_written_is_named_and_ends_the_run(folder: Path) ->
     assert resumed.returncode == 0, resumed.stderr
 
 
-def test_a_resumption_that_cannot_write_leaves_the_prototxt_as_run(folder: Path) -> None:
+def test_a_resume_that_cannot_write_leaves_the_prototxt_unchanged(folder: Path) -> None:
     with (folder / "small/train_val.prototxt").open("a") as net:  # longer than the limit below
         net.writelines(
             f'layer {{ name: "more{i}" type: "Silence" bottom: "label" }}\n' for i in range(9)
@@ -128,6 +128,6 @@ def test_a_resumption_that_cannot_write_leaves_the_prototxt_as_run(folder: Path)
     assert {p.name: p.read_bytes() for p in (folder / RUN).glob("*.prototxt")} == before
 
 
-def test_stage_8_without_a_member_says_which_there_are(folder: Path) -> None:
+def test_stage_8_without_a_member_lists_the_members(folder: Path) -> None:
     child = train(folder, "--stage", "8")
     assert child.returncode == 2 and "--member 1 to --member 11" in last_line(child)

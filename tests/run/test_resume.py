@@ -52,7 +52,7 @@ def walk(solver: Any, iteration: int) -> tuple[int, int]:
     iter_size=st.integers(1, 3),
     initial=st.booleans(),
 )
-def test_skipping_leads_to_the_record_where_an_unbroken_run_is(
+def test_skipping_ends_at_the_record_of_an_uninterrupted_run(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     iteration: int,
@@ -104,7 +104,9 @@ def test_real_caffe_resumes_exactly_where_nothing_is_random(
     assert scores(RUN) == scores(Path("runs/small/whole"))
 
 
-def test_what_is_drawn_anew_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_draws_that_differ_after_a_resume_are_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     prototxt = write(folder)
     assert resume.not_restored(prototxt) == []

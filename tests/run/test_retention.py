@@ -33,7 +33,7 @@ def test_the_newest_k_and_the_best_are_kept(tmp_path: Path) -> None:
     assert iterations(tmp_path) == [20, 40, 50]
 
 
-def test_what_has_not_been_verified_is_neither_counted_nor_deleted(tmp_path: Path) -> None:
+def test_unverified_snapshots_are_neither_counted_nor_deleted(tmp_path: Path) -> None:
     sealed(tmp_path, 10, 20, 30)
     for iteration in (5, 40, 50):
         write_snapshot(tmp_path, iteration)
@@ -41,7 +41,7 @@ def test_what_has_not_been_verified_is_neither_counted_nor_deleted(tmp_path: Pat
     assert iterations(tmp_path) == [5, 20, 30, 40, 50]
 
 
-def test_what_a_kill_left_of_a_deleted_snapshot_goes_the_next_time(tmp_path: Path) -> None:
+def test_remains_of_an_interrupted_deletion_are_removed_next_time(tmp_path: Path) -> None:
     sealed(tmp_path, 10, 20)
     (tmp_path / "snapshot_iter_10.solverstate").unlink()
     snapshots.prune(tmp_path, 2, best=None)
@@ -50,7 +50,7 @@ def test_what_a_kill_left_of_a_deleted_snapshot_goes_the_next_time(tmp_path: Pat
     }
 
 
-def test_the_best_has_the_highest_accuracy_of_those_that_are_there() -> None:
+def test_the_best_snapshot_has_the_highest_accuracy_of_those_present() -> None:
     history = [
         {"iteration": 10, "val_accuracy": 0.5},
         {"iteration": 20, "val_accuracy": 0.9},
@@ -65,7 +65,7 @@ def test_the_best_has_the_highest_accuracy_of_those_that_are_there() -> None:
         assert best == (kept and kept.iteration)
 
 
-def test_what_is_whole_is_sealed_and_what_is_not_is_told(tmp_path: Path) -> None:
+def test_whole_snapshots_are_sealed_and_others_reported(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path)
     paths.snapshots.mkdir()
     told: list[str] = []
@@ -80,7 +80,7 @@ def test_what_is_whole_is_sealed_and_what_is_not_is_told(tmp_path: Path) -> None
     assert iterations(paths.snapshots) == [10, 30, 40]  # nothing was deleted for it
 
 
-def test_a_seal_is_what_sha256sum_checks(tmp_path: Path) -> None:
+def test_a_seal_can_be_checked_by_sha256sum(tmp_path: Path) -> None:
     sealed(tmp_path, 10)
     check = ["sha256sum", "--check", "--strict", "snapshot_iter_10.sha256"]
     assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
@@ -90,7 +90,9 @@ def test_a_seal_is_what_sha256sum_checks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["caffemodel", "solverstate", "sha256"])
-def test_a_flipped_bit_anywhere_in_a_sealed_snapshot_is_seen(tmp_path: Path, suffix: str) -> None:
+def test_a_flipped_bit_anywhere_in_a_sealed_snapshot_is_detected(
+    tmp_path: Path, suffix: str
+) -> None:
     sealed(tmp_path, 10, 20)
     path = tmp_path / f"snapshot_iter_20.{suffix}"
     whole = path.read_bytes()
@@ -109,7 +111,7 @@ def test_a_snapshot_cut_short_before_its_complete_state_is_passed_over(tmp_path:
     assert found is not None and found.iteration == 10 and "cut short" in reasons[0]
 
 
-def test_the_seals_beyond_where_a_run_resumes_are_taken_off(tmp_path: Path) -> None:
+def test_seals_beyond_the_resume_point_are_removed(tmp_path: Path) -> None:
     sealed(tmp_path, 10, 20, 30)
     snapshots.unseal_after(tmp_path, 10)
     assert [path.name for path in tmp_path.glob("*.sha256")] == ["snapshot_iter_10.sha256"]

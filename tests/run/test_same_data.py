@@ -66,7 +66,7 @@ def train(tmp_path: Path) -> Path:
     return rewritten(tmp_path / "train_lmdb", records())
 
 
-def test_what_the_manifest_states_is_taken_over(train: Path) -> None:
+def test_digests_are_taken_from_the_manifest(train: Path) -> None:
     found = entry(train)
     assert found["records"] == COUNT and found["digest"] == "of all"
 
@@ -100,7 +100,7 @@ def test_records_of_another_conversion_are_refused(train: Path, other: Records) 
         entry(train)
 
 
-def test_other_values_under_the_same_keys_are_noticed_at_a_resume(train: Path) -> None:
+def test_changed_values_under_the_same_keys_are_noticed_at_a_resume(train: Path) -> None:
     before = {"path": "x", "bytes": 1, **entry(train)}
     keys = [key for key, _ in records()]
     rewritten(train, [(key, value[::-1]) for key, value in zip(keys, (v for _, v in records()))])
@@ -115,7 +115,7 @@ def test_other_values_under_the_same_keys_are_noticed_at_a_resume(train: Path) -
         assert compare.data_changes([before], [{"path": "x", "bytes": 1, **entry(train)}])
 
 
-def test_an_lmdb_without_manifest_is_known_by_its_sample(tmp_path: Path) -> None:
+def test_an_lmdb_without_a_manifest_is_identified_by_its_sample(tmp_path: Path) -> None:
     path = rewritten(tmp_path / "train_lmdb", records())
     before = entry(path)
     assert "digest" not in before and before["records"] == COUNT
@@ -123,7 +123,7 @@ def test_an_lmdb_without_manifest_is_known_by_its_sample(tmp_path: Path) -> None
     assert compare.data_changes([{"path": "x", **before}], [{"path": "x", **entry(path)}])
 
 
-def test_an_lmdb_that_was_cut_short_is_refused_and_not_a_crash(train: Path) -> None:
+def test_a_truncated_lmdb_is_refused_without_a_crash(train: Path) -> None:
     os.truncate(train / "data.mdb", (train / "data.mdb").stat().st_size // 4)
     with pytest.raises(TinynetError, match="train_lmdb: is damaged|train_lmdb: cannot be read"):
         entry(train)

@@ -125,7 +125,7 @@ def test_two_solvers_make_a_run_like_any_other(folder: Path) -> None:
     assert len(more.stderr.splitlines()) == 1
 
 
-def test_stopped_and_resumed_they_come_to_the_bits_of_an_unbroken_run(folder: Path) -> None:
+def test_two_solvers_stopped_and_resumed_match_an_uninterrupted_run_exactly(folder: Path) -> None:
     (folder / "small/train_val.prototxt").write_text(RANDOM_NET)
     driver.train(request("straight"), print)
     before = processes()
@@ -193,7 +193,7 @@ def test_the_error_of_one_rank_is_the_reason_given(folder: Path) -> None:
     assert processes() == before
 
 
-def test_commands_of_a_launcher_train_one_run_and_end_together(folder: Path) -> None:
+def test_processes_of_a_launcher_train_one_run_and_end_together(folder: Path) -> None:
     """As torchrun starts them; the second time rank 0 refuses, and no other waits for it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -29,7 +29,9 @@ def write_snapshot(folder: Path, iteration: int, value: float = 0.5) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["caffemodel", "solverstate"])
-def test_a_snapshot_cut_anywhere_is_never_taken_for_whole(tmp_path: Path, suffix: str) -> None:
+def test_a_snapshot_truncated_anywhere_is_never_taken_for_whole(
+    tmp_path: Path, suffix: str
+) -> None:
     write_snapshot(tmp_path, 10)
     write_snapshot(tmp_path, 20)
     path = tmp_path / f"snapshot_iter_20.{suffix}"
@@ -44,7 +46,7 @@ def test_a_snapshot_cut_anywhere_is_never_taken_for_whole(tmp_path: Path, suffix
 
 
 @pytest.mark.parametrize("is_sealed", [False, True])
-def test_a_snapshot_that_cannot_be_read_at_the_moment_is_not_passed_over(
+def test_a_temporary_read_error_does_not_pass_over_a_snapshot(
     is_sealed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network file system has hiccups; what lies beyond an older one would be written over."""
@@ -87,20 +89,20 @@ def test_snapshots_after_the_last_sound_iteration_are_passed_over(tmp_path: Path
     assert found is not None and found.iteration == 20 and len(reasons) == 1
 
 
-def test_iterations_are_ordered_by_number_and_half_pairs_left_out(tmp_path: Path) -> None:
+def test_snapshots_are_ordered_by_iteration_and_incomplete_pairs_ignored(tmp_path: Path) -> None:
     for iteration in (9, 100, 20):
         write_snapshot(tmp_path, iteration)
     (tmp_path / "snapshot_iter_100.caffemodel").unlink()
     assert [s.iteration for s in snapshots.snapshots(tmp_path)] == [9, 20]
 
 
-def test_a_state_that_leads_to_its_model_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_state_whose_path_leads_to_its_model_is_used_unchanged(tmp_path: Path) -> None:
     write_snapshot(tmp_path, 10)
     (snapshot,) = snapshots.snapshots(tmp_path)
     assert snapshots.resumable_state(snapshot) == snapshot.state
 
 
-def test_a_moved_state_is_led_to_the_model_beside_it(tmp_path: Path) -> None:
+def test_a_moved_state_is_pointed_to_the_model_beside_it(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     write_snapshot(tmp_path / "old", 10)
     os.rename(tmp_path / "old", tmp_path / "new")
@@ -113,7 +115,7 @@ def test_a_moved_state_is_led_to_the_model_beside_it(tmp_path: Path) -> None:
     assert state.iter == 10 and len(state.history) == 2
 
 
-def test_a_solverstate_given_for_weights_is_named_as_such(tmp_path: Path) -> None:
+def test_a_solverstate_given_as_weights_is_recognised(tmp_path: Path) -> None:
     write_snapshot(tmp_path, 10)
     snapshots.require_whole_model(tmp_path / "snapshot_iter_10.caffemodel")
     with pytest.raises(TinynetError, match="takes the .caffemodel beside it"):

@@ -70,7 +70,7 @@ def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
     assert numbers == sorted(set(numbers)) and numbers[-1] < run["iteration"]
 
 
-def test_a_terminal_that_is_closed_stops_the_run_with_a_snapshot(folder: Path) -> None:
+def test_closing_the_terminal_stops_the_run_with_a_snapshot(folder: Path) -> None:
     """As where a connection breaks: SIGHUP, and nothing can be shown any longer."""
     pytest.importorskip("torch")
     ours, terminal = os.openpty()

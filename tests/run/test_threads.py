@@ -15,7 +15,7 @@ def threads_of(state: Path) -> int:
     return int(json.loads(state.read_text())["made_with"]["threads"])
 
 
-def test_a_run_keeps_the_number_of_threads_that_it_was_begun_with(folder: Path) -> None:
+def test_a_run_keeps_its_initial_number_of_threads(folder: Path) -> None:
     pytest.importorskip("torch")
     begun = train(folder, "--engine", "torch", "--cpu", "--max-iter", "8")
     assert begun.returncode == 0 and "thread" not in begun.stderr, begun.stderr
@@ -33,7 +33,7 @@ def test_a_run_keeps_the_number_of_threads_that_it_was_begun_with(folder: Path) 
     assert threads_of(state) == 3
 
 
-def test_a_run_of_before_the_record_gets_its_number_now(folder: Path) -> None:
+def test_a_run_of_an_earlier_version_gets_its_number_of_threads_on_resume(folder: Path) -> None:
     pytest.importorskip("torch")
     assert train(folder, "--engine", "torch", "--cpu", "--max-iter", "8").returncode == 0
     path = folder / RUN / "run.json"

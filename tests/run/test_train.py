@@ -11,7 +11,7 @@ import pytest
 from tests.run.small_runs import RUN, Trained, history, record, train
 
 
-def test_a_run_directory_holds_what_the_design_names(
+def test_a_run_directory_holds_the_documented_files(
     trained: Trained, engine: str, tmp_path: Path
 ) -> None:
     trained(engine, tmp_path)
@@ -41,7 +41,7 @@ def test_history_has_every_display_and_test_and_a_test_of_the_final_weights(
     assert records[24]["train_loss"] < records[0]["train_loss"]
 
 
-def test_the_summary_has_the_loss_of_the_last_iteration_displayed_or_not(
+def test_the_summary_has_the_loss_of_the_last_iteration_even_if_not_displayed(
     folder: Path, engine: str
 ) -> None:
     summaries = {}

@@ -28,7 +28,7 @@ def edit(old: str, new: str, path: str = "small/train_val.prototxt") -> None:
     Path(path).write_text(source.replace(old, new))
 
 
-def test_the_copies_lead_into_the_run_directory_and_data_stays_where_it_is() -> None:
+def test_copied_prototxt_points_into_the_run_directory_and_data_paths_stay() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     texts = load(SOLVER, {"max_iter": "5", "lr_policy": "exp", "gamma": "0.9"}).texts(paths)
     solver = text.parse(texts["solver.prototxt"], schema.SolverParameter, "solver")
@@ -72,7 +72,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("field", "value", "message"), REFUSED)
-def test_a_value_that_no_solver_has_is_refused_where_it_is_read(
+def test_an_invalid_solver_value_is_refused_when_it_is_read(
     field: str, value: str, message: str
 ) -> None:
     with pytest.raises(UsageError) as given:
@@ -90,12 +90,12 @@ def test_a_value_that_no_solver_has_is_refused_where_it_is_read(
     assert read.value.exit_status == 1
 
 
-def test_a_value_of_the_file_is_no_fault_where_another_takes_its_place() -> None:
+def test_an_invalid_value_of_the_file_is_ignored_when_it_is_overridden() -> None:
     edit("base_lr: 0.1", "base_lr: nan", "small/solver.prototxt")
     assert load(SOLVER, {"base_lr": "0.5"}).solver.base_lr == 0.5
 
 
-def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
+def test_a_field_that_caffe_does_not_read_may_hold_any_value() -> None:
     edit("random_seed: 7", "random_seed: 4294967303 gamma: -1 stepsize: 0", "small/solver.prototxt")
     assert load(SOLVER).solver.lr_policy == "fixed"
 
@@ -105,7 +105,7 @@ def test_what_caffe_does_not_read_in_a_file_may_hold_anything() -> None:
     [("snapshot_prefix", "x"), ("snapshot_format", "HDF5"), ("snapshot_after_train", "false"),
      ("solver_mode", "GPU"), ("device_id", "1"), ("solver_type", "ADAM"), ("net_param", "{}")],
 )  # fmt: skip
-def test_what_is_for_the_run_to_decide_is_not_set(field: str, value: str) -> None:
+def test_fields_that_the_run_decides_cannot_be_set(field: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--set {field}={value}: "):
         load(SOLVER, {field: value})
 
@@ -117,7 +117,7 @@ def test_a_run_ends_with_a_snapshot_of_caffes_binary_files_whatever_its_solver_s
     assert solver.snapshot_format == schema.SolverParameter.BINARYPROTO
 
 
-def test_the_older_solver_type_is_read_as_the_type_that_it_means() -> None:
+def test_the_old_solver_type_is_read_as_the_type_that_it_means() -> None:
     edit("random_seed: 7", "solver_type: NESTEROV", "small/solver.prototxt")
     assert load(SOLVER).solver.type == "Nesterov"
     edit("solver_type: NESTEROV", 'solver_type: ADAM type: "SGD"', "small/solver.prototxt")
@@ -126,13 +126,13 @@ def test_the_older_solver_type_is_read_as_the_type_that_it_means() -> None:
 
 
 @pytest.mark.parametrize(("seed", "message"), [("4294967296", "lies in"), ("-1", "from 0 on")])
-def test_a_seed_that_is_set_is_one_that_the_generator_can_hold(seed: str, message: str) -> None:
+def test_a_seed_beyond_the_random_generators_range_is_refused(seed: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"--set random_seed={seed}: .*{message}"):
         load(SOLVER, {"random_seed": seed})
     assert load(SOLVER, {"random_seed": "4294967295"}).solver.random_seed == 2**32 - 1
 
 
-def test_a_missing_net_says_where_paths_start(folder: Path) -> None:
+def test_the_message_for_a_missing_net_says_where_paths_start(folder: Path) -> None:
     edit("small/train_val", "small/no", "small/solver.prototxt")
     with pytest.raises(TinynetError, match=f"small/no.prototxt is not there.*{folder}"):
         load(SOLVER)
@@ -182,7 +182,7 @@ def test_the_divergence_limit_is_where_softmax_loss_saturates(
     assert found is None if limit is None else found == pytest.approx(limit)
 
 
-def test_comparison_shows_what_changed_and_not_where_it_lies() -> None:
+def test_comparison_shows_changed_values_and_ignores_paths() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     Path(paths.root).mkdir(parents=True)
     for name, content in load(SOLVER).texts(paths).items():
@@ -217,7 +217,7 @@ def test_data_of_the_same_content_may_lie_elsewhere() -> None:
     assert len(compare.changes(paths, prototxt, moved)) == 2
 
 
-def test_a_copy_that_is_no_text_any_more_is_told_as_a_change() -> None:
+def test_a_copy_that_is_no_longer_text_counts_as_a_change() -> None:
     paths = RunPaths(Path("runs/small/seed7"))
     Path(paths.root).mkdir(parents=True)
     paths.solver.write_bytes(b"\xff\x00")
@@ -232,7 +232,7 @@ def test_a_deploy_net_that_is_no_prototxt_is_refused_before_training() -> None:
         load(SOLVER)
 
 
-def test_data_is_compared_by_digest_where_one_is_known() -> None:
+def test_data_is_compared_by_digest_when_both_digests_are_known() -> None:
     old = [{"path": "a", "bytes": 5, "digest": "x"}, {"path": "b", "bytes": 5}]
     assert compare.data_changes(old, [{"path": "a", "bytes": 6, "digest": "x"}]) == []
     assert compare.data_changes(old, [{"path": "a", "bytes": 5, "digest": "y"}]) != []
@@ -243,13 +243,13 @@ def test_data_is_compared_by_digest_where_one_is_known() -> None:
     assert compare.data_changes([now], [{**now, "sample": "2"}]) != []
 
 
-def test_overrides_leave_the_solver_file_alone() -> None:
+def test_overrides_do_not_change_the_solver_file() -> None:
     before = SOLVER.read_text()
     load(SOLVER, {"max_iter": "5"})
     assert SOLVER.read_text() == before == small_runs.SOLVER
 
 
-def test_weights_of_which_the_net_takes_none_are_named_and_others_are_not(tmp_path: Path) -> None:
+def test_a_warning_names_weights_of_which_the_net_takes_none(tmp_path: Path) -> None:
     """Caffe trains on from drawn weights without a word."""
     prototxt = load(SOLVER)
     learned = [layer.name for layer in prototxt.train_net.layer if layer.type == "InnerProduct"]

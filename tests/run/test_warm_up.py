@@ -61,7 +61,7 @@ def test_the_rate_rises_then_the_solver_resumes_in_one_run(folder: Path, engine:
     assert again.returncode == 0 and "is finished" in again.stderr
 
 
-def test_it_is_what_caffes_own_tool_does_with_the_two_files(folder: Path) -> None:
+def test_a_warm_up_does_what_caffes_own_tool_does_with_the_two_files(folder: Path) -> None:
     pytest.importorskip("torch")
     warm_up(folder)
     child = train(folder, "--engine", "torch", "--cpu")
@@ -84,7 +84,7 @@ def test_it_is_what_caffes_own_tool_does_with_the_two_files(folder: Path) -> Non
     assert all((a == b).all() for a, b in zip(weights(folder), theirs))
 
 
-def test_both_engines_do_the_same(folder: Path, caffe_python: str) -> None:
+def test_a_warm_up_is_the_same_in_both_engines(folder: Path, caffe_python: str) -> None:
     pytest.importorskip("torch")
     warm_up(folder)
     for engine in ("caffe", "torch"):
@@ -96,7 +96,7 @@ def test_both_engines_do_the_same(folder: Path, caffe_python: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [3, 9])  # within the warm-up, and behind it
-def test_a_run_cut_short_resumes_exactly_where_it_was(folder: Path, lost: int) -> None:
+def test_an_interrupted_warm_up_resumes_exactly(folder: Path, lost: int) -> None:
     pytest.importorskip("torch")
     warm_up(folder)
     options = ("--engine", "torch", "--cpu", "--keep", "0", "--snapshot", "3")
@@ -139,7 +139,7 @@ def test_a_warm_up_that_does_not_fit_is_refused_in_one_line(
     assert child.stderr.count("\n") == 1 and not (folder / "runs").exists()
 
 
-def test_a_warm_up_that_comes_goes_or_changes_is_another_run(folder: Path) -> None:
+def test_a_run_whose_warm_up_was_added_removed_or_changed_is_refused(folder: Path) -> None:
     pytest.importorskip("torch")
     file = warm_up(folder)
     options = ("--engine", "torch", "--cpu")

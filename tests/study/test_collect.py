@@ -23,7 +23,7 @@ from tinynet.study.settings import read_settings, write_settings
 from tinynet.study.trainings import DissectionRequest
 
 
-def test_a_run_without_the_variants_max_norm_is_not_taken_over(asked: DissectionRequest) -> None:
+def test_a_run_without_the_variants_max_norm_is_not_collected(asked: DissectionRequest) -> None:
     name = "variant_dropout_everywhere"
     asked = replace(asked, stages=[], variants=[name], seeds=[1])
     settings, _ = prepare(asked)
@@ -53,7 +53,7 @@ def test_collect_adds_the_names_of_the_classes_to_older_results(
         assert read_settings(results) == settings
 
 
-def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
+def test_damage_in_a_run_is_reported_with_the_command_that_repairs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
@@ -77,7 +77,7 @@ def test_damage_in_a_run_is_named_with_the_command_that_mends_it(
     assert not results.run(name).root.exists()
 
 
-def test_probabilities_of_other_images_are_not_taken_over(
+def test_probabilities_of_other_images_are_not_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
@@ -100,7 +100,7 @@ def test_probabilities_of_other_images_are_not_taken_over(
 
 
 @pytest.mark.parametrize("lost", ["test_10crop.npz", "history.jsonl", "run.json", "scores.json"])
-def test_a_file_lost_from_the_results_is_made_again_from_the_run_or_named(
+def test_a_file_lost_from_the_results_is_restored_from_the_run_or_named(
     asked: DissectionRequest, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     for check in ("_require_recipe", "_require_images"):

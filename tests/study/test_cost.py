@@ -30,7 +30,7 @@ def test_a_training_costs_its_iterations_its_tests_and_its_evaluations(tmp_path:
     assert found.images == pytest.approx(20 * 781 * 128 + found.tested / 3)
 
 
-def test_the_pace_is_that_of_the_last_minute_and_all_is_told_by_operations(
+def test_the_pace_is_that_of_the_last_minute_and_the_rest_is_scaled_by_operations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Cost("a/seed1", iterations=1000, batch=10, tested=0, multiply_adds=5)
@@ -64,7 +64,7 @@ def test_the_pace_is_that_of_the_last_minute_and_all_is_told_by_operations(
     assert line.endswith("all about 1 h 23 min left")  # b's 100,000 images of a's kind
 
 
-def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) -> None:
+def test_the_expected_time_of_a_run_is_bounded_by_the_rates_of_others(tmp_path: Path) -> None:
     small, middle, large, huge = (
         Cost(f"{name}/seed1", iterations=100, batch=10, tested=300, multiply_adds=size)
         for name, size in (("small", 10), ("middle", 20), ("large", 40), ("huge", 80))
@@ -84,9 +84,8 @@ def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) 
     images = 100 * 10 + 300 / 3
     # 20 s for the processes to begin
     assert pace.expected("small/seed1") == pytest.approx(20 + (images - 10 * 10) / 100)
-    assert pace.expected("middle/seed1") == pytest.approx(
-        20 + images / 50
-    )  # at most as long as large
+    # at most as long as large
+    assert pace.expected("middle/seed1") == pytest.approx(20 + images / 50)
     assert pace.expected("huge/seed1") == pytest.approx(20 + 2 * images / 50)  # twice the products
 
 
@@ -94,5 +93,5 @@ def test_a_run_is_expected_to_take_what_the_others_show_at_most(tmp_path: Path) 
     ("seconds", "text"),
     [(40, "40 s"), (720, "12 min"), (19_200, "5 h 20 min"), (7200, "2 h"), (273_600, "3 d 4 h")],
 )
-def test_a_duration_is_said_in_two_units_at_most(seconds: float, text: str) -> None:
+def test_a_duration_is_printed_in_at_most_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text

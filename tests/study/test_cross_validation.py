@@ -47,7 +47,7 @@ def add_fold(root: Path, number: int, right: list[int]) -> ResultsPaths:
     return results
 
 
-def test_the_summary_is_that_of_counting(tmp_path: Path) -> None:
+def test_the_summary_equals_a_direct_count(tmp_path: Path) -> None:
     add_fold(tmp_path, 1, [0, 1, 2, 3, 6])
     add_fold(tmp_path, 2, [0, 1, 2, 3, 4, 7, 8])
     (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
@@ -62,13 +62,13 @@ def test_the_summary_is_that_of_counting(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "folds.json").read_text())["folds"] == 2
 
 
-def test_a_fold_that_has_not_run_leaves_the_mean_open(tmp_path: Path) -> None:
+def test_a_missing_fold_leaves_the_mean_undefined(tmp_path: Path) -> None:
     add_fold(tmp_path, 1, [0, 1, 2])
     (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
     assert found.folds == [pytest.approx(3 / 9), None] and found.mean is None
 
 
-def test_a_fold_that_diverged_is_called_so_and_not_one_that_has_not_run(tmp_path: Path) -> None:
+def test_a_diverged_fold_is_not_reported_as_not_run(tmp_path: Path) -> None:
     add_fold(tmp_path, 1, [0, 1, 2])
     results = add_fold(tmp_path, 2, [0])
     path = results.scores(f"{STAGE}/seed1")

@@ -23,7 +23,7 @@ from tinynet.study.cost import Cost, Pace
 from tinynet.study.results import ResultsPaths, read_dissection
 
 
-def test_what_is_done_for_other_results_or_was_lost_from_them_is_left(
+def test_only_jobs_missing_from_these_results_are_left_to_do(
     lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -59,7 +59,7 @@ def test_what_is_done_for_other_results_or_was_lost_from_them_is_left(
         (("--evaluate",), "--evaluate goes with --collect"),
     ],
 )
-def test_options_that_do_nothing_there_are_refused(
+def test_options_without_effect_are_refused(
     lmdb: Path, tmp_path: Path, options: tuple, says: str
 ) -> None:
     done = run("dissect", lmdb, "--out", tmp_path / "d", *options)
@@ -67,15 +67,13 @@ def test_options_that_do_nothing_there_are_refused(
     assert not (tmp_path / "d").exists()
 
 
-def test_trainings_share_a_gpu_only_where_there_is_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_trainings_share_a_gpu_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinynet.cli.dissect_work.gpus.are_here", lambda: False)
     with pytest.raises(UsageError, match="no GPU is here; --processes N shares the cores"):
         Devices("auto", None, False, None, 2).slots()
 
 
-def test_a_training_is_begun_while_it_can_end_in_the_time_given(
+def test_a_training_begins_only_if_it_can_end_in_the_time_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
@@ -94,12 +92,12 @@ def test_a_training_is_begun_while_it_can_end_in_the_time_given(
     assert not fits(job)
 
 
-def test_options_that_need_a_split_say_so(lmdb: Path, tmp_path: Path) -> None:
+def test_options_that_need_a_split_are_refused_without_one(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--half-val", "--out", tmp_path / "d")
     assert done.status == 2 and "--split-seed" in done.stderr
 
 
-def test_without_data_no_folder_is_begun(tmp_path: Path) -> None:
+def test_without_data_no_folder_is_created(tmp_path: Path) -> None:
     done = run("dissect", tmp_path / "nothing", "--jobs", "--out", tmp_path / "d")
     assert done.status == 1 and "run 'tinynet data convert'" in done.stderr
     assert not (tmp_path / "d").exists()
@@ -125,12 +123,12 @@ def test_a_split_that_fails_leaves_nothing(
     assert (tmp_path / out / "mine").exists()
 
 
-def test_collect_without_a_dissection_says_what_begins_one(tmp_path: Path) -> None:
+def test_collect_without_a_dissection_names_the_command_that_begins_one(tmp_path: Path) -> None:
     done = run("dissect", "--collect", "--out", tmp_path)
     assert done.status == 2 and "tinynet dissect DATA" in done.stderr
 
 
-def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
+def test_a_plan_shows_what_is_left_and_how_long_it_takes_and_writes_nothing(
     lmdb: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "d"
@@ -144,12 +142,12 @@ def test_a_plan_says_what_is_left_and_how_long_it_takes_and_writes_nothing(
     assert not out.exists()
 
 
-def test_a_plan_is_no_list_of_jobs(lmdb: Path, tmp_path: Path) -> None:
+def test_a_plan_is_not_a_job_list(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--plan", "--jobs", "--out", tmp_path / "d")
     assert done.status == 2 and "--plan, --write-jobs and --collect: choose one" in done.stderr
 
 
-def test_an_engine_is_wanted_only_where_something_is_left_to_train(
+def test_an_engine_is_required_only_if_something_is_left_to_train(
     lmdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_engine(*_: object) -> None:

@@ -39,7 +39,7 @@ def test_every_training_is_one_job_that_trains_evaluates_and_collects(
     assert settings.reported.name == "test" and settings.tuning is not None
 
 
-def test_what_is_in_the_results_is_not_done_again(asked: DissectionRequest) -> None:
+def test_finished_results_are_not_computed_again(asked: DissectionRequest) -> None:
     _, jobs = prepare(asked)
     add_run(asked.folders.results, "stage1_simple/seed2", 2, one_crop=[0])
     _, left = prepare(asked)
@@ -47,7 +47,7 @@ def test_what_is_in_the_results_is_not_done_again(asked: DissectionRequest) -> N
     assert gone == {"stage1_simple-seed2"}
 
 
-def test_more_seeds_and_stages_add_to_what_is_there(asked: DissectionRequest) -> None:
+def test_more_seeds_and_stages_add_to_existing_results(asked: DissectionRequest) -> None:
     first = replace(asked, stages=[1])
     prepare(first)
     settings, jobs = prepare(replace(first, stages=[2], seeds=[1, 2, 3]))
@@ -71,9 +71,7 @@ def test_an_ensemble_keeps_its_members_when_seeds_are_added(asked: DissectionReq
     assert sorted(names) == sorted(run.replace("/", "-") for run in before.members)
 
 
-def test_the_commands_that_were_given_are_kept_until_one_asks_for_all(
-    asked: DissectionRequest,
-) -> None:
+def test_earlier_commands_are_kept_until_one_covers_all(asked: DissectionRequest) -> None:
     asked = replace(asked, stages=[1], seeds=[1, 2], command="first")
     assert prepare(asked)[0].command == "first"
     settings, _ = prepare(replace(asked, stages=[2], seeds=[1, 2, 3], command="second"))
@@ -83,7 +81,7 @@ def test_the_commands_that_were_given_are_kept_until_one_asks_for_all(
     assert settings.command == "all"
 
 
-def test_two_commands_at_once_lose_nothing_of_each_other(
+def test_two_simultaneous_commands_lose_nothing_of_each_other(
     asked: DissectionRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = replace(asked, stages=[1], seeds=[1])
@@ -117,7 +115,9 @@ def test_two_commands_at_once_lose_nothing_of_each_other(
         ({"plan": None}, "another reported split"),
     ],
 )
-def test_another_experiment_is_refused(asked: DissectionRequest, change: dict, says: str) -> None:
+def test_results_of_another_experiment_are_refused(
+    asked: DissectionRequest, change: dict, says: str
+) -> None:
     asked = replace(asked, stages=[1])
     prepare(asked)
     with pytest.raises(UsageError, match=says):
@@ -151,7 +151,7 @@ def test_the_warm_up_of_a_variant_is_part_of_its_recipe(asked: DissectionRequest
     assert 'warm-up lr_policy unset, not "inv"' in found
 
 
-def test_the_order_of_work_is_what_a_reader_wants_first(asked: DissectionRequest) -> None:
+def test_jobs_are_ordered_by_what_a_reader_wants_first(asked: DissectionRequest) -> None:
     asked = replace(asked, stages=[1, 7, 3, 8], variants=["variant_modern"], seeds=[1, 2, 3])
     names = [job.run.parent.name + "/" + job.run.name for job in prepare(asked)[1] if job.run]
     assert names == [
@@ -183,7 +183,7 @@ def test_two_dissections_of_the_same_results_change_them_one_after_the_other(
     assert entered.is_set()
 
 
-def test_any_seeds_may_be_asked_for(asked: DissectionRequest) -> None:
+def test_any_seeds_may_be_requested(asked: DissectionRequest) -> None:
     settings, jobs = prepare(replace(asked, seeds=[4, 2]))
     assert settings.seeds == [2, 4]
     assert settings.members[:2] == ["stage7_dropout2/seed2", "stage7_dropout2/seed4"]

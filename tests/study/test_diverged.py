@@ -42,7 +42,9 @@ def _collect(results: ResultsPaths, name: str) -> bool:
     return collect.collect(RunPaths(results.root.parent / "runs" / name), name, results, settings)
 
 
-def test_the_table_and_its_csv_say_so_and_average_the_rest(results: ResultsPaths) -> None:
+def test_the_table_and_its_csv_mark_a_diverged_run_and_average_the_rest(
+    results: ResultsPaths,
+) -> None:
     table = build(results)
     assert [run.state for run in table.stages[0].runs] == ["finished", "diverged"]
     assert table.stages[0].one_crop is not None and table.stages[0].one_crop.seeds == [1]
@@ -52,7 +54,7 @@ def test_the_table_and_its_csv_say_so_and_average_the_rest(results: ResultsPaths
     assert [row["state"] for row in rows] == ["finished", "diverged"]
 
 
-def test_a_stage_all_of_whose_runs_diverged_is_not_called_not_run(results: ResultsPaths) -> None:
+def test_a_stage_whose_runs_all_diverged_is_not_called_not_run(results: ResultsPaths) -> None:
     for path in results.run(SEEDS[0]).root.iterdir():
         path.unlink()
     results.run(SEEDS[0]).root.rmdir()
@@ -61,7 +63,7 @@ def test_a_stage_all_of_whose_runs_diverged_is_not_called_not_run(results: Resul
     assert "not run" not in line
 
 
-def test_the_report_of_the_results_has_the_run_with_its_reason(
+def test_the_report_shows_a_diverged_run_with_its_reason(
     results: ResultsPaths, tmp_path: Path
 ) -> None:
     write_dissection(results.root, build(results))
@@ -72,9 +74,7 @@ def test_the_report_of_the_results_has_the_run_with_its_reason(
     assert row.count("diverged") == 2 and "not run" not in row  # one crop, ten crops
 
 
-def test_a_diverged_run_gives_way_to_the_one_that_is_trained_after_it(
-    results: ResultsPaths,
-) -> None:
+def test_a_diverged_run_is_replaced_by_a_later_training(results: ResultsPaths) -> None:
     assert not _collect(results, SEEDS[1])  # once more changes nothing
     assert collect.missing(results, SEEDS[1], build(results)) == []
     run = RunPaths(results.root.parent / "runs" / SEEDS[1])
@@ -83,9 +83,7 @@ def test_a_diverged_run_gives_way_to_the_one_that_is_trained_after_it(
     assert [run.state for run in build(results).stages[0].runs] == ["finished", "finished"]
 
 
-def test_a_report_of_run_directories_says_so_of_a_stage_that_has_nothing_else(
-    tmp_path: Path,
-) -> None:
+def test_a_report_of_run_directories_marks_a_stage_with_only_diverged_runs(tmp_path: Path) -> None:
     write_run(tmp_path / "stage1_simple/seed1", state=DIVERGED, message=WHY, evaluated=False)
     write_run(tmp_path / "stage2_dropout1/seed1")
     table = stage_tables.stages(report_data.collect([tmp_path]))

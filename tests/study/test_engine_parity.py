@@ -47,9 +47,7 @@ def test_displacements_are_compared_by_their_relative_l2_difference() -> None:
     assert found.farthest.apart == pytest.approx(0.1) and not found.agrees
 
 
-def test_losses_part_at_the_first_that_is_a_thousandth_off_and_inputs_at_the_first_other_one() -> (
-    None
-):
+def test_losses_diverge_at_a_difference_of_0_1_percent_and_inputs_at_any() -> None:
     reference = made([2.0, 2.0, 2.0, 4.0], [1.0, 0.0], [7, 8, 9, 10])
     found = parity.compare(reference, made([2.0, 2.001, 2.003, 4.1], [1.0, 0.0], [7, 8, 0, 0]))
     np.testing.assert_allclose(found.differences, [0, 0.0005, 0.0015, 0.025], atol=1e-9)
@@ -79,7 +77,7 @@ def test_both_engines_draw_the_same_and_learn_the_same(solver: Path, caffe_pytho
     assert min(moved.displacement for moved in torch.moved) > 1e-3, "nothing was learned"
 
 
-def test_real_caffe_runs_once_more_on_as_many_threads_as_asked_and_nothing_else_differs(
+def test_the_second_run_of_real_caffe_differs_only_in_its_number_of_threads(
     solver: Path, caffe_python: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = process.start_worker
@@ -117,7 +115,7 @@ def test_the_loss_of_an_iteration_is_the_mean_of_its_passes(
 
 
 @pytest.mark.parametrize("kind", ["caffemodel", "solverstate"])
-def test_both_start_from_a_snapshot_also_of_a_run_that_was_moved(
+def test_both_engines_start_from_a_snapshot_even_of_a_moved_run(
     kind: str, solver: Path, caffe_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLOG_minloglevel", "2")

@@ -30,7 +30,7 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_what_was_packed_run_by_run_is_the_results_folder_again(tmp_path: Path) -> None:
+def test_unpacking_restores_the_results_folder_from_packs_by_run(tmp_path: Path) -> None:
     results = begin(tmp_path / "results")
     for run, seed in (("stage1_simple/seed1", 1), ("stage2_dropout1/seed1", 1)):
         add_run(results, run, seed, one_crop=[0, seed])
@@ -46,7 +46,7 @@ def test_what_was_packed_run_by_run_is_the_results_folder_again(tmp_path: Path) 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["runs1.tar", TABLE]
 
 
-def test_limits_are_kept_and_what_finds_no_room_is_named(tmp_path: Path) -> None:
+def test_size_limits_are_kept_and_runs_left_out_are_named(tmp_path: Path) -> None:
     results = begin(tmp_path / "results", seeds=list(range(1, 8)))
     names = [f"stage1_simple/seed{seed}" for seed in range(1, 8)]
     for seed, name in enumerate(names, 1):
@@ -69,7 +69,7 @@ def test_limits_are_kept_and_what_finds_no_room_is_named(tmp_path: Path) -> None
     assert sum(path.stat().st_size for path in (tmp_path / "few").iterdir()) <= total.all
 
 
-def test_another_file_in_the_place_of_one_is_named(tmp_path: Path) -> None:
+def test_a_foreign_file_in_place_of_a_pack_is_refused_by_name(tmp_path: Path) -> None:
     results = begin(tmp_path / "results")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "runs1.tar").write_text("no tar")

@@ -13,12 +13,12 @@ from tinynet.errors import TinynetError
 from tinynet.study.results import ResultsPaths, read_dissection, write_dissection
 
 
-def test_a_dissection_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_dissection_round_trips(tmp_path: Path) -> None:
     write_dissection(tmp_path, TABLE)
     assert read_dissection(tmp_path) == TABLE
 
 
-def test_the_csv_has_a_line_for_each_run_and_leaves_empty_what_has_not_run(tmp_path: Path) -> None:
+def test_the_csv_has_a_line_for_each_run_and_empty_cells_where_none_has_run(tmp_path: Path) -> None:
     write_dissection(tmp_path, TABLE)
     with ResultsPaths(tmp_path).csv.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -37,7 +37,7 @@ def test_the_csv_has_a_line_for_each_run_and_leaves_empty_what_has_not_run(tmp_p
     [{"version": 99}, {"stages": [{}]}, {"reported": None}, {"settings": [1]},
      {"reported": {"name": "../x", "role": "", "images": 1}}, {"ensemble": {"members": 3}}],
 )  # fmt: skip
-def test_another_form_of_table_is_refused_in_one_line(tmp_path: Path, change: dict) -> None:
+def test_a_table_of_another_format_is_refused_in_one_line(tmp_path: Path, change: dict) -> None:
     write_dissection(tmp_path, TABLE)
     path = ResultsPaths(tmp_path).table
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -56,6 +56,8 @@ def test_damaged_scores_of_a_run_are_refused_in_one_line(tmp_path: Path) -> None
         read_dissection(tmp_path)
 
 
-def test_a_folder_without_a_table_says_what_writes_it(tmp_path: Path) -> None:
+def test_a_folder_without_a_table_is_refused_with_the_command_that_writes_one(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(TinynetError, match="tinynet dissect"):
         read_dissection(tmp_path)

@@ -29,7 +29,7 @@ from tinynet.study.search_space import Range, draw, parse_range
 from tinynet.study.trials import Trial, read_trials, winner
 
 
-def test_a_level_has_a_quarter_of_the_sides_of_the_one_before_in_the_logarithm() -> None:
+def test_each_level_has_a_quarter_of_the_previous_levels_logarithmic_sides() -> None:
     whole = Range("base_lr", 1e-4, 1.0)
     level = whole.around(1e-2, 1)
     assert (level.low, level.high) == pytest.approx((10**-2.5, 10**-1.5))
@@ -40,12 +40,12 @@ def test_a_level_has_a_quarter_of_the_sides_of_the_one_before_in_the_logarithm()
 @pytest.mark.parametrize(
     "wrong", ["base_lr", "base_lr=1", "base_lr=0:1", "base_lr=2:1", "max_iter=1:9", "nothing=1:2"]
 )
-def test_a_range_that_means_nothing_is_refused_by_name(wrong: str) -> None:
+def test_an_invalid_range_is_refused_by_name(wrong: str) -> None:
     with pytest.raises(UsageError, match="--range"):
         parse_range(wrong)
 
 
-def test_points_are_spread_over_the_box_and_do_not_depend_on_who_draws() -> None:
+def test_points_are_spread_over_the_box_and_do_not_depend_on_the_worker() -> None:
     box = (Range("base_lr", 1e-3, 1e-1), Range("weight_decay", 1e-5, 1e-2))
     points = [draw(box, place, (1, 0)) for place in range(10)]
     assert draw(box, 7, (1, 0)) == points[7]
@@ -59,7 +59,7 @@ def test_points_are_spread_over_the_box_and_do_not_depend_on_who_draws() -> None
     assert sorted(np.floor(9 * shares[:9, 1])) == list(range(9))
 
 
-def test_several_workers_take_the_trials_that_one_would(lmdb: Path, tmp_path: Path) -> None:
+def test_several_workers_run_the_same_trials_as_one(lmdb: Path, tmp_path: Path) -> None:
     values = []
     for workers in (1, 3):
         asked = SearchRequest(stage(1), lmdb, tmp_path / str(workers), trials=6, levels=1)
@@ -93,7 +93,9 @@ def test_a_trial_of_a_variant_is_trained_as_the_variant_is(
     assert commands[0][place + 1] == f"{asked.stage.max_norm:g}"
 
 
-def test_a_torn_or_damaged_journal_is_mended_or_one_clear_line(lmdb: Path, tmp_path: Path) -> None:
+def test_a_torn_journal_is_repaired_and_a_damaged_one_refused_in_one_line(
+    lmdb: Path, tmp_path: Path
+) -> None:
     asked = SearchRequest(stage(1), lmdb, tmp_path / "s", trials=2, levels=1)
     first = search._Worker(asked, print)._take()
     assert first is not None
@@ -148,7 +150,7 @@ def test_generate_takes_the_overrides_and_an_option_comes_before_them(tmp_path: 
     assert (solver.base_lr, solver.weight_decay) == pytest.approx((0.0125, 0.25))
 
 
-def test_a_trial_that_is_not_over_is_no_point_of_the_plane() -> None:
+def test_an_unfinished_trial_is_not_a_point_of_the_plane() -> None:
     from tinynet.report.search_plane import Point, points_of
 
     values = {"base_lr": 0.1, "weight_decay": 0.2}
@@ -167,7 +169,7 @@ def test_a_trial_that_is_not_over_is_no_point_of_the_plane() -> None:
     ["", "[]", '{"solver": 3}', '{"solver": {"bas_lr": 1}}', '{"solver": {"base_lr": "x"}}',
      '{"solver": {"base_lr": NaN}}', '{"solver": {"stepvalue": 3}}', '{"solver": {"net": 1}}'],
 )  # fmt: skip
-def test_a_file_that_is_no_overrides_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+def test_an_invalid_overrides_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     file = tmp_path / "overrides.json"
     file.write_text(content)
     with pytest.raises(TinynetError, match=str(file)) as caught:
@@ -184,7 +186,7 @@ def test_a_file_that_is_no_overrides_is_refused_in_one_line(tmp_path: Path, cont
         (("--variant", "nothing"), "the variants are"),
     ],
 )
-def test_wrong_use_says_what_is_right(tmp_path: Path, options: tuple, says: str) -> None:
+def test_wrong_use_is_told_what_to_do(tmp_path: Path, options: tuple, says: str) -> None:
     done = run("search", tmp_path, *options)
     assert done.status == 2 and says in done.stderr
 
@@ -224,7 +226,7 @@ def trainings(folder: Path) -> list[str]:
     return found
 
 
-def test_a_training_that_fails_for_another_reason_than_its_values_spends_no_trial(
+def test_a_training_that_fails_for_a_reason_other_than_its_values_uses_up_no_trial(
     tmp_path: Path,
 ) -> None:
     arguments = small_search(tmp_path)
@@ -236,9 +238,7 @@ def test_a_training_that_fails_for_another_reason_than_its_values_spends_no_tria
 
 
 @pytest.mark.long
-def test_a_search_that_is_told_to_stop_stops_its_training_and_can_be_resumed(
-    tmp_path: Path,
-) -> None:
+def test_a_stopped_search_stops_its_training_and_can_be_resumed(tmp_path: Path) -> None:
     arguments = small_search(tmp_path)
     first = started(arguments, tmp_path)
     first.send_signal(signal.SIGTERM)
@@ -256,7 +256,7 @@ def test_a_search_that_is_told_to_stop_stops_its_training_and_can_be_resumed(
 
 
 @pytest.mark.long
-def test_a_trial_whose_worker_was_killed_is_carried_on_by_the_next(tmp_path: Path) -> None:
+def test_a_trial_whose_worker_was_killed_is_resumed_by_the_next_worker(tmp_path: Path) -> None:
     arguments = small_search(tmp_path)
     first = started(arguments, tmp_path)
     first.kill()  # its training is told to stop, and holds the trial until it has

@@ -20,7 +20,7 @@ from tinynet.study.results import ResultsPaths
 from tinynet.study.settings import read_settings
 
 
-def test_what_a_search_found_is_trained_with_and_recorded(lmdb: Path, tmp_path: Path) -> None:
+def test_searched_values_are_trained_with_and_recorded(lmdb: Path, tmp_path: Path) -> None:
     found = {"stage7_dropout2": {"base_lr": 0.02, "momentum": 0.8}}
     asked = replace(request(lmdb, tmp_path), found=found)
     settings, _ = prepare(asked)
@@ -36,7 +36,7 @@ def test_what_a_search_found_is_trained_with_and_recorded(lmdb: Path, tmp_path: 
     assert read_settings(asked.folders.results) == settings
 
 
-def test_what_a_search_found_later_is_refused(lmdb: Path, tmp_path: Path) -> None:
+def test_values_of_a_later_search_are_refused(lmdb: Path, tmp_path: Path) -> None:
     asked = replace(request(lmdb, tmp_path), stages=[7])
     prepare(asked)
     with pytest.raises(UsageError, match="base_lr 0.02, not 0.01"):
@@ -53,7 +53,7 @@ def test_what_a_search_found_later_is_refused(lmdb: Path, tmp_path: Path) -> Non
         (2 * ['{"solver": {"base_lr": 0.02}, "stage": "stage1_simple"}'], "second file"),
     ],
 )
-def test_a_file_of_overrides_for_no_stage_of_it_is_refused(
+def test_overrides_for_no_stage_of_the_dissection_are_refused(
     lmdb: Path, tmp_path: Path, contents: list[str], says: str
 ) -> None:
     options: list[Any] = []
@@ -102,7 +102,7 @@ def test_a_search_on_the_tuning_images_of_the_same_split_is_recorded_as_honest(
 
 
 @pytest.mark.parametrize("options", [("--split-seed", 1), ("--split-seed", 1, "--half-val")])
-def test_reported_images_that_chose_are_refused_in_an_honest_split(
+def test_searched_values_chosen_on_reported_images_are_refused_in_an_honest_split(
     lmdb: Path, tmp_path: Path, options: tuple
 ) -> None:
     file = searched(lmdb, tmp_path, HalfVal(2))  # halves of val: the other experiment reports it
@@ -113,7 +113,9 @@ def test_reported_images_that_chose_are_refused_in_an_honest_split(
     assert not (out / "results").exists() and not (out / "jobs").exists()
 
 
-def test_without_an_honest_split_they_are_said_and_recorded(lmdb: Path, tmp_path: Path) -> None:
+def test_without_an_honest_split_such_values_are_reported_and_recorded(
+    lmdb: Path, tmp_path: Path
+) -> None:
     file = searched(lmdb, tmp_path, HalfVal(2))
     done = run("dissect", lmdb, *JOBS, "--out", tmp_path / "d", "--overrides", file)
     assert done.status == 0 and done.stderr.count("chosen on") == 1
@@ -122,7 +124,7 @@ def test_without_an_honest_split_they_are_said_and_recorded(lmdb: Path, tmp_path
     assert "of which 6 are reported" in shown.stdout
 
 
-def test_folds_say_how_many_of_each_folds_images_chose(lmdb: Path, tmp_path: Path) -> None:
+def test_folds_report_how_many_of_their_images_chose_the_values(lmdb: Path, tmp_path: Path) -> None:
     file = searched(lmdb, tmp_path, Tuning(0.3, 1))
     options = (*JOBS, "--folds", 2, "--out", tmp_path / "d", "--overrides", file)
     done = run("dissect", lmdb, *options)
@@ -130,7 +132,9 @@ def test_folds_say_how_many_of_each_folds_images_chose(lmdb: Path, tmp_path: Pat
     assert done.status == 0 and sum(counts) == 9  # every tuning image is in one fold
 
 
-def test_overrides_that_do_not_say_who_chose_are_taken_and_said(lmdb: Path, tmp_path: Path) -> None:
+def test_overrides_without_provenance_are_accepted_with_a_message(
+    lmdb: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"solver": {"base_lr": 0.02}, "stage": "stage1_simple"}')
     options = (*JOBS, "--split-seed", 1, "--out", tmp_path / "d", "--overrides", file)
@@ -148,7 +152,7 @@ def test_damaged_provenance_is_refused_in_one_line(lmdb: Path, tmp_path: Path) -
     assert not (tmp_path / "d").exists()
 
 
-def test_generate_says_where_searched_values_go_further_than_the_search(
+def test_generate_reports_searched_values_used_beyond_their_search(
     lmdb: Path, tmp_path: Path
 ) -> None:
     file = searched(lmdb, tmp_path, None)  # all of val chose, and val is what lmdb reports

@@ -99,7 +99,7 @@ def run(solvers: Path, number: int, iterations: int, **more: Any) -> parity.Pari
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_stage_from_its_start_stays_as_near_as_real_caffe_to_itself(
+def test_a_fresh_stage_stays_as_close_to_real_caffe_as_caffe_to_itself(
     number: int, solvers: Path, caffe_python: str
 ) -> None:
     assert_as_near_as_caffe_to_itself(run(solvers, number, ITERATIONS))
@@ -107,7 +107,7 @@ def test_a_stage_from_its_start_stays_as_near_as_real_caffe_to_itself(
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [1, 7])
-def test_a_thousand_iterations_stay_as_near_as_real_caffe_to_itself(
+def test_a_thousand_iterations_stay_as_close_to_real_caffe_as_caffe_to_itself(
     number: int, solvers: Path, caffe_python: str
 ) -> None:
     assert_as_near_as_caffe_to_itself(run(solvers, number, MANY_ITERATIONS))
@@ -115,7 +115,7 @@ def test_a_thousand_iterations_stay_as_near_as_real_caffe_to_itself(
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_stage_that_has_learned_resumes_as_near_as_real_caffe_to_itself(
+def test_a_trained_stage_resumes_as_close_to_real_caffe_as_caffe_to_itself(
     number: int, caffe_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At its own learning rate; and at small steps within 1e-3 of the loss and 1 % of the way.

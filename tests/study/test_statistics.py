@@ -10,7 +10,7 @@ from tinynet.study.statistics import bootstrap_mean, deviation, t_interval, unpa
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_bootstrap_is_scipys_percentile_bootstrap(seed: int) -> None:
+def test_the_bootstrap_agrees_with_scipys_percentile_bootstrap(seed: int) -> None:
     generator = np.random.default_rng(seed)
     # differences of right answers, averaged over three seeds: many equal values
     values = generator.integers(-3, 4, 400) / 3
@@ -42,7 +42,7 @@ def test_the_bootstrap_covers_the_true_mean_in_nineteen_of_twenty() -> None:
     assert stats.binomtest(covered, 300, 0.95).pvalue > 0.001
 
 
-def test_the_interval_of_different_images_is_scipys_bootstrap_of_two_samples() -> None:
+def test_the_interval_of_different_images_agrees_with_scipys_two_sample_bootstrap() -> None:
     generator = np.random.default_rng(7)
     first, second = generator.integers(0, 4, 900) / 3, generator.integers(0, 3, 400) / 3
 
@@ -59,7 +59,7 @@ def test_the_interval_of_different_images_is_scipys_bootstrap_of_two_samples() -
 
 
 @pytest.mark.parametrize("values", [[0.4, 0.42], [0.1, 0.5, 0.3, 0.35], [0.2, 0.2, 0.2001]])
-def test_the_interval_over_seeds_is_scipys_t_interval(values: list[float]) -> None:
+def test_the_interval_over_seeds_agrees_with_scipys_t_interval(values: list[float]) -> None:
     theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert t_interval(values) == pytest.approx(tuple(theirs))
     assert deviation(values) == pytest.approx(np.std(values, ddof=1))

@@ -50,7 +50,7 @@ def test_a_gain_is_over_the_seeds_that_both_stages_have(tmp_path: Path) -> None:
     assert gain.by_seed is None
 
 
-def test_the_tuning_images_are_compared_with_the_held_out_ones_over_crops(tmp_path: Path) -> None:
+def test_crop_gains_on_tuning_images_are_compared_with_held_out_images(tmp_path: Path) -> None:
     results = begin(tmp_path)
     add_run(results, "stage1_simple/seed1", 1, one_crop=[], ten_crop=[0, 1], tuning=[0, 1, 2])
     add_run(results, "stage1_simple/seed2", 2, one_crop=[], ten_crop=[0, 1, 2], tuning=range(8))
@@ -76,7 +76,9 @@ def test_without_tuning_images_nothing_is_compared_with_them(tmp_path: Path) -> 
     assert build(results).stages[0].tuning is None
 
 
-def test_a_table_of_another_version_says_how_it_is_made_again(tmp_path: Path) -> None:
+def test_a_table_of_another_version_is_refused_with_the_command_that_remakes_it(
+    tmp_path: Path,
+) -> None:
     results = begin(tmp_path)
     write_dissection(tmp_path, build(results))
     assert read_dissection(tmp_path) == build(results)
@@ -86,7 +88,7 @@ def test_a_table_of_another_version_says_how_it_is_made_again(tmp_path: Path) ->
         read_dissection(tmp_path)
 
 
-def test_what_has_not_run_reads_so_and_has_no_gain(tmp_path: Path) -> None:
+def test_a_stage_that_has_not_run_says_so_and_has_no_gain(tmp_path: Path) -> None:
     results = begin(tmp_path)
     add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0])
     table = build(results)
@@ -110,7 +112,7 @@ def ensemble_of(tmp_path: Path, names: list[str]) -> ResultsPaths:
     return results
 
 
-def test_the_ensemble_and_its_subsets_are_those_of_trying_each(tmp_path: Path) -> None:
+def test_the_ensemble_and_its_best_subsets_equal_an_exhaustive_search(tmp_path: Path) -> None:
     results = ensemble_of(tmp_path, MEMBERS)
     found = build(results).ensemble
     assert found is not None and found.full is not None
@@ -136,7 +138,7 @@ def test_the_ensemble_and_its_subsets_are_those_of_trying_each(tmp_path: Path) -
     assert found.gain_over_best == pytest.approx(found.full.top1 - 3 / 9)
 
 
-def test_an_ensemble_with_a_member_missing_is_not_run(tmp_path: Path) -> None:
+def test_an_ensemble_with_a_missing_member_counts_as_not_run(tmp_path: Path) -> None:
     table = build(ensemble_of(tmp_path, MEMBERS[:2]))
     found = table.ensemble
     assert found is not None and found.full is None and found.chosen is None
@@ -182,7 +184,9 @@ def test_a_variant_is_compared_with_its_base_and_has_no_figures_of_the_paper(
     assert row.paper.gain is None
 
 
-def test_a_damaged_file_of_the_results_says_how_it_is_taken_again(tmp_path: Path) -> None:
+def test_a_damaged_result_file_is_refused_with_the_command_that_recollects_it(
+    tmp_path: Path,
+) -> None:
     results = begin(tmp_path)
     add_run(results, "stage1_simple/seed1", 1, [0, 1, 2])
     path = results.run("stage1_simple/seed1").probabilities("test")

@@ -35,7 +35,7 @@ def evaluate_commands(commands: tuple[tuple[str, ...], ...]) -> list[str]:
     return [" ".join(words[2:]) for words in commands if words[0] == "evaluate"]
 
 
-def test_a_dissection_samples_the_training_images_where_there_are_more(
+def test_a_dissection_samples_training_images_when_there_are_more(
     lmdb: Path, tmp_path: Path
 ) -> None:
     asked = replace(request(lmdb, tmp_path / "all"), stages=[1])
@@ -51,7 +51,7 @@ def test_a_dissection_samples_the_training_images_where_there_are_more(
     assert cost_of_few.tested < cost_of_all.tested
 
 
-def test_results_that_hold_all_images_go_on_with_all(lmdb: Path, tmp_path: Path) -> None:
+def test_results_on_all_images_stay_on_all_images(lmdb: Path, tmp_path: Path) -> None:
     asked = replace(request(lmdb, tmp_path), stages=[1], train_sample=20)
     prepare(asked)
     content = json.loads(asked.folders.results.experiment.read_text())
@@ -62,7 +62,7 @@ def test_results_that_hold_all_images_go_on_with_all(lmdb: Path, tmp_path: Path)
     assert not any("--sample" in words for words in evaluate_commands(jobs[0].commands))
 
 
-def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
+def test_only_the_sample_is_collected_and_the_scores_give_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
@@ -93,7 +93,7 @@ def test_only_the_sample_is_taken_over_and_the_scores_say_how_many(
         collect.collect(run, NAME, results, wrong)
 
 
-def test_a_run_that_was_only_trained_is_evaluated_on_what_the_table_lacks(tmp_path: Path) -> None:
+def test_a_run_that_was_only_trained_is_evaluated_on_the_missing_images(tmp_path: Path) -> None:
     data = {"source": "drawn", "counts": {"train": 900, "val": 9, "test": 9}}
     results = begin(tmp_path / "results", data=data, train_sample=9)
     settings = read_settings(results)
@@ -117,7 +117,7 @@ def test_a_run_that_was_only_trained_is_evaluated_on_what_the_table_lacks(tmp_pa
     assert missing() == []  # taken over already
 
 
-def test_one_mean_is_never_of_all_images_and_of_a_sample(tmp_path: Path) -> None:
+def test_a_mean_never_mixes_all_images_and_a_sample(tmp_path: Path) -> None:
     results = begin(tmp_path)
     add_run(results, NAME, 1, one_crop=[0])
     add_run(results, "stage1_simple/seed2", 2, one_crop=[0])
@@ -129,7 +129,7 @@ def test_one_mean_is_never_of_all_images_and_of_a_sample(tmp_path: Path) -> None
         build(results)
 
 
-def test_stages_of_different_kinds_say_so_in_each_cell(tmp_path: Path) -> None:
+def test_each_cell_says_whether_it_is_of_a_sample_when_stages_differ(tmp_path: Path) -> None:
     results = begin(tmp_path)
     add_run(results, NAME, 1, one_crop=[0])
     add_run(results, "stage2_dropout1/seed1", 1, one_crop=[0])
@@ -141,7 +141,7 @@ def test_stages_of_different_kinds_say_so_in_each_cell(tmp_path: Path) -> None:
     assert "training (%)  " in text and "100.00 of 9" in text and "100.00 of 4" in text
 
 
-def test_a_report_of_run_directories_takes_one_kind_of_a_stage(tmp_path: Path) -> None:
+def test_a_report_of_run_directories_never_mixes_the_two_within_a_stage(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         run = write_run(tmp_path / f"runs/stage1_simple/seed{seed}", seed=seed)
         found = replace(probabilities(5, 60, 0.9, seed, "center"), split="train")

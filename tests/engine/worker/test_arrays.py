@@ -12,7 +12,7 @@ import pytest
 from tinynet.engine.worker import arrays
 
 
-def test_an_array_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_an_array_round_trips(tmp_path: Path) -> None:
     for values in (np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.zeros((0, 5), np.int64)):
         arrays.save(str(tmp_path / "out.npy"), values)
         found = np.load(tmp_path / "out.npy")
@@ -21,7 +21,7 @@ def test_an_array_is_read_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("size", [10, 1_000_000])
-def test_a_full_disk_is_said_as_such_with_the_files_name(size: int) -> None:
+def test_a_full_disk_is_reported_with_the_files_name(size: int) -> None:
     """numpy alone says "1000000 requested and 16352 written"."""
     with pytest.raises(OSError, match="No space left.*/dev/full") as failed:
         arrays.save("/dev/full", np.zeros(size))

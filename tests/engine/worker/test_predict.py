@@ -115,7 +115,9 @@ def test_views_are_transformed_and_averaged_as_computed_by_hand(work, tmp_path):
     np.testing.assert_allclose(out, expected / 10, rtol=1e-5)
 
 
-def test_an_lmdb_is_read_as_what_a_pipe_brings_and_its_labels_are_kept(work, tmp_path, monkeypatch):
+def test_an_lmdb_gives_the_same_result_as_a_pipe_and_its_labels_are_kept(
+    work, tmp_path, monkeypatch
+):
     extensions = types.SimpleNamespace(
         read_images=image_records.read_images, set_precision=lambda name: None
     )
@@ -139,13 +141,13 @@ def test_an_lmdb_is_read_as_what_a_pipe_brings_and_its_labels_are_kept(work, tmp
         work(nothing, *given, count=8)
 
 
-def test_images_that_end_early_leave_no_file(work, tmp_path):
+def test_an_image_stream_that_ends_early_leaves_no_file(work, tmp_path):
     with pytest.raises(TinynetError, match="ended early"):
         work(images_of(3), "--crop-size=3", count=4)
     assert not (tmp_path / "out.npy").exists()
 
 
-def test_an_engine_with_extensions_gets_bytes_and_what_becomes_of_them(work, monkeypatch):
+def test_an_engine_with_extensions_gets_raw_bytes_and_the_transformation(work, monkeypatch):
     asked, told = [], []
 
     def view_predictor(net, **transform):
@@ -176,5 +178,5 @@ def test_an_engine_with_extensions_gets_bytes_and_what_becomes_of_them(work, mon
 
 
 @pytest.mark.parametrize("module", [predict, sources, crops])
-def test_what_runs_in_real_caffes_interpreter_is_python_3_6(module):
+def test_the_prediction_worker_is_python_3_6(module):
     ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))

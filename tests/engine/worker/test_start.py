@@ -93,7 +93,7 @@ def test_a_gpu_is_set_before_the_solver_is_made_device_first(stand_in: Path) -> 
     assert child.events[0]["device"] == "gpu 3"
 
 
-def test_an_engine_that_can_name_its_gpu_is_asked_and_others_are_not(stand_in: Path) -> None:
+def test_only_an_engine_that_can_name_its_gpu_is_asked_for_the_name(stand_in: Path) -> None:
     assert "gpu_name" not in work(sys.executable, "--gpu", "3", "--max-iter", "3").events[0]
     module = stand_in.parent / "modules/caffe.py"
     module.write_text(
@@ -116,7 +116,7 @@ def test_without_a_gpu_the_mode_is_cpu_and_no_device_is_touched(stand_in: Path) 
     assert calls(stand_in)[-1] == ["solve", 3]  # Caffe's own last snapshot, display and test
 
 
-def test_stdout_is_for_events_alone(stand_in: Path) -> None:
+def test_stdout_carries_only_events(stand_in: Path) -> None:
     child = work(sys.executable, "--max-iter", "3", "--net-name", "small")
     kinds = [event["event"] for event in child.events]
     assert (kinds[0], kinds[-1]) == ("engine", "done")
@@ -124,7 +124,7 @@ def test_stdout_is_for_events_alone(stand_in: Path) -> None:
     assert "] Solving small\n" in child.log
 
 
-def test_stop_leaves_a_snapshot_only_of_what_is_new(stand_in: Path) -> None:
+def test_a_stop_leaves_a_snapshot_only_of_new_iterations(stand_in: Path) -> None:
     # the word is there before the first iteration: nothing was learned, nothing is to be saved
     child = work(sys.executable, "--max-iter", "3", control=b"stop\n")
     assert child.returncode == 75
@@ -132,7 +132,7 @@ def test_stop_leaves_a_snapshot_only_of_what_is_new(stand_in: Path) -> None:
     assert "snapshot" not in [c[0] for c in calls(stand_in)]
 
 
-def test_snapshot_is_taken_when_asked_for(stand_in: Path) -> None:
+def test_a_snapshot_is_taken_on_request(stand_in: Path) -> None:
     child = work(sys.executable, "--max-iter", "3", control=b"snapshot\n")
     assert child.returncode == 0
     assert ["snapshot", 0] in calls(stand_in)
@@ -155,7 +155,7 @@ def test_an_exception_is_an_error_event_and_a_traceback_in_the_log(stand_in: Pat
     assert "Traceback" in child.log
 
 
-def test_a_module_that_is_not_pycaffe_is_named(stand_in: Path) -> None:
+def test_a_module_that_is_not_pycaffe_is_refused_by_name(stand_in: Path) -> None:
     module = Path(os.environ["PYTHONPATH"]) / "caffe.py"
     module.write_text("")
     child = work(sys.executable, "--max-iter", "3")
@@ -177,9 +177,7 @@ def test_the_worker_runs_under_an_old_python_without_our_packages(
     subprocess.run([python, "-c", code, *map(str, worker_files())], check=True)
 
 
-def test_this_interpreters_packages_are_not_shown_to_the_engines(
-    stand_in: Path, tmp_path: Path
-) -> None:
+def test_packages_of_this_interpreter_are_hidden_from_the_engines(stand_in: Path) -> None:
     """The worker's module path gains tinynet and nothing else of where it was found."""
     module = Path(os.environ["PYTHONPATH"]) / "caffe.py"
     module.write_text(STAND_IN + "\n_note('path', sys.path)\n")

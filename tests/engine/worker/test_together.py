@@ -45,7 +45,7 @@ PART = [
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_each_rank_does_what_caffes_train_py_does(stand_in: Path, rank: int) -> None:
+def test_each_rank_makes_the_calls_of_caffes_train_py(stand_in: Path, rank: int) -> None:
     (stand_in.parent / "modules/caffe.py").write_text(WITH_NCCL)
     given = ["--solvers", "2", "--rank", str(rank), "--gpu", str(3 + rank), "--max-iter", "3"]
     uid = b"where they meet".hex()
@@ -59,7 +59,7 @@ def test_each_rank_does_what_caffes_train_py_does(stand_in: Path, rank: int) -> 
     assert told == ([] if rank else [uid])
 
 
-def test_a_stop_is_rank_0s_to_follow(stand_in: Path) -> None:
+def test_only_rank_0_follows_a_stop_request(stand_in: Path) -> None:
     """The parent ends the others, which would else wait for it inside NCCL."""
     (stand_in.parent / "modules/caffe.py").write_text(WITH_NCCL)
     for rank, status in ((0, 75), (1, 0)):
