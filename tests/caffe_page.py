@@ -1,4 +1,4 @@
-"""The manual's page of what Caffe 1.0 has beside what is here: ``python -m tests.caffe_page``.
+"""The manual's page that compares Caffe 1.0 with tinynet: ``python -m tests.caffe_page``.
 
 What Caffe has is listed by hand, from its source and from Debian's build of it; what is here is
 looked up in the engine and the command line.
@@ -48,7 +48,7 @@ _MEMBERS = (
 
 
 def page() -> str:
-    """The whole page, as it is committed."""
+    """Return the whole page, as it is committed."""
     with as_caffe():
         sections = [
             _section("Layer types", DEBIANS, torchcaffe.layer_type_list()),
@@ -79,7 +79,7 @@ running a script, and [layers of your own](layers-of-your-own.md) for what a for
 
 
 def _section(title: str, names: Sequence[str], here: Collection[str]) -> str:
-    """A table of one line where all are here, else one row a name."""
+    """A table of one line where everything is supported, else of one row per name."""
     missing = [name for name in names if name not in here]
     found = ", ".join(f"`{name}`" for name in sorted(names, key=str.lower) if name in here)
     rows = [f"| {len(names) - len(missing)} of {len(names)} | {found} |"]
@@ -97,7 +97,7 @@ def _tools() -> set[str]:
 
 
 def of_debians(kind: str) -> list[str]:
-    """What Debian's pycaffe has in a module or an object."""
+    """Names that Debian's pycaffe has in a module or an object."""
     return debians_names.NAMES[kind].split()
 
 
@@ -107,7 +107,7 @@ def _module(name: str) -> list[str]:
 
 
 def things() -> dict[str, Any]:
-    """An object of each kind that scripts hold: those of debians_names that are no modules."""
+    """One object of each class in debians_names: its entries that are not modules."""
     with tempfile.TemporaryDirectory() as folder:
         solver = _solver(Path(folder))
     net = solver.net
@@ -142,7 +142,7 @@ def _solver(folder: Path, settings: str = "") -> Any:
 
 
 def _backends() -> list[str]:
-    """Those from which a net has read a batch."""
+    """Backends from which a net has read a batch."""
     found = []
     for name in BACKENDS:
         with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +157,7 @@ def _backends() -> list[str]:
 
 
 def _snapshots() -> list[str]:
-    """Those of which a solver has written both files."""
+    """Snapshot formats of which a solver has written both files."""
     found = []
     for name in SNAPSHOTS:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Processes that tests start and leave to run: they end with the tests, however those end."""
+"""Start processes that end with the tests, however the tests end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None)
 def python(
     *words: object, folder: Path = _ROOT, stdin: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run this Python with this package to its end; ``variables``: more of its environment."""
+    """Run this Python with this package and wait for it; ``variables`` extend its environment."""
     return subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Fixtures that more than one part's tests share."""
+"""Fixtures shared by the tests of several parts of the package."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, settings
 from tinynet.engine import discovery
 from tinynet.errors import TinynetError
 
-# the suite compares small nets: threads only get in each other's way
+# the suite computes small nets, for which more threads are slower
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell starts what it runs in the background with SIGINT ignored, and children inherit that:
-# those that the tests interrupt would run for ever.
+# A shell starts background jobs with SIGINT ignored, and children inherit that:
+# the children that tests interrupt would run for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# a busy machine is no failure
+# a slow machine must not make a test fail
 settings.register_profile("tinynet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tinynet")
 

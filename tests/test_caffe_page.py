@@ -1,4 +1,4 @@
-"""The manual's page of what Caffe has beside what is here says what is so."""
+"""The manual's page that compares Caffe with tinynet is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests start ends with them."""
+"""Processes that tests start end with them."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def test_a_child_process_ends_when_the_test_process_is_killed() -> None:
     with tests:
         assert tests.stdout is not None and tests.stdout.readline() == b"started\n"
         tests.kill()
-        # the pipe ends when nobody has it any more, who would write to it
+        # the pipe ends when no process holds its writing end any more
         assert select.select([tests.stdout], [], [], 60)[0] and tests.stdout.read() == b""

@@ -1,4 +1,4 @@
-"""What the system refuses is one line that says on which file, why, and what to do."""
+"""An error of the system is one line with the file, the reason and the remedy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that every user can enter, as pytest's own is not."""
+    """A folder that every user can enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -74,7 +74,7 @@ def test_a_permission_error_on_ones_own_file_suggests_chmod(shared: Path) -> Non
 
 
 def test_an_unnamed_owner_or_a_permitting_mode_gives_a_sensible_message(shared: Path) -> None:
-    """As a file system does that is mounted from elsewhere, or has rules of its own."""
+    """As on a network file system, or on one with its own rules."""
     path = shared / "run.json"
     path.touch(0o600)
     refused = OSError(errno.EACCES, "Permission denied", str(path))

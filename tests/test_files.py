@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, and nothing is left beside it."""
+"""A file has its old or its new content, and nothing is left beside it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_a_read_only_folder_error_names_the_intended_file(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     path = tmp_path / "run.json"
-    monkeypatch.setattr(Path, "unlink", refuse)  # as such a system does for what is not there
+    monkeypatch.setattr(
+        Path, "unlink", refuse
+    )  # such a file system refuses even for a missing file
     with pytest.raises(OSError) as caught, files.replacing(path) as temporary:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
     assert caught.value.filename == str(path)

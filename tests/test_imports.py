@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tinynet"
-# what a real Caffe's interpreter is sure to have beside its standard library
+# what a real Caffe's interpreter always has besides its standard library
 WORKER_MAY_IMPORT = {"numpy", "tinynet"}
 
 
@@ -53,8 +53,8 @@ def is_within(name: str, package: str) -> bool:
 @pytest.mark.parametrize(
     ("library", "place"),
     [
-        # bench/plain_torch.py: the script that a user would write instead, run in a child and
-        # imported by nobody; it measures the host's share by the engine's own means (no_kernels.py)
+        # bench/plain_torch.py is the script that a user would write instead, run in a child and
+        # never imported; it measures host time by the engine's own means (no_kernels.py)
         ("torch", ("torchcaffe", "bench/plain_torch.py")),
         ("lmdb", "caffeformat/lmdb.py"),
         ("matplotlib", "report"),
@@ -72,7 +72,7 @@ def test_each_library_is_imported_in_one_place_only(
     assert bool(users) == bool(allowed), f"nobody imports {library}: is this test reading anything?"
 
 
-# From the ground up; what stands in one line knows nothing of the others in it.
+# From the lowest layer up; packages on one line do not import each other.
 FLOORS = (
     ("errors",),
     ("files", "launcher", "manual"),
@@ -146,7 +146,7 @@ def test_imports_are_acyclic(by_package: bool) -> None:
         part = name.split(".")[1]
         return part if by_package else name
 
-    # a package's face imports its own modules, which is no circle
+    # a package's __init__ imports its own modules, which is not a cycle
     modules = {module_name(path): path for path in EVERYTHING if path.name != "__init__.py"}
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
@@ -157,7 +157,7 @@ def test_imports_are_acyclic(by_package: bool) -> None:
 
 
 def worker_files() -> list[Path]:
-    """What a worker imports, followed through the package."""
+    """Files that a worker imports, followed through the package."""
     by_name = {module_name(path): path for path in EVERYTHING}
     todo, found = files("engine/worker"), set()
     while todo:

@@ -1,4 +1,4 @@
-"""A field of another type than its dataclass states is named; what is sound is taken as it is."""
+"""A field of the wrong type is named; valid fields are read unchanged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _plain(form: Form) -> dict[str, Any]:
 
 
 def _whole(sound: dict[str, Any]) -> dict[str, Any]:
-    """With the default of every field that the inner objects leave out."""
+    """Fill in the default of every field that the inner objects leave out."""
     inner = sound.get("inner")
     return {**sound, "inner": {**_plain(Form()), **_whole(inner)}} if inner else sound
 

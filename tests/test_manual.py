@@ -21,7 +21,7 @@ GROUPS = ("data", "jobs", "caffe")
 
 
 def lines() -> list[str]:
-    """Every command line of tinynet's in the pages, comments and prompts taken off."""
+    """Every tinynet command line in the pages, without comments and prompts."""
     found = set()
     for path in PAGES:
         text = path.read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def test_links_and_files_named_on_a_page_exist(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (path.parent / link).exists(), link
     for name in re.findall(r"`((?:scripts|data|tinynet|tests)/[\w/.]+\.\w+)`", text):
-        # what a command makes is not there before it has run
+        # output of commands does not exist yet
         assert (ROOT / name).exists() or name.startswith("data/lmdb"), name
     if path.name == "architecture.md":
         for name in re.findall(r"`([a-z_]+/[\w/]+\.py)`", text):

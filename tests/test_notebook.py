@@ -1,4 +1,4 @@
-"""The example notebook runs from its first cell to its last, and shows what it says."""
+"""The example notebook runs from its first cell to its last and shows its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an installation brings: every file of the package, and what doctor looks for."""
+"""An installation has every file of the package; doctor checks what setup requires."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_file_beside_the_modules_is_in_the_wheel() -> None:
 
 def test_doctor_checks_every_requirement_of_setup() -> None:
     stated = setup_argument("install_requires")
-    # what is asked for on some platforms only is no fault where it is missing
+    # a requirement of some platforms may be missing on others
     for requirement in map(Requirement, stated):
         if requirement.marker is None:
             assert requirement.name in doctor.REQUIRED

@@ -1,4 +1,4 @@
-"""What README.md and the page of stages say of the package is what it says of itself."""
+"""README.md and the page of stages agree with the package."""
 
 from __future__ import annotations
 

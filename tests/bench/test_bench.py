@@ -1,4 +1,4 @@
-"""The bench: turns, medians, ratios and honest gaps; nothing asserts how long something takes."""
+"""The bench: turns, medians, ratios and reported gaps; no test asserts a duration."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_on_a_gpu_rounds_are_longer_and_tf32_is_measured_too(tmp_path, monkeypat
     assert {size for _, size in worked.values()} <= {100, 200, 300, 400, 600, 2000}
     for (part, name), (given, _) in worked.items():
         assert "--gpu=1" in given or "cuda:1" in given, (part, name)
-    # each precision beside the scripts of that precision, with and without a graph, in two batches
+    # each precision with the scripts of that precision, with and without a graph, in two batches
     for batch in (128, 32):
         part = f"train stage 7, batch {batch}"
         for name in ("torchcaffe tf32", "plain PyTorch tf32", "compiled PyTorch tf32"):

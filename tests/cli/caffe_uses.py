@@ -1,4 +1,4 @@
-"""Right and wrong uses of Caffe's command line, and the folder of files that they are tried in.
+"""Right and wrong uses of Caffe's command line, and the files that they are tried on.
 
 ``golden/caffe_uses.json`` holds what the program ``caffe`` of Debian 11 does with each of them
 (``golden/make_caffe_uses_golden.py`` asks it): exit status, stream, and what its message names.
@@ -52,7 +52,7 @@ FILES = {
 
 
 class Use(NamedTuple):
-    """Arguments of ``caffe``, and the word that a message about them has to contain.
+    """Arguments of ``caffe``, and the word that a message about them must contain.
 
     Tried in a folder of FILES in which ``train -solver=solver.prototxt`` has run.
     """
@@ -186,7 +186,7 @@ USES: dict[str, Use] = {
 
 
 class Answer(NamedTuple):
-    """What a program did: its exit status, whether it wrote to stdout, and named the culprit."""
+    """A program's exit status, whether it wrote to stdout, and whether it named the culprit."""
 
     status: int
     writes_to_stdout: bool

@@ -1,4 +1,4 @@
-"""Runs the command line in this process and returns what a shell would see."""
+"""Run the command line in this process and return what a shell would see."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Done(NamedTuple):
 
 
 def run(*arguments: object) -> Done:
-    """``run("stages", "--stage", 7)``: exit status, stdout and stderr."""
+    """Run a command, as in ``run("stages", "--stage", 7)``."""
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         try:

@@ -1,4 +1,4 @@
-"""Lists of images for Caffe's tools, drawn by ourselves, and the uses of the tools to compare."""
+"""Drawn images and lists of them for Caffe's tools, and the uses of the tools to compare."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OF_MEAN = ("resized", "gray png", "leveldb")
 
 
 def draw(folder: Path) -> None:
-    """Images and list.txt: colour, gray, names with blanks, labels, and what cannot be read."""
+    """Draw images and list.txt: colour, gray, names with blanks, labels, and unreadable files."""
     draws = np.random.default_rng(17)
     images = folder / "images"
     (images / "sub").mkdir(parents=True)
@@ -52,7 +52,7 @@ def draw(folder: Path) -> None:
 
 
 def tool(name: str) -> str | None:
-    """Real Caffe's program of this name: in the folder TINYNET_CAFFE_TOOLS, or on PATH."""
+    """Real Caffe's program of this name, from the folder TINYNET_CAFFE_TOOLS or from PATH."""
     folder = os.environ.get(TOOLS_VARIABLE)
     return str(Path(folder) / name) if folder else shutil.which(name)
 
@@ -78,5 +78,5 @@ def backend_of(flags: list[str]) -> str:
 
 
 def golden() -> dict[str, dict[str, object]]:
-    """What Debian 11's tools made of every use: ``records``, ``mean`` (a SHA-256)."""
+    """Results of Debian 11's tools for every use: ``records`` and ``mean`` (a SHA-256)."""
     return dict(json.loads(GOLDEN.read_text()))

@@ -1,4 +1,4 @@
-"""``tinynet caffe`` takes Caffe's flags in every form; signals have the effects asked for."""
+"""``tinynet caffe`` accepts Caffe's flags in every form; signals have the requested effects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ snapshot_prefix: "endless"
 
 @pytest.fixture
 def solver_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``s.prototxt`` where the command runs; nothing reads it, but it is to be there."""
+    """An empty ``s.prototxt`` in the working directory; nothing reads it, but it must exist."""
     (tmp_path / "s.prototxt").touch()
     monkeypatch.chdir(tmp_path)
 
@@ -188,7 +188,7 @@ def test_a_closed_terminal_is_a_signal_and_not_a_failure(tmp_path: Path) -> None
 def test_a_signal_that_caffe_does_not_handle_ends_the_program(
     number: int, action: str, tmp_path: Path
 ) -> None:
-    """As Debian's program ends: by the signal, which a shell sees as 128 and its number."""
+    """As with Debian's program, a shell sees 128 plus the number of the signal."""
     (tmp_path / "weights").touch()
     files = {
         "train": ["-solver=solver.prototxt"],

@@ -1,4 +1,4 @@
-"""A batch script that asks for the exit status of ``caffe`` learns the same from ``tinynet caffe``.
+"""Exit statuses of ``caffe``, on which batch scripts rely, are those of ``tinynet caffe``.
 
 The statuses are those of Debian 11's program, stored by golden/make_caffe_uses_golden.py.
 """
@@ -21,7 +21,7 @@ from tinynet.torchcaffe import context, glog
 from tinynet.torchcaffe.pycaffe import tool
 
 GOLDEN = caffe_uses.golden()
-# where we leave Caffe on purpose: the status here, and why
+# where we deviate from Caffe on purpose: the status here, and why
 DEPARTURES = {
     "no action": (2, "it shows its usage, does nothing, and says that all went well"),
     "two actions": (2, "the same"),

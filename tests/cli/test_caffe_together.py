@@ -77,7 +77,7 @@ def test_a_rank_that_is_killed_ends_all_with_one_line_and_the_last_snapshot(tmp_
 
 
 def test_processes_of_a_launcher_meet_and_stop_together(tmp_path: Path) -> None:
-    """Of torchrun's variables: as many processes as it starts, each with its rank."""
+    """As torchrun starts them: the size and each process's rank come from variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

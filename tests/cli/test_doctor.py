@@ -17,7 +17,7 @@ from tinynet.engine.interpreters import PLACEHOLDER
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No engine here but those that a test makes; torch's import takes seconds."""
+    """Hide every engine but those that a test makes; importing torch takes seconds."""
     monkeypatch.delenv(discovery.ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.setattr(discovery, "VENV", ".venv-of-this-test")
     monkeypatch.setattr(discovery.importlib.util, "find_spec", lambda name: None)
@@ -120,7 +120,7 @@ def test_the_placeholder_is_reported_for_an_interpreter_without_real_caffe() -> 
 def test_torchs_gpu_queries_are_answered_even_if_the_gpu_does_not_compute(
     seen: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a stand-in for torch."""
+    """torch is a stand-in."""
 
     def fail(*given: object, **how: object) -> None:
         raise RuntimeError("CUDA error: all devices are busy.\nFor debugging consider")

@@ -126,7 +126,7 @@ def test_predict_writes_one_line_per_image_from_the_average(members, tmp_path):
 
 
 def test_a_run_goes_from_snapshot_to_scores_ensemble_and_submission(tmp_path):
-    """Everything in one go: what is missing is computed, what is there is used again."""
+    """The whole sequence: missing results are computed, existing ones reused."""
     data = small_run.write_data(tmp_path / "lmdb")
     paths = small_run.train(tmp_path, data)
     done = run("evaluate", paths.root, "--cpu", "--json")

@@ -13,7 +13,7 @@ from tinynet.cli.main import cli
 def pages(
     command: click.Command, name: str = "tinynet", parent: click.Context | None = None
 ) -> Iterator[tuple[str, str]]:
-    """(command, its help) of a command and of all below it."""
+    """Yield (command, help text) of a command and of all its subcommands."""
     context = click.Context(command, info_name=name, parent=parent, terminal_width=80)
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
@@ -29,6 +29,6 @@ PAGES = dict(pages(cli))
 @pytest.mark.parametrize("command", PAGES)
 def test_help_fits_into_80_columns_and_never_shows_none(command: str) -> None:
     for line in PAGES[command].splitlines():
-        # what is to be typed stands on a line of its own, however long it is
+        # a command to be typed stays on one line, however long it is
         assert len(line) <= 80 or line.startswith("    tinynet "), line
         assert "None" not in line, line

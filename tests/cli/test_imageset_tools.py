@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def convert(*flags: str, out: str = "db", names: str = "list.txt") -> str:
-    """The log of a conversion that succeeds."""
+    """Run a conversion that must succeed and return its log."""
     done = run("caffe", "convert_imageset", *flags, "images/", names, out)
     assert done.status == 0, done.stderr
     return done.stderr
@@ -84,7 +84,7 @@ def test_shuffling_keeps_the_images_and_labels(folder: Path) -> None:
 
 
 def test_jpegs_are_kept_as_files_and_encoded_as_opencv_does(folder: Path) -> None:
-    """Without a real tool: quality 95, 4:2:0, and the pixels near those that were drawn."""
+    """Checked without a real tool: quality 95, 4:2:0, pixels close to the drawn ones."""
     smooth = np.add.outer(np.arange(20), np.arange(24)).astype(np.uint8)
     Image.fromarray(smooth).save(folder / "images" / "x.jpeg", quality=70)
     (folder / "list.txt").write_text("x.jpeg 1\na.png 2\n")

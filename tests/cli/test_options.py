@@ -1,4 +1,4 @@
-"""Options that become a folder's name or a number of Caffe's are refused where they are read."""
+"""Values unfit for a folder name or for one of Caffe's numbers are refused when parsed."""
 
 from __future__ import annotations
 

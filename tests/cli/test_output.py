@@ -1,4 +1,4 @@
-"""What commands print arrives, whatever a file is called and whatever the terminal can show."""
+"""Output of commands arrives whatever the file names and the terminal's encoding."""
 
 from __future__ import annotations
 

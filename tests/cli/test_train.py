@@ -1,4 +1,4 @@
-"""What ``tinynet train`` takes for a solver, and what it says of the rest."""
+"""What ``tinynet train`` accepts as a solver, and its messages about everything else."""
 
 from __future__ import annotations
 

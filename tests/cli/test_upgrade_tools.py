@@ -1,4 +1,4 @@
-"""Caffe's three upgrade tools: its messages, its exit statuses, files that it reads as the same."""
+"""Caffe's three upgrade tools: its messages, its exit statuses, files with the same meaning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTLY = 'input: "x" layers { layer { name: "c" type: "relu" num_output: 3 } bot
 
 
 def run(folder: Path, tool: str, *files: str, level: int = 0) -> tuple[int, list[str]]:
-    """Exit status, and what is said on stderr without the log's times and processes."""
+    """Exit status, and the messages on stderr without the log's times and process ids."""
     command = ("-m", "tinynet", "caffe", tool, *files)
     child = python(*command, folder=folder, GLOG_minloglevel=str(level))
     assert child.stdout == ""

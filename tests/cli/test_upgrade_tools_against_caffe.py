@@ -20,7 +20,7 @@ _UNKNOWN = re.compile(r"E Unknown parameter \w+ for layer type (\w+)")
 
 
 def told(said: list[str]) -> list[str]:
-    """What was said but for warnings, of which each program has its own, and conditions of a CHECK.
+    """Messages without warnings, which differ between the programs, and conditions of a CHECK.
 
     Of a layer's unknown parameters Caffe names one, and ours all: the layer's type is kept.
     """

@@ -1,4 +1,4 @@
-"""One word for one thing, a near miss is asked about, and what was once typed still works."""
+"""One word for each thing, suggestions for misspelt words, and former spellings still work."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_option_values_have_consistent_names(page: str) -> None:
 
 
 def parameters(*words: str) -> dict[str, Any]:
-    """What a command is called with."""
+    """Return the parameters with which a command line calls its command."""
     found = cli.get_command(click.Context(cli), words[0])
     assert found is not None
     rest = list(words[1:])

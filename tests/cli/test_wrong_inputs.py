@@ -1,4 +1,4 @@
-"""A wrong input ends at once, with one line and its status, and harms nothing.
+"""A wrong input is refused at once with one line and the right status; nothing is changed.
 
 Every line of CASES is what somebody types by mistake.  Nothing here starts a worker: what is wrong
 is seen before that.
@@ -21,7 +21,7 @@ from tinynet.errors import TinynetError
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set, its LMDBs, its nets, and one thing of each wrong kind."""
+    """A data set, its LMDBs, its nets, and one file of each wrong kind."""
     root = tmp_path_factory.mktemp("a folder ü")
     sizes = ("--train-per-class", 4, "--val-per-class", 2, "--test-per-class", 1, "--classes", 3)
     assert run("data", "synthesize", "--out", root / "images", *sizes).status == 0

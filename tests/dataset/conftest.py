@@ -9,5 +9,5 @@ from tests.dataset.layouts import write_layout
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Path:
-    """A small whole data set that the test may damage."""
+    """A small complete data set that the test may damage."""
     return write_layout(tmp_path / "small")

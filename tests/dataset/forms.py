@@ -1,4 +1,4 @@
-"""Brings the data set of ``layouts`` into the other forms in which people have it."""
+"""Convert the data set of ``layouts`` into other common forms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.dataset.layouts import WNIDS
 
 
 def sort_validation(root: Path, inner: str = "") -> None:
-    """Moves val/images/* to val/WNID/ as the usual script does, which leaves the rest."""
+    """Move val/images/* to val/WNID/, as the usual script does, and leave the rest."""
     for line in (root / "val" / "val_annotations.txt").read_text().splitlines():
         name, wnid = line.split("\t")[:2]
         folder = root / "val" / wnid / inner
@@ -30,7 +30,7 @@ def flatten_training(root: Path) -> None:
 
 
 def rename_images(root: Path, ending: str) -> None:
-    """Gives every image and every line about it another ending; a PNG gets a PNG's content."""
+    """Give every image, and every line about it, another suffix; a .png gets PNG content."""
     for path in root.glob("**/images/*"):
         if ending.lower() == ".png":
             with Image.open(path) as image:
@@ -42,7 +42,7 @@ def rename_images(root: Path, ending: str) -> None:
 
 
 def keep_a_subset(root: Path) -> None:
-    """Removes an image of each class, and leaves the boxes as they were."""
+    """Remove an image of each class and leave the boxes unchanged."""
     for wnid in WNIDS:
         (root / "train" / wnid / "images" / f"{wnid}_3.JPEG").unlink()
 

@@ -1,4 +1,4 @@
-"""Writes small data sets in the Tiny ImageNet layout, with Pillow alone."""
+"""Write small data sets in the Tiny ImageNet layout, with nothing but Pillow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEST = 3
 
 
 def save_image(path: Path, seed: int, size: tuple[int, int] = (64, 64), mode: str = "RGB") -> None:
-    """A smooth random image: a JPEG of noise would say little about colour order."""
+    """Save a smooth random image: a JPEG of noise would hide a wrong order of channels."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Reads a converted data set with real Caffe; runs in its interpreter (numpy and caffe alone).
+"""Read a converted data set with real Caffe; runs in its interpreter (numpy and caffe only).
 
     CAFFE_PYTHON read_in_caffe.py CONVERTED OUT.npz
 

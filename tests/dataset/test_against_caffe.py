@@ -1,4 +1,4 @@
-"""Real Caffe reads what a conversion wrote, and makes the same mean of it."""
+"""Real Caffe reads the files of a conversion and computes the same mean from them."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def test_an_error_half_way_leaves_nothing(
     assert_nothing_left(tmp_path)
 
 
-# Converts, and stops for good between the training and the validation images.
+# Converts, and hangs between the training and the validation images.
 STOPPING = """
 import sys, time
 from tinynet.cli.main import main
@@ -266,7 +266,7 @@ def test_an_interrupted_conversion_is_never_taken_for_a_finished_one(
     assert child.stdout is not None and child.stdout.readline() == b"stopped\n"
     (partial,) = tmp_path.glob(".out.partial-*")
     assert not (partial / "manifest.json").exists()
-    # a conversion that is under way is left alone by another one
+    # another conversion does not touch one that is under way
     convert(layout, tmp_path / "out")
     assert partial.exists()
     shutil.rmtree(tmp_path / "out")
@@ -275,7 +275,7 @@ def test_an_interrupted_conversion_is_never_taken_for_a_finished_one(
     child.stdout.close()
     assert not (tmp_path / "out").exists()
     if number == signal.SIGKILL:
-        assert partial.exists()  # nobody was left to remove it: the next conversion does
+        assert partial.exists()  # the killed process could not remove it: the next conversion does
         convert(layout, tmp_path / "out")
     assert_nothing_left(tmp_path, *(["out"] if number == signal.SIGKILL else []))
 

@@ -1,4 +1,4 @@
-"""Against servers on loopback: whole, cut, without Range, with errors, with another file."""
+"""Downloads from local servers: complete, cut, without Range, with errors, of another file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinynet.errors import TinynetError
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``content`` under every path; what it does wrong is set by the test."""
+    """Serves ``content`` under every path, with the faults that a test sets."""
 
     daemon_threads = True
 

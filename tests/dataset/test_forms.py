@@ -1,4 +1,4 @@
-"""One image set gives the same records in whatever form it is stored."""
+"""A set of images gives the same records in every form in which it may be stored."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def records(out: Path, split: str) -> list[tuple[bytes, bytes]]:
 
 
 def contents(out: Path, split: str) -> list[tuple[bytes, int]]:
-    """Pixels and label of every record, in an order that says nothing of its name."""
+    """Pixels and label of every record, sorted, so that the names do not matter."""
     found = [decode_datum(value) for _, value in records(out, split)]
     return sorted((pixels.tobytes(), label) for pixels, label in found)
 
 
 @pytest.fixture
 def official(layout: Path, tmp_path: Path) -> Path:
-    """The conversion of the layout as it is published."""
+    """A conversion of the published layout."""
     convert(layout, tmp_path / "official")
     return tmp_path / "official"
 
@@ -88,7 +88,7 @@ def test_other_file_suffixes_give_the_same_records_under_their_own_names(
 def test_parquet_files_beside_a_wnids_file_give_the_same_records(
     classes: list[str], files: str, val: str, layout: Path, official: Path, tmp_path: Path
 ) -> None:
-    """Whatever the order of the files' own labels is."""
+    """The order of the files' own labels must not matter."""
     pytest.importorskip("pyarrow")
     hub = write_parquet(layout, tmp_path / "hub", classes=classes, files=files, val=val)
     for name in ("wnids.txt", "words.txt"):
@@ -215,7 +215,7 @@ def with_rows(root: Path, rows: dict[str, list[Any]], name: str = "valid-x.parqu
     return hub
 
 
-# what is wrong: how to make it so (a path that it returns is converted), and what the line must say
+# fault: how to make it (a path that it returns is converted), and what the message must say
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a class folder that is no class": (
         lambda root: (

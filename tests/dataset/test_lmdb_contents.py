@@ -1,4 +1,4 @@
-"""A database is read in a child process, whose answer always arrives as an error or a sample."""
+"""A database is read in a child process, whose answer is always an error or a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that chose are known again by what they are, wherever they lie."""
+"""Images that chose something are recognised by their content, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinynet.dataset.split import Fold, HalfVal, Tuning, split
 
 
 def pixels_of(folder: Path, name: str) -> list[str]:
-    """By lmdb and the schema alone: the SHA-256 of every image's pixels."""
+    """SHA-256 of every image's pixels, read with nothing but lmdb and the schema."""
     with (
         lmdb_library.open(str(DataPaths(folder).lmdb(name)), readonly=True, lock=False) as found,
         found.begin() as transaction,
@@ -33,7 +33,7 @@ def pixels_of(folder: Path, name: str) -> list[str]:
     "plan", [Tuning(0.3, 1), Tuning(0.3, 2), HalfVal(1), HalfVal(2), Fold(1, 2, 1), Fold(2, 2, 1)]
 )
 def test_the_overlap_equals_that_of_comparing_every_pixel(tmp_path: Path, plan: object) -> None:
-    # a twin across splits, and one within: content decides, not names
+    # one duplicate across splits and one within: content decides, not names
     twins = {("train", 4): ("val", 4), ("train", 7): ("train", 10)}
     converted = write_set(tmp_path / "converted", twins)
     searched = tmp_path / "searched"

@@ -1,4 +1,4 @@
-"""A set is split anew without an image, by content, on two sides; the result is a set like any."""
+"""A split never puts identical images on both sides; its result is an ordinary converted set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def image(number: int) -> np.ndarray:
 
 
 def write_set(folder: Path, twins: dict[tuple[str, int], tuple[str, int]] | None = None) -> Path:
-    """A converted set whose classes take turns; ``twins``: an image → whose content it has."""
+    """Write a converted set of alternating classes; ``twins`` maps an image to its original."""
     numbers = {
         (name, n): 1000 * SPLITS.index(name) + n for name in SPLITS for n in range(COUNTS[name])
     }

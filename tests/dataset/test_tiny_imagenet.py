@@ -74,7 +74,7 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new, 1))
 
 
-# what is wrong: how to make it so, and what the error must say
+# fault: how to make it, and what the error must say
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no wnids": (lambda root: (root / "wnids.txt").unlink(), "wnids.txt: no such file"),
     "no train": (lambda root: shutil.rmtree(root / "train"), "train: no such folder"),

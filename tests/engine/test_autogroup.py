@@ -1,4 +1,4 @@
-"""What starts in a session of its own is as nice there as we are."""
+"""A child in a new session has its parent's nice value in its autogroup."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ job.communicate()
 
 
 def autogroup_of(program: str, nice: int) -> list[str]:
-    """The words of the child's autogroup, "/autogroup-N nice M", of a program with a nice value.
+    """The autogroup of a child, "/autogroup-N nice M", of a program with a nice value.
 
     The program leads a session itself, so that the value of the tests' own is not asked.
     """

@@ -1,4 +1,4 @@
-"""What control groups of either kind let a process use, and whether memory has ended a child."""
+"""Limits from control groups of both versions, and kills for lack of memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which device is chosen, and what is said where a GPU cannot be used: no GPU is needed."""
+"""The choice of device and the messages about unusable GPUs; no test needs a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENGINE = Engine("torch", "tinynet.torchcaffe", sys.executable, "2")
 
 
 def python_that_sees(folder: Path, answer: str) -> str:
-    """An interpreter whose torch gives ``answer``, and which notes how it is to count GPUs."""
+    """An interpreter whose torch gives ``answer``, and which records how it should count GPUs."""
     path = folder / "python"
     path.write_text(f"#!/bin/sh\necho $CUDA_DEVICE_ORDER > {folder}/order\necho '{answer}'\n")
     path.chmod(0o755)
@@ -38,7 +38,7 @@ def test_gpus_are_counted_as_nvidia_smi_counts_them(
     assert devices.why_unused(python) == ""
     assert (tmp_path / "order").read_text() == "PCI_BUS_ID\n"
     devices._seen.cache_clear()
-    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")  # a user's own word stands
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")  # a user's own setting is kept
     devices.cuda_devices(python)
     assert (tmp_path / "order").read_text() == "FASTEST_FIRST\n"
 
@@ -51,7 +51,7 @@ def test_a_gpu_that_torch_cannot_use_never_falls_back_to_the_cpu_silently(
     assert devices.choose(Engine("torch", "m", python, "2"), None, False) is None
     said = devices.why_unused(python)
     assert f"PyTorch 2.13.0+cu128 finds no GPU ({old}): computing on the CPU" in said
-    for hidden in ("", "-1"):  # somebody has hidden them, and knows it
+    for hidden in ("", "-1"):  # hidden on purpose
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
         assert devices.why_unused(python) == ""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")

@@ -1,4 +1,4 @@
-"""Finding engines: search order, what is no Caffe, and one line for every failure."""
+"""Finding engines: search order, what is not Caffe, and one line for every failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAFFE = "__version__ = '{}'\ndef get_solver(path): pass\n"
 
 
 def interpreter(folder: Path, module: str | None = None, placeholder: bool = False) -> str:
-    """An interpreter of its own that has ``module`` as its ``caffe``, or the placeholder."""
+    """A separate interpreter with ``module`` as its ``caffe``, or with the placeholder package."""
     modules = folder / "modules"
     modules.mkdir(parents=True)
     if module is not None:
@@ -64,7 +64,7 @@ NO_CAFFE = "--caffe-python names {}, which is not a Python that imports caffe: "
 
 
 def refusal(named: object) -> str:
-    """The one line that refuses ``--caffe-python NAMED``."""
+    """The one-line error for ``--caffe-python NAMED``."""
     with pytest.raises(TinynetError) as error:
         discovery.find("caffe", str(named))
     line = str(error.value)

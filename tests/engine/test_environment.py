@@ -1,4 +1,4 @@
-"""What workers start with: passive waits, the allocator's settings, a number of threads."""
+"""The environment of workers: passive waits, the allocator's settings, number of threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def test_a_worker_gets_all_settings_and_those_that_the_caller_adds(tmp_path: Pat
     seen = json.loads((tmp_path / "seen").read_text())
     assert seen["OMP_WAIT_POLICY"] == "passive" and seen["GLOG_logtostderr"] == "1"
     assert [seen[name] for name in THREADS] == ["5", "3", "3"]
-    assert seen["OMP_DYNAMIC"] == "false"  # the load must not choose the number of threads
+    assert (
+        seen["OMP_DYNAMIC"] == "false"
+    )  # the load of the machine must not change the number of threads
     assert seen["PATH"] == os.environ["PATH"]
 
 

@@ -1,4 +1,4 @@
-"""Whatever a worker does, each kind of conversation ends, and says in one line what happened.
+"""Whatever a worker does, every kind of exchange ends and reports in one line what happened.
 
 The worker is a stand-in that misbehaves in one way, for every kind of conversation that we hold.
 """
@@ -71,7 +71,7 @@ FAULTS = {
 
 
 def stand_in(folder: Path, text: str) -> Engine:
-    """Real Caffe in an interpreter that runs ``text``, whatever it is started with."""
+    """An engine "caffe" whose interpreter runs ``text``, whatever its arguments."""
     path = folder / "python"
     path.write_text(START + text)
     path.chmod(0o755)
@@ -87,7 +87,7 @@ def train(engine: Engine, folder: Path) -> str:
 
 
 class Images:
-    """Far more of them than a pipe holds."""
+    """Far more images than a pipe holds."""
 
     shape = (3, 64, 64)
     count = 200
@@ -165,7 +165,7 @@ def test_every_worker_failure_ends_the_exchange_with_one_line(
 
 
 def test_a_log_line_is_written_whole_despite_partial_writes(tmp_path: Path) -> None:
-    """As a disk does that is just full: it takes a part without a word, and refuses the rest."""
+    """A disk that has just become full accepts a part without an error and refuses the rest."""
 
     class Disk:
         held = b""
@@ -221,7 +221,7 @@ def test_a_workers_usage_error_remains_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_signal_is_forwarded_once_to_the_worker(tmp_path: Path) -> None:
-    """As from a terminal: to the group of the parent, of which the worker is none."""
+    """As from a terminal: to the parent's process group, to which the worker does not belong."""
     engine = stand_in(
         tmp_path,
         "seen = []\nsignal.signal(signal.SIGINT, lambda *a: seen.append(1))\n"

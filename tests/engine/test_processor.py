@@ -1,4 +1,4 @@
-"""How much of the processor may be used: the least of all limits, whoever set them."""
+"""The number of usable cores is the least of all limits, whoever set them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinynet.engine import processor
 
 @pytest.fixture(autouse=True)
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight cores without hardware threads, no quota, and nothing chosen."""
+    """Eight cores without hardware threads, no quota, and no setting of the user's."""
     for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)

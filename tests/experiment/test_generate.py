@@ -1,4 +1,4 @@
-"""The generated files: byte-stable, those committed, and trained by a real Caffe as they are."""
+"""Generated files are reproducible, equal to those committed, and trained by real Caffe."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ PATHS = StagePaths(Path("prototxt"), "stage7_dropout2")
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages 7 and 8 as this test has them, whatever was measured last."""
+    """Fix the settings of stages 7 and 8, so that new measurements do not change the test."""
     for number in (7, 8):
         monkeypatch.setitem(hyperparameters.HYPERPARAMETERS, number, STEPPED)
 

@@ -45,7 +45,7 @@ def test_stage_1_is_the_papers_list_of_14_layers() -> None:
 
 
 def _changes(number: int) -> tuple[list[stages.Layer], list[stages.Layer]]:
-    """(layers of the stage before that are gone, layers that are new), by value and name."""
+    """(layers missing from the stage before, new layers), compared by value and name."""
     before, after = stage(number - 1).layers, stage(number).layers
     gone = [layer for layer in before if layer not in after]
     return gone, [layer for layer in after if layer not in before]

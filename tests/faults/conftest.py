@@ -1,4 +1,4 @@
-"""The tally of all faults, shown at the end, and a run that nothing was done to."""
+"""The tally of all faults, printed at the end, and the undisturbed run to compare with."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stage 7, small, with its data."""
+    """A folder with a small stage 7 and its data."""
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("origin")
     small_stages.write_data(folder)
@@ -40,7 +40,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def straight(origin: Path) -> Job:
-    """The run that was never interrupted."""
+    """The finished run that was never interrupted."""
     job = Job(origin, origin / "fault/solver.prototxt")
     status, errors = job.finish("--keep", "0")
     assert status == 0, errors
@@ -49,13 +49,13 @@ def straight(origin: Path) -> Job:
 
 @pytest.fixture
 def job(origin: Path, tmp_path: Path) -> Job:
-    """A run of its own, from the same solver and data."""
+    """A new run of the same solver and data."""
     return Job(tmp_path, origin / "fault/solver.prototxt")
 
 
 @pytest.fixture
 def unfinished(straight: Job, tmp_path: Path) -> Callable[[], Job]:
-    """Makes runs that were killed after the snapshots of iteration 4 to 20 (a moved copy)."""
+    """Make copies, elsewhere, of a run killed after its snapshots of iterations 4 to 20."""
     numbers = iter(range(1000))
 
     def make() -> Job:

@@ -1,5 +1,5 @@
-"""Torn and flipped files, full disks, missing data, signals: an exact end or a clear word, never a
-wrong result without one."""
+"""Damaged files, full disks, missing data, signals: an exact result or a clear message, never a
+wrong result in silence."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_damaged_prototxt_and_run_json_are_refused(
 
 @pytest.fixture
 def own_data(tmp_path: Path) -> Job:
-    """A run with data of its own to be damaged, from a conversion with a manifest."""
+    """A run whose own converted data, with a manifest, may be damaged."""
     from tinynet.dataset.lmdb_contents import sample_of
     from tinynet.dataset.manifest import Manifest, write_manifest
 
@@ -169,7 +169,7 @@ def test_a_damaged_lmdb_is_refused_unless_no_record_was_touched(
     status, errors = own_data.finish("--max-iter", "3")
     assert "Traceback" not in errors
     if status == 0:
-        # a page that is not in use, or behind the last record
+        # the damage hit an unused page, or lies behind the last record
         from tinynet.dataset.lmdb_contents import sample_of
 
         assert sample_of(path.parent)
@@ -235,19 +235,19 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "filled", [pytest.param(kb, marks=LONG if kb != 100 else ()) for kb in (4, 60, 100, 240, 700)]
+    "free_kib", [pytest.param(kb, marks=LONG if kb != 100 else ()) for kb in (4, 60, 100, 240, 700)]
 )
 def test_a_full_disk_ends_the_run_with_a_message_and_it_resumes_to_identical_weights(
-    straight: Job, job: Job, filled: int, tally: Tally
+    straight: Job, job: Job, free_kib: int, tally: Tally
 ) -> None:
-    """``filled``: KiB that are free after the first snapshot."""
+    """``free_kib`` are left on the disk after the first snapshot."""
     with small_disk(job.folder / "runs", "8m"):
         job.start("--keep", "0")
         job.wait_until(lambda: job.sealed() >= 4)
         ballast = job.folder / "runs/ballast"
         free = shutil.disk_usage(job.folder / "runs").free
         with contextlib.suppress(OSError):
-            ballast.write_bytes(bytes(max(0, free - filled * 1024)))
+            ballast.write_bytes(bytes(max(0, free - free_kib * 1024)))
         errors = job.end()
         assert job.child is not None
         if job.child.returncode != 0:
@@ -266,7 +266,7 @@ def test_a_full_disk_ends_the_run_with_a_message_and_it_resumes_to_identical_wei
 def test_a_file_size_limit_ends_the_run_with_a_message(
     straight: Job, job: Job, tally: Tally
 ) -> None:
-    """What stands for a quota where no file system can be mounted."""
+    """Stands for a disk quota, which a test cannot set."""
 
     limit = straight.run / "snapshots/snapshot_iter_4.caffemodel"
     size = limit.stat().st_size // 2

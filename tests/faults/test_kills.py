@@ -1,5 +1,5 @@
-"""SIGKILL at any moment, of parent or worker: nothing before the last snapshot is lost, and the
-bits at the end are those of a run that never was interrupted."""
+"""After SIGKILL at any moment, of parent or worker, nothing before the last snapshot is lost, and
+the final weights are identical to those of a run that was never interrupted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.run import small_stages
 
 
 def carry_to_its_end(job: Job, kills: int, kind: str, tally: Tally, longest: float) -> None:
-    """Kill at random moments of the first ``longest`` seconds, ``kills`` times, then let it end."""
+    """Kill the run at random within ``longest`` seconds, ``kills`` times, then let it finish."""
     moments = random.Random(7)
     for _ in range(kills):
         child = job.start()
         ends = time.monotonic() + moments.uniform(0, longest)
         job.wait_until(lambda ends=ends: time.monotonic() > ends)
         if child.poll() is not None:
-            break  # it was faster
+            break  # it finished first
         before = job.sealed()
         job.kill(moments.choice(["parent", "worker"]))
         tally.add(kind, job.sealed() >= before)
@@ -87,7 +87,7 @@ def test_a_kill_while_full_size_stage_7_writes_a_snapshot_loses_nothing_before_i
 def test_a_killed_run_of_real_caffe_resumes_from_the_last_whole_snapshot(
     tmp_path: Path, caffe_python: str, tally: Tally
 ) -> None:
-    """Stage 1 draws nothing at random, so that real Caffe, its data skipped, resumes exactly."""
+    """Stage 1 draws nothing at random, so real Caffe resumes exactly once its data is skipped."""
     small_stages.write_data(tmp_path)
     solver = small_stages.write_stage(tmp_path, 1, max_iter=400, snapshot=1, display=50)
     straight = Job(tmp_path / "straight", solver, "caffe")

@@ -1,4 +1,4 @@
-"""Real training processes, what is done to them, and what came of it."""
+"""Real training processes, the faults done to them, and the count of the outcomes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITING = ".snapshot_iter_"  # how the torch engine's temporary names begin
 
 
 class Tally:
-    """Counts by kind of fault: tried, survived, and what was lost."""
+    """Counts by kind of fault: tried and survived."""
 
     def __init__(self) -> None:
         self.tried: Counter[str] = Counter()
@@ -58,21 +58,21 @@ class Job:
         return self.child
 
     def finish(self, *arguments: str) -> tuple[int, str]:
-        """Run it to its own end: (exit status, stderr)."""
+        """Run to the end; return (exit status, stderr)."""
         child = self.start(*arguments)
         _, errors = child.communicate()
         return child.returncode, errors
 
     def end(self) -> str:
-        """Wait for the end of a child that something was done to; its stderr."""
+        """Wait for the running child to end; return its stderr."""
         assert self.child is not None
         _, errors = self.child.communicate()
         return errors
 
-    # --- what is seen from outside
+    # --- observations from outside
 
     def worker(self) -> int | None:
-        """The process id of the worker, or None where there is none (yet)."""
+        """The process id of the worker, or None if there is none (yet)."""
         assert self.child is not None
         path = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
         with contextlib.suppress(OSError):
@@ -91,7 +91,7 @@ class Job:
         return json.loads((self.run / "run.json").read_text())
 
     def history(self) -> list[dict[str, Any]]:
-        """The history without what is of the clock."""
+        """The history without values that depend on the clock."""
         lines = (self.run / "history.jsonl").read_text().splitlines()
         clock = ("seconds", "images_per_second")
         return [
@@ -104,10 +104,10 @@ class Job:
         path = self.run / f"snapshots/snapshot_iter_{iteration}.caffemodel"
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    # --- what is done to it
+    # --- faults
 
     def wait_until(self, condition: Any) -> bool:
-        """Wait for ``condition()``; False where the child ended before."""
+        """Wait for ``condition()``; return False if the child ends first."""
         assert self.child is not None
         while self.child.poll() is None:
             if condition():
@@ -131,7 +131,9 @@ class Job:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
         self.child.communicate()
-        while worker is not None and _is_alive(worker):  # the kernel ends it with its parent
+        while worker is not None and _is_alive(
+            worker
+        ):  # the kernel ends the worker with its parent
             time.sleep(0.002)
 
 

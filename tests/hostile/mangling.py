@@ -1,4 +1,4 @@
-"""Damaged bytes for hypothesis, and a limit on what reading them may take."""
+"""Damaged bytes for hypothesis, and a limit on the memory for reading them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEMORY = 64 << 20  # bytes that reading a small hostile file may take
 
 @contextmanager
 def bounded_memory() -> Iterator[None]:
-    """What Python and numpy take inside stays below ``MEMORY``."""
+    """Assert that Python and numpy allocate less than ``MEMORY`` inside the block."""
     tracemalloc.start()
     try:
         yield
@@ -25,7 +25,7 @@ def bounded_memory() -> Iterator[None]:
 
 
 def mangled(whole: bytes) -> st.SearchStrategy[bytes]:
-    """The bytes with some overwritten, taken out or put in; or quite other ones."""
+    """The bytes with some overwritten, removed or inserted, or arbitrary bytes."""
     edits = st.lists(
         st.tuples(st.integers(0, len(whole)), st.integers(0, 8), st.binary(max_size=12)),
         min_size=1,

@@ -1,4 +1,4 @@
-"""A whole model and the solver state that goes with it, in a few bytes."""
+"""A complete model and its solver state, in a few bytes."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_mangled_jpeg_is_decoded_or_a_bad_image(data: bytes) -> None:
 
 
 def test_hostile_images_are_read_in_little_memory() -> None:
-    """In a process that may not take more: bounded_memory sees only what Python itself takes."""
+    """In a child with a memory limit: bounded_memory sees only Python's own allocations."""
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1500 << 20, 1500 << 20))\n"
         "from tests.hostile import test_images as t\n"

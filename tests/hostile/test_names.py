@@ -54,7 +54,7 @@ def test_there_is_no_pickle_and_no_shell_anywhere() -> None:
             assert name not in ("os.system", "os.popen"), path
             if name in ("torch.load",):
                 assert given.get("weights_only") == "True", path
-            # one place runs code: the script that a user names, as python itself does
+            # one file runs code: the script that a user names, as python itself does
             if path.is_relative_to(ROOT / "tinynet") and path != RUNS_SCRIPTS:
                 assert name not in ("eval", "exec"), path
     assert seen > 1000, "is this test reading anything?"

@@ -1,4 +1,4 @@
-"""What a run writes of itself, damaged or forged, is read as far as it goes or refused by name."""
+"""A run's own files, damaged or forged, are read as far as possible or refused by name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ json_values = st.recursive(
 def test_a_sealed_complete_state_of_any_content_is_applied_or_refused(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    """The seal keeps out accidents; whoever wants to can seal anything."""
+    """A seal detects accidents; anyone can seal a forged file."""
     pytest.importorskip("torch")
     from tinynet.torchcaffe.snapshots import complete_state
 

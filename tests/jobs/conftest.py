@@ -9,13 +9,13 @@ from tests.run import small_runs
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a list can be made, seen from the directory that its commands run in."""
+    """A path for a new list, relative to the working directory of its commands."""
     monkeypatch.chdir(tmp_path)
     return Path("lists/first")
 
 
 @pytest.fixture
 def small(folder: Path) -> Path:
-    """The same beside a small solver, its net and its data."""
+    """The same, with a small solver, its net and its data in the working directory."""
     small_runs.write_files(Path())
     return folder

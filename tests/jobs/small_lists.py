@@ -1,4 +1,4 @@
-"""Lists of small jobs, and what their states are."""
+"""Lists of small jobs, and the states of the jobs."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ PartitionName=main Nodes=node1 Default=YES MaxTime=INFINITE State=UP
 
 
 def missing() -> str | None:
-    """Why no Slurm can be started here, or None."""
+    """Return why no Slurm can be started here, or None."""
     found = [name for name in PROGRAMS if _program(name) is None]
     if found:
         return f"no Slurm here ({', '.join(found)} not found): apt-get install slurm-wlm munge"
@@ -71,7 +71,7 @@ def _free_port() -> int:
 
 
 class Cluster:
-    """One node of two CPUs."""
+    """A Slurm cluster of one node with two CPUs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -128,7 +128,7 @@ class Cluster:
         raise RuntimeError(f"Slurm did not start\n{tails}")
 
     def close(self) -> None:
-        """End the daemons, the last first; what jobs are left is cancelled before."""
+        """Cancel the remaining jobs and end the daemons, the last one first."""
         if len(self._processes) == 3 and all(p.poll() is None for p in self._processes):
             self.run("scancel", "--user=root", "--signal=KILL", "--full")
             self.run("scancel", "--user=root")
@@ -158,9 +158,9 @@ class Cluster:
         return child.stdout
 
     def bring_back(self) -> None:
-        """Return the node to service, unless Slurm, which sees it answer, has done so itself."""
+        """Return the node to service, unless Slurm, which sees it answer, has already done so."""
         while self.node_state().startswith("down"):
-            with contextlib.suppress(RuntimeError):  # it came back in this very moment
+            with contextlib.suppress(RuntimeError):  # it came back in the meantime
                 self.run("scontrol", "update", "nodename=node1", "state=resume")
 
     def node_state(self) -> str:

@@ -1,4 +1,4 @@
-"""The batch scripts: plain bash that shellcheck has nothing to say about, whatever the names."""
+"""The batch scripts are plain bash without shellcheck findings, whatever the names."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_an_array_requests_as_many_gpus_as_its_jobs_have_solvers() -> None:
         assert f"#SBATCH --gres=gpu:{count}\n" in slurms
         assert f"#SBATCH --cpus-per-task={count}\n" in slurms
         assert f"#$ -l gpu={count}\n" in grid_engine.render(jobs_, context, request)
-    # the task's own two GPUs, from that one on which its script names
+    # the task's own two GPUs, starting at the one that its script names
     slot = SingleSlot(0, cpu=False, threads=None).take(2)
     assert slot is not None and slot.together == ("--gpus", "0,1")
     assert with_device(("train", "s", "--gpus", "2"), slot.arguments) == (
@@ -166,7 +166,7 @@ def test_an_invalid_time_limit_is_refused(text: str) -> None:
 
 # ------------------------------------------------------------------ the scripts, run by hand
 
-# what stands in for `python .../tinynet jobs run`: says what it was given, and waits for a signal
+# stand-in for `python .../tinynet jobs run`: prints its arguments and waits for a signal
 PYTHON = """#!/bin/bash
 printf '%s|' "$@" >>said
 echo "$PWD" >>said

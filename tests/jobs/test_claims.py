@@ -1,4 +1,4 @@
-"""One runner per job, whatever the others do and however one ends."""
+"""Each job has one runner at a time, whatever others do and however a runner ends."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_file_system_without_locks_is_named(
 
 
 def old_attempt(folder: Path, number: int, **content: object) -> None:
-    """As versions wrote it that had a file for each attempt."""
+    """Write an attempt as earlier versions did, with one file per attempt."""
     path = folder / f"attempts/a/{number:04d}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = {"host": "far", "pid": 7, "boot": "b", "locked": True, "started": "2025-01-01"}

@@ -1,4 +1,4 @@
-"""What is said of a job by how its commands ended."""
+"""The message of a job follows from how its commands ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinynet.jobs.states import STOPPED_STATUS
 
 
 def begun(folder: Path, said: str) -> Commands:
-    """A job of which no process was started, and whose log holds ``said``."""
+    """A job without a started process, whose log holds ``said``."""
     claim: Any = None
     job = Job("one", (("train",),))
     commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log")

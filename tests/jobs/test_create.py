@@ -1,4 +1,4 @@
-"""Making a list, and seeing before anything begins that nothing could."""
+"""Making a list, and finding out before anything begins that no job could run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_without_data_a_list_fails_once_and_begins_no_job(small: Path) -> None:
     assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "none of its 3 jobs can begin: small-seed1: data/train_lmdb: no such data" in done.stderr
     assert set(named(small).values()) == {"waiting"} and not Path("runs").exists()
-    # a cluster's node may have what this machine has not: it is said, and the scripts are written
+    # a node of the cluster may have the data: there is a warning, and the scripts are written
     batch = command.run("jobs", "slurm", small, "--time", "1:00:00")
     assert batch.status == 0 and "as seen from here, lists/first: none of its 3" in batch.stderr
     Path("elsewhere").rename("data")

@@ -1,4 +1,4 @@
-"""Choosing GPUs, on a stand-in for NVML: no GPU is needed, and none has been asked."""
+"""Choosing GPUs, on a stand-in for NVML: no test needs or queries a real GPU."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gpu(index: int, used: int = 400, processes: tuple[int, ...] = (), total: int
 
 
 class Machine:
-    """GPUs whose state a test sets, and what it does when it is looked at."""
+    """GPUs whose state a test sets, at once or before the N-th look at them (``at_look``)."""
 
     def __init__(self, *found: Gpu) -> None:
         self.gpus = {g.index: g for g in found}
@@ -62,7 +62,7 @@ def test_the_idle_gpu_with_the_most_free_memory_is_taken(tmp_path: Path) -> None
 
 
 def test_without_visible_processes_used_memory_tells_an_idle_gpu_from_a_busy_one() -> None:
-    assert gpu(0, 615, total=143_771).is_idle  # as an H200 shows itself
+    assert gpu(0, 615, total=143_771).is_idle  # as NVML reports an H200
     assert not gpu(0, 1500, total=143_771).is_idle
     assert gpu(0, 900, total=24_000).is_idle
     assert not gpu(0, 900, total=8_000).is_idle
@@ -85,7 +85,7 @@ def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_from_0(tmp_path: Pa
     assert (pair.arguments, pair.together) == (("--gpu", "0"), ("--gpus", "0,1"))
     assert slots.take(2) is None and taken(runner(machine, tmp_path)) == "GPU 0"
     slots.give_back(pair)
-    assert taken(slots) == "GPU 2", "locks were kept of a pair that was given back"
+    assert taken(slots) == "GPU 2", "the locks of a returned pair were kept"
     slots.require(4, "job 'a'")
     with pytest.raises(UsageError, match="job 'a': trains on 5 GPUs together, and 4 may be used"):
         slots.require(5, "job 'a'")
@@ -166,14 +166,14 @@ def test_jobs_share_a_gpu_only_with_jobs_of_the_same_runner(tmp_path: Path) -> N
     machine = Machine(gpu(0), gpu(1, 500))
     slots, other = runner(machine, tmp_path, per_gpu=2), runner(machine, tmp_path)
     found = [slots.take() for _ in range(5)]
-    # spread before they are stacked
+    # every GPU gets one job before any gets a second
     assert [slot.label for slot in found if slot] == ["GPU 0", "GPU 1", "GPU 0", "GPU 1"]
     machine.set(gpu(0, 9000, (os.getpid(), 77)))  # our first jobs compute by now
     assert found[4] is None and taken(other) is None
     assert found[0] is not None and found[2] is not None
     slots.give_back(found[0])
-    assert taken(other) is None, "a GPU was lent on while a second job of its holder ran"
-    assert taken(slots) == "GPU 0", "a GPU on which our own job computes counts as another's"
+    assert taken(other) is None, "a GPU was free while a second job of its holder ran"
+    assert taken(slots) == "GPU 0", "a GPU on which our own job computes counted as another's"
     machine.set(gpu(0))
     slots.give_back(found[2])
     assert taken(other) is None
@@ -196,7 +196,7 @@ def test_gpus_are_given_up_after_others_have_had_none_for_a_while(tmp_path: Path
         machine.set(gpu(index, 6000, (os.getpid(),)))  # our own jobs
     assert slots.wanted_by_others() == 0
     machine.set(gpu(2, 9000, (77,)))
-    assert slots.wanted_by_others() == 0, "gave way to a moment"
+    assert slots.wanted_by_others() == 0, "gave way at once"
     now[0] = gpus._YIELD_SECONDS
     assert slots.wanted_by_others() == 1
     assert slots.wanted_by_others() == 0, "gave way twice for one"
@@ -270,7 +270,7 @@ def test_a_single_number_is_a_count_of_gpus_as_in_train() -> None:
 
 
 class FakeNvml(types.ModuleType):
-    """The functions of ``pynvml`` that are used, for one GPU or two; text as bytes, as of old."""
+    """The functions of ``pynvml`` that we use, for one or two GPUs, with text as bytes."""
 
     class NVMLError(Exception):
         pass
@@ -332,7 +332,7 @@ def test_gpus_are_listed_from_nvmls_answers(monkeypatch: pytest.MonkeyPatch) -> 
     assert gpus.look() == [whole]
     fake.slices, fake.in_mig_mode = (), False
     assert gpus.look() == [whole]
-    fake.in_mig_mode = True  # and none has been cut: nothing can compute there
+    fake.in_mig_mode = True  # without a slice: nothing can compute there
     assert gpus.look() == []
     fake.slices = (0, 3)
     parts = [replace(whole, uuid=uuid, is_slice=True) for uuid in ("MIG-100", "MIG-103")]
@@ -400,7 +400,7 @@ def test_jobs_run_on_free_gpus_and_the_rest_wait_for_one(folder: Path, tmp_path:
 def test_a_broken_gpu_fails_one_job_and_gets_no_more(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is idle again at once, and would be given job after job."""
+    """After a failure it is idle again at once, and would otherwise get job after job."""
     add_jobs(folder, [Job(name, (("train", "none.prototxt"),)) for name in ("a", "b", "c")])
     machine = Machine(gpu(0), gpu(1))
     slots = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")

@@ -1,4 +1,4 @@
-"""The list itself: what may be in it, what writing it twice does, what a damaged one says."""
+"""The list itself: valid contents, repeated writing, and messages for a damaged one."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_list_that_cannot_be_run_is_refused(folder: Path, jobs: list[Job], wor
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=10))
 def test_levels_hold_every_job_once_and_after_its_dependencies(needs: list[list[int]]) -> None:
-    # only to earlier ones, so that an order exists; given in reverse, so that it must be found
+    # jobs depend only on earlier ones, so an order exists; the reversed list hides it
     jobs = [job(str(n), *{str(m) for m in ms if m < n}) for n, ms in enumerate(needs)][::-1]
     groups = levels(jobs)
     assert sorted(j.name for group in groups for j in group) == sorted(j.name for j in jobs)

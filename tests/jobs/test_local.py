@@ -1,4 +1,4 @@
-"""Runners on this machine: what they begin, in which order, and what comes of it."""
+"""Runners on this machine: which jobs they begin, in which order, and the outcome."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -
 
 
 def test_no_file_of_the_working_directory_is_imported_as_a_module(folder: Path) -> None:
-    """A user's random.py, say, beside which the training itself runs well."""
+    """A user's random.py, for example, does not disturb the training itself either."""
     for name in ("random", "queue", "tinynet", "click"):
         Path(f"{name}.py").write_text("raise SystemExit('a file of the user')\n")
     add_jobs(folder, [job("a", "stages")])
@@ -93,7 +93,7 @@ def test_named_jobs_are_done_in_the_order_in_which_they_are_named(folder: Path) 
 def test_an_array_task_reads_only_its_own_jobs_state_and_not_while_it_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand tasks of an array would else read a thousand files each, every few seconds."""
+    """Otherwise a thousand array tasks would each read a thousand files every few seconds."""
     add_jobs(folder, [job(name, "stages") for name in ("a", "b", "c")])
     looked_at: list[str] = []
     state = states.state

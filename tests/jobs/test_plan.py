@@ -1,4 +1,4 @@
-"""Jobs of what is usually run: their commands and the run directories that they name."""
+"""Jobs of the usual experiments: their commands and run directories."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_job_trains_in_the_run_directory_that_it_names(jobs: list[Job]) -> Non
 
 
 def test_a_solver_without_a_deploy_net_is_refused_before_it_is_trained(tmp_path: Path) -> None:
-    """Its evaluation would fail, hours later."""
+    """Otherwise its evaluation would fail hours later."""
     (tmp_path / "solver.prototxt").write_text('net: "train_val.prototxt"')
     with pytest.raises(TinynetError, match="deploy.prototxt: no such file.*--no-evaluate"):
         jobs_of_solver(tmp_path / "solver.prototxt", [1], OPTIONS)

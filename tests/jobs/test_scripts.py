@@ -1,4 +1,4 @@
-"""The shell forms in scripts/: what shellcheck says of them, and what they run."""
+"""The shell scripts in scripts/: shellcheck's findings, and the commands that they run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.sh")) + [ROOT / ".ci/run"]
 
 
 def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a script where ``tinynet`` is this very package."""
+    """Run a script with this package as ``tinynet``."""
     bin_folder = Path("bin")
     bin_folder.mkdir(exist_ok=True)
     (bin_folder / "tinynet").write_text(f'#!/bin/sh\nexec {sys.executable} -m tinynet "$@"\n')
@@ -42,7 +42,7 @@ def test_scripts_pass_shellcheck(script: Path) -> None:
 
 @pytest.fixture
 def stages(folder: Path) -> None:
-    """Prototxt of the stages without their data: trainings say so, and fail at once."""
+    """Prototxt of the stages without their data: trainings fail at once with a message."""
     (Path("prototxt")).symlink_to(ROOT / "prototxt")
 
 
@@ -50,7 +50,9 @@ def test_the_dissection_script_runs_every_stage_and_the_ensemble(stages: None) -
     done = run("dissection.sh", "--processes", "none", SEEDS="1,2", LIST="l")
     jobs = read(Path("l")).jobs
     assert len(jobs) == 7 * 2 + 11 + 1 and jobs[-1].name == "ensemble"
-    assert done.returncode == 2 and "--processes" in done.stderr  # its options are local's
+    assert (
+        done.returncode == 2 and "--processes" in done.stderr
+    )  # it takes the options of 'jobs local'
 
 
 def test_the_ensemble_script_trains_the_requested_members(stages: None) -> None:
@@ -93,7 +95,7 @@ def test_packing_a_data_set_is_reproducible_and_lossless(folder: Path, tmp_path:
     assert names == ["partaa", "partab", "parts.sha256"]
     assert all((Path("one") / n).read_bytes() == (Path("two") / n).read_bytes() for n in names)
     assert (Path("one") / "partaa").stat().st_size == 1 << 20
-    # one part a call; what has not come is said before anything is unpacked
+    # one part per call; missing parts are reported before anything is unpacked
     work = {"WORK": str(tmp_path / "work"), "PYTHON": sys.executable}
     for call in (["partaa", "parts.sha256"], ["partab"]):
         carried = tmp_path / call[0]

@@ -1,4 +1,4 @@
-"""Job lists on a real Slurm: one node of two CPUs, started here and gone afterwards."""
+"""Job lists on a real Slurm: one node of two CPUs, started here and removed afterwards."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A list under a path with everything in it that a shell could trip over."""
+    """A list under a path with every character that could break a shell script."""
     place = tmp_path / 'it\'s a $HOME #1 "100%j"'
     place.mkdir()
     monkeypatch.chdir(place)
@@ -59,7 +59,7 @@ def _root() -> str:
 
 
 def submit(cluster: Cluster, *arguments: str) -> list[str]:
-    """Submit the list; the ids of its arrays."""
+    """Submit the list; return the ids of its arrays."""
     return tinynet(cluster, "jobs", "slurm", "a list", "--submit", *arguments).split()
 
 
@@ -73,7 +73,7 @@ def state() -> str:
 
 
 def wait_for_iteration(run: Path, iteration: int, sessions: int = 1) -> None:
-    """Wait until a run, in its so-many-th session, has shown an iteration."""
+    """Wait until a run, in its session of the given number, has logged an iteration."""
     while True:
         paths = RunPaths(run)
         if paths.history.exists() and paths.run_json.exists():
@@ -88,7 +88,7 @@ def wait_for_iteration(run: Path, iteration: int, sessions: int = 1) -> None:
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The last snapshot of the same training, never interrupted."""
+    """The last snapshot of the same training, run without interruption."""
     place = tmp_path_factory.mktemp("straight")
     small_runs.write_files(place)
     child = small_runs.train(place, *STEPS.split(), "--seed", "3", "--name", "straight", "--cpu")
@@ -190,7 +190,7 @@ def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
 def test_a_run_that_hits_its_time_limit_resumes_and_ends_with_identical_weights(
     cluster: Cluster, folder: Path, straight: Path
 ) -> None:
-    """The true thing: Slurm's shortest limit is a minute, and its own signal comes before."""
+    """With Slurm's real limit and signal: its shortest time limit is a minute."""
     small_runs.write_files(Path())
     solver = Path("small/solver.prototxt")
     # slow enough for several limits: a long test every fifty iterations

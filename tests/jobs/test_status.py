@@ -1,4 +1,4 @@
-"""What is said of a list, from its states and its run directories."""
+"""The status of a list, from its states and its run directories."""
 
 from __future__ import annotations
 

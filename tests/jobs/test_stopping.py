@@ -16,7 +16,7 @@ from tests.jobs.small_lists import create, named
 from tests.run import small_runs
 from tinynet.jobs import states
 
-# never at its end: stopped from outside
+# never ends by itself: the test stops it
 ENDLESS = "--max-iter 10000000 --set display=20 --set test_interval=100000 --snapshot 0"
 
 
@@ -29,7 +29,7 @@ def start(*arguments: str, terminal: int | None = None) -> subprocess.Popen[str]
 
 
 def wait_for_history(*runs: str) -> None:
-    """Wait until every run has gone past its first iterations."""
+    """Wait until every run has passed its first iterations."""
     for run in runs:
         path = Path("runs/small", run, "history.jsonl")
         while not (path.exists() and '"iteration": 20' in path.read_text()):
@@ -69,7 +69,7 @@ def test_closing_the_terminal_stops_every_run_like_any_signal(small: Path) -> No
 
 
 def test_a_time_limit_too_short_for_progress_is_not_retried_for_ever(small: Path) -> None:
-    """The warning of a batch system (SIGUSR1), twice, in the test before the first iteration."""
+    """SIGUSR1, as from a batch system, arrives twice during the test before the first iteration."""
     pytest.importorskip("torch")
     solver = Path("small/solver.prototxt")
     solver.write_text(small_runs.SOLVER.replace("test_iter: 2\n", "test_iter: 100000000\n"))

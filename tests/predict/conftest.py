@@ -16,5 +16,5 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> RunPaths:
-    """A run with snapshots at 20 and 40, not to be changed: tests take a copy."""
+    """A run with snapshots at 20 and 40; tests that change it must copy it."""
     return small_run.train(tmp_path_factory.mktemp("trained"), data)

@@ -61,7 +61,7 @@ MEAN_VALUES = "mean_value: 101.5 mean_value: 110 mean_value: 127.25"
 
 
 def write_data(folder: Path, classes: int = CLASSES) -> Path:
-    """LMDBs of images whose class shows in where they are bright, and the manifest."""
+    """Write LMDBs of images whose bright part tells the class, and the manifest."""
     generator = np.random.default_rng(4)
     names, digests = {}, {}
     for split, count in COUNTS.items():
@@ -105,7 +105,7 @@ def write_mean_image(path: Path) -> Path:
 def write_nets(
     folder: Path, data: Path, transform: str = MEAN_VALUES, crop: int = CROP, classes: int = CLASSES
 ) -> RunPaths:
-    """train_val, deploy and solver, as they lie in a run directory; crop 0: whole images."""
+    """Write train_val, deploy and solver as in a run directory; crop 0 means whole images."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = RunPaths(folder)
     if crop:
@@ -120,7 +120,7 @@ def write_nets(
 
 
 def train(folder: Path, data: Path, name: str = "seed3", **nets: object) -> RunPaths:
-    """Train 40 iterations, with snapshots and tests at 20 and 40; the run directory."""
+    """Train 40 iterations with snapshots and tests at 20 and 40; return the run directory."""
     from tinynet.run import driver
     from tinynet.run.request import TrainingRequest
 

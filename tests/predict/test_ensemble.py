@@ -1,4 +1,4 @@
-"""Averages of members, and what must not be averaged."""
+"""Averages of members, and results that must not be averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs, evaluated: against the training log, and against real Caffe on the same weights."""
+"""Evaluations against the training log, and against real Caffe on the same weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ arrays = np.load(val)
 net = caffe.Classifier(deploy, weights, image_dims=arrays["pixels"].shape[2:],
                        mean=np.array([float(m) for m in mean.split()]), raw_scale=255,
                        channel_swap=(2, 1, 0))
-# as a user's script has them: H x W x RGB, 0 to 1
+# as in a user's script: H x W x RGB, 0 to 1
 images = arrays["pixels"].transpose(0, 2, 3, 1)[..., ::-1].astype(np.float32) / 255
 np.savez(out, ten=net.predict(list(images), oversample=True),
          one=net.predict(list(images), oversample=False))
@@ -67,7 +67,7 @@ def pixels_of(data: Path, split: str) -> np.ndarray:
 
 
 def classify(caffe_python: str, run: RunPaths, data: Path, folder: Path) -> dict[str, np.ndarray]:
-    """What caffe.Classifier says of the val split, with one crop and with ten."""
+    """Probabilities from caffe.Classifier on the val split, with one crop and with ten."""
     np.savez(folder / "val.npz", pixels=pixels_of(data, "val"))
     (folder / "classify.py").write_text(CAFFE_CLASSIFIER)
     weights, _ = newest_weights(run)
@@ -85,7 +85,7 @@ def test_one_crop_scores_equal_the_last_test_of_the_training_log(run):
     assert metrics.top1 == pytest.approx(last["val_accuracy"], abs=1e-9)
     assert metrics.top5 == pytest.approx(last["val_accuracy_top5"], abs=1e-9)
     assert metrics.loss == pytest.approx(last["val_loss"], rel=1e-5)
-    assert 0.25 < metrics.top1 < 1  # it has learned, and something is left to get wrong
+    assert 0.25 < metrics.top1 < 1  # better than chance and not perfect
     assert run.probabilities("val") == run.root / "val.npz"
     kept = read_probabilities(run.root / "val.npz")
     np.testing.assert_array_equal(kept.probabilities, result.probabilities)
@@ -101,7 +101,9 @@ def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caff
         ours = evaluate(request)
         assert ours.views == (10 if oversample else 1)
         np.testing.assert_allclose(ours.probabilities, theirs[key], atol=1e-5)
-    assert np.abs(theirs["ten"] - theirs["one"]).max() > 1e-3  # so that order and mean matter
+    assert (
+        np.abs(theirs["ten"] - theirs["one"]).max() > 1e-3
+    )  # so the order of crops and the mean matter
 
 
 def test_stored_results_of_another_precision_are_not_reused(run):
@@ -183,7 +185,7 @@ def test_stored_probabilities_are_not_reused_for_other_data(run, data, tmp_path)
     write_manifest(dataclasses.replace(manifest, names=names), other)
     assert stored(EvaluationRequest(run.root, data=other)) is None
     assert obtain(EvaluationRequest(run.root, cpu=True, data=other)).names[0].startswith("other_")
-    # nor do those of the other data for the run's own, where that is at hand
+    # nor are those of the other data reused for the run's own data, if that is available
     assert stored(EvaluationRequest(run.root)) is None
     assert obtain(EvaluationRequest(run.root, cpu=True)).names.tolist() == first.names.tolist()
 

@@ -1,4 +1,4 @@
-"""Guesses say of a run what its probabilities say, and a damaged file is refused with its name."""
+"""Guesses give the same scores as the probabilities; a damaged file is refused by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinynet.run.paths import RunPaths
 
 
 def drawn(seed: int, ties: bool = False) -> Probabilities:
-    """Of 40 images and 12 classes, all with labels; with ties, many equal probabilities."""
+    """40 labelled images of 12 classes; with ``ties``, many probabilities are equal."""
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(12, 0.3), 40)
     if ties:

@@ -1,4 +1,4 @@
-"""Files of probabilities: what is written is read back, and no bytes can do worse than an error."""
+"""Files of probabilities round-trip, and no bytes can do worse than cause an error."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_pickled_object_is_refused_and_never_executed(tmp_path):
 
 
 def test_sizes_are_checked_before_memory_is_allocated(tmp_path, monkeypatch):
-    """A header may claim any shape, and 2 MB of zeros inflate to 2 GB: neither gets memory."""
+    """A header may state any shape, and 2 MB of zeros inflate to 2 GB: both are refused first."""
 
     def never(*_args):
         raise AssertionError("an array was read")

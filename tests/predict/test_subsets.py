@@ -1,4 +1,4 @@
-"""The subset search against the plainest possible one, ties and all."""
+"""The subset search against an exhaustive one in exact arithmetic, ties included."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinynet.predict.subsets import members_of, score_subsets
 
 
 def exact_count(members, labels, chosen) -> int:
-    """Right answers of one subset in exact arithmetic, image by image, class by class."""
+    """Number of right answers of a subset, in exact arithmetic, image by image."""
     right = 0
     for i, label in enumerate(labels):
         sums = [
@@ -50,7 +50,7 @@ def some_members(count, images, classes, seed=0):
     seed=st.integers(0, 10**6),
 )
 def test_every_subset_counts_as_in_exact_arithmetic(count, images, classes, steps, seed):
-    """Multiples of 1/2, 1/4, 1/16 tie all the time; steps = 0 gives ordinary softmax outputs."""
+    """Multiples of 1/2, 1/4 and 1/16 tie often; steps = 0 gives ordinary softmax outputs."""
     generator = np.random.default_rng(seed)
     shape = (count, images)
     if steps:
@@ -82,7 +82,7 @@ def test_all_subsets_of_nine_models_agree_with_averaging_each_of_them():
 
 
 def test_equal_models_score_the_same_in_every_subset():
-    """In floating point, sums of the same numbers in another order would not all be equal."""
+    """In floating point, sums of the same numbers in another order may differ."""
     (member,), labels = some_members(1, 400, 10, seed=5)
     scores = score_subsets([member] * 7, labels)
     assert len(set(scores.correct[1:].tolist())) == 1

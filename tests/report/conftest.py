@@ -11,7 +11,7 @@ from tests.report.some_runs import HOSTILE, write_run
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stages 1 (two seeds), 2 (unfinished) and 7 (three seeds), one of a hostile name."""
+    """Stages 1 (two seeds), 2 (unfinished) and 7 (three seeds), one with a hostile name."""
     root = tmp_path_factory.mktemp("runs")
     names = [HOSTILE[:20].replace("/", "-"), *some_runs.wnids(5)[1:]]
     for seed in (1, 2):

@@ -1,4 +1,4 @@
-"""Finds text that covers other text, or that the edge of the figure cuts off."""
+"""Find text that covers other text, or that the edge of the figure cuts off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SLACK = 1.5  # pixels: the box of a text is larger than its ink
 
 
 def faults(figure: Figure) -> list[str]:
-    """What is wrong with the texts of a figure that has been drawn, one line each."""
+    """Faults of the texts in a drawn figure, one line each."""
     figure.draw_without_rendering()  # saving was at another resolution
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown(figure)]
@@ -29,7 +29,7 @@ def faults(figure: Figure) -> list[str]:
 
 
 def shown(figure: Figure) -> Iterator[Text]:
-    """Texts that are drawn: an axis keeps labels of ticks that lie outside its limits."""
+    """Visible texts: an axis also keeps the labels of ticks outside its limits."""
     ticks, drawn = set(), set()
     for axes in figure.findobj(lambda part: hasattr(part, "xaxis")):
         if not axes.axison:

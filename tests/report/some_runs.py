@@ -80,7 +80,7 @@ def write_run(
 
 
 def write_search(folder: Path) -> None:
-    """A search as ``tinynet search`` leaves it: five trials, one of them failed, one given up."""
+    """Write a search as ``tinynet search`` leaves it: five trials, one failed, one given up."""
     folder.mkdir(parents=True)
     rows = (
         "trial,state,base_lr,weight_decay,tuning_accuracy\n"
@@ -100,7 +100,7 @@ def write_search(folder: Path) -> None:
 
 
 def write_folds(folder: Path) -> None:
-    """Three folds of two stages, one of which has not run wholly."""
+    """Write three folds of two stages, one of which is incomplete."""
     whole = {
         "name": "stage1_simple",
         "folds": [0.41, 0.43, 0.40],

@@ -1,4 +1,4 @@
-"""Each claim of the paper gets the verdict that its rule gives by hand, and changes it rightly."""
+"""Each claim of the paper gets the verdict that its rule gives by hand, and follows changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def row(number: int, accuracy: float, training: float, gain: float | None) -> St
 
 
 def dissection(classes: int = 200, factor: float = 1.0, **changes: object) -> Dissection:
-    """A table that says just what the paper says, within a tenth of a point."""
+    """A table with the paper's own figures, to a tenth of a point."""
     rows = [
         row(1, 0.27, 0.90, None),
         row(2, 0.319, 0.60, 0.049),
@@ -171,9 +171,7 @@ def members(ten_crops: list[float], **values: object) -> Ensemble:
     )
 
 
-def test_the_ensemble_is_compared_with_the_papers_and_names_the_images_that_chose_its_subset() -> (
-    None
-):
+def test_the_ensemble_is_compared_with_the_papers_and_says_what_chose_its_subset() -> None:
     singles = [0.4521, *[0.458] * 9, 0.4644]
     found = verdicts(dissection(ensemble=members(singles)))
     assert found["the ensemble of eleven, ten crops"].verdict == AGREES

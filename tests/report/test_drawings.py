@@ -1,4 +1,4 @@
-"""Architecture, filters, feature maps and confusions: what is drawn is what the files hold."""
+"""Architecture, filters, feature maps and confusions are drawn as the files have them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_net_with_branches_is_refused_by_name():
 
 
 def test_a_read_only_home_makes_no_drawing_command_print_warnings():
-    """matplotlib then says in two lines which other folder it keeps its cache in."""
+    """matplotlib would print two lines about another folder for its cache."""
     environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
     child = subprocess.run(
         [sys.executable, "-c", "import tinynet.report.canvas"],
@@ -96,7 +96,7 @@ def test_a_read_only_home_makes_no_drawing_command_print_warnings():
 
 @pytest.fixture
 def weights():
-    """Filters of three colours: small ones and a peak, as the paper has them."""
+    """Filters of three channels: small values and one peak, as in the paper."""
     values = np.random.default_rng(3).normal(0, 0.01, (7, 3, 5, 5)).astype(np.float32)
     values[2, 1, 0, 4] = 1.0
     return values
@@ -182,7 +182,7 @@ def test_a_confusion_matrix_counts_each_image_once_in_its_cell():
 
 
 def block_matrix(classes: int, size: int, seed: int = 0) -> np.ndarray:
-    """Classes that are confused within hidden groups of ``size``, spread over all numbers."""
+    """A confusion matrix with groups of ``size`` classes, spread over all class indices."""
     generator = np.random.default_rng(seed)
     group = generator.permutation(classes) // size
     shares = np.where(group[:, None] == group[None], 0.3 / size, 0.1 / classes)
@@ -228,7 +228,7 @@ def test_two_matrices_of_one_figure_share_no_id(width, tmp_path):
 
 
 def contrast(one, other):
-    """Of two colours (RGB, 0 to 1), as WCAG 2 computes it."""
+    """Contrast of two colours (RGB, 0 to 1) by WCAG 2's formula."""
 
     def luminance(colour):
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]

@@ -1,4 +1,4 @@
-"""Figures: what they show is what the numbers say, and they reach their files whole."""
+"""Figures show the given numbers and are written to files completely."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_variants_come_after_the_stages_and_gain_over_their_own_stage_only(tmp_p
 
 
 def report_data_of(results: ResultsPaths) -> ReportData:
-    """The results folder's table, and its runs as finished ones."""
+    """Report data of a results folder, with its runs as finished ones."""
     table = build(results)
     rows = [row for row in table.ensemble.members if row.state == FINISHED]
     runs = [RunData(results.root / row.run, Run(FINISHED, seed=row.seed)) for row in rows]

@@ -1,4 +1,4 @@
-"""Which images a page shows, and that they are the right ones."""
+"""The choice of images on a page, and their pixels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABELS = [0, 0, 1, 1, 2, 2]
 
 
 def says(best: list[int], sure: list[float]) -> Guesses:
-    """Six images of three classes; each best answer with its probability, the rest shared out."""
+    """Six images of three classes: each best answer and its probability; others share the rest."""
     p = np.array([[(1 - s) / 2] * 3 for s in sure])
     p[np.arange(6), best] = sure
     whole = some_runs.probabilities(3, 6, 0.5, 1, "center")

@@ -28,7 +28,7 @@ NAME = "stage1_simple/seed1"
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultsPaths:
-    """A collected run of stage 1, whose run directory has gone."""
+    """A collected run of stage 1 whose run directory has been removed."""
     monkeypatch.setattr(study_collect, "_require_recipe", lambda *arguments: None)
     results = begin(tmp_path / "results", stages=[1], seeds=[1])
     made = ResultsPaths(tmp_path / "runs")

@@ -1,4 +1,4 @@
-"""The page that follows trainings: what it says, when it is written, and how it ends."""
+"""The live page of trainings: its content, when it is written, and how the command ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinynet.run.record import Run, load
 
 
 def started(folder, state="running", **values):
-    """A run directory that is under way, as its process on this machine leaves it."""
+    """A run directory under way, as its process on this machine writes it."""
     paths = write_run(folder, state=state, evaluated=False)
     paths.log.write_text("")
     record = load(paths.run_json)

@@ -55,7 +55,7 @@ def test_nothing_overflows(chrome, width):
     browser.resize(chrome, width)
     page_width = chrome.execute_script("return document.documentElement.scrollWidth")
     assert page_width <= width
-    # what is wider than its place scrolls there, and can be reached by keyboard
+    # wide content scrolls in place and can be reached by keyboard
     outside = chrome.execute_script(
         "const edge = document.documentElement.clientWidth + 1;"
         "return [...document.querySelectorAll('main *')].filter(e =>"

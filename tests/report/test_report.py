@@ -1,4 +1,4 @@
-"""The page: whole, valid, and true to its runs."""
+"""The page is complete, valid and true to its runs."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_the_command_offers_exactly_the_names_of_the_figures():
 
 
 def test_the_row_of_a_run_is_found_without_a_search_through_all_runs():
-    """Of a thousand runs each of which is named twice on the page: two million times."""
+    """A thousand runs, each named twice on the page, would need two million look-ups."""
     asked = []
 
     class Named:

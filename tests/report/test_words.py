@@ -1,4 +1,4 @@
-"""The sentence that a page opens with."""
+"""The opening sentence of a page."""
 
 from __future__ import annotations
 

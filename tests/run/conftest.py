@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["caffe", "torch"])
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn, as far as it is here."""
+    """Each available engine in turn; the test is skipped for the others."""
     return _require(request, request.param)
 
 

@@ -18,12 +18,12 @@ BATCH, TEST_BATCH = 4, 6
 
 
 def names(count: int) -> list[str]:
-    """The images' names, as a manifest holds them."""
+    """Names of the images, as in a manifest."""
     return [f"{number}.JPEG" for number in range(count)]
 
 
 def write_data(folder: Path) -> None:
-    """``data/{train,val}_lmdb``: noise in 64×64, of which no epoch ends with a batch."""
+    """Write ``data/{train,val}_lmdb``: 64×64 noise; no epoch ends at the end of a batch."""
     numbers = np.random.RandomState(1)
     for split, count in (("train", TRAIN_IMAGES), ("val", VAL_IMAGES)):
         images = numbers.randint(0, 256, (count, 3, 64, 64)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A net of another number of classes than its data is refused, with the command that mends it."""
+"""A net with another number of classes than its data is refused with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_net_with_the_right_number_of_classes_is_accepted(folder: Path) -> Non
 
 
 def _load(folder: Path, classes: int) -> TrainingPrototxt:
-    """The small solver, beside whose data a manifest of so many classes lies."""
+    """The small solver, with a manifest of ``classes`` classes beside its data."""
     a_manifest(folder / "described", classes)
     (folder / "described/manifest.json").rename(folder / "data/manifest.json")
     net = folder / "small/train_val.prototxt"

@@ -31,7 +31,7 @@ def test_divergence_stops_the_run_with_advice_and_keeps_the_last_good_snapshot(
 def test_divergence_that_the_displayed_loss_does_not_show_stops_the_run_too(
     folder: Path, engine: str, hidden: str
 ) -> None:
-    """An average over 1000 losses stays below the bound for long; so does a loss not displayed."""
+    """An average over 1000 losses stays below the bound for long, as does a loss not displayed."""
     wild = ("--set", "base_lr=1e10", "--set", "snapshot=1", "--set", "display=1", "--set", hidden)
     child = train(folder, "--engine", engine, "--max-iter", "100000", *wild)
     assert child.returncode == 1
@@ -52,7 +52,7 @@ def test_divergence_that_the_displayed_loss_does_not_show_stops_the_run_too(
 def test_weights_that_overflow_at_the_last_iteration_are_no_result(
     folder: Path, engine: str
 ) -> None:
-    """The last loss is sound; the update after it is not."""
+    """The last loss is finite; the update after it is not."""
     wild = ("--set", "base_lr=1e38", "--set", "weight_decay=1e30", "--set", "display=0")
     child = train(folder, "--engine", engine, "--max-iter", "2", "--snapshot", "0", *wild)
     assert child.returncode == 1, child.stderr

@@ -17,7 +17,7 @@ from tinynet.errors import TinynetError
 from tinynet.run import lock
 from tinynet.run.paths import RunPaths
 
-# as a file system says it that has no locks
+# the error of a file system without locks
 WITHOUT_LOCKS = """
 import errno, fcntl
 def refuse(*arguments):
@@ -36,7 +36,7 @@ with lock.hold(RunPaths(pathlib.Path(sys.argv[1]))):
 
 @pytest.fixture(params=["with locks", "without"])
 def setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a process does first: on a file system with locks, and on one without."""
+    """Code that a process runs first: nothing, or one that simulates missing locks."""
     if request.param == "with locks":
         return ""
 
@@ -66,7 +66,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_run(
     child = hold_elsewhere(tmp_path, setting)
     try:
         assert lock.is_held(RunPaths(tmp_path))
-        for _ in range(2):  # asking must not wipe out the answer
+        for _ in range(2):  # the query must not remove the holder
             with (
                 pytest.raises(TinynetError, match=f"process {child.pid} on {os.uname().nodename}"),
                 lock.hold(RunPaths(tmp_path)),
@@ -78,7 +78,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_run(
 
 
 def test_a_query_does_not_block_a_run(tmp_path: Path) -> None:
-    """``is_held`` of another process, as of 'jobs status', has the lock while it asks."""
+    """``is_held``, as in 'jobs status', holds the lock while it tests it."""
     paths = RunPaths(tmp_path)
     asking = os.open(paths.lock, os.O_RDWR | os.O_CREAT)
     assert files.try_lock(asking, shared=True)

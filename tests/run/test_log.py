@@ -153,7 +153,7 @@ def test_repeating_the_command_rebuilds_the_damaged_history_of_a_finished_run(
 
 
 def test_train_log_can_be_parsed_as_caffes_own_tools_do(trained, tmp_path: Path) -> None:
-    """What their sources do to a line: month and day from fixed columns, `Solving` for the start,
+    """The tools read month and day from fixed columns, take `Solving` as the start, and expect
     no blank line after the first iteration."""
     trained("caffe", tmp_path)
     lines = (tmp_path / "runs/small/seed7/train.log").read_text().splitlines()
@@ -171,7 +171,7 @@ OF_TINYNET_0_1 = ("driver.py:1] ", "driver.py:2] ")
 
 
 def resumed_log(tmp_path: Path, said: tuple[str, str] = NOW) -> tuple[Path, list[log.Record]]:
-    """A log of two sessions, the second from 20 on, and the history that a driver makes of it."""
+    """A log of two sessions, the second from 20 on, and the history made from it."""
     first, second = LINES, [line.replace("76", "5") for line in LINES[2:]]
     second[0] = second[0].replace("50.500000", "52.000000")
     path = tmp_path / "train.log"

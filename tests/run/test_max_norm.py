@@ -1,4 +1,4 @@
-"""``tinynet train --max-norm``: no unit's weights grow beyond it, in either engine, resumed too."""
+"""``tinynet train --max-norm`` limits every unit's weights in both engines, also on resume."""
 
 from __future__ import annotations
 

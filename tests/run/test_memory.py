@@ -1,4 +1,4 @@
-"""What a run takes of memory: refused before it is taken, advised on where it was not there."""
+"""Memory of a run: too much is refused beforehand, a shortage while running gives advice."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_advice_keeps_the_effective_batch() -> None:
 def test_a_worker_that_runs_out_of_memory_gets_advice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The address space of the worker is limited, so that the engine itself fails."""
+    """The worker's address space is limited, so that the engine itself fails."""
     pytest.importorskip("torch")
     edited("num_output: 4", "num_output: 50000000")  # weights of 7.2 GB
     monkeypatch.setattr(memory, "_memory_here", lambda: None)

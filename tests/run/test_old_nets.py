@@ -1,4 +1,4 @@
-"""A solver of 2014, its net in V1: ``tinynet train`` runs it as real Caffe does, and says so."""
+"""``tinynet train`` upgrades and runs a solver of 2014 with a V1 net, as real Caffe does."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_run_directory_holds_the_upgraded_net_and_the_user_is_told(folder: P
     assert kept.layer[0].transform_param.scale == pytest.approx(0.01)
     solver = (folder / RUN / "solver.prototxt").read_text()
     assert re.search(r'^type: "Nesterov"$', solver, re.M) and "solver_type" not in solver
-    # it resumes without a word of a changed net
+    # it resumes without a message about a changed net
     child = train(folder, "--engine", "torch", "--max-iter", "8", "--resume")
     assert child.returncode == 0, child.stderr
     assert "differ" not in child.stderr

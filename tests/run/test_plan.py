@@ -1,4 +1,4 @@
-"""A plan is made of what is there, writes nothing, and is made again where that has changed."""
+"""A plan follows from the existing files, writes nothing, and is remade if they change."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def content() -> dict[Path, bytes]:
 
 @pytest.fixture
 def finished(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The record of a finished run, which lies in the working directory."""
+    """The record of a finished run in the working directory."""
     trained("torch", tmp_path)
     monkeypatch.chdir(tmp_path)
     return PATHS.run_json.read_text()
 
 
 def cut_short(finished: str) -> None:
-    """Leave the run as one that was killed after its newest snapshot but one."""
+    """Make the run look killed after its second newest snapshot."""
     PATHS.run_json.write_text(json.dumps({**json.loads(finished), "state": "running"}))
     for path in PATHS.snapshots.glob("*_iter_24.*"):
         path.unlink()

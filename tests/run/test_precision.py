@@ -1,4 +1,4 @@
-"""``tinynet train --precision``: recorded, passed on, and never changed on the way."""
+"""``tinynet train --precision`` is recorded, passed to the worker, and kept on resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's record says of how a session ended."""
+"""How a run's record describes the end of a session."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ sys.exit(0 if END == "done" else 75)
 
 
 def session(folder: Path, end: str) -> tuple[Session, Path]:
-    """A session of the stand-in, and the record that it writes."""
+    """Run a session of the stand-in and return the record that it writes."""
     python = folder / "python"
     python.write_text(STAND_IN.replace("END", repr(end)))
     python.chmod(0o755)

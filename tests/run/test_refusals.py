@@ -1,4 +1,4 @@
-"""What keeps a training from beginning or from its end is one clear line, and nothing is lost."""
+"""What prevents a training or ends it is reported in one clear line, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_changed_prototxt_and_changed_data_are_refused_with_the_difference(
     assert child.returncode == 1 and "std: 0.2" in last_line(child)
     net.write_text(small_runs.NET)
     data = bytearray((tmp_path / "data/train_lmdb/data.mdb").read_bytes())
-    data[-40] ^= 1  # of the last page, in the pixels of a record
+    data[-40] ^= 1  # in the last page, in the pixels of a record
     (tmp_path / "data/train_lmdb/data.mdb").write_bytes(data)
     child = train(tmp_path, "--resume", "--max-iter", "32")
     assert child.returncode == 1
@@ -41,7 +41,7 @@ def test_changed_prototxt_and_changed_data_are_refused_with_the_difference(
 
 
 def test_a_refused_net_is_reported_by_the_users_own_file_and_line(folder: Path) -> None:
-    """Not by the run's copy, whose lines are others, unless the two no longer agree."""
+    """The run's copy has other lines; it is named only if the two no longer agree."""
     net = folder / "small/train_val.prototxt"
     net.write_text(small_runs.NET.replace('bottom: "data" top: "fc1"', 'bottom: "no" top: "fc1"'))
     child = train(folder)
@@ -104,7 +104,7 @@ def test_a_missing_database_is_reported_before_anything_is_written(folder: Path)
 
 
 def test_a_log_that_cannot_be_written_ends_the_run_with_its_name(folder: Path) -> None:
-    """Under a limit on the size of files, smaller than the log and larger than what precedes it."""
+    """The limit on file sizes is below the log's size and above that of the files before it."""
     child = train(folder, "--cpu", "--engine", "torch", largest_file=6)
     assert child.returncode == 1
     said = last_line(child)

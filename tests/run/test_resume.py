@@ -1,4 +1,4 @@
-"""A run that was begun resumes, on either engine, moved or killed, where an unbroken one would be.
+"""A run resumes on either engine, moved or killed, where an uninterrupted one would be.
 
 Where the data stood at a snapshot, for an engine that does not say so, is held against counting it.
 """
@@ -35,7 +35,7 @@ def write(folder: Path, solver: str = "") -> TrainingPrototxt:
 
 
 def walk(solver: Any, iteration: int) -> tuple[int, int]:
-    """Records that the training and the test net have taken, by Caffe's own loop."""
+    """Records read by the training and the test net, counted by Caffe's own loop."""
     trained = tested = 0
     for i in range(iteration):
         if i % solver.test_interval == 0 and (i > 0 or solver.test_initialization):
@@ -75,14 +75,14 @@ def test_skipping_ends_at_the_record_of_an_uninterrupted_run(
     trained, tested = walk(solver, iteration)
     assert train_skip.batches * BATCH % TRAIN == trained % TRAIN
     assert test_skip.batches * TEST_BATCH % VAL == tested % VAL
-    # never more than a round of the data after which all begins again
+    # never more than one period, after which both readers are at the start again
     assert train_skip.batches < 15 and test_skip.batches < 10
 
 
 def test_real_caffe_resumes_exactly_where_nothing_is_random(
     folder: Path, caffe_python: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped in the middle of an epoch, with tests that leave the validation set in its middle."""
+    """Stopped within an epoch, with tests that end within the validation set."""
     monkeypatch.chdir(folder)
     write(folder)
     steps = ("--engine", "caffe", "--snapshot", "5")
@@ -126,8 +126,8 @@ def weights(folder: Path, iteration: int, run: Path = RUN) -> np.ndarray:
 def test_a_run_resumes_on_the_other_engine(trained: Trained, tmp_path: Path, second: str) -> None:
     first = "torch" if second == "caffe" else "caffe"
     trained(first, tmp_path)
-    # 24 iterations of 10 images are four passes over the data, so that a resumed reader, which
-    # starts again at the first record, resumes where an unbroken one would be
+    # 24 iterations of 10 images are four passes over the data, so a resumed reader, which
+    # starts again at the first record, is where an uninterrupted one would be
     child = train(tmp_path, "--engine", second, "--max-iter", "32", "--resume")
     assert child.returncode == 0, child.stderr
     assert "resuming at iteration 24" in child.stderr

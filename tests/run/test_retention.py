@@ -1,4 +1,4 @@
-"""Which snapshots a run keeps, and what a seal promises."""
+"""Which snapshots a run keeps, and what a seal guarantees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set that is not the one it was is noticed without reading all of it."""
+"""A changed data set is noticed without reading all of it."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_truncated_lmdb_is_refused_without_a_crash(train: Path) -> None:
 def test_a_run_of_an_earlier_version_resumes_on_the_same_data(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its run.json holds the digest of all records, which a manifest still states."""
+    """Its run.json holds the digest of all records, as a manifest still does."""
     monkeypatch.chdir(folder)
     now = checks.require_data(load(Path("small/solver.prototxt")))
     before = [{key: entry[key] for key in ("path", "bytes", "digest")} for entry in now]

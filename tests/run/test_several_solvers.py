@@ -25,7 +25,7 @@ from tinynet.run.request import TrainingRequest
 from tinynet.run.snapshots import snapshots
 
 TWO = ("--cpu", "--solvers", "2", "--quiet")
-# whatever is drawn at random, drawn by each rank from streams of its own
+# everything that is drawn at random, by each rank from its own streams
 RANDOM_NET = small_runs.NET.replace(
     "mean_value: 128 scale: 0.01 }\n  data_param { source: \"data/train",
     "mean_value: 128 scale: 0.01 mirror: true crop_size: 5 }\n  data_param { source: \"data/train",
@@ -36,7 +36,7 @@ RANDOM_NET = small_runs.NET.replace(
     'layer { name: "accuracy"',
     'layer { name: "drop" type: "Dropout" bottom: "fc1" top: "fc1" }\nlayer { name: "accuracy"',
 )  # fmt: skip
-# of rank 1 the third forward pass fails
+# the third forward pass of rank 1 fails
 FAILING = """
 import tinynet.torchcaffe as caffe
 class Failing(caffe.Layer):
@@ -58,7 +58,7 @@ def own_threads(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def processes() -> list[int]:
-    """Those that this process has started, and theirs."""
+    """Process ids of all descendants of this process."""
 
     def below(process: int) -> list[int]:
         tasks = Path(f"/proc/{process}/task").glob("*/children")
@@ -83,7 +83,7 @@ def worker_of(rank: int) -> int:
 def request(
     name: str, at: int = -1, do: Callable[[], None] = lambda: None, **more: Any
 ) -> TrainingRequest:
-    """Two solvers that train to iteration 60; ``do`` is done once iteration ``at`` is displayed."""
+    """Train two solvers to iteration 60; call ``do`` once iteration ``at`` is displayed."""
     overrides = {"max_iter": "60", "display": "1", "snapshot": "1000", "average_loss": "5"}
 
     def on_record(found: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def test_two_solvers_stopped_and_resumed_match_an_uninterrupted_run_exactly(fold
     assert processes() == before
     (stopped,) = snapshots(folder / "runs/small/broken/snapshots")
     assert 4 < stopped.iteration < 60
-    driver.train(request("broken"), print)  # as many solvers without saying so
+    driver.train(request("broken"), print)  # keeps its number of solvers without being told
 
     straight, broken = (
         snapshots(folder / f"runs/small/{name}/snapshots")[-1] for name in ("straight", "broken")

@@ -49,7 +49,7 @@ def test_a_snapshot_truncated_anywhere_is_never_taken_for_whole(
 def test_a_temporary_read_error_does_not_pass_over_a_snapshot(
     is_sealed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network file system has hiccups; what lies beyond an older one would be written over."""
+    """Network file systems have hiccups; resuming from an older one would overwrite this one."""
     for iteration in (10, 20):
         write_snapshot(tmp_path, iteration)
         if is_sealed:
@@ -106,7 +106,7 @@ def test_a_moved_state_is_pointed_to_the_model_beside_it(tmp_path: Path) -> None
     (tmp_path / "old").mkdir()
     write_snapshot(tmp_path / "old", 10)
     os.rename(tmp_path / "old", tmp_path / "new")
-    # a stranger's model where the old path led must not be taken either
+    # a different model at the old path must not be used either
     (tmp_path / "old").mkdir()
     (tmp_path / "old/snapshot_iter_10.caffemodel").write_bytes(b"")
     (snapshot,) = snapshots.snapshots(tmp_path / "new")

@@ -1,4 +1,4 @@
-"""Runs that are stopped, from a terminal, by a batch system or with their process."""
+"""Runs stopped from a terminal, by a batch system or by the death of their process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tinynet.caffeformat import binary, schema
 def wait_for(
     folder: Path, iteration: int, child: subprocess.Popen[Any], terminal: int | None = None
 ) -> None:
-    """Wait until the run has displayed an iteration; meanwhile read what its terminal shows."""
+    """Wait until the run has displayed an iteration, reading its terminal output meanwhile."""
     path = folder / RUN / "history.jsonl"
     while child.poll() is None:
         if path.exists() and any(e["iteration"] >= iteration for e in history_so_far(path)):
@@ -71,7 +71,7 @@ def test_a_signal_to_the_whole_group_leaves_a_snapshot_and_exits_75(
 
 
 def test_closing_the_terminal_stops_the_run_with_a_snapshot(folder: Path) -> None:
-    """As where a connection breaks: SIGHUP, and nothing can be shown any longer."""
+    """As when a connection breaks: SIGHUP arrives, and no output can be shown."""
     pytest.importorskip("torch")
     ours, terminal = os.openpty()
     child = start(folder, "--engine", "torch", "--cpu", terminal=terminal)
@@ -91,7 +91,7 @@ def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:
     assert len(children) == 1
     child.kill()
     child.communicate()
-    while True:  # the kernel tells the worker; a worker that stays hangs here
+    while True:  # the kernel signals the worker; the test hangs if the worker stays
         try:
             state = Path(f"/proc/{children[0]}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except FileNotFoundError:
@@ -99,7 +99,7 @@ def test_a_worker_dies_with_its_parent(folder: Path, engine: str) -> None:
         if state in "ZX":
             break
         time.sleep(0.02)
-    assert record(folder)["state"] == "running"  # nobody was left to write otherwise
+    assert record(folder)["state"] == "running"  # no process was left to change it
 
 
 def test_a_second_process_on_the_same_run_is_refused_and_told_the_holder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run's number of threads is chosen once: recorded, kept, and what its workers compute with."""
+"""A run's number of threads is chosen once, recorded, kept, and used by its workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.run.small_runs import RUN, train
 
 
 def threads_of(state: Path) -> int:
-    """The number of threads that the torch engine says it made a complete state with."""
+    """The number of threads with which the torch engine computed a complete state."""
     return int(json.loads(state.read_text())["made_with"]["threads"])
 
 
@@ -21,7 +21,7 @@ def test_a_run_keeps_its_initial_number_of_threads(folder: Path) -> None:
     assert begun.returncode == 0 and "thread" not in begun.stderr, begun.stderr
     record = json.loads((folder / RUN / "run.json").read_text())
     assert record["threads"] == 1  # OMP_NUM_THREADS of these tests
-    # as if it had been begun where three could be used
+    # as if it had begun on a machine with three threads
     (folder / RUN / "run.json").write_text(json.dumps({**record, "threads": 3}))
     resumed = train(folder, "--engine", "torch", "--cpu", "--resume", "--max-iter", "16")
     assert resumed.returncode == 0, resumed.stderr

@@ -87,7 +87,7 @@ def test_a_finished_run_says_so_and_exits_0(trained: Trained, tmp_path: Path) ->
 
 
 def test_average_loss_spans_iterations_on_real_caffe(folder: Path, caffe_python: str) -> None:
-    """One step() a call would start the average anew at every iteration."""
+    """A separate step() for every iteration would restart the average each time."""
     flags = ("--engine", "caffe", "--set", "display=1", "--max-iter", "6")
     assert train(folder, *flags, "--name", "plain").returncode == 0
     assert train(folder, *flags, "--name", "mean", "--set", "average_loss=3").returncode == 0

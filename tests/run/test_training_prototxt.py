@@ -250,7 +250,7 @@ def test_overrides_do_not_change_the_solver_file() -> None:
 
 
 def test_a_warning_names_weights_of_which_the_net_takes_none(tmp_path: Path) -> None:
-    """Caffe trains on from drawn weights without a word."""
+    """Caffe then silently trains from random weights."""
     prototxt = load(SOLVER)
     learned = [layer.name for layer in prototxt.train_net.layer if layer.type == "InnerProduct"]
     for names, said in (

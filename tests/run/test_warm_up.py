@@ -1,4 +1,4 @@
-"""A solver beside the solver goes first: its rate, then the other's, one run in either engine."""
+"""A warm-up solver beside the solver trains first, within the same run, in both engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST = "snapshots/snapshot_iter_24.caffemodel"
 
 
 def warm_up(folder: Path, *changes: tuple[str, str]) -> Path:
-    """Write the warm-up of the small solver: 0.1 / 6 at first, and as much more each iteration."""
+    """Write the warm-up of the small solver: the rate starts at 0.1 / 6 and rises by as much."""
     content = (folder / "small/solver.prototxt").read_text()
     own = f'base_lr: {0.1 / LENGTH}\nlr_policy: "inv"\ngamma: 1\npower: -1'
     for old, new in (
@@ -104,7 +104,7 @@ def test_an_interrupted_warm_up_resumes_exactly(folder: Path, lost: int) -> None
     assert child.returncode == 0, child.stderr
     whole = (folder / RUN / LAST).read_bytes()
     told = history(folder)
-    # as a kill would have left it
+    # as after a kill
     for path in (folder / RUN / "snapshots").iterdir():
         if int(path.name.split("_")[2].split(".")[0]) > lost:
             path.unlink()
@@ -154,7 +154,7 @@ def test_a_run_whose_warm_up_was_added_removed_or_changed_is_refused(folder: Pat
     warm_up(folder)
     come = train(folder, *options, "--name", "plain")
     assert come.returncode == 1 and "a warm-up was added" in last_line(come)
-    # what only says how far and how often may still change, as in any run
+    # lengths and intervals may still change, as in any run
     (folder / RUN).rename(folder / "runs/small/longer")
     longer = ("--name", "longer", "--resume", "--max-iter", "30", "--snapshot", "5")
     assert train(folder, *options, *longer).returncode == 0

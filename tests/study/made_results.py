@@ -1,4 +1,4 @@
-"""A results folder written by hand: nine images of three classes, and who gets which right."""
+"""Results folders written by hand: nine images of three classes, with chosen right answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def settings(**changes: object) -> Settings:
 
 
 def probabilities(right: Sequence[int], split: str, crop: str, sure: float = 0.8) -> Probabilities:
-    """The label's class gets ``sure`` for the images in ``right``, the next class elsewhere."""
+    """Give ``sure`` to the label's class for images in ``right``, else to the next class."""
     p = np.full((9, 3), (1 - sure) / 2, np.float32)
     for image, label in enumerate(LABELS):
         p[image, label if image in right else (label + 1) % 3] = sure

@@ -1,4 +1,4 @@
-"""A small solver with all that is random: crops, mirrors, dropout, and a test net that draws."""
+"""A small solver with every random part: crops, mirrors, dropout, and a random test net."""
 
 from __future__ import annotations
 

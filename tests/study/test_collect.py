@@ -1,4 +1,4 @@
-"""What a results folder takes over from the runs, and what it refuses."""
+"""What a results folder collects from the runs, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training costs is counted from its files; what is left is told from its history."""
+"""The cost of a training follows from its files, and the remaining time from its history."""
 
 from __future__ import annotations
 

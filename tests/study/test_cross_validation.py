@@ -1,4 +1,4 @@
-"""Every image is held out once, and what the folds say is what one would count by hand."""
+"""Every image is held out once, and the summary of the folds equals a count by hand."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_folds_are_one_job_list(lmdb: Path, tmp_path: Path) -> None:
         "fold1-stage1_simple-seed1",
         "fold2-stage1_simple-seed1",
     ]
-    # whoever ends a training brings the summary of all folds up to date
+    # the end of any training updates the summary of all folds
     collect = ["dissect", "--collect", "--folds", "2", "--out", f"{out}"]
     assert jobs[0]["commands"][-1][:-2] == jobs[1]["commands"][-1][:-2] == collect
     summary = run(*collect)

@@ -1,4 +1,4 @@
-"""The demo: every command of it runs, and Ctrl-C costs nothing."""
+"""Every command of the demo runs, and Ctrl-C loses nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_whole_demo_ends_with_its_table_and_leaves_its_figures(tmp_path: Pat
     named = [line.split(":")[1].strip() for line in stdout.splitlines()[-3:]]
     assert all(name.startswith("demo/results/") for name in named)
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in named)
-    # another length is another demo; without one it is this that resumes
+    # another length is another demo; without one, this demo resumes
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     child = start(tmp_path, "--iterations", "2")
     stdout, stderr = child.communicate()

@@ -1,4 +1,4 @@
-"""``tinynet dissect``: what it refuses before it begins, what it plans, and a small one whole."""
+"""``tinynet dissect``: refusals before it begins, its plan, and a small complete dissection."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_two_simultaneous_commands_lose_nothing_of_each_other(
         found = read_settings(results)
         if second.ident is None:
             second.start()
-            second.join(timeout=1)  # it has this long to come in between, if it can
+            second.join(timeout=1)  # time for it to interfere, if it can
         return found
 
     monkeypatch.setattr("tinynet.study.dissection.read_settings", slow)
@@ -139,7 +139,7 @@ def test_the_warm_up_of_a_variant_is_part_of_its_recipe(asked: DissectionRequest
     solver = settings.recipes["variant_modern"]["solver"]
     assert solver["warm-up lr_policy"] == '"inv"' and solver["lr_policy"] == '"poly"'
     assert int(solver["warm-up max_iter"]) == pytest.approx(int(solver["max_iter"]) / 12, abs=1)
-    # the file beside the solver is all that training is told of it
+    # training learns of it only from the file beside the solver
     files = StagePaths(asked.folders.prototxt, "variant_modern")
     assert first.commands[0][:2] == ("train", str(files.solver))
     assert not differences(

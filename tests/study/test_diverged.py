@@ -1,4 +1,4 @@
-"""A run whose training diverged is called so wherever its accuracy would stand."""
+"""A diverged run is marked as diverged wherever its accuracy would be shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHY = "the training loss is not finite at iteration 12"
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultsPaths:
-    """Of two seeds: one finished, and one diverged, as ``dissect`` has collected them."""
+    """Two seeds, one finished and one diverged, as ``dissect`` collects them."""
     monkeypatch.setattr(collect, "_require_recipe", lambda *arguments: None)
     results = begin(tmp_path / "results", stages=[1])
     made = ResultsPaths(tmp_path / "runs")

@@ -1,4 +1,4 @@
-"""Packed runs, unpacked, are the results again; no file grows beyond what a machine hands back."""
+"""Packed runs unpack to the same results, and no pack exceeds the size limits."""
 
 from __future__ import annotations
 

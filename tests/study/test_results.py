@@ -1,4 +1,4 @@
-"""What an experiment leaves is read back as it was written, and says what has not run."""
+"""Results of an experiment round-trip, and runs that are missing are shown as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search narrows around its best, is shared by workers, and resumes where one was stopped."""
+"""A search narrows around its best trial, is shared by workers, and resumes after a stop."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_several_workers_run_the_same_trials_as_one(lmdb: Path, tmp_path: Path) 
         values.append([trial.values for trial in search.trials(asked)])
         for _, lock in filter(None, taken):
             os.close(lock)
-        # what was left is taken again as it was, and no seventh is made
+        # an unfinished trial is taken again unchanged, and no seventh is made
         trial, lock = each[-1]._take() or (None, -1)
         assert (trial.number, trial.params) == (0, values[-1][0])
         os.close(lock)
@@ -204,7 +204,7 @@ def small_search(folder: Path, *options: object) -> list[str]:
 
 
 def started(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
-    """The search as a process of its own, its first trial under way."""
+    """Start the search as a process and wait until its first trial is under way."""
     command = [sys.executable, "-m", "tinynet", *arguments]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     history = folder / "s" / "runs" / "stage1_simple" / "trial0000" / "run.json"
@@ -216,7 +216,7 @@ def started(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def trainings(folder: Path) -> list[str]:
-    """Processes that work in ``folder``."""
+    """Command lines of the training processes of the search in ``folder``."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a search found is trained with; that the images that chose it are reported is said."""
+"""Searched values are used in training; a note says if reported images chose them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_values_of_a_later_search_are_refused(lmdb: Path, tmp_path: Path) -> Non
     prepare(asked)
     with pytest.raises(UsageError, match="base_lr 0.02, not 0.01"):
         prepare(replace(asked, found={"stage7_dropout2": {"base_lr": 0.02}}))
-    # what is refused has not changed the files of trainings that may be under way
+    # a refused command does not change the files of trainings that may be under way
     assert solver_of(asked, "stage7_dropout2").base_lr == pytest.approx(0.01)
 
 

@@ -1,4 +1,4 @@
-"""The stages as generated, on real images, for as long as rounding lets two engines agree."""
+"""Both engines train the generated stages on real images, as long as rounding lets them agree."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tinynet.study import engine_parity as parity
 ITERATIONS = 100
 MANY_ITERATIONS = 1000
 BATCH = 16
-# how much farther than real Caffe from its nudged self: both grow from a rounding error, which
+# allowed factor over Caffe's distance from its nudged run: both grow from a rounding error, which
 # doubles every iteration or two, and one of them may begin a few iterations before the other
 AS_NEAR = 10
-# of how many times fewer iterations that may take: a tie of max pooling may break in the first one
+# allowed factor in the number of iterations: a tie of max pooling may break in the first one
 SOONER = 4
 
 
@@ -36,7 +36,7 @@ def silent(label: str, done: int) -> None:
 
 @pytest.fixture(scope="module")
 def solvers(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the stages as generated for 20 classes of real images, in small batches."""
+    """A folder of stages generated for 20 classes of real images, with small batches."""
     folder = tmp_path_factory.mktemp("stages")
     convert(images / "tiny-imagenet-20.zip", folder / "lmdb")
     data = dataset.describe(folder / "lmdb")
@@ -63,7 +63,7 @@ def learned_snapshot(solver_path: Path) -> Path:
 
 
 def assert_as_near_as_caffe_to_itself(report: parity.ParityReport) -> None:
-    """Weights and inputs to the bit; losses and displacements within limits or the yardstick."""
+    """Weights and inputs equal; losses and displacements within limits or the yardstick."""
     found, yardstick = report.torch, report.yardstick
     assert yardstick is not None
     assert found.same_start and found.inputs_part is None
@@ -73,14 +73,14 @@ def assert_as_near_as_caffe_to_itself(report: parity.ParityReport) -> None:
     )
     assert_parts_no_sooner(report)
     losses = report.reference.losses
-    # what has parted still learns alike: the second half's mean loss
+    # runs that have diverged still learn alike: the second half's mean loss
     half = len(losses) // 2
     means = [statistics.fmean(run.losses[half:]) for run in (report.reference, found.run)]
     assert abs(means[1] / means[0] - 1) < 0.05
 
 
 def assert_parts_no_sooner(report: parity.ParityReport) -> None:
-    """The losses stay together for as many iterations as real Caffe's own, by order of size."""
+    """Losses agree for about as many iterations as those of two runs of real Caffe."""
     found, yardstick = report.torch, report.yardstick
     assert yardstick is not None
     together = [
@@ -133,7 +133,7 @@ def test_a_trained_stage_resumes_as_close_to_real_caffe_as_caffe_to_itself(
     assert found.torch.same_start and found.torch.inputs_part is None
     assert found.torch.agrees, (found.torch.largest, found.torch.farthest)
     assert statistics.fmean(found.reference.losses) < 0.85 * math.log(CLASSES)
-    # large steps on few images: one run may spring away from what it learned, and another not
+    # large steps on few images: one run may lose what it learned, and another not
     large = parity.run(parity.ParityRequest(solver, ITERATIONS // 2, start, nudge=1e-6), silent)
     assert large.torch.same_start and large.torch.inputs_part is None
     assert_parts_no_sooner(large)

@@ -1,4 +1,4 @@
-"""The intervals are those of scipy, and cover what they promise to cover."""
+"""The intervals agree with scipy's and have the stated coverage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table says what a reader with the same files would work out by hand."""
+"""The table holds what a reader would compute by hand from the same files."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_stage_that_has_not_run_says_so_and_has_no_gain(tmp_path: Path) -> Non
 
 
 def ensemble_of(tmp_path: Path, names: list[str]) -> ResultsPaths:
-    """Three members; the second is best on tuning, and members 1 and 3 on what is reported."""
+    """Three members; the second is best on tuning images, members 1 and 3 on reported ones."""
     results = begin(tmp_path, stages=[7, 8], members=MEMBERS)
     rights = {
         MEMBERS[0]: ([0, 1, 2, 3, 4], [0, 1]),

@@ -1,4 +1,4 @@
-"""Arrays that a worker leaves."""
+"""Files of arrays that a worker writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_an_array_round_trips(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("size", [10, 1_000_000])
 def test_a_full_disk_is_reported_with_the_files_name(size: int) -> None:
-    """numpy alone says "1000000 requested and 16352 written"."""
+    """numpy's own message is "1000000 requested and 16352 written"."""
     with pytest.raises(OSError, match="No space left.*/dev/full") as failed:
         arrays.save("/dev/full", np.zeros(size))
     assert failed.value.errno == errno.ENOSPC

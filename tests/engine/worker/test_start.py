@@ -1,4 +1,4 @@
-"""Starting a worker in an interpreter that has nothing of ours."""
+"""Starting a worker in an interpreter without our packages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Done(NamedTuple):
-    """What a worker did: its exit status, its events, and its log."""
+    """A finished worker: its exit status, its events and its log."""
 
     returncode: int
     events: list[dict[str, Any]]
@@ -125,7 +125,7 @@ def test_stdout_carries_only_events(stand_in: Path) -> None:
 
 
 def test_a_stop_leaves_a_snapshot_only_of_new_iterations(stand_in: Path) -> None:
-    # the word is there before the first iteration: nothing was learned, nothing is to be saved
+    # stopped before the first iteration: there is nothing to save
     child = work(sys.executable, "--max-iter", "3", control=b"stop\n")
     assert child.returncode == 75
     assert child.events[-1] == {"event": "stopped", "iteration": 0}
@@ -172,13 +172,13 @@ def test_the_worker_runs_under_an_old_python_without_our_packages(
     child = work(python, "--max-iter", "3", "--gpu", "0")
     assert child.returncode == 0, child.log
     assert child.events[-1] == {"event": "done", "iteration": 3, "loss": 0.0}
-    # every file a worker may import compiles there, with its oldest syntax
+    # every file that a worker may import compiles under the oldest interpreter
     code = "import sys\nfor p in sys.argv[1:]: compile(open(p, encoding='utf-8').read(), p, 'exec')"
     subprocess.run([python, "-c", code, *map(str, worker_files())], check=True)
 
 
 def test_packages_of_this_interpreter_are_hidden_from_the_engines(stand_in: Path) -> None:
-    """The worker's module path gains tinynet and nothing else of where it was found."""
+    """The worker's module path gains tinynet and nothing else from its folder."""
     module = Path(os.environ["PYTHONPATH"]) / "caffe.py"
     module.write_text(STAND_IN + "\n_note('path', sys.path)\n")
     child = work(sys.executable, "--max-iter", "3")

@@ -60,7 +60,7 @@ def test_each_rank_makes_the_calls_of_caffes_train_py(stand_in: Path, rank: int)
 
 
 def test_only_rank_0_follows_a_stop_request(stand_in: Path) -> None:
-    """The parent ends the others, which would else wait for it inside NCCL."""
+    """The parent ends the other ranks, which would otherwise wait for it inside NCCL."""
     (stand_in.parent / "modules/caffe.py").write_text(WITH_NCCL)
     for rank, status in ((0, 75), (1, 0)):
         given = ["--solvers", "2", "--rank", str(rank), "--max-iter", "3"]
