@@ -58,10 +58,10 @@ def page() -> str:
             _section("Database backends", BACKENDS, _backends()),
             _section("Snapshot formats", SNAPSHOTS, _snapshots()),
             _section("Programs, as `tinynet caffe …`", TOOLS, _tools()),
-            *(_section(f"`{name}`", of_debians(name), _module(name)) for name in _MODULES),
+            *(_section(f"`{name}`", names_in_debian(name), _module(name)) for name in _MODULES),
             *(
-                _section(f"Members of a `{kind}`", of_debians(kind), dir(held))
-                for kind, held in things().items()
+                _section(f"Members of a `{kind}`", names_in_debian(kind), dir(held))
+                for kind, held in pycaffe_objects().items()
                 if kind in _MEMBERS
             ),
         ]
@@ -96,17 +96,17 @@ def _tools() -> set[str]:
     return {*PROGRAMS, *(f"caffe {action}" for action in ACTIONS)}
 
 
-def of_debians(kind: str) -> list[str]:
+def names_in_debian(kind: str) -> list[str]:
     """Names that Debian's pycaffe has in a module or an object."""
     return debians_names.NAMES[kind].split()
 
 
 def _module(name: str) -> list[str]:
     module = importlib.import_module(name)
-    return [word for word in of_debians(name) if hasattr(module, word)]
+    return [word for word in names_in_debian(name) if hasattr(module, word)]
 
 
-def things() -> dict[str, Any]:
+def pycaffe_objects() -> dict[str, Any]:
     """One object of each class in debians_names: its entries that are not modules."""
     with tempfile.TemporaryDirectory() as folder:
         solver = _solver(Path(folder))

@@ -96,7 +96,7 @@ def test_processes_of_a_launcher_meet_and_stop_together(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------ in one process
 
 
-def alone_then(monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
+def set_launcher_variables(monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
     for name in list(os.environ):
         if name.startswith("SLURM_") or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             monkeypatch.delenv(name)
@@ -108,26 +108,28 @@ def alone_then(monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
 
 
 def test_rank_and_size_are_those_that_the_launcher_gave(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone_then(monkeypatch)
+    set_launcher_variables(monkeypatch)
     assert this_process() is None
-    alone_then(monkeypatch, SLURM_PROCID="0", SLURM_NTASKS="4")  # sbatch's own, without srun
+    set_launcher_variables(
+        monkeypatch, SLURM_PROCID="0", SLURM_NTASKS="4"
+    )  # sbatch's own, without srun
     assert this_process() is None
-    alone_then(monkeypatch, RANK="0", WORLD_SIZE="1")
+    set_launcher_variables(monkeypatch, RANK="0", WORLD_SIZE="1")
     assert this_process() is None
-    alone_then(monkeypatch, RANK="3", WORLD_SIZE="4", LOCAL_RANK="1")
+    set_launcher_variables(monkeypatch, RANK="3", WORLD_SIZE="4", LOCAL_RANK="1")
     assert this_process() == (3, 4, 1)
-    alone_then(monkeypatch, RANK="x", WORLD_SIZE="4")
+    set_launcher_variables(monkeypatch, RANK="x", WORLD_SIZE="4")
     with pytest.raises(UsageError, match="must be numbers; got x, 4, x"):
         this_process()
     slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"}
     slurm |= {"SLURM_STEP_NODELIST": "gpu[07-09,12]", "SLURM_JOB_ID": "41", "SLURM_STEP_ID": "2"}
-    alone_then(monkeypatch, **slurm)
+    set_launcher_variables(monkeypatch, **slurm)
     assert this_process() == (5, 8, 1)
     assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("gpu07", "21273")
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone_then(monkeypatch, RANK="3", WORLD_SIZE="4", LOCAL_RANK="1")
+    set_launcher_variables(monkeypatch, RANK="3", WORLD_SIZE="4", LOCAL_RANK="1")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert Ranks(4).device([4, 6]) == 6
     assert Ranks(1).device([]) is None
@@ -161,5 +163,5 @@ def test_cores_are_divided_unless_the_launcher_has_done_so(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], processes: int
 ) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    alone_then(monkeypatch, **given)
+    set_launcher_variables(monkeypatch, **given)
     assert processes_sharing_cores() == processes

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.cli.command import run
 from tests.predict import small_run
-from tests.predict.test_probabilities import some
+from tests.predict.test_probabilities import some_probabilities
 from tests.predict.test_subsets import some_members
 from tinynet.predict.probabilities import read_probabilities, write_probabilities
 
@@ -22,7 +22,9 @@ def members(tmp_path: Path) -> list[Path]:
     stack, labels = some_members(4, 300, 8, seed=11)
     for number, p in enumerate(stack):
         path = tmp_path / f"member{number + 1:02d}.npz"
-        base = some(count=300, classes=8, probabilities=p, labels=labels, crop="oversample")
+        base = some_probabilities(
+            count=300, classes=8, probabilities=p, labels=labels, crop="oversample"
+        )
         write_probabilities(path, base)
     return sorted(tmp_path.glob("member*.npz"))
 
@@ -87,7 +89,7 @@ def test_too_many_members_for_a_search_are_averaged_only_on_request(tmp_path):
     files = []
     for number, p in enumerate(stack):
         files.append(tmp_path / f"{number}.npz")
-        value = some(count=30, probabilities=p, labels=labels, crop="oversample")
+        value = some_probabilities(count=30, probabilities=p, labels=labels, crop="oversample")
         write_probabilities(files[-1], value)
     done = run("ensemble", *files, "--out", tmp_path / "out")
     assert done.status == 2 and "2,097,151 subsets" in done.stderr
@@ -104,7 +106,9 @@ def test_one_member_alone_has_no_subsets_to_draw(members, tmp_path):
 
 def test_an_ensemble_without_labels_is_averaged_and_not_scored(tmp_path):
     for name in "ab":
-        value = some(crop="oversample", labels=np.full(6, -1), split="test", seed=ord(name))
+        value = some_probabilities(
+            crop="oversample", labels=np.full(6, -1), split="test", seed=ord(name)
+        )
         write_probabilities(tmp_path / f"{name}.npz", value)
     arguments = (tmp_path / "a.npz", tmp_path / "b.npz", "--split", "test", "--out", tmp_path / "o")
     done = run("ensemble", *arguments)
@@ -138,7 +142,7 @@ def test_a_run_goes_from_snapshot_to_scores_ensemble_and_submission(tmp_path):
     assert json.loads(done.stdout)["members"][0]["iteration"] == 40
     assert paths.probabilities("val", oversample=True).exists()
     other = tmp_path / "other.npz"
-    write_probabilities(other, some(crop="oversample"))
+    write_probabilities(other, some_probabilities(crop="oversample"))
     untrained = tmp_path / "untrained"
     untrained.mkdir()
     out = paths.probabilities("val", oversample=True)

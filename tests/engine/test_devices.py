@@ -24,7 +24,7 @@ def python_that_sees(folder: Path, answer: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def nvidia_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "has_driver", lambda: True)
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
         monkeypatch.delenv(name, raising=False)

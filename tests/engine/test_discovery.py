@@ -35,7 +35,7 @@ def interpreter(folder: Path, module: str | None = None, placeholder: bool = Fal
 
 
 @pytest.fixture(autouse=True)
-def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_engine_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(discovery.ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.setattr(discovery, "VENV", ".venv-of-this-test")
     (tmp_path / "here").mkdir()

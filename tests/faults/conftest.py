@@ -39,7 +39,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def straight(origin: Path) -> Job:
+def uninterrupted(origin: Path) -> Job:
     """The finished run that was never interrupted."""
     job = Job(origin, origin / "fault/solver.prototxt")
     status, errors = job.finish("--keep", "0")
@@ -54,14 +54,14 @@ def job(origin: Path, tmp_path: Path) -> Job:
 
 
 @pytest.fixture
-def unfinished(straight: Job, tmp_path: Path) -> Callable[[], Job]:
+def unfinished(uninterrupted: Job, tmp_path: Path) -> Callable[[], Job]:
     """Make copies, elsewhere, of a run killed after its snapshots of iterations 4 to 20."""
     numbers = iter(range(1000))
 
     def make() -> Job:
         folder = tmp_path / f"copy{next(numbers)}"
-        copy = Job(folder, straight.folder / "fault/solver.prototxt")
-        shutil.copytree(straight.run, copy.run)
+        copy = Job(folder, uninterrupted.folder / "fault/solver.prototxt")
+        shutil.copytree(uninterrupted.run, copy.run)
         for path in (copy.run / "snapshots").iterdir():
             if int(path.name.split("_")[2].split(".")[0]) > 20:
                 path.unlink()

@@ -53,7 +53,7 @@ DAMAGES = {"cut": cut, "bit flipped": flip}
     "at", [0.6, pytest.param(0.05, marks=LONG), pytest.param(0.95, marks=LONG)]
 )
 def test_a_damaged_snapshot_is_passed_over_and_the_final_weights_are_identical(
-    unfinished: Unfinished, straight: Job, suffix: str, damage: str, at: float, tally: Tally
+    unfinished: Unfinished, uninterrupted: Job, suffix: str, damage: str, at: float, tally: Tally
 ) -> None:
     job = unfinished()
     DAMAGES[damage](job.run / f"snapshots/snapshot_iter_20.{suffix}", at)
@@ -61,28 +61,28 @@ def test_a_damaged_snapshot_is_passed_over_and_the_final_weights_are_identical(
     assert status == 0, errors
     assert "passed over" in errors and f"snapshot_iter_20.{suffix}" in errors
     assert job.record()["sessions"][-1]["from"] == 16
-    assert job.weights(ITERATIONS) == straight.weights(ITERATIONS)
-    assert job.history() == straight.history()
+    assert job.weights(ITERATIONS) == uninterrupted.weights(ITERATIONS)
+    assert job.history() == uninterrupted.history()
     tally.add(f"snapshot's {suffix}, {damage}")
 
 
 @LONG
 def test_a_moved_run_resumes_to_identical_weights(
-    unfinished: Unfinished, straight: Job, tally: Tally
+    unfinished: Unfinished, uninterrupted: Job, tally: Tally
 ) -> None:
     job = unfinished()
     status, errors = job.finish()
     assert status == 0 and "passed over" not in errors, errors
     assert job.record()["sessions"][-1]["from"] == 20
-    assert job.weights(ITERATIONS) == straight.weights(ITERATIONS)
-    assert job.history() == straight.history()
+    assert job.weights(ITERATIONS) == uninterrupted.weights(ITERATIONS)
+    assert job.history() == uninterrupted.history()
     tally.add("run directory copied elsewhere")
 
 
 @LONG
 @pytest.mark.parametrize("number", range(3))
 def test_a_damaged_history_is_rebuilt_from_the_log(
-    unfinished: Unfinished, straight: Job, number: int, tally: Tally
+    unfinished: Unfinished, uninterrupted: Job, number: int, tally: Tally
 ) -> None:
     job = unfinished()
     path = job.run / "history.jsonl"
@@ -97,7 +97,7 @@ def test_a_damaged_history_is_rebuilt_from_the_log(
     status, errors = job.finish()
     assert status == 0, errors
     assert "has been made from it again" in errors
-    assert job.history() == straight.history()
+    assert job.history() == uninterrupted.history()
     tally.add("history cut, or a bit flipped")
 
 
@@ -238,7 +238,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
     "free_kib", [pytest.param(kb, marks=LONG if kb != 100 else ()) for kb in (4, 60, 100, 240, 700)]
 )
 def test_a_full_disk_ends_the_run_with_a_message_and_it_resumes_to_identical_weights(
-    straight: Job, job: Job, free_kib: int, tally: Tally
+    uninterrupted: Job, job: Job, free_kib: int, tally: Tally
 ) -> None:
     """``free_kib`` are left on the disk after the first snapshot."""
     with small_disk(job.folder / "runs", "8m"):
@@ -257,18 +257,18 @@ def test_a_full_disk_ends_the_run_with_a_message_and_it_resumes_to_identical_wei
         ballast.unlink()
         status, errors = job.finish("--keep", "0")
         assert status == 0, errors
-        assert job.weights(ITERATIONS) == straight.weights(ITERATIONS)
-        assert job.history() == straight.history()
+        assert job.weights(ITERATIONS) == uninterrupted.weights(ITERATIONS)
+        assert job.history() == uninterrupted.history()
     tally.add("disk full")
 
 
 @LONG
 def test_a_file_size_limit_ends_the_run_with_a_message(
-    straight: Job, job: Job, tally: Tally
+    uninterrupted: Job, job: Job, tally: Tally
 ) -> None:
     """Stands for a disk quota, which a test cannot set."""
 
-    limit = straight.run / "snapshots/snapshot_iter_4.caffemodel"
+    limit = uninterrupted.run / "snapshots/snapshot_iter_4.caffemodel"
     size = limit.stat().st_size // 2
 
     def limited() -> None:
@@ -287,7 +287,7 @@ def test_a_file_size_limit_ends_the_run_with_a_message(
     assert "large" in small_runs.last_line(child), child.stderr
     assert not list((job.run / "snapshots").iterdir()), "a torn file was left"
     assert job.finish()[0] == 0
-    assert job.weights(ITERATIONS) == straight.weights(ITERATIONS)
+    assert job.weights(ITERATIONS) == uninterrupted.weights(ITERATIONS)
     tally.add("file size limit")
 
 
@@ -319,7 +319,7 @@ def test_a_read_only_run_directory_is_refused_with_a_message(
 @pytest.mark.parametrize("to", ["group", "parent"])
 @LONG
 def test_a_signal_leaves_a_snapshot_and_the_run_resumes_to_identical_weights(
-    straight: Job, job: Job, name: str, to: str, tally: Tally
+    uninterrupted: Job, job: Job, name: str, to: str, tally: Tally
 ) -> None:
     child = job.start()
     assert job.wait_until(lambda: job.sealed() >= 8)
@@ -332,14 +332,14 @@ def test_a_signal_leaves_a_snapshot_and_the_run_resumes_to_identical_weights(
         assert job.sealed() == job.record()["iteration"] >= 8
     status, errors = job.finish()
     assert status == 0, errors
-    assert job.weights(ITERATIONS) == straight.weights(ITERATIONS)
-    assert job.history() == straight.history()
+    assert job.weights(ITERATIONS) == uninterrupted.weights(ITERATIONS)
+    assert job.history() == uninterrupted.history()
     tally.add(f"{name} to the {to}")
 
 
 @LONG
 def test_a_second_run_in_the_directory_is_refused_and_a_stale_lock_is_not_in_the_way(
-    straight: Job, job: Job, tally: Tally
+    uninterrupted: Job, job: Job, tally: Tally
 ) -> None:
     child = job.start()
     assert job.wait_until(lambda: (job.run / "run.holder").exists())
@@ -351,5 +351,5 @@ def test_a_second_run_in_the_directory_is_refused_and_a_stale_lock_is_not_in_the
     assert (job.run / "run.lock").exists() and (job.run / "run.holder").exists()
     status, errors = job.finish()
     assert status == 0, errors
-    assert job.weights(ITERATIONS) == straight.weights(ITERATIONS)
+    assert job.weights(ITERATIONS) == uninterrupted.weights(ITERATIONS)
     tally.add("a lock left by a killed process")

@@ -14,7 +14,7 @@ from tests.faults.trials import Job, Tally
 from tests.run import small_stages
 
 
-def carry_to_its_end(job: Job, kills: int, kind: str, tally: Tally, longest: float) -> None:
+def kill_then_finish(job: Job, kills: int, kind: str, tally: Tally, longest: float) -> None:
     """Kill the run at random within ``longest`` seconds, ``kills`` times, then let it finish."""
     moments = random.Random(7)
     for _ in range(kills):
@@ -33,17 +33,17 @@ def carry_to_its_end(job: Job, kills: int, kind: str, tally: Tally, longest: flo
     assert all(after["from"] >= before["from"] for before, after in zip(sessions, sessions[1:]))
 
 
-def check_against(straight: Job, job: Job, last: int) -> None:
-    assert job.weights(last) == straight.weights(last)
-    assert job.history() == straight.history()
+def assert_same_result(uninterrupted: Job, job: Job, last: int) -> None:
+    assert job.weights(last) == uninterrupted.weights(last)
+    assert job.history() == uninterrupted.history()
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(35, marks=pytest.mark.long)])
 def test_kills_leave_no_trace_in_weights_and_history(
-    straight: Job, job: Job, kills: int, tally: Tally
+    uninterrupted: Job, job: Job, kills: int, tally: Tally
 ) -> None:
-    carry_to_its_end(job, kills, "SIGKILL at a random moment, small stage 7", tally, longest=6.0)
-    check_against(straight, job, ITERATIONS)
+    kill_then_finish(job, kills, "SIGKILL at a random moment, small stage 7", tally, longest=6.0)
+    assert_same_result(uninterrupted, job, ITERATIONS)
 
 
 def kill_while_writing(job: Job, kills: int, kind: str, tally: Tally) -> None:
@@ -70,17 +70,17 @@ def test_a_kill_while_full_size_stage_7_writes_a_snapshot_loses_nothing_before_i
     solver = small_stages.write_stage(
         tmp_path, 7, full_size=True, max_iter=last, snapshot=1, display=5, test_interval=20
     )
-    straight, job = Job(tmp_path / "straight", solver), Job(tmp_path / "killed", solver)
-    for each in (straight, job):
+    uninterrupted, job = Job(tmp_path / "uninterrupted", solver), Job(tmp_path / "killed", solver)
+    for each in (uninterrupted, job):
         each.folder.mkdir()
-    straight.run = straight.folder / "runs/stage7/seed1"
+    uninterrupted.run = uninterrupted.folder / "runs/stage7/seed1"
     job.run = job.folder / "runs/stage7/seed1"
-    status, errors = straight.finish("--snapshot", "1")
+    status, errors = uninterrupted.finish("--snapshot", "1")
     assert status == 0, errors
     kill_while_writing(job, 16, "SIGKILL while full stage 7 writes a snapshot", tally)
     status, errors = job.finish()
     assert status == 0, errors
-    check_against(straight, job, last)
+    assert_same_result(uninterrupted, job, last)
 
 
 @pytest.mark.long
@@ -90,12 +90,12 @@ def test_a_killed_run_of_real_caffe_resumes_from_the_last_whole_snapshot(
     """Stage 1 draws nothing at random, so real Caffe resumes exactly once its data is skipped."""
     small_stages.write_data(tmp_path)
     solver = small_stages.write_stage(tmp_path, 1, max_iter=400, snapshot=1, display=50)
-    straight = Job(tmp_path / "straight", solver, "caffe")
+    uninterrupted = Job(tmp_path / "uninterrupted", solver, "caffe")
     job = Job(tmp_path / "killed", solver, "caffe")
-    for each in (straight, job):
+    for each in (uninterrupted, job):
         each.folder.mkdir()
         each.run = each.folder / "runs/stage1/seed1"
-    assert straight.finish()[0] == 0
+    assert uninterrupted.finish()[0] == 0
     moments = random.Random(2)
     for _ in range(8):
         job.start()
@@ -109,4 +109,4 @@ def test_a_killed_run_of_real_caffe_resumes_from_the_last_whole_snapshot(
         assert job.sealed() >= before
     status, errors = job.finish()
     assert status == 0, errors
-    assert job.weights(400) == straight.weights(400)
+    assert job.weights(400) == uninterrupted.weights(400)

@@ -9,7 +9,7 @@ from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
 
 
-def named(folder: Path) -> dict[str, str]:
+def state_names(folder: Path) -> dict[str, str]:
     return {name: found.name for name, found in states.states(folder).items()}
 
 

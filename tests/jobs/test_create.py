@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import command
-from tests.jobs.small_lists import create, job, named
+from tests.jobs.small_lists import create, job, state_names
 from tinynet.cli.job_commands import common_fault
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.job_list import read
@@ -59,7 +59,7 @@ def test_without_data_a_list_fails_once_and_begins_no_job(small: Path) -> None:
     done = command.run("jobs", "local", small)
     assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "none of its 3 jobs can begin: small-seed1: data/train_lmdb: no such data" in done.stderr
-    assert set(named(small).values()) == {"waiting"} and not Path("runs").exists()
+    assert set(state_names(small).values()) == {"waiting"} and not Path("runs").exists()
     # a node of the cluster may have the data: there is a warning, and the scripts are written
     batch = command.run("jobs", "slurm", small, "--time", "1:00:00")
     assert batch.status == 0 and "as seen from here, lists/first: none of its 3" in batch.stderr

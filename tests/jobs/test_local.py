@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.small_lists import job, named
+from tests.jobs.small_lists import job, state_names
 from tinynet import files
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.jobs import local, states
@@ -32,7 +32,7 @@ def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -
     )
     said: list[str] = []
     report = local.run(folder, Cores(2), said.append)
-    assert named(folder) == {
+    assert state_names(folder) == {
         first.name: "done",
         "fails": "failed",
         "blocked": "waiting",
@@ -77,9 +77,9 @@ def test_a_job_that_exits_0_without_its_result_file_has_failed(folder: Path) -> 
 def test_named_jobs_are_done_without_the_others(folder: Path) -> None:
     add_jobs(folder, [job("a", "stages"), job("b", "stages"), job("c", "stages", after=("a",))])
     report = local.run(folder, SingleSlot(None, True, None), print, only=["c"])
-    assert report.blocked == {"c": ["a"]} and named(folder)["a"] == "waiting"
+    assert report.blocked == {"c": ["a"]} and state_names(folder)["a"] == "waiting"
     assert local.run(folder, SingleSlot(None, True, None), print, only=["b"]).complete
-    assert named(folder) == {"a": "waiting", "b": "done", "c": "waiting"}
+    assert state_names(folder) == {"a": "waiting", "b": "done", "c": "waiting"}
     with pytest.raises(UsageError, match="no job 'd' in the list; the jobs are a, b, c"):
         local.run(folder, SingleSlot(None, True, None), print, only=["d"])
 
@@ -164,7 +164,7 @@ def test_a_job_too_long_for_the_time_left_is_skipped_and_shorter_ones_begin(fold
     add_jobs(folder, [job("a", "stages"), job("long", "stages"), job("b", "stages")])
     report = local.run(folder, Cores(1), print, fits=lambda job: job.name != "long")
     assert report.begun == ["a", "b"] and report.too_long == ["long"]
-    assert named(folder) == {"a": "done", "long": "waiting", "b": "done"}
+    assert state_names(folder) == {"a": "done", "long": "waiting", "b": "done"}
     with pytest.raises(StoppedEarly, match="job long would not have ended in the time given"):
         report.require_complete(folder)
     again = local.run(folder, Cores(1), print, fits=lambda job: True)

@@ -87,18 +87,20 @@ def wait_for_iteration(run: Path, iteration: int, sessions: int = 1) -> None:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The last snapshot of the same training, run without interruption."""
-    place = tmp_path_factory.mktemp("straight")
+    place = tmp_path_factory.mktemp("uninterrupted")
     small_runs.write_files(place)
-    child = small_runs.train(place, *STEPS.split(), "--seed", "3", "--name", "straight", "--cpu")
+    child = small_runs.train(
+        place, *STEPS.split(), "--seed", "3", "--name", "uninterrupted", "--cpu"
+    )
     assert child.returncode == 0, child.stderr
-    return place / f"runs/small/straight/snapshots/snapshot_iter_{MAX_ITER}.caffemodel"
+    return place / f"runs/small/uninterrupted/snapshots/snapshot_iter_{MAX_ITER}.caffemodel"
 
 
-def require_same_end(run: Path, straight: Path) -> None:
+def assert_same_weights(run: Path, uninterrupted: Path) -> None:
     model = run / f"snapshots/snapshot_iter_{MAX_ITER}.caffemodel"
-    assert model.read_bytes() == straight.read_bytes()
+    assert model.read_bytes() == uninterrupted.read_bytes()
 
 
 def test_an_array_of_four_trainings_finishes_before_the_ensemble(
@@ -137,7 +139,7 @@ def test_an_array_of_four_trainings_finishes_before_the_ensemble(
 
 
 def test_a_signalled_run_is_requeued_and_ends_with_identical_weights(
-    cluster: Cluster, folder: Path, straight: Path
+    cluster: Cluster, folder: Path, uninterrupted: Path
 ) -> None:
     small_runs.write_files(Path())
     tinynet(cluster, "jobs", "create", "a list", "small/solver.prototxt", "--seeds", "3",
@@ -153,11 +155,11 @@ def test_a_signalled_run_is_requeued_and_ends_with_identical_weights(
     assert 150 <= sessions[0]["to"] == sessions[1]["from"] < MAX_ITER, "not where it was"
     assert "SIGUSR1: small-seed3 is told to stop" in logs()
     assert state() == "done"
-    require_same_end(run, straight)
+    assert_same_weights(run, uninterrupted)
 
 
 def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
-    cluster: Cluster, folder: Path, straight: Path
+    cluster: Cluster, folder: Path, uninterrupted: Path
 ) -> None:
     small_runs.write_files(Path())
     tinynet(cluster, "jobs", "create", "a list", "small/solver.prototxt", "--seeds", "3",
@@ -183,12 +185,12 @@ def test_a_node_that_fails_and_a_cancelled_task_lose_nothing(
     cluster.wait_until([again], "COMPLETED", "FAILED")
     assert cluster.task_states(again) == {"0": "COMPLETED"}, logs()
     assert small_runs.record(Path(), run)["sessions"][2]["from"] == record["iteration"]
-    require_same_end(run, straight)
+    assert_same_weights(run, uninterrupted)
 
 
 @pytest.mark.long
 def test_a_run_that_hits_its_time_limit_resumes_and_ends_with_identical_weights(
-    cluster: Cluster, folder: Path, straight: Path
+    cluster: Cluster, folder: Path, uninterrupted: Path
 ) -> None:
     """With Slurm's real limit and signal: its shortest time limit is a minute."""
     small_runs.write_files(Path())
@@ -205,7 +207,7 @@ def test_a_run_that_hits_its_time_limit_resumes_and_ends_with_identical_weights(
     sessions = small_runs.record(Path(), run)["sessions"]
     assert len(sessions) > 1, "it was done within the limit"
     assert "is told to stop" in logs()
-    require_same_end(run, straight)
+    assert_same_weights(run, uninterrupted)
 
 
 def test_the_tasks_of_a_step_train_one_run_together(cluster: Cluster, folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import children
-from tests.jobs.small_lists import create, named
+from tests.jobs.small_lists import create, state_names
 from tests.run import small_runs
 from tinynet.jobs import states
 
@@ -46,7 +46,7 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(small: Path, name: 
     _, errors = runner.communicate()
     assert runner.returncode == 75, errors
     assert f"stopped by {name} with 2 of 2 jobs not done" in errors.splitlines()[-1]
-    assert set(named(small).values()) == {"stopped"}
+    assert set(state_names(small).values()) == {"stopped"}
     for seed in ("seed1", "seed2"):
         run = small_runs.record(Path(), Path("runs/small") / seed)
         assert run["state"] == "stopped" and run["message"] == f"stopped by {name}"
@@ -82,7 +82,7 @@ def test_a_time_limit_too_short_for_progress_is_not_retried_for_ever(small: Path
         child.send_signal(signal.SIGUSR1)
         _, errors = child.communicate()
         assert child.returncode == status and words in errors, errors
-        assert named(small) == {"small-seed1": "stopped"}
+        assert state_names(small) == {"small-seed1": "stopped"}
         log.unlink()
 
 
@@ -95,10 +95,10 @@ def test_two_runners_share_a_list_and_the_job_of_a_killed_one_resumes_in_the_oth
     wait_for_history("seed1")
     second = start("local", "lists/first", "--processes", "1")
     wait_for_history("seed2")  # so the second left the first job alone
-    assert named(small) == {"small-seed1": "running", "small-seed2": "running"}
+    assert state_names(small) == {"small-seed1": "running", "small-seed2": "running"}
     first.kill()
     first.communicate()
-    while named(small)["small-seed1"] == "running":  # until its command has left a snapshot
+    while state_names(small)["small-seed1"] == "running":  # until its command has left a snapshot
         time.sleep(0.05)
     killed = small_runs.record(Path(), Path("runs/small/seed1"))
     assert killed["state"] == "stopped" and killed["iteration"] > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.predict.test_probabilities import some
+from tests.predict.test_probabilities import some_probabilities
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict.ensemble import (
     Member,
@@ -22,10 +22,12 @@ from tinynet.predict.probabilities import write_probabilities
 
 
 def member(name="a", **changes) -> Member:
-    base = some()
+    base = some_probabilities()
     return Member(
         Path(name),
-        some(**{"labels": base.labels, "names": base.names, "wnids": base.wnids, **changes}),
+        some_probabilities(
+            **{"labels": base.labels, "names": base.names, "wnids": base.wnids, **changes}
+        ),
     )
 
 
@@ -58,9 +60,9 @@ def test_ten_crops_and_image_with_mirror_are_both_oversampling():
         ({"names": np.array(["x"] * 6)}, "image 0 is x, but it is val_0.JPEG in a"),
         ({"wnids": np.array(["n1", "n2", "n3", "n4"])}, "class 0 is n1"),
         ({"labels": np.array([0, 1, 2, 3, -1, 0])}, "label"),
-        ({"count": 5, "labels": np.zeros(5, int), "names": some().names[:5]},
+        ({"count": 5, "labels": np.zeros(5, int), "names": some_probabilities().names[:5]},
          "has 5 images, but there are 6"),
-        ({"classes": 3, "labels": np.zeros(6, int), "wnids": some().wnids[:3]},
+        ({"classes": 3, "labels": np.zeros(6, int), "wnids": some_probabilities().wnids[:3]},
          "has 3 classes, but there are 4"),
     ],
 )  # fmt: skip
@@ -87,7 +89,7 @@ def test_what_is_neither_run_nor_file_is_refused(tmp_path):
 
 def test_a_file_of_another_split_than_was_asked_for_is_refused(tmp_path):
     for split in ("val", "test", ""):
-        write_probabilities(tmp_path / f"{split}_.npz", some(split=split))
+        write_probabilities(tmp_path / f"{split}_.npz", some_probabilities(split=split))
     assert ask(tmp_path / "val_.npz").split == "val"
     assert ask(tmp_path / "_.npz").split == ""  # one that says nothing is taken at the user's word
     with pytest.raises(UsageError, match="is of the test split, not of val; give --split test"):

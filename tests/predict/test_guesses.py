@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.predict.test_probabilities import some
+from tests.predict.test_probabilities import some_probabilities
 from tinynet.errors import TinynetError
 from tinynet.predict.guesses import guesses, read_guesses, read_predictions, write_guesses
 from tinynet.predict.metrics import predicted_class, rank_of_label
@@ -86,6 +86,6 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path_factory, data) -> Non
 
 
 def test_guesses_of_unlabelled_images_are_refused() -> None:
-    unlabelled = some(labels=np.array([-1, 0, 1, 2, 3, 0]))
+    unlabelled = some_probabilities(labels=np.array([-1, 0, 1, 2, 3, 0]))
     with pytest.raises((ValueError, IndexError)):
         guesses(unlabelled).check()

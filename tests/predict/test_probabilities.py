@@ -17,7 +17,7 @@ from tinynet.predict import array_file as module
 from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
 
 
-def some(count=6, classes=4, seed=0, **changes) -> Probabilities:
+def some_probabilities(count=6, classes=4, seed=0, **changes) -> Probabilities:
     generator = np.random.default_rng(seed)
     p = generator.dirichlet(np.ones(classes), count).astype(np.float32)
     values = {
@@ -44,7 +44,7 @@ def arrays_of(value: Probabilities) -> dict:
 
 
 def test_written_probabilities_are_read_back_unchanged_and_without_pickle(tmp_path):
-    value = some(views=10, split="val", engine="torch 2", crop="oversample")
+    value = some_probabilities(views=10, split="val", engine="torch 2", crop="oversample")
     write_probabilities(tmp_path / "val_10crop.npz", value)
     back = read_probabilities(tmp_path / "val_10crop.npz")
     for field in dataclasses.fields(Probabilities):
@@ -57,7 +57,7 @@ def test_written_probabilities_are_read_back_unchanged_and_without_pickle(tmp_pa
 
 
 def test_arrays_of_another_byte_or_axis_order_are_read_correctly(tmp_path):
-    value = some()
+    value = some_probabilities()
     swapped = {
         **arrays_of(value),
         "probabilities": np.asfortranarray(value.probabilities.astype(">f4")),
@@ -72,7 +72,7 @@ def test_arrays_of_another_byte_or_axis_order_are_read_correctly(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypatch):
     path = tmp_path / "val.npz"
-    write_probabilities(path, some(seed=1))
+    write_probabilities(path, some_probabilities(seed=1))
     before = path.read_bytes()
 
     def full(*_args, **_kwargs):
@@ -80,7 +80,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monke
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError):
-        write_probabilities(path, some(seed=2))
+        write_probabilities(path, some_probabilities(seed=2))
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["val.npz"]
 
@@ -109,7 +109,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monke
 )  # fmt: skip
 def test_each_wrong_array_is_named_in_one_line(tmp_path, changes, says):
     path = tmp_path / "val.npz"
-    path.write_bytes(bytes_of({**arrays_of(some()), **changes}))
+    path.write_bytes(bytes_of({**arrays_of(some_probabilities()), **changes}))
     with pytest.raises(TinynetError) as caught:
         read_probabilities(path)
     message = str(caught.value)
@@ -118,7 +118,7 @@ def test_each_wrong_array_is_named_in_one_line(tmp_path, changes, says):
 
 @pytest.mark.parametrize("key", ["probabilities", "labels", "names", "wnids", "crop"])
 def test_a_missing_array_is_named(tmp_path, key):
-    arrays = arrays_of(some())
+    arrays = arrays_of(some_probabilities())
     del arrays[key]
     path = tmp_path / "val.npz"
     path.write_bytes(bytes_of(arrays))
@@ -133,7 +133,7 @@ def test_a_pickled_object_is_refused_and_never_executed(tmp_path):
         def __reduce__(self):
             return (os.mkdir, (str(witness),))
 
-    arrays = arrays_of(some())
+    arrays = arrays_of(some_probabilities())
     arrays["names"] = np.array([Bomb()] * 6, dtype=object)
     path.write_bytes(bytes_of(arrays))
     with pytest.raises(TinynetError, match="array 'names'"):
@@ -147,7 +147,7 @@ def test_sizes_are_checked_before_memory_is_allocated(tmp_path, monkeypatch):
     def never(*_args):
         raise AssertionError("an array was read")
 
-    arrays = arrays_of(some())
+    arrays = arrays_of(some_probabilities())
     monkeypatch.setattr(np, "load", never)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -182,7 +182,7 @@ def test_any_bytes_give_probabilities_or_one_line(tmp_path_factory, data):
 def test_any_damage_to_a_good_file_gives_probabilities_or_one_line(
     tmp_path_factory, edits, cut, compressed
 ):
-    data = bytearray(bytes_of(arrays_of(some()), compressed))
+    data = bytearray(bytes_of(arrays_of(some_probabilities()), compressed))
     for position, value in edits:
         data[position % len(data)] = value
     if cut < 30:
@@ -207,7 +207,7 @@ def test_any_damage_to_a_good_file_gives_probabilities_or_one_line(
 def test_any_array_from_a_stranger_gives_probabilities_or_one_line(tmp_path_factory, key, content):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, value in arrays_of(some()).items():
+        for name, value in arrays_of(some_probabilities()).items():
             array = io.BytesIO()
             np.lib.format.write_array(array, value)
             archive.writestr(f"{name}.npy", content if name == key else array.getvalue())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.command import run as command
-from tests.predict.test_probabilities import some
+from tests.predict.test_probabilities import some_probabilities
 from tests.report.some_runs import write_run
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import inputs
@@ -21,7 +21,7 @@ from tinynet.run.paths import RunPaths
 
 def test_lines_name_the_most_probable_wnid_in_the_order_of_the_numbers():
     p = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], np.float32)
-    value = some(
+    value = some_probabilities(
         count=3,
         classes=2,
         probabilities=p,

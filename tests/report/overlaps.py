@@ -15,7 +15,7 @@ def faults(figure: Figure) -> list[str]:
     """Faults of the texts in a drawn figure, one line each."""
     figure.draw_without_rendering()  # saving was at another resolution
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown(figure)]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in visible_texts(figure)]
     found = []
     whole = figure.bbox
     for text, box in boxes:
@@ -28,7 +28,7 @@ def faults(figure: Figure) -> list[str]:
     return found
 
 
-def shown(figure: Figure) -> Iterator[Text]:
+def visible_texts(figure: Figure) -> Iterator[Text]:
     """Visible texts: an axis also keeps the labels of ticks outside its limits."""
     ticks, drawn = set(), set()
     for axes in figure.findobj(lambda part: hasattr(part, "xaxis")):

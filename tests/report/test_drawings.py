@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from tests.predict.test_probabilities import some
-from tests.report.overlaps import faults, shown
+from tests.predict.test_probabilities import some_probabilities
+from tests.report.overlaps import faults, visible_texts
 from tinynet.caffeformat import binary, schema, text
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
@@ -174,7 +174,7 @@ def test_feature_maps_are_drawn_beside_the_image():
 def test_a_confusion_matrix_counts_each_image_once_in_its_cell():
     p = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 0, 0]]
     labels = np.array([0, 1, 0, 2, 2, -1])
-    found = some(count=6, classes=3, probabilities=p, labels=labels)
+    found = some_probabilities(count=6, classes=3, probabilities=p, labels=labels)
     matrix = confusion.confusion_matrix(found)
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     pairs = [(c.label, c.answer, c.count, c.share) for c in confusion.top_confusions(matrix)]
@@ -296,7 +296,7 @@ def test_every_figure_fits_a_phone_screen_with_readable_text(name, is_narrow):
     if is_narrow:
         assert figure.get_figwidth() == canvas.NARROW
         # 4 inches on 368 pixels of a telephone of 400: 7 points are 9 pixels
-        assert min(each.get_fontsize() for each in shown(figure)) >= 7
+        assert min(each.get_fontsize() for each in visible_texts(figure)) >= 7
 
 
 STAGE_TITLES = [f"{stage.number} {stage.title}" for stage in STAGES]

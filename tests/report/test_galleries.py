@@ -25,7 +25,7 @@ from tinynet.report.report_data import collect
 LABELS = [0, 0, 1, 1, 2, 2]
 
 
-def says(best: list[int], sure: list[float]) -> Guesses:
+def made_guesses(best: list[int], sure: list[float]) -> Guesses:
     """Six images of three classes: each best answer and its probability; others share the rest."""
     p = np.array([[(1 - s) / 2] * 3 for s in sure])
     p[np.arange(6), best] = sure
@@ -33,8 +33,8 @@ def says(best: list[int], sure: list[float]) -> Guesses:
     return guesses(replace(whole, probabilities=p.astype(np.float32), labels=np.array(LABELS)))
 
 
-FIRST = says([0, 1, 1, 0, 2, 0], [0.9, 0.8, 0.5, 0.9, 0.6, 0.7])  # right: 0, 2, 4
-SECOND = says([0, 0, 1, 0, 1, 0], [0.9, 0.6, 0.5, 0.6, 0.6, 0.9])  # right: 0, 1, 2
+FIRST = made_guesses([0, 1, 1, 0, 2, 0], [0.9, 0.8, 0.5, 0.9, 0.6, 0.7])  # right: 0, 2, 4
+SECOND = made_guesses([0, 0, 1, 0, 1, 0], [0.9, 0.6, 0.5, 0.6, 0.6, 0.9])  # right: 0, 1, 2
 
 
 def test_the_surest_of_the_wrong_answers_come_first():

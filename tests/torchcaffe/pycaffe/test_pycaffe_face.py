@@ -59,11 +59,11 @@ def test_everything_that_pycaffe_offers_is_offered(caffe_python: str, tmp_path: 
 
 
 def test_every_name_that_debians_pycaffe_shows_is_here() -> None:
-    held = caffe_page.things()
+    held = caffe_page.pycaffe_objects()
     with user_scripts.as_caffe():
         for kind in debians_names.NAMES:
             thing = held[kind] if kind in held else importlib.import_module(kind)
-            lacking = [name for name in caffe_page.of_debians(kind) if name not in dir(thing)]
+            lacking = [name for name in caffe_page.names_in_debian(kind) if name not in dir(thing)]
             assert not lacking, f"{kind} lacks {lacking}"
 
 
