@@ -1,4 +1,4 @@
-"""Texts that a reader of prototxt takes or refuses: what golden/reader.json has Caffe's word on."""
+"""Texts that a prototxt reader accepts or refuses; golden/reader.json has Caffe's results."""
 
 from __future__ import annotations
 

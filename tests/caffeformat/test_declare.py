@@ -46,7 +46,7 @@ float scale=6|-1e-3
 
 @pytest.fixture
 def own_schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test declares is taken back."""
+    """Undo a test's declarations afterwards."""
     tables = ("ENUMS", "FIELDS", "MESSAGES", "PHASES")
     before = {name: dict(getattr(message_classes, name)) for name in tables}
     monkeypatch.setattr(message_classes, "_tables", list(message_classes._tables))
@@ -62,7 +62,7 @@ def test_a_proto_is_read_into_the_notation_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("declaration", [FORK, TABLE], ids=["proto", "table"])
-def test_a_declared_message_is_read_and_written_as_caffes_own(
+def test_a_declared_message_is_read_and_written_like_caffes_own(
     declaration: str, own_schema: None
 ) -> None:
     source = 'layer { type: "Foo" foo_param { weight: 1 weight: 2.5 least: 3 mode: SUM } }'
@@ -82,7 +82,7 @@ def test_a_declared_message_is_read_and_written_as_caffes_own(
     assert b"\x12\x08\x00\x00\x80\x3f\x00\x00\x20\x40" in net.SerializeToString()  # packed
     with pytest.raises(TinynetError, match="FooParameter needs the field 'least'"):
         text.parse("layer { foo_param { } }", schema.NetParameter, "net")
-    assert text.format(old) == 'name: "old"\n'  # of the classes before
+    assert text.format(old) == 'name: "old"\n'  # a message of the class before the declaration
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_layers_of_a_file_may_have_the_fields_of_an_installed_package(
         ("message A { optional int32 a = 99999999999; }", "protobuf refuses"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_adds_nothing(
+def test_an_invalid_declaration_is_refused_and_adds_nothing(
     declaration: str, told: str, own_schema: None
 ) -> None:
     before = {name: dict(members) for name, members in schema.FIELDS.items()}
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_refused_and_adds_nothing(
     assert before == schema.FIELDS and classes == schema.MESSAGES
 
 
-def test_an_enum_of_caffes_gets_further_values(own_schema: None) -> None:
+def test_a_declaration_can_add_values_to_an_enum_of_caffe(own_schema: None) -> None:
     schema.declare("message PoolingParameter { enum PoolMethod { SOFT = 7; } }")
     net = text.parse("layer { pooling_param { pool: SOFT } }", schema.NetParameter, "net")
     assert net.layer[0].pooling_param.pool == 7
@@ -155,15 +155,16 @@ def test_an_enum_of_caffes_gets_further_values(own_schema: None) -> None:
 
 
 def test_caffes_own_proto_adds_nothing(own_schema: None, caffe_source: Path) -> None:
-    """Where Caffe's source is at hand: every field of ours is Caffe's, and none is missing."""
+    """Our schema has exactly the fields of caffe.proto; needs Caffe's source."""
     proto = caffe_source / "src" / "caffe" / "proto" / "caffe.proto"
     before = {name: dict(members) for name, members in schema.FIELDS.items()}
     schema.declare(proto.read_text())
     assert before == schema.FIELDS
 
 
-def test_without_plugins_nothing_is_looked_for(tmp_path: Path) -> None:
-    """Reading a net that has no unknown field does not search the installed packages."""
+def test_reading_a_net_without_unknown_fields_does_not_search_the_installed_packages(
+    tmp_path: Path,
+) -> None:
     code = (
         "import sys\n"
         "from tinynet.caffeformat import schema, text\n"

@@ -28,7 +28,7 @@ SHAPES = npst.array_shapes(min_dims=3, max_dims=3, max_side=9)
 
 
 def varint(number: int) -> bytes:
-    """Protobuf's variable-length integer, written from its description."""
+    """Encode protobuf's variable-length integer, as its documentation describes it."""
     out = b""
     while number > 127:
         out, number = out + bytes([number & 127 | 128]), number >> 7
@@ -64,8 +64,8 @@ def test_a_datum_whose_size_contradicts_its_shape_is_refused() -> None:
         decode_datum(value)
 
 
-def read_alike(values: Sequence[bytes]) -> None:
-    """A DatumReader reads a sequence of records as ``decode_datum`` reads each, errors included."""
+def assert_read_alike(values: Sequence[bytes]) -> None:
+    """Assert that a DatumReader reads each record as ``decode_datum`` does, errors included."""
     reader = DatumReader()
     for value in values:
         try:
@@ -83,7 +83,7 @@ def read_alike(values: Sequence[bytes]) -> None:
 
 FEW_SHAPES = st.sampled_from([(1, 1, 1), (3, 2, 2), (3, 4, 1), (2, 8, 9)])
 IMAGES = FEW_SHAPES.flatmap(lambda shape: npst.arrays(np.uint8, shape))
-# what may stand behind the pixels: labels, Caffe's own "encoded: false", and what changes them all
+# what may follow the pixels: a label, Caffe's "encoded: false", and fields that change the image
 TAILS = st.sampled_from(
     [
         b"",
@@ -100,20 +100,20 @@ TAILS = st.sampled_from(
 
 
 @given(st.lists(st.builds(lambda p, n, t: encode_datum(p, n) + t, IMAGES, LABELS, TAILS)))
-def test_records_read_in_a_row_are_read_as_each_by_itself(values: list[bytes]) -> None:
-    read_alike(values)
+def test_records_read_in_sequence_equal_records_read_one_by_one(values: list[bytes]) -> None:
+    assert_read_alike(values)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=3), st.integers(0, 12))))
-def test_a_damaged_record_among_good_ones_is_read_or_refused_as_by_itself(
+def test_a_damaged_record_among_good_ones_is_read_or_refused_as_it_is_alone(
     damages: list[tuple[int, bytes, int]],
 ) -> None:
     good = encode_datum(np.arange(12, dtype=np.uint8).reshape(3, 2, 2), 5)
     damaged = [good[:place] + new + good[place + skip :] for place, new, skip in damages]
-    read_alike([good, *damaged, good])
+    assert_read_alike([good, *damaged, good])
 
 
-def test_pixels_read_in_a_row_are_where_they_were_stored() -> None:
+def test_pixels_of_records_read_in_sequence_are_not_copied() -> None:
     values = [encode_datum(np.full((3, 2, 2), n, np.uint8), n) for n in range(3)]
     reader = DatumReader()
     reader.read(values[0])
@@ -134,7 +134,7 @@ def test_an_encoded_image_is_decoded_to_bgr(mode: str, channels: int) -> None:
     assert decode_datum(value, "color")[0].shape == (3, 2, 3)
 
 
-def test_an_encoded_image_that_is_none_is_refused() -> None:
+def test_an_encoded_datum_that_is_not_an_image_is_refused() -> None:
     value = schema.Datum(data=b"no image", encoded=True).SerializeToString()
     with pytest.raises(TinynetError) as refused:
         decode_datum(value)

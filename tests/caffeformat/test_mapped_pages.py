@@ -1,4 +1,4 @@
-"""Pages of a map are given back, and what they held is still read right."""
+"""Pages of a memory map are released, and their content is still read correctly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _resident_file_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
 
 
-def test_a_stores_pages_leave_resident_memory_and_read_the_same_again(tmp_path: Path) -> None:
+def test_released_pages_leave_resident_memory_and_read_the_same_again(tmp_path: Path) -> None:
     size = 1 << 20
     records = [(b"%04d" % i, bytes([i]) * size) for i in range(40)]
     write_store(tmp_path / "lmdb", records)
@@ -30,7 +30,7 @@ def test_a_stores_pages_leave_resident_memory_and_read_the_same_again(tmp_path: 
         first = next(walk)
         store.give_back_pages()
         assert before - _resident_file_bytes() > 30 * size
-        # in the midst of a walk, too
+        # also during a walk through the records
         assert [first, *walk] == records
 
 

@@ -16,7 +16,7 @@ def test_a_mean_image_reads_back_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mean(tmp_path / "mean.binaryproto"), image)
 
 
-def test_a_mean_with_the_newer_shape_field_is_read_too(tmp_path: Path) -> None:
+def test_a_mean_with_the_newer_shape_field_is_also_read(tmp_path: Path) -> None:
     blob = schema.BlobProto(data=range(24))
     blob.shape.dim.extend([1, 2, 3, 4])
     (tmp_path / "mean.binaryproto").write_bytes(blob.SerializeToString())

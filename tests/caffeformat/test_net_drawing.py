@@ -1,4 +1,4 @@
-"""Any net is drawn: every layer and blob has its box, and boxes stand apart."""
+"""Any net can be drawn: every layer and blob has its box, and boxes do not overlap."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_every_layer_and_blob_is_named_in_svg(direction: str) -> None:
     for name in ("a", "b", "skip", "fc", "more", "sum", "x", "a<1>", "relu_a (ReLU)"):
         assert name in said
     assert "4 of 3, stride 2, pad 1" in said and "max of all" in said and "5 outputs" in said
-    assert "1×3×8×8" in said and "1×4×4×4" in said  # shapes, where the prototxt says them
-    # "more" is read and made anew by the sum
+    assert "1×3×8×8" in said and "1×4×4×4" in said  # shapes, if the prototxt states them
+    # the sum reads "more" and writes a new version of it
     assert said.count("more") == 3
     assert svg.count(b"<polyline") == 6 + 6 + 1  # inputs of six boxes, one of them two; outputs
 
@@ -86,7 +86,7 @@ def test_boxes_do_not_overlap_and_lie_within_the_image(direction: str) -> None:
             assert u + a <= x or x + w <= u or v + b <= y or y + h <= v
 
 
-def test_the_net_runs_where_it_is_asked_to() -> None:
+def test_the_net_is_drawn_in_the_requested_direction() -> None:
     def place(direction: str, name: str) -> tuple[float, float]:
         svg = net_drawing.draw(parsed(NET), "svg", direction).decode()
         found = re.findall(rf'<text x="(\S+)" y="(\S+)">{name}<', svg)[0]
@@ -115,7 +115,7 @@ def test_a_png_has_the_same_boxes() -> None:
     assert image.getpixel((2, 2)) == (255, 255, 255)
 
 
-def test_what_cannot_be_drawn_is_said() -> None:
+def test_what_cannot_be_drawn_is_refused_with_the_reason() -> None:
     with pytest.raises(UsageError, match="no image format 'pdf'; the formats are svg, png"):
         net_drawing.draw(parsed(NET), "pdf")
     with pytest.raises(UsageError, match="no direction 'up'; the directions are TB"):
@@ -124,7 +124,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
         net_drawing.draw(parsed('name: "empty"'), "svg")
 
 
-def test_the_command_writes_the_image_it_is_asked_for(
+def test_the_command_writes_the_requested_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

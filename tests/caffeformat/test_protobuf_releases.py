@@ -37,11 +37,11 @@ sys.stdout.buffer.write("".join(files.values()).encode())
 
 
 def _python39() -> str | None:
-    """Protobuf 3.6 needs collections.MutableMapping, which Python 3.10 has no more."""
+    """Protobuf 3.6 needs collections.MutableMapping, which Python 3.10 no longer has."""
     if sys.version_info[:2] == (3, 9):
         return sys.executable
     versions = sorted((Path.home() / ".pyenv" / "versions").glob("3.9.*/bin/python"))
-    # pyenv's own python3.9 on PATH fails where that version is not the chosen one
+    # pyenv's python3.9 on PATH fails unless that version is selected
     return str(versions[-1]) if versions else shutil.which("python3.9")
 
 

@@ -13,7 +13,7 @@ from tests.conftest import run_python
 from tinynet.caffeformat import schema
 
 SCRIPT = Path(__file__).with_name("in_caffe.py")
-# kendryte-caffe is a fork: layers of its own, and Clip came to Caffe after it left.
+# kendryte-caffe is a fork with its own layers, made before Caffe had Clip.
 FORK_MESSAGES = {
     "LabelsequenceAccuracyParameter",
     "CtcLossParameter",
@@ -100,11 +100,11 @@ def test_every_enum_has_real_caffes_values(real: dict[str, Any]) -> None:
             assert {v.name: v.number for v in descriptor.values} == values, f"{message}.{name}"
     layer_types = real["messages"]["V1LayerParameter"]["enums"]["LayerType"]
     ours = schema.MESSAGES["V1LayerParameter"].DESCRIPTOR.enum_types_by_name["LayerType"]
-    # the fork has types of its own here as well
+    # the fork adds types of its own here as well
     assert {v.name: v.number for v in ours.values}.items() <= layer_types.items()
 
 
-def test_defaults_are_what_an_empty_message_answers() -> None:
+def test_an_empty_message_returns_the_defaults() -> None:
     solver = schema.SolverParameter()
     assert solver.delta == pytest.approx(1e-8)
     assert solver.regularization_type == "L2"
@@ -121,6 +121,6 @@ def test_nothing_is_registered_in_the_pool_that_a_real_caffe_uses() -> None:
     assert schema.NetParameter.DESCRIPTOR.full_name == "tinynet.caffe.NetParameter"
 
 
-def test_an_unknown_name_is_no_attribute() -> None:
+def test_an_unknown_message_name_raises_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="NetParameters"):
         _ = schema.NetParameters

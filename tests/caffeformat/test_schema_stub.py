@@ -1,4 +1,4 @@
-"""The types that mypy reads of the messages are those of the classes that run."""
+"""The message types that mypy reads are those of the classes at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes and parameter counts are real Caffe's, and the stages' are what a hand calculates."""
+"""Shapes and parameter counts are real Caffe's, and the stages' equal a hand calculation."""
 
 from __future__ import annotations
 

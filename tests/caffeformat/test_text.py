@@ -22,7 +22,7 @@ from tinynet.errors import TinynetError
 
 SCRIPT = Path(__file__).with_name("in_caffe.py")
 
-# Everything that C++'s TextFormat lets a user write.
+# Every notation that C++'s TextFormat accepts.
 LIBERTIES = r"""
 # a comment, then a name in two pieces
 name: "two " 'pieces'  # and one behind a value
@@ -50,7 +50,9 @@ def ask_caffe(
     return json.loads((tmp_path / "out.json").read_text())
 
 
-def test_liberties_of_the_format_read_as_in_real_caffe(caffe_python: str, tmp_path: Path) -> None:
+def test_every_notation_that_the_format_permits_reads_as_in_real_caffe(
+    caffe_python: str, tmp_path: Path
+) -> None:
     ours = text.parse(LIBERTIES, schema.NetParameter, "liberties")
     [answer] = ask_caffe(caffe_python, tmp_path, [("NetParameter", LIBERTIES, text.format(ours))])
     assert answer["equal"]
@@ -85,7 +87,7 @@ def test_printed_messages_read_back_the_same(kind: str, seed: int) -> None:
 def test_floats_are_the_shortest_text_that_reads_back_to_the_same_float32(value: float) -> None:
     printed = text.format_float(value)
     assert np.float32(float(printed)).tobytes() == np.float32(value).tobytes()
-    if np.isfinite(value):  # numpy's shortest digits, found by another algorithm
+    if np.isfinite(value):  # numpy finds the shortest digits by another algorithm
         mantissa = np.format_float_scientific(np.float32(value), unique=True).split("e")[0]
         shortest = mantissa.replace(".", "").replace("-", "").rstrip("0")
         digits = printed.lower().split("e")[0].replace(".", "").replace("-", "").strip("0")

@@ -20,7 +20,7 @@ from tinynet.errors import TinynetError
 CAFFES: list[str | None] = json.loads(GOLDEN.read_text())
 assert len(CAFFES) == len(CASES)
 NOT_UTF8 = "Caffe reads it with a warning, and pycaffe then fails on the name"
-# where we leave Caffe on purpose
+# where we differ from Caffe on purpose
 DEPARTURES = {
     b'\xef\xbb\xbfname: "bom"': "an editor's mark, which says nothing",
     b'name: "\xff"': NOT_UTF8,
@@ -74,8 +74,8 @@ def test_a_text_is_read_as_caffe_reads_it_or_refused_as_caffe_refuses_it(number:
 
 
 @pytest.mark.parametrize("source", MISREAD, ids=ascii)
-def test_protobufs_own_reader_is_another_than_caffes(source: bytes) -> None:
-    """Should this fail for every case, text_format may take the place of ours."""
+def test_protobufs_own_reader_differs_from_caffes(source: bytes) -> None:
+    """If this ever fails for every case, text_format can replace our reader."""
     number = [text for _, text in CASES].index(source)
     assert is_read_as_by_caffe(ours, number, TinynetError)
     assert not is_read_as_by_caffe(protobufs, number, Exception)

@@ -53,7 +53,7 @@ def test_without_a_crop_only_the_image_and_its_mirror_remain(size):
     np.testing.assert_array_equal(views(images, size, oversample=False), images)
 
 
-def test_a_image_wider_than_the_crop_still_has_ten_views():
+def test_an_image_wider_than_the_crop_still_has_ten_views():
     assert view_count(8, 12, 8, oversample=True) == 10
     assert views(np.zeros((1, 1, 8, 12)), 8, oversample=True).shape == (10, 1, 8, 8)
     assert views(np.zeros((1, 1, 8, 12)), 0, oversample=True).shape == (2, 1, 8, 12)

@@ -1,4 +1,4 @@
-"""What a prototxt of a fork, or the wrong kind of file, is told: which layer, and what to do."""
+"""The error for a fork's prototxt or the wrong kind of file names the layer and what to do."""
 
 from __future__ import annotations
 
@@ -69,14 +69,16 @@ def test_the_page_that_the_messages_name_exists() -> None:
         ("layer { }", schema.SolverParameter, "this is a net; give the file of its solver"),
     ],
 )
-def test_the_wrong_kind_of_file_is_told_apart(
+def test_the_wrong_kind_of_file_is_recognized(
     source: str, kind: type[Message], advice: str
 ) -> None:
     with pytest.raises(PrototxtError, match=advice):
         text.parse(source, kind, "f")
 
 
-def test_a_type_beyond_the_older_format_is_refused_with_the_newer_one_as_the_way() -> None:
+def test_a_layer_type_that_the_older_format_lacks_is_refused_with_advice_to_use_the_newer_one() -> (
+    None
+):
     with pytest.raises(PrototxtError) as caught:
         text.parse('layers { name: "c"\n type: CONVOLUTION3D }', schema.NetParameter, "f")
     said = str(caught.value)

@@ -1,4 +1,4 @@
-"""Upgrading a file of any of Caffe's formats: once is enough, and nothing breaks it."""
+"""Files of all of Caffe's formats are upgraded; a second upgrade changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ V0_TYPES = st.sampled_from(["conv", "pool", "padding", "data", "innerproduct", "
 
 @st.composite
 def nets(draw: st.DrawFn) -> Any:
-    """Nets of layers of all formats, wired at random: more of them broken than whole."""
+    """Draw nets with layers of all formats, wired at random; most of them are invalid."""
     rng = random.Random(draw(st.integers(0, 2**32)))
     net = schema.NetParameter()
     without = {("NetParameter", "layers"), ("NetParameter", "layer"), ("V1LayerParameter", "layer")}
@@ -43,7 +43,7 @@ def nets(draw: st.DrawFn) -> Any:
 
 
 @given(nets())
-def test_upgrading_any_net_is_done_once_or_refused_by_a_tinynet_error(net: Any) -> None:
+def test_upgrading_any_net_twice_equals_once_or_it_is_refused_by_a_tinynet_error(net: Any) -> None:
     old = net.SerializeToString(deterministic=True)
     needed = upgrade.needs_upgrade(net)
     try:
@@ -62,7 +62,9 @@ def test_upgrading_any_net_is_done_once_or_refused_by_a_tinynet_error(net: Any) 
 
 
 @given(st.integers(0, 2**32))
-def test_upgrading_any_solver_is_done_once_or_refused_by_a_tinynet_error(seed: int) -> None:
+def test_upgrading_any_solver_twice_equals_once_or_it_is_refused_by_a_tinynet_error(
+    seed: int,
+) -> None:
     solver = messages.fill(schema.SolverParameter(), random.Random(seed))
     both = solver.HasField("type") and solver.HasField("solver_type")
     try:
@@ -80,13 +82,13 @@ def test_upgrading_any_solver_is_done_once_or_refused_by_a_tinynet_error(seed: i
     ("number", "word"),
     list(enumerate(["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"])),
 )
-def test_every_solver_type_has_its_word(number: int, word: str) -> None:
+def test_every_solver_type_number_becomes_its_name(number: int, word: str) -> None:
     solver = schema.SolverParameter(solver_type=number)
     upgrade.upgrade_solver(solver, "solver")
     assert solver.type == word and not solver.HasField("solver_type")
 
 
-def test_a_net_of_today_keeps_every_byte(tmp_path: Path) -> None:
+def test_a_net_in_the_current_format_keeps_every_byte(tmp_path: Path) -> None:
     without = {("NetParameter", name) for name in ("layers", "input")}
     net = messages.fill(schema.NetParameter(), random.Random(5), without=without)
     for layer in net.layer:
@@ -98,7 +100,7 @@ def test_a_net_of_today_keeps_every_byte(tmp_path: Path) -> None:
     assert not said and net.layer
 
 
-def test_what_caffe_drops_without_a_word_is_named() -> None:
+def test_fields_that_caffe_drops_silently_are_named() -> None:
     source = """
     debug_info: true input: "x" input_dim: [1, 1, 1, 1, 5]
     layers { bottom: "x" top: "y" include { phase: TEST } layer { type: "flatten" new_num: 2 } }
@@ -117,7 +119,7 @@ def test_what_caffe_drops_without_a_word_is_named() -> None:
     assert "'new_num' is dropped" in warnings[1]
 
 
-def test_a_window_data_layer_has_a_scale_of_its_own() -> None:
+def test_a_window_data_layer_takes_its_scale_from_its_own_parameters() -> None:
     layer = schema.LayerParameter(name="w", type="WindowData")
     layer.window_data_param.scale = layer.transform_param.scale = 0.5
     assert fields_without_effect(layer) == [

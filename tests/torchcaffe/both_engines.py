@@ -139,7 +139,7 @@ def attempt(caffe, request, inputs, folder):
     if child == 0:
         log = os.open(os.path.join(folder, "stderr"), os.O_WRONLY | os.O_CREAT)
         os.dup2(log, 2)
-        tempfile.tempdir = folder  # who is aborted removes nothing
+        tempfile.tempdir = folder  # a process that aborts does not remove its files
         status = 0
         try:
             answer(caffe, request, inputs)

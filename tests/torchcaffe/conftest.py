@@ -45,7 +45,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def on_gpu() -> Iterator[None]:
-    """Nets are made on the first GPU meanwhile."""
+    """Make nets on the first GPU within the block."""
     torchcaffe.set_device(0)
     torchcaffe.set_mode_gpu()
     try:
@@ -55,7 +55,7 @@ def on_gpu() -> Iterator[None]:
 
 
 class RealCaffe:
-    """A process of real Caffe that answers requests; started anew after it aborted."""
+    """A process of real Caffe that answers requests; it is restarted after it aborts."""
 
     def __init__(self, python: str) -> None:
         self.python = python
@@ -146,7 +146,7 @@ def logged() -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine logs errors alone, unless the test looks at its log or at what is printed."""
+    """Let the engine log only errors, unless the test reads its log or its output."""
     looks = {"logged", "capfd", "capsys"} & set(request.fixturenames)
     monkeypatch.setenv("GLOG_minloglevel", "0" if looks else "2")
 

@@ -62,13 +62,13 @@ def _answer(request, result):
 
 
 def _refused(request):
-    """Does Caffe abort on the request?  Asked in a fork, with what it says thrown away."""
+    """Whether Caffe aborts on the request.  Runs it in a fork and discards its output."""
     with tempfile.TemporaryDirectory() as folder:
         child = os.fork()
         if child:
             return os.WIFSIGNALED(os.waitpid(child, 0)[1])
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        tempfile.tempdir = folder  # who is aborted removes nothing
+        tempfile.tempdir = folder  # a process that aborts does not remove its files
         try:
             _answer(request, {})
         finally:

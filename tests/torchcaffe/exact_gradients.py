@@ -1,4 +1,4 @@
-"""Who rounds more: gradients of real Caffe and of the torch engine against those of float64.
+"""Rounding errors of real Caffe's and the torch engine's gradients, against float64.
 
 A table for any solver whose net is made of a stage's layers, from the repository root:
 
@@ -41,7 +41,7 @@ Gradients = dict[str, np.ndarray]  # by LAYER/INDEX
 
 
 def request(solver_path: Path, seed: int, weights: Path | None = None) -> dict[str, Any]:
-    """What ``both_engines.answer`` is asked: one pass of the solver's net in TRAIN."""
+    """Return the request to ``both_engines.answer`` for one pass of the solver's net in TRAIN."""
     solver = text.read(solver_path, schema.SolverParameter)
     net = Path(solver.net).read_text(encoding="utf-8")
     asked = {"net": net, "phase": schema.TRAIN, "seed": seed}
@@ -61,14 +61,14 @@ def request_after(updates: int, solver_path: Path, weights: Path | None = None) 
 
 
 def gradients(answer: Answer) -> Gradients:
-    """The parameters' diffs that an engine answered."""
+    """Return the parameters' diffs of an engine's answer."""
     head = "0/param_diff/"
     return {name[len(head) :]: values for name, values in answer.items() if name.startswith(head)}
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Gradients in float64, and how many decisions were given that it would not have made."""
+    """Gradients in float64, and how many given decisions float64 would have made otherwise."""
 
     gradients: Gradients
     otherwise: int
@@ -119,7 +119,7 @@ def compute(net_text: str, answer: Answer, kinks: Answer | None = None) -> Exact
 
 
 def _winners(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """Where in its H×W plane each window's largest value lies; the first of several."""
+    """Return where in its H×W plane each window's largest value lies; the first of equal ones."""
     size, stride = layer.pooling_param.kernel_size, layer.pooling_param.stride
     return functional.max_pool2d(x, size, stride, ceil_mode=True, return_indices=True)[1]
 

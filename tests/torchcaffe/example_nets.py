@@ -18,12 +18,12 @@ PHASES = {"train": schema.TRAIN, "test": schema.TEST}
 
 @dataclass(frozen=True)
 class Example:
-    """What a net is to be run on: C×H×W of an image or the length of a vector, and labels."""
+    """Input of a net: C×H×W of an image or the length of a vector, and labels."""
 
     shape: tuple[int, ...]
     classes: int = 10
     batch: int = 3
-    stages: tuple[str, ...] = ()  # of the net state, in the phase TEST
+    stages: tuple[str, ...] = ()  # stages of the net state in the phase TEST
     layers: str = ""  # the folder of its Python layers
 
 

@@ -48,7 +48,7 @@ def check_gradients(
 
     def energy() -> float:
         for name, blob in parameters.items():
-            if name not in learned_parameters:  # statistics, which forward changes
+            if name not in learned_parameters:  # the statistics that forward changes
                 blob.set_data(start[name].clone())
         loss = float(net.run_forward())
         return loss + sum(float((net.blobs[n].tensor * w).sum()) for n, w in weights.items())

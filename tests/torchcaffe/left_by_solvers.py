@@ -1,4 +1,4 @@
-"""All that iterations of a solver leave, to be compared with another's to the bit."""
+"""Everything that iterations of a solver change, for bitwise comparison with another's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinynet.torchcaffe.fast import graphs
 
 
 def left(solver: Any) -> list[torch.Tensor]:
-    """All that an iteration leaves."""
+    """Return everything that an iteration changes."""
     net = solver.net
     found = [blob.tensor for blob in net.learnable_params] + [*solver.history]
     found += [blob.grad for blob in net.learnable_params]

@@ -14,7 +14,7 @@ from tinynet.caffeformat.datum import encode_datum
 from tinynet.caffeformat.lmdb import write_store
 from tinynet.caffeformat.mean import write_mean
 
-_RECORDS = 7  # no multiple of a batch: the readers wrap around
+_RECORDS = 7  # not a multiple of a batch, so that the readers wrap around
 _BACKENDS = ("level", "lmdb")  # by the numbers of DataParameter.DB
 
 
@@ -97,7 +97,7 @@ def _hdf5(folder: Path, shape: tuple[int, ...], classes: int) -> str:
 
 
 def _images(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
-    """PNGs of (height, width): they have one way to be decoded."""
+    """Write images of (height, width) as PNG, which every decoder decodes alike."""
     rng = np.random.default_rng(4)
     paths = []
     for number, (height, width) in enumerate(sizes):

@@ -56,7 +56,7 @@ def _plain(cell: str) -> str:
     """A cell without IPython: its magic, and the shell's lines with those that they continue on."""
     cell = re.sub(r"^( *)!(?:.*\\\n)*.*$", r"\1pass", cell, flags=re.M)
     cell = re.sub(r"^%timeit +", "", cell, flags=re.M)
-    timed = cell.startswith("%%timeit")  # which has names of its own
+    timed = cell.startswith("%%timeit")  # its names are its own
     cell = re.sub(r"^%.*$", "", cell, flags=re.M)
     if timed:
         body = "\n".join(f"    {line}" for line in cell.splitlines())

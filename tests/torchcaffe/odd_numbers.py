@@ -129,7 +129,7 @@ def main() -> None:
             except caffe.CaffeError as error:
                 if "\n" in str(error):
                     print(f"{name} {value}: refused in several lines: {error!r}")
-            except Exception as error:  # what this looks for
+            except Exception as error:  # the failure that this script looks for
                 print(f"{name} {value}: {type(error).__name__}: {str(error)[:200]!r}")
     print(f"{count} nets", file=sys.stderr)
 

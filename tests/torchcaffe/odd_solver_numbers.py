@@ -8,7 +8,7 @@ from typing import NamedTuple
 HUGE = 2**31 - 1
 WHOLE = (0, -1, HUGE)
 REAL = (0, -1, 1e38)
-# real Caffe runs through all of them before it looks up: see the tests of a stop
+# real Caffe runs all of them before it checks for a stop; the tests of a stop cover these
 ENDLESS = {("iter_size", HUGE), ("test_iter", HUGE)}
 
 NET = """

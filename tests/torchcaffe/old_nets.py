@@ -15,7 +15,7 @@ V0_TYPES = (
     *("multinomial_logistic_loss", "pool", "relu", "sigmoid", "softmax", "softmax_loss", "split"),
     *("tanh", "window_data"),
 )
-# what Caffe brings up to date is read off its log, where a net of many blobs is long
+# the upgraded net is read from Caffe's log, where a net of many blobs is long
 _BLOBS = {("V1LayerParameter", "blobs"), ("V0LayerParameter", "blobs")}
 
 

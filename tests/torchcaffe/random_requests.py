@@ -171,7 +171,7 @@ def _data(folder: Path, store: str, transform: str) -> str:
     return (
         f"layer {{ name: 'data' type: 'Data' top: 'data' transform_param {{ {transform} }} "
         f"data_param {{ source: '{folder}/{store}' batch_size: {BATCH} backend: LMDB }} }}"
-        # its weights tell how many numbers the data layer drew
+        # its weights show how many random numbers the data layer drew
         "layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param "
         "{ num_output: 1 kernel_size: 1 weight_filler { type: 'uniform' } } }"
     )
@@ -240,7 +240,7 @@ def _caffe_python() -> tuple[str, str]:
 
 
 class Live:
-    """Real Caffe, asked now.  Skips the test where there is none."""
+    """The answers of a real Caffe running now.  Skips the test if there is none."""
 
     def __init__(self) -> None:
         python, why_not = _caffe_python()

@@ -11,7 +11,7 @@ X = (2, 3, 4, 5)
 def refused(
     layer_type: str, parameters: str, *shapes: Shape, tops: str = "y", message: str
 ) -> tuple[str, str]:
-    """(a net of one layer on inputs a, b, … of ``shapes``; a part of the message)."""
+    """Return (a net of one layer on inputs a, b, … of ``shapes``, a part of the message)."""
     names = [chr(ord("a") + i) for i in range(len(shapes))]
     text = layer(layer_type, " ".join(names), tops, parameters)
     return net(text, *zip(names, shapes)), message

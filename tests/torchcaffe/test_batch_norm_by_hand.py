@@ -143,9 +143,7 @@ def train_by_hand(start: dict[str, np.ndarray], given: Answer) -> tuple[list[flo
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_training_through_batch_norm_is_what_its_formulas_give(
-    in_place: bool, tmp_path: Path
-) -> None:
+def test_training_through_batch_norm_follows_its_formulas(in_place: bool, tmp_path: Path) -> None:
     ours = both_engines.answer(torchcaffe, request(tmp_path, in_place), inputs())
     losses, end = train_by_hand(parameters(ours, "start/"), inputs())
     assert losses[-1] < 0.7 * losses[0], "little was learned, and so little compared"
@@ -154,7 +152,7 @@ def test_training_through_batch_norm_is_what_its_formulas_give(
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_training_through_batch_norm_goes_as_it_went_in_debians_caffe(
+def test_training_through_batch_norm_equals_the_stored_run_of_debians_caffe(
     in_place: bool, tmp_path: Path
 ) -> None:
     ours = both_engines.answer(torchcaffe, request(tmp_path, in_place), inputs())
@@ -166,7 +164,7 @@ def test_training_through_batch_norm_goes_as_it_went_in_debians_caffe(
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_training_through_batch_norm_goes_as_in_real_caffe(
+def test_training_through_batch_norm_equals_real_caffes(
     in_place: bool, tmp_path: Path, caffe_that_normalizes_by_batch: RealCaffe
 ) -> None:
     asked = request(tmp_path, in_place)

@@ -12,7 +12,7 @@ SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
 
 @given(st.lists(SHAPES, min_size=1, max_size=6))
-def test_a_reshape_keeps_the_memory_that_is_large_enough_and_arrays_stay_aliased(
+def test_a_reshape_keeps_memory_that_is_large_enough_and_arrays_stay_aliased(
     shapes: list[tuple[int, ...]],
 ) -> None:
     blob = Blob(shapes[0])
@@ -31,7 +31,7 @@ def test_a_reshape_keeps_the_memory_that_is_large_enough_and_arrays_stay_aliased
         np.testing.assert_array_equal(held.ravel(), memory[: held.size])
 
 
-def test_diffs_keep_their_memory_too() -> None:
+def test_a_reshape_also_keeps_the_memory_of_diffs() -> None:
     blob = Blob((4,))
     held = blob.diff
     held[...] = [1, 2, 3, 4]

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def trees(caffe_source: Path, tmp_path: Path) -> Path:
-    """Two folders, ``ours`` and ``real``, with what the notebooks read of Caffe's own."""
+    """Two folders, ``ours`` and ``real``, with the files of Caffe that the notebooks read."""
     pytest.importorskip("matplotlib")
     for name in ("ours", "real"):
         for folder in ("examples/images", "examples/net_surgery", "examples/finetune_flickr_style"):
@@ -265,7 +265,7 @@ def test_logistic_regression(caffe_source: Path, trees: Path, caffe_python: str)
         ("s.max_iter = 10000", "s.random_seed = 4; s.max_iter = 600"),
         ("s.stepsize = 5000", "s.stepsize = 300"),
         ("s.display = 1000", "s.display = 200"),
-        ("shutil.rmtree(dirname)", ""),  # the other run copies from it
+        ("shutil.rmtree(dirname)", ""),  # the other engine's run copies from it
         (
             'print("Accuracy: {:.3f}".format(accuracy))',
             'print("Accuracy: {:.3f}".format(accuracy)); '

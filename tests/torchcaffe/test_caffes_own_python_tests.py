@@ -1,4 +1,4 @@
-"""Caffe's own tests of pycaffe pass on this engine, read from Caffe's source where it lies."""
+"""Caffe's own pycaffe tests, read from Caffe's source, pass on this engine."""
 
 from __future__ import annotations
 

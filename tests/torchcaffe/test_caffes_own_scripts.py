@@ -1,4 +1,4 @@
-"""Caffe's own scripts run to their end, read from Caffe's source where it lies.
+"""Caffe's own scripts, read from Caffe's source, run to their end.
 
 TINYNET_CAFFE_SOURCE names its folder.  Where a real Caffe can run them too, numbers agree.  Some
 are in Python 2, and put right in a copy.
@@ -84,7 +84,7 @@ def real(caffe: str, script: Path, *arguments: str, cwd: Path) -> str:
 
 
 def in_python_3(script: Path, folder: Path) -> Path:
-    """A copy in ``folder``: print statements are calls, and what is used is imported."""
+    """Copy a script to ``folder`` with print as a function and a missing import added."""
     text = re.sub(r"^( *)print (.+)$", r"\1print(\2)", script.read_text(), flags=re.M)
     imported = "from google import protobuf\n"
     text = text.replace(imported, f"{imported}from google.protobuf import text_format\n")
@@ -103,7 +103,7 @@ def test_classify_gives_real_caffes_probabilities(
     done = ours(script, "images.npy", "ours.npy", *common, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "Classifying 3 inputs." in done.stdout
-    # a copy: beside the script lies a caffe that nobody has built
+    # a copy, because the caffe package beside the script is not built
     copy = in_python_3(script, folder)
     real(caffe_python, copy, "images.npy", "real.npy", *common, cwd=folder)
     found, expected = np.load(folder / "ours.npy"), np.load(folder / "real.npy")
@@ -123,7 +123,7 @@ def test_detect_scores_the_windows_of_a_list(caffe_source: Path, folder: Path) -
     arguments = ["windows.csv", "out.csv", "--crop_mode", "list", "--model_def", "deploy.prototxt"]
     arguments += ["--pretrained_model", "w.caffemodel", "--mean_file", "", "--raw_scale", "255"]
     arguments += ["--context_pad", "0"]
-    # names that it has itself forgotten, and pandas since renamed
+    # names that detect.py no longer defines, and one that pandas has renamed
     text = (caffe_source / "python" / "detect.py").read_text()
     for old, new in (
         ("NUM_OUTPUT", "5"),
@@ -159,7 +159,7 @@ def test_draw_net_writes_an_image(caffe_source: Path, folder: Path) -> None:
     assert (folder / "net.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_summarize_prints_what_it_prints_with_real_caffe(
+def test_summarize_prints_the_same_as_with_real_caffe(
     caffe_source: Path, folder: Path, caffe_python: str
 ) -> None:
     script = in_python_3(caffe_source / "tools" / "extra" / "summarize.py", folder)
@@ -182,7 +182,7 @@ def logs(folder: Path, caffe_python: str) -> Path:
 
 
 def run_tool(script: Path, patches: Patches, logs: Path, *arguments: str) -> str:
-    """Run a tool of Caffe's from a copy in ``logs``; what it printed."""
+    """Run one of Caffe's tools from a copy in ``logs``, and return its output."""
     copy = logs / script.name
     copy.write_text(notebooks.in_python_3(script.read_text(), patches))
     copy.chmod(0o755)
@@ -191,30 +191,30 @@ def run_tool(script: Path, patches: Patches, logs: Path, *arguments: str) -> str
     return done.stdout
 
 
-def without_seconds(path: Path) -> list[list[str]]:
-    """The rows of a table but for the second column, which tells how fast it went."""
+def rows_without_seconds(path: Path) -> list[list[str]]:
+    """Return the rows of a table without the second column, the time."""
     rows = [re.split(r"[,\s]+", line.strip()) for line in path.read_text().splitlines()]
     return [row[:1] + row[2:] for row in rows]
 
 
-def test_the_log_tools_read_from_a_log_of_ours_what_they_read_from_real_caffes(
+def test_caffes_log_tools_read_the_same_from_our_log_as_from_real_caffes(
     caffe_source: Path, logs: Path
 ) -> None:
     tools = caffe_source / "tools" / "extra"
     for log in ("ours.log", "real.log"):
         seconds = log.replace("log", "seconds")
-        run_tool(tools / "extract_seconds.py", (), logs, log, seconds)  # the other imports it
+        run_tool(tools / "extract_seconds.py", (), logs, log, seconds)  # parse_log.py imports it
         run_tool(tools / "parse_log.py", (), logs, log, ".")
         told = [float(line) for line in (logs / seconds).read_text().split()]
         assert len(told) == (logs / log).read_text().count("Iteration") and told == sorted(told)
     for table, iterations in (("train", [0, 2, 4, 6]), ("test", [0, 3, 6])):
-        rows = without_seconds(logs / f"ours.log.{table}")
+        rows = rows_without_seconds(logs / f"ours.log.{table}")
         assert [float(row[0]) for row in rows[1:]] == iterations
-        assert rows == without_seconds(logs / f"real.log.{table}")
+        assert rows == rows_without_seconds(logs / f"real.log.{table}")
 
 
-def test_the_log_plotter_draws_a_log_of_ours(caffe_source: Path, logs: Path) -> None:
-    """Its tables, which its shell script writes, are those of real Caffe's log."""
+def test_caffes_log_plotter_draws_our_log(caffe_source: Path, logs: Path) -> None:
+    """The tables that its shell script writes are those of real Caffe's log."""
     pytest.importorskip("matplotlib")
     (logs / "bin").mkdir()
     (logs / "bin" / "python").symlink_to(sys.executable)  # for the shell script
@@ -245,12 +245,12 @@ def test_the_log_plotter_draws_a_log_of_ours(caffe_source: Path, logs: Path) -> 
                 run_tool(tools / path.name, patches, logs, str(chart), f"{chart}.png", log)
             assert (logs / f"{chart}.png").read_bytes().startswith(b"\x89PNG")
     for table in ("train", "test"):
-        rows = without_seconds(logs / f"ours.log.{table}")
-        assert rows == without_seconds(logs / f"real.log.{table}") and len(rows) > 3
+        rows = rows_without_seconds(logs / f"ours.log.{table}")
+        assert rows == rows_without_seconds(logs / f"real.log.{table}") and len(rows) > 3
 
 
 def test_images_are_resized_and_cropped_to_a_square(caffe_source: Path, folder: Path) -> None:
-    """Of two libraries it imports what stands in here: flags, and a map over lines."""
+    """Stand-ins replace two libraries that it imports: command-line flags and map-reduce."""
     from PIL import Image
 
     (folder / "in").mkdir()
@@ -295,7 +295,7 @@ def launch():
 def test_train_by_two_processes_learns_what_real_caffe_learns_alone(
     caffe_source: Path, folder: Path, caffe_python: str
 ) -> None:
-    """train.py wants GPUs and NCCL; here its ranks meet on the CPU, each with half of a batch."""
+    """train.py needs GPUs and NCCL; here its ranks join on the CPU, each with half a batch."""
     images = np.random.RandomState(3).randint(0, 256, (11, 1, 5, 6)).astype(np.uint8)
     records = ((b"%02d" % i, encode_datum(image, i % 3)) for i, image in enumerate(images))
     write_store(folder / "lmdb", records)

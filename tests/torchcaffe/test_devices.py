@@ -34,13 +34,13 @@ def _values_afterwards() -> Iterator[None]:
     torchcaffe.set_mode_cpu()
 
 
-# what their indices are decides what they compute, or whether they refuse it: the host must know
+# these read their indices on the host, to choose what to compute or to refuse them
 _READ_INDICES = ("BatchReindex", "Embed", "Filter")
 _CASES = {name: c for name, c in {**LAYERS, **STOCHASTIC}.items() if c.type not in _READ_INDICES}
 
 
 @pytest.mark.parametrize("name", _CASES)
-def test_no_tensor_is_made_elsewhere(
+def test_a_layer_makes_no_tensor_on_another_device(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the meta device, where operations with the CPU's tensors fail as on a GPU."""
@@ -82,7 +82,7 @@ class Crossings(TorchDispatchMode):
             if len({t.device for t in copied}) > 1:
                 self.seen.append(f"{name} {given[-1].dtype} {tuple(given[-1].shape)}")
         else:
-            # a single value of the host is taken with a GPU's, and a recording would keep it
+            # a single host value may be combined with a GPU's, and a recording would keep it
             assert len({t.device for t in given}) <= 1, name
         return result
 
@@ -129,10 +129,10 @@ _OTHERS: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", _OTHERS)
-def test_labels_files_and_fillers_reach_the_device_and_nothing_comes_back(
+def test_labels_files_and_fillers_are_copied_to_the_device_and_nothing_is_copied_back(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the types that are no layer case; Data is in every stage below."""
+    """Covers the layer types without a layer case; Data is in every stage below."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("image.png")
     Path("images").write_text("image.png 1\n")
@@ -154,7 +154,7 @@ def test_labels_files_and_fillers_reach_the_device_and_nothing_comes_back(
 
 
 @pytest.mark.skipif(not CONTEXT.fast, reason="without fast/ whole batches go to the device")
-def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
+def test_a_training_iteration_copies_a_plan_to_the_device_and_waits_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the meta device: a copy to it from the host's own memory would make a GPU's host wait."""
@@ -185,15 +185,15 @@ def test_a_training_iteration_brings_a_plan_to_the_device_and_waits_for_nothing(
         solver.step(1)
     plan, images = "_to_copy torch.int64 (5, 4)", "_to_copy torch.uint8 (4, 3, 8, 8)"
     assert crossings.seen == [plan, images] * 2  # each epoch of 5 is read in two batches of 4
-    solver.step(2)  # what was read ahead
+    solver.step(2)  # uses up what was read ahead
     with Crossings() as crossings:
         solver.step(3)
-    # the first iteration is done plainly; then each plan goes to a place that stays
+    # the first iteration takes the plain path; then each plan is copied to fixed memory
     assert crossings.seen == [plan] * 2 + ["copy_ torch.int64 (5, 4)"] * 4
     assert solver.iter == 6
 
 
-_STEPS = {"lr_policy": '"step"', "stepsize": 2}  # another rate in every update
+_STEPS = {"lr_policy": '"step"', "stepsize": 2}  # the rate changes between the updates
 _POLY = {"lr_policy": '"poly"', "power": 1, "iter_size": 2, "clip_gradients": -1}
 
 
@@ -202,11 +202,12 @@ _POLY = {"lr_policy": '"poly"', "power": 1, "iter_size": 2, "clip_gradients": -1
     ("number", "fields"),
     [*((number, _STEPS) for number in range(1, 9)), pytest.param(7, _POLY, id="modern")],
 )
-def test_an_iteration_of_every_stage_touches_no_host_tensor_and_asks_for_no_value(
+def test_an_iteration_of_every_stage_uses_no_host_tensor_and_reads_no_value_back(
     stages: Path, number: int, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it must be wherever a CUDA graph is recorded: forward, backward, update, test."""
-    monkeypatch.setenv(recorded_passes.VARIABLE, "0")  # which does the same, and compares
+    """Recording a CUDA graph requires this of forward, backward, update and test."""
+    # recording would do the same work again and compare the results
+    monkeypatch.setenv(recorded_passes.VARIABLE, "0")
     extensions.without_kernels()
     path = small_stages.write_stage(
         stages, number, display=0, test_interval=1000, test_initialization="false", **fields
@@ -232,7 +233,7 @@ def test_an_iteration_of_every_stage_touches_no_host_tensor_and_asks_for_no_valu
 
 @pytest.mark.skipif(not CONTEXT.fast, reason="without fast/ views go through the net one by one")
 @pytest.mark.parametrize("crops", [1, 10])
-def test_a_prediction_touches_no_host_tensor_and_asks_for_no_value(crops: int) -> None:
+def test_a_prediction_uses_no_host_tensor_and_reads_no_value_back(crops: int) -> None:
     """From the images' bytes on the device to the probabilities there."""
     model = str(small_stages.ROOT / "prototxt/stage7_dropout2/deploy.prototxt")
     extensions.without_kernels()
@@ -240,15 +241,15 @@ def test_a_prediction_touches_no_host_tensor_and_asks_for_no_value(crops: int) -
     origins = crop_origins(64, 64, 60) if crops == 10 else [(2, 2)]
     mean = np.zeros((3, 64, 64), np.float32)
     predictor = extensions.view_predictor(net, origins, crops == 10, mean, 0.02)
-    size = 64 if crops == 10 else 60  # what the only crop shows is cut on the host
+    size = 64 if crops == 10 else 60  # a single crop is cut on the host
     images = torch.empty((4, 3, size, size), dtype=torch.uint8, device="meta")
     with torch.no_grad(), Crossings() as crossings:
         found = predictor._outputs(images)
     assert crossings.seen == [] and found.shape == (4, crops, 200)
 
 
-def test_what_would_make_the_host_wait_is_noticed() -> None:
-    """Or the tests above could not fail."""
+def test_the_check_detects_operations_that_make_the_host_wait() -> None:
+    """Otherwise the tests above could not fail."""
     with Crossings() as crossings:
         torch.zeros(3).to("meta")
         torch.zeros(3, device="meta").copy_(torch.zeros(3))

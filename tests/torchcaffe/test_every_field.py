@@ -23,7 +23,7 @@ from tinynet.caffeformat import schema
 
 pytestmark = pytest.mark.usefixtures("logged")
 
-MOST = 40  # examples tried of one field
+MOST = 40  # examples tried per field
 DOUBLES = """
 import tinynet.torchcaffe as caffe
 
@@ -60,7 +60,7 @@ class Examples:
         yield from nets.layers()
 
     def shows(self, field: tuple[str, str]) -> bool:
-        """Whether an example is another without the field."""
+        """Whether an example's observation changes without the field."""
         for example, where in islice(self.stating[field], MOST):
             if id(example.message) not in self._seen:
                 self._seen[id(example.message)] = example.observe(example.message)
@@ -117,13 +117,13 @@ ENUMS = {
 
 
 @pytest.mark.parametrize("name", ENUMS)
-def test_every_value_of_an_enum_is_told_from_every_other(name: str, examples: Examples) -> None:
+def test_every_value_of_an_enum_has_an_effect_of_its_own(name: str, examples: Examples) -> None:
     message, _, field = name.partition(".")
     assert len(ENUMS[name]) > 1
     assert not examples.confused((message, field), ENUMS[name])
 
 
-def test_what_is_said_to_be_without_effect_is_a_field() -> None:
+def test_everything_listed_as_without_effect_is_a_field() -> None:
     fields = {
         f"{name}.{field.name}"
         for name, message in schema.MESSAGES.items()

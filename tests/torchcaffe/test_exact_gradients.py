@@ -1,4 +1,4 @@
-"""The stages' gradients against float64's: nothing but rounding, and no more than real Caffe's."""
+"""The stages' gradients differ from float64's only by rounding, no more than real Caffe's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
 
 @pytest.fixture
 def asked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """One pass of a stage as generated, on four drawn images, computed as many are."""
+    """One pass of a stage as generated, on four drawn images, with kernels for large batches."""
     monkeypatch.setattr(winograd_rows, "_PLACES", 0)
     write_images(tmp_path, real=False)
     return exact_gradients.request(
@@ -29,7 +29,7 @@ def asked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 7])
-def test_every_gradient_of_a_stage_is_that_of_float64_but_for_rounding(
+def test_every_gradient_of_a_stage_equals_float64s_except_for_rounding(
     number: int, asked: dict[str, Any]
 ) -> None:
     ours = both_engines.answer(torchcaffe, asked, {})
@@ -42,7 +42,7 @@ def test_every_gradient_of_a_stage_is_that_of_float64_but_for_rounding(
 
 
 @pytest.mark.parametrize("number", [1, 7])
-def test_a_stage_rounds_about_as_little_as_real_caffe(
+def test_a_stages_rounding_errors_are_about_as_small_as_real_caffes(
     number: int, asked: dict[str, Any], ask_both: Ask
 ) -> None:
     columns = exact_gradients.compare(asked, *ask_both(asked))
@@ -54,10 +54,10 @@ def test_a_stage_rounds_about_as_little_as_real_caffe(
     assert ours["kinks"] <= real["kinks"] + 10
 
 
-def test_after_some_updates_too_a_gradient_is_that_of_float64_but_for_rounding(
+def test_after_some_updates_a_gradient_still_equals_float64s_except_for_rounding(
     tmp_path: Path,
 ) -> None:
-    """Of the fourth batch then, and of weights that three updates have moved."""
+    """The fourth batch, with weights that three updates have moved."""
     write_images(tmp_path, real=False)
     solver = write_solver(2, tmp_path, plain=False, base_lr=0.01)
     first = both_engines.answer(torchcaffe, exact_gradients.request_after(0, solver), {})

@@ -201,7 +201,7 @@ NETS: dict[str, tuple[str, Example]] = {
 
 @pytest.mark.parametrize("phase", ["train", "test"])
 @pytest.mark.parametrize("name", NETS)
-def test_a_net_in_the_manner_of_an_example_agrees_blob_by_blob_and_diff_by_diff(
+def test_a_net_modelled_on_an_example_of_caffe_agrees_in_every_blob_and_diff(
     name: str, phase: str, tmp_path: Path, ask_both: Ask, request: pytest.FixtureRequest
 ) -> None:
     if name == "cifar with batch norm" and phase == "train":

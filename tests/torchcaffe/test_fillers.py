@@ -20,14 +20,14 @@ def parse(filler: str) -> Any:
 
 @asked.by_both
 @pytest.mark.parametrize("name", asked.FILLERS)
-def test_a_filler_gives_caffes_values_twice_in_a_row(judge: type, name: str) -> None:
+def test_a_filler_gives_caffes_values_twice_in_succession(judge: type, name: str) -> None:
     filler, shape = asked.FILLERS[name]
     stream = Mt19937(asked.FILLER_SEED)
     for number in range(2):
         judge().expect(f"{name}/blob/x/{number}", fillers.fill(parse(filler), shape, stream))
 
 
-def test_a_sparse_filler_keeps_that_many_weights_per_column_on_average() -> None:
+def test_a_sparse_filler_keeps_the_stated_number_of_weights_per_column_on_average() -> None:
     weights = fillers.fill(parse("type: 'gaussian' sparse: 5"), (100, 2000), Mt19937(1))
     assert (weights != 0).sum(axis=0).mean() == pytest.approx(5, abs=0.2)
 
@@ -39,7 +39,7 @@ def test_positive_unitball_weights_of_an_output_add_up_to_one() -> None:
 
 
 @pytest.mark.parametrize("filler", ["type: 'constant' value: 2", "type: 'bilinear'"])
-def test_fillers_without_chance_draw_nothing(filler: str) -> None:
+def test_deterministic_fillers_draw_no_random_numbers(filler: str) -> None:
     stream = Mt19937(1)
     fillers.fill(parse(filler), (2, 2, 3, 3), stream)
     assert stream.next_uint32() == Mt19937(1).next_uint32()

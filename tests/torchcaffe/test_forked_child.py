@@ -45,8 +45,8 @@ print(before, in_a_child(threads_that_compute), torch.get_num_threads())
 """
 
 
-def test_a_child_computes_on_one_thread_where_its_parent_has_computed(tmp_path: Path) -> None:
-    """Otherwise on all of them: py-faster-rcnn's trainings run in a child each."""
+def test_a_child_computes_on_one_thread_if_its_parent_has_computed(tmp_path: Path) -> None:
+    """Otherwise it uses all threads: py-faster-rcnn runs each training in a child."""
     (tmp_path / "script.py").write_text(SCRIPT)
     ended = python("script.py", folder=tmp_path)
     assert ended.returncode == 0, ended.stderr

@@ -1,4 +1,4 @@
-"""The log names the file and line that say a message, as glog does."""
+"""The log names the file and line that log a message, as glog does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("logged")
 NET = 'name: "n" layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 } } }'
 
 
-def test_every_line_of_a_nets_log_is_said_where_the_log_says(tmp_path: Path) -> None:
+def test_every_line_of_a_nets_log_names_the_source_line_that_logs_it(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
     log = io.StringIO()
     with redirect_stderr(log):
@@ -27,7 +27,7 @@ def test_every_line_of_a_nets_log_is_said_where_the_log_says(tmp_path: Path) -> 
     for name, number in said:
         (path,) = Path(caffe.__file__).parent.rglob(name)
         lines = path.read_text().splitlines()
-        # a call over several lines counts by its first
+        # a call over several lines is named by its first line
         assert "glog." in lines[int(number) - 1], (name, number)
 
 

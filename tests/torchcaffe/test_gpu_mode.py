@@ -1,4 +1,4 @@
-"""GPU mode, with stand-ins for what only a GPU has: which one is used, seeded, and refused, why."""
+"""GPU mode, with stand-ins for the GPU: which one is used and seeded, and why one is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUT_OF_MEMORY = (
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
-    """What PyTorch is told, as if it saw three GPUs that compute."""
+    """Record the calls to PyTorch, which sees three working GPUs."""
     calls: list[tuple[str, int]] = []
     cuda = torch.cuda
     monkeypatch.setattr(cuda, "is_available", lambda: True)
@@ -35,7 +35,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     caffe.set_mode_cpu()
 
 
-def test_the_gpu_that_was_chosen_is_pytorchs_too_before_it_is_seeded(
+def test_the_chosen_gpu_becomes_pytorchs_current_one_before_it_is_seeded(
     told: list[tuple[str, int]],
 ) -> None:
     """``torch.cuda.manual_seed`` seeds PyTorch's current GPU, which is 0 unless it is told."""
@@ -48,7 +48,7 @@ def test_the_gpu_that_was_chosen_is_pytorchs_too_before_it_is_seeded(
     assert told[3:] == [("device", 2)]
 
 
-def test_a_seed_that_is_set_before_gpu_mode_is_the_gpus_too(told: list[tuple[str, int]]) -> None:
+def test_a_seed_that_is_set_before_gpu_mode_also_seeds_the_gpu(told: list[tuple[str, int]]) -> None:
     """As in Caffe, whose generators are seeded in any mode."""
     caffe.set_random_seed(7)
     caffe.set_device(1)
@@ -57,7 +57,7 @@ def test_a_seed_that_is_set_before_gpu_mode_is_the_gpus_too(told: list[tuple[str
     assert told == [("device", 1), ("seed", 7), ("device", 1)]
 
 
-def test_a_number_that_no_gpu_has_is_refused_with_what_is_shown(
+def test_a_device_number_without_a_gpu_is_refused_with_the_valid_numbers(
     told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
@@ -79,7 +79,7 @@ def test_a_number_that_no_gpu_has_is_refused_with_what_is_shown(
          "update.\nOr do without.", None, "too old (found version 11040). Please update; use"),
     ],
 )  # fmt: skip
-def test_where_pytorch_sees_no_gpu_one_line_says_why(
+def test_if_pytorch_sees_no_gpu_one_line_says_why(
     build: str | None, why: str, shown: str | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def init() -> None:
@@ -99,7 +99,7 @@ def test_where_pytorch_sees_no_gpu_one_line_says_why(
         assert "\n" not in line and not CONTEXT.gpu
 
 
-def test_a_gpu_that_is_there_and_does_not_compute_is_refused_before_a_net_is_made(
+def test_a_gpu_that_cannot_compute_is_refused_before_a_net_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*size: Any, device: torch.device) -> None:
@@ -124,7 +124,7 @@ def test_a_gpu_that_is_there_and_does_not_compute_is_refused_before_a_net_is_mad
         ("", "the GPU is out of memory; make its batch"),
     ],
 )
-def test_a_gpus_shortage_is_one_line_that_names_the_layer_and_still_torchs_error(
+def test_when_gpu_memory_runs_out_one_line_names_the_layer_and_the_error_is_still_torchs(
     said: str, in_line: str
 ) -> None:
     with pytest.raises(CaffeError) as error, report_out_of_memory("conv1"):
@@ -132,10 +132,11 @@ def test_a_gpus_shortage_is_one_line_that_names_the_layer_and_still_torchs_error
     line = str(error.value)
     assert line.startswith("layer 'conv1': the GPU is out of memory")
     assert in_line in line and "\n" not in line
-    assert isinstance(error.value, torch.cuda.OutOfMemoryError)  # whoever halves the batch then
+    # for callers that then halve the batch
+    assert isinstance(error.value, torch.cuda.OutOfMemoryError)
 
 
-def test_a_shortage_in_the_backward_pass_names_the_layer_too(
+def test_when_gpu_memory_runs_out_in_the_backward_pass_the_layer_is_named(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "net.prototxt"

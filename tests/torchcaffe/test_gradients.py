@@ -1,4 +1,4 @@
-"""The gradient of every layer type is the slope of what it computes, by central differences."""
+"""The gradient of every layer type equals central differences of its output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_gradient_is_the_slope(name: str, tmp_path: Path) -> None:
+def test_backward_equals_central_differences(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     check_gradients(
         case.text, case.arrays, case.driven_tops, case.learned_inputs, tmp_path, case.phase

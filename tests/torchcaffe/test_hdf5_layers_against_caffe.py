@@ -21,7 +21,7 @@ Datasets = dict[str, Any]
 
 
 def rows(count: int, start: int = 0) -> Datasets:
-    """Rows that can be told apart, of several kinds of numbers."""
+    """Return distinguishable rows of several kinds of numbers."""
     numbers = np.arange(start, start + count)
     return {
         "data": (numbers[:, None, None] + np.arange(6).reshape(2, 3) / 8).astype(np.float64),
@@ -49,7 +49,7 @@ def reader(source: Path, batch_size: int, tops: str = "label data more", more: s
 
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 12])
 @pytest.mark.parametrize("sizes", [(4,), (4, 1, 3)])
-def test_rows_come_in_order_across_files_and_tops(
+def test_rows_are_read_in_order_across_files_and_tops(
     batch_size: int, sizes: tuple[int, ...], tmp_path: Path, ask_both: Ask
 ) -> None:
     source = write(tmp_path, *(rows(size, 10 * i) for i, size in enumerate(sizes)))
@@ -71,9 +71,9 @@ def test_shuffled_rows_come_in_real_caffes_own_order(
         "net": reader(source, 3, more="shuffle: true"),
         "passes": 20,
         "backward": False,
-        "seed": 5,  # which changes nothing
+        "seed": 5,  # has no effect
     }
-    caffe = RealCaffe(caffe_python)  # a process of its own: rand() starts anew there
+    caffe = RealCaffe(caffe_python)  # in a new process rand() starts from its default seed
     try:
         real = caffe.answer(request, {}, tmp_path)
     finally:
@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[list[Datasets], str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_real_caffe_refuses_of_hdf5_data_is_refused_here(
+def test_hdf5_data_that_real_caffe_refuses_is_refused_here(
     name: str, tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
     files, tops, message = REFUSED[name]
@@ -147,7 +147,7 @@ def test_what_real_caffe_refuses_of_hdf5_data_is_refused_here(
         ("{folder}/part0.h5", 'top: "label"', "top"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_one_line(
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(
     listed: str | None, more: str, message: str, tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
     write(tmp_path, _TWO)
@@ -163,7 +163,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(
 
 
 def test_rows_of_another_shape_in_a_later_file_are_refused(tmp_path: Path) -> None:
-    """Real Caffe reads memory beside them."""
+    """Real Caffe reads memory outside the rows."""
     source = write(tmp_path, _TWO, {**_TWO, "data": np.zeros((2, 4), np.float32)})
     request = {"net": reader(source, 2, "data label"), "passes": 2, "backward": False}
     with pytest.raises(torchcaffe.CaffeError, match="rows of all files must have the same shapes"):
@@ -208,7 +208,7 @@ def test_output_writes_the_file_that_real_caffe_writes(
         ("{folder}/out.h5", ((2, 3, 1, 1, 1), (2,)), 1, "at most 4 axes"),
     ],
 )
-def test_what_real_caffe_refuses_to_write_is_refused_here(
+def test_output_that_real_caffe_refuses_to_write_is_refused_here(
     path: str,
     shapes: tuple[tuple[int, ...], ...],
     passes: int,

@@ -44,7 +44,7 @@ def test_all_blobs_and_diffs_equal_real_caffes(
     assert np.abs(real["0/param_diff/conv1/0"]).max() > 1e-6, "no gradient reaches the first layer"
 
 
-def test_statistics_gathered_here_serve_real_caffe(ask_both: Ask, tmp_path: Path) -> None:
+def test_real_caffe_can_use_statistics_gathered_here(ask_both: Ask, tmp_path: Path) -> None:
     """Weights and BatchNorm's statistics travel in a .caffemodel, and TEST then agrees."""
     (tmp_path / "net.prototxt").write_text(NETS["resnet"])
     net = torchcaffe.Net(tmp_path / "net.prototxt", torchcaffe.TRAIN)

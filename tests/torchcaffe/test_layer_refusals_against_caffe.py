@@ -317,7 +317,7 @@ LAYERS.update(STAGE_LAYERS)
 
 
 @pytest.mark.parametrize("case", LAYERS)
-def test_where_a_layer_of_real_caffe_aborts_ours_says_why(
+def test_where_a_layer_of_real_caffe_aborts_a_caffe_error_says_why(
     case: str, both_refuse: Callable[..., str]
 ) -> None:
     text, message = LAYERS[case]

@@ -1,4 +1,4 @@
-"""Every layer type of Caffe's last release is here."""
+"""Every layer type of Caffe's last release is registered."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DEBIANS = (
     *("Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "Swish", "TanH", "Threshold"),
     *("Tile", "WindowData"),
 )
-# their shapes are a user's code's, a file's or the data's own to say
+# their shapes depend on a user's code, on a file or on the data
 WITHOUT_RULE = {"Python", "HDF5Data", "Filter"}
 
 
-def test_every_type_of_debians_caffe_is_here() -> None:
+def test_every_layer_type_of_debians_caffe_is_registered() -> None:
     assert len(DEBIANS) == 61
     assert not set(DEBIANS) - set(caffe.layer_type_list())
 
 
-def test_every_type_has_a_shape_rule() -> None:
+def test_every_layer_type_has_a_shape_rule() -> None:
     assert not set(caffe.layer_type_list()) - set(shape_rules.RULES) - WITHOUT_RULE

@@ -1,4 +1,4 @@
-"""What more is known of the stages' layers than that they compute what real Caffe computes."""
+"""Properties of the stages' layers beyond agreement with real Caffe on their cases."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def exact_convolution(answer: Answer, last: str, stride: int) -> dict[str, tuple
 
 
 @pytest.mark.parametrize("case", LARGE)
-def test_convolution_of_many_channels_rounds_as_little_as_real_caffes(
+def test_a_convolution_of_many_channels_has_rounding_errors_as_small_as_real_caffes(
     case: str, ask_both: Ask
 ) -> None:
-    """Both add up thousands of products in orders of their own, so float64 is the judge."""
+    """Both add thousands of products in different orders, so float64 is the reference."""
     parameters, shape = LARGE[case]
     request = {
         "net": one("Convolution", conv(parameters), shape),
@@ -91,7 +91,7 @@ def test_convolution_of_many_channels_rounds_as_little_as_real_caffes(
             assert apart <= limit, f"{engine}'s {name} is {apart:.1e} from float64's"
 
 
-def test_max_pool_gives_ties_to_the_first_and_writes_the_mask(ask_both: Ask) -> None:
+def test_max_pooling_takes_the_first_of_equal_values_and_writes_the_mask(ask_both: Ask) -> None:
     layer = one(
         "Pooling",
         pool("pool: MAX kernel_size: 3 stride: 2 pad: 1"),
@@ -104,10 +104,10 @@ def test_max_pool_gives_ties_to_the_first_and_writes_the_mask(ask_both: Ask) -> 
 
 @pytest.mark.parametrize("pad", [0, 1])
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 3, 9, 7)])
-def test_pooling_rounds_down_where_round_mode_is_floor(
+def test_pooling_rounds_down_if_round_mode_is_floor(
     pad: int, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
-    """A field that Caffe's master added after 1.0, so that PyTorch's own pooling is the judge."""
+    """A field that Caffe's master added after 1.0, so PyTorch's own pooling is the reference."""
     settings = f"pool: MAX kernel_size: 3 stride: 2 pad: {pad} round_mode: FLOOR"
     (tmp_path / "net.prototxt").write_text(one("Pooling", pool(settings), shape))
     made = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN)

@@ -1,4 +1,4 @@
-"""Where a net or an array makes real Caffe refuse, a CaffeError says which and why."""
+"""If real Caffe refuses a net or an array, a CaffeError says which one and why."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ NETS = {
 
 
 @pytest.mark.parametrize("case", NETS)
-def test_where_a_net_of_real_caffe_aborts_ours_says_why(
+def test_where_a_net_of_real_caffe_aborts_a_caffe_error_says_why(
     case: str, both_refuse: Callable[..., str]
 ) -> None:
     text, message = NETS[case]

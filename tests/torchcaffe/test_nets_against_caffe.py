@@ -1,4 +1,4 @@
-"""What a net makes of its prototxt is real Caffe's: rules, splits, sharing, what goes backward."""
+"""Nets are built from prototxt as in real Caffe: rules, splits, sharing, backward passes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RULES = "".join(
 @pytest.mark.parametrize("phase", [0, 1])
 @pytest.mark.parametrize("level", [0, 1, 2])
 @pytest.mark.parametrize("stages", [[], ["deploy"], ["fast"], ["deploy", "fast", "other"]])
-def test_rules_keep_the_layers_that_real_caffe_keeps(
+def test_include_and_exclude_rules_keep_the_layers_that_real_caffe_keeps(
     phase: int, level: int, stages: list[str], ask_both: Ask
 ) -> None:
     asked = {"net": net(RULES, ("x", (2,))), "phase": phase, "level": level, "stages": stages}
@@ -153,7 +153,7 @@ BRANCHES = {
 
 @pytest.mark.parametrize("downs", [(True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("case", BRANCHES)
-def test_only_the_bottoms_that_need_it_get_a_diff(
+def test_only_the_bottoms_that_need_a_diff_get_one(
     case: str, downs: tuple[bool, bool], ask_both: Ask
 ) -> None:
     layer_type, parameters, shape = BRANCHES[case]
@@ -260,7 +260,7 @@ def test_training_with_batch_norm_equals_real_caffes(
     assert_same(*ask_both({"solver": solver, "steps": 30}), 1e-4)
 
 
-def test_loss_of_a_net_is_the_weighted_sum_of_its_tops(tmp_path: Path) -> None:
+def test_the_loss_of_a_net_is_the_weighted_sum_of_its_tops(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(net(NETS["two losses"], ("x", (3, 4)), ("t", (3, 4))))
     built = torchcaffe.Net(path, torchcaffe.TRAIN)

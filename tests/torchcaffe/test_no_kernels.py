@@ -1,4 +1,4 @@
-"""The host's share of an iteration: what is counted, and that nothing is computed meanwhile."""
+"""The host's part of an iteration is counted, and no kernels run meanwhile."""
 
 from __future__ import annotations
 
@@ -43,17 +43,19 @@ def test_a_net_without_kernels_has_the_shapes_and_no_values(tmp_path: Path) -> N
     assert real.blobs["r"].tensor.device.type == "cpu"
 
 
-def test_an_iterations_calls_are_counted_and_torchs_own_functions_come_back(tmp_path: Path) -> None:
+def test_the_calls_of_an_iteration_are_counted_and_torchs_own_functions_are_restored(
+    tmp_path: Path,
+) -> None:
     caffe.extensions.without_kernels()
     nothing = made(tmp_path)
     host = caffe.extensions.host_time(nothing.run_forward)
     try:
-        # by hand: the images in order of memory (of that order already), the product, the rectifier
+        # by hand: the memory order of the images (already right), the product, the rectifier
         assert host.by_name["aten.convolution.default"] == 1
         assert host.by_name["aten.leaky_relu.default"] == 1
         assert host.calls == sum(host.by_name.values())
         assert host.seconds(3) > 0 and host.seconds_of_calls(3) > 0
-        # a shape that was not seen: what stands in gives the one that was
+        # a shape not seen before: the stand-in returns the one that was seen
         wrong = torch.convolution(
             torch.empty(9, 3, 8, 8, device="meta"), torch.empty(4, 3, 3, 3, device="meta"),
             None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,

@@ -1,4 +1,4 @@
-"""No number in a layer's parameters ends in an error of torch's or of Python's own."""
+"""No number in a layer's parameters causes an internal error of torch or Python."""
 
 from __future__ import annotations
 

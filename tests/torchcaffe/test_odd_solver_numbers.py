@@ -1,4 +1,4 @@
-"""A solver's numbers at 0, below and huge: what Caffe computes, or one line; and no hang."""
+"""A zero, negative or huge solver number has Caffe's effect or a one-line error, and no hang."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.torchcaffe.odd_solver_numbers import ENDLESS, HUGE, Case, cases
 from tinynet.torchcaffe import extensions
 
 CASES = [case for case in cases() if (case.field, case.value) not in ENDLESS]
-# Caffe trains on: by weights that are no numbers, and without a pass
+# real Caffe trains all the same: with NaN weights, or without a pass
 STRICTER = {("iter_size", 0), ("iter_size", -1)}
-# by the time; and where some kernels of a BLAS make 0 of 0 · NaN, and others NaN
+# results that depend on the time, or on whether a BLAS kernel makes 0 or NaN of 0 · NaN
 BY_CHANCE = {"random_seed=-2", "momentum=1e+38 Adam", "momentum2=-1 Adam", "momentum2=1e+38 Adam"}
 
 
@@ -27,7 +27,7 @@ def request_of(case: Case, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_number_works_or_is_refused_in_one_line(case: Case, tmp_path: Path) -> None:
+def test_an_extreme_number_works_or_is_refused_in_one_line(case: Case, tmp_path: Path) -> None:
     try:
         both_engines.answer(caffe, request_of(case, tmp_path), {})
     except caffe.CaffeError as refused:
@@ -35,7 +35,7 @@ def test_a_number_works_or_is_refused_in_one_line(case: Case, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_number_does_what_it_does_in_real_caffe(
+def test_an_extreme_number_has_the_effect_that_it_has_in_real_caffe(
     case: Case, real_caffe: RealCaffe, tmp_path: Path
 ) -> None:
     request = request_of(case, tmp_path)
@@ -53,7 +53,7 @@ def test_a_number_does_what_it_does_in_real_caffe(
 
 
 def stopped_after(looks: int, case: Case, folder: Path, resumable: bool = False) -> Any:
-    """A solver that has been asked to stop at the ``looks``-th time that it looked."""
+    """Return a solver that was told to stop at its ``looks``-th check."""
     path = folder / "solver.prototxt"
     path.write_text(case.text(str(folder / "s")))
     solver = caffe.get_solver(str(path))
@@ -71,7 +71,7 @@ def stopped_after(looks: int, case: Case, folder: Path, resumable: bool = False)
     return solver
 
 
-def test_a_stop_ends_an_endless_iteration_which_then_counts_as_not_begun(tmp_path: Path) -> None:
+def test_a_stop_ends_an_endless_iteration_which_does_not_count(tmp_path: Path) -> None:
     case = Case("iter_size", HUGE, {})
     solver = stopped_after(4, case, tmp_path)
     assert solver.iter == 0
@@ -85,7 +85,7 @@ def test_a_stop_ends_an_endless_test(tmp_path: Path) -> None:
     assert stopped_after(4, Case("test_iter", HUGE, {"test_interval": "2"}), tmp_path).iter == 0
 
 
-def test_a_run_that_was_stopped_within_an_iteration_goes_the_same_way(tmp_path: Path) -> None:
+def test_a_run_stopped_within_an_iteration_continues_with_the_same_results(tmp_path: Path) -> None:
     """The random numbers of the passes that were dropped are drawn again."""
     case = Case("iter_size", 4, {"test_iter": "1", "test_interval": "1"})
     stopped = stopped_after(9, case, tmp_path, resumable=True)
@@ -106,7 +106,7 @@ def test_a_run_that_was_stopped_within_an_iteration_goes_the_same_way(tmp_path: 
             np.testing.assert_array_equal(again.data, blob.data)
 
 
-def test_no_batch_of_a_test_gives_no_loss(
+def test_a_test_without_batches_has_no_loss(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     case = Case("test_iter", 0, {"test_interval": "2", "test_compute_loss": "true"})

@@ -1,4 +1,4 @@
-"""What Caffe takes although it computes little of use: Eltwise in place, Dropout of everything."""
+"""Settings that Caffe accepts though they are hardly useful: Eltwise in place, full Dropout."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_eltwise_on_its_first_bottom_equals_real_caffes(name: str, ask_both: Ask) -> None:
+def test_eltwise_written_to_its_first_bottom_equals_real_caffes(name: str, ask_both: Ask) -> None:
     case = Case("Eltwise", f"eltwise_param {{ {OPERATIONS[name]} }}", _INPUTS, "a")
     assert_same(*ask_both({**case.request, "passes": 1}, case.arrays))
 
 
-def test_eltwise_on_another_bottom_is_refused(both_refuse: Callable[..., str]) -> None:
+def test_eltwise_written_to_another_bottom_is_refused(both_refuse: Callable[..., str]) -> None:
     case = Case("Eltwise", "", _INPUTS, "b")
     assert "top blob 'b' is produced by multiple sources" in both_refuse(case.request)
 
 
-def test_a_sum_on_its_first_bottom_loses_that_bottom() -> None:
+def test_a_sum_written_to_its_first_bottom_loses_that_bottom() -> None:
     """Caffe sets the top to 0 before it adds."""
     case = Case("Eltwise", "eltwise_param { coeff: [3, 2, 1] }", _INPUTS, "a")
     answer = both_engines.answer(caffe, {**case.request, "passes": 1}, case.arrays)
@@ -43,7 +43,7 @@ def test_a_sum_on_its_first_bottom_loses_that_bottom() -> None:
 
 
 def test_dropout_of_everything_gives_nan_in_train_and_draws_nothing(ask_both: Ask) -> None:
-    """0 · ∞; the second layer's mask shows what the first one drew of the random numbers."""
+    """0 · ∞ is NaN; the second layer's mask shows that the first drew no random numbers."""
     layers = layer("Dropout", "x", "y", "dropout_param { dropout_ratio: 1 }", "all")
     layers += layer("Dropout", "x", "z", "dropout_param { dropout_ratio: 0.4 }", "some")
     request = {"net": net(layers, ("x", (6, 50))), "backward": False, "passes": 2}
@@ -58,7 +58,7 @@ def test_the_diff_of_dropout_of_everything_is_nan(ask_both: Ask) -> None:
         assert np.isnan(answer["0/diff/x"]).all()
 
 
-def test_dropout_of_everything_passes_all_in_test(ask_both: Ask) -> None:
+def test_dropout_of_everything_passes_all_values_in_test(ask_both: Ask) -> None:
     text = one("Dropout", "dropout_param { dropout_ratio: 1 }", (2, 3))
     real, ours = ask_both({"net": text, "top_diffs": ["y"], "phase": 1}, x_of((2, 3)))
     assert_same(real, ours, 0)
@@ -66,7 +66,7 @@ def test_dropout_of_everything_passes_all_in_test(ask_both: Ask) -> None:
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1])
-def test_a_ratio_outside_of_0_to_1_is_refused(ratio: float) -> None:
+def test_a_dropout_ratio_outside_0_to_1_is_refused(ratio: float) -> None:
     text = one("Dropout", f"dropout_param {{ dropout_ratio: {ratio} }}", (2, 3))
     with pytest.raises(caffe.CaffeError, match=r"dropout_ratio must be in \[0, 1\]"):
         both_engines.answer(caffe, {"net": text}, x_of((2, 3)))

@@ -1,4 +1,4 @@
-"""Nets of Caffe's older formats become what real Caffe makes of them, and compute what it does."""
+"""Nets of Caffe's older formats are upgraded as by real Caffe, and compute the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tinynet.caffeformat.lmdb import write_store
 
 pytestmark = pytest.mark.usefixtures("logged")
 
-# A net that is not whole aborts real Caffe, but only once its log has told what it was read as.
+# An incomplete net aborts real Caffe, but only after its log has printed the upgraded net.
 LOGS = """
 import glob
 import os
@@ -46,7 +46,7 @@ _CUT = 25_000  # glog cuts a message off after 30,000 bytes, indented as it is
 
 
 def logs_of_caffe(python: str, folder: Path) -> dict[str, str]:
-    """By the name of each prototxt in a folder: what real Caffe logs when it makes its net."""
+    """Return, by the name of each prototxt in a folder, what real Caffe logs when it builds it."""
     in_real_caffe(python, LOGS, folder)
     return {path.name: (folder / f"{path.name}.log").read_text() for path in paths_in(folder)}
 
@@ -67,7 +67,7 @@ def log_of_ours(path: Path) -> str:
 
 
 def net_in(log: str) -> Any:
-    """The net that a log says it is made of; its first layers, where glog cuts it off."""
+    """Return the net that a log prints, or its first layers where glog truncates it."""
     lines = iter(log.splitlines())
     found: list[str] = []
     for line in lines:
@@ -83,7 +83,7 @@ def net_in(log: str) -> Any:
 
 
 def said_in(log: str) -> list[str]:
-    """What the upgrade says, in Caffe's file or in ours, without its warnings."""
+    """Return what the upgrade logs, in Caffe's file or in ours, without its warnings."""
     upgrades = ("upgrade_proto.cpp", "upgrade.py", "upgrade_v0.py")
     lines = [match for match in map(_LINE.match, log.splitlines()) if match]
     return [f"{m[1]} {m[3]}" for m in lines if m[2] in upgrades and m[1] != "W"]
@@ -98,7 +98,7 @@ def assert_upgraded_alike(python: str, folder: Path) -> None:
         assert len(expected.layer) > 20 or len(expected.layer) == len(found.layer)
         del found.layer[len(expected.layer) :]
         assert found == expected, path
-        # of several parameters of one layer Caffe names the first that stands in its code
+        # if a layer has several parameters, Caffe names the first one in the order of its code
         assert sorted(said_in(ours)) == sorted(said_in(real[path.name])), path
 
 
@@ -225,7 +225,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_where_real_caffe_aborts_on_an_old_net_ours_says_why(case: str, both_refuse: Any) -> None:
+def test_where_real_caffe_aborts_on_an_old_net_a_caffe_error_says_why(
+    case: str, both_refuse: Any
+) -> None:
     source, message = REFUSED[case]
     found = both_refuse({"net": source})
     assert re.search(message, found), found
@@ -264,7 +266,7 @@ def test_a_net_written_in_v0_computes_what_real_caffe_computes(ask_both: Ask) ->
         ("force_encoded_color: true", "write force_color in transform_param"),
     ],
 )
-def test_fields_that_caffe_reads_and_does_nothing_with_are_named_and_have_no_effect(
+def test_fields_that_caffe_reads_but_does_not_use_are_named_and_have_no_effect(
     field: str, said: str, real_caffe: RealCaffe, tmp_path: Path
 ) -> None:
     pixels = np.arange(75, dtype=np.uint8).reshape(3, 5, 5)

@@ -1,4 +1,4 @@
-"""Layers and messages from outside of the package: by entry points, or by a script itself."""
+"""Layers and messages from outside the package, through entry points or from a script."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def in_child(
 
 
 def installed(folder: Path, entry_points: str = ENTRY_POINTS) -> Path:
-    """A folder that looks to Python like one where a package was installed by pip."""
+    """Return a folder that looks to Python like one with a package installed by pip."""
     info = folder / "outside-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
@@ -40,7 +40,7 @@ def installed(folder: Path, entry_points: str = ENTRY_POINTS) -> Path:
     return folder
 
 
-def test_installed_layers_compute_what_their_forks_do(tmp_path: Path) -> None:
+def test_installed_layers_compute_what_their_forks_define(tmp_path: Path) -> None:
     cases = ROOT / "tests" / "torchcaffe" / "outside" / "cases.py"
     arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(cases)]
     done = in_child(*arguments, cwd=ROOT, path=installed(tmp_path))
@@ -59,7 +59,7 @@ layer { name: "fc" type: "InnerProduct" bottom: "perm" top: "fc"
   inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
 """
-PLAIN = "".join(re.split("(?=layer)", NET)[:2])  # Caffe's own types alone
+PLAIN = "".join(re.split("(?=layer)", NET)[:2])  # only Caffe's own types
 SOLVER = 'net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 2 snapshot_prefix: "s" {}'
 
 

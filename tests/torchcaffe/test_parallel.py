@@ -1,4 +1,4 @@
-"""Several solvers, each in its own process, train one net as one solver with all their records."""
+"""Several solvers, one per process, train a net like one solver with all their records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinynet.torchcaffe import parallel
 from tinynet.torchcaffe.reading.shard import Shard
 from tinynet.torchcaffe.snapshots import hdf5
 
-RECORDS, BATCH, ITERATIONS = 23, 4, 9  # several epochs, of which none ends with a batch
+RECORDS, BATCH, ITERATIONS = 23, 4, 9  # several epochs; none ends with a batch
 
 NET = """
 name: "small"
@@ -40,7 +40,7 @@ net: "{net}" base_lr: 0.05 momentum: 0.9 weight_decay: 0.001 lr_policy: "fixed" 
 display: 3 test_iter: 2 test_interval: 4 snapshot: 5 snapshot_prefix: "{net}" random_seed: 3
 iter_size: {iter_size} layer_wise_reduce: {layer_wise}
 """
-# A process of Caffe's train.py, on the CPU: what it is given comes as JSON.
+# A process as in Caffe's train.py, on the CPU; its arguments come as JSON.
 PROCESS = """
 import json, os, sys
 import numpy as np
@@ -102,7 +102,7 @@ def started(
 
 
 def together(solver: Path, **options: int) -> list[tuple[int, str, str]]:
-    """Exit status, output and log of two ranks."""
+    """Run two ranks; return exit status, output and log of each."""
     uid = caffe.NCCL.new_uid()
     both = [started(solver, uid, rank, 2, **options) for rank in range(2)]
     try:
@@ -114,14 +114,14 @@ def together(solver: Path, **options: int) -> list[tuple[int, str, str]]:
 
 
 def alone(solver: Path, iterations: int = ITERATIONS) -> list[np.ndarray]:
-    """The weights of one solver, made in this process."""
+    """Train one solver in this process and return its weights."""
     one = caffe.SGDSolver(str(solver))
     one.step(iterations)
     return [np.array(blob.data) for blobs in one.net.params.values() for blob in blobs]
 
 
 def displacement(solver: Path, begun: np.ndarray) -> np.ndarray:
-    """How far all weights have come from ``begun`` by the steps of one solver."""
+    """Return how far one solver's steps move all weights from ``begun``."""
     return np.concatenate([each.ravel() for each in alone(solver)]) - begun
 
 
@@ -131,12 +131,12 @@ def weights_of(folder: Path, rank: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("layer_wise", "iter_size"), [(False, 1), (True, 2)])
-def test_two_solvers_take_the_steps_of_one_with_both_batches(
+def test_two_solvers_take_the_steps_of_one_solver_with_both_batches(
     folder: Path, layer_wise: bool, iter_size: int
 ) -> None:
-    """In turn means that batch i of two solvers together is batch i of one of twice the size.
+    """Records are dealt in turn: both solvers' batches i are batch i of one of twice the size.
 
-    And rank 0 alone speaks and saves.
+    Only rank 0 logs and saves.
     """
     ended = together(solver_file(folder, BATCH, layer_wise, iter_size))
     assert [status for status, _, _ in ended] == [0, 0], ended
@@ -146,7 +146,7 @@ def test_two_solvers_take_the_steps_of_one_with_both_batches(
     begun, *trained = ranks[0]
     two = np.concatenate([each.ravel() for each in trained]) - begun
     one = displacement(solver_file(folder, 2 * BATCH, iter_size=iter_size), begun)
-    # one process, of which a batch is two passes: the same records, summed up in another order
+    # one process with two passes per batch: the same records, summed in another order
     halves = displacement(solver_file(folder, BATCH, iter_size=2 * iter_size), begun)
     apart = np.linalg.norm(halves - one)
     assert 0 < apart < 1e-5 * np.linalg.norm(one)
@@ -182,7 +182,7 @@ def test_a_rank_that_dies_ends_the_others_and_leaves_the_last_snapshot(folder: P
 
 @pytest.fixture
 def two_solvers() -> Iterator[None]:
-    """Each test says of which rank its solver is; the next test's is alone again."""
+    """Two solvers; a test sets the rank of its own.  Afterwards there is one again."""
     caffe.set_solver_count(2)
     yield
     caffe.set_solver_count(1)
@@ -190,7 +190,7 @@ def two_solvers() -> Iterator[None]:
     caffe.set_multiprocess(False)
 
 
-def test_pycaffes_numbers_are_what_was_set(two_solvers: None) -> None:
+def test_solver_count_and_rank_are_what_was_set(two_solvers: None) -> None:
     assert caffe.has_nccl()
     assert (caffe.solver_count(), caffe.solver_rank()) == (2, 0)
     caffe.set_solver_rank(1)
@@ -204,7 +204,7 @@ def test_pycaffes_numbers_are_what_was_set(two_solvers: None) -> None:
     assert caffe.NCCL.new_uid() != caffe.NCCL.new_uid()
 
 
-def test_one_solver_alone_may_join_itself(folder: Path) -> None:
+def test_a_single_solver_may_form_a_group_of_one(folder: Path) -> None:
     solver = caffe.SGDSolver(str(solver_file(folder, BATCH)))
     nccl = caffe.NCCL(solver, caffe.NCCL.new_uid())
     nccl.bcast()
@@ -215,10 +215,10 @@ def test_one_solver_alone_may_join_itself(folder: Path) -> None:
         np.testing.assert_array_equal(mine, expected)
 
 
-def test_a_solver_joins_once_an_earlier_one_is_collected(
+def test_a_solver_can_join_once_an_earlier_nccl_object_is_collected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader's thread may be collecting it, and then another collection does nothing."""
+    """If a reader's thread is collecting it already, another collection does nothing."""
     solver = caffe.SGDSolver(str(solver_file(folder, BATCH)))
     earlier = caffe.NCCL(solver, caffe.NCCL.new_uid())
     monkeypatch.setattr(parallel, "_RELEASE", 0.0)
@@ -231,10 +231,10 @@ def test_a_solver_joins_once_an_earlier_one_is_collected(
     assert not list(collections)
 
 
-def test_gpus_that_nccl_cannot_join_are_named_in_one_line(
+def test_gpus_that_nccl_cannot_connect_are_named_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NCCL looks at them only when the first numbers are to be moved."""
+    """NCCL checks them only when the first numbers are to be moved."""
     import torch.distributed as dist
 
     def fail(*given: Any, **how: Any) -> None:
@@ -261,7 +261,7 @@ def test_gpus_that_nccl_cannot_join_are_named_in_one_line(
         ("CUDA error: unspecified launch failure\nCUDA kernel errors might be", RuntimeError),
     ],
 )
-def test_a_ranks_own_gpu_that_fails_is_no_other_rank_that_has_ended(
+def test_a_failure_of_a_ranks_own_gpu_is_not_reported_as_another_rank_that_has_ended(
     folder: Path, said: str, kind: type[Exception]
 ) -> None:
     class Work:
@@ -274,7 +274,9 @@ def test_a_ranks_own_gpu_that_fails_is_no_other_rank_that_has_ended(
     assert type(error.value) is kind
 
 
-def test_what_cannot_join_says_why(folder: Path, two_solvers: None) -> None:
+def test_a_solver_that_cannot_join_is_refused_with_the_reason(
+    folder: Path, two_solvers: None
+) -> None:
     caffe.set_solver_rank(2)
     solver = caffe.SGDSolver(str(solver_file(folder, BATCH)))
     with pytest.raises(caffe.CaffeError, match="from 0 to solver_count - 1; got 2 of 2"):
@@ -298,7 +300,7 @@ def test_what_cannot_join_says_why(folder: Path, two_solvers: None) -> None:
         solver.add_callback(lambda: None)  # type: ignore[call-overload]
 
 
-def test_a_python_layer_trains_with_others_only_in_its_own_process(
+def test_a_python_layer_trains_in_parallel_only_in_a_process_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_solvers: None
 ) -> None:
     (tmp_path / "nothing_at_all.py").write_text(

@@ -1,4 +1,4 @@
-"""Importing the engine changes one thing around it, and that only where the user has not chosen."""
+"""Importing the engine sets only the wait policy, and only if the user has not chosen one."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def run(tmp_path: Path, before: str = "", **variables: str) -> subprocess.Comple
     return child
 
 
-def test_the_engine_sets_the_wait_policy_alone_and_torchs_runtime_takes_it(tmp_path: Path) -> None:
+def test_the_engine_sets_only_the_wait_policy_and_torchs_runtime_uses_it(tmp_path: Path) -> None:
     child = run(tmp_path, OMP_DISPLAY_ENV="true")
     assert child.stdout == "{'OMP_WAIT_POLICY': 'passive'}\n"
-    if "OPENMP DISPLAY ENVIRONMENT" in child.stderr:  # a runtime that says what it goes by
+    if "OPENMP DISPLAY ENVIRONMENT" in child.stderr:  # a runtime that prints its settings
         assert "OMP_WAIT_POLICY = 'PASSIVE'" in child.stderr.replace("[host] ", "")
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_what_the_user_has_chosen_stays(name: str, tmp_path: Path) -> None:
+def test_a_wait_policy_that_the_user_has_chosen_is_kept(name: str, tmp_path: Path) -> None:
     assert run(tmp_path, **{name: "active" if name == CHOICES[0] else "7"}).stdout == "{}\n"
 
 
-def test_behind_an_imported_torch_nothing_is_set_that_would_have_no_effect(tmp_path: Path) -> None:
+def test_if_torch_is_already_imported_the_wait_policy_is_not_set(tmp_path: Path) -> None:
     assert run(tmp_path, before="import torch").stdout == "{}\n"

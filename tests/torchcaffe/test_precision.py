@@ -1,4 +1,4 @@
-"""bf16 and tf32: what computes in them, what stays float32, and that nothing goes silently."""
+"""bf16 and tf32: what is computed in them, what stays float32, and what is refused."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_bf16_computes_in_bfloat16_and_keeps_weights_history_and_loss_in_float32
     assert solver.net.blobs["loss"].computed.dtype == torch.float32
 
 
-def test_what_a_script_reads_is_float32_and_stays_aliased_under_bf16() -> None:
+def test_arrays_that_a_script_reads_are_float32_and_stay_aliased_under_bf16() -> None:
     solver = _trained("bf16", 1)
     blob = solver.net.blobs["c"]
     view = blob.data
@@ -86,7 +86,7 @@ def test_bf16_follows_float32_as_closely_as_eight_bits_of_mantissa_allow() -> No
             assert 0 < np.linalg.norm(ours.data - theirs.data) < 0.05 * step
 
 
-def test_an_update_smaller_than_bfloat16_can_show_is_not_lost() -> None:
+def test_an_update_smaller_than_bfloat16s_resolution_is_not_lost() -> None:
     solver = _trained("bf16", 0)
     weights = solver.net.params["fc"][0]
     weights.data[...] = 1.0
@@ -112,7 +112,7 @@ def test_tf32_on_a_cpu_and_unknown_names_are_refused() -> None:
 
 
 @pytest.mark.parametrize("has, lines", [(False, 1), (True, 0)])
-def test_a_cpu_without_bfloat16_instructions_is_named_in_one_line(
+def test_a_cpu_without_bfloat16_instructions_is_refused_in_one_line(
     has: bool, lines: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has)
@@ -131,7 +131,7 @@ def test_a_cpu_without_bfloat16_instructions_is_named_in_one_line(
         ((9, 0), "bf16", False, False),
     ],
 )
-def test_a_gpu_without_such_arithmetic_is_named_in_one_line(
+def test_a_gpu_without_the_requested_arithmetic_is_refused_in_one_line(
     capability: tuple[int, int],
     name: str,
     refused: bool,

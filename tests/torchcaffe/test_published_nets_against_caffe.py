@@ -1,4 +1,4 @@
-"""The nets that come with Caffe's source, whole: they load and agree with real Caffe throughout.
+"""The complete nets of Caffe's source load and agree with real Caffe throughout.
 
 Only batches and images are made smaller, and initial values wider.
 """
@@ -19,7 +19,7 @@ from tinynet.caffeformat import schema, text
 
 _MNIST = Example((1, 28, 28))
 _CIFAR = Example((3, 32, 32))
-_IMAGENET = Example((3, 67, 67), batch=2)  # the smallest that leaves a pixel for fc6
+_IMAGENET = Example((3, 67, 67), batch=2)  # the smallest size that leaves a pixel for fc6
 _GOOGLENET = Example((3, 224, 224), classes=1000, batch=1)  # its last pooling window is 7×7
 _ROWS = Example((4,), classes=2)
 
@@ -41,7 +41,7 @@ NETS: dict[str, Example] = {
     "examples/mnist/lenet.prototxt": _MNIST,
     "examples/mnist/lenet_train_test.prototxt": _MNIST,
     "examples/mnist/mnist_autoencoder.prototxt": Example((1, 28, 28), stages=("test-on-train",)),
-    # its fc6-conv has windows of 6×6, and a row and a column to walk
+    # fc6-conv has windows of 6×6, so its top has more than one row and column
     "examples/net_surgery/bvlc_caffenet_full_conv.prototxt": Example((3, 259, 259), batch=1),
     "examples/net_surgery/conv.prototxt": Example((1, 100, 100), batch=1),
     "examples/pycaffe/linreg.prototxt": Example((), layers="examples/pycaffe/layers"),
@@ -57,7 +57,7 @@ NETS: dict[str, Example] = {
     "models/finetune_flickr_style/deploy.prototxt": _IMAGENET,
     "models/finetune_flickr_style/train_val.prototxt": _IMAGENET,
 }
-# ReLU and MAX in dozens of layers: rounding changes some of their ways
+# ReLU and MAX in dozens of layers: rounding changes some of their decisions
 _DEEP = (_IMAGENET.shape, _GOOGLENET.shape, (3, 259, 259))
 
 
@@ -74,7 +74,7 @@ def python_layers(caffe_source: Path) -> Iterator[None]:
 
 
 @pytest.mark.long
-def test_no_net_is_left_out(caffe_source: Path) -> None:
+def test_every_published_net_is_tested(caffe_source: Path) -> None:
     found = [
         *caffe_source.glob("examples/**/*.prototxt"),
         *caffe_source.glob("models/**/*.prototxt"),
@@ -86,7 +86,7 @@ def test_no_net_is_left_out(caffe_source: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("phase", ["train", "test"])
 @pytest.mark.parametrize("file", NETS)
-def test_a_published_net_agrees_blob_by_blob_and_diff_by_diff(
+def test_a_published_net_agrees_in_every_blob_and_diff(
     file: str,
     phase: str,
     caffe_source: Path,

@@ -25,7 +25,7 @@ _PAIRS: Inputs = {
     "b": normal(4, (6, 3)),
     "t": np.array([0, 1, 0, 2, 0.9, -1], np.float32),
 }
-_PAIRS["b"][2] = _PAIRS["a"][2]  # of two kinds, and the same all the same
+_PAIRS["b"][2] = _PAIRS["a"][2]  # equal, though labelled as dissimilar
 _PROBABLE = np.abs(normal(5, (4, 3)))
 _PROBABLE[1] = 0
 _PICKED: Inputs = {"a": _PROBABLE, "t": np.array([0, 2, 1, 1], np.float32)}
@@ -38,7 +38,7 @@ def case(layer_type: str, parameters: str, inputs: Inputs, tops: str = "y") -> t
     )
     bottoms = " ".join(inputs).replace("a ", "s ")
     text = layer(layer_type, bottoms, tops, f"{passes} {parameters}")
-    # force_backward would ask for the diff of H too, which every engine refuses
+    # force_backward would also request the diff of H, which both engines refuse
     text = layer("Bias", "a", "s", "bias_param { axis: 0 num_axes: -1 }", "below") + text
     shapes = ((name, values.shape) for name, values in inputs.items())
     return net(text, *shapes, force_backward=layer_type != "InfogainLoss"), inputs
@@ -95,7 +95,7 @@ def test_loss_and_its_gradients_equal_real_caffes(name: str, ask_both: Ask) -> N
 
 
 @pytest.mark.parametrize("parameters", ["", "loss_param { ignore_label: 2 }"])
-def test_the_matrix_of_a_file_equals_the_one_of_a_bottom(
+def test_an_infogain_matrix_from_a_file_gives_the_same_loss_as_one_from_a_bottom(
     parameters: str, tmp_path: Path, ask_both: Ask
 ) -> None:
     (tmp_path / "h.binaryproto").write_bytes(blob_proto.encode(_H.reshape(1, 1, 4, 4)))
@@ -124,7 +124,7 @@ def slopes(loss: Callable[[np.ndarray], float], at: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_contrastive_loss_is_what_its_formula_says(legacy: bool) -> None:
+def test_contrastive_loss_equals_its_formula(legacy: bool) -> None:
     inputs = {"a": normal(3, (5, 4)), "b": normal(4, (5, 4)), "t": np.float32([0, 1, 0, 0, 1])}
 
     def loss(a: np.ndarray) -> float:
@@ -141,7 +141,7 @@ def test_contrastive_loss_is_what_its_formula_says(legacy: bool) -> None:
     np.testing.assert_array_equal(found["0/diff/b"], -found["0/diff/a"])
 
 
-def test_infogain_loss_is_what_its_formula_says() -> None:
+def test_infogain_loss_equals_its_formula() -> None:
     labels = _LABELS.astype(int).reshape(3, 2)
 
     def loss(scores: np.ndarray) -> float:
@@ -156,7 +156,7 @@ def test_infogain_loss_is_what_its_formula_says() -> None:
     np.testing.assert_allclose(found["0/diff/s"], slopes(loss, scores), rtol=1e-4, atol=1e-6)
 
 
-def test_multinomial_loss_is_what_its_formula_says() -> None:
+def test_multinomial_loss_equals_its_formula() -> None:
     found = by_hand(*CASES["multinomial"])
     picked = np.maximum(_PROBABLE[range(4), [0, 2, 1, 1]].astype(np.float64), 1e-20)
     assert found["0/data/y"] == pytest.approx(-np.log(picked).mean(), rel=1e-6)
@@ -232,7 +232,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_real_caffe_refuses_of_a_loss_is_refused_here(
+def test_loss_settings_that_real_caffe_refuses_are_refused_here(
     name: str, both_refuse: Callable[..., str]
 ) -> None:
     text, message = REFUSED[name]
@@ -244,7 +244,7 @@ def test_what_real_caffe_refuses_of_a_loss_is_refused_here(
     ("kind", "shapes"),
     [("Infogain", ((2, 3), (2,), (3, 3))), ("MultinomialLogistic", ((2, 3), (2,)))],
 )
-def test_a_label_that_is_no_class_is_refused_where_real_caffe_reads_other_memory(
+def test_a_label_outside_the_classes_is_refused_where_real_caffe_reads_other_memory(
     kind: str, shapes: tuple[Shape, ...]
 ) -> None:
     text, _ = _refused(kind, "", *shapes, message="")

@@ -1,4 +1,4 @@
-"""Where Caffe's layers that move windows, cut, pick and repeat abort, ours say why."""
+"""If Caffe's layers that move windows, crop, select or repeat abort, ours say why."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("case", LAYERS)
-def test_where_a_layer_of_real_caffe_aborts_ours_says_why(
+def test_where_a_layer_of_real_caffe_aborts_a_caffe_error_says_why(
     case: str, both_refuse: Callable[..., str]
 ) -> None:
     text, message = LAYERS[case]
@@ -145,7 +145,7 @@ def test_an_index_beyond_the_weights_is_refused_where_caffe_reads_other_memory(
         both_engines.answer(torchcaffe, request, {"i": np.array([0, index, 3], np.float32)})
 
 
-# Caffe gives the blob the top's shape, and then reads in it what had the bottom's
+# Caffe gives the blob the top's shape, and then reads it as if it had the bottom's
 IN_PLACE = {
     "im2col": ("Im2col", "convolution_param { kernel_size: 2 }", (X,)),
     "spp": ("SPP", "spp_param { pyramid_height: 2 }", (X,)),
@@ -158,7 +158,7 @@ IN_PLACE = {
 
 
 @pytest.mark.parametrize("case", IN_PLACE)
-def test_what_changes_the_shape_cannot_work_in_place(case: str) -> None:
+def test_a_layer_that_changes_the_shape_cannot_work_in_place(case: str) -> None:
     layer_type, parameters, shapes = IN_PLACE[case]
     text, message = refused(
         layer_type, parameters, *shapes, tops="a", message="cannot work in place"

@@ -1,4 +1,4 @@
-"""What the shape rules say of a net, without building it, is what the engine builds."""
+"""The shape rules give, without building a net, the shapes that the engine builds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.torchcaffe.small_nets import layer
 from tinynet.caffeformat import schema, shapes, text
 from tinynet.errors import TinynetError
 
-# beside the layers that have gradients
+# in addition to the layers that have gradients
 CASES = {
     **LAYERS,
     "max pool and its mask": Case("Pooling", "pooling_param { kernel_size: 2 }", tops="y mask"),
@@ -72,7 +72,7 @@ SOURCES = {
 
 
 def supplied(case: str, folder: Path) -> tuple[schema.NetParameter, tuple[int, ...]]:
-    """A net of one such layer that has something to read, and the shape of its records."""
+    """Return a net of one such layer with data to read, and the shape of its records."""
     kind, parameters, tops, shape = SOURCES[case]
     net = text.parse(layer(kind, "", tops, parameters), schema.NetParameter, case)
     supply(net, folder, shape, 3, 2)
@@ -80,7 +80,7 @@ def supplied(case: str, folder: Path) -> tuple[schema.NetParameter, tuple[int, .
 
 
 @pytest.mark.parametrize("case", SOURCES)
-def test_shapes_of_a_source_of_images_are_those_of_its_batches(case: str, tmp_path: Path) -> None:
+def test_the_shapes_of_an_image_source_are_those_of_its_batches(case: str, tmp_path: Path) -> None:
     net, records = supplied(case, tmp_path)
     (tmp_path / "net.prototxt").write_text(text.format(net))
     made = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN)
@@ -90,7 +90,9 @@ def test_shapes_of_a_source_of_images_are_those_of_its_batches(case: str, tmp_pa
     assert built["x"][0] == 2 and built["x"][1] == (1 if "gray" in case else records[0])
 
 
-def test_images_of_a_list_that_are_not_resized_have_the_shape_that_is_given(tmp_path: Path) -> None:
+def test_images_of_a_list_that_are_not_resized_have_the_shape_given_to_the_rule(
+    tmp_path: Path,
+) -> None:
     net, _ = supplied("image list", tmp_path)
     net.layer[0].image_data_param.ClearField("new_height")
     net.layer[0].image_data_param.ClearField("new_width")

@@ -25,7 +25,7 @@ CASES = {
 def run(
     engine: str, real: RealCaffe, folder: Path, options: str, request: dict[str, Any]
 ) -> Answer:
-    """``request`` on one engine; its snapshots go to ``folder/ENGINE_iter_N``."""
+    """Run ``request`` on one engine; its snapshots go to ``folder/ENGINE_iter_N``."""
     text = solver(f'{options} snapshot_prefix: "{folder}/{engine}"', folder)
     request = {**request, "solver": text}
     if engine == "real":

@@ -78,7 +78,7 @@ def lmdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def solved(caffe_python: str, lmdb: Path) -> Solved:
-    """``solved(case)`` → (what real Caffe said while solving it, what we said); each run once."""
+    """``solved(case)`` → (real Caffe's log of solving it, our log); each case runs once."""
     kept: dict[str, tuple[Said, Said]] = {}
 
     def solve(case: str) -> tuple[Said, Said]:
@@ -97,7 +97,7 @@ def solved(caffe_python: str, lmdb: Path) -> Solved:
 
 @pytest.fixture(scope="module")
 def parse_log(caffe_source: Path) -> ParseLog:
-    """Caffe's tools/extra/parse_log.py, run where it lies."""
+    """Caffe's tools/extra/parse_log.py, loaded from Caffe's source."""
     folder = caffe_source / "tools" / "extra"
     module = types.ModuleType("parse_log")
     # the tool is written for Python 2; this print statement is all that Python 3 cannot read
@@ -110,7 +110,7 @@ def parse_log(caffe_source: Path) -> ParseLog:
     return module.parse_log
 
 
-# the files that say what a solver does, Caffe's and this engine's
+# the files that log what a solver does, Caffe's and this engine's
 CAFFES_SOLVER_FILES = ("solver.cpp", "sgd_solver.cpp")
 SOLVER_FILES = (
     *("solver.py", "scoring.py", "display.py"),
@@ -126,7 +126,7 @@ def lines_of(log: str, *sources: str) -> str:
 
 
 @pytest.mark.parametrize("case", SOLVERS)
-def test_the_log_says_what_real_caffes_says(case: str, solved: Solved) -> None:
+def test_the_solver_log_equals_real_caffes(case: str, solved: Solved) -> None:
     real, ours = solved(case)
     assert_says_the_same(
         lines_of(real.log, *CAFFES_SOLVER_FILES), lines_of(ours.log, *SOLVER_FILES)
@@ -153,14 +153,14 @@ def whole_log(log: str) -> str:
 
 
 @pytest.mark.parametrize("case", SOLVERS)
-def test_the_whole_log_is_real_caffes_line_by_line(case: str, solved: Solved) -> None:
-    """The parameters, the layers that a phase leaves out, blobs, shapes, memory, what learns."""
+def test_the_whole_log_equals_real_caffes_line_by_line(case: str, solved: Solved) -> None:
+    """Covers parameters, layers that a phase excludes, blobs, shapes, memory and what learns."""
     real, ours = solved(case)
     assert "NetState" in real.log
     assert_says_the_same(whole_log(real.log), whole_log(ours.log))
 
 
-def test_debug_info_lines_are_real_caffes(solved: Solved) -> None:
+def test_debug_info_lines_equal_real_caffes(solved: Solved) -> None:
     told = [
         "\n".join(line for line in lines_of(said.log, source).split("\n") if "ward]" in line)
         for said, source in zip(solved("debug_info"), ("net.cpp", "debug_info.py"), strict=True)
@@ -187,7 +187,7 @@ def test_caffes_parse_log_reads_the_log(
 def test_caffes_parse_log_sh_reads_the_log(
     solved: Solved, caffe_source: Path, tmp_path: Path
 ) -> None:
-    """The shell script that plot_training_log.py asks: it counts the words of a line."""
+    """plot_training_log.py runs this shell script, which counts the words of a line."""
     (tmp_path / "python").symlink_to(sys.executable)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     tables = []
@@ -221,7 +221,7 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "two" bottom: "y" top: "loss"
 """
 
 
-def test_the_log_of_shared_and_unlearned_parameters_is_real_caffes(
+def test_the_log_of_shared_and_unlearned_parameters_equals_real_caffes(
     caffe_python: str, tmp_path: Path
 ) -> None:
     script = """

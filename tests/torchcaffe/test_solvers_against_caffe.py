@@ -70,7 +70,7 @@ def displacement(answer: Answer) -> dict[str, np.ndarray]:
 
 
 def assert_same_path(real: Answer, ours: Answer, tolerance: float = 1e-5) -> None:
-    """Same start, same losses on the way, same displacement (relative L2) of every parameter."""
+    """Assert the same start, losses and displacement (relative L2) of every parameter."""
     for name in [name for name in real if name.startswith("start/")]:
         np.testing.assert_array_equal(ours[name], real[name], err_msg=name)
     np.testing.assert_allclose(ours["losses"], real["losses"], rtol=10 * tolerance)
@@ -105,13 +105,13 @@ SGD = {
         "stepvalue: 40"
     ),
     "poly": 'base_lr: 0.05 momentum: 0.9 lr_policy: "poly" power: 1.5 max_iter: 80',
-    # real Caffe refuses a negative gamma, so that the rate can only rise
+    # real Caffe refuses a negative gamma, so the rate can only rise
     "sigmoid": 'base_lr: 0.05 momentum: 0.9 lr_policy: "sigmoid" gamma: 0.1 stepsize: 30',
 }
 
 
 @pytest.mark.parametrize("case", SGD)
-def test_sgd_takes_real_caffes_path(case: str, ask_both: Ask, tmp_path: Path) -> None:
+def test_sgd_moves_the_weights_as_real_caffe_does(case: str, ask_both: Ask, tmp_path: Path) -> None:
     request = {"solver": solver(SGD[case], tmp_path), "steps": UPDATES}
     assert_same_path(*ask_both(request, inputs()))
 
@@ -120,7 +120,7 @@ def test_sgd_takes_real_caffes_path(case: str, ask_both: Ask, tmp_path: Path) ->
 def test_sgd_updates_in_groups_as_one_by_one_to_the_bit(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a CPU, where both ways go: weights, history, and the diffs, which show the step taken."""
+    """On a CPU, where both work: weights, history, and the diffs, which show the step taken."""
     (tmp_path / "solver.prototxt").write_text(solver(SGD[case], tmp_path))
     found = []
     for way in (SGDSolver.update_weights, GroupedSGDSolver.update_groups):
@@ -163,7 +163,7 @@ CASES = {**SGD, **OTHERS}
 
 
 def kept(answer: Answer) -> dict[str, np.ndarray]:
-    """What is stored of a real run: its losses, and where the smaller parameters ended."""
+    """Return the stored part of a real run: its losses, and the smaller parameters at the end."""
     return {
         name: values
         for name, values in answer.items()
@@ -184,7 +184,7 @@ def test_every_solver_repeats_the_stored_run_of_real_caffe(case: str, tmp_path: 
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "clip" not in case])
-def test_no_tensor_of_an_update_is_made_elsewhere(
+def test_an_update_makes_no_tensor_on_another_device(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the meta device, where operations with the CPU's tensors fail as on a GPU."""
@@ -200,6 +200,8 @@ def test_no_tensor_of_an_update_is_made_elsewhere(
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_every_solver_type_takes_real_caffes_path(case: str, ask_both: Ask, tmp_path: Path) -> None:
+def test_every_solver_type_moves_the_weights_as_real_caffe_does(
+    case: str, ask_both: Ask, tmp_path: Path
+) -> None:
     request = {"solver": solver(OTHERS[case], tmp_path), "steps": UPDATES}
     assert_same_path(*ask_both(request, inputs()))

@@ -1,4 +1,4 @@
-"""Layers without bottoms, ArgMax, which has no gradient, and layers at work in place."""
+"""Layers without bottoms, ArgMax, which has no gradient, and layers in place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _MEMORY = "memory_data_param { batch_size: 2 channels: 3 height: 2 width: 1 }"
 
 
 @pytest.mark.parametrize("label_shape", [(6,), (6, 1, 1, 1)])
-def test_memory_data_walks_round_the_arrays(label_shape: tuple[int, ...], ask_both: Ask) -> None:
+def test_memory_data_wraps_around_the_arrays(label_shape: tuple[int, ...], ask_both: Ask) -> None:
     text = layer("MemoryData", "", "data label", f"{_MEMORY} transform_param {{ mirror: true }}")
     text += layer("InnerProduct", "data", "y", f"inner_product_param {{ {_FC} }}", "fc")
     arrays = {"images": normal(1, (6, 3, 2, 1)), "labels": whole(2, label_shape, 9)}
@@ -52,7 +52,7 @@ def test_memory_data_walks_round_the_arrays(label_shape: tuple[int, ...], ask_bo
     assert_same(*ask_both(request, arrays))
 
 
-def test_memory_data_shows_the_scripts_own_array(tmp_path: Path) -> None:
+def test_memory_data_uses_the_scripts_own_array(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(layer("MemoryData", "", "data label", _MEMORY))
     memory = torchcaffe.Net(path, torchcaffe.TEST)
@@ -93,7 +93,9 @@ def test_argmax_orders_values_and_ties_as_real_caffe(
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 6)])
-def test_argmax_of_few_axes_has_three_all_the_same(shape: tuple[int, ...], ask_both: Ask) -> None:
+def test_argmax_of_an_input_with_few_axes_still_has_three(
+    shape: tuple[int, ...], ask_both: Ask
+) -> None:
     request = {"net": one("ArgMax", "", shape), "backward": False}
     assert_same(*ask_both(request, {"x": whole(5, shape, 4)}), 0)
 
@@ -131,7 +133,7 @@ def test_layers_work_in_place_between_others(
     assert_same(*ask_both(asked, {"x": positive(3, (4, 3, 2))}))
 
 
-def test_batch_norm_uses_in_test_what_it_gathered_in_train(tmp_path: Path) -> None:
+def test_batch_norm_uses_in_test_the_statistics_gathered_in_train(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     fraction = 0.75
     parameters = f"batch_norm_param {{ moving_average_fraction: {fraction} eps: 0.5 }}"
@@ -151,7 +153,9 @@ def test_batch_norm_uses_in_test_what_it_gathered_in_train(tmp_path: Path) -> No
     np.testing.assert_allclose(found, (batches[0] - mean) / np.sqrt(variance + 0.5), rtol=1e-5)
 
 
-def test_blobs_given_in_the_prototxt_are_taken_and_nothing_is_drawn(ask_both: Ask) -> None:
+def test_blobs_given_in_the_prototxt_are_used_and_no_random_numbers_are_drawn(
+    ask_both: Ask,
+) -> None:
     blobs = "blobs { shape { dim: 2 dim: 3 } data: [1, 2, 3, 4, 5, 6] } "
     blobs += "blobs { shape { dim: 2 } data: [-1, 1] }"
     text = layer("InnerProduct", "x", "y", f"inner_product_param {{ {_FC} }} {blobs}", "given")
@@ -161,7 +165,7 @@ def test_blobs_given_in_the_prototxt_are_taken_and_nothing_is_drawn(ask_both: As
 
 
 def test_flatten_above_reshape_loses_the_diff_as_in_real_caffe(ask_both: Ask) -> None:
-    """Both share memory, and Flatten takes the blob between them away from Reshape."""
+    """Both share memory, and Flatten replaces the memory of the blob between them."""
     text = layer("Power", "x", "p", "power_param { scale: 2 }", "below")
     text += layer("Reshape", "p", "r", f"reshape_param {{ shape {{ {dims((2, 2, 6))} }} }}", "r")
     text += layer("Flatten", "r", "y", "", "f")

@@ -1,6 +1,6 @@
-"""Zeros of either sign, infinities, NaN, denormal and huge values come out as real Caffe's do.
+"""Zeros of either sign, infinities, NaN, denormal and huge values give real Caffe's results.
 
-Every value meets every other: as the second bottom where there are two, and as the top's diff.
+Every value is paired with every other: as the second bottom, if any, or as the top's diff.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VALUES = np.array(
     [-0.0, 0.0, INF, -INF, NAN, 1e-42, -1e-42, 3e38, -3e38, 1.5, -1.5, 40, -40, 1e9, -1e9],
     np.float32,
 )
-# each against each, in rows long enough for a processor's vectors, and with a rest
+# every pair, in rows longer than a processor's vectors and not a multiple of them
 FIRST, SECOND = (grid.astype(np.float32) for grid in np.meshgrid(VALUES, VALUES, indexing="ij"))
 
 ONE = {
@@ -93,7 +93,7 @@ IN_PLACE += ["bnll", "swish"]
 def assert_same_values(
     real: Answer, ours: Answer, names: list[str], rounding: float = 2e-6
 ) -> None:
-    """NaN where Caffe has NaN, and zeros and infinities of its sign; the rest up to rounding."""
+    """Assert NaN where Caffe has NaN, zeros and infinities of its sign, the rest up to rounding."""
     for name in names:
         expected, found = real[f"0/{name}"], ours[f"0/{name}"]
         kind, own = (
@@ -128,7 +128,9 @@ def test_a_layer_of_one_bottom_gives_real_caffes_zeros_infinities_and_nans(
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
-def test_in_place_too(name: str, ask_both: Ask) -> None:
+def test_a_layer_in_place_gives_real_caffes_zeros_infinities_and_nans(
+    name: str, ask_both: Ask
+) -> None:
     layer_type, parameters = ONE[name]
     copied = layer("Split", "x", "y z", name="copy")
     asked = {
@@ -142,8 +144,10 @@ def test_in_place_too(name: str, ask_both: Ask) -> None:
 
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("name", ["relu", "relu leaky", "relu falling"])
-def test_relu_of_values_that_need_no_second_pass(name: str, in_place: bool, ask_both: Ask) -> None:
-    """Without −inf and NaN, for which the tests above make it take the slower way."""
+def test_relu_without_negative_infinity_and_nan_gives_real_caffes_values(
+    name: str, in_place: bool, ask_both: Ask
+) -> None:
+    """In the tests above, −inf and NaN make it take the slower path; here it takes the other."""
     layer_type, parameters = ONE[name]
     x = np.where(np.isnan(FIRST) | (FIRST == -INF), np.float32(-3), FIRST)
     blob = "y" if in_place else "u"
@@ -177,7 +181,7 @@ def test_a_layer_of_two_bottoms_gives_real_caffes_zeros_infinities_and_nans(
     assert_same_values(real, ours, ["data/y", "diff/a", "diff/b"])
 
 
-def test_threshold_counts_nan_as_below(ask_both: Ask) -> None:
+def test_threshold_counts_nan_as_below_the_threshold(ask_both: Ask) -> None:
     text = net(layer("Threshold", "x", "y"), ("x", FIRST.shape), force_backward=False)
     real, ours = ask_both({"net": text, "backward": False}, {"x": FIRST})
     assert_same_values(real, ours, ["data/y"])
@@ -205,7 +209,7 @@ PRODUCTS = {
 def test_a_product_gives_real_caffes_zeros_infinities_and_nans(
     name: str, value: float, ask_both: Ask
 ) -> None:
-    """One such value among ordinary ones, of which each output sees it or does not."""
+    """Some outputs depend on one such value among ordinary ones, and others do not."""
     layer_type, parameters = PRODUCTS[name]
     x = np.random.default_rng(1).normal(size=(2, 2, 6, 7)).astype(np.float32)
     x[0, 1, 2, 3] = value
@@ -235,10 +239,10 @@ def pooled(settings: str) -> str:
 
 @pytest.mark.parametrize("name", POOLINGS)
 def test_max_pooling_ignores_nan_as_real_caffe_does(name: str, ask_both: Ask) -> None:
-    """Every value at many places of a window, and in each window an ordinary one too."""
+    """Every value occurs at many places of a window, and each window has an ordinary one."""
     draw = np.random.default_rng(4)
     x = draw.choice(VALUES, (2, 3, 8, 9))
-    x[:, :, ::2, ::2] = draw.normal(size=(2, 3, 4, 5))  # in each window but for the last column's
+    x[:, :, ::2, ::2] = draw.normal(size=(2, 3, 4, 5))  # in each window except the last column's
     x[:, :, :, 8] = draw.normal(size=(2, 3, 8))
     asked = {"net": pooled(POOLINGS[name]), "top_diffs": ["y"]}
     real, ours = ask_both(asked, {"x": x})
@@ -246,11 +250,13 @@ def test_max_pooling_ignores_nan_as_real_caffe_does(name: str, ask_both: Ask) ->
     assert np.isnan(x).sum() >= 20 and not np.isnan(ours["0/data/y"]).any()
 
 
-def test_a_window_without_a_number_pools_to_real_caffes_lowest_and_hands_no_diff_down(
+def test_a_pooling_window_without_a_number_gives_real_caffes_lowest_value_and_passes_no_diff_down(
     ask_both: Ask,
 ) -> None:
     x = np.random.default_rng(5).normal(size=(2, 3, 8, 9)).astype(np.float32)
-    x[0, 1, 2:4, 4:6] = NAN  # not in the first channel: before that, Caffe writes into no blob
+    x[0, 1, 2:4, 4:6] = (
+        NAN  # not in the first channel, where Caffe would write before the blob's memory
+    )
     x[1, 2, :2, :2] = -INF
     x[1, 2, 0, 2:4] = NAN, -INF
     x[1, 2, 1, 2:4] = -INF, NAN
@@ -258,15 +264,15 @@ def test_a_window_without_a_number_pools_to_real_caffes_lowest_and_hands_no_diff
     real, ours = ask_both(asked, {"x": x})
     assert_same_values(real, ours, ["data/y", "data/mask"])
     assert ours["0/data/mask"].min() == -1 and (ours["0/data/mask"] == -1).sum() == 3
-    # Caffe hands those three to the last value of the channel before
+    # Caffe adds those three diffs to the last value of the previous channel
     strays = ours["0/diff/x"].copy()
     for image, channel, *window in ((0, 1, 1, 2), (1, 2, 0, 0), (1, 2, 0, 1)):
         strays[image, channel - 1, -1, -1] += ours["0/diff/y"][(image, channel, *window)]
     np.testing.assert_allclose(real["0/diff/x"], strays, rtol=1e-6)
 
 
-def test_max_pooling_of_channels_last_memory_ignores_nan_too(tmp_path: Path) -> None:
-    """The order that convolutions hand on where fast/ is on."""
+def test_max_pooling_of_channels_last_memory_also_ignores_nan(tmp_path: Path) -> None:
+    """Convolutions pass on this memory order if fast/ is on."""
     x = np.random.default_rng(4).choice(VALUES, (2, 3, 8, 9))
     (tmp_path / "net.prototxt").write_text(pooled("kernel_size: 3 stride: 2 pad: 1"))
     found = []

@@ -1,4 +1,4 @@
-"""The stages train in the torch engine as in real Caffe: same losses, same way of every parameter.
+"""The stages train in the torch engine as in real Caffe: same losses, same updates.
 
 On the initial plateau even wrong gradients agree, so the engines start from weights whose loss has
 fallen by a fifth.
@@ -54,7 +54,7 @@ def real_images(archive: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def write_images(folder: Path, real: bool) -> None:
-    """An LMDB of drawn images, or of ``real`` ones where they are at hand."""
+    """Write an LMDB of drawn images, or of ``real`` ones if they are available."""
     images = list(drawn_images())
     archive = Path(os.environ.get("TINYNET_TEST_DATA", "")) / "tiny-imagenet-20.zip"
     if real and archive.is_file():
@@ -139,7 +139,7 @@ def assert_same_way(real: Answer, ours: Answer) -> None:
     ("number", "plain", "warm_up_lr"),
     [(1, True, 1e-2), (5, True, 3e-3), (6, True, 3e-3), (7, False, 3e-3)],
 )
-def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
+def test_fifty_iterations_of_a_stage_move_the_weights_as_real_caffe_does(
     number: int,
     plain: bool,
     warm_up_lr: float,
@@ -149,15 +149,15 @@ def test_fifty_iterations_of_a_stage_go_the_way_of_real_caffe(
     # forty real images behind dropout and random crops take too long to learn
     write_images(tmp_path, real=plain)
     weights = train_until_learning(write_solver(number, tmp_path, plain, warm_up_lr), tmp_path)
-    # small steps, which yet take a third off stage 1's loss: at large ones any rounding grows into
-    # another way, also between two real Caffes
+    # small steps, which still reduce stage 1's loss by a third: at large ones rounding grows into
+    # another path, even between two real Caffes
     solver = write_solver(number, tmp_path, plain, 1e-4)
     request = {"solver": solver.read_text(), "weights": str(weights), "steps": 50}
     assert_same_way(*ask_both(request))
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_every_stage_as_generated_starts_and_draws_as_real_caffe(
+def test_every_stage_as_generated_starts_and_draws_random_numbers_as_real_caffe_does(
     number: int, ask_both: Ask, tmp_path: Path
 ) -> None:
     """Initial weights to the bit; crops, mirrors and masks show in the losses of four updates."""

@@ -66,7 +66,7 @@ def setting(request: pytest.FixtureRequest) -> tuple[str, np.ndarray, list[Place
     return text, x, windows(shape, kernel, stride)
 
 
-def test_in_train_a_value_is_drawn_by_its_share_and_gets_the_diff(
+def test_in_train_a_value_is_drawn_in_proportion_to_its_size_and_gets_the_diff(
     setting: tuple[str, np.ndarray, list[Places]], tmp_path: Path
 ) -> None:
     text, x, places = setting
@@ -88,11 +88,11 @@ def test_in_train_a_value_is_drawn_by_its_share_and_gets_the_diff(
     np.testing.assert_allclose(below, diff, rtol=1e-6, atol=1e-7)
 
 
-def test_in_test_a_window_gives_its_values_weighted_by_themselves(
+def test_in_test_a_pooling_window_gives_the_mean_of_its_values_weighted_by_themselves(
     setting: tuple[str, np.ndarray, list[Places]], tmp_path: Path
 ) -> None:
     text, x, places = setting
-    x[0, 0] = 0  # which divides by nothing
+    x[0, 0] = 0  # a window whose sum is 0
     y = made(text, caffe.TEST, tmp_path).forward(x=x)["y"]
     expected = []
     for n, c in planes(x):
@@ -102,7 +102,7 @@ def test_in_test_a_window_gives_its_values_weighted_by_themselves(
     np.testing.assert_allclose(y.ravel(), expected, rtol=1e-6)
 
 
-def test_values_are_drawn_as_often_as_they_are_large(tmp_path: Path) -> None:
+def test_values_are_drawn_in_proportion_to_their_size(tmp_path: Path) -> None:
     parameters = "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
     net = made(one("Pooling", parameters, (4000, 1, 2, 2)), caffe.TRAIN, tmp_path)
     caffe.set_random_seed(3)
@@ -114,7 +114,7 @@ def test_values_are_drawn_as_often_as_they_are_large(tmp_path: Path) -> None:
     np.testing.assert_allclose(shares, [1 / 8, 2 / 8, 0, 5 / 8], atol=0.03)
 
 
-def test_where_no_value_can_be_drawn_the_top_is_zero_and_hands_nothing_down(tmp_path: Path) -> None:
+def test_if_no_value_can_be_drawn_the_top_is_zero_and_passes_no_diff_down(tmp_path: Path) -> None:
     parameters = "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
     net = made(one("Pooling", parameters, (1, 2, 2, 2)), caffe.TRAIN, tmp_path)
     x = np.zeros((1, 2, 2, 2), np.float32)
@@ -123,7 +123,7 @@ def test_where_no_value_can_be_drawn_the_top_is_zero_and_hands_nothing_down(tmp_
     assert not net.backward(y=np.ones((1, 2, 1, 1), np.float32))["x"].any()
 
 
-def test_a_pyramid_draws_in_every_phase(tmp_path: Path) -> None:
+def test_spatial_pyramid_pooling_draws_in_every_phase(tmp_path: Path) -> None:
     """As in Caffe, whose SPP does not tell its poolings the phase."""
     text = one("SPP", "spp_param { pyramid_height: 2 pool: STOCHASTIC }", (2, 3, 4, 4))
     net = made(text, caffe.TEST, tmp_path)

@@ -1,4 +1,4 @@
-"""What real Caffe computes wrongly, or ignores, without a word is refused."""
+"""What real Caffe silently computes wrongly or ignores is refused."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.torchcaffe.small_nets import layer
 
 _IN_PLACE = "cannot work in place"
 OURS = {
-    # it reads memory that is not the blob's
+    # Caffe reads memory outside the blob
     "a hinge label out of range": refused(
         "HingeLoss", "", (2, 3), (2,), message="labels must be in 0 … 2; got 3"
     ),
     "a stride in one direction": refused_convolution(
         "num_output: 1 kernel_size: 1 stride_h: 2", "stride"
     ),
-    # it computes from what it has overwritten
+    # Caffe computes from values that it has overwritten
     "concat in place": refused("Concat", "", X, X, tops="a", message=_IN_PLACE),
     "lrn in place": refused("LRN", "", X, tops="a", message=_IN_PLACE),
     "reduction in place": refused("Reduction", "", X, tops="a", message=_IN_PLACE),
@@ -29,7 +29,7 @@ OURS = {
 
 
 @pytest.mark.parametrize("case", OURS)
-def test_what_real_caffe_gets_wrong_without_a_word_is_refused(case: str) -> None:
+def test_what_real_caffe_silently_computes_wrongly_is_refused(case: str) -> None:
     text, message = OURS[case]
     labels = {"b": np.full(2, 3, np.float32)} if "Hinge" in text else {}
     with pytest.raises(torchcaffe.CaffeError, match=message):
@@ -57,7 +57,7 @@ def test_arrays_of_several_lengths_are_not_run_side_by_side(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("iter_size", [0, -1])
-def test_an_iteration_of_no_pass_is_refused(iter_size: int, tmp_path: Path) -> None:
+def test_an_iter_size_below_one_is_refused(iter_size: int, tmp_path: Path) -> None:
     """Real Caffe divides by the number, and every weight is NaN from then on."""
     (tmp_path / "net.prototxt").write_text(
         layer("DummyData", "", "x", "dummy_data_param { num: 1 }")

@@ -18,7 +18,7 @@ MODULES = {
 
 
 def write_points(folder: Path) -> None:
-    """Two classes of points that no plane parts, as HDF5 files for training and for tests."""
+    """Write two classes of points that no plane separates, as HDF5 files for training and tests."""
     h5py = pytest.importorskip("h5py")
     folder.mkdir()
     draw = np.random.RandomState(1)
@@ -54,7 +54,7 @@ FILES = {"logistic_regression": write_points}
         "regions",
     ],
 )
-def test_script_prints_what_it_prints_with_real_caffe(
+def test_a_script_prints_the_same_as_with_real_caffe(
     name: str, caffe_python: str, tmp_path: Path
 ) -> None:
     script = (SCRIPTS / f"{name}.py").read_text()

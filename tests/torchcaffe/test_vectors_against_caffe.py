@@ -1,4 +1,4 @@
-"""pycaffe's vectors: what may be assigned to them, and that all else is said at once, as there."""
+"""pycaffe's vectors: what may be assigned to them; anything else is an error at once."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ print(json.dumps({
 )
 
 
-def test_what_they_show_is_what_pycaffes_show(caffe_python: str, tmp_path: Path) -> None:
+def test_reading_the_vectors_gives_what_pycaffes_give(caffe_python: str, tmp_path: Path) -> None:
     real = json.loads(user_scripts.in_real_caffe(caffe_python, READ, tmp_path / "real").out)
     ours = json.loads(user_scripts.in_torchcaffe(READ, tmp_path / "ours").out)
     assert ours == real
@@ -108,11 +108,13 @@ before = set(dir(object())) | {"__module__", "__dict__", "__weakref__", "__insta
 print(json.dumps({key: sorted(set(dir(thing)) - before) for key, thing in things.items()}))
 """
 )
-# where pycaffe's own Python keeps what it has made once
+# attributes in which pycaffe's Python code caches results
 CACHES = {"_blobs_dict", "_params_dict", "_input_list", "_output_list", "_blob_loss_weights_dict"}
 
 
-def test_every_attribute_with_an_underscore_is_there_too(caffe_python: str, tmp_path: Path) -> None:
+def test_the_vectors_have_every_underscore_attribute_of_pycaffes(
+    caffe_python: str, tmp_path: Path
+) -> None:
     real = json.loads(user_scripts.in_real_caffe(caffe_python, UNDERSCORED, tmp_path / "real").out)
     ours = json.loads(user_scripts.in_torchcaffe(UNDERSCORED, tmp_path / "ours").out)
     for thing, names in real.items():
@@ -159,7 +161,7 @@ def test_a_blob_for_a_blob_takes_effect_where_the_shapes_agree(net: caffe.Net) -
     ],
 )
 def test_the_number_of_parameters_of_a_net_is_fixed(net: caffe.Net, change: object) -> None:
-    """pycaffe takes these, and breaks when it saves, loads or computes."""
+    """pycaffe accepts these changes, and fails when it saves, loads or computes."""
     assert callable(change)
     with pytest.raises(TypeError, match="length of this BlobVec is fixed once the net is made"):
         change(net.params["ip"])

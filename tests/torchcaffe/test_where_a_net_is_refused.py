@@ -25,7 +25,7 @@ _FC = 'type: "InnerProduct" bottom: "x" top: "y" inner_product_param { axis: 5 n
             "'tinynet manual layers-of-your-own'",
         ),
         (
-            # of two layers of one name, the one that runs
+            # of two layers with the same name, the one that runs
             f'layer {{ name: "data" {_MISSING} include {{ phase: TRAIN }} }}\n'
             f'layer {{ name: "data" {_MISSING} include {{ phase: TEST }} }}',
             "2: Data layer data: nowhere: no such LMDB folder",
@@ -40,7 +40,7 @@ _FC = 'type: "InnerProduct" bottom: "x" top: "y" inner_product_param { axis: 5 n
             "3: ReLU layer s: top blob 'y' is produced by multiple sources",
         ),
         (
-            # of the oldest format, whose layers stand inside others
+            # in the oldest format, which nests layers in others
             'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1\n'
             'layers { layer { name: "c" type: "conv" num_output: 0 } bottom: "x" top: "y" }',
             "2: Convolution layer c: ",
@@ -71,7 +71,7 @@ def test_a_solver_names_the_file_of_the_net_that_is_refused(tmp_path: Path) -> N
         caffe.get_solver(str(solver))
 
 
-def test_a_solver_whose_net_is_not_there_says_where_paths_start(
+def test_a_solver_whose_net_file_is_missing_says_where_paths_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -49,7 +49,7 @@ def _reference(
 @pytest.mark.parametrize("budget", [1, 4_000])
 @pytest.mark.parametrize(("narrow", "wide"), [(0, 1), (0, 1 << 30), (1 << 30, 1)])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
-def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
+def test_gathered_windows_give_the_gradient_for_any_cache_size(
     count, channels, outputs, size, kernel, stride, budget, narrow, wide, order, monkeypatch
 ) -> None:
     monkeypatch.setattr(window_products, "_BYTES", budget)
@@ -70,8 +70,8 @@ def test_gathered_windows_give_the_gradient_whatever_fits_into_the_cache(
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=1e-5)
 
 
-def test_on_a_gpu_windows_of_any_layer_are_gathered_whole(monkeypatch) -> None:
-    """On the meta device: the way that CPUs take for few channels goes image by image."""
+def test_on_a_gpu_windows_of_any_layer_are_gathered_at_once(monkeypatch) -> None:
+    """On the meta device.  The method that CPUs use for few channels works image by image."""
     monkeypatch.setattr(window_products, "_by_planes", None)
     monkeypatch.setattr(window_products, "_by_rows_of_windows", None)
     for channels in (3, 64):
@@ -81,7 +81,7 @@ def test_on_a_gpu_windows_of_any_layer_are_gathered_whole(monkeypatch) -> None:
         assert weights.shape == (7, channels, 5, 5) and bias.shape == (7,)
 
 
-def test_the_choice_depends_on_kind_and_device_alone() -> None:
+def test_the_choice_depends_only_on_kind_and_device() -> None:
     images = torch.zeros(1, 3, 7, 7)
     assert window_products.suits(images, (3, 3), False)
     assert not window_products.suits(images, (3, 3), True)
@@ -95,10 +95,10 @@ def test_the_choice_depends_on_kind_and_device_alone() -> None:
 
 
 @pytest.mark.parametrize("pad", ["", "pad: 2", "pad_h: 0 pad_w: 1"])
-def test_a_convolution_that_takes_them_hands_down_what_it_does_otherwise(
+def test_a_convolution_through_gathered_windows_passes_down_the_same_diff(
     pad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With padding: the way of a GPU, on a CPU."""
+    """Padding is included; the CPU then takes a GPU's path."""
     parameters = f"convolution_param {{ num_output: 4 kernel_size: 5 stride: 2 {pad} {GAUSSIAN} }}"
     (tmp_path / "net.prototxt").write_text(one("Convolution", parameters, (2, 3, 11, 9)))
     found = []

@@ -1,4 +1,4 @@
-"""With ``fast/`` switched off every layer and solver is the plain one, and Caffe's equal.
+"""With ``fast/`` switched off, every layer and solver is the plain one and equals Caffe's.
 
 The comparisons are those that the engine passes with ``fast/`` too.
 """
@@ -52,7 +52,7 @@ def made(folder: Path) -> caffe.Net:
     return caffe.Net(folder / "net.prototxt", caffe.TRAIN)
 
 
-def test_the_switch_decides_what_is_made(tmp_path: Path) -> None:
+def test_the_switch_decides_which_classes_are_made(tmp_path: Path) -> None:
     off = made(tmp_path)
     caffe.extensions.set_fast(True)
     on = made(tmp_path)
@@ -63,13 +63,13 @@ def test_the_switch_decides_what_is_made(tmp_path: Path) -> None:
     assert callable(caffe.extensions.view_predictor)
 
 
-def test_the_extension_that_only_saves_time_is_absent() -> None:
+def test_without_fast_the_extension_that_only_saves_time_is_absent() -> None:
     assert not hasattr(caffe.extensions, "view_predictor")
     assert hasattr(caffe.extensions, "health")
 
 
 @pytest.mark.parametrize(("value", "expected"), [(None, True), ("1", True), ("0", False)])
-def test_the_environment_switches_it_for_a_process(
+def test_an_environment_variable_switches_fast_off_for_a_process(
     value: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TINYNET_FAST", raising=False)
@@ -78,7 +78,7 @@ def test_the_environment_switches_it_for_a_process(
     assert Context().fast is expected
 
 
-def test_without_it_nothing_of_it_is_loaded() -> None:
+def test_without_fast_none_of_its_modules_are_loaded() -> None:
     code = (
         "import sys, tinynet.torchcaffe as caffe\n"
         "from tinynet.torchcaffe.layer import create_layer\n"
@@ -96,10 +96,12 @@ def test_layer_and_its_gradients_equal_real_caffes(name: str, ask_both: Ask) -> 
 
 
 @pytest.mark.parametrize("case", layers.LARGE)
-def test_convolution_of_many_channels_rounds_as_little_as_real_caffes(
+def test_a_convolution_of_many_channels_has_rounding_errors_as_small_as_real_caffes(
     case: str, ask_both: Ask
 ) -> None:
-    layers.test_convolution_of_many_channels_rounds_as_little_as_real_caffes(case, ask_both)
+    layers.test_a_convolution_of_many_channels_has_rounding_errors_as_small_as_real_caffes(
+        case, ask_both
+    )
 
 
 @pytest.mark.parametrize("value", [-0.0, 0.0, np.inf, -np.inf, np.nan, 1e-42])
@@ -111,9 +113,9 @@ def test_a_product_gives_real_caffes_zeros_infinities_and_nans(
 
 
 @pytest.mark.parametrize("case", ["momentum, lr changes", "L1"])
-def test_sgd_takes_real_caffes_path(case: str, ask_both: Ask, tmp_path: Path) -> None:
+def test_sgd_moves_the_weights_as_real_caffe_does(case: str, ask_both: Ask, tmp_path: Path) -> None:
     assert acceleration.stand_in(SGDSolver) is SGDSolver
-    solvers.test_sgd_takes_real_caffes_path(case, ask_both, tmp_path)
+    solvers.test_sgd_moves_the_weights_as_real_caffe_does(case, ask_both, tmp_path)
 
 
 def test_making_a_net_and_running_it_changes_nothing_of_the_process(tmp_path: Path) -> None:

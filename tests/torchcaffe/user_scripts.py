@@ -67,7 +67,7 @@ def in_torchcaffe(script: str, folder: Path, **modules: str) -> Said:
 
 @contextlib.contextmanager
 def as_caffe() -> Iterator[None]:
-    """``import caffe`` means this engine meanwhile."""
+    """Make ``import caffe`` mean this engine within the block."""
     before = {name: sys.modules.get(name) for name in MODULES}
     install_as_caffe()
     try:
@@ -90,7 +90,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)")
 
 
 def assert_says_the_same(real: str, ours: str, tolerance: float = 1e-4) -> None:
-    """Same lines, same words; numbers agree up to ``tolerance`` (relative, or absolute below 1)."""
+    """Assert equal lines and words; numbers up to ``tolerance`` (relative, absolute below 1)."""
     expected, found = real.splitlines(), ours.splitlines()
     for line_of_real, line_of_ours in zip(expected, found):
         assert _NUMBER.sub("#", line_of_ours) == _NUMBER.sub("#", line_of_real), line_of_ours

@@ -25,7 +25,7 @@ _TRANSFORMS = (
     "mirror: true crop_size: 4",
     "mean_value: 9 mean_value: 7 mean_value: 5",
 )
-# by whether they change encoded records, of a colour or of a gray image
+# by whether they change encoded records of a colour or of a gray image
 _COLOURS = {"gray": "force_color: true", "colour": "force_gray: true"}
 
 
@@ -45,7 +45,7 @@ def _data(source: Path, more: str = "", rest: str = "") -> str:
 
 
 def data(folder: Path) -> Iterator[Example]:
-    """Data layers, over records as they are and encoded."""
+    """Data layers over raw and encoded records."""
     raw = folder / "raw"
     write_store(raw, [(b"%d" % i, encode_datum(_pixels(i, 3, 6, 6), i)) for i in range(5)])
     for name, shape in (("gray", (6, 6)), ("colour", (6, 6, 3))):
@@ -59,7 +59,7 @@ def data(folder: Path) -> Iterator[Example]:
     for name, more in _COLOURS.items():
         written = _data(folder / name, rest=f"transform_param {{ {more} }}")
         yield net(f"data {more}", written, schema.NetParameter)
-    # an effect in a V1 net alone: here a warning
+    # takes effect only in a V1 net; here it causes a warning
     for more in (
         "rand_skip: 2",
         "scale: 2",

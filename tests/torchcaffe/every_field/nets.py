@@ -113,9 +113,8 @@ def layers() -> Iterator[Example]:
     for name, case in LAYERS.items():
         request = {key: value for key, value in case.request.items() if key != "net"}
         more = {"backward": True, **request, "inputs": case.arrays}
-        more["passes"] = (
-            2 if case.type == "BatchNorm" else 1
-        )  # of the second it remembers the first
+        # BatchNorm's second pass uses the statistics of the first
+        more["passes"] = 2 if case.type == "BatchNorm" else 1
         yield net(name, case.text, schema.NetParameter, **more)
     for name, written in _more_layers().items():
         shapes = {"x": (3, 5, 2, 2), "label": (3, 2, 2)} if "label" in written else {"x": (3, 5)}

@@ -26,7 +26,7 @@ _CLOCK = re.compile(r"\(\S+ iter/s, \S+s/")
 
 
 class Example(NamedTuple):
-    """A message, and how to see what is done with it."""
+    """A message, and how to observe what the engine does with it."""
 
     name: str
     message: Any
@@ -35,18 +35,18 @@ class Example(NamedTuple):
     only: tuple[str, ...] = ()
 
     def observe(self, message: Any) -> Seen:
-        """What is seen of ``message``; where it is refused, by which words."""
+        """Return what is observed of ``message``; if it is refused, the words of the error."""
         log = io.StringIO()
         try:
             with contextlib.redirect_stderr(log):
                 seen = self.see(message)
-        except Exception as error:  # a traceback instead of a refusal is another test's matter
+        except Exception as error:  # whether this is a refusal or a traceback, another test checks
             return {"refused": f"{type(error).__name__}: {error}"}
         seen["log"] = _lines(log.getvalue())
         return seen
 
     def fields(self) -> Iterator[tuple[tuple[str, str], Where]]:
-        """((message's name, field's name), where it is) of every field that is set."""
+        """Yield ((message's name, field's name), path) of every field that is set."""
         for field, where in _fields(self.message, ()):
             if not self.only or field[0] in self.only:
                 yield field, where
@@ -96,7 +96,7 @@ def _lines(log: str) -> list[str]:
 
 
 def same(one: Seen, other: Seen) -> bool:
-    """Whether two observations agree, to the bit."""
+    """Whether two observations are equal to the bit."""
     if set(one) != set(other):
         return False
     return all(_equal(one[key], other[key]) for key in one)
@@ -132,7 +132,7 @@ def solver(name: str, written: str, message_class: Any, folder: Path) -> Example
         os.chdir(work)
         try:
             (work / "solver.prototxt").write_text(text.format(message))
-            CONTEXT.seed(77)  # what draws without a random_seed draws the same again
+            CONTEXT.seed(77)  # without a random_seed, too, every run draws the same numbers
             made = caffe.get_solver(work / "solver.prototxt")
             made.solve()
             seen: Seen = {f"file {path.name}": path.read_bytes() for path in work.glob("*_iter_*")}

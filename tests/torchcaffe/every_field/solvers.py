@@ -68,7 +68,7 @@ def solvers(folder: Path) -> Iterator[Example]:
     )
     for written in examples:
         yield solver(written, written, schema.SolverParameter, folder)
-    # only the command line asks a solver for its device
+    # only the command line reads a solver's device
     on_gpu = f"{named} {_BASE} solver_mode: GPU device_id: 99"
     yield trained("on a GPU", on_gpu, schema.SolverParameter, folder)
     state = 'state { phase: TEST level: 1 stage: "noisy" }'

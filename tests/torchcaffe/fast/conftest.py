@@ -1,4 +1,4 @@
-"""What lies in ``fast/`` is tested wherever the environment has switched it off, too."""
+"""The tests of ``fast/`` run even if the environment has switched it off."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def _switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _draw(self: Dropout, values: torch.Tensor) -> torch.Tensor:
-    """As on a GPU, from torch's generator."""
+    """Draw from torch's generator, as on a GPU."""
     return (torch.rand(values.shape) >= self.ratio).to(torch.float32).mul_(self.scale)
 
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nets on the CPU are recorded and repeated, by ``recorder.Recorder``."""
+    """Record and repeat nets on the CPU with ``recorder.Recorder``."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setitem(graphs.BY_DEVICE, "cpu", Recorder)
     monkeypatch.setattr(Dropout, "_draw", _draw)

@@ -107,8 +107,8 @@ def assert_same(
     torch.testing.assert_close(without + given.bias[:, None, None], found[0], rtol=1e-5, atol=near)
 
 
-def assert_only_what_is_asked_for(way: Any, given: Drawn) -> None:
-    """A diff that nobody needs is not computed, and the others are as they were."""
+def assert_computes_only_the_requested(way: Any, given: Drawn) -> None:
+    """Assert that a diff that nobody needs is not computed, and that the others are unchanged."""
     operands = given.images, given.diff, given.weights
     both = way.backward(*operands, True, True)
     below, weights_diff, bias_diff = way.backward(*operands, False, True)
@@ -121,7 +121,7 @@ def assert_only_what_is_asked_for(way: Any, given: Drawn) -> None:
 
 
 def assert_rounds_no_worse(way: Any, given: Drawn) -> None:
-    """Its mean squared error is at most twice that of the plain formula's sums in float32."""
+    """Assert a mean squared error of at most twice that of the plain formula's float32 sums."""
     everything = zip(given.double().results(), given.summed_in_order(), _results(way, given))
     for reference, plain, transformed in everything:
         error = (transformed - reference).square().mean()

@@ -1,4 +1,4 @@
-"""What stands in for CUDA graphs on the CPU, where there is no GPU.
+"""A stand-in for CUDA graphs on machines without a GPU.
 
 It notes torch's calls while the work runs, undoes what they wrote, and a repetition makes the same
 calls, with the same tensors, and writes the results where they were.  As with a graph no Python
@@ -22,7 +22,7 @@ class _Calls(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[tuple[Any, Any, Any, Any]] = []
-        self.own: set[int] = set()  # memory that was made meanwhile
+        self.own: set[int] = set()  # memory allocated while recording
         self.overwritten: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __torch_dispatch__(
@@ -56,7 +56,7 @@ def _written(function: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
 
 
 class Recorder:
-    wrong = False  # whether repetitions draw other numbers than the work
+    wrong = False  # whether repetitions draw other random numbers than the work
 
     def __init__(self, device: torch.device) -> None:
         self.recordings = self.repetitions = 0

@@ -47,7 +47,7 @@ class Cuda:
         self.stream_now = self.main
         self.devices: list[object] = []
         self.default_generators = [Generator(), Generator()]
-        self.underway: list[object] = []  # pools into which the allocator records
+        self.underway: list[object] = []  # pools that the allocator currently records into
         self.released: list[object] = []
         self.modes: list[str] = []
         self.queues: list[Stream] = []
@@ -123,7 +123,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cuda]:
     graphs._recording_stream.cache_clear()
 
 
-def test_the_stand_ins_have_torchs_own_names() -> None:
+def test_the_stand_ins_use_names_that_torch_has() -> None:
     own = {name for name in dir(Cuda) if not name.startswith("_")} - {"end", "release"}
     assert {name for name in (*own, "default_generators") if not hasattr(torch.cuda, name)} == set()
     for name in ("clone_state", "graphsafe_set_state"):
@@ -135,7 +135,7 @@ def test_the_stand_ins_have_torchs_own_names() -> None:
     assert bound.arguments["pool"] == (0, 7) and bound.arguments["stream"] == "a stream"
 
 
-def test_work_is_made_ready_and_recorded_in_one_stream_of_its_own_gpu(cuda: Cuda) -> None:
+def test_work_is_warmed_up_and_recorded_in_one_stream_of_its_own_gpu(cuda: Cuda) -> None:
     recorder = graphs.CudaGraphs(GPU)
     where: list[Stream] = []
     recorder.warm_up(lambda: where.append(cuda.stream_now))
@@ -144,14 +144,16 @@ def test_work_is_made_ready_and_recorded_in_one_stream_of_its_own_gpu(cuda: Cuda
     (queue,) = cuda.queues
     assert where == [queue, queue] and queue.name == GPU
     assert cuda.devices == [GPU, "back"] * 2
-    # what was asked for before comes first, and what comes after waits for it
+    # the recording waits for earlier work, and later work waits for the recording
     assert queue.waited == [cuda.main] and cuda.main.waited == [queue]
-    assert cuda.modes == ["thread_local"]  # a reader's thread may ask for page-locked memory
+    assert cuda.modes == [
+        "thread_local"
+    ]  # a reader's thread may allocate page-locked memory meanwhile
     assert recorder.failed() == "" and cuda.released == []
 
 
 @pytest.mark.parametrize("fails_to_end", [True, False])
-def test_after_a_recording_that_failed_torch_is_as_it_was(cuda: Cuda, fails_to_end: bool) -> None:
+def test_a_failed_recording_leaves_torch_unchanged(cuda: Cuda, fails_to_end: bool) -> None:
     cuda.fails_to_end = fails_to_end
     recorder, other = graphs.CudaGraphs(GPU), graphs.CudaGraphs(GPU)
 
@@ -161,12 +163,12 @@ def test_after_a_recording_that_failed_torch_is_as_it_was(cuda: Cuda, fails_to_e
     with pytest.raises(RuntimeError):
         recorder.record(work)
     assert cuda.stream_now is cuda.main
-    assert cuda.underway == []  # else the allocator would free nothing any more
-    # a pool that torch has ended itself it gives back itself, with the graph
+    assert cuda.underway == []  # otherwise the allocator would free nothing from then on
+    # if torch ended the pool itself, it also releases it, with the graph
     assert cuda.released == ([(1, (0, 7))] if fails_to_end else [])
     generator = cuda.default_generators[1]
     assert not generator.recording and generator.state == "seed and offset"
-    # what was recorded before draws from the state that was left behind
+    # earlier recordings draw from the generator state that was left behind
     assert "a recording has failed on this GPU before (" in recorder.failed()
     assert other.failed() == recorder.failed() and "\n" not in other.failed()
     assert graphs.CudaGraphs(torch.device("cuda", 0)).failed() == ""

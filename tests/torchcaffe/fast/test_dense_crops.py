@@ -1,4 +1,4 @@
-"""All crops of an image from one pass, against running the same net on each crop by itself."""
+"""One pass for all crops of an image gives what the net gives for each crop alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGES = sorted(path.parent.name for path in ROOT.glob("prototxt/stage[1-7]_*/de
 
 
 def give_weights(net, seed: int = 0) -> None:
-    """Weights that carry signal through any depth; a deploy net states no fillers."""
+    """Set weights that carry a signal through any depth; a deploy net states no fillers."""
     generator = np.random.default_rng(seed)
     for blobs in net.params.values():
         for blob in blobs:
@@ -31,12 +31,12 @@ def give_weights(net, seed: int = 0) -> None:
 
 
 def predict_crops(net, images, origins, mirror: bool = False) -> np.ndarray:
-    """The net's outputs N×V×K, the first layers run on whole images."""
+    """Return the net's outputs N×V×K, with the first layers run on whole images."""
     return ViewPredictor(net, origins, mirror, measure=False)(images)
 
 
-def one_by_one(net, images, origins, mirror) -> np.ndarray:
-    """The net's outputs N×V×K, every crop cut out and run by itself."""
+def run_one_by_one(net, images, origins, mirror) -> np.ndarray:
+    """Return the net's outputs N×V×K, with every crop cut out and run alone."""
     name = net.inputs[0]
     _, channels, height, width = net.blobs[name].data.shape
     net.blobs[name].reshape(1, channels, height, width)
@@ -143,7 +143,7 @@ def stacks(draw) -> str:
     mirror=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_any_net_and_any_crops_give_what_each_crop_gives_by_itself(
+def test_for_any_net_and_any_crops_the_shared_pass_equals_each_crop_run_alone(
     tmp_path_factory, layers, image, margin, places, mirror, seed
 ):
     height, width = image[0] - margin[0], image[1] - margin[1]
@@ -152,7 +152,7 @@ def test_any_net_and_any_crops_give_what_each_crop_gives_by_itself(
         net = net_of(tmp_path_factory.getbasetemp(), layers, (height, width))
     except caffe.CaffeError:  # a kernel that does not fit
         assume(False)
-    # statistics of the batch make a crop depend on its companions: no net to predict with
+    # batch statistics would make a crop depend on the others in its batch
     assume(not any(getattr(layer, "use_global_stats", True) is False for layer in net.layers))
     give_weights(net, seed)
     for layer, blobs in net.params.items():
@@ -164,7 +164,7 @@ def test_any_net_and_any_crops_give_what_each_crop_gives_by_itself(
     before = images.copy()
     shared = predict_crops(net, images, origins, mirror)
     np.testing.assert_array_equal(images, before)
-    expected = one_by_one(net, images, origins, mirror)
+    expected = run_one_by_one(net, images, origins, mirror)
     scale = max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(shared, expected, atol=1e-5 * scale)
 
@@ -179,8 +179,8 @@ FC = (
 )
 
 
-def cells_run(net, images, origins, monkeypatch) -> list[tuple[int, int]]:
-    """Height and width of each map that a layer was run on while sharing."""
+def map_sizes_run(net, images, origins, monkeypatch) -> list[tuple[int, int]]:
+    """Return height and width of each map that a shared layer ran on."""
     seen = []
     run = dense_crops._Group.run
 
@@ -194,22 +194,22 @@ def cells_run(net, images, origins, monkeypatch) -> list[tuple[int, int]]:
     return seen
 
 
-def test_padding_is_not_shared_and_small_crops_far_apart_are_not_either(tmp_path, monkeypatch):
+def test_padded_layers_and_small_crops_far_apart_are_not_shared(tmp_path, monkeypatch):
     images = np.zeros((1, 2, 12, 12), np.float32)
     corners = [(0, 0), (0, 2), (2, 0), (2, 2)]
     shares = net_of(tmp_path, CONV % "" + FC % "conv", (10, 10))
-    assert cells_run(shares, images, corners, monkeypatch) == [(12, 12)]
+    assert map_sizes_run(shares, images, corners, monkeypatch) == [(12, 12)]
     padded = net_of(tmp_path, CONV % "pad: 1" + FC % "conv", (10, 10))
-    assert cells_run(padded, images, corners, monkeypatch) == []
+    assert map_sizes_run(padded, images, corners, monkeypatch) == []
     strided = net_of(tmp_path, CONV % "stride: 2" + FC % "conv", (9, 9))
     odd = [(0, 0), (1, 0), (2, 2)]
-    assert cells_run(strided, images, odd, monkeypatch) == [(11, 11), (9, 9)]
+    assert map_sizes_run(strided, images, odd, monkeypatch) == [(11, 11), (9, 9)]
     small = net_of(tmp_path, CONV % "" + FC % "conv", (4, 4))
     far = [(0, 0), (0, 8), (8, 0), (8, 8)]
-    assert cells_run(small, images, far, monkeypatch) == [(4, 4)] * 4
+    assert map_sizes_run(small, images, far, monkeypatch) == [(4, 4)] * 4
 
 
-def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
+def test_sharing_ends_at_a_blob_that_two_layers_read(tmp_path):
     both = 'layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "data" top: "sum" }'
     same_shape = CONV.replace("num_output: 4 kernel_size: 3 %s", "num_output: 2 kernel_size: 1")
     net = net_of(tmp_path, same_shape + both + FC % "sum", (5, 5))
@@ -219,12 +219,12 @@ def test_a_blob_that_two_layers_read_ends_what_is_shared(tmp_path):
     origins = [(0, 0), (2, 1)]
     np.testing.assert_allclose(
         predict_crops(net, images, origins, True),
-        one_by_one(net, images, origins, True),
+        run_one_by_one(net, images, origins, True),
         atol=1e-5,
     )
 
 
-def test_many_images_go_through_in_passes(tmp_path, monkeypatch):
+def test_many_images_are_split_into_several_passes(tmp_path, monkeypatch):
     net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
     give_weights(net)
     images = np.random.default_rng(0).normal(size=(7, 2, 6, 6)).astype(np.float32)
@@ -242,7 +242,7 @@ def test_many_images_go_through_in_passes(tmp_path, monkeypatch):
         ((1, 3, 6, 6), [(0, 0)], "takes inputs of shape"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, shape, origins, says):
+def test_images_or_crops_that_do_not_fit_the_net_are_refused(tmp_path, shape, origins, says):
     net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
     with pytest.raises(caffe.CaffeError, match=says):
         predict_crops(net, np.zeros(shape, np.float32), origins)
@@ -255,27 +255,27 @@ def test_a_net_in_the_train_phase_is_refused(tmp_path):
         predict_crops(net, np.zeros((1, 2, 6, 6), np.float32), [(0, 0)])
 
 
-def a_predictor(tmp_path: Path, **how: Any) -> tuple[ViewPredictor, np.ndarray, np.ndarray]:
-    """A predictor of bytes, some images, and what is expected of them."""
+def make_predictor(tmp_path: Path, **how: Any) -> tuple[ViewPredictor, np.ndarray, np.ndarray]:
+    """Return a predictor that takes bytes, some images, and the expected outputs."""
     net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 5))
     give_weights(net)
     images = np.random.default_rng(0).integers(0, 256, (7, 2, 6, 6)).astype(np.uint8)
     mean = np.random.default_rng(1).uniform(90, 160, (2, 6, 6)).astype(np.float32)
     origins = [(0, 0), (1, 1)]
     values = (images - mean) * np.float32(0.0625)
-    expected = one_by_one(net, values, origins, True)
+    expected = run_one_by_one(net, values, origins, True)
     return ViewPredictor(net, origins, True, mean, 0.0625, **how), images, expected
 
 
 def test_bytes_are_transformed_as_caffe_does_before_they_are_cut(tmp_path):
-    predictor, images, expected = a_predictor(tmp_path)
+    predictor, images, expected = make_predictor(tmp_path)
     assert predictor.shares and predictor.views == 4
     np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("slow", ["shared", "by themselves"])
-def test_the_way_that_was_quicker_on_the_first_batch_stays(tmp_path, monkeypatch, slow):
-    predictor, images, expected = a_predictor(tmp_path, measure=True)
+def test_the_method_that_was_faster_on_the_first_batch_is_kept(tmp_path, monkeypatch, slow):
+    predictor, images, expected = make_predictor(tmp_path, measure=True)
     clock = [0.0]
     ways = []
     run = dense_crops._predict
@@ -289,13 +289,13 @@ def test_the_way_that_was_quicker_on_the_first_batch_stays(tmp_path, monkeypatch
     monkeypatch.setattr(dense_crops, "_predict", timed)
     np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
     np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
-    # both ways are tried until they are warm and could be recorded, and once to be timed
+    # each method runs until it is warm and could be recorded, and once more to be timed
     stays = slow != "shared"
     assert ways == [True] * 4 + [False] * 4 + [stays] * 2 and predictor.shares == stays
 
 
-def test_a_batch_that_memory_cannot_hold_goes_through_in_halves(tmp_path, monkeypatch):
-    predictor, images, expected = a_predictor(tmp_path)
+def test_a_batch_that_does_not_fit_in_memory_is_halved(tmp_path, monkeypatch):
+    predictor, images, expected = make_predictor(tmp_path)
     tried = []
     run = dense_crops._predict
 
@@ -313,10 +313,10 @@ def test_a_batch_that_memory_cannot_hold_goes_through_in_halves(tmp_path, monkey
     assert set(tried) == {1}
 
 
-def test_a_batch_that_memory_cannot_hold_while_ways_are_compared_goes_through_in_halves(
+def test_a_batch_that_does_not_fit_in_memory_while_methods_are_compared_is_halved(
     tmp_path, monkeypatch
 ):
-    predictor, images, expected = a_predictor(tmp_path, measure=True)
+    predictor, images, expected = make_predictor(tmp_path, measure=True)
     run = dense_crops._predict
 
     def without_room_for_the_crops_of_four(net, groups, dense, views):
@@ -329,17 +329,17 @@ def test_a_batch_that_memory_cannot_hold_while_ways_are_compared_goes_through_in
 
 
 @pytest.mark.parametrize("mean", [(2, 1, 1), (2, 6, 6)])
-def test_the_only_crop_is_cut_before_it_is_transformed_less_its_own_mean(tmp_path, mean):
+def test_a_single_crop_is_cut_before_its_own_part_of_the_mean_is_subtracted(tmp_path, mean):
     net = net_of(tmp_path, CONV % "" + FC % "conv", (5, 4))
     give_weights(net)
     images = np.random.default_rng(0).integers(0, 256, (7, 2, 6, 6)).astype(np.uint8)
     values = np.random.default_rng(1).uniform(90, 160, mean).astype(np.float32)
-    expected = one_by_one(net, (images - values) * np.float32(0.0625), [(1, 2)], False)
+    expected = run_one_by_one(net, (images - values) * np.float32(0.0625), [(1, 2)], False)
     predictor = ViewPredictor(net, [(1, 2)], False, values, 0.0625)
     np.testing.assert_allclose(predictor(images), expected, atol=1e-5)
 
 
-def test_a_net_gives_a_crop_the_same_before_and_after_whole_images_went_through_it(tmp_path):
+def test_a_net_gives_a_crop_the_same_result_before_and_after_it_ran_whole_images(tmp_path):
     pool = (
         'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" '
         "pooling_param { pool: AVE kernel_size: 2 stride: 2 } }"
@@ -354,8 +354,8 @@ def test_a_net_gives_a_crop_the_same_before_and_after_whole_images_went_through_
     np.testing.assert_array_equal(net.forward(data=crops)["fc"], before)
 
 
-def test_a_single_image_that_memory_cannot_hold_is_an_error(tmp_path, monkeypatch):
-    predictor, images, _ = a_predictor(tmp_path)
+def test_a_single_image_that_does_not_fit_in_memory_is_an_error(tmp_path, monkeypatch):
+    predictor, images, _ = make_predictor(tmp_path)
 
     def no_room(*_: Any) -> None:
         raise torch.OutOfMemoryError

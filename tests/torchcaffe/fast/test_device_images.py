@@ -1,6 +1,6 @@
-"""Images that a GPU stores and cuts itself: the very batches of the CPU, and of real Caffe.
+"""Images that a GPU stores and crops itself give the batches of the CPU and of real Caffe.
 
-There is no GPU in most places, so the same functions run here on the CPU's own memory.
+Most test machines have no GPU, so the same functions run here on the CPU's memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_r
 CPU = torch.device("cpu")
 BYTES = [name for name, (store, *_) in asked.TRANSFORMS.items() if store in ("bytes", "square")]
 AUGMENTED = "mirror: true crop_size: 5 mean_value: 100.3 scale: 0.017"
-RECORDS, BATCH = 23, 4  # of which no epoch ends with a batch
+RECORDS, BATCH = 23, 4  # an epoch never ends with a batch
 
 
 @asked.by_both
@@ -65,7 +65,7 @@ def test_a_device_cuts_caffes_batches(
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("device") / "lmdb"
     images = np.random.RandomState(3).randint(0, 256, (RECORDS, 3, 9, 8)).astype(np.uint8)
-    labels = 2**24 - 9 + np.arange(RECORDS)  # the last ones are not exact in float32
+    labels = 2**24 - 9 + np.arange(RECORDS)  # the last labels are not exact in float32
     write_store(path, ((b"%04d" % i, encode_datum(p, labels[i])) for i, p in enumerate(images)))
     return path
 
@@ -115,7 +115,8 @@ def test_the_reader_gives_the_same_batches_for_a_device_from_every_position(
         assert take(there, 5) == take(here, 5)
         assert there.position.record == here.position.record
         positions.append(here.position)
-    for position in reversed(positions):  # the device has all, some or none of what comes
+    # the device already stores all, some or none of the images that follow
+    for position in reversed(positions):
         for reader in (here, there, late := open_reader()):
             reader.seek(position)
         expected = take(here, 9)
@@ -123,7 +124,7 @@ def test_the_reader_gives_the_same_batches_for_a_device_from_every_position(
         assert take(late, 9) == expected
 
 
-def test_after_an_epoch_nothing_but_plans_is_brought(
+def test_after_an_epoch_only_plans_are_copied_to_the_device(
     open_reader: Callable[..., PlanReader],
 ) -> None:
     reader = open_reader()
@@ -145,7 +146,7 @@ def test_images_that_a_device_cannot_store_are_cut_on_the_host(
     assert take(open_reader(path), 15) == take(open_reader(path, on_device=False), 15)
 
 
-def test_a_set_is_stored_in_a_quarter_of_the_free_memory_or_not_at_all(
+def test_a_data_set_is_stored_in_a_quarter_of_the_free_memory_or_not_at_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpu = torch.device("cuda", 1)

@@ -1,6 +1,6 @@
-"""Tests and predictions that are recorded and repeated give the bits of those that are not.
+"""Recorded and repeated tests and predictions give the bits of the plain path.
 
-There is no GPU in most places, where ``recorder.Recorder`` stands in for CUDA graphs.
+Most test machines have no GPU, so ``recorder.Recorder`` stands in for CUDA graphs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def messages(text: str) -> list[str]:
     return [line.partition("] ")[2] for line in text.splitlines()]
 
 
-def with_tests(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A solver that has trained and been tested."""
+def trained_and_tested(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a solver that has trained 19 iterations, with its tests."""
     monkeypatch.setenv(recorded_passes.VARIABLE, "1" if recorded else "0")
     torch.manual_seed(7)
     solver = caffe.get_solver(path)
@@ -37,15 +37,15 @@ def with_tests(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 @pytest.mark.parametrize("stage", [1, 7])
-def test_repeated_tests_say_the_scores_of_the_plain_path(
+def test_repeated_tests_log_the_scores_of_the_plain_path(
     stages: Path, stage: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    """While the weights change between two tests, and every test begins at another record."""
+    """The weights change between two tests, and every test begins at another record."""
     path = small_stages.write_stage(stages, stage, test_interval=3)
     monkeypatch.setenv("GLOG_minloglevel", "0")
     said, solvers = [], []
     for recorded in (False, True):
-        solvers.append(with_tests(path, recorded, monkeypatch))
+        solvers.append(trained_and_tested(path, recorded, monkeypatch))
         lines = messages(capfd.readouterr().err)
         said.append([line for line in lines if "Test " in line or "test net are" in line])
     plain, repeated = solvers
@@ -72,11 +72,11 @@ def test_repeated_tests_say_the_scores_of_the_plain_path(
         ("fails", "torch cannot record it (operation not permitted)"),
     ],
 )
-def test_an_unusual_test_keeps_to_the_plain_path_and_says_why_once(
+def test_a_test_that_cannot_be_repeated_stays_on_the_plain_path_and_logs_the_reason_once(
     stages: Path, unusual: str, why: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     path = small_stages.write_stage(stages, 7, test_interval=3, max_iter=9)
-    plain = with_tests(path, False, monkeypatch)
+    plain = trained_and_tested(path, False, monkeypatch)
 
     def fail(self: Recorder, work: graphs.Work) -> None:
         work()
@@ -115,7 +115,7 @@ def images(count: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shares", [True, False])
-def test_repeated_predictions_are_those_of_the_plain_path_to_the_bit(
+def test_repeated_predictions_equal_those_of_the_plain_path_to_the_bit(
     tmp_path: Path, shares: bool, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     repeated, net = predictor(tmp_path, shares)
@@ -129,12 +129,13 @@ def test_repeated_predictions_are_those_of_the_plain_path_to_the_bit(
         kept.append((repeated(some), plain(some)))
     recorder = repeated._run._graphs
     assert isinstance(recorder, Recorder) and recorder.recordings == 1
-    assert recorder.repetitions == 5  # one to be compared, and those after two that were not
-    last = images(3, 9)  # a batch of another size, as the last of a set is, is done plainly
+    # one for the comparison, and every prediction after the first two
+    assert recorder.repetitions == 5
+    last = images(3, 9)  # a batch of another size, such as the last one, takes the plain path
     kept.append((repeated(last), plain(last)))
     kept.append((repeated(some), plain(some)))
     assert recorder.repetitions == 6
-    # what was returned stays as it was
+    # later predictions leave the returned arrays unchanged
     for found, expected in kept:
         np.testing.assert_array_equal(found.view(np.int32), expected.view(np.int32))
     for each in (net, other):
@@ -144,7 +145,7 @@ def test_repeated_predictions_are_those_of_the_plain_path_to_the_bit(
     assert said == [f"Predictions {REPEATED}"]
 
 
-def test_predictions_are_plain_again_once_a_recording_has_failed_elsewhere(
+def test_predictions_return_to_the_plain_path_once_a_recording_has_failed_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     repeated, _ = predictor(tmp_path)
@@ -166,7 +167,7 @@ def test_predictions_are_plain_again_once_a_recording_has_failed_elsewhere(
     ]
 
 
-def test_memory_that_repetitions_write_to_stays_when_a_larger_batch_takes_another(
+def test_memory_that_repetitions_write_to_is_kept_when_a_larger_batch_takes_new_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def record(self: Recorder, work: graphs.Work) -> graphs.Work:
@@ -176,7 +177,7 @@ def test_memory_that_repetitions_write_to_stays_when_a_larger_batch_takes_anothe
     monkeypatch.setattr(Recorder, "record", record)
     repeated, net = predictor(tmp_path, shares=False)
     repeated(images(4, 0))
-    seen = net.blobs["data"].data  # results are copied to where a script looks
+    seen = net.blobs["data"].data  # results are copied to the memory that a script has seen
     place = seen.__array_interface__["data"][0]
     for seed in range(3):
         repeated(images(4, seed))
@@ -195,7 +196,7 @@ def test_memory_that_repetitions_write_to_stays_when_a_larger_batch_takes_anothe
         ("fails", "torch cannot record it (operation not permitted)"),
     ],
 )
-def test_what_cannot_be_recorded_is_predicted_plainly_and_said_once(
+def test_what_cannot_be_recorded_is_predicted_on_the_plain_path_and_logged_once(
     tmp_path: Path, unusual: str, why: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     layers = CONV % "" + FC % "conv"

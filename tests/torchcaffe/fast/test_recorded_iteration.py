@@ -1,6 +1,6 @@
-"""Iterations that are recorded and repeated give the bits of those that are not.
+"""Recorded and repeated iterations give the bits of the plain path.
 
-There is no GPU in most places, where ``recorder.Recorder`` stands in for CUDA graphs.
+Most test machines have no GPU, so ``recorder.Recorder`` stands in for CUDA graphs.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def made(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("iter_size", [1, 2])
 @pytest.mark.parametrize("stage", [1, 7])
-def test_repeated_iterations_leave_the_bits_of_the_plain_path_and_say_the_same(
+def test_repeated_iterations_leave_the_bits_of_the_plain_path_and_log_the_same(
     stages: Path, stage: int, iter_size: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    """Through tests, displays and a step of the rate, and beside a plain iteration in between."""
+    """The run includes tests, displays and a step of the learning rate."""
     path = small_stages.write_stage(stages, stage, iter_size=iter_size, stepvalue=19)
     monkeypatch.setenv("GLOG_minloglevel", "0")
     said, solvers = [], []
@@ -69,7 +69,7 @@ def test_a_run_resumes_exactly_whether_its_iterations_are_repeated_or_not(
     path = small_stages.write_stage(stages, 7, snapshot=16)
     whole = made(path, True, monkeypatch)
     whole.step(16)
-    drawn = torch.get_rng_state()  # on a GPU a part of the complete state
+    drawn = torch.get_rng_state()  # on a GPU this is a part of the complete state
     whole.step(14)
     assert whole.recorded.recorded == 1
     state = path.with_name("snapshot_iter_16.solverstate")
@@ -82,7 +82,7 @@ def test_a_run_resumes_exactly_whether_its_iterations_are_repeated_or_not(
         assert_equal(whole, resumed)
 
 
-def test_what_makes_a_recording_stale_has_it_made_anew(
+def test_every_change_that_makes_a_recording_stale_causes_a_new_one(
     stages: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = small_stages.write_stage(stages, 7, test_interval=1000)
@@ -127,10 +127,10 @@ def test_what_makes_a_recording_stale_has_it_made_anew(
     recorder = repeated.recorded.graphs
     before = recorder.repetitions
     repeated.step(1)
-    assert recorder.repetitions == before + 2  # passes and update
+    assert recorder.repetitions == before + 2  # the passes and the update
 
 
-def test_where_the_rate_changes_each_time_the_log_says_that_updates_are_not_repeated(
+def test_where_the_rate_changes_every_iteration_the_log_says_that_updates_are_not_repeated(
     stages: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     path = small_stages.write_stage(
@@ -144,7 +144,7 @@ def test_where_the_rate_changes_each_time_the_log_says_that_updates_are_not_repe
     recorder = repeated.recorded.graphs
     before = recorder.repetitions
     repeated.step(2)
-    assert recorder.repetitions == before + 2  # of the passes alone
+    assert recorder.repetitions == before + 2  # only the passes
     lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
     assert [line for line in lines if re.match("Iterations are", line)] == [
         "Iterations are repeated as a CUDA graph, which gave the plain path's bits; but not the "
@@ -155,7 +155,7 @@ def test_where_the_rate_changes_each_time_the_log_says_that_updates_are_not_repe
 
 @pytest.fixture
 def on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU, where what a script has been given counts as newer than the tensor."""
+    """As on a GPU, an array given to a script counts as newer than the tensor."""
     given = Part.numpy
 
     def numpy(self: Part, shape: tuple[int, ...]) -> np.ndarray:
@@ -167,12 +167,12 @@ def on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("on_a_device")
-def test_a_script_that_looks_at_every_iteration_sees_the_same_and_has_it_repeated(
+def test_a_script_that_reads_blobs_every_iteration_sees_the_same_values_from_repeated_iterations(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As pycaffe's users write their loops: loss, labels, a gradient and weights after each step.
+    """It reads loss, labels, a gradient and weights after each step, as pycaffe's users do.
 
-    At one of them it writes into the weights, too.
+    After one of the steps it also writes into the weights.
     """
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
     seen, solvers = [], []
@@ -198,10 +198,10 @@ def test_a_script_that_looks_at_every_iteration_sees_the_same_and_has_it_repeate
 
 
 @pytest.mark.usefixtures("on_a_device")
-def test_what_a_script_fills_after_the_recording_is_read(
+def test_values_that_a_script_fills_in_after_the_recording_are_used(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an Input, too, into which a layer works in place."""
+    """Here into the top of an Input layer, which another layer changes in place."""
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
     _with(
         path,
@@ -220,7 +220,7 @@ def test_what_a_script_fills_after_the_recording_is_read(
     assert solver.recorded.repeated
 
 
-def test_what_changes_at_every_iteration_ends_in_one_line_of_the_log(
+def test_a_net_that_changes_every_iteration_is_no_longer_repeated_and_the_log_says_so_once(
     stages: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
@@ -240,7 +240,7 @@ def test_what_changes_at_every_iteration_ends_in_one_line_of_the_log(
 
 
 def _with(path: Path, source: str) -> None:
-    """Add layers to the training net, before its first InnerProduct."""
+    """Add layers to the training net, before its first Convolution."""
     where = path.with_name("train_val.prototxt")
     net = text.read(where, schema.NetParameter)
     more = text.parse(source, schema.NetParameter, "more")
@@ -262,7 +262,7 @@ def _with(path: Path, source: str) -> None:
         ("fails", "torch cannot record it (operation not permitted)"),
     ],
 )
-def test_what_is_unusual_keeps_to_the_plain_path_and_says_why_once(
+def test_iterations_that_cannot_be_repeated_stay_on_the_plain_path_and_the_reason_is_logged_once(
     stages: Path, unusual: str, said: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     path = small_stages.write_stage(
@@ -301,10 +301,10 @@ def test_what_is_unusual_keeps_to_the_plain_path_and_says_why_once(
     assert_equal(*solvers)
 
 
-def test_where_a_later_recording_fails_the_plain_path_goes_on_with_the_same_bits(
+def test_when_a_later_recording_fails_the_plain_path_continues_with_the_same_bits(
     stages: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    """The update, at the rate after a step; and then nothing on that device is repeated."""
+    """The update at the rate after a step fails; then nothing on that device is repeated."""
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000, stepvalue=17)
     plain = made(path, False, monkeypatch)
     plain.step(26)
@@ -332,10 +332,10 @@ def test_where_a_later_recording_fails_the_plain_path_goes_on_with_the_same_bits
     assert_equal(plain, repeated)
 
 
-def test_a_recording_that_failed_elsewhere_ends_this_one(
+def test_a_recording_that_failed_elsewhere_ends_the_use_of_this_one(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It left torch's generator behind with a state that only the plain path draws from."""
+    """The failure left torch's generator in a state that only the plain path draws from."""
     path = small_stages.write_stage(stages, 1, display=0, test_interval=1000)
     plain, repeated = (made(path, recorded, monkeypatch) for recorded in (False, True))
     for solver in (plain, repeated):
@@ -351,7 +351,7 @@ def test_a_recording_that_failed_elsewhere_ends_this_one(
     assert_equal(plain, repeated)
 
 
-def test_it_is_left_out_without_fast_and_by_its_own_variable(
+def test_recording_is_off_without_fast_and_by_its_own_environment_variable(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = small_stages.write_stage(stages, 1)

@@ -22,24 +22,24 @@ _SHAPES = [
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("budget", [1, 30_000, 12 << 20])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
-def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_images_at_a_time(
+def test_outputs_and_gradients_equal_the_plain_formula_for_any_number_of_images_at_a_time(
     shape, budget, order, monkeypatch
 ) -> None:
     given = drawn(*shape, _KERNEL)
     plain_convolution.assert_same(winograd, given, order, budget, monkeypatch, 1e-5)
 
 
-def test_only_what_is_asked_for_is_computed() -> None:
-    plain_convolution.assert_only_what_is_asked_for(winograd, drawn(*_SHAPES[1], _KERNEL))
+def test_only_the_requested_gradients_are_computed() -> None:
+    plain_convolution.assert_computes_only_the_requested(winograd, drawn(*_SHAPES[1], _KERNEL))
 
 
-def test_with_as_many_channels_as_in_training_it_rounds_no_worse_than_the_plain_formula() -> None:
+def test_with_the_channels_of_training_it_rounds_no_worse_than_the_plain_formula() -> None:
     given = drawn(4, 128, 128, (12, 12), _KERNEL)
     given = given._replace(images=given.images.relu())
     plain_convolution.assert_rounds_no_worse(winograd, given)
 
 
-def test_the_choice_depends_on_shapes_and_device_alone() -> None:
+def test_the_choice_depends_only_on_shapes_and_device() -> None:
     images = torch.zeros(512, 128, 6, 6)
     assert winograd.suits(images, (512, 128, 4, 4), backward=False)
     assert winograd.suits(images[:, :64], (512, 64, 4, 4), backward=True)

@@ -22,18 +22,18 @@ _SHAPES = [
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("budget", [1, 10_000, 12 << 20])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
-def test_outputs_and_gradients_are_those_of_the_plain_formula_however_many_images_at_a_time(
+def test_outputs_and_gradients_equal_the_plain_formula_for_any_number_of_images_at_a_time(
     shape, budget, order, monkeypatch
 ) -> None:
     plain_convolution.assert_same(winograd_rows, drawn(*shape), order, budget, monkeypatch)
 
 
-def test_only_what_is_asked_for_is_computed() -> None:
-    plain_convolution.assert_only_what_is_asked_for(winograd_rows, drawn(*_SHAPES[1]))
+def test_only_the_requested_gradients_are_computed() -> None:
+    plain_convolution.assert_computes_only_the_requested(winograd_rows, drawn(*_SHAPES[1]))
 
 
 @pytest.mark.parametrize("kept", [1.0, 0.25])
-def test_with_as_many_channels_as_in_training_it_rounds_no_worse_than_the_plain_formula(
+def test_with_the_channels_of_training_it_rounds_no_worse_than_the_plain_formula(
     kept: float,
 ) -> None:
     given = drawn(4, 50, 100, (18, 18), (5, 5))
@@ -43,7 +43,7 @@ def test_with_as_many_channels_as_in_training_it_rounds_no_worse_than_the_plain_
     plain_convolution.assert_rounds_no_worse(winograd_rows, given)
 
 
-def test_the_choice_depends_on_shapes_and_device_alone() -> None:
+def test_the_choice_depends_only_on_shapes_and_device() -> None:
     images = torch.zeros(32, 50, 30, 30)
     assert winograd_rows.suits(images, (32, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(images, (32, 100, 26, 28), [3, 5])

@@ -2,7 +2,7 @@
 
 From the repository root: python -m tests.torchcaffe.golden.make_batch_norm_golden
 
-It takes a Caffe that normalizes by batch, as BVLC's and Debian's do (kendryte-caffe always takes
+It needs a Caffe that normalizes by batch, as BVLC's and Debian's do (kendryte-caffe always takes
 the stored statistics).
 """
 

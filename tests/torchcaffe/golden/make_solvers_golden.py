@@ -1,4 +1,4 @@
-"""Let real Caffe take every case of test_solvers_against_caffe.py, and store its path.
+"""Train every case of test_solvers_against_caffe.py with real Caffe, and store the result.
 
 From the repository root: python -m tests.torchcaffe.golden.make_solvers_golden
 """

@@ -1,4 +1,4 @@
-"""BatchNorm, whose answers take a Caffe that normalizes by batch."""
+"""BatchNorm; its answers need a Caffe that normalizes by batch."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
     @property
     def driven_tops(self) -> list[str]:
-        """The tops whose diff is given; where there is a loss it has its own."""
+        """The tops whose diff is given; none if the net has a loss."""
         has_loss = self.type in _LOSS_TYPES or self.learned is not None
         return [] if has_loss else self.tops.split()
 
@@ -91,7 +91,7 @@ def positive(seed: int, shape: Shape) -> np.ndarray:
 
 
 def whole(seed: int, shape: Shape, end: int, start: int = 0) -> np.ndarray:
-    """Whole numbers from ``start`` up to, but not with, ``end``."""
+    """Whole numbers from ``start`` up to, but not including, ``end``."""
     return np.random.default_rng(seed).integers(start, end, shape).astype(np.float32)
 
 

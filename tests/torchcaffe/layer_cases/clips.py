@@ -1,4 +1,4 @@
-"""Clip, newer than Caffe 1.0: its answers take a Caffe of August 2018, as Debian's is, or later."""
+"""Clip, newer than Caffe 1.0: its answers need a Caffe of August 2018, as Debian's is, or later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses, but that of Softmax."""
+"""Losses other than SoftmaxWithLoss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent layers: sequences that begin and go on, static inputs, an exposed hidden state."""
+"""Recurrent layers: sequences that begin and continue, static inputs, an exposed hidden state."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ STAGES = {
     "softmax loss weighted": _loss("loss_weight: 0.4"),
     "split": Case("Split", "", {"x": (2, 3)}, "y z"),
 }
-# which real Caffe has on a GPU alone
+# real Caffe has it only on a GPU
 STOCHASTIC = {
     "stochastic pool in test": _pool(
         "pool: STOCHASTIC kernel_size: 3 stride: 2", {"x": positive(3, (2, 3, 6, 5))}, phase=1

@@ -1,4 +1,4 @@
-"""What these tests need besides: a GPU, and that it is left as it was."""
+"""These tests need a GPU, and leave its settings unchanged."""
 
 from __future__ import annotations
 

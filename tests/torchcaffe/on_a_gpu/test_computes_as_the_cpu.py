@@ -1,4 +1,4 @@
-"""A GPU computes what the CPU computes, and keeps no host waiting."""
+"""A GPU computes what the CPU computes, and the host does not wait for it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_layer_gives_the_cpus_values_and_diffs(name: str) -> None:
         (64, 64, 14, 1, 0),
     ],
 )
-def test_a_convolutions_diffs_are_those_of_float64(
+def test_a_convolutions_diffs_equal_those_of_float64(
     count: int, channels: int, outputs: int, size: int, kernel: int, padding: int, tmp_path: Path
 ) -> None:
     """cuDNN has faster algorithms for a float32 convolution that are off by 1e-3."""
@@ -91,7 +91,7 @@ def test_a_convolutions_diffs_are_those_of_float64(
 
 
 def _without_dropout(path: Path) -> None:
-    """Its mask is drawn on the GPU, and so is another there."""
+    """Remove dropout, whose mask is drawn on the GPU and so differs from the CPU's."""
     where = path.with_name("train_val.prototxt")
     message = text.read(where, schema.NetParameter)
     for each in message.layer:
@@ -114,7 +114,7 @@ def _moved(path: Path) -> dict[str, np.ndarray]:
 
 
 def _furthest(path: Path) -> float:
-    """Of all parameters, the displacement on the GPU that is furthest from the CPU's, relative."""
+    """Return the largest relative difference of any parameter's displacement from the CPU's."""
     cpu = _moved(path)
     with on_gpu():
         gpu = _moved(path)
@@ -161,7 +161,7 @@ def test_nothing_in_a_training_iteration_waits_for_the_gpu(stages: Path, precisi
 
 
 @pytest.mark.parametrize(("precision", "off"), [("tf32", 5e-3), ("bf16", 3e-2)])
-def test_a_faster_arithmetic_is_used_and_stays_near_float32(
+def test_faster_arithmetic_is_used_and_stays_near_float32(
     stages: Path, precision: str, off: float
 ) -> None:
     path = small_stages.write_stage(stages, 5, full_size=True)

@@ -1,4 +1,4 @@
-"""On a GPU what is repeated as a CUDA graph gives the bits of the plain path."""
+"""On a GPU, work repeated as a CUDA graph gives the bits of the plain path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinynet.torchcaffe.fast.dense_crops import ViewPredictor
 from tinynet.torchcaffe.layer_types.dropout import Dropout
 
 pytestmark = needs_gpu
-# the images come to the device in the first 10, of batch 4
+# the first 10, of batch 4, copy the images to the device
 BEFORE, REPEATED = 14, 20
 
 
@@ -72,10 +72,10 @@ def test_a_run_resumes_exactly_across_repeated_iterations(
             assert_equal(whole, resumed)
 
 
-def test_after_a_recording_that_fails_the_plain_path_draws_and_frees_as_before(
+def test_after_a_failed_recording_the_plain_path_draws_and_frees_memory_as_before(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A value is asked for while it is recorded, which CUDA does not permit."""
+    """The work reads a value back while it is recorded, which CUDA does not permit."""
     path = small_stages.write_stage(stages, 7, full_size=True, max_iter=100)
     draw = Dropout._draw
 
@@ -98,7 +98,7 @@ def test_after_a_recording_that_fails_the_plain_path_draws_and_frees_as_before(
         assert_equal(plain, failed)
         assert torch.equal(*drawn)
         assert torch.cuda.current_stream() == main
-        torch.cuda.empty_cache()  # which torch refuses while it takes a recording to be under way
+        torch.cuda.empty_cache()  # torch refuses this while it believes it is recording
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])

@@ -1,4 +1,4 @@
-"""What these layers compute, beside calculations in float64; run by test_outside_layers.py.
+"""These layers against calculations in float64; run by test_outside_layers.py.
 
 In a process of their own, into which entry points alone bring the layers and their messages.
 """
@@ -36,7 +36,7 @@ def computed(layers: str, inputs: dict[str, np.ndarray], folder: Path) -> caffe.
     return net
 
 
-def test_the_types_are_there_beside_caffes() -> None:
+def test_the_layer_types_are_registered_beside_caffes() -> None:
     types = {"ROIPooling", "Interp", "Permute", "Normalize", "PriorBox", "Axpy", "ReLU6"}
     types |= {"DepthwiseConvolution", "ShuffleChannel", "Convolution"}
     assert types <= set(caffe.layer_type_list())
@@ -148,13 +148,13 @@ GRADIENTS = {
 
 
 @pytest.mark.parametrize("name", GRADIENTS)
-def test_backward_is_the_derivative(name: str, tmp_path: Path) -> None:
+def test_backward_is_the_derivative_of_forward(name: str, tmp_path: Path) -> None:
     layers, shapes = GRADIENTS[name]
     inputs = {one: 4 * DRAW.normal(size=shape) for one, shape in shapes.items()}
     check_gradients(net_of(layers, shapes), inputs, ["y"], list(shapes), tmp_path)
 
 
-def test_forward_of_the_small_ones_by_hand(tmp_path: Path) -> None:
+def test_forward_of_the_small_layers_equals_a_hand_calculation(tmp_path: Path) -> None:
     layers = """
     layer { name: "six" type: "ReLU6" bottom: "x" top: "six" }
     layer { name: "mix" type: "ShuffleChannel" bottom: "x" top: "mix"
@@ -176,7 +176,7 @@ def test_forward_of_the_small_ones_by_hand(tmp_path: Path) -> None:
     np.testing.assert_array_equal(blobs["wide"].data[0, 1, 0], [2, 2.5, 3])
 
 
-def test_what_is_wrong_is_said_of_the_layer(tmp_path: Path) -> None:
+def test_an_error_in_the_parameters_names_the_layer(tmp_path: Path) -> None:
     layer = 'layer { name: "p" type: "Permute" bottom: "x" top: "y" permute_param { order: 4 } }'
     with pytest.raises(caffe.CaffeError, match=r"Permute layer p: order names axes below 4"):
         computed(layer, {"x": np.zeros((1, 2, 3, 4))}, tmp_path)
@@ -184,7 +184,7 @@ def test_what_is_wrong_is_said_of_the_layer(tmp_path: Path) -> None:
         computed(layer.replace("order", "ordre"), {"x": np.zeros((1, 2))}, tmp_path)
 
 
-def test_net_spec_and_weights_know_the_messages(tmp_path: Path) -> None:
+def test_net_spec_and_weight_files_support_the_messages(tmp_path: Path) -> None:
     n = caffe.NetSpec()
     n.x = caffe.layers.Input(shape={"dim": [1, 2, 2, 2]})
     n.y = caffe.layers.Permute(n.x, order=[0, 2, 3, 1])

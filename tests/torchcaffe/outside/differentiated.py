@@ -1,4 +1,4 @@
-"""A base for layers that are one expression: its derivatives are torch's."""
+"""A base for layers that compute one expression, which torch differentiates."""
 
 from __future__ import annotations
 

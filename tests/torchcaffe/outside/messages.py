@@ -1,4 +1,4 @@
-"""The parameters of these layers, as their forks' caffe.proto has them; no torch is needed here."""
+"""The parameters of these layers, as in their forks' caffe.proto; this module needs no torch."""
 
 PROTO = """
 message LayerParameter {

@@ -13,7 +13,7 @@ from tinynet.torchcaffe.layer import Blobs, Layer, register
 
 @register("Permute")
 class Permute(DifferentiatedLayer):
-    """Axes in another order; those that ``order`` leaves out follow in their own."""
+    """Axes in another order; axes that ``order`` leaves out follow in their original order."""
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         axes = len(bottom[0].shape)

@@ -1,4 +1,4 @@
-"""caffe.draw where graphviz is missing: SVG and PNG are drawn, others say what they need."""
+"""caffe.draw without graphviz: SVG and PNG are drawn; other formats say what they need."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydot", None)
 
 
-def test_svg_and_png_are_drawn_by_ourselves(tmp_path: Path) -> None:
+def test_svg_and_png_are_drawn_without_graphviz(tmp_path: Path) -> None:
     draw.draw_net_to_file(NET, str(tmp_path / "net.svg"), "TB")
     assert b">fc<" in (tmp_path / "net.svg").read_bytes()
     assert draw.draw_net(NET, "LR").startswith(b"\x89PNG")
@@ -45,13 +45,13 @@ def test_other_formats_say_what_they_need(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert not (tmp_path / "net.pdf").exists()
 
 
-def test_graphviz_draws_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphviz_draws_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/dot")
     monkeypatch.setitem(sys.modules, "pydot", pydot)
     assert draw.draw_net(NET, "LR", "png") == b"png8"  # the graph, 4 nodes, 3 edges
 
 
-def test_more_params_than_two_have_no_two_multipliers() -> None:
+def test_learning_rate_multipliers_of_a_layer_with_more_than_two_params_are_refused() -> None:
     layer = text.parse(
         'type: "InnerProduct" param {} param {} param {}', schema.LayerParameter, "l"
     )

@@ -1,4 +1,4 @@
-"""What pycaffe offers beside nets and solvers, and what this engine says where it cannot follow."""
+"""What pycaffe offers besides nets and solvers, and the errors where this engine differs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ things = {
 }
 print(json.dumps({key: [n for n in dir(thing) if n[0] != "_"] for key, thing in things.items()}))
 """
-# modules of pycaffe's own, and what they import
+# pycaffe's own modules, and names that they import
 NOT_ITS_FACE = {
     "caffe": {"pycaffe", "classifier", "detector"},
     "io": {"caffe_pb2", "resize", "skimage", "zoom", "sys"},
@@ -50,7 +50,7 @@ NOT_ITS_FACE = {
 }
 
 
-def test_everything_that_pycaffe_offers_is_offered(caffe_python: str, tmp_path: Path) -> None:
+def test_every_name_that_pycaffe_offers_is_offered_here(caffe_python: str, tmp_path: Path) -> None:
     real = json.loads(user_scripts.in_real_caffe(caffe_python, NAMES, tmp_path / "real").out)
     ours = json.loads(user_scripts.in_torchcaffe(NAMES, tmp_path / "ours").out)
     for thing, names in real.items():
@@ -58,7 +58,7 @@ def test_everything_that_pycaffe_offers_is_offered(caffe_python: str, tmp_path: 
     assert "forward" in real["net"] and "apply_update" in real["solver"]
 
 
-def test_every_name_that_debians_pycaffe_shows_is_here() -> None:
+def test_every_name_that_debians_pycaffe_offers_is_offered_here() -> None:
     held = caffe_page.pycaffe_objects()
     with user_scripts.as_caffe():
         for kind in debians_names.NAMES:
@@ -67,8 +67,10 @@ def test_every_name_that_debians_pycaffe_shows_is_here() -> None:
             assert not lacking, f"{kind} lacks {lacking}"
 
 
-def test_the_address_of_a_blobs_memory_is_that_on_the_gpu(device: str, tmp_path: Path) -> None:
-    """A script hands it to another library; later results lie at the same place."""
+def test_the_gpu_address_of_a_blob_is_that_of_its_memory_and_stays_the_same(
+    device: str, tmp_path: Path
+) -> None:
+    """A script may pass the address to another library and run the net afterwards."""
     (tmp_path / "net").write_text(
         'input: "x" input_shape { dim: 2 dim: 3 } '
         'layer { name: "r" type: "Power" bottom: "x" top: "y" power_param { shift: 1 } }'
@@ -131,14 +133,14 @@ def test_images_load_to_the_numbers_that_scikit_image_gives(
             np.testing.assert_allclose(found, expected + 0 * found, atol=tolerance, err_msg=name)
 
 
-def test_what_is_no_image_is_said_to_be_none(tmp_path: Path) -> None:
+def test_loading_a_file_that_is_not_an_image_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(caffe.CaffeError, match=r"text\.png is not an image"):
         caffe.io.load_image(tmp_path / "text.png")
 
 
-def test_preprocess_leaves_the_image_as_it_was() -> None:
-    """pycaffe's scales a float32 image of the right size in place: a second call then differs."""
+def test_preprocess_leaves_the_image_unchanged() -> None:
+    """pycaffe scales a float32 image of the right size in place, so its second call differs."""
     transformer = caffe.io.Transformer({"data": (1, 3, 4, 4)})
     transformer.set_transpose("data", (2, 0, 1))
     transformer.set_raw_scale("data", 255)
@@ -159,7 +161,7 @@ def test_protobufs_own_text_format_reads_and_writes_the_messages() -> None:
         _ = caffe_pb2.NoSuchParameter
 
 
-def test_net_spec_names_a_parameter_that_a_layer_has_not() -> None:
+def test_net_spec_names_a_parameter_that_a_layer_does_not_have() -> None:
     data = L.Input(shape={"dim": [1, 2]})
     with pytest.raises(AttributeError, match="InnerProduct layers have no parameter 'num_outputs'"):
         L.InnerProduct(data, num_outputs=3).to_proto()
@@ -223,7 +225,7 @@ class Rows(caffe.Layer):
 """
 
 
-def test_param_str_has_its_name_of_2015_too(
+def test_param_str_is_also_available_under_its_name_of_2015(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "layers_of_2015.py").write_text(OF_2015)
@@ -235,7 +237,7 @@ def test_param_str_has_its_name_of_2015_too(
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_that_is_no_unsigned_int_is_refused(seed: int) -> None:
+def test_a_seed_that_is_not_an_unsigned_int_is_refused(seed: int) -> None:
     """As in pycaffe; a solver's random_seed has 64 bits, and there -1 means none."""
     with pytest.raises(OverflowError, match=f"a seed is 0 to 4294967295; got {seed}"):
         caffe.set_random_seed(seed)
@@ -252,10 +254,10 @@ def test_init_log_silences_and_log_writes(capsys: pytest.CaptureFixture[str]) ->
     assert [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()] == ["heard"]
 
 
-def test_steps_of_one_iteration_tell_the_time_between_displays(
+def test_with_steps_of_one_iteration_the_speed_is_measured_between_displays(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As real Caffe does, whose timer a new call of step() does not start anew."""
+    """As in real Caffe, a new call of step() does not restart the timer."""
     clock = [0.0]
     monkeypatch.setattr(display, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     (tmp_path / "net.prototxt").write_text(
@@ -287,7 +289,7 @@ def test_a_timer_measures_from_start_to_stop() -> None:
     assert whole.ms >= timer.ms
 
 
-def test_a_net_takes_the_arguments_of_either_form_and_no_more(
+def test_a_net_takes_the_arguments_of_either_signature_and_no_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "net.prototxt"

@@ -1,4 +1,4 @@
-"""pycaffe scripts run unchanged: ``import caffe`` is this engine; old Python is named."""
+"""pycaffe scripts run unchanged: ``import caffe`` is this engine, and Python 2 is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def modules_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a script leaves in this process is taken back: its modules, arguments and path."""
+    """Undo what a script changes in this process: its modules, arguments and path."""
     before = dict(sys.modules)
     for name in ("argv", "path"):
         monkeypatch.setattr(sys, name, list(getattr(sys, name)))
@@ -48,7 +48,7 @@ def written(folder: Path, source: str | bytes, name: str = "script.py") -> Path:
 
 def test_every_module_of_pycaffe_is_importable_by_its_name() -> None:
     engine.install_as_caffe()
-    engine.install_as_caffe()  # once more changes nothing
+    engine.install_as_caffe()  # a second call changes nothing
     names: dict[str, types.ModuleType] = {}
     for name in MODULES:
         exec(f"import {name} as module", names)
@@ -63,14 +63,14 @@ def test_every_module_of_pycaffe_is_importable_by_its_name() -> None:
         assert isinstance(found, (type, types.FunctionType)), name
 
 
-def test_io_has_what_pycaffes_has_from_others() -> None:
+def test_io_has_the_names_that_pycaffes_io_imports() -> None:
     assert engine.io.caffe_pb2.Datum().encoded is False
     assert engine.io.zoom(np.ones((2, 2)), 2).shape == (4, 4)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         engine.io.nothing  # noqa: B018
 
 
-def test_io_has_scipys_zoom_though_a_module_of_the_script_has_that_name(
+def test_io_has_scipys_zoom_even_if_the_script_has_a_module_of_that_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "zoom", types.ModuleType("zoom"))
@@ -102,12 +102,12 @@ def test_a_script_has_its_name_arguments_folder_and_main_module(
     assert capsys.readouterr().out == "['--help', 'x'] __main__ True True\n"
 
 
-def test_annotations_are_evaluated_as_in_a_file_of_its_own(tmp_path: Path) -> None:
+def test_annotations_in_a_script_are_evaluated_as_python_evaluates_them(tmp_path: Path) -> None:
     path = written(tmp_path, "def f(x: int): pass\nassert f.__annotations__ == {'x': int}\n")
     assert script.run(str(path), []) == 0
 
 
-def test_an_encoding_that_the_script_declares_is_its_encoding(
+def test_a_script_is_read_in_the_encoding_that_it_declares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, b"# -*- coding: latin-1 -*-\nprint(len('\xe9\xe8'))\n")
@@ -129,7 +129,7 @@ def test_an_encoding_that_the_script_declares_is_its_encoding(
         ("f = lambda (a, b): a", "a tuple as parameter"),
     ],
 )
-def test_a_script_in_python_2_gets_one_line_that_names_the_line(
+def test_a_script_in_python_2_is_refused_with_one_message_that_names_the_line(
     line: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, f"import sys\nimport caffe\n{line}\n")
@@ -158,7 +158,7 @@ def test_a_module_in_python_2_that_the_script_imports_is_named(
     assert told.startswith(f"tinynet: {module}, line 2: ")
 
 
-def test_a_mistake_in_python_3_is_shown_as_python_shows_it(
+def test_a_syntax_error_of_python_3_is_shown_as_python_shows_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, "def f(:\n    pass\n")
@@ -185,7 +185,7 @@ def test_a_mistake_in_python_3_is_shown_as_python_shows_it(
         ("b'\\xff'.decode()", "open the file with 'rb'"),
     ],
 )
-def test_what_python_2_had_ends_the_traceback_with_a_line(
+def test_a_traceback_caused_by_python_2_code_ends_with_advice(
     line: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, f"import caffe\n\n{line}\n")
@@ -199,7 +199,7 @@ def test_what_python_2_had_ends_the_traceback_with_a_line(
 @pytest.mark.parametrize(
     ("name", "instead"), [("float", "float (or np.float64)"), ("bool", "bool (or np.bool_)")]
 )
-def test_a_name_that_numpy_took_out_is_named_as_numpys(
+def test_a_name_that_numpy_removed_is_named_with_its_replacement(
     name: str, instead: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if hasattr(np, name):
@@ -237,7 +237,7 @@ def test_a_name_that_numpy_took_out_is_named_as_numpys(
         ("from collections import Mapping", "write collections.abc for collections"),
     ],
 )
-def test_a_name_of_another_caffe_or_another_library_ends_with_whose_it_is(
+def test_a_traceback_caused_by_a_name_of_another_caffe_or_library_ends_by_naming_its_source(
     line: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for module in ("yaml", "scipy"):
@@ -254,7 +254,7 @@ def test_a_name_of_another_caffe_or_another_library_ends_with_whose_it_is(
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="an error does not know its object yet")
-def test_a_field_that_a_script_reads_of_a_message_is_named_as_a_forks(
+def test_a_missing_field_that_a_script_reads_from_a_message_is_reported_as_a_forks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, "import caffe\ncaffe.io.caffe_pb2.LayerParameter().bn_param\n")
@@ -275,18 +275,18 @@ def test_a_field_that_a_script_reads_of_a_message_is_named_as_a_forks(
         "1 + 'x'",
     ],
 )
-def test_an_error_of_the_scripts_own_is_shown_alone(
+def test_an_error_of_the_script_itself_is_shown_without_advice(
     line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, f"{line}\n")
     assert script.run(str(path), []) == 1
     told = capsys.readouterr().err
-    # from the script's own first frame on
+    # starting at the script's own first frame
     assert told.startswith(f'Traceback (most recent call last):\n  File "{path}", line ')
     assert "tinynet: " not in told
 
 
-def test_a_file_that_is_not_there_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_script_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert script.run("nowhere.py", []) == 2
     assert "nowhere.py: No such file" in capsys.readouterr().err
 
@@ -317,7 +317,7 @@ sys.exit(7)
 """
 
 
-def test_streams_arguments_and_exit_status_are_the_scripts(tmp_path: Path) -> None:
+def test_a_script_gets_the_streams_and_arguments_and_sets_the_exit_status(tmp_path: Path) -> None:
     path = written(tmp_path, OWN_END)
     for command in (["tinynet", "caffe", "run"], ["tinynet.torchcaffe"]):
         ended = python("-m", *command, path, "-h", "--gpu", "2", folder=tmp_path, stdin="input")
@@ -339,7 +339,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_signals_are_the_scripts(tmp_path: Path) -> None:
+def test_a_script_receives_the_signals(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "tinynet", "caffe", "run", str(written(tmp_path, WAITS))],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

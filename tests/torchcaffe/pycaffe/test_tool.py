@@ -88,7 +88,7 @@ def test_train_resumes_from_a_snapshot_or_from_weights(folder: Path) -> None:
     assert "Resuming from small_iter_10.solverstate" in log
     assert [int(n) for n in re.findall(r"Iteration (\d+), Testing", log)] == [10, 20]
     _, log = run("train", solver="solver.prototxt", weights="small_iter_20.caffemodel")
-    # as many nets as there are take the weights
+    # both the training net and the test net load the weights
     assert log.count("Finetuning from small_iter_20.caffemodel") == 2
     assert [int(n) for n in re.findall(r"Iteration (\d+), Testing", log)] == [0, 10, 20]
 
@@ -124,7 +124,7 @@ def test_test_scores_as_real_caffe_does(folder: Path, caffe_python: str) -> None
     assert_says_the_same(real.out, "\n".join(told[2:]))
 
 
-def test_time_names_every_layer_both_ways(folder: Path) -> None:
+def test_time_lists_every_layer_forward_and_backward(folder: Path) -> None:
     status, log = run("time", model="net.prototxt", phase="TEST", iterations=2)
     assert status == 0
     told = lines_of(log, "tool.py")
@@ -140,8 +140,8 @@ def test_time_names_every_layer_both_ways(folder: Path) -> None:
     assert told.count("forward-backward time:") == 2
 
 
-def test_a_list_of_weights_is_for_train_alone(folder: Path) -> None:
-    """Caffe's test takes the list for the name of one file, which it cannot open."""
+def test_only_train_takes_a_list_of_weights(folder: Path) -> None:
+    """Caffe's test treats the list as the name of one file, which it cannot open."""
     run("train", solver="solver.prototxt")
     weights = "small_iter_10.caffemodel,small_iter_20.caffemodel"
     _, log = run("train", solver="solver.prototxt", weights=weights)
@@ -169,14 +169,14 @@ def test_a_list_of_weights_is_for_train_alone(folder: Path) -> None:
         ("time", {"model": "net.prototxt", "iterations": -1}, "1 or more"),
     ],
 )
-def test_wrong_flags_are_wrong_use(
+def test_wrong_flags_are_usage_errors(
     action: str, flags: dict[str, str], said: str, folder: Path
 ) -> None:
     with pytest.raises(UsageError, match=said):
         run(action, **flags)
 
 
-def test_all_gpus_of_a_machine_without_one_are_no_silent_cpu(
+def test_all_gpus_on_a_machine_without_one_is_an_error_and_not_a_silent_use_of_the_cpu(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
@@ -184,29 +184,29 @@ def test_all_gpus_of_a_machine_without_one_are_no_silent_cpu(
         run("train", solver="solver.prototxt", gpu="all")
 
 
-def test_log_dir_gets_the_log_as_files_with_a_link_to_the_newest(folder: Path) -> None:
+def test_log_dir_receives_the_log_files_and_a_link_to_the_newest(folder: Path) -> None:
     (folder / "logs").mkdir()
     for _ in range(2):
         _, log = run("train", solver="solver.prototxt", log_dir="logs")
     link = folder / "logs" / "caffe.INFO"
     assert re.fullmatch(r"caffe\..+\..+\.log\.INFO\.\d{8}-\d{6}\.\d+", os.readlink(link))
     written = link.read_text()
-    # what others print to stderr meanwhile (a warning of Python's) is no line of the log
+    # other output on stderr, such as a Python warning, is not part of the log
     lines = [line for line in log.splitlines() if re.match(r"[IWEF]\d{4} ", line)]
     assert [line for line in written.splitlines() if line in lines] == lines
     assert written.startswith("Log file created at: ")
-    assert not (folder / "logs" / "caffe.WARNING").exists()  # there was none
+    assert not (folder / "logs" / "caffe.WARNING").exists()  # there was no warning
 
 
-def test_without_the_folder_of_log_dir_it_trains_and_says_so_as_with_glog(folder: Path) -> None:
+def test_if_log_dir_is_missing_training_runs_and_the_log_says_so(folder: Path) -> None:
     status, log = run("train", solver="solver.prototxt", log_dir="nowhere")
     assert status == 0
     assert "-log_dir nowhere: not a writable folder" in log
     assert "Optimization Done." in log
 
 
-def test_a_last_snapshot_that_cannot_be_written_is_known_before_training(folder: Path) -> None:
-    """Caffe finds out at the end, where ``snapshot`` itself is not asked for."""
+def test_a_final_snapshot_that_cannot_be_written_is_an_error_before_training(folder: Path) -> None:
+    """Caffe notices only at the end if ``snapshot`` is not set."""
     text = re.sub(r"snapshot(_prefix)?: *\S+", "", SOLVER)
     (folder / "solver.prototxt").write_text(text + ' snapshot_prefix: "nowhere/small"')
     log = io.StringIO()
@@ -216,7 +216,7 @@ def test_a_last_snapshot_that_cannot_be_written_is_known_before_training(folder:
     assert "Iteration 0" not in log.getvalue()
 
 
-def test_a_file_of_warnings_holds_no_less(tmp_path: Path) -> None:
+def test_each_log_file_holds_its_severity_and_those_above_it(tmp_path: Path) -> None:
     glog.write_files(tmp_path)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
@@ -234,8 +234,8 @@ def test_a_file_of_warnings_holds_no_less(tmp_path: Path) -> None:
         assert [line.split("] ")[1] for line in lines] == messages
 
 
-def test_without_a_stage_the_stage_is_the_empty_one_as_in_caffe(folder: Path) -> None:
-    """So a layer may ask for it by name, and a layer that asks for another says so."""
+def test_without_a_stage_flag_the_stage_is_the_empty_string_as_in_caffe(folder: Path) -> None:
+    """A rule may then name the empty stage, and the log says which layers need another one."""
     _, log = run("time", model="net.prototxt", phase="TEST", iterations=1)
     assert 'state {\n  phase: TEST\n  level: 0\n  stage: ""\n}' in log
     assert "did not contain stage 'second' specified by a rule in layer top2" in log
@@ -245,7 +245,7 @@ def test_without_a_stage_the_stage_is_the_empty_one_as_in_caffe(folder: Path) ->
 
 
 @pytest.mark.parametrize("effect", ["stop", "snapshot", "none"])
-def test_a_signal_asks_for_its_effect_once(effect: str) -> None:
+def test_a_signal_requests_its_effect_once(effect: str) -> None:
     with SignalActions(action_of(effect), SolverAction.NONE) as actions:
         assert actions.next_action() is SolverAction.NONE
         os.kill(os.getpid(), signal.SIGINT)
@@ -254,7 +254,7 @@ def test_a_signal_asks_for_its_effect_once(effect: str) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_sighup_comes_before_sigint() -> None:
+def test_sighup_is_served_before_sigint() -> None:
     with SignalActions(SolverAction.STOP, SolverAction.SNAPSHOT) as actions:
         for number in (signal.SIGINT, signal.SIGHUP):
             os.kill(os.getpid(), number)
@@ -265,6 +265,6 @@ def test_sighup_comes_before_sigint() -> None:
         ]
 
 
-def test_unknown_effects_are_wrong_use() -> None:
+def test_unknown_signal_effects_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="stop, snapshot"):
         action_of("pause")

@@ -122,7 +122,7 @@ def test_gaussian_draws_do_not_depend_on_the_block_size(
 
 
 def test_a_height_that_rounds_to_one_is_drawn_again() -> None:
-    top_strip = 0x400000FE  # strip 127 lies against the top: it is never accepted at once
+    top_strip = 0x400000FE  # strip 127 touches the top, so a draw in it is never accepted at once
     for rest in ([0x20000000], [0x90000000]):
         plain = Script([top_strip, *rest, 5 << 8, 6 << 8])
         again = Script([top_strip, 0xFFFFFF80, 0xFFFFFFFF, *rest, 5 << 8, 6 << 8])

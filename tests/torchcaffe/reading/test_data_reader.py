@@ -1,4 +1,4 @@
-"""A Data layer's reader: its position is that of the batch last taken, and can be gone back to."""
+"""A Data layer's reader: its position is that of the last batch taken, and it can be restored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinynet.torchcaffe.reading import data_reader
 from tinynet.torchcaffe.reading.data_reader import DataReader, Position
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer, needs_random
 
-RECORDS, BATCH = 23, 4  # of which no epoch ends with a batch
+RECORDS, BATCH = 23, 4  # an epoch never ends with a batch
 AUGMENTED = "mirror: true crop_size: 5 mean_value: 100 scale: 0.5"
 
 
@@ -56,7 +56,7 @@ def take(reader: DataReader, batches: int) -> list[tuple[bytes, list[float]]]:
     return [(batch.data.tobytes(), batch.labels.tolist()) for batch in found]
 
 
-def test_batches_follow_one_another_round_and_round(reader: Callable[..., DataReader]) -> None:
+def test_batches_wrap_around_the_records(reader: Callable[..., DataReader]) -> None:
     labels = [label for _, batch in take(reader("scale: 1"), 12) for label in batch]
     assert labels == [float(n % RECORDS) for n in range(12 * BATCH)]
 
@@ -64,7 +64,7 @@ def test_batches_follow_one_another_round_and_round(reader: Callable[..., DataRe
 @pytest.mark.parametrize("prefetch", [1, 4, 40])
 @pytest.mark.parametrize("transform", [AUGMENTED, "scale: 1"])
 @pytest.mark.parametrize("taken", [0, 1, 5, 6, 23])
-def test_a_position_resumes_with_the_batches_that_would_have_come(
+def test_a_reader_resumed_from_a_position_continues_with_the_same_batches(
     reader: Callable[..., DataReader], transform: str, prefetch: int, taken: int
 ) -> None:
     straight = reader(transform, prefetch)
@@ -72,7 +72,7 @@ def test_a_position_resumes_with_the_batches_that_would_have_come(
     position = straight.position
     assert position.record == taken * BATCH % RECORDS
     expected = take(straight, 9)
-    # in a reader that has read ahead of another place, and twice in the same one
+    # in a reader that has read ahead at another position, and twice in the same reader
     other = reader(transform, prefetch)
     take(other, 3)
     for _ in range(2):
@@ -94,7 +94,7 @@ def test_a_random_state_survives_json(reader: Callable[..., DataReader]) -> None
             mt19937.from_json(wrong)
 
 
-def test_a_position_that_the_data_has_not_is_refused(reader: Callable[..., DataReader]) -> None:
+def test_a_position_outside_the_data_is_refused(reader: Callable[..., DataReader]) -> None:
     augmented = reader()
     state = augmented.position.stream
     with pytest.raises(CaffeError, match=f"record from 0 to {RECORDS - 1}"):
@@ -104,7 +104,7 @@ def test_a_position_that_the_data_has_not_is_refused(reader: Callable[..., DataR
     assert take(augmented, 1)[0][1] == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_pages_that_were_read_are_given_back_time_and_again(
+def test_pages_that_were_read_are_released_repeatedly(
     reader: Callable[..., DataReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = len(encode_datum(np.zeros((3, 9, 8), np.uint8), 1))
@@ -115,7 +115,7 @@ def test_pages_that_were_read_are_given_back_time_and_again(
     assert 20 <= len(given_back) <= 21  # one or two batches are read ahead
 
 
-def test_a_batch_lies_channels_last(reader: Callable[..., DataReader]) -> None:
+def test_a_batch_is_stored_channels_last(reader: Callable[..., DataReader]) -> None:
     data = torch.from_numpy(reader().next_batch().data)
     assert data.shape == (BATCH, 3, 5, 5)
     assert data.is_contiguous(memory_format=torch.channels_last)
@@ -141,8 +141,8 @@ reader.close()  # a thread that the interpreter's end meets in PyTorch aborts th
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
-def test_the_reader_wakes_no_threads_of_pytorchs(tmp_path: Path) -> None:
-    """They would keep waiting for work, turning, on the cores that train."""
+def test_the_reader_starts_no_pytorch_threads(tmp_path: Path) -> None:
+    """Such threads would spin, waiting for work, on the cores that train."""
     images = np.random.RandomState(0).randint(0, 256, (70, 3, 64, 64)).astype(np.uint8)
     write_store(tmp_path / "big", ((b"%04d" % i, encode_datum(p, i)) for i, p in enumerate(images)))
     command = [sys.executable, "-c", WORKS_ALONE, str(tmp_path / "big")]

@@ -33,7 +33,7 @@ def test_batches_and_the_draws_for_them_are_caffes(judge: type, name: str) -> No
     transform = parse(source)
     main = Mt19937(asked.TRANSFORM_SEED)
     stream, _ = random.prefetching_layer(main, data_transformer.needs_random(transform, phase))
-    # a layer after it shows whether the main stream has come as far as Caffe's
+    # a layer after it shows whether as many numbers were drawn from the main stream as in Caffe
     filler = text.parse("type: 'uniform'", schema.FillerParameter, "filler")
     caffe.expect(f"{name}/param/conv/0", fillers.fill(filler, (1, 3, 1, 1), main))
     transformer = DataTransformer(transform, phase, mean_of(transform), stream)
@@ -55,7 +55,7 @@ def test_one_array_gives_the_same_batch_as_a_list_of_images(name: str) -> None:
     np.testing.assert_array_equal(one.transform(images), other.transform(np.stack(images)))
 
 
-def test_a_image_takes_mirror_then_row_then_column_from_the_stream() -> None:
+def test_an_image_takes_mirror_then_row_then_column_from_the_stream() -> None:
     image = np.arange(3 * 9 * 8, dtype=np.uint8).reshape(3, 9, 8)
     transformer = DataTransformer(parse("crop_size: 6 mirror: true"), 0, None, Mt19937(21))
     mirror, row, column = (int(word) for word in Mt19937(21).uint32s(3))

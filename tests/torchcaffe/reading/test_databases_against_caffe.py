@@ -96,7 +96,7 @@ def test_what_the_transformer_refuses_of_encoded_datums_is_refused(
 def level(folder: Path, values: Sequence[bytes]) -> Path:
     plyvel = pytest.importorskip("plyvel")
     database = plyvel.DB(str(folder / "level"), create_if_missing=True)
-    # in another order than that of their keys
+    # written in another order than that of the keys
     for index in (2, 0, 3, 1):
         database.put(b"%08d" % index, values[index])
     database.close()
@@ -114,7 +114,7 @@ def test_a_leveldb_is_read_as_real_caffe_reads_it(kind: str, tmp_path: Path, ask
 
 
 def test_two_nets_of_one_process_read_one_leveldb(tmp_path: Path) -> None:
-    """Real Caffe cannot: LevelDB's lock keeps the second out."""
+    """Real Caffe cannot: LevelDB's lock excludes the second net."""
     source = level(tmp_path, RECORDS["raw colour"])
     text = reader(source, "", "LEVELDB", batch_size=3)
     (tmp_path / "net.prototxt").write_text(text)
@@ -127,7 +127,7 @@ def test_two_nets_of_one_process_read_one_leveldb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["LMDB", "LEVELDB"])
-def test_what_is_no_database_is_refused_in_one_line(
+def test_a_source_that_is_not_a_database_is_refused_in_one_line(
     backend: str, tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
     if backend == "LEVELDB":
@@ -136,7 +136,7 @@ def test_what_is_no_database_is_refused_in_one_line(
     assert str(tmp_path / "no") in refusal and "\n" not in refusal
 
 
-def test_an_lmdb_that_is_called_a_leveldb_is_refused_and_left_alone(
+def test_an_lmdb_declared_as_a_leveldb_is_refused_and_left_unchanged(
     tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
     source = records(tmp_path, RECORDS["raw gray"])
@@ -165,8 +165,8 @@ def test_a_missing_mean_is_refused_in_one_line(
     assert "\n" not in said
 
 
-def test_a_record_that_is_no_datum_is_refused_as_every_other_fault(tmp_path: Path) -> None:
-    """Real Caffe takes what of it can be read."""
+def test_a_record_that_is_not_a_datum_is_refused_like_any_other_error(tmp_path: Path) -> None:
+    """Real Caffe uses the part of it that can be read."""
     source = records(tmp_path, [raw(0, 1), b"\xff\xff"])
     with pytest.raises(torchcaffe.CaffeError, match="not a Caffe Datum"):
         request = {"net": reader(source), "passes": 2, "backward": False}

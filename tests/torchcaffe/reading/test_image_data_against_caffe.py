@@ -18,7 +18,7 @@ from tinynet.caffeformat import binary, schema
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A list of seven images of several sizes, colours and formats without loss."""
+    """Return a list of seven images of several sizes, colour modes and lossless formats."""
     rng = np.random.default_rng(3)
     names = []
     for number in range(7):
@@ -67,11 +67,11 @@ CASES = {
 
 @pytest.mark.parametrize("phase", [0, 1])
 @pytest.mark.parametrize("case", CASES)
-def test_batches_are_real_caffes_over_several_rounds(
+def test_batches_equal_real_caffes_over_several_passes_of_the_list(
     case: str, phase: int, images: Path, ask_both: Ask
 ) -> None:
     text = reader(images, *CASES[case])
-    # what is drawn behind it must come from the same place of the main stream
+    # later draws must come from the same position of the main stream
     filler = 'data_filler { type: "uniform" } shape { dim: 3 }'
     text += layer("DummyData", "", "noise", f"dummy_data_param {{ {filler} }}", "dummy")
     request = {"net": text, "passes": 12, "backward": False, "phase": phase, "seed": 11}
@@ -116,7 +116,7 @@ def test_a_position_resumes_to_the_same_batches(case: str, images: Path) -> None
     batches(first, 5)
     state = first.layers[0].state()
     expected = batches(first, 9)
-    second = torchcaffe.Net(path, torchcaffe.TRAIN)  # of other seeds
+    second = torchcaffe.Net(path, torchcaffe.TRAIN)  # created with other seeds
     batches(second, 2)
     second.layers[0].set_state(state)
     assert batches(second, 9) == expected

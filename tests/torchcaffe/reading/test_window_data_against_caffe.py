@@ -15,7 +15,7 @@ from tests.torchcaffe.conftest import Ask, assert_same
 from tests.torchcaffe.small_nets import layer
 from tinynet.caffeformat import binary, schema
 
-# class overlap x1 y1 x2 y2, some at the image's edges, one in between the thresholds
+# class overlap x1 y1 x2 y2, some at the image's edges, one between the thresholds
 _WINDOWS = (
     ("3 0.9 2 3 20 15", "1 0.5 0 0 9 29", "7 0.1 5 5 39 29", "2 0.4 1 1 2 2", "4 0 30 2 39 8"),
     ("5 1 0 0 24 32", "9 0.2 3 3 12 8", "6 0.29 10 20 24 32"),
@@ -141,7 +141,7 @@ def test_a_file_that_real_caffe_refuses_is_refused_in_one_line(
     assert "\n" not in refusal
 
 
-def test_a_window_beyond_its_image_is_refused_where_real_caffe_ends_in_an_exception_of_opencvs(
+def test_a_window_beyond_its_image_is_refused_where_real_caffe_ends_in_an_opencv_exception(
     tmp_path: Path,
 ) -> None:
     path = window_file(tmp_path, (("1 1 0 0 50 5", "1 0 0 0 50 5"),))
@@ -161,7 +161,7 @@ def test_a_window_beyond_its_image_is_refused_where_real_caffe_ends_in_an_except
         (None, "fg_fraction: 1.5", "between 0 and 1"),
     ],
 )
-def test_what_real_caffe_misreads_without_a_word_is_refused(
+def test_a_window_file_that_real_caffe_silently_misreads_is_refused(
     content: str | None, more: str, message: str, tmp_path: Path
 ) -> None:
     path = window_file(tmp_path)

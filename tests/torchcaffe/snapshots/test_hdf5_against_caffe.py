@@ -89,7 +89,7 @@ def layers_called(*names: str) -> str:
 
 
 def test_two_layers_of_one_name_are_refused_in_one_line(tmp_path: Path) -> None:
-    """Real Caffe aborts on them."""
+    """Real Caffe aborts on such a net."""
     pytest.importorskip("h5py")
     (tmp_path / "net.prototxt").write_text(layers_called("a", "a"))
     with pytest.raises(CaffeError, match="net.h5: an HDF5 file cannot hold two layers called 'a'"):

@@ -1,4 +1,4 @@
-"""A saved .caffemodel says of every layer what real Caffe's says, not its blobs alone."""
+"""A saved .caffemodel has the same layer parameters as real Caffe's, not only the same blobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.torchcaffe.layer_cases import LAYERS
 from tests.torchcaffe.small_nets import GAUSSIAN, layer, net, one
 from tinynet.caffeformat import binary, schema, text
 
-# of every type the first case; a biased Scale and shared parameters besides
+# the first case of every type, a Scale with bias, and shared parameters
 NETS = {case.type: case.text for case in reversed(LAYERS.values())}
 NETS.update(
     {
@@ -61,7 +61,7 @@ def _read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_a_caffemodel_parses_to_what_real_caffes_does(
+def test_a_caffemodel_parses_to_the_same_message_as_real_caffes(
     name: str,
     real_caffe: RealCaffe,
     tmp_path: Path,

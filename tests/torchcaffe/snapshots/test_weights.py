@@ -1,4 +1,4 @@
-"""Weights come from every kind of file that real Caffe reads."""
+"""Weights load from every kind of file that real Caffe reads."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_weights_of_a_v1_caffemodel_load_as_in_real_caffe(
 
 
 def as_v0(model: Any) -> Any:
-    """The same weights as the Caffe of 2013 wrote them, a padding layer among the others."""
+    """The same weights in the format of 2013, with a padding layer among the others."""
     old = schema.NetParameter(name=model.name, input=["data"])
     padding = old.layers.add(bottom=["data"], top=["conv"])
     padding.layer.type, padding.layer.name = "padding", "pad"
@@ -94,7 +94,7 @@ def test_weights_of_a_v0_caffemodel_load_as_in_real_caffe(
     assert f"{np.float32(stored):.5g}"[:6] in ours.out
 
 
-def test_a_file_from_which_no_layer_takes_weights_says_so(
+def test_a_file_from_which_no_layer_takes_weights_causes_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
@@ -180,7 +180,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("case", SHAPES)
-def test_a_stored_shape_fits_where_real_caffe_takes_it(
+def test_a_stored_shape_is_accepted_where_real_caffe_accepts_it(
     case: str, both_refuse: Any, ask_both: Ask, tmp_path: Path
 ) -> None:
     stated, refused = SHAPES[case]
