@@ -1,4 +1,4 @@
-"""One script, two engines: runs nets and solvers through the pycaffe API and returns what it saw.
+"""Runs nets and solvers of either engine through the pycaffe API and returns their values.
 
 ``answer(caffe, request)`` works with either engine's module.  Real Caffe runs it in a process of
 its own, which serves many requests: Python 3.6, numpy and caffe.
@@ -16,7 +16,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def _file(text):
-    """The path of a file with this text, there for as long as the block."""
+    """Yield the path of a file with this text, which exists within the block."""
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text)
         file.flush()
@@ -34,7 +34,7 @@ def _keep(result, prefix, net):
 
 
 def run_net(caffe, request, inputs):
-    """Forward and backward, ``passes`` times, from inputs given by blob name.
+    """Run forward and backward ``passes`` times, from inputs given by blob name.
 
     ``shapes`` reshapes blobs before a pass ([{name: shape} per pass]): they take as many values as
     they need from the start of their input.  ``clear`` false lets the passes' diffs add up.
@@ -87,10 +87,11 @@ def run_net(caffe, request, inputs):
 
 
 def run_solver(caffe, request, inputs):
-    """``steps`` updates one by one; per step the loss, after the last one every parameter.
+    """Make ``steps`` updates; return the loss of each, and every parameter before and after them.
 
-    With ``pass`` true one more forward and backward pass follows, without an update; of it is kept
-    what ``run_net`` keeps of its first.  ``test_pass``: a forward of its test net, too.
+    With ``pass`` true, one more forward and backward pass follows, without an update; the result
+    then also has what ``run_net`` returns of its first pass.  With ``test_pass`` true, the test net
+    runs forward as well.
     """
     with _file(request["solver"]) as path:
         solver = caffe.get_solver(path)
@@ -134,7 +135,7 @@ def answer(caffe, request, inputs):
 
 
 def attempt(caffe, request, inputs, folder):
-    """'done', 'raised' or 'aborted': how ``answer`` ends in a child of this process."""
+    """Return how ``answer`` ends in a child process: 'done', 'raised' or 'aborted'."""
     child = os.fork()
     if child == 0:
         log = os.open(os.path.join(folder, "stderr"), os.O_WRONLY | os.O_CREAT)
@@ -158,8 +159,8 @@ def attempt(caffe, request, inputs, folder):
 if __name__ == "__main__":
     import caffe as real_caffe
 
-    # each line of stdin names a folder: request.json and inputs.npz in, out.npz out (but not
-    # where the question is only whether Caffe refuses)
+    # each line of stdin names a folder: request.json and inputs.npz in, out.npz out (no out.npz
+    # if the question is only whether Caffe refuses)
     for line in sys.stdin:
         folder = line.strip()
         with open(os.path.join(folder, "request.json")) as request_file:

@@ -28,7 +28,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def _file(text):
-    """The path of a file with this text, there for as long as the block."""
+    """Yield the path of a file with this text, which exists within the block."""
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text)
         file.flush()

@@ -1,6 +1,6 @@
 """Rounding errors of real Caffe's and the torch engine's gradients, against float64.
 
-A table for any solver whose net is made of a stage's layers, from the repository root:
+A table for any solver whose net consists of a stage's layer types, from the repository root:
 
     python -m tests.torchcaffe.exact_gradients SOLVER.prototxt [WEIGHTS.caffemodel]
         [--seeds N | --after N]
@@ -9,11 +9,11 @@ Both engines run one forward and backward pass, the first or that after N update
 then computed from the same weights, images and dropout masks in float64, by PyTorch's own
 functions and its autograd, and without any code of the torch engine.
 
-A gradient can be off in two ways.  Sums round: by some 1e-7.  And a net has kinks: where the two
-largest values of a pooling window, or a ReLU's input and 0, are nearer than rounding, float32 may
-decide otherwise than float64, and the gradient takes another way.  To tell the two apart, float64
-also computes with an engine's own decisions, "same kinks".  Its gradients with the decisions of one
-and of the other engine differ by "kinks alone": what no order of sums could mend.
+A gradient can be wrong for two reasons.  Sums are rounded, by about 1e-7.  And a net has kinks: if
+the two largest values of a pooling window, or a ReLU's input and 0, are closer than rounding,
+float32 may decide otherwise than float64, and the gradient takes another path.  To separate the
+two, float64 also computes with an engine's own decisions, "same kinks".  Its gradients with the
+decisions of the two engines differ by "kinks alone", which no order of summation could avoid.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class Exact:
 
 
 def compute(net_text: str, answer: Answer, kinks: Answer | None = None) -> Exact:
-    """What ``gradients(answer)`` would be without rounding.
+    """Return what ``gradients(answer)`` would be without rounding.
 
-    ``answer`` is of one pass of the net in TRAIN: its weights and images are taken, and what its
-    dropout layers dropped.  With ``kinks``, an engine's answer, max pooling and ReLU decide as they
-    did there, else as float64 does.
+    ``answer`` is of one pass of the net in TRAIN; its weights, images and dropout masks are used.
+    With ``kinks``, an engine's answer, max pooling and ReLU decide as they did there, otherwise as
+    float64 does.
     """
     params = {
         name[len("0/param/") :]: torch.from_numpy(values).double().requires_grad_()
@@ -94,7 +94,7 @@ def compute(net_text: str, answer: Answer, kinks: Answer | None = None) -> Exact
         if layer.type == "Data" or any(rule.phase != schema.TRAIN for rule in layer.include):
             continue
         bottom = [blobs[name] for name in layer.bottom]
-        # what works in place shows its results in the blob: their zeros and signs, all that counts
+        # a layer in place leaves its results in the blob; only their zeros and signs are needed
         seen = torch.from_numpy((kinks or answer)[f"0/data/{layer.bottom[0]}"])
         if layer.type == "Dropout":
             top = bottom[0] * (seen != 0) / (1 - layer.dropout_param.dropout_ratio)

@@ -27,10 +27,10 @@ class Example:
     layers: str = ""  # the folder of its Python layers
 
 
-def telling(net: Any) -> None:
-    """Replace initial values that let nothing through to compare.
+def replace_narrow_fillers(net: Any) -> None:
+    """Replace initial values that are too small for a comparison.
 
-    A deploy net has zeros, and the ImageNet nets Gaussians of std 0.01 and less.
+    A deploy net has zeros, and the ImageNet nets have Gaussians of std 0.01 and less.
     """
     for layer in net.layer:
         for field in ("convolution_param", "inner_product_param"):
@@ -44,7 +44,7 @@ def telling(net: Any) -> None:
 
 
 def _statistics(net: Any, phase: int, folder: Path) -> str:
-    """A .caffemodel with running means and variances: by those of a new net, 0, nothing is told."""
+    """Write a .caffemodel with running means and variances; a new net's are 0 and test nothing."""
     (folder / "net.prototxt").write_text(text.format(net))
     made = torchcaffe.Net(folder / "net.prototxt", phase)
     weights = schema.NetParameter()
@@ -64,14 +64,14 @@ def _statistics(net: Any, phase: int, folder: Path) -> str:
 def compare(
     net: Any, example: Example, phase: str, folder: Path, ask_both: Ask, exact: bool = True
 ) -> tuple[Answer, Answer]:
-    """Two forward and backward passes of ``net`` agree in both engines, blob by blob.
+    """Assert that two forward and backward passes of ``net`` agree in both engines in every blob.
 
-    ``exact`` false: gradients agree but for a few signs.  Where a value and 0, or two values of a
-    pooling window, are nearer than rounding, a gradient takes another way, and all below it differ
-    a little: not so below a layer at fault.  (AlexNet: the signs of two of conv2's values differ,
-    and 1 % of conv1's gradient.)
+    With ``exact`` false, gradients may differ a little.  If a value and 0, or two values of a
+    pooling window, are closer than rounding, a gradient takes another path, and all gradients below
+    it differ slightly; below a wrong layer they differ much more.  (AlexNet: the signs of two of
+    conv2's values differ, and so does conv1's gradient by 1 %.)
     """
-    telling(net)
+    replace_narrow_fillers(net)
     inputs = supply(net, folder, example.shape, example.classes, example.batch)
     if not any("Loss" in layer.type or layer.loss_weight for layer in net.layer):
         net.force_backward = True
@@ -89,7 +89,7 @@ def compare(
     forward = [key for key in real if "diff/" not in key]
     assert_same({key: real[key] for key in forward}, ours, 1e-4)
     backward = sorted(set(real) - set(forward))
-    # what cancels out, as a bias's gradient of a siamese net does, is rounding alone
+    # a gradient whose terms cancel, such as a bias's in a siamese net, is rounding error alone
     rounding = 1e-6 * max(float(np.linalg.norm(real[key])) for key in backward)
     for key in backward:
         apart = float(np.linalg.norm(ours[key] - real[key]))

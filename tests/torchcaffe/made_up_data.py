@@ -1,4 +1,4 @@
-"""Small made-up data of whatever kind the data layers of a net read."""
+"""Small made-up data of every kind that data layers read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BACKENDS = ("level", "lmdb")  # by the numbers of DataParameter.DB
 def supply(
     net: Any, folder: Path, shape: tuple[int, ...], classes: int, batch: int
 ) -> dict[str, np.ndarray]:
-    """Make a net small, and give its layers something to read.
+    """Make a net small, and write data for its layers to read.
 
     Batches get ``batch`` images; crops and resized images the size of ``shape`` (C×H×W of an image,
     or the length of a vector).  Sources and mean files are written into ``folder``; labels are

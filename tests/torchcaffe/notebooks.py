@@ -1,8 +1,8 @@
-"""Caffe's notebooks as scripts of Python 3, read from its source where it lies.
+"""Caffe's notebooks, read from Caffe's source, as scripts of Python 3.
 
-Plots and what is beside the point (downloads, timings, the shell) are left out or replaced: the
-plots by modules that take any call, for an interpreter without matplotlib, and scikit-learn and
-pandas by a few lines of numpy.  Nothing of Caffe's is stored here.
+Downloads, timings and shell commands are left out.  For an interpreter without matplotlib, the
+plots go to modules that accept any call; a few lines of numpy replace scikit-learn and pandas.
+Nothing of Caffe's is stored here.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _EVERYWHERE = (
 
 
 def script(notebook: Path, patches: Patches, more: str = "") -> str:
-    """The code of all cells, ``patches`` (each must apply) made before print is a function.
+    """Return the code of all cells, with ``patches`` (each must apply), converted to Python 3.
 
-    ``more`` is appended: what the notebook computes and only plots is printed, too.
+    ``more`` is appended, to print values that the notebook computes and only plots.
     """
     document = json.loads(notebook.read_text())
     cells = document.get("cells") or document["worksheets"][0]["cells"]
@@ -39,7 +39,7 @@ def script(notebook: Path, patches: Patches, more: str = "") -> str:
 
 
 def in_python_3(text: str, patches: Patches) -> str:
-    """``text`` with its patches, and then with what Python 3 and a CPU ask of every script."""
+    """Apply the patches to ``text``, and then what every script needs for Python 3 and a CPU."""
     for old, new in patches:
         assert old in text, f"the source has changed: {old!r} is not in it"
         text = text.replace(old, new)
@@ -53,10 +53,10 @@ def _is_code(cell: dict[str, object]) -> bool:
 
 
 def _plain(cell: str) -> str:
-    """A cell without IPython: its magic, and the shell's lines with those that they continue on."""
+    """Remove IPython's magic commands and shell lines from a cell."""
     cell = re.sub(r"^( *)!(?:.*\\\n)*.*$", r"\1pass", cell, flags=re.M)
     cell = re.sub(r"^%timeit +", "", cell, flags=re.M)
-    timed = cell.startswith("%%timeit")  # its names are its own
+    timed = cell.startswith("%%timeit")  # a timed cell has a scope of its own
     cell = re.sub(r"^%.*$", "", cell, flags=re.M)
     if timed:
         body = "\n".join(f"    {line}" for line in cell.splitlines())
@@ -64,7 +64,7 @@ def _plain(cell: str) -> str:
     return cell
 
 
-# ------------------------------------------------------------- modules to lie beside a script
+# ------------------------------------------------------ modules to be written beside a script
 
 _ANYTHING = """
 class Anything:
@@ -81,7 +81,7 @@ PLOTS = {
     "pylab.py": f"from numpy import *\nimport numpy as np\n{_ANYTHING}\n"
     "imshow = axis = subplots = figure = plot = xlabel = ylabel = plt = anything\n",
 }
-# points in two classes that a plane nearly parts, and a classifier by least squares
+# points in two classes that a plane almost separates, and a classifier by least squares
 LEARNING = {
     "pandas.py": f"{_ANYTHING}\ndef __getattr__(name): return anything\n",
     "sklearn/__init__.py": "from sklearn import metrics, model_selection\n",
@@ -106,7 +106,7 @@ class SGDClassifier:
 """,
     "sklearn/metrics.py": "def accuracy_score(wanted, found): return (wanted == found).mean()\n",
 }
-# for an interpreter without h5py: the file is the one that another run wrote, from FOLDER
+# for an interpreter without h5py: copies the file that another run wrote, from FOLDER
 HDF5 = """
 import shutil
 class File(dict):
@@ -115,7 +115,7 @@ class File(dict):
     def __exit__(self, *ignored): pass
     def create_dataset(self, name, data, **settings): pass
 """
-# caffe.io.load_image asks scikit-image for what its releases since 0.17 no longer know
+# caffe.io.load_image uses an argument that scikit-image removed after release 0.17
 LOAD_IMAGE = """
 import caffe
 import numpy

@@ -1,7 +1,7 @@
-"""Nets of one layer whose numbers are 0, negative or huge; run as a script, builds each of them.
+"""Nets of one layer whose numbers are 0, negative or huge; as a script, builds each of them.
 
-Prints a line for each that neither works nor is refused by one line.  A child runs it, under a
-limit of memory: what is huge must not be taken from whoever runs the tests.
+The script prints a line for each net that neither works nor is refused in one line.  A child
+process runs it with a memory limit, so that huge numbers cannot exhaust the test machine's memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nets in Caffe's first two formats, of our own making: random ones, and small ones that run."""
+"""Nets in Caffe's first two formats, written for these tests: random ones and a small one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLOBS = {("V1LayerParameter", "blobs"), ("V0LayerParameter", "blobs")}
 
 
 def random_v1(seed: int) -> Any:
-    """A NetParameter with a V1 layer of every type, and anything in each."""
+    """Return a NetParameter with a V1 layer of every type, with random fields."""
     rng = random.Random(seed)
     net = schema.NetParameter(name=f"v1 {seed}")
     messages.fill(net.state, rng)
@@ -39,7 +39,7 @@ def random_v1(seed: int) -> Any:
 
 
 def random_v0(seed: int) -> Any:
-    """A NetParameter with V0 layers of every type, paddings among them, and anything in each."""
+    """Return a NetParameter with V0 layers of every type, also padding, with random fields."""
     rng = random.Random(seed)
     net = schema.NetParameter(name=f"v0 {seed}")
     _add_inputs(net, rng)
@@ -65,7 +65,7 @@ def _add_inputs(net: Any, rng: random.Random) -> None:
 
 
 def as_v1(net: Any) -> Any | None:
-    """A net of today's format in V1; None where V1 has no such layer or no such field."""
+    """Convert a net to V1; return None if V1 lacks one of its layer types or fields."""
     old = schema.NetParameter(name=net.name, force_backward=net.force_backward)
     for layer in net.layer:
         if layer.type == "Input":
@@ -115,7 +115,7 @@ _NAMES = {
     "TanH": "TANH",
 }
 
-# LeNet's and AlexNet's ways in one small net: padding layers, in-place layers, groups, a table of
+# a small net with what LeNet and AlexNet used in V0: padding layers, in-place layers, groups,
 # blobs_lr, a loss
 V0 = """
 name: "small v0"

@@ -1,4 +1,4 @@
-"""What real Caffe is asked about random numbers, and its answers: live, and stored as hashes.
+"""Requests to real Caffe about random numbers, and its answers: live, and stored as hashes.
 
 ``requests(folder)`` lists the nets and solvers; draw_in_caffe.py, in Caffe's interpreter, says what
 they drew; golden/make_random_golden.py stores it.
@@ -266,4 +266,4 @@ class Stored:
         assert describe(ours) == self._answers[key], key
 
 
-by_both = pytest.mark.parametrize("judge", [Stored, Live])
+by_both = pytest.mark.parametrize("answers_class", [Stored, Live])

@@ -1,8 +1,8 @@
 """BatchNorm in training, against its formulas in float64 numpy and against what Debian's Caffe did.
 
-kendryte-caffe, the real Caffe of most test machines, takes the stored statistics even in TRAIN, so
-that it can't be the judge here.  The formulas are those of Ioffe and Szegedy (2015), by the chain
-rule through variance and mean as they stand there, and Caffe's moving sums.
+kendryte-caffe, the real Caffe of most test machines, uses the stored statistics even in TRAIN, so
+it cannot be the reference here.  The formulas are those of Ioffe and Szegedy (2015), with the chain
+rule through variance and mean as given there, and Caffe's moving sums.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNIFORM = '{ type: "uniform" min: -0.5 max: 0.5 }'
 
 
 def net(in_place: bool) -> str:
-    """conv → bn → scale → relu → fc → loss, whose middle may work in place."""
+    """conv → bn → scale → relu → fc → loss; bn, scale and relu may work in place."""
     tops = ["conv"] * 3 if in_place else ["bn", "scale", "relu"]
     given = "input_param { shape { dim: 4 dim: 2 dim: 5 dim: 4 } shape { dim: 4 } }"
     text = layer("Input", "", "data label", given, "in")

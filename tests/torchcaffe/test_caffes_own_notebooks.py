@@ -15,7 +15,7 @@ import pytest
 import tinynet.torchcaffe as engine
 from tests.children import python
 from tests.torchcaffe import notebooks
-from tests.torchcaffe.example_nets import telling
+from tests.torchcaffe.example_nets import replace_narrow_fillers
 from tests.torchcaffe.user_scripts import assert_says_the_same, in_real_caffe
 from tinynet.caffeformat import schema, text
 from tinynet.caffeformat.datum import encode_datum
@@ -81,7 +81,7 @@ def write_caffenet(caffe_source: Path, trees: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(narrower((caffe_source / folder / "deploy.prototxt").read_text()))
     net = text.parse(path.read_text(), schema.NetParameter, str(path))
-    telling(net)
+    replace_narrow_fillers(net)
     drawn = trees / "drawn.prototxt"
     drawn.write_text(text.format(net))
     engine.set_random_seed(3)
@@ -229,7 +229,7 @@ def test_siamese(caffe_source: Path, trees: Path, caffe_python: str) -> None:
     draw = np.random.RandomState(3)
     model = caffe_source / "examples/siamese/mnist_siamese.prototxt"
     net = text.parse(model.read_text(), schema.NetParameter, str(model))
-    telling(net)
+    replace_narrow_fillers(net)
     (trees / "drawn.prototxt").write_text(text.format(net))
     engine.set_random_seed(3)
     made = engine.Net(str(trees / "drawn.prototxt"), engine.TEST)

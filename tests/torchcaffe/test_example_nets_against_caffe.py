@@ -70,7 +70,7 @@ def siamese() -> str:
 
 
 def autoencoder() -> str:
-    """Sparse Gaussians, sigmoids, two losses of which one has the weight 0, stages of test nets."""
+    """Sparse Gaussians, sigmoids, two losses (one of weight 0), and stages of test nets."""
     data = "data_param { backend: LMDB } transform_param { scale: 0.004 }"
     rules = [_TRAIN]
     rules += [f'include {{ phase: TEST stage: "{stage}" }}' for stage in ("on-train", "on-test")]

@@ -20,11 +20,13 @@ def parse(filler: str) -> Any:
 
 @asked.by_both
 @pytest.mark.parametrize("name", asked.FILLERS)
-def test_a_filler_gives_caffes_values_twice_in_succession(judge: type, name: str) -> None:
+def test_a_filler_gives_caffes_values_twice_in_succession(answers_class: type, name: str) -> None:
     filler, shape = asked.FILLERS[name]
     stream = Mt19937(asked.FILLER_SEED)
     for number in range(2):
-        judge().expect(f"{name}/blob/x/{number}", fillers.fill(parse(filler), shape, stream))
+        answers_class().expect(
+            f"{name}/blob/x/{number}", fillers.fill(parse(filler), shape, stream)
+        )
 
 
 def test_a_sparse_filler_keeps_the_stated_number_of_weights_per_column_on_average() -> None:

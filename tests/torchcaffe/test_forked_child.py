@@ -1,4 +1,4 @@
-"""A script may fork after it has computed, as with real Caffe, and its child computes too."""
+"""A script may fork after it has computed, as with real Caffe, and its child can compute."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ torch.set_num_threads(2)
 def in_a_child(answer):
     child = os.fork()
     if child == 0:
-        signal.alarm(60)  # which ends it, where it waits for threads that are not there
+        signal.alarm(60)  # ends a child that waits for threads that do not exist
         os._exit(answer())
     return os.waitpid(child, 0)[1]
 

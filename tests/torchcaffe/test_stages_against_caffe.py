@@ -117,10 +117,11 @@ def train_until_learning(solver_path: Path, folder: Path) -> Path:
 
 
 def assert_same_way(real: Answer, ours: Answer) -> None:
-    """Losses agree within 1e-3, and every parameter's displacement within 1 % (relative L2).
+    """Assert that losses agree within 1e-3 and every parameter's displacement within 1 % (L2).
 
-    A loss near 0 is about exp(-s), where s is the lead of the label's score: its relative error is
-    the absolute one of s, however little is left of the loss.  Below 0.1 it counts as 0.1.
+    Both are relative.  A loss near 0 is about exp(-s), where s is the lead of the label's score;
+    its relative error is the absolute error of s, however small the loss.  So a loss below 0.1
+    counts as 0.1.
     """
     scale = np.maximum(real["losses"], 0.1)
     worst = (np.abs(ours["losses"] - real["losses"]) / scale).max()

@@ -1,6 +1,6 @@
-"""Examples of nets: every field of a net, a layer, a parameter and a filler, by a net that uses it.
+"""Example nets that use every field of a net, a layer, a parameter and a filler.
 
-The cases of the layer types are examples too; these are of what no such case has.
+The cases of the layer types are examples as well; the nets here use what no case uses.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FILLERS = (
     'type: "gaussian" sparse: 1',
     'type: "xavier" variance_norm: FAN_OUT',
 )
-# of the state in which they are built: TRAIN, level 0, stage "now"
+# the nets are built in the state TRAIN, level 0, stage "now"
 _RULES = (
     "include { phase: TEST }",
     "include { min_level: 3 }",

@@ -89,7 +89,7 @@ def _fields(message: Any, path: Where) -> Iterator[tuple[tuple[str, str], Where]
 
 
 def _lines(log: str) -> list[str]:
-    """The log's lines without the clock; parameters that are printed bear no head, and go too."""
+    """Return the log's lines without times.  Printed parameters have no prefix and are left out."""
     return [
         _CLOCK.sub("", _HEAD.sub(r"\1", line)) for line in log.splitlines() if _HEAD.match(line)
     ]

@@ -1,12 +1,11 @@
-"""Fields that change nothing that is computed, and why that is so in Caffe.
+"""Fields that have no effect on what is computed, and the reason in Caffe.
 
-Where this engine warns of one, an example shows the warning, and the field is not here.
+A field for which this engine logs a warning is not listed: an example shows the warning.
 """
 
 from __future__ import annotations
 
 _ENGINE = "chooses between Caffe's and cuDNN's code, which compute the same"
-_GPUS = "is about training on several GPUs, which this engine refuses elsewhere"
 
 WITHOUT_EFFECT = {
     "BlobProtoVector.blobs": "no part of Caffe reads this message: it is for others' tools",
@@ -23,6 +22,6 @@ WITHOUT_EFFECT = {
     "LayerParameter.tanh_param": "holds nothing but engine",
     "DataParameter.prefetch": "is how many batches are read ahead: the same batches",
     "WindowDataParameter.cache_images": "holds the files in memory: the same images",
-    "PythonParameter.share_in_parallel": _GPUS,
-    "SolverParameter.layer_wise_reduce": _GPUS,
+    "PythonParameter.share_in_parallel": "no code of Caffe 1.0 reads it",
+    "SolverParameter.layer_wise_reduce": "chooses when several solvers add up their gradients: the same sums",
 }

@@ -1,7 +1,7 @@
-"""What every other way of a convolution of stride 1 is held against: PyTorch's own, in float64.
+"""Checks of an algorithm for convolutions of stride 1 against PyTorch's convolution in float64.
 
-``way`` is a module with ``forward(images, weights, bias)`` and ``backward(images, diff,
-weights, below, of_weights)``, as ``winograd`` and ``winograd_rows`` are.
+``algorithm`` is a module with ``forward(images, weights, bias)`` and ``backward(images, diff,
+weights, below, of_weights)``, such as ``winograd`` and ``winograd_rows``.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ class Drawn(NamedTuple):
         )
 
     def summed_in_order(self) -> tuple[torch.Tensor, ...]:
-        """Outputs, and the diffs of images and weights, one product after the other.
+        """Outputs, and the diffs of images and weights, with products added one after the other.
 
-        So that how it rounds is no processor's: libraries sum in as many parts as theirs has lanes.
+        Rounding then does not depend on the processor: libraries sum in as many parts as it has
+        vector lanes.
         """
         high, wide = (extent - 1 for extent in self.weights.shape[2:])
         around = F.pad(self.diff, (wide, wide, high, high))
@@ -57,7 +58,7 @@ class Drawn(NamedTuple):
 
 
 def _in_order(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """A convolution of stride 1 whose sums are made term by term."""
+    """Compute a convolution of stride 1, adding term by term."""
     outputs, channels, high, wide = weights.shape
     rows, columns = images.shape[2] - high + 1, images.shape[3] - wide + 1
     total = torch.zeros(len(images), outputs, rows, columns)
@@ -80,49 +81,49 @@ def drawn(
     )
 
 
-def _results(way: Any, given: Drawn) -> tuple[torch.Tensor, ...]:
-    forward = way.forward(given.images, given.weights, given.bias)
-    return forward, *way.backward(given.images, given.diff, given.weights, True, True)
+def _results(algorithm: Any, given: Drawn) -> tuple[torch.Tensor, ...]:
+    forward = algorithm.forward(given.images, given.weights, given.bias)
+    return forward, *algorithm.backward(given.images, given.diff, given.weights, True, True)
 
 
 def assert_same(
-    way: Any,
+    algorithm: Any,
     given: Drawn,
     order: torch.memory_format,
     budget: int,
     patch: pytest.MonkeyPatch,
     near: float = 3e-5,
 ) -> None:
-    """Outputs and gradients are those of the plain formula, however many images at a time.
+    """Assert that outputs and gradients equal the plain formula for every chunk size.
 
-    ``near``: how far an output may be off.
+    ``near`` is the absolute tolerance of an output.
     """
-    patch.setattr(way, "_BYTES", budget)
+    patch.setattr(algorithm, "_BYTES", budget)
     images, diff = (t.contiguous(memory_format=order) for t in (given.images, given.diff))
-    found = _results(way, given._replace(images=images, diff=diff))
+    found = _results(algorithm, given._replace(images=images, diff=diff))
     for mine, reference, off in zip(found, given.double().results(), (near, *3 * (3e-5,))):
         assert mine.shape == reference.shape
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=off)
-    without = way.forward(images, given.weights, None)
+    without = algorithm.forward(images, given.weights, None)
     torch.testing.assert_close(without + given.bias[:, None, None], found[0], rtol=1e-5, atol=near)
 
 
-def assert_computes_only_the_requested(way: Any, given: Drawn) -> None:
+def assert_computes_only_the_requested(algorithm: Any, given: Drawn) -> None:
     """Assert that a diff that nobody needs is not computed, and that the others are unchanged."""
     operands = given.images, given.diff, given.weights
-    both = way.backward(*operands, True, True)
-    below, weights_diff, bias_diff = way.backward(*operands, False, True)
+    both = algorithm.backward(*operands, True, True)
+    below, weights_diff, bias_diff = algorithm.backward(*operands, False, True)
     assert below is None
     torch.testing.assert_close(weights_diff, both[1])
     torch.testing.assert_close(bias_diff, both[2])
-    below, weights_diff, bias_diff = way.backward(*operands, True, False)
+    below, weights_diff, bias_diff = algorithm.backward(*operands, True, False)
     assert weights_diff is None and bias_diff is None
     torch.testing.assert_close(below, both[0])
 
 
-def assert_rounds_no_worse(way: Any, given: Drawn) -> None:
+def assert_rounds_no_worse(algorithm: Any, given: Drawn) -> None:
     """Assert a mean squared error of at most twice that of the plain formula's float32 sums."""
-    everything = zip(given.double().results(), given.summed_in_order(), _results(way, given))
+    everything = zip(given.double().results(), given.summed_in_order(), _results(algorithm, given))
     for reference, plain, transformed in everything:
         error = (transformed - reference).square().mean()
         assert error <= 2 * (plain - reference).square().mean()

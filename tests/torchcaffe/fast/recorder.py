@@ -1,8 +1,8 @@
 """A stand-in for CUDA graphs on machines without a GPU.
 
-It notes torch's calls while the work runs, undoes what they wrote, and a repetition makes the same
-calls, with the same tensors, and writes the results where they were.  As with a graph no Python
-runs meanwhile.
+It records torch's calls while the work runs, and undoes what they wrote.  A repetition makes the
+same calls with the same tensors and writes the results to the same memory.  As with a graph, the
+work's Python code does not run.
 """
 
 from __future__ import annotations

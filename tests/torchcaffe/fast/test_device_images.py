@@ -36,9 +36,9 @@ RECORDS, BATCH = 23, 4  # an epoch never ends with a batch
 @pytest.mark.parametrize("stored", [True, False])
 @pytest.mark.parametrize("name", BYTES)
 def test_a_device_cuts_caffes_batches(
-    judge: type, name: str, stored: bool, monkeypatch: pytest.MonkeyPatch
+    answers_class: type, name: str, stored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caffe = judge()
+    caffe = answers_class()
     monkeypatch.setattr(device_images, "fits", lambda size, device: stored)
     store, phase, source = asked.TRANSFORMS[name]
     transform = parse(source)

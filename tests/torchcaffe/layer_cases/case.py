@@ -1,4 +1,4 @@
-"""What a case is, and the values that cases share."""
+"""The class of a layer case, and values that cases share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LOSS_TYPES = ("EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss", "Softmax
 class Case(NamedTuple):
     """One layer from ``inputs`` (name → shape, or values) to ``tops``.
 
-    ``learned`` is for layers that refuse to hand a diff to all of their inputs, or to any: it names
-    those that get one.  These then come through a Bias, whose parameter learns, and the net has a
-    loss of its own, the sum of the squares of the tops.  Without it all inputs have a diff, or of a
-    loss those that it has one for.
+    ``learned`` is for layers that refuse to pass a diff to some or all of their inputs: it names
+    those that get one.  Each of these then comes through a Bias, whose parameter learns, and the
+    net has a loss of its own, the sum of the squares of the tops.  Without ``learned`` all inputs
+    have a diff, or those for which a loss layer has one.
     """
 
     type: str
@@ -46,13 +46,13 @@ class Case(NamedTuple):
     def learned_inputs(self) -> list[str]:
         """The inputs that have a gradient: labels and logistic targets (t) have none."""
         if self.learned is not None:
-            return []  # but the parameter of its Bias
+            return []  # the gradient goes to the parameter of its Bias
         both = self.type not in _LOSS_TYPES or self.type == "EuclideanLoss"
         return [name for name in self.inputs if both or name == "x"]
 
     @property
     def request(self) -> dict[str, Any]:
-        """Two passes whose parameter diffs add up; what is written over a diff shows by that."""
+        """Two passes whose parameter diffs add up, which shows whether a diff is overwritten."""
         return {
             "net": self.text,
             "top_diffs": self.driven_tops,

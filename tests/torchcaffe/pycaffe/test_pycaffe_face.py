@@ -43,7 +43,7 @@ things = {
 print(json.dumps({key: [n for n in dir(thing) if n[0] != "_"] for key, thing in things.items()}))
 """
 # pycaffe's own modules, and names that they import
-NOT_ITS_FACE = {
+NOT_OFFERED = {
     "caffe": {"pycaffe", "classifier", "detector"},
     "io": {"caffe_pb2", "resize", "skimage", "zoom", "sys"},
     "net_spec": {"caffe_pb2", "protobuf", "six"},
@@ -54,7 +54,7 @@ def test_every_name_that_pycaffe_offers_is_offered_here(caffe_python: str, tmp_p
     real = json.loads(user_scripts.in_real_caffe(caffe_python, NAMES, tmp_path / "real").out)
     ours = json.loads(user_scripts.in_torchcaffe(NAMES, tmp_path / "ours").out)
     for thing, names in real.items():
-        assert not set(names) - set(ours[thing]) - NOT_ITS_FACE.get(thing, set()), thing
+        assert not set(names) - set(ours[thing]) - NOT_OFFERED.get(thing, set()), thing
     assert "forward" in real["net"] and "apply_update" in real["solver"]
 
 

@@ -94,12 +94,12 @@ def test_strips_lie_under_the_curve_and_have_equal_areas(
 
 
 @asked.by_both
-def test_a_million_gaussian_draws_are_caffes(judge: type) -> None:
+def test_a_million_gaussian_draws_are_caffes(answers_class: type) -> None:
     name = "gaussian of a million"
     stream = Mt19937(asked.FILLER_SEED)
     for number in range(2):
         ours = random.rng_gaussian(stream, 1_000_000, 0, 0.005).reshape(1000, 1000)
-        judge().expect(f"{name}/blob/x/{number}", ours)
+        answers_class().expect(f"{name}/blob/x/{number}", ours)
 
 
 def test_the_first_gaussian_draws_are_caffes_by_number() -> None:
@@ -164,12 +164,14 @@ def test_a_probability_out_of_range_is_an_error(p: float) -> None:
 
 @asked.by_both
 @pytest.mark.parametrize("ratio", asked.DROPOUT_RATIOS)
-def test_dropout_masks_are_caffes(judge: type, ratio: float) -> None:
+def test_dropout_masks_are_caffes(answers_class: type, ratio: float) -> None:
     stream = Mt19937(asked.DROPOUT_SEED)
     for number in range(3):
         mask = random.dropout_mask(stream, math.prod(asked.DROPOUT_SHAPE), ratio)
         ours = mask * np.float32(random.dropout_scale(ratio))
-        judge().expect(f"dropout {ratio}/blob/y/{number}", ours.reshape(asked.DROPOUT_SHAPE))
+        answers_class().expect(
+            f"dropout {ratio}/blob/y/{number}", ours.reshape(asked.DROPOUT_SHAPE)
+        )
 
 
 def _fill_all(main: Mt19937) -> dict[str, np.ndarray]:
@@ -183,8 +185,8 @@ def _fill_all(main: Mt19937) -> dict[str, np.ndarray]:
 
 
 @asked.by_both
-def test_a_solver_draws_in_the_documented_order(judge: type) -> None:
-    caffe = judge()
+def test_a_solver_draws_in_the_documented_order(answers_class: type) -> None:
+    caffe = answers_class()
     main = Mt19937(asked.SOLVER_SEED)
     transform = text.parse(asked.TRAIN_TRANSFORM, schema.TransformationParameter, "transform")
     # the train net: its Data layer, then the fillers in layer order

@@ -27,8 +27,8 @@ def mean_of(transform: Any) -> np.ndarray | None:
 
 @asked.by_both
 @pytest.mark.parametrize("name", asked.TRANSFORMS)
-def test_batches_and_the_draws_for_them_are_caffes(judge: type, name: str) -> None:
-    caffe = judge()
+def test_batches_and_the_draws_for_them_are_caffes(answers_class: type, name: str) -> None:
+    caffe = answers_class()
     store, phase, source = asked.TRANSFORMS[name]
     transform = parse(source)
     main = Mt19937(asked.TRANSFORM_SEED)
