@@ -20,7 +20,7 @@ OUT_OF_MEMORY = (
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
+def pytorch_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     """Record the calls to PyTorch, which sees three working GPUs."""
     calls: list[tuple[str, int]] = []
     cuda = torch.cuda
@@ -36,29 +36,31 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
 
 
 def test_the_chosen_gpu_becomes_pytorchs_current_one_before_it_is_seeded(
-    told: list[tuple[str, int]],
+    pytorch_calls: list[tuple[str, int]],
 ) -> None:
-    """``torch.cuda.manual_seed`` seeds PyTorch's current GPU, which is 0 unless it is told."""
+    """``torch.cuda.manual_seed`` seeds PyTorch's current GPU, which is 0 unless one is chosen."""
     caffe.set_device(1)
     caffe.set_mode_gpu()
-    assert told == [("device", 1)]
+    assert pytorch_calls == [("device", 1)]
     caffe.set_random_seed(5)
-    assert told[1:] == [("device", 1), ("seed", 5)]
+    assert pytorch_calls[1:] == [("device", 1), ("seed", 5)]
     caffe.set_device(2)
-    assert told[3:] == [("device", 2)]
+    assert pytorch_calls[3:] == [("device", 2)]
 
 
-def test_a_seed_that_is_set_before_gpu_mode_also_seeds_the_gpu(told: list[tuple[str, int]]) -> None:
+def test_a_seed_that_is_set_before_gpu_mode_also_seeds_the_gpu(
+    pytorch_calls: list[tuple[str, int]],
+) -> None:
     """As in Caffe, whose generators are seeded in any mode."""
     caffe.set_random_seed(7)
     caffe.set_device(1)
     caffe.set_mode_gpu()
     caffe.set_mode_gpu()
-    assert told == [("device", 1), ("seed", 7), ("device", 1)]
+    assert pytorch_calls == [("device", 1), ("seed", 7), ("device", 1)]
 
 
 def test_a_device_number_without_a_gpu_is_refused_with_the_valid_numbers(
-    told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    pytorch_calls: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     with pytest.raises(CaffeError) as error:

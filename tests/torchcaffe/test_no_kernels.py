@@ -26,18 +26,18 @@ def _back_to_the_cpu() -> Iterator[None]:
     caffe.set_mode_cpu()
 
 
-def made(folder: Path) -> caffe.Net:
+def build_net(folder: Path) -> caffe.Net:
     (folder / "net.prototxt").write_text(_NET)
     return caffe.Net(folder / "net.prototxt", caffe.TEST)
 
 
 def test_a_net_without_kernels_has_the_shapes_and_no_values(tmp_path: Path) -> None:
     caffe.extensions.without_kernels()
-    nothing = made(tmp_path)
+    nothing = build_net(tmp_path)
     nothing.run_forward()
     assert nothing.blobs["r"].tensor.device.type == "meta"
     caffe.set_mode_cpu()
-    real = made(tmp_path)
+    real = build_net(tmp_path)
     real.run_forward()
     assert nothing.blobs["r"].tensor.shape == real.blobs["r"].tensor.shape == (2, 4, 6, 6)
     assert real.blobs["r"].tensor.device.type == "cpu"
@@ -47,7 +47,7 @@ def test_the_calls_of_an_iteration_are_counted_and_torchs_own_functions_are_rest
     tmp_path: Path,
 ) -> None:
     caffe.extensions.without_kernels()
-    nothing = made(tmp_path)
+    nothing = build_net(tmp_path)
     host = caffe.extensions.host_time(nothing.run_forward)
     try:
         # by hand: the memory order of the images (already right), the product, the rectifier

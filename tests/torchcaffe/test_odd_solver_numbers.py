@@ -98,10 +98,10 @@ def test_a_run_stopped_within_an_iteration_continues_with_the_same_results(tmp_p
     extensions.restore_complete(resumed, tmp_path / "s_iter_1.solverstate")
     resumed.step(4)
     score = resumed.test_nets[0].forward()["loss"].copy()
-    straight = caffe.get_solver(path)
-    straight.step(5)
-    np.testing.assert_array_equal(straight.test_nets[0].forward()["loss"], score)
-    for name, blobs in straight.net.params.items():
+    uninterrupted = caffe.get_solver(path)
+    uninterrupted.step(5)
+    np.testing.assert_array_equal(uninterrupted.test_nets[0].forward()["loss"], score)
+    for name, blobs in uninterrupted.net.params.items():
         for blob, again in zip(blobs, resumed.net.params[name]):
             np.testing.assert_array_equal(again.data, blob.data)
 

@@ -31,7 +31,7 @@ def in_child(
     return python(*arguments, folder=cwd, PYTHONPATH=os.pathsep.join(places))
 
 
-def installed(folder: Path, entry_points: str = ENTRY_POINTS) -> Path:
+def install_package(folder: Path, entry_points: str = ENTRY_POINTS) -> Path:
     """Return a folder that looks to Python like one with a package installed by pip."""
     info = folder / "outside-1.0.dist-info"
     info.mkdir(parents=True)
@@ -43,7 +43,7 @@ def installed(folder: Path, entry_points: str = ENTRY_POINTS) -> Path:
 def test_installed_layers_compute_what_their_forks_define(tmp_path: Path) -> None:
     cases = ROOT / "tests" / "torchcaffe" / "outside" / "cases.py"
     arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(cases)]
-    done = in_child(*arguments, cwd=ROOT, path=installed(tmp_path))
+    done = in_child(*arguments, cwd=ROOT, path=install_package(tmp_path))
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout
 
@@ -71,7 +71,7 @@ def test_nets_with_installed_layers_train_from_the_command_line(
 ) -> None:
     (tmp_path / "net.prototxt").write_text(NET)
     (tmp_path / "solver.prototxt").write_text(SOLVER.format("train_state { level: 0 }"))
-    path = installed(tmp_path / "installed")
+    path = install_package(tmp_path / "installed")
     done = in_child("-m", "tinynet", *command, "solver.prototxt", cwd=tmp_path, path=path)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.rglob("*_iter_2.caffemodel"))
@@ -123,7 +123,7 @@ def test_an_entry_point_that_is_wrong_is_named(
 ) -> None:
     (tmp_path / "net.prototxt").write_text(PLAIN)
     (tmp_path / "solver.prototxt").write_text(SOLVER.format(""))
-    path = installed(tmp_path / "installed", entry_points)
+    path = install_package(tmp_path / "installed", entry_points)
     done = in_child(
         "-m", "tinynet", "caffe", "train", "-solver", "solver.prototxt", cwd=tmp_path, path=path
     )

@@ -86,7 +86,7 @@ def solver_file(folder: Path, batch: int, layer_wise: bool = False, iter_size: i
     return folder / f"solver{batch}"
 
 
-def started(
+def start_rank(
     solver: Path, uid: bytes, rank: int, count: int, iterations: int = ITERATIONS, die_at: int = -1
 ) -> subprocess.Popen[str]:
     out = str(solver.parent / f"rank{rank}.npz")
@@ -101,10 +101,10 @@ def started(
     )
 
 
-def together(solver: Path, **options: int) -> list[tuple[int, str, str]]:
+def run_two_ranks(solver: Path, **options: int) -> list[tuple[int, str, str]]:
     """Run two ranks; return exit status, output and log of each."""
     uid = caffe.NCCL.new_uid()
-    both = [started(solver, uid, rank, 2, **options) for rank in range(2)]
+    both = [start_rank(solver, uid, rank, 2, **options) for rank in range(2)]
     try:
         ended = [process.communicate(timeout=300) for process in both]
     finally:
@@ -113,7 +113,7 @@ def together(solver: Path, **options: int) -> list[tuple[int, str, str]]:
     return [(process.returncode, *said) for process, said in zip(both, ended)]
 
 
-def alone(solver: Path, iterations: int = ITERATIONS) -> list[np.ndarray]:
+def train_alone(solver: Path, iterations: int = ITERATIONS) -> list[np.ndarray]:
     """Train one solver in this process and return its weights."""
     one = caffe.SGDSolver(str(solver))
     one.step(iterations)
@@ -122,7 +122,7 @@ def alone(solver: Path, iterations: int = ITERATIONS) -> list[np.ndarray]:
 
 def displacement(solver: Path, begun: np.ndarray) -> np.ndarray:
     """Return how far one solver's steps move all weights from ``begun``."""
-    return np.concatenate([each.ravel() for each in alone(solver)]) - begun
+    return np.concatenate([each.ravel() for each in train_alone(solver)]) - begun
 
 
 def weights_of(folder: Path, rank: int) -> list[np.ndarray]:
@@ -138,7 +138,7 @@ def test_two_solvers_take_the_steps_of_one_solver_with_both_batches(
 
     Only rank 0 logs and saves.
     """
-    ended = together(solver_file(folder, BATCH, layer_wise, iter_size))
+    ended = run_two_ranks(solver_file(folder, BATCH, layer_wise, iter_size))
     assert [status for status, _, _ in ended] == [0, 0], ended
     ranks = [weights_of(folder, rank) for rank in range(2)]
     for first, second in zip(ranks[0][1:], ranks[1][1:]):
@@ -167,7 +167,7 @@ def test_two_solvers_take_the_steps_of_one_solver_with_both_batches(
 
 
 def test_a_rank_that_dies_ends_the_others_and_leaves_the_last_snapshot(folder: Path) -> None:
-    ended = together(solver_file(folder, BATCH), die_at=7)
+    ended = run_two_ranks(solver_file(folder, BATCH), die_at=7)
     assert ended[1][0] == 7
     assert ended[0][0] == 1
     assert "rank 0 of 2 lost another rank, which has ended" in ended[0][2]
@@ -211,7 +211,7 @@ def test_a_single_solver_may_form_a_group_of_one(folder: Path) -> None:
     solver.add_callback(nccl)
     solver.step(ITERATIONS)
     joined = [np.array(blob.data) for blobs in solver.net.params.values() for blob in blobs]
-    for mine, expected in zip(joined, alone(folder / "solver4")):
+    for mine, expected in zip(joined, train_alone(folder / "solver4")):
         np.testing.assert_array_equal(mine, expected)
 
 

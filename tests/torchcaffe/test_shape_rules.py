@@ -71,7 +71,7 @@ SOURCES = {
 }
 
 
-def supplied(case: str, folder: Path) -> tuple[schema.NetParameter, tuple[int, ...]]:
+def net_with_data(case: str, folder: Path) -> tuple[schema.NetParameter, tuple[int, ...]]:
     """Return a net of one such layer with data to read, and the shape of its records."""
     kind, parameters, tops, shape = SOURCES[case]
     net = text.parse(layer(kind, "", tops, parameters), schema.NetParameter, case)
@@ -81,7 +81,7 @@ def supplied(case: str, folder: Path) -> tuple[schema.NetParameter, tuple[int, .
 
 @pytest.mark.parametrize("case", SOURCES)
 def test_the_shapes_of_an_image_source_are_those_of_its_batches(case: str, tmp_path: Path) -> None:
-    net, records = supplied(case, tmp_path)
+    net, records = net_with_data(case, tmp_path)
     (tmp_path / "net.prototxt").write_text(text.format(net))
     made = caffe.Net(tmp_path / "net.prototxt", caffe.TRAIN)
     made.forward()
@@ -93,7 +93,7 @@ def test_the_shapes_of_an_image_source_are_those_of_its_batches(case: str, tmp_p
 def test_images_of_a_list_that_are_not_resized_have_the_shape_given_to_the_rule(
     tmp_path: Path,
 ) -> None:
-    net, _ = supplied("image list", tmp_path)
+    net, _ = net_with_data("image list", tmp_path)
     net.layer[0].image_data_param.ClearField("new_height")
     net.layer[0].image_data_param.ClearField("new_width")
     assert shapes.infer(net, caffe.TRAIN, (3, 90, 80)).blobs["x"] == (2, 3, 90, 80)

@@ -53,7 +53,7 @@ def planes(x: np.ndarray) -> Iterator[tuple[int, int]]:
     return ((n, c) for n in range(x.shape[0]) for c in range(x.shape[1]))
 
 
-def made(text: str, phase: int, tmp_path: Path) -> caffe.Net:
+def build_net(text: str, phase: int, tmp_path: Path) -> caffe.Net:
     (tmp_path / "net.prototxt").write_text(text)
     return caffe.Net(tmp_path / "net.prototxt", phase)
 
@@ -70,7 +70,7 @@ def test_in_train_a_value_is_drawn_in_proportion_to_its_size_and_gets_the_diff(
     setting: tuple[str, np.ndarray, list[Places]], tmp_path: Path
 ) -> None:
     text, x, places = setting
-    net = made(text, caffe.TRAIN, tmp_path)
+    net = build_net(text, caffe.TRAIN, tmp_path)
     caffe.set_random_seed(5)
     y = net.forward(x=x)["y"]
     above = np.cos(np.arange(y.size, dtype=np.float32)).reshape(y.shape)
@@ -93,7 +93,7 @@ def test_in_test_a_pooling_window_gives_the_mean_of_its_values_weighted_by_thems
 ) -> None:
     text, x, places = setting
     x[0, 0] = 0  # a window whose sum is 0
-    y = made(text, caffe.TEST, tmp_path).forward(x=x)["y"]
+    y = build_net(text, caffe.TEST, tmp_path).forward(x=x)["y"]
     expected = []
     for n, c in planes(x):
         for window in places:
@@ -104,7 +104,7 @@ def test_in_test_a_pooling_window_gives_the_mean_of_its_values_weighted_by_thems
 
 def test_values_are_drawn_in_proportion_to_their_size(tmp_path: Path) -> None:
     parameters = "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
-    net = made(one("Pooling", parameters, (4000, 1, 2, 2)), caffe.TRAIN, tmp_path)
+    net = build_net(one("Pooling", parameters, (4000, 1, 2, 2)), caffe.TRAIN, tmp_path)
     caffe.set_random_seed(3)
     y = net.forward(
         x=np.tile(np.array([1, 2, 0, 5], np.float32).reshape(1, 1, 2, 2), (4000, 1, 1, 1))
@@ -116,7 +116,7 @@ def test_values_are_drawn_in_proportion_to_their_size(tmp_path: Path) -> None:
 
 def test_if_no_value_can_be_drawn_the_top_is_zero_and_passes_no_diff_down(tmp_path: Path) -> None:
     parameters = "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
-    net = made(one("Pooling", parameters, (1, 2, 2, 2)), caffe.TRAIN, tmp_path)
+    net = build_net(one("Pooling", parameters, (1, 2, 2, 2)), caffe.TRAIN, tmp_path)
     x = np.zeros((1, 2, 2, 2), np.float32)
     x[0, :, 0, 0] = -5, np.nan
     assert net.forward(x=x)["y"].ravel().tolist() == [0, 0]
@@ -126,7 +126,7 @@ def test_if_no_value_can_be_drawn_the_top_is_zero_and_passes_no_diff_down(tmp_pa
 def test_spatial_pyramid_pooling_draws_in_every_phase(tmp_path: Path) -> None:
     """As in Caffe, whose SPP does not tell its poolings the phase."""
     text = one("SPP", "spp_param { pyramid_height: 2 pool: STOCHASTIC }", (2, 3, 4, 4))
-    net = made(text, caffe.TEST, tmp_path)
+    net = build_net(text, caffe.TEST, tmp_path)
     x = np.random.default_rng(2).random((2, 3, 4, 4)).astype(np.float32)
     y = net.forward(x=x)["y"].copy()
     assert y.shape == (2, 15)

@@ -46,16 +46,16 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CONTEXT, "fast", False)
 
 
-def made(folder: Path) -> caffe.Net:
+def build_net(folder: Path) -> caffe.Net:
     (folder / "net.prototxt").write_text(_NET)
     caffe.set_random_seed(1)
     return caffe.Net(folder / "net.prototxt", caffe.TRAIN)
 
 
 def test_the_switch_decides_which_classes_are_made(tmp_path: Path) -> None:
-    off = made(tmp_path)
+    off = build_net(tmp_path)
     caffe.extensions.set_fast(True)
-    on = made(tmp_path)
+    on = build_net(tmp_path)
     assert type(off.layer_dict["c"]) is Convolution
     faster = on.layer_dict["c"]
     assert type(faster) is not Convolution and isinstance(faster, Convolution)
@@ -132,7 +132,7 @@ def test_making_a_net_and_running_it_changes_nothing_of_the_process(tmp_path: Pa
         }
 
     before = state()
-    one = made(tmp_path)
+    one = build_net(tmp_path)
     one.forward()
     one.backward()
     assert state() == before

@@ -23,5 +23,5 @@ WITHOUT_EFFECT = {
     "DataParameter.prefetch": "is how many batches are read ahead: the same batches",
     "WindowDataParameter.cache_images": "holds the files in memory: the same images",
     "PythonParameter.share_in_parallel": "no code of Caffe 1.0 reads it",
-    "SolverParameter.layer_wise_reduce": "chooses when several solvers add up their gradients: the same sums",
+    "SolverParameter.layer_wise_reduce": "is when several solvers add gradients: the same sums",
 }

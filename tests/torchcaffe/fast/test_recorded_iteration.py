@@ -26,7 +26,7 @@ from tinynet.torchcaffe.fast import graphs, recorded_passes
 pytestmark = pytest.mark.usefixtures("as_on_a_gpu")
 
 
-def made(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+def build_solver(path: Path, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv(recorded_passes.VARIABLE, "1" if recorded else "0")
     torch.manual_seed(7)
     solver = caffe.get_solver(path)
@@ -44,7 +44,7 @@ def test_repeated_iterations_leave_the_bits_of_the_plain_path_and_log_the_same(
     monkeypatch.setenv("GLOG_minloglevel", "0")
     said, solvers = [], []
     for recorded in (False, True):
-        solver = made(path, recorded, monkeypatch)
+        solver = build_solver(path, recorded, monkeypatch)
         solver.step(22)
         random = torch.get_rng_state()
         lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
@@ -67,14 +67,14 @@ def test_a_run_resumes_exactly_whether_its_iterations_are_repeated_or_not(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = small_stages.write_stage(stages, 7, snapshot=16)
-    whole = made(path, True, monkeypatch)
+    whole = build_solver(path, True, monkeypatch)
     whole.step(16)
     drawn = torch.get_rng_state()  # on a GPU this is a part of the complete state
     whole.step(14)
     assert whole.recorded.recorded == 1
     state = path.with_name("snapshot_iter_16.solverstate")
     for recorded in (True, False):
-        resumed = made(path, recorded, monkeypatch)
+        resumed = build_solver(path, recorded, monkeypatch)
         resumed.restore(str(state))
         extensions.restore_complete(resumed, state)
         torch.set_rng_state(drawn)
@@ -86,7 +86,7 @@ def test_every_change_that_makes_a_recording_stale_causes_a_new_one(
     stages: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = small_stages.write_stage(stages, 7, test_interval=1000)
-    plain, repeated = (made(path, recorded, monkeypatch) for recorded in (False, True))
+    plain, repeated = (build_solver(path, recorded, monkeypatch) for recorded in (False, True))
     weights = str(tmp_path / "weights.caffemodel")
     plain.net.save(weights)
 
@@ -136,10 +136,10 @@ def test_where_the_rate_changes_every_iteration_the_log_says_that_updates_are_no
     path = small_stages.write_stage(
         stages, 1, display=0, test_interval=1000, lr_policy='"poly"', power=0.5, max_iter=100
     )
-    plain = made(path, False, monkeypatch)
+    plain = build_solver(path, False, monkeypatch)
     plain.step(16)
     monkeypatch.setenv("GLOG_minloglevel", "0")
-    repeated = made(path, True, monkeypatch)
+    repeated = build_solver(path, True, monkeypatch)
     repeated.step(14)
     recorder = repeated.recorded.graphs
     before = recorder.repetitions
@@ -177,7 +177,7 @@ def test_a_script_that_reads_blobs_every_iteration_sees_the_same_values_from_rep
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
     seen, solvers = [], []
     for recorded in (False, True):
-        solver = made(path, recorded, monkeypatch)
+        solver = build_solver(path, recorded, monkeypatch)
         torch.manual_seed(3)
         values = []
         for number in range(24):
@@ -208,7 +208,7 @@ def test_values_that_a_script_fills_in_after_the_recording_are_used(
         'layer { name: "filled" type: "Input" top: "filled" input_param { shape { dim: 1 } } } '
         'layer { name: "cut" type: "ReLU" bottom: "filled" top: "filled" }',
     )
-    solver = made(path, True, monkeypatch)
+    solver = build_solver(path, True, monkeypatch)
     solver.step(14)
     assert solver.recorded.recorded >= 1
     found = []
@@ -226,7 +226,7 @@ def test_a_net_that_changes_every_iteration_is_no_longer_repeated_and_the_log_sa
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000)
     monkeypatch.setenv("GLOG_minloglevel", "0")
     monkeypatch.setattr(recorded_passes, "MOST_CHANGES", 3)
-    solver = made(path, True, monkeypatch)
+    solver = build_solver(path, True, monkeypatch)
     solver.step(14)
     layer = solver.net.graph.layers[1]
     for number in range(5):
@@ -288,7 +288,7 @@ def test_iterations_that_cannot_be_repeated_stay_on_the_plain_path_and_the_reaso
     monkeypatch.setenv("GLOG_minloglevel", "0")
     solvers = []
     for recorded in (False, True):
-        solver = made(path, recorded, monkeypatch)
+        solver = build_solver(path, recorded, monkeypatch)
         if unusual == "callback":
             solver.add_callback(lambda: None, lambda: None)
         capfd.readouterr()
@@ -306,7 +306,7 @@ def test_when_a_later_recording_fails_the_plain_path_continues_with_the_same_bit
 ) -> None:
     """The update at the rate after a step fails; then nothing on that device is repeated."""
     path = small_stages.write_stage(stages, 7, display=0, test_interval=1000, stepvalue=17)
-    plain = made(path, False, monkeypatch)
+    plain = build_solver(path, False, monkeypatch)
     plain.step(26)
     record, failed = Recorder.record, []
 
@@ -319,7 +319,7 @@ def test_when_a_later_recording_fails_the_plain_path_continues_with_the_same_bit
     monkeypatch.setattr(Recorder, "record", fail_at_the_third)
     monkeypatch.setattr(Recorder, "failed", lambda self: "it has failed" if failed else "")
     monkeypatch.setenv("GLOG_minloglevel", "0")
-    repeated = made(path, True, monkeypatch)
+    repeated = build_solver(path, True, monkeypatch)
     repeated.step(26)
     lines = [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()]
     said = [line for line in lines if re.match("Iterations are", line)]
@@ -337,7 +337,7 @@ def test_a_recording_that_failed_elsewhere_ends_the_use_of_this_one(
 ) -> None:
     """The failure left torch's generator in a state that only the plain path draws from."""
     path = small_stages.write_stage(stages, 1, display=0, test_interval=1000)
-    plain, repeated = (made(path, recorded, monkeypatch) for recorded in (False, True))
+    plain, repeated = (build_solver(path, recorded, monkeypatch) for recorded in (False, True))
     for solver in (plain, repeated):
         torch.manual_seed(3)
         solver.step(14)
@@ -355,10 +355,10 @@ def test_recording_is_off_without_fast_and_by_its_own_environment_variable(
     stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = small_stages.write_stage(stages, 1)
-    assert made(path, True, monkeypatch).recorded is not None
-    assert made(path, False, monkeypatch).recorded is None
+    assert build_solver(path, True, monkeypatch).recorded is not None
+    assert build_solver(path, False, monkeypatch).recorded is None
     extensions.set_fast(False)
     try:
-        assert not hasattr(made(path, True, monkeypatch), "recorded")
+        assert not hasattr(build_solver(path, True, monkeypatch), "recorded")
     finally:
         extensions.set_fast(True)

@@ -24,7 +24,7 @@ pytestmark = needs_gpu
 BEFORE, REPEATED = 14, 20
 
 
-def made(path: Path, repeated: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+def build_solver(path: Path, repeated: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv(recorded_passes.VARIABLE, "1" if repeated else "0")
     solver = torchcaffe.get_solver(path)
     extensions.make_resumable(solver)
@@ -44,7 +44,7 @@ def test_twenty_repeated_iterations_leave_the_bits_of_the_plain_path(
         extensions.set_precision(precision)
         solvers = []
         for repeated in (False, True):
-            solver = made(path, repeated, monkeypatch)
+            solver = build_solver(path, repeated, monkeypatch)
             solver.step(BEFORE + REPEATED)
             solvers.append((solver, torch.cuda.get_rng_state()))
         (plain, drawn), (graph, drawn_by_graph) = solvers
@@ -60,12 +60,12 @@ def test_a_run_resumes_exactly_across_repeated_iterations(
 ) -> None:
     path = small_stages.write_stage(stages, stage, full_size=True, snapshot=20, max_iter=100)
     with on_gpu():
-        whole = made(path, True, monkeypatch)
+        whole = build_solver(path, True, monkeypatch)
         whole.step(36)
         assert whole.recorded.recorded == 1, whole.recorded.refused
         state = path.with_name("snapshot_iter_20.solverstate")
         for repeated in (True, False):
-            resumed = made(path, repeated, monkeypatch)
+            resumed = build_solver(path, repeated, monkeypatch)
             resumed.restore(str(state))
             extensions.restore_complete(resumed, state)
             resumed.step(16)
@@ -88,7 +88,7 @@ def test_after_a_failed_recording_the_plain_path_draws_and_frees_memory_as_befor
     monkeypatch.setattr(graphs, "_FAILED", {})
     with on_gpu():
         main = torch.cuda.current_stream()
-        plain, failed = (made(path, repeated, monkeypatch) for repeated in (False, True))
+        plain, failed = (build_solver(path, repeated, monkeypatch) for repeated in (False, True))
         drawn = []
         for solver in (plain, failed):
             torch.cuda.manual_seed(3)
@@ -109,7 +109,7 @@ def test_repeated_tests_leave_the_bits_of_the_plain_path(
     path = small_stages.write_stage(stages, stage, full_size=True, test_interval=3, max_iter=100)
     with on_gpu():
         extensions.set_precision(precision)
-        plain, repeated = (made(path, graph, monkeypatch) for graph in (False, True))
+        plain, repeated = (build_solver(path, graph, monkeypatch) for graph in (False, True))
         for solver in (plain, repeated):
             solver.step(19)
         (passes,) = repeated._recorded_tests.values()

@@ -37,7 +37,7 @@ def modules_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.update(before)
 
 
-def written(folder: Path, source: str | bytes, name: str = "script.py") -> Path:
+def write_file(folder: Path, source: str | bytes, name: str = "script.py") -> Path:
     path = folder / name
     path.write_bytes(source.encode() if isinstance(source, str) else source)
     return path
@@ -92,25 +92,25 @@ def test_another_caffe_in_the_process_is_not_replaced(monkeypatch: pytest.Monkey
 def test_a_script_has_its_name_arguments_folder_and_main_module(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written(tmp_path, "import caffe\n", "b.py")
+    write_file(tmp_path, "import caffe\n", "b.py")
     source = (
         "import sys, b, __main__\n"
         "print(sys.argv[1:], __name__, __file__ == sys.argv[0], __main__.__file__ == __file__)\n"
     )
-    path = written(tmp_path, source)
+    path = write_file(tmp_path, source)
     assert script.run(str(path), ["--help", "x"]) == 0
     assert capsys.readouterr().out == "['--help', 'x'] __main__ True True\n"
 
 
 def test_annotations_in_a_script_are_evaluated_as_python_evaluates_them(tmp_path: Path) -> None:
-    path = written(tmp_path, "def f(x: int): pass\nassert f.__annotations__ == {'x': int}\n")
+    path = write_file(tmp_path, "def f(x: int): pass\nassert f.__annotations__ == {'x': int}\n")
     assert script.run(str(path), []) == 0
 
 
 def test_a_script_is_read_in_the_encoding_that_it_declares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, b"# -*- coding: latin-1 -*-\nprint(len('\xe9\xe8'))\n")
+    path = write_file(tmp_path, b"# -*- coding: latin-1 -*-\nprint(len('\xe9\xe8'))\n")
     assert script.run(str(path), []) == 0
     assert capsys.readouterr().out == "2\n"
 
@@ -132,7 +132,7 @@ def test_a_script_is_read_in_the_encoding_that_it_declares(
 def test_a_script_in_python_2_is_refused_with_one_message_that_names_the_line(
     line: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, f"import sys\nimport caffe\n{line}\n")
+    path = write_file(tmp_path, f"import sys\nimport caffe\n{line}\n")
     assert script.run(str(path), []) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"tinynet: {path}, line 3: ")
@@ -142,7 +142,7 @@ def test_a_script_in_python_2_is_refused_with_one_message_that_names_the_line(
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="this Python has no lib2to3")
 def test_the_advice_to_convert_works(tmp_path: Path) -> None:
-    path = written(tmp_path, 'import caffe\nfor i in xrange(2):\n    print "n", i\n')
+    path = write_file(tmp_path, 'import caffe\nfor i in xrange(2):\n    print "n", i\n')
     command = script_advice.converter().split() + [str(path)]
     assert python(*command[1:]).returncode == 0
     assert script.run(str(path), []) == 0
@@ -151,8 +151,8 @@ def test_the_advice_to_convert_works(tmp_path: Path) -> None:
 def test_a_module_in_python_2_that_the_script_imports_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = written(tmp_path, "def f():\n    print 'x'\n", "old_tools.py")
-    path = written(tmp_path, "import old_tools\n")
+    module = write_file(tmp_path, "def f():\n    print 'x'\n", "old_tools.py")
+    path = write_file(tmp_path, "import old_tools\n")
     assert script.run(str(path), []) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"tinynet: {module}, line 2: ")
@@ -161,7 +161,7 @@ def test_a_module_in_python_2_that_the_script_imports_is_named(
 def test_a_syntax_error_of_python_3_is_shown_as_python_shows_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, "def f(:\n    pass\n")
+    path = write_file(tmp_path, "def f(:\n    pass\n")
     assert script.run(str(path), []) == 1
     told = capsys.readouterr().err
     assert "SyntaxError" in told and "Python 2" not in told
@@ -188,7 +188,7 @@ def test_a_syntax_error_of_python_3_is_shown_as_python_shows_it(
 def test_a_traceback_caused_by_python_2_code_ends_with_advice(
     line: str, advice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, f"import caffe\n\n{line}\n")
+    path = write_file(tmp_path, f"import caffe\n\n{line}\n")
     assert script.run(str(path), []) == 1
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first == "Traceback (most recent call last):"
@@ -204,7 +204,7 @@ def test_a_name_that_numpy_removed_is_named_with_its_replacement(
 ) -> None:
     if hasattr(np, name):
         pytest.skip(f"this numpy has np.{name}")
-    path = written(tmp_path, f"import numpy as np\ndef f():\n    return np.{name}(3)\nf()\n")
+    path = write_file(tmp_path, f"import numpy as np\ndef f():\n    return np.{name}(3)\nf()\n")
     assert script.run(str(path), []) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"tinynet: {path}, line 3: np.{name} is gone from numpy")
@@ -245,7 +245,7 @@ def test_a_traceback_caused_by_a_name_of_another_caffe_or_library_ends_by_naming
             pytest.importorskip(module)
     if "tostring" in line and hasattr(np.ndarray, "tostring"):
         pytest.skip("this numpy has tostring")
-    path = written(
+    path = write_file(
         tmp_path, f"import caffe\nfrom google.protobuf.text_format import Merge\n{line}\n"
     )
     assert script.run(str(path), []) == 1
@@ -257,7 +257,7 @@ def test_a_traceback_caused_by_a_name_of_another_caffe_or_library_ends_by_naming
 def test_a_missing_field_that_a_script_reads_from_a_message_is_reported_as_a_forks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, "import caffe\ncaffe.io.caffe_pb2.LayerParameter().bn_param\n")
+    path = write_file(tmp_path, "import caffe\ncaffe.io.caffe_pb2.LayerParameter().bn_param\n")
     assert script.run(str(path), []) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"tinynet: {path}, line 2: Caffe has no bn_param; what a fork has")
@@ -278,7 +278,7 @@ def test_a_missing_field_that_a_script_reads_from_a_message_is_reported_as_a_for
 def test_an_error_of_the_script_itself_is_shown_without_advice(
     line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, f"{line}\n")
+    path = write_file(tmp_path, f"{line}\n")
     assert script.run(str(path), []) == 1
     told = capsys.readouterr().err
     # starting at the script's own first frame
@@ -300,9 +300,9 @@ def test_a_script_and_its_python_layers_run_unchanged_from_the_command_line(tmp_
     changed = in_torchcaffe(text, tmp_path / "changed", **modules)
     folder = tmp_path / "unchanged"
     folder.mkdir()
-    written(folder, modules["own_layers"], "own_layers.py")
+    write_file(folder, modules["own_layers"], "own_layers.py")
     ended = python(
-        "-m", "tinynet", "caffe", "run", written(folder, text), folder=tmp_path / "changed"
+        "-m", "tinynet", "caffe", "run", write_file(folder, text), folder=tmp_path / "changed"
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == changed.out
@@ -318,7 +318,7 @@ sys.exit(7)
 
 
 def test_a_script_gets_the_streams_and_arguments_and_sets_the_exit_status(tmp_path: Path) -> None:
-    path = written(tmp_path, OWN_END)
+    path = write_file(tmp_path, OWN_END)
     for command in (["tinynet", "caffe", "run"], ["tinynet.torchcaffe"]):
         ended = python("-m", *command, path, "-h", "--gpu", "2", folder=tmp_path, stdin="input")
         assert ended.returncode == 7, ended.stderr
@@ -341,7 +341,7 @@ except KeyboardInterrupt:
 
 def test_a_script_receives_the_signals(tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "tinynet", "caffe", "run", str(written(tmp_path, WAITS))],
+        [sys.executable, "-m", "tinynet", "caffe", "run", str(write_file(tmp_path, WAITS))],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
@@ -370,7 +370,7 @@ def test_python_layers_that_import_caffe_train_from_the_command_line(
         ("solver.prototxt", SOLVER),
         ("own_layers.py", (SCRIPTS / "own_layers.py").read_text()),
     ):
-        written(tmp_path, text, name)
+        write_file(tmp_path, text, name)
     place = f"{ROOT}{os.pathsep}{tmp_path}"
     ended = python("-m", "tinynet", *command, "solver.prototxt", folder=tmp_path, PYTHONPATH=place)
     assert ended.returncode == 0, ended.stderr
@@ -380,9 +380,9 @@ def test_python_layers_that_import_caffe_train_from_the_command_line(
 def test_a_python_layer_in_python_2_is_named_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = written(tmp_path, "import caffe\nprint 'loaded'\n", "old_layer.py")
+    module = write_file(tmp_path, "import caffe\nprint 'loaded'\n", "old_layer.py")
     monkeypatch.syspath_prepend(str(tmp_path))
-    net = written(
+    net = write_file(
         tmp_path,
         'layer { name: "old" type: "Python" top: "x"\n'
         '  python_param { module: "old_layer" layer: "Old" } }\n',

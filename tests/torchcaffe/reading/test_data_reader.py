@@ -67,11 +67,11 @@ def test_batches_wrap_around_the_records(reader: Callable[..., DataReader]) -> N
 def test_a_reader_resumed_from_a_position_continues_with_the_same_batches(
     reader: Callable[..., DataReader], transform: str, prefetch: int, taken: int
 ) -> None:
-    straight = reader(transform, prefetch)
-    take(straight, taken)
-    position = straight.position
+    uninterrupted = reader(transform, prefetch)
+    take(uninterrupted, taken)
+    position = uninterrupted.position
     assert position.record == taken * BATCH % RECORDS
-    expected = take(straight, 9)
+    expected = take(uninterrupted, 9)
     # in a reader that has read ahead at another position, and twice in the same reader
     other = reader(transform, prefetch)
     take(other, 3)

@@ -56,7 +56,7 @@ _MIXED = {(name, "as it is") for name in ("encoded gray and colour", "encoded co
 }
 
 
-def records(folder: Path, values: Sequence[bytes]) -> Path:
+def write_lmdb(folder: Path, values: Sequence[bytes]) -> Path:
     write_store(folder / "lmdb", [(b"%08d" % i, value) for i, value in enumerate(values)])
     return folder / "lmdb"
 
@@ -76,7 +76,7 @@ def test_encoded_datums_get_real_caffes_channels(
     ask_both: Ask,
     both_refuse: Callable[..., str],
 ) -> None:
-    text = reader(records(tmp_path, RECORDS[kind]), FORCED[forced])
+    text = reader(write_lmdb(tmp_path, RECORDS[kind]), FORCED[forced])
     request = {"net": text, "passes": 3, "backward": False}
     if (kind, forced) in _MIXED:
         refusal = both_refuse(request)
@@ -89,11 +89,11 @@ def test_encoded_datums_get_real_caffes_channels(
 def test_what_the_transformer_refuses_of_encoded_datums_is_refused(
     transform: str, tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
-    source = records(tmp_path, RECORDS["encoded colour"])
+    source = write_lmdb(tmp_path, RECORDS["encoded colour"])
     assert "\n" not in both_refuse({"net": reader(source, transform), "backward": False})
 
 
-def level(folder: Path, values: Sequence[bytes]) -> Path:
+def write_leveldb(folder: Path, values: Sequence[bytes]) -> Path:
     plyvel = pytest.importorskip("plyvel")
     database = plyvel.DB(str(folder / "level"), create_if_missing=True)
     # written in another order than that of the keys
@@ -105,7 +105,7 @@ def level(folder: Path, values: Sequence[bytes]) -> Path:
 
 @pytest.mark.parametrize("kind", ["raw colour", "encoded colour"])
 def test_a_leveldb_is_read_as_real_caffe_reads_it(kind: str, tmp_path: Path, ask_both: Ask) -> None:
-    source = level(tmp_path, RECORDS[kind])
+    source = write_leveldb(tmp_path, RECORDS[kind])
     text = reader(source, "crop_size: 6 mirror: true", "LEVELDB", batch_size=3)
     request = {"net": text, "passes": 5, "backward": False, "seed": 3}
     assert_same(*ask_both(request), 0)
@@ -115,7 +115,7 @@ def test_a_leveldb_is_read_as_real_caffe_reads_it(kind: str, tmp_path: Path, ask
 
 def test_two_nets_of_one_process_read_one_leveldb(tmp_path: Path) -> None:
     """Real Caffe cannot: LevelDB's lock excludes the second net."""
-    source = level(tmp_path, RECORDS["raw colour"])
+    source = write_leveldb(tmp_path, RECORDS["raw colour"])
     text = reader(source, "", "LEVELDB", batch_size=3)
     (tmp_path / "net.prototxt").write_text(text)
     nets = [torchcaffe.Net(tmp_path / "net.prototxt", phase) for phase in (0, 1)]
@@ -139,7 +139,7 @@ def test_a_source_that_is_not_a_database_is_refused_in_one_line(
 def test_an_lmdb_declared_as_a_leveldb_is_refused_and_left_unchanged(
     tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
-    source = records(tmp_path, RECORDS["raw gray"])
+    source = write_lmdb(tmp_path, RECORDS["raw gray"])
     refusal = both_refuse({"net": reader(source, "", "LEVELDB"), "backward": False})
     assert "is an LMDB; write 'backend: LMDB'" in refusal
 
@@ -156,7 +156,7 @@ def test_without_plyvel_one_line_names_the_extra(
 def test_a_missing_mean_is_refused_in_one_line(
     tmp_path: Path, both_refuse: Callable[..., str]
 ) -> None:
-    source = records(tmp_path, RECORDS["raw gray"])
+    source = write_lmdb(tmp_path, RECORDS["raw gray"])
     request = {"net": reader(source, 'mean_file: "/no/mean"'), "backward": False}
     said = both_refuse(request)
     assert said.endswith(
@@ -167,7 +167,7 @@ def test_a_missing_mean_is_refused_in_one_line(
 
 def test_a_record_that_is_not_a_datum_is_refused_like_any_other_error(tmp_path: Path) -> None:
     """Real Caffe uses the part of it that can be read."""
-    source = records(tmp_path, [raw(0, 1), b"\xff\xff"])
+    source = write_lmdb(tmp_path, [raw(0, 1), b"\xff\xff"])
     with pytest.raises(torchcaffe.CaffeError, match="not a Caffe Datum"):
         request = {"net": reader(source), "passes": 2, "backward": False}
         both_engines.answer(torchcaffe, request, {})

@@ -28,10 +28,10 @@ def images(tmp_path: Path) -> Path:
         names.append(f"an image {number}.{kind}")
         image = Image.fromarray(pixels)
         (image.convert("L") if number == 4 else image).save(tmp_path / names[-1])
-    return listed(tmp_path, *(f"{name} {10 * i}" for i, name in enumerate(names)))
+    return write_list(tmp_path, *(f"{name} {10 * i}" for i, name in enumerate(names)))
 
 
-def listed(folder: Path, *lines: str) -> Path:
+def write_list(folder: Path, *lines: str) -> Path:
     path = folder / "list.txt"
     path.write_text("".join(line + "\n" for line in lines))
     return path
@@ -164,7 +164,7 @@ def test_a_list_that_real_caffe_refuses_is_refused_in_one_line(
     images: Path,
     both_refuse: Callable[..., str],
 ) -> None:
-    text = reader(listed(images.parent, *lines), more)
+    text = reader(write_list(images.parent, *lines), more)
     refusal = both_refuse({"net": text, "backward": False, "passes": 3})
     assert message in refusal
     assert "\n" not in refusal
@@ -183,6 +183,6 @@ def test_a_list_without_its_label_top_is_refused(
 
 
 def test_a_label_that_is_a_word_is_refused_where_real_caffe_takes_0(images: Path) -> None:
-    text = reader(listed(images.parent, "an image 0.png 3", "an image 1.bmp cat"))
+    text = reader(write_list(images.parent, "an image 0.png 3", "an image 1.bmp cat"))
     with pytest.raises(torchcaffe.CaffeError, match=r"list.txt:2: a label is a whole number.*cat"):
         both_engines.answer(torchcaffe, {"net": text, "backward": False}, {})
