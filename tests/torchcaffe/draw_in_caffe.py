@@ -9,8 +9,8 @@ REQUESTS.json is a list of requests, each with a ``name`` and
 
 and ``blobs``, the names of blobs to keep after each forward or step.  OUT.npz then holds
 ``NAME/param/LAYER/INDEX`` (right after the set-up), ``NAME/test/LAYER/INDEX`` (the first test
-net's) and ``NAME/blob/BLOB/STEP``.  A request with ``refused`` runs in a process of its own, since
-Caffe is to abort it, and leaves ``NAME/refused``, true or false.  Python 3.6 syntax, numpy and
+net's) and ``NAME/blob/BLOB/STEP``.  A request with ``refused``, which Caffe should abort, runs
+in a process of its own and leaves ``NAME/refused``, true or false.  Python 3.6 syntax, numpy and
 caffe only.
 """
 

@@ -1,7 +1,7 @@
 """Requests to real Caffe about random numbers, and its answers: live, and stored as hashes.
 
-``requests(folder)`` lists the nets and solvers; draw_in_caffe.py, in Caffe's interpreter, says what
-they drew; golden/make_random_golden.py stores it.
+``requests(folder)`` lists the nets and solvers; draw_in_caffe.py runs them in Caffe's interpreter
+and returns what they drew; golden/make_random_golden.py stores it.
 """
 
 from __future__ import annotations

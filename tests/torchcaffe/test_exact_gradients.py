@@ -15,7 +15,7 @@ from tests.torchcaffe.test_stages_against_caffe import write_images, write_solve
 from tinynet.torchcaffe.fast import winograd_rows
 
 ROUNDING = 3e-6  # relative; a float32's last digit is 6e-8, and sums have thousands of terms
-AS_MUCH = 3  # times real Caffe's: every library adds up in an order of its own
+AS_MUCH = 3  # times real Caffe's error: every library adds in its own order
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def rows() -> str:
 
 
 def _imagenet(data: str) -> str:
-    """CaffeNet's first and last layers, on whatever data layer."""
+    """CaffeNet's first and last layers, on the given data layer."""
     return (
         data
         + convolution("data", "conv1", "num_output: 8 kernel_size: 11 stride: 4")

@@ -14,7 +14,7 @@ from tests.torchcaffe.layer_cases.stages import STOCHASTIC
 # at a kink, or where whole numbers tie, there is no slope to compare with; and Caffe's MVN leaves
 # its eps out of the slope of the standard deviation
 _KINKS = ("max of ties", "reduction asum of zeros", "mvn across channels")
-# a hidden state carries over from one energy to the next: their own test begins its sequences anew
+# their hidden state carries over from one forward pass to the next; they have their own test
 _ELSEWHERE = (*_KINKS, *RECURRENT)
 CASES = {
     name: case

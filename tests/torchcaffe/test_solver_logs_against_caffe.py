@@ -134,10 +134,11 @@ def test_the_solver_log_equals_real_caffes(case: str, solved: Solved) -> None:
 
 
 def whole_log(log: str) -> str:
-    """Every message of the log in its order, without times, speeds and sources.
+    """Return every message of the log in order, without times, speeds and sources.
 
-    Except that Caffe opens a database before it names the layer's tops, and we after; that it makes
-    a Softmax of the same name for a SoftmaxWithLoss; and what depends on how fast its threads are.
+    Left out are the line that opens a database, which Caffe logs before the layer's tops and we log
+    after them; the Softmax that Caffe creates under the name of its SoftmaxWithLoss; and lines that
+    depend on the speed of Caffe's threads.
     """
     log = re.sub(r"^[IWE]\d+ [\d:.]+ +\d+ \S+?:\d+\] ", "", log, flags=re.M)
     log = re.sub(r"\(.*? iter/s, .*?s/", "(#/", log)

@@ -146,9 +146,8 @@ def test_work_is_warmed_up_and_recorded_in_one_stream_of_its_own_gpu(cuda: Cuda)
     assert cuda.devices == [GPU, "back"] * 2
     # the recording waits for earlier work, and later work waits for the recording
     assert queue.waited == [cuda.main] and cuda.main.waited == [queue]
-    assert cuda.modes == [
-        "thread_local"
-    ]  # a reader's thread may allocate page-locked memory meanwhile
+    # a reader's thread may allocate page-locked memory meanwhile
+    assert cuda.modes == ["thread_local"]
     assert recorder.failed() == "" and cuda.released == []
 
 

@@ -22,7 +22,7 @@ with open("net.prototxt", "w") as file:
     file.write(NET)
 net = caffe.Net("net.prototxt", caffe.TEST)
 
-# views stay aliased; a reshape that grows gives new memory, one that shrinks shows its start
+# views stay aliased; growing a blob allocates new memory, and shrinking shows the first part
 first = net.blobs["data"].data
 first[...] = np.arange(180).reshape(2, 3, 6, 5) / 100.0
 print(first is net.blobs["data"].data, first.base is None, first.flags.writeable)

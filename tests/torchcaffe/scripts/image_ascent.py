@@ -66,7 +66,7 @@ for size in ((8, 9), (12, 14)):
         print(size, end, net.blobs["data"].data[0, :, 2, 3].tolist(), net.blobs[end].data.shape)
     detail = net.blobs["data"].data[0] - base
 
-# from the top down, each layer's own gradient on what came from above, as for a style
+# from the top down, add each layer's own gradient to the diff from above, as for a style
 net.blobs["data"].data[...] = draw.uniform(-1, 1, net.blobs["data"].data.shape)
 net.forward()
 layers = ["conv1", "both", "fc"]

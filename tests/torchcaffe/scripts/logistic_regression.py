@@ -5,7 +5,7 @@ from caffe import layers as L
 from caffe.proto import caffe_pb2
 
 caffe.set_mode_cpu()
-for name in ("train", "test"):  # HDF5 files that stand beside the script
+for name in ("train", "test"):  # HDF5 files in the script's folder
     with open(name + ".txt", "w") as file:
         file.write(name + ".h5\n")
 

@@ -10,7 +10,7 @@ class Numbers(caffe.Layer):
         self.batch = params["batch"]
         self.draw = np.random.RandomState(params["seed"])
         self.offset = 0.0
-        # names that this engine's own layers use are the user's here
+        # a user may use names that this engine's own layers also use
         self.name, self.loss, self.param, self.require = "numbers", 1, 2, 3
         if len(bottom) != 0:
             raise Exception("takes no bottom")

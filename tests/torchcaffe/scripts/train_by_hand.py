@@ -53,7 +53,7 @@ for it in range(60):
         scores = solver.test_nets[0].blobs["fc2"].data
         right = (scores.argmax(1) == solver.test_nets[0].blobs["label"].data).mean()
         print(it, solver.lr, right, float(solver.test_nets[0].blobs["accuracy"].data))
-        # after a step the diff is the step that was taken, not the gradient
+        # after an update the diff is the step taken, not the gradient
         print(solver.net.params["fc2"][0].diff.tolist())
 print(losses)
 print(started[:6], len(started))
