@@ -1,4 +1,4 @@
-"""Any number of interruptions gives the bits of a run that never was interrupted."""
+"""A run interrupted any number of times ends with the bits of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def state_at(solver: Any, iteration: int) -> Path:
 
 
 def resume(path: Path, iteration: int) -> Any:
-    """A solver in the state of a new process, which resumes from a snapshot."""
+    """Return a solver, as in a new process, that resumes from a snapshot."""
     CONTEXT.seed(123456)
     solver = start(path)
     state = state_at(solver, iteration)
@@ -57,14 +57,14 @@ def result(solver: Any) -> dict[str, str]:
 
 
 def displayed(log: str) -> list[str]:
-    """Losses and scores as the log shows them, without what is of the clock."""
+    """Return the log's lines with losses and scores, without times and speeds."""
     lines = [_TIME.sub("", line) for line in log.splitlines()]
     return [line for line in lines if "loss" in line or "accuracy" in line or "lr = " in line]
 
 
 @pytest.mark.parametrize("stops", [(1, 6, 7, 12)], ids=["stopped 4 times"])
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_stage_resumes_to_the_bit_and_shows_the_same_losses(
+def test_a_stage_resumes_to_the_bit_and_logs_the_same_losses(
     stages: Path,
     number: int,
     stops: tuple[int, ...],
@@ -72,11 +72,11 @@ def test_a_stage_resumes_to_the_bit_and_shows_the_same_losses(
     device: str,
 ) -> None:
     path = small_stages.write_stage(stages, number)
-    straight = start(path)
+    uninterrupted = start(path)
     capfd.readouterr()
-    straight.step(LAST)
+    uninterrupted.step(LAST)
     expected_log = displayed(capfd.readouterr().err)
-    expected = result(straight)
+    expected = result(uninterrupted)
 
     solver = start(path)
     log: list[str] = []
@@ -93,17 +93,19 @@ def test_a_stage_resumes_to_the_bit_and_shows_the_same_losses(
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdaDelta", "Nesterov", "RMSProp"])
-def test_other_solvers_and_iter_size_go_on_to_the_bit(stages: Path, kind: str, device: str) -> None:
+def test_other_solvers_and_iter_size_resume_to_the_bit(
+    stages: Path, kind: str, device: str
+) -> None:
     extra = {"momentum": 0.0} if kind == "RMSProp" else {}
     path = small_stages.write_stage(stages, 7, type=f'"{kind}"', iter_size=2, **extra)
-    straight = start(path)
-    straight.step(10)
+    uninterrupted = start(path)
+    uninterrupted.step(10)
     solver = start(path)
     solver.step(7)
     solver.snapshot()
     solver = resume(path, 7)
     solver.step(3)
-    assert result(solver) == result(straight)
+    assert result(solver) == result(uninterrupted)
 
 
 def test_bf16_resumes_to_the_bit(stages: Path, device: str) -> None:
@@ -113,14 +115,14 @@ def test_bf16_resumes_to_the_bit(stages: Path, device: str) -> None:
         pytest.skip(str(error))
     try:
         path = small_stages.write_stage(stages, 7)
-        straight = start(path)
-        straight.step(8)
+        uninterrupted = start(path)
+        uninterrupted.step(8)
         solver = start(path)
         solver.step(5)
         solver.snapshot()
         solver = resume(path, 5)
         solver.step(3)
-        assert result(solver) == result(straight)
+        assert result(solver) == result(uninterrupted)
         assert '"precision": "bf16"' in complete_state.path_beside(state_at(solver, 5)).read_text()
     finally:
         extensions.set_precision("float32")
@@ -131,8 +133,8 @@ def test_bf16_resumes_to_the_bit(stages: Path, device: str) -> None:
 def test_a_snapshot_in_hdf5_resumes_to_the_bit(stages: Path) -> None:
     pytest.importorskip("h5py")
     path = small_stages.write_stage(stages, 7, snapshot_format="HDF5")
-    straight = start(path)
-    straight.step(8)
+    uninterrupted = start(path)
+    uninterrupted.step(8)
     solver = start(path)
     solver.step(5)
     solver.snapshot()
@@ -142,28 +144,28 @@ def test_a_snapshot_in_hdf5_resumes_to_the_bit(stages: Path) -> None:
     solver.restore(state)
     extensions.restore_complete(solver, state)
     solver.step(3)
-    for mine, other in zip(solver.net.learnable_params, straight.net.learnable_params):
+    for mine, other in zip(solver.net.learnable_params, uninterrupted.net.learnable_params):
         assert mine.data.tobytes() == other.data.tobytes()
 
 
-def test_an_interrupted_test_counts_as_not_begun(stages: Path) -> None:
+def test_a_run_that_resumes_after_an_interrupted_test_ends_with_the_same_bits(stages: Path) -> None:
     path = small_stages.write_stage(stages, 7)
-    straight = start(path)
-    straight.step(LAST)
+    uninterrupted = start(path)
+    uninterrupted.step(LAST)
     solver = start(path)
-    asked = iter([False] * 7 + [True] * 9)  # 6 iterations and a batch of their test
     solver.step(6)
     cursors = solver.test_net_states()
+    asked = iter([False, False])
     extensions.stop_when(solver, lambda: next(asked, True))
     solver.step(1)
-    assert solver.iter == 7 or solver.test_net_states() == cursors
+    assert solver.iter == 6 and solver.test_net_states() == cursors
     solver.snapshot()
-    solver = resume(path, solver.iter)
-    solver.step(LAST - solver.iter)
-    assert result(solver) == result(straight)
+    solver = resume(path, 6)
+    solver.step(LAST - 6)
+    assert result(solver) == result(uninterrupted)
 
 
-def test_a_stop_in_the_midst_of_a_test_ends_it_at_once(
+def test_a_stop_during_a_test_ends_it_at_once(
     stages: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     solver = start(small_stages.write_stage(stages, 1))
@@ -189,14 +191,16 @@ def saved(stages: Path) -> tuple[Path, Path]:
     return path, state_at(solver, 3)
 
 
-def test_without_a_complete_state_it_says_so(saved: tuple[Path, Path]) -> None:
+def test_resuming_without_a_complete_state_is_an_error_that_names_the_file(
+    saved: tuple[Path, Path],
+) -> None:
     path, state = saved
     complete_state.path_beside(state).unlink()
     with pytest.raises(CaffeError, match=r"complete.json: no such complete state"):
         resume(path, 3)
 
 
-def test_a_flipped_bit_anywhere_is_seen(saved: tuple[Path, Path]) -> None:
+def test_a_flipped_bit_anywhere_in_the_complete_state_is_detected(saved: tuple[Path, Path]) -> None:
     path, state = saved
     complete = complete_state.path_beside(state)
     whole = complete.read_bytes()
@@ -207,7 +211,7 @@ def test_a_flipped_bit_anywhere_is_seen(saved: tuple[Path, Path]) -> None:
         flipped[at] ^= 1 << (at % 7)
         complete.write_bytes(flipped)
         if json.dumps(_parsed(flipped)) == json.dumps(_parsed(whole)):
-            continue  # a blank between two values
+            continue  # only a blank between two values changed
         with pytest.raises((TinynetError, CaffeError), match="complete.json"):
             extensions.restore_complete(solver, state)
 
@@ -219,7 +223,7 @@ def _parsed(data: bytes) -> Any:
         return None
 
 
-def test_weights_that_are_not_its_own_are_refused(saved: tuple[Path, Path]) -> None:
+def test_weights_of_another_snapshot_are_refused(saved: tuple[Path, Path]) -> None:
     path, state = saved
     model = state.with_suffix(".caffemodel")
     data = bytearray(model.read_bytes())
@@ -264,7 +268,7 @@ def test_another_precision_is_refused(
         resume(saved[0], 3)
 
 
-def test_plain_snapshots_stay_caffes_own_pair(stages: Path) -> None:
+def test_without_a_complete_state_a_snapshot_is_caffes_pair_of_files(stages: Path) -> None:
     path = small_stages.write_stage(stages, 1, snapshot_prefix=f'"{stages}/plain"')
     solver = solvers.get_solver(path)
     solver.step(2)
