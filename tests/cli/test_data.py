@@ -135,7 +135,7 @@ def test_a_wrong_data_set_gets_one_line_and_nothing_is_written(
     before = {path.name for path in tmp_path.iterdir()}
     options = ["--out", tmp_path / "made" / "out"] if command == "convert" else []
     status, out, err = run(command, dataset, *options)
-    assert status == (2 if mistake is absent else 1)  # nothing lies at what was named
+    assert status == (2 if mistake is absent else 1)  # wrong use: the named path does not exist
     assert err.startswith("tinynet: ") and err.count("\n") == 1
     assert MISTAKES[mistake] in err  # type: ignore[index]
     assert {path.name for path in tmp_path.iterdir()} - {"made"} == before
@@ -222,7 +222,7 @@ def test_a_full_device_gets_one_line_that_says_so(layout: Path, tmp_path: Path, 
     assert child.stderr.startswith(f"tinynet: {small / 'out'}: no space left")
 
 
-def test_a_converted_set_is_not_converted_again_and_says_so(layout: Path, tmp_path: Path) -> None:
+def test_a_converted_set_is_refused_as_input_with_the_reason(layout: Path, tmp_path: Path) -> None:
     out = tmp_path / "lmdb"
     assert run("convert", layout, "--out", out)[0] == 0
     before = sorted(path for path in out.rglob("*"))

@@ -55,7 +55,7 @@ def test_output_to_a_stream_closed_by_the_shell_is_discarded(closed: str, tmp_pa
     )
     assert child.returncode == 0, child.stderr
     assert "Traceback" not in child.stderr
-    # and none of the files has the stream's number: nothing but its own text stands in it
+    # no output file was opened with the closed stream's descriptor: each has only its own text
     assert (out / "stage1_simple/deploy.prototxt").read_text().startswith("# ")
     assert (
         subprocess.run(

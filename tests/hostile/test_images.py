@@ -20,7 +20,7 @@ from tinynet.errors import TinynetError
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG of some hundred bytes whose header states any size."""
+    """A PNG of a few hundred bytes whose header states an arbitrary size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         crc = zlib.crc32(kind + content)

@@ -1,4 +1,4 @@
-"""Names from strangers are never shell text, and nothing here unpickles or starts a shell."""
+"""Names from strangers are never shell text; the package never unpickles or starts a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probability files from strangers are refused by name, and write nothing anywhere."""
+"""Probability files from strangers are refused by name and cause no file to be written."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_a_file_of_another_split_than_was_asked_for_is_refused(tmp_path):
     for split in ("val", "test", ""):
         write_probabilities(tmp_path / f"{split}_.npz", some_probabilities(split=split))
     assert ask(tmp_path / "val_.npz").split == "val"
-    assert ask(tmp_path / "_.npz").split == ""  # one that says nothing is taken at the user's word
+    assert ask(tmp_path / "_.npz").split == ""  # without a split: accepted as asked
     with pytest.raises(UsageError, match="is of the test split, not of val; give --split test"):
         ask(tmp_path / "test_.npz")
 
