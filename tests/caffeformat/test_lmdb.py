@@ -138,7 +138,7 @@ def test_an_encoded_datum_that_is_not_an_image_is_refused() -> None:
     value = schema.Datum(data=b"no image", encoded=True).SerializeToString()
     with pytest.raises(TinynetError) as refused:
         decode_datum(value)
-    assert str(refused.value) == "encoded Datum cannot be decoded: its 8 bytes are no image"
+    assert str(refused.value) == "encoded Datum cannot be decoded: its 8 bytes are not an image"
 
 
 def test_a_path_that_is_not_utf8_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:

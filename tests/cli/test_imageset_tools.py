@@ -106,7 +106,7 @@ def test_jpegs_are_kept_as_files_and_encoded_as_opencv_does(folder: Path) -> Non
     ("arguments", "told"),
     [
         (["-check_size", "images/", "sizes.txt", "db"], r"size 3: images/tiny.png; the first"),
-        (["images/", "list.txt", "images"], "images: is there already"),
+        (["images/", "list.txt", "images"], "images: already exists"),
         (["images/", "nowhere.txt", "db"], "nowhere.txt: No such file"),
         (["images/", "labels.txt", "db"], "labels.txt:1: a label is a whole number; got 'cat'"),
         (["images/", "long.txt", "db"], "long.txt:1: the label 4294967296 has more than 32 bits"),

@@ -50,7 +50,7 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
             data = file.read(largest + 1)
             if len(data) <= largest:
                 return data
-    raise TinynetError(f"{path}: is longer than {largest:,} bytes, so it is no such file")
+    raise TinynetError(f"{path}: is longer than {largest:,} bytes, the most that such a file has")
 
 
 def write(path: str | Path, message: Message) -> None:

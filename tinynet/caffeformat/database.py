@@ -42,7 +42,7 @@ def new_database(path: Path, backend: str) -> Iterator[Writer]:
     """
     _check_backend(backend)
     if os.path.lexists(path):
-        raise TinynetError(f"{path}: is there already; name a new folder, or remove it")
+        raise TinynetError(f"{path}: already exists; name a new folder, or remove it")
     # in the same folder, so that the last step is a rename
     unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -69,7 +69,7 @@ def decode(data: bytes, colour: str) -> np.ndarray:
             else:
                 pixels = _bgr(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:  # its own message names an object in memory
-        raise TinynetError(f"its {len(data)} bytes are no image") from None
+        raise TinynetError(f"its {len(data)} bytes are not an image") from None
     except (*_BAD, Image.DecompressionBombError) as error:
         raise TinynetError(str(error)) from None
     if gray and pixels.shape[2] == 3:

@@ -120,7 +120,7 @@ def ask(command: list[str], **environment: str) -> Answer:
 
 
 def last_line(text: str) -> str:
-    """The last line of ``text`` that is not blank, printable and short enough for a message."""
+    """The last line of ``text`` that is not blank, made printable and short for a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     shown = "".join(sign if sign.isprintable() else "?" for sign in lines[-1]) if lines else ""
     return shown[:_LONGEST_REASON]
@@ -174,7 +174,7 @@ def _python_fault(program: str) -> str:
     match = re.search(r"^Python (\d+)\.(\d+)\S*", found.stdout + "\n" + found.stderr, re.MULTILINE)
     if match is None:
         said = found.fault or last_line("\n".join(found.stdout.splitlines()[:1]) or found.stderr)
-        return f"it is no Python ({said or 'it does not say what it is'})"
+        return f"it is not a Python interpreter ({said or 'it does not say what it is'})"
     if (int(match[1]), int(match[2])) < _OLDEST:
         return f"it is {match[0]}; workers need 3.6 or newer"
     return ""

@@ -178,8 +178,8 @@ class WorkerProcess:
         return bool(data)
 
     def _take_events(self, lines: list[bytes]) -> None:
-        # lines that are no events come from a wrapper script, say, or from a library that writes to
-        # the descriptor itself; they belong to the log
+        # other lines come from a wrapper script, for example, or from a library that writes to the
+        # descriptor itself; they belong to the log
         strays = [line for line in lines if line.strip() and _event(line) is None]
         if strays:
             self._take_lines(strays)

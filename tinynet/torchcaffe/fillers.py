@@ -56,7 +56,8 @@ def _gaussian(
     values = rng_gaussian(stream, math.prod(shape), filler.mean, filler.std)
     check(filler.sparse >= -1, f"sparse must be -1 (off) or more, not {filler.sparse}")
     if filler.sparse >= 0:
-        # on average ``sparse`` non-zero weights per input, although the field is meant per output
+        # on average ``sparse`` non-zero weights per input, as caffe.proto says (a comment in
+        # filler.hpp says per output)
         values *= rng_bernoulli(
             stream, len(values), _F(filler.sparse) / _F(shape[0]), precision=_F
         ).astype(_F)

@@ -143,7 +143,11 @@ class Solver:
         self._callbacks.append((on_start, on_gradients_ready))
 
     def set_action_function(self, next_action: Callable[[], SolverAction]) -> None:
-        """Ask ``next_action`` after each iteration and before each test batch what to do."""
+        """Ask ``next_action`` what to do: after each iteration, and between two passes or batches.
+
+        These are the ``iter_size`` passes of an iteration, and the batches of a test.  Several
+        solvers ask only after each iteration.
+        """
         self._next_action = next_action
 
     def step(self, iterations: int) -> None:

@@ -152,7 +152,7 @@ def test_what_real_caffe_refuses_is_refused_in_one_line(
     [
         ((), "", "is empty; it must list one image"),
         (("no.png 1",), "", "could not open file"),
-        (("list.txt 1",), "", "are no image"),
+        (("list.txt 1",), "", "are not an image"),
         (("an image 0.png 1",), "rand_skip: 1000000", "are not enough to skip"),
         (("an image 0.png 1", "", "an image 1.bmp 1"), "", "could not open file"),
     ],

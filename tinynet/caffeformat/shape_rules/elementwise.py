@@ -1,4 +1,4 @@
-"""Shape rules of the layers whose tops have the shape of the bottom."""
+"""Shape rules of the layers whose tops have the shape of the bottom (MVN's: as four axes)."""
 
 from __future__ import annotations
 

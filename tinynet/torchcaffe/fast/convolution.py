@@ -36,7 +36,7 @@ class _ByFewerProducts(Convolution):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         super().setup(bottom, top)
         window = self.window
-        # unpadded, and at every position of the image
+        # an unpadded window at every position of the image
         self._dense = (
             self.spatial == 2
             and self.axis == 1

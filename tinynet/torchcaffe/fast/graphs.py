@@ -116,9 +116,11 @@ class CudaGraphs:
 def _leave_recording(device: torch.device, pool: tuple[int, int]) -> None:
     """Undo what a failed recording leaves behind in torch, so that the plain path can run.
 
-    In most releases the end of a failed recording raises too early.  torch has then not told the
-    allocator that the recording is over, so that it frees no cached memory and ``empty_cache``
-    raises; nor the generator, which then refuses to draw.
+    In most releases the end of a failed recording raises too early.  torch has then not put back
+    the current stream (``record`` does that).  Nor has it told the allocator that the recording is
+    over, so that it frees no cached memory and ``empty_cache`` raises; nor the generator, which
+    then refuses to draw.
+
     The generator gets a copy of its state, with the same seed and offset.  Earlier recordings keep
     the old state, and so nothing that draws may be repeated any more.
     """

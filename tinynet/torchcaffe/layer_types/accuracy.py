@@ -41,7 +41,7 @@ class Accuracy(Layer):
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         scores = shaped(bottom[0].tensor, self._labels.by_class)
         labels, counted = self._labels.indices(bottom[1].tensor)
-        # the true class counts itself, unless its score is NaN
+        # the count includes the true class itself, unless its score is NaN
         right = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) <= self.top_k
         if counted is not None:
             right &= counted

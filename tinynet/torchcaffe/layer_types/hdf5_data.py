@@ -101,7 +101,7 @@ class HDF5Data(Layer):
                 if self._shuffle:
                     c_rand.PROCESS.shuffle(self._file_order)
             self._open(len(self._rows))
-            # Caffe shuffles the rows twice when it opens a file
+            # Caffe shuffles the rows of the next file twice, those of the first file only once
             if self._shuffle:
                 c_rand.PROCESS.shuffle(self._row_order)
         if self._shuffle:

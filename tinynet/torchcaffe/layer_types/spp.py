@@ -40,7 +40,7 @@ class SPP(Layer):
             self._shape = shape
             self._bins: list[Blob] = []
             self._levels: list[Pooling] = []
-            for level in range(self.height):  # a level that does not fit is refused first
+            for level in range(self.height):  # the first that does not fit is refused
                 bins = Blob()
                 self._levels.append(self._level(level, bottom, bins))
                 self._bins.append(bins)

@@ -274,7 +274,7 @@ def _as_float(stored: Image.Image) -> np.ndarray:
     """float64 in [0, 1], H×W or H×W×3 or H×W×4."""
     if stored.mode.startswith("I;16"):
         return np.asarray(stored) / 65535.0
-    if stored.mode == "I":  # as which older releases of Pillow read 16-bit PNGs
+    if stored.mode == "I":  # older releases of Pillow read 16-bit PNGs in this mode
         return np.asarray(stored).astype(np.float64) / 65535.0
     if stored.mode == "1":
         return np.asarray(stored).astype(np.float64)

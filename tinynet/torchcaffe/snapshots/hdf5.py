@@ -74,8 +74,8 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 def save_weights(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
     """Write the net's parameters, and their diffs if ``write_diff``.
 
-    Raises CaffeError where two layers with parameters have the same name, as only the name tells
-    them apart.
+    Raises CaffeError if two layers with parameters have the same name, since the file tells layers
+    apart by name only.
     """
     owned = {id(blob) for blob in net.learnable_params}
     with _created(path) as file:
