@@ -143,7 +143,12 @@ def test_a_single_number_of_gpus_is_a_count_and_a_list_names_gpus(command: str) 
     for value in ("4", "0,2", "all"):
         assert parameters(*command.split(), "--gpus", value)["gpus"] == value
     assert parameters(*command.split(), "--gpus", "0, 2")["gpus"] == "0,2"
-    wrongs = {"0": "GPU 0 alone is --gpu 0", "00": "how many", "1,1": "twice", "two": "no number"}
+    wrongs = {
+        "0": "GPU 0 alone is --gpu 0",
+        "00": "how many",
+        "1,1": "twice",
+        "two": "not a number of GPUs",
+    }
     for wrong, says in wrongs.items():
         done = run(*command.split(), "--gpus", wrong)
         assert done.status == 2 and says in done.stderr

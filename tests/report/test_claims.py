@@ -115,7 +115,7 @@ def test_a_figure_agrees_within_chance_and_not_beyond() -> None:
 @pytest.mark.parametrize(
     ("gain", "half", "verdict", "why"),
     [
-        (0.012, 0.02, UNKNOWN, "the interval also includes no gain"),
+        (0.012, 0.02, UNKNOWN, "the interval also includes a gain of zero"),
         (-0.02, 0.004, DIFFERS, "a loss"),
         (0.03, 0.004, DIFFERS, "also a gain, but larger"),
         (-0.006, 0.008, DIFFERS, "no clear gain"),

@@ -73,5 +73,5 @@ def test_a_foreign_file_in_place_of_a_pack_is_refused_by_name(tmp_path: Path) ->
     results = begin(tmp_path / "results")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "runs1.tar").write_text("no tar")
-    with pytest.raises(TinynetError, match="runs1.tar: is no tar file of packed runs"):
+    with pytest.raises(TinynetError, match="runs1.tar: is not a tar file of packed runs"):
         pack(results, tmp_path / "out")

@@ -24,7 +24,7 @@ class _Int32(click.ParamType):
         except ValueError:
             number = 2**31
         if not -(2**31) <= number < 2**31:
-            self.fail(f"{value!r} is no 32-bit integer", param, ctx)
+            self.fail(f"{value!r} is not a 32-bit integer", param, ctx)
         return number
 
 

@@ -152,7 +152,7 @@ def convert(
     "--hold-out",
     type=shared_options.FiniteRange(0, 1, min_open=True, max_open=True),
     metavar="PART",
-    help="Hold this part of each class's training images out as tuning images, as in 0.1.",
+    help="Hold out this part of each class's training images (such as 0.1) as the tuning set.",
 )
 @click.option("--half-val", is_flag=True, help="Choose on one half of val, report on the other.")
 @click.option("--fold", metavar="K/N", help="Fold K of N over training and validation images.")

@@ -75,7 +75,9 @@ class Numbers(click.ParamType):
         for part in value.split(","):
             first, dash, last = part.strip().partition("-")
             if not first.isdecimal() or (dash and not last.isdecimal()):
-                self.fail(f"'{value}' is no list of numbers such as 3, 1-7 or 1,3,5-7", param, ctx)
+                self.fail(
+                    f"'{value}' is not a list of numbers such as 3, 1-7 or 1,3,5-7", param, ctx
+                )
             low, high = int(first), int(last) if dash else int(first)
             if not low <= high < low + 10_000:
                 self.fail(f"'{part.strip()}' is not a range of at most 10,000 numbers", param, ctx)
@@ -99,7 +101,7 @@ class GpuList(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         words = [word.strip() for word in value.split(",")]
         if value != "all" and not all(re.fullmatch(self._word, word) for word in words):
-            self.fail(f"{value!r} is no number of GPUs, no list such as 0,1, nor all", param, ctx)
+            self.fail(f"{value!r} is not a number of GPUs, a list such as 0,1, or all", param, ctx)
         if value != "all" and len({word.lstrip("0") for word in words}) < len(words):
             self.fail(f"{value!r}: names a GPU twice", param, ctx)
         if len(words) == 1 and not words[0].strip("0"):

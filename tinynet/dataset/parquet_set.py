@@ -76,7 +76,7 @@ class ParquetFiles(Files):
 class ParquetSet(ImageSet):
     """The data set of a folder with such files.
 
-    Raises TinynetError if they are no data set, or if pyarrow (the extra ``[parquet]``) is missing.
+    Raises TinynetError if they are not a data set, or without pyarrow (the extra ``[parquet]``).
     """
 
     def __init__(self, path: Path, files: list[str]) -> None:

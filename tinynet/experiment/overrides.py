@@ -97,7 +97,7 @@ def _checked(path: Path, items: list[tuple[str, Any]]) -> dict[str, float]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if known[name].kind != "float" or known[name].repeated:
             raise TinynetError(f"{path}: {name} is not a single number, so no search can set it")
-        what = fault(name, value) if is_number else f"{name} is {value!r}, no number"
+        what = fault(name, value) if is_number else f"{name} is {value!r}, not a number"
         if what is not None:
             raise TinynetError(f"{path}: {what}")
     return {name: float(value) for name, value in items}

@@ -115,7 +115,7 @@ VARIANTS: tuple[Variant, ...] = (
         "dropout_everywhere",
         "dropout after every block, with max-norm",
         "dropout 0.25 after pool1 and pool2 too, and three times the learning rate; each unit's "
-        "weights are to be kept to a norm of 4, which is no part of these files",
+        "weights are to be kept to a norm of 4, which these files cannot say",
         insert_after(
             insert_after(_LAST.layers, "pool2", Dropout("drop4", probability=0.25)),
             "pool1",

@@ -255,7 +255,9 @@ def _test_images(rows: dict[int, StageRow], ensemble: Ensemble | None) -> Claim:
         )
     if ensemble is not None and ensemble.chosen is not None and ensemble.flattered is not None:
         flattered = ensemble.flattered.reported - ensemble.chosen.reported
-        parts.append(f"choosing a subset on what is reported flatters by {100 * flattered:.1f}")
+        parts.append(
+            f"choosing a subset on what is reported is optimistic by {100 * flattered:.1f}"
+        )
     stated = f"{paper.ENSEMBLE_TEST:.1f} %, {gap:.2f} points less"
     return Claim(text, stated, None, None, UNKNOWN, "; ".join(parts))
 
@@ -299,7 +301,7 @@ def _gain(text: str, stated: float | None, found: Estimate | None, setting: _Set
     holds_zero = interval is not None and interval[0] <= 0 <= interval[1]
     if _is_near(found.mean, interval, stated / 100, _GAIN):
         if holds_zero:
-            why = "the interval also includes no gain"
+            why = "the interval also includes a gain of zero"
             return Claim(*made, UNKNOWN, why + setting.differences, "points")
         return Claim(*made, AGREES, "within chance" + setting.differences, "points")
     if holds_zero:

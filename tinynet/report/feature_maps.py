@@ -12,9 +12,8 @@ from tinynet.predict.activations import Activations
 from tinynet.report import canvas
 from tinynet.report.filters import tile
 
-_BRIGHTEST = (
-    99.5  # percentile of a map's values that is drawn white, so that one peak hides nothing
-)
+# percentile of a map's values that is drawn white, so that one peak hides nothing
+_BRIGHTEST = 99.5
 
 
 @canvas.styled

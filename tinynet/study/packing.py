@@ -40,7 +40,7 @@ def pack(results: ResultsPaths, folder: Path, limits: Limits = Limits()) -> list
     """Put every finished run that is not packed yet into ``folder``; return those without room.
 
     The caller holds the lock of the results.  Raises OSError where a file cannot be written,
-    TinynetError where a file that is there is no tar file.
+    TinynetError where an existing file is not a tar file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = [path for path in (results.experiment, results.table, results.csv) if path.exists()]
@@ -98,7 +98,9 @@ def _runs_in(path: Path) -> list[str]:
         with tarfile.open(path) as tar:
             names = ["/".join(name.split("/")[:2]) for name in tar.getnames()]
     except tarfile.TarError as error:
-        raise TinynetError(f"{path}: is no tar file of packed runs ({error}); remove it") from None
+        raise TinynetError(
+            f"{path}: is not a tar file of packed runs ({error}); remove it"
+        ) from None
     return list(dict.fromkeys(names))
 
 

@@ -43,12 +43,12 @@ DEFAULT_RANGES = (Range("base_lr", 1e-3, 1e-1), Range("weight_decay", 1e-5, 1e-2
 
 
 def parse_range(text: str) -> Range:
-    """``FIELD=LOW:HIGH``.  Raises UsageError where it is no float field between positive bounds."""
+    """Parse ``FIELD=LOW:HIGH``.  Raises UsageError unless FIELD is a float and 0 < LOW < HIGH."""
     name, _, bounds = text.partition("=")
     low, _, high = bounds.partition(":")
     known = schema.FIELDS["SolverParameter"].get(name)
     if known is None or known.kind != "float" or known.repeated:
-        raise UsageError(f"--range {text}: '{name}' is no solver field that holds one number")
+        raise UsageError(f"--range {text}: '{name}' is not a solver field with one number")
     try:
         found = Range(name, float(low), float(high))
     except ValueError:
