@@ -162,7 +162,10 @@ def _member_seed(member: Member, first: int) -> int:
 
 
 def _test_interval(epoch: int, max_iter: int) -> int:
-    """One epoch, or the nearest divisor of max_iter, so that a test falls on the last iteration."""
+    """One epoch, or the nearest divisor of max_iter, so that a test falls on the last iteration.
+
+    Without a divisor between half an epoch and two, one epoch, or max_iter if that is less.
+    """
     near = [n for n in range(max(1, epoch // 2), 2 * epoch + 1) if max_iter % n == 0]
     if near:
         return min(near, key=lambda n: abs(n - epoch))

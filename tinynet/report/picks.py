@@ -94,7 +94,7 @@ def surely_wrong(says: Guesses, count: int) -> list[int]:
 
 
 def often_wrong(all_say: Sequence[Guesses], count: int) -> list[int]:
-    """Images that the most models get wrong; of equal ones, the least likely classes first."""
+    """Images that most models get wrong; of equal ones, those whose label is least likely first."""
     wrong = np.sum([1 - says.right for says in all_say], axis=0)
     own = np.mean([says.own for says in all_say], axis=0)
     order = np.lexsort((own, -wrong))
