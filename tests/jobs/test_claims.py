@@ -141,7 +141,9 @@ def test_the_job_of_a_killed_runner_is_free_once_its_command_has_ended(folder: P
     assert state(folder) == "running", "its command still runs"
     assert claim(folder, job("a"), read(folder)) is None
     os.kill(command, signal.SIGKILL)
+    deadline = time.monotonic() + 60
     while state(folder) == "running":
+        assert time.monotonic() < deadline, "the killed command still holds the job's lock"
         time.sleep(0.02)
     found = states.states(folder)["a"]
     assert found.name == "stopped" and f"process {holder.pid}" in found.message

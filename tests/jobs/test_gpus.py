@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -225,8 +226,9 @@ def test_the_gpu_of_a_killed_runner_stays_locked_until_its_command_ends(tmp_path
     assert taken(runner(machine, tmp_path)) is None
     os.kill(int(child.stdout), 9)
     slots = runner(machine, tmp_path)
+    deadline = time.monotonic() + 60
     while taken(slots) is None:
-        pass
+        assert time.monotonic() < deadline, "the killed command still holds the GPU's lock"
 
 
 def test_a_symbolic_link_in_place_of_a_lock_file_is_refused(tmp_path: Path) -> None:

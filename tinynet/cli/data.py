@@ -171,7 +171,7 @@ def split(
 ) -> None:
     """Split CONVERTED (from 'data convert') anew, to choose on other images than those reported.
 
-    In the new folder, val is for choosing hyper-parameters and subsets; test, which has labels, is
+    In the new folder, val is for choosing hyperparameters and subsets; test, which has labels, is
     for reporting.  No content is in two splits.
     """
     from tinynet.dataset import split as splitting

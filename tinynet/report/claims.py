@@ -242,7 +242,7 @@ def _leaving_out(found: Ensemble | None, setting: _Setting) -> Claim:
 
 
 def _test_images(rows: dict[int, StageRow], ensemble: Ensemble | None) -> Claim:
-    text = "test accuracy is lower because hyper-parameters were overfitted on validation images"
+    text = "test accuracy is lower because hyperparameters were overfitted on validation images"
     gap = paper.ENSEMBLE - paper.ENSEMBLE_TEST
     parts = ["the labels of the test images are not public"]
     row = rows.get(STAGES[-2].number)

@@ -52,7 +52,7 @@ _SECTIONS = (
     ("occlusion", "Where an answer comes from"),
     ("confusion", "Which classes are confused"),
     ("folds", "Cross-validation"),
-    ("search", "The search for hyper-parameters"),
+    ("search", "The search for hyperparameters"),
     ("architecture", "Architectures (figures 1 and 2)"),
 )
 

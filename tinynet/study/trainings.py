@@ -2,7 +2,7 @@
 
 The ensemble averages as many models as stage 8 has members.  The first are the last single stage's
 own runs, one for each seed, which differ in initialization; the others are stage 8's members with
-the remaining numbers, which also differ in hyper-parameters.  So no model is trained twice.
+the remaining numbers, which also differ in hyperparameters.  So no model is trained twice.
 """
 
 from __future__ import annotations
