@@ -109,7 +109,7 @@ def test_searched_values_chosen_on_reported_images_are_refused_in_an_honest_spli
     out = tmp_path / "d"
     done = run("dissect", lmdb, *JOBS, *options, "--out", out, "--overrides", file)
     assert done.status == 2 and done.stderr.count("\n") == 1
-    assert "chose stage1_simple's values" in done.stderr
+    assert "to choose stage1_simple's values" in done.stderr
     assert not (out / "results").exists() and not (out / "jobs").exists()
 
 

@@ -57,7 +57,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Figure 6: training, validation and test-like accuracy, of the best single model and of all.
 
-    The test-like split is the one that chose nothing; only a results folder has it.
+    The test-like split is the one on which nothing was chosen; only a results folder has it.
     """
     run = report_data.best
     if run is None:
@@ -85,9 +85,9 @@ def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     yield Figure(
         "accuracies",
         "Training, validation and test-like accuracy",
-        f"The single model is {run.name}, the best on the images that choose. Training accuracy "
+        f"The single model is {run.name}, the best on the {name} images. Training accuracy "
         "is that of the TEST phase. The paper's test accuracy came from the challenge's server; "
-        "ours comes from images that chose nothing, where some were held out.",
+        "ours comes from images on which nothing was chosen, where some were held out.",
         accuracies_figure.describe(found),
         [run.name, *(member.name for member in report_data.members)],
         lambda: accuracies_figure.draw_accuracies(found, "Accuracy by kind of images"),

@@ -25,7 +25,7 @@ RESULTS = "results"  # the default folder of ``tinynet dissect --out OUT``, in O
 
 @dataclass(frozen=True)
 class Search:
-    """A search; ``facts``: its overrides.json, on the winner and the images that chose."""
+    """A search; ``facts``: its overrides.json, on the winner and the images it was chosen on."""
 
     folder: Path
     stage_name: str

@@ -94,7 +94,7 @@ def warnings(report_data: ReportData) -> list[str]:
 
 
 def searched(search: Search) -> str:
-    """The result of a search: the values, the images that chose, and the command."""
+    """The result of a search: the values, the images they were chosen on, and the command."""
     best = search.best
     if best is None:
         return f"{search.folder}: no trial was completed."
@@ -129,7 +129,7 @@ def optimism(report_data: ReportData) -> list[str]:
     gap = paper.ENSEMBLE - paper.ENSEMBLE_TEST
     return [
         f"The best subset by the tuning images reaches {100 * chosen.reported:.2f} % on the "
-        f"images that chose nothing; the best by those very images "
+        f"images on which nothing was chosen; the best by those very images "
         f"{100 * flattered.reported:.2f} %. So choosing on what one reports is optimistic by "
         f"{100 * (flattered.reported - chosen.reported):.2f} points here; the paper's gap between "
         f"validation and test is {gap:.2f} points."

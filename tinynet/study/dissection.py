@@ -61,9 +61,9 @@ from tinynet.study.trainings import (
 def prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     """Split the data, write the prototxt and ``experiment.json``; return the jobs left to do.
 
-    What is there is checked and kept.  Raises UsageError where the results folder holds another
-    experiment, or where a reported image of an honest split has chosen; TinynetError where the data
-    or the files in the folders cannot be used.
+    Existing files are checked and kept.  Raises UsageError if the results folder holds another
+    experiment, or if searched values were chosen on images that a data set with a tuning set
+    reports; TinynetError if the data or the files in the folders cannot be used.
     """
     _require_stages_of_found(request)
     read_manifest(request.data)  # without data no folder is begun
@@ -204,8 +204,8 @@ def _choices(
         if shared and is_honest:
             raise UsageError(
                 f"--overrides: of the {reported.images:,} images that would be reported, "
-                f"{shared:,} chose {name}'s values ({chosen.role} of {chosen.source}); search on "
-                "the tuning images of this split"
+                f"{shared:,} were used to choose {name}'s values ({chosen.role} of "
+                f"{chosen.source}); search on the tuning images of this split"
             )
         made[name] = {**chosen.facts, "reported": shared}
     return made

@@ -60,7 +60,7 @@ def join(journal: Path, name: str, first_judged: int) -> Any:
 
 
 def _cut_torn_end(journal: Path, lock: Any) -> None:
-    """Remove what follows the last line's end; whoever appends holds the lock."""
+    """Remove an incomplete last line, holding the lock that writers take."""
     if not journal.exists() or _is_whole(journal):
         return
     lock.acquire()

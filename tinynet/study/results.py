@@ -11,8 +11,8 @@
       dissection.json, .csv          the table: every stage and seed, gains and intervals
 
 The files of a run are there when it is finished, and only then.  A stage and seed without them is
-"not run" in the table.  Accuracies lie between 0 and 1, losses are in nats.  The reported split is
-the one whose images chose nothing; the tuning split is the one that may choose.
+"not run" in the table.  Accuracies lie between 0 and 1, losses are in nats.  Nothing is chosen on
+the reported split; choices may be made on the tuning split.
 """
 
 from __future__ import annotations

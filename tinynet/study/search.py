@@ -5,7 +5,7 @@
     OUT/prototxt, runs/  of each trial, trial0000 …
     OUT/locks/           each trial's lock, held by its worker; that of a dead one is free again
     OUT/overrides.json   the best values, which ``tinynet generate --overrides`` takes, with the
-                         search that found them and the images that chose
+                         search that found them and the images they were chosen on
     OUT/trials.csv       every trial: its values, what became of it, its tuning accuracy
 
 A level of trials is spread over a box around the best trial so far (``search_space``).  The first

@@ -64,7 +64,7 @@ def parse_range(text: str) -> Range:
 def draw(box: Sequence[Range], place: int, seed: Sequence[int]) -> dict[str, float]:
     """Point ``place`` (from 0) of the sequence that ``seed`` scrambles, by the ranges' names.
 
-    It depends on nothing else, so that it is the same whoever draws it and when.
+    It depends on nothing else, so every worker draws the same point at any time.
     """
     from scipy.stats import qmc
 

@@ -56,7 +56,7 @@ class Settings:
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
-    """What identifies a converted data set, wherever it lies."""
+    """Describe a converted data set by its names and digests, independent of its folder."""
     return {
         "source": manifest.source,
         "source_sha256": manifest.source_sha256,
@@ -105,7 +105,7 @@ def _require_names(members: list[str]) -> None:
     for run in members:
         parts = run.split("/")
         if len(parts) != 2 or any(component_fault(part) for part in parts):
-            raise ValueError(f"member {run!r} is no STAGE/NAME")
+            raise ValueError(f"member {run!r} is not STAGE/NAME")
 
 
 def _require_epochs(found: Settings) -> None:
@@ -164,7 +164,7 @@ def merged_settings(known: Settings | None, asked: Settings, where: str) -> Sett
 
 
 def _commands(known: Settings, asked: Settings) -> str:
-    """What repeats all of it: one command if it covers the other, else both, each in a line."""
+    """The commands that repeat it all, one per line: a single one if it covers the other."""
     if _covers(asked, known):
         return asked.command
     if _covers(known, asked):
@@ -181,7 +181,10 @@ def _covers(one: Settings, other: Settings) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is known of a stage's searched values.  ``is_honest``: no reported image chose them."""
+    """On which images a stage's values were searched.
+
+    ``is_honest``: none of them is a reported image.
+    """
 
     text: str
     is_honest: bool
