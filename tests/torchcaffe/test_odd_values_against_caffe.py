@@ -1,4 +1,4 @@
-"""Settings that Caffe accepts though they are hardly useful: Eltwise in place, full Dropout."""
+"""What Caffe accepts though it is hardly useful: Eltwise in place, full Dropout, empty blobs."""
 
 from __future__ import annotations
 
@@ -70,3 +70,17 @@ def test_a_dropout_ratio_outside_0_to_1_is_refused(ratio: float) -> None:
     text = one("Dropout", f"dropout_param {{ dropout_ratio: {ratio} }}", (2, 3))
     with pytest.raises(caffe.CaffeError, match=r"dropout_ratio must be in \[0, 1\]"):
         both_engines.answer(caffe, {"net": text}, x_of((2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3)])
+@pytest.mark.parametrize("settings", ["axis: 0", "axis: 1", "coeff: -2", "axis: 1 coeff: 0"])
+@pytest.mark.parametrize("operation", ["SUM", "MEAN", "SUMSQ"])
+def test_a_reduction_of_a_blob_emptied_by_reshape_equals_real_caffes(
+    operation: str, settings: str, shape: Shape, ask_both: Ask
+) -> None:
+    """A mean of nothing is NaN.  Real Caffe aborts if the blob has been empty from the start."""
+    text = one("Reduction", f"reduction_param {{ operation: {operation} {settings} }}", (2, 3))
+    request = {"net": text, "passes": 2, "shapes": [{}, {"x": shape}], "top_diffs": ["y"]}
+    real, ours = ask_both(request, x_of((2, 3)))
+    for name in ("0/data/y", "0/diff/x", "1/data/y", "1/diff/x"):
+        np.testing.assert_allclose(ours[name], real[name], rtol=1e-6, err_msg=name)

@@ -97,6 +97,34 @@ def test_two_layers_of_one_name_are_refused_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "net.h5").exists()
 
 
+@pytest.mark.parametrize("names", [("a", "a/0"), ("a/0", "a"), ("a", "a/1/b")])
+def test_a_layer_where_another_one_has_a_parameter_is_refused_in_one_line(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Real Caffe aborts on such a net."""
+    pytest.importorskip("h5py")
+    (tmp_path / "net.prototxt").write_text(layers_called(*names))
+    (tmp_path / "net.h5").write_bytes(b"before")
+    other = next(name for name in names if name != "a")
+    with pytest.raises(CaffeError, match=f"cannot hold layer '{other}' beside layer 'a', whose"):
+        caffe.Net(tmp_path / "net.prototxt", caffe.TEST).save_hdf5(tmp_path / "net.h5")
+    assert (tmp_path / "net.h5").read_bytes() == b"before"
+
+
+def test_a_layer_takes_nothing_from_a_parameter_of_its_name(
+    caffe_python: str, tmp_path: Path
+) -> None:
+    """What net.h5 has as a/0 is parameter 0 of layer a."""
+    pytest.importorskip("h5py")
+    (tmp_path / "net.prototxt").write_text(layers_called("a"))
+    in_torchcaffe(WRITE, tmp_path / "ours")
+    (tmp_path / "net.prototxt").write_text(layers_called("a", "a/0"))
+    script = "import caffe\ncaffe.set_random_seed(2)" + READ.format(writer="ours")
+    real = in_real_caffe(caffe_python, script, tmp_path / "real")
+    ours = in_torchcaffe(script, tmp_path / "ours")
+    assert_says_the_same(real.out, ours.out, 1e-5)
+
+
 def test_layer_names_with_a_slash_are_kept_apart(tmp_path: Path) -> None:
     """GoogLeNet has such names; real Caffe aborts on them."""
     pytest.importorskip("h5py")

@@ -23,13 +23,15 @@ class Reduction(Layer):
         param, shape = self.param.reduction_param, bottom[0].shape
         axis = self.canonical_axis(param.axis, len(shape))
         self.operation, self.coefficient = param.operation, param.coeff
-        self._rows = math.prod(shape[:axis])
-        if self.operation == _OPERATIONS.MEAN:
-            self.coefficient /= math.prod(shape[axis:])
+        self._rows = math.prod(shape[:axis]), math.prod(shape[axis:])
+        if self.operation == _OPERATIONS.MEAN and self.coefficient:
+            # the mean of nothing is 0 · ∞, which is NaN; a coeff of 0 makes it 0 (see affine.py)
+            count = self._rows[1]
+            self.coefficient = self.coefficient / count if count else math.inf
         top[0].resize(shape[:axis])
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        values = bottom[0].tensor.reshape(self._rows, -1)
+        values = bottom[0].tensor.reshape(self._rows)
         if self.operation == _OPERATIONS.ASUM:
             values = values.abs()
         elif self.operation == _OPERATIONS.SUMSQ:
@@ -38,8 +40,8 @@ class Reduction(Layer):
 
     def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[0]:
-            above = (top[0].grad * self.coefficient).reshape(self._rows, 1)
-            slope = self._slope(bottom[0].tensor.reshape(self._rows, -1))
+            above = (top[0].grad * self.coefficient).reshape(-1, 1)
+            slope = self._slope(bottom[0].tensor.reshape(self._rows))
             bottom[0].set_diff((above * slope).reshape(bottom[0].shape))
 
     def _slope(self, values: torch.Tensor) -> torch.Tensor:

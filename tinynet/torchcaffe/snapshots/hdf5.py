@@ -10,6 +10,7 @@ Defined by ``Net::ToHDF5``, ``CopyTrainedLayersFromHDF5`` (src/caffe/net.cpp) an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,23 +75,46 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 def save_weights(net: NetGraph, path: str | Path, write_diff: bool = False) -> None:
     """Write the net's parameters, and their diffs if ``write_diff``.
 
-    Raises CaffeError if two layers with parameters have the same name, since the file tells layers
-    apart by name only.
+    Raises CaffeError if the place of a parameter is also that of another one, or of a layer.
     """
+    _require_places(net, path)
     owned = {id(blob) for blob in net.learnable_params}
     with _created(path) as file:
         for layer in net.layers:
             data = file.require_group(f"data/{layer.name}")
             diff = file.require_group(f"diff/{layer.name}") if write_diff else None
             for j, blob in enumerate(layer.blobs):
-                check(
-                    str(j) not in data and (diff is None or str(j) not in diff),
-                    f"{path}: an HDF5 file cannot hold two layers called '{layer.name}'",
-                )
                 if id(blob) in owned:
                     data[str(j)] = _array(blob.tensor)
                 if diff is not None:
                     diff[str(j)] = _array(blob.grad)
+
+
+def _require_places(net: NetGraph, path: str | Path) -> None:
+    """Raise CaffeError unless each parameter has a place of its own in the file.
+
+    Two layers of one name have the same; and parameter 0 of layer a is where a layer a/0 would be.
+    """
+    groups = {
+        group: layer.name
+        for layer in net.layers
+        for group in itertools.accumulate(layer.name.split("/"), "{}/{}".format)
+    }
+    places: set[str] = set()
+    for layer in net.layers:
+        for j in range(len(layer.blobs)):
+            place = f"{layer.name}/{j}"
+            check(
+                place not in places,
+                f"{path}: an HDF5 file cannot hold two layers called '{layer.name}'",
+            )
+            check(
+                place not in groups,
+                f"{path}: an HDF5 file cannot hold layer '{groups.get(place)}' beside layer "
+                f"'{layer.name}', whose parameter {j} is at '{place}'; rename one of them, or save "
+                "a .caffemodel",
+            )
+            places.add(place)
 
 
 def load_weights(net: NetGraph, path: str | Path) -> None:
@@ -98,6 +122,7 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
 
     Raises CaffeError if numbers of parameters or shapes differ.
     """
+    h5py = require()
     owned = {id(blob) for blob in net.learnable_params}
     with _opened(path) as file:
         check("data" in file, f"{path} holds no weights: it has no group 'data'")
@@ -106,15 +131,15 @@ def load_weights(net: NetGraph, path: str | Path) -> None:
         for name in sorted(set(data) - {layer.name.split("/")[0] for layer in net.layers}):
             glog.info(f"Ignoring source layer {name}")
         for layer in net.layers:
-            if layer.name not in data:
-                continue
-            stored = data[layer.name]
+            group = data.get(layer.name)
+            if not isinstance(group, h5py.Group):
+                continue  # a/0 may be a parameter of another net's layer a
             # a layer called a/b lies in the group of a layer called a
-            count = sum(hasattr(stored[key], "dtype") for key in stored)
+            stored = {key: item for key, item in group.items() if isinstance(item, h5py.Dataset)}
             check(
-                count <= len(layer.blobs),
+                len(stored) <= len(layer.blobs),
                 f"{path}: incompatible number of blobs for layer {layer.name}: the file has "
-                f"{count}, the net {len(layer.blobs)}{stored_blobs.RENAME}",
+                f"{len(stored)}, the net {len(layer.blobs)}{stored_blobs.RENAME}",
             )
             for j, blob in enumerate(layer.blobs):
                 what = f"param {j} of layer '{layer.name}' from {path}"
