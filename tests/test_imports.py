@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +22,17 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, at_top_only: bool = False) -> Iterator[str]:
+@functools.cache  # the tests of this file read every source many times
+def imports(path: Path) -> tuple[str, ...]:
     """Full names of the modules (and of what is taken from them) that a file imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in tree.body if at_top_only else ast.walk(tree):
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+    return tuple(names)
 
 
 def files(*parts: str) -> list[Path]:
