@@ -9,7 +9,7 @@ from tests.report import some_runs
 from tests.report.some_runs import HOSTILE, write_run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stages 1 (two seeds), 2 (unfinished) and 7 (three seeds), one with a hostile name."""
     root = tmp_path_factory.mktemp("runs")
@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("page") / "report.html"
     others = tmp_path_factory.mktemp("others")

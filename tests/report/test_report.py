@@ -298,13 +298,6 @@ def test_only_draws_one_figure_in_the_format_of_its_suffix(runs, tmp_path):
         assert out.read_bytes().startswith(start)
 
 
-def test_the_command_offers_exactly_the_names_of_the_figures():
-    from tinynet.cli.report import NAMES
-    from tinynet.report.figures import FIGURES
-
-    assert sorted(NAMES) == sorted(FIGURES)
-
-
 def test_the_row_of_a_run_is_found_without_a_search_through_all_runs():
     """A thousand runs, each named twice on the page, would need two million look-ups."""
     asked = []
