@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tinynet.torchcaffe as torchcaffe
-from tests.torchcaffe.made_up_data import supply
+from tests.torchcaffe.layer_data import supply
 from tests.torchcaffe.pycaffe import debians_names
 from tests.torchcaffe.small_nets import layer
 from tests.torchcaffe.test_layer_types import DEBIANS

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.study.made_results import settings
+from tests.study.results_by_hand import settings
 from tinynet.errors import TinynetError
 from tinynet.files import read_json, typed
 from tinynet.run import record as runs

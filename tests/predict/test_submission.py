@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.command import run as command
 from tests.predict.test_probabilities import some_probabilities
-from tests.report.some_runs import write_run
+from tests.report.run_directories import write_run
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import inputs
 from tinynet.predict.best import best, groups

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tests.study.made_results import add_run, begin
+from tests.study.results_by_hand import add_run, begin
 from tests.study.tables import TABLE
 from tinynet.experiment.paper import STAGES as PAPER
 from tinynet.experiment.stages import stage

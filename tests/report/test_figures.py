@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.predict.test_subsets import some_members
 from tests.report import overlaps
-from tests.study.made_results import add_run, begin
+from tests.study.results_by_hand import add_run, begin
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict.subsets import score_subsets
 from tinynet.report import canvas, figures

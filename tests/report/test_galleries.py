@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.predict import small_run
-from tests.report import some_runs
+from tests.report import run_directories
 from tinynet.dataset.manifest import read_manifest
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
@@ -29,7 +29,7 @@ def made_guesses(best: list[int], sure: list[float]) -> Guesses:
     """Six images of three classes: each best answer and its probability; others share the rest."""
     p = np.array([[(1 - s) / 2] * 3 for s in sure])
     p[np.arange(6), best] = sure
-    whole = some_runs.probabilities(3, 6, 0.5, 1, "center")
+    whole = run_directories.probabilities(3, 6, 0.5, 1, "center")
     return guesses(replace(whole, probabilities=p.astype(np.float32), labels=np.array(LABELS)))
 
 

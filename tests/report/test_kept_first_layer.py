@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.study.made_results import add_run, begin
+from tests.study.results_by_hand import add_run, begin
 from tinynet.caffeformat import binary, schema
 from tinynet.errors import UsageError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths

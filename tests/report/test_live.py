@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.cli.command import run
-from tests.report.some_runs import write_run
+from tests.report.run_directories import write_run
 from tinynet.report import live
 from tinynet.run.lock import hold
 from tinynet.run.record import Run, load

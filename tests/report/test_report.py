@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
-from tests.report import some_runs
-from tests.report.some_runs import HOSTILE, write_run
+from tests.report import run_directories
+from tests.report.run_directories import HOSTILE, write_run
 from tinynet.cli.report import NAMES, report
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
@@ -246,7 +246,7 @@ def test_a_dissection_folder_is_reported_with_the_weights_of_its_runs(runs, tmp_
     assert run("report", out, "--out", tmp_path / "lost.html").status == 0
     notes = re.findall(r'<p class="note">(.*?)</p>', (tmp_path / "lost.html").read_text())
     assert sum("stage1_simple/seed2 is missing: figures" in note for note in notes) == 1
-    some_runs.write_folds(tmp_path / "folds")  # a cross-validation with the same --out
+    run_directories.write_folds(tmp_path / "folds")  # a cross-validation with the same --out
     shutil.copytree(tmp_path / "folds", out / "results", dirs_exist_ok=True)
     write_dissection(out / "results" / "fold1", table)
     both = collect([out])
@@ -283,7 +283,7 @@ def test_architectures_are_in_stage_order_whichever_have_run(tmp_path):
 )
 def test_a_damaged_search_or_cross_validation_is_one_line(tmp_path, file, content):
     if file != "folds.json":
-        some_runs.write_search(tmp_path / "x")
+        run_directories.write_search(tmp_path / "x")
     (tmp_path / "x").mkdir(exist_ok=True)
     (tmp_path / "x" / file).write_text(content)
     done = run("report", tmp_path / "x", "--out", tmp_path / "r.html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.study.made_results import add_run, begin
+from tests.study.results_by_hand import add_run, begin
 from tinynet.report.report_data import ReportData
 from tinynet.report.words import lead
 from tinynet.study.table import build

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import run
-from tests.study.made_results import add_run, begin
+from tests.study.results_by_hand import add_run, begin
 from tinynet.dataset.manifest import read_manifest
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import StagePaths

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from tests.cli.command import run
-from tests.study.made_results import begin, probabilities
+from tests.study.results_by_hand import begin, probabilities
 from tests.study.small_dissection import request
 from tinynet.dataset.manifest import read_manifest
 from tinynet.predict.probabilities import CENTER, write_probabilities

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.command import run
 from tests.jobs.test_job_list import end
-from tests.study.made_results import add_run
+from tests.study.results_by_hand import add_run
 from tinynet.cli.dissect_work import Devices, _fits
 from tinynet.dataset import split as splitting
 from tinynet.errors import TinynetError, UsageError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.study.made_results import add_run
+from tests.study.results_by_hand import add_run
 from tinynet.dataset.split import HalfVal, Tuning
 from tinynet.errors import UsageError
 from tinynet.experiment.paths import StagePaths

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.some_runs import write_run
-from tests.study.made_results import add_run, begin
+from tests.report.run_directories import write_run
+from tests.study.results_by_hand import add_run, begin
 from tinynet.cli import dissect_report
 from tinynet.report import report_data, stage_tables, tables
 from tinynet.run.paths import RunPaths

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.made_results import add_run, begin
+from tests.study.results_by_hand import add_run, begin
 from tinynet.errors import TinynetError
 from tinynet.study.packing import TABLE, Limits, pack
 from tinynet.study.results import ResultsPaths, read_dissection, write_dissection

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.study.made_results import LABELS, add_run, begin
+from tests.study.results_by_hand import LABELS, add_run, begin
 from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError
 from tinynet.predict.guesses import guesses, write_guesses

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.report.some_runs import probabilities, write_run
-from tests.study.made_results import add_run, begin
+from tests.report.run_directories import probabilities, write_run
+from tests.study.results_by_hand import add_run, begin
 from tests.study.small_dissection import request
 from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError

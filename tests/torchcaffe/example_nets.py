@@ -10,7 +10,7 @@ import numpy as np
 
 import tinynet.torchcaffe as torchcaffe
 from tests.torchcaffe.conftest import Answer, Ask, assert_same
-from tests.torchcaffe.made_up_data import supply
+from tests.torchcaffe.layer_data import supply
 from tinynet.caffeformat import binary, schema, text
 
 PHASES = {"train": schema.TRAIN, "test": schema.TEST}

@@ -8,7 +8,7 @@ import pytest
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.layer_cases import LAYERS, Case
-from tests.torchcaffe.made_up_data import stored_shape, supply
+from tests.torchcaffe.layer_data import stored_shape, supply
 from tests.torchcaffe.small_nets import layer
 from tinynet.caffeformat import schema, shapes, text
 from tinynet.errors import TinynetError

@@ -17,7 +17,7 @@ import torch
 import tinynet.torchcaffe as caffe
 from tests.run import small_stages
 from tests.torchcaffe.fast.recorder import Recorder
-from tests.torchcaffe.left_by_solvers import assert_equal
+from tests.torchcaffe.solver_state import assert_equal
 from tinynet.caffeformat import schema, text
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.blob import Part

@@ -12,7 +12,7 @@ import torch
 import tinynet.torchcaffe as torchcaffe
 from tests.run import small_stages
 from tests.torchcaffe.conftest import needs_gpu, on_gpu
-from tests.torchcaffe.left_by_solvers import assert_equal
+from tests.torchcaffe.solver_state import assert_equal
 from tinynet.caffeformat.transform import crop_origins
 from tinynet.torchcaffe import extensions
 from tinynet.torchcaffe.fast import graphs, recorded_passes

@@ -1,4 +1,4 @@
-"""Small made-up data of every kind that data layers read."""
+"""Small drawn data of every kind that data layers read."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 from tinynet.torchcaffe.fast import graphs
 
 
-def left(solver: Any) -> list[torch.Tensor]:
+def changed_tensors(solver: Any) -> list[torch.Tensor]:
     """Return everything that an iteration changes."""
     net = solver.net
     found = [blob.tensor for blob in net.learnable_params] + [*solver.history]
@@ -19,6 +19,6 @@ def left(solver: Any) -> list[torch.Tensor]:
 
 
 def assert_equal(one: Any, other: Any) -> None:
-    assert graphs.same_bits(left(one), left(other))
+    assert graphs.same_bits(changed_tensors(one), changed_tensors(other))
     for a, b in zip((one.net, *one.test_nets), (other.net, *other.test_nets)):
         assert [x.state() for x in a.graph.layers] == [x.state() for x in b.graph.layers]
