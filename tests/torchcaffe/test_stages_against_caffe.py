@@ -138,9 +138,10 @@ def assert_same_way(real: Answer, ours: Answer) -> None:
 
 @pytest.mark.parametrize(
     ("number", "plain", "warm_up_lr"),
-    [(1, True, 1e-2), (5, True, 3e-3), (6, True, 3e-3), (7, False, 3e-3)],
+    # stage 7's net has every layer of stage 6's
+    [(1, True, 1e-2), (5, True, 3e-3), (7, False, 3e-3)],
 )
-def test_fifty_iterations_of_a_stage_move_the_weights_as_real_caffe_does(
+def test_twenty_iterations_of_a_stage_move_the_weights_as_real_caffe_does(
     number: int,
     plain: bool,
     warm_up_lr: float,
@@ -150,10 +151,10 @@ def test_fifty_iterations_of_a_stage_move_the_weights_as_real_caffe_does(
     # forty real images behind dropout and random crops take too long to learn
     write_images(tmp_path, real=plain)
     weights = train_until_learning(write_solver(number, tmp_path, plain, warm_up_lr), tmp_path)
-    # small steps, which still reduce stage 1's loss by a third: at large ones rounding grows into
-    # another path, even between two real Caffes
+    # two passes through the images, in small steps: at large ones rounding grows into another path,
+    # even between two real Caffes
     solver = write_solver(number, tmp_path, plain, 1e-4)
-    request = {"solver": solver.read_text(), "weights": str(weights), "steps": 50}
+    request = {"solver": solver.read_text(), "weights": str(weights), "steps": 20}
     assert_same_way(*ask_both(request))
 
 
