@@ -111,8 +111,8 @@ def test_a_deleted_working_directory_is_reported(
     gone.rmdir()
     with pytest.raises(FileNotFoundError) as failed:
         os.getcwd()
-    said = "the folder that this shell is in has been removed; change to another"
-    assert os_error_message(failed.value) == said
+    message = "the folder that this shell is in has been removed; change to another"
+    assert os_error_message(failed.value) == message
     no_tmp = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
     assert os_error_message(BlockingIOError(errno.EAGAIN, "write could not complete")) == (
         "write could not complete"

@@ -49,12 +49,12 @@ def child(name: str, dies_at: int = -1):
 
 
 def test_contestants_take_turns_and_the_median_counts():
-    said: list[str] = []
+    lines: list[str] = []
     rows = [Row("p", "one", "img"), Row("p", "two", "img", of="one")]
-    alternate([(rows[0], child("one"), 4), (rows[1], child("two"), 6)], 3, said.append)
+    alternate([(rows[0], child("one"), 4), (rows[1], child("two"), 6)], 3, lines.append)
     assert rows[0].rates == [2, 4, 6] and rows[1].rates == [3, 6, 9]
     assert rows[1].rate == 6 and cli._ratio(rows[1], rows) == 1.5
-    turns = [line.rpartition(" ")[2] for line in said if "round" in line]
+    turns = [line.rpartition(" ")[2] for line in lines if "round" in line]
     assert turns == ["one", "two"] * 3
 
 
@@ -280,12 +280,12 @@ def test_the_plain_script_can_be_compiled(tmp_path):
 
 
 def test_contestants_can_prepare_in_parallel_and_then_take_turns():
-    said: list[str] = []
+    lines: list[str] = []
     rows = [Row("p", "one", "img"), Row("p", "two", "img")]
     entries = [(rows[0], child("one"), 4), (rows[1], child("two"), 6)]
-    alternate(entries, 2, said.append, at_once=True)
+    alternate(entries, 2, lines.append, at_once=True)
     assert [row.rates for row in rows] == [[2, 4], [3, 6]]
-    assert [line.split(": ")[1] for line in said[:4]] == [
+    assert [line.split(": ")[1] for line in lines[:4]] == [
         *("preparing one", "preparing two", "waiting for one", "waiting for two")
     ]
 

@@ -102,8 +102,8 @@ def test_a_failing_job_list_is_skipped_with_its_message(
 ) -> None:
     def jobs(*arguments: str | Path) -> None:
         if "--processes=2" in arguments:
-            said = b"first\nError: the disk is full\n"
-            raise subprocess.CalledProcessError(1, "jobs", stderr=said)
+            errors = b"first\nError: the disk is full\n"
+            raise subprocess.CalledProcessError(1, "jobs", stderr=errors)
 
     monkeypatch.setattr(side_by_side, "_tinynet_jobs", jobs)
     monkeypatch.setattr(side_by_side, "stage_files", lambda *_, **__: None)

@@ -119,7 +119,7 @@ def test_the_layers_of_a_file_may_have_the_fields_of_an_installed_package(
 
 
 @pytest.mark.parametrize(
-    ("declaration", "told"),
+    ("declaration", "message"),
     [
         ("message LayerParameter { optional int32 top = 4; }", "top, declared differently"),
         ("message LayerParameter { optional int32 new = 4; }", "string top = 4; int32 new = 4"),
@@ -137,13 +137,13 @@ def test_the_layers_of_a_file_may_have_the_fields_of_an_installed_package(
     ],
 )
 def test_an_invalid_declaration_is_refused_and_adds_nothing(
-    declaration: str, told: str, own_schema: None
+    declaration: str, message: str, own_schema: None
 ) -> None:
     before = {name: dict(members) for name, members in schema.FIELDS.items()}
     classes = dict(schema.MESSAGES)
     with pytest.raises(TinynetError) as refused:
         schema.declare(declaration)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert before == schema.FIELDS and classes == schema.MESSAGES
 
 

@@ -51,13 +51,13 @@ def words(svg: bytes) -> list[str]:
 @pytest.mark.parametrize("direction", net_drawing.DIRECTIONS)
 def test_every_layer_and_blob_is_named_in_svg(direction: str) -> None:
     svg = net_drawing.draw(parsed(NET), "svg", direction)
-    said = words(svg)
+    shown = words(svg)
     for name in ("a", "b", "skip", "fc", "more", "sum", "x", "a<1>", "relu_a (ReLU)"):
-        assert name in said
-    assert "4 of 3, stride 2, pad 1" in said and "max of all" in said and "5 outputs" in said
-    assert "1×3×8×8" in said and "1×4×4×4" in said  # shapes, if the prototxt states them
+        assert name in shown
+    assert "4 of 3, stride 2, pad 1" in shown and "max of all" in shown and "5 outputs" in shown
+    assert "1×3×8×8" in shown and "1×4×4×4" in shown  # shapes, if the prototxt states them
     # the sum reads "more" and writes a new version of it
-    assert said.count("more") == 3
+    assert shown.count("more") == 3
     assert svg.count(b"<polyline") == 6 + 6 + 1  # inputs of six boxes, one of them two; outputs
 
 
@@ -68,9 +68,9 @@ def test_a_stride_and_a_pad_of_each_axis_are_shown() -> None:
     layer { name: "b" type: "Pooling" bottom: "a" top: "b"
       pooling_param { kernel_size: 2 stride_h: 1 stride_w: 3 pad_h: 1 pad_w: 0 } }
     """
-    said = words(net_drawing.draw(parsed(source), "svg"))
-    assert "4 of 2×3, stride 2×1, pad 0×1" in said
-    assert "max of 2, stride 1×3, pad 1×0" in said
+    shown = words(net_drawing.draw(parsed(source), "svg"))
+    assert "4 of 2×3, stride 2×1, pad 0×1" in shown
+    assert "max of 2, stride 1×3, pad 1×0" in shown
 
 
 @pytest.mark.parametrize("direction", net_drawing.DIRECTIONS)
@@ -97,11 +97,11 @@ def test_the_net_is_drawn_in_the_requested_direction() -> None:
 
 
 def test_layers_of_both_phases_share_their_blobs_and_one_phase_is_drawn_alone() -> None:
-    said = words(net_drawing.draw(parsed(PHASES), "svg"))
-    assert said.count("x") == said.count("y") == 1
-    assert "in training" in said and "in tests" in said and "drop (Dropout)" in said
-    said = words(net_drawing.draw(parsed(PHASES), "svg", phase=schema.TEST))
-    assert "batches of 3" in said and "batches of 8" not in said
+    shown = words(net_drawing.draw(parsed(PHASES), "svg"))
+    assert shown.count("x") == shown.count("y") == 1
+    assert "in training" in shown and "in tests" in shown and "drop (Dropout)" in shown
+    shown = words(net_drawing.draw(parsed(PHASES), "svg", phase=schema.TEST))
+    assert "batches of 3" in shown and "batches of 8" not in shown
 
 
 def test_a_png_has_the_same_boxes() -> None:
@@ -135,11 +135,11 @@ def test_the_command_writes_the_requested_image(
     assert Image.open(tmp_path / "out.PNG").format == "PNG"
     assert run("draw", "net.prototxt", "--out", "named.svg").stdout == "named.svg\n"
     assert (tmp_path / "named.svg").read_bytes() == (tmp_path / "net.svg").read_bytes()
-    for arguments, told in (
+    for arguments, message in (
         (["net.prototxt", "out.gif"], "no image format 'gif'"),
         (["net.prototxt", "--phase", "train"], "no phase 'train'; the phases are TRAIN and TEST"),
         (["net.prototxt", "a.svg", "--out", "b.svg"], "OUT is given twice"),
         (["missing.prototxt"], "missing.prototxt: No such file"),
     ):
         done = run("draw", *arguments)
-        assert done.status in (1, 2) and told in done.stderr
+        assert done.status in (1, 2) and message in done.stderr

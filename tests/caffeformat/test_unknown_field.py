@@ -81,9 +81,11 @@ def test_a_layer_type_that_the_older_format_lacks_is_refused_with_advice_to_use_
 ):
     with pytest.raises(PrototxtError) as caught:
         text.parse('layers { name: "c"\n type: CONVOLUTION3D }', schema.NetParameter, "f")
-    said = str(caught.value)
-    assert said.startswith("f:2: 'type' of V1LayerParameter (layer 'c') is one of NONE, ABSVAL, ")
-    assert said.endswith(
+    refusal = str(caught.value)
+    assert refusal.startswith(
+        "f:2: 'type' of V1LayerParameter (layer 'c') is one of NONE, ABSVAL, "
+    )
+    assert refusal.endswith(
         "not 'CONVOLUTION3D'; other types need the newer format, layer { type: \"NAME\" }"
     )
 

@@ -94,10 +94,10 @@ def test_a_net_in_the_current_format_keeps_every_byte(tmp_path: Path) -> None:
     for layer in net.layer:
         layer.type = "ReLU"
     binary.write(tmp_path / "net", net)
-    said: list[str] = []
-    found = upgrade.read_model(tmp_path / "net", lambda severity, message: said.append(message))
+    logged: list[str] = []
+    found = upgrade.read_model(tmp_path / "net", lambda severity, message: logged.append(message))
     assert found.SerializeToString(deterministic=True) == (tmp_path / "net").read_bytes()
-    assert not said and net.layer
+    assert not logged and net.layer
 
 
 def test_fields_that_caffe_drops_silently_are_named() -> None:
@@ -105,10 +105,10 @@ def test_fields_that_caffe_drops_silently_are_named() -> None:
     debug_info: true input: "x" input_dim: [1, 1, 1, 1, 5]
     layers { bottom: "x" top: "y" include { phase: TEST } layer { type: "flatten" new_num: 2 } }
     """
-    said: list[tuple[str, str]] = []
+    logged: list[tuple[str, str]] = []
     net = text.parse(source, schema.NetParameter, "v0")
-    assert upgrade.upgrade(net, "v0", lambda *told: said.append(told))
-    warnings = [message for severity, message in said if severity == "warning"]
+    assert upgrade.upgrade(net, "v0", lambda *entry: logged.append(entry))
+    warnings = [message for severity, message in logged if severity == "warning"]
     assert [message.split(":")[0] for message in warnings] == [
         "layer ",
         "layer ",

@@ -205,7 +205,7 @@ def test_a_signal_that_caffe_does_not_handle_ends_the_program(
 
 
 def test_a_mistake_gets_one_line_and_exit_status_1_or_2(tmp_path: Path) -> None:
-    for arguments, status, said in (
+    for arguments, status, message in (
         (["train"], 2, "need a solver definition"),
         (["train", "-solver", "nowhere.prototxt"], 1, "nowhere.prototxt: -solver names no file"),
         (["test", "-model=net.prototxt", "-weights=a,b"], 1, "test takes one file"),
@@ -221,4 +221,4 @@ def test_a_mistake_gets_one_line_and_exit_status_1_or_2(tmp_path: Path) -> None:
         assert process.wait() == status
         assert len(lines) == 1, lines
         assert lines[0].startswith("tinynet: ")
-        assert said in lines[0]
+        assert message in lines[0]

@@ -63,11 +63,11 @@ def test_every_use_has_a_stored_answer_of_caffes_tools() -> None:
 
 
 def test_the_log_says_what_was_read_and_what_was_left_out(folder: Path) -> None:
-    said = messages(convert())
-    assert said[0] == "A total of 9 images."
-    assert said[1].startswith("Could not open or find file images/missing.png")
-    assert said[2].startswith("Could not open or find file images/bad.png")
-    assert said[3:] == ["Processed 7 files."]
+    logged = messages(convert())
+    assert logged[0] == "A total of 9 images."
+    assert logged[1].startswith("Could not open or find file images/missing.png")
+    assert logged[2].startswith("Could not open or find file images/bad.png")
+    assert logged[3:] == ["Processed 7 files."]
 
 
 def test_shuffling_keeps_the_images_and_labels(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_jpegs_are_kept_as_files_and_encoded_as_opencv_does(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["-check_size", "images/", "sizes.txt", "db"], r"size 3: images/tiny.png; the first"),
         (["images/", "list.txt", "images"], "images: already exists"),
@@ -118,7 +118,7 @@ def test_jpegs_are_kept_as_files_and_encoded_as_opencv_does(folder: Path) -> Non
     ],
 )
 def test_a_mistake_gets_one_line_and_leaves_nothing(
-    arguments: list[str], told: str, folder: Path
+    arguments: list[str], message: str, folder: Path
 ) -> None:
     tiny = np.zeros((1, 1, 3), np.uint8)
     Image.fromarray(tiny).save(folder / "images" / "tiny.png")
@@ -128,7 +128,7 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(
     before = sorted(folder.iterdir())
     done = run("caffe", "convert_imageset", *arguments)
     assert done.status in (1, 2)
-    assert re.search(told, done.stderr.splitlines()[-1]), done.stderr
+    assert re.search(message, done.stderr.splitlines()[-1]), done.stderr
     assert sorted(folder.iterdir()) == before
 
 

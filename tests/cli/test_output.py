@@ -67,11 +67,11 @@ def test_output_to_a_stream_closed_by_the_shell_is_discarded(closed: str, tmp_pa
 
 def test_a_file_in_place_of_a_folder_or_the_reverse_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for arguments, said in (
+    for arguments, message in (
         (("parity", tmp_path), "is a folder, but must be a file"),
         (("dissect", tmp_path / "file"), "leads through a file, not a folder"),
     ):
         done = command.run(*arguments)
         assert done.status == 1
-        assert done.stderr.startswith(f"tinynet: {tmp_path}") and said in done.stderr
+        assert done.stderr.startswith(f"tinynet: {tmp_path}") and message in done.stderr
         assert done.stderr.count("\n") == 1

@@ -31,11 +31,11 @@ def test_a_net_of_2013_is_upgraded_and_then_needs_no_upgrade(
     tmp_path: Path, caffe_python: str
 ) -> None:
     (tmp_path / "old.prototxt").write_text(old_nets.V0)
-    status, said = run(tmp_path, "upgrade_net_proto_text", "old.prototxt", "new.prototxt")
+    status, logged = run(tmp_path, "upgrade_net_proto_text", "old.prototxt", "new.prototxt")
     assert status == 0
     attempt = "I upgrade: Attempting to upgrade input file specified using deprecated"
     done = "I upgrade: Successfully upgraded file specified using deprecated"
-    assert said == [
+    assert logged == [
         f"{attempt} V0LayerParameter: old.prototxt",
         f"{done} V0LayerParameter",
         f"{attempt} V1LayerParameter: old.prototxt",
@@ -44,9 +44,9 @@ def test_a_net_of_2013_is_upgraded_and_then_needs_no_upgrade(
         f"{done} input fields.",
         "I upgrade_tools: Wrote upgraded NetParameter text proto to new.prototxt",
     ]
-    status, said = run(tmp_path, "upgrade_net_proto_text", "new.prototxt", "newer.prototxt")
+    status, logged = run(tmp_path, "upgrade_net_proto_text", "new.prototxt", "newer.prototxt")
     assert status == 0
-    assert said == [
+    assert logged == [
         "E upgrade_tools: File already in latest proto format: new.prototxt",
         "I upgrade_tools: Wrote upgraded NetParameter text proto to newer.prototxt",
     ]
@@ -66,9 +66,9 @@ def test_weights_of_every_format_version_keep_their_blobs(tmp_path: Path) -> Non
     blob = model.layers[1].layer.blobs.add(num=1, channels=1, height=2, width=2)
     blob.data.extend([1, 2, 3, 4.5])
     binary.write(tmp_path / "old.caffemodel", model)
-    status, said = run(tmp_path, "upgrade_net_proto_binary", "old.caffemodel", "new.caffemodel")
+    status, logged = run(tmp_path, "upgrade_net_proto_binary", "old.caffemodel", "new.caffemodel")
     assert status == 0
-    assert said[-1] == (
+    assert logged[-1] == (
         "I upgrade_tools: Wrote upgraded NetParameter binary proto to new.caffemodel"
     )
     new = binary.read(tmp_path / "new.caffemodel", schema.NetParameter)
@@ -81,9 +81,9 @@ def test_weights_of_every_format_version_keep_their_blobs(tmp_path: Path) -> Non
 def test_a_numeric_solver_type_is_upgraded_to_its_name(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("base_lr: 0.1 solver_type: RMSPROP")
     tool = "upgrade_solver_proto_text"
-    status, said = run(tmp_path, tool, "old", "new")
+    status, logged = run(tmp_path, tool, "old", "new")
     assert status == 0
-    assert said == [
+    assert logged == [
         "I upgrade: Attempting to upgrade input file specified using deprecated "
         "'solver_type' field (enum)': old",
         "I upgrade: Successfully upgraded file specified using deprecated 'solver_type' "
@@ -91,18 +91,18 @@ def test_a_numeric_solver_type_is_upgraded_to_its_name(tmp_path: Path) -> None:
         "I upgrade_tools: Wrote upgraded SolverParameter text proto to new",
     ]
     assert (tmp_path / "new").read_text() == 'type: "RMSProp"\nbase_lr: 0.1\n'
-    status, said = run(tmp_path, tool, "new", "newer")
+    status, logged = run(tmp_path, tool, "new", "newer")
     assert status == 0
-    assert said[0] == "E upgrade_tools: File already in latest proto format: new"
+    assert logged[0] == "E upgrade_tools: File already in latest proto format: new"
 
 
 def test_a_field_that_cannot_be_upgraded_is_named_with_status_1_and_the_rest_is_written(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "old").write_text(PARTLY)
-    status, said = run(tmp_path, "upgrade_net_proto_text", "old", "new", level=2)
+    status, logged = run(tmp_path, "upgrade_net_proto_text", "old", "new", level=2)
     assert status == 1
-    assert said == [
+    assert logged == [
         "E upgrade_v0: Unknown parameter num_output for layer type relu",
         "E upgrade: Warning: had one or more problems upgrading V0NetParameter to "
         "NetParameter (see above); continuing anyway.",
@@ -112,7 +112,7 @@ def test_a_field_that_cannot_be_upgraded_is_named_with_status_1_and_the_rest_is_
 
 
 @pytest.mark.parametrize(
-    ("tool", "files", "status", "said"),
+    ("tool", "files", "status", "logged"),
     [
         ("upgrade_net_proto_text", [], 1, "Usage: upgrade_net_proto_text IN OUT; got 0 files"),
         ("upgrade_net_proto_text", ["a", "b", "c"], 1, "IN OUT; got 3 files"),
@@ -125,7 +125,7 @@ def test_a_field_that_cannot_be_upgraded_is_named_with_status_1_and_the_rest_is_
     ],
 )
 def test_a_file_that_cannot_be_upgraded_is_refused_with_the_reason_and_nothing_is_written(
-    tool: str, files: list[str], status: int, said: str, tmp_path: Path
+    tool: str, files: list[str], status: int, logged: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bad").write_text("lyers { }")
     (tmp_path / "both").write_text('type: "Adam" solver_type: ADAM')
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_upgraded_is_refused_with_the_reason_and_nothing_i
     (tmp_path / "good").write_text(TODAYS)
     found, lines = run(tmp_path, tool, *files)
     assert found == status
-    assert said in lines[-1]
+    assert logged in lines[-1]
     assert not (tmp_path / "new").exists()
 
 

@@ -324,8 +324,8 @@ def test_every_mistake_is_one_line(
     with pytest.raises(SystemExit) as ended:
         main(["data", command, str(path), *options])
     assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert message in said and said.count("\n") == 1 and said.startswith("tinynet: ")
+    stderr = capsys.readouterr().err
+    assert message in stderr and stderr.count("\n") == 1 and stderr.startswith("tinynet: ")
     assert not (tmp_path / "out").exists()
 
 

@@ -47,7 +47,7 @@ def test_limits_of_a_processs_groups_and_their_parents_count(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "limit", "said"),
+    ("before", "after", "limit", "reason"),
     [
         (None, 3, None, ": by someone, or because the system was out of memory"),
         (3, None, None, ": by someone, or because the system was out of memory"),
@@ -57,9 +57,9 @@ def test_limits_of_a_processs_groups_and_their_parents_count(
     ],
 )
 def test_a_kill_is_blamed_on_memory_only_if_the_kernel_counted_it(
-    before: int | None, after: int | None, limit: int | None, said: str,
+    before: int | None, after: int | None, limit: int | None, reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(control_groups, "killed_for_memory", lambda: after)
     monkeypatch.setattr(control_groups, "memory_limit", lambda: limit)
-    assert who_killed(before) == said
+    assert who_killed(before) == reason

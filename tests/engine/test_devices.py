@@ -49,8 +49,8 @@ def test_a_gpu_that_torch_cannot_use_never_falls_back_to_the_cpu_silently(
     old = "The NVIDIA driver on your system is too old (found version 11040)"
     python = python_that_sees(tmp_path, f'["2.13.0+cu128", [], "{old}"]')
     assert devices.choose(Engine("torch", "m", python, "2"), None, False) is None
-    said = devices.why_unused(python)
-    assert f"PyTorch 2.13.0+cu128 finds no GPU ({old}): computing on the CPU" in said
+    message = devices.why_unused(python)
+    assert f"PyTorch 2.13.0+cu128 finds no GPU ({old}): computing on the CPU" in message
     for hidden in ("", "-1"):  # hidden on purpose
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
         assert devices.why_unused(python) == ""
@@ -68,7 +68,7 @@ def test_the_query_of_an_interpreter_agrees_with_its_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             "AcceleratorError: CUDA error: device-side assert triggered",
@@ -94,9 +94,9 @@ def test_the_query_of_an_interpreter_agrees_with_its_torch() -> None:
         ("DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:1", r"the GPU has failed \(NCCL"),
     ],
 )
-def test_a_gpu_error_is_one_line_with_advice(error: str, said: str) -> None:
+def test_a_gpu_error_is_one_line_with_advice(error: str, message: str) -> None:
     line = explain_failure(ENGINE, 1, [], error)
-    assert re.search(said, line), line
+    assert re.search(message, line), line
     assert "\n" not in line
 
 

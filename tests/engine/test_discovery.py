@@ -143,9 +143,9 @@ def test_a_failed_import_blames_another_pythons_packages_in_pythonpath(
     monkeypatch.setenv("PYTHONPATH", f"/opt/caffe/python:{own}")
     assert "PYTHONPATH" not in refusal(broken)
     monkeypatch.setenv("PYTHONPATH", f"/opt/caffe/python:{own}:/opt/lib/python3.2/site-packages")
-    said = refusal(broken)
-    assert said.endswith("another Python (/opt/lib/python3.2/site-packages): unset it")
-    assert len(said) < 700
+    reason = refusal(broken)
+    assert reason.endswith("another Python (/opt/lib/python3.2/site-packages): unset it")
+    assert len(reason) < 700
 
 
 def test_the_placeholder_package_is_recognised(tmp_path: Path) -> None:

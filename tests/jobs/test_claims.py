@@ -106,8 +106,8 @@ def test_each_job_is_claimed_by_exactly_one_of_many_runners(folder: Path) -> Non
     ]
     time.sleep(0.5)
     Path("go").touch()
-    taken = [child.communicate()[0].split() for child in children]
-    assert sorted(name for some in taken for name in some) == sorted(names)
+    claimed = [child.communicate()[0].split() for child in children]
+    assert sorted(name for some in claimed for name in some) == sorted(names)
     made = states.states(folder).values()
     assert [s.attempt and s.attempt.number for s in made] == [1] * len(names)
 
@@ -189,12 +189,12 @@ def test_attempts_recorded_by_an_earlier_version_are_read(
     old_attempt(folder, 9, ended="2025-01-01", status=1)
     old_attempt(folder, 10, **content)
     assert state(folder) == name
-    taken = claim(folder, job("a"), read(folder), again=True)
-    assert (taken is None) is (name == "done")
-    if taken is not None:
-        assert taken.number == 11 and taken.previous is not None
-        assert taken.previous.iteration == content.get("iteration")
-        taken.finish(0)
+    claimed = claim(folder, job("a"), read(folder), again=True)
+    assert (claimed is None) is (name == "done")
+    if claimed is not None:
+        assert claimed.number == 11 and claimed.previous is not None
+        assert claimed.previous.iteration == content.get("iteration")
+        claimed.finish(0)
         assert state(folder) == "done"
 
 
@@ -210,9 +210,9 @@ def test_a_claim_that_fails_on_a_full_disk_leaves_nothing(
         with pytest.raises(OSError, match="No space left.*states/a.json"):
             claim(folder, job("a"), read(folder))
     assert state(folder) == "waiting"
-    taken = claim(folder, job("a"), read(folder))
-    assert taken is not None and taken.number == 1
-    taken.finish(0)
+    claimed = claim(folder, job("a"), read(folder))
+    assert claimed is not None and claimed.number == 1
+    claimed.finish(0)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"number": "x"}', b'{"ended": 3}'])
@@ -221,6 +221,6 @@ def test_a_job_with_a_damaged_state_file_counts_as_begun(folder: Path, data: byt
     (folder / "states").mkdir()
     (folder / "states/a.json").write_bytes(data)
     assert state(folder) == "stopped"
-    taken = claim(folder, job("a"), read(folder))
-    assert taken is not None and taken.number == 2
-    taken.finish(0)
+    claimed = claim(folder, job("a"), read(folder))
+    assert claimed is not None and claimed.number == 2
+    claimed.finish(0)

@@ -12,12 +12,12 @@ from tinynet.jobs.slots import Slot
 from tinynet.jobs.states import STOPPED_STATUS
 
 
-def begun(folder: Path, said: str) -> Commands:
-    """A job without a started process, whose log holds ``said``."""
+def begun(folder: Path, output: str) -> Commands:
+    """A job without a started process, whose log holds ``output``."""
     claim: Any = None
     job = Job("one", (("train",),))
     commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log")
-    (folder / "log").write_text(said)
+    (folder / "log").write_text(output)
     return commands
 
 

@@ -51,7 +51,7 @@ def runner(machine: Machine, locks: Path, **options: Any) -> Gpus:
     return Gpus(list(machine.gpus.values()), look=machine.look, locks=locks, **options)
 
 
-def taken(slots: Gpus) -> str | None:
+def take_label(slots: Gpus) -> str | None:
     slot = slots.take()
     return None if slot is None else slot.label
 
@@ -59,7 +59,7 @@ def taken(slots: Gpus) -> str | None:
 def test_the_idle_gpu_with_the_most_free_memory_is_taken(tmp_path: Path) -> None:
     machine = Machine(gpu(0, 900), gpu(1, 100, (4242,)), gpu(2, 300), gpu(3, 9000))
     slots = runner(machine, tmp_path)
-    assert [taken(slots) for _ in range(3)] == ["GPU 2", "GPU 0", None]
+    assert [take_label(slots) for _ in range(3)] == ["GPU 2", "GPU 0", None]
 
 
 def test_without_visible_processes_used_memory_tells_an_idle_gpu_from_a_busy_one() -> None:
@@ -84,9 +84,9 @@ def test_a_job_of_several_solvers_gets_as_many_gpus_numbered_from_0(tmp_path: Pa
     assert pair is not None and pair.label == "GPU 2,3"
     assert pair.environment["CUDA_VISIBLE_DEVICES"] == "GPU-22,GPU-33"
     assert (pair.arguments, pair.together) == (("--gpu", "0"), ("--gpus", "0,1"))
-    assert slots.take(2) is None and taken(runner(machine, tmp_path)) == "GPU 0"
+    assert slots.take(2) is None and take_label(runner(machine, tmp_path)) == "GPU 0"
     slots.give_back(pair)
-    assert taken(slots) == "GPU 2", "the locks of a returned pair were kept"
+    assert take_label(slots) == "GPU 2", "the locks of a returned pair were kept"
     slots.require(4, "job 'a'")
     with pytest.raises(UsageError, match="job 'a': trains on 5 GPUs together, and 4 may be used"):
         slots.require(5, "job 'a'")
@@ -111,27 +111,27 @@ def test_two_runners_never_get_the_same_gpu_and_a_released_one_is_free_again(
     first, second = runner(machine, tmp_path), runner(machine, tmp_path)
     mine = first.take()
     assert mine is not None and mine.label == "GPU 0"
-    assert [taken(second), taken(second)] == ["GPU 1", None]
+    assert [take_label(second), take_label(second)] == ["GPU 1", None]
     first.give_back(mine)
-    assert taken(second) == "GPU 0"
+    assert take_label(second) == "GPU 0"
 
 
 def test_a_gpu_that_becomes_busy_before_it_is_locked_is_skipped(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1, 500))
     machine.at_look = {2: gpu(0, 5000, (77,))}  # between the first look and the recheck
     slots = runner(machine, tmp_path)
-    assert taken(slots) == "GPU 1"
+    assert take_label(slots) == "GPU 1"
     machine.set(gpu(0))
-    assert taken(slots) == "GPU 0", "its lock was kept"
+    assert take_label(slots) == "GPU 0", "its lock was kept"
 
 
 def test_the_memory_and_sharing_options_are_respected(tmp_path: Path) -> None:
     busy = Machine(gpu(0, 9000, (77,)), gpu(1, 20000, (78,)))
-    assert taken(runner(busy, tmp_path)) is None
+    assert take_label(runner(busy, tmp_path)) is None
     sharing = runner(busy, tmp_path, share=True, memory=8000)
-    assert [taken(sharing), taken(sharing)] == ["GPU 0", None]
+    assert [take_label(sharing), take_label(sharing)] == ["GPU 0", None]
     idle = Machine(gpu(5, 100, total=3000))
-    assert taken(runner(idle, tmp_path, memory=4096)) is None
+    assert take_label(runner(idle, tmp_path, memory=4096)) is None
 
 
 def test_a_driver_that_stops_answering_does_not_end_running_jobs(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_every_user_can_open_the_lock_files_whatever_the_umask(tmp_path: Path) -
     machine = Machine(gpu(0))
     before = os.umask(0o077)
     try:
-        assert taken(runner(machine, tmp_path / "locks")) == "GPU 0"
+        assert take_label(runner(machine, tmp_path / "locks")) == "GPU 0"
     finally:
         os.umask(before)
     assert (tmp_path / "locks").stat().st_mode & 0o7777 == 0o1777
@@ -170,14 +170,14 @@ def test_jobs_share_a_gpu_only_with_jobs_of_the_same_runner(tmp_path: Path) -> N
     # every GPU gets one job before any gets a second
     assert [slot.label for slot in found if slot] == ["GPU 0", "GPU 1", "GPU 0", "GPU 1"]
     machine.set(gpu(0, 9000, (os.getpid(), 77)))  # our first jobs compute by now
-    assert found[4] is None and taken(other) is None
+    assert found[4] is None and take_label(other) is None
     assert found[0] is not None and found[2] is not None
     slots.give_back(found[0])
-    assert taken(other) is None, "a GPU was free while a second job of its holder ran"
-    assert taken(slots) == "GPU 0", "a GPU on which our own job computes counted as another's"
+    assert take_label(other) is None, "a GPU was free while a second job of its holder ran"
+    assert take_label(slots) == "GPU 0", "a GPU on which our own job computes counted as another's"
     machine.set(gpu(0))
     slots.give_back(found[2])
-    assert taken(other) is None
+    assert take_label(other) is None
     cores = int(found[0].environment["OMP_NUM_THREADS"])
     alone = runner(machine, tmp_path / "elsewhere").take()
     assert alone is not None and cores <= int(alone.environment["OMP_NUM_THREADS"])
@@ -186,13 +186,13 @@ def test_jobs_share_a_gpu_only_with_jobs_of_the_same_runner(tmp_path: Path) -> N
 def test_the_requested_number_of_free_gpus_is_left_to_others(tmp_path: Path) -> None:
     machine = Machine(gpu(0), gpu(1), gpu(2), gpu(3, 9000, (77,)))
     slots = runner(machine, tmp_path, leave_free=1)
-    assert [taken(slots) for _ in range(3)] == ["GPU 0", "GPU 1", None]
+    assert [take_label(slots) for _ in range(3)] == ["GPU 0", "GPU 1", None]
 
 
 def test_gpus_are_given_up_after_others_have_had_none_for_a_while(tmp_path: Path) -> None:
     machine, now = Machine(gpu(0), gpu(1), gpu(2)), [0.0]
     slots = runner(machine, tmp_path, leave_free=1, clock=lambda: now[0])
-    assert [taken(slots), taken(slots)] == ["GPU 0", "GPU 1"]
+    assert [take_label(slots), take_label(slots)] == ["GPU 0", "GPU 1"]
     for index in (0, 1):
         machine.set(gpu(index, 6000, (os.getpid(),)))  # our own jobs
     assert slots.wanted_by_others() == 0
@@ -223,11 +223,11 @@ def test_the_gpu_of_a_killed_runner_stays_locked_until_its_command_ends(tmp_path
         [sys.executable, "-c", code, str(tmp_path)], env=environment, stdout=subprocess.PIPE
     )
     machine = Machine(gpu(0))
-    assert taken(runner(machine, tmp_path)) is None
+    assert take_label(runner(machine, tmp_path)) is None
     os.kill(int(child.stdout), 9)
     slots = runner(machine, tmp_path)
     deadline = time.monotonic() + 60
-    while taken(slots) is None:
+    while take_label(slots) is None:
         assert time.monotonic() < deadline, "the killed command still holds the GPU's lock"
 
 
@@ -407,13 +407,13 @@ def test_a_broken_gpu_fails_one_job_and_gets_no_more(
     machine = Machine(gpu(0), gpu(1))
     slots = Gpus(list(machine.gpus.values()), look=machine.look, locks=tmp_path / "locks")
     monkeypatch.setattr(local, "is_of_a_broken_gpu", lambda message: "none.prototxt" in message)
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(TinynetError, match="2 of 2 GPUs do not compute, and a job takes 1; look"):
-        local.run(folder, slots, said.append)
+        local.run(folder, slots, messages.append)
     assert {name: found.name for name, found in states.states(folder).items()} == {
         "a": states.FAILED, "b": states.FAILED, "c": states.WAITING
     }  # fmt: skip
-    assert sorted(line for line in said if "no more jobs" in line) == [
+    assert sorted(line for line in messages if "no more jobs" in line) == [
         f"GPU {number} gets no more jobs of this runner" for number in (0, 1)
     ]
 

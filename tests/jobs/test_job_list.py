@@ -21,9 +21,9 @@ def job(name: str, *after: str, words: tuple[str, ...] = ("stages",)) -> Job:
 
 
 def end(folder: Path, which: Job, status: int, message: str = "") -> None:
-    taken = claim(folder, which, read(folder), again=True)
-    assert taken is not None
-    taken.finish(status, message)
+    claimed = claim(folder, which, read(folder), again=True)
+    assert claimed is not None
+    claimed.finish(status, message)
 
 
 def test_a_list_is_read_as_it_was_written(folder: Path) -> None:

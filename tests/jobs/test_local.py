@@ -30,8 +30,8 @@ def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -
             job("last", "stages", after=(first.name,)),
         ],
     )
-    said: list[str] = []
-    report = local.run(folder, Cores(2), said.append)
+    messages: list[str] = []
+    report = local.run(folder, Cores(2), messages.append)
     assert state_names(folder) == {
         first.name: "done",
         "fails": "failed",
@@ -46,10 +46,10 @@ def test_a_failed_job_is_reported_and_blocks_only_its_dependents(folder: Path) -
     log = (folder / "logs" / f"{first.name}.log").read_text()
     assert log.index("$ tinynet stages") < log.index("$ tinynet diff 1 2")
     assert log.index("stage1_simple") < log.index("$ tinynet diff 1 2") < log.index("+++")
-    again = local.run(folder, Cores(2), said.append)
+    again = local.run(folder, Cores(2), messages.append)
     assert again.begun == [], "something was done twice"
     add_jobs(folder, [job("fails", "stages"), job("unknown", "stages")])
-    assert local.run(folder, Cores(2), said.append).complete
+    assert local.run(folder, Cores(2), messages.append).complete
 
 
 def test_no_file_of_the_working_directory_is_imported_as_a_module(folder: Path) -> None:
@@ -122,9 +122,9 @@ def test_a_temporarily_unreadable_list_ends_no_running_job(
     monkeypatch.setattr(local, "read", read_between_jobs)
     monkeypatch.setattr(local, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(local, "_TICK_SECONDS", 0.01)  # it looks while the job runs
-    said: list[str] = []
-    assert local.run(folder, Cores(2), said.append).complete
-    assert [line for line in said if "Input/output" in line] == [
+    messages: list[str] = []
+    assert local.run(folder, Cores(2), messages.append).complete
+    assert [line for line in messages if "Input/output" in line] == [
         f"{folder}: Input/output error; what runs is not ended for that"
     ]
 
@@ -142,10 +142,10 @@ def test_a_state_that_cannot_be_written_ends_no_other_job_and_is_written_later(
         write(path, content)
 
     monkeypatch.setattr(files, "write_json", write_json)
-    said: list[str] = []
-    report = local.run(folder, Cores(1), said.append)
+    messages: list[str] = []
+    report = local.run(folder, Cores(1), messages.append)
     assert report.complete and sorted(report.begun) == ["a", "a", "b"]
-    assert any("a: how it ended cannot be written" in line for line in said)
+    assert any("a: how it ended cannot be written" in line for line in messages)
 
 
 def test_a_job_whose_log_cannot_be_opened_is_given_back(folder: Path) -> None:
@@ -178,9 +178,9 @@ def test_threads_and_cores_of_a_job_follow_from_its_slot(monkeypatch: pytest.Mon
     assert slots[3] is None
     assert [p.environment["OMP_NUM_THREADS"] for p in slots if p] == ["2", "2", "2"]
     bound = Cores(2, leave_free=2, bind=True, cores=[0, 1, 4, 5, 8, 9])
-    taken = [bound.take(), bound.take()]
-    assert [sorted(p.cores) for p in taken if p] == [[0, 1], [4, 5]]
-    assert [p.label for p in taken if p] == ["cores 0-1", "cores 4-5"]
+    bound_slots = [bound.take(), bound.take()]
+    assert [sorted(p.cores) for p in bound_slots if p] == [[0, 1], [4, 5]]
+    assert [p.label for p in bound_slots if p] == ["cores 0-1", "cores 4-5"]
     crowded = Cores(3, bind=True, cores=[6, 7])
     assert [sorted(p.cores) for p in (crowded.take(), crowded.take(), crowded.take()) if p] == [
         [6], [7], [6]

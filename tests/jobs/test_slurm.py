@@ -222,8 +222,8 @@ def test_the_tasks_of_a_step_train_one_run_together(cluster: Cluster, folder: Pa
         "--quiet",
     ]
     cluster.environment.update(PYTHONPATH=_root(), OMP_NUM_THREADS="1")
-    said = cluster.run("srun", "-n", "2", *command, "--json", cwd=Path.cwd())
-    (result,) = [json.loads(line) for line in said.splitlines()]  # of rank 0 alone
+    output = cluster.run("srun", "-n", "2", *command, "--json", cwd=Path.cwd())
+    (result,) = [json.loads(line) for line in output.splitlines()]  # of rank 0 alone
     assert (result["state"], result["solvers"], result["effective_batch"]) == ("finished", 2, 20)
     again = cluster.run("srun", "-n", "2", *command, cwd=Path.cwd())
     assert "finished at iteration 24" in again

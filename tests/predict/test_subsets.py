@@ -104,9 +104,9 @@ def test_pruning_does_not_change_the_result(monkeypatch):
 
 def test_progress_ends_at_its_total():
     members, labels = some_members(5, 300, 12, seed=4)
-    told: list[tuple[int, int]] = []
-    score_subsets(members, labels, lambda more, total: told.append((more, total)))
-    assert told and sum(more for more, _ in told) == told[0][1] > 0
+    counts: list[tuple[int, int]] = []
+    score_subsets(members, labels, lambda more, total: counts.append((more, total)))
+    assert counts and sum(more for more, _ in counts) == counts[0][1] > 0
 
 
 def test_twenty_members_are_searched():

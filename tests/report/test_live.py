@@ -59,7 +59,7 @@ def test_a_page_without_runs_or_with_a_damaged_one_says_so(tmp_path):
 
 def test_the_page_is_rewritten_on_changes_and_ctrl_c_ends_the_command(tmp_path):
     paths = started(tmp_path / "runs" / "stage1_simple" / "seed1")
-    page, said, pages = tmp_path / "page" / "live.html", [], []
+    page, messages, pages = tmp_path / "page" / "live.html", [], []
 
     def sleep(seconds):
         assert seconds >= 0
@@ -72,12 +72,12 @@ def test_the_page_is_rewritten_on_changes_and_ctrl_c_ends_the_command(tmp_path):
             raise KeyboardInterrupt
 
     with hold(paths):
-        assert live.watch([tmp_path / "runs"], page, 1, said.append, sleep) is False
-    assert len(said) == 2 and "40.0 %" in said[0] and "77.0 %" in said[1]
+        assert live.watch([tmp_path / "runs"], page, 1, messages.append, sleep) is False
+    assert len(messages) == 2 and "40.0 %" in messages[0] and "77.0 %" in messages[1]
     assert pages[0] == pages[1] != pages[2]
     assert "refresh" not in page.read_text() and "The watch has ended" in page.read_text()
     assert sorted(p.name for p in page.parent.iterdir()) == ["live.html"]
-    assert live.watch([tmp_path / "runs"], page, 1, said.append, _interrupted) is True
+    assert live.watch([tmp_path / "runs"], page, 1, messages.append, _interrupted) is True
 
 
 def _interrupted(seconds):

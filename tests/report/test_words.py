@@ -15,11 +15,11 @@ def test_the_result_is_of_one_crop_or_of_ten_if_only_those_were_evaluated(tmp_pa
     results = begin(tmp_path)
     add_run(results, "stage1_simple/seed1", 1, one_crop=[0, 1], ten_crop=[0, 1, 2])
     table = build(results)
-    said = lead(ReportData([], dissection=table))
-    assert said.startswith("With one crop, stage 1 (Simple model) names 22.2 % of 9 ")
+    paragraph = lead(ReportData([], dissection=table))
+    assert paragraph.startswith("With one crop, stage 1 (Simple model) names 22.2 % of 9 ")
     rows = [replace(row, one_crop=None) for row in table.stages]
-    said = lead(ReportData([], dissection=replace(table, stages=rows)))
-    assert said.startswith("Over crops, stage 1 (Simple model) names 33.3 % of 9 ")
+    paragraph = lead(ReportData([], dissection=replace(table, stages=rows)))
+    assert paragraph.startswith("Over crops, stage 1 (Simple model) names 33.3 % of 9 ")
     rows = [replace(row, one_crop=None, ten_crop=None) for row in rows]
-    said = lead(ReportData([], dissection=replace(table, stages=rows)))
-    assert said.startswith("No run that is finished has been evaluated yet")
+    paragraph = lead(ReportData([], dissection=replace(table, stages=rows)))
+    assert paragraph.startswith("No run that is finished has been evaluated yet")

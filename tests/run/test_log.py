@@ -170,23 +170,25 @@ NOW = ("resume.py:108] tinynet: ", "resume.py:109] tinynet: ")
 OF_TINYNET_0_1 = ("driver.py:1] ", "driver.py:2] ")
 
 
-def resumed_log(tmp_path: Path, said: tuple[str, str] = NOW) -> tuple[Path, list[log.Record]]:
+def resumed_log(tmp_path: Path, prefixes: tuple[str, str] = NOW) -> tuple[Path, list[log.Record]]:
     """A log of two sessions, the second from 20 on, and the history made from it."""
     first, second = LINES, [line.replace("76", "5") for line in LINES[2:]]
     second[0] = second[0].replace("50.500000", "52.000000")
     path = tmp_path / "train.log"
-    marker = f"I1122 23:59:51.500000 9 {said[0]}Resuming at iteration 20 from x on torch: exactly"
-    note = f"W1122 23:59:51.900000 9 {said[1]}Iteration 15, loss = 4"
+    marker = (
+        f"I1122 23:59:51.500000 9 {prefixes[0]}Resuming at iteration 20 from x on torch: exactly"
+    )
+    note = f"W1122 23:59:51.900000 9 {prefixes[1]}Iteration 15, loss = 4"
     path.write_text("\n".join([*first, marker, note, *second]) + "\n")
     history = [r for r in parse(first, LogParser(50)) if r["iteration"] < 20]
     return path, history + parse(second, LogParser(50, history[-1]["seconds"]))
 
 
-@pytest.mark.parametrize("said", [NOW, OF_TINYNET_0_1])
+@pytest.mark.parametrize("prefixes", [NOW, OF_TINYNET_0_1])
 def test_a_history_can_be_rebuilt_from_the_log_of_all_sessions(
-    tmp_path: Path, said: tuple[str, str]
+    tmp_path: Path, prefixes: tuple[str, str]
 ) -> None:
-    path, history = resumed_log(tmp_path, said)
+    path, history = resumed_log(tmp_path, prefixes)
     assert log.rebuild_history(path, 50) == history
     assert log.rebuild_history(tmp_path / "no.log") == []
 

@@ -61,13 +61,13 @@ def test_the_run_directory_holds_the_upgraded_net_and_the_user_is_told(folder: P
     write_old_files(folder)
     child = train(folder, "--engine", "torch", "--max-iter", "4")
     assert child.returncode == 0, child.stderr
-    said = child.stderr.splitlines()
+    lines = child.stderr.splitlines()
     older = (
         "small/train_val.prototxt: is in one of Caffe's older formats; the run has it up to date"
     )
-    assert said.count(older) == 1
+    assert lines.count(older) == 1
     no_effect = "layer data: data_param.rand_skip has no effect in Caffe 1.0; leave it out"
-    assert said.count(no_effect) == 1
+    assert lines.count(no_effect) == 1
     assert no_effect in (folder / RUN / "train.log").read_text()
     kept = text.read(folder / RUN / "train_val.prototxt", schema.NetParameter)
     assert not kept.layers

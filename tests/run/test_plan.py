@@ -86,7 +86,7 @@ def test_a_run_that_another_process_ended_meanwhile_is_not_trained_again(
             yield
 
     monkeypatch.setattr(lock, "hold", hold_late)
-    said: list[str] = []
-    assert driver.train(request(), said.append)["state"] == "finished"
-    assert len(said) == 1 and "is finished (24 iterations)" in said[0]
+    messages: list[str] = []
+    assert driver.train(request(), messages.append)["state"] == "finished"
+    assert len(messages) == 1 and "is finished (24 iterations)" in messages[0]
     assert PATHS.log.read_bytes() == log and len(record(Path())["sessions"]) == 1

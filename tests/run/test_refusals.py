@@ -107,8 +107,8 @@ def test_a_log_that_cannot_be_written_ends_the_run_with_its_name(folder: Path) -
     """The limit on file sizes is below the log's size and above that of the files before it."""
     child = train(folder, "--cpu", "--engine", "torch", largest_file=6)
     assert child.returncode == 1
-    said = last_line(child)
-    assert said.startswith(f"tinynet: {RUN}/train.log: larger than this shell"), child.stderr
+    message = last_line(child)
+    assert message.startswith(f"tinynet: {RUN}/train.log: larger than this shell"), child.stderr
     assert record(folder)["state"] == "failed"
     resumed = train(folder, "--cpu", "--engine", "torch")
     assert resumed.returncode == 0, resumed.stderr

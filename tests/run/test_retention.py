@@ -68,15 +68,15 @@ def test_the_best_snapshot_has_the_highest_accuracy_of_those_present() -> None:
 def test_whole_snapshots_are_sealed_and_others_reported(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path)
     paths.snapshots.mkdir()
-    told: list[str] = []
+    messages: list[str] = []
     log.append_history(paths.history, [{"iteration": 10, "val_accuracy": 0.9}])
     for iteration in (10, 20, 30):
         write_snapshot(paths.snapshots, iteration)
-        retention.take(paths, "SGD", 1, iteration, told.append)
-    assert iterations(paths.snapshots) == [10, 30] and told == []
+        retention.take(paths, "SGD", 1, iteration, messages.append)
+    assert iterations(paths.snapshots) == [10, 30] and messages == []
     write_snapshot(paths.snapshots, 40, float("nan"))
-    retention.take(paths, "SGD", 1, 40, told.append)
-    assert "iteration 40 is not whole" in told[0] and "not finite" in told[0]
+    retention.take(paths, "SGD", 1, 40, messages.append)
+    assert "iteration 40 is not whole" in messages[0] and "not finite" in messages[0]
     assert iterations(paths.snapshots) == [10, 30, 40]  # nothing was deleted for it
 
 

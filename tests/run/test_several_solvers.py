@@ -216,13 +216,13 @@ def test_processes_of_a_launcher_train_one_run_and_end_together(folder: Path) ->
             )
             for rank in range(2)
         ]
-        said = [process.communicate(timeout=300) for process in both]
+        outputs = [process.communicate(timeout=300) for process in both]
         status = [process.returncode for process in both]
         if not arguments:
-            assert status == [0, 0], said
-            assert said[1] == ("", "")
+            assert status == [0, 0], outputs
+            assert outputs[1] == ("", "")
             assert (record(folder)["state"], record(folder)["solvers"]) == ("finished", 2)
         else:
-            assert status == [1, 1], said
-            assert "max-norm None -> 3.0" in said[0][1]
-            assert said[1][1] == "tinynet: rank 1 of 2: rank 0 cannot begin, and says why\n"
+            assert status == [1, 1], outputs
+            assert "max-norm None -> 3.0" in outputs[0][1]
+            assert outputs[1][1] == "tinynet: rank 1 of 2: rank 0 cannot begin, and says why\n"

@@ -253,7 +253,7 @@ def test_a_warning_names_weights_of_which_the_net_takes_none(tmp_path: Path) -> 
     """Caffe then silently trains from random weights."""
     prototxt = load(SOLVER)
     learned = [layer.name for layer in prototxt.train_net.layer if layer.type == "InnerProduct"]
-    for names, said in (
+    for names, messages in (
         (["conv99", "fc99"], ["(conv99, fc99): the net takes none of them"]),
         ([learned[0], "fc99"], []),
     ):
@@ -265,4 +265,6 @@ def test_a_warning_names_weights_of_which_the_net_takes_none(tmp_path: Path) -> 
         path = tmp_path / "given.caffemodel"
         binary.write(path, model)
         found = list(checks.weights_taken(prototxt, path))
-        assert len(found) == len(said) and all(part in text for part, text in zip(said, found))
+        assert len(found) == len(messages) and all(
+            part in text for part, text in zip(messages, found)
+        )

@@ -111,9 +111,9 @@ def test_classification(caffe_source: Path, trees: Path, caffe_python: str) -> N
         ),
     )
     script = notebooks.script(caffe_source / "examples/00-classification.ipynb", patches)
-    said = run_both(caffe_python, script, trees, "examples")
-    assert "CaffeNet found." in said and "fc8\t(1000, 64) (1000,)" in said
-    assert said.count("probabilities and labels:") == 2
+    outputs = run_both(caffe_python, script, trees, "examples")
+    assert "CaffeNet found." in outputs and "fc8\t(1000, 64) (1000,)" in outputs
+    assert outputs.count("probabilities and labels:") == 2
 
 
 def test_net_surgery(caffe_source: Path, trees: Path, caffe_python: str) -> None:
@@ -127,8 +127,8 @@ def test_net_surgery(caffe_source: Path, trees: Path, caffe_python: str) -> None
         ("plt.tight_layout()", "print(i, float(net.blobs['conv'].data[0, i].std()))"),
     )
     script = notebooks.script(caffe_source / "examples/net_surgery.ipynb", patches)
-    said = run_both(caffe_python, script, trees, "examples")
-    assert "post-surgery output mean" in said and "fc6-conv weights are" in said
+    outputs = run_both(caffe_python, script, trees, "examples")
+    assert "post-surgery output mean" in outputs and "fc6-conv weights are" in outputs
 
 
 def write_styles(trees: Path) -> None:
@@ -174,8 +174,10 @@ def test_fine_tuning(caffe_source: Path, trees: Path, caffe_python: str) -> None
     )
     more = "print(train_loss.tolist(), scratch_train_loss.tolist(), train_acc.tolist())"
     script = notebooks.script(caffe_source / "examples/02-fine-tuning.ipynb", patches, more)
-    said = run_both(caffe_python, script, trees, "examples")
-    assert said.count("pretrained: loss=") == 3 and said.count("Accuracy, finetuned from") == 2
+    outputs = run_both(caffe_python, script, trees, "examples")
+    assert (
+        outputs.count("pretrained: loss=") == 3 and outputs.count("Accuracy, finetuned from") == 2
+    )
 
 
 # ------------------------------------------------------------------------------ digits and points
@@ -221,8 +223,8 @@ def test_learning_lenet(caffe_source: Path, trees: Path, caffe_python: str) -> N
         ("1e4", "3e2"),
     )
     script = notebooks.script(caffe_source / "examples/01-learning-lenet.ipynb", patches, more)
-    said = run_both(caffe_python, script, trees, "examples")
-    assert "train labels:" in said and said.count("testing...") == 3 + 10
+    outputs = run_both(caffe_python, script, trees, "examples")
+    assert "train labels:" in outputs and outputs.count("testing...") == 3 + 10
 
 
 def test_siamese(caffe_source: Path, trees: Path, caffe_python: str) -> None:
@@ -273,5 +275,5 @@ def test_logistic_regression(caffe_source: Path, trees: Path, caffe_python: str)
         ),
     )
     script = notebooks.script(caffe_source / "examples/brewing-logreg.ipynb", patches)
-    said = run_both(caffe_python, script, trees, "examples")
-    assert said.count("Accuracy: ") == 3
+    outputs = run_both(caffe_python, script, trees, "examples")
+    assert outputs.count("Accuracy: ") == 3

@@ -44,5 +44,5 @@ def test_caffes_own_tests_pass(
         result = unittest.TestResult()
         suite.run(result)
     assert result.testsRun
-    told = [text for _, text in result.failures + result.errors]
-    assert not told, "\n".join(told)
+    reports = [text for _, text in result.failures + result.errors]
+    assert not reports, "\n".join(reports)

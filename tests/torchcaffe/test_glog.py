@@ -22,9 +22,9 @@ def test_every_line_of_a_nets_log_names_the_source_line_that_logs_it(tmp_path: P
     log = io.StringIO()
     with redirect_stderr(log):
         caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
-    said = re.findall(r"^[IWE]\d{4} \S+ +\d+ (\w+\.py):(\d+)\] ", log.getvalue(), re.M)
-    assert {name for name, _ in said} >= {"rewrites.py", "net_graph.py"}
-    for name, number in said:
+    locations = re.findall(r"^[IWE]\d{4} \S+ +\d+ (\w+\.py):(\d+)\] ", log.getvalue(), re.M)
+    assert {name for name, _ in locations} >= {"rewrites.py", "net_graph.py"}
+    for name, number in locations:
         (path,) = Path(caffe.__file__).parent.rglob(name)
         lines = path.read_text().splitlines()
         # a call over several lines is named by its first line

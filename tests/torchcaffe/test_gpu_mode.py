@@ -71,7 +71,7 @@ def test_a_device_number_without_a_gpu_is_refused_with_the_valid_numbers(
 
 
 @pytest.mark.parametrize(
-    ("build", "why", "shown", "said"),
+    ("build", "why", "shown", "message"),
     [
         (None, "", None, "is a CPU build; use the CPU, or install a CUDA build of torch"),
         ("12.8", "No CUDA GPUs are available", "", "finds none: No CUDA GPUs are available "
@@ -82,7 +82,7 @@ def test_a_device_number_without_a_gpu_is_refused_with_the_valid_numbers(
     ],
 )  # fmt: skip
 def test_if_pytorch_sees_no_gpu_one_line_says_why(
-    build: str | None, why: str, shown: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+    build: str | None, why: str, shown: str | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def init() -> None:
         raise RuntimeError(why)
@@ -97,7 +97,7 @@ def test_if_pytorch_sees_no_gpu_one_line_says_why(
         with pytest.raises(CaffeError) as error:
             choose()
         line = str(error.value)
-        assert line.startswith("cannot use GPU 0: PyTorch 2") and said in line
+        assert line.startswith("cannot use GPU 0: PyTorch 2") and message in line
         assert "\n" not in line and not CONTEXT.gpu
 
 
@@ -119,7 +119,7 @@ def test_a_gpu_that_cannot_compute_is_refused_before_a_net_is_made(
 
 
 @pytest.mark.parametrize(
-    ("said", "in_line"),
+    ("message", "in_line"),
     [
         (OUT_OF_MEMORY, " (asked for 2.00 GiB, 1.50 GiB of 10.76 GiB are free); make its batch"),
         ("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0)", " (asked for 20.00 MiB); make"),
@@ -127,10 +127,10 @@ def test_a_gpu_that_cannot_compute_is_refused_before_a_net_is_made(
     ],
 )
 def test_when_gpu_memory_runs_out_one_line_names_the_layer_and_the_error_is_still_torchs(
-    said: str, in_line: str
+    message: str, in_line: str
 ) -> None:
     with pytest.raises(CaffeError) as error, report_out_of_memory("conv1"):
-        raise torch.cuda.OutOfMemoryError(said)
+        raise torch.cuda.OutOfMemoryError(message)
     line = str(error.value)
     assert line.startswith("layer 'conv1': the GPU is out of memory")
     assert in_line in line and "\n" not in line

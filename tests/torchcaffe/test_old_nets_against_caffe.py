@@ -256,7 +256,7 @@ def test_a_net_written_in_v0_computes_what_real_caffe_computes(ask_both: Ask) ->
 
 
 @pytest.mark.parametrize(
-    ("field", "said"),
+    ("field", "advice"),
     [
         ("scale: 0.5", "write it in transform_param"),
         ("mirror: true", "write it in transform_param"),
@@ -267,7 +267,7 @@ def test_a_net_written_in_v0_computes_what_real_caffe_computes(ask_both: Ask) ->
     ],
 )
 def test_fields_that_caffe_reads_but_does_not_use_are_named_and_have_no_effect(
-    field: str, said: str, real_caffe: RealCaffe, tmp_path: Path
+    field: str, advice: str, real_caffe: RealCaffe, tmp_path: Path
 ) -> None:
     pixels = np.arange(75, dtype=np.uint8).reshape(3, 5, 5)
     write_store(tmp_path / "lmdb", [(b"0", encode_datum(pixels, 1))])
@@ -282,5 +282,5 @@ def test_fields_that_caffe_reads_but_does_not_use_are_named_and_have_no_effect(
         net.forward()
     np.testing.assert_array_equal(net.blobs["x"].data[0], pixels)
     name = field.split(":")[0]
-    line = f"layer l: data_param.{name} has no effect in Caffe 1.0; {said}"
+    line = f"layer l: data_param.{name} has no effect in Caffe 1.0; {advice}"
     assert log.getvalue().count(line) == 1

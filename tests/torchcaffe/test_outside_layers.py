@@ -105,7 +105,7 @@ def test_a_script_declares_messages_and_imports_layers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry_points", "told"),
+    ("entry_points", "message"),
     [
         (
             "[tinynet.layers]\nmissing = no_such_module_here\n",
@@ -119,7 +119,7 @@ def test_a_script_declares_messages_and_imports_layers(tmp_path: Path) -> None:
     ],
 )
 def test_an_entry_point_that_is_wrong_is_named(
-    entry_points: str, told: str, tmp_path: Path
+    entry_points: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "net.prototxt").write_text(PLAIN)
     (tmp_path / "solver.prototxt").write_text(SOLVER.format(""))
@@ -128,4 +128,4 @@ def test_an_entry_point_that_is_wrong_is_named(
         "-m", "tinynet", "caffe", "train", "-solver", "solver.prototxt", cwd=tmp_path, path=path
     )
     assert done.returncode == 1
-    assert told in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]

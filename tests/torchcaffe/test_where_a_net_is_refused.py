@@ -17,7 +17,7 @@ _FC = 'type: "InnerProduct" bottom: "x" top: "y" inner_product_param { axis: 5 n
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             f'{_X}\nlayer {{ name: "roi"\n type: "ROIPooling" bottom: "x" top: "y" }}',
@@ -48,12 +48,12 @@ _FC = 'type: "InnerProduct" bottom: "x" top: "y" inner_product_param { axis: 5 n
         (f'{_X}\nlayer {{ name: "fc" {_FC} }}', "2: InnerProduct layer fc: axis 5 is outside"),
     ],
 )
-def test_a_refused_net_names_file_line_and_layer(text: str, said: str, tmp_path: Path) -> None:
+def test_a_refused_net_names_file_line_and_layer(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(text)
     with pytest.raises(caffe.CaffeError) as caught:
         caffe.Net(path, caffe.TEST)
-    assert str(caught.value).startswith(f"{path}:{said}")
+    assert str(caught.value).startswith(f"{path}:{message}")
     assert "\n" not in str(caught.value)
 
 

@@ -148,10 +148,10 @@ def test_an_image_stream_that_ends_early_leaves_no_file(work, tmp_path):
 
 
 def test_an_engine_with_extensions_gets_raw_bytes_and_the_transformation(work, monkeypatch):
-    asked, told = [], []
+    asked, transforms = [], []
 
     def view_predictor(net, **transform):
-        told.append(transform)
+        transforms.append(transform)
 
         def predict_views(images):
             asked.append(images.copy())
@@ -169,12 +169,12 @@ def test_an_engine_with_extensions_gets_raw_bytes_and_the_transformation(work, m
     assert [len(values) for values in asked] == [2, 1]
     np.testing.assert_array_equal(np.concatenate(asked), images)
     assert asked[0].dtype == np.uint8
-    (transform,) = told
+    (transform,) = transforms
     assert transform["origins"] == [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
     assert transform["mirror"] and transform["scale"] == 0.5 and not transform["mean"].any()
     assert out[0, 0] == np.arange(0, 30, 3).mean() and not [c for c in calls if c[0] == "forward"]
     work(images, "--crop-size=3")
-    assert told[1]["origins"] == [(1, 1)] and not told[1]["mirror"]
+    assert transforms[1]["origins"] == [(1, 1)] and not transforms[1]["mirror"]
 
 
 @pytest.mark.parametrize("module", [predict, sources, crops])

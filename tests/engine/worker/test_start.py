@@ -68,14 +68,14 @@ class Done(NamedTuple):
 def work(python: str, *arguments: str, control: bytes = b"") -> Done:
     """Run a worker on the stand-in; stdin stays open until it has ended."""
     engine = Engine("caffe", "caffe", python, "stand-in")
-    said: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     log: list[str] = []
     command = ["train", "s.prototxt", *arguments]
     with start_worker(
-        engine, command, with_input=True, take_event=said.append, take_log=log.extend
+        engine, command, with_input=True, take_event=received.append, take_log=log.extend
     ) as worker:
         worker.send(control)
-        return Done(worker.follow(), said, "\n".join(log))
+        return Done(worker.follow(), received, "\n".join(log))
 
 
 def calls(path: Path) -> list[list[object]]:

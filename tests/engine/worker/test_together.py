@@ -55,8 +55,8 @@ def test_each_rank_makes_the_calls_of_caffes_train_py(stand_in: Path, rank: int)
     expected = [[c[0], own[n]] if n in own else c for n, c in enumerate(PART)]
     # rank 0 alone makes the last snapshot, displays and tests
     assert calls(stand_in) == expected + ([] if rank else [["solve", 3]])
-    told = [event["uid"] for event in child.events if event["event"] == "uid"]
-    assert told == ([] if rank else [uid])
+    uids = [event["uid"] for event in child.events if event["event"] == "uid"]
+    assert uids == ([] if rank else [uid])
 
 
 def test_only_rank_0_follows_a_stop_request(stand_in: Path) -> None:

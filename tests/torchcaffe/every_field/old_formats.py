@@ -15,9 +15,11 @@ _SEEDS = 4
 def _see(message: Any) -> Seen:
     upgraded = schema.NetParameter()
     upgraded.CopyFrom(message)
-    said: list[tuple[str, str]] = []
-    whole = upgrade.upgrade(upgraded, "net", lambda severity, words: said.append((severity, words)))
-    return {"upgraded": text.format(upgraded), "whole": whole, "said": said}
+    messages: list[tuple[str, str]] = []
+    whole = upgrade.upgrade(
+        upgraded, "net", lambda severity, words: messages.append((severity, words))
+    )
+    return {"upgraded": text.format(upgraded), "whole": whole, "messages": messages}
 
 
 def old_formats() -> Iterator[Example]:

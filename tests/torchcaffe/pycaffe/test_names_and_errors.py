@@ -191,7 +191,7 @@ class Failing(caffe.Layer):
 
 
 @pytest.mark.parametrize(
-    ("module", "layer", "error", "said"),
+    ("module", "layer", "error", "message"),
     [
         ("no_such_module", "L", caffe.CaffeError, "layer mine: no module 'no_such_module'"),
         ("users_layers", "Missing", caffe.CaffeError, "no layer 'Missing' of module"),
@@ -204,14 +204,14 @@ def test_a_python_layer_that_cannot_run_says_why(
     module: str,
     layer: str,
     error: type[Exception],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "users_layers.py").write_text(USERS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "users_layers", raising=False)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         caffe.Net(python_net(tmp_path, module, layer), caffe.TRAIN)
 
 

@@ -119,16 +119,16 @@ def test_test_scores_as_real_caffe_does(folder: Path, caffe_python: str) -> None
     weights = "small_iter_20.caffemodel"
     status, log = run("test", model="net.prototxt", weights=weights, iterations=4)
     assert status == 0
-    told = lines_of(log, "tool.py").split("\n")
-    assert told[:2] == ["Use CPU.", "Running for 4 iterations."]
-    assert_says_the_same(real.out, "\n".join(told[2:]))
+    logged = lines_of(log, "tool.py").split("\n")
+    assert logged[:2] == ["Use CPU.", "Running for 4 iterations."]
+    assert_says_the_same(real.out, "\n".join(logged[2:]))
 
 
 def test_time_lists_every_layer_forward_and_backward(folder: Path) -> None:
     status, log = run("time", model="net.prototxt", phase="TEST", iterations=2)
     assert status == 0
-    told = lines_of(log, "tool.py")
-    layers = re.findall(r"^ *(\S+)\t(forward|backward): ([\d.e-]+) ms\.$", told, re.M)
+    logged = lines_of(log, "tool.py")
+    layers = re.findall(r"^ *(\S+)\t(forward|backward): ([\d.e-]+) ms\.$", logged, re.M)
     names = ["data", "label_data_1_split", "fc1", "relu", "drop", "fc2", "fc2_fc2_0_split"]
     names += ["loss", "accuracy"]
     assert [layer[:2] for layer in layers] == [
@@ -136,8 +136,8 @@ def test_time_lists_every_layer_forward_and_backward(folder: Path) -> None:
     ]
     assert all(float(ms) >= 0 for _, _, ms in layers)
     for line in ("Average Forward pass", "Average Backward pass", "Average Forward-Backward"):
-        assert re.search(rf"^{line}: [\d.e+]+ ms\.$", told, re.M)
-    assert told.count("forward-backward time:") == 2
+        assert re.search(rf"^{line}: [\d.e+]+ ms\.$", logged, re.M)
+    assert logged.count("forward-backward time:") == 2
 
 
 def test_only_train_takes_a_list_of_weights(folder: Path) -> None:
@@ -152,7 +152,7 @@ def test_only_train_takes_a_list_of_weights(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "flags", "said"),
+    ("action", "flags", "message"),
     [
         ("train", {}, "need a solver definition"),
         ("train", {"solver": "s", "snapshot": "a", "weights": "b"}, "but not both"),
@@ -170,9 +170,9 @@ def test_only_train_takes_a_list_of_weights(folder: Path) -> None:
     ],
 )
 def test_wrong_flags_are_usage_errors(
-    action: str, flags: dict[str, str], said: str, folder: Path
+    action: str, flags: dict[str, str], message: str, folder: Path
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         run(action, **flags)
 
 

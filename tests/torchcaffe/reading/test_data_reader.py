@@ -63,14 +63,14 @@ def test_batches_wrap_around_the_records(reader: Callable[..., DataReader]) -> N
 
 @pytest.mark.parametrize("prefetch", [1, 4, 40])
 @pytest.mark.parametrize("transform", [AUGMENTED, "scale: 1"])
-@pytest.mark.parametrize("taken", [0, 1, 5, 6, 23])
+@pytest.mark.parametrize("batches_taken", [0, 1, 5, 6, 23])
 def test_a_reader_resumed_from_a_position_continues_with_the_same_batches(
-    reader: Callable[..., DataReader], transform: str, prefetch: int, taken: int
+    reader: Callable[..., DataReader], transform: str, prefetch: int, batches_taken: int
 ) -> None:
     uninterrupted = reader(transform, prefetch)
-    take(uninterrupted, taken)
+    take(uninterrupted, batches_taken)
     position = uninterrupted.position
-    assert position.record == taken * BATCH % RECORDS
+    assert position.record == batches_taken * BATCH % RECORDS
     expected = take(uninterrupted, 9)
     # in a reader that has read ahead at another position, and twice in the same reader
     other = reader(transform, prefetch)

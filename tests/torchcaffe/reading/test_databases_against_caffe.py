@@ -158,11 +158,11 @@ def test_a_missing_mean_is_refused_in_one_line(
 ) -> None:
     source = write_lmdb(tmp_path, RECORDS["raw gray"])
     request = {"net": reader(source, 'mean_file: "/no/mean"'), "backward": False}
-    said = both_refuse(request)
-    assert said.endswith(
+    message = both_refuse(request)
+    assert message.endswith(
         ".prototxt:1: Data layer l: could not open file /no/mean: No such file or directory"
     )
-    assert "\n" not in said
+    assert "\n" not in message
 
 
 def test_a_record_that_is_not_a_datum_is_refused_like_any_other_error(tmp_path: Path) -> None:

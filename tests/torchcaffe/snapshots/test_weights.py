@@ -86,10 +86,10 @@ def test_weights_of_a_v0_caffemodel_load_as_in_real_caffe(
     real = in_real_caffe(caffe_python, SCRIPT, tmp_path / "real")
     ours = in_torchcaffe(SCRIPT, tmp_path / "ours")
     assert_says_the_same(real.out, ours.out, 1e-6)
-    for said in (real.log, ours.log):
-        assert "using deprecated V0LayerParameter: ../old.caffemodel" in said
-        assert "using deprecated V1LayerParameter: ../old.caffemodel" in said
-        assert "Ignoring source layer gone" in said
+    for output in (real.log, ours.log):
+        assert "using deprecated V0LayerParameter: ../old.caffemodel" in output
+        assert "using deprecated V1LayerParameter: ../old.caffemodel" in output
+        assert "Ignoring source layer gone" in output
     stored = old_model().layers[0].blobs[0].data[0]
     assert f"{np.float32(stored):.5g}"[:6] in ours.out
 
@@ -107,20 +107,20 @@ def test_a_file_from_which_no_layer_takes_weights_causes_a_warning(
     net.save_hdf5(tmp_path / "fits.h5")
     (tmp_path / "other.prototxt").write_text(NET.replace('name: "', 'name: "my_'))
     caffe.Net(tmp_path / "other.prototxt", caffe.TEST).save_hdf5(tmp_path / "other.h5")
-    told = {
+    notes = {
         "fits.caffemodel": None,
         "fits.h5": None,
         "other.caffemodel": "conv_old, gone_old, fc_old",
         "other.h5": "my_conv, my_fc",
     }
-    for name, layers in told.items():
+    for name, layers in notes.items():
         capsys.readouterr()
         net.copy_from(tmp_path / name)
-        said = capsys.readouterr().err
+        output = capsys.readouterr().err
         warning = f"{name}: no layer of net 'old' has taken weights from this file, whose layers"
-        assert (warning in said) == (layers is not None), name
-        assert layers is None or f"{warning} are: " in said
-        assert all(layer in said for layer in (layers or "").split(", ")), name
+        assert (warning in output) == (layers is not None), name
+        assert layers is None or f"{warning} are: " in output
+        assert all(layer in output for layer in (layers or "").split(", ")), name
 
 
 def test_weights_of_another_shape_are_refused_with_both_shapes(tmp_path: Path) -> None:
@@ -233,5 +233,5 @@ show()
     ours = in_torchcaffe(script, tmp_path / "ours")
     assert_says_the_same(real.out, ours.out, 1e-6)
     assert "[3.0, 4.0, 5.0]" in ours.out
-    for said in (real.log, ours.log):
-        assert said.count("Ignoring source layer other") == 2
+    for output in (real.log, ours.log):
+        assert output.count("Ignoring source layer other") == 2
