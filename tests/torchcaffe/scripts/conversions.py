@@ -28,7 +28,11 @@ for size in ((22, 18), (11, 9), (5, 4), (3, 9), (11, 20), (1, 1)):
     print(size, io.resize_image(image, size).tolist())
 print(io.resize_image(image[:, :, :1], (7, 5)).tolist())
 print(io.resize_image(image, (7, 5), interp_order=0).tolist())
+print(io.resize_image(image, (9, 4), interp_order=3).tolist())
 print(io.resize_image(draw.rand(6, 7, 4), (9, 5)).tolist())
+print(io.resize_image(draw.rand(6, 7, 4), (4, 9), interp_order=2).tolist())
+# here scipy's rounding puts the last row beyond the image
+print(io.resize_image(draw.rand(256, 3, 2), (227, 3))[-2:].tolist())
 flat = io.resize_image(np.full((4, 4, 3), 0.3), (6, 2))
 print(flat.shape, flat.dtype, float(flat.min()), float(flat.max()))
 

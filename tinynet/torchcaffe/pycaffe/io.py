@@ -18,7 +18,6 @@ from PIL import Image, UnidentifiedImageError
 from tinynet.caffeformat import blob_proto, schema
 from tinynet.torchcaffe.errors import CaffeError, CaffeValueError, check
 from tinynet.torchcaffe.proto import caffe_pb2 as caffe_pb2  # caffe.io.caffe_pb2.Datum()
-from tinynet.torchcaffe.pycaffe.resize import resize_like_skimage, resize_like_zoom
 
 if TYPE_CHECKING:
     from tinynet.torchcaffe.net import Net
@@ -298,20 +297,37 @@ def _gray(image: np.ndarray) -> np.ndarray:
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
     """Resize ``im`` (H×W×K) to ``new_dims`` (height, width); the result is float32.
 
-    ``interp_order``: 1 linear (default), 0 nearest.  Raises ValueError for another order, and
-    CaffeError, where pycaffe raises some RuntimeError, for an image without an axis of channels.
+    ``interp_order``: the order of the spline, 0 nearest, 1 linear (default) … 5.  Raises
+    CaffeError, where pycaffe raises some RuntimeError, for another one and for an image without an
+    axis of channels.
     """
+    from scipy import ndimage
+
     check(im.ndim == 3, f"resize_image needs an image of shape H×W×K; got {im.shape}")
+    check(interp_order in range(6), f"interp_order must be from 0 to 5; got {interp_order}")
     height, width = (int(dim) for dim in new_dims)
+    zoom = (height / im.shape[0], width / im.shape[1], 1)
     if im.shape[-1] not in (1, 3):
-        resized = resize_like_zoom(im, (height, width), interp_order)
-        return resized.astype(np.float32)
+        return ndimage.zoom(im, zoom, order=interp_order).astype(np.float32)
     low, high = im.min(), im.max()
     if high <= low:
         return np.full((height, width, im.shape[-1]), low, dtype=np.float32)
-    normal = (im - low) / (high - low)
-    resized = resize_like_skimage(normal, (height, width), interp_order)
+    resized = _resize_as_skimage((im - low) / (high - low), zoom, interp_order)
     return (resized * (high - low) + low).astype(np.float32)
+
+
+def _resize_as_skimage(image: np.ndarray, zoom: tuple[float, ...], order: int) -> np.ndarray:
+    """Resize as ``skimage.transform.resize(mode="constant")`` of release 0.15 and later.
+
+    An axis that shrinks is blurred first.  Everything beyond the border is 0, which darkens the
+    edges of an image that grows.  The result stays within the range of the input.
+    """
+    from scipy import ndimage
+
+    sigma = [max(0.0, (1 / factor - 1) / 2) for factor in zoom]
+    blurred = ndimage.gaussian_filter(image, sigma, mode="constant")
+    resized = ndimage.zoom(blurred, zoom, order=order, mode="grid-constant", grid_mode=True)
+    return np.clip(resized, image.min(), image.max())
 
 
 def oversample(
