@@ -128,6 +128,12 @@ def _asked_of_a_gpu(said: str) -> str:
     return f" (asked for {found['asked']}{free})"
 
 
+def read_file(path: str | Path) -> bytes:
+    """The content of a file.  Raises CaffeError if it cannot be read."""
+    with as_caffe_errors():
+        return Path(path).read_bytes()
+
+
 def require_file(path: str | Path) -> None:
     """Raise CaffeError for a file that cannot be opened, where pycaffe raises RuntimeError."""
     try:

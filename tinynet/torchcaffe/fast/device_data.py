@@ -12,13 +12,14 @@ from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.device_images import DeviceImages, Plan
 from tinynet.torchcaffe.layer_types.data import Data
-from tinynet.torchcaffe.reading.data_reader import Batch, DataReader, Position
+from tinynet.torchcaffe.reading.data_reader import DataReader, Position
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
+from tinynet.torchcaffe.reading.reader import Batch
 
 _NOTHING = np.empty(0, np.float32)
 
 
-class PlannedBatch(Batch):
+class PlannedBatch(Batch[Position]):
     """A batch that ``plan`` says how to cut on the device; its arrays are empty."""
 
     __slots__ = ("plan",)
@@ -28,7 +29,7 @@ class PlannedBatch(Batch):
         self.plan = plan
 
 
-class StaticBatch(Batch):
+class StaticBatch(Batch[Position]):
     """A batch to be cut by a plan's ``values``, which lie on the device and do not move."""
 
     __slots__ = ("values",)
@@ -43,7 +44,7 @@ class PlanReader(DataReader):
 
     images: DeviceImages | None = None
 
-    def load(self) -> Batch:
+    def load(self) -> Batch[Position]:
         device, walk = self.images, self.walk
         if device is None:
             return super().load()
@@ -63,7 +64,7 @@ class PlanReader(DataReader):
         records: np.ndarray,
         labels: np.ndarray,
         staged: torch.Tensor | None,
-    ) -> Batch:
+    ) -> Batch[Position]:
         windows = self.transformer.draw([device.shape] * len(records))
         return PlannedBatch(Plan(records, windows, labels, staged), self.behind(records))
 
@@ -79,7 +80,7 @@ class DeviceData(Data):
             shape, records = reader.image_shape, reader.records
             reader.images = DeviceImages(transformer, shape, records, CONTEXT.device)
         self._images = reader.images
-        self._ahead: list[Batch] = []
+        self._ahead: list[Batch[Position]] = []
         self._static: list[StaticBatch] = []
         return reader
 
@@ -93,7 +94,7 @@ class DeviceData(Data):
     def take_ahead(self, count: int) -> bool:
         """Take the batches of the next ``count`` forwards; return whether none brings images."""
         while len(self._ahead) < count:
-            self._ahead.append(self._reader.next_batch())
+            self._ahead.append(self.reader.next_batch())
         return all(
             isinstance(batch, PlannedBatch) and batch.plan.images is None for batch in self._ahead
         )
@@ -118,12 +119,12 @@ class DeviceData(Data):
         self._ahead.clear()
         super().set_state(state)
 
-    def next_batch(self) -> Batch:
+    def next_batch(self) -> Batch[Position]:
         if self._static:
             return self._static.pop(0)
         return self._ahead.pop(0) if self._ahead else super().next_batch()
 
-    def upload_batch(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def upload_batch(self, batch: Batch[Position]) -> tuple[torch.Tensor, torch.Tensor]:
         if isinstance(batch, StaticBatch) and self._images is not None:
             return self._images.cut(batch.values)
         if isinstance(batch, PlannedBatch) and self._images is not None:

@@ -6,11 +6,8 @@ the second counts, then one for the thread.
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from tinynet.caffeformat import schema
 from tinynet.caffeformat.leveldb import LevelStore
@@ -18,9 +15,10 @@ from tinynet.caffeformat.lmdb import open_store
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import as_caffe_errors
-from tinynet.torchcaffe.layer import Blobs, Layer, register
+from tinynet.torchcaffe.layer import Blobs, register
+from tinynet.torchcaffe.prefetching_layer import PrefetchingLayer
 from tinynet.torchcaffe.random_numbers import mt19937, random
-from tinynet.torchcaffe.reading.data_reader import Batch, DataReader, Position, Records
+from tinynet.torchcaffe.reading.data_reader import DataReader, Position, Records
 from tinynet.torchcaffe.reading.data_transformer import (
     DataTransformer,
     colour_of_encoded,
@@ -28,13 +26,12 @@ from tinynet.torchcaffe.reading.data_transformer import (
     read_mean,
 )
 from tinynet.torchcaffe.reading.shard import Shard
-from tinynet.torchcaffe.reading.upload import upload
 
 
 @register("Data")
-class Data(Layer):
-    num_bottom = (0, 0)
+class Data(PrefetchingLayer):
     num_top = (1, 2)
+    reader: DataReader
     reader_type = DataReader
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
@@ -42,14 +39,7 @@ class Data(Layer):
         self.require(param.batch_size > 0, "batch_size must be given and positive")
         stream, _ = random.prefetching_layer(CONTEXT.stream, needs_random(transform, self.phase))
         transformer = DataTransformer(transform, self.phase, read_mean(transform), stream)
-        self._reader = reader = self.open_reader(transformer)
-        # the thread must end with the layer, to which the reader has no reference
-        weakref.finalize(self, reader.close)
-        top[0].resize((param.batch_size, *transformer.output_shape(reader.image_shape)))
-        glog.info(f"output data size: {','.join(map(str, top[0].shape))}")
-        if len(top) > 1:
-            top[1].resize((param.batch_size,))
-        reader.start()
+        self.start_reading(self.open_reader(transformer), top)
 
     def _open(self, param: schema.DataParameter) -> Records:
         if param.backend == schema.DataParameter.LMDB:
@@ -76,37 +66,19 @@ class Data(Layer):
             Shard.of_phase(self.phase),
         )
 
-    def next_batch(self) -> Batch:
-        """Take the batch of the next forward; wait for the reader if it is behind."""
-        return self._reader.next_batch()
-
-    def upload_batch(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The data and labels of a batch on this thread's device."""
-        return upload(batch.data, CONTEXT.device), upload(batch.labels, CONTEXT.device)
-
     def state(self) -> dict[str, Any]:
         """The number of records, the next record, and the transformer's random state."""
-        record, stream = self._reader.position
-        found: dict[str, Any] = {"records": self._reader.records, "record": record}
+        record, stream = self.reader.position
+        found: dict[str, Any] = {"records": self.reader.records, "record": record}
         if stream is not None:
             found["stream"] = mt19937.to_json(stream)
         return found
 
     def set_state(self, state: dict[str, Any]) -> None:
-        records = self._reader.records
+        records = self.reader.records
         self.require(
             state.get("records") == records and isinstance(state.get("record"), int),
             f"the position is one in {state.get('records')} records, but there are {records} here",
         )
         stream = mt19937.from_json(state["stream"]) if "stream" in state else None
-        self._reader.seek(Position(state["record"], stream))
-
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        """Every batch has its own shape, which ``forward`` sets."""
-
-    def forward(self, bottom: Blobs, top: Blobs) -> None:
-        data, labels = self.upload_batch(self.next_batch())
-        top[0].resize(tuple(data.shape))
-        top[0].set_data(data)
-        if len(top) > 1:
-            top[1].set_data(labels)
+        self.reader.seek(Position(state["record"], stream))

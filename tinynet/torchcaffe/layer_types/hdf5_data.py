@@ -17,7 +17,7 @@ import numpy as np
 
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
-from tinynet.torchcaffe.errors import require_file
+from tinynet.torchcaffe.errors import read_file
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import c_rand
 from tinynet.torchcaffe.reading.shard import Shard
@@ -59,9 +59,7 @@ class HDF5Data(Layer):
 
     def _listed(self, source: str) -> list[str]:
         glog.info(f"Loading list of HDF5 filenames from: {source}")
-        require_file(source)
-        with open(source, "rb") as file:
-            names = [name.decode(errors="surrogateescape") for name in file.read().split()]
+        names = [name.decode(errors="surrogateescape") for name in read_file(source).split()]
         glog.info(f"Number of HDF5 files: {len(names)}")
         self.require(len(names) > 0, f"{source} must list at least one HDF5 file")
         return names

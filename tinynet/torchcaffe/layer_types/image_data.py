@@ -20,7 +20,9 @@ from tinynet.torchcaffe.reading.image_list import ImageList, Position
 
 
 @register("ImageData")
-class ImageData(PrefetchingLayer[Position]):
+class ImageData(PrefetchingLayer):
+    reader: ImageList
+
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, transform = self.param.image_data_param, self.param.transform_param
         self.require(
@@ -36,34 +38,34 @@ class ImageData(PrefetchingLayer[Position]):
         skip = words[-1] % param.rand_skip if param.rand_skip else 0
         transformer = DataTransformer(transform, self.phase, mean, stream)
         glog.info(f"Opening file {param.source}")
-        self._images = ImageList(param, transformer, words[0] if param.shuffle else None, skip)
+        seed, prefetch = words[0] if param.shuffle else None, self.param.data_param.prefetch
+        images = ImageList(param, transformer, seed, skip, prefetch)
         if self.phase == schema.TRAIN and not CONTEXT.root_solver and not own:
             # as in Caffe, every rank reads the same images
             glog.warning("Shuffling or skipping recommended for multi-GPU")
-        glog.info(f"A total of {len(self._images)} images.")
-        shape = (param.batch_size, *self._images.shape())
-        self.start_reading(self._images.load, shape, self._images.position, top)
+        glog.info(f"A total of {len(images)} images.")
+        self.start_reading(images, top)
 
     def state(self) -> dict[str, Any]:
         """The number of images, the next one's line, and the states that decide order and crop."""
-        line, rounds, stream = self.position
-        found: dict[str, Any] = {"images": len(self._images), "line": line}
-        if self._images.seed is not None:
-            found.update(seed=self._images.seed, rounds=rounds)
+        line, seed, rounds, stream = self.reader.position
+        found: dict[str, Any] = {"images": len(self.reader), "line": line}
+        if seed is not None:
+            found.update(seed=seed, rounds=rounds)
         if stream is not None:
             found["stream"] = mt19937.to_json(stream)
         return found
 
     def set_state(self, state: dict[str, Any]) -> None:
-        images, line = len(self._images), state.get("line")
+        images, line, now = len(self.reader), state.get("line"), self.reader.position
         self.require(
             state.get("images") == images and isinstance(line, int) and 0 <= line < images,
             f"the position is one in {state.get('images')} images, but there are {images} here",
         )
         seed, rounds = state.get("seed"), state.get("rounds", 0)
         self.require(
-            (seed is None) == (self._images.seed is None)
-            and ("stream" in state) == (self.position.stream is not None),
+            (seed is None) == (now.seed is None)
+            and ("stream" in state) == (now.stream is not None),
             "the position is that of a layer with another shuffle, mirror or crop",
         )
         self.require(
@@ -72,5 +74,4 @@ class ImageData(PrefetchingLayer[Position]):
         )
         stream = mt19937.from_json(state["stream"]) if "stream" in state else None
         assert isinstance(line, int)
-        position = Position(line, rounds, stream)
-        self.read_from(position, lambda: self._images.seek(position, seed))
+        self.reader.seek(Position(line, seed, rounds, stream))

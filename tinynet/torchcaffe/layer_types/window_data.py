@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, register
@@ -22,14 +20,14 @@ from tinynet.torchcaffe.reading.window_batches import WindowBatches
 
 
 @register("WindowData")
-class WindowData(PrefetchingLayer[tuple[np.ndarray, int]]):
-    """Its position is the random state by which the next windows are chosen."""
+class WindowData(PrefetchingLayer):
+    reader: WindowBatches
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         param, transform = self.param.window_data_param, self.param.transform_param
-        crop, batch_size = transform.crop_size, param.batch_size
+        crop = transform.crop_size
         self.require(crop > 0, "transform_param.crop_size must be given and positive")
-        self.require(batch_size > 0, "batch_size must be given and positive")
+        self.require(param.batch_size > 0, "batch_size must be given and positive")
         self.require(
             param.crop_mode in ("warp", "square"),
             f"crop_mode must be warp or square; got '{param.crop_mode}'",
@@ -47,24 +45,23 @@ class WindowData(PrefetchingLayer[tuple[np.ndarray, int]]):
         _, words = random.prefetching_layer(
             CONTEXT.stream, needs_random(transform, self.phase), own=1
         )
-        self._batches = WindowBatches(param, transform, mean, Mt19937(words[0]))
-        images, foreground, background = self._batches.counts
+        prefetch = self.param.data_param.prefetch
+        batches = WindowBatches(param, transform, mean, Mt19937(words[0]), prefetch)
+        images, foreground, background = batches.counts
         glog.info(f"Number of images: {images}")
         glog.info(f"windows: {foreground} foreground, {background} background")
-        position = self._batches.stream.get_state()
-        self.start_reading(self._batches.load, (batch_size, 3, crop, crop), position, top)
+        self.start_reading(batches, top)
 
     def state(self) -> dict[str, Any]:
         """The numbers of images and windows, and the random state that chooses the next ones."""
-        counts = list(self._batches.counts)
-        return {"windows": counts, "stream": mt19937.to_json(self.position)}
+        stream = mt19937.to_json(self.reader.position)
+        return {"windows": list(self.reader.counts), "stream": stream}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        counts = list(self._batches.counts)
+        counts = list(self.reader.counts)
         self.require(
             state.get("windows") == counts,
             f"the position is one in {state.get('windows')} images, foreground and background "
             f"windows, but there are {counts} here",
         )
-        position = mt19937.from_json(state.get("stream"))
-        self.read_from(position, lambda: self._batches.stream.set_state(*position))
+        self.reader.seek(mt19937.from_json(state.get("stream")))

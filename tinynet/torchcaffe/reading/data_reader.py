@@ -1,16 +1,13 @@
 """The background reader of a Data layer: it reads batches ahead of the solver, in key order.
 
 The reader goes through the LMDB in key order and starts over at its end.  It is ahead of the solver
-by ``data_param.prefetch`` batches.  The batches do not depend on timing, since the order of the
-records and the transformer's own random stream determine them.
+by ``data_param.prefetch`` batches, which the order of the records and the transformer's own random
+stream determine.
 
 The images are read from LMDB's memory map.  The system's cache thus holds as much of the data set
 as memory allows, once for all trainings on the machine, and the rest is read from the disk in the
 order in which it is stored.  A copy in each process would take 1.2 GB more per training and save
 3 µs of CPU time per image, where a training step takes milliseconds (data/results/bench.md).
-
-Each batch carries the ``Position`` after it, so that ``DataReader.position`` is that of the batch
-last *taken*, however far ahead the thread is, and ``seek`` resumes from there.
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ from tinynet.caffeformat.datum import DatumReader
 from tinynet.torchcaffe import glog
 from tinynet.torchcaffe.errors import as_caffe_errors, check
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
-from tinynet.torchcaffe.reading.prefetch import Prefetch
+from tinynet.torchcaffe.reading.reader import Batch, Reader
 from tinynet.torchcaffe.reading.shard import Shard
 
 # bytes of records after which the pages that they were read from are released
@@ -55,17 +52,6 @@ class Position(NamedTuple):
 
     record: int  # number, in key order, of the next record
     stream: tuple[np.ndarray, int] | None  # state of the transformer's Mt19937, where it has one
-
-
-class Batch:
-    """``data``: float32 N×C×h×w; ``labels``: float32 (N,); ``after``: the position after it."""
-
-    __slots__ = ("after", "data", "labels")
-
-    def __init__(self, data: np.ndarray, labels: np.ndarray, after: Position) -> None:
-        self.data = data
-        self.labels = labels
-        self.after = after
 
 
 class Walk:
@@ -118,11 +104,10 @@ class Walk:
             self._values = None
 
 
-class DataReader:
-    """Gives the batches of ``store``, transformed by ``transformer``, without end.
+class DataReader(Reader[Position]):
+    """Makes the batches of ``store``, transformed by ``transformer``, without end.
 
-    Raises CaffeError if there is no record.  An error in the thread, such as a damaged record, is
-    raised by the ``next_batch`` that needs it.
+    Raises CaffeError if there is no record.
     """
 
     def __init__(
@@ -141,23 +126,20 @@ class DataReader:
         self._datums = DatumReader(colour)
         self._shard = shard
         self.walk = Walk(self._store, shard.first, shard.step)
-        self._ahead = Prefetch(self.load, prefetch)
         with as_caffe_errors():
             _, first = self._store.first()
             image, _ = self._datums.read(first)
         self.image_shape: tuple[int, ...] = image.shape
-        self._position = self._after(shard.first % len(store))
         self.image_type = image.dtype
+        super().__init__(prefetch, self._after(shard.first % len(store)))
 
     @property
     def records(self) -> int:
         """The number of records in the database."""
         return len(self._store)
 
-    @property
-    def position(self) -> Position:
-        """The position after the batch last taken; the thread is ahead of it."""
-        return self._position
+    def shape(self) -> tuple[int, ...]:
+        return (self.batch_size, *self.transformer.output_shape(self.image_shape))
 
     def seek(self, position: Position) -> None:
         """Resume from ``position``; what the thread has read ahead is dropped.
@@ -172,25 +154,17 @@ class DataReader:
             f"if the layer mirrors or crops at random; this one is record {position.record} "
             f"{'without' if position.stream is None else 'with'} a random state",
         )
-        self._ahead.stop()
+        super().seek(position)
+
+    def move(self, position: Position) -> None:
+        stream = self.transformer.stream
         if stream is not None and position.stream is not None:
             stream.set_state(*position.stream)
-        self._position = position
         self.walk = Walk(self._store, position.record, self._shard.step)
-        self.start()
-
-    def start(self) -> None:
-        self._ahead.start()
-
-    def next_batch(self) -> Batch:
-        """Return the next batch, waiting for the thread if it is behind."""
-        batch = self._ahead.take()
-        self._position = batch.after
-        return batch
 
     def close(self) -> None:
         """Stop the thread and close the database."""
-        self._ahead.stop()
+        super().close()
         self.walk.skip(0)  # drops the views of the map
         self._store.close()
 
@@ -198,7 +172,7 @@ class DataReader:
         stream = self.transformer.stream
         return Position(record, None if stream is None else stream.get_state())
 
-    def load(self) -> Batch:
+    def load(self) -> Batch[Position]:
         """Read and transform the batch of the next records."""
         records = self.walk.upcoming(self.batch_size)
         images, labels = self.read()

@@ -15,10 +15,11 @@ import numpy as np
 
 from tinynet.caffeformat import image_decoding, schema
 from tinynet.errors import TinynetError
-from tinynet.torchcaffe.errors import CaffeError, check, require_file
+from tinynet.torchcaffe.errors import CaffeError, check, read_file
 from tinynet.torchcaffe.random_numbers import random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
+from tinynet.torchcaffe.reading.reader import Batch, Reader
 
 _NUMBER = re.compile(rb"\s*([+-]?[0-9]+)")
 
@@ -27,14 +28,9 @@ class Position(NamedTuple):
     """A position between two batches, which determines all later batches."""
 
     line: int  # index of the next image in the current order
+    seed: int | None  # of the stream from which the orders come; None for the file's order
     rounds: int  # how often the lines have been shuffled
     stream: tuple[np.ndarray, int] | None  # state of the transformer's Mt19937, where it has one
-
-
-class Batch(NamedTuple):
-    data: np.ndarray  # float32 N×C×h×w
-    labels: np.ndarray  # float32 (N,)
-    after: Position
 
 
 def read_list(source: str) -> list[tuple[str, int]]:
@@ -43,9 +39,7 @@ def read_list(source: str) -> list[tuple[str, int]]:
     Raises CaffeError if it cannot be read or is empty, and for a label that is not an integer
     (Caffe takes 0).
     """
-    require_file(source)
-    with open(source, "rb") as file:
-        lines = file.read().split(b"\n")
+    lines = read_file(source).split(b"\n")
     if lines[-1] == b"":
         lines.pop()
     check(len(lines) > 0, f"{source} is empty; it must list one image at least")
@@ -69,9 +63,7 @@ def read_image(path: str, colour: str, height: int = 0, width: int = 0) -> np.nd
 
     ``colour`` is that of ``image_decoding.decode``.  Raises CaffeError if it cannot be read.
     """
-    require_file(path)
-    with open(path, "rb") as file:
-        data = file.read()
+    data = read_file(path)
     try:
         pixels = image_decoding.decode(data, colour)
     except TinynetError as error:
@@ -79,7 +71,7 @@ def read_image(path: str, colour: str, height: int = 0, width: int = 0) -> np.nd
     return image_decoding.resize(pixels, height, width) if height and width else pixels
 
 
-class ImageList:
+class ImageList(Reader[Position]):
     """Makes the batches of a list file, round and round."""
 
     def __init__(
@@ -88,6 +80,7 @@ class ImageList:
         transformer: DataTransformer,
         shuffle_seed: int | None,
         skip: int,
+        prefetch: int,
     ) -> None:
         """``skip`` is the number of lines to skip in the first round.
 
@@ -97,29 +90,20 @@ class ImageList:
         self._param = param
         self._transformer = transformer
         self._lines = read_list(self._param.source)
-        self._seed = shuffle_seed
         check(
             skip < len(self._lines),
             f"{len(self._lines)} images are not enough to skip {skip}, as rand_skip demands",
         )
-        self.seek(Position(skip, 0 if shuffle_seed is None else 1, self._stream_state()))
+        rounds = 0 if shuffle_seed is None else 1
+        first = Position(skip, shuffle_seed, rounds, self._stream_state())
+        super().__init__(prefetch, first)
+        self.move(first)
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    @property
-    def seed(self) -> int | None:
-        """The seed of the rounds' orders; None for the file's order."""
-        return self._seed
-
-    @property
-    def position(self) -> Position:
-        """Where the next batch begins; only for the thread that makes it, or before that starts."""
-        return Position(self._line, self._rounds, self._stream_state())
-
-    def seek(self, position: Position, seed: int | None = None) -> None:
-        """Go to a position; if ``seed`` is given, the orders come from it from now on."""
-        self._seed = self._seed if seed is None else seed
+    def move(self, position: Position) -> None:
+        self._seed = position.seed
         self._order = list(range(len(self._lines)))
         self._rounds = 0
         self._shuffles = Mt19937(self._seed or 0)
@@ -131,11 +115,10 @@ class ImageList:
             stream.set_state(*position.stream)
 
     def shape(self) -> tuple[int, ...]:
-        """The shape C×h×w of the next image, transformed."""
-        return self._transformer.output_shape(self._image(self._line).shape)
+        image = self._image(self._line)
+        return (self._param.batch_size, *self._transformer.output_shape(image.shape))
 
-    def load(self) -> Batch:
-        """Make the next batch."""
+    def load(self) -> Batch[Position]:
         images, labels = [], []
         for _ in range(self._param.batch_size):
             images.append(self._image(self._line))
@@ -146,7 +129,8 @@ class ImageList:
                 if self._seed is not None:
                     self._shuffle()
         data = self._transformer.transform(images)
-        return Batch(data, np.array(labels, np.float32), self.position)
+        after = Position(self._line, self._seed, self._rounds, self._stream_state())
+        return Batch(data, np.array(labels, np.float32), after)
 
     def _image(self, line: int) -> np.ndarray:
         p = self._param

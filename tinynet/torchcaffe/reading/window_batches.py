@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinynet.caffeformat import schema
@@ -11,19 +9,18 @@ from tinynet.caffeformat.transform import centre, subtract_and_scale
 from tinynet.torchcaffe.errors import check
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.image_list import read_image
+from tinynet.torchcaffe.reading.reader import Batch, Reader
 from tinynet.torchcaffe.reading.windows import Window, crop_and_resize, place, read_windows
 
 _F = np.float32
 
 
-class Batch(NamedTuple):
-    data: np.ndarray  # float32 N×3×crop×crop
-    labels: np.ndarray  # float32 (N,)
-    after: tuple[np.ndarray, int]  # state of the stream after it
+# the state of the stream that chooses the next windows
+Position = tuple[np.ndarray, int]
 
 
-class WindowBatches:
-    """Makes the batches of a WindowData layer; its random state is ``stream`` and nothing else.
+class WindowBatches(Reader[Position]):
+    """Makes the batches of a WindowData layer.
 
     Each window takes one draw, and a second one if ``mirror`` is set.
     """
@@ -34,12 +31,14 @@ class WindowBatches:
         transform_param: schema.TransformationParameter,
         mean: np.ndarray | None,
         stream: Mt19937,
+        prefetch: int,
     ) -> None:
         """``mean`` is the content of mean_file, C×H×W.
 
         Raises CaffeError if the list or an image cannot be read, if there are no windows of a kind,
         or if the mean does not fit.
         """
+        super().__init__(prefetch, stream.get_state())
         self._param = param
         self._crop = int(transform_param.crop_size)
         self._mirror = bool(transform_param.mirror)
@@ -51,7 +50,7 @@ class WindowBatches:
             f"{len(self._windows.foreground)} and {len(self._windows.background)}",
         )
         self._mean = self._mean_of_crop(transform_param, mean)
-        self.stream = stream
+        self._stream = stream
         # with cache_images all images are read at once and kept decoded (Caffe keeps their bytes)
         cached = self._windows.images if param.cache_images else []
         self._cache = {path: read_image(path, "color") for path in cached}
@@ -83,8 +82,13 @@ class WindowBatches:
         )
         return np.array(values * 3 if len(values) == 1 else values, _F).reshape(3, 1, 1)
 
-    def load(self) -> Batch:
-        """Make the next batch."""
+    def shape(self) -> tuple[int, ...]:
+        return (int(self._param.batch_size), 3, self._crop, self._crop)
+
+    def move(self, position: Position) -> None:
+        self._stream.set_state(*position)
+
+    def load(self) -> Batch[Position]:
         batch, crop = int(self._param.batch_size), self._crop
         foreground = int(_F(batch) * _F(self._param.fg_fraction))
         data = np.zeros((batch, 3, crop, crop), _F)
@@ -92,11 +96,11 @@ class WindowBatches:
         for item in range(batch):
             is_foreground = item >= batch - foreground
             windows = self._windows.foreground if is_foreground else self._windows.background
-            window = windows[self.stream.next_uint32() % len(windows)]
-            mirror = self._mirror and self.stream.next_uint32() % 2 == 1
+            window = windows[self._stream.next_uint32() % len(windows)]
+            mirror = self._mirror and self._stream.next_uint32() % 2 == 1
             self._fill(data[item], window, mirror)
             labels[item] = window.label
-        return Batch(data, labels, self.stream.get_state())
+        return Batch(data, labels, self._stream.get_state())
 
     def _fill(self, target: np.ndarray, window: Window, mirror: bool) -> None:
         path = self._windows.images[window.image]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.caffeformat import image_decoding, schema
-from tinynet.torchcaffe.errors import CaffeError, check, require_file
+from tinynet.torchcaffe.errors import CaffeError, check, read_file
 
 _F = np.float32
 
@@ -40,10 +40,8 @@ class _Words:
     """Reads a file word by word, as text or as numbers."""
 
     def __init__(self, source: str) -> None:
-        require_file(source)
         self.source = source
-        with open(source, "rb") as file:
-            self._words = file.read().split()
+        self._words = read_file(source).split()
         self._place = 0
 
     def __bool__(self) -> bool:
