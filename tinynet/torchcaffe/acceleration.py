@@ -69,7 +69,11 @@ def stands_in_for(plain: type[Any]) -> Callable[[type[T]], type[T]]:
     return add
 
 
-def extension(function: T) -> T:
-    """Function decorator: offer the function in ``caffe.extensions`` under its own name."""
-    _EXTENSIONS[function.__name__] = function  # type: ignore[attr-defined,assignment]
-    return function
+def extension(name: str) -> Callable[[type[T]], type[T]]:
+    """Class decorator: offer the class in ``caffe.extensions`` as a function called ``name``."""
+
+    def add(offered: type[T]) -> type[T]:
+        _EXTENSIONS[name] = offered
+        return offered
+
+    return add

@@ -27,7 +27,8 @@ from tinynet.torchcaffe.errors import CaffeError, check
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1  # Caffe counts elements in a C int
 
-#: a blob's shape, and its two parts: faster than properties, for code that reads a whole net often
+#: a blob's shape, and its two parts, which are the same objects for blobs that share them: faster
+#: than properties, for code that reads a whole net often
 shape_of = operator.attrgetter("_shape")
 parts_of = operator.attrgetter("_data", "_diff")
 
@@ -246,11 +247,6 @@ class Blob:
             f"{math.prod(shape)}",
         )
         self._shape = shape
-
-    @property
-    def parts(self) -> tuple[Part, Part]:
-        """The stored data and diff; blobs that share one have the same object."""
-        return self._data, self._diff
 
     # --- for layers
 

@@ -20,8 +20,13 @@ from tinynet.torchcaffe.signals import SolverAction
 from tinynet.torchcaffe.snapshots import complete_state
 
 if TYPE_CHECKING:
-    from tinynet.torchcaffe.parallel import NCCL
     from tinynet.torchcaffe.solver import Solver
+
+
+# what other modules define, and document
+set_precision = precision.set_precision
+without_kernels, host_time = no_kernels.without_kernels, no_kernels.HostTime
+told_by_rank_0 = parallel.told_by_rank_0
 
 
 def __getattr__(name: str) -> Any:
@@ -39,16 +44,6 @@ def set_fast(on: bool) -> None:
     differ by rounding, and ``view_predictor`` is absent.
     """
     CONTEXT.fast = on
-
-
-def set_precision(name: str) -> None:
-    """Compute in ``float32`` (Caffe's, the default), ``tf32`` or ``bf16`` from now on.
-
-    Call it after ``set_mode_gpu`` or ``set_mode_cpu`` and before a net is made.  Weights, history,
-    losses and whatever a script or a snapshot reads stay float32.  Raises CaffeError for another
-    name, and for tf32 where the device does not have it.
-    """
-    precision.set_precision(name)
 
 
 def read_images(
@@ -76,21 +71,7 @@ def how_repeated(solver: Solver) -> str:
     return "as a CUDA graph" if recorded.recorded else "layer after layer so far"
 
 
-def without_kernels() -> None:
-    """Make nets without values from now on, to measure the host's time alone (no_kernels.py).
-
-    Anything that needs a value, such as ``blob.data`` or a displayed loss, fails on them.  It lasts
-    until ``set_mode_cpu`` or ``set_mode_gpu``.
-    """
-    no_kernels.without_kernels()
-
-
-def host_time(iterate: Callable[[], object], warm_up: int = 3) -> no_kernels.HostTime:
-    """Measure the host's time for one iteration of a net or solver without values."""
-    return no_kernels.HostTime(iterate, warm_up)
-
-
-def make_resumable(solver: Solver, together: NCCL | None = None) -> None:
+def make_resumable(solver: Solver, together: parallel.NCCL | None = None) -> None:
     """Write a third file with each snapshot from now on, so that the run can resume exactly.
 
     ``PREFIX_iter_N.complete.json`` holds what Caffe does not save: positions in the data, random
@@ -123,14 +104,6 @@ def stop_when(solver: Solver, wanted: Callable[[], bool]) -> None:
     An interrupted test counts as not begun.
     """
     solver.set_action_function(lambda: SolverAction.STOP if wanted() else SolverAction.NONE)
-
-
-def told_by_rank_0(where: str, text: str | None, seconds: float = 300.0) -> str:
-    """Return rank 0's ``text`` on all ranks that a launcher has started (``parallel``).
-
-    Set solver_count and solver_rank first.
-    """
-    return parallel.told_by_rank_0(where, text, seconds)
 
 
 def limit_norms(solver: Solver, largest: float) -> None:

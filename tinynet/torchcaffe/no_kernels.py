@@ -27,7 +27,10 @@ _DEVICE = torch.device("meta")
 
 
 def without_kernels() -> None:
-    """Make this thread's nets without values from now on, until a mode is set."""
+    """Make this thread's nets without values from now on, until a mode is set.
+
+    Anything that needs a value, such as ``blob.data`` or a displayed loss, fails on them.
+    """
     CONTEXT.gpu = False
     CONTEXT.meta = True
 

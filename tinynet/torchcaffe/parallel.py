@@ -293,8 +293,8 @@ def told_by_rank_0(where: str, text: str | None, seconds: float = _MEET.total_se
     """Return rank 0's ``text`` on every rank, before there is a solver.
 
     ``where`` is ``env://`` and a word that differs each time the ranks meet; it can then be the uid
-    of their NCCL too.  Rank 0 returns once all have read the text.  Raises CaffeError if another
-    rank does not come within ``seconds``.
+    of their NCCL too.  Set solver_count and solver_rank first.  Rank 0 returns once all have read
+    the text.  Raises CaffeError if another rank does not come within ``seconds``.
     """
     count, rank = CONTEXT.solver_count, CONTEXT.solver_rank
     try:

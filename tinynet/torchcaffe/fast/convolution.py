@@ -32,7 +32,8 @@ class OrderedDeconvolution(_InPreferredOrder, Deconvolution):
     pass
 
 
-class _ByFewerProducts(Convolution):
+@stands_in_for(Convolution)
+class FastConvolution(_InPreferredOrder, Convolution):
     def setup(self, bottom: Blobs, top: Blobs) -> None:
         super().setup(bottom, top)
         window = self.window
@@ -62,8 +63,3 @@ class _ByFewerProducts(Convolution):
         if self._dense and winograd_rows.suits(images, tuple(diff.shape), self.window.kernel):
             return winograd_rows.backward(images, diff, self.weights(), down, learn)
         return super().diffs(images, diff, down)
-
-
-@stands_in_for(Convolution)
-class FastConvolution(_InPreferredOrder, _ByFewerProducts):
-    pass

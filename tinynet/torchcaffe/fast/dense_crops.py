@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,18 +176,7 @@ def _shared_layers(net: Net) -> list[tuple[int, _ReceptiveField]]:
     return found
 
 
-@extension
-def view_predictor(
-    net: Net,
-    origins: Sequence[Pair],
-    mirror: bool = False,
-    mean: np.ndarray | None = None,
-    scale: float = 1.0,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Make a function from images to the net's outputs for their views: see ``ViewPredictor``."""
-    return ViewPredictor(net, origins, mirror, mean, scale)
-
-
+@extension("view_predictor")
 class ViewPredictor:
     """Computes the net's output for every view of every image: float32 N×V×K.
 

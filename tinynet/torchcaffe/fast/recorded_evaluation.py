@@ -123,7 +123,7 @@ class RecordedPredictions:
             self._graphs.warm_up(work)
             assert self._found is not None
             expected = self._found.clone()
-            parts = [part for blob in self._net.graph.blobs for part in blob.parts]
+            parts = [part for blob in self._net.graph.blobs for part in parts_of(blob)]
             before = [part.tensor for part in parts]
             self._repeat = self._graphs.record(work)
             self._written = [

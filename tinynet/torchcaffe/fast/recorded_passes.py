@@ -251,7 +251,7 @@ class RecordedPasses:
         """The Input layers' data, which a script fills, and a layer may write into in place."""
         graph = self.net.graph
         return [
-            top.parts[0]
+            parts_of(top)[0]
             for layer, tops in zip(graph.layers, graph.tops)
             if layer.type == "Input"
             for top in tops
@@ -259,7 +259,7 @@ class RecordedPasses:
 
     def _parts(self) -> list[Part]:
         blobs = [*self.net.graph.blobs, *parameters_of(self.net)]
-        return list({id(part): part for blob in blobs for part in blob.parts}.values())
+        return list({id(part): part for blob in blobs for part in parts_of(blob)}.values())
 
     def show_results(self) -> None:
         """Let the blobs show what the recorded passes have written."""
