@@ -16,6 +16,7 @@ from tinynet.experiment.paper import STAGES as PAPER
 from tinynet.experiment.stages import stage
 from tinynet.report.claims import AGREES, DIFFERS, UNKNOWN, Claim, claims
 from tinynet.report.report_data import ReportData, collect
+from tinynet.study.dissection_table import build
 from tinynet.study.results import (
     FINISHED,
     Dissection,
@@ -27,7 +28,6 @@ from tinynet.study.results import (
     Subset,
     write_dissection,
 )
-from tinynet.study.table import build
 
 
 def estimate(mean: float, half: float = 0.005) -> Estimate:

@@ -25,8 +25,8 @@ from tinynet.report.stage_tables import tuning_and_held_out
 from tinynet.report.subsets import draw_subsets
 from tinynet.report.summary import stage_bars
 from tinynet.run.record import Run
+from tinynet.study.dissection_table import build
 from tinynet.study.results import FINISHED, ResultsPaths
-from tinynet.study.table import build
 
 HISTORY = [
     {"iteration": 0, "train_loss": 3.0, "val_loss": 3.1, "val_accuracy": 0.05},

@@ -19,9 +19,9 @@ from tinynet.report.figures import make
 from tinynet.report.report_data import ReportData, collect
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect as study_collect
+from tinynet.study.dissection_table import build
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import read_settings
-from tinynet.study.table import build
 
 NAME = "stage1_simple/seed1"
 

@@ -10,13 +10,14 @@ import pytest
 from tests.report.run_directories import write_run
 from tests.study.results_by_hand import add_run, begin
 from tinynet.cli import dissect_report
-from tinynet.report import report_data, stage_tables, tables
+from tinynet.report import report_data, stage_tables
+from tinynet.report.runs_table import runs_table
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import DIVERGED, FINISHED, Run
 from tinynet.study import collect
+from tinynet.study.dissection_table import build
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import read_settings
-from tinynet.study.table import build
 
 SEEDS = ("stage1_simple/seed1", "stage1_simple/seed2")
 WHY = "the training loss is not finite at iteration 12"
@@ -68,7 +69,7 @@ def test_the_report_shows_a_diverged_run_with_its_reason(
 ) -> None:
     write_dissection(results.root, build(results))
     found = report_data.collect([results.root])
-    texts = [[cell.text for cell in row] for row in tables.runs(found, tmp_path / "p").rows]
+    texts = [[cell.text for cell in row] for row in runs_table(found, tmp_path / "p").rows]
     (row,) = (row for row in texts if row[0] == SEEDS[1])
     assert row[1] == f"diverged: {WHY}"
     assert row.count("diverged") == 2 and "not run" not in row  # one crop, ten crops

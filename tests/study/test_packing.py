@@ -9,9 +9,9 @@ import pytest
 
 from tests.study.results_by_hand import add_run, begin
 from tinynet.errors import TinynetError
+from tinynet.study.dissection_table import build
 from tinynet.study.packing import TABLE, Limits, pack
 from tinynet.study.results import ResultsPaths, read_dissection, write_dissection
-from tinynet.study.table import build
 
 
 def unpacked(folder: Path, into: Path) -> ResultsPaths:

@@ -23,9 +23,9 @@ from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, Run
 from tinynet.study import collect, evaluations
 from tinynet.study.dissection import planned, prepare
+from tinynet.study.dissection_table import build
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import read_settings
-from tinynet.study.table import build
 from tinynet.study.trainings import Folders
 
 NAME = "stage1_simple/seed1"

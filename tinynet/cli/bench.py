@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH, GivenPath, RenamedOption
 from tinynet.cli.messages import say, show
-from tinynet.cli.words import PATH, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.bench.rounds import Row

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH, Group, RenamedOption
 from tinynet.cli.messages import say
-from tinynet.cli.words import PATH, Group, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import TinynetError, UsageError
 

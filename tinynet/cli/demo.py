@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import FOLDER, GivenPath, RenamedOption
+from tinynet.cli.click_extensions import FOLDER, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
     from tinynet.study.demo import Folders

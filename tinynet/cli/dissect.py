@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import FILE, FOLDER, PATH, RenamedOption
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
-from tinynet.cli.words import FILE, FOLDER, PATH, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 
@@ -313,7 +313,7 @@ def _evaluate(request: DissectionRequest, devices: Devices) -> None:
 def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[Any, str]:
     """Write the table of what there is, and pack it; return it as plain data and as text."""
     from tinynet.cli import dissect_report
-    from tinynet.study import cross_validation, packing, table
+    from tinynet.study import cross_validation, dissection_table, packing
     from tinynet.study.results import write_dissection
 
     with folders.changing_results():
@@ -321,7 +321,7 @@ def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[An
             stages = cross_validation.summarize(folders, folds)
             plain: Any = [dataclasses.asdict(stage) for stage in stages]
             return plain, dissect_report.folds_text(stages)
-        made = table.build(folders.results)
+        made = dissection_table.build(folders.results)
         write_dissection(folders.results.root, made)
         if pack is not None:
             left = packing.pack(folders.results, pack)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tinynet.cli import shared_options
-from tinynet.cli.words import PATH
+from tinynet.cli.click_extensions import PATH
 
 
 @click.command(

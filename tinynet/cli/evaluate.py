@@ -12,8 +12,8 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH
 from tinynet.cli.messages import say
-from tinynet.cli.words import PATH
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import TinynetError, UsageError
 

@@ -9,8 +9,8 @@ import click
 
 from tinynet.caffeformat import schema
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import FILE, FOLDER, RenamedOption
 from tinynet.cli.messages import say
-from tinynet.cli.words import FILE, FOLDER, RenamedOption
 from tinynet.dataset.paths import DATA_ROOT, DataPaths
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import data_description as dataset

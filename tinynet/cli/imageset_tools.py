@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tinynet.cli import gflags, shared_options
-from tinynet.cli.words import PATH
+from tinynet.cli.click_extensions import PATH
 
 
 @click.command(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH, Group, RenamedOption
 from tinynet.cli.jobs_batch import LIST, sge, slurm
 from tinynet.cli.messages import say
-from tinynet.cli.words import PATH, Group, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 from tinynet.run.paths import RUNS_ROOT
 

@@ -9,8 +9,8 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH, RenamedOption
 from tinynet.cli.messages import say
-from tinynet.cli.words import PATH, RenamedOption
 from tinynet.errors import UsageError
 
 LIST = click.argument("folder", metavar="LIST", type=PATH)

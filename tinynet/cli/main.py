@@ -20,8 +20,8 @@ from typing import NoReturn
 import click
 
 from tinynet import __version__, files
+from tinynet.cli.click_extensions import Group, example, name_values, no_such_option
 from tinynet.cli.messages import say
-from tinynet.cli.words import Group, example, name_values, no_such_option
 from tinynet.errors import TinynetError, os_error_message
 
 # command: (module in tinynet.cli, help line), in the order in which a new user meets them.

@@ -14,8 +14,8 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH, RenamedOption
 from tinynet.cli.messages import show
-from tinynet.cli.words import PATH, RenamedOption
 from tinynet.errors import TinynetError, UsageError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import FILE, PATH, GivenPath
 from tinynet.cli.evaluate import engine_options, members_of, percent, split_option
 from tinynet.cli.messages import say
-from tinynet.cli.words import FILE, PATH, GivenPath
 from tinynet.errors import TinynetError, UsageError
 
 

@@ -10,8 +10,8 @@ import click
 
 from tinynet import files
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH
 from tinynet.cli.messages import show
-from tinynet.cli.words import PATH
 from tinynet.errors import StoppedEarly, UsageError
 
 if TYPE_CHECKING:

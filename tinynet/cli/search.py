@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
-from tinynet.cli.words import PATH
 from tinynet.dataset.paths import DATA_ROOT
 from tinynet.errors import UsageError
 

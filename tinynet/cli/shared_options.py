@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from tinynet.cli.words import PATH
-from tinynet.cli.words import example as example
+from tinynet.cli.click_extensions import PATH
+from tinynet.cli.click_extensions import example as example
 from tinynet.errors import UsageError
 from tinynet.experiment.hyperparameters import LARGEST_COUNT, LARGEST_SEED
 from tinynet.experiment.paths import PROTOTXT_ROOT

@@ -12,7 +12,7 @@ import click
 
 from tinynet.caffeformat import schema, shapes
 from tinynet.cli import shared_options
-from tinynet.cli.words import FOLDER
+from tinynet.cli.click_extensions import FOLDER
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets

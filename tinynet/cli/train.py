@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinynet.cli import shared_options
+from tinynet.cli.click_extensions import PATH, RenamedOption
 from tinynet.cli.messages import say
-from tinynet.cli.words import PATH, RenamedOption
 from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 

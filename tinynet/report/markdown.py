@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinynet import files
-from tinynet.report import claims, ensemble_tables, stage_tables, words
+from tinynet.report import claims, ensemble_tables, page_text, stage_tables
 from tinynet.report.report_data import ReportData
 from tinynet.report.table import as_markdown
 
@@ -19,7 +19,7 @@ def write_markdown(report_data: ReportData, path: Path) -> None:
 
 def render(report_data: ReportData) -> str:
     """One part for each protocol, headed by it."""
-    parts = [f"# {words.title(report_data)}"]
+    parts = [f"# {page_text.title(report_data)}"]
     for each in (report_data, *report_data.others):
         parts += _part(each)
     return "\n\n".join(parts) + "\n"
@@ -27,8 +27,8 @@ def render(report_data: ReportData) -> str:
 
 def _part(report_data: ReportData) -> Iterator[str]:
     yield f"## {report_data.protocol.capitalize() or 'Runs'}"
-    yield words.lead(report_data)
-    yield from words.warnings(report_data)
+    yield page_text.lead(report_data)
+    yield from page_text.warnings(report_data)
     for heading, made in (
         ("### Every stage", stage_tables.stages(report_data)),
         ("### The ensemble", ensemble_tables.ensemble_facts(report_data)),

@@ -26,15 +26,16 @@ from tinynet.report import (
     figures,
     galleries,
     inline_svg,
+    page_text,
     search_and_folds,
     stage_tables,
-    tables,
-    words,
 )
+from tinynet.report.confusion_table import confusion_table
 from tinynet.report.figure import Choice, Figure
 from tinynet.report.parts import Command, Drawn, Part
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
+from tinynet.report.runs_table import runs_table
 from tinynet.report.table import Link, as_csv
 
 _NAMED_RUNS = 4  # runs that a caption names one by one
@@ -79,7 +80,7 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
         ("subsets", ensemble_tables.ensemble_facts(report_data)),
         ("subsets", ensemble_tables.subset_sizes(report_data)),
         ("accuracies", stage_tables.tuning_and_held_out(report_data)),
-        ("confusion", tables.confusions(report_data)),
+        ("confusion", confusion_table(report_data)),
     ):
         if made is not None:
             by_id[name].tables.append(made)
@@ -88,25 +89,25 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
             search_and_folds.folds_table(folds.stages, number, str(folds.folder))
         )
     for number, search in enumerate(report_data.searches, 1):
-        by_id["search"].texts.append(words.searched(search))
+        by_id["search"].texts.append(page_text.searched(search))
         by_id["search"].tables.append(
             search_and_folds.trials_table(search.trials, search.names, number, str(search.folder))
         )
     by_id["architecture"].open = 1
-    by_id["accuracies"].texts += words.optimism(report_data)
+    by_id["accuracies"].texts += page_text.optimism(report_data)
     images = galleries.section(report_data)
     if images is not None:
         parts.insert(parts.index(by_id["confusion"]) + 1, images)
-    runs = Part("all-runs", "Every run", tables=[tables.runs(report_data, path)])
+    runs = Part("all-runs", "Every run", tables=[runs_table(report_data, path)])
     place = parts.index(by_id["dissection"]) + 1
     parts[place:place] = [_other(other, choice, path) for other in report_data.others]
     parts += [runs, _repeat(report_data, choice, path)]
     return filled(
         "report.html",
-        title=words.title(report_data),
-        lead=words.lead(report_data),
-        facts=words.facts(report_data),
-        warnings=words.warnings(report_data),
+        title=page_text.title(report_data),
+        lead=page_text.lead(report_data),
+        facts=page_text.facts(report_data),
+        warnings=page_text.warnings(report_data),
         parts=parts,
     )
 
@@ -152,12 +153,12 @@ def _other(report_data: ReportData, choice: Choice, path: Path) -> Part:
         f"From {report_data.sources[0]}. Nothing here enters the tables and figures of the other "
         "sections."
     )
-    part.texts += words.warnings(report_data)
+    part.texts += page_text.warnings(report_data)
     for made in (
         stage_tables.stages(report_data),
         ensemble_tables.ensemble_facts(report_data),
         claims.table(report_data),
-        tables.runs(report_data, path),
+        runs_table(report_data, path),
     ):
         if made is not None:
             part.tables.append(replace(made, id=made.id + report_data.suffix))

@@ -10,7 +10,6 @@ import numpy as np
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import average
-from tinynet.predict.guesses import Predictions
 from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.predict.subsets import MAX_MEMBERS
@@ -166,9 +165,7 @@ def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 
 def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     """Which classes are taken for which."""
-    name, found = confused(report_data)
-    matrix = confusion_figure.confusion_matrix(found)
-    names = [report_data.class_names.get(wnid, wnid) for wnid in found.wnids.tolist()]
+    name, matrix, names = confused(report_data)
     top = confusion_figure.top_confusions(matrix, 3)
     right = int(np.trace(matrix))
     pairs = [
@@ -190,8 +187,11 @@ def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def confused(report_data: ReportData) -> tuple[str, Predictions]:
-    """Name and answers of the best single model: over crops, if it was evaluated so."""
+def confused(report_data: ReportData) -> tuple[str, np.ndarray, list[str]]:
+    """The best single model's name, its confusion matrix and the names of the classes.
+
+    Its answers are over crops, if it was evaluated so.  Raises Absent where there are none.
+    """
     run = report_data.best
     if run is None:
         raise Absent("no run has probabilities of the validation split; 'tinynet evaluate RUN'")
@@ -199,4 +199,5 @@ def confused(report_data: ReportData) -> tuple[str, Predictions]:
     found = ten if ten is not None else one
     if found is None:
         raise Absent(f"{run.name} has no probabilities of the reported images")
-    return run.name, found
+    names = [report_data.class_names.get(wnid, wnid) for wnid in found.wnids.tolist()]
+    return run.name, confusion_figure.confusion_matrix(found), names

@@ -20,9 +20,9 @@ from tinynet.report.bars import Bar
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.run.record import DIVERGED, FINISHED
+from tinynet.study.dissection_table import BySeed, ensemble_scores, estimate, gain
 from tinynet.study.results import FINISHED as EVALUATED
 from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, absence
-from tinynet.study.table import BySeed, ensemble_scores, estimate, gain
 
 
 @functools.lru_cache(maxsize=1)  # many parts of a page ask for the same

@@ -16,8 +16,8 @@ from tinynet.cli import dissect_report
 from tinynet.errors import TinynetError
 from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.probabilities import read_probabilities
+from tinynet.study.dissection_table import build
 from tinynet.study.results import ResultsPaths, read_dissection, write_dissection
-from tinynet.study.table import build
 
 MEMBERS = ["stage7_dropout2/seed1", "stage7_dropout2/seed2", "stage8_ensemble/member03"]
 

@@ -1,4 +1,4 @@
-"""The page's tables of confused classes and of all runs."""
+"""The page's table of all runs."""
 
 from __future__ import annotations
 
@@ -8,45 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
-from tinynet.report import confusion
-from tinynet.report.figure import Absent
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
-from tinynet.report.score_figures import confused
 from tinynet.report.table import NOT_RUN, Cell, Column, Link, Table, number, percent
 from tinynet.run.record import DIVERGED
 
 
-def confusions(report_data: ReportData) -> Table | None:
-    """The pairs of classes that are confused most."""
-    try:
-        name, found = confused(report_data)
-    except Absent:
-        return None
-    matrix = confusion.confusion_matrix(found)
-    wnids = found.wnids.tolist()
-    names = [report_data.class_names.get(wnid, wnid) for wnid in wnids]
-    rows = [
-        [
-            Cell(names[pair.label]),
-            Cell(names[pair.answer]),
-            percent(pair.share),
-            number(pair.count, 0),
-            number(pair.images, 0),
-        ]
-        for pair in confusion.top_confusions(matrix)
-    ]
-    columns = [
-        Column("class", "name"),
-        Column("taken for", "name"),
-        Column("% of its images", "number"),
-        Column("images", "number"),
-        Column("of", "number"),
-    ]
-    return Table("confusions", f"The {len(rows)} pairs confused most, by {name}.", columns, rows)
-
-
-def runs(report_data: ReportData, page: Path) -> Table:
+def runs_table(report_data: ReportData, page: Path) -> Table:
     """Every run: its state, accuracy, engine, hashes and folder."""
     columns = [
         *(Column("run", "runs"), Column("state"), Column("iteration", "number")),

@@ -1,4 +1,4 @@
-"""The words of commands and options: their order, near misses, former spellings, value names."""
+"""What the command line adds to Click: a group, path types, former option names, help texts."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.study.results_by_hand import add_run, begin
+from tinynet.report.page_text import lead
 from tinynet.report.report_data import ReportData
-from tinynet.report.words import lead
-from tinynet.study.table import build
+from tinynet.study.dissection_table import build
 
 
 def test_the_result_is_of_one_crop_or_of_ten_if_only_those_were_evaluated(tmp_path: Path) -> None:
