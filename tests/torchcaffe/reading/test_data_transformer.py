@@ -111,21 +111,6 @@ def test_images_of_several_sizes_without_a_crop_are_an_error() -> None:
         DataTransformer(parse(""), 0).transform(asked.images("sizes"))
 
 
-def test_an_empty_batch_is_an_error() -> None:
-    with pytest.raises(CaffeError, match="no image"):
-        DataTransformer(parse(""), 0).transform([])
-
-
-def test_a_mean_file_that_was_not_read_is_an_error_that_names_it() -> None:
-    with pytest.raises(CaffeError, match="mean of 'a/mean.binaryproto' has not been read"):
-        DataTransformer(parse("mean_file: 'a/mean.binaryproto'"), 0)
-
-
-def test_random_crops_without_a_stream_are_an_error() -> None:
-    with pytest.raises(CaffeError, match="need a random stream"):
-        DataTransformer(parse("crop_size: 3"), 0)
-
-
 def test_encoded_images_can_be_forced_to_color_or_gray_but_not_to_both() -> None:
     assert data_transformer.colour_of_encoded(parse("")) == "native"
     assert data_transformer.colour_of_encoded(parse("force_color: true")) == "color"

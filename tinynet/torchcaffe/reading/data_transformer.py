@@ -85,18 +85,9 @@ class DataTransformer:
         mean: np.ndarray | None = None,
         stream: Mt19937 | None = None,
     ) -> None:
-        """``mean`` is what ``read_mean`` returns; ``stream`` is given if ``needs_random``.
-
-        Raises CaffeError if the mean or the stream is missing.
-        """
-        check(
-            not transform_param.mean_file or mean is not None,
-            f"the mean of {transform_param.mean_file!r} has not been read",
-        )
-        check(
-            stream is not None or not needs_random(transform_param, phase),
-            "random crops or mirrors need a random stream",
-        )
+        """``mean`` is what ``read_mean`` returns; ``stream`` is given if ``needs_random``."""
+        assert mean is not None or not transform_param.mean_file
+        assert stream is not None or not needs_random(transform_param, phase)
         self.crop_size = int(transform_param.crop_size)
         self.mirror = bool(transform_param.mirror)
         self.random_crop = phase == schema.TRAIN and self.crop_size > 0
@@ -134,11 +125,10 @@ class DataTransformer:
         return (channels, crop, crop) if crop else (channels, height, width)
 
     def draw(self, shapes: Sequence[tuple[int, ...]]) -> Windows:
-        """Draw the windows of the next images, which have these shapes C×H×W.
+        """Draw the windows of the next images, one at least, which have these shapes C×H×W.
 
         Raises CaffeError if an image does not fit crop_size, the means or the batch's shape.
         """
-        check(len(shapes) > 0, "there is no image to transform")
         shape = self.output_shape(shapes[0])
         for other in dict.fromkeys(shapes):
             check(
