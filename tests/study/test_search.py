@@ -267,7 +267,7 @@ def test_a_trial_whose_worker_was_killed_is_resumed_by_the_next_worker(tmp_path:
     found = json.loads(done.stdout)
     assert [trial["number"] for trial in found] == [0, 1]
     assert all(trial["state"] == "complete" for trial in found)
-    chosen = read_overrides(tmp_path / "s" / "overrides.json")
+    chosen = read_overrides(tmp_path / "s" / "overrides.json").solver
     best = max(found, key=lambda trial: trial["score"])
     assert chosen == pytest.approx(best["values"])
     trials = read_trials(tmp_path / "s" / "trials.csv")

@@ -175,7 +175,7 @@ def dissect(
     other seeds.
     """
     from tinynet.cli import dissect_work
-    from tinynet.experiment.overrides import read_choices, read_overrides_by_stage
+    from tinynet.experiment.overrides import read_overrides_by_stage
     from tinynet.experiment.solvers import Overrides
     from tinynet.study.dissection import planned
     from tinynet.study.results import ResultsPaths
@@ -195,6 +195,7 @@ def dissect(
         raise UsageError("--per-gpu is for GPUs: leave out --cpu and --processes")
     if len(seeds) == 1 and seeds[0] > 1:  # which earlier versions took for a count
         say(f"--seeds {seeds[0]}: is seed {seeds[0]} alone; seeds 1 to {seeds[0]} are 1-{seeds[0]}")
+    searched = read_overrides_by_stage(overrides_files)
     request = DissectionRequest(
         data=data or DATA_ROOT,
         folders=Folders(out, ResultsPaths(results or out / "results")),
@@ -204,8 +205,12 @@ def dissect(
         plan=None if folds is not None else _split(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
         overrides=Overrides(batch_size=batch_size, solvers=gpus_per_job or 1),
-        found=read_overrides_by_stage(overrides_files),
-        selection_set=read_choices(overrides_files),
+        found={stage: values.solver for stage, values in searched.items()},
+        selection_set={
+            stage: values.selection_set
+            for stage, values in searched.items()
+            if values.selection_set is not None
+        },
         engine=shared_options.engine_words(engine, caffe_python, cpu),
         command=command_line(),
         pack=pack,

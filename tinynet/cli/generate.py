@@ -17,7 +17,7 @@ from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import solver_values
 from tinynet.experiment.hyperparameters import LARGEST_COUNT
-from tinynet.experiment.overrides import read_overrides, read_selection_set, read_stage
+from tinynet.experiment.overrides import SearchedValues, read_overrides
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, Stage, stage
@@ -143,21 +143,20 @@ def generate(
     have the seeds from --seed N on.
     """
     chosen = _chosen(solver_values)
-    found: dict[str, float] = {}
-    if overrides_file is not None:
-        found = read_overrides(overrides_file)
+    searched = None if overrides_file is None else read_overrides(overrides_file)
     stages = [stage(number) for number in sorted(set(numbers))]
     stages += [variant(name) for name in dict.fromkeys(variants)]
     stages = stages or list(STAGES)
     if "snapshot_prefix" in chosen and (len(stages) > 1 or stages[0].is_ensemble):
         raise UsageError("--snapshot-prefix is for one solver; these would share their snapshots")
+    found = {} if searched is None else searched.solver
     overrides = Overrides(batch_size=batch_size, epochs=epochs, std=std, solver=chosen, found=found)
     described = dataset.describe(data, classes)
     files = generator.generate(out, described, stages, overrides)
     if data is None and classes is None:
         generator.require_same_classes(files, described, out)
-    if overrides_file is not None:
-        _warn_of_overrides(overrides_file, data or DATA_ROOT, stages)
+    if searched is not None:
+        _warn_of_overrides(str(overrides_file), searched, data or DATA_ROOT, stages)
     if not check:
         generator.write(files)
         for folder in sorted({path.parent for path in files}):
@@ -177,14 +176,15 @@ def generate(
         )
 
 
-def _warn_of_overrides(file: Path, data: Path, stages: list[Stage]) -> None:
+def _warn_of_overrides(
+    file: str, searched: SearchedValues, data: Path, stages: list[Stage]
+) -> None:
     """Warn where searched values go to other stages, or were chosen on the reported images."""
-    searched = read_stage(file)
     # the ensemble's members vary around the last single stage
-    others = [s.name for s in stages if (STAGES[-2] if s.is_ensemble else s).name != searched]
-    if searched and others:
-        say(f"{file} was found for {searched}; {', '.join(others)} take it too")
-    chosen = read_selection_set(file)
+    others = [s.name for s in stages if (STAGES[-2] if s.is_ensemble else s).name != searched.stage]
+    if searched.stage and others:
+        say(f"{file} was found for {searched.stage}; {', '.join(others)} take it too")
+    chosen = searched.selection_set
     if chosen is None or not DataPaths(data).manifest.exists():
         return
     from tinynet.dataset.manifest import read_manifest

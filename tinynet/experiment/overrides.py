@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinynet import files
 from tinynet.caffeformat import schema
 from tinynet.dataset import old_names
 from tinynet.errors import TinynetError, UsageError
@@ -16,13 +16,26 @@ if TYPE_CHECKING:
     from tinynet.dataset.selection_set import SelectionSet
 
 
-def read_overrides(path: Path) -> dict[str, float]:
-    """Read the solver fields that ``path`` sets under its key "solver".
+@dataclass(frozen=True)
+class SearchedValues:
+    """What a file of overrides holds.
+
+    ``solver``: values of solver fields; ``stage``: the folder name of the stage that they are for,
+    "" if the file names none; ``selection_set``: the images on which they were chosen, if stated.
+    """
+
+    solver: dict[str, float]
+    stage: str
+    selection_set: SelectionSet | None
+
+
+def read_overrides(path: Path) -> SearchedValues:
+    """Read a file of overrides, as 'tinynet search' writes it.
 
     Raises UsageError if there is no such file, TinynetError that names what in it is wrong.
     """
     try:
-        content = files.read_json(path)
+        content = old_names.read_json(path)
         items = list(content["solver"].items())
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; 'tinynet search' writes one") from None
@@ -30,56 +43,38 @@ def read_overrides(path: Path) -> dict[str, float]:
         raise TinynetError(
             f'{path}: is not a file of overrides, such as {{"solver": {{"base_lr": 0.01}}}}'
         ) from None
-    return _checked(path, items)
+    stage = content.get("stage")
+    return SearchedValues(
+        _checked(path, items),
+        stage if isinstance(stage, str) else "",
+        _selection_set(path, content.get("selection_set")),
+    )
 
 
-def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
-    """Read the solver fields of several files, by the folder name of the stage that each names.
+def read_overrides_by_stage(paths: Iterable[Path]) -> dict[str, SearchedValues]:
+    """Read several files of overrides, by the folder name of the stage that each names.
 
     Raises UsageError if a file names no stage, or if two name the same; else as ``read_overrides``.
     """
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, SearchedValues] = {}
     for path in paths:
         values = read_overrides(path)
-        name = read_stage(path)
-        if not name:
+        if not values.stage:
             raise UsageError(
                 f"{path}: names no stage; 'tinynet search' writes "
                 '{"stage": "stage7_dropout2", "solver": …}'
             )
-        if name in found:
-            raise UsageError(f"{path}: is a second file for {name}; give one a stage")
-        found[name] = values
+        if values.stage in found:
+            raise UsageError(f"{path}: is a second file for {values.stage}; give one a stage")
+        found[values.stage] = values
     return found
 
 
-def read_stage(path: Path) -> str:
-    """The folder name of the stage that a file's values are for; "" if it names none.
-
-    Raises as ``read_overrides`` does.
-    """
-    read_overrides(path)
-    name = files.read_json(path).get("stage")
-    return name if isinstance(name, str) else ""
-
-
-def read_choices(paths: Iterable[Path]) -> dict[str, SelectionSet]:
-    """The selection set of each file that states one, by stage."""
-    found = {read_stage(path): read_selection_set(path) for path in paths}
-    return {name: chosen for name, chosen in found.items() if chosen is not None}
-
-
-def read_selection_set(path: Path) -> SelectionSet | None:
-    """The images on which a file's values were chosen; None if it does not state them.
-
-    Raises TinynetError if that part of the file is damaged, else as ``read_overrides`` does.
-    """
-    from tinynet.dataset import selection_set
-
-    read_overrides(path)
-    content = old_names.read_json(path).get("selection_set")
+def _selection_set(path: Path, content: Any) -> SelectionSet | None:
     if content is None:
         return None
+    from tinynet.dataset import selection_set  # here, since it needs much that --help does not
+
     try:
         return selection_set.parse(content)
     except ValueError as error:
