@@ -9,7 +9,8 @@ import pytest
 
 from tests.cli.command import run
 from tinynet.cli.main import COMMANDS
-from tinynet.experiment.stages import ASSUMPTIONS, STAGES
+from tinynet.experiment.assumptions import ASSUMPTIONS
+from tinynet.experiment.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.cli.command import run
-from tinynet.experiment.stages import ASSUMPTIONS, STAGES
+from tinynet.experiment.assumptions import ASSUMPTIONS
+from tinynet.experiment.stages import STAGES
 
 
 def test_the_table_has_every_stage_with_its_change_and_cost() -> None:

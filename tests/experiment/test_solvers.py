@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tinynet.errors import UsageError
 from tinynet.experiment import hyperparameters, solvers
 from tinynet.experiment.data_description import DataSet
-from tinynet.experiment.hyperparameters import Hyperparameters
+from tinynet.experiment.hyperparameters import MEMBERS, Hyperparameters
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
-from tinynet.experiment.stages import MEMBERS, member, stage
+from tinynet.experiment.stages import member, stage
 
 STEPPED = Hyperparameters(0.01, 0.02, 0.0005, 60, "multistep", 0.1, (40, 54))
 PATHS = StagePaths(Path("prototxt"), "stage7_dropout2")

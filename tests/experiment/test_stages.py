@@ -6,7 +6,9 @@ import pytest
 
 from tinynet.errors import UsageError
 from tinynet.experiment import stages
-from tinynet.experiment.stages import MEMBERS, STAGES, stage
+from tinynet.experiment.assumptions import ASSUMPTIONS
+from tinynet.experiment.hyperparameters import HYPERPARAMETERS, MEMBERS
+from tinynet.experiment.stages import STAGES, stage
 
 
 def _described(layer: stages.Layer) -> str:
@@ -120,8 +122,8 @@ def test_stage_8_is_stage_7_eleven_times_with_other_seeds_and_nearly_equal_setti
 
 
 def test_every_stage_has_hyperparameters_that_a_solver_can_follow() -> None:
-    assert [s.number for s in STAGES] == list(stages.HYPERPARAMETERS) == list(range(1, 9))
-    for settings in stages.HYPERPARAMETERS.values():
+    assert [s.number for s in STAGES] == list(HYPERPARAMETERS) == list(range(1, 9))
+    for settings in HYPERPARAMETERS.values():
         assert settings.std > 0
         assert settings.base_lr > 0
         assert list(settings.drops) == sorted(set(settings.drops))
@@ -130,9 +132,9 @@ def test_every_stage_has_hyperparameters_that_a_solver_can_follow() -> None:
 
 
 def test_an_assumption_states_question_decision_and_reason_once() -> None:
-    questions = [row.question for row in stages.ASSUMPTIONS]
+    questions = [row.question for row in ASSUMPTIONS]
     assert len(set(questions)) == len(questions)
-    assert all(part.strip() for row in stages.ASSUMPTIONS for part in row)
+    assert all(part.strip() for row in ASSUMPTIONS for part in row)
 
 
 @pytest.mark.parametrize("number", [0, 9, -1])

@@ -16,9 +16,10 @@ from tinynet.cli.click_extensions import FOLDER
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate as generator
 from tinynet.experiment import nets
+from tinynet.experiment.assumptions import ASSUMPTIONS
 from tinynet.experiment.hyperparameters import BATCH_SIZE
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
-from tinynet.experiment.stages import ASSUMPTIONS, STAGES, Stage
+from tinynet.experiment.stages import STAGES, Stage
 from tinynet.experiment.stages import member as member_of
 from tinynet.experiment.stages import stage as stage_of
 from tinynet.report.table import as_text, of_texts

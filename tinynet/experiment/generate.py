@@ -14,9 +14,10 @@ from tinynet.caffeformat.score_layer import score_layer
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment import nets, solvers
 from tinynet.experiment.data_description import DataSet
+from tinynet.experiment.hyperparameters import MEMBERS, Member
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths, member_name
 from tinynet.experiment.solvers import Overrides
-from tinynet.experiment.stages import MEMBERS, STAGES, Member, Stage
+from tinynet.experiment.stages import STAGES, Stage
 
 
 def generate(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, Union
 
 from tinynet.errors import UsageError
-from tinynet.experiment.assumptions import ASSUMPTIONS, Assumption
 from tinynet.experiment.hyperparameters import HYPERPARAMETERS, MEMBERS, Hyperparameters, Member
 
 CLASSES = 0
@@ -118,7 +117,8 @@ class Stage:
     """One step of the dissection.
 
     ``name``: its folder; ``title``: the paper's words; ``change``: its difference from the stage
-    before it; ``members``: how many models are trained and averaged.
+    before it; ``members``: how many models are trained and averaged; ``max_norm``: the limit of
+    each unit's norm for ``tinynet train --max-norm``, None for no limit.
     """
 
     number: int
@@ -127,6 +127,7 @@ class Stage:
     change: str
     layers: Layers
     members: int = 1
+    max_norm: float | None = None
 
     @property
     def data(self) -> Data:
@@ -145,11 +146,6 @@ class Stage:
     @property
     def is_ensemble(self) -> bool:
         return self.members > 1
-
-    @property
-    def max_norm(self) -> float | None:
-        """The limit of each unit's norm for ``tinynet train --max-norm``; None: no limit."""
-        return None
 
     @property
     def train_options(self) -> tuple[str, ...]:
@@ -294,26 +290,3 @@ def member(number: int) -> Member:
         if candidate.number == number:
             return candidate
     raise UsageError(f"no member {number}; the ensemble's members are 1 to {len(MEMBERS)}")
-
-
-__all__ = [
-    "ASSUMPTIONS",
-    "CLASSES",
-    "HYPERPARAMETERS",
-    "MEMBERS",
-    "STAGES",
-    "Assumption",
-    "Convolution",
-    "Data",
-    "Dropout",
-    "FullyConnected",
-    "Hyperparameters",
-    "Layer",
-    "MaxPooling",
-    "Member",
-    "ReLU",
-    "Softmax",
-    "Stage",
-    "member",
-    "stage",
-]

@@ -30,16 +30,11 @@ class Variant(Stage):
     """A stage outside the sequence of eight.
 
     ``base``: the folder name of the stage that it is compared with.  ``learning``: its
-    hyperparameters; None: those of its base.  ``norm``: see ``max_norm``.
+    hyperparameters; None: those of its base.
     """
 
     base: str = ""
     learning: Hyperparameters | None = None
-    norm: float | None = None
-
-    @property
-    def max_norm(self) -> float | None:
-        return self.norm
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -57,7 +52,7 @@ def _of(
     change: str,
     layers: Layers | None = None,
     learning: Hyperparameters | None = None,
-    norm: float | None = None,
+    max_norm: float | None = None,
 ) -> Variant:
     return Variant(
         number=base.number,
@@ -67,7 +62,7 @@ def _of(
         layers=layers or base.layers,
         base=base.name,
         learning=learning,
-        norm=norm,
+        max_norm=max_norm,
     )
 
 
@@ -122,7 +117,7 @@ VARIANTS: tuple[Variant, ...] = (
             Dropout("drop3", probability=0.25),
         ),
         _RAISED,
-        norm=4.0,
+        max_norm=4.0,
     ),
     _of(
         _LAST,

@@ -11,7 +11,8 @@ import numpy as np
 
 from tinynet.errors import TinynetError
 from tinynet.experiment import paper
-from tinynet.experiment.stages import MEMBERS, STAGES, Stage, stage
+from tinynet.experiment.hyperparameters import MEMBERS
+from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.experiment.variants import variant
 from tinynet.predict.ensemble import Member, average, require_agreement
 from tinynet.predict.metrics import is_right, score

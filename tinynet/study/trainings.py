@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tinynet.dataset.selection_set import SelectionSet
 from tinynet.dataset.split import Plan
+from tinynet.experiment.hyperparameters import MEMBERS
 from tinynet.experiment.paths import StagePaths, member_name
 from tinynet.experiment.solvers import Overrides
-from tinynet.experiment.stages import MEMBERS, STAGES, Stage, stage
+from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.experiment.variants import variant
 from tinynet.files import locked
 from tinynet.study.paths import ExperimentPaths
