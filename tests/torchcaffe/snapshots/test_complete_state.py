@@ -63,7 +63,8 @@ def displayed(log: str) -> list[str]:
 
 
 @pytest.mark.parametrize("stops", [(1, 6, 7, 12)], ids=["stopped 4 times"])
-@pytest.mark.parametrize("number", range(1, 8))
+# stage 7 has every type of layer of stages 4 to 6, which draw nothing at random of their own
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
 def test_a_stage_resumes_to_the_bit_and_logs_the_same_losses(
     stages: Path,
     number: int,
