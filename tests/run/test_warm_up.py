@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.run.small_runs import RUN, environment, history, last_line, record, train
+from tests.run import small_runs
+from tests.run.small_runs import RUN, Trained, environment, history, last_line, record, train
 from tinynet.caffeformat import binary, schema
 
 LENGTH = 6  # iterations: one epoch, so that Caffe's tool, which begins the data anew, agrees
@@ -39,13 +40,36 @@ def weights(folder: Path, run: Path = RUN) -> list[np.ndarray]:
     return [np.array(blob.data) for layer in net.layer for blob in layer.blobs]
 
 
-def test_the_rate_rises_then_the_solver_resumes_in_one_run(folder: Path, engine: str) -> None:
-    solver = folder / "small/solver.prototxt"
-    solver.write_text(solver.read_text().replace("display: 4", "display: 1"))
-    warm_up(folder)
-    child = train(folder, "--engine", engine, "--cpu")
-    assert child.returncode == 0, child.stderr
-    assert "warming up to iteration 6 of 24" in child.stderr
+@pytest.fixture(scope="module")
+def warmed_up(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """``warmed_up(engine, folder)``: ``folder`` with a finished run that had a warm-up in it.
+
+    Trained once per engine and copied, with what it wrote to stderr in ``stderr``.
+    """
+    originals: dict[str, Path] = {}
+
+    def copy(engine: str, folder: Path) -> Path:
+        if engine not in originals:
+            originals[engine] = original = tmp_path_factory.mktemp(engine)
+            small_runs.write_files(original)
+            solver = original / "small/solver.prototxt"
+            solver.write_text(solver.read_text().replace("display: 4", "display: 1"))
+            warm_up(original)
+            options = ("--engine", engine, "--cpu", "--keep", "0", "--snapshot", "3")
+            child = train(original, *options)
+            assert child.returncode == 0, child.stderr
+            (original / "stderr").write_text(child.stderr)
+        shutil.copytree(originals[engine], folder, dirs_exist_ok=True)
+        return folder
+
+    return copy
+
+
+def test_the_rate_rises_then_the_solver_resumes_in_one_run(
+    warmed_up: Trained, tmp_path: Path, engine: str
+) -> None:
+    folder = warmed_up(engine, tmp_path)
+    assert "warming up to iteration 6 of 24" in (folder / "stderr").read_text()
     rates = {r["iteration"]: r["lr"] for r in history(folder) if "lr" in r}
     expected = [0.1 * (i + 1) / LENGTH for i in range(LENGTH)] + 18 * [0.1]
     assert [rates[i] for i in range(24)] == pytest.approx(expected, rel=1e-5)
@@ -57,15 +81,15 @@ def test_the_rate_rises_then_the_solver_resumes_in_one_run(folder: Path, engine:
         (6, 24, "solver.prototxt"),
     ]
     assert "warm_up_solver.prototxt" in record(folder)["hashes"]
-    again = train(folder, "--engine", engine, "--cpu")
+    again = train(folder, "--engine", engine, "--cpu", "--snapshot", "3")
     assert again.returncode == 0 and "is finished" in again.stderr
 
 
-def test_a_warm_up_does_what_caffes_own_tool_does_with_the_two_files(folder: Path) -> None:
+def test_a_warm_up_does_what_caffes_own_tool_does_with_the_two_files(
+    warmed_up: Trained, tmp_path: Path
+) -> None:
     pytest.importorskip("torch")
-    warm_up(folder)
-    child = train(folder, "--engine", "torch", "--cpu")
-    assert child.returncode == 0, child.stderr
+    folder = warmed_up("torch", tmp_path)
     state = f"small/snapshot_iter_{LENGTH}.solverstate"
     for options in (
         ("--solver=small/warm_up_solver.prototxt",),
@@ -84,26 +108,23 @@ def test_a_warm_up_does_what_caffes_own_tool_does_with_the_two_files(folder: Pat
     assert all((a == b).all() for a, b in zip(weights(folder), theirs))
 
 
-def test_a_warm_up_is_the_same_in_both_engines(folder: Path, caffe_python: str) -> None:
+def test_a_warm_up_is_the_same_in_both_engines(
+    warmed_up: Trained, tmp_path: Path, caffe_python: str
+) -> None:
     pytest.importorskip("torch")
-    warm_up(folder)
-    for engine in ("caffe", "torch"):
-        child = train(folder, "--engine", engine, "--cpu", "--name", engine)
-        assert child.returncode == 0, child.stderr
-    found = [weights(folder, Path("runs/small") / engine) for engine in ("caffe", "torch")]
+    found = [weights(warmed_up(engine, tmp_path / engine)) for engine in ("caffe", "torch")]
     for mine, theirs in zip(*found):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("lost", [3, 9])  # within the warm-up, and behind it
-def test_an_interrupted_warm_up_resumes_exactly(folder: Path, lost: int) -> None:
+def test_an_interrupted_warm_up_resumes_exactly(
+    warmed_up: Trained, tmp_path: Path, lost: int
+) -> None:
     pytest.importorskip("torch")
-    warm_up(folder)
-    options = ("--engine", "torch", "--cpu", "--keep", "0", "--snapshot", "3")
-    child = train(folder, *options)
-    assert child.returncode == 0, child.stderr
+    folder = warmed_up("torch", tmp_path)
     whole = (folder / RUN / LAST).read_bytes()
-    told = history(folder)
+    before = history(folder)
     # as after a kill
     for path in (folder / RUN / "snapshots").iterdir():
         if int(path.name.split("_")[2].split(".")[0]) > lost:
@@ -117,7 +138,7 @@ def test_an_interrupted_warm_up_resumes_exactly(folder: Path, lost: int) -> None
     assert f"resuming at iteration {lost}" in child.stderr
     assert ("warming up" in child.stderr) == (lost < LENGTH)
     assert (moved / LAST).read_bytes() == whole
-    losses = [(r["iteration"], r["train_loss"]) for r in told if "train_loss" in r]
+    losses = [(r["iteration"], r["train_loss"]) for r in before if "train_loss" in r]
     again = [r for r in history(folder, Path("runs/small/moved")) if "train_loss" in r]
     assert [(r["iteration"], r["train_loss"]) for r in again] == losses
 
@@ -139,22 +160,25 @@ def test_a_warm_up_that_does_not_fit_is_refused_in_one_line(
     assert child.stderr.count("\n") == 1 and not (folder / "runs").exists()
 
 
-def test_a_run_whose_warm_up_was_added_removed_or_changed_is_refused(folder: Path) -> None:
+def test_a_run_whose_warm_up_was_added_removed_or_changed_is_refused(
+    warmed_up: Trained, trained: Trained, tmp_path: Path
+) -> None:
     pytest.importorskip("torch")
-    file = warm_up(folder)
-    options = ("--engine", "torch", "--cpu")
-    assert train(folder, *options).returncode == 0
+    folder = warmed_up("torch", tmp_path)
+    file = folder / "small/warm_up_solver.prototxt"
+    options = ("--engine", "torch", "--cpu", "--snapshot", "3")
     file.write_text(file.read_text().replace("gamma: 1", "gamma: 0.5"))
     changed = train(folder, *options)
     assert changed.returncode == 1 and "the warm-up's gamma 1 -> 0.5" in last_line(changed)
     file.unlink()
     gone = train(folder, *options)
     assert gone.returncode == 1 and "a warm-up was left out" in last_line(gone)
-    assert train(folder, *options, "--name", "plain").returncode == 0
-    warm_up(folder)
-    come = train(folder, *options, "--name", "plain")
+    plain = trained("torch", tmp_path / "plain")
+    warm_up(plain)
+    come = train(plain, "--engine", "torch")
     assert come.returncode == 1 and "a warm-up was added" in last_line(come)
     # lengths and intervals may still change, as in any run
+    warm_up(folder)
     (folder / RUN).rename(folder / "runs/small/longer")
     longer = ("--name", "longer", "--resume", "--max-iter", "30", "--snapshot", "5")
-    assert train(folder, *options, *longer).returncode == 0
+    assert train(folder, "--engine", "torch", "--cpu", *longer).returncode == 0
