@@ -18,3 +18,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> RunPaths:
     """A run with snapshots at 20 and 40; tests that change it must copy it."""
     return small_run.train(tmp_path_factory.mktemp("trained"), data)
+
+
+@pytest.fixture
+def run(trained: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy of the trained run that the test may change."""
+    return small_run.copy(trained, tmp_path / "run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,10 @@ def write_nets(
     paths.deploy.write_text(DEPLOY.format(size=crop or SIZE, body=BODY, scores=scores))
     paths.solver.write_text(SOLVER.format(folder=folder))
     return paths
+
+
+def copy(run: RunPaths, to: Path) -> RunPaths:
+    return RunPaths(shutil.copytree(run.root, to))
 
 
 def train(folder: Path, data: Path, name: str = "seed3", **nets: object) -> RunPaths:

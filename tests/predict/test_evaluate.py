@@ -52,29 +52,50 @@ np.save(sys.argv[3], scores / scores.sum(1, keepdims=True))
 """
 
 
+@pytest.fixture(scope="module")
+def evaluated_once(trained: RunPaths, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    run = small_run.copy(trained, tmp_path_factory.mktemp("evaluated") / "run")
+    evaluate(EvaluationRequest(run.root, cpu=True))
+    return run
+
+
 @pytest.fixture
-def run(trained: RunPaths, tmp_path: Path) -> RunPaths:
-    """A copy of the trained run that the test may change."""
-    shutil.copytree(trained.root, tmp_path / "run")
-    return RunPaths(tmp_path / "run")
+def evaluated(evaluated_once: RunPaths, tmp_path: Path) -> RunPaths:
+    """A copy of the trained run with its one-crop probabilities of the val split."""
+    return small_run.copy(evaluated_once, tmp_path / "run")
 
 
-def pixels_of(data: Path, split: str) -> np.ndarray:
-    run = small_run.write_nets(data.parent / "nets", data)
-    images = module.inputs.find_images(run, split)
+@pytest.fixture(scope="module")
+def trained_on_whole_images(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run whose nets subtract a mean image and do not crop; tests that change it must copy it."""
+    folder = tmp_path_factory.mktemp("whole_images")
+    return small_run.train(folder, data, transform=scaled_from_mean_image(folder), crop=0)
+
+
+@pytest.fixture(scope="module")
+def by_caffe_classifier(
+    caffe_python: str, trained: RunPaths, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, np.ndarray]:
+    """Probabilities from caffe.Classifier on the val split, with one crop and with ten."""
+    folder = tmp_path_factory.mktemp("classifier")
+    np.savez(folder / "val.npz", pixels=pixels_of(data, "val", folder))
+    (folder / "classify.py").write_text(CAFFE_CLASSIFIER)
+    weights, _ = newest_weights(trained)
+    assert weights is not None
+    inputs = (trained.deploy, weights.path, folder / "val.npz", "101.5 110 127.25")
+    run_python(caffe_python, folder / "classify.py", *inputs, folder / "out.npz")
+    return dict(np.load(folder / "out.npz"))
+
+
+def scaled_from_mean_image(folder: Path) -> str:
+    mean = small_run.write_mean_image(folder / "mean.binaryproto")
+    return f'mean_file: "{mean}" scale: 0.125'
+
+
+def pixels_of(data: Path, split: str, folder: Path) -> np.ndarray:
+    images = module.inputs.find_images(small_run.write_nets(folder / "nets", data), split)
     raw = b"".join(pixels for pixels, _ in images.records())
     return np.frombuffer(raw, np.uint8).reshape(-1, *images.shape)
-
-
-def classify(caffe_python: str, run: RunPaths, data: Path, folder: Path) -> dict[str, np.ndarray]:
-    """Probabilities from caffe.Classifier on the val split, with one crop and with ten."""
-    np.savez(folder / "val.npz", pixels=pixels_of(data, "val"))
-    (folder / "classify.py").write_text(CAFFE_CLASSIFIER)
-    weights, _ = newest_weights(run)
-    assert weights is not None
-    arguments = (run.deploy, weights.path, folder / "val.npz", "101.5 110 127.25", folder / "o.npz")
-    run_python(caffe_python, folder / "classify.py", *arguments)
-    return dict(np.load(folder / "o.npz"))
 
 
 def test_one_crop_scores_equal_the_last_test_of_the_training_log(run):
@@ -92,8 +113,8 @@ def test_one_crop_scores_equal_the_last_test_of_the_training_log(run):
 
 
 @pytest.mark.parametrize("engine", ["torch", "caffe"])
-def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caffe_python):
-    theirs = classify(caffe_python, run, data, tmp_path)
+def test_ten_crops_agree_with_caffe_classifier(engine, run, by_caffe_classifier, caffe_python):
+    theirs = by_caffe_classifier
     for oversample, key in ((True, "ten"), (False, "one")):
         request = EvaluationRequest(
             run.root, "val", oversample, engine, caffe_python, cpu=True, batch_size=70
@@ -106,13 +127,15 @@ def test_ten_crops_agree_with_caffe_classifier(engine, run, data, tmp_path, caff
     )  # so the order of crops and the mean matter
 
 
-def test_stored_results_of_another_precision_are_not_reused(run):
-    rounded = obtain(EvaluationRequest(run.root, cpu=True, precision="bf16"))
-    assert rounded.engine.endswith(" bf16")
-    said: list[str] = []
-    exact = obtain(EvaluationRequest(run.root, cpu=True), said.append)
-    assert any("precision; computing it again" in line for line in said)
+def test_stored_results_of_another_precision_are_not_reused(evaluated):
+    run = evaluated
+    exact = stored(EvaluationRequest(run.root, cpu=True))
     assert len(exact.engine.split(" ")) == 2
+    messages: list[str] = []
+    rounded = obtain(EvaluationRequest(run.root, cpu=True, precision="bf16"), messages.append)
+    assert any("precision; computing it again" in line for line in messages)
+    assert rounded.engine.endswith(" bf16")
+    assert stored(EvaluationRequest(run.root, cpu=True)) is None
     difference = np.abs(exact.probabilities - rounded.probabilities).max()
     assert 0 < difference < 0.05
     for wrong in ({"precision": "tf32"}, {"precision": "bf16", "engine": "caffe"}):
@@ -120,37 +143,42 @@ def test_stored_results_of_another_precision_are_not_reused(run):
             evaluate(EvaluationRequest(run.root, cpu=True, **wrong))
 
 
-@pytest.mark.parametrize("crop", [small_run.CROP, 0])
-def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(crop, data, tmp_path, caffe_python):
-    mean = small_run.write_mean_image(tmp_path / "mean.binaryproto")
-    transform = f'mean_file: "{mean}" scale: 0.0078125'
-    other = small_run.train(tmp_path, data, transform=transform, crop=crop)
-    weights, _ = newest_weights(other)
+@pytest.mark.parametrize(
+    ("crop", "original"), [(small_run.CROP, "trained"), (0, "trained_on_whole_images")]
+)
+def test_mean_image_scale_and_crop_agree_with_caffes_data_layer(
+    crop, original, data, tmp_path, caffe_python, request
+):
+    run = small_run.copy(request.getfixturevalue(original), tmp_path / "run")
+    if crop:  # it was trained with mean values
+        small_run.write_nets(run.root, data, scaled_from_mean_image(tmp_path), crop)
+    weights, _ = newest_weights(run)
     (tmp_path / "script.py").write_text(CAFFE_DATA_LAYER)
-    arguments = (other.train_val, weights.path, tmp_path / "out.npy")
+    arguments = (run.train_val, weights.path, tmp_path / "out.npy")
     run_python(caffe_python, tmp_path / "script.py", *arguments)
-    ours = evaluate(EvaluationRequest(other.root, cpu=True))
+    ours = evaluate(EvaluationRequest(run.root, cpu=True))
     np.testing.assert_allclose(ours.probabilities, np.load(tmp_path / "out.npy"), atol=1e-5)
 
 
-def test_without_a_crop_the_image_and_its_mirror_are_averaged_and_reported_so(data, tmp_path):
-    run = small_run.train(tmp_path, data, crop=0)
-    said: list[str] = []
-    both = evaluate(EvaluationRequest(run.root, oversample=True, cpu=True), said.append)
+def test_without_a_crop_the_image_and_its_mirror_are_averaged_and_reported_so(
+    trained_on_whole_images, tmp_path
+):
+    run = small_run.copy(trained_on_whole_images, tmp_path / "run")
+    messages: list[str] = []
+    both = evaluate(EvaluationRequest(run.root, oversample=True, cpu=True), messages.append)
     assert both.views == 2 and both.crop == "oversample"
-    assert any("the image and its mirror" in line for line in said)
+    assert any("the image and its mirror" in line for line in messages)
 
 
-def test_training_images_are_scored_in_the_test_phase_and_test_images_have_no_labels(run):
-    training = evaluate(EvaluationRequest(run.root, "train", cpu=True))
-    assert len(training.names) == small_run.COUNTS["train"] and training.labelled
+def test_test_images_have_no_labels(run):
     test = evaluate(EvaluationRequest(run.root, "test", cpu=True))
     assert (test.labels == -1).all() and len(test.names) == small_run.COUNTS["test"]
     assert test.names[0].startswith("test_")
 
 
-def test_stored_probabilities_are_reused_while_the_weights_are_the_same(run, monkeypatch):
-    first = evaluate(EvaluationRequest(run.root, cpu=True))
+def test_stored_probabilities_are_reused_while_the_weights_are_the_same(evaluated, monkeypatch):
+    run = evaluated
+    first = read_probabilities(run.root / "val.npz")
 
     def never(*_args, **_kwargs):
         raise AssertionError("computed again")
@@ -175,8 +203,9 @@ def test_stored_probabilities_are_reused_while_the_weights_are_the_same(run, mon
     assert obtain(EvaluationRequest(run.root)).iteration == 40  # nothing is left to compare with
 
 
-def test_stored_probabilities_are_not_reused_for_other_data(run, data, tmp_path):
-    first = evaluate(EvaluationRequest(run.root, cpu=True))
+def test_stored_probabilities_are_not_reused_for_other_data(evaluated, data, tmp_path):
+    run = evaluated
+    first = read_probabilities(run.root / "val.npz")
     same = shutil.copytree(data, tmp_path / "moved")
     assert stored(EvaluationRequest(run.root, data=same)).names.tolist() == first.names.tolist()
     other = small_run.write_data(tmp_path / "other")
@@ -187,7 +216,6 @@ def test_stored_probabilities_are_not_reused_for_other_data(run, data, tmp_path)
     assert obtain(EvaluationRequest(run.root, cpu=True, data=other)).names[0].startswith("other_")
     # nor are those of the other data reused for the run's own data, if that is available
     assert stored(EvaluationRequest(run.root)) is None
-    assert obtain(EvaluationRequest(run.root, cpu=True)).names.tolist() == first.names.tolist()
 
 
 def test_a_torn_newest_snapshot_is_passed_over_with_a_message(run):
@@ -243,24 +271,26 @@ def test_data_that_moved_is_found_with_the_data_option(run, data):
     assert len(result.names) == small_run.COUNTS["val"]
 
 
-def test_progress_counts_every_image_and_a_sample_reads_only_its_records(run):
-    told: list[tuple[int, int]] = []
+def test_progress_counts_every_training_image(run):
+    steps: list[tuple[int, int]] = []
     request = EvaluationRequest(run.root, "train", cpu=True)
-    whole = evaluate(request, progress=lambda *more: told.append(more))
-    assert sum(more for more, _ in told) == len(whole.names) == told[-1][1]
-    part = evaluate(dataclasses.replace(request, sample=12))
-    places = [whole.names.tolist().index(name) for name in part.names]
-    np.testing.assert_allclose(part.probabilities, whole.probabilities[places], atol=1e-6)
-    np.testing.assert_array_equal(part.labels, whole.labels[places])
+    whole = evaluate(request, progress=lambda *step: steps.append(step))
+    assert len(whole.names) == small_run.COUNTS["train"] and whole.labelled
+    assert sum(more for more, _ in steps) == len(whole.names) == steps[-1][1]
 
 
-@pytest.mark.parametrize("engine", ["torch", "caffe"])
+OF_8_BY_8 = encode_datum(np.zeros((3, 8, 8), np.uint8), 0)
+OF_CLASS_6 = encode_datum(np.zeros((3, 16, 16), np.uint8), 6)
+
+
 @pytest.mark.parametrize(
-    ("datum", "says"),
+    ("engine", "datum", "says"),
     [
-        (encode_datum(np.zeros((3, 8, 8), np.uint8), 0), "record 3 is uint8 3x8x8, not uint8"),
-        (encode_datum(np.zeros((3, 16, 16), np.uint8), 6), "record 3 has the label 6, but there"),
-        (b"no datum", "not a Caffe Datum"),
+        ("torch", OF_8_BY_8, "record 3 is uint8 3x8x8, not uint8"),
+        ("torch", OF_CLASS_6, "record 3 has the label 6, but there"),
+        ("torch", b"no datum", "not a Caffe Datum"),
+        # for real Caffe this process reads the records, by the same function as the worker
+        ("caffe", OF_8_BY_8, "record 3 is uint8 3x8x8, not uint8"),
     ],
 )
 def test_a_record_of_another_shape_is_refused_by_name_in_one_line(

@@ -23,9 +23,9 @@ LABELS = [label for label in range(7) for _ in range(30)]
 
 @pytest.mark.parametrize("size", [1, 7, 50, 209])
 def test_every_class_gives_equally_many_images_within_one(size: int) -> None:
-    taken = chosen(NAMES, LABELS, size)
-    assert taken == sorted(set(taken)) and len(taken) == size
-    counts = Counter(LABELS[number] for number in taken)
+    numbers = chosen(NAMES, LABELS, size)
+    assert numbers == sorted(set(numbers)) and len(numbers) == size
+    counts = Counter(LABELS[number] for number in numbers)
     per_class = [counts[label] for label in range(7)]
     assert max(per_class) - min(per_class) <= 1
 
@@ -34,8 +34,8 @@ def test_a_sample_does_not_depend_on_the_order_of_the_records() -> None:
     order = list(range(len(NAMES)))
     random.Random(3).shuffle(order)
     shuffled = [NAMES[n] for n in order], [LABELS[n] for n in order]
-    taken = {shuffled[0][n] for n in chosen(*shuffled, 50)}
-    assert taken == {NAMES[n] for n in chosen(NAMES, LABELS, 50)}
+    sampled = {shuffled[0][n] for n in chosen(*shuffled, 50)}
+    assert sampled == {NAMES[n] for n in chosen(NAMES, LABELS, 50)}
     # 50 = 7 * 7 + 1: by the rule, worked out another way
     by_class = {
         label: sorted(
@@ -49,13 +49,13 @@ def test_a_sample_does_not_depend_on_the_order_of_the_records() -> None:
         (names[7] for names in by_class.values()),
         key=lambda name: hashlib.sha256(name.encode()).hexdigest(),
     )
-    assert taken == whole | {eighth}
+    assert sampled == whole | {eighth}
 
 
 def test_a_class_that_runs_out_leaves_its_share_to_the_others() -> None:
     labels = [0] * 2 + [1] * 20
-    taken = chosen([str(n) for n in range(22)], labels, 12)
-    assert Counter(labels[n] for n in taken) == {0: 2, 1: 10}
+    numbers = chosen([str(n) for n in range(22)], labels, 12)
+    assert Counter(labels[n] for n in numbers) == {0: 2, 1: 10}
 
 
 @pytest.mark.parametrize("size", [0, 210, 300])
@@ -65,13 +65,13 @@ def test_a_sample_of_no_or_of_all_images_is_refused(size: int) -> None:
 
 
 def test_an_evaluation_of_a_sample_equals_that_of_all_images_on_the_sample(
-    trained: RunPaths,
+    run: RunPaths,
 ) -> None:
-    whole = evaluate(EvaluationRequest(trained.root, "train", cpu=True))
-    asked = EvaluationRequest(trained.root, "train", cpu=True, sample=48)
+    whole = evaluate(EvaluationRequest(run.root, "train", cpu=True))
+    asked = EvaluationRequest(run.root, "train", cpu=True, sample=48)
     part = evaluate(asked)
     assert asked.out.name == "train_sample48.npz"
-    images = inputs.find_images(trained, "train", sample=48)
+    images = inputs.find_images(run, "train", sample=48)
     assert images.chosen == chosen(whole.names.tolist(), whole.labels.tolist(), 48)
     assert part.names.tolist() == whole.names[images.chosen].tolist()
     assert part.labels.tolist() == whole.labels[images.chosen].tolist()
@@ -86,8 +86,8 @@ def test_an_evaluation_of_a_sample_equals_that_of_all_images_on_the_sample(
         evaluate(dataclasses.replace(asked, sample=120))
 
 
-def test_the_command_reports_that_it_used_a_sample(trained: RunPaths) -> None:
-    done = command("evaluate", trained.root, "--split", "train", "--sample", 30, "--cpu")
+def test_the_command_reports_that_it_used_a_sample(run: RunPaths) -> None:
+    done = command("evaluate", run.root, "--split", "train", "--sample", 30, "--cpu")
     assert done.status == 0, done.stderr
     assert "train: a sample of 30 images, 1 crop each" in done.stdout
-    assert str(trained.root / "train_sample30.npz") in done.stdout
+    assert str(run.root / "train_sample30.npz") in done.stdout

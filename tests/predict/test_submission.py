@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.command import run as command
+from tests.predict import small_run
 from tests.predict.test_probabilities import some_probabilities
 from tests.report.run_directories import write_run
 from tinynet.errors import TinynetError, UsageError
@@ -96,9 +97,10 @@ def test_the_best_group_has_the_highest_average(tmp_path: Path) -> None:
 
 def test_the_command_writes_the_best_and_checks_a_file(trained: RunPaths, tmp_path: Path) -> None:
     out = tmp_path / "submission.txt"
-    evaluated = command("evaluate", trained.root, "--split", "val", "--oversample", "--cpu")
+    folder = tmp_path / "small"
+    run = small_run.copy(trained, folder / "seed3")
+    evaluated = command("evaluate", run.root, "--split", "val", "--oversample", "--cpu")
     assert evaluated.status == 0, evaluated.stderr
-    folder = trained.root.parent
     done = command("predict", folder, "--best", "--out", out, "--cpu")
     assert done.status == 0, done.stderr
     assert "best on the validation images, over ten crops: small, 1 run: " in done.stderr
