@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.run.small_runs import RUN, record, train
+from tests.run import small_runs
+from tests.run.small_runs import RUN, Trained, record, train
 from tinynet.caffeformat import binary, schema
 from tinynet.engine.worker import max_norm
 
@@ -60,24 +63,39 @@ def test_a_weight_that_is_nan_stays_nan() -> None:
     assert not np.isfinite(net.params["a"][0].data[0]).all()
 
 
-def test_every_snapshot_keeps_to_the_norm_in_either_engine(folder: Path, engine: str) -> None:
-    child = train(folder, "--engine", engine, "--cpu", "--max-norm", str(LIMIT))
-    assert child.returncode == 0, child.stderr
-    assert "max-norm 0.4" in child.stderr and record(folder)["max_norm"] == LIMIT
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``limited(engine)``: a folder with a finished run under the limit, to be left unchanged."""
+
+    @functools.lru_cache
+    def trained_under_limit(engine: str) -> Path:
+        folder = tmp_path_factory.mktemp(engine)
+        small_runs.write_files(folder)
+        child = train(folder, "--engine", engine, "--cpu", "--max-norm", str(LIMIT))
+        assert child.returncode == 0, child.stderr
+        assert "max-norm 0.4" in child.stderr
+        return folder
+
+    return trained_under_limit
+
+
+def test_every_snapshot_keeps_to_the_norm_in_either_engine(
+    limited: Callable[[str], Path], trained: Trained, tmp_path: Path, engine: str
+) -> None:
+    folder = limited(engine)
+    assert record(folder)["max_norm"] == LIMIT
     for iteration in (8, 16, 24):
         found = norms(folder, iteration)
         assert max(found) <= LIMIT * (1 + 1e-6), iteration
         assert max(found) > 0.99 * LIMIT  # so the limit was met
-    child = train(folder, "--engine", engine, "--cpu", "--name", "free", "--max-iter", "8")
-    assert child.returncode == 0, child.stderr
-    assert max(norms(folder, 8, Path("runs/small/free"))) > LIMIT
+    assert max(norms(trained(engine, tmp_path), 8)) > LIMIT
 
 
-def test_a_resumed_run_has_identical_weights_and_keeps_its_norm(folder: Path) -> None:
+def test_a_resumed_run_has_identical_weights_and_keeps_its_norm(
+    limited: Callable[[str], Path], folder: Path
+) -> None:
     pytest.importorskip("torch")
     options = ("--engine", "torch", "--cpu")
-    whole = train(folder, *options, "--max-norm", str(LIMIT), "--name", "whole")
-    assert whole.returncode == 0, whole.stderr
     # 13 is no multiple of the snapshot interval
     first = train(folder, *options, "--max-norm", str(LIMIT), "--max-iter", "13")
     assert first.returncode == 0, first.stderr
@@ -87,7 +105,7 @@ def test_a_resumed_run_has_identical_weights_and_keeps_its_norm(folder: Path) ->
     second = train(folder, *longer)
     assert second.returncode == 0, second.stderr
     name = "snapshots/snapshot_iter_24.caffemodel"
-    mine, theirs = (folder / RUN / name, folder / "runs/small/whole" / name)
+    mine, theirs = (folder / RUN / name, limited("torch") / RUN / name)
     assert mine.read_bytes() == theirs.read_bytes()
 
 
@@ -99,11 +117,12 @@ def test_transposed_weights_are_refused_before_anything_is_written(folder: Path)
     assert not (folder / "runs").exists()
 
 
-def test_max_norm_is_the_same_in_both_engines(folder: Path, caffe_python: str) -> None:
+def test_max_norm_is_the_same_in_both_engines(
+    trained: Trained, tmp_path: Path, caffe_python: str
+) -> None:
     pytest.importorskip("torch")
-    start = train(folder, "--engine", "caffe", "--cpu", "--max-iter", "8", "--name", "start")
-    assert start.returncode == 0, start.stderr
-    weights = "runs/small/start/snapshots/snapshot_iter_8.caffemodel"
+    folder = trained("caffe", tmp_path)
+    weights = str(RUN / "snapshots/snapshot_iter_8.caffemodel")
     found = []
     for engine in ("caffe", "torch"):
         options = ("--engine", engine, "--cpu", "--name", engine, "--weights", weights)
