@@ -63,5 +63,5 @@ def test_six_equal_classes_are_all_outside_the_top_five():
 
 def test_the_loss_of_an_impossible_label_saturates_at_87_3365():
     p = np.array([[1, 0], [1, 0]], np.float32)
-    assert metrics.mean_loss(p, np.array([1, 1])) == pytest.approx(87.3365, abs=1e-4)
-    assert metrics.mean_loss(p, np.array([0, 0])) == 0
+    assert metrics.score(p, np.array([1, 1])).loss == pytest.approx(87.3365, abs=1e-4)
+    assert metrics.score(p, np.array([0, 0])).loss == 0

@@ -21,8 +21,8 @@ from tinynet.report.report_data import collect as read_runs
 from tinynet.report.summary import stage_rows
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, Run
-from tinynet.study import collect, evaluations
-from tinynet.study.dissection import planned, prepare
+from tinynet.study import collect
+from tinynet.study.dissection import evaluations_left, planned, prepare
 from tinynet.study.dissection_table import build
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import read_settings
@@ -102,7 +102,7 @@ def test_a_run_that_was_only_trained_is_evaluated_on_the_missing_images(tmp_path
     lmdb = tmp_path / "lmdb"
 
     def missing() -> list[tuple[str, str, bool, int]]:
-        found = list(evaluations.left(folders, settings, lmdb))
+        found = list(evaluations_left(folders, settings, lmdb))
         assert all(each.data == lmdb for each in found)
         return [(each.run.name, each.split, each.oversample, each.sample) for each in found]
 

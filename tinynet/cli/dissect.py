@@ -295,14 +295,14 @@ def _collect(request: DissectionRequest, evaluating: Devices | None) -> None:
 def _evaluate(request: DissectionRequest, devices: Devices) -> None:
     from tinynet.dataset.paths import DataPaths
     from tinynet.predict.evaluate import obtain
-    from tinynet.study import evaluations
+    from tinynet.study.dissection import evaluations_left
     from tinynet.study.settings import read_settings
 
     folders = request.folders
     known = read_settings(folders.results)
     assert known is not None  # it was there a moment ago
     data = folders.data if DataPaths(folders.data).manifest.exists() else request.data
-    for each in evaluations.left(folders, known, data):
+    for each in evaluations_left(folders, known, data):
         say(f"evaluating {each.out}")
         obtain(
             dataclasses.replace(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.predict.ensemble import Member
-from tinynet.predict.metrics import Metrics, score
+from tinynet.predict.metrics import Metrics
 from tinynet.predict.probabilities import Probabilities
 from tinynet.predict.subsets import SubsetScores, members_of
 from tinynet.report.ensemble_tables import subsets_table
@@ -37,9 +37,7 @@ class EnsembleReport:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        single = [
-            score(m.probabilities.probabilities, m.probabilities.labels) for m in self.members
-        ]
+        single = [member.probabilities.metrics for member in self.members]
         rows = [
             [str(number), str(member.path), *_cells(metrics)]
             for number, (member, metrics) in enumerate(zip(self.members, single), 1)
@@ -94,11 +92,11 @@ class EnsembleReport:
         p = member.probabilities
         out: dict[str, Any] = {"path": str(member.path), "iteration": p.iteration}
         if p.labelled:
-            out |= _values(score(p.probabilities, p.labels))
+            out |= _values(p.metrics)
         return out
 
     def _full(self) -> Metrics:
-        metrics = score(self.mean.probabilities, self.mean.labels)
+        metrics = self.mean.metrics
         if self.scores is None:
             return metrics
         # from exact sums: probabilities rounded to float32 for the file may tie where these do not

@@ -87,7 +87,6 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     order of the SHA-256 of their names.
     """
     from tinynet.predict import evaluate as prediction
-    from tinynet.predict.metrics import score
 
     request = _request(run, sample=sample or 0, **options)
     if not run.is_dir():
@@ -99,7 +98,7 @@ def evaluate(run: Path, sample: int | None, again: bool, as_json: bool, **option
     summary = _facts(result) | {"run": str(run), "file": str(request.out)}
     summary |= {"sample": sample} if sample else {}
     if result.labelled:
-        metrics = score(result.probabilities, result.labels)
+        metrics = result.metrics
         summary |= {"loss": metrics.loss, "top1": metrics.top1, "top5": metrics.top5}
     if as_json:
         click.echo(json.dumps(summary))

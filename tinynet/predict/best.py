@@ -14,7 +14,6 @@ from pathlib import Path
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import Member, average
-from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import read_probabilities
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
@@ -66,7 +65,7 @@ def _group(name: str, found: list[Path]) -> Group:
         mean = average(members)
     except TinynetError as error:
         raise TinynetError(f"the runs of {name} cannot be averaged: {error}") from None
-    return Group(name, found, score(mean.probabilities, mean.labels).top1)
+    return Group(name, found, mean.metrics.top1)
 
 
 def _runs(folders: Sequence[Path]) -> Iterator[Path]:

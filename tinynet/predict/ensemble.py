@@ -94,8 +94,9 @@ def require_agreement(members: Sequence[Member], oversample: bool) -> None:
 
 def _identity(what: Probabilities | Evaluation) -> dict[str, Any]:
     """A member's crops, classes and images; its labels are read only while it is computed."""
+    crop = what.request.crop if isinstance(what, Evaluation) else what.crop
     said = what.images if isinstance(what, Evaluation) else what
-    return {"crop": what.crop, "wnids": np.asarray(said.wnids), "names": np.asarray(said.names)}
+    return {"crop": crop, "wnids": np.asarray(said.wnids), "names": np.asarray(said.names)}
 
 
 def _require_same(members: Sequence[tuple[Path, dict[str, Any]]], oversample: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,13 @@ from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
 from tinynet.predict.inputs import Images, Transform, Weights
-from tinynet.predict.probabilities import Probabilities, read_probabilities, write_probabilities
+from tinynet.predict.probabilities import (
+    CENTER,
+    OVERSAMPLE,
+    Probabilities,
+    read_probabilities,
+    write_probabilities,
+)
 from tinynet.run.paths import RunPaths
 
 # inputs of the net in one forward pass: enough to keep the device busy, without large blobs
@@ -59,7 +66,20 @@ class EvaluationRequest:
         return RunPaths(self.run)
 
     @property
+    def crop(self) -> str:
+        """The kind of crops, as in ``Probabilities``."""
+        return OVERSAMPLE if self.oversample else CENTER
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of ``tinynet`` that ask for it, on any engine and of the newest weights."""
+        words = ["evaluate", os.fspath(self.run), "--split", self.split]
+        words += ["--oversample"] if self.oversample else []
+        return words + (["--sample", str(self.sample)] if self.sample else [])
+
+    @property
     def out(self) -> Path:
+        """The file that it writes."""
         return self.paths.probabilities(self.split, self.oversample, self.sample)
 
 
@@ -138,11 +158,6 @@ class Evaluation:
     engine: Engine
     gpu: int | None
 
-    @property
-    def crop(self) -> str:
-        """The kind of crops, as in ``Probabilities``."""
-        return "oversample" if self.request.oversample else "center"
-
 
 def prepare(request: EvaluationRequest, say: Say = _silent) -> Evaluation:
     """Find run, net, weights, images, engine and device, and check that they fit together.
@@ -190,7 +205,7 @@ def compute(evaluation: Evaluation, progress: Progress = _silent) -> Probabiliti
         labels=labels,
         names=np.array(images.names),
         wnids=np.array(images.wnids),
-        crop=evaluation.crop,
+        crop=request.crop,
         views=evaluation.views,
         split=request.split,
         iteration=weights.iteration,
@@ -239,7 +254,7 @@ def outputs(
             f"--model={request.paths.deploy}",
             f"--weights={evaluation.weights.path}",
             f"--batch={request.batch_size or _batch_size(evaluation.gpu)}",
-            f"--crop={evaluation.crop}",
+            f"--crop={request.crop}",
             f"--out={out}",
             *_input_arguments(images, evaluation.transform, folder),
         ]

@@ -21,7 +21,7 @@ from typing import Union
 import numpy as np
 
 from tinynet.predict.array_file import arrays_of, read_arrays, refusing, write_arrays
-from tinynet.predict.metrics import FLT_MIN, TOP_K, Metrics, rank_of_label
+from tinynet.predict.metrics import TOP_K, Metrics, metrics_of, rank_of_label
 from tinynet.predict.probabilities import CROPS, Probabilities, read_probabilities
 from tinynet.run.paths import RunPaths
 
@@ -62,12 +62,7 @@ class Guesses:
 
     @cached_property
     def metrics(self) -> Metrics:
-        return Metrics(
-            images=len(self.labels),
-            loss=float(-np.log(np.maximum(self.own, FLT_MIN), dtype=np.float64).mean()),
-            top1=float((self.rank < 1).mean()),
-            top5=float((self.rank < TOP_K).mean()),
-        )
+        return metrics_of(self.own, self.rank)
 
     def check(self) -> None:
         """Raise ValueError, saying what is wrong, unless the arrays agree."""

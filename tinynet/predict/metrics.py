@@ -36,21 +36,23 @@ def is_right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (rank_of_label(probabilities, labels) < 1).astype(np.float64)
 
 
-def mean_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of -ln max(p, FLT_MIN) over the labels' probabilities (softmax_loss_layer.cpp)."""
-    own = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
-    return float(-np.log(np.maximum(own, FLT_MIN), dtype=np.float64).mean())
+def metrics_of(own: np.ndarray, rank: np.ndarray) -> Metrics:
+    """The scores of N images, N ≥ 1, from their labels' probabilities and ``rank_of_label``.
+
+    The loss is the mean of -ln max(p, FLT_MIN) (softmax_loss_layer.cpp).
+    """
+    return Metrics(
+        images=len(own),
+        loss=float(-np.log(np.maximum(own, FLT_MIN), dtype=np.float64).mean()),
+        top1=float((rank < 1).mean()),
+        top5=float((rank < TOP_K).mean()),
+    )
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
     """Score N×C probabilities against N known labels, N ≥ 1."""
-    rank = rank_of_label(probabilities, labels)
-    return Metrics(
-        images=len(labels),
-        loss=mean_loss(probabilities, labels),
-        top1=float((rank < 1).mean()),
-        top5=float((rank < TOP_K).mean()),
-    )
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    return metrics_of(own, rank_of_label(probabilities, labels))
 
 
 def predicted_class(probabilities: np.ndarray) -> np.ndarray:

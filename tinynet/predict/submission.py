@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tinynet.errors import TinynetError
-from tinynet.predict.metrics import predicted_class
 from tinynet.predict.probabilities import Probabilities
 
 
@@ -16,7 +15,7 @@ def submission(probabilities: Probabilities) -> str:
 
     Of classes with the same probability the last is chosen, as in Caffe's ArgMax layer.
     """
-    chosen = probabilities.wnids[predicted_class(probabilities.probabilities)]
+    chosen = probabilities.wnids[probabilities.best]
     lines = zip(probabilities.names.tolist(), chosen.tolist())
     return "".join(f"{name} {wnid}\n" for name, wnid in sorted(lines, key=_natural))
 

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from tinynet import __version__, files
 from tinynet.dataset.paths import SPLITS
 from tinynet.errors import TinynetError
+from tinynet.predict.evaluate import EvaluationRequest
 from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report import (
     canvas,
@@ -244,12 +245,9 @@ def evaluations_of(run: RunData) -> Iterator[str]:
     for (split, crop), found in run.predictions.items():
         if split not in SPLITS:  # a file that no such command writes
             continue
-        words = ["tinynet", "evaluate", os.fspath(run.folder), "--split", split]
-        words += ["--oversample"] if crop == OVERSAMPLE else []
-        count = len(found.names)
-        if run.paths.probabilities(split, crop == OVERSAMPLE, count).exists():
-            words += ["--sample", str(count)]
-        yield shlex.join(words)
+        whole = EvaluationRequest(run.folder, split, crop == OVERSAMPLE)
+        sample = replace(whole, sample=len(found.names))
+        yield shlex.join(["tinynet", *(sample if sample.out.exists() else whole).arguments])
 
 
 def command_line(report_data: ReportData, choice: Choice, path: Path) -> str:

@@ -114,18 +114,19 @@ class RunData:
         found = self.says(split, crop)
         return None if found is None else found.metrics
 
-    def scored(self, split: str, crop: str = CENTER) -> Score | None:
-        """The score in a results folder's scores, where probabilities were not kept; or None."""
-        if not self._scores.is_file():
-            return None
+    def score(self, split: str, crop: str) -> Metrics | Score | None:
+        """The metrics, or the score in a results folder where no answers were kept; or None."""
+        found = self.metrics(split, crop)
+        if found is not None or not self._scores.is_file():
+            return found
         try:
             return files.typed(RunRow, files.read_json(self._scores)).score(split, crop)
         except (ValueError, TinynetError):
             return None
 
     def top1(self, split: str, crop: str) -> float | None:
-        """Top-1 accuracy, from the probabilities or else from the scores; None: not measured."""
-        found = self.metrics(split, crop) or self.scored(split, crop)
+        """Top-1 accuracy; None: not measured."""
+        found = self.score(split, crop)
         return None if found is None else found.top1
 
     @cached_property

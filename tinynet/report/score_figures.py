@@ -10,7 +10,6 @@ import numpy as np
 from tinynet.experiment import paper
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.ensemble import average
-from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.predict.subsets import MAX_MEMBERS
 from tinynet.report import accuracies as accuracies_figure
@@ -99,7 +98,7 @@ def _percent(value: float | None) -> float | None:
 
 
 def _accuracy(run: RunData, split: str, crop: str, label: str) -> accuracies_figure.Accuracy:
-    found = run.metrics(split, crop) or run.scored(split, crop)
+    found = run.score(split, crop)
     if found is None:
         return accuracies_figure.Accuracy(label, None)
     return accuracies_figure.Accuracy(label, found.top1, found.images)
@@ -113,8 +112,7 @@ def _ensemble_accuracy(
     ensemble = ensemble_of(report_data)
     if not found or (ensemble is not None and len(found) < len(ensemble.members)):
         return accuracies_figure.Accuracy(label, None, paper=of_paper)
-    mean = average(found)
-    metrics = score(mean.probabilities, mean.labels)
+    metrics = average(found).metrics
     return accuracies_figure.Accuracy(label, metrics.top1, metrics.images, paper=of_paper)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
 from tinynet.files import new_folder, read_json, typed, write_json
+from tinynet.predict.evaluate import EvaluationRequest
 from tinynet.predict.first_layer import first_layer, write_first_layer
 from tinynet.predict.guesses import guesses, write_guesses
 from tinynet.predict.inputs import newest_weights
-from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import (
     CENTER,
     OVERSAMPLE,
@@ -54,9 +54,20 @@ def wanted(settings: Settings | Dissection) -> Iterator[tuple[str, str]]:
             yield split.name, OVERSAMPLE
 
 
-def sample_of(split: str, settings: Settings) -> int:
-    """How many of a split's images are measured; 0: all."""
-    return settings.train_sample if split == "train" else 0
+def evaluations(
+    run: RunPaths, settings: Settings, data: Path | None = None
+) -> list[EvaluationRequest]:
+    """The evaluations that the table needs of a run; ``data``: where their images lie."""
+    return [
+        EvaluationRequest(
+            run.root,
+            split,
+            crop == OVERSAMPLE,
+            data=data,
+            sample=settings.train_sample if split == "train" else 0,
+        )
+        for split, crop in wanted(settings)
+    ]
 
 
 def is_kept(split: str, crop: str, settings: Settings | Dissection) -> bool:
@@ -125,18 +136,15 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
         _require_recipe(run, name, record, settings)
         _publish(run, name, record, {}, results, settings)
         return False
-    files = _evaluations(run, settings)
     if record is None or not is_complete(run, record, settings):
         if lost and not diverged:
             raise TinynetError(f"{lost[0]}: is missing; {TAKEN_AGAIN}")
         return False
     _require_recipe(run, name, record, settings)
     found = {
-        key: read_probabilities(path, f"delete it and run '{_evaluation(run, *key, settings)}'")
-        for key, path in files.items()
+        (asked.split, asked.crop): _read_evaluation(asked, record, settings)
+        for asked in evaluations(run, settings)
     }
-    _require_one_model(found, files, record, run, settings)
-    _require_images(found, files, run, settings)
     _publish(run, name, record, found, results, settings)
     return True
 
@@ -145,15 +153,7 @@ def is_complete(run: RunPaths, record: runs.Run | None, settings: Settings) -> b
     """Whether a run is finished and has every evaluation that the table needs."""
     if record is None or record.state != runs.FINISHED:
         return False
-    return all(path.exists() for path in _evaluations(run, settings).values())
-
-
-def _evaluations(run: RunPaths, settings: Settings) -> dict[tuple[str, str], Path]:
-    """The file of each evaluation that the table needs, by (split, crop)."""
-    return {
-        (split, crop): run.probabilities(split, crop == OVERSAMPLE, sample_of(split, settings))
-        for split, crop in wanted(settings)
-    }
+    return all(asked.out.exists() for asked in evaluations(run, settings))
 
 
 def _has_diverged(results: ResultsPaths, name: str) -> bool:
@@ -197,8 +197,7 @@ def _write(
     write_json(kept.run_json, portable(record))
     scores = {}
     for (split, crop), p in found.items():
-        metrics = score(p.probabilities, p.labels)
-        scores[f"{split}_{crop}"] = Score(**asdict(metrics), views=p.views)
+        scores[f"{split}_{crop}"] = Score(**asdict(p.metrics), views=p.views)
         if is_kept(split, crop, settings):
             write_guesses(kept.guesses(split, crop == OVERSAMPLE), guesses(p))
             if is_averaged(name, crop):
@@ -268,42 +267,30 @@ def _require_recipe(run: RunPaths, name: str, record: runs.Run, settings: Settin
         )
 
 
-def _require_one_model(
-    found: dict[tuple[str, str], Probabilities],
-    files: dict[tuple[str, str], Path],
-    record: runs.Run,
-    run: RunPaths,
-    settings: Settings,
-) -> None:
-    for key, p in found.items():
-        if p.iteration != record.iteration:
-            raise TinynetError(
-                f"{files[key]}: is of iteration {p.iteration}, the run ended at "
-                f"{record.iteration}; run '{_evaluation(run, *key, settings)}'"
-            )
+def _read_evaluation(
+    asked: EvaluationRequest, record: runs.Run, settings: Settings
+) -> Probabilities:
+    """Read a file of probabilities, and require that it is of the run's last weights."""
+    found = read_probabilities(asked.out, f"delete it and run '{_command(asked)}'")
+    if found.iteration != record.iteration:
+        raise TinynetError(
+            f"{asked.out}: is of iteration {found.iteration}, the run ended at "
+            f"{record.iteration}; run '{_command(asked)}'"
+        )
+    _require_images(found, asked, settings)
+    return found
 
 
-def _require_images(
-    found: dict[tuple[str, str], Probabilities],
-    files: dict[tuple[str, str], Path],
-    run: RunPaths,
-    settings: Settings,
-) -> None:
+def _require_images(found: Probabilities, asked: EvaluationRequest, settings: Settings) -> None:
     """Raise TinynetError where a file is of other images: ``evaluate --data`` writes the same."""
-    counts = settings.data.get("counts", {})
-    for key, p in found.items():
-        count = sample_of(key[0], settings) or counts.get(key[0])
-        if count is not None and (not p.labelled or len(p.labels) != count):
-            what = "labelled images" if p.labelled else "images without labels"
-            raise TinynetError(
-                f"{files[key]}: is of {len(p.labels):,} {what}, not of the {count:,} of these "
-                f"results; delete it and run '{_evaluation(run, *key, settings)}'"
-            )
+    count = asked.sample or settings.data.get("counts", {}).get(asked.split)
+    if count is not None and (not found.labelled or len(found.labels) != count):
+        what = "labelled images" if found.labelled else "images without labels"
+        raise TinynetError(
+            f"{asked.out}: is of {len(found.labels):,} {what}, not of the {count:,} of these "
+            f"results; delete it and run '{_command(asked)}'"
+        )
 
 
-def _evaluation(run: RunPaths, split: str, crop: str, settings: Settings) -> str:
-    """The command that makes one file of probabilities."""
-    words = ["tinynet", "evaluate", os.fspath(run.root), "--split", split]
-    words += ["--oversample"] if crop == OVERSAMPLE else []
-    sample = sample_of(split, settings)
-    return shlex.join(words + (["--sample", str(sample)] if sample else []))
+def _command(asked: EvaluationRequest) -> str:
+    return shlex.join(["tinynet", *asked.arguments])

@@ -19,8 +19,8 @@ from tinynet.dataset.paths import DataPaths
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
 from tinynet.experiment.stages import stage
 from tinynet.jobs import children
-from tinynet.predict.metrics import Metrics, score
-from tinynet.predict.probabilities import Probabilities, read_probabilities
+from tinynet.predict.metrics import Metrics
+from tinynet.predict.probabilities import read_probabilities
 from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
 from tinynet.study.paths import ExperimentPaths
@@ -198,10 +198,10 @@ def results(folders: Folders) -> list[Result]:
         logged = [r for r in read_history(paths.history) if "val_accuracy" in r]
         # the stages train for different lengths, without which their accuracies mislead
         label = f"{_label(training)}, {logged[-1]['iteration']} iterations"
-        rows.append(Result(label, logged[-1]["val_accuracy"], _score(many), many.views))
+        rows.append(Result(label, logged[-1]["val_accuracy"], many.metrics, many.views))
     mean = read_probabilities(folders.results / "val_10crop.npz", AGAIN)
     members = sum(training.member for training in TRAININGS)
-    rows.append(Result(f"ensemble of {members}", None, _score(mean), mean.views))
+    rows.append(Result(f"ensemble of {members}", None, mean.metrics, mean.views))
     return rows
 
 
@@ -211,10 +211,6 @@ def passes(folders: Folders) -> dict[int, float]:
     return {
         number: length * BATCH_SIZE / images for number, length in lengths(folders, None).items()
     }
-
-
-def _score(found: Probabilities) -> Metrics:
-    return score(found.probabilities, found.labels)
 
 
 def histories(folders: Folders) -> dict[str, list[Record]]:

@@ -31,7 +31,7 @@ from tinynet.experiment import generate
 from tinynet.experiment.paths import WARM_UP
 from tinynet.experiment.solvers import batch_size
 from tinynet.jobs.job_list import Job
-from tinynet.predict.probabilities import OVERSAMPLE
+from tinynet.predict.evaluate import EvaluationRequest
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
 from tinynet.study import collect
@@ -145,10 +145,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
             continue
         if known is not None and _will_be_taken_over(request.folders, training.run, known):
             continue
-        path = training.solver.with_name("train_val.prototxt")
-        net = text.parse(files[path], schema.NetParameter, os.fspath(path))
-        where = os.fspath(training.solver)
-        solver = text.parse(files[training.solver], schema.SolverParameter, where)
+        net, solver = _net_and_solver(training, files)
         one = cost(training.run, net, solver, evaluated)
         whole = replace(one, batch=one.batch * request.overrides.solvers)
         found.append(Planned(whole, net, solver))
@@ -171,6 +168,25 @@ def collect_finished(folders: Folders, settings: Settings) -> list[str]:
         for name in planned_runs(settings)
         if collect.collect(RunPaths(folders.runs / name), name, folders.results, settings)
     ]
+
+
+def evaluations_left(
+    folders: Folders, settings: Settings, data: Path
+) -> Iterator[EvaluationRequest]:
+    """The missing evaluations of every finished run that the results do not hold yet.
+
+    A job of the list evaluates what it has trained; a run that was trained by ``tinynet train``
+    alone, or by an earlier release that evaluated less, has some left.  ``data``: the converted
+    folder that the images are read from.
+    """
+    for name in planned_runs(settings):
+        run = RunPaths(folders.runs / name)
+        record = runs.load(run.run_json)
+        is_there = folders.results.scores(name).exists()
+        if record is not None and record.state == runs.FINISHED and not is_there:
+            for asked in collect.evaluations(run, settings, data):
+                if not asked.out.exists():
+                    yield asked
 
 
 def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settings:
@@ -249,6 +265,16 @@ def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], 
     return files, epochs
 
 
+def _net_and_solver(
+    training: Training, files: Mapping[Path, str]
+) -> tuple[schema.NetParameter, schema.SolverParameter]:
+    """A training's prototxt, read from the generated ``files``."""
+    path = training.solver.with_name("train_val.prototxt")
+    net = text.parse(files[path], schema.NetParameter, os.fspath(path))
+    where = os.fspath(training.solver)
+    return net, text.parse(files[training.solver], schema.SolverParameter, where)
+
+
 def _require_stages_of_found(request: DissectionRequest) -> None:
     names = [net.name for net in nets(request) if not net.is_ensemble]
     for name in request.found:
@@ -264,11 +290,7 @@ def _require_stages_of_found(request: DissectionRequest) -> None:
 
 def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[tuple[str, Recipe]]:
     for training in trainings:
-        path = training.solver.with_name("train_val.prototxt")
-        net = text.parse(files[path], schema.NetParameter, os.fspath(path))
-        solver = text.parse(
-            files[training.solver], schema.SolverParameter, os.fspath(training.solver)
-        )
+        net, solver = _net_and_solver(training, files)
         beside = training.solver.with_name(WARM_UP)
         warm_up = None
         if beside in files:
@@ -279,7 +301,7 @@ def _recipes(trainings: list[Training], files: Mapping[Path, str]) -> Iterator[t
 def _job(training: Training, request: DissectionRequest, settings: Settings, data: Path) -> Job:
     folders = request.folders
     stage_name, name = training.run.split("/")
-    run = os.fspath(RunPaths.of(folders.runs, stage_name, name).root)
+    run = RunPaths.of(folders.runs, stage_name, name)
     train = [
         *("train", *training.arguments, "--runs", os.fspath(folders.runs), "--name", name),
         *("--quiet", *request.engine),
@@ -287,14 +309,10 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
     if request.overrides.solvers > 1:
         train += ["--solvers", str(request.overrides.solvers)]
     commands = [tuple(train)]
-    for split_name, crop in collect.wanted(settings):
-        crops = ("--oversample",) if crop == OVERSAMPLE else ()
-        sample = collect.sample_of(split_name, settings)
-        part = ("--sample", str(sample)) if sample else ()
-        # a run that was trained before the data moved records their old place
-        where = ("--data", os.fspath(data), *request.engine)
-        commands.append(("evaluate", run, "--split", split_name, *crops, *part, *where))
+    # a run that was trained before the data moved records their old place
+    where = ("--data", os.fspath(data), *request.engine)
+    commands += [(*asked.arguments, *where) for asked in collect.evaluations(run, settings)]
     pack = () if request.pack is None else ("--pack", os.fspath(request.pack))
     commands.append(("dissect", "--collect", *(request.collect or folders.options), *pack))
     scores = folders.results.scores(training.run)
-    return Job(f"{stage_name}-{name}", tuple(commands), Path(run), leaves=scores)
+    return Job(f"{stage_name}-{name}", tuple(commands), run.root, leaves=scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tinynet.experiment.hyperparameters import MEMBERS
 from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.experiment.variants import variant
 from tinynet.predict.ensemble import Member, average, require_agreement
-from tinynet.predict.metrics import is_right, score
+from tinynet.predict.metrics import is_right
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
 from tinynet.study.collect import read_row
@@ -32,7 +32,7 @@ from tinynet.study.results import (
     Subset,
 )
 from tinynet.study.settings import Settings, read_settings
-from tinynet.study.statistics import bootstrap_mean, deviation, t_interval, unpaired_interval
+from tinynet.study.statistics import bootstrap_mean, t_interval, unpaired_interval
 
 BySeed = dict[int, np.ndarray]  # seed → 1.0 where an image was right, 0.0 where it was wrong
 
@@ -178,7 +178,7 @@ def ensemble_scores(
         "gain_over_mean": Estimate(
             float(over_mean.mean()), seeds, by_image=bootstrap_mean(over_mean)
         ),
-        "deviation": deviation([float(single.mean()) for single in singles]),
+        "deviation": stdev([float(single.mean()) for single in singles]),
     }
     if len(reported) <= MAX_MEMBERS:
         out |= _subsets(reported, tuning, float(right.mean()))
@@ -239,7 +239,7 @@ def _subset_scores(members: list[Member]) -> SubsetScores:
 def _score_of(members: list[Member]) -> Score:
     require_agreement(members, oversample=True)
     mean = average(members)
-    return Score(**asdict(score(mean.probabilities, mean.labels)), views=mean.views)
+    return Score(**asdict(mean.metrics), views=mean.views)
 
 
 def _of_values(values: dict[int, float]) -> Estimate:
@@ -249,7 +249,7 @@ def _of_values(values: dict[int, float]) -> Estimate:
         mean=fmean(found),
         seeds=list(values),
         by_seed=t_interval(found),
-        deviation=deviation(found) if len(found) > 1 else None,
+        deviation=stdev(found) if len(found) > 1 else None,
     )
 
 

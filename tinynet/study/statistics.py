@@ -14,8 +14,8 @@ independent samples.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -63,12 +63,6 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
         return None
     from scipy import stats
 
-    mean = math.fsum(values) / len(values)
-    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * deviation(values) / len(values) ** 0.5
+    mean = fmean(values)
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return mean - half, mean + half
-
-
-def deviation(values: Sequence[float]) -> float:
-    """Standard deviation of a sample (n − 1 in the denominator) of at least two values."""
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
