@@ -114,7 +114,8 @@ def test_the_exit_status_says_whether_something_still_trained(
     ("arguments", "says"),
     [
         (("absent",), "absent: no such folder"),
-        ((".", "--only", "curves"), "leave --only out"),
+        ((".", "--only", "curves"), "leave out --only"),
+        ((".", "--stage", "1"), "leave out --only, --stage, --image"),
         ((".", "--out", "x.png"), "the page is an .html file"),
         ((".", "--every", "0"), "--every"),
     ],

@@ -204,9 +204,9 @@ def split(
 )
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder for the data set.")
 @click.option("--classes", type=int, default=20, help="Classes, 2 to 400.")
-@click.option("--train-per-class", type=int, default=75, help="Images of each.")
-@click.option("--val-per-class", type=int, default=50, help="Images of each.")
-@click.option("--test-per-class", type=int, default=10, help="Images of each.")
+@click.option("--train-per-class", type=int, default=75, help="Training images of a class.")
+@click.option("--val-per-class", type=int, default=50, help="Validation images of a class.")
+@click.option("--test-per-class", type=int, default=10, help="Test images of a class.")
 @click.option("--seed", type=shared_options.SEED, default=1, help="Seed of the drawing.")
 @_OVERWRITE
 def synthesize(out: Path, seed: int, overwrite: bool, **sizes: int) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _FEW = 5  # passes; with fewer, stage 3 has not caught up with stage 1
 
 
-@click.command(epilog=shared_options.example("tinynet demo tiny-imagenet-20.zip --out demo20"))
+@click.command(
+    epilog=shared_options.example("tinynet demo", "tinynet demo data/shapes --out demo2")
+)
 @click.argument("dataset", required=False, type=GivenPath(exists=True))
 @click.option(
     "--out", type=FOLDER, default=Path("demo"), help="Everything that the demo makes goes here."

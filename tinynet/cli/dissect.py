@@ -57,7 +57,7 @@ HOLD_OUT = 0.1
     "variants",
     multiple=True,
     metavar="NAME",
-    help="A variant, too (may be given again).",
+    help="A variant, too, of those in 'tinynet generate --help' (may be given again).",
 )
 @click.option(
     "--overrides",

@@ -11,7 +11,7 @@ from tinynet.cli.click_extensions import PATH
 
 
 @click.command(
-    epilog=shared_options.example("tinynet draw googlenet/deploy.prototxt googlenet.svg")
+    epilog=shared_options.example("tinynet draw prototxt/stage7_dropout2/deploy.prototxt net.svg")
 )
 @click.argument("prototxt", type=PATH, metavar="PROTOTXT")
 @click.argument("out", type=PATH, metavar="[OUT.svg|OUT.png]", required=False)

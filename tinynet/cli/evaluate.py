@@ -73,7 +73,7 @@ def split_option(default: str) -> shared_options.Option:
     metavar="N|best",
     help="The snapshot of iteration N, or the best by the training's validation accuracy.",
 )
-@click.option("--weights", type=PATH, metavar="FILE", help="Any .caffemodel.")
+@click.option("--weights", type=PATH, metavar="FILE", help="A .caffemodel in place of a snapshot.")
 @engine_options
 @click.option("--again", is_flag=True, help="Compute again what is there for the same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")

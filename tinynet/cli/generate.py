@@ -21,7 +21,7 @@ from tinynet.experiment.overrides import SearchedValues, read_overrides
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, Stage, stage
-from tinynet.experiment.variants import variant
+from tinynet.experiment.variants import PREFIX, VARIANTS, variant
 
 NAMED_OTHERWISE = {"random_seed": "--seed"}  # as every other command calls it
 # fields that name nets, and what Caffe has replaced: every other field of the solver has its option
@@ -31,7 +31,8 @@ NO_OPTION = {"net", "train_net", "test_net", "solver_type", "weights"}
 def _solver_option(field: schema.Field) -> shared_options.Option:
     flag = "--" + field.name.replace("_", "-")
     default = f", Caffe's default {field.default}" if field.default else ""
-    help_line = f"The solver's {field.name}{default}."
+    again = " (may be given again)" if field.repeated else ""
+    help_line = f"The solver's {field.name}{default}{again}."
     if field.kind == "bool":
         return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=help_line)
     kind: Any = click.STRING
@@ -89,7 +90,8 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     "variants",
     multiple=True,
     metavar="NAME",
-    help="A variant of a stage instead, by name (may be given again).",
+    help="A variant of a stage instead (may be given again): "
+    f"{', '.join(each.name.removeprefix(PREFIX) for each in VARIANTS)}.",
 )
 @click.option(
     "--classes",

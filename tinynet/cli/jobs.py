@@ -182,7 +182,7 @@ def _words(text: str, option: str) -> list[str]:
     default=0,
     help="Leave N free GPUs (or cores) to others, and give up GPUs for that.",
 )
-@click.option("--bind", is_flag=True, help="Bind each process to its own cores.")
+@click.option("--bind", is_flag=True, help="On the CPU: bind each process to its own cores.")
 @click.option(
     "--gpu-memory",
     "memory",
@@ -258,8 +258,8 @@ def _slots(
 )
 @LIST
 @click.argument("names", nargs=-1, required=True, metavar="JOB...")
-@click.option("--gpu", type=click.IntRange(min=0), help="On GPU N.")
-@click.option("--cpu", is_flag=True, help="On the CPU.")
+@shared_options.gpu("On")
+@shared_options.cpu("On")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for each job.")
 @_RETRY
 @_JSON

@@ -91,8 +91,8 @@ def report(
     from tinynet.report.report_data import ReportData, collect
 
     if watch:
-        if only is not None:
-            raise UsageError("--watch writes a page of curves; leave --only out")
+        if only is not None or stage is not None or image is not None:
+            raise UsageError("--watch writes a page of curves; leave out --only, --stage, --image")
         return _watch(sources, out or Path("report.html"), every)
     for name, given, its in (
         ("--stage", stage is not None, "architecture"),

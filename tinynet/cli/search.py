@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 )
 @click.argument("data", required=False, type=PATH)
 @click.option("--stage", "number", type=int, help="Which stage, 1 to 7.")
-@click.option("--variant", "variant_name", metavar="NAME", help="A variant instead.")
+@click.option(
+    "--variant", "variant_name", metavar="NAME", help="A variant instead, of 'generate --help'."
+)
 @click.option(
     "--out",
     type=PATH,
