@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,58 @@ def test_a_file_system_without_locks_is_reported_at_once(
     monkeypatch.setattr(files.fcntl, "flock", refuse)
     with pytest.raises(OSError, match=r"Function not implemented: .*\.lock"), files.locked(lock):
         pass
+
+
+def test_a_lock_file_that_is_removed_during_the_wait_is_not_taken_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "list/locks/.lock"
+    flock, descriptors = files.fcntl.flock, []
+
+    def removed_during_the_wait(descriptor: int, kind: int) -> None:
+        descriptors.append(descriptor)
+        if len(descriptors) == 1:
+            lock.unlink()
+            lock.parent.rmdir()
+        flock(descriptor, kind)
+
+    monkeypatch.setattr(files.fcntl, "flock", removed_during_the_wait)
+    with pytest.raises(KeyError), files.locked(lock):
+        assert len(descriptors) == 2 and files.is_at(lock, descriptors[-1])
+        assert files.is_locked(lock), "a third process could take the same lock"
+        raise KeyError
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_first_user_of_a_list_removes_its_lock_file_only_while_it_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "list/locks/.lock"
+    waits, ended = threading.Event(), threading.Event()
+    flock, unlink = files.fcntl.flock, Path.unlink
+    seen: list[bool] = []
+
+    def noted_flock(descriptor: int, kind: int) -> None:
+        if threading.current_thread() is second:
+            waits.set()
+        flock(descriptor, kind)
+
+    def noted_unlink(path: Path) -> None:
+        seen.append(files.is_locked(path))
+        unlink(path)
+
+    def use() -> None:
+        with files.locked(lock):
+            seen.append(files.is_locked(lock))
+            ended.set()
+
+    second = threading.Thread(target=use)
+    monkeypatch.setattr(files.fcntl, "flock", noted_flock)
+    monkeypatch.setattr(Path, "unlink", noted_unlink)
+    with pytest.raises(KeyError), files.locked(lock):
+        second.start()
+        waits.wait()
+        assert not ended.is_set()
+        raise KeyError
+    second.join()
+    assert ended.is_set() and seen == [True, True] and lock.is_file()

@@ -180,23 +180,54 @@ def locked(lock: Path) -> Iterator[None]:
     Raises OSError, with the name, on a file system without locks.
     """
     lock = Path(os.path.abspath(lock))
-    made = [folder for folder in lock.parents if not folder.exists()]
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    descriptor = None
     try:
-        descriptor = open_lock(lock)
-        try:
-            with name_in_errors(lock):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        while descriptor is None:
+            made = [folder for folder in lock.parents if folder in made or not folder.exists()]
+            descriptor = _wait_for(lock)
+        yield
     except BaseException:
         with contextlib.suppress(OSError):  # not empty: another process uses it
-            if made and os.listdir(lock.parent) == [lock.name]:
+            # only while we hold it: otherwise another process may have it by now
+            if descriptor is not None and made and os.listdir(lock.parent) == [lock.name]:
                 lock.unlink()
             for folder in made:
                 folder.rmdir()
         raise
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _wait_for(lock: Path) -> int | None:
+    """Take a lock; return its descriptor, or None if its file was removed while we waited."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = open_lock(lock)
+    except FileNotFoundError:
+        if lock.parent.exists():
+            raise
+        return None  # the folder was removed just after it was made
+    try:
+        with name_in_errors(lock):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        is_current = is_at(lock, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if is_current:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether ``path`` still names the open file: it was not moved, removed or replaced."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def open_lock(path: Path) -> int:
