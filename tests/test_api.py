@@ -11,6 +11,7 @@ import pytest
 
 import tinynet
 from tests.cli.command import run as command
+from tinynet.cli import train
 from tinynet.dataset.manifest import read_manifest
 from tinynet.errors import UsageError
 from tinynet.run import driver
@@ -89,6 +90,41 @@ def test_a_variant_is_trained_with_its_max_norm(
     tinynet.train("dropout_everywhere", runs=tmp_path)
     tinynet.train(7, runs=tmp_path)
     assert [request.max_norm for request in asked] == [4.0, None]  # as 'tinynet dissect' does
+
+
+def test_a_member_is_asked_for_where_the_stage_has_some_and_only_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingRequest] = []
+    monkeypatch.setattr(driver, "train", lambda request, say: asked.append(request))
+    with pytest.raises(UsageError, match="stage 8 has members 1 to 11: name one with .*member=1"):
+        tinynet.train(8)
+    with pytest.raises(UsageError, match="stage 8 has members 1 to 11, not 12"):
+        tinynet.train(8, member=12)
+    with pytest.raises(UsageError, match="stage 7 has no members: leave member 2 out"):
+        tinynet.train(7, member=2)
+    with pytest.raises(UsageError, match="member=2: .*solver.prototxt is a solver; stage 8 alone"):
+        tinynet.train("some/solver.prototxt", member=2)
+    assert not asked
+    tinynet.train(8, member=2, prototxt=tmp_path, runs=tmp_path)
+    assert asked[0].solver == tmp_path / "stage8_ensemble/member02/solver.prototxt"
+    assert asked[0].paths.root == tmp_path / "stage8_ensemble/member02"
+    assert "random_seed" not in asked[0].overrides
+
+
+def test_the_runs_of_a_linked_solver_lie_where_the_command_puts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingRequest] = []
+    monkeypatch.setattr(driver, "train", lambda request, say: asked.append(request))
+    (tmp_path / "net").mkdir()
+    (tmp_path / "linked").symlink_to("net")
+    solver = tmp_path / "linked/solver.prototxt"
+    solver.write_text("")
+    tinynet.train(solver, runs=tmp_path)
+    by_command = train.train.make_context("train", [str(solver), "--runs", str(tmp_path)])
+    del by_command.params["as_json"]
+    assert asked[0].paths == train.request_of(**by_command.params).paths
 
 
 def test_an_evaluation_equals_that_of_the_command(

@@ -30,7 +30,7 @@ from tinynet.predict.probabilities import Probabilities
 from tinynet.run import driver
 from tinynet.run import record as records
 from tinynet.run.log import Record, read_history
-from tinynet.run.paths import RUNS_ROOT, RunPaths
+from tinynet.run.paths import RUNS_ROOT, RunPaths, stage_of
 from tinynet.run.request import TrainingRequest
 
 if TYPE_CHECKING:
@@ -120,21 +120,24 @@ def train(
 ) -> Run:
     """Train a stage (a number), a variant (a name) or a solver.prototxt (a path); return the run.
 
-    A run that was begun resumes, and a finished one is returned as it is.  ``settings``: fields of
-    the solver.  ``on_record`` is called with each record of the history as it comes: iteration, lr,
-    train_loss, val_accuracy and so on.  Interrupting the kernel leaves a snapshot and raises
-    StoppedEarly.  Raises TinynetError where the training cannot start, fails or diverges.
+    ``member``: which one of stage 8, 1 to 11; it has a seed of its own.  A run that was begun
+    resumes, and a finished one is returned as it is.  ``settings``: fields of the solver.
+    ``on_record`` is called with each record of the history as it comes: iteration, lr, train_loss,
+    val_accuracy and so on.  Interrupting the kernel leaves a snapshot and raises StoppedEarly.
+    Raises UsageError where ``which`` and ``member`` do not go together, TinynetError where the
+    training cannot start, fails or diverges.
     """
     if isinstance(which, Path) or (isinstance(which, str) and which.endswith(".prototxt")):
-        solver = Path(which)
-        folder, default = solver.resolve().parent.name, f"seed{seed}"
-        max_norm = None
+        if member is not None:
+            raise UsageError(f"member={member}: {which} is a solver; stage 8 alone has members")
+        solver, max_norm = Path(which), None
+        folder = stage_of(solver)
     else:
         found = _net(which)
-        solver = StagePaths(Path(prototxt), found.name, member).solver
+        found.require_member(member)
+        solver, max_norm = StagePaths(Path(prototxt), found.name, member).solver, found.max_norm
         folder = found.name
-        default = f"seed{seed}" if member is None else member_name(member)
-        max_norm = found.max_norm
+    default = f"seed{seed}" if member is None else member_name(member)
     paths = RunPaths.of(Path(runs), folder, name or default)
     overrides = {key: str(value) for key, value in (settings or {}).items()}
     overrides["random_seed"] = str(seed)

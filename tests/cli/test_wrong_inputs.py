@@ -79,7 +79,7 @@ CASES = """
 1 train small/solver.prototxt --runs file.txt           leads through a file
 2 train missing.prototxt                                no such solver
 2 train --stage 1 --member 2                            stage 1 has no members
-2 train --stage 8                                       add --member 1 to --member 11
+2 train --stage 8                                       has members 1 to 11: name one
 2 evaluate nothing                                      no such run directory
 2 evaluate file.txt                                     is a file, and no run directory
 1 evaluate empty                                        is not a run directory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -157,7 +156,7 @@ def _target(
     """The solver file and the run directory that the arguments name."""
     from tinynet.experiment.paths import StagePaths, member_name
     from tinynet.experiment.stages import stage as stage_by_number
-    from tinynet.run.paths import RunPaths
+    from tinynet.run.paths import RunPaths, stage_of
 
     if (solver is None) == (stage is None):
         raise UsageError("name either --stage N or a SOLVER.prototxt")
@@ -173,17 +172,10 @@ def _target(
             if name is not None:
                 raise UsageError(f"--name {name}: {run.root} is a run, which resumes where it is")
             return run.solver, run
-        folder = Path(os.path.abspath(solver)).parent.name
-        return solver, RunPaths.of(runs, folder, name or f"seed{_seed(solver, overrides)}")
+        name = name or f"seed{_seed(solver, overrides)}"
+        return solver, RunPaths.of(runs, stage_of(solver), name)
     found = stage_by_number(stage)
-    if found.is_ensemble and member is None:
-        raise UsageError(
-            f"stage {stage} has {found.members} members: add --member 1 to --member {found.members}"
-        )
-    if member is not None and not (found.is_ensemble and 1 <= member <= found.members):
-        if not found.is_ensemble:
-            raise UsageError(f"stage {stage} has no members: leave --member {member} out")
-        raise UsageError(f"stage {stage} has members 1 to {found.members}, not {member}")
+    found.require_member(member)
     files = StagePaths(root, found.name, member)
     if member is not None:
         return files.solver, RunPaths.of(runs, found.name, name or member_name(member))

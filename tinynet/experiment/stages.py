@@ -161,6 +161,19 @@ class Stage:
         rows = "".join(f"<li><code>{html.escape(str(layer))}</code></li>" for layer in self.layers)
         return f"<b>{html.escape(self.heading)}</b>: {html.escape(self.change)}<ol>{rows}</ol>"
 
+    def require_member(self, member: int | None) -> None:
+        """Raise UsageError unless ``member`` is one of the stage, or None where it has none."""
+        if not self.is_ensemble:
+            if member is not None:
+                raise UsageError(f"stage {self.number} has no members: leave member {member} out")
+        elif member is None:
+            raise UsageError(
+                f"stage {self.number} has members 1 to {self.members}: name one with --member 1, "
+                "or member=1 in Python"
+            )
+        elif not 1 <= member <= self.members:
+            raise UsageError(f"stage {self.number} has members 1 to {self.members}, not {member}")
+
     def input_size(self, image_size: int) -> int:
         """Height and width of the net's input, in pixels."""
         return self.data.crop or image_size

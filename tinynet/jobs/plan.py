@@ -11,7 +11,8 @@ from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths, member_name
 from tinynet.experiment.stages import Stage, stage
 from tinynet.jobs.job_list import Job
-from tinynet.run.paths import RUNS_ROOT, RunPaths
+from tinynet.run import solver_files
+from tinynet.run.paths import RUNS_ROOT, RunPaths, stage_of
 
 ENSEMBLE = "ensemble"
 
@@ -46,20 +47,17 @@ def jobs_of_members(members: Sequence[int], options: Options) -> list[Job]:
     """One job per given member of stage 8, and one that averages them."""
     found = stage(8)
     for member in members:
-        if not 1 <= member <= found.members:
-            raise UsageError(f"the ensemble has members 1 to {found.members}, not {member}")
+        found.require_member(member)
     return list(_ensemble(found, members, options))
 
 
 def jobs_of_solver(solver: Path, seeds: Sequence[int], options: Options) -> list[Job]:
     """One job per seed; without seeds, one job with the solver's own seed."""
-    folder = Path(os.path.abspath(solver)).parent.name
+    folder = stage_of(solver)
     what = [os.fspath(solver)]
     if seeds:
         return [_training(solver, what, folder, f"seed{seed}", seed, options) for seed in seeds]
-    from tinynet.run.solver_files import load
-
-    seed = int(load(solver)[0].random_seed)
+    seed = int(solver_files.load(solver)[0].random_seed)
     return [_training(solver, what, folder, f"seed{seed}", None, options)]
 
 

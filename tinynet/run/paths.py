@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from tinynet.dataset.paths import SPLITS
 from tinynet.experiment.paths import WARM_UP
 
 RUNS_ROOT = Path("runs")
+
+
+def stage_of(solver: Path) -> str:
+    """The name under which the runs of a bare solver file lie: that of its folder."""
+    return Path(os.path.abspath(solver)).parent.name
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class RunPaths:
 
     @classmethod
     def of(cls, runs: Path, stage: str, name: str) -> RunPaths:
-        """``RUNS/STAGE/NAME``; for a bare solver file STAGE is the name of its folder."""
+        """``RUNS/STAGE/NAME``; for a bare solver file STAGE is ``stage_of`` it."""
         return cls(runs / stage / name)
 
     @property
