@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -162,40 +161,6 @@ def test_a_file_system_without_locks_is_named(
     monkeypatch.setattr(files.fcntl, "flock", refuse)
     with pytest.raises(OSError, match="No locks available.*a.lock"):
         claim(folder, job("a"), read(folder))
-
-
-def old_attempt(folder: Path, number: int, **content: object) -> None:
-    """Write an attempt as earlier versions did, with one file per attempt."""
-    path = folder / f"attempts/a/{number:04d}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    begun = {"host": "far", "pid": 7, "boot": "b", "locked": True, "started": "2025-01-01"}
-    path.write_text(json.dumps({**begun, "digest": job("a").digest(), **content}))
-
-
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        ({"ended": "2025-01-02", "status": 0, "message": "", "iteration": None}, "done"),
-        ({"ended": "2025-01-02", "status": 1, "message": "no luck"}, "failed"),
-        ({"ended": "2025-01-02", "status": 75, "message": "", "iteration": 40}, "stopped"),
-        ({}, "stopped"),
-        ({"ended": "2025-01-02", "status": 0, "digest": "of other commands"}, "waiting"),
-    ],
-)
-def test_attempts_recorded_by_an_earlier_version_are_read(
-    folder: Path, content: dict[str, object], name: str
-) -> None:
-    add_jobs(folder, [job("a")])
-    old_attempt(folder, 9, ended="2025-01-01", status=1)
-    old_attempt(folder, 10, **content)
-    assert state(folder) == name
-    claimed = claim(folder, job("a"), read(folder), again=True)
-    assert (claimed is None) is (name == "done")
-    if claimed is not None:
-        assert claimed.number == 11 and claimed.previous is not None
-        assert claimed.previous.iteration == content.get("iteration")
-        claimed.finish(0)
-        assert state(folder) == "done"
 
 
 def test_a_claim_that_fails_on_a_full_disk_leaves_nothing(

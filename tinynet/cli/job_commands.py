@@ -59,11 +59,10 @@ def common_fault(folder: Path, again: bool) -> str | None:
     from tinynet.jobs.job_list import read
 
     found, known = read(folder), states.states(folder)
-    wanted = (states.WAITING, states.STOPPED, *((states.FAILED,) if again else ()))
     ready = [
         job
         for job in found.jobs
-        if known[job.name].name in wanted and not states.blocked_by(job, known)
+        if known[job.name].is_open(again) and not states.blocked_by(job, known)
     ]
     if not found.directory.is_dir() or not ready:
         return None

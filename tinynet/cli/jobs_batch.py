@@ -116,11 +116,10 @@ def _batch(
         raise UsageError(f"--time {time}: leaves no time to work before the --warning {warning} s")
     found = job_list.read(folder)
     known = states.states(folder)
-    wanted = (states.WAITING, states.STOPPED, *((states.FAILED,) if retry else ()))
-    left = [job for job in found.jobs if known[job.name].name in wanted]
+    left = [job for job in found.jobs if known[job.name].is_open(retry)]
     for state in (states.RUNNING, states.FAILED):
         others = [job for job in found.jobs if known[job.name].name == state]
-        if others and state not in wanted:
+        if others and not known[others[0].name].is_open(retry):
             more_to_do = "; --retry takes them too" if state == states.FAILED else ""
             say(f"left out, {state}: {job_list.named(others)}{more_to_do}")
     if not left:

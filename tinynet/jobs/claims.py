@@ -81,8 +81,7 @@ def _begin(
         if not files.try_lock(descriptor):
             return None
     previous = states.last_attempt(paths.root, job)
-    state = states.after_attempt(job, previous, False, found).name
-    if state not in (states.WAITING, states.STOPPED) and not (again and state == states.FAILED):
+    if not states.after_attempt(job, previous, False, found).is_open(again):
         return None
     attempt = Attempt(
         number=1 if previous is None else previous.number + 1,

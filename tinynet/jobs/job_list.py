@@ -83,10 +83,6 @@ class ListPaths:
     def state(self, name: str) -> Path:
         return self.root / "states" / f"{name}.json"
 
-    def attempts(self, name: str) -> Path:
-        """The folder to which earlier versions wrote a file for every attempt."""
-        return self.root / "attempts" / name
-
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet import files
@@ -42,6 +42,10 @@ class State:
     message: str = ""
     attempt: Attempt | None = None
 
+    def is_open(self, again: bool) -> bool:
+        """Whether a job in this state is still to be begun; ``again``: also one that has failed."""
+        return self.name in (WAITING, STOPPED) or (again and self.name == FAILED)
+
 
 def states(folder: Path) -> dict[str, State]:
     """The state of every job of the list in ``folder``, by name, in the list's order."""
@@ -67,19 +71,12 @@ def last_attempt(folder: Path, job: Job) -> Attempt | None:
 
     A state file that cannot be read counts as an attempt that died.
     """
-    paths = ListPaths(folder)
-    path, number = paths.state(job.name), 0
-    if not path.exists():  # earlier versions wrote a file for every attempt
-        numbers = [int(old.stem) for old in paths.attempts(job.name).glob("[0-9]*.json")]
-        if not numbers:
-            return None
-        number = max(numbers)
-        path = paths.attempts(job.name) / f"{number:04d}.json"
     try:
-        found = files.typed(Attempt, files.read_json(path))
+        return files.typed(Attempt, files.read_json(ListPaths(folder).state(job.name)))
+    except FileNotFoundError:
+        return None
     except (TinynetError, ValueError, OSError):
-        found = Attempt(1)
-    return replace(found, number=number or found.number)
+        return Attempt(1)
 
 
 def after_attempt(job: Job, attempt: Attempt | None, alive: bool, found: JobList) -> State:
