@@ -12,7 +12,7 @@ import pytest
 from tests.jobs.small_lists import job, state_names
 from tinynet import files
 from tinynet.errors import StoppedEarly, TinynetError, UsageError
-from tinynet.jobs import local, states
+from tinynet.jobs import children, local, states
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.job_list import Job, JobList, ListPaths
 from tinynet.jobs.slots import Cores, SingleSlot
@@ -197,6 +197,38 @@ def test_a_command_is_bound_to_its_cores_and_told_its_device(folder: Path) -> No
     log = (folder / "logs/a.log").read_text()
     assert f"on cores {core}\n$ tinynet train none.prototxt --cpu\n" in log
     assert "$ tinynet train none --cpu\n" in (folder / "logs/b.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("still_here", "where"),
+    [(True, "cores {core}"), (False, "any others, unbound")],
+)
+def test_a_command_whose_cores_are_taken_away_runs_on_what_is_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, still_here: bool, where: str
+) -> None:
+    """A cpuset that shrinks under the runner takes cores from its affinity."""
+    core, gone = min(os.sched_getaffinity(0)), 8000
+    bound: list[frozenset[int]] = []
+    start = children.start
+
+    def noted(*arguments: Any, **how: Any) -> Any:
+        bound.append(how["cores"])
+        return start(*arguments, **how)
+
+    monkeypatch.setattr(children, "start", noted)
+    add_jobs(folder, [job("a", "stages")])
+    said: list[str] = []
+    cores = [core, gone] if still_here else [gone]
+    assert local.run(folder, Cores(1, bind=True, cores=cores), said.append).complete
+    assert bound == [frozenset({core} if still_here else ())]
+    line = f"cores {gone} may no longer be used; runs on {where.format(core=core)}"
+    assert said.count(f"a: {line}") == 1
+    assert f"tinynet: {line}\n" in (folder / "logs/a.log").read_text()
+
+
+def test_a_command_starts_although_its_cores_are_taken_away_just_before(folder: Path) -> None:
+    child = children.start(["--version"], None, cores=[8000])
+    assert child.wait() == 0
 
 
 def test_earlier_failures_are_reported_with_the_option_that_retries_them() -> None:

@@ -63,7 +63,8 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
         if cores and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, cores)
+            with contextlib.suppress(OSError):  # a cpuset has just taken all of them away
+                os.sched_setaffinity(0, cores)
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(name, signal.SIG_DFL)  # bash ignores some for its background processes
 

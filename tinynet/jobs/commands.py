@@ -7,15 +7,17 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from tinynet.engine import control_groups
 from tinynet.engine.failures import who_killed
+from tinynet.engine.processor import affinity
 from tinynet.jobs import children
 from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
-from tinynet.jobs.slots import Slot
+from tinynet.jobs.slots import Slot, ranges
 from tinynet.jobs.states import STOPPED_STATUS
 from tinynet.run.record import now
 
@@ -27,10 +29,19 @@ _LONGEST_MESSAGE = 400
 class Commands:
     """Runs a claimed job from its first command to its last."""
 
-    def __init__(self, job: Job, claim: Claim, slot: Slot, directory: Path, log: Path) -> None:
+    def __init__(
+        self,
+        job: Job,
+        claim: Claim,
+        slot: Slot,
+        directory: Path,
+        log: Path,
+        say: Callable[[str], None],
+    ) -> None:
         self.job = job
         self.claim = claim
         self.slot = slot
+        self._say = say
         self._directory = directory
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log: IO[bytes] = log.open("ab")
@@ -52,7 +63,7 @@ class Commands:
                 directory=self._directory,
                 environment=self.slot.environment,
                 descriptors=(self.claim.descriptor, *self.slot.descriptors),
-                cores=self.slot.cores,
+                cores=self._cores(),
             )
         except OSError as error:
             self._write(f"tinynet: cannot start: {error}\n")
@@ -63,6 +74,16 @@ class Commands:
         """The options that give the current command its device."""
         is_together = self.job.solvers > 1 and self.job.commands[self._number][0] == "train"
         return (self.slot.together if is_together else ()) or self.slot.arguments
+
+    def _cores(self) -> frozenset[int]:
+        """The slot's cores, without those that a cpuset has taken away from us since."""
+        left = self.slot.cores & {*affinity()}
+        if left != self.slot.cores:
+            gone = f"cores {ranges(self.slot.cores - left)} may no longer be used"
+            said = f"{gone}; runs on {f'cores {ranges(left)}' if left else 'any others, unbound'}"
+            self._write(f"tinynet: {said}\n")
+            self._say(f"{self.job.name}: {said}")
+        return left
 
     def poll(self) -> int | None:
         """Start the next command if one has ended; return the job's exit status once it is over."""

@@ -291,9 +291,8 @@ class _Runner:
         return [job for job in self._jobs() if known[job.name].name != states.DONE]
 
     def _is_ready(self, job: Job, known: dict[str, State]) -> bool:
-        state = known[job.name].name
-        wanted = state in (states.WAITING, states.STOPPED) or job.name in self._again
-        return wanted and job.name not in self._left_alone and not states.blocked_by(job, known)
+        is_open = known[job.name].is_open(again=job.name in self._again)
+        return is_open and job.name not in self._left_alone and not states.blocked_by(job, known)
 
     def _begin(self, job: Job, slot: Slot) -> bool:
         taken = claim(self._folder, job, self._list, again=job.name in self._again)
@@ -301,7 +300,7 @@ class _Runner:
             return False
         log = ListPaths(self._folder).log(job.name)
         try:
-            commands = Commands(job, taken, slot, self._list.directory, log)
+            commands = Commands(job, taken, slot, self._list.directory, log, self._say)
         except BaseException:
             taken.abandon()
             raise

@@ -5,7 +5,7 @@ Those that are GPUs are in ``gpus``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -109,11 +109,12 @@ def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Slo
     mine = frozenset(cores[first : first + each])
     threads = environment.at_most(len(mine))
     if bind:
-        return Slot(f"cores {_ranges(mine)}", ("--cpu",), environment=threads, cores=mine)
+        return Slot(f"cores {ranges(mine)}", ("--cpu",), environment=threads, cores=mine)
     return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), environment=threads)
 
 
-def _ranges(cores: frozenset[int]) -> str:
+def ranges(cores: Collection[int]) -> str:
+    """``0-3,6`` of the cores 0, 1, 2, 3 and 6."""
     parts: list[list[int]] = []
     for core in sorted(cores):
         if parts and core == parts[-1][-1] + 1:
