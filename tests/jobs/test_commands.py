@@ -16,7 +16,7 @@ def begun(folder: Path, output: str) -> Commands:
     """A job without a started process, whose log holds ``output``."""
     claim: Any = None
     job = Job("one", (("train",),))
-    commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log")
+    commands = Commands(job, claim, Slot("core 0", (), {}), folder, folder / "log", print)
     (folder / "log").write_text(output)
     return commands
 

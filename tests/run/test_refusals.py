@@ -130,4 +130,5 @@ def test_a_resume_that_cannot_write_leaves_the_prototxt_unchanged(folder: Path) 
 
 def test_stage_8_without_a_member_lists_the_members(folder: Path) -> None:
     child = train(folder, "--stage", "8")
-    assert child.returncode == 2 and "--member 1 to --member 11" in last_line(child)
+    assert child.returncode == 2
+    assert "stage 8 has members 1 to 11: name one with --member 1" in last_line(child)
