@@ -10,7 +10,7 @@ import torch
 
 import tinynet.torchcaffe as caffe
 from tests.torchcaffe.small_nets import GAUSSIAN, one, x_of
-from tinynet.torchcaffe import window_products
+from tinynet.torchcaffe import avx512, window_products
 
 
 def _reference(
@@ -49,10 +49,25 @@ def _reference(
 @pytest.mark.parametrize("budget", [1, 4_000])
 @pytest.mark.parametrize(("narrow", "wide"), [(0, 1), (0, 1 << 30), (1 << 30, 1)])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("wide_vectors", [False, True])
 def test_gathered_windows_give_the_gradient_for_any_cache_size(
-    count, channels, outputs, size, kernel, stride, budget, narrow, wide, order, monkeypatch
+    count,
+    channels,
+    outputs,
+    size,
+    kernel,
+    stride,
+    budget,
+    narrow,
+    wide,
+    order,
+    wide_vectors,
+    monkeypatch,
 ) -> None:
+    """By the BLAS as well as by windows of 1×1, whatever this processor would take."""
+    monkeypatch.setattr(avx512, "available", lambda: wide_vectors)
     monkeypatch.setattr(window_products, "_BYTES", budget)
+    monkeypatch.setattr(window_products, "_BYTES_WITH_AVX512", budget)
     monkeypatch.setattr(window_products, "_NARROW", narrow)
     monkeypatch.setattr(window_products, "_WIDE", wide)
     monkeypatch.setattr(window_products, "_OUTPUTS", wide)

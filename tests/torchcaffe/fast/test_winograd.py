@@ -7,6 +7,7 @@ import torch
 
 from tests.torchcaffe.fast import plain_convolution
 from tests.torchcaffe.fast.plain_convolution import drawn
+from tinynet.torchcaffe import avx512
 from tinynet.torchcaffe.fast import winograd
 
 _KERNEL = (3, 3)
@@ -39,7 +40,10 @@ def test_with_the_channels_of_training_it_rounds_no_worse_than_the_plain_formula
     plain_convolution.assert_rounds_no_worse(winograd, given)
 
 
-def test_the_choice_depends_only_on_shapes_and_device() -> None:
+def test_the_choice_depends_only_on_shapes_device_and_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(avx512, "available", lambda: False)
     images = torch.zeros(512, 128, 6, 6)
     assert winograd.suits(images, (512, 128, 4, 4), backward=False)
     assert winograd.suits(images[:, :64], (512, 64, 4, 4), backward=True)
@@ -49,3 +53,5 @@ def test_the_choice_depends_only_on_shapes_and_device() -> None:
     assert not winograd.suits(images[:1], (1, 128, 4, 4), backward=True)
     assert not winograd.suits(images.to("meta"), (512, 128, 4, 4), backward=True)
     assert not winograd.suits(images.bfloat16(), (512, 128, 4, 4), backward=True)
+    monkeypatch.setattr(avx512, "available", lambda: True)
+    assert not winograd.suits(images, (512, 128, 4, 4), backward=False)

@@ -7,6 +7,7 @@ import torch
 
 from tests.torchcaffe.fast import plain_convolution
 from tests.torchcaffe.fast.plain_convolution import drawn
+from tinynet.torchcaffe import avx512
 from tinynet.torchcaffe.fast import winograd_rows
 
 _SHAPES = [
@@ -43,7 +44,10 @@ def test_with_the_channels_of_training_it_rounds_no_worse_than_the_plain_formula
     plain_convolution.assert_rounds_no_worse(winograd_rows, given)
 
 
-def test_the_choice_depends_only_on_shapes_and_device() -> None:
+def test_the_choice_depends_only_on_shapes_device_and_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(avx512, "available", lambda: False)
     images = torch.zeros(32, 50, 30, 30)
     assert winograd_rows.suits(images, (32, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(images, (32, 100, 26, 28), [3, 5])
@@ -54,3 +58,5 @@ def test_the_choice_depends_only_on_shapes_and_device() -> None:
     assert not winograd_rows.suits(images[:1], (1, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(images.to("meta"), (32, 100, 26, 26), [5, 5])
     assert not winograd_rows.suits(images.bfloat16(), (32, 100, 26, 26), [5, 5])
+    monkeypatch.setattr(avx512, "available", lambda: True)
+    assert not winograd_rows.suits(images, (32, 100, 26, 26), [5, 5])

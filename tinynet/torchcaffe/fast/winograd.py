@@ -25,6 +25,8 @@ from __future__ import annotations
 
 import torch
 
+from tinynet.torchcaffe import avx512
+
 # of V and M at a time, so that they stay in the last-level cache
 _BYTES = 12 << 20
 # the BLAS computes this many columns at a time; with a remainder it is slower than the plain way
@@ -39,9 +41,10 @@ _TILES = 1024
 def suits(images: torch.Tensor, shape: tuple[int, ...], backward: bool) -> bool:
     """Whether this is the fast way to compute N×O×h×w outputs of ``shape``.
 
-    It depends on shapes and device alone, so that the same net always rounds the same way.
+    It depends on shapes and device alone, so that the same net always rounds the same way.  Where
+    plain convolution has AVX-512 and the BLAS has not, it is never faster.
     """
-    if images.device.type != "cpu" or images.dtype != torch.float32:
+    if avx512.available() or images.device.type != "cpu" or images.dtype != torch.float32:
         return False
     count, outputs, height, width = shape
     channels = images.shape[1]

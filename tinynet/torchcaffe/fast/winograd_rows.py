@@ -24,6 +24,8 @@ from typing import NamedTuple
 
 import torch
 
+from tinynet.torchcaffe import avx512
+
 # of a block's sums of rows, so that they stay in the last-level cache
 _BYTES = 3 << 20
 # images in one matrix product; with fewer, threads wait for each other more often
@@ -64,9 +66,10 @@ _TERMS = (
 def suits(images: torch.Tensor, shape: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
     """Whether this is the fast way to compute N×O×h×w outputs of ``shape``.
 
-    It depends on shapes and device alone, so that the same net always rounds the same way.
+    It depends on shapes and device alone, so that the same net always rounds the same way.  Where
+    plain convolution has AVX-512 and the BLAS has not, it is never faster.
     """
-    if images.device.type != "cpu" or images.dtype != torch.float32:
+    if avx512.available() or images.device.type != "cpu" or images.dtype != torch.float32:
         return False
     count, outputs, height, width = shape
     return (
