@@ -64,10 +64,10 @@ def test_gathered_windows_give_the_gradient_for_any_cache_size(
     wide_vectors,
     monkeypatch,
 ) -> None:
-    """By the BLAS as well as by windows of 1×1, whatever this processor would take."""
+    """By the products as well as in parts, whatever this processor would take."""
     monkeypatch.setattr(avx512, "available", lambda: wide_vectors)
     monkeypatch.setattr(window_products, "_BYTES", budget)
-    monkeypatch.setattr(window_products, "_BYTES_WITH_AVX512", budget)
+    monkeypatch.setattr(window_products, "_PIXELS", budget)
     monkeypatch.setattr(window_products, "_NARROW", narrow)
     monkeypatch.setattr(window_products, "_WIDE", wide)
     monkeypatch.setattr(window_products, "_OUTPUTS", wide)
