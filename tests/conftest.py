@@ -16,10 +16,14 @@ from tinynet.errors import TinynetError
 # the suite computes small nets, for which more threads are slower
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell starts background jobs with SIGINT ignored, and children inherit that:
-# the children that tests interrupt would run for ever.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts background jobs with SIGINT ignored, and nohup all of them with SIGHUP ignored.
+# Children inherit that: those that tests interrupt would run for ever.
+for ignored, default in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, default)
 
 
 # a slow machine must not make a test fail
