@@ -81,7 +81,7 @@ def stand_in(folder: Path, text: str) -> Engine:
 def train(engine: Engine, folder: Path) -> str:
     plan = small_runs.plan(folder, engine)
     with pytest.raises(TinynetError):
-        Session(plan, print, OtherRanks(None)).run()
+        Session(plan, print, OtherRanks(None), lambda: None).run()
     assert plan.run.state == "failed"
     return plan.run.message.partition("; batch_size is")[0]  # the advice after a shortage
 
@@ -174,7 +174,8 @@ def test_a_log_line_is_written_whole_despite_partial_writes(tmp_path: Path) -> N
             self.held += bytes(data[:3])
             return min(3, len(data))
 
-    session = Session(small_runs.plan(tmp_path, stand_in(tmp_path, "")), print, OtherRanks(None))
+    plan = small_runs.plan(tmp_path, stand_in(tmp_path, ""))
+    session = Session(plan, print, OtherRanks(None), lambda: None)
     session._log = disk = Disk()  # type: ignore[assignment]
     session._write_log(["Iteration 1, loss = 4", "Iteration 2, loss = 3"])
     assert disk.held == b"Iteration 1, loss = 4\nIteration 2, loss = 3\n"

@@ -29,7 +29,7 @@ def session(folder: Path, end: str) -> tuple[Session, Path]:
     python.write_text(STAND_IN.replace("END", repr(end)))
     python.chmod(0o755)
     plan = small_runs.plan(folder, Engine("torch", "tinynet.torchcaffe", str(python), "1"))
-    return Session(plan, print, OtherRanks(None)), plan.paths.run_json
+    return Session(plan, print, OtherRanks(None), lambda: None), plan.paths.run_json
 
 
 def test_the_record_names_the_gpu_that_the_worker_named_and_the_last_loss(tmp_path: Path) -> None:

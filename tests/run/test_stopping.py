@@ -111,3 +111,31 @@ def test_a_second_process_on_the_same_run_is_refused_and_told_the_holder(folder:
     child.communicate()
     assert second.returncode == 1
     assert f"process {child.pid} on" in last_line(second)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_run_directory_that_was_moved_ends_the_run_and_nothing_is_written_where_it_was(
+    folder: Path, replaced: bool
+) -> None:
+    child = start(folder, "--snapshot", "100")
+    wait_for(folder, 200, child)
+    run, moved = folder / RUN, folder / "moved"
+    run.rename(moved)
+    if replaced:
+        run.mkdir()
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert errors.splitlines()[-1] == (
+        f"tinynet: {RUN}: the run directory was moved or removed while the run trained; "
+        "move it back, and the same command resumes it from its last snapshot"
+    )
+    if replaced:
+        assert list(run.iterdir()) == []
+        run.rmdir()
+    assert not run.exists()
+    moved.rename(run)
+    child = start(folder, "--snapshot", "100")
+    wait_for(folder, history(folder)[-1]["iteration"] + 100, child)
+    child.terminate()
+    child.communicate(timeout=60)
+    assert child.returncode == 75

@@ -31,7 +31,7 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
     with launched.OtherRanks(process) as others, contextlib.ExitStack() as held:
         plan = plans.make(request, process)
         if plan is not None:
-            held.enter_context(lock.hold(paths))
+            require_in_place = held.enter_context(lock.hold(paths))
             if runs.load(paths.run_json) != plan.stored:  # another process trained it meanwhile
                 plan = plans.make(request, process)
         if plan is not None:
@@ -39,7 +39,7 @@ def train(request: TrainingRequest, say: Callable[[str], None]) -> dict[str, Any
                 say(warning)
             finished = False
             while not finished:  # a warm-up is a session of its own, before that of the solver
-                finished = Session(plan, say, others).run()
+                finished = Session(plan, say, others, require_in_place).run()
         run = runs.load(paths.run_json)
         assert run is not None  # a session has written it, now or before
         if plan is None:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tinynet import files
@@ -19,14 +19,17 @@ _TRIES, _BETWEEN_TRIES = 5, 0.1  # seconds
 
 
 @contextlib.contextmanager
-def hold(paths: RunPaths) -> Iterator[None]:
+def hold(paths: RunPaths) -> Iterator[Callable[[], None]]:
     """Hold the run directory's lock; the directory and its snapshot folder are made if missing.
 
-    Raises TinynetError, which names the holder, if another process holds it, and OSError if the
-    directory is not writable.  The lock is the kernel's, which is released however its process
-    ends.  On a file system without locks, the holder file takes its place.  A killed process leaves
-    that file: a process on the same machine sees that its holder is gone, one on another machine
-    has to ask the user.
+    What it yields raises TinynetError once the directory has been moved or removed: by then another
+    run may train where it was.  Call it before anything is written there.
+
+    ``hold`` raises TinynetError, which names the holder, if another process holds it, and OSError
+    if the directory is not writable.  The lock is the kernel's, which is released however its
+    process ends.  On a file system without locks, the holder file takes its place.  A killed
+    process leaves that file: a process on the same machine sees that its holder is gone, one on
+    another machine has to ask the user.
     """
     # real Caffe aborts if the folder of its snapshot_prefix does not exist
     paths.snapshots.mkdir(parents=True, exist_ok=True)
@@ -35,12 +38,21 @@ def hold(paths: RunPaths) -> Iterator[None]:
     probe.unlink()
     holder = holder_of(paths)
     descriptor = files.open_lock(paths.lock)
+
+    def require_in_place() -> None:
+        if not files.is_at(paths.lock, descriptor):
+            raise TinynetError(
+                f"{paths.root}: the run directory was moved or removed while the run trained; "
+                "move it back, and the same command resumes it from its last snapshot"
+            )
+
     try:
         _take(paths, holder, descriptor)
         try:
-            yield
+            yield require_in_place
         finally:
-            holder.unlink(missing_ok=True)
+            if files.is_at(paths.lock, descriptor):
+                holder.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 

@@ -27,11 +27,21 @@ from tinynet.run.snapshots import Snapshot
 
 
 class Session:
-    """Used once, while the run directory is held: ``Session(plan, say, others).run()``."""
+    """Used once, by ``run``, while the run directory is held.
 
-    def __init__(self, plan: Plan, say: Callable[[str], None], others: OtherRanks) -> None:
+    ``require_in_place`` raises TinynetError if the run directory is no longer the one that is held.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        say: Callable[[str], None],
+        others: OtherRanks,
+        require_in_place: Callable[[], None],
+    ) -> None:
         """Find where the run stands.  Raises TinynetError if that is beyond max_iter."""
         self._plan, self._say, self._others = plan, say, others
+        self._require_in_place = require_in_place
         self._paths, self._run = plan.paths, plan.run
         self._snapshot: Snapshot | None = None
         self._exact = False
@@ -181,6 +191,8 @@ class Session:
             self._take_records(self._parser.feed(line))
 
     def _take_records(self, records: Sequence[Record]) -> None:
+        if records:
+            self._require_in_place()
         append_history(self._paths.history, records)
         for record in records:
             self._progress.record(record)
@@ -210,6 +222,7 @@ class Session:
             self._end = kind
             self._loss = event.get("loss")
         elif kind == "snapshot":
+            self._require_in_place()
             # take the earlier log lines first: the log is complete up to every sealed snapshot
             assert self._worker is not None
             self._worker.drain_log()
@@ -257,6 +270,7 @@ class Session:
 
     def _record(self, state: str, message: str) -> None:
         """Record in ``run.json`` how the session ended, and at which snapshot the run stands."""
+        self._require_in_place()
         run, iteration = self._run, self._iteration
         last = self._last_good if state == runs.DIVERGED else None
         if state == runs.FAILED and memory.is_shortage(message):
