@@ -85,6 +85,40 @@ def test_gathered_windows_give_the_gradient_for_any_cache_size(
         torch.testing.assert_close(mine.double(), reference, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("count", "channels", "outputs", "size", "kernel"),
+    [(32, 3, 50, 60, 5), (32, 64, 96, 14, 3)],
+)
+@pytest.mark.parametrize("wide_vectors", [False, True])
+def test_the_gradients_of_a_batch_round_as_caffes_formula_does(
+    count: int,
+    channels: int,
+    outputs: int,
+    size: int,
+    kernel: int,
+    wide_vectors: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Caffe adds a product of diffs and columns, and one of diffs and ones, image by image."""
+    monkeypatch.setattr(avx512, "available", lambda: wide_vectors)
+    generator = torch.Generator().manual_seed(4)
+    out = size - kernel + 1
+    images = torch.randn(count, channels, size, size, generator=generator).relu()
+    diff = torch.randn(count, outputs, out, out, generator=generator)
+    expected = _reference(images, diff, [kernel, kernel], [1, 1])
+    weights_diff, bias_diff = (
+        torch.zeros_like(expected[0], dtype=torch.float32),
+        torch.zeros(outputs),
+    )
+    for image, image_diff in zip(images, diff.flatten(2)):
+        columns = torch.nn.functional.unfold(image[None], kernel)[0]
+        weights_diff.view(outputs, -1).addmm_(image_diff, columns.t())
+        bias_diff.addmv_(image_diff, torch.ones(out * out))
+    found = window_products.weight_and_bias_diff(images, diff, (kernel, kernel), (1, 1))
+    for mine, caffes, exact in zip(found, (weights_diff, bias_diff), expected):
+        assert (mine - exact).norm() <= 2 * (caffes - exact).norm()
+
+
 def test_on_a_gpu_windows_of_any_layer_are_gathered_at_once(monkeypatch) -> None:
     """On the meta device.  The method that CPUs use for few channels works image by image."""
     monkeypatch.setattr(window_products, "_by_planes", None)
@@ -96,10 +130,14 @@ def test_on_a_gpu_windows_of_any_layer_are_gathered_at_once(monkeypatch) -> None
         assert weights.shape == (7, channels, 5, 5) and bias.shape == (7,)
 
 
-def test_the_choice_depends_only_on_kind_and_device() -> None:
+def test_the_choice_depends_only_on_kind_device_and_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     images = torch.zeros(1, 3, 7, 7)
-    assert window_products.suits(images, (3, 3), False)
-    assert not window_products.suits(images, (3, 3), True)
+    for wide_vectors in (False, True):
+        monkeypatch.setattr(avx512, "available", lambda found=wide_vectors: found)
+        assert window_products.suits(images, (3, 3), False)
+        assert window_products.suits(images, (3, 3), True) == wide_vectors
     assert not window_products.suits(images.bfloat16(), (3, 3), False)
     assert not window_products.suits(images[..., 0], (3, 3), False)
     on_gpu = images.to("meta")
