@@ -1,6 +1,7 @@
 """Convolution and Deconvolution in the faster memory order, and Convolution by fewer products.
 
-The algorithm depends on shapes and device alone, so that the same net always rounds the same way.
+The algorithm depends on shapes, device and the processor's vectors alone, so that the same net
+always rounds the same way on one machine.
 """
 
 from __future__ import annotations

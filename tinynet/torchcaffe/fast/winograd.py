@@ -41,7 +41,7 @@ _TILES = 1024
 def suits(images: torch.Tensor, shape: tuple[int, ...], backward: bool) -> bool:
     """Whether this is the fast way to compute N×O×h×w outputs of ``shape``.
 
-    It depends on shapes and device alone, so that the same net always rounds the same way.
+    It depends on nothing measured: the same net rounds the same way every time on one machine.
     With AVX-512 plain convolution is faster (avx512.py).
     """
     if avx512.available() or images.device.type != "cpu" or images.dtype != torch.float32:
