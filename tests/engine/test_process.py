@@ -226,6 +226,7 @@ def test_a_signal_is_forwarded_once_to_the_worker(tmp_path: Path) -> None:
     engine = stand_in(
         tmp_path,
         "seen = []\nsignal.signal(signal.SIGINT, lambda *a: seen.append(1))\n"
+        "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
         'open(sys.argv[-1], "w").close()\n'
         "while not seen: time.sleep(0.01)\ntime.sleep(0.2)\n"
         "sys.exit(75 if len(seen) == 1 else 1)\n",

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from tinynet.engine import autogroup, control_groups, environment
+from tinynet.engine import autogroup, control_groups, environment, signals
 from tinynet.engine.discovery import Engine
 from tinynet.engine.failures import explain_failure
 from tinynet.errors import TinynetError
@@ -98,15 +98,16 @@ class WorkerProcess:
         self._take_event = take_event
         self._take_log = take_log
         self._kills_before = control_groups.killed_for_memory()
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=None if inherit_stderr else subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, **(variables or {})},
-            start_new_session=own_session,
-        )
+        with signals.held():
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=None if inherit_stderr else subprocess.PIPE,
+                bufsize=0,
+                env={**os.environ, **(variables or {})},
+                start_new_session=own_session,
+            )
         if own_session:
             autogroup.follow_nice(self._process.pid)
         self.error: str | None = None

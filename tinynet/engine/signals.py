@@ -1,4 +1,4 @@
-"""Catches signals that a parent passes on instead of being ended by them."""
+"""Catches signals that a parent passes on, and holds them back while its child starts."""
 
 from __future__ import annotations
 
@@ -36,3 +36,18 @@ def caught(
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Within the block, signals that ask to stop are blocked; a child inherits that.
+
+    Whoever stops a batch job sends them to all its processes, perhaps while a worker's interpreter
+    starts, which they would end.  So the worker starts with them blocked, and unblocks them when it
+    knows what to do with them (``worker/channel.py``).
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP, signal.SIGUSR2))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,39 @@ def test_a_stop_leaves_a_snapshot_only_of_new_iterations(stand_in: Path) -> None
     assert child.returncode == 75
     assert child.events[-1] == {"event": "stopped", "iteration": 0}
     assert "snapshot" not in [c[0] for c in calls(stand_in)]
+
+
+@pytest.fixture
+def early_signal(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every interpreter sends itself the signal ``SIGNAL`` before it runs its own code."""
+    (stand_in.parent / "modules/sitecustomize.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), getattr(signal, os.environ['SIGNAL']))\n"
+    )
+
+
+@pytest.mark.usefixtures("early_signal")
+@pytest.mark.parametrize(
+    ("name", "end", "status"),
+    [("SIGTERM", "stopped", 75), ("SIGINT", "done", 0), ("SIGHUP", "done", 0)],
+)
+def test_a_signal_while_the_interpreter_starts_does_not_end_the_worker(
+    monkeypatch: pytest.MonkeyPatch, name: str, end: str, status: int
+) -> None:
+    """A batch system sends it to all processes: SIGTERM stops the worker, the parent takes all."""
+    monkeypatch.setenv("SIGNAL", name)
+    child = work(sys.executable, "--max-iter", "3")
+    assert (child.returncode, child.events[-1]["event"]) == (status, end), child.log
+
+
+@pytest.mark.usefixtures("early_signal")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_while_the_interpreter_starts_ends_caffes_tool(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SIGNAL", name)
+    engine = Engine("caffe", "caffe", sys.executable, "stand-in")
+    with start_worker(engine, ["tool", "train"]) as worker:
+        assert worker.follow() == -getattr(signal, name)
 
 
 def test_a_snapshot_is_taken_on_request(stand_in: Path) -> None:

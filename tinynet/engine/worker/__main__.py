@@ -43,7 +43,10 @@ def main():
         return importlib.import_module("tinynet.engine.worker.script").main(sys.argv[2:])
     channel.open_events()
     channel.die_with_parent()
-    channel.leave_signals_to_parent()
+    if sys.argv[1] == "tool":
+        channel.let_signals_end_us()  # as in Caffe, wherever the tool does not catch them
+    else:
+        channel.leave_signals_to_parent()
     try:
         command = importlib.import_module("tinynet.engine.worker." + sys.argv[1])
         return command.main(sys.argv[2:]) or 0

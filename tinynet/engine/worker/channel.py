@@ -50,6 +50,9 @@ def die_with_parent():
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+# The parent starts us with these blocked (``engine/signals.py``), so that none can end the
+# interpreter while it starts.
+_HELD = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _sigterm = {"seen": False}
 
 
@@ -59,13 +62,20 @@ def leave_signals_to_parent():
     The parent gets them too, and decides.  SIGTERM counts as ``stop``: it may be sent to this
     process alone.
     """
-    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
 
     def on_sigterm(number, frame):
         _sigterm["seen"] = True
 
-    signal.signal(signal.SIGTERM, on_sigterm)
+    for number in _HELD:
+        signal.signal(number, on_sigterm if number == signal.SIGTERM else signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+
+
+def let_signals_end_us():
+    """Give every such signal the system's own action, as in a program that catches none."""
+    for number in _HELD:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 class Control(object):

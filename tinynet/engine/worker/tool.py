@@ -6,7 +6,6 @@ Only the torch engine has one; real Caffe comes with the program itself.
 import argparse
 import importlib
 import json
-import signal
 
 from tinynet.errors import TinynetError
 
@@ -22,9 +21,6 @@ def parse(argv):
 def main(argv):
     """Run an action and return its exit status.  The parent passes SIGINT and SIGHUP on to it."""
     options = parse(argv)
-    # as in Caffe, a signal ends the process wherever the tool does not catch it
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
     try:
         tool = importlib.import_module(options.engine + ".pycaffe.tool")
         # a net's Python layers import `caffe`
