@@ -70,7 +70,7 @@ def test_options_without_effect_are_refused(
 def test_trainings_share_a_gpu_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinynet.cli.dissect_work.gpus.are_here", lambda: False)
     with pytest.raises(UsageError, match="no GPU is here; --processes N shares the cores"):
-        Devices("auto", None, False, None, 2).slots()
+        Devices("auto", None, False, "float32", None, 2).slots()
 
 
 def test_a_training_begins_only_if_it_can_end_in_the_time_given(

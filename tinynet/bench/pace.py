@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,11 @@ def training_rate(
     engine: Engine,
     net: schema.NetParameter,
     solver: schema.SolverParameter,
-    device: tuple[str, ...] = (),
+    options: Sequence[str] = (),
 ) -> float:
     """Images a second of training a net by a solver, without tests or snapshots.
 
-    ``device``: options of a worker, as in ("--gpu=0",).  Raises TinynetError where the engine
+    ``options``: of a worker, as in ["--gpu=0"].  Raises TinynetError where the engine
     cannot train it.
     """
     with tempfile.TemporaryDirectory(prefix="tinynet-pace-") as name:
@@ -36,7 +37,7 @@ def training_rate(
         solver.net = str(scratch / "train_val.prototxt")
         solver.snapshot_prefix = str(scratch / "snapshot")
         text.write(scratch / "solver.prototxt", solver)
-        arguments = ["bench", "train", f"--solver={scratch / 'solver.prototxt'}", *device]
+        arguments = ["bench", "train", f"--solver={scratch / 'solver.prototxt'}", *options]
         row = Row("pace", "training", "img")
         contestant = Contestant(row, partial(start_worker, engine, arguments, with_input=True), 1)
         try:

@@ -15,6 +15,7 @@ from tinynet.cli.click_extensions import FILE, FOLDER, PATH, RenamedOption
 from tinynet.cli.messages import say
 from tinynet.cli.repeat import command_line
 from tinynet.dataset.paths import DATA_ROOT
+from tinynet.engine.precision import PRECISIONS
 from tinynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ HOLD_OUT = 0.1
     help="Train every stage X times its epochs; the table says so.",
 )
 @click.option("--batch-size", type=shared_options.COUNT, help="Images in each update; default 128.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    help="Arithmetic of all trainings, as in 'tinynet train'; the table says so.",
+)
 @shared_options.engine("For training and evaluation.")
 @shared_options.caffe_python
 @shared_options.cpu("Use")
@@ -152,6 +159,7 @@ def dissect(
     half_val: bool,
     epochs_factor: float,
     batch_size: int | None,
+    precision: str,
     engine: str,
     caffe_python: str | None,
     cpu: bool,
@@ -204,6 +212,7 @@ def dissect(
         variants=_variants(variants),
         plan=None if folds is not None else _split(split_seed, hold_out, half_val),
         epochs_factor=epochs_factor,
+        precision=precision,
         overrides=Overrides(batch_size=batch_size, solvers=gpus_per_job or 1),
         found={stage: values.solver for stage, values in searched.items()},
         selection_set={
@@ -221,8 +230,11 @@ def dissect(
         from tinynet.study.cross_validation import requests
 
         asked = list(requests(request, folds, 1 if split_seed is None else split_seed))
-    devices = dissect_work.Devices(engine, caffe_python, cpu, processes, per_gpu, gpus_per_job or 1)
+    devices = dissect_work.Devices(
+        *(engine, caffe_python, cpu, precision), processes, per_gpu, gpus_per_job or 1
+    )
     if plan_only:
+        devices.require_engine()
         dissect_work.show_plan(request, devices)
         return
     done = None

@@ -23,6 +23,7 @@ def measured(
     left: Sequence[Planned],
     engine: Engine,
     cpu: bool,
+    precision: str,
     say: Callable[[str], None],
 ) -> dict[str, float]:
     """Images a second of every stage that is left, from a few iterations of each net.
@@ -32,14 +33,15 @@ def measured(
     from tinynet.bench.pace import training_rate
 
     chosen = devices.choose(engine, None, cpu)
-    device = () if chosen is None else (f"--gpu={chosen}",)
+    options = [f"--precision={precision}"] if precision != "float32" else []
+    options += [] if chosen is None else [f"--gpu={chosen}"]
     rates: dict[str, float] = {}
     by_work: dict[tuple[int, int], float] = {}
     for training in left:
         name, work = training.cost.stage_name, (training.cost.multiply_adds, training.cost.batch)
         if work not in by_work:
             say(f"timing {name}")
-            by_work[work] = training_rate(engine, training.net, training.solver, device)
+            by_work[work] = training_rate(engine, training.net, training.solver, options)
         rates[name] = by_work[work]
     return rates
 

@@ -23,13 +23,13 @@ def text(table: Dissection) -> str:
 
 def _lines(table: Dissection) -> Iterator[str]:
     settings = table.settings
+    data = ReportData([], dissection=table)
     yield (
         f"reported on {table.reported.images:,} images ({table.reported.role}); epochs x "
-        f"{settings['epochs_factor']:g}, batch {settings['batch_size']}"
+        f"{settings['epochs_factor']:g}, batch {settings['batch_size']}{data.arithmetic}"
     )
     for choice in choices(settings):
         yield choice.text
-    data = ReportData([], dissection=table)
     ensemble = ensemble_tables.ensemble_facts(data)
     for made in (stage_tables.stages(data), ensemble, stage_tables.tuning_and_held_out(data)):
         if made is not None:

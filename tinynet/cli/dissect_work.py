@@ -29,22 +29,25 @@ if TYPE_CHECKING:
 class Devices:
     """What the trainings run on, as it was asked for.
 
-    ``processes``: trainings at once on the CPU; ``per_gpu``: at once on each GPU; None: not said.
-    ``per_job``: GPUs of each training.
+    ``precision``: of the trainings.  ``processes``: how many at once on the CPU; ``per_gpu``: at
+    once on each GPU; None: not said.  ``per_job``: GPUs of each training.
     """
 
     engine: str
     caffe_python: str | None
     cpu: bool
+    precision: str
     processes: int | None
     per_gpu: int | None
     per_job: int = 1
 
     def require_engine(self) -> None:
-        """Raise where the engine is missing: now, before any data is split."""
+        """Raise where it is missing, or lacks the arithmetic: now, before any data is split."""
         from tinynet.engine import discovery
+        from tinynet.engine.precision import require_precision
 
-        discovery.find(self.engine, self.caffe_python)
+        found = discovery.find(self.engine, self.caffe_python)
+        require_precision(self.precision, found, None if self._are_cores else 0)
 
     @property
     def _are_cores(self) -> bool:
@@ -95,7 +98,7 @@ def _timed(left: Sequence[Planned], devices: Devices) -> str:
     from tinynet.engine import discovery
 
     found = discovery.find(devices.engine, devices.caffe_python)
-    rates = dissect_plan.measured(left, found, devices.cpu, say)
+    rates = dissect_plan.measured(left, found, devices.cpu, devices.precision, say)
     return dissect_plan.text(left, rates, devices.at_once)
 
 

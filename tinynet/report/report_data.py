@@ -49,7 +49,15 @@ class ReportData:
         if self.dissection is None:
             return ""
         factor = float(self.dissection.settings.get("epochs_factor", 1))
-        return "full schedules" if factor == 1 else f"schedules times {factor:g}"
+        schedules = "full schedules" if factor == 1 else f"schedules times {factor:g}"
+        return schedules + self.arithmetic
+
+    @property
+    def arithmetic(self) -> str:
+        """ ", in bf16" where the trainings of a dissection did not compute in Caffe's float32."""
+        settings = self.dissection.settings if self.dissection else {}
+        precision = settings.get("precision", "float32")
+        return "" if precision == "float32" else f", in {precision}"
 
     @property
     def reported(self) -> str:

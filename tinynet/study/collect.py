@@ -41,7 +41,10 @@ from tinynet.study.results import (
 from tinynet.study.settings import Settings
 
 # The fields of a run's record that hold on any machine; the rest are paths, hosts and processes.
-_PORTABLE = ("state", "iteration", "max_iter", "seed", "effective_batch", "device", "versions")
+_PORTABLE = (
+    *("state", "iteration", "max_iter", "seed", "effective_batch", "device", "precision"),
+    "versions",
+)
 _PORTABLE_SESSION = ("started", "ended", "from", "to", "state", "engine", "engine_version")
 
 
@@ -258,6 +261,8 @@ def _require_recipe(run: RunPaths, name: str, record: runs.Run, settings: Settin
         read_recipe(run.train_val, run.solver, record.max_norm), settings.recipes[folder]
     )
     digests = {settings.data["digests"][split] for split in ("train", "val")}
+    if record.precision != settings.precision:
+        found.append(f"precision {record.precision}, not {settings.precision}")
     if {entry.get("digest") for entry in record.data} - digests:
         found.append("other training or validation data")
     if found:

@@ -95,6 +95,7 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
         choices=_choices(request, data, reported, tuning is not None),
         command=request.command,
         train_sample=_train_sample(request, manifest),
+        precision=request.precision,
     )
     settings = merged_settings(known, asked, os.fspath(results.root))
     generate.write(files)  # not before: trainings of what is there may be under way
@@ -306,6 +307,8 @@ def _job(training: Training, request: DissectionRequest, settings: Settings, dat
         *("train", *training.arguments, "--runs", os.fspath(folders.runs), "--name", name),
         *("--quiet", *request.engine),
     ]
+    if request.precision != "float32":
+        train += ["--precision", request.precision]
     if request.overrides.solvers > 1:
         train += ["--solvers", str(request.overrides.solvers)]
     commands = [tuple(train)]

@@ -33,6 +33,7 @@ class Settings:
     by stage; its effect is in the recipes, which are what is compared.  ``choices``: on which
     images each search chose, and how many of those are "reported", by stage; without an entry for a
     stage of ``overrides``, that is unknown.  ``command``: one in each line, where it took several.
+    ``precision``: the arithmetic of all trainings (``engine.precision``).
     ``train_sample``: on how many training images the training accuracy is measured
     (``predict.sample``); 0, as in files that do not say: on all.
     """
@@ -53,6 +54,7 @@ class Settings:
     overrides: dict[str, dict[str, float]] = field(default_factory=dict)
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
     train_sample: int = 0
+    precision: str = "float32"
 
 
 def describe_data(manifest: Manifest) -> dict[str, Any]:
@@ -134,10 +136,10 @@ def merged_settings(known: Settings | None, asked: Settings, where: str) -> Sett
     for key in ("reported", "tuning"):
         if getattr(known, key) != getattr(asked, key):
             found.append(f"another {key} split")
-    for key in ("epochs_factor", "batch_size"):
+    for key in ("epochs_factor", "batch_size", "precision"):
         mine, theirs = getattr(asked, key), getattr(known, key)
         if mine != theirs:
-            found.append(f"--{key.replace('_', '-')} {mine:g}, not {theirs:g}")
+            found.append(f"--{key.replace('_', '-')} {mine}, not {theirs}")
     for name in known.recipes.keys() & asked.recipes.keys():
         found += [
             f"{name}: {what}" for what in differences(asked.recipes[name], known.recipes[name])

@@ -63,7 +63,8 @@ class DissectionRequest:
     ``stages``: in the order of work.  ``seeds``: of each stage's trainings.  ``plan``: how the data
     is split anew; None takes it as it is.  ``found``: solver values that a search found, by the
     folder name of their stage; ``selection_set``: on which images, where that is known.
-    ``epochs_factor``: multiplies every stage's epochs.  ``engine``: options of train and evaluate.
+    ``epochs_factor``: multiplies every stage's epochs.  ``precision``: the arithmetic of trainings
+    (``engine.precision``); evaluations are in float32.  ``engine``: options of train and evaluate.
     ``collect``: options of ``dissect --collect`` after each training; by default those of
     ``folders``.  ``train_sample``: at most so many training images are measured.  ``pack``: the
     folder into which finished runs are packed after each training (``study.packing``).
@@ -76,6 +77,7 @@ class DissectionRequest:
     variants: Sequence[str] = ()
     plan: Plan | None = None
     epochs_factor: float = 1.0
+    precision: str = "float32"
     overrides: Overrides = Overrides()
     found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     selection_set: Mapping[str, SelectionSet] = field(default_factory=dict)
