@@ -191,14 +191,19 @@ def test_the_ensemble_is_compared_with_the_papers_and_says_what_chose_its_subset
 
 
 def test_two_protocols_of_one_data_set_have_separate_tables(tmp_path: Path) -> None:
-    for name, factor, right in (("ladder", 0.15, [0, 1]), ("longer", 0.4, range(7))):
-        results = begin(tmp_path / name, epochs_factor=factor, tuning=None)
+    for name, factor, precision, right in (
+        ("ladder", 0.15, "float32", [0, 1]),
+        ("longer", 0.4, "bf16", range(7)),
+    ):
+        changes = {"epochs_factor": factor, "precision": precision, "tuning": None}
+        results = begin(tmp_path / name, **changes)
         add_run(results, "stage1_simple/seed1", 1, one_crop=right)
         write_dissection(results.root, build(results))
     folders = (tmp_path / "ladder", tmp_path / "longer")
     done = run("report", *folders, "--out", tmp_path / "tables.md")
     assert done.status == 0, done.stderr
-    first, second = (tmp_path / "tables.md").read_text().split("## Schedules times 0.4")
+    title = "Schedules times 0.4, in bf16"
+    first, second = (tmp_path / "tables.md").read_text().split(f"## {title}")
     assert "## Schedules times 0.15" in first
     # each cell is of its own protocol: 2 and 7 of 9 images
     assert "22.22" in first and "77.78" not in first
@@ -208,7 +213,7 @@ def test_two_protocols_of_one_data_set_have_separate_tables(tmp_path: Path) -> N
     assert done.status == 0, done.stderr
     html = page.read_text()
     assert "figure 7 of the paper): schedules times 0.15</h2>" in html
-    assert "The same by another protocol: schedules times 0.4</h2>" in html
+    assert "The same by another protocol: schedules times 0.4, in bf16</h2>" in html
     assert 'id="stages-2"' in html and 'id="run-1-2"' in html and "#run-1-2" in html
     ids = re.findall(r'\sid="([^"]+)"', html)
     assert len(ids) == len(set(ids))

@@ -33,6 +33,14 @@ def test_a_run_without_the_variants_max_norm_is_not_collected(asked: DissectionR
         collect._require_recipe(RunPaths(files.solver.parent), f"{name}/seed1", trained, settings)
 
 
+def test_a_run_of_another_precision_is_not_collected(asked: DissectionRequest) -> None:
+    settings, _ = prepare(replace(asked, stages=[1], precision="bf16"))
+    solver = StagePaths(asked.folders.prototxt, "stage1_simple").solver
+    trained = Run(state=FINISHED, precision="float32")
+    with pytest.raises(TinynetError, match="precision float32, not bf16"):
+        collect._require_recipe(RunPaths(solver.parent), "stage1_simple/seed1", trained, settings)
+
+
 def test_collect_adds_the_names_of_the_classes_to_older_results(
     asked: DissectionRequest, lmdb: Path, tmp_path: Path
 ) -> None:

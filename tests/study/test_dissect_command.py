@@ -142,6 +142,16 @@ def test_a_plan_shows_what_is_left_and_how_long_it_takes_and_writes_nothing(
     assert not out.exists()
 
 
+def test_a_precision_that_the_device_lacks_is_refused_before_anything_is_written(
+    lmdb: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "d"
+    for more in ((), ("--plan",)):
+        done = run("dissect", lmdb, "--cpu", "--precision", "tf32", "--out", out, *more)
+        assert done.status == 2 and "--precision tf32: is the arithmetic of a GPU" in done.stderr
+    assert not out.exists()
+
+
 def test_a_plan_is_not_a_job_list(lmdb: Path, tmp_path: Path) -> None:
     done = run("dissect", lmdb, "--plan", "--jobs", "--out", tmp_path / "d")
     assert done.status == 2 and "--plan, --write-jobs and --collect: choose one" in done.stderr

@@ -110,6 +110,7 @@ def test_two_simultaneous_commands_lose_nothing_of_each_other(
         # the table says one factor and one batch size of all stages
         ({"stages": [2], "epochs_factor": 0.2}, "--epochs-factor 0.2, not 0.1"),
         ({"stages": [2], "overrides": Overrides(batch_size=4)}, "--batch-size 4, not 8"),
+        ({"precision": "bf16"}, "--precision bf16, not float32"),
         ({"plan": Tuning(0.2, 2)}, "another split"),
         ({"plan": HalfVal(1)}, "another split"),
         ({"plan": None}, "another reported split"),
@@ -122,6 +123,17 @@ def test_results_of_another_experiment_are_refused(
     prepare(asked)
     with pytest.raises(UsageError, match=says):
         prepare(replace(asked, **change))
+
+
+def test_a_precision_is_that_of_every_training_and_of_no_evaluation(
+    asked: DissectionRequest,
+) -> None:
+    settings, jobs = prepare(replace(asked, precision="bf16"))
+    assert settings.precision == "bf16"
+    for job in jobs:
+        words = [" ".join(command) for command in job.commands]
+        assert "--precision bf16" in words[0]
+        assert not any("--precision" in command for command in words[1:])
 
 
 def test_the_variant_with_max_norm_is_trained_with_it(asked: DissectionRequest) -> None:

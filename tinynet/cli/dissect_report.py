@@ -24,9 +24,10 @@ def text(table: Dissection) -> str:
 def _lines(table: Dissection) -> Iterator[str]:
     settings = table.settings
     data = ReportData([], dissection=table)
+    how = [f"epochs x {settings['epochs_factor']:g}", f"batch {settings['batch_size']}"]
     yield (
-        f"reported on {table.reported.images:,} images ({table.reported.role}); epochs x "
-        f"{settings['epochs_factor']:g}, batch {settings['batch_size']}{data.arithmetic}"
+        f"reported on {table.reported.images:,} images ({table.reported.role}); "
+        + ", ".join(how + data.arithmetic)
     )
     for choice in choices(settings):
         yield choice.text

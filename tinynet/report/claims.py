@@ -50,6 +50,7 @@ class _Setting:
 
     classes: int
     factor: float
+    arithmetic: list[str]
 
     @property
     def is_other(self) -> bool:
@@ -60,6 +61,7 @@ class _Setting:
         """Behind a verdict that these may explain: "", or "; 20 classes, schedules times 0.4"."""
         parts = [f"{self.classes} classes"] if self.is_other else []
         parts += [f"schedules times {self.factor:g}"] if self.factor != 1 else []
+        parts += self.arithmetic
         return f"; {', '.join(parts)}" if parts else ""
 
 
@@ -68,7 +70,7 @@ def claims(report_data: ReportData) -> list[Claim]:
     rows = {row.number: row for row in stage_rows(report_data) if row.is_step}
     dissection = report_data.dissection
     factor = float(dissection.settings.get("epochs_factor", 1)) if dissection else 1.0
-    setting = _Setting(report_data.classes, factor)
+    setting = _Setting(report_data.classes, factor, report_data.arithmetic)
     ensemble = ensemble_of(report_data)
     return [
         *_single(rows, setting),

@@ -50,14 +50,14 @@ class ReportData:
             return ""
         factor = float(self.dissection.settings.get("epochs_factor", 1))
         schedules = "full schedules" if factor == 1 else f"schedules times {factor:g}"
-        return schedules + self.arithmetic
+        return ", ".join([schedules, *self.arithmetic])
 
     @property
-    def arithmetic(self) -> str:
-        """ ", in bf16" where the trainings of a dissection did not compute in Caffe's float32."""
+    def arithmetic(self) -> list[str]:
+        """["in bf16"] where a dissection's trainings did not compute in Caffe's float32; or []."""
         settings = self.dissection.settings if self.dissection else {}
         precision = settings.get("precision", "float32")
-        return "" if precision == "float32" else f", in {precision}"
+        return [] if precision == "float32" else [f"in {precision}"]
 
     @property
     def reported(self) -> str:
