@@ -132,12 +132,6 @@ def test_a_number_in_a_list_is_that_number_and_not_a_count(
         assert (done.status, done.stderr.count("\n")) == (2, 1), done.stderr
 
 
-def test_dissect_warns_where_a_number_was_once_a_count(tmp_path: Path) -> None:
-    done = run("dissect", tmp_path / "none", "--seeds", 3)
-    assert done.stderr.startswith("--seeds 3: is seed 3 alone; seeds 1 to 3 are 1-3\n")
-    assert "alone" not in run("dissect", tmp_path / "none", "--seeds", "1-3").stderr
-
-
 @pytest.mark.parametrize("command", ["train", "jobs local list"])
 def test_a_single_number_of_gpus_is_a_count_and_a_list_names_gpus(command: str) -> None:
     for value in ("4", "0,2", "all"):

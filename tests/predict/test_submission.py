@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.report.run_directories import write_run
 from tinynet.errors import TinynetError, UsageError
 from tinynet.predict import inputs
 from tinynet.predict.best import best, groups
-from tinynet.predict.probabilities import read_probabilities
+from tinynet.predict.probabilities import read_probabilities, write_probabilities
 from tinynet.predict.submission import require_form, submission
 from tinynet.run.paths import RunPaths
 
@@ -93,6 +94,18 @@ def test_the_best_group_has_the_highest_average(tmp_path: Path) -> None:
         best([tmp_path / "empty"])
     with pytest.raises(UsageError, match="nothing: is not a folder"):
         best([tmp_path / "nothing"])
+
+
+def test_runs_of_other_images_are_not_averaged_into_a_best_group(tmp_path: Path) -> None:
+    """Neither fewer images, nor the same ones in another order, which no shape shows."""
+    for seed in (1, 2):
+        path = write_run(tmp_path / f"stage1_simple/seed{seed}", seed).probabilities("val", True)
+    whole = read_probabilities(path)
+    for kept, says in ((slice(None, -1), "has 59 images"), (slice(None, None, -1), "image 0 is")):
+        parts = {key: getattr(whole, key)[kept] for key in ("probabilities", "labels", "names")}
+        write_probabilities(path, replace(whole, **parts))
+        with pytest.raises(TinynetError, match=f"stage1_simple cannot be averaged: .*{says}"):
+            best([tmp_path])
 
 
 def test_the_command_writes_the_best_and_checks_a_file(trained: RunPaths, tmp_path: Path) -> None:

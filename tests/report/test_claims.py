@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
+from tests.report.run_directories import write_run
 from tests.study.results_by_hand import add_run, begin
 from tests.study.tables import TABLE
 from tinynet.experiment.paper import STAGES as PAPER
 from tinynet.experiment.stages import stage
+from tinynet.report import score_figures, stage_tables
 from tinynet.report.claims import AGREES, DIFFERS, UNKNOWN, Claim, claims
+from tinynet.report.ensemble_tables import ensemble_facts
+from tinynet.report.figure import Choice
 from tinynet.report.report_data import ReportData, collect
 from tinynet.study.dissection_table import build
 from tinynet.study.results import (
@@ -188,6 +192,34 @@ def test_the_ensemble_is_compared_with_the_papers_and_says_what_chose_its_subset
         chosen = Subset([1, 3], reported, 0.5)
         made = members(singles, flattered=flattered, chosen=chosen)
         assert verdicts(dissection(ensemble=made))[text].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "is_papers"),
+    [
+        ("stage3_augmentation/seed", 2, False),
+        ("stage8_ensemble/member", 10, False),
+        ("stage8_ensemble/member", 11, True),
+    ],
+)
+def test_only_the_eleven_models_of_stage_8_are_compared_with_the_papers_ensemble(
+    tmp_path: Path, name: str, count: int, is_papers: bool
+) -> None:
+    for number in range(1, count + 1):
+        write_run(tmp_path / f"runs/{name}{number:02d}", seed=number, classes=200)
+    report_data = collect([tmp_path / "runs"])
+    found = {claim.text: claim for claim in claims(report_data)}
+    for text in ("the ensemble of eleven, ten crops", "standard deviation of the models"):
+        assert (found[text].ours is not None) == is_papers
+        assert (found[text].why == "not run") == (not is_papers)
+    facts, stages = ensemble_facts(report_data), stage_tables.stages(report_data)
+    assert facts is not None and stages is not None
+    for shown in (facts, stages):
+        texts = [cell.text for row in shown.rows for cell in row]
+        assert ("49.02" in texts) == is_papers
+    assert len(facts.columns) == 2 + is_papers
+    (figure,) = score_figures.accuracies(report_data, Choice())
+    assert ("49.02" in figure.alt) == is_papers
 
 
 def test_two_protocols_of_one_data_set_have_separate_tables(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from tinynet.dataset.split import Tuning
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
 from tinynet.study.results import ResultsPaths
-from tinynet.study.trainings import DissectionRequest, Folders
+from tinynet.study.trainings import DissectionPaths, DissectionRequest
 
 
 def request(lmdb: Path, folder: Path) -> DissectionRequest:
     return DissectionRequest(
         data=lmdb,
-        folders=Folders(folder / "out", ResultsPaths(folder / "results")),
+        folders=DissectionPaths(folder / "out", ResultsPaths(folder / "results")),
         stages=[1, 7, 8],
         seeds=[1, 2],
         plan=Tuning(0.2, 1),

@@ -11,7 +11,6 @@ import pytest
 
 from tests.cli.command import run
 from tests.study.results_by_hand import add_run, begin
-from tinynet.dataset.manifest import read_manifest
 from tinynet.errors import TinynetError
 from tinynet.experiment.paths import StagePaths
 from tinynet.run.paths import RunPaths
@@ -19,7 +18,7 @@ from tinynet.run.record import FINISHED, Run
 from tinynet.study import collect
 from tinynet.study.dissection import prepare
 from tinynet.study.results import ResultsPaths
-from tinynet.study.settings import read_settings, write_settings
+from tinynet.study.settings import read_settings
 from tinynet.study.trainings import DissectionRequest
 
 
@@ -39,26 +38,6 @@ def test_a_run_of_another_precision_is_not_collected(asked: DissectionRequest) -
     trained = Run(state=FINISHED, precision="float32")
     with pytest.raises(TinynetError, match="precision float32, not bf16"):
         collect._require_recipe(RunPaths(solver.parent), "stage1_simple/seed1", trained, settings)
-
-
-def test_collect_adds_the_names_of_the_classes_to_older_results(
-    asked: DissectionRequest, lmdb: Path, tmp_path: Path
-) -> None:
-    settings, _ = prepare(replace(asked, stages=[1]))
-    results = ResultsPaths(tmp_path / "results")
-    names = settings.data["class_names"]
-    assert list(names) == read_manifest(lmdb).wnids
-    older = {key: value for key, value in settings.data.items() if key != "class_names"}
-    write_settings(replace(settings, data=older), results)
-    arguments = ("dissect", "--collect", "--results", results.root)
-    done = run(*arguments, "--out", tmp_path / "elsewhere")  # without the data
-    assert done.status == 0 and "has no class names; 'tinynet dissect DATA" in done.stderr
-    assert not (tmp_path / "elsewhere").exists()  # nothing of it was needed
-    for where in ((tmp_path / "out", ()), (tmp_path / "elsewhere", (lmdb,))):
-        write_settings(replace(settings, data=older), results)
-        done = run(*arguments, "--out", where[0], *where[1])
-        assert (done.status, done.stderr) == (0, "")
-        assert read_settings(results) == settings
 
 
 def test_damage_in_a_run_is_reported_with_the_command_that_repairs_it(

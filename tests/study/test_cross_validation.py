@@ -21,7 +21,7 @@ from tinynet.study.cross_validation import read_folds, requests, summarize
 from tinynet.study.dissection import prepare
 from tinynet.study.results import FINISHED, ResultsPaths, RunRow, Score, Split
 from tinynet.study.settings import read_settings
-from tinynet.study.trainings import Folders
+from tinynet.study.trainings import DissectionPaths
 
 STAGE = "stage1_simple"
 
@@ -50,7 +50,7 @@ def add_fold(root: Path, number: int, right: list[int]) -> ResultsPaths:
 def test_the_summary_equals_a_direct_count(tmp_path: Path) -> None:
     add_fold(tmp_path, 1, [0, 1, 2, 3, 6])
     add_fold(tmp_path, 2, [0, 1, 2, 3, 4, 7, 8])
-    (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
+    (found,) = summarize(DissectionPaths(tmp_path, ResultsPaths(tmp_path)), 2)
     assert found.folds == pytest.approx([5 / 9, 7 / 9])
     theirs = stats.ttest_1samp([5 / 9, 7 / 9], 0).confidence_interval()
     assert found.by_fold == pytest.approx(tuple(theirs))
@@ -64,7 +64,7 @@ def test_the_summary_equals_a_direct_count(tmp_path: Path) -> None:
 
 def test_a_missing_fold_leaves_the_mean_undefined(tmp_path: Path) -> None:
     add_fold(tmp_path, 1, [0, 1, 2])
-    (found,) = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 2)
+    (found,) = summarize(DissectionPaths(tmp_path, ResultsPaths(tmp_path)), 2)
     assert found.folds == [pytest.approx(3 / 9), None] and found.mean is None
 
 
@@ -73,7 +73,7 @@ def test_a_diverged_fold_is_not_reported_as_not_run(tmp_path: Path) -> None:
     results = add_fold(tmp_path, 2, [0])
     path = results.scores(f"{STAGE}/seed1")
     path.write_text(json.dumps({**json.loads(path.read_text()), "state": "diverged"}))
-    made = summarize(Folders(tmp_path, ResultsPaths(tmp_path)), 3)
+    made = summarize(DissectionPaths(tmp_path, ResultsPaths(tmp_path)), 3)
     assert read_folds(tmp_path)[0] == made
     assert "folds 33.33 %, diverged, not run" in describe(made)
     (row,) = folds_table(made).rows

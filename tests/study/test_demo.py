@@ -41,8 +41,8 @@ def test_the_whole_demo_ends_with_its_table_and_leaves_its_figures(tmp_path: Pat
     assert (child.returncode, stdout) == (2, "") and stderr.count("\n") == 1
     assert "demo: holds a demo of 1 iterations, not of 2; leave out --max-iter" in stderr
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
-    assert demo.lengths(demo.Folders(tmp_path / "demo"), None) == {1: 1, 3: 1}
-    assert demo.lengths(demo.Folders(tmp_path / "elsewhere"), None) == demo.ITERATIONS
+    assert demo.lengths(demo.DemoPaths(tmp_path / "demo"), None) == {1: 1, 3: 1}
+    assert demo.lengths(demo.DemoPaths(tmp_path / "elsewhere"), None) == demo.ITERATIONS
 
 
 def test_a_demo_that_is_interrupted_keeps_what_was_trained_and_resumes(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tinynet.study.dissection import prepare
 from tinynet.study.recipes import differences, read_recipe
 from tinynet.study.results import ResultsPaths
 from tinynet.study.settings import read_settings
-from tinynet.study.trainings import DissectionRequest, Folders, planned_runs
+from tinynet.study.trainings import DissectionPaths, DissectionRequest, planned_runs
 
 
 def test_every_training_is_one_job_that_trains_evaluates_and_collects(
@@ -180,7 +180,7 @@ def test_two_dissections_of_the_same_results_change_them_one_after_the_other(
     tmp_path: Path,
 ) -> None:
     results = ResultsPaths(tmp_path / "results")
-    first, second = (Folders(tmp_path / name, results) for name in ("one", "two"))
+    first, second = (DissectionPaths(tmp_path / name, results) for name in ("one", "two"))
     entered = threading.Event()
 
     def enter() -> None:

@@ -26,7 +26,7 @@ from tinynet.study.dissection import evaluations_left, planned, prepare
 from tinynet.study.dissection_table import build
 from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import read_settings
-from tinynet.study.trainings import Folders
+from tinynet.study.trainings import DissectionPaths
 
 NAME = "stage1_simple/seed1"
 
@@ -98,7 +98,7 @@ def test_a_run_that_was_only_trained_is_evaluated_on_the_missing_images(tmp_path
     results = begin(tmp_path / "results", data=data, train_sample=9)
     settings = read_settings(results)
     assert settings is not None
-    folders = Folders(tmp_path, results)
+    folders = DissectionPaths(tmp_path, results)
     lmdb = tmp_path / "lmdb"
 
     def missing() -> list[tuple[str, str, bool, int]]:

@@ -11,7 +11,7 @@ from tinynet.cli import shared_options
 from tinynet.cli.click_extensions import FOLDER, GivenPath, RenamedOption
 
 if TYPE_CHECKING:
-    from tinynet.study.demo import Folders
+    from tinynet.study.demo import DemoPaths
 
 _FEW = 5  # passes; with fewer, stage 3 has not caught up with stage 1
 
@@ -44,7 +44,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
     from tinynet.report.table import as_text, of_texts
     from tinynet.study import demo as study
 
-    folders = study.Folders(out)
+    folders = study.DemoPaths(out)
     study.require_same_data(dataset, folders)
     study.run(dataset, folders, iterations, click.echo)
 
@@ -89,7 +89,7 @@ def demo(dataset: Path | None, out: Path, iterations: int | None) -> None:
         click.echo(f"{what + ':':17}{path}")
 
 
-def _passes(folders: Folders) -> str:
+def _passes(folders: DemoPaths) -> str:
     """How often each training image was seen, and what to make of it where that is seldom."""
     from tinynet.study.demo import passes
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tinynet.cli.dissect_work import Devices
     from tinynet.dataset.split import Plan
     from tinynet.jobs.job_list import Job
-    from tinynet.study.trainings import DissectionRequest, Folders
+    from tinynet.study.settings import Settings
+    from tinynet.study.trainings import DissectionPaths, DissectionRequest
 
 
 OUT = Path("runs/dissection")
@@ -182,12 +183,12 @@ def dissect(
     runs.  One seed of each variant and stage is trained first, then the ensemble's models, then
     other seeds.
     """
-    from tinynet.cli import dissect_work
+    from tinynet.cli import dissect_plan, dissect_work
     from tinynet.experiment.overrides import read_overrides_by_stage
     from tinynet.experiment.solvers import Overrides
     from tinynet.study.dissection import planned
     from tinynet.study.results import ResultsPaths
-    from tinynet.study.trainings import DissectionRequest, Folders
+    from tinynet.study.trainings import DissectionPaths, DissectionRequest
 
     if plan_only + jobs_only + collect > 1:
         raise UsageError("--plan, --write-jobs and --collect: choose one")
@@ -201,12 +202,10 @@ def dissect(
         raise UsageError("--within is for trainings: leave out --plan, --write-jobs, --collect")
     if per_gpu is not None and (cpu or processes is not None):
         raise UsageError("--per-gpu is for GPUs: leave out --cpu and --processes")
-    if len(seeds) == 1 and seeds[0] > 1:  # which earlier versions took for a count
-        say(f"--seeds {seeds[0]}: is seed {seeds[0]} alone; seeds 1 to {seeds[0]} are 1-{seeds[0]}")
     searched = read_overrides_by_stage(overrides_files)
     request = DissectionRequest(
         data=data or DATA_ROOT,
-        folders=Folders(out, ResultsPaths(results or out / "results")),
+        folders=DissectionPaths(out, ResultsPaths(results or out / "results")),
         stages=_numbers(stages, folds),
         seeds=seeds or ([1, 2, 3] if folds is None else [1]),
         variants=_variants(variants),
@@ -235,7 +234,7 @@ def dissect(
     )
     if plan_only:
         devices.require_engine()
-        dissect_work.show_plan(request, devices)
+        dissect_plan.show(request, devices)
         return
     done = None
     if not collect:
@@ -245,8 +244,9 @@ def dissect(
             if left:  # else the table is made of what is there, which takes no engine
                 devices.require_engine()
             if folds is None:
-                # what has a limit does not spend it on timing
-                costs = dissect_work.costs(left, devices, is_timed=within is None)
+                costs = {training.cost.run: training.cost for training in left}
+                if within is None:  # what has a limit does not spend it on timing
+                    dissect_plan.show_if_long(left, devices)
         jobs = _jobs(asked)
         if jobs_only:
             dissect_work.write_list(request.folders, jobs)
@@ -282,39 +282,29 @@ def _jobs(asked: list[DissectionRequest]) -> list[Job]:
 
 def _collect(request: DissectionRequest, evaluating: Devices | None) -> None:
     """Collect finished runs; ``evaluating``: where to evaluate first those that are not yet."""
-    from tinynet.study.dissection import collect_finished, with_class_names
-    from tinynet.study.settings import read_settings, write_settings
+    from tinynet.study.dissection import collect_finished
+    from tinynet.study.settings import read_settings
 
     folders = request.folders
-    where = folders.results.experiment
-    if not where.exists():
+    settings = read_settings(folders.results)
+    if settings is None:
         raise UsageError(
             f"{folders.results.root}: holds no dissection; 'tinynet dissect DATA' begins one"
         )
     if evaluating is not None:
-        _evaluate(request, evaluating)
+        _evaluate(request, settings, evaluating)
     with folders.changing_results():
-        known = read_settings(folders.results)
-        assert known is not None  # it was there a moment ago
-        settings = with_class_names(known, folders, request.data)
-        if settings != known:
-            write_settings(settings, folders.results)
         collect_finished(folders, settings)
-    if not settings.data.get("class_names"):
-        say(f"{where}: has no class names; 'tinynet dissect DATA --collect' adds those of DATA")
 
 
-def _evaluate(request: DissectionRequest, devices: Devices) -> None:
+def _evaluate(request: DissectionRequest, settings: Settings, devices: Devices) -> None:
     from tinynet.dataset.paths import DataPaths
     from tinynet.predict.evaluate import obtain
     from tinynet.study.dissection import evaluations_left
-    from tinynet.study.settings import read_settings
 
     folders = request.folders
-    known = read_settings(folders.results)
-    assert known is not None  # it was there a moment ago
     data = folders.data if DataPaths(folders.data).manifest.exists() else request.data
-    for each in evaluations_left(folders, known, data):
+    for each in evaluations_left(folders, settings, data):
         say(f"evaluating {each.out}")
         obtain(
             dataclasses.replace(
@@ -327,7 +317,7 @@ def _evaluate(request: DissectionRequest, devices: Devices) -> None:
         )
 
 
-def _results(folders: Folders, folds: int | None, pack: Path | None) -> tuple[Any, str]:
+def _results(folders: DissectionPaths, folds: int | None, pack: Path | None) -> tuple[Any, str]:
     """Write the table of what there is, and pack it; return it as plain data and as text."""
     from tinynet.cli import dissect_report
     from tinynet.study import cross_validation, dissection_table, packing

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from tinynet.engine import devices
-from tinynet.engine.discovery import Engine
+import click
+
+from tinynet.bench.pace import training_rate
+from tinynet.cli.dissect_work import Devices
+from tinynet.cli.messages import say
+from tinynet.engine import devices, discovery
 from tinynet.report.table import as_text, of_texts
 from tinynet.study.cost import Cost, duration
-from tinynet.study.dissection import Planned
+from tinynet.study.dissection import Planned, planned
+from tinynet.study.trainings import DissectionRequest
 
 # about ten minutes of a slow core: what costs less is begun without being timed first
 _WORTH_TIMING = 1e13
 
 
-def is_worth_timing(costs: Sequence[Cost]) -> bool:
-    """Whether the trainings take so long that a minute of measuring is little."""
-    return sum(one.operations for one in costs) > _WORTH_TIMING
+def show(request: DissectionRequest, asked: Devices) -> None:
+    """Print what is left to do, and about how long it takes here."""
+    left = planned(request)
+    if left:
+        click.echo(_timed(left, asked))
+    else:
+        click.echo(f"{request.folders.results.root}: has all of it; nothing is left to train")
 
 
-def measured(
-    left: Sequence[Planned],
-    engine: Engine,
-    cpu: bool,
-    precision: str,
-    say: Callable[[str], None],
-) -> dict[str, float]:
+def show_if_long(left: Sequence[Planned], asked: Devices) -> None:
+    """Say how long it takes where that is so long that a minute of measuring is little."""
+    if sum(training.cost.operations for training in left) > _WORTH_TIMING:
+        say(_timed(left, asked))
+
+
+def _timed(left: Sequence[Planned], asked: Devices) -> str:
+    return text(left, measured(left, asked), asked.at_once)
+
+
+def measured(left: Sequence[Planned], asked: Devices) -> dict[str, float]:
     """Images a second of every stage that is left, from a few iterations of each net.
 
     Stages that differ only in learning rates or initial weights share one measurement.
     """
-    from tinynet.bench.pace import training_rate
-
-    chosen = devices.choose(engine, None, cpu)
-    options = [f"--precision={precision}"] if precision != "float32" else []
+    engine = discovery.find(asked.engine, asked.caffe_python)
+    chosen = devices.choose(engine, None, asked.cpu)
+    options = [f"--precision={asked.precision}"] if asked.precision != "float32" else []
     options += [] if chosen is None else [f"--gpu={chosen}"]
     rates: dict[str, float] = {}
     by_work: dict[tuple[int, int], float] = {}

@@ -9,16 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from tinynet.cli.messages import say
 from tinynet.errors import UsageError
 from tinynet.jobs import gpus, local
 from tinynet.jobs.additions import add_jobs
 from tinynet.jobs.slots import Cores, Slots
 from tinynet.study.cost import Cost, Pace
-from tinynet.study.dissection import Planned, planned
-from tinynet.study.trainings import DissectionRequest, Folders
+from tinynet.study.trainings import DissectionPaths
 
 if TYPE_CHECKING:
     from tinynet.jobs.job_list import Job
@@ -74,35 +71,7 @@ class Devices:
         return gpus.chosen(gpus.look(), None, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def show_plan(request: DissectionRequest, devices: Devices) -> None:
-    """Print what is left to do, and about how long it takes here."""
-    left = planned(request)
-    if left:
-        click.echo(_timed(left, devices))
-    else:
-        click.echo(f"{request.folders.results.root}: has all of it; nothing is left to train")
-
-
-def costs(left: Sequence[Planned], devices: Devices, is_timed: bool) -> dict[str, Cost]:
-    """The costs of what is left, by run; ``is_timed``: also show the plan if it takes long."""
-    from tinynet.cli import dissect_plan
-
-    found = {training.cost.run: training.cost for training in left}
-    if is_timed and left and dissect_plan.is_worth_timing(list(found.values())):
-        say(_timed(left, devices))
-    return found
-
-
-def _timed(left: Sequence[Planned], devices: Devices) -> str:
-    from tinynet.cli import dissect_plan
-    from tinynet.engine import discovery
-
-    found = discovery.find(devices.engine, devices.caffe_python)
-    rates = dissect_plan.measured(left, found, devices.cpu, devices.precision, say)
-    return dissect_plan.text(left, rates, devices.at_once)
-
-
-def write_list(folders: Folders, jobs: Sequence[Job]) -> None:
+def write_list(folders: DissectionPaths, jobs: Sequence[Job]) -> None:
     """Write the job list, and say how to begin it."""
     if not jobs:
         say(f"{folders.results.root}: has all of it; no job is left")
@@ -116,7 +85,7 @@ def write_list(folders: Folders, jobs: Sequence[Job]) -> None:
 
 
 def work(
-    folders: Folders,
+    folders: DissectionPaths,
     jobs: Sequence[Job],
     devices: Devices,
     costs: dict[str, Cost] | None,

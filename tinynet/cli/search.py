@@ -128,8 +128,8 @@ def search(
         click.echo(json.dumps([dataclasses.asdict(trial) for trial in made]))
         return
     click.echo(_table(request, made))
-    if request.overrides_file.exists():
-        click.echo(f"winner: {request.overrides_file}")
+    if request.paths.overrides.exists():
+        click.echo(f"winner: {request.paths.overrides}")
     if figure is not None:
         click.echo(f"figure: {figure}")
 
@@ -171,7 +171,7 @@ def _draw(request: SearchRequest, made: list[Trial]) -> Path | None:
     from tinynet.report.search_plane import draw_search_plane, points_of
 
     names = (request.ranges[0].name, request.ranges[1].name)
-    path = request.out / "plane.png"
+    path = request.paths.plane
     points = points_of(made, names)
     title = f"{request.stage.title}: {len(points)} trial{'' if len(points) == 1 else 's'}"
     canvas.save(draw_search_plane(points, points_of([best], names)[0], names, title), path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.stages import STAGES
-from tinynet.predict.ensemble import Member, average
+from tinynet.predict.ensemble import Member, average, require_agreement
 from tinynet.predict.probabilities import read_probabilities
 from tinynet.run import record as runs
 from tinynet.run.paths import RunPaths
@@ -62,10 +62,10 @@ def groups(folders: Sequence[Path]) -> list[Group]:
 def _group(name: str, found: list[Path]) -> Group:
     members = [Member(run, read_probabilities(_file(run))) for run in found]
     try:
-        mean = average(members)
+        require_agreement(members, oversample=True)
     except TinynetError as error:
         raise TinynetError(f"the runs of {name} cannot be averaged: {error}") from None
-    return Group(name, found, mean.metrics.top1)
+    return Group(name, found, average(members).metrics.top1)
 
 
 def _runs(folders: Sequence[Path]) -> Iterator[Path]:

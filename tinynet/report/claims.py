@@ -72,6 +72,8 @@ def claims(report_data: ReportData) -> list[Claim]:
     factor = float(dissection.settings.get("epochs_factor", 1)) if dissection else 1.0
     setting = _Setting(report_data.classes, factor, report_data.arithmetic)
     ensemble = ensemble_of(report_data)
+    if ensemble is not None and not ensemble.is_papers:
+        ensemble = None  # an average of other runs tells nothing of the paper's
     return [
         *_single(rows, setting),
         *_gains(rows, report_data, setting),

@@ -10,6 +10,7 @@ from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import ensemble_of, subset_scores
 from tinynet.report.table import (
+    NONE,
     NOT_RUN,
     Cell,
     Column,
@@ -22,11 +23,10 @@ from tinynet.report.table import (
 from tinynet.study.results import Ensemble, absence
 
 _Fact = tuple[str, Cell, Cell]  # what, ours, the paper's
-_NONE = Cell("—", "")
 
 
 def ensemble_facts(report_data: ReportData) -> Table | None:
-    """The ensemble's figures beside the paper's; None without an ensemble."""
+    """The ensemble's figures, beside the paper's if it is that one; None without an ensemble."""
     ensemble = ensemble_of(report_data)
     if ensemble is None:
         return None
@@ -37,15 +37,16 @@ def ensemble_facts(report_data: ReportData) -> Table | None:
         ("models of the ensemble", _member_links(report_data, ensemble), Cell("11")),
         *_averages(ensemble, singles),
         *_best_subsets(ensemble),
-        (
-            "images of the challenge's test set (%)",
-            Cell(NOT_RUN, ""),
-            number(paper.ENSEMBLE_TEST),
-        ),
     ]
+    if ensemble.is_papers:
+        test = "images of the challenge's test set (%)"
+        facts.append((test, Cell(NOT_RUN, ""), number(paper.ENSEMBLE_TEST)))
     columns = [Column("quantity", "name"), Column("ours", "number"), Column("paper's", "number")]
     rows = [[Cell(what), ours, theirs] for what, ours, theirs in facts]
-    return Table("ensemble", "The ensemble beside the paper's, of 200 classes.", columns, rows)
+    if ensemble.is_papers:
+        return Table("ensemble", "The ensemble beside the paper's, of 200 classes.", columns, rows)
+    caption = f"The average of {len(ensemble.members)} models, which is not the paper's ensemble."
+    return Table("ensemble", caption, columns[:2], [row[:2] for row in rows])
 
 
 def _averages(ensemble: Ensemble, singles: Sequence[float]) -> Iterator[_Fact]:
@@ -60,7 +61,7 @@ def _averages(ensemble: Ensemble, singles: Sequence[float]) -> Iterator[_Fact]:
         yield (
             f"those {len(singles)} that have run, averaged (%): not the full ensemble",
             percent(ensemble.so_far.top1),
-            _NONE,
+            NONE,
         )
     yield (
         "single models over crops, lowest and highest (%)",
@@ -80,7 +81,7 @@ def _averages(ensemble: Ensemble, singles: Sequence[float]) -> Iterator[_Fact]:
     yield (
         "gain over the best of them by the tuning images (points)",
         percent(ensemble.gain_over_best, sign=True),
-        _NONE,
+        NONE,
     )
 
 
@@ -100,12 +101,12 @@ def _best_subsets(ensemble: Ensemble) -> Iterator[_Fact]:
     yield (
         "best subset by the tuning images, on the held-out ones (%)",
         percent(chosen.reported if chosen else None),
-        _NONE,
+        NONE,
     )
     yield (
         "optimism of choosing on what is reported (points)",
         percent(flattered.reported - chosen.reported if flattered and chosen else None, True),
-        _NONE,
+        NONE,
     )
 
 

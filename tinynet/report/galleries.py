@@ -15,7 +15,7 @@ from tinynet.report.parts import Answer, Card, Gallery, Guess, Part
 from tinynet.report.picks import ModelGuesses
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import stage_rows
-from tinynet.report.table import Cell, Column, Table, number, percent
+from tinynet.report.table import NONE, Cell, Column, Table, number, percent
 from tinynet.study.results import StageRow
 
 _SAMPLES, _MANY, _FEW = 6, 12, 6  # cards of a gallery
@@ -164,7 +164,7 @@ def _classes(report_data: ReportData, models: Sequence[ModelGuesses]) -> Table:
             text = f"{report_data.class_name(answer)} ({times})"
             cells.append(_example(report_data, last, wrong, text))
         else:
-            cells.append(Cell("—", ""))
+            cells.append(NONE)
         rows.append(cells)
     who = models[-1].name
     caption = (

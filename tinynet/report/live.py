@@ -19,7 +19,7 @@ from tinynet.report.figure import Figure
 from tinynet.report.page import drawn, filled
 from tinynet.report.parts import Part
 from tinynet.report.run_data import label_of
-from tinynet.report.table import Cell, Column, Table, number, percent
+from tinynet.report.table import NONE, Cell, Column, Table, number, percent
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, RUNNING
 from tinynet.run.status import Status, status_of
@@ -121,7 +121,7 @@ def _table(seen: Seen) -> Table:
     for folder, each in seen.items():
         name = Cell(f"{folder.resolve().parent.name}/{folder.resolve().name}", title=str(folder))
         if isinstance(each, str):
-            rows.append([name, Cell(each), *(Cell("—", "") for _ in columns[2:])])
+            rows.append([name, Cell(each), *(NONE for _ in columns[2:])])
             continue
         left = each.seconds_left if each.state == RUNNING else None
         rows.append(
@@ -132,7 +132,7 @@ def _table(seen: Seen) -> Table:
                 number(each.run.max_iter, 0),
                 number(each.loss, 3),
                 percent(each.val_accuracy),
-                Cell("—", "") if left is None else Cell(duration(left), f"{left:.0f}"),
+                NONE if left is None else Cell(duration(left), f"{left:.0f}"),
                 Cell(each.run.device),
             ]
         )

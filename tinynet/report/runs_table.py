@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
-from tinynet.report.table import NOT_RUN, Cell, Column, Link, Table, number, percent
+from tinynet.report.table import NONE, NOT_RUN, Cell, Column, Link, Table, number, percent
 from tinynet.run.record import DIVERGED
 
 
@@ -67,4 +67,4 @@ def _session_engine(sessions: Sequence[dict[str, object]]) -> dict[str, str]:
 
 
 def _hash(digest: str) -> Cell:
-    return Cell(digest[:12], digest, is_code=True, title=digest) if digest else Cell("—", "")
+    return Cell(digest[:12], digest, is_code=True, title=digest) if digest else NONE

@@ -72,14 +72,14 @@ def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         found.append(_accuracy(run, report_data.reported, OVERSAMPLE, "held out\n(single, crops)"))
     ensemble = ensemble_of(report_data)
     if ensemble is not None:
-        found.append(
-            _ensemble_accuracy(
-                report_data, report_data.choosing, f"{name}\n(ensemble)", paper.ENSEMBLE / 100
-            )
-        )
-        held = f"{'held out' if honest else 'test'}\n(ensemble)"
-        test = report_data.reported if honest else "test"
-        found.append(_ensemble_accuracy(report_data, test, held, paper.ENSEMBLE_TEST / 100))
+        stated = [paper.ENSEMBLE, paper.ENSEMBLE_TEST] if ensemble.is_papers else [None, None]
+        held = "held out" if honest else "test"
+        for kind, split, of_paper in (
+            (name, report_data.choosing, stated[0]),
+            (held, report_data.reported if honest else "test", stated[1]),
+        ):
+            label = f"{kind}\n(ensemble)"
+            found.append(_ensemble_accuracy(report_data, split, label, _percent(of_paper)))
     yield Figure(
         "accuracies",
         "Training, validation and test-like accuracy",
@@ -105,7 +105,7 @@ def _accuracy(run: RunData, split: str, crop: str, label: str) -> accuracies_fig
 
 
 def _ensemble_accuracy(
-    report_data: ReportData, split: str, label: str, of_paper: float
+    report_data: ReportData, split: str, label: str, of_paper: float | None
 ) -> accuracies_figure.Accuracy:
     """The accuracy of all members averaged on a split; None where a member is missing there."""
     found = report_data.members_on(split)

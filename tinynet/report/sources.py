@@ -15,8 +15,8 @@ from tinynet.dataset import old_names
 from tinynet.errors import TinynetError
 from tinynet.run.paths import RunPaths
 from tinynet.study.cross_validation import FOLDS, StageFolds
+from tinynet.study.paths import SearchPaths
 from tinynet.study.results import ResultsPaths
-from tinynet.study.search import OVERRIDES, STUDY, TRIALS
 from tinynet.study.trials import Trial, read_trials, winner
 
 _DEPTH = 4  # levels of folders searched below one that was named
@@ -97,9 +97,9 @@ def _look(folder: Path, depth: int, found: Found) -> None:
             found.folds.append(folder)
     elif ResultsPaths(below).table.is_file() or (below / FOLDS).is_file():
         _look(below, depth, found)
-    elif (folder / TRIALS).is_file():
+    elif SearchPaths(folder).trials.is_file():
         found.searches.append(folder)
-    elif depth and folder.is_dir() and not (folder / STUDY).is_file():
+    elif depth and folder.is_dir() and not SearchPaths(folder).study.is_file():
         for child in sorted(folder.iterdir()):
             is_hidden = child.name.startswith(".")  # as half-written folders are
             if child.is_dir() and not child.is_symlink() and not is_hidden:
@@ -108,7 +108,7 @@ def _look(folder: Path, depth: int, found: Found) -> None:
 
 def read_search(folder: Path) -> Search:
     """Read a search's files.  Raises TinynetError where one cannot be read."""
-    path = folder / OVERRIDES
+    path = SearchPaths(folder).overrides
     try:
         facts = old_names.read_json(path)
         stage_name = facts["stage"]
@@ -120,4 +120,4 @@ def read_search(folder: Path) -> Search:
         raise TinynetError(
             f"{path}: is not a winner as 'tinynet search' writes it ({error})"
         ) from None
-    return Search(folder, stage_name, read_trials(folder / TRIALS), facts)
+    return Search(folder, stage_name, read_trials(SearchPaths(folder).trials), facts)

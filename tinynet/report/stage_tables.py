@@ -9,11 +9,10 @@ from tinynet.experiment import paper
 from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.summary import Oversampling, ensemble_of, oversampling, stage_rows
-from tinynet.report.table import NOT_RUN, Cell, Column, Table, interval_cell, number, percent
+from tinynet.report.table import NONE, NOT_RUN, Cell, Column, Table, interval_cell, number, percent
 from tinynet.run.record import DIVERGED
 from tinynet.study.results import Ensemble, Estimate, StageRow, absence
 
-_NONE = Cell("—", "")
 NO_CROPS = "*: sees whole images, which have no crops: the image and its mirror."
 
 
@@ -128,15 +127,15 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
     mean, *intervals = _estimated(over.ten_crop, missing=NOT_RUN)
     return [
         Cell(over.label, f"{over.label[:1]:0>3}.5"),
-        _NONE,
+        NONE,
         Cell("as above" if over.ten_crop else NOT_RUN, ""),
-        _NONE,
+        NONE,
         *intervals,
         mean,
         number(accuracy),
         *_estimated(over.gain, sign=True),
         number(over.paper_gain, sign=True),
-        *[_NONE] * 4,
+        *[NONE] * 4,
     ]
 
 
@@ -146,16 +145,16 @@ def _ensemble_cells(report_data: ReportData, ensemble: Ensemble) -> list[Cell]:
     done = sum(run.state == "finished" for run in ensemble.members)
     return [
         Cell(title, f"{ensemble.number:03d}"),
-        _NONE,
+        NONE,
         Cell(f"{done} of {len(ensemble.members)} models", str(done)),
-        _NONE,
+        NONE,
         interval_cell(ensemble.full_by_image),
-        _NONE,
+        NONE,
         percent(full.top1 if full else None, missing=absence(ensemble.members)),
         number(ensemble.paper.validation),
         *_estimated(ensemble.gain_over_mean, sign=True),
         number(ensemble.paper.gain, sign=True),
-        _NONE,
+        NONE,
         number(ensemble.paper.training),
         number(full.loss if full else None, 3),
         number(ensemble.paper.loss, 3),

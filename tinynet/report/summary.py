@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from tinynet.experiment import paper
+from tinynet.experiment.hyperparameters import MEMBERS
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, score_subsets
@@ -164,12 +165,14 @@ def ensemble_of(report_data: ReportData) -> Ensemble | None:
     members = report_data.members
     if not members:
         return None
+    own = [run for run in members if run.stage is not None and run.stage.is_ensemble]
+    is_papers = len(own) == len(members) == len(MEMBERS)
     return Ensemble(
         number=STAGES[-1].number,
         name=STAGES[-1].name,
         title=f"{len(members)} averaged ({members[0].label})",
         members=[_run_row(run) for run in members],
-        paper=paper.STAGES[STAGES[-1].number],
+        paper=paper.STAGES[STAGES[-1].number] if is_papers else paper.PaperStage(),
         **ensemble_scores(
             report_data.members_on(report_data.reported), [run.record.seed for run in members]
         ),

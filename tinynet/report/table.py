@@ -45,6 +45,9 @@ class Cell:
     image: str = ""
 
 
+NONE = Cell("—", "")  # nothing to show; it sorts last
+
+
 @dataclass(frozen=True)
 class Column:
     """A column; ``kind``: its style, "number", "name", "runs", "hash", "path" or "".
@@ -214,7 +217,7 @@ def percent(value: float | None, sign: bool = False, missing: str = "—") -> Ce
 def interval_cell(found: tuple[float, float] | None, sign: bool = False) -> Cell:
     """Two shares as percent; it sorts by its width."""
     if found is None:
-        return Cell("—", "")
+        return NONE
     form = "+.2f" if sign else ".2f"
     low, high = (f"{100 * end:{form}}".replace("-", "−") for end in found)
     return Cell(f"{low} … {high}", f"{found[1] - found[0]:.9g}")

@@ -26,7 +26,7 @@ from tinynet.study.collect import read_row
 from tinynet.study.results import DIVERGED, FINISHED, NOT_RUN, ResultsPaths, RunRow
 from tinynet.study.settings import Settings, read_settings
 from tinynet.study.statistics import t_interval, unpaired_interval
-from tinynet.study.trainings import DissectionRequest, Folders
+from tinynet.study.trainings import DissectionPaths, DissectionRequest
 
 FOLDS = "folds.json"
 
@@ -75,10 +75,10 @@ class _Folds:
     command: str = ""
 
 
-def fold_folders(folders: Folders, number: int) -> Folders:
+def fold_folders(folders: DissectionPaths, number: int) -> DissectionPaths:
     """The folders of fold ``number``, from 1."""
     name = f"fold{number}"
-    return Folders(folders.root / name, ResultsPaths(folders.results.root / name))
+    return DissectionPaths(folders.root / name, ResultsPaths(folders.results.root / name))
 
 
 def requests(
@@ -94,7 +94,7 @@ def requests(
         )
 
 
-def summarize(folders: Folders, folds: int) -> list[StageFolds]:
+def summarize(folders: DissectionPaths, folds: int) -> list[StageFolds]:
     """Summarize the folds that have run, by stage, and write RESULTS/folds.json.
 
     Raises TinynetError where a fold's results cannot be read.

@@ -60,7 +60,7 @@ DRAWN = ("--classes", "10", "--train-per-class", "40")
 
 
 @dataclass(frozen=True)
-class Folders(ExperimentPaths):
+class DemoPaths(ExperimentPaths):
     """Where the demo puts things, under one folder."""
 
     @property
@@ -76,7 +76,7 @@ class Folders(ExperimentPaths):
         return self.root / "results"
 
 
-def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
+def lengths(folders: DemoPaths, iterations: int | None) -> dict[int, int]:
     """Iterations of each stage: those asked for, those of the folder's runs, or the usual.
 
     Raises UsageError where the folder's runs have another length than is asked for: schedules
@@ -101,7 +101,7 @@ def lengths(folders: Folders, iterations: int | None) -> dict[int, int]:
 
 
 def commands(
-    dataset: Path | None, folders: Folders, iterations: dict[int, int]
+    dataset: Path | None, folders: DemoPaths, iterations: dict[int, int]
 ) -> Iterator[list[str]]:
     """The ``tinynet`` commands of the demo, in order, without those whose work is done."""
     if dataset is None and not folders.images.exists():
@@ -128,7 +128,7 @@ def commands(
     yield ["ensemble", *members, "--out", str(folders.results), "--cpu"]
 
 
-def run(dataset: Path | None, folders: Folders, iterations: int | None, say: Say) -> None:
+def run(dataset: Path | None, folders: DemoPaths, iterations: int | None, say: Say) -> None:
     """Run the demo's commands one after the other, each in a process of its own.
 
     Raises UsageError where the folder holds a demo of another length; StoppedEarly after a signal,
@@ -165,7 +165,7 @@ def _status(command: list[str], signals: Sequence[int]) -> int:
                 passed_on += 1
 
 
-def require_same_data(dataset: Path | None, folders: Folders) -> None:
+def require_same_data(dataset: Path | None, folders: DemoPaths) -> None:
     """Raise TinynetError if the folder holds a demo of another data set."""
     if not DataPaths(folders.lmdb).manifest.exists():
         return
@@ -189,7 +189,7 @@ class Result:
     views: int
 
 
-def results(folders: Folders) -> list[Result]:
+def results(folders: DemoPaths) -> list[Result]:
     """The demo's table, from the files that its commands left: every run, then the ensemble."""
     rows = []
     for training in TRAININGS:
@@ -205,7 +205,7 @@ def results(folders: Folders) -> list[Result]:
     return rows
 
 
-def passes(folders: Folders) -> dict[int, float]:
+def passes(folders: DemoPaths) -> dict[int, float]:
     """How often each stage's trainings have seen each training image."""
     images = read_manifest(folders.lmdb).counts["train"]
     return {
@@ -213,7 +213,7 @@ def passes(folders: Folders) -> dict[int, float]:
     }
 
 
-def histories(folders: Folders) -> dict[str, list[Record]]:
+def histories(folders: DemoPaths) -> dict[str, list[Record]]:
     """Label of each run → its history, for learning curves."""
     return {
         _label(training): read_history(RunPaths(training.run(folders.runs)).history)

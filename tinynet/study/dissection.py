@@ -13,7 +13,6 @@ batch system.  A training whose results are there is no longer in the list.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.dataset.paths import DataPaths
 from tinynet.dataset.selection_set import overlap
 from tinynet.dataset.split import split
-from tinynet.errors import TinynetError, UsageError
+from tinynet.errors import UsageError
 from tinynet.experiment import data_description as dataset
 from tinynet.experiment import generate
 from tinynet.experiment.paths import WARM_UP
@@ -48,8 +47,8 @@ from tinynet.study.settings import (
 )
 from tinynet.study.trainings import (
     LAST_SINGLE,
+    DissectionPaths,
     DissectionRequest,
-    Folders,
     Training,
     ensemble_members,
     nets,
@@ -153,7 +152,7 @@ def planned(request: DissectionRequest) -> list[Planned]:
     return found
 
 
-def _will_be_taken_over(folders: Folders, name: str, settings: Settings) -> bool:
+def _will_be_taken_over(folders: DissectionPaths, name: str, settings: Settings) -> bool:
     """Whether a run that is not in the results yet is done, so that ``prepare`` collects it."""
     run = RunPaths(folders.runs / name)
     record = runs.load(run.run_json)
@@ -162,7 +161,7 @@ def _will_be_taken_over(folders: Folders, name: str, settings: Settings) -> bool
     return collect.is_complete(run, record, settings)
 
 
-def collect_finished(folders: Folders, settings: Settings) -> list[str]:
+def collect_finished(folders: DissectionPaths, settings: Settings) -> list[str]:
     """Copy finished runs into the results; return those that are there now."""
     return [
         name
@@ -172,7 +171,7 @@ def collect_finished(folders: Folders, settings: Settings) -> list[str]:
 
 
 def evaluations_left(
-    folders: Folders, settings: Settings, data: Path
+    folders: DissectionPaths, settings: Settings, data: Path
 ) -> Iterator[EvaluationRequest]:
     """The missing evaluations of every finished run that the results do not hold yet.
 
@@ -188,23 +187,6 @@ def evaluations_left(
             for asked in collect.evaluations(run, settings, data):
                 if not asked.out.exists():
                     yield asked
-
-
-def with_class_names(settings: Settings, folders: Folders, data: Path) -> Settings:
-    """Add the names of the classes to settings of an earlier version, which lack them.
-
-    They come from the experiment's own data, if one of its folders is at hand; otherwise
-    ``settings`` is returned as it is.
-    """
-    if settings.data.get("class_names"):
-        return settings
-    for folder in (folders.data, data):
-        with contextlib.suppress(TinynetError):
-            manifest = read_manifest(folder)
-            if manifest.source_sha256 == settings.data.get("source_sha256"):
-                names = describe_data(manifest)["class_names"]
-                return replace(settings, data={**settings.data, "class_names": names})
-    return settings
 
 
 def _train_sample(request: DissectionRequest, manifest: Manifest) -> int:
@@ -254,14 +236,10 @@ def _generate(request: DissectionRequest, data: Path) -> tuple[dict[Path, str], 
     epochs = {}
     for found in nets(request):
         length = max(1, round(found.hyperparameters.epochs * request.epochs_factor))
-        if request.overrides.epochs is not None:
-            length = request.overrides.epochs
         epochs[found.name] = length
         # the ensemble's first members are the last single stage's runs: the others vary around it
         searched = LAST_SINGLE.name if found.is_ensemble else found.name
-        overrides = replace(request.overrides, found=request.found.get(searched, {}))
-        if "max_iter" not in overrides.solver:
-            overrides = replace(overrides, epochs=length)
+        overrides = replace(request.overrides, epochs=length, found=request.found.get(searched, {}))
         files |= generate.generate(request.folders.prototxt, described, [found], overrides)
     return files, epochs
 

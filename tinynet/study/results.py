@@ -199,6 +199,11 @@ class Ensemble:
         return f"{self.number} {self.title}"
 
     @property
+    def is_papers(self) -> bool:
+        """Whether it is the paper's last stage, not an average of other runs."""
+        return self.paper.validation is not None
+
+    @property
     def accuracy(self) -> Estimate | None:
         """The accuracy of all members averaged, with its interval by image."""
         return None if self.full is None else Estimate(self.full.top1, by_image=self.full_by_image)

@@ -21,7 +21,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,12 @@ from tinynet.run import record as runs
 from tinynet.run.log import read_history
 from tinynet.run.paths import RunPaths
 from tinynet.study import optuna_study as study
+from tinynet.study.paths import SearchPaths
 from tinynet.study.search_space import DEFAULT_RANGES, Range, draw
 from tinynet.study.trials import Trial, winner, write_trials
 
 Say = Callable[[str], None]
 
-OVERRIDES, TRIALS, STUDY = "overrides.json", "trials.csv", "study.journal"
 _LOOK_SECONDS = 1.0
 
 
@@ -68,12 +68,8 @@ class SearchRequest:
         return self.trials * self.levels
 
     @property
-    def overrides_file(self) -> Path:
-        return self.out / OVERRIDES
-
-    @property
-    def trials_file(self) -> Path:
-        return self.out / TRIALS
+    def paths(self) -> SearchPaths:
+        return SearchPaths(self.out)
 
 
 def run(request: SearchRequest, say: Say) -> list[Trial]:
@@ -90,7 +86,7 @@ def run(request: SearchRequest, say: Say) -> list[Trial]:
     finally:  # a search that was stopped also writes what it has found so far
         found = trials(request)
         best = winner(found)
-        write_trials(request.trials_file, found, [searched.name for searched in request.ranges])
+        write_trials(request.paths.trials, found, [searched.name for searched in request.ranges])
         if best is not None:
             write_overrides(request, best, found)
     running = sum(trial.state == "running" for trial in found)
@@ -127,14 +123,18 @@ def write_overrides(request: SearchRequest, best: Trial, found: Sequence[Trial])
         },
         "selection_set": asdict(selection_set(request.data)),
     }
-    files.write_json(request.overrides_file, content)
+    files.write_json(request.paths.overrides, content)
 
 
 def trials(request: SearchRequest) -> list[Trial]:
-    """Every trial of the study so far, by number."""
+    """Every trial of the search's study so far, by number."""
+    return _trials(_study(request))
+
+
+def _trials(known: Any) -> list[Trial]:
     states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
     found = []
-    for trial in _study(request).get_trials(deepcopy=False):
+    for trial in known.get_trials(deepcopy=False):
         reported = trial.intermediate_values
         last = reported[max(reported)] if reported else None
         score = trial.value if trial.state.name == "COMPLETE" else last
@@ -147,7 +147,7 @@ def trials(request: SearchRequest) -> list[Trial]:
 
 def _study(request: SearchRequest) -> Any:
     request.out.mkdir(parents=True, exist_ok=True)
-    return study.join(request.out / STUDY, request.stage.name, _trusted(request))
+    return study.join(request.paths.study, request.stage.name, _trusted(request))
 
 
 def _trusted(request: SearchRequest) -> int:
@@ -204,10 +204,10 @@ class _Worker:
     def _take(self) -> tuple[Any, int] | None:
         """Take a trial that nobody works on, one that was left or a new one; None: all are done."""
         optuna = study.optuna()
-        folder = self._request.out / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        next_lock = self._request.paths.next_lock
+        next_lock.parent.mkdir(parents=True, exist_ok=True)
         # one worker at a time: the box of a new trial depends on those before it
-        with files.locked(folder / "next.lock"):
+        with files.locked(next_lock):
             known = self._study.get_trials(deepcopy=False)
             for frozen in known:
                 if frozen.state == optuna.trial.TrialState.RUNNING:
@@ -225,7 +225,7 @@ class _Worker:
 
     def _lock(self, number: int) -> int | None:
         """The descriptor of a trial's lock, None where another worker, or its training, has it."""
-        descriptor = files.open_lock(self._request.out / "locks" / f"trial{number:04d}.lock")
+        descriptor = files.open_lock(self._request.paths.of_trial(number).lock)
         if files.try_lock(descriptor):
             return descriptor
         os.close(descriptor)
@@ -236,7 +236,7 @@ class _Worker:
         optuna = study.optuna()
         request = self._request
         level, place = divmod(number, request.trials)
-        best = winner(trials(request)) if level else None
+        best = winner(_trials(self._study)) if level else None
         box = list(request.ranges)
         if best is not None:
             box = [side.around(best.values[side.name], level) for side in box]
@@ -285,14 +285,12 @@ class _Worker:
 
     def _generate(self, trial: Any) -> RunPaths:
         request = self._request
-        root = request.out / "prototxt" / f"trial{trial.number:04d}"
+        mine = request.paths.of_trial(trial.number)
         solver = {**request.overrides.solver, **trial.params}
-        overrides = Overrides(
-            request.overrides.batch_size, request.overrides.epochs, request.overrides.std, solver
-        )
-        generate.write(generate.generate(root, self._described, [request.stage], overrides))
-        runs_root = request.out / "runs"
-        return RunPaths.of(runs_root, request.stage.name, f"trial{trial.number:04d}")
+        overrides = replace(request.overrides, solver=solver)
+        nets = [request.stage]
+        generate.write(generate.generate(mine.prototxt, self._described, nets, overrides))
+        return RunPaths.of(request.paths.runs, request.stage.name, mine.name)
 
     def _train(self, trial: Any, paths: RunPaths, lock: int) -> tuple[int, bool]:
         """Train, watching the tuning accuracy; return its exit status, and whether it was given up.
@@ -301,16 +299,15 @@ class _Worker:
         the trial before the training has stopped.
         """
         request = self._request
-        root = request.out / "prototxt" / f"trial{trial.number:04d}"
-        solver = StagePaths(root, request.stage.name).solver
+        mine = request.paths.of_trial(trial.number)
+        solver = StagePaths(mine.prototxt, request.stage.name).solver
         command = [
             *("train", os.fspath(solver)),
-            *("--runs", os.fspath(request.out / "runs"), "--name", paths.root.name),
+            *("--runs", os.fspath(request.paths.runs), "--name", paths.root.name),
             *("--seed", str(request.seed), "--quiet", *request.stage.train_options, *request.train),
         ]
-        log = request.out / "runs" / f"trial{trial.number:04d}.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as out:
+        mine.log.parent.mkdir(parents=True, exist_ok=True)
+        with mine.log.open("ab") as out:
             start = out.tell()
             child = children.start(command, out, descriptors=(lock,))
             given_up = False
@@ -323,7 +320,7 @@ class _Worker:
                 if child.poll() is None:
                     child.send_signal(signal.SIGTERM)
                     child.wait()
-        self._said = last_line(log, start)
+        self._said = last_line(mine.log, start)
         self._stop_if_told()
         return child.returncode, given_up
 

@@ -33,7 +33,7 @@ TRAIN_SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
-class Folders(ExperimentPaths):
+class DissectionPaths(ExperimentPaths):
     """The folders of a dissection."""
 
     results: ResultsPaths
@@ -71,7 +71,7 @@ class DissectionRequest:
     """
 
     data: Path
-    folders: Folders
+    folders: DissectionPaths
     stages: Sequence[int]
     seeds: Sequence[int] = (1, 2, 3)
     variants: Sequence[str] = ()

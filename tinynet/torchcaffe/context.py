@@ -73,6 +73,15 @@ class Context(threading.local):
             torch.cuda.manual_seed(self._seed_for_gpu)
             self._seed_for_gpu = None
 
+    def apply_tf32(self) -> None:
+        """In GPU mode, have products round to TF32 if that is the precision, and only then.
+
+        PyTorch lets cuDNN do so by default.
+        """
+        if self.gpu:
+            torch.backends.cuda.matmul.allow_tf32 = self.precision == "tf32"
+            torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
 
 CONTEXT = Context()
 
@@ -91,9 +100,7 @@ def set_mode_gpu() -> None:
     _require_computes(torch.device("cuda", CONTEXT.device_id))
     CONTEXT.gpu, CONTEXT.meta = True, False
     CONTEXT.use_gpu()
-    # PyTorch lets cuDNN round to TF32 by default; here it must be asked for (precision.py)
-    torch.backends.cuda.matmul.allow_tf32 = CONTEXT.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = CONTEXT.precision == "tf32"
+    CONTEXT.apply_tf32()
     # a resumed run must compute the same bits as one that never stopped
     torch.backends.cudnn.deterministic = True
 

@@ -36,9 +36,7 @@ def set_precision(name: str) -> None:
     if name != "float32" and CONTEXT.gpu:
         _require_gpu_of(name)
     CONTEXT.precision = name
-    if CONTEXT.gpu:
-        torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
-        torch.backends.cudnn.allow_tf32 = name == "tf32"
+    CONTEXT.apply_tf32()
 
 
 def _require_gpu_of(name: str) -> None:
