@@ -23,7 +23,7 @@ from tinynet.experiment import generate as generator
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths, member_name
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, Stage, stage
-from tinynet.experiment.variants import VARIANTS, Variant, variant
+from tinynet.experiment.variants import VARIANTS, Variant, net_of_folder, variant
 from tinynet.predict import evaluate as evaluation
 from tinynet.predict.metrics import Metrics
 from tinynet.predict.probabilities import Probabilities
@@ -311,7 +311,7 @@ class Evaluation:
 def _net(which: int | str | Path) -> Stage:
     if isinstance(which, int):
         return stage(which)
-    return next((found for found in STAGES if found.name == which), None) or variant(str(which))
+    return net_of_folder(str(which)) or variant(str(which))
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

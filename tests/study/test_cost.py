@@ -13,7 +13,8 @@ from tinynet.experiment.data_description import DataSet
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.stages import stage
 from tinynet.run.paths import RunPaths
-from tinynet.study.cost import Cost, Pace, cost, duration
+from tinynet.run.status import duration
+from tinynet.study.cost import Cost, Pace, cost
 
 
 def test_a_training_costs_its_iterations_its_tests_and_its_evaluations(tmp_path: Path) -> None:

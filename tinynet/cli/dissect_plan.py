@@ -11,7 +11,8 @@ from tinynet.cli.dissect_work import Devices
 from tinynet.cli.messages import say
 from tinynet.engine import devices, discovery
 from tinynet.report.table import as_text, of_texts
-from tinynet.study.cost import Cost, duration
+from tinynet.run.status import duration
+from tinynet.study.cost import Cost
 from tinynet.study.dissection import Planned, planned
 from tinynet.study.trainings import DissectionRequest
 

@@ -341,7 +341,7 @@ def _print_statuses(found: list[RunStatus]) -> None:
 
 
 def _time_left(entry: RunStatus) -> str:
-    from tinynet.study.cost import duration
+    from tinynet.run.status import duration
 
     if entry.seconds_left is None or entry.state == "done":
         return ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from tinynet.errors import UsageError
 from tinynet.experiment.hyperparameters import Hyperparameters
 from tinynet.experiment.stages import (
+    STAGES,
     Convolution,
     Dropout,
     Layers,
@@ -39,6 +40,10 @@ class Variant(Stage):
     @property
     def hyperparameters(self) -> Hyperparameters:
         return self.learning or super().hyperparameters
+
+    @property
+    def label(self) -> str:
+        return f"variant of {self.number}: {self.title}"
 
     @property
     def heading(self) -> str:
@@ -128,6 +133,11 @@ VARIANTS: tuple[Variant, ...] = (
         learning=_MODERN,
     ),
 )
+
+
+def net_of_folder(name: str) -> Stage | None:
+    """The stage or variant whose folder has this name; None where none has."""
+    return next((net for net in (*STAGES, *VARIANTS) if net.name == name), None)
 
 
 def variant(name: str) -> Variant:

@@ -22,8 +22,7 @@ from tinynet.report.run_data import label_of
 from tinynet.report.table import NONE, Cell, Column, Table, number, percent
 from tinynet.run.paths import RunPaths
 from tinynet.run.record import FINISHED, RUNNING
-from tinynet.run.status import Status, status_of
-from tinynet.study.cost import duration
+from tinynet.run.status import Status, duration, status_of
 
 _DEPTH = 5  # levels of folders searched below one that was named
 _SHARE = 0.2  # of one core: the page must not slow the trainings that it shows

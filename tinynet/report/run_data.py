@@ -10,7 +10,7 @@ from tinynet import files
 from tinynet.dataset.manifest import Manifest, read_manifest
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES, Stage
-from tinynet.experiment.variants import VARIANTS
+from tinynet.experiment.variants import net_of_folder
 from tinynet.predict import inputs
 from tinynet.predict.first_layer import FirstLayer, read_first_layer
 from tinynet.predict.guesses import Predictions, read_guesses
@@ -164,8 +164,5 @@ class RunData:
 
 def label_of(name: str) -> str:
     """The name in a figure of the stage or variant whose folder is ``name``; else ``name``."""
-    found = next((stage for stage in STAGES if stage.name == name), None)
-    if found is not None:
-        return found.label
-    variant = next((variant for variant in VARIANTS if variant.name == name), None)
-    return f"variant of {variant.number}: {variant.title}" if variant else name
+    found = net_of_folder(name)
+    return name if found is None else found.label

@@ -28,7 +28,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     members = report_data.members
     ensemble = report_data.dissection.ensemble if report_data.dissection else None
     if not members and ensemble is not None:
-        done = sum(row.state == "finished" for row in ensemble.members)
+        done = len(ensemble.finished)
         raise Absent(f"{done} of the ensemble's {len(ensemble.members)} models; subsets need two")
     if not members and report_data.dissection is not None:
         raise Absent("this dissection has no ensemble; 'tinynet dissect --stage 8' adds it")

@@ -142,7 +142,7 @@ def _crops_cells(over: Oversampling) -> list[Cell]:
 def _ensemble_cells(report_data: ReportData, ensemble: Ensemble) -> list[Cell]:
     full = ensemble.full
     title = ensemble.title if report_data.dissection is None else ensemble.label
-    done = sum(run.state == "finished" for run in ensemble.members)
+    done = len(ensemble.finished)
     return [
         Cell(title, f"{ensemble.number:03d}"),
         NONE,

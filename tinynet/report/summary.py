@@ -140,11 +140,7 @@ def oversampling(report_data: ReportData) -> Oversampling:
     if not number:
         return Oversampling(f"{wanted} over crops", paper_gain=paper.OVERSAMPLING_GAIN)
     row = rows[number]
-    done = [
-        run
-        for run in report_data.by_stage.get(f"{number} {row.title}", [])
-        if run.record.state == FINISHED
-    ]
+    done = [run for run in report_data.by_stage.get(row.label, []) if run.record.state == FINISHED]
     views = {
         p.views for run in done if (p := run.says(report_data.reported, OVERSAMPLE)) is not None
     }

@@ -121,3 +121,17 @@ def summary(paths: RunPaths, run: runs.Run) -> dict[str, Any]:
         if kept is not None:
             result["best_snapshot"] = os.fspath(kept.model)
     return result
+
+
+def duration(seconds: float) -> str:
+    """A time for a person: ``40 s``, ``12 min``, ``5 h 20 min``, ``3 d 4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinynet.caffeformat import schema, shapes
+from tinynet.caffeformat.phases import layers_of
 from tinynet.errors import TinynetError
 from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
+from tinynet.run.status import duration
 
 TEST_COST = 1 / 3  # of an image that is tested, in images that are trained on
 CROPS = 10
@@ -65,9 +67,9 @@ def cost(
     batch = next((layer.data_param.batch_size for layer in net.layer if layer.type == "Data"), 0)
     if not batch:
         raise TinynetError(f"net '{net.name}': has no Data layer with a batch")
+    tested = [layer for layer in layers_of(net, schema.TEST) if layer.type == "Data"]
     tests = sum(
-        layer.data_param.batch_size * count
-        for layer, count in zip(_test_layers(net), solver.test_iter)
+        layer.data_param.batch_size * count for layer, count in zip(tested, solver.test_iter)
     )
     times = solver.max_iter // solver.test_interval + 1 if solver.test_interval else 0
     return Cost(
@@ -77,14 +79,6 @@ def cost(
         tested=times * tests + evaluated,
         multiply_adds=found.multiply_adds // batch,
     )
-
-
-def _test_layers(net: schema.NetParameter) -> list[schema.LayerParameter]:
-    return [
-        layer
-        for layer in net.layer
-        if layer.type == "Data" and any(rule.phase == schema.TEST for rule in layer.include)
-    ]
 
 
 class Pace:
@@ -184,17 +178,3 @@ def _shown_rate(records: Sequence[Record]) -> float:
     """Images a second in the last record that has it; 0.0 where none does."""
     rates = [r["images_per_second"] for r in records if r.get("images_per_second")]
     return float(rates[-1]) if rates else 0.0
-
-
-def duration(seconds: float) -> str:
-    """A time for a person: ``40 s``, ``12 min``, ``5 h 20 min``, ``3 d 4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"

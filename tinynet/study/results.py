@@ -199,6 +199,10 @@ class Ensemble:
         return f"{self.number} {self.title}"
 
     @property
+    def finished(self) -> list[RunRow]:
+        return [run for run in self.members if run.state == FINISHED]
+
+    @property
     def is_papers(self) -> bool:
         """Whether it is the paper's last stage, not an average of other runs."""
         return self.paper.validation is not None
