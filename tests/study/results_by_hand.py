@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, Probabilities, write_probabilities
 from tinynet.run.record import FINISHED as TRAINED
 from tinynet.run.record import Run
@@ -73,7 +72,7 @@ def add_run(
         ("test", OVERSAMPLE, one_crop if ten_crop is None else ten_crop),
     ):
         p = probabilities(right, split, crop, sure)
-        scores[f"{split}_{crop}"] = Score(**asdict(score(p.probabilities, p.labels)), views=p.views)
+        scores[f"{split}_{crop}"] = Score.of(p)
         write_probabilities(results.run(run).probabilities(split, crop == OVERSAMPLE), p)
     results.run(run).history.write_text("")
     Run(state=TRAINED, iteration=40).save(results.run(run).run_json)

@@ -76,7 +76,7 @@ def test_only_the_sample_is_collected_and_the_scores_give_its_size(
     assert not collect.collect(run, NAME, results, settings)
     run.probabilities("train").rename(run.probabilities("train", sample=9))
     assert collect.collect(run, NAME, results, settings)
-    assert collect.read_row(results, NAME, 1).scores["train_center"].images == 9
+    assert results.row(NAME, 1).scores["train_center"].images == 9
     table = build(results)
     assert table.stages[0].training_images == 9
     assert "training (%), 9 images" in dissect_report.text(table)

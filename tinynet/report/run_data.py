@@ -25,7 +25,7 @@ from tinynet.predict.probabilities import (
 from tinynet.run import record as runs
 from tinynet.run.log import Record, read_history
 from tinynet.run.paths import RunPaths
-from tinynet.study.results import TAKEN_AGAIN, ResultsPaths, RunRow, Score
+from tinynet.study.results import TAKEN_AGAIN, ResultsPaths, RunRow
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class RunData:
         found = self.says(split, crop)
         return None if found is None else found.metrics
 
-    def score(self, split: str, crop: str) -> Metrics | Score | None:
+    def score(self, split: str, crop: str) -> Metrics | None:
         """The metrics, or the score in a results folder where no answers were kept; or None."""
         found = self.metrics(split, crop)
         if found is not None or not self._scores.is_file():

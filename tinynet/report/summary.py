@@ -85,9 +85,8 @@ def _row(
 def _run_row(run: RunData) -> RunRow:
     scores = {}
     for (split, crop), p in run.predictions.items():
-        m = run.metrics(split, crop)
-        if m is not None:
-            scores[f"{split}_{crop}"] = Score(m.images, m.loss, m.top1, m.top5, p.views)
+        if p.labelled:
+            scores[f"{split}_{crop}"] = Score.of(p)
     state = EVALUATED if run.record.state == FINISHED and scores else NOT_RUN
     state = DIVERGED if run.record.state == DIVERGED else state
     return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)

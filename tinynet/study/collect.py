@@ -12,7 +12,7 @@ from typing import Any
 
 from tinynet.errors import TinynetError
 from tinynet.experiment.stages import STAGES
-from tinynet.files import new_folder, read_json, typed, write_json
+from tinynet.files import new_folder, write_json
 from tinynet.predict.evaluate import EvaluationRequest
 from tinynet.predict.first_layer import first_layer, write_first_layer
 from tinynet.predict.guesses import guesses, write_guesses
@@ -31,7 +31,7 @@ from tinynet.study.recipes import differences, read_recipe
 from tinynet.study.results import (
     DIVERGED,
     FINISHED,
-    NOT_RUN,
+    SCORES,
     TAKEN_AGAIN,
     Dissection,
     ResultsPaths,
@@ -132,7 +132,7 @@ def collect(run: RunPaths, name: str, results: ResultsPaths, settings: Settings)
     diverged = _has_diverged(results, name)
     if results.run(name).root.exists() and not lost and not diverged:
         if not results.run(name).first_layer.exists():  # earlier releases did not keep it
-            _keep_first_layer(run, results.run(name), read_row(results, name, 0).iterations)
+            _keep_first_layer(run, results.run(name), results.row(name, 0).iterations)
         return True
     record = runs.load(run.run_json)
     if record is not None and record.state == runs.DIVERGED:
@@ -160,7 +160,7 @@ def is_complete(run: RunPaths, record: runs.Run | None, settings: Settings) -> b
 
 
 def _has_diverged(results: ResultsPaths, name: str) -> bool:
-    return read_row(results, name, 0).state == DIVERGED
+    return results.row(name, 0).state == DIVERGED
 
 
 def _publish(
@@ -200,7 +200,7 @@ def _write(
     write_json(kept.run_json, portable(record))
     scores = {}
     for (split, crop), p in found.items():
-        scores[f"{split}_{crop}"] = Score(**asdict(p.metrics), views=p.views)
+        scores[f"{split}_{crop}"] = Score.of(p)
         if is_kept(split, crop, settings):
             write_guesses(kept.guesses(split, crop == OVERSAMPLE), guesses(p))
             if is_averaged(name, crop):
@@ -209,7 +209,7 @@ def _write(
     if state == FINISHED:
         _keep_first_layer(run, kept, record.iteration)
     row = RunRow(name, record.seed, state, record.iteration, scores)
-    write_json(folder / "scores.json", row)
+    write_json(folder / SCORES, row)
 
 
 def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:
@@ -221,19 +221,6 @@ def _keep_first_layer(run: RunPaths, kept: RunPaths, iteration: int) -> None:
         return  # another net, or its files are gone: the report says that it has none
     if found is not None:
         write_first_layer(kept.first_layer, found)
-
-
-def read_row(results: ResultsPaths, name: str, seed: int) -> RunRow:
-    """A run's row: with its scores if it is finished, "not run" if it is not there."""
-    path = results.scores(name)
-    try:
-        return typed(RunRow, read_json(path))
-    except FileNotFoundError:
-        return RunRow(name, seed, NOT_RUN)
-    except TinynetError as error:
-        raise TinynetError(f"{error}; {TAKEN_AGAIN}") from None
-    except ValueError as error:
-        raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
 
 
 def portable(record: runs.Run) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from tinynet import files
 from tinynet.dataset.split import Fold
 from tinynet.errors import TinynetError
 from tinynet.predict.probabilities import CENTER
-from tinynet.study.collect import read_row
 from tinynet.study.results import DIVERGED, FINISHED, NOT_RUN, ResultsPaths, RunRow
 from tinynet.study.settings import Settings, read_settings
 from tinynet.study.statistics import t_interval, unpaired_interval
@@ -155,7 +154,7 @@ def _stage(name: str, folds: list[tuple[ResultsPaths, Settings | None]]) -> Stag
 def _rows(name: str, results: ResultsPaths, settings: Settings | None) -> list[RunRow]:
     """A stage's runs in one fold, [] where the fold has not begun."""
     seeds = [] if settings is None else settings.seeds
-    return [read_row(results, f"{name}/seed{seed}", seed) for seed in seeds]
+    return [results.row(f"{name}/seed{seed}", seed) for seed in seeds]
 
 
 def _held_out(

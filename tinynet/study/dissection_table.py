@@ -18,7 +18,6 @@ from tinynet.predict.ensemble import Member, average, require_agreement
 from tinynet.predict.metrics import is_right
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
-from tinynet.study.collect import read_row
 from tinynet.study.results import (
     FINISHED,
     TAKEN_AGAIN,
@@ -74,8 +73,7 @@ class _Builder:
 
     def _stage_row(self, found: Stage, before: StageRow | None) -> StageRow:
         runs = [
-            read_row(self._results, f"{found.name}/seed{seed}", seed)
-            for seed in self._settings.seeds
+            self._results.row(f"{found.name}/seed{seed}", seed) for seed in self._settings.seeds
         ]
         finished = [row for row in runs if row.state == FINISHED]
         row: dict[str, Any] = {}
@@ -134,7 +132,7 @@ class _Builder:
 
     def _ensemble(self) -> Ensemble:
         found = STAGES[-1]
-        rows = [read_row(self._results, run, _seed_of(run)) for run in self._settings.members]
+        rows = [self._results.row(run, _seed_of(run)) for run in self._settings.members]
         finished = [row for row in rows if row.state == FINISHED]
         out: dict[str, Any] = {}
         if len(finished) == len(rows):
@@ -238,8 +236,7 @@ def _subset_scores(members: list[Member]) -> SubsetScores:
 
 def _score_of(members: list[Member]) -> Score:
     require_agreement(members, oversample=True)
-    mean = average(members)
-    return Score(**asdict(mean.metrics), views=mean.views)
+    return Score.of(average(members))
 
 
 def _of_values(values: dict[int, float]) -> Estimate:

@@ -18,7 +18,7 @@ the reported split; choices may be made on the tuning split.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from tinynet.errors import TinynetError
 from tinynet.experiment.paper import PaperStage
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.guesses import Predictions, read_predictions
+from tinynet.predict.metrics import Metrics
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.run.paths import RunPaths
 
 VERSION = 2
 FINISHED, NOT_RUN, DIVERGED = "finished", "not run", "diverged"
+SCORES = "scores.json"  # of a run, in its folder
 
 TAKEN_AGAIN = (
     "remove its folder from the results, and the same 'tinynet dissect' command takes it from the "
@@ -45,14 +47,14 @@ TAKEN_AGAIN = (
 
 
 @dataclass(frozen=True)
-class Score:
-    """The score of a run, or an average of runs, on a split: mean loss, accuracies from 0 to 1."""
+class Score(Metrics):
+    """The score of a run, or an average of runs, on a split."""
 
-    images: int
-    loss: float
-    top1: float
-    top5: float
     views: int  # inputs averaged an image: 1, 2 (image and mirror) or 10
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Score:
+        return cls(**asdict(predictions.metrics), views=predictions.views)
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,19 @@ class ResultsPaths:
         return RunPaths(self.root / run)
 
     def scores(self, run: str) -> Path:
-        return self.root / run / "scores.json"
+        return self.root / run / SCORES
+
+    def row(self, run: str, seed: int) -> RunRow:
+        """A run's row: with its scores if it is finished, "not run" if it is not there."""
+        path = self.scores(run)
+        try:
+            return files.typed(RunRow, files.read_json(path))
+        except FileNotFoundError:
+            return RunRow(run, seed, NOT_RUN)
+        except TinynetError as error:
+            raise TinynetError(f"{error}; {TAKEN_AGAIN}") from None
+        except ValueError as error:
+            raise TinynetError(f"{path}: cannot be read ({error}); {TAKEN_AGAIN}") from None
 
     def predictions(self, run: str, split: str, crop: str) -> Predictions:
         """Read a finished run's answers.  Raises OSError or TinynetError where there are none."""
