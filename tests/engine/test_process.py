@@ -5,6 +5,7 @@ The worker is a stand-in that misbehaves in one way, for every kind of conversat
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -243,6 +244,43 @@ def test_a_signal_is_forwarded_once_to_the_worker(tmp_path: Path) -> None:
         time.sleep(0.01)
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.wait(timeout=60) == 75
+
+
+def test_an_interruption_while_a_worker_starts_leaves_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python delivers a Ctrl-C of that moment when signals are no longer held."""
+
+    @contextlib.contextmanager
+    def held() -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    started = []
+
+    def popen(*arguments: Any, **how: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **how))
+        return started[0]
+
+    start = subprocess.Popen
+    monkeypatch.setattr("tinynet.engine.process.signals.held", held)
+    monkeypatch.setattr("tinynet.engine.process.subprocess.Popen", popen)
+    with pytest.raises(KeyboardInterrupt):
+        start_worker(stand_in(tmp_path, "time.sleep(60)"), ["x"])
+    assert started[0].returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("starter", "status"), [("dead", 1), ("alive", 0)])
+def test_a_worker_whose_starter_is_dead_ends_at_once(starter: str, status: int) -> None:
+    """It may have died before the worker could ask the kernel to be told."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    pid = dead.pid if starter == "dead" else os.getpid()
+    code = "from tinynet.engine.worker import channel; channel.die_with_parent()"
+    # behind a shell, which is then the parent
+    words = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, code]
+    variables = small_runs.environment(TINYNET_STARTER=str(pid))
+    assert subprocess.run(words, env=variables).returncode == status
 
 
 def test_input_arrives_whole_while_the_worker_writes_output(tmp_path: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job
@@ -32,3 +36,38 @@ def test_a_stopped_command_without_output_counts_as_stopped(tmp_path: Path) -> N
     commands.send(signal.SIGTERM)
     assert commands.message(STOPPED_STATUS) == "stopped by SIGTERM"
     assert commands.message(-signal.SIGTERM) == "ended by SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("number", "sent", "status"),
+    [
+        (signal.SIGTERM, False, STOPPED_STATUS),
+        (signal.SIGUSR2, False, STOPPED_STATUS),
+        (signal.SIGKILL, False, -signal.SIGKILL),
+        (signal.SIGKILL, True, STOPPED_STATUS),
+    ],
+)
+def test_a_command_that_a_stop_signal_ends_is_stopped_whoever_sent_it(
+    tmp_path: Path, number: int, sent: bool, status: int
+) -> None:
+    """A batch system signals all processes at once: the command may end before we pass it on."""
+    commands = begun(tmp_path, "")
+    commands._process = process = subprocess.Popen(["sleep", "60"])
+    if sent:
+        commands._stopped_by = "SIGTERM"
+    process.send_signal(number)
+    process.wait()
+    assert commands.poll() == status
+    assert commands.told_to_stop == sent
+    if number in (signal.SIGTERM, signal.SIGUSR2):
+        assert commands.message(status) == f"ended by {signal.Signals(number).name}"
+
+
+def test_a_full_disk_takes_no_log_and_ends_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        claim: Any = SimpleNamespace(descriptor=lock.fileno())
+        job, slot = Job("one", (("stages",),)), Slot("core 0", (), {})
+        commands = Commands(job, claim, slot, tmp_path, Path("/dev/full"), print)
+        assert commands.start_next() is None
+        commands.stop()
+        commands.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import children
+from tests.cli import command
 from tests.jobs.small_lists import create, state_names
 from tests.run import small_runs
 from tinynet.jobs import states
@@ -36,7 +37,7 @@ def wait_for_history(*runs: str) -> None:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGUSR1", "SIGUSR2"])
 def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(small: Path, name: str) -> None:
     pytest.importorskip("torch")
     create("--seeds", "1,2", "--no-evaluate", "--train", ENDLESS)
@@ -53,6 +54,22 @@ def test_a_stop_lets_every_run_leave_a_snapshot_and_exits_75(small: Path, name: 
         assert (
             Path("runs/small") / seed / f"snapshots/snapshot_iter_{run['iteration']}.caffemodel"
         ).exists()
+
+
+def test_a_warning_to_all_processes_of_a_grid_engine_task_leaves_a_snapshot(small: Path) -> None:
+    """As Grid Engine's shepherd sends it: to the process group of the script."""
+    pytest.importorskip("torch")
+    create("--seeds", "1", "--no-evaluate", "--train", ENDLESS)
+    assert command.run("jobs", "sge", small).status == 0
+    variables = small_runs.environment(SGE_TASK_ID="1")
+    task = children.start(["bash", small / "sge-1.sh"], environment=variables)
+    wait_for_history("seed1")
+    os.killpg(task.pid, signal.SIGUSR2)
+    _, errors = task.communicate()
+    assert task.returncode == 99, errors  # back into the queue
+    run = small_runs.record(Path(), Path("runs/small/seed1"))
+    assert run["state"] == "stopped" and run["iteration"] > 0
+    assert state_names(small) == {"small-seed1": "stopped"}
 
 
 def test_closing_the_terminal_stops_every_run_like_any_signal(small: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import children
 from tests.run import small_runs
 from tests.run.small_runs import RUN, Trained, environment, history, last_line, record, train
 from tinynet.caffeformat import binary, schema
@@ -115,6 +118,27 @@ def test_a_warm_up_is_the_same_in_both_engines(
     found = [weights(warmed_up(engine, tmp_path / engine)) for engine in ("caffe", "torch")]
     for mine, theirs in zip(*found):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_signal_in_the_last_test_of_a_warm_up_stops_the_run(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    small_runs.write_files(tmp_path)
+    solver = tmp_path / "small/solver.prototxt"
+    # a test takes a second
+    solver.write_text(solver.read_text().replace("test_iter: 2\n", "test_iter: 500\n"))
+    warm_up(tmp_path)
+    command = small_runs.command("small/solver.prototxt", "--engine", "torch", "--cpu")
+    child = children.start(command, tmp_path, environment=environment())
+    while not (tmp_path / RUN / f"snapshots/snapshot_iter_{LENGTH}.solverstate").exists():
+        assert child.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.1)  # the test follows the snapshot
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate()
+    assert child.returncode == 75, errors
+    stopped = record(tmp_path)
+    assert [each["to"] for each in stopped["sessions"]] == [LENGTH]
+    assert (stopped["state"], stopped["message"]) == ("stopped", "stopped by SIGTERM")
 
 
 @pytest.mark.parametrize("lost", [3, 9])  # within the warm-up, and behind it

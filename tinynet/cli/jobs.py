@@ -210,7 +210,7 @@ def local(
     A job that fails is reported, and the others are done all the same; where none can begin, for
     want of data, say, none is begun.  The command may be started again, and several times at once:
     finished jobs are not done again, and those that were stopped or killed resume.  Ctrl-C, or
-    SIGTERM, SIGHUP and SIGUSR1, stop every run with a snapshot.
+    SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2, stop every run with a snapshot.
     """
     from tinynet.cli.job_commands import common_fault
     from tinynet.jobs import local as runner

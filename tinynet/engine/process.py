@@ -21,6 +21,7 @@ from typing import IO, Any, NoReturn
 from tinynet.engine import autogroup, control_groups, environment, signals
 from tinynet.engine.discovery import Engine
 from tinynet.engine.failures import explain_failure
+from tinynet.engine.worker.channel import STARTER
 from tinynet.errors import TinynetError
 
 WORKER = Path(__file__).parent / "worker"
@@ -98,30 +99,33 @@ class WorkerProcess:
         self._take_event = take_event
         self._take_log = take_log
         self._kills_before = control_groups.killed_for_memory()
-        with signals.held():
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=None if inherit_stderr else subprocess.PIPE,
-                bufsize=0,
-                env={**os.environ, **(variables or {})},
-                start_new_session=own_session,
-            )
-        if own_session:
-            autogroup.follow_nice(self._process.pid)
         self.error: str | None = None
         self.error_kind: str | None = None
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         self._last_events: dict[str, dict[str, Any]] = {}  # the last event of each kind
         self._partial_lines: dict[int, bytes] = {}  # the unfinished line of each stream
         self._selector = selectors.DefaultSelector()
-        assert self._process.stdout is not None
-        self._listen(self._process.stdout, self._take_events)
-        if self._process.stderr is not None:
-            self._listen(self._process.stderr, self._take_lines)
-        if self._process.stdin is not None:
-            os.set_blocking(self._process.stdin.fileno(), False)
+        with contextlib.ExitStack() as undo:
+            with signals.held():  # which raises KeyboardInterrupt at its end, if one came meanwhile
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=None if inherit_stderr else subprocess.PIPE,
+                    bufsize=0,
+                    env={**os.environ, **(variables or {}), STARTER: str(os.getpid())},
+                    start_new_session=own_session,
+                )
+                undo.callback(self.close)
+            if own_session:
+                autogroup.follow_nice(self._process.pid)
+            assert self._process.stdout is not None
+            self._listen(self._process.stdout, self._take_events)
+            if self._process.stderr is not None:
+                self._listen(self._process.stderr, self._take_lines)
+            if self._process.stdin is not None:
+                os.set_blocking(self._process.stdin.fileno(), False)
+            undo.pop_all()
 
     # ------------------------------------------------------------------ its output
 

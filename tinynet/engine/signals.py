@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-# ask a training to stop after its iteration; from a terminal, or from a batch system (USR1: a
-# warning before its time limit)
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+# ask a training to stop after its iteration; from a terminal, or from a batch system.  USR1 warns
+# before a time limit, and so does Grid Engine's USR2, which goes to every process of a task.
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *WARNINGS)
 
 
 @contextlib.contextmanager
@@ -46,7 +47,7 @@ def held() -> Iterator[None]:
     starts, which they would end.  So the worker starts with them blocked, and unblocks them when it
     knows what to do with them (``worker/channel.py``).
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP, signal.SIGUSR2))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     try:
         yield
     finally:

@@ -65,8 +65,9 @@ def _in_child(cores: Collection[int], parent: int) -> Callable[[], None]:
         if cores and hasattr(os, "sched_setaffinity"):
             with contextlib.suppress(OSError):  # a cpuset has just taken all of them away
                 os.sched_setaffinity(0, cores)
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(name, signal.SIG_DFL)  # bash ignores some for its background processes
+        # bash ignores some for its background processes; SIGHUP stays ignored, by nohup
+        for number in (signal.SIGINT, signal.SIGTERM, *signals.WARNINGS):
+            signal.signal(number, signal.SIG_DFL)
 
     return prepare
 

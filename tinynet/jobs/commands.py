@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from tinynet.engine import control_groups
+from tinynet.engine import control_groups, signals
 from tinynet.engine.failures import who_killed
 from tinynet.engine.processor import affinity
 from tinynet.jobs import children
@@ -44,10 +44,12 @@ class Commands:
         self._say = say
         self._directory = directory
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._log: IO[bytes] = log.open("ab")
+        # unbuffered: what a full disk refuses is lost then, and not tried again at every write
+        self._log: IO[bytes] = log.open("ab", buffering=0)
         self._from = 0  # where the current command's output starts in the log
         self._number = 0
-        self._stopped_by: str | None = None
+        self._stopped_by: str | None = None  # the signal that we sent
+        self._ended_by: str | None = None  # the signal that ended the command
         self._kills_before = control_groups.killed_for_memory()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -91,8 +93,12 @@ class Commands:
         status = self._process.poll()
         if status is None:
             return None
-        if self._stopped_by is not None and (status < 0 or status > 128):
-            status = STOPPED_STATUS  # it ended by the signal, without a status of its own
+        # A signal may have ended it while it started, before it could set a status of its own.  If
+        # a batch system signals all processes, that is before we pass a signal on.
+        number = -status if status < 0 else status - 128
+        if number in signals.STOP or (self._stopped_by is not None and number > 0):
+            self._ended_by = signal.Signals(number).name if number in signals.STOP else None
+            status = STOPPED_STATUS
         self._number += 1
         if status == 0 and self._number < len(self.job.commands):
             if self._stopped_by is not None:
@@ -126,7 +132,9 @@ class Commands:
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
             last = f"ended by {name}" + (f": {last}" if last else "")
-        if not last and self._stopped_by is not None:
+        if self._ended_by is not None:
+            last = f"ended by {self._ended_by}"
+        elif not last and self._stopped_by is not None:
             last = f"stopped by {self._stopped_by}"
         return last or f"exit status {status}"
 
@@ -136,7 +144,6 @@ class Commands:
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a full disk: the command itself will report it
             self._log.write(text.encode("utf-8", "replace"))
-            self._log.flush()
 
 
 def last_line(log: Path, start: int) -> str:

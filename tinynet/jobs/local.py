@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinynet.engine import signals
 from tinynet.engine.failures import is_of_a_broken_gpu
 from tinynet.errors import StoppedEarly, TinynetError, os_error_message
 from tinynet.jobs import children, states
@@ -105,9 +106,10 @@ def run(
     a job is begun, and returns whether the time left is enough for it.
 
     If a job fails, the others are done all the same.  Ends when nothing is left to do here, and no
-    other runner works on a job that others wait for.  SIGINT, SIGTERM, SIGHUP and SIGUSR1 are
-    passed on to the commands, which stop with a snapshot; then the runner ends.  Returns the jobs'
-    states.  Raises OSError if the list cannot be written, TinynetError if there is none.
+    other runner works on a job that others wait for.  The signals that ask to stop
+    (``engine.signals``) are passed on to the commands, which stop with a snapshot; then the runner
+    ends.  Returns the jobs' states.  Raises OSError if the list cannot be written, TinynetError if
+    there is none.
     """
     return _Runner(folder, slots, say, only, again, watch, fits).run()
 
@@ -160,9 +162,10 @@ class _Runner:
                         next_watch = time.monotonic() + _WATCH_SECONDS
                     time.sleep(_TICK_SECONDS)
             finally:
-                for commands in self._active:  # after an error of ours: stop them with snapshots
-                    commands.stop()
-                    self._finish(commands, states.STOPPED_STATUS)
+                with contextlib.ExitStack() as ends:  # all, even if one cannot be written down
+                    for commands in self._active:  # after an error of ours: with snapshots
+                        ends.callback(self._finish, commands, states.STOPPED_STATUS)
+                        ends.callback(commands.stop)
         return self._report()
 
     # ------------------------------------------------------------------ what runs
@@ -190,7 +193,8 @@ class _Runner:
         if (
             # a batch system's warning before a time limit: started again, it would get no further
             status == states.STOPPED_STATUS
-            and self._signals[:1] == [signal.SIGUSR1]
+            and self._signals
+            and self._signals[0] in signals.WARNINGS
             and previous is not None
             and previous.status == status
             and iteration is not None

@@ -174,6 +174,8 @@ class Session:
         if self._diverged is not None:
             return runs.DIVERGED, self._diverged
         if status == 0 and self._end == "done":
+            if self._is_warm_up and self._signals:  # in the last test, after its last iteration
+                return runs.STOPPED, f"stopped by {self._signals[0]}"
             return runs.FINISHED, ""
         if status == StoppedEarly.exit_status or (self._signals and status == -signal.SIGKILL):
             return runs.STOPPED, f"stopped by {self._signals[0] if self._signals else 'SIGTERM'}"

@@ -14,6 +14,7 @@ import sys
 
 from tinynet.caffeformat.glog import glog_line
 
+STARTER = "TINYNET_STARTER"  # the environment variable with the id of the process that starts us
 _PR_SET_PDEATHSIG = 1
 
 _events = None
@@ -44,14 +45,22 @@ def die_with_parent():
     """Ask the kernel (Linux) to kill this process when its parent dies.
 
     If our parent is a wrapper script instead, or the system has no such call, the end of stdin
-    tells the same a little later.
+    tells the same a little later.  The process that started us may have died before the call.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    starter = int(os.environ.get(STARTER, 0))
+    if starter and os.getppid() != starter:
+        try:
+            os.kill(starter, 0)
+        except ProcessLookupError:
+            os._exit(1)
+        except OSError:  # it lives, as another user's: behind a wrapper script
+            pass
 
 
-# The parent starts us with these blocked (``engine/signals.py``), so that none can end the
-# interpreter while it starts.
+# The parent starts us with its own stop signals (``engine/signals.py``) blocked, so that none can
+# end the interpreter while it starts.
 _HELD = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _sigterm = {"seen": False}
 
