@@ -138,7 +138,9 @@ def optimism(report_data: ReportData) -> list[str]:
 
 def _subject(row: StageRow) -> str:
     """A stage or variant within a sentence."""
-    return f"stage {row.number} ({row.title})" if row.is_step else row.label
+    if row.is_step:
+        return f"stage {row.number} ({row.title})"
+    return f"the variant of stage {row.number} ({row.title})" if row.number else row.label
 
 
 def lead(report_data: ReportData) -> str:
