@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tinynet.caffeformat import binary, schema
-from tinynet.errors import TinynetError, UsageError
+from tinynet.errors import TinynetError
 from tinynet.predict import inputs
-from tinynet.predict.activations import first_layer
+from tinynet.predict.activations import first_feature_maps
 
 
 def by_hand(run, pixels: np.ndarray) -> np.ndarray:
@@ -39,7 +38,7 @@ def first_image(run) -> np.ndarray:
 def test_feature_maps_equal_a_convolution_by_hand(engine, trained, request):
     if engine == "caffe":
         request.getfixturevalue("caffe_python")
-    found = first_layer(trained.root, engine=engine)
+    found = first_feature_maps(trained.root, "val_0.JPEG", first_image(trained), engine)
     expected = by_hand(trained, first_image(trained))
     assert found.maps.shape == expected.shape and expected.max() > 0
     np.testing.assert_allclose(found.maps, expected, atol=1e-4 * expected.max())
@@ -51,21 +50,6 @@ def inputs_size(run) -> tuple[int, int]:
     return (crop, crop) if crop else inputs.find_images(run, "val").shape[1:]
 
 
-def test_an_image_file_of_any_size_is_accepted(trained, tmp_path):
-    height, width = inputs.find_images(trained, "val").shape[1:]
-    Image.new("RGB", (3 * width, 2 * height), (200, 10, 30)).save(tmp_path / "red.png")
-    found = first_layer(trained.root, str(tmp_path / "red.png"))
-    assert found.name == "red.png" and (found.image[..., 0] == 200).all()
-    red_last = np.full((3, height, width), 0, np.uint8)
-    red_last[:] = np.array([30, 10, 200])[:, None, None]
-    np.testing.assert_allclose(found.maps, by_hand(trained, red_last), atol=1e-3)
-
-
-def test_a_missing_image_or_a_file_that_is_no_image_is_refused(trained, tmp_path):
-    with pytest.raises(UsageError, match="absent.JPEG: neither an image of the validation split"):
-        first_layer(trained.root, "absent.JPEG")
-    (tmp_path / "x.png").write_bytes(b"no image")
-    with pytest.raises(TinynetError, match="x.png: cannot be read as an image"):
-        first_layer(trained.root, str(tmp_path / "x.png"))
+def test_a_folder_that_is_no_run_has_no_feature_maps(tmp_path):
     with pytest.raises(TinynetError, match="is not a run directory"):
-        first_layer(tmp_path)
+        first_feature_maps(tmp_path, "x", np.zeros((3, 64, 64), np.uint8))

@@ -11,9 +11,13 @@ from tests.predict.test_activations import first_image
 from tinynet.caffeformat import schema, text
 from tinynet.errors import TinynetError
 from tinynet.predict import inputs
-from tinynet.predict.activations import first_layer as by_engine
+from tinynet.predict.activations import Activations, first_feature_maps
 from tinynet.predict.first_layer import first_layer, read_first_layer, write_first_layer
 from tinynet.run.paths import RunPaths
+
+
+def by_engine(run: RunPaths) -> Activations:
+    return first_feature_maps(run.root, "val_0.JPEG", first_image(run))
 
 
 def kept(run: RunPaths):
@@ -21,7 +25,7 @@ def kept(run: RunPaths):
 
 
 def test_stored_filters_give_the_feature_maps_of_the_engine(trained, tmp_path):
-    expected = by_engine(trained.root)
+    expected = by_engine(trained)
     whole = kept(trained)
     largest = np.abs(expected.maps).max()
     np.testing.assert_allclose(whole.maps(first_image(trained)), expected.maps, atol=1e-5 * largest)
@@ -46,7 +50,7 @@ def test_stride_padding_dilation_and_negative_slope_agree_with_the_engine(traine
     net.layer[types.index("ReLU")].relu_param.negative_slope = 0.25
     del net.layer[types.index("ReLU") + 1 :]  # the rest would no longer fit
     text.write(run.deploy, net)
-    found, expected = kept(run), by_engine(run.root)
+    found, expected = kept(run), by_engine(run)
     assert (found.stride, found.pad, found.dilation, found.slope) == ((2, 2), (3, 3), (2, 2), 0.25)
     maps = found.maps(first_image(trained))
     assert maps.min() < 0 and maps.shape == expected.maps.shape

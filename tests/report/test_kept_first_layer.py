@@ -76,7 +76,7 @@ def test_filters_and_feature_maps_are_available_without_the_run(
     for figure in (filters, maps):
         canvas.save(figure.draw(), tmp_path / f"{figure.stem}.png")
     assert (tmp_path / "feature_maps.png").stat().st_size > 5_000
-    with pytest.raises(UsageError, match="--image absent.JPEG: neither an image of the data"):
+    with pytest.raises(UsageError, match="--image absent.JPEG: neither an image of --data"):
         make("feature-maps", _data(results), Choice(image="absent.JPEG"))
 
 

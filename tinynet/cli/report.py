@@ -43,7 +43,7 @@ NAMES = (
 @click.option(
     "--image",
     metavar="NAME",
-    help="Image of the feature maps: of the validation split or of --data, or any file.",
+    help="Image of the feature maps: of --data, of the run's validation split, or any file.",
 )
 @shared_options.prototxt_root
 @click.option(

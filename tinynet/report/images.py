@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import Store, open_store
@@ -99,3 +99,20 @@ def data_uri(pixels: np.ndarray) -> str:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read an image file as ``fitted`` does.  Raises TinynetError if it is not an image."""
+    try:
+        with Image.open(path) as file:
+            return fitted(file, size)
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise TinynetError(f"{path}: cannot be read as an image ({error})") from None
+
+
+def fitted(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Crop an image to its central part and scale it to ``size``; uint8, H×W×3, R, G, B."""
+    image = image.convert("RGB")
+    if image.size != size[::-1]:
+        image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image)

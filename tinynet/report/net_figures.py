@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tinynet.caffeformat import schema, text
 from tinynet.dataset.image_set import IMAGE_SIZE
@@ -16,7 +18,8 @@ from tinynet.experiment import data_description as dataset
 from tinynet.experiment import nets
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.stages import STAGES
-from tinynet.predict.activations import Activations, first_layer, read_image
+from tinynet.predict import inputs
+from tinynet.predict.activations import Activations, first_feature_maps
 from tinynet.predict.occlusion import occlusions
 from tinynet.predict.probabilities import OVERSAMPLE
 from tinynet.report import feature_maps as maps_figure
@@ -24,7 +27,7 @@ from tinynet.report import figure_numbers, occlusion_figure, picks
 from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import blocks_of, describe, draw_architecture
 from tinynet.report.figure import Absent, Choice, Figure
-from tinynet.report.images import stand_in
+from tinynet.report.images import fitted, read_image, stand_in
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.run.paths import RunPaths
@@ -127,12 +130,13 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     Computed by a worker where the weights are at hand, else from the first layer that was kept.
     """
     run = _chosen(report_data)
-    image = None if choice.image is not None else _shown_image(report_data)
     try:
+        name, pixels = _image(report_data, run, choice.image)
+        bgr = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
         if run.weights is not None:
-            found = first_layer(run.whole or run.folder, choice.image, choice.engine, image)
+            found = first_feature_maps(run.whole or run.folder, name, bgr, choice.engine)
         else:
-            found = _from_kept(report_data, run, choice.image, image)
+            found = _from_kept(run, name, bgr)
     except UsageError:
         raise
     except TinynetError as error:
@@ -149,40 +153,50 @@ def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def _shown_image(report_data: ReportData) -> tuple[str, np.ndarray]:
-    """Name and pixels of the default image: the first of --data, else a drawn one."""
+def _image(report_data: ReportData, run: RunData, asked: str | None) -> tuple[str, np.ndarray]:
+    """Name and pixels (uint8, height × width × R, G, B) of an image to show the net.
+
+    ``asked``: an image of --data or of the run's validation split, or a file with an image of any
+    size; None: the first image of --data, else a drawn one.
+    """
     images = report_data.page_images
-    for split in (report_data.reported, "val"):
-        for name in images.names(split)[:1]:
-            return name, images.pixels(name, "", split)
-    return "a drawn image", stand_in()
+    manifest = report_data.manifest
+    size = (manifest.shape[1], manifest.shape[2]) if manifest else (IMAGE_SIZE, IMAGE_SIZE)
+    if asked is None:
+        for split in (report_data.reported, "val"):
+            for name in images.names(split)[:1]:
+                return name, images.pixels(name, "", split)
+        return "a drawn image", fitted(Image.fromarray(stand_in()), size)
+    if any(asked in images.names(split) for split in SPLITS):
+        return asked, images.pixels(asked, "")
+    own = _own_image(run, asked)
+    if own is not None:
+        return asked, own
+    if not Path(asked).is_file():
+        raise UsageError(
+            f"--image {asked}: neither an image of --data or of the run's validation split, nor a "
+            "file that is there"
+        )
+    return Path(asked).name, read_image(Path(asked), size)
 
 
-def _from_kept(
-    report_data: ReportData, run: RunData, asked: str | None, image: tuple[str, np.ndarray] | None
-) -> Activations:
+def _own_image(run: RunData, name: str) -> np.ndarray | None:
+    """An image of the run's validation split; None where it has none of that name, or no data."""
+    try:
+        images = inputs.find_images(RunPaths(run.whole or run.folder), "val")
+    except (TinynetError, OSError):
+        return None
+    if name not in images.names:
+        return None
+    ((pixels, _),) = replace(images, chosen=[images.names.index(name)]).records()
+    return np.frombuffer(pixels, np.uint8).reshape(images.shape)[::-1].transpose(1, 2, 0)
+
+
+def _from_kept(run: RunData, name: str, bgr: np.ndarray) -> Activations:
     kept = run.first_layer
     assert kept is not None
-    if image is None:
-        assert asked is not None
-        image = asked, _named(report_data, asked)
-    name, pixels = image
-    bgr = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
     seen = kept.seen(bgr)[::-1].transpose(1, 2, 0)
     return Activations(kept.layer, kept.maps(bgr), seen, name, kept.iteration, kept.model_sha256)
-
-
-def _named(report_data: ReportData, name: str) -> np.ndarray:
-    """Pixels of an image of --data, or of a file, scaled to the size of the data's images."""
-    images = report_data.page_images
-    if any(name in images.names(split) for split in SPLITS):
-        return images.pixels(name, "")
-    if not Path(name).is_file():
-        raise UsageError(
-            f"--image {name}: neither an image of the data that --data names nor a file"
-        )
-    size = report_data.manifest.shape[1:] if report_data.manifest else (IMAGE_SIZE, IMAGE_SIZE)
-    return read_image(Path(name), (size[0], size[1])).transpose(1, 2, 0)[:, :, ::-1]
 
 
 _OCCLUDED = 5  # images of the figure of occlusions
