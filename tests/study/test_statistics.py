@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tinynet.study.statistics import bootstrap_mean, t_interval, unpaired_interval
+from tinynet.study.statistics import (
+    bootstrap_mean,
+    deviation_interval,
+    half_width,
+    t_interval,
+    unpaired_interval,
+)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -72,3 +78,11 @@ def test_the_interval_over_three_seeds_by_hand() -> None:
 
 def test_one_seed_has_no_interval() -> None:
     assert t_interval([0.4]) is None
+
+
+def test_a_deviation_and_a_share_have_their_textbook_intervals() -> None:
+    # chi-square with 10 degrees of freedom: 3.247 and 20.483 leave 2.5 % at either end
+    assert deviation_interval(2.0, 11) == pytest.approx(
+        (2 * (10 / 20.483) ** 0.5, 2 * (10 / 3.247) ** 0.5), rel=1e-4
+    )
+    assert half_width(0.5, 10_000) == pytest.approx(0.0098, rel=1e-4)

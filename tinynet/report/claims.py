@@ -21,6 +21,7 @@ from tinynet.report.report_data import ReportData
 from tinynet.report.summary import ensemble_of, oversampling, stage_rows
 from tinynet.report.table import NOT_RUN, Cell, Column, Table, interval_cell, number
 from tinynet.study.results import Ensemble, Estimate, StageRow
+from tinynet.study.statistics import deviation_interval, half_width
 
 AGREES, DIFFERS, UNKNOWN = "agrees", "does not agree", "cannot be told"
 PAPER_CLASSES = 200
@@ -203,7 +204,7 @@ def _ensemble(
         low, high = found.gain_over_mean.by_image or (0.0, 0.0)
         shift = full.top1 - best
         half = (high - low) / 2
-        over_best = Estimate(shift, by_image=(shift - half, shift + half))
+        over_best = _around(shift, half)
     yield _gain(
         "gain of the ensemble over its best model", paper.STAGES[8].gain, over_best, setting
     )
@@ -216,10 +217,7 @@ def _spread(found: Ensemble | None, setting: _Setting) -> Claim:
     spread = found.deviation if found else None
     if found is None or spread is None:
         return Claim(text, stated, None, None, UNKNOWN, NOT_RUN, "points")
-    from scipy.stats import chi2
-
-    more = len(found.members) - 1
-    low, high = (spread * math.sqrt(more / chi2.ppf(part, more)) for part in (0.975, 0.025))
+    low, high = deviation_interval(spread, len(found.members))
     holds = low <= paper.MEMBERS_DEVIATION / 100 <= high
     if setting.is_other:
         verdict, why = UNKNOWN, f"other images{setting.differences}"
@@ -239,7 +237,7 @@ def _leaving_out(found: Ensemble | None, setting: _Setting) -> Claim:
         why = "the best subset is chosen on the images that it is reported on"
         return Claim(text, stated, gained, None, UNKNOWN, why, "points")
     gained = found.chosen.reported - found.full.top1
-    half = 1.96 * math.sqrt(found.full.top1 * (1 - found.full.top1) / found.full.images)
+    half = half_width(found.full.top1, found.full.images)
     verdict = DIFFERS if gained > half else AGREES
     why = f"{len(found.chosen.members)} models, chosen on other images than those reported"
     return Claim(text, stated, gained, None, verdict, why + setting.differences, "points")
@@ -342,8 +340,7 @@ def _largest(rows: dict[int, StageRow], setting: _Setting) -> Claim:
     # the two gains may share a stage, so that their errors may add up
     half = _half(_wider(least)) + _half(_wider(best))
     mean = least.mean - best.mean
-    difference = Estimate(mean, by_image=(mean - half, mean + half))
-    return _direction(text, stated, difference, 1, setting)
+    return _direction(text, stated, _around(mean, half), 1, setting)
 
 
 def _training(row: StageRow | None) -> Estimate | None:
@@ -351,7 +348,7 @@ def _training(row: StageRow | None) -> Estimate | None:
     if row is None or row.training is None:
         return None
     found = row.training
-    half = 1.96 * math.sqrt(found.mean * (1 - found.mean) / max(1, row.training_images))
+    half = half_width(found.mean, max(1, row.training_images))
     by_image = (found.mean - half, found.mean + half)
     return Estimate(found.mean, found.seeds, by_image, found.by_seed, found.deviation)
 
@@ -366,7 +363,7 @@ def _difference(first: Estimate | None, second: Estimate | None) -> Estimate | N
         return None
     half = math.hypot(*(_half(_wider(found)) for found in (first, second)))
     mean = first.mean - second.mean
-    return Estimate(mean, by_image=(mean - half, mean + half))
+    return _around(mean, half)
 
 
 def _is_near(
@@ -382,3 +379,8 @@ def _wider(found: Estimate) -> tuple[float, float] | None:
 
 def _half(interval: tuple[float, float] | None) -> float:
     return 0.0 if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _around(mean: float, half: float) -> Estimate:
+    """A mean with ``half`` the width of its interval by image."""
+    return Estimate(mean, by_image=(mean - half, mean + half))

@@ -14,6 +14,7 @@ independent samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
@@ -55,6 +56,20 @@ def unpaired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     difference = float(np.mean(first) - np.mean(second))
     half = _NORMAL * float(np.sqrt(np.var(first) / len(first) + np.var(second) / len(second)))
     return difference - half, difference + half
+
+
+def half_width(share: float, count: int) -> float:
+    """Half of the 95 % interval of a share of ``count`` images (1 or more), by the normal law."""
+    return _NORMAL * math.sqrt(share * (1 - share) / count)
+
+
+def deviation_interval(deviation: float, count: int) -> tuple[float, float]:
+    """95 % interval of the standard deviation of ``count`` normal values (2 or more): chi-square."""
+    from scipy.stats import chi2
+
+    more, tail = count - 1, (1 - LEVEL) / 2
+    low, high = (deviation * math.sqrt(more / chi2.ppf(p, more)) for p in (1 - tail, tail))
+    return low, high
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
