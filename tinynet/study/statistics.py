@@ -64,7 +64,7 @@ def half_width(share: float, count: int) -> float:
 
 
 def deviation_interval(deviation: float, count: int) -> tuple[float, float]:
-    """95 % interval of the standard deviation of ``count`` normal values (2 or more): chi-square."""
+    """95 % interval of the deviation of ``count`` normal values (2 or more), by chi-square."""
     from scipy.stats import chi2
 
     more, tail = count - 1, (1 - LEVEL) / 2
