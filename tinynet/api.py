@@ -214,14 +214,14 @@ def figure(name: str, *sources: Run | PathLike, stage: int | None = None) -> Fig
     run.
     """
     from tinynet.report import figures
-    from tinynet.report.figure import Choice
+    from tinynet.report.figure import FigureOptions
     from tinynet.report.report_data import ReportData, collect
 
     if name not in figures.FIGURES:
         raise UsageError(f"no figure '{name}'; the figures are {', '.join(figures.FIGURES)}")
     folders = [one.folder if isinstance(one, Run) else Path(one) for one in sources]
     data = collect(folders) if folders else ReportData([])
-    return figures.make(name, data, Choice(stage=stage))[0].draw()
+    return figures.make(name, data, FigureOptions(stage=stage))[0].draw()
 
 
 @dataclass(frozen=True, eq=False)

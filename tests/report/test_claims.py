@@ -18,7 +18,7 @@ from tinynet.experiment.stages import stage
 from tinynet.report import score_figures, stage_tables
 from tinynet.report.claims import AGREES, DIFFERS, UNKNOWN, Claim, claims
 from tinynet.report.ensemble_tables import ensemble_facts
-from tinynet.report.figure import Choice
+from tinynet.report.figure import FigureOptions
 from tinynet.report.report_data import ReportData, collect
 from tinynet.study.dissection_table import build
 from tinynet.study.results import (
@@ -218,7 +218,7 @@ def test_only_the_eleven_models_of_stage_8_are_compared_with_the_papers_ensemble
         texts = [cell.text for row in shown.rows for cell in row]
         assert ("49.02" in texts) == is_papers
     assert len(facts.columns) == 2 + is_papers
-    (figure,) = score_figures.accuracies(report_data, Choice())
+    (figure,) = score_figures.accuracies(report_data, FigureOptions())
     assert ("49.02" in figure.alt) == is_papers
 
 

@@ -17,7 +17,7 @@ from tinynet.report import canvas, figures
 from tinynet.report.accuracies import Accuracy, draw_accuracies
 from tinynet.report.bars import Bar, draw_bars
 from tinynet.report.curves import draw_curves, mean_points
-from tinynet.report.figure import Choice
+from tinynet.report.figure import FigureOptions
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.report.search_plane import Point, draw_search_plane
@@ -169,7 +169,7 @@ def test_a_part_of_an_ensemble_is_never_shown_as_the_whole(tmp_path):
     results = begin(tmp_path, stages=[7, 8], members=members, seeds=[1, 2, 3])
 
     def texts() -> list[str]:
-        (figure,) = figures.make("subsets", report_data_of(results), Choice())
+        (figure,) = figures.make("subsets", report_data_of(results), FigureOptions())
         (axes,) = figure.draw().axes
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
         return [axes.get_title(loc="left"), legend[-1], figure.caption, figure.alt]

@@ -14,7 +14,7 @@ from tinynet.errors import UsageError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.predict.first_layer import read_first_layer
 from tinynet.report import canvas
-from tinynet.report.figure import Absent, Choice
+from tinynet.report.figure import Absent, FigureOptions
 from tinynet.report.figures import make
 from tinynet.report.report_data import ReportData, collect
 from tinynet.run.paths import RunPaths
@@ -69,15 +69,15 @@ def test_filters_and_feature_maps_are_available_without_the_run(
     path = results.run(NAME).first_layer
     assert path.stat().st_size < 20_000
     kept = read_first_layer(path, "")
-    (filters,) = make("filters", _data(results), Choice())
+    (filters,) = make("filters", _data(results), FigureOptions())
     assert f"{kept.layer} of {NAME} at iteration 40" in filters.caption
-    (maps,) = make("feature-maps", _data(results), Choice())
+    (maps,) = make("feature-maps", _data(results), FigureOptions())
     assert "for a drawn image" in maps.caption and "32 grey images" in maps.alt
     for figure in (filters, maps):
         canvas.save(figure.draw(), tmp_path / f"{figure.stem}.png")
     assert (tmp_path / "feature_maps.png").stat().st_size > 5_000
     with pytest.raises(UsageError, match="--image absent.JPEG: neither an image of --data"):
-        make("feature-maps", _data(results), Choice(image="absent.JPEG"))
+        make("feature-maps", _data(results), FigureOptions(image="absent.JPEG"))
 
 
 def test_results_without_the_first_layer_say_so_and_collect_it_from_the_run(
@@ -87,7 +87,7 @@ def test_results_without_the_first_layer_say_so_and_collect_it_from_the_run(
     content = path.read_bytes()
     path.unlink()
     with pytest.raises(Absent, match="these results keep no first layer: .* --collect adds it"):
-        make("filters", _data(results), Choice())
+        make("filters", _data(results), FigureOptions())
     _collect(results)  # the run is away
     assert not path.exists()
     (results.root.parent / "away").rename(results.root.parent / "runs")

@@ -19,7 +19,7 @@ from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.metrics import score
 from tinynet.predict.probabilities import read_probabilities
-from tinynet.report.figure import Choice
+from tinynet.report.figure import FigureOptions
 from tinynet.report.figures import FIGURES, make
 from tinynet.report.page import command_line, evaluations_of
 from tinynet.report.report_data import ReportData, collect
@@ -83,12 +83,12 @@ def test_the_tables_numbers_are_those_of_the_files(page, runs):
 def test_the_page_shows_the_command_that_makes_it(page, runs):
     assert f"tinynet report {runs} " in page.read_text()
     report_data = ReportData([], sources=[Path("my runs")], data_folder=Path("data/lmdb"))
-    choice = Choice(stage=7, image="val_0.JPEG")
-    line = command_line(report_data, choice, Path("out/r.html"))
+    options = FigureOptions(stage=7, image="val_0.JPEG")
+    line = command_line(report_data, options, Path("out/r.html"))
     given = report.make_context("report", shlex.split(line)[2:]).params
     assert (given["sources"], given["data"]) == ((Path("my runs"),), Path("data/lmdb"))
     assert (given["stage"], given["image"], given["out"]) == (7, "val_0.JPEG", Path("out/r.html"))
-    assert (given["prototxt"], given["engine"]) == (choice.prototxt, choice.engine)
+    assert (given["prototxt"], given["engine"]) == (options.prototxt, options.engine)
 
 
 def test_an_evaluation_on_a_sample_is_repeated_on_that_sample(tmp_path):
@@ -235,7 +235,7 @@ def test_a_dissection_folder_is_reported_with_the_weights_of_its_runs(runs, tmp_
         assert found.class_names == {"n00000001": "second"}
     net = "layer { name: 'prob' type: 'Input' top: 'prob' input_param { shape { dim: 1 dim: 3 } } }"
     (out / "runs/stage1_simple/seed1/deploy.prototxt").write_text(net)
-    alone = Choice(prototxt=tmp_path)
+    alone = FigureOptions(prototxt=tmp_path)
     assert [f.stem for f in make("architecture", collect([out]), alone)] == [
         "architecture_stage1_simple"
     ]
@@ -258,7 +258,7 @@ def test_a_dissection_folder_is_reported_with_the_weights_of_its_runs(runs, tmp_
 
 
 def test_an_architecture_has_as_many_classes_as_the_data(runs):
-    (figure, *_) = make("architecture", collect([runs]), Choice())
+    (figure, *_) = make("architecture", collect([runs]), FigureOptions())
     assert figure.title == "Stage 1 Simple model"
     assert "fc2 5" in figure.alt.replace("(", "").replace(")", "").replace(":", "")
 
@@ -267,7 +267,7 @@ def test_architectures_are_in_stage_order_whichever_have_run(tmp_path):
     for name in ("mine", "stage4_leaky_relu"):
         run_paths = write_run(tmp_path / name / "seed1")
         shutil.copyfile(StagePaths(PROTOTXT_ROOT, "stage4_leaky_relu").deploy, run_paths.deploy)
-    titles = [figure.title for figure in make("architecture", collect([tmp_path]), Choice())]
+    titles = [figure.title for figure in make("architecture", collect([tmp_path]), FigureOptions())]
     assert titles == [*(f"Stage {stage.label}" for stage in STAGES[:7]), "mine"]
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.predict import small_run
 from tinynet.errors import UsageError
 from tinynet.predict import inputs
-from tinynet.report.figure import Absent, Choice
+from tinynet.report.figure import Absent, FigureOptions
 from tinynet.report.figures import make
 from tinynet.report.net_figures import _image
 from tinynet.report.report_data import ReportData, collect
@@ -54,7 +54,7 @@ def test_every_split_of_the_data_that_is_named_has_images_to_ask_for(
     for split in ("train", "val", "test"):
         name, pixels = stored(trained, split, 2)
         np.testing.assert_array_equal(shown(report_data, name)[1], pixels)
-        (figure,) = make("feature-maps", report_data, Choice(image=name))
+        (figure,) = make("feature-maps", report_data, FigureOptions(image=name))
         assert f"for {name}" in figure.caption
     first, pixels = stored(trained, "val", 0)
     assert shown(report_data, None)[0] == first
@@ -80,7 +80,7 @@ def test_a_missing_image_or_a_file_that_is_no_image_is_refused(
 ) -> None:
     report_data = collect([trained.root])
     with pytest.raises(UsageError, match=r"--image absent\.JPEG: neither an image of --data or"):
-        make("feature-maps", report_data, Choice(image="absent.JPEG"))
+        make("feature-maps", report_data, FigureOptions(image="absent.JPEG"))
     (tmp_path / "x.png").write_bytes(b"no image")
     with pytest.raises(Absent, match=r"x\.png: cannot be read as an image"):
-        make("feature-maps", report_data, Choice(image=str(tmp_path / "x.png")))
+        make("feature-maps", report_data, FigureOptions(image=str(tmp_path / "x.png")))

@@ -87,7 +87,7 @@ def report(
     nothing was training in the end, and 75 if something was.
     """
     from tinynet.report import canvas, figures
-    from tinynet.report.figure import Choice
+    from tinynet.report.figure import FigureOptions
     from tinynet.report.report_data import ReportData, collect
 
     if watch:
@@ -109,7 +109,7 @@ def report(
         files.require_writable(out.parent)
     else:
         files.require_writable(out or Path())
-    choice = Choice(stage=stage, image=image, engine=engine, prototxt=prototxt)
+    options = FigureOptions(stage=stage, image=image, engine=engine, prototxt=prototxt)
     named = sources or ((Path("runs"),) if Path("runs").is_dir() else ())
     if not named and only != "architecture":
         raise UsageError("no RUNS named, and no folder 'runs' is here")
@@ -121,10 +121,10 @@ def report(
         if page.suffix.lower() == ".md":
             write_markdown(report_data, page)
         else:
-            write_report(report_data, choice, page)
+            write_report(report_data, options, page)
         click.echo(str(page))
         return None
-    for figure, path in _targets(figures.make(only, report_data, choice), only, out):
+    for figure, path in _targets(figures.make(only, report_data, options), only, out):
         canvas.save(figure.draw(), path)
         click.echo(str(path))
     return None

@@ -35,7 +35,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FigureOptions:
     """The options of ``tinynet report`` on which figures depend."""
 
     stage: int | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tinynet.report import net_figures, score_figures, search_and_folds
-from tinynet.report.figure import Choice, Figure
+from tinynet.report.figure import Figure, FigureOptions
 from tinynet.report.report_data import ReportData
 
-FIGURES: dict[str, Callable[[ReportData, Choice], Iterator[Figure]]] = {
+FIGURES: dict[str, Callable[[ReportData, FigureOptions], Iterator[Figure]]] = {
     "architecture": net_figures.architecture,
     "filters": net_figures.filters,
     "feature-maps": net_figures.feature_maps,
@@ -23,6 +23,6 @@ FIGURES: dict[str, Callable[[ReportData, Choice], Iterator[Figure]]] = {
 }
 
 
-def make(name: str, report_data: ReportData, choice: Choice) -> list[Figure]:
+def make(name: str, report_data: ReportData, options: FigureOptions) -> list[Figure]:
     """The figures called ``name``.  Raises Absent where their runs are not there."""
-    return list(FIGURES[name](report_data, choice))
+    return list(FIGURES[name](report_data, options))

@@ -26,23 +26,23 @@ from tinynet.report import feature_maps as maps_figure
 from tinynet.report import figure_numbers, occlusion_figure, picks
 from tinynet.report import filters as filters_figure
 from tinynet.report.architecture import blocks_of, describe, draw_architecture
-from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.figure import Absent, Figure, FigureOptions
 from tinynet.report.images import fitted, read_image, stand_in
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.run.paths import RunPaths
 
 
-def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def architecture(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Figures 1 and 2: every stage in order, then other nets that have run, from their prototxt."""
     order = [stage.label for stage in STAGES]
     found = sorted(
-        _nets(report_data, choice),
+        _nets(report_data, options),
         key=lambda net: order.index(net[0]) if net[0] in order else len(order),
     )
     if not found:
         raise Absent(
-            f"no deploy.prototxt of a stage is in {choice.prototxt} or the runs; 'tinynet "
+            f"no deploy.prototxt of a stage is in {options.prototxt} or the runs; 'tinynet "
             "generate' writes them, --prototxt DIR says where they lie"
         )
     for label, stem, net in found:
@@ -59,20 +59,20 @@ def architecture(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
 
 
 def _nets(
-    report_data: ReportData, choice: Choice
+    report_data: ReportData, options: FigureOptions
 ) -> Iterator[tuple[str, str, schema.NetParameter]]:
     """(label, stem, net) of each stage: as run, else as generated for the data's classes."""
     done = set()
     for run in report_data.runs:
-        wanted = choice.stage is None or (run.stage and run.stage.number == choice.stage)
+        wanted = options.stage is None or (run.stage and run.stage.number == options.stage)
         deploy = RunPaths(run.whole or run.folder).deploy  # a results folder has none
         if wanted and run.label not in done and deploy.exists():
             done.add(run.label)
             yield run.label, run.stage_name, text.read(deploy, schema.NetParameter)
     for stage in STAGES:
         label = stage.label
-        path = StagePaths(choice.prototxt, stage.name).deploy
-        asked = choice.stage == stage.number or (choice.stage is None and not stage.is_ensemble)
+        path = StagePaths(options.prototxt, stage.name).deploy
+        asked = options.stage == stage.number or (options.stage is None and not stage.is_ensemble)
         if asked and label not in done and path.exists():
             done.add(label)
             net = text.read(path, schema.NetParameter)
@@ -102,7 +102,7 @@ def _chosen(report_data: ReportData) -> RunData:
     raise Absent("no run here has a snapshot: name the run directory, which holds the weights")
 
 
-def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def filters(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Figure 3: the first layer of the best single model."""
     run = _chosen(report_data)
     if run.weights is not None:
@@ -124,17 +124,17 @@ def filters(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def feature_maps(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def feature_maps(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Figure 4: what the first layer makes of one image.
 
     Computed by a worker where the weights are at hand, else from the first layer that was kept.
     """
     run = _chosen(report_data)
     try:
-        name, pixels = _image(report_data, run, choice.image)
+        name, pixels = _image(report_data, run, options.image)
         bgr = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
         if run.weights is not None:
-            found = first_feature_maps(run.whole or run.folder, name, bgr, choice.engine)
+            found = first_feature_maps(run.whole or run.folder, name, bgr, options.engine)
         else:
             found = _from_kept(run, name, bgr)
     except UsageError:
@@ -202,7 +202,7 @@ def _from_kept(run: RunData, name: str, bgr: np.ndarray) -> Activations:
 _OCCLUDED = 5  # images of the figure of occlusions
 
 
-def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def occlusion(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Where the best single model looks: images of --data, and what hiding each part costs."""
     images = report_data.page_images
     if not images.are_real:
@@ -219,7 +219,7 @@ def occlusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     try:
         pixels = [images.pixels(str(said.names[at]), "", report_data.reported) for at in chosen]
         bgr = [np.ascontiguousarray(each[:, :, ::-1].transpose(2, 0, 1)) for each in pixels]
-        found = occlusions(run.whole or run.folder, bgr, choice.engine)
+        found = occlusions(run.whole or run.folder, bgr, options.engine)
     except TinynetError as error:
         raise Absent(str(error)) from error
     answers = [report_data.class_name(each.answer) for each in found]

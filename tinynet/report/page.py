@@ -32,7 +32,7 @@ from tinynet.report import (
     stage_tables,
 )
 from tinynet.report.confusion_table import confusion_table
-from tinynet.report.figure import Choice, Figure
+from tinynet.report.figure import Figure, FigureOptions
 from tinynet.report.parts import Command, Drawn, Part
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
@@ -59,17 +59,17 @@ _SECTIONS = (
 )
 
 
-def write_report(report_data: ReportData, choice: Choice, path: Path) -> None:
+def write_report(report_data: ReportData, options: FigureOptions, path: Path) -> None:
     """Draw everything that the runs allow, and write the page atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, render(report_data, choice, path))
+    files.write_text(path, render(report_data, options, path))
 
 
-def render(report_data: ReportData, choice: Choice, path: Path) -> str:
+def render(report_data: ReportData, options: FigureOptions, path: Path) -> str:
     """The page's HTML; ``path``: its future place, to which the links to the runs are relative."""
     asked = {"folds": report_data.folds, "search": report_data.searches}  # others are always shown
     parts = [
-        _section(name, title, report_data, choice)
+        _section(name, title, report_data, options)
         for name, title in _SECTIONS
         if asked.get(name, True)
     ]
@@ -101,8 +101,8 @@ def render(report_data: ReportData, choice: Choice, path: Path) -> str:
         parts.insert(parts.index(by_id["confusion"]) + 1, images)
     runs = Part("all-runs", "Every run", tables=[runs_table(report_data, path)])
     place = parts.index(by_id["dissection"]) + 1
-    parts[place:place] = [_other(other, choice, path) for other in report_data.others]
-    parts += [runs, _repeat(report_data, choice, path)]
+    parts[place:place] = [_other(other, options, path) for other in report_data.others]
+    parts += [runs, _repeat(report_data, options, path)]
     return filled(
         "report.html",
         title=page_text.title(report_data),
@@ -145,9 +145,9 @@ def _name_protocol(part: Part, report_data: ReportData) -> None:
         part.title += f": {report_data.protocol}"
 
 
-def _other(report_data: ReportData, choice: Choice, path: Path) -> Part:
+def _other(report_data: ReportData, options: FigureOptions, path: Path) -> Part:
     """The section of another dissection of the same data, by a protocol of its own."""
-    part = _section("dissection", "The same by another protocol", report_data, choice)
+    part = _section("dissection", "The same by another protocol", report_data, options)
     part.id += report_data.suffix
     _name_protocol(part, report_data)
     part.texts.append(
@@ -167,10 +167,10 @@ def _other(report_data: ReportData, choice: Choice, path: Path) -> Part:
     return part
 
 
-def _section(name: str, title: str, report_data: ReportData, choice: Choice) -> Part:
+def _section(name: str, title: str, report_data: ReportData, options: FigureOptions) -> Part:
     part = Part(name, title)
     try:
-        found = figures.make(name, report_data, choice)
+        found = figures.make(name, report_data, options)
         part.figures = [
             drawn(figure, _sources(report_data, figure.runs), report_data.suffix)
             for figure in found
@@ -217,7 +217,7 @@ def _experiment(report_data: ReportData) -> list[Command]:
     return [Command("The experiment", str(command))] if command else []
 
 
-def _repeat(report_data: ReportData, choice: Choice, path: Path) -> Part:
+def _repeat(report_data: ReportData, options: FigureOptions, path: Path) -> Part:
     """The commands and versions that give these numbers again."""
     part = Part("repeat", "To repeat it", commands=_experiment(report_data))
     part.commands += [
@@ -230,7 +230,7 @@ def _repeat(report_data: ReportData, choice: Choice, path: Path) -> Part:
         part.commands.append(Command("Every run's training", "\n".join(dict.fromkeys(lines))))
         evaluations = "\n".join(line for run in report_data.runs for line in evaluations_of(run))
         part.commands.append(Command("Their evaluation", evaluations or "not run"))
-    part.commands.append(Command("This page", command_line(report_data, choice, path)))
+    part.commands.append(Command("This page", command_line(report_data, options, path)))
     versions: dict[str, set[str]] = {}
     for run in report_data.runs:
         for package, version in run.record.versions.items():
@@ -250,13 +250,13 @@ def evaluations_of(run: RunData) -> Iterator[str]:
         yield shlex.join(["tinynet", *(sample if sample.out.exists() else whole).arguments])
 
 
-def command_line(report_data: ReportData, choice: Choice, path: Path) -> str:
+def command_line(report_data: ReportData, options: FigureOptions, path: Path) -> str:
     """The ``tinynet report`` command that makes the page."""
     words = ["tinynet", "report", *map(os.fspath, report_data.sources), "--out", os.fspath(path)]
     if report_data.data_folder is not None:
         words += ["--data", os.fspath(report_data.data_folder)]
-    for option in fields(choice):  # named as the command's own options
-        value = getattr(choice, option.name)
+    for option in fields(options):  # named as the command's own options
+        value = getattr(options, option.name)
         if value != option.default:
             words += [f"--{option.name}", str(value)]
     return shlex.join(words)

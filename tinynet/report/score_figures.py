@@ -17,13 +17,13 @@ from tinynet.report import bars, figure_numbers
 from tinynet.report import confusion as confusion_figure
 from tinynet.report import curves as curves_figure
 from tinynet.report import subsets as subsets_figure
-from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.figure import Absent, Figure, FigureOptions
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.report.summary import ensemble_of, stage_bars, subset_scores
 
 
-def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def subsets(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Figure 5: every subset of the ensemble."""
     members = report_data.members
     ensemble = report_data.dissection.ensemble if report_data.dissection else None
@@ -52,7 +52,7 @@ def subsets(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def accuracies(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def accuracies(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Figure 6: training, validation and test-like accuracy, of the best single model and of all.
 
     The test-like split is the one on which nothing was chosen; only a results folder has it.
@@ -116,7 +116,7 @@ def _ensemble_accuracy(
     return accuracies_figure.Accuracy(label, metrics.top1, metrics.images, paper=of_paper)
 
 
-def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def dissection(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Figure 7: what each stage reaches and gains."""
     found, note = stage_bars(report_data)
     if all(bar.accuracy is None for bar in found):
@@ -139,7 +139,7 @@ def dissection(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def curves(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Losses and accuracies while training."""
     # what a solver's TEST phase sees is val, which an honest split fills with tuning images
     images = "tuning" if report_data.choosing != report_data.reported else "validation"
@@ -161,7 +161,7 @@ def curves(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
     )
 
 
-def confusion(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def confusion(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Which classes are taken for which."""
     name, matrix, names = confused(report_data)
     top = confusion_figure.top_confusions(matrix, 3)

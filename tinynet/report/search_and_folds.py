@@ -8,7 +8,7 @@ from functools import partial
 
 from tinynet.report import figure_numbers, search_plane
 from tinynet.report import folds as folds_figure
-from tinynet.report.figure import Absent, Choice, Figure
+from tinynet.report.figure import Absent, Figure, FigureOptions
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import label_of
 from tinynet.report.table import Cell, Column, Table, interval_cell, percent
@@ -71,7 +71,7 @@ def trials_table(
     return Table(f"trials-{number}", caption, columns, rows)
 
 
-def search_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def search_figures(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """The plane of two searched values, of each search."""
     drawn = False
     for number, found in enumerate(report_data.searches, 1):
@@ -99,7 +99,7 @@ def search_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
         raise Absent("no search of two values with a completed trial is here; 'tinynet search'")
 
 
-def folds_figures(report_data: ReportData, choice: Choice) -> Iterator[Figure]:
+def folds_figures(report_data: ReportData, options: FigureOptions) -> Iterator[Figure]:
     """Cross-validation: held-out accuracy by fold."""
     if not any(found.stages for found in report_data.folds):
         raise Absent("no cross-validation is here; 'tinynet dissect --folds K'")
