@@ -173,6 +173,8 @@ def test_an_engine_is_required_only_if_something_is_left_to_train(
     add_run(ResultsPaths(out / "results"), "stage1_simple/seed1", 1, one_crop=[0])
     done = run(*command, "--seeds", 1)
     assert done.status == 0 and "reported on 12 images" in done.stdout, done.stderr
+    plan = run(*command, "--seeds", 1, "--plan")
+    assert plan.status == 0 and "nothing is left to train" in plan.stdout, plan.stderr
     more = run(*command, "--seeds", "1-2")
     assert more.status == 1 and "no engine found" in more.stderr
 

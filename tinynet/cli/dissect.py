@@ -233,7 +233,6 @@ def dissect(
         *(engine, caffe_python, cpu, precision), processes, per_gpu, gpus_per_job or 1
     )
     if plan_only:
-        devices.require_engine()
         dissect_plan.show(request, devices)
         return
     done = None
@@ -241,7 +240,7 @@ def dissect(
         costs = None
         if not jobs_only:
             left = [training for each in asked for training in planned(each)]
-            if left:  # else the table is made of what is there, which takes no engine
+            if left:  # now, before any data is split; the table of what is there takes no engine
                 devices.require_engine()
             if folds is None:
                 costs = {training.cost.run: training.cost for training in left}

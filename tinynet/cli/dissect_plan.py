@@ -9,7 +9,7 @@ import click
 from tinynet.bench.pace import training_rate
 from tinynet.cli.dissect_work import Devices
 from tinynet.cli.messages import say
-from tinynet.engine import devices, discovery
+from tinynet.engine import devices
 from tinynet.report.table import as_text, of_texts
 from tinynet.run.status import duration
 from tinynet.study.cost import Cost
@@ -44,7 +44,7 @@ def measured(left: Sequence[Planned], asked: Devices) -> dict[str, float]:
 
     Stages that differ only in learning rates or initial weights share one measurement.
     """
-    engine = discovery.find(asked.engine, asked.caffe_python)
+    engine = asked.require_engine()
     chosen = devices.choose(engine, None, asked.cpu)
     options = [f"--precision={asked.precision}"] if asked.precision != "float32" else []
     options += [] if chosen is None else [f"--gpu={chosen}"]

@@ -18,6 +18,7 @@ from tinynet.study.cost import Cost, Pace
 from tinynet.study.trainings import DissectionPaths
 
 if TYPE_CHECKING:
+    from tinynet.engine.discovery import Engine
     from tinynet.jobs.job_list import Job
     from tinynet.jobs.local import JobsReport
 
@@ -38,13 +39,14 @@ class Devices:
     per_gpu: int | None
     per_job: int = 1
 
-    def require_engine(self) -> None:
-        """Raise where it is missing, or lacks the arithmetic: now, before any data is split."""
+    def require_engine(self) -> Engine:
+        """The engine.  Raises where it is missing, or lacks the arithmetic."""
         from tinynet.engine import discovery
         from tinynet.engine.precision import require_precision
 
         found = discovery.find(self.engine, self.caffe_python)
         require_precision(self.precision, found, None if self._are_cores else 0)
+        return found
 
     @property
     def _are_cores(self) -> bool:
