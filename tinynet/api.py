@@ -193,16 +193,13 @@ def ensemble(
     ``device``: as for ``evaluate``.  Raises UsageError where a run is named twice, TinynetError
     where the runs are of different images or classes.
     """
-    from tinynet.predict.ensemble import Member, average, require_agreement, require_distinct
+    from tinynet.predict.ensemble import average, load_members
 
-    folders = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
-    require_distinct(folders)
-    for folder in folders:  # all of them, before evaluating the first takes minutes
-        load_run(folder)
-    found = [evaluate(folder, split, oversample=oversample, **device) for folder in folders]
-    members = [Member(folder, one.probabilities) for folder, one in zip(folders, found)]
-    require_agreement(members, oversample)
-    return Evaluation(average(members), tuple(one.probabilities for one in found))
+    folders = [load_run(run.folder if isinstance(run, Run) else run).folder for run in runs]
+    members = load_members(
+        [evaluation.EvaluationRequest(each, split, oversample, **device) for each in folders]
+    )
+    return Evaluation(average(members), tuple(each.probabilities for each in members))
 
 
 def figure(name: str, *sources: Run | PathLike, stage: int | None = None) -> Figure:

@@ -96,6 +96,18 @@ def test_the_best_group_has_the_highest_average(tmp_path: Path) -> None:
         best([tmp_path / "nothing"])
 
 
+def test_one_model_under_two_names_counts_once_in_a_group(tmp_path: Path) -> None:
+    """Members 1 to 3 of stage 8 are stage 7 with seeds 1 to 3."""
+    for run, seed in (
+        ("stage7_dropout2/seed1", 1),
+        ("stage8_ensemble/member01", 1),
+        ("stage8_ensemble/member04", 4),
+    ):
+        write_run(tmp_path / run, seed=seed)
+    ensemble = groups([tmp_path])[-1]
+    assert [run.name for run in ensemble.runs] == ["seed1", "member04"]
+
+
 def test_runs_of_other_images_are_not_averaged_into_a_best_group(tmp_path: Path) -> None:
     """Neither fewer images, nor the same ones in another order, which no shape shows."""
     for seed in (1, 2):

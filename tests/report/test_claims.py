@@ -207,6 +207,8 @@ def test_only_the_eleven_models_of_stage_8_are_compared_with_the_papers_ensemble
 ) -> None:
     for number in range(1, count + 1):
         write_run(tmp_path / f"runs/{name}{number:02d}", seed=number, classes=200)
+    for seed in (1, 2):  # a variant is no later stage
+        write_run(tmp_path / f"runs/variant_modern/seed{seed}", seed=seed, classes=200)
     report_data = collect([tmp_path / "runs"])
     found = {claim.text: claim for claim in claims(report_data)}
     for text in ("the ensemble of eleven, ten crops", "standard deviation of the models"):

@@ -162,7 +162,7 @@ def test_every_feature_map_is_scaled_by_its_own_range():
 
 def test_feature_maps_are_drawn_beside_the_image():
     found = Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
-                        np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab")  # fmt: skip
+                        np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40)  # fmt: skip
     figure = feature_maps.draw_feature_maps(found, "conv1 of stage7, val_3.JPEG")
     image, maps = figure.axes
     assert image.images[0].get_array().shape == (60, 60, 3)
@@ -269,7 +269,7 @@ NARROW_FIGURES = {
         "conv1 of stage5_more_parameters/seed3"),
     "feature maps": lambda: feature_maps.draw_feature_maps(
         Activations("conv1", np.random.default_rng(0).random((64, 56, 56), np.float32),
-                    np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40, "ab"),
+                    np.zeros((60, 60, 3), np.uint8), "val_3.JPEG", 40),
         "conv1 of variant_modern/seed1, a drawn image"),
     "occlusion": lambda: occlusion_figure.draw_occlusions(
         [Occlusion(np.zeros((60, 60, 3), np.uint8), 1, 0.53, np.eye(15) - 0.2)] * 5,

@@ -55,9 +55,9 @@ def test_gains_and_losses_of_a_step_are_those_on_which_all_seeds_agree():
     assert (both.won, both.lost) == ([], [])  # image 1 was right by one seed before
 
 
-def test_per_class_accuracy_is_the_mean_over_models():
-    np.testing.assert_allclose(picks.by_class([FIRST, SECOND], 3), [0.75, 0.5, 0.25])
-    assert np.isnan(picks.by_class([FIRST], 4)[3])
+def test_a_class_has_the_share_of_its_images_that_are_right():
+    np.testing.assert_allclose(picks.by_class(SECOND, 3), [1.0, 0.5, 0.0])
+    assert np.isnan(picks.by_class(SECOND, 4)[3])
 
 
 def test_samples_are_of_different_classes_and_the_same_every_time():

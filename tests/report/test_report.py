@@ -14,11 +14,11 @@ from tests.cli.command import run
 from tests.report import run_directories
 from tests.report.run_directories import HOSTILE, write_run
 from tinynet.cli.report import NAMES, report
-from tinynet.errors import TinynetError
+from tinynet.errors import TinynetError, UsageError
 from tinynet.experiment.paths import PROTOTXT_ROOT, StagePaths
 from tinynet.experiment.stages import STAGES
 from tinynet.predict.metrics import score
-from tinynet.predict.probabilities import read_probabilities
+from tinynet.predict.probabilities import read_probabilities, write_probabilities
 from tinynet.report.figure import FigureOptions
 from tinynet.report.figures import FIGURES, make
 from tinynet.report.page import command_line, evaluations_of
@@ -101,6 +101,28 @@ def test_an_evaluation_on_a_sample_is_repeated_on_that_sample(tmp_path):
     whole.rename(sample)
     (run_data,) = collect([tmp_path]).runs
     assert f"{lines[0]} --sample 60" in evaluations_of(run_data)
+
+
+def test_a_sample_beside_the_whole_split_is_not_compared_with_it(tmp_path):
+    write_run(tmp_path / "stage1_simple" / "seed1")
+    paths = write_run(tmp_path / "stage1_simple" / "seed2", seed=2)
+    whole = read_probabilities(paths.probabilities("val"))
+    parts = {key: getattr(whole, key)[:20] for key in ("probabilities", "labels", "names")}
+    write_probabilities(paths.probabilities("val", sample=20), replace(whole, **parts))
+    collect([tmp_path])  # the whole split is there too
+    paths.probabilities("val").unlink()
+    with pytest.raises(UsageError, match="answers for 60 val images, but .*seed2 for 20; evaluate"):
+        collect([tmp_path])
+
+
+def test_runs_that_are_not_finished_are_neither_the_best_nor_members(tmp_path):
+    folder = tmp_path / "stage7_dropout2"
+    write_run(folder / "seed1", 1, skill=0.2)
+    write_run(folder / "seed2", 2, skill=0.9, state="stopped")
+    write_run(folder / "seed3", 3, skill=0.9, state="diverged", message="loss 87")
+    found = collect([tmp_path])
+    assert found.best is not None and found.best.name == "stage7_dropout2/seed1"
+    assert found.members == [] and ensemble_of(found) is None
 
 
 def test_every_figure_can_be_requested_alone():

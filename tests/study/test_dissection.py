@@ -14,9 +14,10 @@ from tinynet.dataset.split import HalfVal, Tuning
 from tinynet.errors import UsageError
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
-from tinynet.study.dissection import prepare
+from tinynet.study.dissection import planned, prepare
+from tinynet.study.dissection_table import build
 from tinynet.study.recipes import differences, read_recipe
-from tinynet.study.results import ResultsPaths
+from tinynet.study.results import ResultsPaths, write_dissection
 from tinynet.study.settings import read_settings
 from tinynet.study.trainings import DissectionPaths, DissectionRequest, planned_runs
 
@@ -123,6 +124,29 @@ def test_results_of_another_experiment_are_refused(
     prepare(asked)
     with pytest.raises(UsageError, match=says):
         prepare(replace(asked, **change))
+
+
+def test_a_plan_refuses_what_the_dissection_would_refuse(asked: DissectionRequest) -> None:
+    asked = replace(asked, stages=[1])
+    prepare(asked)
+    with pytest.raises(UsageError, match="--batch-size 4, not 8"):
+        planned(replace(asked, overrides=Overrides(batch_size=4)))
+    assert [each.cost.run for each in planned(replace(asked, seeds=[3]))] == ["stage1_simple/seed3"]
+
+
+def test_the_ensemble_alone_has_a_row_of_the_stage_whose_runs_it_averages(
+    asked: DissectionRequest,
+) -> None:
+    settings, jobs = prepare(replace(asked, stages=[8], seeds=[1, 2]))
+    assert settings.stages == [7, 8]
+    # a seed that is no member is trained for that row
+    settings, jobs = prepare(replace(asked, stages=[8], seeds=[1, 2, 12]))
+    assert "stage7_dropout2/seed12" in planned_runs(settings)
+    assert {job.name.replace("-", "/") for job in jobs} == set(planned_runs(settings))
+    rows = build(asked.folders.results)
+    write_dissection(asked.folders.results.root, rows)
+    lines = asked.folders.results.csv.read_text().splitlines()[1:]
+    assert {line.split(",")[5] for line in lines} == {"6"}  # epochs, of members too
 
 
 def test_a_precision_is_that_of_every_training_and_of_no_evaluation(

@@ -42,12 +42,15 @@ def _timed(left: Sequence[Planned], asked: Devices) -> str:
 def measured(left: Sequence[Planned], asked: Devices) -> dict[str, float]:
     """Images a second of every stage that is left, from a few iterations of each net.
 
-    Stages that differ only in learning rates or initial weights share one measurement.
+    Stages that differ only in learning rates or initial weights share one measurement.  One solver
+    is timed.  The others of a training add as much again on GPUs of their own, less what their
+    exchange of gradients costs, which is not measured; on the CPU they share its cores.
     """
     engine = asked.require_engine()
     chosen = devices.choose(engine, None, asked.cpu)
     options = [f"--precision={asked.precision}"] if asked.precision != "float32" else []
     options += [] if chosen is None else [f"--gpu={chosen}"]
+    solvers = 1 if chosen is None else asked.per_job
     rates: dict[str, float] = {}
     by_work: dict[tuple[int, int], float] = {}
     for training in left:
@@ -55,7 +58,7 @@ def measured(left: Sequence[Planned], asked: Devices) -> dict[str, float]:
         if work not in by_work:
             say(f"timing {name}")
             by_work[work] = training_rate(engine, training.net, training.solver, options)
-        rates[name] = by_work[work]
+        rates[name] = solvers * by_work[work]
     return rates
 
 

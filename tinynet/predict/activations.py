@@ -28,7 +28,6 @@ class Activations:
     image: np.ndarray
     name: str  # the image's
     iteration: int  # of the weights
-    model_sha256: str
 
 
 def first_feature_maps(
@@ -49,4 +48,4 @@ def first_feature_maps(
     [maps] = of_pixels(run, pixels[None], engine, weights, blob)
     crop_size = inputs.read_transform(paths).crop_size
     [seen] = views(pixels[None, ::-1], crop_size, oversample=False)
-    return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration, weights.sha256)
+    return Activations(blob, maps, seen.transpose(1, 2, 0), name, weights.iteration)

@@ -49,10 +49,10 @@ def best(folders: Sequence[Path]) -> Group:
 
 
 def groups(folders: Sequence[Path]) -> list[Group]:
-    """All groups of the runs below ``folders``, ordered by name."""
+    """All groups of the runs below ``folders``, ordered by name; each model once."""
     by_stage: dict[str, list[Path]] = {}
     for run in sorted({run.resolve(): run for run in _runs(folders)}.values()):
-        by_stage.setdefault(run.resolve().parent.name, []).append(run)
+        by_stage.setdefault(RunPaths(run).stage_name, []).append(run)
     last, ensemble = STAGES[-2].name, STAGES[-1].name
     if ensemble in by_stage:
         by_stage[ensemble] = by_stage.get(last, []) + by_stage[ensemble]
@@ -65,7 +65,12 @@ def _group(name: str, found: list[Path]) -> Group:
         require_agreement(members, oversample=True)
     except TinynetError as error:
         raise TinynetError(f"the runs of {name} cannot be averaged: {error}") from None
-    return Group(name, found, average(members).metrics.top1)
+    # one model trained twice, such as stage 7's seed 1 and member 1, would count double
+    models: dict[bytes, Member] = {}
+    for member in members:
+        models.setdefault(member.probabilities.probabilities.tobytes(), member)
+    members = list(models.values())
+    return Group(name, [m.path for m in members], average(members).metrics.top1)
 
 
 def _runs(folders: Sequence[Path]) -> Iterator[Path]:

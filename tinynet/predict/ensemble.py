@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,18 @@ class Member:
     probabilities: Probabilities
 
 
+def _silent(*said: object) -> None:
+    pass
+
+
+def _in_silence(request: EvaluationRequest) -> AbstractContextManager[Progress]:
+    return nullcontext(_silent)
+
+
 def load_members(
     requests: Sequence[EvaluationRequest],
-    say: Say,
-    progress: Callable[[EvaluationRequest], AbstractContextManager[Progress]],
+    say: Say = _silent,
+    progress: Callable[[EvaluationRequest], AbstractContextManager[Progress]] = _in_silence,
 ) -> list[Member]:
     """Load the members that the requests' ``run`` names, each a run directory or an ``.npz``.
 
@@ -36,7 +44,7 @@ def load_members(
     path is neither, if a file is of another split, or if one is named twice; TinynetError if the
     members cannot be averaged, or if one cannot be evaluated.
     """
-    require_distinct([request.run for request in requests])
+    _require_distinct([request.run for request in requests])
     found = [(request.run, _open(request, say)) for request in requests]
     known = [(run, _identity(what)) for run, what in found]
     _require_same(known, requests[0].oversample)
@@ -69,7 +77,7 @@ def _open(request: EvaluationRequest, say: Say) -> Probabilities | Evaluation:
     raise UsageError(f"{request.run}: no such run or .npz")
 
 
-def require_distinct(paths: Sequence[Path]) -> None:
+def _require_distinct(paths: Sequence[Path]) -> None:
     """Raise UsageError if a run is named twice: it would count double in the average."""
     seen: set[Path] = set()
     for path in paths:

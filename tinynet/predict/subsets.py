@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class SubsetScores:
     def members(self) -> int:
         return len(self.correct).bit_length() - 1
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Number of members of every mask."""
         masks = np.arange(len(self.correct))

@@ -31,7 +31,7 @@ class Figure:
     alt: str
     runs: list[str]
     draw: Callable[[], MatplotlibFigure]
-    numbers: Callable[[], Table] | None = None
+    numbers: Callable[[], Table]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tinynet.predict.occlusion import Occlusion
-from tinynet.predict.subsets import SubsetScores, members_of
+from tinynet.predict.subsets import SubsetScores
 from tinynet.report.accuracies import Accuracy
 from tinynet.report.architecture import Block
 from tinynet.report.bars import Bar
@@ -43,14 +43,15 @@ def bars(found: Sequence[Bar]) -> Table:
 
 
 def subsets(scores: SubsetScores) -> Table:
-    masks = range(1, len(scores.correct))
-    members = {mask: members_of(mask) for mask in masks}
+    """A line for each dot: how many subsets of one size have one accuracy.
+
+    A line for each subset would take megabytes: 20 members have a million.
+    """
+    pairs = np.stack([scores.sizes, scores.correct])[:, 1:]  # without the empty subset
+    dots, counts = np.unique(pairs, axis=1, return_counts=True)
     return _table(
-        ("models", "members", "accuracy"),
-        [
-            (len(members[mask]), " ".join(str(m + 1) for m in members[mask]), scores.accuracy(mask))
-            for mask in masks
-        ],
+        ("models", "subsets", "accuracy"),
+        [(size, n, correct / scores.images) for (size, correct), n in zip(dots.T, counts)],
     )
 
 

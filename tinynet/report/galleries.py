@@ -145,7 +145,7 @@ def _classes(report_data: ReportData, models: Sequence[ModelGuesses]) -> Table:
     shares = []
     for model in (models[0], *models[1:][-2:]):
         columns.append(Column(f"{model.name} (%)", "number"))
-        shares.append(picks.by_class([model.guesses], classes))
+        shares.append(picks.by_class(model.guesses, classes))
     columns.append(Column("most often taken for (times)", "name"))
     counts = np.bincount(last.labels, minlength=classes)
     rows = []

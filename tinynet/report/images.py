@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import Store, open_store
 from tinynet.dataset import synthetic
-from tinynet.dataset.manifest import Manifest
+from tinynet.dataset.manifest import Manifest, record_key
 from tinynet.dataset.paths import SPLITS, DataPaths
 from tinynet.errors import TinynetError
 
@@ -50,8 +50,7 @@ class Images:
         for place in (split, *SPLITS):
             number = self._numbers.get(place, {}).get(name)
             if number is not None:
-                key = self._manifest.keys(place)[number]
-                value = self._store(place).value(key)
+                value = self._store(place).value(record_key(number, name))
                 if value is None:
                     raise TinynetError(f"{self._folder}: has lost {name}; convert the data again")
                 pixels = decode_datum(value)[0]

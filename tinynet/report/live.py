@@ -73,7 +73,7 @@ def render(seen: Seen, reload: int) -> str:
     histories: dict[str, list[curves.History]] = {}
     for folder, each in seen.items():
         if isinstance(each, Status) and each.history:
-            label = label_of(folder.resolve().parent.name)
+            label = label_of(RunPaths(folder).stage_name)
             histories.setdefault(label, []).append(each.history)
     if curves.has_points(histories):
         figure = Figure(
@@ -105,7 +105,7 @@ def lead(seen: Seen) -> str:
     ]
     if scored:
         best, folder = max(scored, key=lambda pair: pair[0])
-        name = f"{folder.resolve().parent.name}/{folder.name}"
+        name = RunPaths(folder).name
         text += f"; {name} is the most accurate on its val images, {100 * best:.1f} %"
     return text + "."
 
@@ -118,7 +118,7 @@ def _table(seen: Seen) -> Table:
     ]
     rows = []
     for folder, each in seen.items():
-        name = Cell(f"{folder.resolve().parent.name}/{folder.resolve().name}", title=str(folder))
+        name = Cell(RunPaths(folder).name, title=str(folder))
         if isinstance(each, str):
             rows.append([name, Cell(each), *(NONE for _ in columns[2:])])
             continue

@@ -71,7 +71,7 @@ def _nets(
             yield run.label, run.stage_name, text.read(deploy, schema.NetParameter)
     for stage in STAGES:
         label = stage.label
-        path = StagePaths(options.prototxt, stage.name).deploy
+        path = StagePaths(options.prototxt, stage.name, 1 if stage.is_ensemble else None).deploy
         asked = options.stage == stage.number or (options.stage is None and not stage.is_ensemble)
         if asked and label not in done and path.exists():
             done.add(label)
@@ -196,7 +196,7 @@ def _from_kept(run: RunData, name: str, bgr: np.ndarray) -> Activations:
     kept = run.first_layer
     assert kept is not None
     seen = kept.seen(bgr)[::-1].transpose(1, 2, 0)
-    return Activations(kept.layer, kept.maps(bgr), seen, name, kept.iteration, kept.model_sha256)
+    return Activations(kept.layer, kept.maps(bgr), seen, name, kept.iteration)
 
 
 _OCCLUDED = 5  # images of the figure of occlusions

@@ -196,9 +196,7 @@ def _inline(figure: Figure, name: str) -> Markup:
 
 
 def _csv(figure: Figure) -> str:
-    """The figure's numbers as the ``data:`` address of a CSV file, "" without numbers."""
-    if figure.numbers is None:
-        return ""
+    """The figure's numbers as the ``data:`` address of a CSV file."""
     content = as_csv(figure.numbers()).encode("utf-8")
     return "data:text/csv;base64," + base64.b64encode(content).decode("ascii")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinynet.experiment import paper
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.sources import Search
 from tinynet.report.summary import ensemble_of, stage_rows
-from tinynet.run.record import DIVERGED, FINISHED
+from tinynet.run.record import DIVERGED
 from tinynet.study.results import TAKEN_AGAIN, StageRow
 from tinynet.study.settings import choices
 
@@ -23,10 +22,8 @@ def title(report_data: ReportData) -> str:
 def _data_set(report_data: ReportData) -> str:
     if report_data.manifest is not None:
         return report_data.manifest.source
-    if report_data.dissection is not None:
-        data: Any = report_data.dissection.settings.get("data")
-        if isinstance(data, dict):
-            return str(data.get("source", ""))
+    if report_data.described:
+        return str(report_data.described.get("source", ""))
     for search in report_data.searches:
         chosen = search.facts.get("selection_set")
         if isinstance(chosen, dict):
@@ -75,14 +72,14 @@ def warnings(report_data: ReportData) -> list[str]:
         record = run.record
         if record.state == DIVERGED:
             out.append(f"{run.name} diverged ({record.message}); it counts in no mean.")
-        elif record.state != FINISHED:
+        elif not run.is_finished:
             out.append(
                 f"{run.name} is not finished ({record.state}, iteration {record.iteration:,} of "
                 f"{record.max_iter:,}); it counts in no mean."
             )
     lengths: dict[str, set[int]] = {}
     for run in report_data.runs:
-        if run.record.state == FINISHED:
+        if run.is_finished:
             lengths.setdefault(run.label, set()).add(run.record.max_iter)
     out += [
         f"The runs of {label} are of different lengths: "

@@ -19,7 +19,7 @@ class Drawn:
     svg: Markup
     narrow: Markup  # the same for a telephone
     links: list[Link]
-    csv: str = ""  # the address of its numbers
+    csv: str  # the address of its numbers
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from tinynet.predict.probabilities import CENTER, OVERSAMPLE
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
 from tinynet.report.summary import ensemble_of, stage_rows
-from tinynet.run.record import FINISHED
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ def as_guesses(found: Predictions) -> Guesses:
 
 def of_run(report_data: ReportData, run: RunData) -> Guesses | None:
     """A finished run's answers for the reported images, over crops if it was evaluated so."""
-    if run.record.state != FINISHED:
+    if not run.is_finished:
         return None
     for crop in (OVERSAMPLE, CENTER):
         found = run.says(report_data.reported, crop)
@@ -124,10 +123,8 @@ def change(before: Sequence[Guesses], after: Sequence[Guesses]) -> Change:
     )
 
 
-def by_class(says: Sequence[Guesses], classes: int) -> np.ndarray:
-    """Accuracy of each class, the mean over models; NaN where a class has no image."""
-    right = np.mean([each.right for each in says], axis=0)
-    labels = says[0].labels
-    images = np.bincount(labels, minlength=classes).astype(np.float64)
+def by_class(says: Guesses, classes: int) -> np.ndarray:
+    """Accuracy of each class; NaN where a class has no image."""
+    images = np.bincount(says.labels, minlength=classes).astype(np.float64)
     images[images == 0] = np.nan
-    return np.bincount(labels, weights=right, minlength=classes) / images
+    return np.bincount(says.labels, weights=says.right, minlength=classes) / images

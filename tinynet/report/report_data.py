@@ -78,8 +78,13 @@ class ReportData:
         found = next((p for run in self.runs for p in run.predictions.values()), None)
         if found is not None:
             return len(found.wnids)
+        return int(self.described.get("classes", 0))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a dissection's settings say of the data set; {} where nothing does."""
         data = self.dissection.settings.get("data") if self.dissection else None
-        return int(data.get("classes", 0)) if isinstance(data, dict) else 0
+        return data if isinstance(data, dict) else {}
 
     @property
     def images(self) -> str:
@@ -121,8 +126,7 @@ class ReportData:
         manifest = self.manifest
         if manifest is not None:
             return dict(zip(manifest.wnids, manifest.class_names))
-        data = self.dissection.settings.get("data") if self.dissection else None
-        known = data.get("class_names") if isinstance(data, dict) else None
+        known = self.described.get("class_names")
         return {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
 
     def class_name(self, label: int) -> str:
@@ -156,13 +160,18 @@ class ReportData:
             if (anchor := self.run_id(name))
         ]
 
+    @cached_property
+    def finished(self) -> list[RunData]:
+        """The runs that count: one that was stopped or has diverged is no model to compare."""
+        return [run for run in self.runs if run.is_finished]
+
     @property
     def best(self) -> RunData | None:
         """The single model of the highest accuracy on the choosing split, one crop, else ten."""
         for crop in (CENTER, OVERSAMPLE):
             scored = [
                 (m.top1, run)
-                for run in self.runs
+                for run in self.finished
                 if (m := run.metrics(self.choosing, crop)) is not None
             ]
             if scored:
@@ -171,19 +180,22 @@ class ReportData:
 
     @cached_property
     def members(self) -> list[RunData]:
-        """The runs of the ensemble that have ten crops.
+        """The finished runs of the ensemble that have ten crops.
 
-        They are those that a results folder names, else those of the last stage that has two.
+        They are those that a results folder names, else those of the last stage that has two, or
+        of a variant where no stage has.
         """
         if self.dissection is not None:
             ensemble = self.dissection.ensemble
             names = [row.run for row in ensemble.members] if ensemble else []
-            by_name = {run.name: run for run in self.runs}
+            by_name = {run.name: run for run in self.finished}
             named = [by_name[name] for name in names if name in by_name]
             found = [run for run in named if run.ten_crops(self.reported) is not None]
             return found if len(found) > 1 else []
-        for runs_of in reversed(list(self.by_stage.values())):
-            found = [run for run in runs_of if run.ten_crops(self.reported) is not None]
+        last_first = reversed(list(self.by_stage.values()))
+        for runs_of in sorted(last_first, key=lambda group: group[0].stage is None):
+            able = [run for run in runs_of if run.is_finished]
+            found = [run for run in able if run.ten_crops(self.reported) is not None]
             if len(found) > 1:
                 return found
         return []
@@ -305,11 +317,18 @@ def require_one_data_set(found: Iterable[RunData]) -> None:
                 if known != digest:
                     raise _differ(first, run, f"their {split} holds other images")
         for (split, _), probabilities in run.predictions.items():
-            # a sample of a split's images is compared with such samples alone
-            part = (split, len(probabilities.names))
+            count = len(probabilities.names)
+            # training accuracies are compared with those of as many images, and with no others
+            part = (split, count if split == "train" else 0)
             known_p, first = by_split.setdefault(part, (probabilities, run))
             if known_p.wnids.tolist() != probabilities.wnids.tolist():
                 raise _differ(first, run, "their classes differ")
+            if len(known_p.names) != count:
+                raise UsageError(
+                    f"{first.folder} has answers for {len(known_p.names):,} {split} images, but "
+                    f"{run.folder} for {count:,}; evaluate both on the same ones, with or without "
+                    "--sample"
+                )
             if known_p.names.tolist() != probabilities.names.tolist():
                 raise _differ(first, run, f"their {split} images differ")
 

@@ -42,12 +42,12 @@ class RunData:
 
     @property
     def name(self) -> str:
-        """STAGE/NAME, from the names of its folders."""
-        return f"{self.folder.resolve().parent.name}/{self.folder.resolve().name}"
+        """STAGE/NAME."""
+        return self.paths.name
 
     @property
     def stage_name(self) -> str:
-        return self.folder.resolve().parent.name
+        return self.paths.stage_name
 
     @property
     def stage(self) -> Stage | None:
@@ -60,6 +60,10 @@ class RunData:
         return label_of(self.stage_name)
 
     @property
+    def is_finished(self) -> bool:
+        return self.record.state == runs.FINISHED
+
+    @property
     def paths(self) -> RunPaths:
         return RunPaths(self.folder)
 
@@ -70,7 +74,7 @@ class RunData:
     @property
     def _scores(self) -> Path:
         """The run's scores in a results folder; a run directory has no such file."""
-        return ResultsPaths(self.folder.parent.parent).scores(self.name)
+        return ResultsPaths(self.folder.resolve().parent.parent).scores(self.name)
 
     @property
     def _remedy(self) -> str:

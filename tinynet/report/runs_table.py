@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -40,7 +39,7 @@ def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
     record = run.record
     state = record.state + (f": {record.message}" if record.message else "")
     missing = DIVERGED if record.state == DIVERGED else NOT_RUN
-    engine = record.engine or _session_engine(record.sessions)
+    engine = record.engine
     link = quote(Path(os.path.relpath(run.folder.resolve(), page.resolve().parent)).as_posix())
     return [
         Cell(run.name),
@@ -56,14 +55,6 @@ def _run_cells(report_data: ReportData, run: RunData, page: Path) -> list[Cell]:
         _hash(str(record.hashes.get("solver.prototxt", ""))),
         Cell(str(run.folder), None, [Link(str(run.folder), f"{link}/")]),
     ]
-
-
-def _session_engine(sessions: Sequence[dict[str, object]]) -> dict[str, str]:
-    """The engine of the last session, for a published record, which has none of its own."""
-    if not sessions:
-        return {}
-    last = sessions[-1]
-    return {"name": str(last.get("engine", "")), "version": str(last.get("engine_version", ""))}
 
 
 def _hash(digest: str) -> Cell:

@@ -20,7 +20,7 @@ from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, score_subsets
 from tinynet.report.bars import Bar
 from tinynet.report.report_data import ReportData
 from tinynet.report.run_data import RunData
-from tinynet.run.record import DIVERGED, FINISHED
+from tinynet.run.record import DIVERGED
 from tinynet.study.dissection_table import BySeed, ensemble_scores, estimate, gain
 from tinynet.study.results import FINISHED as EVALUATED
 from tinynet.study.results import NOT_RUN, Ensemble, Estimate, RunRow, Score, StageRow, absence
@@ -51,7 +51,7 @@ def _row(
     before: StageRow | None,
 ) -> StageRow:
     number, name, title, change = facts
-    done = [run for run in runs if run.record.state == FINISHED]
+    done = [run for run in runs if run.is_finished]
     row: dict[str, Any] = {}
     one = _correct(done, report_data.reported, CENTER)
     if one:
@@ -67,7 +67,7 @@ def _row(
             row[key] = estimate(found)
     if before is not None and one:
         earlier = report_data.by_stage.get(before.label, [])
-        earlier = [run for run in earlier if run.record.state == FINISHED]
+        earlier = [run for run in earlier if run.is_finished]
         row["gain"] = gain(_correct(earlier, report_data.reported, CENTER), one)
         row["gain_over"] = before.name if row["gain"] else ""
     return StageRow(
@@ -87,7 +87,7 @@ def _run_row(run: RunData) -> RunRow:
     for (split, crop), p in run.predictions.items():
         if p.labelled:
             scores[f"{split}_{crop}"] = Score.of(p)
-    state = EVALUATED if run.record.state == FINISHED and scores else NOT_RUN
+    state = EVALUATED if run.is_finished and scores else NOT_RUN
     state = DIVERGED if run.record.state == DIVERGED else state
     return RunRow(run.name, run.record.seed, state, run.record.iteration, scores)
 
@@ -139,7 +139,7 @@ def oversampling(report_data: ReportData) -> Oversampling:
     if not number:
         return Oversampling(f"{wanted} over crops", paper_gain=paper.OVERSAMPLING_GAIN)
     row = rows[number]
-    done = [run for run in report_data.by_stage.get(row.label, []) if run.record.state == FINISHED]
+    done = [run for run in report_data.by_stage.get(row.label, []) if run.is_finished]
     views = {
         p.views for run in done if (p := run.says(report_data.reported, OVERSAMPLE)) is not None
     }

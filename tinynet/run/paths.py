@@ -29,6 +29,16 @@ class RunPaths:
         return cls(runs / stage / name)
 
     @property
+    def stage_name(self) -> str:
+        """STAGE of the run's STAGE/NAME, the names of its last two folders."""
+        return Path(os.path.realpath(self.root)).parent.name
+
+    @property
+    def name(self) -> str:
+        """STAGE/NAME."""
+        return f"{self.stage_name}/{Path(os.path.realpath(self.root)).name}"
+
+    @property
     def train_val(self) -> Path:
         return self.root / "train_val.prototxt"
 

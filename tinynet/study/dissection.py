@@ -53,6 +53,7 @@ from tinynet.study.trainings import (
     ensemble_members,
     nets,
     planned_runs,
+    stage_numbers,
     trainings_of,
 )
 
@@ -74,6 +75,24 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
     results = request.folders.results
     known = read_settings(results)
     data, manifest = _data(request)
+    settings, files, trainings = _experiment(request, known, data, manifest)
+    generate.write(files)  # not before: trainings of what is there may be under way
+    for name in planned_runs(settings):
+        run = RunPaths(request.folders.runs / name)
+        collect.drop_incomplete(run, name, results, settings)
+    collect_finished(request.folders, settings)
+    write_settings(settings, results)
+    left = [t for t in trainings if not results.scores(t.run).exists()]
+    return settings, [_job(training, request, settings, data) for training in left]
+
+
+def _experiment(
+    request: DissectionRequest, known: Settings | None, data: Path, manifest: Manifest
+) -> tuple[Settings, dict[Path, str], list[Training]]:
+    """The settings of all that is known and asked, the prototxt by path, and what is asked for.
+
+    ``known``: of the results folder.  Raises UsageError where that holds another experiment.
+    """
     files, epochs = _generate(request, data)
     members = ensemble_members(request, known)
     trainings = trainings_of(request, members)
@@ -83,7 +102,7 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
         reported=reported,
         tuning=tuning,
         seeds=sorted(set(request.seeds)),
-        stages=sorted(request.stages),
+        stages=sorted(stage_numbers(request)),
         variants=list(request.variants),
         members=members,
         epochs=epochs,
@@ -96,15 +115,8 @@ def _prepare(request: DissectionRequest) -> tuple[Settings, list[Job]]:
         train_sample=_train_sample(request, manifest),
         precision=request.precision,
     )
-    settings = merged_settings(known, asked, os.fspath(results.root))
-    generate.write(files)  # not before: trainings of what is there may be under way
-    for name in planned_runs(settings):
-        run = RunPaths(request.folders.runs / name)
-        collect.drop_incomplete(run, name, results, settings)
-    collect_finished(request.folders, settings)
-    write_settings(settings, results)
-    left = [t for t in trainings if not results.scores(t.run).exists()]
-    return settings, [_job(training, request, settings, data) for training in left]
+    settings = merged_settings(known, asked, os.fspath(request.folders.results.root))
+    return settings, files, trainings
 
 
 @dataclass(frozen=True)
@@ -123,24 +135,24 @@ def planned(request: DissectionRequest) -> list[Planned]:
     Raises as ``prepare`` does.
     """
     _require_stages_of_found(request)
-    source = read_manifest(request.data)
-    split_before = DataPaths(request.folders.data).manifest.exists()
-    if request.plan is not None and split_before:
-        data, manifest = _data(request)
-    else:
-        data, manifest = request.data, source
+    data, manifest = request.data, read_manifest(request.data)
     results = request.folders.results
     known = read_settings(results)
-    files, _ = _generate(request, data)
-    members = ensemble_members(request, known)
-    reported, tuning = splits_of(manifest)
-    sample = known.train_sample if known is not None else _train_sample(request, manifest)
-    evaluated = sample or manifest.counts["train"]
-    for split_ in (reported, tuning):
+    is_to_be_split = request.plan is not None and not (
+        DataPaths(request.folders.data).manifest.exists()
+    )
+    if not is_to_be_split:
+        data, manifest = _data(request)
+    # the digests of a split that is still to be made are compared when it is there
+    settings, files, trainings = _experiment(
+        request, None if is_to_be_split else known, data, manifest
+    )
+    evaluated = settings.train_sample or manifest.counts["train"]
+    for split_ in (settings.reported, settings.tuning):
         if split_ is not None:
             evaluated += (1 + CROPS) * manifest.counts[split_.name]
     found = []
-    for training in trainings_of(request, members):
+    for training in trainings:
         if results.scores(training.run).exists():
             continue
         if known is not None and _will_be_taken_over(request.folders, training.run, known):

@@ -15,7 +15,6 @@ from tinynet.experiment.hyperparameters import MEMBERS
 from tinynet.experiment.stages import STAGES, Stage, stage
 from tinynet.experiment.variants import variant
 from tinynet.predict.ensemble import Member, average, require_agreement
-from tinynet.predict.metrics import is_right
 from tinynet.predict.probabilities import CENTER, OVERSAMPLE, read_probabilities
 from tinynet.predict.subsets import MAX_MEMBERS, SubsetScores, members_of, score_subsets
 from tinynet.study.results import (
@@ -165,13 +164,13 @@ def ensemble_scores(
 
     ``reported``, ``tuning``: their ten-crop probabilities of the two splits, in the same order.
     """
+    require_agreement(reported, oversample=True)
     mean = average(reported)
-    right = is_right(mean.probabilities, mean.labels)
-    arrays = [member.probabilities.probabilities for member in reported]
-    singles = [is_right(array, mean.labels) for array in arrays]
+    right = mean.right
+    singles = [member.probabilities.right for member in reported]
     over_mean = right - np.mean(singles, axis=0)
     out: dict[str, Any] = {
-        "full": _score_of(reported),
+        "full": Score.of(mean),
         "full_by_image": bootstrap_mean(right),
         "gain_over_mean": Estimate(
             float(over_mean.mean()), seeds, by_image=bootstrap_mean(over_mean)
@@ -240,7 +239,7 @@ def _score_of(members: list[Member]) -> Score:
 
 
 def _of_values(values: dict[int, float]) -> Estimate:
-    """The mean of one value for each seed, where the images' own results are not kept."""
+    """The mean of one value for each seed, and its interval by seed."""
     found = list(values.values())
     return Estimate(
         mean=fmean(found),

@@ -340,11 +340,11 @@ def _all_runs(dissection: Dissection) -> Iterator[tuple[int, str, int, RunRow]]:
             yield stage.number, stage.name, stage.epochs, row
     ensemble = dissection.ensemble
     if ensemble is not None:
-        epochs = dissection.stages[-1].epochs if dissection.stages else 0
+        epochs = dissection.settings.get("epochs", {})
         seen = {row.run for stage in dissection.stages for row in stage.runs}
         for row in ensemble.members:
             if row.run not in seen:
-                yield ensemble.number, ensemble.name, epochs, row
+                yield ensemble.number, ensemble.name, epochs.get(row.run.split("/")[0], 0), row
 
 
 def _csv_scores(row: RunRow, dissection: Dissection) -> list[str]:

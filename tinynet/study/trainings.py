@@ -104,12 +104,15 @@ class Training:
         return self.run if "--member" in self.arguments else os.path.dirname(self.run)
 
 
+def stage_numbers(request: DissectionRequest) -> list[int]:
+    """The stages that are trained; with the ensemble also that whose runs are its first members."""
+    first = [LAST_SINGLE.number] if ENSEMBLE.number in request.stages else []
+    return list(dict.fromkeys([*request.stages, *first]))
+
+
 def nets(request: DissectionRequest) -> Iterator[Stage]:
     """The stages and variants that are trained."""
-    numbers = list(request.stages)
-    if ENSEMBLE.number in numbers and LAST_SINGLE.number not in numbers:
-        numbers.append(LAST_SINGLE.number)  # the first members are its runs
-    yield from (stage(number) for number in numbers)
+    yield from (stage(number) for number in stage_numbers(request))
     yield from (variant(name) for name in request.variants)
 
 
