@@ -11,6 +11,7 @@ from tests.cli.command import run
 from tinynet.cli.main import COMMANDS
 from tinynet.experiment.assumptions import ASSUMPTIONS
 from tinynet.experiment.stages import STAGES
+from tinynet.experiment.variants import PREFIX, VARIANTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,6 +38,12 @@ def test_the_readmes_table_of_stages_has_every_stage_with_its_figures() -> None:
         assert stage.number == 1 or row[1].replace("×", "x") == stage.change
         parameters, multiply_adds = (cell.replace("×", "x") for cell in row[2:])
         assert parameters in shown and multiply_adds in shown
+
+
+def test_the_table_of_variants_has_every_variant_with_its_stage_and_change() -> None:
+    assert rows("Variants") == [
+        [f"`{each.name.removeprefix(PREFIX)}`", str(each.number), each.change] for each in VARIANTS
+    ]
 
 
 @pytest.mark.parametrize("line", re.findall(r"(?m)^(?:> )?tinynet [a-z].*$", README))

@@ -42,7 +42,7 @@ def data() -> None:
     """Fetch, draw, verify, convert or split a data set.
 
     A data set is a folder or zip in the Tiny ImageNet-200 layout, or a folder of a dataset hub's
-    parquet files (data/README.md).
+    parquet files ('tinynet manual data').
     """
 
 

@@ -57,7 +57,7 @@ def _report(findings: Findings) -> Iterator[str]:
         version = findings.versions[package]
         state = version or f"not here: pip install {package}"
         yield f"  {package:{width}}  {purpose}: {state}"
-    yield "\nTo do" if findings.advice else "\nNothing is missing."
+    yield "\nTo do" if findings.advice else "\nNothing that is needed is missing."
     yield from (f"  {line}" for line in findings.advice)
 
 

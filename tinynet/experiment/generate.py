@@ -129,11 +129,15 @@ def require_same_classes(files: Collection[Path], described: DataSet, out: Path)
     for path in files:
         there = classes_of(path)
         if there not in (None, described.classes):
-            data = shlex.quote(str(described.paths.root))
             where = "" if out == PROTOTXT_ROOT else f" --out {shlex.quote(str(out))}"
+            data = shlex.quote(str(described.paths.root))
+            theirs, option = f"{data} has {described.classes}", f"--data {data}"
+            if not described.paths.manifest.exists():
+                theirs = f"there is no {data}, so these would be of {described.classes}"
+                option = f"--classes {described.classes}"
             raise UsageError(
-                f"{path}: is a net of {there} classes, and {data} has {described.classes}; "
-                f"'tinynet generate --data {data}{where}' puts nets for {described.classes} in "
+                f"{path}: is a net of {there} classes, and {theirs}; "
+                f"'tinynet generate {option}{where}' puts nets for {described.classes} in "
                 f"their place, 'tinynet generate --classes {there}{where}' keeps to {there}"
             )
 

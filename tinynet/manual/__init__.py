@@ -22,13 +22,15 @@ def topics() -> dict[str, str]:
 def page(topic: str) -> str:
     """The Markdown text of a topic; blanks stand for hyphens.
 
+    Lines that only the site's generator understands (``::: MODULE``) are left out.
     Raises UsageError, which lists the topics, where there is no such page.
     """
     known = topics()
     name = "-".join(topic.lower().split())
     if name not in known:
         raise UsageError(f"no page '{topic}'; the topics are {', '.join(known)}")
-    return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    lines = (FOLDER / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith(":::")).rstrip() + "\n"
 
 
 def _title(page: Path) -> str:

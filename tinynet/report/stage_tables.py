@@ -13,6 +13,9 @@ from tinynet.report.table import NONE, NOT_RUN, Cell, Column, Table, interval_ce
 from tinynet.run.record import DIVERGED
 from tinynet.study.results import Ensemble, Estimate, StageRow, absence
 
+_ENSEMBLE_GAIN = (
+    " The ensemble's gain is over the mean of its members; the paper's is over the best of its own."
+)
 NO_CROPS = "*: sees whole images, which have no crops: the image and its mirror."
 
 
@@ -51,6 +54,7 @@ def stages(report_data: ReportData) -> Table:
         "paired bootstrap over the images, for these very runs. By seed: Student's t over the "
         "seeds, for these very images. A gain compares the seeds that both "
         "stages have. The paper's accuracy is of one crop where ours is, else over crops."
+        + (_ENSEMBLE_GAIN if ensemble is not None else "")
         + (f" {NO_CROPS}" if any(_has_no_crops(report_data, row) for row in found) else ""),
         columns,
         rows,
