@@ -108,8 +108,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Learning rate, weight decay, length and schedule",
-        "base_lr 0.01 and weight_decay 0.0005; 20, 30, 40, 40, 50, 50 and 60 epochs of stages 1 to 7, "
-        "with the rate divided by 10 twice (tinynet/experiment/hyperparameters.py)",
+        "base_lr 0.01 and weight_decay 0.0005; 20, 30, 40, 40, 50, 50 and 60 epochs of stages 1 to "
+        "7, with the rate divided by 10 twice (tinynet/experiment/hyperparameters.py)",
         "'Fine-tuned ... coarse to fine' and 'a larger training time was usually needed' further "
         "down; no value is given. Measured: base_lr 0.01 leaves the plateau "
         "(data/results/hyperparameters.md). The rest is convention.",
