@@ -4,13 +4,18 @@
 #   scripts/slurm.sh 7 --time 8:00:00 --on-gpu --option --partition=gpu
 # Before its time limit a run leaves a snapshot and its task goes back into the queue.  Run this again
 # after a scancel or a failure: finished jobs are not done again.  For Grid Engine: BATCH=sge.
-# SEEDS (default 1) and LIST (default lists/WHAT) are read from the environment.
+# SEEDS (default 1), and for an ensemble or a stage LIST (default lists/WHAT), are read from the
+# environment; for the dissection DATA (default data/lmdb) and OUT (default runs/dissection), where
+# 'tinynet dissect DATA --out OUT --collect' shows the table.
 set -euo pipefail
 what=${1:?usage: slurm.sh dissection|ensemble|STAGE [OPTION...]}
 shift
 list=${LIST:-lists/$what}
 case $what in
-    dissection) tinynet jobs create "$list" --stage 1-8 --seeds "${SEEDS:-1}" ;;
+    dissection)
+        list=${OUT:-runs/dissection}/jobs
+        tinynet dissect "${DATA:-data/lmdb}" --seeds "${SEEDS:-1}" --out "${list%/jobs}" --write-jobs
+        ;;
     ensemble) tinynet jobs create "$list" --stage 8 ;;
     *) tinynet jobs create "$list" --stage "$what" --seeds "${SEEDS:-1}" ;;
 esac

@@ -42,7 +42,7 @@ def test_convert_writes_the_same_records_as_the_command(folder: Path, tmp_path: 
 def test_nets_of_another_data_set_are_not_replaced_by_default(tmp_path: Path) -> None:
     net = tinynet.generate(1, classes=7, out=tmp_path)[0].parent / "train_val.prototxt"
     before = net.read_bytes()
-    with pytest.raises(UsageError, match="is a net of 7 classes, and .* has 200"):
+    with pytest.raises(UsageError, match="is a net of 7 classes, and .* would be of 200"):
         tinynet.generate(1, out=tmp_path)
     assert net.read_bytes() == before
 

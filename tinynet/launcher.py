@@ -17,6 +17,12 @@ _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 _SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
 
 
+def environment_of_no_rank() -> dict[str, str]:
+    """This process's environment, without what makes a process one rank of several."""
+    names = {*_TORCHRUN, *_SLURM, "LOCAL_WORLD_SIZE"}
+    return {name: value for name, value in os.environ.items() if name not in names}
+
+
 class LaunchedProcess(NamedTuple):
     """This process is rank ``rank`` of ``solvers``, and rank ``local_rank`` on its machine."""
 

@@ -280,6 +280,29 @@ def test_an_interrupted_conversion_is_never_taken_for_a_finished_one(
     assert_nothing_left(tmp_path, *(["out"] if number == signal.SIGKILL else []))
 
 
+def test_a_link_to_the_output_folder_stays_and_leftovers_are_removed(
+    layout: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    (scratch / "lmdb").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(scratch / "lmdb")
+    # what a process leaves that is killed while it removes the folder that it has replaced
+    (scratch / ".lmdb.partial-x-replaced").mkdir()
+    convert(layout, tmp_path / "out")
+    assert (tmp_path / "out").is_symlink()
+    assert (scratch / "lmdb/manifest.json").exists()
+    assert [path.name for path in scratch.iterdir()] == ["lmdb"]
+
+
+def test_a_mount_point_is_refused_before_the_conversion(
+    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path / "out")
+    with pytest.raises(TinynetError, match="is a mount point.*name a folder in it with --out"):
+        convert(layout, tmp_path / "out")
+
+
 def test_the_manifest_is_written_last(
     layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 
 from tests.run import small_runs
+from tinynet import control_groups
 from tinynet.bench.rounds import Contestant, Row
-from tinynet.engine import control_groups, devices, foreground
+from tinynet.engine import devices, foreground
 from tinynet.engine.discovery import Engine
 from tinynet.engine.process import WorkerProcess, start_worker
 from tinynet.errors import TinynetError, UsageError

@@ -18,10 +18,11 @@ from tinynet.caffeformat.lmdb import write_store
 from tinynet.dataset.paths import DataPaths
 from tinynet.errors import TinynetError
 from tinynet.experiment import generate, nets
-from tinynet.experiment.data_description import DataSet
+from tinynet.experiment.data_description import DataSet, describe
 from tinynet.experiment.paths import StagePaths
 from tinynet.experiment.solvers import Overrides
 from tinynet.experiment.stages import STAGES, stage
+from tinynet.experiment.variants import variant
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parents[1] / "caffeformat" / "in_caffe.py"
@@ -71,6 +72,15 @@ def test_every_generated_file_reads_back(files: dict[Path, str]) -> None:
         kind = schema.SolverParameter if path.name == "solver.prototxt" else schema.NetParameter
         message = text.parse(content, kind, str(path))
         assert content.endswith(text.format(message))
+
+
+def test_seven_stages_and_a_variant_are_not_all_stages(tmp_path: Path) -> None:
+    described = describe(None)
+    files = generate.generate(tmp_path, described, STAGES, Overrides())
+    asked = [*STAGES[:7], variant("modern")]
+    some = generate.generate(tmp_path, described, asked, Overrides())
+    generate.write({**files, **some})
+    assert generate.drifted(some, tmp_path, asked) == []
 
 
 def test_drift_names_each_file_that_changed_is_missing_or_is_surplus(tmp_path: Path) -> None:

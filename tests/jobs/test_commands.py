@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tinynet.jobs import children
 from tinynet.jobs.commands import Commands
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.slots import Slot
@@ -61,6 +62,20 @@ def test_a_command_that_a_stop_signal_ends_is_stopped_whoever_sent_it(
     assert commands.told_to_stop == sent
     if number in (signal.SIGTERM, signal.SIGUSR2):
         assert commands.message(status) == f"ended by {signal.Signals(number).name}"
+
+
+def test_a_job_of_a_runner_that_srun_has_started_is_no_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_PROCID", "RANK"):
+        monkeypatch.setenv(name, "1")
+    for name in ("SLURM_STEP_NUM_TASKS", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    with open(tmp_path / "log", "wb") as log:
+        child = children.start(["train", "none.prototxt", "--cpu"], log, directory=tmp_path)
+        status = child.wait(60)
+    # as without srun; a rank would wait for its rank 0
+    assert status == 2 and "none.prototxt: no such solver" in (tmp_path / "log").read_text()
 
 
 def test_a_full_disk_takes_no_log_and_ends_nothing(tmp_path: Path) -> None:

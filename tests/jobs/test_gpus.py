@@ -256,8 +256,11 @@ def test_only_gpus_that_are_both_named_and_visible_are_used() -> None:
         UsageError, match=r"--gpus: no GPU '7' here; the GPUs are 0 \(Stand-in\), 1"
     ):
         chosen(found, "7,", None)
-    with pytest.raises(UsageError, match="GPU 0 is not in CUDA_VISIBLE_DEVICES"):
-        chosen(found, "0,", "1,2")
+    # as in 'tinynet train --gpu 0', the first of those that may be seen
+    assert chosen(found, "0,", "2,1") == [found[2]]
+    for wanted in ("2,", "GPU-00"):
+        with pytest.raises(UsageError, match=rf"DEVICES=1,2: no GPU '{wanted.strip(',')}' here"):
+            chosen(found, wanted, "1,2")
 
 
 def test_a_single_number_is_a_count_of_gpus_as_in_train() -> None:

@@ -111,6 +111,14 @@ def test_levels_hold_every_job_once_and_after_its_dependencies(needs: list[list[
         seen.update(j.name for j in group)
 
 
+def test_a_list_below_a_link_to_another_depth_is_found(folder: Path, tmp_path: Path) -> None:
+    deep = tmp_path / "scratch/a/b/c"
+    deep.mkdir(parents=True)
+    Path("lists").symlink_to(deep)
+    add_jobs(Path("lists/one"), [job("a")])
+    assert read(Path("lists/one")).directory == Path.cwd()
+
+
 def test_a_list_may_move_with_its_runs_but_not_away_from_them(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

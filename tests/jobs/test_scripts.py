@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import run as command
 from tests.run import small_runs
 from tinynet.jobs.job_list import read
 
@@ -46,13 +47,30 @@ def stages(folder: Path) -> None:
     (Path("prototxt")).symlink_to(ROOT / "prototxt")
 
 
-def test_the_dissection_script_runs_every_stage_and_the_ensemble(stages: None) -> None:
-    done = run("dissection.sh", "--processes", "none", SEEDS="1,2", LIST="l")
-    jobs = read(Path("l")).jobs
-    assert len(jobs) == 7 * 2 + 11 + 1 and jobs[-1].name == "ensemble"
-    assert (
-        done.returncode == 2 and "--processes" in done.stderr
-    )  # it takes the options of 'jobs local'
+def test_the_dissection_scripts_train_every_stage_and_each_model_of_the_ensemble_once(
+    folder: Path,
+) -> None:
+    sizes = ("--classes", 2, "--train-per-class", 4, "--val-per-class", 2, "--test-per-class", 1)
+    assert command("data", "synthesize", "--out", "shapes", *sizes).status == 0
+    assert command("data", "convert", "shapes", "--out", "data/lmdb").status == 0
+    done = run("dissection.sh", "--processes", "none", SEEDS="1,2", OUT="out")
+    # it takes the options of 'jobs local'
+    assert done.returncode == 2 and "--processes" in done.stderr
+    names = [job.name for job in read(Path("out/jobs")).jobs]
+    # stage 7's two runs are the ensemble's first members
+    assert len(names) == 7 * 2 + 9 and "stage8_ensemble-member02" not in names
+    batch_system("sbatch")
+    done = run("slurm.sh", "dissection", "--time", "8:00:00", SEEDS="1,2", OUT="batch")
+    assert done.returncode == 0, done.stderr
+    assert [job.name for job in read(Path("batch/jobs")).jobs] == names
+    assert "stage8_ensemble-member11" in Path("batch/jobs/slurm-1.sh").read_text()
+
+
+def batch_system(program: str) -> None:
+    """Put a program that accepts every script into the folder of commands."""
+    Path("bin").mkdir(exist_ok=True)
+    (Path("bin") / program).write_text("#!/bin/sh\necho 42\n")
+    (Path("bin") / program).chmod(0o755)
 
 
 def test_the_ensemble_script_trains_the_requested_members(stages: None) -> None:
@@ -66,9 +84,7 @@ def test_the_ensemble_script_trains_the_requested_members(stages: None) -> None:
 def test_a_stage_can_be_submitted_to_the_batch_system(
     stages: None, batch: str, program: str
 ) -> None:
-    Path("bin").mkdir()
-    (Path("bin") / program).write_text("#!/bin/sh\necho 42\n")
-    (Path("bin") / program).chmod(0o755)
+    batch_system(program)
     done = run("slurm.sh", "7", "--time", "8:00:00", "--gpu", SEEDS="1-3", BATCH=batch)
     assert done.returncode == 0 and done.stdout.split()[-1] == "42", done.stderr
     script = (Path("lists/7") / f"{batch}-1.sh").read_text()

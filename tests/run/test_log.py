@@ -55,6 +55,14 @@ def test_a_resumed_session_continues_the_count_of_seconds() -> None:
     assert parse(LINES, LogParser(50, seconds=100.0))[-1]["seconds"] == 110.5
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("0228", "0301"), ("0229", "0301"), ("1231", "0101")]
+)
+def test_a_night_at_the_end_of_a_month_is_as_long_as_any(before: str, after: str) -> None:
+    dated = [line.replace("I1122", f"I{before}").replace("I1123", f"I{after}") for line in LINES]
+    assert parse(dated, LogParser(50)) == parse(LINES, LogParser(50))
+
+
 def test_the_year_of_newer_glogs_changes_nothing() -> None:
     dated = [line.replace("I112", "I2026112") for line in LINES]
     assert parse(dated, LogParser(50)) == parse(LINES, LogParser(50))

@@ -60,6 +60,17 @@ def test_planning_a_run_writes_nothing(finished: str) -> None:
     assert content() == before
 
 
+def test_a_finished_run_is_not_said_to_be_done_with_other_weights_or_data(finished: str) -> None:
+    with pytest.raises(TinynetError, match=r"finished and was begun with other .*\(--weights\)"):
+        plans.make(request(weights=["other.caffemodel"]))
+    stored = json.loads(finished)
+    for entry in stored["data"]:
+        entry["digest"] = "0" * 64
+    PATHS.run_json.write_text(json.dumps(stored))
+    with pytest.raises(TinynetError, match="finished and .*the data in .* is not the same"):
+        plans.make(request())
+
+
 def test_a_run_that_failed_before_its_first_snapshot_can_be_begun_anew(finished: str) -> None:
     PATHS.run_json.write_text(json.dumps({**json.loads(finished), "state": "failed"}))
     with pytest.raises(TinynetError, match="begun with other settings"):  # it can resume
@@ -67,7 +78,7 @@ def test_a_run_that_failed_before_its_first_snapshot_can_be_begun_anew(finished:
     for path in PATHS.snapshots.iterdir():
         path.unlink()
     plan = plans.make(request(overrides={"base_lr": "0.2"}))
-    assert plan is not None and plan.stored is None
+    assert plan is not None and plan.stored is not None and plan.stored.state == "failed"
     assert plan.run.overrides == {"base_lr": "0.2"} and plan.run.sessions == []
     with pytest.raises(TinynetError, match="begun with other settings"):
         plans.make(request(resume=True, overrides={"momentum": "0.1"}))

@@ -111,8 +111,12 @@ def test_a_snapshot_cut_short_before_its_complete_state_is_passed_over(tmp_path:
     assert found is not None and found.iteration == 10 and "cut short" in reasons[0]
 
 
-def test_seals_beyond_the_resume_point_are_removed(tmp_path: Path) -> None:
+def test_a_snapshot_beyond_the_resume_point_never_counts_again(tmp_path: Path) -> None:
+    """A kill after a divergence must not let a run resume from what diverged."""
     sealed(tmp_path, 10, 20, 30)
-    snapshots.unseal_after(tmp_path, 10)
-    assert [path.name for path in tmp_path.glob("*.sha256")] == ["snapshot_iter_10.sha256"]
-    assert iterations(tmp_path) == [10, 20, 30]
+    found, _ = snapshots.newest_whole(tmp_path, last=10)
+    assert found is not None and found.iteration == 10
+    snapshots.remove_after(tmp_path, 10)
+    assert iterations(tmp_path) == [10] and len(list(tmp_path.glob("*.sha256"))) == 1
+    found, _ = snapshots.newest_whole(tmp_path)
+    assert found is not None and found.iteration == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinynet.engine import devices, discovery
-from tinynet.engine.processor import affinity, processor
+from tinynet.processor import affinity, processor
 
 
 def machine(gpu: int | None = None) -> dict[str, Any]:

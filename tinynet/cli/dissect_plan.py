@@ -47,7 +47,7 @@ def measured(left: Sequence[Planned], asked: Devices) -> dict[str, float]:
     exchange of gradients costs, which is not measured; on the CPU they share its cores.
     """
     engine = asked.require_engine()
-    chosen = devices.choose(engine, None, asked.cpu)
+    chosen = devices.choose(engine, None, asked.on_cores)
     options = [f"--precision={asked.precision}"] if asked.precision != "float32" else []
     options += [] if chosen is None else [f"--gpu={chosen}"]
     solvers = 1 if chosen is None else asked.per_job

@@ -45,23 +45,23 @@ class Devices:
         from tinynet.engine.precision import require_precision
 
         found = discovery.find(self.engine, self.caffe_python)
-        require_precision(self.precision, found, None if self._are_cores else 0)
+        require_precision(self.precision, found, None if self.on_cores else 0)
         return found
 
     @property
-    def _are_cores(self) -> bool:
+    def on_cores(self) -> bool:
         return self.cpu or self.processes is not None or not gpus.are_here()
 
     @property
     def at_once(self) -> int:
         """How many trainings run side by side, each at the rate that it has alone."""
-        if self._are_cores:
+        if self.on_cores:
             return 1  # trainings at once share the cores
         return max(1, len(self._gpus()) // self.per_job)
 
     def slots(self) -> Slots:
         """Raises UsageError where GPUs are asked for and none is here."""
-        if self._are_cores:
+        if self.on_cores:
             if self.per_gpu is not None:
                 raise UsageError("--per-gpu: no GPU is here; --processes N shares the cores")
             return Cores(self.processes or 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import os
 import struct
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -27,6 +26,7 @@ except ImportError:  # no wheel for this platform
 from tinynet.dataset.annotations import Box
 from tinynet.dataset.image_set import IMAGE_SIZE, ImageFile
 from tinynet.dataset.source_files import Files
+from tinynet.processor import usable_cores
 
 _CHUNK = 128  # images that one task decodes: about 1.5 MB
 _TOO_FEW = 2 * _CHUNK  # up to so many images are not worth starting threads for
@@ -150,7 +150,7 @@ def decode_all(
     end the threads.
     """
     if jobs is None:
-        jobs = 1 if len(images) <= _TOO_FEW else _usable_cores()
+        jobs = 1 if len(images) <= _TOO_FEW else usable_cores()
     chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     if jobs == 1:
         for chunk in chunks:
@@ -172,12 +172,6 @@ def decode_all(
             yield from _joined(chunk, *future.result())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _sources(files: Files, images: Sequence[ImageFile]) -> list[str | bytes | OSError]:

@@ -13,6 +13,7 @@ from tinynet import files
 from tinynet.errors import TinynetError
 
 _LOCK = ".lock"
+_REPLACED = "-replaced"
 
 
 def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
@@ -25,6 +26,10 @@ def check_absent(out: Path, overwrite: bool, contents: frozenset[str]) -> None:
         return
     if not out.is_dir():
         raise TinynetError(f"{out}: is a file; choose another folder with --out")
+    if os.path.ismount(out):
+        raise TinynetError(
+            f"{out}: is a mount point, which cannot be replaced; name a folder in it with --out"
+        )
     found = {entry.name for entry in out.iterdir()}
     if not found:
         return
@@ -56,9 +61,10 @@ def whole_folder(out: Path, overwrite: bool, contents: frozenset[str]) -> Iterat
 
     If the block raises (also by Ctrl-C, or by SIGTERM, which the command line turns into an
     exception), the folder is removed and ``out`` stays as it was.  A folder that a killed process
-    left is removed by the next call.  ``contents``: as in ``check_absent``.
+    left is removed by the next call.  A link stays, and the folder that it names is replaced.
+    ``contents``: as in ``check_absent``.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
     check_absent(out, overwrite, contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
@@ -84,7 +90,7 @@ def _prefix(out: Path) -> str:
 
 def _exchange(partial: Path, out: Path) -> None:
     """Replace ``out`` by ``partial``; at every moment ``out`` is complete or absent."""
-    replaced = partial.with_name(partial.name + "-replaced")
+    replaced = partial.with_name(partial.name + _REPLACED)
     if out.exists():
         out.rename(replaced)
     try:
@@ -100,6 +106,11 @@ def _exchange(partial: Path, out: Path) -> None:
 def _remove_abandoned(out: Path) -> None:
     """Remove the partial folders of killed processes; running ones hold the locks of theirs."""
     for partial in out.parent.glob(f"{_prefix(out)}*"):
+        if partial.name.endswith(_REPLACED):
+            # what a process that was killed while it removed it has left: ``out`` is its successor
+            if out.exists():
+                shutil.rmtree(partial, ignore_errors=True)
+            continue
         with contextlib.suppress(OSError), open(partial / _LOCK, "r+") as lock:
             # opened for writing too, for the reason given in files.open_lock
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

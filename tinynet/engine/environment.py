@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinynet.engine.processor import usable_threads
+from tinynet.processor import usable_threads
 
 # How OpenMP's threads wait for each other: for all runtimes, for GNU's, for Intel's and LLVM's.
 # PyTorch's wheels use GNU's, whose threads spin for a while at the end of every parallel region.

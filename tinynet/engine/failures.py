@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Iterable
 
-from tinynet.engine import control_groups
+from tinynet import control_groups
 from tinynet.engine.discovery import Engine
 
 

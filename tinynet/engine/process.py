@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from tinynet.engine import autogroup, control_groups, environment, signals
+from tinynet import control_groups
+from tinynet.engine import autogroup, environment, signals
 from tinynet.engine.discovery import Engine
 from tinynet.engine.failures import explain_failure
 from tinynet.engine.worker.channel import STARTER

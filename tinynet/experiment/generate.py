@@ -166,7 +166,9 @@ def drifted(files: dict[Path, str], root: Path, stages: Iterable[Stage] = STAGES
 
 
 def _prototxt(root: Path, stages: list[Stage]) -> Iterator[Path]:
-    folders = [root] if len(stages) == len(STAGES) else [root / stage.name for stage in stages]
+    names = [stage.name for stage in stages]
+    is_all = {stage.name for stage in STAGES} <= set(names)
+    folders = [root] if is_all else [root / name for name in names]
     for folder in folders:
         for path in sorted(folder.rglob("*.prototxt")):
             # variants are generated on request, so their files are not surplus

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
+from tinynet import launcher
 from tinynet.engine import autogroup, signals
 
 # run by its path: `-m` would import modules from the working directory, a user's random.py, say
@@ -39,7 +40,8 @@ def start(
     child = subprocess.Popen(
         [sys.executable, os.fspath(PACKAGE), *arguments],
         cwd=directory,
-        env={**os.environ, **(environment or {})},
+        # under srun or torchrun we may be one of several runners, but a command is a job of its own
+        env={**launcher.environment_of_no_rank(), **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=None if log is None else subprocess.STDOUT,

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from tinynet.engine import control_groups, signals
+from tinynet import control_groups
+from tinynet.engine import signals
 from tinynet.engine.failures import who_killed
-from tinynet.engine.processor import affinity
 from tinynet.jobs import children
 from tinynet.jobs.claims import Claim
 from tinynet.jobs.job_list import Job
 from tinynet.jobs.slots import Slot, ranges
 from tinynet.jobs.states import STOPPED_STATUS
+from tinynet.processor import affinity
 from tinynet.run.record import now
 
 # commands that take --gpu N and --cpu

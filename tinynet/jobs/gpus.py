@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.engine import devices, environment
-from tinynet.engine.processor import usable_cores
 from tinynet.errors import TinynetError, UsageError
 from tinynet.files import name_in_errors, try_lock
 from tinynet.jobs.slots import Slot
+from tinynet.processor import usable_cores
 
 LOCKS = "TINYNET_GPU_LOCKS"  # names another folder for the locks
 DEFAULT_LOCKS = Path("/tmp/tinynet-gpus")
@@ -131,13 +131,14 @@ def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> lis
 
     ``wanted``: "all"; a number, such as "2" for the first two; or a list of indexes and UUIDs, such
     as "0,2", or "2," for one.  ``visible``: the value of CUDA_VISIBLE_DEVICES, set by a batch
-    system, say; None: all GPUs.  The index of a GPU in MIG mode means all its slices.  Raises
-    UsageError for a GPU that is not here, for more than there are, and if some are wanted but none
-    may be used.
+    system, say; None: all GPUs.  The indexes in ``wanted`` count the visible GPUs, as CUDA's do.
+    Without ``visible``, the index of a GPU in MIG mode means all its slices.  Raises UsageError for
+    a GPU that is not here, for more than there are, and if some are wanted but none may be used.
     """
-    allowed = list(found)
+    by_index = [(gpu.index, gpu) for gpu in found]
     if visible is not None:
-        allowed = _named(found, devices.shown(visible), devices.VISIBLE)
+        by_index = list(enumerate(_named(by_index, devices.shown(visible), devices.VISIBLE)))
+    allowed = [gpu for _, gpu in by_index]
     if wanted is None:
         return allowed
     if not allowed:
@@ -152,28 +153,26 @@ def chosen(found: Sequence[Gpu], wanted: str | None, visible: str | None) -> lis
                 f"{wanted}"
             )
         return allowed[: int(wanted)]
-    picked = _named(found, _words(wanted), "--gpus")
-    for gpu in picked:
-        if gpu not in allowed:
-            raise UsageError(f"--gpus: GPU {gpu.index} is not in CUDA_VISIBLE_DEVICES ({visible})")
-    return picked
+    where = "--gpus" if visible is None else f"--gpus, with CUDA_VISIBLE_DEVICES={visible}"
+    return _named(by_index, _words(wanted), where)
 
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _named(found: Sequence[Gpu], words: Sequence[str], where: str) -> list[Gpu]:
+def _named(found: Sequence[tuple[int, Gpu]], words: Sequence[str], where: str) -> list[Gpu]:
+    """The GPUs that ``words`` name, by their index in ``found`` or the beginning of their UUID."""
     named: dict[str, Gpu] = {}
     for word in words:
         is_uuid = word.startswith(devices.UUIDS)
         meant = [
             gpu
-            for gpu in found
-            if (gpu.uuid.startswith(word) if is_uuid else word == str(gpu.index))
+            for index, gpu in found
+            if (gpu.uuid.startswith(word) if is_uuid else word == str(index))
         ]
         if not meant:
-            here = ", ".join(f"{gpu.index} ({gpu.name})" for gpu in found) or "none"
+            here = ", ".join(f"{index} ({gpu.name})" for index, gpu in found) or "none"
             raise UsageError(f"{where}: no GPU '{word}' here; the GPUs are {here}")
         named.update({gpu.uuid: gpu for gpu in meant})
     return list(named.values())
@@ -211,7 +210,7 @@ class Gpus:
         self._held: dict[Slot, tuple[str, ...]] = {}
         self._broken: set[str] = set()
         self._short_since: float | None = None
-        each = max(1, len(usable_cores()) // max(1, len(self._uuids) * per_gpu))
+        each = max(1, usable_cores() // max(1, len(self._uuids) * per_gpu))
         self._threads = environment.at_most(each)
 
     def take(self, solvers: int = 1) -> Slot | None:

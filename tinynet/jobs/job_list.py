@@ -151,7 +151,8 @@ def read(folder: Path) -> JobList:
     except TinynetError as error:
         raise TinynetError(f"{error}; make the list again") from None
     jobs = tuple(found.jobs)
-    directory = Path(os.path.normpath(folder.absolute() / found.directory))
+    # it was written relative to the list's real place
+    directory = Path(os.path.normpath(folder.resolve() / found.directory))
     try:
         require_fit(jobs)
         require_order(jobs)

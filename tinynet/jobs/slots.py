@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tinynet.engine import environment
-from tinynet.engine.processor import usable_cores
+from tinynet.processor import usable_cores, whole_cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,12 @@ class Cores:
         bind: bool = False,
         cores: Sequence[int] | None = None,
     ) -> None:
-        available = list(usable_cores() if cores is None else cores)
+        available = list(whole_cores() if cores is None else cores)
         used = available[: max(1, len(available) - leave_free)]
-        self._free = [_share(used, processes, number, bind) for number in range(processes)]
+        # a container's quota or Slurm may allow less time than there are cores to run on
+        time = (usable_cores() if cores is None else len(available)) - leave_free
+        threads = max(1, time // processes)
+        self._free = [_share(used, processes, n, threads, bind) for n in range(processes)]
 
     def take(self, solvers: int = 1) -> Slot | None:
         """Take a share; the solvers of a job share its cores."""
@@ -102,15 +105,15 @@ class SingleSlot:
         return 0
 
 
-def _share(cores: Sequence[int], processes: int, number: int, bind: bool) -> Slot:
+def _share(cores: Sequence[int], processes: int, number: int, threads: int, bind: bool) -> Slot:
     """Share ``number`` of ``processes``; shares overlap only if there are fewer cores."""
+    variables = environment.at_most(threads)
+    if not bind:
+        return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), environment=variables)
     each = max(1, len(cores) // processes)
     first = number * each % len(cores)
     mine = frozenset(cores[first : first + each])
-    threads = environment.at_most(len(mine))
-    if bind:
-        return Slot(f"cores {ranges(mine)}", ("--cpu",), environment=threads, cores=mine)
-    return Slot(f"CPU share {number + 1} of {processes}", ("--cpu",), environment=threads)
+    return Slot(f"cores {ranges(mine)}", ("--cpu",), environment=variables, cores=mine)
 
 
 def ranges(cores: Collection[int]) -> str:

@@ -10,11 +10,9 @@ from typing import Any
 from tinynet.errors import TinynetError
 from tinynet.jobs import states
 from tinynet.jobs.job_list import Job, read
-from tinynet.run import lock
 from tinynet.run import record as runs
-from tinynet.run.log import read_history
 from tinynet.run.paths import RunPaths
-from tinynet.run.status import last, seconds_left
+from tinynet.run.status import DIED, Status, status_of
 
 
 @dataclass(frozen=True)
@@ -49,30 +47,26 @@ def _status(job: Job, state: states.State, directory: Path | None) -> RunStatus:
     if directory is None or not RunPaths(directory).run_json.exists():
         name = None if job.run is None else os.fspath(job.run)
         return RunStatus(job.name, state.name, state.message, host, name)
-    paths = RunPaths(directory)
     try:
-        run = runs.load(paths.run_json)
-        history = read_history(paths.history)
+        found = status_of(RunPaths(directory))
     except (TinynetError, OSError) as error:
         return RunStatus(job.name, state.name, str(error), host, os.fspath(job.run or ""))
-    assert run is not None
+    assert found is not None
+    run = found.run
     if state.attempt is None:
-        state = _begun_without_the_list(job, run, paths)
+        state = _begun_without_the_list(job, found)
     if state.name == states.FAILED and run.state == runs.DIVERGED:
         state = replace(state, name=runs.DIVERGED)
-    iteration = run.iteration
-    if run.state == runs.RUNNING and history:
-        iteration = max(iteration, int(history[-1]["iteration"]))
     return RunStatus(
         job.name,
         state.name,
         _message(state, run),
         f"{run.host} {run.device}".strip(),
         os.fspath(job.run or ""),
-        iteration,
+        found.iteration,
         run.max_iter,
-        last(history, "val_accuracy"),
-        seconds_left(run, iteration, history, paths) if state.name != states.DONE else 0.0,
+        found.val_accuracy,
+        0.0 if state.name == states.DONE else found.seconds_left,
     )
 
 
@@ -84,11 +78,12 @@ def _message(state: states.State, run: runs.Run) -> str:
     return state.message
 
 
-def _begun_without_the_list(job: Job, run: runs.Run, paths: RunPaths) -> states.State:
+def _begun_without_the_list(job: Job, found: Status) -> states.State:
     """The state of a job that no runner has begun, but whose run exists."""
-    if run.state == runs.RUNNING:
-        if lock.is_held(paths):
-            return states.State(states.RUNNING, f"process {run.pid} on {run.host}")
+    run = found.run
+    if found.state == runs.RUNNING:
+        return states.State(states.RUNNING, f"process {run.pid} on {run.host}")
+    if found.state == DIED:
         return states.State(states.STOPPED, f"process {run.pid} on {run.host} died")
     if run.state == runs.FINISHED:
         if len(job.commands) == 1:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinynet import control_groups
 from tinynet.caffeformat import phases, schema, shapes
 from tinynet.caffeformat.datum import decode_datum
 from tinynet.caffeformat.lmdb import open_store
-from tinynet.engine import control_groups
 from tinynet.errors import TinynetError
 from tinynet.run.training_prototxt import TrainingPrototxt
 

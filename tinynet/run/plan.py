@@ -38,7 +38,7 @@ class Plan:
     prototxt: TrainingPrototxt
     engine: Engine
     solvers: Solvers
-    stored: Run | None  # run.json as found; None: no run yet
+    stored: Run | None  # run.json as found; None: there was none
     run: Run
     warnings: list[str]
 
@@ -79,7 +79,8 @@ def make(request: TrainingRequest, process: LaunchedProcess | None = None) -> Pl
     nothing.  Raises UsageError or TinynetError for everything that would make the training fail, as
     far as that can be known beforehand.
     """
-    found = _unfinished(request)
+    there = runs.load(request.paths.run_json)
+    found = _unfinished(request, there)
     if found is None:
         return None
     stored, prototxt = found
@@ -131,7 +132,7 @@ def make(request: TrainingRequest, process: LaunchedProcess | None = None) -> Pl
         command=list(request.command),
         sessions=list(before.sessions),
     )
-    return Plan(request, prototxt, engine, chosen, stored, run, warnings)
+    return Plan(request, prototxt, engine, chosen, there, run, warnings)
 
 
 def require_startable(request: TrainingRequest) -> None:
@@ -139,19 +140,20 @@ def require_startable(request: TrainingRequest) -> None:
 
     The device is not checked: a job list's runs may be meant for another machine.
     """
-    found = _unfinished(request)
+    found = _unfinished(request, runs.load(request.paths.run_json))
     if found is not None:
         checks.require_sources(found[1])
         checks.require_classes(found[1])
         discovery.find(request.engine, request.caffe_python)
 
 
-def _unfinished(request: TrainingRequest) -> tuple[Run | None, TrainingPrototxt] | None:
+def _unfinished(
+    request: TrainingRequest, stored: Run | None
+) -> tuple[Run | None, TrainingPrototxt] | None:
     """The stored run (None if a new one begins) and the prototxt as requested now.
 
     None instead of both if the run is finished.
     """
-    stored = runs.load(request.paths.run_json)
     if request.resume and stored is None:
         raise UsageError(
             f"{request.paths.root}: no run is here that could resume; leave out --resume"
@@ -178,12 +180,10 @@ def _is_finished(request: TrainingRequest, stored: Run, prototxt: TrainingProtot
     """Whether nothing is left to do.  Raises TinynetError if the run had other settings."""
     if stored.state != runs.FINISHED:
         return False
-    changes = compare.changes(request.paths, prototxt)
-    if changes:
-        with contextlib.suppress(TinynetError):  # data that is missing has not moved
-            moved = compare.moved_data(stored.data, checks.require_data(prototxt))
-            changes = compare.changes(request.paths, prototxt, moved)
-    changes += _changed_options(request, stored, request.solvers)
+    data = stored.data
+    with contextlib.suppress(TinynetError):  # of data that is gone nothing is known
+        data = checks.require_data(prototxt)
+    changes = _differences(request, stored, prototxt, data, request.solvers)
     longer = prototxt.solver.max_iter > stored.max_iter and request.resume
     if changes and not longer:
         raise _changed(request, changes, "finished")
@@ -207,27 +207,35 @@ def _require_same(
     count: int,
 ) -> None:
     """Raise TinynetError if an unfinished run cannot resume as requested."""
-    paths = request.paths
-    moved = compare.moved_data(stored.data, data)
-    changes = compare.changes(paths, prototxt, moved, stored.hashes)
-    changes += compare.data_changes(stored.data, data)
-    changes += _changed_options(request, stored, count)
+    changes = _differences(request, stored, prototxt, data, count)
     if request.resume:
         changes = [change for change in changes if not compare.is_schedule(change)]
-    if request.weights and list(request.weights) != stored.weights:
-        changes = changes or ["--weights"]
     if changes:
         raise _changed(request, changes, "unfinished")
     if stored.state == runs.DIVERGED and not request.resume:
         raise TinynetError(
-            f"{paths.root}: diverged ({stored.message}); start another run with a lower base_lr "
-            "and --name, or resume from the last sound snapshot with --resume"
+            f"{request.paths.root}: diverged ({stored.message}); start another run with a lower "
+            "base_lr and --name, or resume from the last sound snapshot with --resume"
         )
 
 
-def _changed_options(request: TrainingRequest, stored: Run, solvers: int | None) -> list[str]:
-    """Changed options that affect training but are not in the prototxt."""
-    return [
+def _differences(
+    request: TrainingRequest,
+    stored: Run,
+    prototxt: TrainingPrototxt,
+    data: list[dict[str, Any]],
+    solvers: int | None,
+) -> list[str]:
+    """What training depends on and is not as the run was begun with, one phrase each.
+
+    ``solvers``: how many; None as in the run.  Options that are not given are as in the run.
+    """
+    moved = compare.moved_data(stored.data, data)
+    # what has been damaged since matters only to a run that is to resume
+    hashes = None if stored.state == runs.FINISHED else stored.hashes
+    found = compare.changes(request.paths, prototxt, moved, hashes)
+    found += compare.data_changes(stored.data, data)
+    found += [
         f"{name} {before} -> {now}"
         for name, before, now in (
             ("precision", stored.precision, request.precision),
@@ -236,6 +244,9 @@ def _changed_options(request: TrainingRequest, stored: Run, solvers: int | None)
         )
         if now not in (None, before)
     ]
+    if request.weights and list(request.weights) != stored.weights:
+        found.append("--weights")
+    return found
 
 
 def _changed(request: TrainingRequest, changes: list[str], state: str) -> TinynetError:

@@ -94,7 +94,7 @@ class Session:
             self._say(line)
         for name, text in plan.prototxt.texts(paths).items():
             files.write_text(paths.root / name, text)
-        snapshots.unseal_after(paths.snapshots, self._first)
+        snapshots.remove_after(paths.snapshots, self._first)
         if self._snapshot is None:
             paths.log.write_bytes(b"")
             for rank in range(1, run.solvers):

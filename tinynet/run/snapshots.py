@@ -214,20 +214,24 @@ def prune(folder: Path, keep: int, best: Snapshot | None) -> None:
     kept = [*(whole[-keep:] if keep else whole), best]
     for snapshot in sealed:
         if snapshot not in kept:
-            # the seal last: whatever a kill leaves still has one, and is deleted the next time
-            for path in (snapshot.complete, snapshot.state, snapshot.model, snapshot.seal):
-                path.unlink(missing_ok=True)
+            _remove(snapshot)
 
 
-def unseal_after(folder: Path, iteration: int) -> None:
-    """Delete seals and complete states after ``iteration``, where a run is about to resume.
+def remove_after(folder: Path, iteration: int) -> None:
+    """Delete the sealed snapshots after ``iteration``, where a run is about to resume.
 
-    Those snapshots will be written again, by either engine, and an old seal would not match them.
+    They are damaged or diverged, or the run would resume from them, and will be written again.
+    Without a seal they would count as whole after a kill.
     """
     for snapshot in _sealed(folder):
         if snapshot.iteration > iteration:
-            snapshot.seal.unlink(missing_ok=True)
-            snapshot.complete.unlink(missing_ok=True)
+            _remove(snapshot)
+
+
+def _remove(snapshot: Snapshot) -> None:
+    # the seal last: whatever a kill leaves still has one, and is deleted the next time
+    for path in (snapshot.complete, snapshot.state, snapshot.model, snapshot.seal):
+        path.unlink(missing_ok=True)
 
 
 def _sealed(folder: Path) -> Iterator[Snapshot]:

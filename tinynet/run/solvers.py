@@ -10,7 +10,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from tinynet.engine import devices, processor
+from tinynet import processor
+from tinynet.engine import devices
 from tinynet.engine.discovery import Engine
 from tinynet.errors import TinynetError, UsageError
 from tinynet.launcher import LaunchedProcess, processes_sharing_cores
@@ -46,7 +47,7 @@ class Solvers:
     def threads(self) -> int:
         """How many threads each solver here computes with."""
         among = processes_sharing_cores() if self.process else self.count
-        return max(1, processor.usable_threads() // among)
+        return processor.usable_threads(among)
 
 
 def choose(

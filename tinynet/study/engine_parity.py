@@ -21,8 +21,8 @@ import numpy as np
 from tinynet.caffeformat import binary, schema
 from tinynet.engine import discovery, process
 from tinynet.engine.discovery import Engine
-from tinynet.engine.processor import affinity
 from tinynet.errors import TinynetError, UsageError
+from tinynet.processor import affinity
 from tinynet.run import checks, training_prototxt
 from tinynet.run.paths import RunPaths
 from tinynet.run.training_prototxt import TrainingPrototxt

@@ -166,12 +166,6 @@ def test_a_signal_while_the_interpreter_starts_ends_caffes_tool(
         assert worker.follow() == -getattr(signal, name)
 
 
-def test_a_snapshot_is_taken_on_request(stand_in: Path) -> None:
-    child = work(sys.executable, "--max-iter", "3", control=b"snapshot\n")
-    assert child.returncode == 0
-    assert ["snapshot", 0] in calls(stand_in)
-
-
 def test_restore_comes_after_the_weights_and_the_solving_line(stand_in: Path) -> None:
     arguments = ("--max-iter", "3", "--weights", "w.caffemodel", "--restore", "x.solverstate")
     child = work(sys.executable, *arguments)

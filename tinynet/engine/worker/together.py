@@ -21,7 +21,6 @@ _LAUNCHED = "env://"  # beginning of such a uid; only the torch engine supports 
 # options that each rank keeps, whatever rank 0 was started with
 _OWN = ("engine", "gpu", "rank", "launched")
 _START_SECONDS, _END_SECONDS = 300.0, 60.0  # how long to wait for the other ranks
-_NOTHING, _SNAPSHOT, _STOP = range(3)
 
 
 def add_arguments(parser):
@@ -80,18 +79,16 @@ class Together(object):
         if solver.param.layer_wise_reduce and not self._agree:
             solver.net.after_backward(self.nccl)
 
-    def agreed(self, words):
-        """Return the control word that all ranks follow now: ``stop``, ``snapshot`` or None.
+    def agreed(self, stop):
+        """Return whether all ranks stop now.  All of them call this before every iteration.
 
-        ``words``: those that this rank has received.  All ranks call this before every iteration.
+        ``stop``: whether this rank has been told to.
         """
-        wish = _STOP if "stop" in words else _SNAPSHOT if "snapshot" in words else _NOTHING
-        if self.nccl is not None:
-            if self._agree:
-                wish = self.nccl.highest(wish)
-            elif self.rank:
-                wish = _NOTHING
-        return {_STOP: "stop", _SNAPSHOT: "snapshot"}.get(wish)
+        if self.nccl is None:
+            return stop
+        if self._agree:
+            return bool(self.nccl.highest(int(stop)))
+        return stop and not self.rank
 
 
 def _uid(caffe, options, control):

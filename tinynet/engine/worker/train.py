@@ -195,13 +195,8 @@ class _Steps(object):
         """Called between iterations: check, report, and follow control words."""
         self._check()
         self._report()
-        wanted = self._ranks.agreed(self._control.poll())
-        if wanted == "stop":
+        if self._ranks.agreed("stop" in self._control.poll()):
             raise _Stop()
-        if wanted == "snapshot":
-            self._solver.snapshot()
-            self.saved = self._solver.iter
-            channel.emit("snapshot", iteration=self.saved)
         now = time.time()
         if now - self._time >= _EVENT_SECONDS:
             self._time = now

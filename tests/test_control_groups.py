@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinynet.engine import control_groups
+from tinynet import control_groups
 from tinynet.engine.failures import who_killed
 
 NONE = "9223372036854771712"  # what version 1 has for no limit

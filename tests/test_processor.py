@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinynet.engine import processor
+from tinynet import processor
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_without_a_limit_the_number_is_that_of_the_whole_cores_in_the_affinity(
     assert processor.usable_threads() == 8
     monkeypatch.setattr(processor, "_siblings", lambda core: f"{core % 4},{core % 4 + 4}")
     assert processor.usable_threads() == 4, "two hardware threads of a core share its arithmetic"
-    assert processor.usable_cores() == list(range(8))
+    assert processor.whole_cores() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,16 @@ def test_the_least_of_all_limits_counts(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(processor, "_quota", lambda: quota)
     assert processor.usable_threads() == threads
+
+
+def test_the_cores_of_several_processes_are_not_limited_by_the_threads_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert processor.usable_cores() == 8 and processor.usable_threads(2) == 2
+    assert processor.usable_threads(8) == 1
+    monkeypatch.setattr(processor, "_quota", lambda: 6.0)
+    assert processor.usable_cores() == 6
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tinynet.engine import control_groups
+from tinynet import control_groups
 
 
 class Processor(NamedTuple):
@@ -41,26 +41,39 @@ def affinity() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def usable_cores() -> list[int]:
-    """Cores that this process may use: those of its affinity, up to a container's quota."""
-    cores = affinity()
-    return cores[: max(1, int(min(len(cores), _quota())))]
+def whole_cores() -> list[int]:
+    """Cores of this process's affinity, each named by the first of its hardware threads."""
+    by_siblings: dict[str, int] = {}
+    for core in affinity():
+        by_siblings.setdefault(_siblings(core), core)
+    return list(by_siblings.values())
 
 
-def usable_threads() -> int:
-    """How many threads a run should compute with here: no more than it may really use.
+def usable_cores() -> int:
+    """How many cores' time this process and its children may really use.
 
-    The smallest of: the physical cores of its affinity (hardware threads of one core count once), a
-    container's quota of CPU time, SLURM_CPUS_PER_TASK, and the user's own OMP_NUM_THREADS.
+    The smallest of: the whole cores of its affinity, a container's quota of CPU time, and
+    SLURM_CPUS_PER_TASK.
     """
-    cores = affinity()
-    limits = [float(len({_siblings(core) for core in cores})), _quota()]
-    for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"):
-        # OMP_NUM_THREADS may be a list, with a number for each level of nesting
-        given = os.environ.get(name, "").split(",")[0].strip()
-        if given.isdigit() and int(given):
-            limits.append(int(given))
+    limits = [float(len(whole_cores())), _quota(), _given("SLURM_CPUS_PER_TASK")]
     return max(1, int(min(limits)))
+
+
+def usable_threads(processes: int = 1) -> int:
+    """How many threads each of some processes should compute with, so that they share the cores.
+
+    No more than OMP_NUM_THREADS, and one at least.
+    """
+    return int(min(max(1, usable_cores() // processes), _given("OMP_NUM_THREADS")))
+
+
+def _given(name: str) -> float:
+    """The number in an environment variable, infinite without one.
+
+    OMP_NUM_THREADS may be a list, with a number for each level of nesting: the first counts.
+    """
+    text = os.environ.get(name, "").split(",")[0].strip()
+    return int(text) if text.isdigit() and int(text) else float("inf")
 
 
 def _siblings(core: int) -> str:
