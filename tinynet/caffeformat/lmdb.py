@@ -151,7 +151,10 @@ def _open_environment(path: Path) -> lmdb.Environment:
             max_spare_txns=8,
         )
     except lmdb.Error as error:
-        raise TinynetError(f"{path}: cannot be read as an LMDB: {error}") from None
+        advice = ""
+        if "already open in this process" in str(error):
+            advice = "; the script has it open itself: close that first (env.close())"
+        raise TinynetError(f"{path}: cannot be read as an LMDB: {error}{advice}") from None
     try:
         _require_whole(environment, path / "data.mdb")
     except TinynetError:

@@ -11,7 +11,7 @@ them.  Nothing here depends on generated code, and every protobuf from 3.6 on wo
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -179,6 +179,10 @@ MESSAGES: dict[str, type[Message]] = _build_classes(PHASES, ENUMS, FIELDS)
 """Every message class by Caffe's name for it."""
 
 
+WHEN_DECLARED: list[Callable[[], None]] = []
+"""Called after each declaration, by modules that hold the classes under names of their own."""
+
+
 def declare(text: str) -> None:
     """Add the messages, fields and enum values of a fork of Caffe to the known ones.
 
@@ -207,6 +211,8 @@ def declare(text: str) -> None:
     ENUMS.update(enums)
     FIELDS.update(messages)
     MESSAGES.update(classes)
+    for take in WHEN_DECLARED:
+        take()
 
 
 @functools.cache

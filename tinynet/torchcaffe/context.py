@@ -87,14 +87,15 @@ CONTEXT = Context()
 
 
 def set_mode_cpu() -> None:
-    """Use the CPU for the nets that this thread makes from now on."""
+    """Use the CPU for the nets that this thread makes from now on; others stay where they are."""
     CONTEXT.gpu = CONTEXT.meta = False
 
 
 def set_mode_gpu() -> None:
     """Use the GPU of ``set_device`` for the nets that this thread makes from now on.
 
-    Raises CaffeError if PyTorch sees no such device or cannot compute on it.
+    Others stay where they are, unlike in Caffe, which asks for the mode at each layer.  Raises
+    CaffeError if PyTorch sees no such device or cannot compute on it.
     """
     _require_device(CONTEXT.device_id)
     _require_computes(torch.device("cuda", CONTEXT.device_id))

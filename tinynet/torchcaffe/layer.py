@@ -87,6 +87,8 @@ class Layer:
         self.loss_weights: list[float] = []
         self._reshaped: list[tuple[int, ...]] = []
         self._reshapes_by_shapes = hasattr(type(self).reshape, "by_shapes")
+        # the mode may change later, or another thread, which has its own, may run the net
+        self.device = CONTEXT.device
         self._float32 = CONTEXT.precision == "float32"
         self._bfloat16 = CONTEXT.precision == "bf16"
 
@@ -183,15 +185,16 @@ class Layer:
             self._reshaped = [*map(shape_of, bottom), *map(shape_of, top)]
 
     def loss(self, top: Blobs) -> torch.Tensor | None:
-        """This layer's part of the net's loss, Σ loss_weight · top, 0-d; None without weights."""
+        """This layer's part of the net's loss, Σ top · its diff, 0-d; None without weights.
+
+        The diff of a loss is its weight, until a script sets another.
+        """
         total = None
         if not any(self.loss_weights):
             return None
         for blob, weight in zip(top, self.loss_weights):
             if weight:
-                part = blob.tensor.sum()
-                if weight != 1:
-                    part = part * weight
+                part = (blob.tensor * blob.grad).sum()
                 total = part if total is None else total + part
         return total
 

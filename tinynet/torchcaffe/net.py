@@ -17,6 +17,7 @@ import torch
 from tinynet.caffeformat import schema
 from tinynet.torchcaffe import batches, forked_child, glog, net_files
 from tinynet.torchcaffe.blob import Blob
+from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.debug_info import DebugInfo
 from tinynet.torchcaffe.errors import (
     CaffeError,
@@ -101,6 +102,7 @@ class Net:
 
     def _init(self, param: schema.NetParameter) -> None:
         forked_child.note_computation()
+        self._is_slow = CONTEXT.device.type == "cpu"  # until a warning has said so
         self._graph = graph = NetGraph(param)
         self.name = graph.name
         self.phase = graph.phase
@@ -222,6 +224,12 @@ class Net:
 
         The loss stays on the net's device, so that training does not wait for it.
         """
+        if self._is_slow and CONTEXT.gpu:
+            self._is_slow = False
+            glog.warning(
+                f"net '{self.name}' was made in CPU mode and stays on the CPU: call "
+                "caffe.set_mode_gpu() before the net or solver is made"
+            )
         steps = self._graph.steps
         stop = len(steps) if end is None else end + 1
         before, after = self._before_forward, self._after_forward
@@ -251,7 +259,14 @@ class Net:
                     callback(i)
                 if needed[i]:
                     report.layer, layer, bottom, top = graph.steps[i]
-                    layer.backward(top, propagate_down[i], bottom)
+                    try:
+                        layer.backward(top, propagate_down[i], bottom)
+                    except AttributeError as error:  # what its forward would have kept
+                        if getattr(error, "obj", None) is not layer:  # Python 3.9 has no obj
+                            raise
+                        raise CaffeError(
+                            f"{layer.type} layer {layer.name}: backward needs a forward before it"
+                        ) from error
                 for callback in self._after_backward:
                     callback(i)
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.layer import Blobs, Layer
 from tinynet.torchcaffe.reading.reader import Batch, Reader
 from tinynet.torchcaffe.reading.upload import upload
@@ -44,8 +43,8 @@ class PrefetchingLayer(Layer):
         return self.reader.next_batch()
 
     def upload_batch(self, batch: Batch[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The data and labels of a batch on this thread's device."""
-        return upload(batch.data, CONTEXT.device), upload(batch.labels, CONTEXT.device)
+        """The data and labels of a batch on the layer's device."""
+        return upload(batch.data, self.device), upload(batch.labels, self.device)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         """Every batch has its own shape, which ``forward`` sets."""

@@ -15,12 +15,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinynet.caffeformat import schema
+from tinynet.torchcaffe import layer
 from tinynet.torchcaffe.blob import Blob
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.vectors import BlobVec
 
 
-class Layer:
+class _EveryLayer(type):
+    """In pycaffe every layer of a net is a ``caffe.Layer``, also those that Caffe itself has."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        if cls is Layer and isinstance(instance, layer.Layer):
+            return True
+        return super().__instancecheck__(instance)
+
+
+class Layer(metaclass=_EveryLayer):
     """Base of users' layers; it has ``param_str``, ``phase``, and ``blobs`` for parameters."""
 
     type = "Python"

@@ -49,6 +49,10 @@ class Solver:
     net = SetOnce[Net]()
     test_nets = SetOnce[solver_nets.NetVec]()
 
+    def __new__(cls, *given: object, **named: object) -> Any:
+        """``caffe.SGDSolver(path)`` is accelerated as ``get_solver(path)`` is."""
+        return object.__new__(acceleration.stand_in(cls))
+
     def __init__(self, param_file: str | Path | schema.SolverParameter) -> None:
         if isinstance(param_file, (str, Path)):
             param_file = solver_param.read(param_file)
@@ -383,4 +387,4 @@ def create_solver(param: schema.SolverParameter) -> Solver:
     """
     if param.type not in _TYPES:
         raise CaffeError(f"unknown solver type '{param.type}'; known are {', '.join(_TYPES)}")
-    return acceleration.stand_in(_TYPES[param.type])(param)
+    return _TYPES[param.type](param)

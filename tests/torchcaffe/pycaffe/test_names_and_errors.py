@@ -21,6 +21,7 @@ from tests.torchcaffe import user_scripts
 from tests.torchcaffe.pycaffe import debians_names
 from tinynet.torchcaffe import display, glog
 from tinynet.torchcaffe import layers as L
+from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.proto import caffe_pb2
 
 NAMES = """
@@ -148,6 +149,95 @@ def test_preprocess_leaves_the_image_unchanged() -> None:
     first = transformer.preprocess("data", image)
     np.testing.assert_array_equal(transformer.preprocess("data", image), first)
     assert image.max() == 1
+
+
+HABITS = """
+import json
+import caffe
+from caffe.proto.caffe_pb2 import *
+from caffe.proto import caffe_pb2
+from caffe import layers as L
+from caffe.net_spec import NetSpec, _param_names
+
+caffe.set_mode_cpu()
+said = {"classes": [NetParameter().WhichOneof is not None, TRAIN, TEST, Phase.Name(1)]}
+said["patched"] = sum(name.endswith("LossParameter") for name in vars(caffe_pb2)) > 3
+said["descriptor"] = caffe_pb2._LAYERPARAMETER.name
+said["enum"] = caffe_pb2._POOLINGPARAMETER_POOLMETHOD.values_by_name["AVE"].number
+_param_names["Deconvolution"] = "convolution"
+spec = NetSpec()
+spec.x = L.Input(shape=dict(dim=[1, 3, 4, 4]))
+spec.y = L.Deconvolution(spec.x, num_output=2, kernel_size=2)
+said["spec"] = list(spec.to_proto().layer[1].convolution_param.kernel_size)
+with open("net.prototxt", "w") as file:
+    file.write('''
+        layer { name: "d" type: "DummyData" top: "x" top: "t" dummy_data_param {
+            shape { dim: 2 dim: 3 } data_filler { value: 2 } data_filler { value: 0.5 } } }
+        layer { name: "loss" type: "EuclideanLoss" bottom: "x" bottom: "t" top: "l"
+            loss_weight: 0.5 }''')
+with open("solver.prototxt", "w") as file:
+    file.write('net: "net.prototxt" base_lr: 0 lr_policy: "fixed"')
+solver = caffe.SGDSolver("solver.prototxt")
+net = solver.net
+said["layers"] = [isinstance(layer, caffe.Layer) for layer in net.layers]
+last = len(net.layers) - 1
+said["losses"] = [net._forward(0, last)]
+net.blobs["l"].diff[...] = 3  # a script that anneals a loss weight
+said["losses"].append(net._forward(0, last))
+print(json.dumps(said))
+"""
+
+
+def test_habits_of_pycaffe_scripts_have_the_same_results_as_in_caffe(
+    caffe_python: str, tmp_path: Path
+) -> None:
+    real = json.loads(user_scripts.in_real_caffe(caffe_python, HABITS, tmp_path / "real").out)
+    ours = json.loads(user_scripts.in_torchcaffe(HABITS, tmp_path / "ours").out)
+    assert ours == real
+    # by hand: 6 differences of 1.5 squared, over 2 · 2 images, times the weight
+    assert real["losses"] == [6 * 2.25 / 4 * weight for weight in (0.5, 3)]
+
+
+def test_a_solver_is_accelerated_however_it_is_made(tmp_path: Path) -> None:
+    net, solver = tmp_path / "net.prototxt", tmp_path / "solver.prototxt"
+    net.write_text('input: "x" input_shape { dim: 1 }')
+    solver.write_text(f'net: "{net}" base_lr: 0 lr_policy: "fixed"')
+    made = caffe.SGDSolver(str(solver))
+    assert type(made) is type(caffe.get_solver(str(solver))) is not caffe.SGDSolver
+    own = type("Own", (caffe.SGDSolver,), {})
+    assert type(own(str(solver))) is own
+
+
+def test_backward_without_a_forward_names_the_layer(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'force_backward: true layer { name: "x" type: "Input" top: "x" top: "t" input_param '
+        '{ shape { dim: 2 } } } layer { name: "far" type: "EuclideanLoss" bottom: "x" bottom: "t" '
+        'top: "l" }'
+    )
+    net = caffe.Net(str(path), caffe.TRAIN)
+    with pytest.raises(caffe.CaffeError, match="EuclideanLoss layer far: backward needs a forward"):
+        net.backward()
+    net.forward()
+    net.backward()
+
+
+def test_a_net_made_before_gpu_mode_stays_on_the_cpu_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'name: "late" layer { name: "m" type: "MemoryData" top: "x" top: "t" memory_data_param '
+        "{ batch_size: 1 channels: 1 height: 2 width: 2 } }"
+    )
+    net = caffe.Net(str(path), caffe.TEST)
+    images = np.ones((1, 1, 2, 2), np.float32)
+    net.set_input_arrays(images, np.zeros(1, np.float32))
+    net.forward()
+    monkeypatch.setattr(CONTEXT, "gpu", True)  # as set_mode_gpu leaves it; no GPU is needed
+    for _ in range(2):
+        np.testing.assert_array_equal(net.forward()["x"], images)
+    assert capfd.readouterr().err.count("net 'late' was made in CPU mode and stays on the CPU") == 1
 
 
 def test_protobufs_own_text_format_reads_and_writes_the_messages() -> None:

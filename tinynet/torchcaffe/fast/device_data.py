@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from tinynet.torchcaffe.acceleration import stands_in_for
-from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.fast import graphs
 from tinynet.torchcaffe.fast.device_images import DeviceImages, Plan
 from tinynet.torchcaffe.layer_types.data import Data
@@ -76,9 +75,9 @@ class DeviceData(Data):
     def open_reader(self, transformer: DataTransformer) -> DataReader:
         reader = super().open_reader(transformer)
         assert isinstance(reader, PlanReader)
-        if CONTEXT.device.type in graphs.BY_DEVICE and reader.image_type == np.uint8:
+        if self.device.type in graphs.BY_DEVICE and reader.image_type == np.uint8:
             shape, records = reader.image_shape, reader.records
-            reader.images = DeviceImages(transformer, shape, records, CONTEXT.device)
+            reader.images = DeviceImages(transformer, shape, records, self.device)
         self._images = reader.images
         self._ahead: list[Batch[Position]] = []
         self._static: list[StaticBatch] = []
@@ -106,7 +105,7 @@ class DeviceData(Data):
     def buffers_ahead(self) -> list[torch.Tensor]:
         """Uninitialized memory on the device for these values."""
         plans = (torch.from_numpy(values) for values in self.plans_ahead())
-        return [torch.empty_like(plan, device=CONTEXT.device) for plan in plans]
+        return [torch.empty_like(plan, device=self.device) for plan in plans]
 
     def forget_ahead(self) -> None:
         self._ahead.clear()

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from tinynet.torchcaffe import glog
-from tinynet.torchcaffe.context import CONTEXT
 from tinynet.torchcaffe.errors import read_file
 from tinynet.torchcaffe.layer import Blobs, Layer, register
 from tinynet.torchcaffe.random_numbers import c_rand
@@ -124,7 +123,7 @@ class HDF5Data(Layer):
                 self._next()
         for above, batch in zip(top, batches):
             above.resize(batch.shape)
-            above.set_data(upload(batch, CONTEXT.device))
+            above.set_data(upload(batch, self.device))
 
     def state(self) -> dict[str, Any]:
         """Which row of which file comes next; with ``shuffle`` also the orders and the stream."""

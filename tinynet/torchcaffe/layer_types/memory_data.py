@@ -81,9 +81,8 @@ class MemoryData(Layer):
             self.require(False, "has no data yet: call net.set_input_arrays(data, labels)")
             return
         batch = slice(self._position, self._position + self.batch_size)
-        device = CONTEXT.device
         top[0].resize((self.batch_size, *self.image_shape))
-        top[0].show_data(torch.from_numpy(self._data[batch]).to(device))
+        top[0].show_data(torch.from_numpy(self._data[batch]).to(self.device))
         top[1].resize((self.batch_size, 1, 1, 1))
-        top[1].show_data(torch.from_numpy(self._labels[batch]).to(device))
+        top[1].show_data(torch.from_numpy(self._labels[batch]).to(self.device))
         self._position = (self._position + self.batch_size) % len(self._data)

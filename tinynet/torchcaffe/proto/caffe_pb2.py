@@ -1,8 +1,8 @@
 """Caffe's message classes and enums, under the names in its generated module.
 
 ``caffe_pb2.NetParameter()``, ``caffe_pb2.TRAIN``, ``caffe_pb2.PoolingParameter.MAX``,
-``caffe_pb2.Phase.Name(0)``.  The classes are those of ``tinynet.caffeformat.schema``; protobuf's
-own ``text_format`` and ``json_format`` work on them.
+``caffe_pb2.Phase.Name(0)``, ``from caffe.proto.caffe_pb2 import *``.  The classes are those of
+``tinynet.caffeformat.schema``; protobuf's own ``text_format`` and ``json_format`` work on them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,29 @@ from typing import Any, cast
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.internal import enum_type_wrapper
 
-from tinynet.caffeformat import schema
+from tinynet.caffeformat import message_classes, schema
 
-Phase = enum_type_wrapper.EnumTypeWrapper(
-    cast(EnumDescriptor, schema.NetState.DESCRIPTOR.file.enum_types_by_name["Phase"])
-)
+__all__: list[str] = []
 
 
-def __getattr__(name: str) -> Any:
-    """Any other message class or phase; DESCRIPTOR is the descriptor of their file."""
-    schema.load_installed()
-    if name == "DESCRIPTOR":
-        return schema.NetParameter.DESCRIPTOR.file
-    return getattr(schema, name)
+def _take_all() -> None:
+    """Make everything an attribute: scripts look into ``__dict__``, and say ``import *``."""
+    file = schema.NetParameter.DESCRIPTOR.file
+    descriptor = cast(EnumDescriptor, file.enum_types_by_name["Phase"])
+    phase = enum_type_wrapper.EnumTypeWrapper(descriptor)
+    public = {"DESCRIPTOR": file, "Phase": phase, **dict(phase.items()), **schema.MESSAGES}
+    __all__[:] = public
+    globals().update(public, _PHASE=descriptor)
+    for name, made in schema.MESSAGES.items():
+        globals()[f"_{name.upper()}"] = made.DESCRIPTOR
+        for enum in made.DESCRIPTOR.enum_types:
+            globals()[f"_{name.upper()}_{enum.name.upper()}"] = enum
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), "DESCRIPTOR", *schema.MESSAGES, *Phase.keys()})
+schema.load_installed()
+_take_all()
+message_classes.WHEN_DECLARED.append(_take_all)
+
+
+def __getattr__(name: str) -> Any:  # for type checkers: everything there is, is an attribute
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,6 +33,10 @@ def param_name_dict() -> dict[str, str]:
     }
 
 
+_param_names = param_name_dict()
+"""A name of pycaffe's module, to which scripts add layer types such as Deconvolution."""
+
+
 def assign_proto(proto: Message, name: str, val: Any) -> None:
     """Set field ``name`` of a message: a list for a repeated field, a dict for a message.
 
@@ -125,7 +129,7 @@ class Function:
 
     def _owner(self, layer: schema.LayerParameter, name: str) -> Message:
         """The message that has the field ``name``: the layer type's parameters, or the layer."""
-        own = param_name_dict().get(self.type_name)
+        own = _param_names.get(self.type_name) or param_name_dict().get(self.type_name)
         if own is not None and not name.endswith("param"):
             message = getattr(layer, f"{own}_param")
             if name in message.DESCRIPTOR.fields_by_name:
