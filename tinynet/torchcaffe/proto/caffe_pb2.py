@@ -36,5 +36,8 @@ _take_all()
 message_classes.WHEN_DECLARED.append(_take_all)
 
 
-def __getattr__(name: str) -> Any:  # for type checkers: everything there is, is an attribute
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """Raises AttributeError, which for a message says that Caffe has none."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(schema, name)
