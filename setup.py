@@ -52,7 +52,7 @@ setup(
         "eval_type_backport>=0.2; python_version<'3.10'",  # msgspec reads our annotations with it
     ],
     extras_require={
-        "torch": ["torch>=2.0"],
+        "torch": ["torch>=2.1"],
         # real pycaffe as a wheel; it needs Python 3.6 to 3.9 (scripts/setup_caffe.sh)
         "caffe": ["kendryte-caffe; python_version<'3.10'", "numpy<2", "protobuf<3.21"],
         # snapshot_format: HDF5, save_hdf5 and load_hdf5, HDF5Data, HDF5Output

@@ -215,6 +215,16 @@ def test_a_single_solver_may_form_a_group_of_one(folder: Path) -> None:
         np.testing.assert_array_equal(mine, expected)
 
 
+def test_the_folder_where_ranks_meet_is_there_until_the_first_transfer(folder: Path) -> None:
+    """NCCL connects the GPUs only then, and asks the store in that folder how."""
+    uid = caffe.NCCL.new_uid()
+    where = Path(uid.decode().removeprefix("file://")).parent
+    nccl = caffe.NCCL(caffe.SGDSolver(str(solver_file(folder, BATCH))), uid)
+    assert where.is_dir()
+    nccl.bcast()
+    assert not where.exists()
+
+
 def test_a_solver_can_join_once_an_earlier_nccl_object_is_collected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

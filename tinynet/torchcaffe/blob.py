@@ -187,6 +187,8 @@ class Part:
             return tensor.numpy()
         if self.host is None:
             self.host = torch.empty(shape, dtype=torch.float32)
+        elif self.host.shape != tensor.shape:  # last read by a blob that shares it in another shape
+            self.host = self.host.reshape(tensor.shape)
         self.host.copy_(tensor)
         self.host_is_newer = True
         return self.host.numpy()

@@ -94,6 +94,9 @@ class NCCL:
         self._params = list(solver.net.learnable_params)
         self._device = self._params[0].tensor.device if self._params else CONTEXT.device
         where = uid.decode() if isinstance(uid, bytes) else uid
+        # NCCL's heartbeat would go on to ask the store, whose file is removed once all have met
+        os.environ.setdefault("TORCH_NCCL_DUMP_ON_TIMEOUT", "0")
+        self._of_cpus: dist.ProcessGroup | None = None
         try:
             store = _stores.pop(where, None) or _open_store(where)
             self._gather(store, where, require_others)
@@ -104,6 +107,9 @@ class NCCL:
                 world_size=self._count,
                 timeout=_WORK,
             )
+            if self._device.type == "cuda":
+                # for values on the host, so that no rank waits for its GPU
+                self._of_cpus = dist.new_group(backend="gloo", timeout=_WORK)
         except CaffeError:
             raise
         except (RuntimeError, OSError) as error:  # torch's DistError is a RuntimeError
@@ -111,13 +117,8 @@ class NCCL:
                 f"rank {self._rank} of {self._count} did not meet the others at {where}: "
                 f"{first_line(error)}; start every rank with the same uid"
             ) from error
-        # for values on the host, so that no rank waits for its GPU
-        self._of_cpus = dist.new_group(backend="gloo") if self._device.type == "cuda" else None
-        self._end = weakref.finalize(self, _leave)
-        if where.startswith(_FILE):
-            self.highest(0)  # returns once every rank is connected
-            if self._rank == 0:
-                shutil.rmtree(Path(where[len(_FILE) :]).parent, ignore_errors=True)
+        self._folder = Path(where[len(_FILE) :]).parent if where.startswith(_FILE) else None
+        self._end = weakref.finalize(self, _leave, self._folder if self._rank == 0 else None)
         self._pending: list[tuple[dist.Work, torch.Tensor, list[torch.Tensor]]] = []
         self._reduced_by_layer = False
 
@@ -159,9 +160,10 @@ class NCCL:
         """
         import torch.distributed as dist
 
-        if not self._params:
-            return
         weights = [blob.tensor for blob in self._params]
+        if not weights:
+            self._remove_folder()
+            return
         flat, views = _flattened(weights)
         try:
             work = dist.broadcast(flat, 0, async_op=True)
@@ -173,6 +175,18 @@ class NCCL:
             ) from error
         self._wait(work)
         torch._foreach_copy_(weights, views)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """Remove the folder where the ranks have met, once all of them are connected.
+
+        NCCL connects them in its first operation, through the store in that folder.
+        """
+        if self._folder is not None:
+            self.highest(0)  # returns once every rank is here
+            if self._rank == 0:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def on_start(self) -> None:
         """Do nothing; called before an iteration's forward pass."""
@@ -337,8 +351,10 @@ def _last_error(error: Exception) -> str:
     return found[1].rstrip(". ") if found else first_line(error)
 
 
-def _leave() -> None:
+def _leave(folder: Path | None) -> None:
     import torch.distributed as dist
 
     if dist.is_initialized():
         dist.destroy_process_group()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -170,6 +170,10 @@ class Solver:
             self._iterate()
             if self._stopping:
                 break
+        params = self.net.learnable_params
+        if self._callbacks and params and params[0].tensor.device.type == "cuda":
+            # a process that ends takes its queued work with it, for which the other ranks wait
+            torch.cuda.synchronize(params[0].tensor.device)
 
     @torch.no_grad()
     def _iterate(self) -> None:

@@ -47,11 +47,16 @@ def same_bits(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -
     def bits(values: torch.Tensor) -> torch.Tensor:
         return values.view(torch.int32) if values.dtype == torch.float32 else values
 
-    return all(torch.equal(bits(a), bits(b)) for a, b in zip(found, expected, strict=True))
+    assert len(found) == len(expected)
+    return all(torch.equal(bits(a), bits(b)) for a, b in zip(found, expected))
 
 
 #: why a recording failed, by device; nothing more is recorded or repeated on such a device
 _FAILED: dict[torch.device, str] = {}
+
+
+#: graphs whose recording failed: torch's allocator of page-locked memory may still refer to them
+_LEFT: list[torch.cuda.CUDAGraph] = []
 
 
 @functools.cache
@@ -85,6 +90,7 @@ class CudaGraphs:
                 with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
                     work()
             except BaseException as error:
+                _LEFT.append(graph)
                 _FAILED[self._device] = first_line(error)
                 torch.cuda.set_stream(main)
                 _leave_recording(self._device, pool)

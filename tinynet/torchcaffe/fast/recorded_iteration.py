@@ -71,7 +71,11 @@ class RecordedIteration(RecordedPasses):
 
     def give_up(self, reason: str) -> None:
         super().give_up(reason)
-        self._repeat_update = None
+        self._forget_update()
+
+    def _forget_update(self) -> None:
+        # its key holds the recorded passes, and with them their memory
+        self._repeat_update = self._update_key = None
 
     def key(self) -> Any:
         graph = self.net.graph
@@ -100,6 +104,7 @@ class RecordedIteration(RecordedPasses):
     def compare(self) -> bool:
         solver, rate = self._solver, self._rate
         assert rate is not None
+        self._forget_update()
         weights = [blob.tensor for blob in parameters_of(self.net)]
         state = [*weights, *solver.history]
         saved = [tensor.clone() for tensor in state]
