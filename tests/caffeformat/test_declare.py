@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinynet.caffeformat import message_classes, proto_text, schema, text
+from tinynet.caffeformat import message_classes, proto_text, schema, text, upgrade
 from tinynet.errors import TinynetError
 
 FORK = """
@@ -145,6 +145,30 @@ def test_an_invalid_declaration_is_refused_and_adds_nothing(
         schema.declare(declaration)
     assert message in str(refused.value)
     assert before == schema.FIELDS and classes == schema.MESSAGES
+
+
+def test_an_enum_of_another_message_is_known_by_its_owner(own_schema: None) -> None:
+    """As in SSD's caffe.proto; a package's name before it changes nothing."""
+    schema.declare(
+        "message Box { enum Code { CORNER = 1; CENTER = 2; } } message Output { "
+        "optional Box.Code code = 6 [default = CENTER]; optional caffe.Box.Code other = 7; } "
+        "message LayerParameter { optional Output output_param = 901; }"
+    )
+    net = text.parse("layer { output_param { other: CENTER } }", schema.NetParameter, "net")
+    found = net.layer[0].output_param
+    assert (found.code, found.other) == (2, 2)
+
+
+def test_a_known_field_without_its_default_is_caffes_own(own_schema: None) -> None:
+    schema.declare("message SolverParameter { optional float rms_decay = 38; }")
+    assert schema.SolverParameter().rms_decay == pytest.approx(0.99)
+
+
+def test_a_declared_v1_type_without_a_layer_type_is_refused(own_schema: None) -> None:
+    schema.declare("message V1LayerParameter { enum LayerType { BN = 140; } }")
+    net = text.parse('layers { name: "b" type: BN }', schema.NetParameter, "net")
+    with pytest.raises(TinynetError, match="layer 'b': no layer type is known for the older type"):
+        upgrade.upgrade(net, "net")
 
 
 def test_a_declaration_can_add_values_to_an_enum_of_caffe(own_schema: None) -> None:

@@ -215,6 +215,27 @@ def test_one_lmdb_may_be_read_twice_at_once_in_one_process(tmp_path: Path) -> No
         assert len(store) == 50
 
 
+def test_one_lmdb_may_be_read_through_two_folders(tmp_path: Path) -> None:
+    write_store(tmp_path / "lmdb", numbered(5))
+    for name in ("soft", "hard"):
+        (tmp_path / name).mkdir()
+        if name == "soft":
+            (tmp_path / name / "data.mdb").symlink_to(tmp_path / "lmdb/data.mdb")
+        else:
+            os.link(tmp_path / "lmdb/data.mdb", tmp_path / name / "data.mdb")
+        with open_store(tmp_path / "lmdb") as first, open_store(tmp_path / name) as second:
+            assert list(first.records()) == list(second.records())
+
+
+def test_an_lmdb_that_the_script_has_open_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    write_store(tmp_path / "lmdb", numbered(5))
+    with (
+        lmdb.open(str(tmp_path / "lmdb"), readonly=True, lock=False),
+        pytest.raises(TinynetError, match=r"the script has it open itself: .* \(env.close\(\)\)"),
+    ):
+        open_store(tmp_path / "lmdb")
+
+
 def test_a_read_only_folder_is_read_and_nothing_is_added_to_it(tmp_path: Path) -> None:
     write_store(tmp_path / "lmdb", numbered(3))
     (tmp_path / "lmdb" / "lock.mdb").unlink()

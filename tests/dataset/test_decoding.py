@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.dataset.layouts import write_zip
+from tinynet.caffeformat import image_decoding
 from tinynet.dataset import decoding as images
 from tinynet.dataset.annotations import Box
 from tinynet.dataset.decoding import BadImage, decode_all, decode_image, jpeg_frame
@@ -24,6 +26,30 @@ def jpeg(image: Image.Image, kind: str = "JPEG") -> bytes:
     file = io.BytesIO()
     image.save(file, kind, quality=95)
     return file.getvalue()
+
+
+def png_of_16_bits() -> bytes:
+    """A black RGB image, written by hand: Pillow writes none."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + check
+
+    size = (64).to_bytes(4, "big")
+    rows = zlib.compress(bytes(64 * (1 + 64 * 6)))
+    header = chunk(b"IHDR", size + size + bytes([16, 2, 0, 0, 0]))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_a_turned_jpeg_is_upright_as_in_caffes_own_tools() -> None:
+    image, exif = Image.new("RGB", (64, 64)), Image.Exif()
+    image.paste((255, 255, 255), (40, 0, 64, 8))  # right, top
+    exif[0x112] = 6  # the right side is the top: turned by 90 degrees to the right when shown
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95, exif=exif)
+    pixels, _ = decode_image(file.getvalue())
+    assert pixels[:, 60, 60].min() > 200 and pixels[:, 2, 60].max() < 50
+    np.testing.assert_array_equal(pixels, image_decoding.decode(file.getvalue(), "color"))
 
 
 def test_channels_come_in_the_order_blue_green_red() -> None:
@@ -68,6 +94,7 @@ def test_a_box_of_one_column_still_gives_an_image() -> None:
         (b"GIF89a, no JPEG", "is neither a JPEG nor a PNG"),
         (jpeg(Image.new("RGB", (64, 65)), "PNG"), "is 64×65, not 64×64"),
         (jpeg(Image.new("I;16", (64, 64)), "PNG"), "has 16 bits for each channel, not 8"),
+        (png_of_16_bits(), "has 16 bits for each channel, not 8"),
         (jpeg(Image.effect_noise((64, 64), 90), "PNG")[:-300], "is truncated"),
         (jpeg(Image.new("RGB", (32, 64))), "is 32×64, not 64×64"),
         (jpeg(Image.effect_noise((64, 64), 90).convert("RGB"))[:-300], "is truncated"),

@@ -42,6 +42,15 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
         open_zip(zip_with(tmp_path / "a.zip", "set/x", kind | 0o777))
 
 
+def test_a_zip_of_a_later_form_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = zip_with(tmp_path / "a.zip", "set/x")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99  # needs version 9.9 of the format
+    path.write_bytes(content)
+    with pytest.raises(TinynetError, match="a.zip: is not a whole zip"):
+        open_zip(path)
+
+
 def test_a_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = zip_with(tmp_path / "a.zip", "set/wnids.txt")

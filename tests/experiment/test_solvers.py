@@ -48,6 +48,12 @@ def test_another_batch_size_keeps_the_epochs() -> None:
     assert (solver.test_interval, solver.max_iter) == (400, 60 * 400)
 
 
+def test_passes_of_an_iteration_keep_the_epochs_too() -> None:
+    """Four passes of 32 images are an update of 128, which takes as many iterations."""
+    four = solver_of(batch_size=32, solver={"iter_size": 4})
+    assert (four.max_iter, list(four.stepvalue)) == (60 * 781, [40 * 781, 54 * 781])
+
+
 def test_another_length_keeps_the_shape_of_the_schedule() -> None:
     assert list(solver_of(epochs=6).stepvalue) == [4 * 781, round(5.4 * 781)]
     solver = solver_of(solver={"max_iter": 600})

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from tinynet.engine.environment import THREAD_COUNTS
+
 # One thread of matrix products, at our own priority, until it is killed or its parent has ended.
 _PROGRAM = """
 import os
@@ -19,13 +21,12 @@ print(flush=True)
 while os.getppid() == parent:
     a @ a
 """
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextlib.contextmanager
 def competitors(count: int) -> Iterator[list[int]]:
     """Run ``count`` processes that compute without a pause during the block; yield their pids."""
-    environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
+    environment = {**os.environ, **dict.fromkeys(THREAD_COUNTS, "1")}
     children: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(count):

@@ -32,15 +32,18 @@ BATCH = 128
 
 
 class JpegFolder(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """The images ``train/WNID/images/*.JPEG``, decoded when they are asked for."""
+    """The images in ``train/WNID`` or ``train/WNID/images``, decoded when they are asked for."""
 
     def __init__(self, root: Path, crop: int) -> None:
         wnids = sorted(path.name for path in (root / "train").iterdir())
         self.items = [
             (path, label)
             for label, wnid in enumerate(wnids)
-            for path in sorted((root / "train" / wnid / "images").glob("*.JPEG"))
+            for path in sorted((root / "train" / wnid).rglob("*.*"))
+            if path.suffix.lower() in (".jpeg", ".jpg", ".png")
         ]
+        if not self.items:
+            raise SystemExit(f"{root}/train: no class folder holds an image")
         self.crop = crop
 
     def __len__(self) -> int:
@@ -89,7 +92,7 @@ def train(
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     data = JpegFolder(root, 60 if stage == 7 else 0)
     loader = torch.utils.data.DataLoader(
-        data, batch, shuffle=True, num_workers=os.cpu_count() or 1, drop_last=True,
+        data, batch, shuffle=True, num_workers=len(os.sched_getaffinity(0)), drop_last=True,
         persistent_workers=True, pin_memory=device.type == "cuda",
     )  # fmt: skip
     net = model(stage, 1 + data.items[-1][1]).to(device)

@@ -9,8 +9,11 @@ gray, colour, palette, with and without alpha), BMP, TIFF and PPM.  Differences 
   Pillow and simplejpeg do here.  The IJG's releases from 7 on, of which the wheel kendryte-caffe
   has 9d, scale it by another transform: on 81 images like Tiny ImageNet's, with 4:2:0 subsampling,
   a value differs by up to 75 of 255.  Luminance, and so ``gray``, is the same.
-* The EXIF orientation is applied to ``color`` and ``gray``, as in OpenCV from 3.1 on.  OpenCV 2.4,
-  with which Caffe was built until about 2016, ignores it.
+* The EXIF orientation of a JPEG or TIFF is applied to ``color`` and ``gray``, as in OpenCV from 3.1
+  on.  OpenCV 2.4, with which Caffe was built until about 2016, ignores it.
+* A TIFF's alpha is left out; OpenCV multiplies by it.  A CMYK TIFF may differ by 1, and so may the
+  gray of a PNG with 16 bits for each colour.  "native" reads a BMP of 32 bits, and a CMYK TIFF, as
+  three channels; OpenCV as four.
 * A truncated image is refused.  OpenCV fills the rest of a JPEG with gray, and warns.
 * GIF and whatever else Pillow reads is decoded; OpenCV 4.5.1 refuses it.
 """
@@ -63,11 +66,12 @@ def decode(data: bytes, colour: str) -> np.ndarray:
             if gray and image.format == "JPEG":
                 image.draft("L", image.size)  # luminance, as libjpeg itself gives it
             if colour == "native":
-                if image.mode in _DEEP:
+                if image.mode in _DEEP or any(";16" in str(tile.args) for tile in image.tile):
                     raise ValueError("it has more than 8 bits per value")
                 pixels = _native(image)
             else:
-                pixels = _bgr(ImageOps.exif_transpose(image))
+                turned = ImageOps.exif_transpose(image) if kind in ("JPEG", "TIFF") else image
+                pixels = _bgr(turned)
     except UnidentifiedImageError:  # its own message names an object in memory
         raise TinynetError(f"its {len(data)} bytes are not an image") from None
     except (*_BAD, Image.DecompressionBombError) as error:
@@ -81,7 +85,8 @@ def decode(data: bytes, colour: str) -> np.ndarray:
 
 def _native(image: Image.Image) -> np.ndarray:
     """H×W×C with the file's own channels; alpha, or a palette's transparency, is the fourth."""
-    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    has_key = "transparency" in image.info and image.mode in ("RGB", "P")
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or has_key:
         return np.asarray(image.convert("RGBA"))[..., [2, 1, 0, 3]]
     return _bgr(image)
 

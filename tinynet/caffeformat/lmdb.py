@@ -41,8 +41,17 @@ class _Shared:
 
 # A process must not open an LMDB twice.  So the nets of one solver, which may read one database in
 # several threads, share the environment.  A forked child opens its own.
-_open: dict[tuple[int, str], _Shared] = {}
+_open: dict[tuple[int, object], _Shared] = {}
 _open_lock = threading.Lock()
+
+
+def _identity(path: Path) -> object:
+    """The same for all paths of one LMDB, also through links to its file."""
+    try:
+        found = os.stat(path / "data.mdb")
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 class Store:
@@ -54,7 +63,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._key = (os.getpid(), os.path.realpath(path))
+        self._key = (os.getpid(), _identity(path))
         with _open_lock:
             shared = _open.get(self._key)
             if shared is None:

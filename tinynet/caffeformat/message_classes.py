@@ -93,7 +93,10 @@ def _read_fields(tables: list[str]) -> tuple[_Enums, dict[str, _Enums], _Message
             labelled = words[0] in ("repeated", "packed", "required")
             label = words.pop(0) if labelled else "optional"
             type_name = words.pop(0)
-            values = table.nested[message].get(type_name) or table.top.get(type_name) or {}
+            owner, _, enum = type_name.rpartition(".")
+            if owner == message or enum not in table.nested.get(owner, {}):
+                type_name, owner = enum, message
+            values = table.nested[owner].get(enum) or table.top.get(enum) or {}
             kind = "message" if type_name in table.rows else "enum" if values else type_name
             if kind not in ("message", "enum") and not hasattr(_Proto, f"TYPE_{kind.upper()}"):
                 raise TinynetError(f"{message}: the type '{type_name}' is not declared")
@@ -116,7 +119,10 @@ def _require_free(message: str, field: Field, known: dict[str, Field]) -> None:
                 f"{message} already has the field {other.type_name} {other.name} = {other.number}; "
                 f"{field.type_name} {field.name} = {field.number} needs another name or number"
             )
-        if other.name == field.name and _declaration(other) != _declaration(field):
+        told = _declaration(field)
+        if field.default is None:
+            told = (*told[:2], _declaration(other)[2])  # Caffe's own default stays
+        if other.name == field.name and _declaration(other) != told:
             raise TinynetError(
                 f"{message} already has the field {other.name}, declared differently: "
                 f"{_declaration(other)}; got {_declaration(field)}"
@@ -192,8 +198,9 @@ def declare(text: str) -> None:
         message PermuteParameter { repeated uint32 order = 1; }
         message LayerParameter { optional PermuteParameter permute_param = 202; }
 
-    A fork's whole caffe.proto works as well.  This makes all classes again, so declare before the
-    first prototxt is read: earlier messages belong to other classes than later ones.
+    A fork's whole caffe.proto works as well if it only adds to Caffe 1.0's.  This makes all classes
+    again, so declare before the first prototxt is read: earlier messages belong to other classes
+    than later ones.
 
     Raises TinynetError, and adds nothing, if the text is not understood, or if it declares a known
     field differently.

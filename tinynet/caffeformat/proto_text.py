@@ -123,7 +123,9 @@ class _Reader:
 
     def _field(self) -> str:
         label = self._take()
-        kind = self._take().rpartition(".")[2]
+        parts = self._take().split(".")
+        # an enum of another message keeps its owner; a package, in small letters, is left out
+        kind = ".".join(parts[-2:] if parts[-2:-1] and parts[-2][:1].isupper() else parts[-1:])
         name = self._take()
         self._take("=")
         number = self._take()

@@ -186,7 +186,13 @@ def _upgrade_v1(net: schema.NetParameter) -> None:
             "'layers' (type: RELU); write all of them as 'layer'"
         )
     for old in net.layers:
-        _upgrade_v1_layer(old, net.layer.add())
+        try:
+            _upgrade_v1_layer(old, net.layer.add())
+        except UnicodeDecodeError:  # protobuf hands out no other text
+            raise UpgradeError(
+                f"net '{net.name}': the name of a layer or blob is not UTF-8; upgrade the file "
+                "with Caffe's own upgrade_net_proto_binary, or rename it there"
+            ) from None
     net.ClearField("layers")
 
 
@@ -194,7 +200,13 @@ def _upgrade_v1_layer(old: schema.V1LayerParameter, new: schema.LayerParameter) 
     if old.HasField("name"):
         new.name = old.name
     if old.HasField("type"):
-        new.type = _TYPES[_v1_type(old)]
+        known = _TYPES.get(_v1_type(old))
+        if known is None:
+            raise UpgradeError(
+                f"layer '{new.name}': no layer type is known for the older type {_v1_type(old)}; "
+                "write the layer in the form 'layer { type: \"...\" }'"
+            )
+        new.type = known
     for name in _LISTS:
         getattr(new, name).extend(getattr(old, name))
     for name, of_spec in _PARAM_LISTS.items():

@@ -108,7 +108,11 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 1 and name each file that drifted."
 )
-@click.option("--batch-size", type=shared_options.COUNT, help="Images per training iteration.")
+@click.option(
+    "--batch-size",
+    type=shared_options.COUNT,
+    help="Images in a pass; --iter-size passes make an iteration.",
+)
 @click.option(
     "--epochs", type=shared_options.COUNT, help="Length of training; schedules scale with it."
 )

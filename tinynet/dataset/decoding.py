@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 try:
     import simplejpeg
@@ -56,7 +56,8 @@ def decode_image(data: bytes, box: Box | None = None) -> tuple[np.ndarray, bool]
     """Decode a JPEG or PNG of 64×64 pixels; return uint8 BGR pixels 3×64×64, and if it was gray.
 
     With a ``box``, only that part is used, scaled to 64×64 (bilinear).  Raises BadImage unless the
-    bytes are a whole image of that size.  Transparency is ignored, as OpenCV does for Caffe.
+    bytes are a whole image of that size.  Transparency is ignored, and a JPEG's EXIF orientation is
+    applied, as OpenCV does for Caffe.
     """
     target = np.empty((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     was_gray = _decode_into(target, data, box)
@@ -67,6 +68,7 @@ def _decode_into(target: np.ndarray, data: bytes, box: Box | None) -> bool:
     """As ``decode_image``, into ``target`` (uint8 64×64×3, BGR); return whether it was gray."""
     height, width, channels = jpeg_frame(data)
     plain = (height, width) == (IMAGE_SIZE, IMAGE_SIZE) and channels in (1, 3)
+    plain = plain and not _may_be_turned(data)
     if plain and _decode_plain(target, data):
         was_gray = channels == 1
     else:
@@ -95,6 +97,11 @@ def _decode_plain(target: np.ndarray, data: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _may_be_turned(data: bytes) -> bool:
+    """Whether a JPEG has EXIF data, which may say that the image is turned."""
+    return b"Exif\0\0" in data[:4096]  # by EXIF's own rule it comes first
 
 
 def jpeg_frame(data: bytes) -> tuple[int, int, int]:
@@ -126,9 +133,12 @@ def _open(data: bytes) -> tuple[Image.Image, bool]:
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
                 width, height = image.size
                 raise BadImage(f"is {width}×{height}, not {IMAGE_SIZE}×{IMAGE_SIZE}")
-            if image.mode.startswith(("I", "F")):  # convert() would clip the values
+            # convert() would clip gray values; those of colours Pillow cuts to 8 bits by itself
+            if image.mode.startswith(("I", "F")) or any(";16" in str(t.args) for t in image.tile):
                 raise BadImage("has 16 bits for each channel, not 8")
-            return image.convert("RGB"), image.mode in ("1", "L", "LA")
+            was_gray = image.mode in ("1", "L", "LA")
+            turned = ImageOps.exif_transpose(image) if image.format == "JPEG" else image
+            return turned.convert("RGB"), was_gray
     except UnidentifiedImageError:
         raise BadImage("is neither a JPEG nor a PNG") from None
     except Image.DecompressionBombError:

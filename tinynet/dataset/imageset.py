@@ -8,19 +8,17 @@ from __future__ import annotations
 import io
 import os
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tinynet.caffeformat import image_decoding, png, schema
+from tinynet.caffeformat import image_decoding, image_list, png, schema
 from tinynet.caffeformat.database import new_database
 from tinynet.errors import TinynetError, UsageError
 
 Log = Callable[[str, str], None]  # severity, message
-_NUMBER = re.compile(rb"\s*[+-]?[0-9]+")
 ENCODE_TYPES = ("png", "jpg", "jpeg")
 
 
@@ -38,28 +36,6 @@ class Options:
     encode_type: str = ""
 
 
-def read_list(path: Path) -> list[tuple[bytes, int]]:
-    """Read the names and labels of a list file: each line is a name, a blank and a label.
-
-    A name may contain blanks.  Raises OSError if the file cannot be read, and TinynetError if a
-    label is not a whole number of 32 bits (Caffe takes 0 instead).
-    """
-    entries = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        name, blank, label = line.rpartition(b" ")
-        if not blank:
-            name = line  # Caffe's atoi then reads the name
-        match = _NUMBER.match(label)
-        if blank and not match:
-            shown = os.fsdecode(label)
-            raise TinynetError(f"{path}:{number}: a label is a whole number; got '{shown}'")
-        value = int(match[0]) if match else 0
-        if not -(2**31) <= value < 2**31:
-            raise TinynetError(f"{path}:{number}: the label {value} has more than 32 bits")
-        entries.append((name, value))
-    return entries
-
-
 def convert(root: str, list_file: Path, out: Path, options: Options, log: Log) -> int:
     """Write the images ``root + name`` of a list file to a new database; return their number.
 
@@ -71,7 +47,7 @@ def convert(root: str, list_file: Path, out: Path, options: Options, log: Log) -
     if encoder and encoder not in ENCODE_TYPES:
         known = ", ".join(ENCODE_TYPES)
         raise UsageError(f"no -encode_type '{options.encode_type}'; the types are {known}")
-    lines = read_list(list_file)
+    lines = image_list.entries(list_file.read_bytes(), os.fspath(list_file))
     if options.shuffle:
         log("info", "Shuffling data")
         random.shuffle(lines)  # unseeded: Caffe's order too differs from run to run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import zipfile
 import zlib
@@ -96,7 +97,9 @@ class ZipFiles(Files):
     def source(self, path: str) -> str | bytes:
         try:
             return self._archive.read(self._root + path)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except NotImplementedError as error:  # a method of compression that Python does not have
+            raise OSError(f"cannot be unpacked: {error}") from None
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
             raise OSError(f"damaged in the zip: {error}") from None
 
     def show(self, path: str) -> str:

@@ -15,8 +15,9 @@ training images, and class folders without an ``images`` folder, ``val/WNID/*.JP
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -150,7 +151,8 @@ class TinyImagenet(ImageSet):
         missing = sorted({name for name in labels if labels[name] in self._index} - set(names))
         if missing:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise self.error(annotations, f"names {missing[0]}{more}, not in {folder}")
+            how = _other_form(missing[0], names)
+            raise self.error(annotations, f"names {missing[0]}{more}, not in {folder}{how}")
         images = []
         for name in names:
             if name not in labels:
@@ -208,3 +210,11 @@ class TinyImagenet(ImageSet):
 
 def _by_name(path: str) -> tuple[str, str]:
     return path.rpartition("/")[2], path
+
+
+def _other_form(name: str, there: Iterable[str]) -> str:
+    """A hint where a name is there in another Unicode form, as on macOS; else ""."""
+    wanted = unicodedata.normalize("NFC", name)
+    if all(unicodedata.normalize("NFC", each) != wanted for each in there):
+        return ""
+    return ", but in another form of Unicode: rename the files (convmv -f utf8 -t utf8 --nfc)"

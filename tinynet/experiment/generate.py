@@ -57,20 +57,24 @@ def _files(
         paths.train_val: _file(f"{what}: {stage.change}.", net),
         paths.deploy: _file(f"{what}: the net in use.", nets.deploy(stage, data)),
     }
-    header = f"{what}: {_length(solver.max_iter, train_batch, data)}.\n"
+    images = train_batch * solver.iter_size
+    header = f"{what}: {_length(solver.max_iter, images, data)}.\n"
     warm_up = solvers.warm_up(stage, solver)
     if warm_up is None:
         header += f"Train it: {train_command(stage, paths.solver)}"
     else:
         first = f"caffe train --solver={paths.warm_up.as_posix()}"
+        is_hdf5 = warm_up.snapshot_format == schema.SolverParameter.HDF5
+        state = f"{warm_up.snapshot_prefix}_iter_{warm_up.max_iter}.solverstate"
+        state += ".h5" if is_hdf5 else ""
         header += (
             f"Train it: tinynet train {paths.solver.as_posix()}\n"
             f"or in Caffe itself: {first}\n"
             f"and then: {train_command(stage, paths.solver)} "
-            f"--snapshot={paths.snapshot_prefix.as_posix()}_iter_{warm_up.max_iter}.solverstate"
+            f"--snapshot={state}"
         )
         files[paths.warm_up] = _file(
-            f"{what}: its warm-up, {_length(warm_up.max_iter, train_batch, data)}.\n"
+            f"{what}: its warm-up, {_length(warm_up.max_iter, images, data)}.\n"
             "The rate rises by base_lr at each iteration; then solver.prototxt continues.",
             warm_up,
         )
@@ -98,9 +102,9 @@ def _check_fit(net: schema.NetParameter, data: DataSet, paths: StagePaths) -> No
         raise TinynetError(what) from error
 
 
-def _length(max_iter: int, train_batch: int, data: DataSet) -> str:
-    epochs = max_iter * train_batch / data.train_images
-    return f"{max_iter} iterations of {train_batch} images, {epochs:.3g} epochs"
+def _length(max_iter: int, images: int, data: DataSet) -> str:
+    epochs = max_iter * images / data.train_images
+    return f"{max_iter} iterations of {images} images, {epochs:.3g} epochs"
 
 
 def _file(header: str, message: Message) -> str:

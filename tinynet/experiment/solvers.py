@@ -89,7 +89,8 @@ def solver(
     if member and "random_seed" in chosen:
         chosen["random_seed"] = _member_seed(member, chosen["random_seed"])
     settings = stage.hyperparameters
-    epoch = max(1, round(data.train_images / batch_size(overrides)))
+    images = batch_size(overrides) * chosen.get("iter_size", 1)  # of one update
+    epoch = max(1, round(data.train_images / images))
     epochs = overrides.epochs or settings.epochs
     max_iter = chosen.get("max_iter", epochs * epoch)
     if max_iter > LARGEST_COUNT:
@@ -140,7 +141,8 @@ def warm_up(stage: Stage, main: schema.SolverParameter) -> schema.SolverParamete
         return None  # too short to have a schedule
     message = schema.SolverParameter()
     message.CopyFrom(main)
-    schema.clear(message, RATE_FIELDS)
+    # main resumes from its last snapshot, whatever main itself writes at its end
+    schema.clear(message, [*RATE_FIELDS, "snapshot_after_train"])
     message.base_lr = main.base_lr / iterations
     message.lr_policy = "inv"
     message.gamma, message.power = 1.0, -1.0

@@ -1,27 +1,22 @@
 """The images of a list file, in order or in Caffe's shuffled order, for ImageData.
 
-Each line has a file's name, a space and a label; the name may have spaces too.  In a line without
-a space the whole line is the name, and the label is its leading number or 0, as C's atoi reads it.
 Source: Caffe's src/caffe/layers/image_data_layer.cpp.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.caffeformat import image_decoding, schema
+from tinynet.caffeformat import image_decoding, image_list, schema
 from tinynet.errors import TinynetError
-from tinynet.torchcaffe.errors import CaffeError, check, read_file
+from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors, check, read_file
 from tinynet.torchcaffe.random_numbers import random
 from tinynet.torchcaffe.random_numbers.mt19937 import Mt19937
 from tinynet.torchcaffe.reading.data_transformer import DataTransformer
 from tinynet.torchcaffe.reading.reader import Batch, Reader
-
-_NUMBER = re.compile(rb"\s*([+-]?[0-9]+)")
 
 
 class Position(NamedTuple):
@@ -39,23 +34,10 @@ def read_list(source: str) -> list[tuple[str, int]]:
     Raises CaffeError if it cannot be read or is empty, and for a label that is not an integer
     (Caffe takes 0).
     """
-    lines = read_file(source).split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    check(len(lines) > 0, f"{source} is empty; it must list one image at least")
-    return [_entry(line, f"{source}:{number}") for number, line in enumerate(lines, 1)]
-
-
-def _entry(line: bytes, where: str) -> tuple[str, int]:
-    name, blank, label = line.rpartition(b" ")
-    number = _NUMBER.match(label)
-    if not blank:
-        return os.fsdecode(line), int(number[1]) if number else 0
-    check(
-        number is not None or not label.strip(),
-        f"{where}: a label is a whole number; this line ends in '{os.fsdecode(label)}'",
-    )
-    return os.fsdecode(name), int(number[1]) if number else 0
+    with as_caffe_errors():
+        found = image_list.entries(read_file(source), source)
+    check(len(found) > 0, f"{source} is empty; it must list one image at least")
+    return [(os.fsdecode(name), label) for name, label in found]
 
 
 def read_image(path: str, colour: str, height: int = 0, width: int = 0) -> np.ndarray:
