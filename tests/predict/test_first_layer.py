@@ -34,7 +34,7 @@ def test_stored_filters_give_the_feature_maps_of_the_engine(trained, tmp_path):
     read = read_first_layer(path, "take it again")
     # filters are rounded to 11 bits
     np.testing.assert_allclose(read.maps(first_image(trained)), expected.maps, atol=2e-3 * largest)
-    assert read.model_sha256 == expected.model_sha256 and read.iteration == expected.iteration
+    assert read.model_sha256 == whole.model_sha256 and read.iteration == expected.iteration
     np.testing.assert_array_equal(read.seen(first_image(trained))[::-1].transpose(1, 2, 0),
                                   expected.image)  # fmt: skip
 

@@ -29,7 +29,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, TypeVar
+from typing import Any, Callable, ClassVar, TypeVar
 
 import torch
 
@@ -41,9 +41,6 @@ from tinynet.torchcaffe.errors import CaffeError, as_caffe_errors
 from tinynet.torchcaffe.set_once import SetOnce
 from tinynet.torchcaffe.snapshots import stored_blobs
 from tinynet.torchcaffe.vectors import BlobVec
-
-if TYPE_CHECKING:
-    from tinynet.torchcaffe import python_layer
 
 Blobs = list[Blob]
 Method = TypeVar("Method", bound=Callable[..., None])
@@ -97,7 +94,7 @@ class Layer:
         return self.param.name
 
     @property
-    def for_scripts(self) -> Layer | python_layer.Layer:
+    def for_scripts(self) -> object:
         """What ``net.layers`` shows to scripts: the layer itself, or a user's Python object."""
         return self
 
