@@ -55,8 +55,8 @@ def test_the_cores_of_several_processes_are_not_limited_by_the_threads_of_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert processor.usable_cores() == 8 and processor.usable_threads(2) == 2
-    assert processor.usable_threads(8) == 1
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
+    assert processor.usable_cores() == 8 and processor.usable_threads() == 2
     monkeypatch.setattr(processor, "_quota", lambda: 6.0)
     assert processor.usable_cores() == 6
 

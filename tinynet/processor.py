@@ -52,19 +52,18 @@ def whole_cores() -> list[int]:
 def usable_cores() -> int:
     """How many cores' time this process and its children may really use.
 
-    The smallest of: the whole cores of its affinity, a container's quota of CPU time, and
-    SLURM_CPUS_PER_TASK.
+    The smaller of the whole cores of its affinity and a container's quota of CPU time.
     """
-    limits = [float(len(whole_cores())), _quota(), _given("SLURM_CPUS_PER_TASK")]
-    return max(1, int(min(limits)))
+    return max(1, int(min(float(len(whole_cores())), _quota())))
 
 
-def usable_threads(processes: int = 1) -> int:
-    """How many threads each of some processes should compute with, so that they share the cores.
+def usable_threads() -> int:
+    """How many threads a run should compute with here: no more than it may really use.
 
-    No more than OMP_NUM_THREADS, and one at least.
+    The smallest of ``usable_cores``, SLURM_CPUS_PER_TASK (of one task) and OMP_NUM_THREADS.
     """
-    return int(min(max(1, usable_cores() // processes), _given("OMP_NUM_THREADS")))
+    limits = (usable_cores(), _given("SLURM_CPUS_PER_TASK"), _given("OMP_NUM_THREADS"))
+    return int(min(limits))
 
 
 def _given(name: str) -> float:

@@ -52,6 +52,18 @@ def test_a_turned_jpeg_is_upright_as_in_caffes_own_tools() -> None:
     np.testing.assert_array_equal(pixels, image_decoding.decode(file.getvalue(), "color"))
 
 
+def test_damaged_exif_data_turns_nothing_and_refuses_nothing() -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x112], exif[0x9286] = 6, "comment"
+    Image.linear_gradient("L").resize((64, 64)).save(file, "JPEG", exif=exif)
+    whole = file.getvalue()
+    start = whole.index(b"Exif") + 6
+    for at in range(start, start + 40):
+        damaged = whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+        pixels, _ = decode_image(damaged)
+        assert pixels.shape == (3, 64, 64)
+
+
 def test_channels_come_in_the_order_blue_green_red() -> None:
     pixels, was_gray = decode_image(jpeg(Image.new("RGB", (64, 64), (250, 100, 10))))
     assert pixels.shape == (3, 64, 64) and pixels.dtype == np.uint8 and not was_gray

@@ -123,6 +123,8 @@ def test_runs_that_are_not_finished_are_neither_the_best_nor_members(tmp_path):
     found = collect([tmp_path])
     assert found.best is not None and found.best.name == "stage7_dropout2/seed1"
     assert found.members == [] and ensemble_of(found) is None
+    alone = collect([folder / "seed2"])  # a run that was stopped can be looked at, with a warning
+    assert alone.best is not None and alone.best.name == "stage7_dropout2/seed2"
 
 
 def test_every_figure_can_be_requested_alone():

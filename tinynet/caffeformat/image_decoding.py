@@ -44,6 +44,7 @@ _GRAY = {
     "WEBP": ((3735, 19235, 9798), 1 << 14, 15),  # cv::cvtColor's
 }
 _OTHER_GRAY = ((1868, 9617, 4899), 1 << 13, 14)  # that of OpenCV's own readers
+_ORIENTATION = 0x112  # a tag of EXIF
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -54,7 +55,7 @@ def decode(data: bytes, colour: str) -> np.ndarray:
     (BGRA) channels, as in the file.  Raises TinynetError with the reason if the bytes are not an
     image, if it is too large, or, with "native", if it has more than 8 bits, which Caffe refuses.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -66,12 +67,11 @@ def decode(data: bytes, colour: str) -> np.ndarray:
             if gray and image.format == "JPEG":
                 image.draft("L", image.size)  # luminance, as libjpeg itself gives it
             if colour == "native":
-                if image.mode in _DEEP or any(";16" in str(tile.args) for tile in image.tile):
+                if is_deep(image):
                     raise ValueError("it has more than 8 bits per value")
                 pixels = _native(image)
             else:
-                turned = ImageOps.exif_transpose(image) if kind in ("JPEG", "TIFF") else image
-                pixels = _bgr(turned)
+                pixels = _bgr(upright(image))
     except UnidentifiedImageError:  # its own message names an object in memory
         raise TinynetError(f"its {len(data)} bytes are not an image") from None
     except (*_BAD, Image.DecompressionBombError) as error:
@@ -81,6 +81,34 @@ def decode(data: bytes, colour: str) -> np.ndarray:
     elif colour == "color" and pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an opened image has more than 8 bits per value, which Pillow cuts in colours."""
+    # a tile's fourth part is its raw mode, with other things; before Pillow 11 it has no names
+    tiles = getattr(image, "tile", ())
+    return image.mode in _DEEP or any(";16" in str(tile[3]) for tile in tiles)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A JPEG or TIFF turned as its EXIF orientation says; any other image as it is.
+
+    Damaged EXIF data turns nothing.
+    """
+    if image.format not in ("JPEG", "TIFF"):
+        return image
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except (*_BAD, AttributeError):
+        return image
+    from PIL import Image
+
+    way = Image.Transpose
+    ways = (way.FLIP_LEFT_RIGHT, way.ROTATE_180, way.FLIP_TOP_BOTTOM, way.TRANSPOSE,
+            way.ROTATE_270, way.TRANSVERSE, way.ROTATE_90)  # fmt: skip
+    if isinstance(orientation, int) and 2 <= orientation <= 8:
+        return image.transpose(ways[orientation - 2])
+    return image
 
 
 def _native(image: Image.Image) -> np.ndarray:

@@ -16,13 +16,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 try:
     import simplejpeg
 except ImportError:  # no wheel for this platform
     simplejpeg = None
 
+from tinynet.caffeformat.image_decoding import is_deep, upright
 from tinynet.dataset.annotations import Box
 from tinynet.dataset.image_set import IMAGE_SIZE, ImageFile
 from tinynet.dataset.source_files import Files
@@ -133,12 +134,10 @@ def _open(data: bytes) -> tuple[Image.Image, bool]:
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
                 width, height = image.size
                 raise BadImage(f"is {width}×{height}, not {IMAGE_SIZE}×{IMAGE_SIZE}")
-            # convert() would clip gray values; those of colours Pillow cuts to 8 bits by itself
-            if image.mode.startswith(("I", "F")) or any(";16" in str(t.args) for t in image.tile):
+            if is_deep(image):  # convert() would clip the values
                 raise BadImage("has 16 bits for each channel, not 8")
             was_gray = image.mode in ("1", "L", "LA")
-            turned = ImageOps.exif_transpose(image) if image.format == "JPEG" else image
-            return turned.convert("RGB"), was_gray
+            return upright(image).convert("RGB"), was_gray
     except UnidentifiedImageError:
         raise BadImage("is neither a JPEG nor a PNG") from None
     except Image.DecompressionBombError:

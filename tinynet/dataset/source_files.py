@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import zipfile
 import zlib
@@ -10,6 +9,11 @@ from pathlib import Path
 
 from tinynet.dataset.zip_members import open_zip
 from tinynet.errors import UsageError
+
+try:
+    from lzma import LZMAError
+except ImportError:  # Python was built without it, and zipfile reads no such member
+    LZMAError = zlib.error  # type: ignore[misc,assignment]
 
 
 class Files:
@@ -99,7 +103,7 @@ class ZipFiles(Files):
             return self._archive.read(self._root + path)
         except NotImplementedError as error:  # a method of compression that Python does not have
             raise OSError(f"cannot be unpacked: {error}") from None
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError) as error:
             raise OSError(f"damaged in the zip: {error}") from None
 
     def show(self, path: str) -> str:

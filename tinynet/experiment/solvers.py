@@ -89,7 +89,7 @@ def solver(
     if member and "random_seed" in chosen:
         chosen["random_seed"] = _member_seed(member, chosen["random_seed"])
     settings = stage.hyperparameters
-    images = batch_size(overrides) * chosen.get("iter_size", 1)  # of one update
+    images = batch_size(overrides) * max(1, chosen.get("iter_size", 1))  # of one update
     epoch = max(1, round(data.train_images / images))
     epochs = overrides.epochs or settings.epochs
     max_iter = chosen.get("max_iter", epochs * epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -167,11 +168,14 @@ class ReportData:
 
     @property
     def best(self) -> RunData | None:
-        """The single model of the highest accuracy on the choosing split, one crop, else ten."""
-        for crop in (CENTER, OVERSAMPLE):
+        """The single model of the highest accuracy on the choosing split, one crop, else ten.
+
+        An unfinished one is taken only where no finished one has been evaluated.
+        """
+        for runs_of, crop in itertools.product((self.finished, self.runs), (CENTER, OVERSAMPLE)):
             scored = [
                 (m.top1, run)
-                for run in self.finished
+                for run in runs_of
                 if (m := run.metrics(self.choosing, crop)) is not None
             ]
             if scored:

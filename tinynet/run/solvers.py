@@ -47,7 +47,7 @@ class Solvers:
     def threads(self) -> int:
         """How many threads each solver here computes with."""
         among = processes_sharing_cores() if self.process else self.count
-        return processor.usable_threads(among)
+        return max(1, processor.usable_threads() // among)
 
 
 def choose(

@@ -9,6 +9,7 @@ from tinynet.torchcaffe.passive_waits import wait_passively
 
 wait_passively()  # before torch is imported below: its OpenMP runtime reads the setting once
 
+from tinynet.caffeformat.schema import load_installed
 from tinynet.torchcaffe import extensions, proto
 from tinynet.torchcaffe.errors import CaffeError
 from tinynet.torchcaffe.net import TEST, TRAIN
@@ -42,3 +43,6 @@ __all__ = [
     "to_proto",
 ]
 __all__ += _caffe.__all__
+
+# last, since such a package may import this one
+load_installed()

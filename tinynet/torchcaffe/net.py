@@ -102,6 +102,7 @@ class Net:
 
     def _init(self, param: schema.NetParameter) -> None:
         forked_child.note_computation()
+        self._have_run: set[int] = set()  # the layers whose forward has been called
         self._is_slow = CONTEXT.device.type == "cpu"  # until a warning has said so
         self._graph = graph = NetGraph(param)
         self.name = graph.name
@@ -240,6 +241,7 @@ class Net:
                     callback(i)
                 layer.reshape_where_needed(bottom, top)
                 layer.forward(bottom, top)
+                self._have_run.add(i)
                 part = layer.loss(top)
                 if part is not None:
                     loss = part if loss is None else loss + part
@@ -262,7 +264,7 @@ class Net:
                     try:
                         layer.backward(top, propagate_down[i], bottom)
                     except AttributeError as error:  # what its forward would have kept
-                        if getattr(error, "obj", None) is not layer:  # Python 3.9 has no obj
+                        if i in self._have_run:
                             raise
                         raise CaffeError(
                             f"{layer.type} layer {layer.name}: backward needs a forward before it"

@@ -171,8 +171,9 @@ class Solver:
             if self._stopping:
                 break
         params = self.net.learnable_params
-        if self._callbacks and params and params[0].tensor.device.type == "cuda":
-            # a process that ends takes its queued work with it, for which the other ranks wait
+        is_last = self._stopping or self.iter >= self.parameters.max_iter
+        if is_last and self.rank and params and params[0].tensor.device.type == "cuda":
+            # this process may end now, and take its queued work with it, for which rank 0 waits
             torch.cuda.synchronize(params[0].tensor.device)
 
     @torch.no_grad()

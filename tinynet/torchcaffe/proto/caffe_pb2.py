@@ -31,7 +31,6 @@ def _take_all() -> None:
             globals()[f"_{name.upper()}_{enum.name.upper()}"] = enum
 
 
-schema.load_installed()
 _take_all()
 message_classes.WHEN_DECLARED.append(_take_all)
 
